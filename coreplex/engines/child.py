@@ -1,0 +1,87 @@
+"""The inside of a child process: runs one engine task and talks to its parent in JSON lines.
+
+Started as `python -m coreplex.engines.child <module>:<function>`, with the request as one JSON object on the first line of
+stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best). Each line on stdout is one event:
+`{"event": "log"|"progress"|"model"|"done"|"error", ...}`. Nothing is ever pickled. The function is
+`run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
+"""
+
+import importlib
+import os
+import sys
+import threading
+import traceback
+from typing import Any, BinaryIO
+
+import orjson
+
+from coreplex.errors import DomainError
+
+
+class Report:
+    """What a task tells its parent while it runs. Safe to call from any thread."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def send(self, event: str, **fields: Any) -> None:
+        line = orjson.dumps({"event": event, **fields}, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
+        with self._lock:
+            self._out.write(line + b"\n")
+            self._out.flush()
+
+    def log(self, message: str, level: str = "info") -> None:
+        self.send("log", message=message, level=level)
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """`fraction` of the whole task done, 0 to 1."""
+        self.send("progress", fraction=round(min(max(fraction, 0.0), 1.0), 4), message=message)
+
+    def model(self, **manifest: Any) -> None:
+        self.send("model", **manifest)
+
+    @property
+    def stopped(self) -> bool:
+        """True once the parent asked to stop and keep the best."""
+        return self._stop.is_set()
+
+    def listen(self, source: BinaryIO) -> None:
+        for line in source:
+            if line.strip() == b"stop":
+                self._stop.set()
+        # The parent went away: nobody will read what we make.
+        os._exit(70)
+
+
+def main(target: str) -> int:
+    # Libraries print to stdout; the event stream must not be theirs.
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    report = Report(events)
+    module, _, function = target.partition(":")
+    request = orjson.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=report.listen, args=(sys.stdin.buffer,), daemon=True).start()
+    try:
+        result = getattr(importlib.import_module(module), function)(request, report)
+    except DomainError as error:
+        report.send("error", code=error.code, message=error.message, errors=[e.as_dict() for e in error.errors])
+        return 2
+    except MemoryError:
+        report.send("error", code="out_of_memory", message="The task needed more memory than it may use.")
+        return 3
+    except Exception as error:
+        traceback.print_exc()
+        report.send("error", code="internal", message=f"{type(error).__name__}: {error}")
+        return 1
+    report.send("done", result=result)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1])
+    sys.stdout.flush()
+    # Not sys.exit: the listener thread sits in a read on stdin and would be joined by nothing, but native
+    # thread pools may hang in their destructors.
+    os._exit(code)

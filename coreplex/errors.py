@@ -1,0 +1,98 @@
+"""The one tree of errors a caller may see.
+
+    DomainError
+    ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict 409
+    ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
+    ├── Invalid 422           ├── RateLimited 429    ├── Unavailable 503  └── StorageFull 507
+
+GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, both from the same object.
+Anything that is not a DomainError is masked and logged with a request id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One wrong value: where it stands (`("config", "nfolds")`), what is wrong with it, and a machine word."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str = "value_error"
+
+    def as_dict(self) -> dict[str, object]:
+        return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
+
+
+class DomainError(Exception):
+    """Base: a safe message for the caller, a stable `code`, an HTTP `status`."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.errors = tuple(errors)
+
+
+class BadInput(DomainError):
+    """The bytes cannot be understood: an unreadable file, an unknown token."""
+
+    code, status = "bad_input", 400
+
+
+class Unauthenticated(DomainError):
+    code, status = "unauthenticated", 401
+
+
+class Forbidden(DomainError):
+    code, status = "forbidden", 403
+
+
+class NotFound(DomainError):
+    """Unknown, malformed or not yours: the three are told apart nowhere."""
+
+    code, status = "not_found", 404
+
+    @classmethod
+    def of(cls, noun: str) -> "NotFound":
+        return cls(f"{noun} not found")
+
+
+class Conflict(DomainError):
+    code, status = "conflict", 409
+
+
+class TooLarge(DomainError):
+    code, status = "too_large", 413
+
+
+class Invalid(DomainError):
+    """The request was understood and one or more values are wrong."""
+
+    code, status = "invalid", 422
+
+    @classmethod
+    def field(cls, msg: str, *loc: str | int) -> "Invalid":
+        return cls(msg, errors=[FieldError(loc, msg)])
+
+
+class RateLimited(DomainError):
+    code, status = "rate_limited", 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(DomainError):
+    """A part we need (database, Redis) is away for the moment."""
+
+    code, status = "unavailable", 503
+
+
+class StorageFull(DomainError):
+    code, status = "storage_full", 507
