@@ -1,17 +1,18 @@
 """Every setting of the server, read once from the environment.
 
-One frozen class: nothing else in the project reads an environment variable. The table in the README is generated
-from the descriptions below and a test compares the two.
+One frozen class: nothing else in the project reads an environment variable for configuration. The table in the README is
+compared with the descriptions below by a test.
 """
 
 import os
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
 class Mode(StrEnum):
@@ -21,7 +22,7 @@ class Mode(StrEnum):
 
 def _rate(text: str) -> str:
     amount, _, period = text.partition("/")
-    if not amount.isdigit() or int(amount) < 1 or period not in {"second", "minute", "hour", "day"}:
+    if not amount.isdigit() or int(amount) < 1 or period not in PERIODS:
         raise ValueError(f"'{text}' is not a rate; write it as amount/period, for example 100/minute")
     return text
 
@@ -31,11 +32,103 @@ def _split(value: object) -> object:
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def default_data_dir() -> Path:
-    """/var/lib for root (the database server's account must reach it), the user's data folder otherwise."""
+    """`/var/lib` for root (the database server's account must reach it), the user's own data folder otherwise."""
     if os.geteuid() == 0:
         return Path("/var/lib/coreplexml-server")
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "coreplexml-server"
+
+
+class Settings(BaseSettings):
+    """The environment of one server. Empty variables count as unset."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address the web process listens on.")
+    port: int = Field(8888, ge=0, le=65535, description="Port the web process listens on.")
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Folder of uploads, models, logs and the embedded database. "
+        "Default: `/var/lib/coreplexml-server` for root, `~/.local/share/coreplexml-server` otherwise.",
+    )
+    database_url: str | None = Field(
+        None, description="PostgreSQL 15 or newer, `postgresql://user@host/name`. Unset: an embedded server is started."
+    )
+    redis_url: str | None = Field(
+        None, description="Redis 7 or Valkey 8 and newer, `redis://host:6379/0`. Unset: an embedded server is started."
+    )
+    mode: Mode = Field(
+        Mode.development,
+        description="`development` shows GraphiQL and field suggestions; `production` hides them and sends HSTS under TLS.",
+    )
+    public_url: str | None = Field(
+        None, description="Address users see, used in mails and for secure cookies. Default: `http://HOST:PORT`."
+    )
+    trusted_proxies: Names = Field(
+        (), description="Addresses or networks, comma separated, whose `X-Forwarded-For` and `-Proto` are believed."
+    )
+    cors_origins: Names = Field((), description="Origins, comma separated, whose browsers may call the API with cookies.")
+
+    admin_email: str | None = Field(None, description="E-mail of the first administrator, made at the first start.")
+    admin_password: SecretStr | None = Field(None, description="Password of the first administrator (8 characters or more).")
+    require_email_verification: bool = Field(True, description="New accounts must open the link in their mail before login.")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="`smtp://user:password@host:587` or `smtps://…`. Unset: mails wait in the outbox, see `outbox`.",
+    )
+    mail_from: str = Field("CorePlexML <no-reply@localhost>", description="Sender of the mails.")
+    default_plan: str = Field(
+        "enterprise", pattern="^(free|pro|team|enterprise)$", description="Plan of a newly registered account."
+    )
+
+    max_dataset_upload_bytes: int = Field(500 * 1024**2, ge=1, description="Largest dataset upload in bytes (500 MB).")
+    max_batch_upload_bytes: int = Field(100 * 1024**2, ge=1, description="Largest batch-prediction upload in bytes (100 MB).")
+
+    rate_limit_general: Rate = Field("100/minute", description="Everything that has no category of its own.")
+    rate_limit_authentication: Rate = Field("10/minute", description="Login, registration, password reset.")
+    rate_limit_predictions: Rate = Field("50/minute", description="Predictions through models and deployments.")
+    rate_limit_training: Rate = Field("5/minute", description="Creation of experiments.")
+    rate_limit_reports: Rate = Field("20/minute", description="Creation of reports.")
+    rate_limit_builder: Rate = Field("30/minute", description="Dataset Builder.")
+
+    web_processes: int = Field(1, ge=1, le=64, description="Web processes sharing the port.")
+    worker_processes: int = Field(1, ge=1, le=64, description="Worker processes; each runs its jobs' children.")
+    worker_threads: int = Field(4, ge=1, le=64, description="Jobs one worker process runs side by side.")
+    training_threads: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1, description="Threads of one training run."
+    )
+    training_memory_bytes: int = Field(4 * 1024**3, ge=256 * 1024**2, description="Address space one training run may use.")
+    database_pool_size: int = Field(10, ge=1, le=200, description="Database connections per process.")
+
+    engine_fallback: bool = Field(
+        True, description="An engine that is not installed is replaced by the native one, with a warning. Off: 422."
+    )
+    extras: Names = Field((), description="Optional parts `scripts/start` and `scripts/test` install: `torch`, `h2o`.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+
+    @model_validator(mode="after")
+    def _administrator_is_whole(self) -> Self:
+        if (self.admin_email is None) != (self.admin_password is None):
+            raise ValueError("set both ADMIN_EMAIL and ADMIN_PASSWORD, or neither")
+        if self.admin_password and len(self.admin_password.get_secret_value()) < 8:
+            raise ValueError("ADMIN_PASSWORD needs 8 characters or more")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "localhost" if self.host in {"0.0.0.0", "127.0.0.1", "::"} else self.host  # noqa: S104 compared, not bound
+        return f"http://{host}:{self.port}"
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def storage_dir(self) -> Path:
+        return self.data_dir / "storage"

@@ -1,9 +1,9 @@
 """The inside of a child process: runs one engine task and talks to its parent in JSON lines.
 
-Started as `python -m coreplex.engines.child <module>:<function>`, with the request as one JSON object on the first line of
-stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best). Each line on stdout is one event:
-`{"event": "log"|"progress"|"model"|"done"|"error", ...}`. Nothing is ever pickled. The function is
-`run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
+Started as `python -m coreplex.engines.child <module>:<function>`, with the request as one JSON object on the first
+line of stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best). Each line
+on stdout is one event: `{"event": "log"|"progress"|"model"|"done"|"error", ...}`. Nothing is ever pickled. The function
+is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
 """
 
 import importlib

@@ -1,0 +1,114 @@
+"""Rows of people and of the ways they prove who they are. Secrets are stored as hashes only."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Column, Index, String, func
+from sqlmodel import Field, SQLModel
+
+from coreplex.columns import key, maybe_moment, moment, reference, word
+
+
+class UserRole(StrEnum):
+    user = "user"
+    admin = "admin"
+
+
+class Plan(StrEnum):
+    free = "free"
+    pro = "pro"
+    team = "team"
+    enterprise = "enterprise"
+
+
+class Scope(StrEnum):
+    read = "read"
+    write = "write"
+    predict = "predict"
+    admin = "admin"
+
+
+class TokenPurpose(StrEnum):
+    verify_email = "verify_email"
+    reset_password = "reset_password"  # noqa: S105 a purpose, not a password
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "users"
+    __table_args__ = (Index("uq_users_email_lower", func.lower(Column("email")), unique=True),)
+
+    id: UUID = key()
+    email: str = Field(max_length=320)
+    name: str = Field(max_length=200)
+    password_hash: str
+    role: UserRole = word(UserRole, UserRole.user)
+    plan: Plan = word(Plan, Plan.enterprise)
+    is_active: bool = True
+    email_verified_at: datetime | None = maybe_moment()
+    created_at: datetime = moment()
+    updated_at: datetime = moment()
+
+
+class Session(SQLModel, table=True):
+    """A signed-in browser. `token_hash` is SHA-256 of the cookie; `csrf_token` is bound to it."""
+
+    __tablename__ = "sessions"
+
+    id: UUID = key()
+    user_id: UUID = reference("users.id")
+    token_hash: bytes = Field(unique=True)
+    csrf_token: str
+    remember: bool = False
+    user_agent: str = Field(default="", max_length=300)
+    address: str = Field(default="", max_length=64)
+    created_at: datetime = moment()
+    last_seen_at: datetime = moment()
+    expires_at: datetime = moment()
+
+
+class ApiKey(SQLModel, table=True):
+    """A program's key `cpx_live.<id>.<secret><checksum>`; only SHA-256 of the secret is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: UUID = key()
+    user_id: UUID = reference("users.id")
+    project_id: UUID | None = reference("projects.id", default=None)
+    name: str = Field(max_length=200)
+    prefix: str = Field(max_length=64)
+    secret_hash: bytes = Field(unique=True)
+    scopes: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    created_at: datetime = moment()
+    last_used_at: datetime | None = maybe_moment()
+    expires_at: datetime | None = maybe_moment()
+    revoked_at: datetime | None = maybe_moment()
+
+
+class OneTimeToken(SQLModel, table=True):
+    """The token of a verification or reset link; only its SHA-256 is kept."""
+
+    __tablename__ = "one_time_tokens"
+
+    id: UUID = key()
+    user_id: UUID = reference("users.id")
+    purpose: TokenPurpose = word(TokenPurpose)
+    token_hash: bytes = Field(unique=True)
+    created_at: datetime = moment()
+    expires_at: datetime = moment()
+    used_at: datetime | None = maybe_moment()
+
+
+class Mail(SQLModel, table=True):
+    """The outbox: written in the transaction that wants the mail, sent afterwards."""
+
+    __tablename__ = "mails"
+
+    id: UUID = key()
+    recipient: str
+    subject: str
+    body: str
+    created_at: datetime = moment(index=True)
+    sent_at: datetime | None = maybe_moment()
+    attempts: int = 0
+    last_error: str | None = None

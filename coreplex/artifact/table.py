@@ -1,0 +1,32 @@
+"""The row of a stored file: a key in storage, never a path, and the hash it is checked with."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import BigInteger
+from sqlmodel import Field, SQLModel
+
+from coreplex.columns import key, moment, reference, word
+
+
+class ArtifactKind(StrEnum):
+    upload = "upload"
+    table = "table"
+    model = "model"
+    curves = "curves"
+    explanation = "explanation"
+
+
+class Artifact(SQLModel, table=True):
+    __tablename__ = "artifacts"
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    kind: ArtifactKind = word(ArtifactKind)
+    storage_key: str = Field(max_length=300, unique=True)
+    filename: str = Field(default="", max_length=300)
+    content_type: str = Field(default="application/octet-stream", max_length=100)
+    sha256: str = Field(max_length=64)
+    size_bytes: int = Field(sa_type=BigInteger)
+    created_at: datetime = moment()

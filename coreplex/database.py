@@ -1,0 +1,101 @@
+"""The database: one engine per process, a session per read, a transaction per write.
+
+Sessions for reading and for writing are different types, so that a function's signature says which it needs. Nothing in the
+domain commits: the edge that opened `transaction()` does, once.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from coreplex.errors import Unavailable
+
+STATEMENT_TIMEOUT_MS = 10_000
+
+
+class ReadSession(AsyncSession):
+    """A session that only reads; several may run side by side."""
+
+
+class WriteSession(ReadSession):
+    """The session of one transaction. Never shared between tasks."""
+
+
+def async_url(url: str) -> str:
+    """`postgresql://…` as SQLAlchemy's asyncpg address."""
+    scheme, _, rest = url.partition("://")
+    if scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        raise ValueError("DATABASE_URL must begin with postgresql://")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True when the database is away or refuses for the moment: weather, not a bug."""
+    if isinstance(error, PoolTimeout | InterfaceError | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OperationalError):
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or getattr(error, "sqlstate", None)
+    return isinstance(state, str) and state[:2] in {"08", "53", "57"}
+
+
+class Database:
+    """The process's pool of connections to PostgreSQL."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
+        self.url = url
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=True,
+            json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={
+                "timeout": 3,
+                "server_settings": {
+                    "statement_timeout": str(statement_timeout_ms),
+                    "timezone": "UTC",
+                    "application_name": "coreplexml",
+                },
+            },
+        )
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """A short session for one read; nothing it does is kept."""
+        async with self._guarded(ReadSession) as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[WriteSession]:
+        """A transaction: committed when the block ends well, rolled back when it raises."""
+        async with self._guarded(WriteSession) as session:
+            async with session.begin():
+                yield session
+
+    @asynccontextmanager
+    async def _guarded(self, kind: type[Any]) -> AsyncIterator[Any]:
+        try:
+            async with kind(self.engine, expire_on_commit=False) as session:
+                yield session
+        except Exception as error:
+            if is_unavailable(error):
+                raise Unavailable("The database is not reachable at the moment; try again shortly.") from error
+            raise
+
+    async def ping(self) -> None:
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()

@@ -1,0 +1,63 @@
+"""Rows of datasets and their versions."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from coreplex.columns import document, key, moment, reference, word
+
+
+class DatasetStatus(StrEnum):
+    ready = "ready"
+
+
+class VersionSource(StrEnum):
+    upload = "upload"
+    override = "override"
+    builder = "builder"
+    privacy = "privacy"
+    synthgen = "synthgen"
+
+
+class Dataset(SQLModel, table=True):
+    __tablename__ = "datasets"
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    name: str = Field(max_length=200)
+    description: str = Field(default="", max_length=10_000)
+    status: DatasetStatus = word(DatasetStatus, DatasetStatus.ready)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_at: datetime = moment(index=True)
+    updated_at: datetime = moment()
+
+
+class DatasetVersion(SQLModel, table=True):
+    """One frozen state of a dataset: a Parquet artefact, its column schema, profile and quality."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("dataset_id", "version"),)
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    dataset_id: UUID = reference("datasets.id")
+    version: int
+    row_count: int = Field(sa_type=BigInteger)
+    column_count: int
+    size_bytes: int = Field(sa_type=BigInteger)
+    file_format: str = Field(max_length=16)
+    artifact_id: UUID = reference("artifacts.id", on_delete="NO ACTION", index=False)
+    upload_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL", index=False)
+    parent_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL", index=False)
+    source: VersionSource = word(VersionSource, VersionSource.upload)
+    quality_score: float
+    table_schema: dict[str, Any] = Field(sa_column=Column("schema", JSONB, nullable=False))
+    profile: dict[str, Any] = document()
+    quality: dict[str, Any] = document()
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_at: datetime = moment()

@@ -1,0 +1,40 @@
+"""The row of something that happened: audit (timeline), state, log or progress."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Identity, Index
+from sqlmodel import Field, SQLModel
+
+from coreplex.columns import document, moment, reference, word
+
+
+class EventKind(StrEnum):
+    audit = "audit"
+    state = "state"
+    log = "log"
+    progress = "progress"
+
+
+class Event(SQLModel, table=True):
+    """`seq` grows in commit order within one (entity_type, entity_id): appending takes a lock per entity."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_entity", "entity_type", "entity_id", "seq"),
+        Index("ix_events_project_kind", "project_id", "kind", "seq"),
+    )
+
+    seq: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    project_id: UUID | None = reference("projects.id", default=None, index=False)
+    entity_type: str = Field(max_length=32)
+    entity_id: UUID
+    kind: EventKind = word(EventKind)
+    type: str = Field(max_length=64)
+    level: str = Field(default="info", max_length=16)
+    message: str = ""
+    actor_id: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    data: dict[str, Any] = document()
+    created_at: datetime = moment()

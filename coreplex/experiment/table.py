@@ -1,0 +1,80 @@
+"""Rows of experiments and of the engines run in them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Column, String, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from coreplex.columns import document, key, maybe_moment, moment, reference, word
+
+
+class ProblemType(StrEnum):
+    classification = "classification"
+    regression = "regression"
+
+
+class ExecutionMode(StrEnum):
+    single = "single"
+    parallel = "parallel"
+
+
+class ExperimentStatus(StrEnum):
+    queued = "queued"
+    running = "running"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in {ExperimentStatus.succeeded, ExperimentStatus.failed, ExperimentStatus.cancelled}
+
+
+class Experiment(SQLModel, table=True):
+    __tablename__ = "experiments"
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    dataset_version_id: UUID = reference("dataset_versions.id", on_delete="NO ACTION")
+    job_id: UUID | None = reference("jobs.id", default=None, on_delete="SET NULL", index=False)
+    name: str = Field(max_length=200)
+    target_column: str = Field(max_length=300)
+    problem_type: ProblemType = word(ProblemType)
+    config: dict[str, Any] = document()
+    engines: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    execution_mode: ExecutionMode = word(ExecutionMode, ExecutionMode.single)
+    use_gpu: bool = False
+    status: ExperimentStatus = word(ExperimentStatus, ExperimentStatus.queued, index=True)
+    stopped: bool = False
+    progress: float = 0.0
+    message: str = ""
+    error: str | None = None
+    warnings: list[str] = document(list)
+    sort_metric: str = Field(default="", max_length=32)
+    best_model_id: UUID | None = None
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_at: datetime = moment(index=True)
+    started_at: datetime | None = maybe_moment()
+    finished_at: datetime | None = maybe_moment()
+
+
+class EngineRun(SQLModel, table=True):
+    __tablename__ = "engine_runs"
+    __table_args__ = (UniqueConstraint("experiment_id", "position"),)
+
+    id: UUID = key()
+    experiment_id: UUID = reference("experiments.id")
+    position: int
+    engine: str = Field(max_length=32)
+    requested_engine: str = Field(max_length=32)
+    status: ExperimentStatus = word(ExperimentStatus, ExperimentStatus.queued)
+    models_trained: int = 0
+    best_model_id: UUID | None = None
+    best_metric: float | None = None
+    error: str | None = None
+    created_at: datetime = moment()
+    started_at: datetime | None = maybe_moment()
+    finished_at: datetime | None = maybe_moment()

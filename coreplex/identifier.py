@@ -1,0 +1,25 @@
+"""Identifiers: UUIDv7 made in Python, and the reading of the ones callers send."""
+
+import os
+import time
+from uuid import UUID
+
+from coreplex.errors import NotFound
+
+
+def new_id() -> UUID:
+    """A UUID version 7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
+    stamp = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (stamp & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    return UUID(int=value)
+
+
+def parse_id(text: str | UUID, noun: str) -> UUID:
+    """The identifier, or NotFound: a malformed id names nothing, so it is not found (contract A.1)."""
+    if isinstance(text, UUID):
+        return text
+    try:
+        return UUID(text)
+    except (ValueError, AttributeError, TypeError):
+        raise NotFound.of(noun) from None

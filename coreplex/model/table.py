@@ -1,0 +1,44 @@
+"""The row of a trained model. The model itself is an artefact."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from coreplex.columns import document, key, moment, reference, word
+from coreplex.experiment.table import ProblemType
+
+
+class Model(SQLModel, table=True):
+    """`rank` counts from 1 (best) within the experiment by its sort metric; `score` is that metric, out-of-fold."""
+
+    __tablename__ = "models"
+    __table_args__ = (UniqueConstraint("experiment_id", "name"),)
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    experiment_id: UUID = reference("experiments.id")
+    engine_run_id: UUID = reference("engine_runs.id")
+    dataset_version_id: UUID = reference("dataset_versions.id", on_delete="NO ACTION")
+    artifact_id: UUID = reference("artifacts.id", on_delete="NO ACTION", index=False)
+    curves_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL", index=False)
+    explanation_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL", index=False)
+    name: str = Field(max_length=200)
+    algo: str = Field(max_length=64, index=True)
+    engine: str = Field(max_length=32)
+    problem_type: ProblemType = word(ProblemType)
+    target_column: str = Field(max_length=300)
+    classes: list[Any] = document(list)
+    features: list[dict[str, Any]] = document(list)
+    metrics: dict[str, Any] = document()
+    cv_metrics: dict[str, Any] = document()
+    parameters: dict[str, Any] = document()
+    score: float
+    rank: int = 0
+    is_best: bool = False
+    training_time_secs: float = 0.0
+    latency_ms: float = 0.0
+    size_bytes: int = Field(default=0, sa_type=BigInteger)
+    created_at: datetime = moment(index=True)
