@@ -1,0 +1,35 @@
+"""What a caller must say about projects and members."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from coreplex.project.table import Role
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Description = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+def _grantable(role: Role) -> Role:
+    if role is Role.owner:
+        raise ValueError("choose one of viewer, editor, admin; a project has one owner")
+    return role
+
+
+class CreateProject(BaseModel):
+    name: Name = Field(description="Name of the project, 1 to 200 characters.")
+    description: Description = Field("", description="What the project is about.")
+
+
+class UpdateProject(BaseModel):
+    project_id: str = Field(description="The project to change.")
+    name: Name = Field(description="New name, 1 to 200 characters.")
+    description: Description | None = Field(None, description="New description; left out, the old one stays.")
+
+
+class AddMember(BaseModel):
+    project_id: str = Field(description="The project that gets a member.")
+    email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)] = Field(
+        description="E-mail of a registered user."
+    )
+    role: Annotated[Role, AfterValidator(_grantable)] = Field(Role.editor, description="What the member may do.")

@@ -1,0 +1,141 @@
+"""What can be done with projects and their members. Nothing here commits; the door that opened the transaction does."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+
+from coreplex.account.table import User
+from coreplex.clock import now
+from coreplex.database import ReadSession, WriteSession
+from coreplex.dataset.table import Dataset
+from coreplex.deployment.table import Deployment
+from coreplex.errors import Conflict, NotFound
+from coreplex.event import service as event
+from coreplex.event.table import EventKind
+from coreplex.experiment.table import Experiment
+from coreplex.identifier import parse_id
+from coreplex.job import service as job
+from coreplex.job.table import JobType
+from coreplex.model.table import Model
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_project, visible_projects
+from coreplex.project.inputs import AddMember, CreateProject, UpdateProject
+from coreplex.project.table import Membership, Project, ProjectStatus, Role
+
+COUNTED = {"dataset_count": Dataset, "experiment_count": Experiment, "model_count": Model, "deployment_count": Deployment}
+
+
+def _count_of(table: type[Dataset | Experiment | Model | Deployment]) -> ColumnElement[int]:
+    return select(func.count()).where(table.project_id == Project.id).correlate(Project).scalar_subquery()
+
+
+def listing(grant: Grant, status: ProjectStatus | None = None) -> Listing:
+    """Projects owned by or shared with the caller."""
+    query = select(Project).where(Project.id.in_(visible_projects(grant)))
+    if status is not None:
+        query = query.where(Project.status == status)
+    sortable = {"created_at": Project.created_at, "updated_at": Project.updated_at, "name": func.lower(Project.name)}
+    return Listing(
+        query=query,
+        identity=Project.id,
+        sortable=sortable | {name: _count_of(table) for name, table in COUNTED.items()},
+        searchable=(Project.name, Project.description),
+    )
+
+
+async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[str, Mapping[UUID, int]]:
+    """How many datasets, experiments, models and deployments each project has: one query per kind."""
+    result = {}
+    for name, table in COUNTED.items():
+        query = select(table.project_id, func.count()).where(table.project_id.in_(project_ids)).group_by(table.project_id)
+        result[name] = {project_id: count for project_id, count in (await session.execute(query)).all()}
+    return result
+
+
+async def create(session: WriteSession, grant: Grant, wanted: CreateProject) -> Project:
+    project = Project(owner_id=grant.user_id, name=wanted.name, description=wanted.description)
+    session.add(project)
+    await session.flush()
+    session.add(Membership(project_id=project.id, user_id=grant.user_id, role=Role.owner))
+    await _record(session, grant, project, "project.created", f"Project “{project.name}” was created.")
+    return project
+
+
+async def update(session: WriteSession, grant: Grant, wanted: UpdateProject) -> Project:
+    project = await open_project(session, grant, wanted.project_id)
+    project.name = wanted.name
+    if wanted.description is not None:
+        project.description = wanted.description
+    project.updated_at = now()
+    session.add(project)
+    await _record(session, grant, project, "project.updated", f"Project “{project.name}” was changed.")
+    return project
+
+
+async def delete(session: WriteSession, grant: Grant, project_id: str) -> UUID:
+    """Remove the project and all that is in it; running jobs are cancelled, files follow by a job of their own."""
+    project = await open_project(session, grant, project_id)
+    await job.cancel_project(session, project.id)
+    await session.delete(project)
+    await session.flush()
+    await job.enqueue(
+        session,
+        JobType.storage_delete,
+        entity_type="project",
+        entity_id=project.id,
+        created_by=grant.user_id,
+        payload={"prefix": f"projects/{project.id}"},
+    )
+    return project.id
+
+
+def member_listing(project_id: UUID) -> Listing:
+    """Members of a project the caller may see: rows of (Membership, User)."""
+    return Listing(
+        query=select(Membership, User).join(User, User.id == Membership.user_id).where(Membership.project_id == project_id),
+        identity=Membership.id,
+        sortable={"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role},
+        searchable=(User.email, User.name),
+    )
+
+
+async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> tuple[Membership, User]:
+    project = await open_project(session, grant, wanted.project_id)
+    user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
+    if user is None:
+        raise NotFound("No user has this e-mail; ask the person to register first.")
+    already = select(Membership.id).where(Membership.project_id == project.id, Membership.user_id == user.id)
+    if await session.scalar(already) is not None:
+        raise Conflict("This user is a member already.")
+    membership = Membership(project_id=project.id, user_id=user.id, role=wanted.role)
+    session.add(membership)
+    await _record(session, grant, project, "member.added", f"{user.email} was added as {wanted.role}.")
+    return membership, user
+
+
+async def remove_member(session: WriteSession, grant: Grant, project_id: str, member_id: str) -> None:
+    project = await open_project(session, grant, project_id)
+    query = select(Membership).where(Membership.id == parse_id(member_id, "Member"), Membership.project_id == project.id)
+    membership = await session.scalar(query)
+    if membership is None:
+        raise NotFound.of("Member")
+    if membership.role is Role.owner:
+        raise Conflict("The owner cannot be removed; delete the project or hand it over first.")
+    user = await session.get_one(User, membership.user_id)
+    await session.delete(membership)
+    await _record(session, grant, project, "member.removed", f"{user.email} was removed.")
+
+
+async def _record(session: WriteSession, grant: Grant, project: Project, kind: str, message: str) -> None:
+    await event.append(
+        session,
+        entity_type="project",
+        entity_id=project.id,
+        project_id=project.id,
+        kind=EventKind.audit,
+        type=kind,
+        message=message,
+        actor_id=grant.user_id,
+    )

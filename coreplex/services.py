@@ -1,0 +1,43 @@
+"""The long-lived parts of one process, made once by the composition root and handed down."""
+
+from dataclasses import dataclass, field
+
+from coreplex.database import Database
+from coreplex.event.stream import Listener
+from coreplex.rate import RateLimiter
+from coreplex.settings import Settings
+from coreplex.staging import Staging
+from coreplex.storage import LocalStorage, Storage
+
+
+@dataclass
+class Services:
+    settings: Settings
+    database: Database
+    storage: Storage
+    staging: Staging
+    limiter: RateLimiter
+    listener: Listener
+    parts: dict[type, object] = field(default_factory=dict)
+    """Things a concept keeps for the life of the process (a cache of scorers, a log writer), by their class."""
+
+    async def start(self) -> None:
+        await self.listener.start()
+
+    async def stop(self) -> None:
+        await self.listener.stop()
+        await self.database.close()
+
+
+def build(settings: Settings) -> Services:
+    """Everything a process needs, nothing of it connected yet."""
+    if settings.database_url is None:
+        raise ValueError("DATABASE_URL is not set; `coreplexml-server up` starts an embedded database by itself")
+    return Services(
+        settings=settings,
+        database=Database(settings.database_url, pool_size=settings.database_pool_size),
+        storage=LocalStorage(settings.storage_dir),
+        staging=Staging(settings.data_dir / "staging"),
+        limiter=RateLimiter(settings),
+        listener=Listener(settings.database_url),
+    )

@@ -1,0 +1,127 @@
+"""Files on their way in or out, before they belong to anything.
+
+An upload is streamed here and named by an id; the GraphQL mutation that uses it gets only that id. An export is put here and
+downloaded by its id. Each has an owner and lives an hour; `sweep` removes the rest.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+
+from coreplex.errors import NotFound, TooLarge
+from coreplex.identifier import new_id, parse_id
+from coreplex.storage import disk_errors
+
+LIFETIME_SECS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file that waits: `path` on this machine, `filename` as the user calls it."""
+
+    id: UUID
+    owner_id: UUID
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    path: Path
+
+
+class Staging:
+    """The folder of files on their way."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def new_path(self) -> Path:
+        """A fresh private path for a file that is being made."""
+        return self.root / f"{new_id()}.part"
+
+    async def receive(self, chunks: AsyncIterator[bytes], *, owner_id: UUID, filename: str, limit: int) -> StagedFile:
+        """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes; leaves nothing then."""
+        path = self.new_path()
+        digest, size = hashlib.sha256(), 0
+        try:
+            with disk_errors(), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > limit:
+                        raise TooLarge(f"The file is larger than the limit of {limit / 1024**2:.0f} MB.")
+                    digest.update(chunk)
+                    file.write(chunk)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return self._register(path, owner_id, filename, "application/octet-stream", size, digest.hexdigest())
+
+    def offer(self, path: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str = "") -> StagedFile:
+        """Register a file made at `new_path()` for download by its owner."""
+        return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256)
+
+    def offer_copy(self, source: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str) -> StagedFile:
+        """Offer a stored file without copying its bytes where the file system can link."""
+        path = self.new_path()
+        with disk_errors():
+            try:
+                os.link(source, path)
+            except OSError:
+                path.write_bytes(source.read_bytes())
+        return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256)
+
+    def open(self, file_id: str | UUID, owner_id: UUID, noun: str = "File") -> StagedFile:
+        """The file, if it is there and the caller's own; NotFound otherwise."""
+        identity = parse_id(file_id, noun)
+        try:
+            facts = orjson.loads((self.root / f"{identity}.json").read_bytes())
+            path = self.root / facts["path"]
+            if UUID(facts["owner_id"]) != owner_id or not path.is_file():
+                raise NotFound.of(noun)
+        except (FileNotFoundError, orjson.JSONDecodeError):
+            raise NotFound.of(noun) from None
+        return StagedFile(
+            identity, owner_id, facts["filename"], facts["content_type"], facts["size_bytes"], facts["sha256"], path
+        )
+
+    def discard(self, file: StagedFile) -> None:
+        (self.root / f"{file.id}.json").unlink(missing_ok=True)
+        file.path.unlink(missing_ok=True)
+
+    def sweep(self, older_than_secs: float = LIFETIME_SECS) -> int:
+        """Remove what nobody fetched or used; returns how many files went."""
+        horizon, gone = time.time() - older_than_secs, 0
+        for path in self.root.iterdir():
+            try:
+                if path.stat().st_mtime < horizon:
+                    path.unlink()
+                    gone += 1
+            except FileNotFoundError:
+                continue
+        return gone
+
+    def _register(
+        self, path: Path, owner_id: UUID, filename: str, content_type: str, size: int, sha256: str
+    ) -> StagedFile:
+        os.utime(path)
+        file = StagedFile(new_id(), owner_id, clean_filename(filename), content_type, size, sha256, path)
+        facts = {"owner_id": str(owner_id), "filename": file.filename, "content_type": content_type}
+        facts |= {"size_bytes": size, "sha256": sha256, "path": path.name}  # type: ignore[dict-item]
+        sidecar = self.root / f"{file.id}.json"
+        with disk_errors():
+            aside = sidecar.with_suffix(".tmp")
+            aside.write_bytes(orjson.dumps(facts))
+            aside.replace(sidecar)
+        return file
+
+
+def clean_filename(name: str) -> str:
+    """A user's file name as a label: last segment, no control characters, at most 200 characters. Never used as a path."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:200] or "file"

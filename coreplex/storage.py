@@ -1,0 +1,115 @@
+"""Files under keys: rows in the database hold keys, never paths.
+
+`LocalStorage` keeps them on this machine's disk. Keys are made by the server (`projects/<uuid>/…`); nothing from a user becomes
+part of one. A file appears under its key whole or not at all: written aside, synced, renamed.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from coreplex.errors import StorageFull
+from coreplex.identifier import new_id
+
+CHUNK = 1 << 20
+
+
+class Storage(Protocol):
+    """Where files live."""
+
+    async def put(self, key: str, source: Path) -> None:
+        """Move the local file `source` under `key`; afterwards `source` is gone."""
+
+    async def path(self, key: str) -> Path:
+        """A local path to read the file from. Raises FileNotFoundError."""
+
+    async def delete(self, key: str) -> None:
+        """Remove the file; nothing happens if there is none."""
+
+    async def delete_all(self, prefix: str) -> None:
+        """Remove every file whose key begins with the folder `prefix`."""
+
+
+class LocalStorage:
+    """Files below one private folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def put(self, key: str, source: Path) -> None:
+        await asyncio.to_thread(self._put, key, source)
+
+    def _put(self, key: str, source: Path) -> None:
+        target = self._locate(key)
+        with disk_errors():
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sync(source)
+            try:
+                os.replace(source, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                aside = target.with_name(f".{new_id().hex}.part")
+                shutil.copyfile(source, aside)
+                _sync(aside)
+                os.replace(aside, target)
+                source.unlink()
+            _sync(target.parent)
+
+    async def path(self, key: str) -> Path:
+        target = self._locate(key)
+        if not target.is_file():
+            raise FileNotFoundError(key)
+        return target
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(self._locate(key).unlink, missing_ok=True)
+
+    async def delete_all(self, prefix: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._locate(prefix), ignore_errors=True)
+
+    def _locate(self, key: str) -> Path:
+        """Confine the key below the root: plain segments of safe characters only."""
+        parts = key.split("/")
+        if not all(part and part[0] != "." and all(c.isalnum() or c in "._-" for c in part) for part in parts):
+            raise ValueError(f"not a storage key: {key!r}")
+        return self.root.joinpath(*parts)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in _chunks(file):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(file: object) -> Iterator[bytes]:
+    return iter(lambda: file.read(CHUNK), b"")  # type: ignore[attr-defined]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn a full disk into the error a caller understands."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull("The server's disk is full; free space in its data folder and try again.") from error
+        raise

@@ -1,0 +1,78 @@
+"""What one request carries to its resolvers: who asks, from where, with which loaders and services."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from sqlalchemy import Select
+
+from coreplex.database import ReadSession, WriteSession
+from coreplex.identifier import new_id
+from coreplex.paging import Listing, Page, Slice
+from coreplex.permissions import Credential, Principal
+from coreplex.rate import identity
+from coreplex.services import Services
+from resolvers.loaders import Loaders
+
+Part = TypeVar("Part")
+
+
+@dataclass(slots=True)
+class RequestFacts:
+    """What the transport knows. `transport` is `http` or `websocket`."""
+
+    id: str = field(default_factory=lambda: str(new_id()))
+    address: str = ""
+    user_agent: str = ""
+    transport: str = "http"
+    csrf_header: str | None = None
+    session_cookie: str | None = None
+
+
+@dataclass
+class Context:
+    services: Services
+    principal: Principal | None = None
+    request: RequestFacts = field(default_factory=RequestFacts)
+    cookies: list[Any] = field(default_factory=list)
+    """Cookies the answer sets (login, logout); each door writes them into its response."""
+
+    @property
+    def identity(self) -> str:
+        """Whose rate budget this request uses."""
+        return identity(self.principal, self.request.address)
+
+    @property
+    def by_cookie(self) -> bool:
+        return self.principal is not None and self.principal.credential is Credential.session
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        return Loaders(self.services.database)
+
+    def read(self) -> AbstractAsyncContextManager[ReadSession]:
+        return self.services.database.read()
+
+    def transaction(self) -> AbstractAsyncContextManager[WriteSession]:
+        """The one transaction of a mutation field."""
+        return self.services.database.transaction()
+
+    async def slice(self, listing: Listing, page: Page) -> Slice[Any]:
+        """One page of a list, in a short read session of its own."""
+        async with self.read() as session:
+            return await listing.slice(session, page, self._count)
+
+    async def _count(self, query: Select[Any]) -> int:
+        async with self.read() as session:
+            return int(await session.scalar(query) or 0)
+
+    def part(self, kind: type[Part]) -> Part:
+        """A process-wide thing of a concept, registered by the composition root."""
+        found = self.services.parts[kind]
+        assert isinstance(found, kind)
+        return found
+
+
+Resolve = Callable[..., Awaitable[Any]]

@@ -1,0 +1,95 @@
+"""The guard of a field: its permission, printed in the SDL, checked before the resolver runs.
+
+Every root field is made with a Guard (a contract test lists those without one), so a new field is closed until somebody says
+who may use it.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import strawberry
+from strawberry.extensions.field_extension import FieldExtension
+from strawberry.schema_directive import Location
+from strawberry.types.field import StrawberryField
+
+from coreplex.account.table import Scope
+from coreplex.permissions import Category, Grant, Permission, Principal, authorize
+from coreplex.project.table import Role
+from resolvers.context import Context
+
+
+def _published(kind: type[Enum], description: str, name: str | None = None) -> Any:
+    return strawberry.enum(kind, name=name, description=description)  # type: ignore[call-overload]
+
+
+_published(Scope, "What an API key may do: read, write, predict, or administer the server.")
+_published(Role, "What a member may do in a project; each role includes the ones before it.", "ProjectRole")
+_published(Category, "The rate limit a field is charged to.", "RateLimitCategory")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="permission",
+    description="What a caller needs to use the field. Without `scope` the field is public.",
+)
+class PermissionDirective:
+    scope: Scope | None = strawberry.directive_field(name="scope", default=None)
+    role: Role | None = strawberry.directive_field(name="role", default=None)
+    session_only: bool | None = strawberry.directive_field(name="sessionOnly", default=None)
+    administrator: bool | None = strawberry.directive_field(name="administrator", default=None)
+    limit: Category = strawberry.directive_field(name="limit", default=Category.general)
+    once: bool | None = strawberry.directive_field(name="once", default=None)
+
+
+class Guard(FieldExtension):
+    """Checks the caller against the field's permission."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    def apply(self, field: StrawberryField) -> None:
+        p = self.permission
+        directive = PermissionDirective(
+            scope=p.scope,
+            role=p.role if p.scope is not None else None,
+            session_only=p.session_only or None,
+            administrator=p.administrator or None,
+            limit=p.category,
+            once=p.once or None,
+        )
+        if not any(isinstance(d, PermissionDirective) for d in field.directives):
+            field.directives = [*field.directives, directive]
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: "Info", **kwargs: Any) -> Any:  # type: ignore[override]
+        authorize(info.context.principal, self.permission)
+        return next_(source, info, **kwargs)
+
+    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: "Info", **kwargs: Any) -> Any:  # type: ignore[override]
+        authorize(info.context.principal, self.permission)
+        result = next_(source, info, **kwargs)
+        return await result if hasattr(result, "__await__") else result
+
+
+class Info(strawberry.Info[Context, None]):
+    """What a resolver knows about its field and its caller."""
+
+    @property
+    def permission(self) -> Permission:
+        for extension in self._field.extensions:
+            if isinstance(extension, Guard):
+                return extension.permission
+        raise LookupError(f"{self.field_name} declares no permission")
+
+    @property
+    def principal(self) -> Principal:
+        principal = self.context.principal
+        assert principal is not None, "only fields that demand a scope may ask for the principal"
+        return principal
+
+
+def allow(info: Info) -> Grant:
+    """First movement of a resolver: the caller's grant for this field."""
+    permission = info.permission
+    authorize(info.context.principal, permission)
+    return Grant(info.principal, permission)

@@ -1,0 +1,70 @@
+"""DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import SQLModel
+from strawberry.dataloader import DataLoader
+
+from coreplex.account.table import User
+from coreplex.database import Database, ReadSession
+from coreplex.project import service as project
+from coreplex.project.table import Membership, Project, Role
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+class Loaders:
+    """The loaders of one request."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def batch(self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]]) -> DataLoader[Any, Any]:
+        """A loader whose batch function gets a session of its own."""
+
+        async def run(keys: list[Any]) -> Sequence[Any]:
+            async with self._database.read() as session:
+                return await load(session, keys)
+
+        return DataLoader(load_fn=run)
+
+    def rows(self, table: type[Row]) -> DataLoader[UUID, Row | None]:
+        """Rows by id; None where there is none."""
+        columns: Any = table
+
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[Row | None]:
+            found = {row.id: row for row in await session.scalars(select(table).where(columns.id.in_(ids)))}  # type: ignore[attr-defined]
+            return [found.get(key) for key in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def user(self) -> DataLoader[UUID, User | None]:
+        return self.rows(User)
+
+    @cached_property
+    def project(self) -> DataLoader[UUID, Project | None]:
+        return self.rows(Project)
+
+    @cached_property
+    def project_counts(self) -> DataLoader[UUID, dict[str, int]]:
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[dict[str, int]]:
+            counts = await project.counts(session, ids)
+            return [{name: table.get(key, 0) for name, table in counts.items()} for key in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def role(self) -> DataLoader[tuple[UUID, UUID], Role | None]:
+        """The role of a user in a project, by (project id, user id)."""
+
+        async def load(session: ReadSession, keys: list[tuple[UUID, UUID]]) -> Sequence[Role | None]:
+            query = select(Membership).where(Membership.project_id.in_([key[0] for key in keys]))
+            found = {(m.project_id, m.user_id): m.role for m in await session.scalars(query)}
+            return [found.get(key) for key in keys]
+
+        return self.batch(load)
