@@ -1,0 +1,76 @@
+"""An embedded Valkey (or Redis): every acknowledged write is on disk, because `everysec` was measured to lose some.
+
+On a Unix socket in a private folder only. It holds the queue and the rate limits, never the truth.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+from coreplex.supervisor.identity import Account
+from coreplex.supervisor.postgres import tail
+from coreplex.supervisor.process import spawn, stop
+from coreplex.supervisor.trouble import Trouble
+
+START_SECS = 60.0
+STOP_SECS = 10.0
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction")
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
+
+
+@dataclass
+class Valkey:
+    """A server with its files in `data` and its socket in `sockets`."""
+
+    program: Path
+    data: Path
+    sockets: Path
+    log: Path
+    account: Account | None = None
+    flags: Sequence[str] = DURABLE
+    child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def url(self, database: int = 0) -> str:
+        return f"unix://{self.sockets}/valkey.sock?db={database}"
+
+    def prepare(self) -> None:
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        if self.account:
+            self.account.own(self.data)
+
+    def start(self) -> None:
+        """Start the server; `wait` tells when it answers."""
+        socket = ["--port", "0", "--unixsocket", str(self.sockets / "valkey.sock"), "--unixsocketperm", "700"]
+        with self.log.open("ab") as output:
+            self.child = spawn(
+                [self.program, *socket, "--dir", self.data, "--daemonize", "no", *self.flags],
+                death_signal=signal.SIGTERM,
+                output=output,
+                account=self.account,
+                environment=ENVIRONMENT,
+                folder=Path("/"),
+            )
+
+    def wait(self, limit_secs: float = START_SECS) -> None:
+        """Wait until PING is answered, which is after the log of writes was read."""
+        deadline = time.monotonic() + limit_secs
+        while not self._answers():
+            if self.child is None or self.child.poll() is not None or time.monotonic() > deadline:
+                raise Trouble("the embedded Valkey did not start.", f"The end of {self.log}:\n{tail(self.log)}")
+            time.sleep(0.02)
+
+    def stop(self, grace_secs: float = STOP_SECS) -> bool:
+        return self.child is None or stop(self.child, signal.SIGTERM, grace_secs)
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url(), socket_timeout=5) as client:
+                return bool(client.ping())
+        except (redis.RedisError, OSError):
+            return False

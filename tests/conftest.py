@@ -1,0 +1,127 @@
+"""Fixtures every area shares: real PostgreSQL and Redis, one database per xdist worker, emptied before each test.
+
+A test that is a coroutine runs on asyncio by itself (`anyio_mode = "auto"`). DATABASE_URL and REDIS_URL choose other servers:
+databases are made beside the one named and dropped again; of that Redis the databases from 8 on are used, and must be empty.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from coreplex.database import Database
+from coreplex.settings import Settings
+from tests import servers
+
+GENEROUS = "100000/minute"
+EXTERNAL_REDIS_OFFSET = 8
+
+
+class Harness:
+    """The servers of this session, started when first asked for, by the one process that owns them."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, str] = {}
+        self.started: servers.Servers | None = None
+
+    def start(self) -> dict[str, str]:
+        if not self.addresses:
+            database, cache = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
+            if not (database and cache):
+                self.started = servers.start()
+                database = database or self.started.postgres.url("postgres")
+                cache = cache or self.started.valkey.url()
+            self.addresses = {"database": database, "redis": cache, "template": f"coreplexml_template_{os.getpid()}"}
+            servers.make_template(database, self.addresses["template"])
+        return self.addresses
+
+    def stop(self) -> None:
+        if self.addresses and os.environ.get("DATABASE_URL"):
+            servers.drop_template(self.addresses["database"], self.addresses["template"])
+        if self.started:
+            self.started.stop()
+        self.addresses, self.started = {}, None
+
+
+harness = Harness()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """The xdist controller hands the servers' addresses to each worker."""
+    node.workerinput["addresses"] = harness.start()
+
+
+def pytest_unconfigure() -> None:
+    harness.stop()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def addresses(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where the session's servers are: `database` (its maintenance database), `redis`, and the `template`'s name."""
+    given: dict[str, dict[str, str]] = getattr(request.config, "workerinput", {})
+    return given.get("addresses") or harness.start()
+
+
+@pytest.fixture(scope="session")
+def worker_database_url(addresses: dict[str, str], worker_id: str) -> Iterator[str]:
+    name = f"coreplexml_{worker_id}_{os.getpid()}"
+    yield servers.make_database(addresses["database"], name, addresses["template"])
+    servers.drop_database(addresses["database"], name)
+
+
+@pytest.fixture(scope="session")
+def worker_redis_url(addresses: dict[str, str], worker_id: str) -> str:
+    external = os.environ.get("REDIS_URL") == addresses["redis"]
+    number = (int(worker_id[2:]) if worker_id.startswith("gw") else 0) + (EXTERNAL_REDIS_OFFSET if external else 0)
+    url = servers.redis_database(addresses["redis"], number)
+    if external:
+        with redis.Redis.from_url(url) as client:
+            assert client.dbsize() == 0, f"database {number} of REDIS_URL is not empty; the tests would delete what is in it"
+    return url
+
+
+@pytest.fixture
+def database_url(worker_database_url: str) -> str:
+    """Address of a migrated database without a row."""
+    servers.empty(worker_database_url)
+    return worker_database_url
+
+
+@pytest.fixture
+def empty_database_url(addresses: dict[str, str], worker_id: str) -> Iterator[str]:
+    """Address of a database without a table, for tests of migrations."""
+    name = f"coreplexml_bare_{worker_id}_{os.getpid()}"
+    yield servers.make_database(addresses["database"], name, "template0")
+    servers.drop_database(addresses["database"], name)
+
+
+@pytest.fixture
+def redis_url(worker_redis_url: str) -> str:
+    """Address of an empty Redis database."""
+    servers.flush(worker_redis_url)
+    return worker_redis_url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    made = Database(database_url, pool_size=5)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings on the test servers, with a data folder of their own and rate limits nobody reaches."""
+    limits = {name: GENEROUS for name in Settings.model_fields if name.startswith("rate_limit_")}
+    return Settings.model_validate(
+        {"data_dir": tmp_path / "data", "database_url": database_url, "redis_url": redis_url, **limits}
+    )
