@@ -59,12 +59,11 @@ class Page:
 class Slice(Generic[Row]):
     """One page of rows, with a cursor per row and a way to count the whole list."""
 
-    rows: Sequence[Row]
+    nodes: Sequence[Row]
     cursors: Sequence[str]
     has_next: bool
     has_previous: bool
     count: Callable[[], Awaitable[int]]
-    page: Page
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ class Listing:
     """A list: its query, what `search` looks into, what it can be sorted by; `id` breaks ties."""
 
     query: Select[Any]
-    identity: ColumnElement[Any]
-    sortable: Mapping[str, ColumnElement[Any]]
-    searchable: Sequence[ColumnElement[Any]] = ()
+    identity: Any
+    sortable: Mapping[str, Any]
+    searchable: Sequence[Any] = ()
     default_sort: str = "created_at"
 
     async def slice(self, session: ReadSession, page: Page, count: Callable[[Select[Any]], Awaitable[int]]) -> Slice[Any]:
@@ -90,14 +89,12 @@ class Listing:
         ordered = ordered.order_by(key, self.identity.desc() if down else self.identity.asc())
         found = (await session.execute(ordered.limit(page.first + 1).offset(page.offset or None))).all()
         rows = found[: page.first]
-        single = len(found[0]) == 2 if found else True
         return Slice(
-            rows=[row[0] if single else row[:-1] for row in rows],
-            cursors=[_encode(row[-1], row[0].id) for row in rows],
+            nodes=[row[0] for row in rows],
+            cursors=[_encode(row[-1], getattr(row[0], self.identity.key)) for row in rows],
             has_next=len(found) > page.first,
             has_previous=bool(page.after or page.offset),
             count=lambda: count(select(func.count()).select_from(query.order_by(None).subquery())),
-            page=page,
         )
 
     def _searched(self, page: Page) -> Select[Any]:
@@ -126,11 +123,12 @@ def _encode(value: Any, identity: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([kind, value, identity], default=str)).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[Any, UUID]:
+def _decode(cursor: str) -> tuple[Any, UUID | int]:
     try:
         kind, value, identity = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(value, str | int | float | None):
             raise ValueError
-        return (datetime.fromisoformat(str(value)) if kind == "t" else value), UUID(identity)
+        last = identity if isinstance(identity, int) else UUID(identity)
+        return (datetime.fromisoformat(str(value)) if kind == "t" else value), last
     except (ValueError, TypeError, AttributeError):
         raise Invalid.field("is not a cursor this list gave; begin again without it", "after") from None

@@ -106,9 +106,7 @@ class Staging:
                 continue
         return gone
 
-    def _register(
-        self, path: Path, owner_id: UUID, filename: str, content_type: str, size: int, sha256: str
-    ) -> StagedFile:
+    def _register(self, path: Path, owner_id: UUID, filename: str, content_type: str, size: int, sha256: str) -> StagedFile:
         os.utime(path)
         file = StagedFile(new_id(), owner_id, clean_filename(filename), content_type, size, sha256, path)
         facts = {"owner_id": str(owner_id), "filename": file.filename, "content_type": content_type}

@@ -20,7 +20,7 @@ from resolvers.context import Context
 
 
 def _published(kind: type[Enum], description: str, name: str | None = None) -> Any:
-    return strawberry.enum(kind, name=name, description=description)  # type: ignore[call-overload]
+    return strawberry.enum(kind, name=name, description=description)
 
 
 _published(Scope, "What an API key may do: read, write, predict, or administer the server.")
@@ -34,12 +34,12 @@ _published(Category, "The rate limit a field is charged to.", "RateLimitCategory
     description="What a caller needs to use the field. Without `scope` the field is public.",
 )
 class PermissionDirective:
-    scope: Scope | None = strawberry.directive_field(name="scope", default=None)
-    role: Role | None = strawberry.directive_field(name="role", default=None)
-    session_only: bool | None = strawberry.directive_field(name="sessionOnly", default=None)
-    administrator: bool | None = strawberry.directive_field(name="administrator", default=None)
-    limit: Category = strawberry.directive_field(name="limit", default=Category.general)
-    once: bool | None = strawberry.directive_field(name="once", default=None)
+    scope: Scope | None = strawberry.directive_field(name="scope", default=strawberry.UNSET)
+    role: Role | None = strawberry.directive_field(name="role", default=strawberry.UNSET)
+    session_only: bool | None = strawberry.directive_field(name="sessionOnly", default=strawberry.UNSET)
+    administrator: bool | None = strawberry.directive_field(name="administrator", default=strawberry.UNSET)
+    limit: Category | None = strawberry.directive_field(name="limit", default=strawberry.UNSET)
+    once: bool | None = strawberry.directive_field(name="once", default=strawberry.UNSET)
 
 
 class Guard(FieldExtension):
@@ -50,14 +50,15 @@ class Guard(FieldExtension):
 
     def apply(self, field: StrawberryField) -> None:
         p = self.permission
-        directive = PermissionDirective(
-            scope=p.scope,
-            role=p.role if p.scope is not None else None,
-            session_only=p.session_only or None,
-            administrator=p.administrator or None,
-            limit=p.category,
-            once=p.once or None,
-        )
+        said: dict[str, Any] = {
+            "scope": p.scope,
+            "role": p.role if p.scope is not None and p.role is not Role.viewer else None,
+            "session_only": p.session_only,
+            "administrator": p.administrator,
+            "limit": p.category if p.category is not Category.general else None,
+            "once": p.once,
+        }
+        directive = PermissionDirective(**{name: value for name, value in said.items() if value})
         if not any(isinstance(d, PermissionDirective) for d in field.directives):
             field.directives = [*field.directives, directive]
 

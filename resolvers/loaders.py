@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 from strawberry.dataloader import DataLoader
 
 from coreplex.account.table import User
@@ -63,7 +63,7 @@ class Loaders:
         """The role of a user in a project, by (project id, user id)."""
 
         async def load(session: ReadSession, keys: list[tuple[UUID, UUID]]) -> Sequence[Role | None]:
-            query = select(Membership).where(Membership.project_id.in_([key[0] for key in keys]))
+            query = select(Membership).where(col(Membership.project_id).in_([key[0] for key in keys]))
             found = {(m.project_id, m.user_id): m.role for m in await session.scalars(query)}
             return [found.get(key) for key in keys]
 

@@ -1,12 +1,12 @@
 """Projects at the GraphQL door: allow, open, call."""
 
-from typing import Any
 from uuid import UUID
 
 from coreplex.account.table import User
+from coreplex.event.table import Event
 from coreplex.paging import Page, Slice
 from coreplex.project import access, inputs, service
-from coreplex.project.table import Membership, Project, ProjectStatus, Role
+from coreplex.project.table import Membership, Project, Role
 from resolvers.guard import Info, allow
 
 
@@ -16,8 +16,8 @@ async def one(info: Info, id: str) -> Project:
         return await access.open_project(session, grant, id)
 
 
-async def many(info: Info, page: Page, status: ProjectStatus | None) -> Slice[Project]:
-    return await info.context.slice(service.listing(allow(info), status), page)
+async def many(info: Info, page: Page, filter: inputs.ProjectFilter | None) -> Slice[Project]:
+    return await info.context.slice(service.listing(allow(info), filter), page)
 
 
 async def create(info: Info, input: inputs.CreateProject) -> Project:
@@ -38,11 +38,25 @@ async def delete(info: Info, id: str) -> UUID:
         return await service.delete(session, grant, id)
 
 
-async def members(info: Info, project: Project, page: Page) -> Slice[Any]:
+async def members(info: Info, project: Project, page: Page) -> Slice[Membership]:
     return await info.context.slice(service.member_listing(project.id), page)
 
 
-async def add_member(info: Info, input: inputs.AddMember) -> tuple[Membership, User]:
+async def timeline(info: Info, project: Project, page: Page) -> Slice[Event]:
+    return await info.context.slice(service.timeline_listing(project.id), page)
+
+
+async def actor_of(info: Info, event: Event) -> User | None:
+    return await info.context.loaders.user.load(event.actor_id) if event.actor_id else None
+
+
+async def user_of(info: Info, member: Membership) -> User:
+    user = await info.context.loaders.user.load(member.user_id)
+    assert user is not None, "a membership without a user cannot exist"
+    return user
+
+
+async def add_member(info: Info, input: inputs.AddMember) -> Membership:
     grant = allow(info)
     async with info.context.transaction() as session:
         return await service.add_member(session, grant, input)

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, select
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 
 from coreplex.database import ReadSession
 from coreplex.errors import Forbidden, NotFound
@@ -15,19 +15,19 @@ from coreplex.project.table import Membership, Project, Role
 Row = TypeVar("Row", bound=SQLModel)
 
 
-def visible_projects(grant: Grant) -> Select[tuple[UUID]]:
+def visible_projects(grant: Grant) -> Select[UUID]:
     """Ids of the projects the caller belongs to (a project-bound key sees only its project)."""
-    query = select(Membership.project_id).where(Membership.user_id == grant.user_id)
+    query = select(col(Membership.project_id)).where(col(Membership.user_id) == grant.user_id)
     if grant.principal.project_id is not None:
-        query = query.where(Membership.project_id == grant.principal.project_id)
+        query = query.where(col(Membership.project_id) == grant.principal.project_id)
     return query
 
 
 async def open_project(session: ReadSession, grant: Grant, project_id: str | UUID) -> Project:
     """The project, if the caller is a member with the role the field declares."""
     identity = parse_id(project_id, "Project")
-    query = select(Project, Membership.role).join(Membership, Membership.project_id == Project.id)
-    return await _open(session, grant, query.where(Project.id == identity), "Project")
+    query = select(Project, col(Membership.role)).join(Membership, col(Membership.project_id) == col(Project.id))
+    return await _open(session, grant, query.where(col(Project.id) == identity), "Project")
 
 
 async def open_row(session: ReadSession, grant: Grant, table: type[Row], row_id: str | UUID, noun: str) -> Row:
@@ -37,12 +37,12 @@ async def open_row(session: ReadSession, grant: Grant, table: type[Row], row_id:
     """
     identity = parse_id(row_id, noun)
     columns: Any = table
-    query = select(table, Membership.role).join(Membership, Membership.project_id == columns.project_id)
+    query = select(table, col(Membership.role)).join(Membership, col(Membership.project_id) == columns.project_id)
     return await _open(session, grant, query.where(columns.id == identity), noun)
 
 
-async def _open(session: ReadSession, grant: Grant, query: Select[Any], noun: str) -> Any:
-    query = query.where(Membership.user_id == grant.user_id)
+async def _open(session: ReadSession, grant: Grant, query: Any, noun: str) -> Any:
+    query = query.where(col(Membership.user_id) == grant.user_id)
     found = (await session.execute(query)).one_or_none()
     if found is None:
         raise NotFound.of(noun)

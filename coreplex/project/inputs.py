@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from coreplex.project.table import Role
+from coreplex.project.table import ProjectStatus, Role
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Description = Annotated[str, StringConstraints(max_length=10_000)]
@@ -33,3 +33,7 @@ class AddMember(BaseModel):
         description="E-mail of a registered user."
     )
     role: Annotated[Role, AfterValidator(_grantable)] = Field(Role.editor, description="What the member may do.")
+
+
+class ProjectFilter(BaseModel):
+    status: ProjectStatus | None = Field(None, description="Only projects in this state.")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
+from sqlmodel import col
 
 from coreplex.account.table import User
 from coreplex.clock import now
@@ -12,7 +13,7 @@ from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
 from coreplex.errors import Conflict, NotFound
 from coreplex.event import service as event
-from coreplex.event.table import EventKind
+from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.identifier import parse_id
 from coreplex.job import service as job
@@ -21,21 +22,26 @@ from coreplex.model.table import Model
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_project, visible_projects
-from coreplex.project.inputs import AddMember, CreateProject, UpdateProject
-from coreplex.project.table import Membership, Project, ProjectStatus, Role
+from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, UpdateProject
+from coreplex.project.table import Membership, Project, Role
 
-COUNTED = {"dataset_count": Dataset, "experiment_count": Experiment, "model_count": Model, "deployment_count": Deployment}
+COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
+    "dataset_count": Dataset,
+    "experiment_count": Experiment,
+    "model_count": Model,
+    "deployment_count": Deployment,
+}
 
 
 def _count_of(table: type[Dataset | Experiment | Model | Deployment]) -> ColumnElement[int]:
-    return select(func.count()).where(table.project_id == Project.id).correlate(Project).scalar_subquery()
+    return select(func.count()).where(col(table.project_id) == col(Project.id)).correlate(Project).scalar_subquery()
 
 
-def listing(grant: Grant, status: ProjectStatus | None = None) -> Listing:
+def listing(grant: Grant, wanted: ProjectFilter | None = None) -> Listing:
     """Projects owned by or shared with the caller."""
-    query = select(Project).where(Project.id.in_(visible_projects(grant)))
-    if status is not None:
-        query = query.where(Project.status == status)
+    query = select(Project).where(col(Project.id).in_(visible_projects(grant)))
+    if wanted is not None and wanted.status is not None:
+        query = query.where(col(Project.status) == wanted.status)
     sortable = {"created_at": Project.created_at, "updated_at": Project.updated_at, "name": func.lower(Project.name)}
     return Listing(
         query=query,
@@ -49,8 +55,9 @@ async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[s
     """How many datasets, experiments, models and deployments each project has: one query per kind."""
     result = {}
     for name, table in COUNTED.items():
-        query = select(table.project_id, func.count()).where(table.project_id.in_(project_ids)).group_by(table.project_id)
-        result[name] = {project_id: count for project_id, count in (await session.execute(query)).all()}
+        project_id = col(table.project_id)
+        query = select(project_id, func.count()).where(project_id.in_(project_ids)).group_by(project_id)
+        result[name] = dict((await session.execute(query)).tuples().all())
     return result
 
 
@@ -92,32 +99,46 @@ async def delete(session: WriteSession, grant: Grant, project_id: str) -> UUID:
 
 
 def member_listing(project_id: UUID) -> Listing:
-    """Members of a project the caller may see: rows of (Membership, User)."""
+    """Members of a project the caller may see."""
     return Listing(
-        query=select(Membership, User).join(User, User.id == Membership.user_id).where(Membership.project_id == project_id),
+        query=select(Membership)
+        .join(User, col(User.id) == col(Membership.user_id))
+        .where(col(Membership.project_id) == project_id),
         identity=Membership.id,
         sortable={"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role},
         searchable=(User.email, User.name),
     )
 
 
-async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> tuple[Membership, User]:
+def timeline_listing(project_id: UUID) -> Listing:
+    """What happened in a project the caller may see."""
+    return Listing(
+        query=select(Event).where(col(Event.project_id) == project_id, col(Event.kind) == EventKind.audit),
+        identity=Event.seq,
+        sortable={"created_at": Event.seq, "type": Event.type},
+        searchable=(Event.message, Event.type),
+    )
+
+
+async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> Membership:
     project = await open_project(session, grant, wanted.project_id)
     user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
     if user is None:
         raise NotFound("No user has this e-mail; ask the person to register first.")
-    already = select(Membership.id).where(Membership.project_id == project.id, Membership.user_id == user.id)
+    already = select(col(Membership.id)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
     if await session.scalar(already) is not None:
         raise Conflict("This user is a member already.")
     membership = Membership(project_id=project.id, user_id=user.id, role=wanted.role)
     session.add(membership)
     await _record(session, grant, project, "member.added", f"{user.email} was added as {wanted.role}.")
-    return membership, user
+    return membership
 
 
 async def remove_member(session: WriteSession, grant: Grant, project_id: str, member_id: str) -> None:
     project = await open_project(session, grant, project_id)
-    query = select(Membership).where(Membership.id == parse_id(member_id, "Member"), Membership.project_id == project.id)
+    query = select(Membership).where(
+        col(Membership.id) == parse_id(member_id, "Member"), col(Membership.project_id) == project.id
+    )
     membership = await session.scalar(query)
     if membership is None:
         raise NotFound.of("Member")

@@ -1,0 +1,124 @@
+"""Composition root of the web process: services, doors, and the server that runs them."""
+
+import argparse
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from coreplex.account.service import ensure_admin
+from schema.door.http import GraphQLDoor
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from coreplex import services as composition
+from coreplex.errors import DomainError, NotFound
+from coreplex.log import configure
+from coreplex.readiness import readiness
+from coreplex.services import Services
+from coreplex.settings import Settings
+from resolvers.middleware import OuterLayer
+from resolvers.request import answer_of
+from rest_compat.adapter import routes
+from rest_compat.answers import error_answer, json_answer
+from rest_compat.table import TABLE
+
+EXPOSED = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
+SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id")
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The whole web application. Nothing is connected before its lifespan starts."""
+    settings = settings or Settings()
+    services = composition.build(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await services.start()
+        await ensure_admin(services.database, settings)
+        yield
+        await services.stop()
+
+    app = Starlette(routes=_routes(services), middleware=_middleware(services), lifespan=lifespan)
+    app.state.services = services
+    app.add_exception_handler(404, _not_found)
+    app.add_exception_handler(405, _wrong_method)
+    return app
+
+
+def _routes(services: Services) -> list[BaseRoute]:
+    async def health(_request: Request) -> Response:
+        return json_answer({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        report = await readiness(services)
+        return json_answer(report, 200 if report["ready"] else 503)
+
+    return [
+        Route("/health", health),
+        Route("/api/health", health),
+        Route("/ready", ready),
+        *GraphQLDoor(services).routes(),
+        *routes(services, TABLE),
+    ]
+
+
+def _middleware(services: Services) -> list[Middleware]:
+    layers = [Middleware(OuterLayer, services=services)]
+    if services.settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=services.settings.cors_origins,
+                allow_credentials=True,
+                allow_methods=("GET", "POST", "PUT", "DELETE"),
+                allow_headers=SENT,
+                expose_headers=EXPOSED,
+            )
+        )
+    return layers
+
+
+async def _not_found(request: Request, _error: Exception) -> Response:
+    return error_answer(NotFound("There is nothing at this address; see /docs."), answer_of(request).request_id)
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    class WrongMethod(DomainError):
+        code, status = "method_not_allowed", 405
+
+    response = error_answer(WrongMethod(f"{request.method} is not possible here."), answer_of(request).request_id)
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
+
+
+def main() -> None:
+    """`python -m asgi [--fd N]`: serve on the configured address, or on a socket the supervisor bound."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, help="listening socket handed down by the supervisor")
+    arguments = parser.parse_args()
+    settings = Settings()
+    configure(settings.log_level)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=10,
+        ws_max_size=1 << 16,
+    )
+    sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
+    asyncio.run(uvicorn.Server(config).serve(sockets))
+
+
+if __name__ == "__main__":
+    main()

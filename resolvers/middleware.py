@@ -1,0 +1,90 @@
+"""The outermost layer of every HTTP answer: request id, rate headers, safe headers, and one JSON body for what nobody caught."""
+
+from uuid import UUID
+
+import orjson
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from coreplex.database import is_unavailable
+from coreplex.identifier import new_id
+from coreplex.services import Services
+from resolvers.request import STATE, Answer
+
+log = structlog.get_logger()
+
+SAFE_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+DEFAULTS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+def request_id_of(scope: Scope) -> str:
+    """The caller's X-Request-Id when it is a UUID, else a fresh one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            try:
+                return str(UUID(value.decode("ascii")))
+            except ValueError:
+                break
+    return str(new_id())
+
+
+class OuterLayer:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self.app = app
+        self.services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            return await self.app(scope, receive, send)
+        answer = scope[STATE] = Answer(request_id_of(scope))
+        if scope["type"] == "websocket":
+            return await self.app(scope, receive, send)
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if started:
+                raise
+            await self._fail(error, answer, sending)
+
+    def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
+        window = answer.window or self.services.limiter.unused()
+        present = {name.lower() for name, _ in message.get("headers", ())}
+        added = [*SAFE_HEADERS, (b"x-request-id", answer.request_id.encode()), *window.headers]
+        added += [item for item in DEFAULTS.items() if item[0] not in present]
+        if self.services.settings.secure_cookies:
+            added.append(HSTS)
+        return added
+
+    async def _fail(self, error: Exception, answer: Answer, send: Send) -> None:
+        away = is_unavailable(error)
+        if away:
+            log.warning("unavailable", error=repr(error), request_id=answer.request_id)
+        else:
+            log.error("unhandled_error", exc_info=error, request_id=answer.request_id)
+        detail = (
+            "A part of the server is not reachable at the moment; try again shortly."
+            if away
+            else f"Internal error; give the request id {answer.request_id} to the administrator of this server."
+        )
+        body = orjson.dumps({"detail": detail, "code": "unavailable" if away else "internal", "request_id": answer.request_id})
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 503 if away else 500, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,92 @@
+"""From an HTTP request to a Context: who asks, and whether a cookie-borne write carries its token. Used by every door."""
+
+import hmac
+from collections.abc import Mapping
+
+from coreplex.account.cookies import session_cookie_name
+from starlette.requests import HTTPConnection
+
+from coreplex.account import authenticate
+from coreplex.errors import Forbidden, Unauthenticated
+from coreplex.permissions import Category
+from coreplex.rate import Window
+from coreplex.services import Services
+from resolvers.context import Context, RequestFacts
+
+STATE = "coreplex"
+"""Key of the request's Answer in the ASGI scope."""
+
+
+class Answer:
+    """What the doors tell the outer layer about the response: rate window and request id."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.window: Window | None = None
+
+
+def answer_of(connection: HTTPConnection) -> Answer:
+    found = connection.scope[STATE]
+    assert isinstance(found, Answer)
+    return found
+
+
+async def open_context(services: Services, connection: HTTPConnection) -> Context:
+    """The request's context. Raises Unauthenticated for a credential that is sent but wrong."""
+    headers = connection.headers
+    facts = RequestFacts(
+        id=answer_of(connection).request_id,
+        address=connection.client.host if connection.client else "",
+        user_agent=headers.get("user-agent", "")[:300],
+        transport="websocket" if connection.scope["type"] == "websocket" else "http",
+        csrf_header=headers.get("x-csrf-token"),
+        session_cookie=connection.cookies.get(session_cookie_name(services.settings)),
+    )
+    context = Context(services, request=facts)
+    try:
+        bearer = bearer_token(headers)
+        if bearer is not None:
+            context.principal = await authenticate.by_key(services, bearer)
+        elif facts.session_cookie:
+            context.principal = await authenticate.by_session(services, facts.session_cookie)
+    except Unauthenticated:
+        if facts.session_cookie and bearer is None:
+            # A stale cookie is an anonymous caller: public endpoints (login above all) must stay reachable.
+            return context
+        await charge(context, {Category.general: 1}, connection)
+        raise
+    return context
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """The token of `Authorization: Bearer …`; None without the header. Raises Unauthenticated for another scheme."""
+    value = headers.get("authorization")
+    if value is None:
+        return None
+    scheme, _, token = value.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("Send the API key as `Authorization: Bearer <key>`.")
+    return token.strip()
+
+
+def check_csrf(context: Context) -> None:
+    """Raise Forbidden when a write by cookie lacks the session's own token in `X-CSRF-Token`."""
+    if not context.by_cookie:
+        return
+    assert context.principal is not None
+    sent, expected = context.request.csrf_header or "", context.principal.csrf_token or ""
+    if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden("The header X-CSRF-Token is missing or is not this session's csrf_token.")
+
+
+async def charge(context: Context, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
+    """Take a request's price from the caller's budget; the tightest window goes into the response headers."""
+    answer = answer_of(connection)
+    for category, amount in charges.items():
+        try:
+            window = await context.services.limiter.charge(context.identity, category, amount)
+        except Exception as error:
+            answer.window = getattr(error, "window", answer.window)
+            raise
+        if answer.window is None or window.remaining < answer.window.remaining:
+            answer.window = window

@@ -1,0 +1,123 @@
+"""The one handler that runs any row of the table: path, query and body become variables, the operation's result the body."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
+from coreplex.permissions import authorize
+from rest_compat.answers import error_answer, json_answer
+from rest_compat.endpoint import Endpoint
+from rest_compat.idempotency import Idempotent
+from rest_compat.stored import operations
+from rest_compat.variables import Binder
+from schema.errors import domain_error
+from schema.execution import Operation, execute
+from schema.scalars import MAX_JSON_DEPTH, too_deep
+from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
+
+MAX_BODY = 8 << 20
+SAFE = {"GET", "HEAD", "OPTIONS"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(services: Services, table: Iterable[Endpoint]) -> list[Route]:
+    """A route per row; literal paths stand before those with a parameter in the same place."""
+    rows = sorted(table, key=lambda row: [("{" in part, part) for part in row.path.split("/")])
+    return [Route(row.path, Row(services, row).answer, methods=[row.method]) for row in rows]
+
+
+class Row:
+    """One endpoint at work."""
+
+    def __init__(self, services: Services, endpoint: Endpoint) -> None:
+        self.services = services
+        self.endpoint = endpoint
+        self.operation = operations()[endpoint.operation]
+        self.binder = Binder(endpoint, self.operation)
+
+    async def answer(self, request: Request) -> Response:
+        request_id = answer_of(request).request_id
+        try:
+            context = await admit(self.services, request, self.operation)
+            body = await self._body(request)
+            return await Idempotent(context, request, orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).once(
+                lambda: self._run(context, request, body)
+            )
+        except DomainError as error:
+            return error_answer(error, request_id)
+        except Exception as error:
+            return error_answer(domain_error(error, request_id), request_id)
+
+    async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
+        variables = self.binder.bind(request.path_params, request.query_params, body)
+        result = await run(self.operation, variables, context)
+        return json_answer(self.endpoint.shape(result, variables), self.endpoint.status, context.cookies)
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
+            return {}
+        raw = await read_limited(request, MAX_BODY)
+        return parse_object(raw, empty_is_fine=self.endpoint.body_optional)
+
+
+async def admit(services: Services, request: Request, operation: Operation) -> Context:
+    """Who asks, may they, is the budget left: asked before a byte of the body is read."""
+    context = await open_context(services, request)
+    await charge(context, operation.charges, request)
+    for _, permission in operation.root_fields:
+        if permission is not None:
+            authorize(context.principal, permission)
+    if request.method not in SAFE:
+        check_csrf(context)
+    return context
+
+
+async def run(operation: Operation, variables: dict[str, Any], context: Context) -> Any:
+    """The operation's `result`. Raises the DomainError of its first error."""
+    outcome = await execute(operation, variables, context)
+    if outcome.errors:
+        raise domain_error(outcome.errors[0], context.request.id)
+    assert outcome.data is not None
+    return result_of(outcome.data)
+
+
+def result_of(data: dict[str, Any]) -> Any:
+    """The field aliased `result`: at the root, or inside the one resource that leads to it."""
+    while "result" not in data:
+        (data,) = data.values()
+    return data["result"]
+
+
+async def read_limited(request: Request, limit: int) -> bytes:
+    """The body, refused as soon as it grows beyond `limit` bytes."""
+    parts, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The request body is larger than {limit >> 20} MB.")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
+    """A JSON object, strictly read. Raises Invalid (422) for anything else (decision 1)."""
+    if not raw.strip() and empty_is_fine:
+        return {}
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"The body is not JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise Invalid("The body must be a JSON object.")
+    if too_deep(body, MAX_JSON_DEPTH):
+        raise Invalid(f"The body is nested deeper than {MAX_JSON_DEPTH} levels.")
+    return body
+
+
+__all__ = ["BadInput", "Row", "admit", "parse_object", "read_limited", "routes", "run"]

@@ -1,0 +1,33 @@
+"""What one row of the table of documented endpoints says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Shape = Callable[[Any, Mapping[str, Any]], Any]
+"""From an operation's result and its variables to the response body."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A documented endpoint: method and path, the stored operation that is its meaning, and how the two fit together.
+
+    `params` are the parameters of the query string, `body` the keys taken from a JSON body (others are ignored). Each goes to
+    the GraphQL variable `into` names (`project_id` → `filter.projectId`); unnamed ones go to the variable of the same name in
+    camelCase, or into `input` when the operation takes one.
+    """
+
+    method: str
+    path: str
+    operation: str
+    shape: Shape
+    status: int = 200
+    params: Sequence[str] = ()
+    body: Sequence[str] = ()
+    into: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    """Variables every call sets."""
+    paged: bool = False
+    """Takes limit, offset, search, sort_field and sort_direction."""
+    body_optional: bool = False
+    """An empty body is an empty object."""

@@ -1,0 +1,44 @@
+"""`Idempotency-Key` on POST, around whatever the endpoint does."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from coreplex.idempotency import service
+from schema.session import Context
+
+Act = Callable[[], Awaitable[Response]]
+SECRET_PATHS = ("/api/auth/",)
+"""Their answers hold secrets that are stored nowhere; the key is ignored there."""
+
+
+class Idempotent:
+    """One request under its key. Without the header, or without a signed-in caller, it simply runs."""
+
+    def __init__(self, context: Context, request: Request, content: bytes) -> None:
+        self.context = context
+        self.key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        self.secret = request.url.path.startswith(SECRET_PATHS)
+        what = b"\n".join((request.method.encode(), request.url.path.encode(), request.url.query.encode(), content))
+        self.fingerprint = hashlib.sha256(what).hexdigest()
+
+    async def once(self, act: Act) -> Response:
+        if self.key is None or self.context.principal is None or self.secret:
+            return await act()
+        database = self.context.services.database
+        claim = await service.begin(database, str(self.context.principal.user_id), self.key, self.fingerprint)
+        if claim.replay is not None:
+            status, body = claim.replay
+            return Response(body, status, {"Idempotent-Replayed": "true"}, "application/json")
+        try:
+            response = await act()
+        except BaseException as error:
+            await self._settle(claim, error)
+            raise
+        await service.finish(database, claim, response.status_code, bytes(response.body))
+        return response
+
+    async def _settle(self, claim: service.Claim, _error: BaseException) -> None:
+        await service.abandon(self.context.services.database, claim)

@@ -1,0 +1,65 @@
+"""Envelopes: from an operation's result to the body the documentation promises.
+
+By convention every stored operation has one root field, aliased `result`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_compat.endpoint import Shape
+
+
+def page(result: Any, variables: Mapping[str, Any]) -> Any:
+    """List: items, total, limit, offset."""
+    return {
+        "items": result["items"],
+        "total": result["total"],
+        "limit": variables.get("first", 50),
+        "offset": variables.get("offset", 0),
+    }
+
+
+def named_page(name: str) -> Shape:
+    """List under its own name too (timeline events, logs)."""
+
+    def shape(result: Any, variables: Mapping[str, Any]) -> Any:
+        body = page(result, variables)
+        return {name: body["items"], **body}
+
+    return shape
+
+
+def named(name: str) -> Shape:
+    """Single resource: wrapped in a key named after it."""
+    return lambda result, _: {name: result}
+
+
+def unwrapped(name: str) -> Shape:
+    """A payload's one resource, wrapped in its key."""
+    return lambda result, _: {name: result[name]}
+
+
+def mirrored(name: str) -> Shape:
+    """Single resource, wrapped and with its fields at top level as well (contract E6)."""
+    return lambda result, _: {**result, name: result}
+
+
+def created(name: str, *also: str) -> Shape:
+    """A new resource: its id twice, itself, and the named extra fields of the payload."""
+
+    def shape(result: Any, _: Mapping[str, Any]) -> Any:
+        resource = result[name]
+        extra = {key: result[key] for key in also}
+        return {"id": resource["id"], f"{name}_id": resource["id"], **extra, name: resource}
+
+    return shape
+
+
+def ok(_result: Any, _variables: Mapping[str, Any]) -> Any:
+    """Done, nothing to show."""
+    return {"ok": True}
+
+
+def plain(result: Any, _variables: Mapping[str, Any]) -> Any:
+    """The result as it is."""
+    return result

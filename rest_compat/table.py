@@ -1,0 +1,6 @@
+"""The table of documented endpoints, joined from the concepts."""
+
+from rest_compat.endpoint import Endpoint
+from rest_compat.endpoints import project
+
+TABLE: tuple[Endpoint, ...] = (*project.ROWS,)

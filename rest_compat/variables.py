@@ -1,0 +1,174 @@
+"""From path, query string and JSON body to GraphQL variables, with errors that name the caller's own keys."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLNonNull,
+    VariableDefinitionNode,
+    get_named_type,
+    is_list_type,
+    type_from_ast,
+)
+from graphql.utilities import validate_input_value
+
+from coreplex.errors import FieldError, Invalid
+from rest_compat.endpoint import Endpoint
+from rest_compat.stored import camel, snake
+from schema.execution import Operation, core_schema
+
+PAGE_PARAMS = ("limit", "offset", "search", "sort_field", "sort_direction")
+PAGE_INTO = {
+    "limit": "first",
+    "offset": "offset",
+    "search": "search",
+    "sort_field": "sort.field",
+    "sort_direction": "sort.direction",
+}
+ALIASES = {"sort_dir": "sort_direction", "sort_direction": "sort_dir"}
+
+
+class Binder:
+    """Turns one endpoint's requests into variables of its operation."""
+
+    def __init__(self, endpoint: Endpoint, operation: Operation) -> None:
+        self.endpoint = endpoint
+        self.types = {d.variable.name.value: _type_of(d) for d in operation.definition.variable_definitions or ()}
+        self.required = {
+            d.variable.name.value
+            for d in operation.definition.variable_definitions or ()
+            if isinstance(self.types[d.variable.name.value], GraphQLNonNull) and d.default_value is None
+        }
+        self.path_names = tuple(re.findall(r"{(\w+)", endpoint.path))
+        self.params = (*endpoint.params, *(PAGE_PARAMS if endpoint.paged else ()))
+
+    def target(self, name: str) -> list[str]:
+        """The variable path a REST name is written to."""
+        if name in self.endpoint.into:
+            return self.endpoint.into[name].split(".")
+        if self.endpoint.paged and name in PAGE_INTO:
+            return PAGE_INTO[name].split(".")
+        variable = camel(name)
+        return [variable] if variable in self.types else ["input", variable]
+
+    def bind(self, path: Mapping[str, str], query: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+        """Variables for the operation. Raises Invalid naming every wrong value."""
+        variables: dict[str, Any] = {}
+        origin: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for name in self.path_names:
+            self._put(variables, origin, name, path[name], "path")
+        for name in self.params:
+            raw = query.get(name, query.get(ALIASES.get(name, ""), ""))
+            if raw != "":
+                self._put(variables, origin, name, self._from_text(name, raw), "query")
+        for name in self.endpoint.body:
+            if body.get(name) is not None:
+                self._put(variables, origin, name, body[name], "body")
+        for target, value in self.endpoint.constants.items():
+            _set(variables, target.split("."), value)
+        self._check(variables, origin)
+        return variables
+
+    def _put(self, variables: Any, origin: Any, name: str, value: Any, place: str) -> None:
+        target = self.target(name)
+        _set(variables, target, value)
+        origin[tuple(target)] = (place, name)
+
+    def _from_text(self, name: str, raw: str) -> Any:
+        """A query string value as the variable's type wants it; what does not fit stays text and is refused below."""
+        kind = get_named_type(self.type_at(self.target(name))).name
+        if kind in {"Int", "Long"} and re.fullmatch(r"[+-]?\d{1,18}", raw):
+            return int(raw)
+        if kind == "Float":
+            return float(raw) if re.fullmatch(r"[+-]?\d{1,18}(\.\d{0,18})?", raw) else raw
+        if kind == "Boolean":
+            return {"true": True, "1": True, "false": False, "0": False}.get(raw.lower(), raw)
+        return raw
+
+    def type_at(self, target: list[str]) -> Any:
+        """The GraphQL type of a variable path."""
+        found: Any = self.types[target[0]]
+        for part in target[1:]:
+            inner = get_named_type(found)
+            assert isinstance(inner, GraphQLInputObjectType)
+            found = inner.fields[part].type
+        return found
+
+    def _check(self, variables: dict[str, Any], origin: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
+        errors: list[FieldError] = []
+        for variable, kind in self.types.items():
+            if variable not in variables:
+                if variable == "input" and variable in self.required:
+                    variables[variable] = {}
+                elif variable in self.required:
+                    errors.append(FieldError((*self._place(variable),), "Field required", "missing"))
+                    continue
+                else:
+                    continue
+            self._check_one(variable, kind, variables[variable], origin, errors)
+        if errors:
+            raise Invalid("; ".join(f"{e.loc[-1]}: {e.msg}" for e in errors), errors=errors)
+
+    def _check_one(self, variable: str, kind: Any, value: Any, origin: Any, errors: list[FieldError]) -> None:
+        inner = get_named_type(kind)
+        if isinstance(inner, GraphQLInputObjectType) and isinstance(value, dict):
+            for name, definition in inner.fields.items():
+                target = (variable, name)
+                if name not in value:
+                    if isinstance(definition.type, GraphQLNonNull) and not _has_default(definition):
+                        errors.append(FieldError(self._place_of(target, origin), "Field required", "missing"))
+                    continue
+                self._validate(value[name], definition.type, target, origin, errors)
+        else:
+            self._validate(value, kind, (variable,), origin, errors)
+
+    def _validate(self, value: Any, kind: Any, target: tuple[str, ...], origin: Any, errors: list[FieldError]) -> None:
+        if not is_list_type(getattr(kind, "of_type", kind)) or isinstance(value, list):
+
+            def refuse(error: GraphQLError, path: list[str | int]) -> None:
+                inside = [snake(p) if isinstance(p, str) else p for p in path]
+                errors.append(FieldError((*self._place_of(target, origin), *inside), _plain(error.message, kind), "type_error"))
+
+            validate_input_value(value, kind, refuse, hide_suggestions=True)
+        else:
+            errors.append(FieldError(self._place_of(target, origin), "must be a list", "type_error"))
+
+    def _place_of(self, target: tuple[str, ...], origin: Any) -> tuple[str, ...]:
+        return origin[target] if target in origin else self._place(target[-1])
+
+    def _place(self, variable: str) -> tuple[str, ...]:
+        name = snake(variable)
+        return ("query", name) if name in self.params else ("body", name)
+
+
+def _has_default(definition: Any) -> bool:
+    return definition.default_value is not None or getattr(definition, "default", None) is not None
+
+
+def _plain(message: str, kind: Any) -> str:
+    """GraphQL's wording without its type system."""
+    expected = {"String": "text", "Int": "a whole number", "Float": "a number", "Boolean": "true or false", "ID": "an identifier"}
+    name = get_named_type(kind).name
+    found = re.search(r"(?:non-\w+ value|value): (.+)$", message)
+    if name in expected and found:
+        return f"must be {expected[name]}, not {found.group(1)[:100]}"
+    inner = get_named_type(kind)
+    if hasattr(inner, "values"):
+        return f"must be one of {', '.join(inner.values)}"
+    return message[:300]
+
+
+def _type_of(definition: VariableDefinitionNode) -> GraphQLInputType:
+    found = type_from_ast(core_schema, definition.type)
+    assert found is not None
+    return found  # type: ignore[return-value]
+
+
+def _set(variables: dict[str, Any], target: list[str], value: Any) -> None:
+    for part in target[:-1]:
+        variables = variables.setdefault(part, {})
+    variables[target[-1]] = value

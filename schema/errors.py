@@ -1,0 +1,82 @@
+"""Errors as a caller sees them: one translation for both doors.
+
+A DomainError keeps its code, status and message. A wrong input becomes Invalid with its fields. Everything else is masked,
+and logged with the request id the caller gets.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from graphql import GraphQLError
+from pydantic import ValidationError
+
+from coreplex.database import is_unavailable
+from coreplex.errors import DomainError, FieldError, Invalid, RateLimited, Unavailable
+
+log = structlog.get_logger()
+
+
+class Internal(DomainError):
+    """What a bug looks like from outside."""
+
+    code, status = "internal", 500
+
+
+class BadRequest(DomainError):
+    """The document itself is wrong: syntax, unknown fields, a limit."""
+
+    code, status = "bad_request", 400
+
+
+def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) -> Invalid:
+    """Pydantic's list of wrong values as ours."""
+    fields = [
+        FieldError((*prefix, *item["loc"]), _sentence(item["msg"]), item["type"])
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return Invalid("; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in fields), errors=fields)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def domain_error(error: BaseException, request_id: str) -> DomainError:
+    """The error a caller may see for whatever was raised. Never fails."""
+    original = error.original_error if isinstance(error, GraphQLError) else error
+    if isinstance(original, GraphQLError):
+        original = original.original_error or original
+    if isinstance(original, DomainError):
+        return original
+    if isinstance(original, ValidationError):
+        return from_validation(original)
+    if original is None or isinstance(original, GraphQLError):
+        return BadRequest(getattr(error, "message", str(error)))
+    if is_unavailable(original):
+        log.warning("unavailable", error=repr(original), request_id=request_id)
+        return Unavailable("A part of the server is not reachable at the moment; try again shortly.")
+    log.error("internal_error", exc_info=original, request_id=request_id)
+    return Internal(f"Internal error; give the request id {request_id} to the administrator of this server.")
+
+
+def extensions(error: DomainError, request_id: str) -> dict[str, Any]:
+    """The `extensions` of a GraphQL error."""
+    shown: dict[str, Any] = {"code": error.code, "status": error.status, "requestId": request_id}
+    if error.errors:
+        shown["errors"] = [field.as_dict() for field in error.errors]
+    if isinstance(error, RateLimited):
+        shown["retryAfter"] = error.retry_after
+    return shown
+
+
+def graphql_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """One entry of a GraphQL answer's `errors`."""
+    seen = domain_error(error, request_id)
+    entry: dict[str, Any] = {"message": seen.message}
+    if error.locations:
+        entry["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path:
+        entry["path"] = list(error.path)
+    entry["extensions"] = extensions(seen, request_id)
+    return entry

@@ -1,0 +1,156 @@
+"""The one place that executes an operation, for every door: `execute(operation, variables, context)`.
+
+A document is parsed, validated and measured once and kept as an `Operation`. What runs inside `execute` can be replaced
+(by compiled operations) without anybody outside noticing.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    parse,
+    validate,
+)
+from graphql import execute as graphql_execute
+from graphql import subscribe as graphql_subscribe
+from strawberry.types.field import StrawberryField
+
+from coreplex.permissions import Category, Permission
+from resolvers.context import Context
+from resolvers.guard import Guard
+from schema.errors import BadRequest
+from schema.root import graphql_schema
+
+core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
+ROOTS = {
+    OperationType.QUERY: core_schema.query_type,
+    OperationType.MUTATION: core_schema.mutation_type,
+    OperationType.SUBSCRIPTION: core_schema.subscription_type,
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A validated document with the one operation of it that is to run."""
+
+    document: DocumentNode
+    definition: OperationDefinitionNode
+    root_fields: tuple[tuple[str, Permission | None], ...]
+    """Name and permission of every root selection, fragments expanded; aliases count each."""
+    fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
+
+    @property
+    def name(self) -> str | None:
+        return self.definition.name.value if self.definition.name else None
+
+    @property
+    def kind(self) -> OperationType:
+        return self.definition.operation
+
+    @property
+    def charges(self) -> dict[Category, int]:
+        """What the rate limiter takes: one per root field of a category of its own, else one for the request."""
+        charges: dict[Category, int] = {}
+        for _, permission in self.root_fields:
+            if permission is not None and permission.category is not Category.general:
+                charges[permission.category] = charges.get(permission.category, 0) + 1
+        return charges or {Category.general: 1}
+
+
+def prepare(text: str, operation_name: str | None = None) -> Operation:
+    """Parse and validate a document. Raises BadRequest; successes are remembered."""
+    return _prepare(text, operation_name)
+
+
+@lru_cache(maxsize=512)
+def _prepare(text: str, operation_name: str | None) -> Operation:
+    try:
+        document = parse(text, no_location=False)
+    except GraphQLError as error:
+        raise BadRequest(error.message) from None
+    errors = validate(core_schema, document)
+    if errors:
+        raise BadRequest("; ".join(error.message for error in errors[:5]))
+    return from_document(document, operation_name)
+
+
+def from_document(document: DocumentNode, operation_name: str | None = None) -> Operation:
+    """The operation of a document that was validated already."""
+    operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    if operation_name is not None:
+        operations = [d for d in operations if d.name and d.name.value == operation_name]
+        if not operations:
+            raise BadRequest(f"The document has no operation named '{operation_name}'.")
+    if len(operations) != 1:
+        raise BadRequest("The document must hold one operation, or `operationName` must name one of them.")
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    names = _root_names(operations[0].selection_set, fragments)
+    root = ROOTS[operations[0].operation]
+    return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), fragments)
+
+
+def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[str]:
+    names: list[str] = []
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            names.append(node.name.value)
+        elif isinstance(node, InlineFragmentNode):
+            names += _root_names(node.selection_set, fragments)
+        elif isinstance(node, FragmentSpreadNode):
+            names += _root_names(fragments[node.name.value].selection_set, fragments)
+        if len(names) > MAX_ROOT_FIELDS:
+            raise BadRequest(f"An operation may select at most {MAX_ROOT_FIELDS} root fields.")
+    return names
+
+
+MAX_ROOT_FIELDS = 20
+
+
+def permission_of(parent: Any, name: str) -> Permission | None:
+    """The permission a field declares; None for one without a guard."""
+    if parent is None or name not in parent.fields:
+        return None
+    definition = parent.fields[name].extensions.get("strawberry-definition")
+    if not isinstance(definition, StrawberryField):
+        return None
+    return next((e.permission for e in definition.extensions if isinstance(e, Guard)), None)
+
+
+async def execute(operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> ExecutionResult:
+    """Run a query or mutation. Errors of fields are in the result; nothing is raised."""
+    result = graphql_execute(
+        core_schema,
+        operation.document,
+        context_value=context,
+        variable_values=dict(variables or {}),
+        operation_name=operation.name,
+        hide_suggestions=True,
+    )
+    return result if isinstance(result, ExecutionResult) else await result
+
+
+async def subscribe(
+    operation: Operation, variables: Mapping[str, Any] | None, context: Context
+) -> AsyncIterator[ExecutionResult] | ExecutionResult:
+    """Open a subscription; an ExecutionResult means it was refused."""
+    found = graphql_subscribe(
+        core_schema,
+        operation.document,
+        context_value=context,
+        variable_values=dict(variables or {}),
+        operation_name=operation.name,
+        hide_suggestions=True,
+    )
+    return found if isinstance(found, ExecutionResult | AsyncIterator) else await found

@@ -1,0 +1,187 @@
+"""Projects and members in the public contract."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+import strawberry.pydantic
+
+from coreplex.account.table import Scope
+from coreplex.event.table import Event
+from coreplex.permissions import READ, Permission
+from coreplex.project import inputs
+from coreplex.project.table import Membership, ProjectStatus, Role
+from coreplex.project.table import Project as Row
+from resolvers import project as resolve
+from resolvers.guard import Info
+from schema.field import guarded, mutation
+from schema.pagination import Connection, connection, sort_input
+
+MANAGE = Permission(Scope.write, Role.admin)
+OWN = Permission(Scope.write, Role.owner)
+EDIT = Permission(Scope.write, Role.editor)
+CREATE = Permission(Scope.write)
+
+strawberry.enum(ProjectStatus, description="Whether a project is in use.")
+strawberry.pydantic.input(inputs.CreateProject, name="CreateProjectInput", description="A new project.")
+strawberry.pydantic.input(inputs.UpdateProject, name="UpdateProjectInput", description="What changes in a project.")
+strawberry.pydantic.input(inputs.AddMember, name="AddMemberInput", description="A person to bring into a project.")
+strawberry.pydantic.input(inputs.ProjectFilter, name="ProjectFilter", description="Which projects are wanted.")
+
+ProjectSort = sort_input(
+    "Project",
+    ("created_at", "updated_at", "name", "dataset_count", "experiment_count", "model_count", "deployment_count"),
+)
+MemberSort = sort_input("Member", ("created_at", "email", "name", "role"))
+
+Id = Annotated[strawberry.ID, strawberry.argument(description="Identifier of the project.")]
+
+
+def _count(name: str, noun: str) -> Any:
+    async def count(root: strawberry.Parent[Row], info: Info) -> int:
+        return await resolve.count(info, root, name)
+
+    return strawberry.field(resolver=count, description=f"Number of {noun} in the project.")
+
+
+async def _role(root: strawberry.Parent[Row], info: Info) -> Role | None:
+    return await resolve.role(info, root)
+
+
+async def _email(root: strawberry.Parent[Membership], info: Info) -> str:
+    return (await resolve.user_of(info, root)).email
+
+
+async def _name(root: strawberry.Parent[Membership], info: Info) -> str:
+    return (await resolve.user_of(info, root)).name
+
+
+@strawberry.type(description="A person in a project.")
+class Member:
+    id: strawberry.ID = strawberry.field(description="Identifier of the membership, not of the person.")
+    user_id: strawberry.ID = strawberry.field(description="Identifier of the person.")
+    email: str = strawberry.field(resolver=_email, description="The person's e-mail.")
+    name: str = strawberry.field(resolver=_name, description="The person's display name.")
+    role: Role = strawberry.field(description="What the person may do in the project.")
+    created_at: datetime = strawberry.field(description="When the person joined.")
+
+
+@strawberry.type(description="A person as other members of a project see them.")
+class Person:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    name: str = strawberry.field(description="Display name.")
+    email: str = strawberry.field(description="E-mail.")
+
+
+async def _actor(root: strawberry.Parent[Event], info: Info) -> Person | None:
+    return await resolve.actor_of(info, root)  # type: ignore[return-value]
+
+
+def _event_id(root: strawberry.Parent[Event]) -> strawberry.ID:
+    return strawberry.ID(str(root.seq))
+
+
+@strawberry.type(description="Something that happened in a project: who did what to which thing.")
+class TimelineEvent:
+    id: strawberry.ID = strawberry.field(resolver=_event_id, description="Number of the event; later ones are larger.")
+    type: str = strawberry.field(description="What happened, `noun.verb`: `project.created`, `model.deleted`.")
+    entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
+    entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
+    message: str = strawberry.field(description="A sentence for people.")
+    user: Person | None = strawberry.field(resolver=_actor, description="Who did it; empty for the server itself.")
+    created_at: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="A place for datasets, experiments, models and deployments, shared by its members.")
+class Project:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    name: str = strawberry.field(description="Name.")
+    description: str = strawberry.field(description="What the project is about.")
+    status: ProjectStatus = strawberry.field(description="Whether the project is in use.")
+    owner_id: strawberry.ID = strawberry.field(description="Identifier of the user who owns it.")
+    role: Role | None = strawberry.field(resolver=_role, description="The caller's own role.")
+    dataset_count: int = _count("dataset_count", "datasets")
+    experiment_count: int = _count("experiment_count", "experiments")
+    model_count: int = _count("model_count", "models")
+    deployment_count: int = _count("deployment_count", "deployments")
+    created_at: datetime = strawberry.field(description="When it was created.")
+    updated_at: datetime = strawberry.field(description="When it was last changed.")
+    members: Connection[Member] = connection(
+        resolve.members, node=Member, permission=READ, sort=MemberSort, nested=True, description="Who works in the project."
+    )
+    timeline: Connection[TimelineEvent] = connection(
+        resolve.timeline, node=TimelineEvent, permission=READ, nested=True, description="What happened, newest first."
+    )
+
+
+@strawberry.type(description="The project that was created or changed.")
+class ProjectPayload:
+    project: Project = strawberry.field(description="The project as it is now.")
+
+
+@strawberry.type(description="The member that was added.")
+class MemberPayload:
+    member: Member = strawberry.field(description="The member.")
+
+
+@strawberry.type(description="What was removed.")
+class DeletedPayload:
+    id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
+
+
+@strawberry.input(description="Something to remove.")
+class DeleteInput:
+    id: strawberry.ID = strawberry.field(description="Its identifier.")
+
+
+@strawberry.input(description="A member to remove.")
+class RemoveMemberInput:
+    project_id: strawberry.ID = strawberry.field(description="The project.")
+    member_id: strawberry.ID = strawberry.field(description="Identifier of the membership.")
+
+
+async def _one(info: Info, id: Id) -> Project:
+    return await resolve.one(info, id)  # type: ignore[return-value]
+
+
+async def _create(info: Info, input: inputs.CreateProject) -> ProjectPayload:
+    return ProjectPayload(project=await resolve.create(info, input))  # type: ignore[arg-type]
+
+
+async def _update(info: Info, input: inputs.UpdateProject) -> ProjectPayload:
+    return ProjectPayload(project=await resolve.update(info, input))  # type: ignore[arg-type]
+
+
+async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
+    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+
+
+async def _add_member(info: Info, input: inputs.AddMember) -> MemberPayload:
+    return MemberPayload(member=await resolve.add_member(info, input))  # type: ignore[arg-type]
+
+
+async def _remove_member(info: Info, input: RemoveMemberInput) -> DeletedPayload:
+    await resolve.remove_member(info, input.project_id, input.member_id)
+    return DeletedPayload(id=input.member_id)
+
+
+@strawberry.type
+class ProjectQuery:
+    project: Project = guarded(_one, READ, "One project.")
+    projects: Connection[Project] = connection(
+        resolve.many,
+        node=Project,
+        permission=READ,
+        sort=ProjectSort,
+        filter=inputs.ProjectFilter,
+        description="Projects owned by or shared with the caller.",
+    )
+
+
+@strawberry.type
+class ProjectMutation:
+    create_project: ProjectPayload = mutation(_create, CREATE, "Create a project; the caller becomes its owner.")
+    update_project: ProjectPayload = mutation(_update, MANAGE, "Change a project's name or description.")
+    delete_project: DeletedPayload = mutation(_delete, OWN, "Delete a project and everything in it, files included.")
+    add_member: MemberPayload = mutation(_add_member, MANAGE, "Add a registered person to a project.")
+    remove_member: DeletedPayload = mutation(_remove_member, MANAGE, "Remove a person from a project.")

@@ -1,0 +1,74 @@
+"""Scalars of the contract: time, large whole numbers, and JSON where the shape is the user's own."""
+
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
+from strawberry.types.scalar import ScalarDefinition
+
+MAX_JSON_DEPTH = 32
+
+Long = NewType("Long", int)
+JSON = NewType("JSON", object)
+
+
+def _time_out(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time_in(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise GraphQLError("must be an ISO 8601 time such as 2026-02-10T09:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _long_in(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**53:
+        raise GraphQLError("must be a whole number of at most 53 bits")
+    return value
+
+
+def _json_in(value: Any) -> Any:
+    if too_deep(value):
+        raise GraphQLError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
+    return value
+
+
+def too_deep(value: Any, limit: int = MAX_JSON_DEPTH) -> bool:
+    """Whether lists and objects nest deeper than `limit`; walks level by level, never recursing."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [item for one in level for item in _children(one)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    **DEFAULT_SCALAR_REGISTRY,
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A moment in UTC, ISO 8601 with seconds: `2026-02-10T09:00:00Z`.",
+        serialize=_time_out,
+        parse_value=_time_in,
+    ),
+    Long: strawberry.scalar(
+        name="Long", description="A whole number of up to 53 bits, written as a JSON number.", serialize=int, parse_value=_long_in
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value. Used only where the shape is the user's own: a row of features, a configuration.",
+        serialize=lambda value: value,
+        parse_value=_json_in,
+    ),
+}
