@@ -113,7 +113,7 @@ def _field_with_arguments(
     if filter is not None:
         arguments.append(("filter", filter | None, None, "Which items are wanted."))
     parameters = [
-        inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=strawberry.Parent[Any])  # type: ignore[misc],
+        inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=strawberry.Parent[Any]),  # type: ignore[misc]
         inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info),
         *(
             inspect.Parameter(name, kind, default=default, annotation=Annotated[hint, strawberry.argument(description=text)])
