@@ -1,0 +1,164 @@
+"""Categories: every encoding of a category is a table with one row per level, so there is one step for all of them.
+
+- `codes` (trees): levels numbered by frequency, 0 the most frequent; unseen is NaN.
+- `onehot` (dense, few levels): one column per level; unseen is all zeros.
+- `target` (many levels): the shrunken mean of the target per level (Micci-Barreca 2001, with the amount of shrinkage
+  estimated from the variance between and within levels) and the level's share of rows; for trees the code as well.
+
+A missing value is a level of its own when training had missing values, else it is treated as unseen. The mean of the
+target that a model is *trained* on is computed out of inner folds and shrunk towards the mean of all rows, so no row
+sees its own target.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Level → row of `table`; the last row of the table answers for everything unseen."""
+
+    kind: ClassVar[str] = "table"
+    column: str
+    levels: tuple[str | None, ...]
+    names: tuple[str, ...]
+    table: Floats
+    categorical: bool = False
+    targets: tuple[int, ...] = ()
+    """Which outputs average the target, and must be out of fold in training."""
+
+    @cached_property
+    def _places(self) -> dict[str | None, int]:
+        return {level: place for place, level in enumerate(self.levels)}
+
+    def codes(self, series: pl.Series) -> Codes:
+        """(n,) the place of each value among the levels, `len(levels)` for unseen."""
+        unseen = len(self.levels)
+        known = [level for level in self.levels if level is not None]
+        places = [self._places[level] for level in known]
+        if not known:
+            coded = pl.Series([unseen], dtype=pl.Int64).new_from_index(0, series.len())
+        else:
+            coded = series.replace_strict(known, places, default=unseen, return_dtype=pl.Int64)
+        codes = coded.to_numpy().astype(np.int64)
+        if None in self._places:
+            codes[series.is_null().to_numpy()] = self._places[None]
+        return codes
+
+    def transform(self, series: pl.Series) -> Floats:
+        return self.table[self.codes(series)]
+
+    def training(self, series: pl.Series, context: Context) -> Floats:
+        codes = self.codes(series)
+        block = self.table[codes]
+        if self.targets and context.target is not None:
+            block[:, list(self.targets)] = out_of_fold(codes, len(self.levels) + 1, context)
+        return block
+
+    def row(self) -> Callable[[Any], Sequence[float]]:
+        rows = {level: tuple(self.table[place].tolist()) for place, level in enumerate(self.levels)}
+        get, unseen = rows.get, tuple(self.table[-1].tolist())
+        return lambda value: get(value, unseen)
+
+    def state(self) -> tuple[State, Arrays]:
+        state = {"levels": list(self.levels), "names": list(self.names), "categorical": self.categorical}
+        return {**state, "targets": list(self.targets)}, {"table": self.table}
+
+    @classmethod
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Table":
+        levels, names = tuple(state["levels"]), tuple(state["names"])
+        table = np.ascontiguousarray(arrays["table"], dtype=np.float64)
+        if table.shape != (len(levels) + 1, len(names)):
+            raise ValueError(f"the table of column {column!r} has the wrong shape")
+        return cls(column, levels, names, table, bool(state["categorical"]), tuple(state["targets"]))
+
+
+def levels_of(series: pl.Series) -> tuple[tuple[str | None, ...], Floats]:
+    """Levels by falling frequency (ties by name, missing last among equals) and how many rows each has."""
+    counts: list[tuple[str | None, int]] = list(series.value_counts().iter_rows())
+    counts.sort(key=lambda item: (-item[1], item[0] is None, item[0] or ""))
+    return tuple(level for level, _ in counts), np.array([count for _, count in counts], dtype=np.float64)
+
+
+def fit_codes(series: pl.Series, context: Context) -> Table:
+    levels, _ = levels_of(series)
+    table = np.array([*range(len(levels)), math.nan], dtype=np.float64)[:, None]
+    return Table(series.name, levels, (series.name,), table, categorical=True)
+
+
+def fit_onehot(series: pl.Series, context: Context) -> Table:
+    levels, _ = levels_of(series)
+    names = tuple(f"{series.name}={'missing' if level is None else level}" for level in levels)
+    return Table(series.name, levels, names, np.vstack([np.eye(len(levels)), np.zeros(len(levels))]))
+
+
+def fit_target(series: pl.Series, context: Context) -> Table:
+    """Mean of the target and share of rows per level; dense outputs are standardised."""
+    levels, counts = levels_of(series)
+    shares = np.append(np.log1p(counts), 0.0)[:, None]
+    names, columns = [f"{series.name}:count"], [shares]
+    if context.target is not None:
+        places = Table(series.name, levels, (), np.zeros((len(levels) + 1, 0)))
+        means = shrunken(*sums(places.codes(series), len(levels) + 1, context.target), context.target)
+        columns.append(means)
+        names += [f"{series.name}:target{i or ''}" for i in range(means.shape[1])]
+    if context.kind == "tree":
+        columns.append(np.append(np.arange(float(len(levels))), math.nan)[:, None])
+        names.append(f"{series.name}:code")
+    targets = () if context.target is None else tuple(range(1, 1 + context.target.shape[1]))
+    return Table(series.name, levels, tuple(names), np.hstack(columns), targets=targets)
+
+
+def sums(codes: Codes, size: int, target: Floats) -> tuple[Floats, Floats, Floats]:
+    """Per level: rows (size,), sum (size, m) and sum of squares (size, m) of the target."""
+    counts = np.bincount(codes, minlength=size).astype(np.float64)
+    total = np.column_stack([np.bincount(codes, column, minlength=size) for column in target.T])
+    squares = np.column_stack([np.bincount(codes, column * column, minlength=size) for column in target.T])
+    return counts, total, squares
+
+
+def shrunken(counts: Floats, total: Floats, squares: Floats, target: Floats) -> Floats:
+    """(size, m) posterior mean per level: (sum + weight × overall mean) / (rows + weight)."""
+    weight = shrinkage(counts, total, squares)
+    return (total + weight * target.mean(axis=0)) / (counts[:, None] + weight)
+
+
+def shrinkage(counts: Floats, total: Floats, squares: Floats) -> Floats:
+    """(m,) how many rows the overall mean is worth: variance within levels over variance between them (one-way
+    random effects, method of moments), between 1 and 1e6."""
+    used = counts > 0
+    counts, total, squares = counts[used], total[used], squares[used]
+    rows, levels = counts.sum(), len(counts)
+    within = (squares - total**2 / counts[:, None]).sum(axis=0) / max(rows - levels, 1.0)
+    spread = total / counts[:, None] - total.sum(axis=0) / rows
+    between = (counts[:, None] * spread**2).sum(axis=0) / max(levels - 1, 1)
+    typical = max((rows - (counts**2).sum() / rows) / max(levels - 1, 1), 1e-9)
+    variance = np.maximum((between - within) / typical, 1e-12 + 1e-6 * within)
+    return np.clip(within / variance, 1.0, 1e6)
+
+
+def out_of_fold(codes: Codes, size: int, context: Context) -> Floats:
+    """(n, m) mean of the target per level over the *other* inner folds, shrunk towards the mean of all rows."""
+    target = context.target
+    if target is None:
+        raise ValueError("an encoding of the target needs the target")
+    counts, total, squares = sums(codes, size, target)
+    weight, mean = shrinkage(counts, total, squares), target.mean(axis=0)
+    result = np.empty_like(target)
+    for fold in np.unique(context.folds):
+        inside = context.folds == fold
+        own_counts, own_total, _ = sums(codes[inside], size, target[inside])
+        means = (total - own_total + weight * mean) / ((counts - own_counts)[:, None] + weight)
+        result[inside] = means[codes[inside]]
+    return result

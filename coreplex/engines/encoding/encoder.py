@@ -1,0 +1,214 @@
+"""The encoder of one model: a typed table in, a matrix of floats out, learned on the rows it is fitted on and on
+nothing else.
+
+Fitted inside each fold, so nothing of the validation rows reaches it. Saved as JSON and plain arrays, never as
+objects. Refuses to train: a table without one usable column is an error that lists why each column was dropped.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.rows import RowReader, Warnings
+from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State, Step, Task
+from coreplex.engines.encoding.values import Value, canonical_series
+from coreplex.engines.tabular.schema import Column, TableSchema
+from coreplex.errors import BadInput, Invalid
+
+_INNER_FOLDS = 5
+_MOST_TARGETS = 10
+"""Classes whose share is encoded per level of a category with many levels: the most frequent ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Use `Encoder.fit` or, for the rows a model is trained on, `Encoder.fit_transform`."""
+
+    kind: Kind
+    columns: tuple[Column, ...]
+    """The source columns in use, one per step."""
+    steps: tuple[Step, ...]
+    dropped: Mapping[str, str]
+    """Column name → why it is not used."""
+
+    @classmethod
+    def fit(
+        cls,
+        frame: pl.DataFrame,
+        columns: Sequence[Column],
+        target: NDArray[Any] | None,
+        *,
+        kind: Kind,
+        task: Task,
+        seed: int = 0,
+        exclude: Sequence[str] = (),
+    ) -> "Encoder":
+        """Learn from `frame` (n rows). `target`: (n,) class numbers 0…K-1 or floats; None makes no use of a target.
+
+        To train on these very rows take `fit_transform`: `transform` would show rows their own target.
+        """
+        context = _context(frame.height, target, kind, task, seed)
+        return _fit(frame, columns, context, exclude)
+
+    @classmethod
+    def fit_transform(
+        cls,
+        frame: pl.DataFrame,
+        columns: Sequence[Column],
+        target: NDArray[Any] | None,
+        *,
+        kind: Kind,
+        task: Task,
+        seed: int = 0,
+        exclude: Sequence[str] = (),
+    ) -> tuple["Encoder", Floats]:
+        """The fitted encoder and the (n, width) matrix to train on, where no row has seen its own target."""
+        context = _context(frame.height, target, kind, task, seed)
+        encoder = _fit(frame, columns, context, exclude)
+        return encoder, encoder._matrix(frame, lambda step, series: step.training(series, context))
+
+    def transform(self, frame: pl.DataFrame) -> Floats:
+        """(n, width) C-contiguous float64. Columns of `frame` may be missing, in any order, and may hold anything."""
+        return self._matrix(frame, lambda step, series: step.transform(series))
+
+    def _matrix(self, frame: pl.DataFrame, encode: Callable[[Step, pl.Series], Floats]) -> Floats:
+        matrix = np.empty((frame.height, self.width))
+        at = 0
+        for column, step in zip(self.columns, self.steps, strict=True):
+            block = encode(step, canonical_series(frame, column))
+            matrix[:, at : at + block.shape[1]] = block
+            at += block.shape[1]
+        return matrix
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the encoded columns."""
+        return tuple(name for step in self.steps for name in step.names)
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The source column of each encoded column."""
+        return tuple(step.column for step in self.steps for _ in step.names)
+
+    @cached_property
+    def categorical(self) -> tuple[int, ...]:
+        """Indices of encoded columns that hold codes of categories, for learners that treat them as such."""
+        flags = [step.categorical for step in self.steps for _ in step.names]
+        return tuple(index for index, flag in enumerate(flags) if flag)
+
+    @cached_property
+    def width(self) -> int:
+        return sum(len(step.names) for step in self.steps)
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """The source columns in use."""
+        return tuple(step.column for step in self.steps)
+
+    # One row
+
+    def encode_row(self, row: Mapping[str, Any]) -> tuple[list[float], Warnings]:
+        """The same numbers as `transform` of a frame of this one row, and what was odd about the row. Never raises."""
+        reader, encode = self._row_path
+        values, warnings = reader.read(row)
+        return encode(values), warnings
+
+    @cached_property
+    def _row_path(self) -> tuple[RowReader, Callable[[Sequence[Value]], list[float]]]:
+        return RowReader.of([self]), self.compile(self.features)
+
+    def compile(self, order: Sequence[str]) -> Callable[[Sequence[Any]], list[float]]:
+        """A fast function from canonical values in `order` of columns to the encoded row."""
+        place = {name: index for index, name in enumerate(order)}
+        copies: list[tuple[int, int]] = []
+        singles: list[tuple[int, int, Callable[[Any], Sequence[float]]]] = []
+        at = 0
+        for step in self.steps:
+            if step.kind == "raw":
+                copies.append((place[step.column], at))
+            else:
+                singles.append((place[step.column], at, step.row()))
+            at += len(step.names)
+        blank = [0.0] * at
+
+        def encode(values: Sequence[Any]) -> list[float]:
+            out = blank.copy()
+            for source, spot in copies:
+                out[spot] = values[source]
+            for source, spot, step_row in singles:
+                block = step_row(values[source])
+                out[spot : spot + len(block)] = block
+            return out
+
+        return encode
+
+    # Storage
+
+    def to_json(self) -> tuple[State, Arrays]:
+        """JSON-ready state, and the arrays it refers to by name."""
+        states, arrays = [], {}
+        for index, step in enumerate(self.steps):
+            state, own = step.state()
+            states.append({"kind": step.kind, "column": step.column, "state": state})
+            arrays |= {f"{index}_{name}": array for name, array in own.items()}
+        schema = TableSchema(self.columns).to_json()
+        return {"kind": self.kind, "columns": schema, "steps": states, "dropped": dict(self.dropped)}, arrays
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Encoder":
+        """The encoder saved by `to_json`; anything that does not fit together is `BadInput`."""
+        try:
+            columns = TableSchema.from_json(data["columns"]).columns
+            steps = []
+            for index, saved in enumerate(data["steps"]):
+                prefix = f"{index}_"
+                own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+                steps.append(choice.KINDS[saved["kind"]].from_state(saved["column"], saved["state"], own))
+            if [step.column for step in steps] != [column.name for column in columns]:
+                raise ValueError("steps and columns differ")
+            return cls(data["kind"], tuple(columns), tuple(steps), dict(data["dropped"]))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise BadInput(f"The encoder of this model cannot be read: {error}") from error
+
+
+def _context(rows: int, target: NDArray[Any] | None, kind: Kind, task: Task, seed: int) -> Context:
+    if target is None:
+        return Context(kind, task, seed)
+    if len(target) != rows:
+        raise ValueError(f"{len(target)} targets for {rows} rows")
+    folds = np.random.default_rng(seed).permutation(rows) % _INNER_FOLDS
+    if task != "multiclass":
+        return Context(kind, task, seed, np.asarray(target, dtype=np.float64)[:, None], folds)
+    numbers, counts = np.unique(np.asarray(target, dtype=np.int64), return_counts=True)
+    frequent = np.sort(numbers[np.argsort(-counts, kind="stable")][:_MOST_TARGETS])
+    indicators = np.asarray(target)[:, None] == frequent[None, :]
+    return Context(kind, task, seed, indicators.astype(np.float64), folds)
+
+
+def _fit(frame: pl.DataFrame, columns: Sequence[Column], context: Context, exclude: Sequence[str]) -> Encoder:
+    used: list[Column] = []
+    steps: list[Step] = []
+    dropped: dict[str, str] = {}
+    for column in columns:
+        if column.name in exclude:
+            dropped[column.name] = "excluded by request"
+            continue
+        series = canonical_series(frame, column)
+        reason = choice.reason_to_drop(column, series)
+        if reason is not None:
+            dropped[column.name] = reason
+            continue
+        step = choice.step_for(column, series, context)(series, context)
+        if len(step.names):
+            used.append(column)
+            steps.append(step)
+    if not steps:
+        why = "; ".join(f"{name}: {reason}" for name, reason in list(dropped.items())[:10])
+        raise Invalid(f"No column can be used as a feature ({why}). Add columns, or override their types.")
+    return Encoder(context.kind, tuple(used), tuple(steps), dropped)

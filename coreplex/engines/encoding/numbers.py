@@ -1,0 +1,137 @@
+"""Numbers, booleans included: as they are for trees, imputed and scaled for models that multiply.
+
+Dense columns are standardised, then held within ±10 deviations (or twice the training range if that is wider), so
+that one absurd value cannot throw a linear model or a network off. Missing values become the median, and a second
+column says where they were, when training had any.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
+
+_REACH = 10.0
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A number for a tree: NaN is missing and the tree decides where it goes."""
+
+    kind: ClassVar[str] = "raw"
+    categorical: ClassVar[bool] = False
+    column: str
+    low: float
+    high: float
+
+    @property
+    def names(self) -> Sequence[str]:
+        return (self.column,)
+
+    @classmethod
+    def fit(cls, series: pl.Series, context: Context) -> "Raw":
+        low, high = bounds(series)
+        return cls(series.name, low, high)
+
+    def transform(self, series: pl.Series) -> Floats:
+        return floats(series)[:, None]
+
+    def training(self, series: pl.Series, context: Context) -> Floats:
+        return self.transform(series)
+
+    def row(self) -> Callable[[Any], Sequence[float]]:
+        return lambda value: (value,)
+
+    def state(self) -> tuple[State, Arrays]:
+        return {"low": self.low, "high": self.high}, {}
+
+    @classmethod
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Raw":
+        return cls(column, float(state["low"]), float(state["high"]))
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A number for a model that multiplies: filled, centred, scaled, held within reach."""
+
+    kind: ClassVar[str] = "scaled"
+    categorical: ClassVar[bool] = False
+    column: str
+    low: float
+    high: float
+    fill: float
+    centre: float
+    scale: float
+    reach: float
+    indicator: bool
+
+    @property
+    def names(self) -> Sequence[str]:
+        return (self.column, f"{self.column}=missing") if self.indicator else (self.column,)
+
+    @classmethod
+    def fit(cls, series: pl.Series, context: Context) -> "Scaled":
+        values = floats(series)
+        present = values[~np.isnan(values)]
+        low, high = bounds(series)
+        fill = float(np.median(present)) if present.size else 0.0
+        centre, scale = _moments(present)
+        furthest = max(abs(low - centre), abs(high - centre)) / scale
+        return cls(series.name, low, high, fill, centre, scale, max(_REACH, 2 * furthest), present.size < values.size)
+
+    def transform(self, series: pl.Series) -> Floats:
+        values = floats(series)
+        missing = np.isnan(values)
+        scaled = (np.where(missing, self.fill, values) - self.centre) / self.scale
+        held = np.minimum(np.maximum(scaled, -self.reach), self.reach)
+        return np.column_stack([held, missing.astype(np.float64)]) if self.indicator else held[:, None]
+
+    def training(self, series: pl.Series, context: Context) -> Floats:
+        return self.transform(series)
+
+    def row(self) -> Callable[[Any], Sequence[float]]:
+        fill, centre, scale, reach, indicator = self.fill, self.centre, self.scale, self.reach, self.indicator
+
+        def encode(value: float) -> Sequence[float]:
+            missing = value != value
+            scaled = ((fill if missing else value) - centre) / scale
+            held = -reach if scaled < -reach else reach if scaled > reach else scaled
+            return (held, 1.0 if missing else 0.0) if indicator else (held,)
+
+        return encode
+
+    def state(self) -> tuple[State, Arrays]:
+        fields = ("low", "high", "fill", "centre", "scale", "reach", "indicator")
+        return {name: getattr(self, name) for name in fields}, {}
+
+    @classmethod
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Scaled":
+        numbers = [float(state[name]) for name in ("low", "high", "fill", "centre", "scale", "reach")]
+        return cls(column, *numbers, indicator=bool(state["indicator"]))
+
+
+def floats(series: pl.Series) -> Floats:
+    """A numeric series as float64 with NaN for missing."""
+    return np.asarray(series.to_numpy(), dtype=np.float64)
+
+
+def bounds(series: pl.Series) -> tuple[float, float]:
+    """Least and greatest value seen; (0, 0) when there is none."""
+    low, high = series.min(), series.max()
+    return (float(low), float(high)) if isinstance(low, int | float) and isinstance(high, int | float) else (0.0, 0.0)
+
+
+def _moments(present: Floats) -> tuple[float, float]:
+    """Mean and deviation that stay finite and non-zero, also for columns near the ends of float64."""
+    if not present.size:
+        return 0.0, 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        centre, scale = float(np.mean(present)), float(np.std(present))
+    if not (math.isfinite(centre) and math.isfinite(scale)):
+        centre, scale = 0.0, float(np.max(np.abs(present)))
+    return centre, scale if scale > 1e-12 * max(1.0, abs(centre)) else 1.0

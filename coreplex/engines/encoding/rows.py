@@ -1,0 +1,161 @@
+"""Reading one row of JSON: a dictionary in, canonical values in a fixed order out, with a warning for everything odd.
+
+The usual case (a number within the range of training, a category seen in training) is decided in a few tests inline;
+all else takes the slow road, where there is time to find out what is wrong and to say it. Never raises, whatever the
+row holds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from coreplex.engines.encoding.categories import Table
+from coreplex.engines.encoding.moments import Moment
+from coreplex.engines.encoding.numbers import Raw, Scaled
+from coreplex.engines.encoding.values import Value, domain, is_missing, reader
+from coreplex.engines.tabular.schema import Column
+
+if TYPE_CHECKING:
+    from coreplex.engines.encoding.encoder import Encoder
+
+
+class Warning(TypedDict, total=False):
+    """`kind`: missing_column, extra_column, unreadable_value, unseen_category, out_of_range."""
+
+    row: int
+    column: str
+    kind: str
+    message: str
+
+
+Warnings = list[Warning]
+_ABSENT = object()
+_EXTRA_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Known:
+    """What training saw of one column."""
+
+    column: Column
+    low: float = 0.0
+    high: float = 0.0
+    levels: frozenset[str] | None = None
+
+    def joined(self, other: "Known") -> "Known":
+        levels = self.levels if other.levels is None else other.levels | (self.levels or frozenset())
+        return Known(self.column, min(self.low, other.low), max(self.high, other.high), levels)
+
+
+@dataclass(frozen=True, eq=False)
+class RowReader:
+    """Made once per model (`of`), shared by all its encoders, whose inputs it produces in the order of `names`."""
+
+    names: tuple[str, ...]
+    known: tuple[Known, ...]
+    accepted: frozenset[str]
+    """Further columns that may come without a word: those the model was offered and did not use, and the target."""
+    _numbers: tuple[tuple[int, str, float, float], ...]
+    _levels: tuple[tuple[int, str, frozenset[str]], ...]
+    _others: tuple[tuple[int, str], ...]
+    _readers: tuple[Callable[[Any], Value], ...]
+
+    @classmethod
+    def of(cls, encoders: Sequence["Encoder"], accepted: Iterable[str] = ()) -> "RowReader":
+        """The reader for every column that one of the encoders uses."""
+        found: dict[str, Known] = {}
+        dropped: set[str] = set()
+        for encoder in encoders:
+            dropped.update(encoder.dropped)
+            for column, step in zip(encoder.columns, encoder.steps, strict=True):
+                known = _known(column, step)
+                found[column.name] = known.joined(found[column.name]) if column.name in found else known
+        return cls._compiled(list(found.values()), frozenset(accepted) | dropped | found.keys())
+
+    @classmethod
+    def _compiled(cls, found: list[Known], accepted: frozenset[str]) -> "RowReader":
+        numbers, levels, others = [], [], []
+        readers = tuple(reader(known.column) for known in found)
+        for index, known in enumerate(found):
+            name = known.column.name
+            if domain(known.column) == "number":
+                numbers.append((index, name, known.low, known.high))
+            elif known.levels is not None:
+                # Only levels that reading leaves as they are may skip the reading.
+                stable = frozenset(level for level in known.levels if readers[index](level) == level)
+                levels.append((index, name, stable))
+            else:
+                others.append((index, name))
+        names = tuple(known.column.name for known in found)
+        return cls(names, tuple(found), accepted, tuple(numbers), tuple(levels), tuple(others), readers)
+
+    def read(self, row: Mapping[str, Any]) -> tuple[list[Value], Warnings]:
+        """Canonical values in the order of `names`, and what was odd."""
+        values: list[Value] = [None] * len(self.names)
+        warnings: Warnings = []
+        get = row.get
+        for index, name, low, high in self._numbers:
+            raw = get(name, _ABSENT)
+            if (type(raw) is float or type(raw) is int) and low <= raw <= high:
+                values[index] = raw
+            else:
+                values[index] = self._slow(index, raw, warnings)
+        for index, name, levels in self._levels:
+            raw = get(name, _ABSENT)
+            values[index] = raw if type(raw) is str and raw in levels else self._slow(index, raw, warnings)
+        for index, name in self._others:
+            values[index] = self._slow(index, get(name, _ABSENT), warnings)
+        if len(row) > len(values) or warnings:
+            self._unknown(row, warnings)
+        return values, warnings
+
+    def _slow(self, index: int, raw: Any, warnings: Warnings) -> Value:
+        known, read = self.known[index], self._readers[index]
+        if raw is _ABSENT:
+            warnings.append(_warning(known, "missing_column", "is not in the row; it is treated as a missing value"))
+            return read(None)
+        try:
+            value = read(raw)
+        except (ValueError, TypeError, OverflowError, ArithmeticError):
+            value = read(None)
+        if value is None or value != value:
+            if not is_missing(raw):
+                text = f"holds {_shown(raw)}, which is no {known.column.type.value}; it is treated as a missing value"
+                warnings.append(_warning(known, "unreadable_value", text))
+        elif known.levels is not None:
+            if value not in known.levels:
+                text = f"holds {_shown(value)}, which training never saw; it is treated as an unknown category"
+                warnings.append(_warning(known, "unseen_category", text))
+        elif not isinstance(value, str) and not known.low <= value <= known.high:
+            warnings.append(_warning(known, "out_of_range", "lies outside the range that training saw"))
+        return value
+
+    def _unknown(self, row: Mapping[str, Any], warnings: Warnings) -> None:
+        extra = [name for name in row if name not in self.accepted]
+        for name in extra[:_EXTRA_SHOWN]:
+            text = f"Column {_shown(name)} is unknown to the model and was ignored."
+            warnings.append({"column": str(name)[:200], "kind": "extra_column", "message": text})
+
+
+def _known(column: Column, step: Any) -> Known:
+    if isinstance(step, Raw | Scaled | Moment):
+        return Known(column, step.low, step.high)
+    if isinstance(step, Table):
+        return Known(column, levels=frozenset(level for level in step.levels if level is not None))
+    return Known(column)
+
+
+def _warning(known: Known, kind: str, message: str) -> Warning:
+    name = known.column.name
+    return {"column": name, "kind": kind, "message": f"Column {_shown(name)} {message}."}
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: quoted, and short whatever was sent."""
+    if not isinstance(value, str | int | float | bool):
+        return f"a value of type {type(value).__name__}"
+    try:
+        text = str(value)
+    except ValueError:  # an integer with more digits than Python prints
+        text = "a very long number"
+    return f"“{text if len(text) <= 60 else text[:57] + '…'}”"

@@ -1,0 +1,147 @@
+"""Canonical values: one meaning per cell, whether it comes from a column of a frame or from one row of JSON.
+
+Every encoder step works on canonical values only, which is why a row and a frame cannot disagree:
+
+    number   (integer, float, boolean)   float, NaN where missing or not finite
+    category (categorical, id)           str or None
+    moment   (datetime)                  int, microseconds since 1970-01-01 UTC, or None
+    text     (text)                      str or None
+
+Refuses to guess: what the rules of the table's schema (`tabular.cells`) cannot read is missing here, and `rows.py`
+says so.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+import polars as pl
+
+from coreplex.engines.tabular import words
+from coreplex.engines.tabular.cells import parser
+from coreplex.engines.tabular.schema import Column, ColumnType
+
+Domain = Literal["number", "category", "moment", "text"]
+Value = float | int | str | None
+
+_DOMAINS: Mapping[ColumnType, Domain] = {
+    ColumnType.integer: "number",
+    ColumnType.float: "number",
+    ColumnType.boolean: "number",
+    ColumnType.categorical: "category",
+    ColumnType.id: "category",
+    ColumnType.datetime: "moment",
+    ColumnType.text: "text",
+}
+_POLARS: Mapping[Domain, Any] = {"number": pl.Float64, "category": pl.String, "moment": pl.Int64, "text": pl.String}
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (naive on purpose: canonical moments are UTC without a zone)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = ((end - _EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max))  # noqa: DTZ901
+
+
+def domain(column: Column) -> Domain:
+    """What kind of canonical value a column holds."""
+    return _DOMAINS[column.type]
+
+
+def number(value: Any) -> float:
+    """A float, NaN for anything that is no finite number."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return result if math.isfinite(result) else math.nan
+
+
+def label(value: Any) -> str | None:
+    """The text of a category: `3.0` and `3` are one category, as they are one number."""
+    if value is None or isinstance(value, str):
+        return value.strip() if value else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def moment(value: Any) -> int | None:
+    """Microseconds since 1970 in UTC; a naive time is taken as UTC."""
+    if isinstance(value, datetime):
+        try:
+            naive = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        except (OverflowError, ValueError):
+            return None
+        return (naive - _EPOCH) // _MICROSECOND
+    if isinstance(value, date):
+        return (datetime(value.year, value.month, value.day) - _EPOCH) // _MICROSECOND  # noqa: DTZ001
+    return None
+
+
+_CANONICAL: Mapping[Domain, Callable[[Any], Value]] = {
+    "number": number,
+    "category": label,
+    "moment": moment,
+    "text": label,
+}
+
+
+def reader(column: Column) -> Callable[[Any], Value]:
+    """The function from any raw value of `column` (text of a file, JSON, typed) to its canonical value. Never raises."""
+    kind = domain(column)
+    if kind == "number":
+        # A fraction is welcome where training saw whole numbers only: the model can use it.
+        parse = parser("bool" if column.dtype == "bool" else "float64", column.format)
+        return lambda raw: number(raw) if type(raw) is int or type(raw) is float else number(parse(raw))
+    parse = parser(column.dtype, column.format)
+    if kind == "moment":
+        return lambda raw: moment(parse(raw))
+    return lambda raw: label(parse(label(raw) if isinstance(raw, float) else raw))
+
+
+def is_missing(raw: Any) -> bool:
+    """True for null, NaN and the words that mean nothing; False for what is there but could not be read."""
+    if isinstance(raw, str):
+        return raw.strip() in words.MISSING
+    return raw is None or (isinstance(raw, float) and raw != raw)
+
+
+def canonical_series(frame: pl.DataFrame, column: Column) -> pl.Series:
+    """The canonical values of one column of `frame`; a column that is not there is missing everywhere."""
+    kind = domain(column)
+    if column.name not in frame.columns:
+        return pl.Series(column.name, [None], dtype=_POLARS[kind]).new_from_index(0, frame.height)
+    series = frame.get_column(column.name)
+    if kind == "number" and (series.dtype.is_numeric() or series.dtype == pl.Boolean):
+        floats = series.cast(pl.Float64)
+        return floats.set(~floats.is_finite(), None)
+    if kind == "moment" and series.dtype in (pl.Date, pl.Datetime):
+        return _epoch(series.cast(pl.Date) if column.dtype == "date" else series)
+    return _mapped(series, column, kind)
+
+
+def _epoch(series: pl.Series) -> pl.Series:
+    if getattr(series.dtype, "time_zone", None):
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    moments = series.cast(pl.Datetime("us")).to_physical()
+    return moments.set((moments < _FIRST) | (moments > _LAST), None)
+
+
+def _mapped(series: pl.Series, column: Column, kind: Domain) -> pl.Series:
+    """Each distinct value goes once through the very function that reads JSON rows."""
+    read = reader(column)
+    if isinstance(series.dtype, pl.Categorical | pl.Enum):
+        series = series.cast(pl.String)
+    if series.dtype.is_nested() or series.dtype == pl.Object:
+        return pl.Series(column.name, [read(value) for value in series.to_list()], dtype=_POLARS[kind])
+    distinct = series.unique()
+    meaning = pl.Series([_nan_to_none(read(value)) for value in distinct.to_list()], dtype=_POLARS[kind])
+    if distinct.dtype == meaning.dtype and distinct.equals(meaning, null_equal=True):
+        return series
+    return series.replace_strict(distinct, meaning, return_dtype=_POLARS[kind])
+
+
+def _nan_to_none(value: Value) -> Value:
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,72 @@
+"""A zip file as a closed box: a few names of a fixed form, read in memory, with caps. Nothing is ever extracted to
+disk.
+
+Refuses: names outside the form (so no `..`, no absolute paths, no directories), duplicates, encryption, other
+compression than deflate, too many or too large members, and compression ratios that only bombs have. The same caps
+hold when writing.
+"""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+from coreplex.errors import BadInput
+
+MOST_MEMBERS = 10_000
+MOST_BYTES = 2 << 30
+_HIGHEST_RATIO = 100
+_NAME = re.compile(r"manifest\.json|(?:encoders|members)/\d{1,4}/[a-z][a-z0-9_]{0,40}\.(?:json|npy|txt|ubj|cbm)", re.ASCII)
+_WHEN = (1980, 1, 1, 0, 0, 0)
+"""The same model makes the same bytes, whenever it is written."""
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """The zip of `files`; deflated, except where that would look like a bomb."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as box:
+        for name, data in files.items():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name of a model file")
+            info = zipfile.ZipInfo(name, _WHEN)
+            info.external_attr = 0o600 << 16
+            packed = len(zlib.compress(data, 6))
+            info.compress_type = zipfile.ZIP_DEFLATED if packed * _HIGHEST_RATIO > 2 * len(data) else zipfile.ZIP_STORED
+            box.writestr(info, data, compresslevel=6)
+    return out.getvalue()
+
+
+def unpack(data: bytes, *, most_bytes: int = MOST_BYTES) -> dict[str, bytes]:
+    """Name → content; BadInput for everything that `pack` would not have made."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as box:
+            infos = box.infolist()
+            _check(infos, most_bytes)
+            return {info.filename: _content(box, info) for info in infos}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise BadInput("The model file is damaged: it is no readable archive.") from error
+
+
+def _check(infos: list[zipfile.ZipInfo], most_bytes: int) -> None:
+    if len(infos) > MOST_MEMBERS:
+        raise BadInput("The model file has too many parts.")
+    if len({info.filename for info in infos}) != len(infos):
+        raise BadInput("The model file has two parts of one name.")
+    for info in infos:
+        if not _NAME.fullmatch(info.filename) or info.orig_filename != info.filename:
+            raise BadInput("The model file has a part that does not belong there.")
+        if info.flag_bits & 0x1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadInput("The model file is packed in a way that is not read here.")
+        if info.file_size > _HIGHEST_RATIO * max(info.compress_size, 1):
+            raise BadInput("The model file claims to be far larger than it is.")
+    if sum(info.file_size for info in infos) > most_bytes:
+        raise BadInput("The model file is too large.")
+
+
+def _content(box: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with box.open(info) as part:
+        content = part.read(info.file_size + 1)
+    if len(content) != info.file_size:
+        raise BadInput("A part of the model file is not as large as it says.")
+    return content

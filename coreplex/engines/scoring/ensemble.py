@@ -1,0 +1,142 @@
+"""A model is a weighted average of members, each an encoder and a predictor: one member for a plain model, the fold
+copies of a bag, the chosen members of a stack.
+
+`combine="raw"` averages raw scores, which keeps TreeSHAP and linear contributions exact; it needs one link for all
+members.
+`combine="response"` averages probabilities (or values), whatever the members are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring.calibration import Calibration
+from coreplex.engines.scoring.links import Link, raw_of, respond, respond_row
+from coreplex.engines.scoring.predictor import Predictor
+
+Combine = Literal["raw", "response"]
+Transform = Literal["none", "log1p"]
+_LARGEST_LOG = 700.0
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """Members may share an encoder: it then runs once, and is stored once."""
+
+    encoder: Encoder
+    predictor: Predictor
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.encoder.width != self.predictor.width:
+            raise ValueError(f"the encoder makes {self.encoder.width} columns, the predictor wants {self.predictor.width}")
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    members: tuple[Member, ...]
+    combine: Combine = "response"
+    calibration: Calibration | None = None
+    target_transform: Transform = "none"
+    """`log1p`: members predict log(1 + target)."""
+
+    def __post_init__(self) -> None:
+        weights = [member.weight for member in self.members]
+        if not weights or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+            raise ValueError("an ensemble needs members with weights that are not negative and not all zero")
+        if len({member.predictor.outputs for member in self.members}) > 1:
+            raise ValueError("the members have different numbers of outputs")
+        if self.combine == "raw" and len({member.predictor.link for member in self.members}) > 1:
+            raise ValueError("members with different links cannot be averaged raw; take combine='response'")
+
+    @property
+    def outputs(self) -> int:
+        return self.members[0].predictor.outputs
+
+    @property
+    def link(self) -> Link:
+        """The space in which the whole model is explained."""
+        if self.outputs > 1:
+            return "logit" if self.outputs == 2 and self.members[0].predictor.link == "logit" else "softmax"
+        return self.members[0].predictor.link if self.combine == "raw" else "identity"
+
+    @cached_property
+    def weights(self) -> tuple[float, ...]:
+        total = sum(member.weight for member in self.members)
+        return tuple(member.weight / total for member in self.members)
+
+    @cached_property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Each distinct encoder once, in order of first use."""
+        return tuple({id(member.encoder): member.encoder for member in self.members}.values())
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Per member the index of its encoder."""
+        order = {id(encoder): index for index, encoder in enumerate(self.encoders)}
+        return tuple(order[id(member.encoder)] for member in self.members)
+
+    def encode(self, frame: pl.DataFrame) -> list[Floats]:
+        """One matrix per encoder."""
+        return [encoder.transform(frame) for encoder in self.encoders]
+
+    def predict(self, frame: pl.DataFrame) -> Floats:
+        """(n, k): probabilities per class, or (n, 1) values on the scale of the target."""
+        return self.respond(self.raw(self.encode(frame)))
+
+    def raw(self, matrices: Sequence[Floats]) -> Floats:
+        """(n, r) raw scores of the whole model, calibrated where that is affine."""
+        parts = zip(self.members, self.places, self.weights, strict=True)
+        if self.combine == "raw":
+            total = sum(weight * member.predictor.raw(matrices[place]) for member, place, weight in parts)
+        else:
+            mixed = sum(weight * member.predictor.predict(matrices[place]) for member, place, weight in parts)
+            total = raw_of(self.link, np.asarray(mixed))
+        raw = np.asarray(total, dtype=np.float64)
+        return self.calibration.raw(raw) if self.calibration else raw
+
+    def respond(self, raw: Floats) -> Floats:
+        """From `raw` to the answer: link, isotonic calibration, inverse of the target's transform."""
+        response = respond(self.link, raw)
+        if self.calibration:
+            response = self.calibration.response(response)
+        return np.expm1(np.minimum(response, _LARGEST_LOG)) if self.target_transform == "log1p" else response
+
+    def respond_rows(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
+        """The answer for one row, given its encoded form per encoder: the hot path."""
+        if self._plain:
+            return respond_row(self.link, self.members[0].predictor.raw_row(rows[0]))
+        if self.combine == "raw":
+            scores = self._weighted([m.predictor.raw_row(rows[p]) for m, p in zip(self.members, self.places, strict=True)])
+            if self.calibration is None and self.target_transform == "none":
+                return respond_row(self.link, scores)
+            raw = np.array([self.calibration.raw_row(scores) if self.calibration else scores])
+        else:
+            mixed = self._weighted(
+                [
+                    respond_row(member.predictor.link, member.predictor.raw_row(rows[place]))
+                    for member, place in zip(self.members, self.places, strict=True)
+                ]
+            )
+            if self.calibration is None and self.target_transform == "none":
+                return mixed
+            raw = raw_of(self.link, np.array([mixed]))
+            raw = self.calibration.raw(raw) if self.calibration else raw
+        answer: list[float] = self.respond(raw)[0].tolist()
+        return answer
+
+    @cached_property
+    def _plain(self) -> bool:
+        """One member and nothing around it."""
+        alone = len(self.members) == 1 and self.calibration is None and self.target_transform == "none"
+        return alone and self.link == self.members[0].predictor.link
+
+    def _weighted(self, scores: Sequence[Sequence[float]]) -> list[float]:
+        weights = self.weights
+        return [sum(map(float.__mul__, weights, map(float, column))) for column in zip(*scores, strict=True)]

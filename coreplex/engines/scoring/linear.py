@@ -1,0 +1,58 @@
+"""Linear, logistic, softmax and log-linear models: a matrix of weights and a bias."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring import arrays
+from coreplex.engines.scoring.links import Link
+from coreplex.engines.scoring.predictor import Files, Scoring
+
+
+class Linear(Scoring):
+    """raw = matrix @ weights + bias. `centre` (the mean training row) is where contributions are measured from."""
+
+    kind = "linear"
+    method = "linear"
+
+    def __init__(self, weights: ArrayLike, bias: ArrayLike, link: Link, centre: ArrayLike | None = None) -> None:
+        self.weights = np.ascontiguousarray(weights, dtype=np.float64)
+        self.bias = np.atleast_1d(np.asarray(bias, dtype=np.float64))
+        if self.weights.ndim == 1:
+            self.weights = self.weights[:, None]
+        self.link = link
+        self.width, self.raw_width = self.weights.shape
+        self.centre = np.zeros(self.width) if centre is None else np.asarray(centre, dtype=np.float64)
+        if self.bias.shape != (self.raw_width,) or self.centre.shape != (self.width,):
+            raise ValueError("weights, bias and centre do not fit together")
+
+    def raw(self, matrix: Floats) -> Floats:
+        # Summed in one order whatever the number of rows, so that a row alone and in a batch gives the same bits.
+        return np.einsum("nw,wr->nr", matrix, self.weights) + self.bias
+
+    def raw_row(self, row: Sequence[float]) -> Sequence[float]:
+        scores: list[float] = (np.array(row) @ self.weights + self.bias).tolist()
+        return scores
+
+    def contributions(self, matrix: Floats) -> Floats:
+        parts = (matrix - self.centre)[:, None, :] * self.weights.T[None]
+        base = np.broadcast_to(self.centre @ self.weights + self.bias, (len(matrix), self.raw_width))
+        return np.concatenate([parts, base[:, :, None]], axis=2)
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            "linear.json": json.dumps({"link": self.link}).encode(),
+            "weights.npy": arrays.dump(self.weights),
+            "bias.npy": arrays.dump(self.bias),
+            "centre.npy": arrays.dump(self.centre),
+        }
+
+    @classmethod
+    def from_files(cls, files: Files) -> "Linear":
+        link = json.loads(files["linear.json"])["link"]
+        if link not in ("identity", "log", "logit", "softmax"):
+            raise ValueError(f"unknown link {link!r}")
+        return cls(*(arrays.load(files[f"{name}.npy"]) for name in ("weights", "bias")), link, arrays.load(files["centre.npy"]))

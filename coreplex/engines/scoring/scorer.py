@@ -1,0 +1,163 @@
+"""Answers of one model: for one row (the hot path of a deployment), for some rows, for a whole frame.
+
+The very same code runs in the worker that trained the model and in the web process that serves it. A scorer is
+immutable and shared by threads. Whatever a row holds, the answer is an answer, with warnings; only a row that is no
+object is an error.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import polars as pl
+
+from coreplex.engines.encoding.rows import RowReader, Warning, Warnings
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
+from coreplex.engines.scoring.ensemble import Ensemble
+from coreplex.errors import Invalid
+
+_CHUNK = 20_000
+_MOST_WARNINGS = 200
+
+
+class Prediction(TypedDict, total=False):
+    """Regression has only `prediction`; `probability` is that of the predicted class."""
+
+    prediction: Label
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Scorer:
+    """`Scorer.load` in a server, `Scorer(bundle)` where the bundle is at hand."""
+
+    def __init__(self, loaded: Bundle) -> None:
+        self.manifest: Manifest = loaded.manifest
+        self.ensemble: Ensemble = loaded.ensemble
+        self.sha256 = loaded.sha256
+        offered = self.manifest.schema_
+        self.reader = RowReader.of(self.ensemble.encoders, [*offered.names, self.manifest.target])
+        self._encode = tuple(encoder.compile(self.reader.names) for encoder in self.ensemble.encoders)
+        self._classes = self.manifest.classes
+        self._keys = tuple(label_key(label) for label in self._classes)
+        self._respond = self.ensemble.respond_rows
+
+    @classmethod
+    def load(cls, source: Path | str | bytes, sha256: str | None = None) -> "Scorer":
+        """From a bundle file; `Corrupt` when its bytes are not those of `sha256`."""
+        return cls(bundle.read(source, sha256))
+
+    @property
+    def task(self) -> str:
+        return self.manifest.task
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        return self._classes
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The source columns the model looks at."""
+        return self.reader.names
+
+    # One row, some rows
+
+    def predict_row(self, row: Mapping[str, Any], threshold: float | None = None) -> tuple[Prediction, Warnings]:
+        """The answer for one JSON object. `threshold` replaces the model's own (a deployment may have one)."""
+        values, warnings = self.reader.read(row)
+        return self._answer(self._respond([encode(values) for encode in self._encode]), threshold), warnings
+
+    def _answer(self, response: Sequence[float], threshold: float | None) -> Prediction:
+        classes = self._classes
+        if not classes:
+            return {"prediction": response[0]}
+        if len(classes) == 2:
+            least = self.manifest.threshold if threshold is None else threshold
+            chosen = 1 if response[1] >= least else 0
+        else:
+            chosen = max(range(len(classes)), key=response.__getitem__)
+        probabilities = dict(zip(self._keys, response, strict=True))
+        return {"prediction": classes[chosen], "probability": response[chosen], "probabilities": probabilities}
+
+    def predict_rows(
+        self, rows: Sequence[Mapping[str, Any]], threshold: float | None = None
+    ) -> tuple[list[Prediction], Warnings]:
+        """One answer per row, in order, and the warnings with their `row` (a column missing everywhere is said once)."""
+        check_rows(rows)
+        answers: list[Prediction] = []
+        warnings: Warnings = []
+        for number, row in enumerate(rows):
+            answer, own = self.predict_row(row, threshold)
+            answers.append(answer)
+            for warning in own:
+                warning["row"] = number
+            warnings += own
+        return answers, gathered(warnings, len(rows))
+
+    # Frames
+
+    def predict_frame(self, frame: pl.DataFrame, threshold: float | None = None) -> pl.DataFrame:
+        """`prediction`, and for classification `probability` and one `probability_<class>` per class; row for row."""
+        return pl.concat(self.predict_chunks(frame, threshold)) if frame.height else self._frame(self._nothing(), threshold)
+
+    def predict_chunks(self, frame: pl.DataFrame, threshold: float | None = None) -> Iterator[pl.DataFrame]:
+        """The same in pieces of 20,000 rows, for callers that write as they go."""
+        for start in range(0, frame.height, _CHUNK):
+            yield self._frame(self.ensemble.predict(frame[start : start + _CHUNK]), threshold)
+
+    def _nothing(self) -> Floats:
+        return np.empty((0, max(len(self._classes), 1)))
+
+    def _frame(self, response: Floats, threshold: float | None) -> pl.DataFrame:
+        if not self._classes:
+            return pl.DataFrame({"prediction": response[:, 0]})
+        if len(self._classes) == 2:
+            chosen = (response[:, 1] >= (self.manifest.threshold if threshold is None else threshold)).astype(np.int64)
+        else:
+            chosen = response.argmax(axis=1) if len(response) else np.empty(0, dtype=np.int64)
+        columns: dict[str, Any] = {
+            "prediction": pl.Series(self._labels()).gather(chosen),
+            "probability": response[np.arange(len(chosen)), chosen],
+        }
+        columns |= {f"probability_{key}": response[:, index] for index, key in enumerate(self._keys)}
+        return pl.DataFrame(columns)
+
+    def _labels(self) -> list[Label]:
+        """The classes as one Polars column can hold them: of one type, or as text."""
+        return list(self._classes if len({type(label) for label in self._classes}) == 1 else self._keys)
+
+
+def check_rows(rows: Any) -> None:
+    """Invalid (422) unless `rows` is a list of at least one object."""
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes) or not rows:
+        raise Invalid.field("Send one row as an object, or several as a list of objects.", "inputs")
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise Invalid.field("Each row must be an object of column names and values.", "inputs", number)
+
+
+def gathered(warnings: Warnings, rows: int) -> Warnings:
+    """What holds for every row is said once and without `row`; at most 200 in all."""
+    counts: dict[tuple[str, str], int] = {}
+    for warning in warnings:
+        if warning["kind"] in ("missing_column", "extra_column"):
+            key = warning["kind"], warning["column"]
+            counts[key] = counts.get(key, 0) + 1
+    everywhere = {key for key, count in counts.items() if count == rows}
+    said: set[tuple[str, str]] = set()
+    result: Warnings = []
+    for warning in warnings:
+        key = warning["kind"], warning["column"]
+        if key not in everywhere:
+            result.append(warning)
+        elif key not in said:
+            said.add(key)
+            whole: Warning = {"column": warning["column"], "kind": warning["kind"], "message": warning["message"]}
+            result.append(whole)
+    if len(result) <= _MOST_WARNINGS:
+        return result
+    left = len(result) - _MOST_WARNINGS
+    return [*result[:_MOST_WARNINGS], {"column": "", "kind": "more", "message": f"{left} more warnings are not shown."}]

@@ -1,0 +1,68 @@
+"""XGBoost from its own binary JSON (UBJ)."""
+
+import json
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring.links import Link
+from coreplex.engines.scoring.predictor import Files, Scoring
+
+_LINKS: dict[str, Link] = {
+    "binary:logistic": "logit",
+    "multi:softprob": "softmax",
+    "multi:softmax": "softmax",
+    **dict.fromkeys(
+        ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:squaredlogerror", "reg:quantileerror"),
+        "identity",
+    ),
+    **dict.fromkeys(("count:poisson", "reg:gamma", "reg:tweedie"), "log"),
+}
+
+
+class XgBoost(Scoring):
+    """`XgBoost.of(booster)` after training, `from_files` when loading. It computes in float32, everywhere alike."""
+
+    kind = "xgboost"
+    method = "tree_shap"
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        try:
+            self._booster = xgb.Booster(params={"nthread": 1, "verbosity": 0}, model_file=bytearray(data))
+            learner = json.loads(self._booster.save_config())["learner"]
+        except xgb.core.XGBoostError as error:
+            raise ValueError(str(error)[:200]) from error
+        objective = learner["objective"]["name"]
+        if objective not in _LINKS:
+            raise ValueError(f"the XGBoost objective {objective!r} is not served")
+        self.link = _LINKS[objective]
+        self.width: int = self._booster.num_features()
+        self.raw_width = max(int(learner["learner_model_param"]["num_class"]), 1)
+
+    @classmethod
+    def of(cls, booster: Any) -> "XgBoost":
+        """From a trained `xgboost.Booster`, cut at its best iteration when it was stopped early."""
+        best = booster.attr("best_iteration")
+        kept = booster[: int(best) + 1] if best is not None else booster
+        kept.set_attr(best_iteration=None, best_score=None)
+        return cls(bytes(kept.save_raw("ubj")))
+
+    def raw(self, matrix: Floats) -> Floats:
+        scores = self._booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+        return np.asarray(scores, dtype=np.float64).reshape(len(matrix), self.raw_width)
+
+    def contributions(self, matrix: Floats) -> Floats:
+        names, types = self._booster.feature_names, self._booster.feature_types
+        data = xgb.DMatrix(matrix, feature_names=names, feature_types=types, nthread=1, enable_categorical=True)
+        found = self._booster.predict(data, pred_contribs=True, strict_shape=True)
+        return np.asarray(found, dtype=np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
+
+    def files(self) -> dict[str, bytes]:
+        return {"model.ubj": self.data}
+
+    @classmethod
+    def from_files(cls, files: Files) -> "XgBoost":
+        return cls(files["model.ubj"])
