@@ -1,0 +1,92 @@
+"""How long a run may still work: the whole budget, one model's share, and the time kept back for finishing well.
+
+The budget counts from the start of the run. What comes after the last fit (ensemble, explanation, writing) is measured while the
+run goes on and kept back, so that the end is a result and not a kill.
+"""
+
+import time
+from collections.abc import Callable
+
+
+class Clock:
+    """Wall-clock budget of one run. `now` is injectable so that tests need not wait."""
+
+    def __init__(
+        self,
+        budget: float,
+        *,
+        per_model: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self._stopped = stopped
+        self.started = now()
+        self.deadline = self.started + budget
+        self.per_model = per_model
+        self.budget = budget
+        self._finish = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        return self._now() - self.started
+
+    @property
+    def remaining(self) -> float:
+        """Seconds to the very end."""
+        return max(self.deadline - self._now(), 0.0)
+
+    @property
+    def reserve(self) -> float:
+        """Seconds kept back: the slowest finish seen so far, twice (the ensemble is a bigger model), and a tenth more."""
+        return min(max(0.05 * self.budget, 0.2) + 2.0 * self._finish, 0.4 * self.budget)
+
+    @property
+    def left(self) -> float:
+        """Seconds left for fitting; zero once the caller asked to stop."""
+        return 0.0 if self._stopped() else self.deadline - self.reserve - self._now()
+
+    @property
+    def over(self) -> bool:
+        return self.left <= 0.0
+
+    @property
+    def late(self) -> bool:
+        """The reserve itself is half gone: finish with what there is."""
+        return self._now() > self.deadline - 0.5 * self.reserve
+
+    def finishing(self, seconds: float) -> None:
+        """Remember how long one model took to be written and explained."""
+        self._finish = max(self._finish, seconds)
+
+    def share(self, parts: int) -> "Deadline":
+        """The deadline of one model that may use a `parts`-th of what is left, and never more than its own limit."""
+        seconds = self.left / max(parts, 1)
+        if self.per_model is not None:
+            seconds = min(seconds, self.per_model)
+        return Deadline(self._now() + max(seconds, 0.0), self._stopped, self._now)
+
+
+class Deadline:
+    """The moment one fit must end. Asked after every round of training."""
+
+    def __init__(self, moment: float, stopped: Callable[[], bool], now: Callable[[], float]) -> None:
+        self.moment = moment
+        self._stopped = stopped
+        self._now = now
+
+    @property
+    def left(self) -> float:
+        return 0.0 if self._stopped() else max(self.moment - self._now(), 0.0)
+
+    @property
+    def passed(self) -> bool:
+        return self.left <= 0.0
+
+    def part(self, parts: int) -> "Deadline":
+        """The deadline of the next of `parts` equal pieces of what is left."""
+        return Deadline(self._now() + self.left / max(parts, 1), self._stopped, self._now)
+
+    @classmethod
+    def never(cls) -> "Deadline":
+        return cls(float("inf"), lambda: False, time.monotonic)

@@ -1,0 +1,159 @@
+"""What a caller may ask of a training run: every documented key, its type, its default and its bounds.
+
+Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored, a null means the default, and every wrong value is
+named by its key, all of them at once. Refuses nothing that the documentation allows; refuses contradictions early.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from coreplex.engines.automl.metrics import CLASSIFICATION, REGRESSION
+from coreplex.errors import FieldError, Invalid
+
+ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
+DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
+STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "mean_per_class_error", "accuracy")
+
+_ALGORITHM_ALIASES = {
+    "lightgbm": "GBM",
+    "lgbm": "GBM",
+    "xgb": "XGBoost",
+    "rf": "DRF",
+    "random_forest": "DRF",
+    "extra_tree": "XRT",
+    "extra_trees": "XRT",
+    "linear": "GLM",
+    "lrl1": "GLM",
+    "lrl2": "GLM",
+    "mlp": "DeepLearning",
+    "deep_learning": "DeepLearning",
+    "neural_network": "DeepLearning",
+    "ensemble": "StackedEnsemble",
+}
+_METRIC_ALIASES = {
+    "roc_auc": "auc",
+    "pr_auc": "aucpr",
+    "average_precision": "aucpr",
+    "log_loss": "logloss",
+    "mean_residual_deviance": "deviance",
+    "f1_score": "f1",
+}
+_PROBLEMS = {"binary": "classification", "multiclass": "classification"}
+
+
+def _word(value: object, allowed: tuple[str, ...], aliases: Mapping[str, str]) -> object:
+    """The allowed spelling of a word, whatever its case; anything that is no word is left for the type check."""
+    if not isinstance(value, str):
+        return value
+    folded = value.strip().casefold()
+    known = {name.casefold(): name for name in allowed}
+    word = known.get(folded) or known.get(aliases.get(folded, "").casefold())
+    if word is None:
+        raise ValueError(f"'{value}' is not known; choose one of {', '.join(allowed)}")
+    return word
+
+
+def _metric(value: object) -> object:
+    return _word(value, ("AUTO", *dict.fromkeys((*CLASSIFICATION, *REGRESSION))), _METRIC_ALIASES)
+
+
+def _algorithms(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    return [_word(item, ALGORITHMS, _ALGORITHM_ALIASES) for item in value]
+
+
+Metric = Annotated[str, BeforeValidator(_metric)]
+Algorithms = Annotated[list[str], BeforeValidator(_algorithms)]
+Distribution = Annotated[str, BeforeValidator(lambda value: _word(value, DISTRIBUTIONS, {}))]
+Stopping = Annotated[str, BeforeValidator(lambda value: _word(value, STOPPING_METRICS, _METRIC_ALIASES))]
+Verbosity = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda value: _word(value, ("debug", "info", "warning", "error"), {"warn": "warning"})),
+]
+
+
+class AutoMLConfig(BaseModel):
+    """The options of one run. Times are whole seconds of wall clock, counted from the start of the run."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    max_runtime_secs: int = Field(3600, ge=1, le=7 * 86_400, description="Total training time, seconds.")
+    max_models: int = Field(20, ge=1, le=1_000, description="Base models at most; ensembles are not counted.")
+    max_runtime_secs_per_model: int | None = Field(None, ge=1, le=7 * 86_400, description="Seconds for one model.")
+    sort_metric: Metric = Field("AUTO", description="AUTO: AUC, logloss with more than two classes, RMSE.")
+    seed: int = Field(42, ge=-(2**63), le=2**63 - 1, description="The same seed gives the same leaderboard.")
+    balance_classes: bool = Field(False, description="Weigh the classes alike inside every training fold.")
+    include_algos: Algorithms | None = Field(None, description="Only these families; excludes exclude_algos.")
+    exclude_algos: Algorithms | None = Field(None, description="All families but these.")
+    nfolds: int = Field(5, ge=-1, le=50, description="-1 chooses by the size of the table, 0 keeps one holdout.")
+    stopping_rounds: int = Field(3, ge=0, le=1_000, description="Candidates without progress that end the search.")
+    stopping_metric: Stopping = Field("AUTO", description="What early stopping of one model watches.")
+    stopping_tolerance: float = Field(0.001, ge=0.0, le=1.0, description="Relative progress that counts.")
+    exploitation_ratio: float = Field(0.5, ge=0.0, le=1.0, description="Share of the search near the best found.")
+    distribution: Distribution = Field("AUTO", description="Regression only: the family of the target.")
+    quantile_alpha: float = Field(0.5, gt=0.0, lt=1.0, description="The quantile of distribution=quantile.")
+    tweedie_power: float = Field(1.5, gt=1.0, lt=2.0, description="The power of distribution=tweedie.")
+    keep_cross_validation_predictions: bool = Field(True, description="Store the out-of-fold predictions.")
+    keep_cross_validation_models: bool = Field(False, description="Accepted; fold copies are part of every model.")
+    verbosity: Verbosity = Field("info", description="The least level that reaches the log.")
+    fold_column: str | None = Field(None, description="A column whose values are the folds.")
+    group_column: str | None = Field(None, description="Rows with one value stay on one side of every fold.")
+    time_column: str | None = Field(None, description="Train on the past, validate on the future.")
+    time_gap: float = Field(0.0, ge=0.0, description="Left out between past and future: seconds, or units.")
+    weights_column: str | None = Field(None, description="A weight for every row, zero or more.")
+    ignored_columns: list[str] = Field(default_factory=list, description="Columns no model may see.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "AutoMLConfig":
+        if self.include_algos is not None and self.exclude_algos:
+            raise ValueError("include_algos and exclude_algos exclude each other: send only one of them")
+        if not self.algorithms - {"StackedEnsemble"}:
+            raise ValueError("include_algos/exclude_algos leave no algorithm to train: allow at least one")
+        if sum(c is not None for c in (self.fold_column, self.group_column, self.time_column)) > 1:
+            raise ValueError("fold_column, group_column and time_column exclude each other: send only one of them")
+        return self
+
+    @property
+    def algorithms(self) -> set[str]:
+        """The families this run may train."""
+        chosen = set(self.include_algos) if self.include_algos is not None else set(ALGORITHMS)
+        return chosen - set(self.exclude_algos or ())
+
+    @property
+    def special_columns(self) -> set[str]:
+        """Columns with a role of their own, which are therefore no features. Time stays a feature."""
+        return {c for c in (self.fold_column, self.group_column, self.weights_column, *self.ignored_columns) if c}
+
+
+def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:
+    """The options as sent. Raises `Invalid` that names every wrong key as `("config", key)`."""
+    if not isinstance(values, Mapping):
+        raise Invalid.field("must be an object of options", "config")
+    try:
+        config = AutoMLConfig.model_validate({k: v for k, v in values.items() if v is not None})
+    except ValidationError as error:
+        raise _invalid(error) from None
+    if problem_type is not None:
+        _check_metrics(config, _PROBLEMS.get(problem_type, problem_type))
+    return config
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    errors = []
+    for item in error.errors(include_url=False):
+        message = item["msg"].removeprefix("Value error, ")
+        key = item["loc"] or (message.split(" ", 1)[0].split("/")[0].rstrip(","),)
+        errors.append(FieldError(("config", *key), message, item["type"]))
+    return Invalid("; ".join(f"config.{e.loc[1]}: {e.msg}" for e in errors), errors=errors)
+
+
+def _check_metrics(config: AutoMLConfig, problem: str) -> None:
+    allowed = {"AUTO", "deviance", *(CLASSIFICATION if problem == "classification" else REGRESSION)}
+    for key in ("sort_metric", "stopping_metric"):
+        word = getattr(config, key)
+        if word != "AUTO" and word.lower() not in allowed:
+            names = ", ".join(sorted(allowed))
+            raise Invalid.field(f"'{word}' cannot rank {problem} models; choose one of {names}", "config", key)

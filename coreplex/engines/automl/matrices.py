@@ -1,0 +1,84 @@
+"""The encoded sides of every fold: learned on its training rows only, kept while they fit in memory, made again when not.
+
+This is where leakage would come in, and so the one place where a frame is encoded for training.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.automl.folds import Fold
+from coreplex.engines.automl.learners.base import Array, Sample
+from coreplex.engines.automl.task import Task
+from coreplex.engines.encoding.encoder import Encoder
+
+Encoding = Literal["tree", "dense"]
+_BUDGET_BYTES = 160 * 2**20
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One fold, encoded. `valid` is None for a fit on all rows."""
+
+    encoder: Encoder
+    train: Sample
+    valid: Sample | None
+
+    @property
+    def nbytes(self) -> int:
+        return self.train.x.nbytes + (self.valid.x.nbytes if self.valid else 0)
+
+
+class Matrices:
+    """Encodes folds on demand. `balance`: weigh the classes of the training rows alike, never those that judge."""
+
+    def __init__(self, task: Task, *, balance: bool = False) -> None:
+        self.task = task
+        self.balance = balance and task.classification
+        self._kept: dict[tuple[Encoding, int], Sides] = {}
+        self._encoders: dict[tuple[Encoding, int], Encoder] = {}
+
+    def fold(self, encoding: Encoding, number: int) -> Sides:
+        """Fold `number` of the plan."""
+        key = (encoding, number)
+        if key not in self._kept:
+            fold = self.task.plan.folds[number]
+            sides = self._encode(encoding, fold.train, fold, self.task.seed + number)
+            # One encoder object per fold, so that the members of an ensemble share it.
+            sides = replace(sides, encoder=self._encoders.setdefault(key, sides.encoder))
+            if sum(s.nbytes for s in self._kept.values()) + sides.nbytes > _BUDGET_BYTES:
+                return sides
+            self._kept[key] = sides
+        return self._kept[key]
+
+    def everything(self, encoding: Encoding) -> Sides:
+        """All rows as training rows."""
+        return self._encode(encoding, np.arange(len(self.task.y)), None, self.task.seed)
+
+    def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, seed: int) -> Sides:
+        task = self.task
+        frame = _take(task.frame, rows)
+        encoder, x = Encoder.fit_transform(frame, task.columns, task.y[rows], kind=encoding, task=task.kind, seed=seed)
+        weights = self._weights(rows)
+        train = Sample(x, task.y[rows], weights, encoder.categorical)
+        if fold is None:
+            return Sides(encoder, train, None)
+        own = task.weights[fold.valid] if task.weights is not None else None
+        judged = encoder.transform(_take(task.frame, fold.valid))
+        return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical))
+
+    def _weights(self, rows: NDArray[np.int64]) -> Array | None:
+        own = self.task.weights[rows] if self.task.weights is not None else None
+        if not self.balance:
+            return own
+        y = self.task.y[rows].astype(np.int64)
+        counts = np.bincount(y, minlength=self.task.outputs)
+        balanced = len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))[y]
+        return np.asarray(balanced if own is None else balanced * own, dtype=np.float64)
+
+
+def _take(frame: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:
+    return frame[rows] if len(rows) < frame.height else frame

@@ -1,0 +1,115 @@
+"""Which configurations are tried, in which order: data, not search.
+
+The order is the point: the first entry is done in a second or two, so that the leaderboard has a model at once; then one of each family, as
+different from each other as can be, because that is what the ensemble lives on; then the second and third of the strong ones. The values
+come from the defaults of AutoGluon's and H2O's portfolios and were kept where they helped on the benchmark tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from coreplex.engines.automl.task import Task
+
+Family = Literal["lightgbm", "xgboost", "linear", "mlp"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration: the family that fits it, the encoding it wants, its parameters."""
+
+    algo: str
+    family: Family
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def encoding(self) -> Literal["tree", "dense"]:
+        return "tree" if self.family in ("lightgbm", "xgboost") else "dense"
+
+
+def _gbm(**params: Any) -> Candidate:
+    return Candidate("GBM", "lightgbm", params)
+
+
+def _xgb(**params: Any) -> Candidate:
+    return Candidate("XGBoost", "xgboost", {"subsample": 0.8, **params})
+
+
+def _forest(algo: str, **params: Any) -> Candidate:
+    base = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.632, "num_leaves": 512, "rounds": 120}
+    return Candidate(algo, "lightgbm", {**base, "patience": 0, **params})
+
+
+# Seconds, not minutes: few rounds at a high rate. What everybody sees first.
+QUICK = _gbm(learning_rate=0.1, num_leaves=31, min_data_in_leaf=20, rounds=120, patience=15)
+# Linear: hard to beat where rows are few or effects add up, and the most different member of all.
+LINEAR = Candidate("GLM", "linear")
+# Sparse linear: drops columns that do not matter.
+SPARSE = Candidate("GLM", "linear", {"l1_ratio": 0.7})
+# Small trees, strong shrinkage: for tables of a few hundred or thousand rows.
+CAREFUL = _gbm(
+    learning_rate=0.04, num_leaves=8, min_data_in_leaf=8, feature_fraction=0.7, bagging_fraction=0.8, bagging_freq=1,
+    lambda_l2=3.0, rounds=2_000, patience=80,
+)  # fmt: skip
+# Slow and steady: the work horse.
+STEADY = _gbm(
+    learning_rate=0.04, num_leaves=40, min_data_in_leaf=10, feature_fraction=0.7, bagging_fraction=0.85, bagging_freq=1,
+    lambda_l2=1.0, rounds=4_000, patience=80,
+)  # fmt: skip
+# Random cut points: AutoGluon's LightGBMXT, smoother and often best on noisy tables.
+RANDOM_CUTS = _gbm(
+    extra_trees=True, learning_rate=0.05, num_leaves=48, min_data_in_leaf=10, feature_fraction=0.8, rounds=4_000, patience=80
+)
+# Level-wise trees with second-order regularisation.
+XGB = _xgb(eta=0.06, max_depth=6, colsample_bytree=0.8, min_child_weight=2, rounds=3_000, patience=60)
+# Deep, with few columns per tree: interactions.
+XGB_DEEP = _xgb(eta=0.05, max_depth=9, colsample_bytree=0.5, min_child_weight=5, reg_lambda=3.0, rounds=2_000, patience=50)
+# Forests: no boosting, so other mistakes.
+XRT = _forest("XRT", extra_trees=True, feature_fraction_bynode=0.7, min_data_in_leaf=2, bagging_fraction=0.8)
+DRF = _forest("DRF", feature_fraction_bynode=0.5, min_data_in_leaf=3)
+# Networks: smooth surfaces, where trees make steps.
+NETWORK = Candidate("DeepLearning", "mlp", {"hidden": (96, 48), "alpha": 1e-3, "learning_rate": 2e-3, "batch": 128})
+WIDE_NETWORK = Candidate("DeepLearning", "mlp", {"hidden": (256,), "alpha": 1e-2, "learning_rate": 1e-3, "batch": 256})
+# Many leaves: big tables with real interactions.
+LARGE = _gbm(
+    learning_rate=0.03, num_leaves=160, min_data_in_leaf=5, feature_fraction=0.6, bagging_fraction=0.9, bagging_freq=1,
+    lambda_l2=2.0, rounds=4_000, patience=60,
+)  # fmt: skip
+# Categories as sets instead of ordered codes.
+SETS = _gbm(
+    native_categories=True, learning_rate=0.05, num_leaves=31, min_data_in_leaf=15, feature_fraction=0.8, cat_smooth=20.0,
+    rounds=4_000, patience=80,
+)  # fmt: skip
+
+_SMALL = 3_000
+
+
+def portfolio(task: Task) -> list[Candidate]:
+    """The candidates for a task, best order first."""
+    small = len(task.y) < _SMALL
+    if small:
+        order = [QUICK, LINEAR, CAREFUL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, SETS, WIDE_NETWORK, XGB_DEEP]
+    else:
+        order = [QUICK, STEADY, LINEAR, XGB, RANDOM_CUTS, NETWORK, XRT, LARGE, SETS, XGB_DEEP, DRF, WIDE_NETWORK, CAREFUL]
+    if not task.classification:
+        order.insert(4, SPARSE) if small else order.append(SPARSE)
+        if skewed(task):
+            base = CAREFUL if small else STEADY
+            order.insert(2, Candidate(base.algo, base.family, {**base.params, "objective": "poisson"}))
+    return order
+
+
+def skewed(task: Task) -> bool:
+    """A target of amounts: never negative, with a long tail to the right, so that a logarithmic link fits it better."""
+    y = np.asarray(task.y, dtype=np.float64)
+    spread = float(y.std())
+    return bool(y.min() >= 0 and spread > 0 and ((y - y.mean()) ** 3).mean() / spread**3 > 1.0)
+
+
+def supports(candidate: Candidate, distribution: str) -> bool:
+    """Whether a family knows the distribution asked for: forests, networks and linear models here are Gaussian only."""
+    if distribution in ("AUTO", "gaussian"):
+        return True
+    return candidate.family in ("lightgbm", "xgboost") and not {"boosting", "objective"} & set(candidate.params)

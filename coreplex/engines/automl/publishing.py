@@ -1,0 +1,122 @@
+"""A finished model becomes files: the bundle that serves it, its curves, its explanation, and the manifest the server stores.
+
+The bundle is read back before it is announced, so that no model reaches the leaderboard that cannot be loaded.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+from coreplex.engines.automl import curves
+from coreplex.engines.automl.importance import explain
+from coreplex.engines.automl.task import Task
+from coreplex.engines.automl.validation import Finished
+from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.bundle import Manifest
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.tabular.schema import TableSchema
+
+_SAMPLE = 200
+_TIMED = 50
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Writes models below `work_dir`, one folder each."""
+
+    work_dir: Path
+    task: Task
+    engine: str
+    metric: str
+    keep_predictions: bool = True
+
+    def publish(self, model: Finished, explain_secs: float) -> dict[str, Any]:
+        """Write one model; the manifest for `Report.model`. `explain_secs`: what the explanation may take."""
+        folder = self.work_dir / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        written = bundle.write(folder / "bundle.zip", self._manifest(model), model.members)
+        scorer = Scorer.load(written.path, written.sha256)
+        explanation = explain(scorer, self._sample(), self._sampled_target(), self.task.seed, budget_secs=explain_secs)
+        out = {
+            "name": model.name,
+            "algo": model.algo,
+            "engine": self.engine,
+            "metrics": model.metrics,
+            "cv_metrics": model.cv_metrics,
+            "parameters": model.parameters,
+            "features": [f for f in self.task.frame.columns if f in scorer.features],
+            "classes": list(self.task.classes),
+            "training_time_secs": round(model.seconds, 3),
+            "size_bytes": written.size,
+            "latency_ms": self._latency(scorer),
+            "score": model.metrics[self.metric],
+            "bundle": {"path": str(written.path), "sha256": written.sha256, "size": written.size},
+            "curves": self._json(folder / "curves.json", self._curves(model)),
+            "explanation": self._json(folder / "explanation.json", explanation),
+        }
+        if self.keep_predictions:
+            out["predictions"] = self._predictions(folder / "oof.parquet", model)
+        return out
+
+    def _manifest(self, model: Finished) -> Manifest:
+        task = self.task
+        return Manifest(
+            task=task.kind,
+            target=task.target.name,
+            classes=task.classes,  # type: ignore[arg-type]
+            feature_schema=TableSchema(task.columns).to_json(),
+            algo=model.algo,
+            engine=self.engine,
+            combine=model.combine,
+            parameters={k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()},
+            extra={"name": model.name, "metrics": model.metrics, "folds": task.plan.strategy},
+        )
+
+    def _sample(self) -> pl.DataFrame:
+        return self.task.frame[self._sampled_rows()]
+
+    def _sampled_rows(self) -> np.ndarray[Any, Any]:
+        n = len(self.task.y)
+        return np.sort(np.random.default_rng(self.task.seed).permutation(n)[:_SAMPLE])
+
+    def _sampled_target(self) -> np.ndarray[Any, Any]:
+        return self.task.y[self._sampled_rows()]
+
+    def _curves(self, model: Finished) -> dict[str, Any]:
+        rows = self.task.plan.judged
+        y, p = self.task.y[rows], model.oof[rows]
+        if self.task.classification:
+            return curves.classification(y.astype(np.int64), p, self.task.classes)
+        return curves.regression(y.astype(np.float64), p)
+
+    def _latency(self, scorer: Scorer) -> float:
+        """Median milliseconds for one row, dict to answer."""
+        rows = self.task.frame.head(_TIMED).to_dicts()
+        times = []
+        for row in rows:
+            start = time.perf_counter()
+            scorer.predict_row(row)
+            times.append(time.perf_counter() - start)
+        return round(float(np.median(times)) * 1_000, 4)
+
+    def _predictions(self, path: Path, model: Finished) -> dict[str, Any]:
+        """Out-of-fold predictions by row of the training table, NaN where no fold judged it."""
+        names = [f"p{i}" for i in range(model.oof.shape[1])]
+        frame = pl.DataFrame({"y": self.task.y, **dict(zip(names, model.oof.T.astype(np.float32), strict=True))})
+        frame.write_parquet(path, compression="zstd")
+        return _file(path)
+
+    def _json(self, path: Path, value: Any) -> dict[str, Any]:
+        path.write_bytes(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+        return _file(path)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"path": str(path), "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}

@@ -1,0 +1,44 @@
+"""Which engines there are, what they train, and whether they can run on this machine. Cheap: imports none of them."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+_NATIVE = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`key` as in the contract; `algos` it can train; `installed()` tells whether a run can start here and now."""
+
+    key: str
+    label: str
+    algos: tuple[str, ...]
+    installed: Callable[[], bool]
+    hint: str = ""
+
+
+def _importable(*modules: str) -> bool:
+    return all(find_spec(module) is not None for module in modules)
+
+
+ENGINES: Mapping[str, Engine] = {
+    "native": Engine("native", "Native", _NATIVE, lambda: _importable("lightgbm", "xgboost", "sklearn")),
+    "flaml": Engine(
+        "flaml",
+        "FLAML",
+        ("GBM", "XGBoost", "DRF", "XRT", "GLM", "StackedEnsemble"),
+        lambda: _importable("flaml", "lightgbm", "xgboost"),
+        "pip install flaml",
+    ),
+    # No adapter yet: it may not claim to run, even where h2o and Java are there.
+    "h2o": Engine("h2o", "H2O AutoML", _NATIVE, lambda: _ADAPTED_H2O and _importable("h2o") and shutil.which("java") is not None),
+}
+_ADAPTED_H2O = _importable("coreplex.engines.automl") and _importable("coreplex.engines.automl.h2o_adapter")
+DEFAULT = "native"
+
+
+def installed() -> list[str]:
+    """Keys of the engines that can run here, the default first."""
+    return [key for key, engine in ENGINES.items() if engine.installed()]

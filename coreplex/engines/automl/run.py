@@ -1,0 +1,86 @@
+"""One run as the engines see it: the task, the folds, the clock, the leaderboard, and what happens when a model is done.
+
+Shared by the native engine and the adapters, so that whatever proposes configurations, they are fitted, judged, published and limited by the
+same code.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from coreplex.engines.automl.clock import Clock, Deadline
+from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.automl.leaderboard import Leaderboard
+from coreplex.engines.automl.learners.base import Problem
+from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.publishing import Publisher
+from coreplex.engines.automl.task import Log, Task
+from coreplex.engines.automl.validation import Abandoned, Finished, cross_validate
+
+
+class Listener(Protocol):
+    """What a run tells its caller: `coreplex.engines.child.Report`, or a test."""
+
+    def log(self, message: str, level: str = "info") -> None: ...
+    def progress(self, fraction: float, message: str = "") -> None: ...
+    def model(self, **manifest: object) -> None: ...
+    @property
+    def stopped(self) -> bool: ...
+
+
+@dataclass
+class Run:
+    """Everything an engine needs; `evaluate` and `publish` are its two verbs."""
+
+    task: Task
+    config: AutoMLConfig
+    problem: Problem
+    matrices: Matrices
+    clock: Clock
+    board: Leaderboard
+    publisher: Publisher
+    report: Listener
+    log: Log
+
+    @property
+    def full(self) -> bool:
+        """As many models as asked for."""
+        return len(self.board.models) >= self.config.max_models
+
+    @property
+    def over(self) -> bool:
+        """Nothing more may be started: no time, enough models, or told to stop. The first model is always made."""
+        return self.full or (bool(self.board.models) and self.clock.over)
+
+    def evaluate(self, candidate: Candidate, deadline: Deadline) -> Finished | None:
+        """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says)."""
+        name = self.board.name(candidate.algo)
+        try:
+            return cross_validate(name, candidate, self.matrices, self.problem, deadline, abandon=lambda: self.over)
+        except Abandoned:
+            self.log(f"{name} was not finished when the run ended.", "info")
+        except MemoryError:
+            raise
+        except Exception as error:  # a configuration may fail on a strange table; the run must not
+            self.log(f"{name} failed and is left out: {type(error).__name__}: {error}", "warning")
+        self.board.release(candidate.algo)
+        return None
+
+    def publish(self, model: Finished) -> None:
+        """Put a model on the leaderboard: files, manifest, log line, progress."""
+        started = time.perf_counter()
+        self.board.add(model)
+        manifest = self.publisher.publish(model, explain_secs=max(min(self.clock.remaining * 0.05, 3.0), 0.3))
+        self.report.model(**manifest)
+        self.clock.finishing(time.perf_counter() - started)
+        metric = self.board.metric
+        deviation = model.cv_metrics.get(metric, {}).get("std", 0.0)
+        value = model.metrics[metric]
+        self.log(f"{model.name}: {metric} {value:.5g} ± {deviation:.2g}, trained in {model.seconds:.1f} s", "info")
+        self.advance()
+
+    def advance(self) -> None:
+        """Progress: the share of the time or of the models, whichever is further."""
+        share = max(self.clock.elapsed / self.clock.budget, len(self.board.models) / self.config.max_models)
+        self.report.progress(0.98 * min(share, 1.0), f"{len(self.board.models)} models trained")

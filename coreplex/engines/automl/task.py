@@ -1,0 +1,158 @@
+"""The learning task of one run: which rows and columns, which classes, and which folds.
+
+Turns a typed table into codes, weights and row numbers, says in the log whatever it left out, and refuses what cannot be learned.
+It encodes no feature: that is learned inside each fold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.automl import checks, folds
+from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
+from coreplex.errors import Invalid
+
+Log = Callable[[str, str], None]
+_SEED_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every engine is given. y: (n,) int64 class codes or float64 values; classes spelled as uploaded."""
+
+    kind: checks.Kind
+    target: Column
+    columns: tuple[Column, ...]
+    frame: pl.DataFrame
+    y: NDArray[np.generic]
+    classes: tuple[object, ...]
+    weights: NDArray[np.float64] | None
+    plan: folds.FoldPlan
+    seed: int
+
+    @property
+    def outputs(self) -> int:
+        return max(len(self.classes), 1)
+
+    @property
+    def classification(self) -> bool:
+        return self.kind != "regression"
+
+
+def prepare(frame: pl.DataFrame, schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig, log: Log) -> Task:
+    """The task of one run. Raises `Invalid` for targets and special columns that cannot be used."""
+    column = checks.find(schema, target)
+    _present(schema, target, config)
+    frame = _labelled(frame, column, log)
+    frame = _weighted(frame, config.weights_column, log)
+    columns = tuple(c for c in schema if c.name != target and c.name not in config.special_columns)
+    kind = checks.check(column, frame.height, frame[target].n_unique(), problem_type, features=len(columns))
+    if kind != "regression":
+        frame, kind = _without_rare(frame, column, problem_type, len(columns), log)
+    y, classes = _target(frame, column, kind)
+    plan = _plan(frame, columns, column, y, kind, config)
+    for note in plan.notes:
+        log(note, "warning")
+    weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
+    features = frame.select([c.name for c in columns])
+    return Task(kind, column, columns, features, y, classes, weights, plan, config.seed % _SEED_LIMIT)
+
+
+def _present(schema: TableSchema, target: str, config: AutoMLConfig) -> None:
+    for key in ("fold_column", "group_column", "time_column", "weights_column"):
+        name = getattr(config, key)
+        if name is None:
+            continue
+        column = schema.get(name)
+        if column is None or name == target:
+            reason = "is the target" if name == target else "is not a column of this dataset version"
+            raise Invalid.field(f"'{name}' {reason}", "config", key)
+        if key == "weights_column" and not checks.numeric(column):
+            raise Invalid.field(f"'{name}' must hold numbers", "config", key)
+        if key == "time_column" and not (checks.numeric(column) or column.type == ColumnType.datetime):
+            raise Invalid.field(f"'{name}' must hold dates or numbers", "config", key)
+
+
+def _labelled(frame: pl.DataFrame, target: Column, log: Log) -> pl.DataFrame:
+    known = pl.col(target.name).is_not_null()
+    if frame.schema[target.name].is_float():
+        known &= pl.col(target.name).is_finite()
+    kept = frame.filter(known)
+    if kept.height < frame.height:
+        log(f"{frame.height - kept.height} rows without a value in '{target.name}' are left out.", "warning")
+    return kept
+
+
+def _weighted(frame: pl.DataFrame, name: str | None, log: Log) -> pl.DataFrame:
+    if name is None:
+        return frame
+    weight = frame[name].cast(pl.Float64)
+    if weight.is_not_null().any() and (weight.min() or 0) < 0:  # type: ignore[operator]
+        raise Invalid.field(f"'{name}' has negative weights", "config", "weights_column")
+    kept = frame.filter((weight > 0) & weight.is_finite())
+    if kept.height < frame.height:
+        log(f"{frame.height - kept.height} rows without a weight above zero are left out.", "warning")
+    return kept
+
+
+def _without_rare(
+    frame: pl.DataFrame, target: Column, problem_type: str, features: int, log: Log
+) -> tuple[pl.DataFrame, checks.Kind]:
+    """Classes of a single row can be learned or judged, never both: they are left out, aloud."""
+    counts = frame[target.name].value_counts(name="rows")
+    rare = counts.filter(pl.col("rows") < 2)[target.name]
+    if len(rare):
+        names = ", ".join(str(spell(target, v)) for v in rare.to_list()[:10])
+        log(f"{len(rare)} classes with a single row are left out: {names}.", "warning")
+        frame = frame.filter(~pl.col(target.name).is_in(rare.implode()))
+    return frame, checks.check(target, frame.height, counts.height - len(rare), problem_type, features=features)
+
+
+def _target(frame: pl.DataFrame, target: Column, kind: checks.Kind) -> tuple[NDArray[np.generic], tuple[object, ...]]:
+    values = frame[target.name]
+    if kind == "regression":
+        return values.cast(pl.Float64).to_numpy().copy(), ()
+    values = values.cast(pl.String) if values.dtype in (pl.Categorical, pl.Enum) else values
+    distinct = values.unique().sort()
+    codes = values.rank("dense").to_numpy().astype(np.int64) - 1
+    return codes, tuple(spell(target, v) for v in distinct.to_list())
+
+
+def _plan(
+    frame: pl.DataFrame,
+    columns: tuple[Column, ...],
+    target: Column,
+    y: NDArray[np.generic],
+    kind: checks.Kind,
+    config: AutoMLConfig,
+) -> folds.FoldPlan:
+    seed, classes = config.seed % _SEED_LIMIT, kind != "regression"
+    if config.fold_column:
+        return folds.by_column(frame[config.fold_column].cast(pl.String).to_list())
+    if config.group_column:
+        groups = _codes(frame.select(config.group_column))
+        return folds.by_group(groups, y, nfolds=config.nfolds, seed=seed, classification=classes)
+    if config.time_column:
+        return folds.by_time(_moments(frame[config.time_column]), nfolds=config.nfolds, gap=config.time_gap)
+    told = "nfolds" in config.model_fields_set
+    nfolds = config.nfolds if told else min(config.nfolds, folds.automatic(len(y)))
+    features = [c.name for c in columns if c.type != ColumnType.id]
+    copies = _codes(frame.select([*features, target.name]))
+    return folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, copies=copies)
+
+
+def _codes(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """One number per distinct row."""
+    hashes = frame.hash_rows(seed=0).to_numpy()
+    return np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+
+
+def _moments(values: pl.Series) -> NDArray[np.float64]:
+    """Seconds since 1970 for dates, the number itself else; NaN where missing."""
+    if values.dtype.is_temporal():
+        values = values.cast(pl.Datetime("ms")).dt.epoch("ms") / 1000
+    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()

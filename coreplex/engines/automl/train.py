@@ -1,0 +1,139 @@
+"""The entry point of a training child process: a request in, models reported as they finish, the leaderboard out.
+
+    python -m coreplex.engines.child coreplex.engines.automl.train:run
+
+Whatever ends the run (the budget, the count, `stop`), what was finished counts; a run without a single model is an error.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from coreplex.engines.automl import flaml_adapter, metrics, native, task
+from coreplex.engines.automl.clock import Clock
+from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.leaderboard import Leaderboard
+from coreplex.engines.automl.learners.base import Problem
+from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.publishing import Publisher
+from coreplex.engines.automl.run import Listener, Run
+from coreplex.engines.tabular import frame
+from coreplex.engines.tabular.schema import TableSchema
+from coreplex.errors import DomainError, Invalid
+
+_SEARCHES: Mapping[str, Callable[[Run], None]] = {"native": native.search, "flaml": flaml_adapter.search}
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class NoModel(DomainError):
+    """The run ended before a single model was done."""
+
+    code, status = "no_model", 422
+
+
+def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
+    """Train. Request: table, schema, target, problem_type, config, engine, work_dir, threads, deadline_secs, name_prefix.
+
+    Returns {"best", "leaderboard", "models_trained", "stopped", "sort_metric", "task"}. Raises `Invalid`, `NoModel`.
+    """
+    this = prepare(request, report)
+    _SEARCHES[this.publisher.engine](this)
+    if not this.board.models:
+        raise NoModel(
+            "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds, or allow more "
+            "algorithms; the log says what happened."
+        )
+    if "StackedEnsemble" in this.config.algorithms:
+        _stack(this)
+    ranked = this.board.ranked
+    report.progress(1.0, f"{len(ranked)} models trained")
+    this.log(f"Best model: {ranked[0].name} after {this.clock.elapsed:.1f} s", "info")
+    return {
+        "best": ranked[0].name,
+        "leaderboard": [model.name for model in ranked],
+        "models_trained": len(ranked),
+        "stopped": report.stopped,
+        "sort_metric": this.board.metric,
+        "task": this.task.kind,
+    }
+
+
+def prepare(request: Mapping[str, Any], report: Listener) -> Run:
+    """Read the table, check the target, make the folds. Nothing is trained yet."""
+    config = parse_config(request.get("config") or {}, request["problem_type"])
+    clock = _clock(request, config, report)
+    engine = request.get("engine") or "native"
+    if engine not in _SEARCHES:
+        raise Invalid.field(f"'{engine}' cannot train here; choose one of {', '.join(_SEARCHES)}", "engine")
+    log = _logger(report, config.verbosity)
+    schema = TableSchema.from_json(request["schema"])
+    table = frame.load(Path(request["table"]), schema)
+    what = task.prepare(table, schema, request["target"], request["problem_type"], config, log)
+    metric = metrics.sort_metric(config.sort_metric, what.kind)
+    _say(what, config, metric, clock, log)
+    return Run(
+        task=what,
+        config=config,
+        problem=_problem(what, config, int(request.get("threads") or 1)),
+        matrices=Matrices(what, balance=config.balance_classes),
+        clock=clock,
+        board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
+        publisher=Publisher(Path(request["work_dir"]), what, engine, metric, config.keep_cross_validation_predictions),
+        report=report,
+        log=log,
+    )
+
+
+def _clock(request: Mapping[str, Any], config: AutoMLConfig, report: Listener) -> Clock:
+    budget = min(float(config.max_runtime_secs), float(request.get("deadline_secs") or config.max_runtime_secs))
+    return Clock(budget, per_model=config.max_runtime_secs_per_model, stopped=lambda: report.stopped)
+
+
+def _problem(what: task.Task, config: AutoMLConfig, threads: int) -> Problem:
+    return Problem(
+        kind=what.kind,
+        outputs=what.outputs,
+        seed=what.seed,
+        threads=max(threads, 1),
+        distribution="AUTO" if what.classification else config.distribution,
+        alpha=config.quantile_alpha,
+        power=config.tweedie_power,
+        stopping_metric=config.stopping_metric,
+        patience=min(config.stopping_rounds / 3, 4.0),
+    )
+
+
+def _stack(this: Run) -> None:
+    try:
+        model = this.board.stack(this.task, this.clock)
+    except MemoryError:
+        raise
+    except Exception as error:  # the models are there; an ensemble is a bonus
+        this.log(f"The ensemble failed and is left out: {type(error).__name__}: {error}", "warning")
+        return
+    if model is None:
+        this.log("No blend of the models beats the best one alone.", "info")
+        return
+    this.publish(model)
+
+
+def _logger(report: Listener, verbosity: str) -> task.Log:
+    least = _LEVELS.index(verbosity)
+
+    def log(message: str, level: str) -> None:
+        if _LEVELS.index(level) >= least:
+            report.log(message, level)
+
+    return log
+
+
+def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: task.Log) -> None:
+    plan = what.plan
+    classes = f", {len(what.classes)} classes" if what.classes else ""
+    log(
+        f"{what.kind} of '{what.target.name}': {len(what.y)} rows, {len(what.columns)} columns{classes}; "
+        f"{len(plan.folds)} folds ({plan.strategy}), ranked by {metric}, at most {config.max_models} models in {clock.budget:.0f} s.",
+        "info",
+    )
+    if config.balance_classes and not what.classification:
+        log("balance_classes is for classification and changes nothing here.", "warning")
