@@ -123,9 +123,13 @@ def fit_target(series: pl.Series, context: Context) -> Table:
 def sums(codes: Codes, size: int, target: Floats) -> tuple[Floats, Floats, Floats]:
     """Per level: rows (size,), sum (size, m) and sum of squares (size, m) of the target."""
     counts = np.bincount(codes, minlength=size).astype(np.float64)
-    total = np.column_stack([np.bincount(codes, column, minlength=size) for column in target.T])
-    squares = np.column_stack([np.bincount(codes, column * column, minlength=size) for column in target.T])
+    total: Floats = np.column_stack([_summed(codes, column, size) for column in target.T])
+    squares: Floats = np.column_stack([_summed(codes, column * column, size) for column in target.T])
     return counts, total, squares
+
+
+def _summed(codes: Codes, values: Floats, size: int) -> Floats:
+    return np.bincount(codes, values, minlength=size).astype(np.float64)
 
 
 def shrunken(counts: Floats, total: Floats, squares: Floats, target: Floats) -> Floats:

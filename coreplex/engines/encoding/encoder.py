@@ -152,7 +152,8 @@ class Encoder:
 
     def to_json(self) -> tuple[State, Arrays]:
         """JSON-ready state, and the arrays it refers to by name."""
-        states, arrays = [], {}
+        states: list[State] = []
+        arrays: Arrays = {}
         for index, step in enumerate(self.steps):
             state, own = step.state()
             states.append({"kind": step.kind, "column": step.column, "state": state})

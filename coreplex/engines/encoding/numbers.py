@@ -112,7 +112,8 @@ class Scaled:
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Scaled":
         numbers = [float(state[name]) for name in ("low", "high", "fill", "centre", "scale", "reach")]
-        return cls(column, *numbers, indicator=bool(state["indicator"]))
+        low, high, fill, centre, scale, reach = numbers
+        return cls(column, low, high, fill, centre, scale, reach, bool(state["indicator"]))
 
 
 def floats(series: pl.Series) -> Floats:

@@ -34,9 +34,10 @@ class Context:
 
 
 class Step(Protocol):
-    kind: str
-    column: str
-
+    @property
+    def kind(self) -> str: ...
+    @property
+    def column(self) -> str: ...
     @property
     def names(self) -> Sequence[str]: ...
     @property

@@ -84,7 +84,7 @@ class Text:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
-        arrays = {"rarity": self.rarity, "directions": self.directions, "centre": self.centre, "scale": self.scale}
+        arrays: Arrays = {"rarity": self.rarity, "directions": self.directions, "centre": self.centre, "scale": self.scale}
         return {}, arrays
 
     @classmethod
@@ -111,7 +111,7 @@ def tokens(value: str) -> Iterable[str]:
 
 def _counts(values: Sequence[str | None], buckets: int) -> sparse.csr_array:
     """(n, buckets) how often each bucket is hit; a missing value is an empty row."""
-    starts, places = [0], []
+    starts, places = [0], list[int]()
     for value in values:
         if value:
             places.extend(crc32(token.encode("utf-8", "replace")) % buckets for token in tokens(value))

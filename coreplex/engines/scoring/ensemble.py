@@ -64,7 +64,21 @@ class Ensemble:
         """The space in which the whole model is explained."""
         if self.outputs > 1:
             return "logit" if self.outputs == 2 and self.members[0].predictor.link == "logit" else "softmax"
-        return self.members[0].predictor.link if self.combine == "raw" else "identity"
+        return self.members[0].predictor.link if self.mixes_raw else "identity"
+
+    @cached_property
+    def mixes_raw(self) -> bool:
+        """True where the model's raw score is the weighted sum of its members': what makes their contributions add up."""
+        links = {member.predictor.link for member in self.members}
+        return self.combine == "raw" or len(self.members) == 1 or links == {"identity"}
+
+    @property
+    def method(self) -> str | None:
+        """How the whole model can be explained exactly; None when only sampling is left."""
+        methods = {member.predictor.method for member in self.members}
+        if not self.mixes_raw or None in methods:
+            return None
+        return "linear" if methods == {"linear"} else "tree_shap"
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
@@ -93,7 +107,7 @@ class Ensemble:
     def raw(self, matrices: Sequence[Floats]) -> Floats:
         """(n, r) raw scores of the whole model, calibrated where that is affine."""
         parts = zip(self.members, self.places, self.weights, strict=True)
-        if self.combine == "raw":
+        if self.mixes_raw:
             total = sum(weight * member.predictor.raw(matrices[place]) for member, place, weight in parts)
         else:
             mixed = sum(weight * member.predictor.predict(matrices[place]) for member, place, weight in parts)
@@ -112,7 +126,7 @@ class Ensemble:
         """The answer for one row, given its encoded form per encoder: the hot path."""
         if self._plain:
             return respond_row(self.link, self.members[0].predictor.raw_row(rows[0]))
-        if self.combine == "raw":
+        if self.mixes_raw:
             scores = self._weighted([m.predictor.raw_row(rows[p]) for m, p in zip(self.members, self.places, strict=True)])
             if self.calibration is None and self.target_transform == "none":
                 return respond_row(self.link, scores)

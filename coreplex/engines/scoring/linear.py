@@ -55,4 +55,5 @@ class Linear(Scoring):
         link = json.loads(files["linear.json"])["link"]
         if link not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {link!r}")
-        return cls(*(arrays.load(files[f"{name}.npy"]) for name in ("weights", "bias")), link, arrays.load(files["centre.npy"]))
+        weights, bias, centre = (arrays.load(files[f"{name}.npy"]) for name in ("weights", "bias", "centre"))
+        return cls(weights, bias, link, centre)

@@ -6,6 +6,8 @@ object is an error.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -14,13 +16,17 @@ import polars as pl
 
 from coreplex.engines.encoding.rows import RowReader, Warning, Warnings
 from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.explain.local import Explained, explain_rows
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
 from coreplex.engines.scoring.ensemble import Ensemble
+from coreplex.engines.tabular.schema import Column
 from coreplex.errors import Invalid
 
 _CHUNK = 20_000
 _MOST_WARNINGS = 200
+_MOST_BACKGROUND_CELLS = 20_000
+_LONGEST_TEXT = 500
 
 
 class Prediction(TypedDict, total=False):
@@ -29,6 +35,23 @@ class Prediction(TypedDict, total=False):
     prediction: Label
     probability: float
     probabilities: dict[str, float]
+
+
+Contributions = TypedDict(
+    "Contributions",
+    {
+        "contributions": list[dict[str, Any]],
+        "others": float,
+        "base_value": float,
+        "raw_score": float,
+        "residual": float,
+        "method": str,
+        "space": str,
+        "class": Label,
+    },
+    total=False,
+)
+"""`contributions`: [{feature, value, contribution, std_error?}]; `std_error` when they were sampled."""
 
 
 class Scorer:
@@ -97,6 +120,59 @@ class Scorer:
             warnings += own
         return answers, gathered(warnings, len(rows))
 
+    # Explanations
+
+    @cached_property
+    def background(self) -> list[Floats]:
+        """The background rows, encoded, one matrix per encoder; a row with nothing known when the model has none."""
+        return self._encoded(self.manifest.background or [{}])
+
+    def _encoded(self, rows: Sequence[Mapping[str, Any]]) -> list[Floats]:
+        values = [self.reader.read(row)[0] for row in rows]
+        return [np.array([encode(row) for row in values], dtype=np.float64) for encode in self._encode]
+
+    def contributions(self, rows: Sequence[Mapping[str, Any]], top: int | None = 5, seed: int = 0) -> list[Contributions]:
+        """Per row what the columns add to the raw score, the strongest `top` first (None: all), the rest as `others`.
+
+        base_value + contributions + others + residual = raw_score, the log-odds of `class` for two classes, the score of the
+        predicted class for more, the value for regression (`space` names the link).
+        """
+        check_rows(rows)
+        found = explain_rows(self.ensemble, self._encoded(rows), self.background, self.features, seed)
+        return [self._contribution(found, number, row, top) for number, row in enumerate(rows)]
+
+    def _contribution(self, found: Explained, number: int, row: Mapping[str, Any], top: int | None) -> Contributions:
+        several = found.raw.shape[1] > 1
+        column = int(found.raw[number].argmax()) if several else 0
+        parts = found.contributions[number, column]
+        order = np.argsort(-np.abs(parts), kind="stable")
+        kept = order if top is None else order[: max(top, 0)]
+        listed: list[dict[str, Any]] = []
+        for index in kept:
+            name = self.features[index]
+            item = {"feature": name, "value": self.shown(row.get(name)), "contribution": float(parts[index])}
+            if found.error is not None and np.isfinite(found.error[number, column, index]):
+                item["std_error"] = float(found.error[number, column, index])
+            listed.append(item)
+        answer: Contributions = {
+            "contributions": listed,
+            "others": float(parts.sum() - parts[kept].sum()),
+            "base_value": float(found.base[column]),
+            "raw_score": float(found.raw[number, column]),
+            "residual": float(found.residual[number, column]),
+            "method": found.method,
+            "space": self.ensemble.link,
+        }
+        if self._classes:
+            answer["class"] = self._classes[column if several else 1]
+        return answer
+
+    def shown(self, value: Any) -> Any:
+        """A value of a row as JSON can carry it."""
+        if isinstance(value, float):
+            return value if np.isfinite(value) else None
+        return value if value is None or isinstance(value, str | int) else str(value)
+
     # Frames
 
     def predict_frame(self, frame: pl.DataFrame, threshold: float | None = None) -> pl.DataFrame:
@@ -161,3 +237,23 @@ def gathered(warnings: Warnings, rows: int) -> Warnings:
         return result
     left = len(result) - _MOST_WARNINGS
     return [*result[:_MOST_WARNINGS], {"column": "", "kind": "more", "message": f"{left} more warnings are not shown."}]
+
+
+def background_of(frame: pl.DataFrame, columns: Sequence[Column], rows: int = 100, seed: int = 0) -> tuple[dict[str, Any], ...]:
+    """Rows of training for `Manifest.background`, as JSON; fewer when there are very many columns."""
+    names = [column.name for column in columns if column.name in frame.columns]
+    most = max(5, min(rows, _MOST_BACKGROUND_CELLS // max(len(names), 1), frame.height))
+    chosen = np.sort(np.random.default_rng(seed).permutation(frame.height)[:most])
+    return tuple(
+        {name: _plain(value) for name, value in row.items()} for row in frame.select(names)[chosen].iter_rows(named=True)
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, int) else str(value)

@@ -1,0 +1,203 @@
+"""What a model pays attention to, over a sample of rows: the importance of each source column and SHAP values behind it.
+
+Importance is the mean size of the exact contributions where there are such; for models without them it is how much
+worse the model gets when a column is shuffled (Breiman 2001; loss: logarithmic or squared), with the deviation over
+repeats, and SHAP values are sampled for a few rows. The method is always named, the time always bounded. Importance
+is of the model, not of the world.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.explain.local import Explained, exact, sampled
+from coreplex.engines.scoring.ensemble import Ensemble
+from coreplex.engines.scoring.scorer import Scorer
+
+_REPEATS = 5
+_SHOWN_ROWS = 50
+_SHOWN_FEATURES = 50
+_SAMPLED_ROWS = 20
+_SLICE = 20
+
+
+def explain(
+    scorer: Scorer, frame: pl.DataFrame, target: NDArray[Any] | None, seed: int = 0, *, budget_secs: float = 10.0
+) -> dict[str, Any]:
+    """Explain a model on `frame` (a few hundred rows). `target`: (n,) class numbers or values, for shuffling only.
+
+    Returns JSON-ready `method`, `feature_importance` (falling; `percentage` of the total, 0 to 100; for shuffling also
+    `std`) and `shap`: `method`, `features`, `mean_abs`, `base_value`, `sample` [{values, contributions}],
+    `max_residual`, `space`, `rows`.
+    """
+    end = time.monotonic() + max(budget_secs, 0.1)
+    ensemble, features = scorer.ensemble, scorer.features
+    if ensemble.method is not None:
+        shap = _exact(ensemble, ensemble.encode(frame), features, end)
+        importance, spread, method = _mean_size(shap), None, shap.method
+    else:
+        middle = time.monotonic() + 0.6 * max(budget_secs, 0.1)
+        importance, spread = _shuffled(ensemble, ensemble.encode(frame), features, target, seed, middle)
+        method = "permutation"
+        shap = _sampled(scorer, frame, seed, end)
+    return {
+        "method": method,
+        "feature_importance": _ranked(features, importance, spread),
+        "shap": _shap(scorer, shap, frame),
+    }
+
+
+def _exact(ensemble: Ensemble, matrices: Sequence[Floats], features: Sequence[str], end: float) -> Explained:
+    """As many rows as there is time for, in slices."""
+    slices = []
+    for at in range(0, max(len(matrices[0]), 1), _SLICE):
+        slices.append(exact(ensemble, [matrix[at : at + _SLICE] for matrix in matrices], features))
+        if time.monotonic() > end:
+            break
+    return _joined(slices)
+
+
+def _joined(slices: Sequence[Explained]) -> Explained:
+    first = slices[0]
+    errors = [part.error for part in slices if part.error is not None]
+    return Explained(
+        first.method,
+        np.concatenate([part.contributions for part in slices]),
+        first.base,
+        np.concatenate([part.raw for part in slices]),
+        np.concatenate(errors) if errors else None,
+    )
+
+
+def _sampled(scorer: Scorer, frame: pl.DataFrame, seed: int, end: float) -> Explained:
+    ensemble, features = scorer.ensemble, scorer.features
+    rows = ensemble.encode(frame[:_SAMPLED_ROWS])
+    slices = []
+    for at in range(max(len(rows[0]), 1)):
+        one = [matrix[at : at + 1] for matrix in rows]
+        slices.append(sampled(ensemble, one, scorer.background, features, seed, evaluations=600))
+        if time.monotonic() > end:
+            break
+    return _joined(slices)
+
+
+def _mean_size(shap: Explained) -> Floats:
+    """(d,) mean absolute contribution over rows and raw scores."""
+    sizes = np.abs(shap.contributions).reshape(-1, shap.contributions.shape[2])
+    return np.asarray(sizes.mean(axis=0) if len(sizes) else sizes.sum(axis=0), dtype=np.float64)
+
+
+def _shuffled(
+    ensemble: Ensemble,
+    matrices: Sequence[Floats],
+    features: Sequence[str],
+    target: NDArray[Any] | None,
+    seed: int,
+    end: float,
+) -> tuple[Floats, Floats]:
+    """(d,) mean rise of the loss and its deviation over repeats; the sample shrinks until one repeat fits the time."""
+    began = time.monotonic()
+    wanted = ensemble.respond(ensemble.raw(matrices))
+    cost = time.monotonic() - began
+    rows = len(wanted)
+    affordable = int(rows * (end - time.monotonic()) / max(cost * (len(features) + 1), 1e-9))
+    rows = min(rows, max(affordable, min(rows, 20)))
+    kept = [matrix[:rows] for matrix in matrices]
+    truth = None if target is None else np.asarray(target)[:rows]
+    baseline = _loss(wanted[:rows], truth, wanted[:rows])
+    owners = [[np.flatnonzero(np.array(e.sources) == name) for name in features] for e in ensemble.encoders]
+    rng = np.random.default_rng(seed)
+    rises: list[list[float]] = []
+    for repeat in range(_REPEATS):
+        if repeat and time.monotonic() + (time.monotonic() - began) / max(repeat, 1) > end:
+            break
+        order = rng.permutation(rows)
+        rises.append(
+            [
+                _loss(ensemble.respond(ensemble.raw(_with(kept, owners, index, order))), truth, wanted[:rows]) - baseline
+                for index in range(len(features))
+            ]
+        )
+    table = np.array(rises)
+    return table.mean(axis=0), table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(features), np.nan)
+
+
+def _with(
+    matrices: Sequence[Floats], owners: Sequence[Sequence[NDArray[np.int64]]], index: int, order: NDArray[np.int64]
+) -> list[Floats]:
+    """The matrices with one source column shuffled."""
+    result = []
+    for matrix, own in zip(matrices, owners, strict=True):
+        copy = matrix.copy()
+        copy[:, own[index]] = matrix[np.ix_(order, own[index])]
+        result.append(copy)
+    return result
+
+
+def _loss(response: Floats, truth: NDArray[Any] | None, wanted: Floats) -> float:
+    """Logarithmic loss of classes, squared error of values; without the truth, the distance from the model's own answers."""
+    if truth is None:
+        return float(np.mean((response - wanted) ** 2))
+    if response.shape[1] == 1:
+        return float(np.mean((response[:, 0] - truth) ** 2))
+    chosen = response[np.arange(len(truth)), truth.astype(np.int64)]
+    return float(-np.mean(np.log(np.maximum(chosen, 1e-15))))
+
+
+def _ranked(features: Sequence[str], importance: Floats, spread: Floats | None) -> list[dict[str, Any]]:
+    """Shuffling a useless column may help by chance: that is no importance, so below zero counts as zero."""
+    held = np.maximum(np.nan_to_num(importance), 0.0)
+    highest, total = float(held.max(initial=0.0)) or 1.0, float(held.sum()) or 1.0
+    rows = []
+    for index in np.argsort(-held, kind="stable"):
+        size = float(held[index])
+        row: dict[str, Any] = {
+            "feature": features[index],
+            "importance": size,
+            "relative_importance": size / highest,
+            "percentage": 100.0 * size / total,
+        }
+        if spread is not None:
+            row["std"] = None if np.isnan(spread[index]) else float(spread[index])
+        rows.append(row)
+    return rows
+
+
+def _shap(scorer: Scorer, shap: Explained, frame: pl.DataFrame) -> dict[str, Any]:
+    """The parts of the answer that a chart needs: at most 50 rows and the 50 strongest columns."""
+    sizes = _mean_size(shap)
+    order = np.argsort(-sizes, kind="stable")[:_SHOWN_FEATURES]
+    features = [scorer.features[index] for index in order]
+    shown = min(len(shap.raw), _SHOWN_ROWS)
+    # One column of raw scores per row: that of the class predicted, or the only one.
+    column = shap.raw[:shown].argmax(axis=1) if shap.raw.shape[1] > 1 else np.zeros(shown, dtype=np.int64)
+    records = frame[:shown].to_dicts()
+    sample = [
+        {
+            "values": [scorer.shown(records[row].get(name)) for name in features],
+            "contributions": shap.contributions[row, column[row], order].tolist(),
+        }
+        | ({"class": scorer.classes[column[row]]} if shap.raw.shape[1] > 1 else {})
+        for row in range(shown)
+    ]
+    base = shap.base.tolist()
+    return {
+        "method": shap.method,
+        "space": scorer.ensemble.link,
+        "features": features,
+        "mean_abs": sizes[order].tolist(),
+        "base_value": base[0] if len(base) == 1 else base,
+        "sample": sample,
+        "max_residual": float(np.abs(shap.residual).max(initial=0.0)),
+        "rows": len(shap.raw),
+        **({} if shap.error is None else {"mean_std_error": _finite(np.nanmean(shap.error))}),
+    }
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
