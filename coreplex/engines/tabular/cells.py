@@ -1,0 +1,121 @@
+"""Reading one value that did not come in a file: a cell of a JSON row sent to a deployed model.
+
+The same rules as for files (decimal comma, thousands, currency, missing words, yes and no, dates), one value at a time
+and fast. Programs send typed JSON as well, so numbers and booleans are taken as they are.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from coreplex.engines.tabular import dates, numbers, words
+from coreplex.engines.tabular.numbers import NumberFormat
+from coreplex.engines.tabular.schema import Column, Scalar
+
+Parser = Callable[[Any], Scalar | None]
+
+
+def parse_value(column: Column, raw: Any) -> Scalar | None:
+    """The typed value of one cell, or None where it is missing or does not fit. Never raises."""
+    return parser(column.dtype, column.format)(raw)
+
+
+@lru_cache(maxsize=4096)
+def parser(dtype: str, written: str | None) -> Parser:
+    """The function behind `parse_value`, for callers that read many values of one column."""
+    if dtype.startswith(("int", "uint")):
+        return _integer_parser(NumberFormat.of(written))
+    if dtype.startswith("float"):
+        return _float_parser(NumberFormat.of(written))
+    if dtype == "bool":
+        return _boolean
+    if dtype in ("date", "datetime"):
+        return _moment_parser(dtype == "date", written)
+    return _text
+
+
+def _integer_parser(written: NumberFormat) -> Parser:
+    def parse(raw: Any) -> int | None:
+        if type(raw) is int:
+            return raw
+        if isinstance(raw, float):
+            return int(raw) if raw.is_integer() else None
+        if isinstance(raw, str):
+            text = raw.strip()
+            found = numbers.integer(text, written)
+            return found if found is not None else _plain_integer(text)
+        return int(raw) if isinstance(raw, bool) else None
+
+    return parse
+
+
+def _plain_integer(text: str) -> int | None:
+    """Programs write `12.0` for 12 and leave thousands out, whatever the file did."""
+    value = numbers.real(text, NumberFormat())
+    return int(value) if value is not None and value.is_integer() and abs(value) < 2**53 else None
+
+
+def _float_parser(written: NumberFormat) -> Parser:
+    plain = NumberFormat()
+
+    def parse(raw: Any) -> float | None:
+        if type(raw) is float:
+            return None if raw != raw else raw
+        if isinstance(raw, int):
+            return _float_of(raw)
+        if not isinstance(raw, str):
+            return None
+        text = raw.strip()
+        found = numbers.real(text, written)
+        return found if found is not None else numbers.real(text, plain)
+
+    return parse
+
+
+def _float_of(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _boolean(raw: Any) -> bool | None:
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, (int, float)):
+        return bool(raw) if raw in (0, 1) else None
+    if not isinstance(raw, str):
+        return None
+    word = raw.strip().lower()
+    if word in words.YES or word == "1":
+        return True
+    return False if word in words.NO or word == "0" else None
+
+
+def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
+    @lru_cache(maxsize=1024)
+    def read(text: str) -> dt.date | None:
+        if pattern and (found := dates.value(text, pattern)) is not None:
+            return found
+        return dates.iso(text, date_only)
+
+    def parse(raw: Any) -> dt.date | None:
+        if isinstance(raw, str) and len(raw) <= 64:
+            return read(raw.strip())
+        if isinstance(raw, dt.datetime):
+            return raw.date() if date_only else raw
+        return raw if isinstance(raw, dt.date) else None
+
+    return parse
+
+
+def _text(raw: Any) -> str | None:
+    if isinstance(raw, str):
+        return None if raw.strip() in words.MISSING else raw
+    if raw is None or isinstance(raw, (dict, list)):
+        return None
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    return None if isinstance(raw, float) and math.isnan(raw) else str(raw)

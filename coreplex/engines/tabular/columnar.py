@@ -1,0 +1,206 @@
+"""Reading uploaded Parquet: its types are kept, made plain, or refused.
+
+Also how a stored table is read again when the user orders other types. Row counts and column counts in the footer are
+checked before anything is read, and the data is streamed: a small file may declare a hundred million rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from coreplex.engines.tabular import inference, kinds
+from coreplex.engines.tabular.names import unique_names
+from coreplex.engines.tabular.notes import Limits, Note, Reading
+from coreplex.engines.tabular.rules import Rule
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.spelling import MOST, Spellings
+from coreplex.engines.tabular.storage import dtype_name
+from coreplex.errors import BadInput, Invalid
+
+_ROW_GROUP = 250_000
+_SAMPLE = 50_000
+_UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
+
+
+def read(
+    source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits, previous: TableSchema | None
+) -> Reading:
+    """Reads Parquet into plain Parquet. Raises BadInput for damaged files and nested columns, Invalid for empty tables."""
+    try:
+        return _read(source, destination, overrides, limits, previous)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise BadInput(_UNREADABLE) from error
+
+
+def _read(
+    source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits, previous: TableSchema | None
+) -> Reading:
+    scan = pl.scan_parquet(source, glob=False)
+    stored = scan.collect_schema()
+    rows = scan.select(pl.len()).collect().item()
+    _check_size(rows, len(stored), limits)
+    names, notes = unique_names(list(stored), len(stored), limits)
+    plain = [_plain(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
+    base = {column.name: column for column in previous} if previous else {}
+    table = scan.select(plain)
+    rules = _ordered_rules(table, overrides, base)
+    table = table.with_columns(_retype(name, rule, base.get(name)) for name, rule in rules.items())
+    table.sink_parquet(destination, compression="snappy", row_group_size=_ROW_GROUP, engine="streaming")
+    schema = _schema(destination, list(stored), stored, names, overrides, rules, base, rows)
+    notes += _losses(source, destination, dict(zip(names, stored, strict=True)), rules)
+    return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)
+
+
+def _check_size(rows: int, columns: int, limits: Limits) -> None:
+    if not rows or not columns:
+        raise Invalid("The table is empty. Upload a table with at least one column and one row.")
+    if columns > limits.columns:
+        raise Invalid(f"The table has {columns} columns; at most {limits.columns} can be used.")
+    if rows > limits.rows or rows * columns > limits.cells:
+        raise Invalid(f"The table has {rows:,} rows; at most {limits.rows:,} rows and {limits.cells:,} cells can be used.")
+
+
+def _plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
+    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats."""
+    column = pl.col(old).alias(new)
+    if isinstance(dtype, (pl.Float32, pl.Float64)):
+        return column.fill_nan(None)
+    if isinstance(dtype, pl.Datetime):
+        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
+        return utc.cast(pl.Datetime("us"))
+    if isinstance(dtype, (pl.Decimal, pl.Int128)):
+        return column.cast(pl.Float64)
+    if isinstance(dtype, pl.Duration):
+        return column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Time, pl.Null)):
+        return column.cast(pl.String)
+    if dtype.is_integer() or dtype in (pl.String, pl.Boolean, pl.Date):
+        return column
+    raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
+
+
+def as_text(name: str, dtype: pl.DataType, labels: Mapping[str, str]) -> pl.Expr:
+    """The column as its file spelled it."""
+    column = pl.col(name)
+    if dtype == pl.Boolean:
+        column = pl.when(column).then(pl.lit("true")).when(~column).then(pl.lit("false"))
+    elif isinstance(dtype, pl.Datetime):
+        column = column.dt.to_string("iso:strict")
+    else:
+        column = column.cast(pl.String)
+    return (column.replace(dict(labels)) if labels else column).alias(name)
+
+
+def _ordered_rules(table: pl.LazyFrame, overrides: Mapping[str, ColumnType], base: Mapping[str, Column]) -> dict[str, Rule]:
+    """For the columns whose storage must change: the rule that reads their text."""
+    schema = table.collect_schema()
+    rules: dict[str, Rule] = {}
+    for name, kind in overrides.items():
+        dtype = schema.get(name)
+        if dtype is None or _stored_as(dtype, kind):
+            continue
+        labels = base[name].labels if name in base else {}
+        texts = inference.distinct(table.select(as_text(name, dtype, labels)).head(_SAMPLE).collect().to_series())
+        found = inference.infer(name, texts, inference.Habit())
+        rules[name] = inference.forced(kind, found.rule, texts)
+    return rules
+
+
+def _stored_as(dtype: pl.DataType, kind: ColumnType) -> bool:
+    """True if the column's storage already suits the type."""
+    if kind is ColumnType.id:
+        return dtype.is_integer() or dtype == pl.String
+    if kind in (ColumnType.categorical, ColumnType.text):
+        return dtype == pl.String
+    suits = {
+        ColumnType.integer: dtype.is_integer(),
+        ColumnType.float: dtype.is_float(),
+        ColumnType.boolean: dtype == pl.Boolean,
+        ColumnType.datetime: isinstance(dtype, (pl.Date, pl.Datetime)),
+    }
+    return suits[kind]
+
+
+def _retype(name: str, rule: Rule, base: Column | None) -> pl.Expr:
+    def read_again(values: pl.Series) -> pl.Series:
+        text = values.to_frame(name).select(as_text(name, values.dtype, base.labels if base else {})).to_series()
+        return rule.read(text)[0].alias(name)
+
+    return pl.col(name).map_batches(read_again, return_dtype=rule.dtype, is_elementwise=True)
+
+
+def _schema(
+    destination: Path,
+    written: list[str],
+    stored: Mapping[str, pl.DataType],
+    names: list[str],
+    overrides: Mapping[str, ColumnType],
+    rules: Mapping[str, Rule],
+    base: Mapping[str, Column],
+    rows: int,
+) -> TableSchema:
+    scan = pl.scan_parquet(destination)
+    types = scan.collect_schema()
+    categories = {new for old, new in zip(written, names, strict=True) if isinstance(stored[old], (pl.Categorical, pl.Enum))}
+    fresh = [name for name in names if name not in base and name not in categories]
+    decided = kinds.decide(
+        destination,
+        [name for name in fresh if types[name] == pl.String],
+        [name for name in fresh if types[name].is_integer()],
+        rows,
+    )
+    nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
+    columns = []
+    for old, name in zip(written, names, strict=True):
+        column = base.get(name) or Column(name, _type_of(types[name]), dtype_name(types[name]))
+        kind, reason = decided.get(name, (column.type, column.reason))
+        column = replace(column, type=kind, reason=reason, nullable=nulls[name] > 0)
+        if name in rules:
+            labels = _labels(destination, name, rules[name], base.get(name))
+            column = replace(column, dtype=dtype_name(types[name]), format=rules[name].format, labels=labels)
+        if name in overrides:
+            column = column.with_type(overrides[name], "set by the user")
+        columns.append(replace(column, original_name=old if old != name else column.original_name))
+    return TableSchema(tuple(columns))
+
+
+def _type_of(dtype: pl.DataType) -> ColumnType:
+    if dtype == pl.Boolean:
+        return ColumnType.boolean
+    if isinstance(dtype, (pl.Date, pl.Datetime)):
+        return ColumnType.datetime
+    if dtype.is_integer():
+        return ColumnType.integer
+    return ColumnType.float if dtype.is_float() else ColumnType.categorical
+
+
+def _labels(destination: Path, name: str, rule: Rule, base: Column | None) -> dict[str, str]:
+    """Old spellings that still mean something under the new type."""
+    if rule.kind == "string" or base is None:
+        return {}
+    spellings = Spellings([rule])
+    spellings.see(0, pl.Series(list(base.labels.values()), dtype=pl.String))
+    return spellings.labels(0) if len(base.labels) <= MOST else {}
+
+
+def _losses(source: Path, destination: Path, written: Mapping[str, str], rules: Mapping[str, Rule]) -> list[Note]:
+    """Cells that did not fit a type the user ordered."""
+    if not rules:
+        return []
+    before = pl.scan_parquet(source, glob=False).select(pl.col(written[name]).null_count().alias(name) for name in rules)
+    after = pl.scan_parquet(destination).select(pl.col(name).null_count() for name in rules)
+    lost = zip(before.collect().row(0), after.collect().row(0), strict=True)
+    return [
+        Note(
+            "mixed_types",
+            "medium",
+            f"{new - old} cells of {name!r} are no {rule.kind} and were taken as missing.",
+            {},
+            name,
+            new - old,
+        )  # fmt: skip
+        for (name, rule), (old, new) in zip(rules.items(), lost, strict=True)
+        if new > old
+    ]

@@ -1,0 +1,132 @@
+"""How dates are written, and which way round. ISO needs no thought; `03/04/2024` does.
+
+Patterns are strptime's. Times with an offset are kept as UTC. Times of day alone are not dates and stay text.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+COMPACT = "%Y%m%d"
+
+_DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2}|[A-Za-z]{3,9})([-/. ])(\d{1,4})|([A-Za-z]{3,9}) (\d{1,2})(,?) (\d{4})", re.ASCII)
+_TIME = re.compile(r"([T ])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?[+-]\d\d:?\d\d)?", re.ASCII)
+
+
+def is_date_only(pattern: str) -> bool:
+    return "%H" not in pattern and "%I" not in pattern
+
+
+def swapped(pattern: str) -> str | None:
+    """The pattern that reads the same digits with day and month exchanged, if there is one."""
+    if not re.match(r"%d[-/. ]%m|%m[-/. ]%d", pattern):
+        return None
+    return pattern.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+
+
+def column(raw: pl.Series, pattern: str) -> pl.Series:
+    """Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written so."""
+    if is_date_only(pattern):
+        return raw.str.to_date(pattern, strict=False, cache=True)
+    return _moments(raw, pattern)
+
+
+def _moments(raw: pl.Series, pattern: str) -> pl.Series:
+    if pattern.endswith("%#z"):
+        zoned = raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)
+        return zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)
+
+
+def value(raw: str, pattern: str) -> dt.date | None:
+    """One cell, by the very parser the columns use."""
+    found: dt.date | None = column(pl.Series([raw], dtype=pl.String), pattern).item()
+    return found
+
+
+def iso(raw: str, date_only: bool) -> dt.date | None:
+    """ISO 8601 text from a program, whatever the file's own pattern is."""
+    try:
+        moment = dt.datetime.fromisoformat(raw.strip())
+    except ValueError:
+        return None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    return moment.date() if date_only else moment
+
+
+def looks_like_date(text: str) -> bool:
+    """A cheap test before any pattern is tried."""
+    return bool(_DATE.match(text))
+
+
+def candidates(values: pl.Series) -> list[str]:
+    """Every pattern that reads all of these texts (no nulls), best first."""
+    if values.is_empty():
+        return []
+    possible = [date + time for date, rest in _date_patterns(values[0]) for time in _time_patterns(rest)]
+    return [pattern for pattern in possible if _reads(values, pattern)]
+
+
+def _date_patterns(text: str) -> Iterator[tuple[str, str]]:
+    """(pattern, the text after the date) for one cell."""
+    found = _DATE.match(text)
+    if not found:
+        return
+    first, gap, middle, gap2, last, _month, _, comma, _year = found.groups()
+    rest = text[found.end() :]
+    if first is None:
+        yield from ((f"{month} %d{comma} %Y", rest) for month in ("%b", "%B"))
+    elif len(first) == 4:
+        yield from ((f"%Y{gap}{month}{gap2}%d", rest) for month in _months(middle))
+    elif len(first) <= 2 and len(last) in (2, 4):
+        year = "%Y" if len(last) == 4 else "%y"
+        yield from ((f"%d{gap}{month}{gap2}{year}", rest) for month in _months(middle))
+        if middle.isdigit():
+            yield f"%m{gap}%d{gap2}{year}", rest
+
+
+def _months(text: str) -> tuple[str, ...]:
+    return ("%m",) if text.isdigit() else ("%b", "%B")
+
+
+def _time_patterns(rest: str) -> Iterator[str]:
+    if not rest:
+        yield ""
+        return
+    found = _TIME.fullmatch(rest)
+    if not found:
+        return
+    gap, seconds, _fraction, half, zone = found.groups()
+    hour = "%I" if half else "%H"
+    tail = ((" %p" if half.startswith(" ") else "%p") if half else "") + _zone_pattern(zone)
+    yield f"{gap}{hour}:%M{':%S' if seconds else ''}{tail}"
+    if seconds:
+        yield f"{gap}{hour}:%M:%S%.f{tail}"
+
+
+def _zone_pattern(zone: str | None) -> str:
+    if not zone:
+        return ""
+    space = " " if zone.startswith(" ") else ""
+    word = zone.strip()
+    return space + (word if word in ("Z", "UTC") else "%#z")
+
+
+def _reads(values: pl.Series, pattern: str) -> bool:
+    return column(values, pattern).null_count() == 0 and _plausible(values, pattern)
+
+
+def _plausible(values: pl.Series, pattern: str) -> bool:
+    years = column(values, pattern).dt.year()
+    low, high = years.min(), years.max()
+    # %Y reads "24" as the year 24: a two-digit pattern is the better reading then.
+    return isinstance(low, int) and isinstance(high, int) and low >= 1000 and high <= 9999
+
+
+def in_order(values: Sequence[str], pattern: str) -> bool:
+    """True if the texts, read so, never go back (or never forward) in time: files are often sorted."""
+    moments = column(pl.Series(values, dtype=pl.String), pattern)
+    return bool(moments.is_sorted() or moments.is_sorted(descending=True))

@@ -1,0 +1,229 @@
+"""Reading delimited text (CSV) into typed Parquet: one pass when the sample told the truth, another when it did not.
+
+Bounded memory: blocks of a few megabytes are checked (`records`), parsed as text by Polars, typed by the rules and handed
+to the streaming Parquet writer. If a cell beyond the sample fits no rule, the rest of the file is surveyed, the rules are
+widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from coreplex.engines.tabular import dialect, encoding, inference
+from coreplex.engines.tabular.dialect import Dialect
+from coreplex.engines.tabular.encoding import Encoding
+from coreplex.engines.tabular.inference import Habit
+from coreplex.engines.tabular.names import unique_names
+from coreplex.engines.tabular.notes import Limits, Note
+from coreplex.engines.tabular.records import Block, Records
+from coreplex.engines.tabular.rules import STRING, Rule
+from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.spelling import Spellings
+from coreplex.errors import BadInput, DomainError, Invalid
+
+_SAMPLE_ROWS = 50_000
+_HEAD_BYTES = 1 << 20
+_PASSES = 4
+_ROW_GROUP = 250_000
+
+
+@dataclass
+class Stored:
+    """What a pass leaves behind, besides the Parquet file."""
+
+    names: list[str]
+    written: list[str]
+    rules: list[Rule]
+    rows: int
+    notes: list[Note]
+    spellings: Spellings
+
+
+@dataclass
+class _Plan:
+    dialect: Dialect
+    encoding: Encoding
+    names: list[str]
+    rules: list[Rule]
+    forced: list[bool]
+    habit: Habit = field(default_factory=Habit)
+    lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
+
+
+def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Stored:
+    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table."""
+    found = encoding.detect(source)
+    written = dialect.detect(_head(found, source))
+    if written.width > limits.columns:
+        raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
+    names, notes = unique_names(written.names, written.width, limits)
+    if written.only_names:
+        raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
+    plan = _Plan(written, found, names, [STRING] * len(names), [False] * len(names))
+    notes = [*found.notes, *written.notes, *notes, *_infer(plan, source, overrides, limits)]
+    for attempt in range(_PASSES):
+        last = attempt == _PASSES - 1
+        done = _Pass(plan, source, limits)
+        done.write(destination)
+        if not done.misfits:
+            break
+        _widen(plan, done.misfits, to_text=last or attempt == _PASSES - 2)
+    if not done.rows:
+        raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
+    original = list(written.names or [""] * written.width)
+    return Stored(names, original, plan.rules, done.rows, [*notes, *done.notes, *_losses(plan)], done.spellings)
+
+
+def _head(found: Encoding, source: Path) -> str:
+    """Whole lines from the start of the file, at least one."""
+    head = b""
+    for piece in found.chunks(source, _HEAD_BYTES):
+        head += piece
+        if b"\n" in head or b"\r" in head or len(head) > 16 * _HEAD_BYTES:
+            break
+    cut = head.rfind(b"\n") + 1
+    whole = head if len(head) < _HEAD_BYTES or not cut else head[:cut]
+    return whole.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _pieces(plan: _Plan, source: Path) -> Iterator[bytes]:
+    pieces = plan.encoding.chunks(source)
+    first = next(pieces, b"")
+    old_macintosh = b"\r" in first and b"\n" not in first
+    for piece in chain([first], pieces):
+        yield piece.replace(b"\r", b"\n") if old_macintosh else piece
+
+
+def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
+    """The cells of a block as text. The number of rows must be what the record scan counted."""
+    quote = plan.dialect.quote if plan.dialect.quote.encode() in block.data else None
+    frame = pl.read_csv(
+        io.BytesIO(block.data),
+        has_header=False,
+        schema=dict.fromkeys(plan.names, pl.String),
+        separator=plan.dialect.separator,
+        quote_char=quote,
+    )
+    if frame.height != block.rows:
+        raise BadInput(f"The rows from line {block.line} on cannot be told apart. Check the quotes there.")
+    return frame
+
+
+def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> list[Note]:
+    """Fills in the plan's rules from the first rows."""
+    frames: list[pl.DataFrame] = []
+    for block in Records(_pieces(plan, source), plan.dialect, limits):
+        frames.append(_parse(block, plan).head(_SAMPLE_ROWS))
+        if sum(frame.height for frame in frames) >= _SAMPLE_ROWS:
+            break
+    if not frames:
+        return []
+    sample = pl.concat(frames)
+    texts = [inference.distinct(column) for column in sample.iter_columns()]
+    plan.habit = replace(inference.habit(texts), day_first=False)
+    findings = [inference.infer(name, text, plan.habit) for name, text in zip(plan.names, texts, strict=True)]
+    plan.rules = [finding.rule for finding in findings]
+    for index, name in enumerate(plan.names):
+        if name in overrides:
+            plan.rules[index] = inference.forced(overrides[name], plan.rules[index], texts[index])
+            plan.forced[index] = True
+    return [note for name, finding in zip(plan.names, findings, strict=True) if (note := _ambiguity(name, finding))]
+
+
+def _ambiguity(name: str, finding: inference.Finding) -> Note | None:
+    if finding.other is None:
+        return None
+    evidence = {"chosen": finding.rule.format, "other": finding.other.format}
+    if finding.rule.kind == "datetime" and finding.other.kind == "datetime":
+        order = "day first" if (finding.rule.format or "").startswith("%d") else "month first"
+        message = f"The dates of {name!r} can be read day first or month first; they were read {order}. Upload them as YYYY-MM-DD to be sure."  # fmt: skip
+        return Note("ambiguous_dates", "medium", message, evidence, name)
+    message = f"The numbers of {name!r} can be read in two ways; they were read as {finding.rule.kind}s. Check a few of them."
+    return Note("ambiguous_numbers", "medium", message, evidence, name)
+
+
+class _Pass:
+    """One run over the file: rows go to the writer as long as every cell fits; after that it only surveys."""
+
+    def __init__(self, plan: _Plan, source: Path, limits: Limits) -> None:
+        self._plan = plan
+        self._records = Records(_pieces(plan, source), plan.dialect, limits)
+        self._limits = limits
+        self._error: DomainError | None = None
+        self.misfits: dict[int, pl.Series] = {}
+        self.spellings = Spellings(plan.rules)
+        self.rows = 0
+        self.notes: list[Note] = []
+        plan.lost.clear()
+
+    def write(self, destination: Path) -> None:
+        schema = {name: rule.dtype for name, rule in zip(self._plan.names, self._plan.rules, strict=True)}
+        source = register_io_source(lambda *_: self._frames(), schema=schema)
+        try:
+            source.sink_parquet(destination, compression="snappy", row_group_size=_ROW_GROUP, engine="streaming")
+        except pl.exceptions.PolarsError:
+            if self._error is None:
+                raise
+        if self._error is not None:
+            raise self._error
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        """Typed frames. A generator inside Polars: a refusal is kept aside and raised again outside."""
+        try:
+            for block in self._records:
+                frame = self._typed(_parse(block, self._plan))
+                self.rows += frame.height
+                self._check_size()
+                if not self.misfits:
+                    yield frame
+            self.notes = self._records.notes()
+        except DomainError as error:
+            self._error = error
+
+    def _check_size(self) -> None:
+        if self.rows > self._limits.rows or self.rows * len(self._plan.names) > self._limits.cells:
+            raise Invalid(f"The table has more than {self._limits.rows:,} rows or {self._limits.cells:,} cells. Upload a part of it.")  # fmt: skip
+
+    def _typed(self, raw: pl.DataFrame) -> pl.DataFrame:
+        columns: list[pl.Series] = []
+        for index, (text, rule) in enumerate(zip(raw.iter_columns(), self._plan.rules, strict=True)):
+            typed, left = rule.read(text)
+            if left is not None:
+                self._keep(index, left)
+            self.spellings.see(index, text)
+            columns.append(typed.alias(text.name))
+        return pl.DataFrame(columns)
+
+    def _keep(self, index: int, left: pl.Series) -> None:
+        if self._plan.forced[index]:
+            count, examples = self._plan.lost.get(index, (0, []))
+            self._plan.lost[index] = (count + left.len(), (examples + left.head(5).to_list())[:5])
+            return
+        texts = inference.distinct(left).head(10_000)
+        before = self.misfits.get(index)
+        self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
+
+
+def _widen(plan: _Plan, misfits: Mapping[int, pl.Series], to_text: bool) -> None:
+    for index, texts in misfits.items():
+        plan.rules[index] = STRING if to_text else inference.wider(plan.rules[index], texts, plan.habit)
+
+
+def _losses(plan: _Plan) -> list[Note]:
+    """Cells that did not fit a type the user ordered."""
+    return [
+        Note(
+            "mixed_types",
+            "medium",
+            f"{count} cells of {plan.names[index]!r} are no {plan.rules[index].kind} and were taken as missing: {', '.join(map(repr, examples[:3]))}.",
+            {"examples": examples},
+            plan.names[index],
+            count,
+        )
+        for index, (count, examples) in plan.lost.items()
+    ]

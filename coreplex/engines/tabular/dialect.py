@@ -1,0 +1,169 @@
+"""How a delimited file is written: separator, quote, the line of names. Found on the first records, never guessed twice.
+
+The cells are judged, not only counted: under the right separator rows have one width and cells look like numbers, dates or
+plain words. When it is not clear whether the first line holds names it is kept as data: a generated name is a smaller loss
+than a row.
+"""
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+
+from coreplex.engines.tabular import dates, words
+from coreplex.engines.tabular.notes import Note
+
+SAMPLE_RECORDS = 200
+_SEPARATORS = (",", ";", "\t", "|", "^")
+# What cells of a one-column file are "separated" by: a control character that no text holds.
+NO_SEPARATOR = "\x1f"
+_NUMBER = re.compile(r"[(+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*([eE][+-]?\d+)?\s*[%€$£)]?|[+-]?(inf|nan)", re.IGNORECASE)
+_SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", re.MULTILINE)
+_SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`names` as written (None where the file has no names), `skip_lines` physical lines before the first data record."""
+
+    separator: str
+    quote: str
+    width: int
+    names: tuple[str, ...] | None
+    skip_lines: int
+    notes: tuple[Note, ...] = ()
+    only_names: bool = False
+
+
+def detect(head: str) -> Dialect:
+    """The dialect of a file from its first lines (whole lines, at least one)."""
+    declared = _SEP_LINE.match(head)
+    first = 1 if declared else 0
+    body = head[declared.end() :] if declared else head
+    quote = _quote(body)
+    separator = declared.group(1) if declared else _separator(body, quote)
+    reader = csv.reader(body.splitlines(keepends=True), delimiter=separator, quotechar=quote)
+    records: list[tuple[int, list[str]]] = []
+    try:
+        for cells in islice(reader, SAMPLE_RECORDS):
+            records.append((reader.line_num + first, cells))
+    except csv.Error:
+        pass
+    return _describe(records, separator, quote)
+
+
+def _quote(text: str) -> str:
+    if '"' in text:
+        return '"'
+    return "'" if 2 * len(_SINGLE_QUOTED.findall(text)) > 0.8 * max(text.count("'"), 1) else '"'
+
+
+def _separator(text: str, quote: str) -> str:
+    lines = text.splitlines(keepends=True)[: 4 * SAMPLE_RECORDS]
+    scores = {separator: _score(lines, separator, quote) for separator in _SEPARATORS}
+    best = max(scores, key=lambda separator: scores[separator])
+    return best if scores[best] > 0 else NO_SEPARATOR
+
+
+def _score(lines: list[str], separator: str, quote: str) -> float:
+    """Share of rows of the commonest width × share of clean cells; 0 where nothing is separated."""
+    try:
+        rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
+    except csv.Error:
+        return 0.0
+    if not rows:
+        return 0.0
+    width, count = Counter(map(len, rows)).most_common(1)[0]
+    consistency = count / len(rows)
+    if width == 1 or consistency < 0.6:
+        return 0.0
+    cells = [cell for row in rows[:50] if len(row) == width for cell in row[:200]]
+    clean = sum(_is_clean(cell, separator) for cell in cells) / len(cells)
+    return consistency**2 * (0.05 + clean) * (1 - 0.5 / width)
+
+
+def _is_clean(cell: str, separator: str) -> bool:
+    cell = cell.strip()
+    if not cell or _NUMBER.fullmatch(cell):
+        return True
+    return not any(other in cell for other in _SEPARATORS if other != separator)
+
+
+def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) -> Dialect:
+    filled = [(line, cells) for line, cells in records if any(cell.strip() for cell in cells)]
+    width = Counter(len(cells) for _, cells in filled).most_common(1)[0][0]
+    notes: list[Note] = []
+    if len(filled) == 2 and len(filled[1][1]) > len(filled[0][1]):
+        width = len(filled[0][1])
+    preamble = _preamble(filled, width)
+    if preamble:
+        lines = [separator.join(cells) for _, cells in filled[:preamble]]
+        notes.append(Note("preamble_skipped", "low", f"{preamble} lines above the table were left out: {lines[0][:80]!r}.", {"lines": lines[:10]}))  # fmt: skip
+        filled = filled[preamble:]
+    (line, first), body = filled[0], [cells for _, cells in filled[1:] if len(cells) == width]
+    before = filled[0][0] - 1 if not preamble else records[[r[0] for r in records].index(line) - 1][0]
+    if not _has_names(first, body):
+        width = max(width, len(first)) if not body else width
+        notes.append(Note("header_missing", "medium", "The first line holds data, not names: the columns were named column_1, column_2 and so on. Upload the file with a line of names to change that.", {"first_line": first[:10]}))  # fmt: skip
+        return Dialect(separator, quote, width, None, before, tuple(notes))
+    names, width = _fit_names(first, body, width)
+    return Dialect(separator, quote, width, names, line, tuple(notes), only_names=not body and len(filled) == 1)
+
+
+def _preamble(filled: list[tuple[int, list[str]]], width: int) -> int:
+    """How many leading records are titles or comments: one filled cell where the table has more."""
+    if width < 2:
+        return 0
+    for index, (_, cells) in enumerate(filled[:20]):
+        if len(cells) >= 2 and sum(bool(cell.strip()) for cell in cells) >= 2:
+            return index
+    return 0
+
+
+def _fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tuple[str, ...], int]:
+    """Names and width made to agree: a missing last name, or the unnamed row names that R writes first."""
+    if len(first) == width - 1:
+        at_end = all(not row[-1].strip() for row in body)
+        first = [*first, ""] if at_end else ["", *first]
+    width = max(width, len(first)) if not body else width
+    if len(first) > width:
+        width = len(first)
+    return tuple(first + [""] * (width - len(first))), width
+
+
+def _kind(cell: str) -> str:
+    cell = cell.strip()
+    if cell in words.MISSING:
+        return "empty"
+    if _NUMBER.fullmatch(cell):
+        return "number"
+    if dates.looks_like_date(cell) or cell.lower() in ("true", "false"):
+        return "date"
+    return "text"
+
+
+def _has_names(first: list[str], body: list[list[str]]) -> bool:
+    kinds = [_kind(cell) for cell in first]
+    if "text" not in kinds and not _is_counted(first):
+        return False
+    columns = list(zip(*body, strict=True)) if body else []
+    below = [Counter(map(_kind, column)) for column in columns]
+    typed = [count["number"] + count["date"] > count["text"] for count in below]
+    if any(kind in ("number", "date") for kind in kinds):
+        named = any(kind == "text" and is_typed for kind, is_typed in zip(kinds, typed, strict=False))
+        return (named or "text" not in kinds) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
+    if any(kind == "text" and is_typed for kind, is_typed in zip(kinds, typed, strict=False)):
+        return True
+    return not any(cell.strip() and cell in column for cell, column in zip(first, columns, strict=False))
+
+
+def _is_counted(cells: list[str]) -> bool:
+    """Years in a row or 0, 1, 2…: numbers that are names (`country, 2019, 2020`)."""
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    if len(texts) < 3 and not all(re.fullmatch(r"(19|20)\d\d", text) for text in texts):
+        return False
+    if len(texts) < 2 or not all(text.isdigit() and len(text) <= 4 for text in texts):
+        return False
+    values = list(map(int, texts))
+    return all(b == a + 1 for a, b in zip(values, values[1:], strict=False)) and (values[0] <= 1 or values[0] >= 1900)

@@ -1,0 +1,208 @@
+"""Finding the rule of a column from the distinct texts of a sample.
+
+Order matters: words for yes and no, integers, plain numbers, numbers as people write them, dates, and text when nothing
+else explains every cell. A column is a number only if all of its cells are: nothing is thrown away to make a type fit.
+"""
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from coreplex.engines.tabular import dates, numbers, words
+from coreplex.engines.tabular.numbers import NumberFormat
+from coreplex.engines.tabular.rules import STRING, Rule, is_missing
+from coreplex.engines.tabular.schema import ColumnType
+
+# Long cells are text; no number or date is this long.
+LONGEST_TYPED = 64
+_DATE_NAME = re.compile(r"date|datum|fecha|\bday\b|_dt$|^dt_|_on$|data_", re.IGNORECASE)
+_LOOKS_DECIMAL_COMMA = r"^[^,]*\d,(\d{1,2}|\d{4,})\D*$"
+_AMBIGUOUS = (r"^[+-]?\d{1,3}(,\d{3})+$", r"^[+-]?\d{1,3}(\.\d{3})+$")
+
+_DIGIT_OR_INF = re.compile(r"\d|^[+-]?inf", re.IGNORECASE)
+_FORMATS = tuple(
+    NumberFormat(decimal, thousands, decorated)
+    for decorated in (False, True)
+    for decimal, thousands in ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+)
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How the rest of the file is written: it settles what one column leaves open."""
+
+    decimal_comma: bool = False
+    day_first: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    rule: Rule
+    # A second reading that fits as well; the user should be told.
+    other: Rule | None = None
+
+
+def distinct(raw: pl.Series) -> pl.Series:
+    """The distinct texts of a sample that mean something, trimmed, in order of appearance."""
+    texts = raw.drop_nulls().str.strip_chars().unique(maintain_order=True)
+    return texts.filter(~is_missing(texts))
+
+
+def habit(columns: list[pl.Series]) -> Habit:
+    """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma."""
+    comma = point = 0
+    for texts in columns:
+        head = texts.head(200)
+        if head.is_empty() or not head.str.contains(r"^[^A-Za-z]*\d[.,]\d").all():
+            continue
+        comma += bool(head.str.contains(_LOOKS_DECIMAL_COMMA).any() and head.str.contains(r"^[^,]*,[^,]*$").all())
+        point += bool(head.str.contains(r"\d\.(\d{1,2}|\d{4,})\D*$").any())
+    return Habit(decimal_comma=comma > point, day_first=comma > point)
+
+
+def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
+    """The rule that explains every one of these distinct texts."""
+    if texts.is_empty():
+        return Finding(STRING)
+    if (texts.str.len_bytes().max() or 0) > LONGEST_TYPED:  # type: ignore[operator]
+        return Finding(STRING)
+    return _boolean(texts) or _number(name, texts, known) or _date(texts, known) or Finding(STRING)
+
+
+def _boolean(texts: pl.Series) -> Finding | None:
+    if texts.len() > 8:
+        return None
+    pair = words.boolean_pair(set(texts.str.to_lowercase().to_list()))
+    return Finding(Rule("boolean")) if pair else None
+
+
+def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
+    ambiguous = _ambiguous(texts, known)
+    if ambiguous:
+        return ambiguous
+    if fits(Rule("integer"), texts):
+        return _compact_date(name, texts) or Finding(Rule("integer"))
+    head = texts.head(16).to_list()
+    if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
+        return None
+    for written in _FORMATS:
+        if written.code and not all(map(written.text, head)):
+            continue
+        if fits(Rule("integer", written.code), texts):
+            return Finding(Rule("integer", written.code))
+        if fits(Rule("float", written.code), texts):
+            return Finding(Rule("float", written.code))
+    return None
+
+
+def _ambiguous(texts: pl.Series, known: Habit) -> Finding | None:
+    """`1,234` everywhere: thousands, unless the file writes decimal commas. `1.234` everywhere: the other way round."""
+    thousands, decimals = Rule("integer", NumberFormat(".", ",").code), Rule("float", NumberFormat(",").code)
+    if texts.str.contains(_AMBIGUOUS[0]).all():
+        single = texts.str.contains(r"^[+-]?\d{1,3},\d{3}$").all()
+        if not single:
+            return Finding(thousands)
+        return Finding(decimals, thousands) if known.decimal_comma else Finding(thousands, decimals)
+    if known.decimal_comma and texts.str.contains(_AMBIGUOUS[1]).all() and not texts.str.contains(r"^[+-]?0").any():
+        return Finding(Rule("integer", NumberFormat(",", ".").code), Rule("float"))
+    return None
+
+
+def _compact_date(name: str, texts: pl.Series) -> Finding | None:
+    """`20240131` is a date only where the column's name says so."""
+    if not _DATE_NAME.search(name) or not texts.str.contains(r"^(19|20)\d{6}$").all():
+        return None
+    rule = Rule("datetime", dates.COMPACT)
+    return Finding(rule, Rule("integer")) if fits(rule, texts) else None
+
+
+def _too_long(texts: pl.Series) -> bool:
+    """Only digits and more of them than 64 bits hold: a key, which a float would damage."""
+    return bool(texts.str.contains(r"^[+-]?\d+$").all() and texts.str.contains(r"^[+-]?\d{18,}$").any())
+
+
+def _date(texts: pl.Series, known: Habit) -> Finding | None:
+    patterns = dates.candidates(texts)
+    if not patterns:
+        return None
+    first = patterns[0]
+    other = dates.swapped(first)
+    if other not in patterns or other is None:
+        return Finding(Rule("datetime", first))
+    chosen, rejected = (first, other) if _day_first(texts, first, other, known) else (other, first)
+    return Finding(Rule("datetime", chosen), Rule("datetime", rejected))
+
+
+def _day_first(texts: pl.Series, day: str, month: str, known: Habit) -> bool:
+    """Files are often sorted: an order that only one reading explains decides; then dots and the file's habits."""
+    if texts.len() > 2:
+        sample = texts.head(1000).to_list()
+        by_day, by_month = dates.in_order(sample, day), dates.in_order(sample, month)
+        if by_day != by_month:
+            return by_day
+    return known.day_first or day.startswith(("%d.", "%d-"))
+
+
+def fits(rule: Rule, texts: pl.Series) -> bool:
+    """True if the rule reads every one of these texts. Looks at a few first, since most rules fail at once."""
+    head = rule.typed(texts.head(16))
+    return head.null_count() == 0 and (texts.len() <= 16 or rule.typed(texts).null_count() == 0)
+
+
+def wider(rule: Rule, misfits: pl.Series, known: Habit) -> Rule:
+    """The next rule to try when cells beyond the sample do not fit."""
+    if rule.kind == "integer" and not _too_long(misfits):
+        real = Rule("float", rule.format)
+        if fits(real, misfits):
+            return real
+    if rule.kind in ("integer", "float") and fits(Rule("float", _decorated(rule).code), misfits):
+        return Rule("float", _decorated(rule).code)
+    if rule.kind == "datetime":
+        found = _date(misfits, known)
+        if found:
+            return found.rule
+        return _same_with_fraction(rule, misfits) or STRING
+    return STRING
+
+
+def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
+    """The rule for a type the user ordered: the reading that fits most of the sample."""
+    if kind in (ColumnType.categorical, ColumnType.text):
+        return STRING
+    if kind is ColumnType.id:
+        return rule if rule.kind == "integer" else STRING
+    if rule.kind == kind.value:
+        return rule
+    if kind is ColumnType.boolean:
+        return Rule("boolean", "01")
+    if kind is ColumnType.datetime:
+        return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
+    return _best([Rule("integer" if kind is ColumnType.integer else "float", written.code) for written in _FORMATS], texts)
+
+
+def _best(rules: list[Rule], texts: pl.Series) -> Rule:
+    head = texts.head(1000)
+    return min(rules, key=lambda rule: rule.typed(head).null_count())
+
+
+def _any_patterns(texts: pl.Series) -> list[str]:
+    found = (pattern for text in texts.head(50) for pattern in dates.candidates(pl.Series([text])))
+    return [*dict.fromkeys(found), dates.COMPACT]
+
+
+def _decorated(rule: Rule) -> NumberFormat:
+    written = NumberFormat.of(rule.format)
+    return NumberFormat(written.decimal, written.thousands, decorated=True)
+
+
+def _same_with_fraction(rule: Rule, misfits: pl.Series) -> Rule | None:
+    if rule.format and "%S" in rule.format and "%.f" not in rule.format:
+        finer = Rule("datetime", rule.format.replace("%S", "%S%.f"))
+        return finer if fits(finer, misfits) else None
+    return None
+
+
+def numbers_are_codes(texts: pl.Series) -> bool:
+    """True if these texts would be numbers but for leading zeros or length: postcodes, phone numbers, keys."""
+    return bool(texts.str.contains(r"^\+?\d+$").all() and (numbers.codes(texts).any() or _too_long(texts)))

@@ -1,0 +1,145 @@
+"""How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`.
+
+One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes with
+leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import polars as pl
+
+SPACES = " \t\u00a0\u202f\u2009"
+CURRENCY = r"(?:[$€£¥₹₽₩₺₫₴₪฿]|R\$|CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|Fr\.|kr\.?|zł|Kč)"
+PLAIN_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+PLAIN_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """Which signs part decimals and thousands, and whether currency, percent, spaces or brackets may surround a number."""
+
+    decimal: str = "."
+    thousands: str = ""
+    decorated: bool = False
+
+    @property
+    def code(self) -> str | None:
+        """A short text for the schema; None for plain numbers. `'.,*'`: decimal, thousands (or `_`), decorations."""
+        plain = self == NumberFormat()
+        return None if plain else f"{self.decimal}{self.thousands or '_'}{'*' if self.decorated else ''}"
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(code: str | None) -> "NumberFormat":
+        if not code:
+            return NumberFormat()
+        return NumberFormat(code[0], code[1].replace("_", ""), code.endswith("*"))
+
+    @cached_property
+    def pattern(self) -> str:
+        """One regular expression for both shapes; RE2-safe (no look-around)."""
+        decimal = re.escape(self.decimal)
+        whole = r"\d+"
+        if self.thousands:
+            gap = "[ \u00a0\u202f\u2009]" if self.thousands == " " else re.escape(self.thousands)
+            whole = rf"(?:\d{{1,3}}(?:{gap}\d{{3}})+|\d+)"
+        number = rf"(?:{whole}{decimal}?\d*|{decimal}\d+)(?:[eE][+-]?\d+)?"
+        if not self.decorated:
+            return rf"^[+-]?{number}$"
+        sign = rf"[+-]?[{SPACES}]*"
+        money = rf"(?:{CURRENCY}[{SPACES}]*)?"
+        tail = rf"(?:[{SPACES}]*(?:%|{CURRENCY}))?"
+        core = rf"{sign}{money}{sign}{number}{tail}"
+        return rf"^(?:{core}|\({core}\))$"
+
+    @cached_property
+    def _matches(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self.pattern, re.ASCII).match
+
+    def text(self, raw: str) -> str | None:
+        """The same number as plain text, or None if `raw` is not written in this format."""
+        raw = raw.strip()
+        if not self._matches(raw):
+            return None
+        negative = raw.startswith("(")
+        kept = _NOISE.sub("", raw) if self.decorated or self.thousands else raw
+        kept = kept.replace(self.thousands, "") if self.thousands.strip() else kept
+        kept = kept.replace(self.decimal, ".")
+        return f"-{kept}" if negative else kept
+
+    def column(self, raw: pl.Series) -> pl.Series:
+        """The same rule over text: plain number text, null where a cell is not written in this format."""
+        raw = raw.str.strip_chars()
+        good = raw.str.contains(self.pattern)
+        kept = raw
+        if self.decorated or self.thousands:
+            negative = raw.str.starts_with("(")
+            kept = kept.str.replace_all(_NOISE.pattern, "")
+            if self.thousands.strip():
+                kept = kept.str.replace_all(self.thousands, "", literal=True)
+            kept = pl.select(pl.when(negative).then("-" + pl.lit(kept)).otherwise(pl.lit(kept))).to_series()
+        if self.decimal != ".":
+            kept = kept.str.replace_all(self.decimal, ".", literal=True)
+        return pl.select(pl.when(good).then(pl.lit(kept))).to_series()
+
+
+# Letters that are not an exponent, currency signs, spaces, brackets: whatever may stand around the digits.
+_NOISE = re.compile(rf"{CURRENCY}|[{SPACES}()%]")
+
+
+def is_code(text: str) -> bool:
+    """True for texts of digits that would lose something as a number: `007`, `+41791234567`, more than 19 digits."""
+    if text.startswith("+"):
+        return len(text) >= 8 and text[1:].isdigit()
+    body = text.lstrip("-")
+    return len(body) > 1 and body[0] == "0" and body[1].isdigit()
+
+
+def codes(text: pl.Series) -> pl.Series:
+    """`is_code` over a column of plain number text."""
+    zero = text.str.starts_with("0") & (text.str.len_bytes() > 1) & ~text.str.starts_with("0.")
+    if zero.any():
+        zero = text.str.contains(r"^0\d")
+    minus = text.str.starts_with("-0")
+    if minus.any():
+        zero = zero | text.str.contains(r"^-0\d")
+    plus = text.str.starts_with("+")
+    return (zero | text.str.contains(r"^\+\d{7,}$")) if plus.any() else zero
+
+
+def integer(raw: str, written: NumberFormat) -> int | None:
+    text = raw if written == NumberFormat() else written.text(raw)
+    if text is None or not PLAIN_INTEGER.fullmatch(text) or is_code(text):
+        return None
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def real(raw: str, written: NumberFormat) -> float | None:
+    text = raw if written == NumberFormat() else written.text(raw)
+    if text is None or not PLAIN_FLOAT.fullmatch(text) or is_code(text):
+        return None
+    return float(text)
+
+
+def integers(raw: pl.Series, written: NumberFormat) -> pl.Series:
+    """Int64, null where a cell is not an integer written in this format."""
+    text = raw if written == NumberFormat() else written.column(raw)
+    value = text.cast(pl.Int64, strict=False)
+    return _without(value, codes(text))
+
+
+def reals(raw: pl.Series, written: NumberFormat) -> pl.Series:
+    """Float64, null where a cell is not a number written in this format. `1e400` is infinity."""
+    text = raw if written == NumberFormat() else written.column(raw)
+    value = text.cast(pl.Float64, strict=False)
+    return _without(value, codes(text) | value.is_nan())
+
+
+def _without(value: pl.Series, refused: pl.Series) -> pl.Series:
+    if not refused.any():
+        return value
+    return value.set(refused.fill_null(False), None)

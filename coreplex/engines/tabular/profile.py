@@ -1,0 +1,109 @@
+"""The profile of a stored table: what is in each column, what goes together, what repeats.
+
+Every byte of the Parquet file is read once, a group of columns at a time, so memory is bounded by a few columns and not by the
+table. Tables beyond `EXACT_ROWS` keep exact counts, sums and extremes; quantiles, histograms and distinct counts then come
+from an even sample of rows and the profile says so (`sampled_rows`).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from coreplex.engines.tabular import correlation, describe, suggestion
+from coreplex.engines.tabular.schema import Column, TableSchema
+
+EXACT_ROWS = 5_000_000
+_CELLS_AT_ONCE = 4_000_000
+_PAIR_ROWS = 20_000
+
+
+def profile(table: Path, schema: TableSchema) -> dict[str, Any]:
+    """The JSON-ready profile of `table` (contract B.3 `analyze`)."""
+    scan = pl.scan_parquet(table, glob=False)
+    rows: int = scan.select(pl.len()).collect().item()
+    step = max(1, -(-rows // EXACT_ROWS))
+    columns = [facts for group in _groups(schema, rows // step) for facts in _describe(scan, group, rows, step)]
+    target, problem = suggestion.suggest(columns, rows)
+    missing_cells = sum(column["missing_count"] for column in columns)
+    return {
+        "row_count": rows,
+        "column_count": len(schema),
+        "sampled_rows": rows if step == 1 else -(-rows // step),
+        "columns": columns,
+        "correlations": correlation.pairs(sample(scan, rows, _PAIR_ROWS), schema, columns),
+        "missing": {
+            "cells": missing_cells,
+            "pct": describe.percent(missing_cells, rows * len(schema)),
+            "columns": sum(column["missing_count"] > 0 for column in columns),
+            "complete_rows": _complete_rows(scan, columns, rows),
+        },
+        "duplicates": _duplicates(scan, rows),
+        "suggested_target": target,
+        "suggested_problem_type": problem,
+    }
+
+
+def sample(scan: pl.LazyFrame, rows: int, most: int) -> pl.DataFrame:
+    """At most `most` rows, evenly spread over the table: the same ones every time."""
+    step = max(1, -(-rows // most))
+    return (scan if step == 1 else scan.gather_every(step)).collect(engine="streaming")
+
+
+def _groups(schema: TableSchema, rows: int) -> Iterator[list[Column]]:
+    """Columns in file order, few enough at once for `_CELLS_AT_ONCE`."""
+    size = max(1, _CELLS_AT_ONCE // max(rows, 1))
+    columns = list(schema)
+    for start in range(0, len(columns), size):
+        yield columns[start : start + size]
+
+
+def _describe(scan: pl.LazyFrame, group: list[Column], rows: int, step: int) -> Iterator[dict[str, Any]]:
+    part = scan.select(column.name for column in group)
+    frame = (part if step == 1 else part.gather_every(step)).collect(engine="streaming")
+    exact = _exact(part, group) if step > 1 else {}
+    for column in group:
+        yield describe.describe(frame.get_column(column.name), column, rows) | exact.get(column.name, {})
+
+
+def _exact(part: pl.LazyFrame, group: list[Column]) -> dict[str, dict[str, Any]]:
+    """Counts, sums and extremes over all rows, where the rest comes from a sample."""
+    asked = [expression.alias(f"{column.name}\0{key}") for column in group for key, expression in _aggregates(column)]
+    row = part.select(asked).collect(engine="streaming").row(0, named=True)
+    found: dict[str, dict[str, Any]] = {}
+    for label, value in row.items():
+        name, key = label.rsplit("\0", 1)
+        found.setdefault(name, {})[key] = describe.plain(value)
+    for facts in found.values():
+        rows = facts.pop("rows")
+        facts["missing_pct"] = describe.percent(facts["missing_count"], rows)
+    return found
+
+
+def _aggregates(column: Column) -> Iterator[tuple[str, pl.Expr]]:
+    values = pl.col(column.name)
+    yield "rows", pl.len()
+    yield "missing_count", values.null_count()
+    yield "unique_count", values.approx_n_unique()
+    if column.dtype.startswith(("int", "uint", "float")):
+        yield from (("min", values.min()), ("max", values.max()), ("mean", values.mean()), ("std", values.std()))
+
+
+def _complete_rows(scan: pl.LazyFrame, columns: list[dict[str, Any]], rows: int) -> int:
+    holes = [pl.col(column["name"]).is_not_null() for column in columns if column["missing_count"]]
+    if not holes:
+        return rows
+    found: int = scan.select(pl.all_horizontal(holes).sum()).collect(engine="streaming").item()
+    return found
+
+
+def _duplicates(scan: pl.LazyFrame, rows: int) -> dict[str, Any]:
+    """Rows that repeat an earlier one, by 64-bit row hashes (approximate beyond `EXACT_ROWS`)."""
+    hashes = scan.select(pl.struct(pl.all()).hash(seed=0).alias("hash"))
+    distinct = pl.col("hash").n_unique() if rows <= EXACT_ROWS else pl.col("hash").approx_n_unique()
+    count = max(0, rows - hashes.select(distinct).collect(engine="streaming").item())
+    if rows > EXACT_ROWS and count < 0.05 * rows:
+        # Within the error of the approximation: nothing can be said.
+        count = 0
+    return {"count": count, "pct": describe.percent(count, rows)}

@@ -1,0 +1,102 @@
+"""Judging a table: an overall score and a list of issues a person understands and can act on.
+
+The score weighs completeness, uniqueness, validity and consistency. Each rule reads the profile; only the leak search reads
+rows. An issue has `kind` (contract C.5), `severity`, `column`, `message`, `evidence`, `affected_rows`, `affected_pct`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coreplex.engines.tabular import leaks, rulebook, suggestion
+from coreplex.engines.tabular.describe import percent
+from coreplex.engines.tabular.notes import Note
+from coreplex.engines.tabular.rulebook import Issue
+from coreplex.engines.tabular.schema import TableSchema
+
+_ORDER = {"high": 0, "medium": 1, "low": 2}
+_MOST_PER_KIND = 100
+_INVALID = frozenset("mixed_types invalid_dates empty_column constant_column target_leak bad_lines encoding_errors".split())
+_INCONSISTENT = frozenset(
+    "whitespace_or_case_variants outliers high_cardinality short_lines misplaced_quotes ambiguous_dates ambiguous_numbers".split()
+)
+_WEIGHT = {"high": 1.0, "medium": 0.6, "low": 0.25}
+
+
+def assess(
+    profile: dict[str, Any],
+    reading_notes: Sequence[Note],
+    table: Path,
+    schema: TableSchema,
+    target: str | None = None,
+) -> dict[str, Any]:
+    """`{"overall_score": 0–100, "issues": [...]}` for a profiled table; leaks are sought for `target` or the suggested one."""
+    wanted = target if target is not None and schema.get(target) else profile["suggested_target"]
+    issues = [_from_note(note) for note in reading_notes]
+    for column in profile["columns"]:
+        issues += rulebook.column_issues(column, profile["row_count"])
+    issues += rulebook.table_issues(profile)
+    if wanted:
+        issues += _target_issues(profile, table, schema, wanted)
+    issues = _shortened(sorted(issues, key=lambda issue: _ORDER[issue.severity]))
+    return {
+        "overall_score": score(profile, issues),
+        "issues": [_as_dict(issue, profile["row_count"]) for issue in issues],
+    }
+
+
+def _from_note(note: Note) -> Issue:
+    return Issue(note.kind, note.severity, note.message, note.column, note.evidence, note.affected_rows)
+
+
+def _target_issues(profile: dict[str, Any], table: Path, schema: TableSchema, target: str) -> list[Issue]:
+    facts = next(column for column in profile["columns"] if column["name"] == target)
+    problem = suggestion.problem_type(facts, profile["row_count"])
+    found = [
+        rulebook.leak(leak, target) for leak in leaks.find(table, schema, target, classification=problem == "classification")
+    ]
+    return found + rulebook.imbalance(facts, problem)
+
+
+def _shortened(issues: list[Issue]) -> list[Issue]:
+    """At most a hundred issues of one kind: a table of 5,000 empty columns needs no longer list."""
+    seen: dict[str, int] = {}
+    kept: list[Issue] = []
+    for issue in issues:
+        seen[issue.kind] = seen.get(issue.kind, 0) + 1
+        if seen[issue.kind] <= _MOST_PER_KIND:
+            kept.append(issue)
+    return kept
+
+
+def _as_dict(issue: Issue, rows: int) -> dict[str, Any]:
+    return {
+        "kind": issue.kind,
+        "severity": issue.severity,
+        "column": issue.column,
+        "message": issue.message,
+        "evidence": issue.evidence,
+        "affected_rows": issue.affected_rows,
+        "affected_pct": percent(min(issue.affected_rows, rows), rows),
+    }
+
+
+def score(profile: dict[str, Any], issues: Sequence[Issue]) -> float:
+    """0 to 100: 40 % completeness, 20 % uniqueness of rows, 25 % validity, 15 % consistency."""
+    completeness = 1 - profile["missing"]["pct"] / 100
+    uniqueness = 1 - profile["duplicates"]["pct"] / 100
+    width = max(1, profile["column_count"])
+    validity = 1 - _burden(issues, _INVALID, width)
+    consistency = 1 - _burden(issues, _INCONSISTENT, width)
+    return round(100 * (0.4 * completeness + 0.2 * uniqueness + 0.25 * validity + 0.15 * consistency), 1)
+
+
+def _burden(issues: Sequence[Issue], kinds: frozenset[str], width: int) -> float:
+    """The share of columns in trouble, by severity; a narrow table is not condemned for one."""
+    worst: dict[str, float] = {}
+    for issue in issues:
+        if issue.kind in kinds:
+            key = issue.column or issue.kind
+            worst[key] = max(worst.get(key, 0.0), _WEIGHT[issue.severity])
+    return min(1.0, sum(worst.values()) / (width + 2))

@@ -1,0 +1,89 @@
+"""Reading an uploaded table, CSV or Parquet, into the typed Parquet the server keeps.
+
+The one entry is `read`. It refuses what it cannot read with a sentence that says what to do, and reports in notes whatever
+it had to decide. It streams: memory does not grow with the file.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from coreplex.engines.tabular import columnar, delimited, kinds
+from coreplex.engines.tabular.notes import Limits, Note, Reading
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.storage import dtype_name
+from coreplex.errors import BadInput, Invalid
+
+__all__ = ["Limits", "Note", "Reading", "read"]
+
+_FORMATS: dict[str, Literal["csv", "parquet"]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+def read(
+    source: Path,
+    filename: str,
+    destination: Path,
+    *,
+    overrides: Mapping[str, ColumnType] | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    previous: TableSchema | None = None,
+) -> Reading:
+    """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`.
+
+    `overrides` fixes the type of named columns. `previous` is the schema of a stored table that is read again with other
+    types: its spellings and formats are kept. Raises BadInput (cannot be understood; names the line where it can) and
+    Invalid (no rows, too large, unknown column in `overrides`).
+    """
+    written = file_format(source, filename)
+    ordered = dict(overrides or {})
+    if written == "parquet":
+        reading = columnar.read(source, destination, ordered, limits, previous)
+    else:
+        reading = _read_delimited(source, destination, ordered, limits)
+    unknown = [name for name in ordered if reading.schema.get(name) is None]
+    if unknown:
+        raise Invalid.field(f"There is no column {unknown[0]!r} in this table.", "overrides", unknown[0])
+    return reading
+
+
+def file_format(source: Path, filename: str) -> Literal["csv", "parquet"]:
+    """By extension, then by the first bytes. Raises BadInput for anything that is not CSV or Parquet."""
+    with source.open("rb") as file:
+        magic = file.read(4)
+    suffix = Path(filename.lower()).suffix
+    found = _FORMATS.get(suffix)
+    if found is None and suffix:
+        raise BadInput(f"Files ending in {suffix!r} cannot be read. Upload a CSV (.csv) or Parquet (.parquet) file.")
+    if magic == b"PAR1":
+        return "parquet"
+    return found or "csv"
+
+
+def _read_delimited(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Reading:
+    stored = delimited.read(source, destination, overrides, limits)
+    typed = dict(zip(stored.names, stored.rules, strict=True))
+    strings = [name for name, rule in typed.items() if rule.kind == "string"]
+    integers = [name for name, rule in typed.items() if rule.kind == "integer"]
+    decided = kinds.decide(destination, strings, integers, stored.rows)
+    nulls = pl.scan_parquet(destination).null_count().collect(engine="streaming").row(0, named=True)
+    columns = tuple(
+        Column(
+            name=name,
+            type=overrides.get(name) or (decided[name][0] if name in decided else ColumnType(rule.kind)),
+            dtype=dtype_name(rule.dtype),
+            nullable=nulls[name] > 0,
+            labels=stored.spellings.labels(index),
+            format=rule.format,
+            reason="set by the user" if name in overrides else decided.get(name, (None, None))[1],
+            original_name=stored.written[index] if stored.written[index] != name else None,
+        )
+        for index, (name, rule) in enumerate(typed.items())
+    )
+    return Reading(TableSchema(columns), stored.rows, destination.stat().st_size, "csv", stored.notes, destination)

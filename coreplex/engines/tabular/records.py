@@ -1,0 +1,281 @@
+"""From bytes to whole records: where a row ends, and whether it has the right number of cells.
+
+Polars reads CSV fast but merges or loses rows quietly when quotes are misplaced or cells are missing. So the structure is
+checked here first, vectorised: pieces in order are passed on untouched, broken rows are mended or set aside with their line.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreplex.engines.tabular.dialect import Dialect
+from coreplex.engines.tabular.notes import Limits, Note
+from coreplex.errors import BadInput
+
+_NEWLINE, _RETURN = 10, 13
+_SHOWN = 20
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass
+class Damage:
+    """What was wrong with the rows: first lines and counts."""
+
+    short: int = 0
+    short_lines: list[int] = field(default_factory=list)
+    long: int = 0
+    long_lines: list[int] = field(default_factory=list)
+    long_texts: list[str] = field(default_factory=list)
+    blank: int = 0
+    quotes: int = 0
+    quote_lines: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records with exactly the right number of cells each, as CSV text."""
+
+    data: bytes
+    rows: int
+    line: int
+
+
+class Records:
+    """Iterates over the blocks of a file; `damage` is complete at the end."""
+
+    def __init__(self, pieces: Iterable[bytes], dialect: Dialect, limits: Limits) -> None:
+        self._pieces = pieces
+        self._separator = ord(dialect.separator)
+        self._quote = ord(dialect.quote)
+        self._dialect = dialect
+        self._limits = limits
+        self._line = 1
+        self._blank_before = 0
+        self._last_filled = -1
+        self.damage = Damage()
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        carry = b""
+        for piece in self._after_names():
+            carry += piece
+            block, carry = self._cut(carry, last=False)
+            if len(carry) > self._limits.line_bytes:
+                raise BadInput(f"The record that starts on line {self._line} does not end within {self._limits.line_bytes >> 20} MB; look for a quote that is opened there and never closed.")  # fmt: skip
+            if block.rows:
+                self.rows += block.rows
+                yield block
+        if carry.strip():
+            block, _ = self._cut(carry + b"\n", last=True)
+            if block.rows:
+                self.rows += block.rows
+                yield block
+
+    def _after_names(self) -> Iterator[bytes]:
+        """The pieces without the lines above the first record; old Macintosh line ends become new ones."""
+        left = self._dialect.skip_lines
+        self._line += left
+        for piece in self._pieces:
+            while left and piece:
+                end = piece.find(b"\n") + 1
+                piece = piece[end:] if end else b""
+                left -= bool(end)
+            if piece:
+                yield piece
+
+    def _cut(self, data: bytes, last: bool) -> tuple[Block, bytes]:
+        """(the whole records at the front, the rest)."""
+        letters = np.frombuffer(data, dtype=np.uint8)
+        ends, commas = np.flatnonzero(letters == _NEWLINE), np.flatnonzero(letters == self._separator)
+        if self._quote in data:
+            quotes = np.flatnonzero(letters == self._quote)
+            if not self._well_quoted(letters, quotes):
+                return self._cut_slowly(data, last)
+            ends = ends[(np.searchsorted(quotes, ends) & 1) == 0]
+            commas = commas[(np.searchsorted(quotes, commas) & 1) == 0]
+            if last and len(quotes) & 1:
+                self._refuse_open_quote(data, int(quotes[-1]))
+        if not len(ends):
+            return Block(b"", 0, self._line), data
+        stop = int(ends[-1]) + 1
+        block = self._mend(data[:stop], ends, commas)
+        self._line += data.count(b"\n", 0, stop)
+        return block, data[stop:]
+
+    def _well_quoted(self, letters: npt.NDArray[np.uint8], quotes: Positions) -> bool:
+        """True if every quote opens at the start of a cell, closes at its end or is doubled inside it."""
+        opening, closing = quotes[0::2], quotes[1::2]
+        before = letters[opening - 1]
+        before[opening == 0] = _NEWLINE
+        after = letters[np.minimum(closing + 1, len(letters) - 1)]
+        after[closing == len(letters) - 1] = _NEWLINE
+        good_before = (before == self._separator) | (before == _NEWLINE) | (before == self._quote)
+        good_after = (after == self._separator) | (after == _NEWLINE) | (after == self._quote) | (after == _RETURN)
+        return bool(good_before.all() and good_after.all())
+
+    def _refuse_open_quote(self, data: bytes, position: int) -> None:
+        line = self._line + data.count(b"\n", 0, position)
+        raise BadInput(f"Line {line}: a quote is opened there and never closed. Close it or double it, and upload again.")
+
+    def _mend(self, data: bytes, ends: Positions, commas: Positions) -> Block:
+        width = self._dialect.width
+        cells = np.diff(np.searchsorted(commas, ends), prepend=0) + 1
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        odd = cells != width
+        if width == 1:
+            odd = odd | (ends - starts <= 1)
+        if not odd.any() and not self._blank_before:
+            return self._joined([data], len(ends))
+        filled = np.flatnonzero(~odd)
+        self._last_filled = int(filled[-1]) if len(filled) else -1
+        parts: list[bytes] = []
+        kept, done = len(ends), 0
+        if width == 1 and len(filled) and self._blank_before:
+            parts.append(self._empty_cells(self._blank_before))
+            kept += self._blank_before
+            self._blank_before = 0
+        lines = _line_numbers(data, starts[odd], self._line)
+        for index, line in zip(np.flatnonzero(odd).tolist(), lines, strict=True):
+            start, end = int(starts[index]), int(ends[index]) + 1
+            parts.append(data[done:start])
+            record = self._mended(data[start:end], int(cells[index]), line, index < self._last_filled)
+            kept -= not record
+            parts.append(record)
+            done = end
+        parts.append(data[done:])
+        return self._joined(parts, kept)
+
+    def _joined(self, parts: list[bytes], rows: int) -> Block:
+        return Block(parts[0] if len(parts) == 1 else b"".join(parts), rows, self._line)
+
+    def _empty_cells(self, count: int) -> bytes:
+        return bytes([self._quote, self._quote, _NEWLINE]) * count
+
+    def _mended(self, record: bytes, cells: int, line: int, inside: bool) -> bytes:
+        """The record with the right number of cells, or nothing when it is blank or cannot be saved."""
+        width, body = self._dialect.width, record.rstrip(b"\r\n")
+        if not body.strip():
+            # One column: a blank line is a missing cell, unless only blank lines follow.
+            if width == 1 and inside:
+                return self._empty_cells(1)
+            self._blank_before += width == 1
+            self.damage.blank += 1
+            return b""
+        separator = bytes([self._separator])
+        if cells < width:
+            self.damage.short += 1
+            _remember(self.damage.short_lines, line)
+            return body + separator * (width - cells) + b"\n"
+        if cells == width:
+            return record
+        extra = cells - width
+        if body.endswith(separator * extra):
+            return body[:-extra] + b"\n"
+        self.damage.long += 1
+        _remember(self.damage.long_lines, line)
+        if len(self.damage.long_texts) < 5:
+            self.damage.long_texts.append(body[:200].decode(errors="replace"))
+        return b""
+
+    def _cut_slowly(self, data: bytes, last: bool) -> tuple[Block, bytes]:
+        """Misplaced quotes: read by the lenient standard parser, written again by the book."""
+        self.damage.quotes += 1
+        _remember(self.damage.quote_lines, self._first_bad_quote(data))
+        lines = _Lines(data)
+        reader = csv.reader(lines, delimiter=self._dialect.separator, quotechar=self._dialect.quote)
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, delimiter=self._dialect.separator, quotechar=self._dialect.quote, lineterminator="\n")
+        done = 0
+        for cells in reader:
+            if lines.ran_out:
+                if last:
+                    self._refuse_open_quote(data, data.find(self._dialect.quote.encode(), done))
+                break
+            done = lines.position
+            writer.writerow(cells if cells else [""])
+        clean = out.getvalue().encode()
+        block = Block(b"", 0, self._line)
+        if clean:
+            letters = np.frombuffer(clean, dtype=np.uint8)
+            quotes = np.flatnonzero(letters == self._quote)
+            ends, commas = np.flatnonzero(letters == _NEWLINE), np.flatnonzero(letters == self._separator)
+            outside = (np.searchsorted(quotes, ends) & 1) == 0, (np.searchsorted(quotes, commas) & 1) == 0
+            block = self._mend(clean, ends[outside[0]], commas[outside[1]])
+        self._line += data.count(b"\n", 0, done)
+        return block, data[done:]
+
+    def _first_bad_quote(self, data: bytes) -> int:
+        letters = np.frombuffer(data, dtype=np.uint8)
+        quotes = np.flatnonzero(letters == self._quote)
+        low, high = 1, len(quotes)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self._well_quoted(letters, quotes[:middle]) else (low, middle)
+        return self._line + data.count(b"\n", 0, int(quotes[low - 1]))
+
+    def notes(self) -> list[Note]:
+        """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""
+        damage, width = self.damage, self._dialect.width
+        if damage.long >= 5 and damage.long > 0.05 * self.rows:
+            raise BadInput(f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}), and so have {damage.long - 1} others. Put cells that hold the separator in quotes.")  # fmt: skip
+        found: list[Note] = []
+        if damage.long:
+            found.append(Note("bad_lines", "medium", f"{damage.long} lines have more than {width} cells and were left out (line {_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again.", {"lines": damage.long_lines, "texts": damage.long_texts}, affected_rows=damage.long))  # fmt: skip
+        if damage.short:
+            found.append(Note("short_lines", "medium", f"{damage.short} lines have fewer than {width} cells; the rest of each was taken as missing (line {_listed(damage.short_lines)}).", {"lines": damage.short_lines}, affected_rows=damage.short))  # fmt: skip
+        if damage.quotes:
+            found.append(Note("misplaced_quotes", "medium", f"Quotes stand inside unquoted cells (first near line {damage.quote_lines[0]}); they were read as plain characters. Check the rows around it.", {"lines": damage.quote_lines}))  # fmt: skip
+        return found
+
+
+class _Lines:
+    """Lines of text for csv.reader that know how far it has read, in bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest: Iterator[bytes] = iter(data.splitlines(keepends=True)) if b"\r" not in data else _lines_of(data)
+        self.position = 0
+        self.ran_out = False
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = next(self._rest)
+        except StopIteration:
+            self.ran_out = True
+            raise
+        self.position += len(line)
+        return line.decode()
+
+
+def _lines_of(data: bytes) -> Iterator[bytes]:
+    """Lines ending in LF only: a lone CR belongs to its cell."""
+    return iter(io.BytesIO(data))
+
+
+def _remember(lines: list[int], line: int) -> None:
+    if len(lines) < _SHOWN:
+        lines.append(line)
+
+
+def _listed(lines: list[int]) -> str:
+    return ", ".join(map(str, lines[:5])) + ("…" if len(lines) > 5 else "")
+
+
+def _line_numbers(data: bytes, starts: Positions, first: int) -> Any:
+    """The line on which each record starts (records may hold line ends)."""
+    if len(starts) > 10_000:
+        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE)
+        return (np.searchsorted(ends, starts) + first).tolist()
+    numbers, line, position = [], first, 0
+    for start in starts.tolist():
+        line += data.count(b"\n", position, start)
+        position = start
+        numbers.append(line)
+    return numbers

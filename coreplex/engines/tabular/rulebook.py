@@ -1,0 +1,204 @@
+"""The rules of quality, one small function each: when it is an issue, how bad, and the sentence that says what to do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from coreplex.engines.tabular.leaks import Leak
+from coreplex.engines.tabular.notes import Severity
+from coreplex.engines.tabular.schema import ColumnType
+
+MANY_LEVELS = 100
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One finding, about a column or (column None) about the table."""
+
+    kind: str
+    severity: Severity
+    message: str
+    column: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    affected_rows: int = 0
+
+
+def column_issues(column: Facts, rows: int) -> Iterator[Issue]:
+    """What is wrong with one column. Nothing more is said about empty and constant ones."""
+    for final in (_empty, _constant):
+        found = final(column, rows)
+        if found:
+            yield found
+            return
+    for rule in _RULES:
+        found = rule(column, rows)
+        if found:
+            yield found
+
+
+def _empty(column: Facts, rows: int) -> Issue | None:
+    if column["missing_count"] < rows:
+        return None
+    return Issue(
+        "empty_column",
+        "high",
+        f"Column {column['name']!r} is empty. Leave it out.",
+        column["name"],
+        {"missing_count": rows},
+        rows,
+    )
+
+
+def _constant(column: Facts, rows: int) -> Issue | None:
+    if column["unique_count"] != 1 or rows < 2:
+        return None
+    holes = column["missing_count"]
+    value = column["sample_values"][0] if column["sample_values"] else None
+    also = f" or is missing ({column['missing_pct']:.1f} %)" if holes else ""
+    severity: Severity = "low" if holes else "medium"
+    message = f"Column {column['name']!r} always holds {value!r}{also}, so it {'tells little' if holes else 'tells nothing'}. Leave it out unless that matters."  # fmt: skip
+    return Issue("constant_column", severity, message, column["name"], {"value": value}, rows - holes)
+
+
+def _missing(column: Facts, rows: int) -> Issue | None:
+    share = column["missing_pct"]
+    if not column["missing_count"]:
+        return None
+    severity: Severity = "high" if share >= 50 else "medium" if share >= 10 else "low"
+    advice = {
+        "high": "Find out why, or leave the column out",
+        "medium": "Find out whether a reason is behind it; models get a marker for missing values",
+        "low": "They are filled in or marked during training",
+    }[severity]
+    message = f"{column['missing_count']:,} values of {column['name']!r} are missing ({share:.1f} %). {advice}."
+    return Issue(
+        "missing_values", severity, message, column["name"], {"missing_count": column["missing_count"]}, column["missing_count"]
+    )
+
+
+def _id_like(column: Facts, rows: int) -> Issue | None:
+    if column["type"] != ColumnType.id:
+        return None
+    message = f"Column {column['name']!r} looks like a key ({column['unique_count']:,} different values in {rows:,} rows). It is not used for training; set its type if it is not one."  # fmt: skip
+    return Issue("id_like_column", "low", message, column["name"], {"unique_count": column["unique_count"]}, rows)
+
+
+def _cardinality(column: Facts, rows: int) -> Issue | None:
+    count = column["unique_count"]
+    if column["type"] != ColumnType.categorical or count <= MANY_LEVELS and (count <= 20 or count < 0.5 * rows):
+        return None
+    severity: Severity = "medium" if count > 0.5 * rows else "low"
+    message = f"Column {column['name']!r} has {count:,} different categories. Group the rare ones, or set its type to text or id if it is one."  # fmt: skip
+    return Issue("high_cardinality", severity, message, column["name"], {"unique_count": count}, rows - column["missing_count"])
+
+
+def _outliers(column: Facts, rows: int) -> Issue | None:
+    found = column.get("outliers") or {"count": 0}
+    infinite = column.get("infinite_count", 0)
+    if infinite:
+        message = f"{infinite:,} values of {column['name']!r} are infinite. They come from a division by zero or a number too large; correct or remove them."  # fmt: skip
+        return Issue(
+            "outliers",
+            "high" if infinite > 0.01 * rows else "medium",
+            message,
+            column["name"],
+            {"infinite_count": infinite},
+            infinite,
+        )
+    if not found["count"] or column["type"] == ColumnType.id or column["unique_count"] < 10:
+        return None
+    low, high = found["low"], found["high"]
+    severity: Severity = "medium" if found["count"] >= 0.01 * rows else "low"
+    message = f"{found['count']:,} values of {column['name']!r} lie far outside the usual range ({low:.4g} to {high:.4g}; smallest {column['min']:.4g}, largest {column['max']:.4g}). Check whether they are errors."  # fmt: skip
+    return Issue(
+        "outliers", severity, message, column["name"], {**found, "min": column["min"], "max": column["max"]}, found["count"]
+    )
+
+
+def _skewed(column: Facts, rows: int) -> Issue | None:
+    skew = column.get("skew")
+    if skew is None or abs(skew) < 3 or column["unique_count"] < 10 or column["type"] == ColumnType.id:
+        return None
+    side = "a few very large" if skew > 0 else "a few very small"
+    advice = "A logarithm often helps linear models" if skew > 0 and not column["negatives"] else "Check its extremes"
+    message = f"The values of {column['name']!r} are lopsided: {side} ones among many others (skewness {skew:.1f}). {advice}."
+    return Issue("skewed_distribution", "low", message, column["name"], {"skew": skew})
+
+
+def _variants(column: Facts, rows: int) -> Issue | None:
+    groups = column.get("texture", {}).get("variants")
+    if not groups or column["type"] in (ColumnType.text, ColumnType.id):
+        return None
+    shown = " / ".join(repr(value) for value in groups[0][:3])
+    message = f"Column {column['name']!r} writes the same thing in several ways, for example {shown}. Make case and spaces the same, or they count as different categories."  # fmt: skip
+    return Issue("whitespace_or_case_variants", "medium", message, column["name"], {"variants": groups[:10]})
+
+
+def _mixed(column: Facts, rows: int) -> Issue | None:
+    almost = column.get("texture", {}).get("almost")
+    if not almost:
+        return None
+    examples = ", ".join(repr(str(text)[:40]) for text in almost["examples"][:3])
+    dates = almost["kind"] == "date"
+    what = "dates" if dates else "numbers"
+    kind = "invalid_dates" if dates else "mixed_types"
+    wanted = "datetime" if dates else "float"
+    message = f"Column {column['name']!r} holds {what}, except {almost['cells']:,} cells such as {examples}; so it was kept as text. Correct them, or set the type to {wanted}: those cells then count as missing."  # fmt: skip
+    severity: Severity = "high" if almost["cells"] <= 0.05 * rows else "medium"
+    return Issue(kind, severity, message, column["name"], {"examples": almost["examples"]}, almost["cells"])
+
+
+_RULES: tuple[Callable[[Facts, int], Issue | None], ...] = (
+    _missing,
+    _id_like,
+    _cardinality,
+    _outliers,
+    _skewed,
+    _variants,
+    _mixed,
+)
+
+
+def table_issues(profile: Facts) -> Iterator[Issue]:
+    """Repeated rows and columns that say the same."""
+    repeated = profile["duplicates"]
+    if repeated["count"]:
+        severity: Severity = "high" if repeated["pct"] >= 20 else "medium" if repeated["pct"] >= 1 else "low"
+        message = f"{repeated['count']:,} rows ({repeated['pct']:.1f} %) repeat an earlier row exactly. Remove them if they are not separate events."  # fmt: skip
+        yield Issue("duplicate_rows", severity, message, None, dict(repeated), repeated["count"])
+    target = profile["suggested_target"]
+    for pair in profile["correlations"]:
+        a, b = pair["column_a"], pair["column_b"]
+        if abs(pair["value"]) < 0.95 or target in (a, b):
+            continue
+        same = abs(pair["value"]) >= 0.9995
+        said = "say the same thing" if same else f"move together almost completely ({pair['value']:.2f})"
+        message = f"Columns {a!r} and {b!r} {said}. One of them is enough; explanations share their effect between both."
+        yield Issue("high_correlation", "medium" if same else "low", message, b, dict(pair))
+
+
+def imbalance(column: Facts, problem: str) -> list[Issue]:
+    """Classes of the target that are much rarer than others."""
+    top = column.get("top_values")
+    if problem != "classification" or not top or len(top) < 2 or column["unique_count"] > len(top):
+        return []
+    rarest, commonest = top[-1], top[0]
+    share = rarest["count"] / sum(entry["count"] for entry in top)
+    even = share * len(top)
+    if even >= 0.4:
+        return []
+    severity: Severity = "high" if share < 0.01 else "medium" if even < 0.2 else "low"
+    message = f"The classes of {column['name']!r} are uneven: {rarest['value']!r} has {rarest['count']:,} rows ({100 * share:.1f} %), {commonest['value']!r} {commonest['count']:,}. Judge models by AUC or log loss, not accuracy, or balance the classes."  # fmt: skip
+    return [Issue("class_imbalance", severity, message, column["name"], {"classes": top}, rarest["count"])]
+
+
+def leak(found: Leak, target: str) -> Issue:
+    """A feature that gives the target away."""
+    share = f"{100 * found.skill:.0f} %"
+    evidence = {"target": target, "skill": found.skill, "next_best": found.next_best}
+    if found.certain:
+        message = f"Column {found.column!r} alone settles {target!r} ({share} explained). It probably repeats it or is known only afterwards: leave it out, or models will look perfect and fail in use."  # fmt: skip
+        return Issue("target_leak", "high", message, found.column, evidence)
+    message = f"Column {found.column!r} explains {target!r} suspiciously well ({share}; the next best column {100 * found.next_best:.0f} %). Make sure that it is known before the outcome."  # fmt: skip
+    return Issue("target_leak", "medium", message, found.column, evidence)

@@ -1,0 +1,84 @@
+"""A rule reads the cells of one column: text in, typed values out, null where a cell does not fit.
+
+Rules are found on a sample (`infer`) and then applied to the whole file; a cell that does not fit never vanishes: the
+reader widens the rule (`wider`) and starts again, or reports the loss when the type was ordered by the user.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from coreplex.engines.tabular import dates, numbers, words
+from coreplex.engines.tabular.numbers import NumberFormat
+
+Kind = Literal["boolean", "integer", "float", "datetime", "string"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the cells of one column are read. `format` is a `NumberFormat` code or a strptime pattern."""
+
+    kind: Kind
+    format: str | None = None
+
+    @property
+    def dtype(self) -> pl.DataType:
+        if self.kind == "datetime":
+            return pl.Date() if dates.is_date_only(self.format or "%H") else pl.Datetime("us")
+        return {"boolean": pl.Boolean(), "integer": pl.Int64(), "float": pl.Float64(), "string": pl.String()}[self.kind]
+
+    def typed(self, raw: pl.Series) -> pl.Series:
+        """Typed values of a column of text; null where the text does not fit."""
+        return _COLUMN[self.kind](raw, self.format)
+
+    def read(self, raw: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+        """(typed values, the texts that neither fit nor mean "missing"; None when all is well)."""
+        typed = self.typed(raw)
+        if self.kind == "string" or typed.null_count() == raw.null_count():
+            return typed, None
+        left = raw.filter(typed.is_null() & raw.is_not_null())
+        left = left.filter(~is_missing(left))
+        if left.is_empty():
+            return typed, None
+        again = self.typed(left.str.strip_chars())
+        if again.null_count() == 0:
+            return self.typed(raw.str.strip_chars()), None
+        return typed, left.filter(again.is_null())
+
+
+STRING = Rule("string")
+
+
+def is_missing(raw: pl.Series) -> pl.Series:
+    """True where a text only says that there is nothing."""
+    short = raw.str.len_bytes() <= 9
+    if short.all():
+        return raw.str.strip_chars().is_in(_MISSING)
+    return (short & raw.str.strip_chars().is_in(_MISSING)) | (raw.str.strip_chars() == "")
+
+
+_MISSING = pl.Series(sorted(words.MISSING))
+
+
+def _strings(raw: pl.Series, _: str | None) -> pl.Series:
+    missing = is_missing(raw)
+    return raw.set(missing, None) if missing.any() else raw
+
+
+def _booleans(raw: pl.Series, code: str | None) -> pl.Series:
+    """`code` "01": the user ordered a boolean, so 1 and 0 (and 1.0 and 0.0) count as well."""
+    low = raw.str.to_lowercase()
+    more = (["1", "1.0"], ["0", "0.0"]) if code else ([], [])
+    yes, no = low.is_in(sorted(words.YES) + more[0]), low.is_in(sorted(words.NO) + more[1])
+    return pl.select(pl.when(yes).then(pl.lit(value=True)).when(no).then(pl.lit(value=False))).to_series()
+
+
+_COLUMN: dict[str, Callable[[pl.Series, str | None], pl.Series]] = {
+    "boolean": _booleans,
+    "integer": lambda raw, code: numbers.integers(raw, NumberFormat.of(code)),
+    "float": lambda raw, code: numbers.reals(raw, NumberFormat.of(code)),
+    "datetime": lambda raw, pattern: dates.column(raw, pattern or "%Y-%m-%d"),
+    "string": _strings,
+}

@@ -1,0 +1,51 @@
+"""Remembers how typed values were spelled in the file, so that answers can be spelled the same way.
+
+Only columns with few distinct values are worth it (classes of a target, yes and no): at most 200 per column.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from coreplex.engines.tabular.rules import Rule, is_missing
+from coreplex.engines.tabular.schema import canonical
+
+MOST = 200
+_SPELLINGS = 2 * MOST
+
+
+class Spellings:
+    """Counts the distinct texts of typed columns while they stay few."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._seen: dict[int, Counter[str]] = {i: Counter() for i, rule in enumerate(rules) if rule.kind != "string"}
+
+    def see(self, index: int, raw: pl.Series) -> None:
+        seen = self._seen.get(index)
+        if seen is None:
+            return
+        counts = raw.drop_nulls().value_counts()
+        seen.update(dict(counts.iter_rows()) if counts.height <= _SPELLINGS else dict.fromkeys(map(str, range(_SPELLINGS + 1))))
+        if len(seen) > _SPELLINGS:
+            del self._seen[index]
+
+    def labels(self, index: int) -> dict[str, str]:
+        """Canonical text → commonest spelling, where they differ; empty for columns with many values."""
+        seen = self._seen.get(index)
+        if not seen:
+            return {}
+        spelled = pl.Series(list(seen))
+        spelled = spelled.filter(~is_missing(spelled))
+        values, _ = self._rules[index].read(spelled)
+        best: dict[str, str] = {}
+        for text, value in zip(spelled.to_list(), values.to_list(), strict=True):
+            if value is None:
+                continue
+            key = canonical(value)
+            if key not in best or seen[text] > seen[best[key]]:
+                best[key] = text
+        if len(best) > MOST:
+            return {}
+        return {key: text.strip() for key, text in best.items() if text.strip() != key}

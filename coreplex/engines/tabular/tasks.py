@@ -1,0 +1,72 @@
+"""Entry points of the child process (`coreplex.engines.child`): JSON in, JSON out, the heavy imports inside.
+
+The caller gives a temporary destination and renames it; nothing here deletes or replaces a file the caller did not name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coreplex.engines.child import Report
+    from coreplex.engines.tabular.schema import ColumnType
+
+
+def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
+    """Reads, profiles and judges an upload.
+
+    request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `schema` (of a stored table that is
+    read again), `target`. Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `profile`, `quality`.
+    """
+    from coreplex.engines.tabular.profile import profile
+    from coreplex.engines.tabular.quality import assess
+    from coreplex.engines.tabular.reading import read
+    from coreplex.engines.tabular.schema import TableSchema
+
+    previous = TableSchema.from_json(request["schema"]) if request.get("schema") else None
+    report.progress(0.05, "reading the file")
+    reading = read(
+        Path(request["source"]),
+        request["filename"],
+        Path(request["destination"]),
+        overrides=_types(request.get("overrides") or {}),
+        previous=previous,
+    )
+    report.progress(0.6, f"profiling {reading.row_count:,} rows")
+    facts = profile(reading.path, reading.schema)
+    report.progress(0.9, "judging quality")
+    quality = assess(facts, reading.notes, reading.path, reading.schema, request.get("target"))
+    return {
+        "schema": reading.schema.to_json(),
+        "row_count": reading.row_count,
+        "column_count": len(reading.schema),
+        "size_bytes": reading.size_bytes,
+        "format": reading.format,
+        "profile": facts,
+        "quality": quality,
+    }
+
+
+def export(request: dict[str, Any], report: "Report") -> dict[str, Any]:
+    """Writes a stored table for download. request: `table`, `schema`, `format`, `destination`. Returns `size_bytes`."""
+    from coreplex.engines.tabular import export as writer
+    from coreplex.engines.tabular.schema import TableSchema
+
+    destination = Path(request["destination"])
+    report.progress(0.05, f"writing {request['format']}")
+    writer.export(Path(request["table"]), TableSchema.from_json(request["schema"]), request["format"], destination)
+    return {"size_bytes": destination.stat().st_size}
+
+
+def _types(overrides: Mapping[str, str]) -> "dict[str, ColumnType]":
+    from coreplex.engines.tabular.schema import ColumnType
+    from coreplex.errors import Invalid
+
+    found: dict[str, ColumnType] = {}
+    for name, kind in overrides.items():
+        try:
+            found[name] = ColumnType(kind)
+        except ValueError:
+            known = ", ".join(ColumnType)
+            raise Invalid.field(f"{kind!r} is no column type. Use one of {known}.", "overrides", name) from None
+    return found
