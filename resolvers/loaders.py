@@ -5,12 +5,19 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import SQLModel, col
 from strawberry.dataloader import DataLoader
 
 from coreplex.account.table import User
+from coreplex.artifact.table import Artifact
 from coreplex.database import Database, ReadSession
+from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.table import Deployment, DeploymentStatus
+from coreplex.experiment import service as experiment
+from coreplex.experiment.table import EngineRun, Experiment
+from coreplex.job.table import Job
+from coreplex.model.table import Model
 from coreplex.project import service as project
 from coreplex.project.table import Membership, Project, Role
 
@@ -66,5 +73,56 @@ class Loaders:
             query = select(Membership).where(col(Membership.project_id).in_([key[0] for key in keys]))
             found = {(m.project_id, m.user_id): m.role for m in await session.scalars(query)}
             return [found.get(key) for key in keys]
+
+        return self.batch(load)
+
+    @cached_property
+    def experiment(self) -> DataLoader[UUID, Experiment | None]:
+        return self.rows(Experiment)
+
+    @cached_property
+    def model(self) -> DataLoader[UUID, Model | None]:
+        return self.rows(Model)
+
+    @cached_property
+    def artifact(self) -> DataLoader[UUID, Artifact | None]:
+        return self.rows(Artifact)
+
+    @cached_property
+    def job(self) -> DataLoader[UUID, Job | None]:
+        return self.rows(Job)
+
+    @cached_property
+    def dataset_version(self) -> DataLoader[UUID, DatasetVersion | None]:
+        return self.rows(DatasetVersion)
+
+    @cached_property
+    def experiment_model_count(self) -> DataLoader[UUID, int]:
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[int]:
+            key = col(Model.experiment_id)
+            query = select(key, func.count()).where(key.in_(ids)).group_by(key)
+            found = dict((await session.execute(query)).tuples().all())
+            return [found.get(one, 0) for one in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def engine_runs(self) -> DataLoader[UUID, list[EngineRun]]:
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[list[EngineRun]]:
+            runs = await experiment.engine_runs(session, ids)
+            return [[run for run in runs if run.experiment_id == one] for one in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def serving_stages(self) -> DataLoader[UUID, frozenset[str]]:
+        """Stages in which an active deployment serves a model."""
+
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[frozenset[str]]:
+            query = select(col(Deployment.model_id), col(Deployment.stage)).where(
+                col(Deployment.model_id).in_(ids), col(Deployment.status) == DeploymentStatus.active
+            )
+            found = (await session.execute(query)).tuples().all()
+            return [frozenset(str(stage) for model_id, stage in found if model_id == one) for one in ids]
 
         return self.batch(load)

@@ -12,6 +12,7 @@ from graphql import (
     VariableDefinitionNode,
     get_named_type,
     is_list_type,
+    is_required_input_field,
     type_from_ast,
 )
 from graphql.utilities import validate_input_value
@@ -21,7 +22,6 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
 from schema.execution import Operation, core_schema
 
-PAGE_PARAMS = ("limit", "offset", "search", "sort_field", "sort_direction")
 PAGE_INTO = {
     "limit": "first",
     "offset": "offset",
@@ -44,7 +44,8 @@ class Binder:
             if isinstance(self.types[d.variable.name.value], GraphQLNonNull) and d.default_value is None
         }
         self.path_names = tuple(re.findall(r"{(\w+)", endpoint.path))
-        self.params = (*endpoint.params, *(PAGE_PARAMS if endpoint.paged else ()))
+        paging = tuple(name for name, into in PAGE_INTO.items() if endpoint.paged and into.split(".")[0] in self.types)
+        self.params = (*endpoint.params, *paging)
 
     def target(self, name: str) -> list[str]:
         """The variable path a REST name is written to."""
@@ -119,7 +120,7 @@ class Binder:
             for name, definition in inner.fields.items():
                 target = (variable, name)
                 if name not in value:
-                    if isinstance(definition.type, GraphQLNonNull) and not _has_default(definition):
+                    if is_required_input_field(definition):
                         errors.append(FieldError(self._place_of(target, origin), "Field required", "missing"))
                     continue
                 self._validate(value[name], definition.type, target, origin, errors)
@@ -143,10 +144,6 @@ class Binder:
     def _place(self, variable: str) -> tuple[str, ...]:
         name = snake(variable)
         return ("query", name) if name in self.params else ("body", name)
-
-
-def _has_default(definition: Any) -> bool:
-    return definition.default_value is not None or getattr(definition, "default", None) is not None
 
 
 def _plain(message: str, kind: Any) -> str:

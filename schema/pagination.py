@@ -1,7 +1,7 @@
 """Connections: the one shape of every list, and the one place that spells its arguments."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -84,21 +84,32 @@ def connection(
     sort: Any = None,
     filter: Any = None,
     nested: bool = False,
+    extra: Mapping[str, tuple[Any, Any, str]] | None = None,
 ) -> Any:
-    """A list field. `resolver(info, page[, filter])` at the root, `resolver(info, parent, page[, filter])` when nested."""
+    """A list field. `resolver(info[, parent], page[, filter][, **extra])`, with the parent when `nested`.
+
+    `extra` are further arguments: name → (type, default, description).
+    """
 
     async def listed(
         root: Any, info: Info, first: int = DEFAULT_PAGE, after: str | None = None, offset: int = 0, **rest: Any
     ) -> Any:
         page = page_of(first, after, offset, rest.get("search"), rest.get("sort"))
         parents = (root,) if nested else ()
-        return await resolver(info, *parents, page, *((rest.get("filter"),) if filter is not None else ()))
+        filters = (rest.get("filter"),) if filter is not None else ()
+        return await resolver(info, *parents, page, *filters, **{name: rest[name] for name in extra or {}})
 
-    return _field_with_arguments(listed, node, permission, description, sort, filter)
+    return _field_with_arguments(listed, node, permission, description, sort, filter, extra or {})
 
 
 def _field_with_arguments(
-    listed: Callable[..., Any], node: Any, permission: Permission, description: str, sort: Any, filter: Any
+    listed: Callable[..., Any],
+    node: Any,
+    permission: Permission,
+    description: str,
+    sort: Any,
+    filter: Any,
+    extra: Mapping[str, tuple[Any, Any, str]],
 ) -> Any:
     """Give the resolver the exact signature its list has, so that the SDL shows no argument that does nothing."""
     kind = inspect.Parameter.KEYWORD_ONLY
@@ -112,6 +123,7 @@ def _field_with_arguments(
         arguments.append(("sort", sort | None, None, "Order of the list."))
     if filter is not None:
         arguments.append(("filter", filter | None, None, "Which items are wanted."))
+    arguments += [(name, hint, default, text) for name, (hint, default, text) in extra.items()]
     parameters = [
         inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=strawberry.Parent[Any]),  # type: ignore[misc]
         inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info),

@@ -1,10 +1,9 @@
 """Projects and members in the public contract."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
-import strawberry.pydantic
 
 from coreplex.account.table import Scope
 from coreplex.event.table import Event
@@ -14,6 +13,7 @@ from coreplex.project.table import Membership, ProjectStatus, Role
 from coreplex.project.table import Project as Row
 from resolvers import project as resolve
 from resolvers.guard import Info
+from schema.common import DeletedPayload, DeleteInput, Id, enum, published
 from schema.field import guarded, mutation
 from schema.pagination import Connection, connection, sort_input
 
@@ -22,19 +22,17 @@ OWN = Permission(Scope.write, Role.owner)
 EDIT = Permission(Scope.write, Role.editor)
 CREATE = Permission(Scope.write)
 
-strawberry.enum(ProjectStatus, description="Whether a project is in use.")
-strawberry.pydantic.input(inputs.CreateProject, name="CreateProjectInput", description="A new project.")
-strawberry.pydantic.input(inputs.UpdateProject, name="UpdateProjectInput", description="What changes in a project.")
-strawberry.pydantic.input(inputs.AddMember, name="AddMemberInput", description="A person to bring into a project.")
-strawberry.pydantic.input(inputs.ProjectFilter, name="ProjectFilter", description="Which projects are wanted.")
+enum(ProjectStatus, "Whether a project is in use.")
+published(inputs.CreateProject, "CreateProjectInput", "A new project.")
+published(inputs.UpdateProject, "UpdateProjectInput", "What changes in a project.")
+published(inputs.AddMember, "AddMemberInput", "A person to bring into a project.")
+published(inputs.ProjectFilter, "ProjectFilter", "Which projects are wanted.")
 
 ProjectSort = sort_input(
     "Project",
     ("created_at", "updated_at", "name", "dataset_count", "experiment_count", "model_count", "deployment_count"),
 )
 MemberSort = sort_input("Member", ("created_at", "email", "name", "role"))
-
-Id = Annotated[strawberry.ID, strawberry.argument(description="Identifier of the project.")]
 
 
 def _count(name: str, noun: str) -> Any:
@@ -122,16 +120,6 @@ class ProjectPayload:
 @strawberry.type(description="The member that was added.")
 class MemberPayload:
     member: Member = strawberry.field(description="The member.")
-
-
-@strawberry.type(description="What was removed.")
-class DeletedPayload:
-    id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
-
-
-@strawberry.input(description="Something to remove.")
-class DeleteInput:
-    id: strawberry.ID = strawberry.field(description="Its identifier.")
 
 
 @strawberry.input(description="A member to remove.")

@@ -4,17 +4,19 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from resolvers.guard import Info
+from schema.experiment import ExperimentMutation, ExperimentQuery
+from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(ProjectQuery):
+class Query(ProjectQuery, ExperimentQuery, ModelQuery):
     pass
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(ProjectMutation):
+class Mutation(ProjectMutation, ExperimentMutation, ModelMutation):
     pass
 
 

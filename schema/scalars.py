@@ -8,10 +8,13 @@ from graphql import GraphQLError
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
+from coreplex.document import JSON, JSONObject
+
+__all__ = ["JSON", "SCALARS", "JSONObject", "Long", "too_deep"]
+
 MAX_JSON_DEPTH = 32
 
 Long = NewType("Long", int)
-JSON = NewType("JSON", object)
 
 
 def _time_out(value: datetime) -> str:
@@ -54,6 +57,13 @@ def _children(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+_json = strawberry.scalar(
+    name="JSON",
+    description="Any JSON value. Used only where the shape is the user's own: a row of features, a configuration.",
+    serialize=lambda value: value,
+    parse_value=_json_in,
+)
+
 SCALARS: dict[object, ScalarDefinition] = {
     **DEFAULT_SCALAR_REGISTRY,
     datetime: strawberry.scalar(
@@ -65,10 +75,6 @@ SCALARS: dict[object, ScalarDefinition] = {
     Long: strawberry.scalar(
         name="Long", description="A whole number of up to 53 bits, written as a JSON number.", serialize=int, parse_value=_long_in
     ),
-    JSON: strawberry.scalar(
-        name="JSON",
-        description="Any JSON value. Used only where the shape is the user's own: a row of features, a configuration.",
-        serialize=lambda value: value,
-        parse_value=_json_in,
-    ),
+    JSON: _json,
+    JSONObject: _json,
 }

@@ -1,0 +1,45 @@
+"""What a caller must say about experiments."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+
+from coreplex.document import JSONObject
+from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
+from coreplex.project.inputs import Name
+
+ALIASES = {"binary": "classification", "multiclass": "classification"}
+
+
+def _problem(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    word = ALIASES.get(value, value)
+    if word not in set(ProblemType):
+        raise ValueError("must be one of classification, regression (or their kinds binary, multiclass)")
+    return word
+
+
+class CreateExperiment(BaseModel):
+    project_id: str = Field(description="The project.")
+    dataset_version_id: str = Field(description="The dataset version to learn from (a version, not a dataset).")
+    name: Name = Field(description="Name, 1 to 200 characters.")
+    target_column: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(description="The column to predict.")
+    problem_type: Annotated[str, BeforeValidator(_problem)] = Field(
+        description="`classification` or `regression`; `binary` and `multiclass` mean classification."
+    )
+    config: JSONObject = Field(
+        default_factory=lambda: JSONObject({}),
+        description="Options of the search: max_runtime_secs, max_models, nfolds, seed, sort_metric, …",
+    )
+    execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")
+    engine: str | None = Field(None, max_length=32, description="Preferred engine in single mode; see experimentCapabilities.")
+    engines: list[str] | None = Field(
+        None, max_length=8, description="Engines: the first is used in single mode, all of them in parallel mode."
+    )
+    use_gpu: bool = Field(False, description="Ask for a GPU; without one the CPU is used and a warning says so.")
+
+
+class ExperimentFilter(BaseModel):
+    project_id: str | None = Field(None, description="Only experiments of this project.")
+    status: ExperimentStatus | None = Field(None, description="Only experiments in this state.")

@@ -1,0 +1,220 @@
+"""What can be done with experiments. Training itself is a job: see `training`."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from coreplex.database import ReadSession, WriteSession
+from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.table import Deployment, DeploymentStatus
+from coreplex.engines.automl.checks import check_creation
+from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.tabular.schema import TableSchema
+from coreplex.errors import Conflict, Invalid
+from coreplex.event import service as event
+from coreplex.event.table import Event, EventKind
+from coreplex.experiment.capabilities import QUOTAS, Choice, choose
+from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter
+from coreplex.experiment.table import EngineRun, Experiment, ProblemType
+from coreplex.identifier import parse_id
+from coreplex.job import service as job
+from coreplex.job.table import Job, JobType
+from coreplex.model.table import Model
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_project, open_row, visible_projects
+from coreplex.settings import Settings
+
+
+def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
+    """Experiments of the caller's projects."""
+    query = select(Experiment).where(col(Experiment.project_id).in_(visible_projects(grant)))
+    if wanted is not None and wanted.project_id is not None:
+        query = query.where(col(Experiment.project_id) == parse_id(wanted.project_id, "Project"))
+    if wanted is not None and wanted.status is not None:
+        query = query.where(col(Experiment.status) == wanted.status)
+    return Listing(
+        query=query,
+        identity=col(Experiment.id),
+        sortable={
+            "created_at": col(Experiment.created_at),
+            "name": func.lower(col(Experiment.name)),
+            "status": col(Experiment.status),
+            "finished_at": col(Experiment.finished_at),
+        },
+        searchable=(col(Experiment.name), col(Experiment.target_column)),
+    )
+
+
+async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, settings: Settings) -> Experiment:
+    """Check what can be known now, then queue the training. Raises Invalid naming the wrong key."""
+    project = await open_project(session, grant, wanted.project_id)
+    version = await open_row(session, grant, DatasetVersion, wanted.dataset_version_id, "Dataset version")
+    if version.project_id != project.id:
+        raise Invalid.field("belongs to another project", "dataset_version_id")
+    config = parse_config(wanted.config, wanted.problem_type)
+    check_creation(version.profile, TableSchema.from_json(version.table_schema), wanted.target_column, wanted.problem_type)
+    plan = grant.principal.plan
+    engines = choose(plan, wanted.execution_mode, wanted.engine, wanted.engines, fallback=settings.engine_fallback)
+    config = _within_quota(config, grant, engines)
+    if wanted.use_gpu:
+        engines.warnings.append("No GPU is available on this server; the CPU is used.")
+    experiment = Experiment(
+        project_id=project.id,
+        dataset_version_id=version.id,
+        name=wanted.name,
+        target_column=wanted.target_column,
+        problem_type=ProblemType(wanted.problem_type),
+        config=config.model_dump(mode="json", exclude_none=True),
+        engines=[actual for _, actual in engines.runs],
+        execution_mode=wanted.execution_mode,
+        use_gpu=wanted.use_gpu,
+        warnings=engines.warnings,
+        created_by=grant.user_id,
+    )
+    session.add(experiment)
+    await session.flush()
+    for position, (asked, actual) in enumerate(engines.runs):
+        session.add(EngineRun(experiment_id=experiment.id, position=position, engine=actual, requested_engine=asked))
+    await _queue(session, grant, experiment)
+    return experiment
+
+
+def _within_quota(config: AutoMLConfig, grant: Grant, engines: Choice) -> AutoMLConfig:
+    quota = QUOTAS[grant.principal.plan]
+    capped = {
+        name: getattr(quota, name) for name in ("max_models", "max_runtime_secs") if getattr(config, name) > getattr(quota, name)
+    }
+    engines.warnings.extend(
+        f"{name} was capped at {limit} by the plan '{grant.principal.plan}'." for name, limit in capped.items()
+    )
+    return config.model_copy(update=capped)
+
+
+async def _queue(session: WriteSession, grant: Grant, experiment: Experiment) -> None:
+    row = await job.enqueue(
+        session,
+        JobType.automl_train,
+        project_id=experiment.project_id,
+        entity_type="experiment",
+        entity_id=experiment.id,
+        created_by=grant.user_id,
+    )
+    experiment.job_id = row.id
+    await _audit(session, grant, experiment, "experiment.created", f"Experiment “{experiment.name}” was started.")
+    for warning in experiment.warnings:
+        await event.append(
+            session,
+            entity_type="experiment",
+            entity_id=experiment.id,
+            project_id=experiment.project_id,
+            kind=EventKind.log,
+            type="experiment.log",
+            level="warning",
+            message=warning,
+        )
+
+
+async def engine_runs(session: ReadSession, experiment_ids: Sequence[UUID]) -> Sequence[EngineRun]:
+    query = select(EngineRun).where(col(EngineRun.experiment_id).in_(experiment_ids))
+    return (await session.scalars(query.order_by(col(EngineRun.experiment_id), col(EngineRun.position)))).all()
+
+
+def logs(experiment: Experiment) -> Listing:
+    """What the experiment had to say, oldest first."""
+    query = select(Event).where(
+        col(Event.entity_type) == "experiment", col(Event.entity_id) == experiment.id, col(Event.kind) == EventKind.log
+    )
+    return Listing(query=query, identity=col(Event.seq), sortable={"seq": col(Event.seq)}, default_sort="seq")
+
+
+async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:
+    """End the training and keep no further model. Raises Conflict when it has ended already."""
+    experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
+    await job.request_cancel(session, await _running_job(session, experiment))
+    await _audit(session, grant, experiment, "experiment.cancelled", f"Experiment “{experiment.name}” was cancelled.")
+    return await _fresh(session, experiment)
+
+
+async def stop(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:
+    """End the search and keep the best so far. Raises Conflict when it has ended already."""
+    experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
+    await job.request_stop(session, await _running_job(session, experiment))
+    await _audit(session, grant, experiment, "experiment.stopped", f"Experiment “{experiment.name}” was told to stop.")
+    return await _fresh(session, experiment)
+
+
+async def delete(session: WriteSession, grant: Grant, experiment_id: str) -> UUID:
+    """Remove an experiment and its models; a running one is cancelled first. Raises Conflict while a model serves."""
+    experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
+    await refuse_while_serving(session, col(Model.experiment_id) == experiment.id)
+    if experiment.job_id is not None and not experiment.status.final:
+        await job.request_cancel(session, await session.get_one(Job, experiment.job_id))
+    await _audit(session, grant, experiment, "experiment.deleted", f"Experiment “{experiment.name}” was deleted.")
+    await remove(session, [experiment.id], grant.user_id)
+    return experiment.id
+
+
+async def remove(session: WriteSession, experiment_ids: Sequence[UUID], user_id: UUID | None) -> None:
+    """Remove experiments with their models, the models' idle deployments, and their files."""
+    from coreplex.model import service as model  # the two concepts own each other's rows
+
+    for experiment_id in experiment_ids:
+        experiment = await session.get_one(Experiment, experiment_id)
+        models = (await session.scalars(select(Model).where(col(Model.experiment_id) == experiment_id))).all()
+        await model.remove(session, models)
+        await session.delete(experiment)
+        await session.flush()
+        await job.enqueue(
+            session,
+            JobType.storage_delete,
+            project_id=None,
+            entity_type="experiment",
+            entity_id=experiment_id,
+            created_by=user_id,
+            payload={"prefix": storage_prefix(experiment)},
+        )
+
+
+def storage_prefix(experiment: Experiment) -> str:
+    """The folder in storage of everything an experiment made."""
+    return f"projects/{experiment.project_id}/experiments/{experiment.id}"
+
+
+async def refuse_while_serving(session: ReadSession, models: object) -> None:
+    """Raise Conflict when a model of the selection has an active deployment."""
+    query = (
+        select(Deployment)
+        .join(Model, col(Model.id) == col(Deployment.model_id))
+        .where(models, col(Deployment.status) == DeploymentStatus.active)  # type: ignore[arg-type]
+    )
+    serving = await session.scalar(query.limit(1))
+    if serving is not None:
+        raise Conflict(f"The deployment “{serving.name}” serves a model of this; deactivate it first.")
+
+
+async def _running_job(session: WriteSession, experiment: Experiment) -> Job:
+    if experiment.status.final or experiment.job_id is None:
+        raise Conflict(f"The experiment has ended already: {experiment.status}.")
+    return await session.get_one(Job, experiment.job_id)
+
+
+async def _fresh(session: WriteSession, experiment: Experiment) -> Experiment:
+    await session.flush()
+    await session.refresh(experiment)
+    return experiment
+
+
+async def _audit(session: WriteSession, grant: Grant, experiment: Experiment, kind: str, message: str) -> None:
+    await event.append(
+        session,
+        entity_type="experiment",
+        entity_id=experiment.id,
+        project_id=experiment.project_id,
+        kind=EventKind.audit,
+        type=kind,
+        message=message,
+        actor_id=grant.user_id,
+    )

@@ -1,0 +1,170 @@
+"""What can be done with models. They are made by experiments only."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Float, case, cast, delete, exists, func, select, update
+from sqlmodel import col
+
+from coreplex.artifact.table import Artifact
+from coreplex.database import ReadSession, WriteSession
+from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
+from coreplex.event import service as event
+from coreplex.event.table import EventKind
+from coreplex.experiment.service import refuse_while_serving
+from coreplex.experiment.table import Experiment, ExperimentStatus
+from coreplex.identifier import parse_id
+from coreplex.job import service as job
+from coreplex.job.table import JobType
+from coreplex.model.inputs import ModelFilter
+from coreplex.model.table import Model
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_row, visible_projects
+from coreplex.project.table import Project
+
+SORT_METRICS = ("auc", "rmse", "mae", "r2", "logloss", "accuracy", "mse", "mean_per_class_error", "aucpr", "f1", "rmsle", "mcc")
+
+
+def serving(stage: Stage) -> ColumnElement[bool]:
+    """Whether an active deployment of that stage serves the model."""
+    return exists().where(
+        col(Deployment.model_id) == col(Model.id),
+        col(Deployment.stage) == stage,
+        col(Deployment.status) == DeploymentStatus.active,
+    )
+
+
+def _metric(name: str) -> ColumnElement[float]:
+    return cast(col(Model.metrics)[name].astext, Float)
+
+
+def _merit() -> ColumnElement[Any]:
+    """Best models first, newest experiment first among them, then the leaderboard (contract B.6).
+
+    One number, so that it can be a keyset: whether the model is its experiment's best, then the experiment's age in whole
+    seconds, then its rank (a thousand models at most, so the fractions never reach one).
+    """
+    best = case((col(Model.is_best), 4e9), else_=0.0)
+    return best + func.floor(func.extract("epoch", col(Experiment.created_at))) - cast(col(Model.rank), Float) / 1e4
+
+
+def listing(grant: Grant, wanted: ModelFilter | None = None) -> Listing:
+    """Models of the caller's projects, the best first unless asked otherwise."""
+    query = (
+        select(Model)
+        .join(Experiment, col(Experiment.id) == col(Model.experiment_id))
+        .join(Project, col(Project.id) == col(Model.project_id))
+        .where(col(Model.project_id).in_(visible_projects(grant)))
+    )
+    for condition in _conditions(wanted or ModelFilter()):
+        query = query.where(condition)
+    return Listing(
+        query=query,
+        identity=col(Model.id),
+        sortable={
+            "best": _merit(),
+            "created_at": col(Model.created_at),
+            "name": func.lower(col(Model.name)),
+            "rank": col(Model.rank),
+            **{name: _metric(name) for name in SORT_METRICS},
+        },
+        searchable=(col(Model.name), col(Model.algo), col(Experiment.name), col(Project.name)),
+        default_sort="best",
+    )
+
+
+def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.project_id is not None:
+        conditions.append(col(Model.project_id) == parse_id(wanted.project_id, "Project"))
+    if wanted.experiment_id is not None:
+        conditions.append(col(Model.experiment_id) == parse_id(wanted.experiment_id, "Experiment"))
+    if wanted.algo is not None:
+        conditions.append(func.lower(col(Model.algo)) == wanted.algo.lower())
+    if wanted.is_best is not None:
+        conditions.append(col(Model.is_best) == wanted.is_best)
+    for stage, flag in ((Stage.production, wanted.is_production), (Stage.staging, wanted.is_staging)):
+        if flag is not None:
+            conditions.append(serving(stage) if flag else ~serving(stage))
+    return conditions
+
+
+async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelFilter) -> bool:
+    """True when the selection has no model yet but an experiment in it still trains."""
+    if await session.scalar(listing(grant, wanted).query.limit(1)) is not None:
+        return False
+    query = select(col(Experiment.id)).where(
+        col(Experiment.project_id).in_(visible_projects(grant)),
+        col(Experiment.status).in_([ExperimentStatus.queued, ExperimentStatus.running]),
+    )
+    if wanted.project_id is not None:
+        query = query.where(col(Experiment.project_id) == parse_id(wanted.project_id, "Project"))
+    if wanted.experiment_id is not None:
+        query = query.where(col(Experiment.id) == parse_id(wanted.experiment_id, "Experiment"))
+    return await session.scalar(query.limit(1)) is not None
+
+
+async def rank(session: WriteSession, experiment: Experiment) -> Model | None:
+    """Number the experiment's models from best to worst by its sort metric; the first is its best model."""
+    query = select(Model).where(col(Model.experiment_id) == experiment.id)
+    models = list((await session.scalars(query)).all())
+    models.sort(key=lambda m: (-m.score, m.created_at, m.name))
+    for position, model in enumerate(models, 1):
+        if (model.rank, model.is_best) != (position, position == 1):
+            model.rank, model.is_best = position, position == 1
+            session.add(model)
+    best = models[0] if models else None
+    experiment.best_model_id = best.id if best else None
+    session.add(experiment)
+    return best
+
+
+def merit(metric: str, value: float) -> float:
+    """A metric's value with its sign turned so that more is better."""
+    return value if metric in HIGHER_IS_BETTER else -value
+
+
+async def remove(session: WriteSession, models: Sequence[Model]) -> None:
+    """Delete models with their idle deployments and the rows of their files."""
+    ids = [model.id for model in models]
+    artifacts = [a for m in models for a in (m.artifact_id, m.curves_artifact_id, m.explanation_artifact_id) if a]
+    await session.execute(update(Deployment).where(col(Deployment.previous_model_id).in_(ids)).values(previous_model_id=None))
+    await session.execute(delete(Deployment).where(col(Deployment.model_id).in_(ids)))
+    await session.execute(delete(Model).where(col(Model.id).in_(ids)))
+    await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
+
+
+async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID:
+    """Remove a model. Raises Conflict while an active deployment serves it."""
+    model = await open_row(session, grant, Model, model_id, "Model")
+    await refuse_while_serving(session, col(Model.id) == model.id)
+    experiment = await session.get_one(Experiment, model.experiment_id)
+    await event.append(
+        session,
+        entity_type="model",
+        entity_id=model.id,
+        project_id=model.project_id,
+        kind=EventKind.audit,
+        type="model.deleted",
+        message=f"Model “{model.name}” was deleted.",
+        actor_id=grant.user_id,
+    )
+    await remove(session, [model])
+    await rank(session, experiment)
+    await job.enqueue(
+        session,
+        JobType.storage_delete,
+        entity_type="model",
+        entity_id=model.id,
+        created_by=grant.user_id,
+        payload={"prefix": storage_prefix(model)},
+    )
+    return model.id
+
+
+def storage_prefix(model: Model) -> str:
+    """The folder in storage of a model's files."""
+    return f"projects/{model.project_id}/experiments/{model.experiment_id}/models/{model.id}"

@@ -1,0 +1,82 @@
+"""Experiments at the GraphQL door."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from coreplex.dataset.table import DatasetVersion
+from coreplex.event.table import Event
+from coreplex.experiment import capabilities, inputs, service
+from coreplex.experiment.table import EngineRun, Experiment
+from coreplex.job.table import Job
+from coreplex.model.table import Model
+from coreplex.paging import Page, Slice, SortDirection
+from coreplex.project.access import open_row
+from coreplex.project.table import Project
+from resolvers.guard import Info, allow
+
+
+async def one(info: Info, id: str) -> Experiment:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await open_row(session, grant, Experiment, id, "Experiment")
+
+
+async def many(info: Info, page: Page, filter: inputs.ExperimentFilter | None) -> Slice[Experiment]:
+    return await info.context.slice(service.listing(allow(info), filter), page)
+
+
+async def of_project(info: Info, project: Project, page: Page) -> Slice[Experiment]:
+    return await info.context.slice(service.listing(allow(info), inputs.ExperimentFilter(project_id=str(project.id))), page)
+
+
+async def create(info: Info, input: inputs.CreateExperiment) -> Experiment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.create(session, grant, input, info.context.services.settings)
+
+
+async def cancel(info: Info, id: str) -> Experiment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.cancel(session, grant, id)
+
+
+async def stop(info: Info, id: str) -> Experiment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.stop(session, grant, id)
+
+
+async def delete(info: Info, id: str) -> UUID:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.delete(session, grant, id)
+
+
+async def able(info: Info) -> capabilities.Capabilities:
+    return capabilities.capabilities(allow(info).principal.plan)
+
+
+async def model_count(info: Info, experiment: Experiment) -> int:
+    return await info.context.loaders.experiment_model_count.load(experiment.id)
+
+
+async def engine_runs(info: Info, experiment: Experiment) -> Sequence[EngineRun]:
+    return await info.context.loaders.engine_runs.load(experiment.id)
+
+
+async def best_model(info: Info, experiment: Experiment) -> Model | None:
+    return await info.context.loaders.model.load(experiment.best_model_id) if experiment.best_model_id else None
+
+
+async def logs(info: Info, experiment: Experiment, page: Page) -> Slice[Event]:
+    oldest_first = Page(page.first, page.after, page.offset, None, "seq", SortDirection.asc)
+    return await info.context.slice(service.logs(experiment), oldest_first)
+
+
+async def version(info: Info, experiment: Experiment) -> DatasetVersion | None:
+    return await info.context.loaders.dataset_version.load(experiment.dataset_version_id)
+
+
+async def job(info: Info, experiment: Experiment) -> Job | None:
+    return await info.context.loaders.job.load(experiment.job_id) if experiment.job_id else None

@@ -1,0 +1,79 @@
+"""Models at the GraphQL door."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from coreplex.artifact.table import Artifact
+from coreplex.clock import now
+from coreplex.errors import NotFound
+from coreplex.experiment.table import Experiment
+from coreplex.model import inputs, service
+from coreplex.model.table import Model
+from coreplex.paging import Page, Slice, SortDirection
+from coreplex.project.access import open_row
+from coreplex.project.table import Project
+from resolvers.guard import Info, allow
+
+MAX_WAIT_SECS = 25
+POLL_SECS = 0.5
+
+
+async def one(info: Info, id: str) -> Model:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await open_row(session, grant, Model, id, "Model")
+
+
+async def many(info: Info, page: Page, filter: inputs.ModelFilter | None, wait_secs: int) -> Slice[Model]:
+    """Models; `wait_secs` holds an empty answer back while an experiment that would fill it still trains."""
+    grant = allow(info)
+    wanted = filter or inputs.ModelFilter()
+    deadline = now().timestamp() + min(max(wait_secs, 0), MAX_WAIT_SECS)
+    while now().timestamp() < deadline:
+        async with info.context.read() as session:
+            if not await service.first_model_pending(session, grant, wanted):
+                break
+        await asyncio.sleep(POLL_SECS)
+    return await info.context.slice(service.listing(grant, wanted), page)
+
+
+async def of_experiment(info: Info, experiment: Experiment, page: Page) -> Slice[Model]:
+    """The leaderboard: best first unless the caller sorts."""
+    if page.sort_field is None:
+        page = Page(page.first, page.after, page.offset, page.search, "rank", SortDirection.asc)
+    return await info.context.slice(service.listing(allow(info), inputs.ModelFilter(experiment_id=str(experiment.id))), page)
+
+
+async def of_project(info: Info, project: Project, page: Page) -> Slice[Model]:
+    return await info.context.slice(service.listing(allow(info), inputs.ModelFilter(project_id=str(project.id))), page)
+
+
+async def delete(info: Info, id: str) -> UUID:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.delete_one(session, grant, id)
+
+
+async def experiment(info: Info, model: Model) -> Experiment | None:
+    return await info.context.loaders.experiment.load(model.experiment_id)
+
+
+async def project(info: Info, model: Model) -> Project | None:
+    return await info.context.loaders.project.load(model.project_id)
+
+
+async def stages(info: Info, model: Model) -> frozenset[str]:
+    """Stages with an active deployment of the model."""
+    return await info.context.loaders.serving_stages.load(model.id)
+
+
+async def document(info: Info, artifact_id: UUID | None, noun: str) -> Any:
+    """A model's JSON file: its curves or its explanation."""
+    artifact: Artifact | None = await info.context.loaders.artifact.load(artifact_id) if artifact_id else None
+    if artifact is None:
+        raise NotFound.of(noun)
+    path = await info.context.services.storage.path(artifact.storage_key)
+    return orjson.loads(await asyncio.to_thread(path.read_bytes))

@@ -1,0 +1,92 @@
+"""`/api/experiments` (contract B.5 and decision 11)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from coreplex.errors import Conflict
+from rest_compat import shapes
+from rest_compat.endpoint import Endpoint
+
+ROOT = "/api/experiments"
+ONE = "/api/experiments/{experiment_id}"
+
+CREATE = (
+    "project_id",
+    "dataset_version_id",
+    "name",
+    "target_column",
+    "problem_type",
+    "config",
+    "use_gpu",
+    "engine",
+    "engines",
+    "execution_mode",
+)
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """An experiment or job in REST's words: cancelled is failed with a reason (decision 2)."""
+    if record.get("status") == "cancelled":
+        return {**record, "status": "failed", "error": record.get("error") or "cancelled"}
+    return record
+
+
+def page(result: Any, variables: Mapping[str, Any]) -> Any:
+    body = shapes.page(result, variables)
+    return {**body, "items": [outcome(item) for item in body["items"]]}
+
+
+def one(result: Any, _: Mapping[str, Any]) -> Any:
+    experiment = outcome(result)
+    return {**experiment, "experiment": experiment}
+
+
+def changed(result: Any, _: Mapping[str, Any]) -> Any:
+    experiment = outcome(result["experiment"])
+    return {"id": experiment["id"], "status": experiment["status"], "experiment": experiment}
+
+
+def created(result: Any, _: Mapping[str, Any]) -> Any:
+    experiment = outcome(result["experiment"])
+    top = {key: experiment[key] for key in ("id", "job_id", "status", "warnings")}
+    return {**top, "experiment_id": experiment["id"], "experiment": experiment}
+
+
+def status(result: Any, _: Mapping[str, Any]) -> Any:
+    return outcome({"id": result["experiment_id"], **result})
+
+
+def engine_runs(result: Any, _: Mapping[str, Any]) -> Any:
+    runs = [outcome(run) for run in result["engine_runs"]]
+    return {"items": runs, "total": len(runs), "limit": len(runs), "offset": 0}
+
+
+def explanation(result: Any, _: Mapping[str, Any]) -> Any:
+    best = result["best_model"]
+    if best is None:
+        raise Conflict("The experiment has no finished model yet; wait until it has, then ask again.")
+    return {"model_id": best["id"], **best["explanation"]}
+
+
+ROWS = (
+    Endpoint(
+        "GET",
+        ROOT,
+        "ListExperiments",
+        page,
+        paged=True,
+        params=("project_id", "status"),
+        into={"project_id": "filter.projectId", "status": "filter.status"},
+    ),
+    Endpoint("POST", ROOT, "CreateExperiment", created, 201, body=CREATE),
+    Endpoint("GET", f"{ROOT}/capabilities", "ExperimentCapabilities", shapes.plain),
+    Endpoint("GET", ONE, "GetExperiment", one),
+    Endpoint("GET", f"{ONE}/status", "ExperimentStatus", status),
+    Endpoint("GET", f"{ONE}/explain", "ExperimentExplain", explanation),
+    Endpoint("GET", f"{ONE}/logs", "ExperimentLogs", shapes.named_page("logs"), paged=True),
+    Endpoint("GET", f"{ONE}/engine-runs", "ExperimentEngineRuns", engine_runs),
+    Endpoint("GET", f"{ONE}/leaderboard", "ExperimentLeaderboard", shapes.page, paged=True),
+    Endpoint("POST", f"{ONE}/cancel", "CancelExperiment", changed),
+    Endpoint("POST", f"{ONE}/stop", "StopExperiment", changed),
+    Endpoint("DELETE", ONE, "DeleteExperiment", shapes.ok, into={"experiment_id": "input.id"}),
+)

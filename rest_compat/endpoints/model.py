@@ -1,0 +1,51 @@
+"""`/api/models` (contract B.6)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_compat import shapes
+from rest_compat.endpoint import Endpoint
+
+ROOT = "/api/models"
+ONE = "/api/models/{model_id}"
+
+FIRST_MODEL_WAIT_SECS = 20
+"""The client's own README lists models right after it created an experiment and takes the first, so an empty answer is held
+back while a first model is about to be finished; within the client's read timeout of 30 s."""
+
+FILTERS = ("project_id", "experiment_id", "model_type", "is_best", "is_production", "is_staging")
+
+
+def explanation(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"model_id": result["id"], **result["explanation"]}
+
+
+def curves(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"model_id": result["id"], "curves": result["curves"]}
+
+
+ROWS = (
+    Endpoint(
+        "GET",
+        ROOT,
+        "ListModels",
+        shapes.page,
+        paged=True,
+        params=(*FILTERS, "sort_metric"),
+        into={
+            "project_id": "filter.projectId",
+            "experiment_id": "filter.experimentId",
+            "model_type": "filter.algo",
+            "is_best": "filter.isBest",
+            "is_production": "filter.isProduction",
+            "is_staging": "filter.isStaging",
+            "sort_metric": "sort.field",
+        },
+        constants={"waitSecs": FIRST_MODEL_WAIT_SECS},
+    ),
+    Endpoint("GET", ONE, "GetModel", shapes.mirrored("model")),
+    Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
+    Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
+    Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
+    Endpoint("DELETE", ONE, "DeleteModel", shapes.ok, into={"model_id": "input.id"}),
+)

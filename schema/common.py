@@ -1,0 +1,30 @@
+"""What several concepts of the contract share: identifiers, deletion, and the publishing of enums and inputs."""
+
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+import strawberry.pydantic
+from pydantic import BaseModel
+
+Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
+
+
+def enum(kind: type[Enum], description: str, name: str | None = None) -> None:
+    """Publish an enumeration of the domain."""
+    strawberry.enum(kind, name=name, description=description)
+
+
+def published(model: type[BaseModel], name: str, description: str) -> None:
+    """Publish an input of the domain."""
+    strawberry.pydantic.input(model, name=name, description=description)
+
+
+@strawberry.type(description="What was removed.")
+class DeletedPayload:
+    id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
+
+
+@strawberry.input(description="Something to remove.")
+class DeleteInput:
+    id: strawberry.ID = strawberry.field(description="Its identifier.")
