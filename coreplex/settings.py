@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None, description="Redis 7 or Valkey 8 and newer, `redis://host:6379/0`. Unset: an embedded server is started."
     )
+    postgres_bin: Path | None = Field(
+        None, description="Folder with `postgres` and `initdb` for the embedded database. Default: the installed wheel's."
+    )
+    redis_bin: Path | None = Field(
+        None, description="Program `valkey-server` or `redis-server` for the embedded Redis. Default: the installed wheel's."
+    )
     mode: Mode = Field(
         Mode.development,
         description="`development` shows GraphiQL and field suggestions; `production` hides them and sends HSTS under TLS.",

@@ -64,6 +64,8 @@ def start() -> Servers:
     account = unprivileged()
     sockets, data = _folder(Path("/tmp"), account), _folder(_roomy(), account)
     programs, program = usable(postgres_folder(), valkey_server(), account, data)
+    assert programs is not None
+    assert program is not None
     postgres = Postgres(programs, data / "postgres", sockets, data / "postgres.log", account, FLAGS, ["-N"])
     valkey = Valkey(program, data / "valkey", sockets, data / "valkey.log", account, VOLATILE)
     servers = Servers(postgres, valkey, (sockets, data))
@@ -167,7 +169,16 @@ def _roomy() -> Path:
 
 
 def _folder(parent: Path, account: Account | None) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="cpx-", dir=parent))
+    _sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"cpx-{os.getpid()}-", dir=parent))
     if account:
         account.own(folder)
     return folder
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed sessions left: folders named after a process that is gone."""
+    for path in parent.glob("cpx-*-*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(path, ignore_errors=True)

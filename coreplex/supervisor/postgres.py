@@ -10,9 +10,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import asyncpg
 
@@ -24,7 +25,7 @@ from coreplex.supervisor.trouble import Trouble
 USER = "coreplexml"
 DATABASE = "coreplexml"
 START_SECS = 60.0
-STOP_SECS = 30.0
+LEFTOVER_SECS = 20.0
 LEAST_SHARED_MEMORY = 64 * 1024**2
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
@@ -32,6 +33,11 @@ ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 @dataclass
 class Postgres:
     """A cluster in `data`, its socket in `sockets`; both folders' parents exist. `programs` holds `postgres` and `initdb`."""
+
+    name: ClassVar[str] = "postgres"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT
+    hurry_signal: ClassVar[signal.Signals] = signal.SIGQUIT
+    grace_secs: ClassVar[float] = 30.0
 
     programs: Path
     data: Path
@@ -58,10 +64,10 @@ class Postgres:
                 f"the database in {self.data} was made by PostgreSQL {made}, this is {major}.",
                 f"Dump it with version {made} and restore it here, or set POSTGRES_BIN to a folder of version {made}.",
             )
-        self._forget_stale_pid()
 
     def start(self) -> None:
         """Start the server; `wait` tells when it answers."""
+        self._forget_stale_pid()
         mmap = _shared_memory() < LEAST_SHARED_MEMORY
         extra = ["-c", "dynamic_shared_memory_type=mmap"] if mmap else []
         with self.log.open("ab") as output:
@@ -74,19 +80,19 @@ class Postgres:
                 folder=Path("/"),
             )
 
-    def wait(self, limit_secs: float = START_SECS) -> None:
+    def wait(self, pause: Callable[[float], None] = time.sleep, limit_secs: float = START_SECS) -> None:
         """Wait until a query is answered; Trouble with the end of the log when it never is."""
         deadline = time.monotonic() + limit_secs
         while not asyncio.run(self._answers()):
             if self.child is None or self.child.poll() is not None or time.monotonic() > deadline:
                 raise Trouble("the embedded PostgreSQL did not start.", f"The end of {self.log}:\n{tail(self.log)}")
-            time.sleep(0.03)
+            pause(0.03)
 
     def ensure_database(self, name: str = DATABASE) -> None:
         asyncio.run(self._create(name))
 
-    def stop(self, grace_secs: float = STOP_SECS) -> bool:
-        return self.child is None or stop(self.child, signal.SIGINT, grace_secs)
+    def stop(self) -> bool:
+        return self.child is None or stop(self.child, self.stop_signal, self.grace_secs)
 
     def _initdb(self, major: int) -> None:
         """Into a folder aside, renamed when whole: a crash in the middle leaves no half cluster."""
@@ -104,6 +110,7 @@ class Postgres:
             errors="replace",
             env=ENVIRONMENT,
             cwd="/",
+            start_new_session=True,
             check=False,
             **(self.account.as_popen() if self.account else {}),
         )
@@ -113,16 +120,19 @@ class Postgres:
         aside.rename(self.data)
 
     def _forget_stale_pid(self) -> None:
-        """Wait for a left-over server to end; forget a pid that by now belongs to another program (containers)."""
-        pid_file = self.data / "postmaster.pid"
-        deadline = time.monotonic() + STOP_SECS
-        while pid_file.exists():
-            if not _is_postgres(int((pid_file.read_text().split() or ["0"])[0])):
-                pid_file.unlink(missing_ok=True)
-                return
-            if time.monotonic() > deadline:
-                raise Trouble(f"another PostgreSQL runs on {self.data}.", f"Stop the process named in {pid_file}.")
-            time.sleep(0.1)
+        """Wait for a left-over of ours to end; forget a pid that another program has by now (restarted containers).
+
+        A pid that nobody has stays written: with it PostgreSQL finds back-ends that have not left yet.
+        """
+        file = self.data / "postmaster.pid"
+        deadline = time.monotonic() + LEFTOVER_SECS
+        while file.exists() and (command := _command_line(int((file.read_text().split() or ["0"])[0]))):
+            if not Path(command[0]).name.startswith("postgres") or str(self.data) not in command:
+                file.unlink(missing_ok=True)
+            elif time.monotonic() > deadline:
+                raise Trouble(f"another PostgreSQL runs on {self.data}.", f"Stop the process named in {file}.")
+            else:
+                time.sleep(0.05)
 
     async def _answers(self) -> bool:
         try:
@@ -151,11 +161,12 @@ def tail(log: Path, lines: int = 12) -> str:
         return ""
 
 
-def _is_postgres(pid: int) -> bool:
+def _command_line(pid: int) -> list[str]:
+    """The words a live process was started with; none when there is no such process or no /proc."""
     try:
-        return Path(os.readlink(f"/proc/{pid}/exe")).name.startswith("postgres")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return False
+        return []
 
 
 def _shared_memory() -> int:

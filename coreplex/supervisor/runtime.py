@@ -14,17 +14,24 @@ from coreplex.supervisor.trouble import Trouble
 NEEDLESS = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig", "doc", "man")
 
 
-def usable(programs: Path, valkey: Path, account: Account | None, folder: Path) -> tuple[Path, Path]:
-    """`programs` (of PostgreSQL) and `valkey`, or their copies below `folder / runtime` if `account` cannot run them."""
-    if account is None or all(runs(program, account) for program in (programs / "postgres", programs / "initdb", valkey)):
+def usable(programs: Path | None, valkey: Path | None, account: Account | None, folder: Path) -> tuple[Path | None, Path | None]:
+    """PostgreSQL's folder of programs and Valkey's program, or copies in `folder / runtime` if `account` cannot run them."""
+    if account is None:
         return programs, valkey
-    copied = _copy_postgres(programs, folder / "runtime"), _copy_valkey(valkey, folder / "runtime")
-    if not runs(copied[0] / "postgres", account) or not runs(copied[1], account):
+    if programs and not _runs_all(programs, account):
+        programs = _copy_postgres(programs, folder / "runtime")
+    if valkey and not runs(valkey, account):
+        valkey = _copy_valkey(valkey, folder / "runtime")
+    if (programs and not _runs_all(programs, account)) or (valkey and not runs(valkey, account)):
         raise Trouble(
-            f"the account {account.name} cannot run {programs / 'postgres'}, nor a copy of it in {folder}.",
+            f"the account {account.name} cannot run the embedded servers, nor a copy of them in {folder}.",
             "Put the server's environment or DATA_DIR where that account may read and execute.",
         )
-    return copied
+    return programs, valkey
+
+
+def _runs_all(programs: Path, account: Account) -> bool:
+    return all(runs(programs / name, account) for name in ("postgres", "initdb"))
 
 
 def runs(program: Path, account: Account) -> bool:

@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import redis
 
@@ -19,7 +20,6 @@ from coreplex.supervisor.process import spawn, stop
 from coreplex.supervisor.trouble import Trouble
 
 START_SECS = 60.0
-STOP_SECS = 10.0
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction")
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
@@ -27,6 +27,11 @@ ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 @dataclass
 class Valkey:
     """A server with its files in `data` and its socket in `sockets`."""
+
+    name: ClassVar[str] = "valkey"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    hurry_signal: ClassVar[signal.Signals] = signal.SIGKILL
+    grace_secs: ClassVar[float] = 10.0
 
     program: Path
     data: Path
@@ -57,16 +62,27 @@ class Valkey:
                 folder=Path("/"),
             )
 
-    def wait(self, limit_secs: float = START_SECS) -> None:
+    def wait(self, pause: Callable[[float], None] = time.sleep, limit_secs: float = START_SECS) -> None:
         """Wait until PING is answered, which is after the log of writes was read."""
         deadline = time.monotonic() + limit_secs
         while not self._answers():
             if self.child is None or self.child.poll() is not None or time.monotonic() > deadline:
                 raise Trouble("the embedded Valkey did not start.", f"The end of {self.log}:\n{tail(self.log)}")
-            time.sleep(0.02)
+            pause(0.02)
 
-    def stop(self, grace_secs: float = STOP_SECS) -> bool:
-        return self.child is None or stop(self.child, signal.SIGTERM, grace_secs)
+    def stop(self) -> bool:
+        return self.child is None or stop(self.child, self.stop_signal, self.grace_secs)
+
+    def forget_workers(self) -> None:
+        """Mark every worker known to the queue as dead, so that what they held is taken up at once.
+
+        Only right where all workers run on this machine and none has been started yet.
+        """
+        with redis.Redis.from_url(self.url(), socket_timeout=5) as client:
+            for key in client.scan_iter("*__heartbeats__"):
+                known = client.zrange(key, 0, -1)
+                if known:
+                    client.zadd(key, dict.fromkeys(known, 0), xx=True)
 
     def _answers(self) -> bool:
         try:

@@ -1,0 +1,183 @@
+"""`doctor`: one line per thing the server needs, and what to do about each that is wrong. Changes nothing."""
+
+import asyncio
+import ctypes
+import shutil
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+import redis
+
+from coreplex.command.environment import read_settings
+from coreplex.settings import Settings
+from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version, postgres_folder, valkey_server
+from coreplex.supervisor.folder import DataFolder, Running
+from coreplex.supervisor.identity import unprivileged
+from coreplex.supervisor.port import listen
+from coreplex.supervisor.trouble import Trouble
+
+LEAST_FREE_BYTES = 2 * 1024**3
+ALIVE = "SELECT count(*) FROM workers WHERE seen_at > now() - interval '30 seconds'"
+LEAST_REDIS = 7
+
+
+@dataclass(frozen=True)
+class World:
+    """What is looked at: the settings, the folder, and the server that runs on it, if one does."""
+
+    settings: Settings
+    folder: DataFolder
+    running: Running | None
+
+    @property
+    def database_url(self) -> str | None:
+        url = self.settings.database_url or (self.running.database_url if self.running else None)
+        return f"postgresql://{url.partition('://')[2]}" if url else None
+
+    @property
+    def redis_url(self) -> str | None:
+        return self.settings.redis_url or (self.running.redis_url if self.running else None)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """None: the environment says it all."""
+
+
+def run(options: Namespace) -> int:
+    settings = read_settings()
+    folder = DataFolder(settings.data_dir)
+    world = World(settings, folder, folder.running())
+    problems = 0
+    for name, check in CHECKS.items():
+        try:
+            print(f"ok       {name}: {check(world)}")
+        except Trouble as trouble:
+            problems += 1
+            print(f"problem  {name}: {trouble.what} {trouble.remedy}")
+    print("Everything is as it should be." if not problems else f"{problems} problem{'s' * (problems > 1)} found.")
+    return 1 if problems else 0
+
+
+def _python(_world: World) -> str:
+    return sys.version.split()[0]
+
+
+def _openmp(_world: World) -> str:
+    if sys.platform != "linux":
+        return "not needed here"
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        raise Trouble(
+            "libgomp.so.1 is missing, LightGBM cannot train.", "Install it: apt-get install libgomp1 (or yum install libgomp)."
+        ) from None
+    return "libgomp.so.1 is there"
+
+
+def _data_folder(world: World) -> str:
+    embedded = not (world.settings.database_url and world.settings.redis_url)
+    world.folder.check(unprivileged(world.folder.path / "postgres") if embedded else None)
+    return f"{world.folder.path}{'' if world.folder.path.exists() else ' (made at the first start)'}"
+
+
+def _disk(world: World) -> str:
+    place = next(path for path in (world.folder.path, *world.folder.path.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < LEAST_FREE_BYTES:
+        raise Trouble(f"only {free / 1024**3:.1f} GB are free at {place}.", "Free some space or set DATA_DIR to another disk.")
+    return f"{free / 1024**3:.0f} GB free"
+
+
+def _port(world: World) -> str:
+    if world.running:
+        return f"the server runs at {world.running.url} (process {world.running.pid})"
+    listen(world.settings.host, world.settings.port).close()
+    return f"{world.settings.port} on {world.settings.host} is free"
+
+
+def _database(world: World) -> str:
+    if world.database_url is None:
+        return f"embedded PostgreSQL {major_version(postgres_folder(world.settings.postgres_bin))}, started with the server"
+    version = int(_ask(world, "SHOW server_version_num")) // 10_000
+    if version < LEAST_POSTGRES:
+        raise Trouble(f"PostgreSQL {version} is too old.", f"Use {LEAST_POSTGRES} or newer.")
+    return f"PostgreSQL {version} answers"
+
+
+def _migrations(world: World) -> str:
+    from coreplex.migrations.migrate import head
+
+    if world.database_url is None:
+        return "done at the start"
+    found = _ask(world, "SELECT version_num FROM alembic_version")
+    if found != head():
+        raise Trouble(f"the database is at revision {found}, this code needs {head()}.", "Run `coreplexml-server migrate`.")
+    return f"at the newest revision, {found}"
+
+
+def _queue(world: World) -> str:
+    if world.redis_url is None:
+        return f"embedded, {valkey_server(world.settings.redis_bin).name}, started with the server"
+    try:
+        with redis.Redis.from_url(world.redis_url, socket_timeout=3, socket_connect_timeout=3) as client:
+            about = client.info("server")
+    except (redis.RedisError, OSError, ValueError) as error:
+        raise Trouble(f"Redis does not answer ({type(error).__name__}).", "Check REDIS_URL and that the server runs.") from None
+    version = str(about["redis_version"])
+    if int(version.split(".")[0]) < LEAST_REDIS:
+        raise Trouble(f"Redis {version} is too old.", f"Use Redis {LEAST_REDIS}, Valkey 8 or newer.")
+    return f"{'Valkey ' + about['valkey_version'] if 'valkey_version' in about else 'Redis ' + version} answers"
+
+
+def _workers(world: World) -> str:
+    if world.database_url is None:
+        return "started with the server"
+    alive = _ask(world, ALIVE)
+    if alive == "0":
+        raise Trouble("none has reported lately, no job will run.", "Start one: `coreplexml-server worker`, or `up` for all.")
+    return f"{alive} at work"
+
+
+def _administrator(world: World) -> str:
+    if world.database_url is None:
+        return "looked for when the server runs"
+    if _ask(world, "SELECT count(*) FROM users WHERE role = 'admin'") == "0":
+        raise Trouble("there is none.", "Make one: `coreplexml-server create-admin you@example.com`.")
+    return "there is one"
+
+
+def _ask(world: World, query: str) -> str:
+    """The first value of a query's answer as text."""
+
+    async def ask() -> object:
+        connection = await asyncpg.connect(world.database_url, timeout=5)
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
+
+    try:
+        return str(asyncio.run(ask()))
+    except asyncpg.UndefinedTableError:
+        raise Trouble("the database has no tables yet.", "Run `coreplexml-server migrate`.") from None
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Trouble(
+            f"PostgreSQL does not answer ({type(error).__name__}).", "Check DATABASE_URL and that the server runs."
+        ) from None
+
+
+CHECKS: dict[str, Callable[[World], str]] = {
+    "python": _python,
+    "openmp": _openmp,
+    "data folder": _data_folder,
+    "disk": _disk,
+    "address": _port,
+    "database": _database,
+    "migrations": _migrations,
+    "redis": _queue,
+    "workers": _workers,
+    "administrator": _administrator,
+}
