@@ -51,14 +51,13 @@ class User(SQLModel, table=True):
 
 
 class Session(SQLModel, table=True):
-    """A signed-in browser. `token_hash` is SHA-256 of the cookie; `csrf_token` is bound to it."""
+    """A signed-in browser. `token_hash` is SHA-256 of the cookie; the CSRF token is derived from the cookie, never stored."""
 
     __tablename__ = "sessions"
 
     id: UUID = key()
     user_id: UUID = reference("users.id")
     token_hash: bytes = Field(unique=True)
-    csrf_token: str
     remember: bool = False
     user_agent: str = Field(default="", max_length=300)
     address: str = Field(default="", max_length=64)
@@ -97,6 +96,17 @@ class OneTimeToken(SQLModel, table=True):
     created_at: datetime = moment()
     expires_at: datetime = moment()
     used_at: datetime | None = maybe_moment()
+
+
+class FailedLogin(SQLModel, table=True):
+    """Failures to prove one e-mail from one network: `who` is a digest of both. Says nothing about whether the account exists."""
+
+    __tablename__ = "failed_logins"
+
+    who: bytes = Field(primary_key=True)
+    failures: int = 0
+    wait_until: datetime = moment()
+    forget_at: datetime = moment(index=True)
 
 
 class Mail(SQLModel, table=True):

@@ -1,0 +1,82 @@
+"""API keys: made and shown once, listed without their secrets, revoked at once. Managed by their owner in a session only."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.account import keys, tokens
+from coreplex.account.cache import announce
+from coreplex.account.inputs import CreateApiKey
+from coreplex.account.table import ApiKey
+from coreplex.clock import now
+from coreplex.database import WriteSession
+from coreplex.errors import NotFound
+from coreplex.event import service as event
+from coreplex.event.table import EventKind
+from coreplex.identifier import new_id, parse_id
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_project
+
+
+def listing(grant: Grant) -> Listing:
+    """The caller's keys, revoked ones too."""
+    return Listing(
+        query=select(ApiKey).where(col(ApiKey.user_id) == grant.user_id),
+        identity=ApiKey.id,
+        sortable={
+            "created_at": ApiKey.created_at,
+            "name": ApiKey.name,
+            "last_used_at": ApiKey.last_used_at,
+            "expires_at": ApiKey.expires_at,
+        },
+        searchable=(ApiKey.name, ApiKey.prefix),
+    )
+
+
+async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey) -> tuple[ApiKey, str]:
+    """A new key and its text, which is shown now and never again."""
+    project = await open_project(session, grant, wanted.project_id) if wanted.project_id is not None else None
+    key_id = new_id()
+    secret = keys.new(key_id)
+    row = ApiKey(
+        id=key_id,
+        user_id=grant.user_id,
+        project_id=project.id if project else None,
+        name=wanted.name,
+        prefix=keys.prefix(key_id),
+        secret_hash=tokens.digest(secret),
+        scopes=sorted({scope.value for scope in wanted.scopes}),
+        expires_at=wanted.end,
+    )
+    session.add(row)
+    await session.flush()
+    await _record(session, grant, row, "api_key.created", f"API key “{row.name}” was created.")
+    return row, secret
+
+
+async def revoke(session: WriteSession, grant: Grant, key_id: str) -> UUID:
+    """End a key of the caller for good; doing it again changes nothing. Returns its id, to be forgotten after the commit."""
+    mine = (col(ApiKey.id) == parse_id(key_id, "API key"), col(ApiKey.user_id) == grant.user_id)
+    row = await session.scalar(select(ApiKey).where(*mine).with_for_update())
+    if row is None:
+        raise NotFound.of("API key")
+    if row.revoked_at is None:
+        row.revoked_at = now()
+        await announce(session, row.id)
+        await _record(session, grant, row, "api_key.revoked", f"API key “{row.name}” was revoked.")
+    return row.id
+
+
+async def _record(session: WriteSession, grant: Grant, row: ApiKey, kind: str, message: str) -> None:
+    await event.append(
+        session,
+        entity_type="api_key",
+        entity_id=row.id,
+        project_id=row.project_id,
+        kind=EventKind.audit,
+        type=kind,
+        message=message,
+        actor_id=grant.user_id,
+    )

@@ -1,0 +1,91 @@
+"""Who a credential belongs to, remembered for seconds, so that a request with a known key costs no query.
+
+An entry dies by age, by the credential's own expiry, or at once when its credential or its user changes: every such change
+announces the id on a PostgreSQL channel inside its transaction, and each process listens. A process that cannot hear remembers
+nothing.
+"""
+
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from coreplex.database import WriteSession
+from coreplex.event.stream import Listener
+from coreplex.permissions import Principal
+from coreplex.services import Services
+
+CHANNEL = "coreplex_access"
+TIME_TO_LIVE_SECS = 30.0
+MAX_ENTRIES = 20_000
+
+
+@dataclass(slots=True)
+class _Entry:
+    principal: Principal
+    stale_at: float  # on the monotonic clock
+    expires_at: float  # of the credential itself, in Unix seconds
+
+
+class AccessCache:
+    """Digest of a credential → its principal, for one process."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._entries: dict[bytes, _Entry] = {}
+        self.generation = 0
+        """Grows with every change heard of: what was read before a change must not be kept after it."""
+        listener.on(CHANNEL, self.evict)
+
+    def get(self, digest: bytes) -> Principal | None:
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        if not self._listener.connected:
+            self.clear()
+            return None
+        if time.monotonic() >= entry.stale_at or time.time() >= entry.expires_at:
+            del self._entries[digest]
+            return None
+        return entry.principal
+
+    def put(self, digest: bytes, principal: Principal, expires_at: float, generation: int) -> None:
+        """Remember what was read when the cache was at `generation`."""
+        if generation != self.generation or not self._listener.connected:
+            return
+        if len(self._entries) >= MAX_ENTRIES:
+            self._entries.clear()
+        self._entries[digest] = _Entry(principal, time.monotonic() + TIME_TO_LIVE_SECS, expires_at)
+
+    def evict(self, identity: str) -> None:
+        """Forget everything about the user, session or key with this id."""
+        self.generation += 1
+        gone = UUID(identity)
+        touched = [d for d, e in self._entries.items() if gone in (e.principal.user_id, e.principal.credential_id)]
+        for digest in touched:
+            del self._entries[digest]
+
+    def clear(self) -> None:
+        self.generation += 1
+        self._entries.clear()
+
+
+def cache_of(services: Services) -> AccessCache:
+    """The process's one cache."""
+    found = services.parts.get(AccessCache)
+    if not isinstance(found, AccessCache):
+        found = services.parts[AccessCache] = AccessCache(services.listener)
+    return found
+
+
+async def announce(session: WriteSession, *identities: UUID) -> None:
+    """Tell every process, when this transaction commits, that these users, sessions or keys changed."""
+    for identity in identities:
+        await session.execute(text("SELECT pg_notify(:channel, :identity)"), {"channel": CHANNEL, "identity": str(identity)})
+
+
+def forget(services: Services, *identities: UUID) -> None:
+    """Evict from this process now, without waiting for the announcement to come round."""
+    for identity in identities:
+        cache_of(services).evict(str(identity))

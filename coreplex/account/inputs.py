@@ -1,0 +1,92 @@
+"""What a caller must say to register, sign in, and manage passwords and keys."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Self
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+
+from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
+from coreplex.account.table import Scope
+from coreplex.clock import now
+
+MAX_KEY_DAYS = 3650
+
+
+def _printable(value: str) -> str:
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
+        raise ValueError("holds control characters")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        found = validate_email(value, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        raise ValueError("is not an e-mail address") from None
+    if "." not in found.domain and found.domain != "localhost":
+        raise ValueError("is not an e-mail address")
+    return found.normalized
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)]
+NewEmail = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_address)]
+KnownEmail = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_printable)]
+NewPassword = Annotated[str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+AnyPassword = Annotated[str, StringConstraints(max_length=MAX_LENGTH)]
+Token = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+
+
+class Register(BaseModel):
+    email: NewEmail = Field(description="The person's e-mail.")
+    name: Line = Field(description="Display name, 1 to 200 characters.")
+    password: NewPassword = Field(description="Password of 8 characters or more.")
+
+
+class VerifyEmail(BaseModel):
+    token: Token = Field(description="The token from the mail.")
+
+
+class AskMail(BaseModel):
+    email: KnownEmail = Field(description="E-mail of the account.")
+
+
+class Login(BaseModel):
+    email: KnownEmail = Field(description="E-mail of the account.")
+    password: AnyPassword = Field(description="Its password.")
+    remember: bool = Field(False, description="Stay signed in for 30 days instead of 24 hours.")
+
+
+class ResetPassword(BaseModel):
+    token: Token = Field(description="The token from the mail.")
+    password: NewPassword = Field(description="The new password, 8 characters or more.")
+
+
+class ChangePassword(BaseModel):
+    current_password: AnyPassword = Field(description="The password as it is now.")
+    new_password: NewPassword = Field(description="The new one, 8 characters or more.")
+
+
+class CreateApiKey(BaseModel):
+    name: Line = Field(description="What the key is for, 1 to 200 characters.")
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)] = Field(description="What the key may do; one or more.")
+    project_id: str | None = Field(None, description="Limits the key to this project.")
+    expires_at: datetime | None = Field(None, description="When the key ends; without it and `expiresInDays` it does not.")
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS)] | None = Field(
+        None, description="In how many days the key ends, 1 to 3650; not together with `expiresAt`."
+    )
+
+    @model_validator(mode="after")
+    def _ends_once_and_later(self) -> Self:
+        if self.expires_at is not None and self.expires_in_days is not None:
+            raise ValueError("give expires_at or expires_in_days, not both")
+        if self.expires_at is not None and not now() < self.expires_at <= now() + timedelta(days=MAX_KEY_DAYS):
+            raise ValueError(f"expires_at must lie in the next {MAX_KEY_DAYS} days")
+        return self
+
+    @property
+    def end(self) -> datetime | None:
+        """When the key expires; None: never."""
+        if self.expires_in_days is not None:
+            return now() + timedelta(days=self.expires_in_days)
+        return self.expires_at

@@ -1,0 +1,83 @@
+"""The mails an account gets, and the outbox they wait in.
+
+A mail is a row written in the transaction that wants it; with SMTP set up, a job sends it afterwards. Links are built from the
+server's own address in the settings only, never from what a request says its host is.
+"""
+
+from urllib.parse import urlencode
+
+from coreplex.account.table import Mail, User
+from coreplex.database import WriteSession
+from coreplex.job import service as job
+from coreplex.job.table import JobType
+from coreplex.settings import Settings
+
+SEND_ATTEMPTS = 8
+
+
+async def post(session: WriteSession, settings: Settings, recipient: str, subject: str, body: str) -> Mail:
+    """Put a plain-text mail into the outbox."""
+    mail = Mail(recipient=recipient, subject=subject, body=body)
+    session.add(mail)
+    await session.flush()
+    if settings.smtp_url is not None:
+        await job.enqueue(
+            session,
+            JobType.mail_send,
+            project_id=None,
+            entity_type="mail",
+            entity_id=mail.id,
+            created_by=None,
+            max_attempts=SEND_ATTEMPTS,
+        )
+    return mail
+
+
+async def send_verification(session: WriteSession, settings: Settings, user: User, token: str) -> Mail:
+    link = f"{settings.base_url}/api/auth/verify-email?{urlencode({'token': token})}"
+    body = f"""Hello {user.name},
+
+please confirm that this is your e-mail by opening
+
+{link}
+
+within 48 hours. If you did not register at {settings.base_url}, do nothing: the account stays unusable.
+"""
+    return await post(session, settings, user.email, "Confirm your e-mail", body)
+
+
+async def send_reset(session: WriteSession, settings: Settings, user: User, token: str) -> Mail:
+    link = f"{settings.base_url}/auth/reset-password?{urlencode({'token': token})}"
+    body = f"""Hello {user.name},
+
+somebody, hopefully you, asked for a new password at {settings.base_url}. To choose one, open
+
+{link}
+
+within an hour, or send this token with the new password to POST {settings.base_url}/api/auth/reset-password:
+
+{token}
+
+If it was not you, do nothing: the old password stays.
+"""
+    return await post(session, settings, user.email, "Choose a new password", body)
+
+
+async def send_taken(session: WriteSession, settings: Settings, user: User) -> Mail:
+    body = f"""Hello {user.name},
+
+somebody, perhaps you, tried to register at {settings.base_url} with this e-mail, which has an account already.
+
+If it was you, sign in, or ask for a new password if you forgot it. If not, there is nothing to do.
+"""
+    return await post(session, settings, user.email, "You have an account already", body)
+
+
+async def send_password_changed(session: WriteSession, settings: Settings, user: User) -> Mail:
+    body = f"""Hello {user.name},
+
+the password of your account at {settings.base_url} was changed and every other session was ended.
+
+If it was not you, ask for a new password at once and tell the administrator of the server.
+"""
+    return await post(session, settings, user.email, "Your password was changed", body)

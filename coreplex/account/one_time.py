@@ -1,0 +1,65 @@
+"""Tokens of verification and reset links: good once, for a while, and stored as digests."""
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlmodel import col
+
+from coreplex.account import tokens
+from coreplex.account.table import OneTimeToken, TokenPurpose, User
+from coreplex.clock import now
+from coreplex.database import ReadSession, WriteSession
+from coreplex.errors import BadInput
+
+LIFETIME = {TokenPurpose.verify_email: timedelta(hours=48), TokenPurpose.reset_password: timedelta(hours=1)}
+MAX_PER_HOUR = 5
+"""Of one kind, for one account: nobody's mailbox can be flooded through us."""
+
+
+async def issue(session: WriteSession, user: User, purpose: TokenPurpose) -> str | None:
+    """A new token; None when the account had its share for this hour."""
+    recent = select(func.count()).where(
+        col(OneTimeToken.user_id) == user.id,
+        col(OneTimeToken.purpose) == purpose,
+        col(OneTimeToken.created_at) > now() - timedelta(hours=1),
+    )
+    if (await session.scalar(recent) or 0) >= MAX_PER_HOUR:
+        return None
+    token = tokens.new()
+    row = OneTimeToken(user_id=user.id, purpose=purpose, token_hash=tokens.digest(token), expires_at=now() + LIFETIME[purpose])
+    session.add(row)
+    return token
+
+
+async def redeem(session: WriteSession, token: str, purpose: TokenPurpose) -> User:
+    """Use the token up and return whose it was. Raises BadInput for one that is unknown, used or too old."""
+    statement = update(OneTimeToken).where(*_good(token, purpose)).values(used_at=now()).returning(col(OneTimeToken.user_id))
+    user_id = await session.scalar(statement)
+    if user_id is None:
+        raise _bad()
+    return await session.get_one(User, user_id, with_for_update=True)
+
+
+async def require_good(session: ReadSession, token: str, purpose: TokenPurpose) -> None:
+    """Raise BadInput unless `redeem` would accept the token now: asked before a costly hash."""
+    if await session.scalar(select(col(OneTimeToken.id)).where(*_good(token, purpose))) is None:
+        raise _bad()
+
+
+async def use_up(session: WriteSession, user: User, purpose: TokenPurpose) -> None:
+    """End every open token of this kind."""
+    mine = (col(OneTimeToken.user_id) == user.id, col(OneTimeToken.purpose) == purpose, col(OneTimeToken.used_at).is_(None))
+    await session.execute(update(OneTimeToken).where(*mine).values(used_at=now()))
+
+
+def _good(token: str, purpose: TokenPurpose) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(OneTimeToken.token_hash) == tokens.digest(token),
+        col(OneTimeToken.purpose) == purpose,
+        col(OneTimeToken.used_at).is_(None),
+        col(OneTimeToken.expires_at) > now(),
+    )
+
+
+def _bad() -> BadInput:
+    return BadInput("This token is not valid: mistyped, used already, or too old. Ask for a new mail.")

@@ -1,0 +1,120 @@
+"""Accounts: registration, confirmation of the e-mail, and the administrator of a fresh server."""
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+
+from coreplex.account import mail, one_time, passwords
+from coreplex.account.inputs import NewEmail, Register
+from coreplex.account.recovery import record
+from coreplex.account.signin import user_by_email
+from coreplex.account.table import Plan, TokenPurpose, User, UserRole
+from coreplex.clock import now
+from coreplex.database import Database, ReadSession, WriteSession
+from coreplex.errors import BadInput, Conflict, Invalid
+from coreplex.identifier import new_id
+from coreplex.permissions import Grant
+from coreplex.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def register(session: WriteSession, settings: Settings, wanted: Register, password_hash: str) -> User:
+    """Make an account, unusable until its e-mail is confirmed.
+
+    With verification on, a taken e-mail gets the same answer (a user that is never stored) and its owner a mail; with it off
+    there is no mailbox to tell, so it is a Conflict (docs/decisions, registration).
+    """
+    user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))
+    if await _insert(session, user):
+        await record(session, user, "user.registered", f"{user.email} registered.")
+        if settings.require_email_verification:
+            await _mail_verification(session, settings, user)
+        return user
+    if not settings.require_email_verification:
+        raise Conflict("This e-mail is registered already; sign in, or ask for a new password.")
+    owner = await user_by_email(session, wanted.email)
+    if owner is not None and owner.is_active:
+        await mail.send_taken(session, settings, owner)
+    return user
+
+
+async def verify_email(session: WriteSession, token: str) -> User:
+    """Confirm the e-mail the token was sent to. Raises BadInput for a bad token."""
+    user = await one_time.redeem(session, token, TokenPurpose.verify_email)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.")
+    if user.email_verified_at is None:
+        user.email_verified_at = user.updated_at = now()
+        await record(session, user, "user.verified", f"{user.email} was confirmed.")
+    return user
+
+
+async def resend_verification(session: WriteSession, settings: Settings, email: str) -> None:
+    """Mail the link again to an account that waits for it; says nothing about whether there is one."""
+    user = await user_by_email(session, email)
+    if user is not None and user.is_active and user.email_verified_at is None:
+        await _mail_verification(session, settings, user)
+
+
+async def me(session: ReadSession, grant: Grant) -> User:
+    return await session.get_one(User, grant.user_id)
+
+
+async def create_admin(session: WriteSession, email: str, password: str, name: str = "Administrator") -> User:
+    """An administrator with a confirmed e-mail. Raises Invalid for a bad e-mail or weak password, Conflict for a taken e-mail."""
+    address = _checked_email(email)
+    user = _administrator(address, await passwords.hashed(password, address), name)
+    if not await _insert(session, user):
+        raise Conflict(f"{address} has an account already; choose another e-mail or reset its password.")
+    await record(session, user, "user.registered", f"{user.email} was made administrator.")
+    return user
+
+
+async def ensure_admin(database: Database, settings: Settings) -> None:
+    """At start: make the administrator of ADMIN_EMAIL and ADMIN_PASSWORD unless the e-mail has an account already."""
+    if settings.admin_email is None or settings.admin_password is None:
+        return
+    address = _checked_email(settings.admin_email)
+    async with database.read() as session:
+        if await user_by_email(session, address) is not None:
+            return
+    password_hash = await passwords.hashed_as_given(settings.admin_password.get_secret_value())
+    user = _administrator(address, password_hash, "Administrator")
+    async with database.transaction() as session:
+        if await _insert(session, user):  # of several processes starting at once, one makes it
+            await record(session, user, "user.registered", f"{user.email} was made administrator at the first start.")
+            log.info("administrator_created", email=address)
+
+
+def _administrator(email: str, password_hash: str, name: str) -> User:
+    return User(
+        email=email,
+        name=name,
+        password_hash=password_hash,
+        role=UserRole.admin,
+        plan=Plan.enterprise,
+        email_verified_at=now(),
+    )
+
+
+async def _insert(session: WriteSession, user: User) -> bool:
+    """Store a new user; False when the e-mail is taken, also by a registration that runs at this moment."""
+    user.id = new_id()
+    values = user.model_dump()
+    made = await session.scalar(insert(User).values(values).on_conflict_do_nothing().returning(col(User.id)))
+    return made is not None
+
+
+async def _mail_verification(session: WriteSession, settings: Settings, user: User) -> None:
+    token = await one_time.issue(session, user, TokenPurpose.verify_email)
+    if token is not None:
+        await mail.send_verification(session, settings, user, token)
+
+
+def _checked_email(email: str) -> str:
+    try:
+        return TypeAdapter(NewEmail).validate_python(email)
+    except ValidationError:
+        raise Invalid.field("is not an e-mail address", "email") from None

@@ -1,0 +1,94 @@
+"""Signing in and out: who proves a password gets a session; sessions are rows and end when their row goes."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlmodel import col
+
+from coreplex.account import lockout, passwords, tokens
+from coreplex.account.cache import announce
+from coreplex.account.inputs import Login
+from coreplex.account.table import Session, User
+from coreplex.clock import now
+from coreplex.database import Database, ReadSession, WriteSession
+from coreplex.errors import Forbidden, Unauthenticated
+from coreplex.settings import Settings
+
+LIFETIME, LIFETIME_REMEMBERED = timedelta(hours=24), timedelta(days=30)
+
+
+def lifetime(remember: bool) -> timedelta:
+    """How long a session lasts, whether it is used or not."""
+    return LIFETIME_REMEMBERED if remember else LIFETIME
+
+
+async def user_by_email(session: ReadSession, email: str) -> User | None:
+    return await session.scalar(select(User).where(func.lower(User.email) == email.lower()))
+
+
+async def check_password(database: Database, settings: Settings, wanted: Login, address: str) -> User:
+    """The user whose e-mail and password these are.
+
+    Unauthenticated for a wrong pair, with equal work and words whether the account exists or not; RateLimited while the lockout
+    lasts; Forbidden, only after a right password, for an unconfirmed or deactivated account. Holds no connection while hashing.
+    """
+    async with lockout.attempt(database, wanted.email, address) as attempt:
+        async with database.read() as session:
+            user = await user_by_email(session, wanted.email)
+        right = await passwords.matches(user.password_hash if user else None, wanted.password)
+        if user is None or not right:
+            raise Unauthenticated("E-mail or password is wrong.")
+        attempt.right = True
+    if not user.is_active:
+        raise Forbidden("This account is deactivated; ask the administrator of the server.")
+    if settings.require_email_verification and user.email_verified_at is None:
+        raise Forbidden("Confirm your e-mail first: open the link in the mail, or ask for it again.")
+    return user
+
+
+async def open_session(
+    session: WriteSession, user: User, *, remember: bool = False, address: str = "", user_agent: str = ""
+) -> str:
+    """Start a session and return its token, which is the cookie; the user's expired sessions are swept away."""
+    expired = (col(Session.user_id) == user.id, col(Session.expires_at) <= now())
+    await session.execute(delete(Session).where(*expired))
+    token = tokens.new()
+    row = Session(
+        user_id=user.id,
+        token_hash=tokens.digest(token),
+        remember=remember,
+        user_agent=_text(user_agent, 300),
+        address=_text(address, 64),
+        expires_at=now() + lifetime(remember),
+    )
+    session.add(row)
+    await session.flush()
+    return token
+
+
+async def end_session(session: WriteSession, token: str | None) -> UUID | None:
+    """End the session of this cookie, if there is one; returns its id, to be forgotten after the commit."""
+    if not token:
+        return None
+    gone = await session.scalar(delete(Session).where(col(Session.token_hash) == tokens.digest(token)).returning(col(Session.id)))
+    if gone is not None:
+        await announce(session, gone)
+    return gone
+
+
+async def end_all_sessions(session: WriteSession, user_id: UUID) -> None:
+    """Sign the user out everywhere."""
+    await session.execute(delete(Session).where(col(Session.user_id) == user_id))
+    await announce(session, user_id)
+
+
+async def keep_hash_current(session: WriteSession, user: User, password: str) -> None:
+    """Hash a password just proven again when today's parameters are others."""
+    if passwords.outdated(user.password_hash):
+        row = await session.get_one(User, user.id)
+        row.password_hash = await passwords.hashed_as_given(password)
+
+
+def _text(value: str, length: int) -> str:
+    return value.replace("\0", "")[:length]
