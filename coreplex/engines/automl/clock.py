@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Wall-clock budget of one run. `now` is injectable so that tests need not wait."""
+    """Wall-clock budget of one run, of which `spent` seconds are gone. `now` is injectable so that tests need not wait."""
 
     def __init__(
         self,
@@ -17,11 +17,12 @@ class Clock:
         *,
         per_model: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        spent: float = 0.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now = now
         self._stopped = stopped
-        self.started = now()
+        self.started = now() - spent
         self.deadline = self.started + budget
         self.per_model = per_model
         self.budget = budget

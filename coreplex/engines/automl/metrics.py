@@ -1,6 +1,7 @@
 """How good predictions are: every metric of the leaderboard, its direction, and its spread over the folds.
 
-Own formulas only where a fold may lack a class and the library would warn or raise; a metric that is not defined on the rows at
+Plain NumPy on purpose: a fold may lack a class, where the libraries warn or raise, and the web process, which
+needs the names only, must not load them. Checked against scikit-learn in the tests; a metric that is not defined on the rows at
 hand is None, never a made-up number. Metrics for more than two classes are macro averages over the classes present.
 """
 
@@ -9,8 +10,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -25,7 +24,7 @@ def auc(y: Labels, p: Array) -> float | None:
 
 def aucpr(y: Labels, p: Array) -> float | None:
     """Average precision, the step-wise area under the precision-recall curve; macro one-vs-rest."""
-    return _macro(lambda hit, score: float(average_precision_score(hit, score)), y, p)
+    return _macro(_average_precision, y, p)
 
 
 def logloss(y: Labels, p: Array) -> float:
@@ -165,8 +164,18 @@ def _finite(value: float | None) -> float | None:
 
 def _binary_auc(hit: NDArray[np.bool_], score: Array) -> float:
     positive, n = int(hit.sum()), len(hit)
-    ranks = rankdata(score)
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     return float((ranks[hit].sum() - positive * (positive + 1) / 2) / (positive * (n - positive)))
+
+
+def _average_precision(hit: NDArray[np.bool_], score: Array) -> float:
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    hits = np.cumsum(hit[order])[last]
+    gained = np.diff(hits, prepend=0) / hits[-1]
+    return float(gained @ (hits / (last + 1)))
 
 
 def _macro(function: Callable[[NDArray[np.bool_], Array], float], y: Labels, p: Array) -> float | None:

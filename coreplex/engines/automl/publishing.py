@@ -14,12 +14,12 @@ import orjson
 import polars as pl
 
 from coreplex.engines.automl import curves
-from coreplex.engines.automl.importance import explain
 from coreplex.engines.automl.task import Task
 from coreplex.engines.automl.validation import Finished
+from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
-from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.scoring.scorer import Scorer, background_of
 from coreplex.engines.tabular.schema import TableSchema
 
 _SAMPLE = 200
@@ -74,6 +74,7 @@ class Publisher:
             algo=model.algo,
             engine=self.engine,
             combine=model.combine,
+            background=background_of(task.frame, task.columns, seed=task.seed),
             parameters={k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()},
             extra={"name": model.name, "metrics": model.metrics, "folds": task.plan.strategy},
         )

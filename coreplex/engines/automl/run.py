@@ -71,7 +71,7 @@ class Run:
         """Put a model on the leaderboard: files, manifest, log line, progress."""
         started = time.perf_counter()
         self.board.add(model)
-        manifest = self.publisher.publish(model, explain_secs=max(min(self.clock.remaining * 0.05, 3.0), 0.3))
+        manifest = self.publisher.publish(model, explain_secs=self._explain_secs(model))
         self.report.model(**manifest)
         self.clock.finishing(time.perf_counter() - started)
         metric = self.board.metric
@@ -79,6 +79,13 @@ class Run:
         value = model.metrics[metric]
         self.log(f"{model.name}: {metric} {value:.5g} ± {deviation:.2g}, trained in {model.seconds:.1f} s", "info")
         self.advance()
+
+    def _explain_secs(self, model: Finished) -> float:
+        """Up to two hundredths of the budget for the leader, half of it for the others, never more than a few seconds."""
+        leads = self.board.best is model
+        return min(
+            max(self.clock.budget * (0.02 if leads else 0.01), 0.2), 4.0 if leads else 1.0, max(self.clock.remaining / 4, 0.1)
+        )
 
     def advance(self) -> None:
         """Progress: the share of the time or of the models, whichever is further."""

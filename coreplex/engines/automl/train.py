@@ -5,11 +5,16 @@
 Whatever ends the run (the budget, the count, `stop`), what was finished counts; a run without a single model is an error.
 """
 
+import importlib
+import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from coreplex.engines.automl import flaml_adapter, metrics, native, task
+import psutil
+
+from coreplex.engines.automl import metrics, task
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.leaderboard import Leaderboard
@@ -21,7 +26,7 @@ from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import DomainError, Invalid
 
-_SEARCHES: Mapping[str, Callable[[Run], None]] = {"native": native.search, "flaml": flaml_adapter.search}
+_SEARCHES = {"native": "coreplex.engines.automl.native", "flaml": "coreplex.engines.automl.flaml_adapter"}
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -37,7 +42,8 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     Returns {"best", "leaderboard", "models_trained", "stopped", "sort_metric", "task"}. Raises `Invalid`, `NoModel`.
     """
     this = prepare(request, report)
-    _SEARCHES[this.publisher.engine](this)
+    search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
+    search(this)
     if not this.board.models:
         raise NoModel(
             "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds, or allow more "
@@ -86,7 +92,15 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
 
 def _clock(request: Mapping[str, Any], config: AutoMLConfig, report: Listener) -> Clock:
     budget = min(float(config.max_runtime_secs), float(request.get("deadline_secs") or config.max_runtime_secs))
-    return Clock(budget, per_model=config.max_runtime_secs_per_model, stopped=lambda: report.stopped)
+    return Clock(budget, per_model=config.max_runtime_secs_per_model, stopped=lambda: report.stopped, spent=_age())
+
+
+def _age() -> float:
+    """Seconds since this child process began (loading the libraries is part of its budget); 0 where it is not one."""
+    main = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if main is None or main.name != "coreplex.engines.child":
+        return 0.0
+    return max(time.time() - psutil.Process().create_time(), 0.0)
 
 
 def _problem(what: task.Task, config: AutoMLConfig, threads: int) -> Problem:

@@ -12,6 +12,7 @@ from lightgbm.callback import CallbackEnv, EarlyStopException
 
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners.base import Params, Problem, Sample, Trained, Watch
+from coreplex.engines.automl.learners.forest import predictor
 from coreplex.engines.scoring.lightgbm import LightGbm
 
 _OBJECTIVES = {
@@ -53,7 +54,9 @@ def fit(
         callbacks=[_callback(watch)],
     )
     best = watch.best_round or booster.current_iteration()
-    return Trained(LightGbm(booster.model_to_string(num_iteration=best)), best, watch.cut)
+    text = booster.model_to_string(num_iteration=best)
+    made = predictor(text, valid, problem) if forest else LightGbm(text)
+    return Trained(made, best, watch.cut)
 
 
 def _greater(new: float, old: float) -> bool:

@@ -55,6 +55,8 @@ def fit(
 
 
 def _path(problem: Problem, params: Params) -> tuple[float, ...]:
+    if "path" in params:
+        return tuple(params["path"])
     if problem.kind != "regression":
         return _CLASSIFIER_PATH
     return _NET_PATH if params.get("l1_ratio") else _RIDGE_PATH
@@ -67,8 +69,8 @@ def _steps(train: Sample, problem: Problem, params: Params, deadline: Deadline) 
 
 
 def _classification(train: Sample, problem: Problem, params: Params, deadline: Deadline) -> Iterator[_Weights]:
-    model = LogisticRegression(C=_CLASSIFIER_PATH[0], tol=1e-3, max_iter=20, warm_start=True, random_state=problem.seed)
-    for strength in _CLASSIFIER_PATH:
+    model = LogisticRegression(C=1.0, tol=1e-3, max_iter=20, warm_start=True, random_state=problem.seed)
+    for strength in _path(problem, params):
         model.set_params(C=strength)
         # A few iterations at a time, so that the clock is asked often enough.
         for _ in range(15):
