@@ -200,7 +200,7 @@ def _losses(source: Path, destination: Path, written: Mapping[str, str], rules: 
             {},
             name,
             new - old,
-        )  # fmt: skip
+        )
         for (name, rule), (old, new) in zip(rules.items(), lost, strict=True)
         if new > old
     ]

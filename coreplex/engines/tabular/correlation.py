@@ -69,7 +69,7 @@ def _numeric_pairs(values: dict[str, Floats]) -> list[dict[str, Any]]:
             strength[i, j],
             pearson=pearson[i, j],
             spearman=spearman[i, j],
-        )  # fmt: skip
+        )
         for i, j in zip(rows[order], columns[order], strict=True)
     ]
 

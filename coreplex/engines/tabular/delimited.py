@@ -7,7 +7,7 @@ widened once for all such columns, and the pass is repeated: no cell is dropped 
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.spelling import Spellings
 from coreplex.errors import BadInput, DomainError, Invalid
 
-_SAMPLE_ROWS = 50_000
+_SAMPLE_ROWS = 20_000
 _HEAD_BYTES = 1 << 20
 _PASSES = 4
 _ROW_GROUP = 250_000
@@ -40,6 +40,7 @@ class Stored:
     written: list[str]
     rules: list[Rule]
     rows: int
+    nulls: list[int]
     notes: list[Note]
     spellings: Spellings
 
@@ -51,6 +52,7 @@ class _Plan:
     names: list[str]
     rules: list[Rule]
     forced: list[bool]
+    spelled: dict[int, bool] = field(default_factory=dict)
     habit: Habit = field(default_factory=Habit)
     lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
 
@@ -76,7 +78,7 @@ def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], l
     if not done.rows:
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
-    return Stored(names, original, plan.rules, done.rows, [*notes, *done.notes, *_losses(plan)], done.spellings)
+    return Stored(names, original, plan.rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan)], done.spellings)
 
 
 def _head(found: Encoding, source: Path) -> str:
@@ -124,15 +126,23 @@ def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limit
     if not frames:
         return []
     sample = pl.concat(frames)
-    texts = [inference.distinct(column) for column in sample.iter_columns()]
-    plan.habit = replace(inference.habit(texts), day_first=False)
-    findings = [inference.infer(name, text, plan.habit) for name, text in zip(plan.names, texts, strict=True)]
-    plan.rules = [finding.rule for finding in findings]
+    plain = inference.plain_numbers(sample)
+    texts = {name: inference.distinct(sample.get_column(name)) for name in sample.columns if plain.get(name) is None}
+    plan.habit = inference.habit(list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule))
+    if plan.habit.decimal_comma:
+        texts |= {
+            name: inference.distinct(sample.get_column(name)) for name, rule in plain.items() if rule and rule.kind == "float"
+        }
+    findings = {name: inference.infer(name, text, plan.habit) for name, text in texts.items()}
     for index, name in enumerate(plan.names):
+        plan.rules[index] = findings[name].rule if name in findings else plain[name] or STRING
         if name in overrides:
-            plan.rules[index] = inference.forced(overrides[name], plan.rules[index], texts[index])
+            text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
+            plan.rules[index] = inference.forced(overrides[name], plan.rules[index], text)
             plan.forced[index] = True
-    return [note for name, finding in zip(plan.names, findings, strict=True) if (note := _ambiguity(name, finding))]
+        signed = sample.get_column(name).str.starts_with("+").any() if plan.rules[index].is_plain_integer else True
+        plan.spelled[index] = bool(signed)
+    return [note for name, finding in findings.items() if name not in overrides and (note := _ambiguity(name, finding))]
 
 
 def _ambiguity(name: str, finding: inference.Finding) -> Note | None:
@@ -141,7 +151,10 @@ def _ambiguity(name: str, finding: inference.Finding) -> Note | None:
     evidence = {"chosen": finding.rule.format, "other": finding.other.format}
     if finding.rule.kind == "datetime" and finding.other.kind == "datetime":
         order = "day first" if (finding.rule.format or "").startswith("%d") else "month first"
-        message = f"The dates of {name!r} can be read day first or month first; they were read {order}. Upload them as YYYY-MM-DD to be sure."  # fmt: skip
+        message = (
+            f"The dates of {name!r} can be read day first or month first; they were read {order}. Upload them as "
+            "YYYY-MM-DD to be sure."
+        )
         return Note("ambiguous_dates", "medium", message, evidence, name)
     message = f"The numbers of {name!r} can be read in two ways; they were read as {finding.rule.kind}s. Check a few of them."
     return Note("ambiguous_numbers", "medium", message, evidence, name)
@@ -156,8 +169,9 @@ class _Pass:
         self._limits = limits
         self._error: DomainError | None = None
         self.misfits: dict[int, pl.Series] = {}
-        self.spellings = Spellings(plan.rules)
+        self.spellings = Spellings(plan.rules, plan.spelled)
         self.rows = 0
+        self.nulls = [0] * len(plan.names)
         self.notes: list[Note] = []
         plan.lost.clear()
 
@@ -187,15 +201,23 @@ class _Pass:
 
     def _check_size(self) -> None:
         if self.rows > self._limits.rows or self.rows * len(self._plan.names) > self._limits.cells:
-            raise Invalid(f"The table has more than {self._limits.rows:,} rows or {self._limits.cells:,} cells. Upload a part of it.")  # fmt: skip
+            raise Invalid(
+                f"The table has more than {self._limits.rows:,} rows or {self._limits.cells:,} cells. Upload a part of it."
+            )
 
     def _typed(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """One query types all columns; only columns in which something is unusual are looked at again."""
+        rules = dict(zip(raw.columns, self._plan.rules, strict=True))
+        quick = raw.select(rule.quick(pl.col(name)).alias(name) for name, rule in rules.items())
+        doubts = raw.select(rule.doubt(pl.col(name)).alias(name) for name, rule in rules.items()).row(0)
         columns: list[pl.Series] = []
-        for index, (text, rule) in enumerate(zip(raw.iter_columns(), self._plan.rules, strict=True)):
-            typed, left = rule.read(text)
-            if left is not None:
-                self._keep(index, left)
+        for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
+            if doubts[index] or typed.null_count() != text.null_count():
+                typed, left = rule.read(text)
+                if left is not None:
+                    self._keep(index, left)
             self.spellings.see(index, text)
+            self.nulls[index] += typed.null_count()
             columns.append(typed.alias(text.name))
         return pl.DataFrame(columns)
 
@@ -220,7 +242,10 @@ def _losses(plan: _Plan) -> list[Note]:
         Note(
             "mixed_types",
             "medium",
-            f"{count} cells of {plan.names[index]!r} are no {plan.rules[index].kind} and were taken as missing: {', '.join(map(repr, examples[:3]))}.",
+            (
+                f"{count} cells of {plan.names[index]!r} are no {plan.rules[index].kind} and were taken as missing: "
+                f"{', '.join(map(repr, examples[:3]))}."
+            ),
             {"examples": examples},
             plan.names[index],
             count,

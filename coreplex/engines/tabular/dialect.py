@@ -9,7 +9,7 @@ import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from coreplex.engines.tabular import dates, words
 from coreplex.engines.tabular.notes import Note
@@ -99,13 +99,30 @@ def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) 
     preamble = _preamble(filled, width)
     if preamble:
         lines = [separator.join(cells) for _, cells in filled[:preamble]]
-        notes.append(Note("preamble_skipped", "low", f"{preamble} lines above the table were left out: {lines[0][:80]!r}.", {"lines": lines[:10]}))  # fmt: skip
+        notes.append(
+            Note(
+                "preamble_skipped",
+                "low",
+                f"{preamble} lines above the table were left out: {lines[0][:80]!r}.",
+                {"lines": lines[:10]},
+            )
+        )
         filled = filled[preamble:]
     (line, first), body = filled[0], [cells for _, cells in filled[1:] if len(cells) == width]
     before = filled[0][0] - 1 if not preamble else records[[r[0] for r in records].index(line) - 1][0]
     if not _has_names(first, body):
         width = max(width, len(first)) if not body else width
-        notes.append(Note("header_missing", "medium", "The first line holds data, not names: the columns were named column_1, column_2 and so on. Upload the file with a line of names to change that.", {"first_line": first[:10]}))  # fmt: skip
+        notes.append(
+            Note(
+                "header_missing",
+                "medium",
+                (
+                    "The first line holds data, not names: the columns were named column_1, column_2 and so on. Upload "
+                    "the file with a line of names to change that."
+                ),
+                {"first_line": first[:10]},
+            )
+        )
         return Dialect(separator, quote, width, None, before, tuple(notes))
     names, width = _fit_names(first, body, width)
     return Dialect(separator, quote, width, names, line, tuple(notes), only_names=not body and len(filled) == 1)
@@ -166,4 +183,4 @@ def _is_counted(cells: list[str]) -> bool:
     if len(texts) < 2 or not all(text.isdigit() and len(text) <= 4 for text in texts):
         return False
     values = list(map(int, texts))
-    return all(b == a + 1 for a, b in zip(values, values[1:], strict=False)) and (values[0] <= 1 or values[0] >= 1900)
+    return all(after == before + 1 for before, after in pairwise(values)) and (values[0] <= 1 or values[0] >= 1900)

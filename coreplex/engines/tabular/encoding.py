@@ -39,7 +39,20 @@ _MAGIC = {
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1a\x1c\x1d\x1e\x1f\x01\x02")
 _NO_CONTROLS = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _GUESS_BYTES = 256 << 10
-_LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "iso8859_2", "koi8_r", "shift_jis", "euc_jp", "euc_kr", "gb18030", "big5"]  # fmt: skip
+_LEGACY = [
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp1253",
+    "cp1254",
+    "iso8859_2",
+    "koi8_r",
+    "shift_jis",
+    "euc_jp",
+    "euc_kr",
+    "gb18030",
+    "big5",
+]
 
 
 @dataclass(frozen=True)
@@ -133,7 +146,12 @@ def _utf8(source: Path, skip: int) -> Encoding:
     if not bad:
         return Encoding("utf-8", skip)
     if good > 20 * bad:
-        note = Note("encoding_errors", "medium", f"{bad} bytes are not valid UTF-8 (first on line {first_bad}); they are shown as �.", {"line": first_bad, "bytes": bad})  # fmt: skip
+        note = Note(
+            "encoding_errors",
+            "medium",
+            f"{bad} bytes are not valid UTF-8 (first on line {first_bad}); they are shown as �.",
+            {"line": first_bad, "bytes": bad},
+        )
         return Encoding("utf-8", skip, "replace", (note,))
     return _guess(source, skip)
 
@@ -160,7 +178,12 @@ def _guess(source: Path, skip: int) -> Encoding:
     sample = _interesting_bytes(source, skip)
     names = ["cp1252", "latin-1"] if _looks_western(sample) else [_by_statistics(sample), "cp1252", "latin-1"]
     name = next((name for name in names if _decodes(source, skip, name)), "latin-1")
-    note = Note("encoding_guessed", "low", f"The file is not UTF-8; its letters were read as {name}. If names look wrong, save it as UTF-8 and upload again.", {"encoding": name})  # fmt: skip
+    note = Note(
+        "encoding_guessed",
+        "low",
+        (f"The file is not UTF-8; its letters were read as {name}. If names look wrong, save it as UTF-8 and upload again."),
+        {"encoding": name},
+    )
     return Encoding(name, skip, "strict", (note,))
 
 

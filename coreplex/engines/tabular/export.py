@@ -18,7 +18,7 @@ _CELL_LETTERS = 32_767
 _BATCH = 20_000
 
 
-def export(table: Path, schema: TableSchema, format: Format, destination: Path) -> None:  # noqa: A002 (contract word)
+def export(table: Path, schema: TableSchema, format: Format, destination: Path) -> None:
     """Writes `table` to `destination`. Raises Invalid for an unknown format and for tables too large for a sheet."""
     if format == "parquet":
         _scan(table, schema).sink_parquet(destination, compression="zstd", engine="streaming")
@@ -64,7 +64,13 @@ def _sheet(table: Path, schema: TableSchema, destination: Path) -> None:
     scan = _scan(table, schema)
     rows: int = scan.select(pl.len()).collect().item()
     if rows > SHEET_ROWS or len(schema) > SHEET_COLUMNS:
-        raise Invalid.field(f"A sheet holds {SHEET_ROWS:,} rows and {SHEET_COLUMNS:,} columns; this table has {rows:,} and {len(schema):,}. Take csv or parquet.", "format")  # fmt: skip
+        raise Invalid.field(
+            (
+                f"A sheet holds {SHEET_ROWS:,} rows and {SHEET_COLUMNS:,} columns; this table has {rows:,} and "
+                f"{len(schema):,}. Take csv or parquet."
+            ),
+            "format",
+        )
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with Workbook(str(destination), {**options, "in_memory": False, "tmpdir": str(destination.parent)}) as book:
         sheet = book.add_worksheet("data")

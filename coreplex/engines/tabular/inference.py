@@ -49,16 +49,46 @@ def distinct(raw: pl.Series) -> pl.Series:
     return texts.filter(~is_missing(texts))
 
 
-def habit(columns: list[pl.Series]) -> Habit:
-    """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma."""
-    comma = point = 0
+def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
+    """The rule of each column that is plain integers or floats throughout the sample; None for the others. One query."""
+    asked: list[pl.Expr] = []
+    trimmed = pl.all().str.strip_chars()
+    sample = sample.select(pl.when(trimmed.is_in(sorted(words.MISSING))).then(None).otherwise(trimmed).name.keep())
+    for name in sample.columns:
+        text = pl.col(name)
+        real = text.cast(pl.Float64, strict=False)
+        asked += [
+            text.count().alias(f"{name}\0cells"),
+            text.cast(pl.Int64, strict=False).count().alias(f"{name}\0integers"),
+            (real.is_not_null() & real.is_not_nan()).sum().alias(f"{name}\0reals"),
+            numbers.may_be_codes(text).any().alias(f"{name}\0codes"),
+            (text.str.len_bytes().max() > 17).alias(f"{name}\0long"),
+        ]
+    facts = sample.lazy().select(asked).collect(optimizations=pl.QueryOptFlags.none()).row(0, named=True)
+    return {name: _plain_rule(name, {key: facts[f"{name}\0{key}"] for key in _FACTS}) for name in sample.columns}
+
+
+_FACTS = ("cells", "integers", "reals", "codes", "long")
+
+
+def _plain_rule(name: str, facts: dict[str, int]) -> Rule | None:
+    if not facts["cells"] or facts["codes"] or facts["long"]:
+        return None
+    if facts["integers"] == facts["cells"]:
+        return None if _DATE_NAME.search(name) else Rule("integer")
+    return Rule("float") if facts["reals"] == facts["cells"] else None
+
+
+def habit(columns: list[pl.Series], points: int = 0) -> Habit:
+    """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma. `points`: columns that use one."""
+    comma = 0
     for texts in columns:
         head = texts.head(200)
         if head.is_empty() or not head.str.contains(r"^[^A-Za-z]*\d[.,]\d").all():
             continue
         comma += bool(head.str.contains(_LOOKS_DECIMAL_COMMA).any() and head.str.contains(r"^[^,]*,[^,]*$").all())
-        point += bool(head.str.contains(r"\d\.(\d{1,2}|\d{4,})\D*$").any())
-    return Habit(decimal_comma=comma > point, day_first=comma > point)
+        points += bool(head.str.contains(r"\d\.(\d{1,2}|\d{4,})\D*$").any())
+    return Habit(decimal_comma=comma > points)
 
 
 def infer(name: str, texts: pl.Series, known: Habit) -> Finding:

@@ -10,10 +10,12 @@ import polars as pl
 
 from coreplex.engines.tabular.schema import ColumnType
 
-_ID_NAME = re.compile(r"(^|[_\W])(id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku)([_\W]|\d*$)|(?<=[a-z])(ID|Id|Key|Number|No|Nr|Code)\d*$", re.IGNORECASE)  # fmt: skip
-_CAMEL_ID = re.compile(r"(?<=[a-z])(ID|Id|Key|Uuid|Guid|Number|Index)$")
+_KEY_WORDS = "id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku"
+_ID_NAME = re.compile(rf"(^|[_\W])({_KEY_WORDS})([_\W]|\d*$)", re.IGNORECASE)
+_CAMEL_ID = re.compile(r"(?<=[a-z])(ID|Id|Key|Uuid|Guid|Number|No|Nr|Code|Index)$")
 _TIME_NAME = re.compile(r"year|month|day|week|hour|minute|time|date|period|quarter|age|tenure|lag|step|epoch", re.IGNORECASE)
 _FEW_ROWS = 20
+_SMALL = 2_000_000
 
 
 def decide(table: Path, strings: list[str], integers: list[str], rows: int) -> dict[str, tuple[ColumnType, str | None]]:
@@ -21,28 +23,54 @@ def decide(table: Path, strings: list[str], integers: list[str], rows: int) -> d
     names = [*strings, *integers]
     if not names:
         return {}
-    facts = _facts(table, strings, integers)
-    found = {name: _string_kind(name, facts, rows, len(names) == 1) for name in strings}
-    if len(names) == 1:
-        return found | dict.fromkeys(integers, (ColumnType.integer, None))
-    return found | {name: _integer_kind(name, facts, rows) for name in integers}
+    scan = pl.scan_parquet(table, glob=False)
+    facts = _facts(scan, strings, integers, rows)
+    keys = [name for name in integers if _may_be_key(name, facts, rows)]
+    facts |= _ask(scan, {f"{name}\0unique": pl.col(name).n_unique() for name in keys}, rows)
+    alone = len(names) == 1
+    found = {name: _string_kind(name, facts, rows, alone) for name in strings}
+    return found | {name: _integer_kind(name, facts, rows, alone) for name in integers}
 
 
-def _facts(table: Path, strings: list[str], integers: list[str]) -> dict[str, float]:
-    """Counts and lengths of the columns, in one streaming pass."""
-    asked: list[pl.Expr] = []
-    for name in [*strings, *integers]:
-        column = pl.col(name)
-        asked += [column.count().alias(f"{name}\0count"), column.n_unique().alias(f"{name}\0unique")]
+def _ask(scan: pl.LazyFrame, questions: dict[str, pl.Expr], rows: int) -> dict[str, float]:
+    """One row of answers; streamed where the table is large."""
+    if not questions:
+        return {}
+    asked = scan.select(expression.alias(label) for label, expression in questions.items())
+    if rows * len(questions) > _SMALL:
+        return asked.collect(engine="streaming").row(0, named=True)
+    return asked.collect(optimizations=pl.QueryOptFlags.none()).row(0, named=True)
+
+
+def _facts(scan: pl.LazyFrame, strings: list[str], integers: list[str], rows: int) -> dict[str, float]:
+    """Counts, lengths and extremes of the columns."""
+    asked: dict[str, pl.Expr] = {}
     for name in strings:
         column = pl.col(name)
-        asked.append(column.str.len_chars().mean().alias(f"{name}\0length"))
-        asked.append(column.str.count_matches(r"\s+").mean().alias(f"{name}\0gaps"))
+        asked[f"{name}\0count"] = column.count()
+        asked[f"{name}\0unique"] = column.n_unique()
+        asked[f"{name}\0length"] = column.str.len_chars().mean()
+        asked[f"{name}\0gaps"] = column.str.strip_chars().str.count_matches(" ", literal=True).mean()
     for name in integers:
         column = pl.col(name)
-        asked += [column.min().alias(f"{name}\0min"), column.max().alias(f"{name}\0max")]
-    row: dict[str, float] = pl.scan_parquet(table).select(asked).collect(engine="streaming").row(0, named=True)
-    return row
+        asked |= {f"{name}\0count": column.count(), f"{name}\0min": column.min(), f"{name}\0max": column.max()}
+    return _ask(scan, asked, rows)
+
+
+def _may_be_key(name: str, facts: dict[str, float], rows: int) -> bool:
+    """Before the distinct values of an integer column are counted: could it be a key at all?"""
+    if rows < _FEW_ROWS or facts[f"{name}\0count"] < rows or _TIME_NAME.search(name):
+        return False
+    low, high = facts[f"{name}\0min"], facts[f"{name}\0max"]
+    return high - low >= rows - 1 and (bool(_named_key(name)) or _counts_rows(low, high, rows))
+
+
+def _named_key(name: str) -> bool:
+    return bool(_ID_NAME.search(name) or _CAMEL_ID.search(name))
+
+
+def _counts_rows(low: float, high: float, rows: int) -> bool:
+    return high - low == rows - 1 and low in (0, 1)
 
 
 def _string_kind(name: str, facts: dict[str, float], rows: int, alone: bool) -> tuple[ColumnType, str | None]:
@@ -62,13 +90,9 @@ def _string_kind(name: str, facts: dict[str, float], rows: int, alone: bool) -> 
     return ColumnType.categorical, None
 
 
-def _integer_kind(name: str, facts: dict[str, float], rows: int) -> tuple[ColumnType, str | None]:
-    count, distinct = facts[f"{name}\0count"], facts[f"{name}\0unique"]
-    if count < rows or distinct < rows or rows < _FEW_ROWS or _TIME_NAME.search(name):
+def _integer_kind(name: str, facts: dict[str, float], rows: int, alone: bool) -> tuple[ColumnType, str | None]:
+    if alone or facts.get(f"{name}\0unique", 0) < rows:
         return ColumnType.integer, None
-    low, high = facts[f"{name}\0min"], facts[f"{name}\0max"]
-    if _ID_NAME.search(name) or _CAMEL_ID.search(name):
+    if _named_key(name):
         return ColumnType.id, "every value is different and the name says key"
-    if high - low == rows - 1 and low in (0, 1):
-        return ColumnType.id, f"it counts the rows from {low} without a gap"
-    return ColumnType.integer, None
+    return ColumnType.id, f"it counts the rows from {facts[f'{name}{chr(0)}min']} without a gap"

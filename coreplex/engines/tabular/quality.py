@@ -5,7 +5,6 @@ rows. An issue has `kind` (contract C.5), `severity`, `column`, `message`, `evid
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,19 @@ from coreplex.engines.tabular.schema import TableSchema
 
 _ORDER = {"high": 0, "medium": 1, "low": 2}
 _MOST_PER_KIND = 100
-_INVALID = frozenset("mixed_types invalid_dates empty_column constant_column target_leak bad_lines encoding_errors".split())
+_INVALID = frozenset(
+    ["mixed_types", "invalid_dates", "empty_column", "constant_column", "target_leak", "bad_lines", "encoding_errors"]
+)
 _INCONSISTENT = frozenset(
-    "whitespace_or_case_variants outliers high_cardinality short_lines misplaced_quotes ambiguous_dates ambiguous_numbers".split()
+    [
+        "whitespace_or_case_variants",
+        "outliers",
+        "high_cardinality",
+        "short_lines",
+        "misplaced_quotes",
+        "ambiguous_dates",
+        "ambiguous_numbers",
+    ]
 )
 _WEIGHT = {"high": 1.0, "medium": 0.6, "low": 0.25}
 

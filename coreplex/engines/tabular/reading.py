@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
 from coreplex.engines.tabular import columnar, delimited, kinds
 from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
@@ -72,13 +70,12 @@ def _read_delimited(source: Path, destination: Path, overrides: Mapping[str, Col
     strings = [name for name, rule in typed.items() if rule.kind == "string"]
     integers = [name for name, rule in typed.items() if rule.kind == "integer"]
     decided = kinds.decide(destination, strings, integers, stored.rows)
-    nulls = pl.scan_parquet(destination).null_count().collect(engine="streaming").row(0, named=True)
     columns = tuple(
         Column(
             name=name,
             type=overrides.get(name) or (decided[name][0] if name in decided else ColumnType(rule.kind)),
             dtype=dtype_name(rule.dtype),
-            nullable=nulls[name] > 0,
+            nullable=stored.nulls[index] > 0,
             labels=stored.spellings.labels(index),
             format=rule.format,
             reason="set by the user" if name in overrides else decided.get(name, (None, None))[1],

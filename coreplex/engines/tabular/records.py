@@ -66,7 +66,10 @@ class Records:
             carry += piece
             block, carry = self._cut(carry, last=False)
             if len(carry) > self._limits.line_bytes:
-                raise BadInput(f"The record that starts on line {self._line} does not end within {self._limits.line_bytes >> 20} MB; look for a quote that is opened there and never closed.")  # fmt: skip
+                raise BadInput(
+                    f"The record that starts on line {self._line} does not end within {self._limits.line_bytes >> 20} MB; "
+                    "look for a quote that is opened there and never closed."
+                )
             if block.rows:
                 self.rows += block.rows
                 yield block
@@ -222,14 +225,49 @@ class Records:
         """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""
         damage, width = self.damage, self._dialect.width
         if damage.long >= 5 and damage.long > 0.05 * self.rows:
-            raise BadInput(f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}), and so have {damage.long - 1} others. Put cells that hold the separator in quotes.")  # fmt: skip
+            raise BadInput(
+                f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}), and so have "
+                f"{damage.long - 1} others. Put cells that hold the separator in quotes."
+            )
         found: list[Note] = []
         if damage.long:
-            found.append(Note("bad_lines", "medium", f"{damage.long} lines have more than {width} cells and were left out (line {_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again.", {"lines": damage.long_lines, "texts": damage.long_texts}, affected_rows=damage.long))  # fmt: skip
+            found.append(
+                Note(
+                    "bad_lines",
+                    "medium",
+                    (
+                        f"{damage.long} lines have more than {width} cells and were left out (line "
+                        f"{_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again."
+                    ),
+                    {"lines": damage.long_lines, "texts": damage.long_texts},
+                    affected_rows=damage.long,
+                )
+            )
         if damage.short:
-            found.append(Note("short_lines", "medium", f"{damage.short} lines have fewer than {width} cells; the rest of each was taken as missing (line {_listed(damage.short_lines)}).", {"lines": damage.short_lines}, affected_rows=damage.short))  # fmt: skip
+            found.append(
+                Note(
+                    "short_lines",
+                    "medium",
+                    (
+                        f"{damage.short} lines have fewer than {width} cells; the rest of each was taken as missing (line "
+                        f"{_listed(damage.short_lines)})."
+                    ),
+                    {"lines": damage.short_lines},
+                    affected_rows=damage.short,
+                )
+            )
         if damage.quotes:
-            found.append(Note("misplaced_quotes", "medium", f"Quotes stand inside unquoted cells (first near line {damage.quote_lines[0]}); they were read as plain characters. Check the rows around it.", {"lines": damage.quote_lines}))  # fmt: skip
+            found.append(
+                Note(
+                    "misplaced_quotes",
+                    "medium",
+                    (
+                        f"Quotes stand inside unquoted cells (first near line {damage.quote_lines[0]}); they were read as "
+                        "plain characters. Check the rows around it."
+                    ),
+                    {"lines": damage.quote_lines},
+                )
+            )
         return found
 
 

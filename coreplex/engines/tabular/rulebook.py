@@ -9,6 +9,8 @@ from coreplex.engines.tabular.notes import Severity
 from coreplex.engines.tabular.schema import ColumnType
 
 MANY_LEVELS = 100
+_CLOSE = 0.95
+_SAME = 0.9995
 Facts = dict[str, Any]
 
 
@@ -57,7 +59,10 @@ def _constant(column: Facts, rows: int) -> Issue | None:
     value = column["sample_values"][0] if column["sample_values"] else None
     also = f" or is missing ({column['missing_pct']:.1f} %)" if holes else ""
     severity: Severity = "low" if holes else "medium"
-    message = f"Column {column['name']!r} always holds {value!r}{also}, so it {'tells little' if holes else 'tells nothing'}. Leave it out unless that matters."  # fmt: skip
+    message = (
+        f"Column {column['name']!r} always holds {value!r}{also}, so it "
+        f"{'tells little' if holes else 'tells nothing'}. Leave it out unless that matters."
+    )
     return Issue("constant_column", severity, message, column["name"], {"value": value}, rows - holes)
 
 
@@ -80,16 +85,22 @@ def _missing(column: Facts, rows: int) -> Issue | None:
 def _id_like(column: Facts, rows: int) -> Issue | None:
     if column["type"] != ColumnType.id:
         return None
-    message = f"Column {column['name']!r} looks like a key ({column['unique_count']:,} different values in {rows:,} rows). It is not used for training; set its type if it is not one."  # fmt: skip
+    message = (
+        f"Column {column['name']!r} looks like a key ({column['unique_count']:,} different values in {rows:,} "
+        "rows). It is not used for training; set its type if it is not one."
+    )
     return Issue("id_like_column", "low", message, column["name"], {"unique_count": column["unique_count"]}, rows)
 
 
 def _cardinality(column: Facts, rows: int) -> Issue | None:
     count = column["unique_count"]
-    if column["type"] != ColumnType.categorical or count <= MANY_LEVELS and (count <= 20 or count < 0.5 * rows):
+    if column["type"] != ColumnType.categorical or (count <= MANY_LEVELS and (count <= 20 or count < 0.5 * rows)):
         return None
     severity: Severity = "medium" if count > 0.5 * rows else "low"
-    message = f"Column {column['name']!r} has {count:,} different categories. Group the rare ones, or set its type to text or id if it is one."  # fmt: skip
+    message = (
+        f"Column {column['name']!r} has {count:,} different categories. Group the rare ones, or set its type "
+        "to text or id if it is one."
+    )
     return Issue("high_cardinality", severity, message, column["name"], {"unique_count": count}, rows - column["missing_count"])
 
 
@@ -97,7 +108,10 @@ def _outliers(column: Facts, rows: int) -> Issue | None:
     found = column.get("outliers") or {"count": 0}
     infinite = column.get("infinite_count", 0)
     if infinite:
-        message = f"{infinite:,} values of {column['name']!r} are infinite. They come from a division by zero or a number too large; correct or remove them."  # fmt: skip
+        message = (
+            f"{infinite:,} values of {column['name']!r} are infinite. They come from a division by zero or a "
+            "number too large; correct or remove them."
+        )
         return Issue(
             "outliers",
             "high" if infinite > 0.01 * rows else "medium",
@@ -110,7 +124,11 @@ def _outliers(column: Facts, rows: int) -> Issue | None:
         return None
     low, high = found["low"], found["high"]
     severity: Severity = "medium" if found["count"] >= 0.01 * rows else "low"
-    message = f"{found['count']:,} values of {column['name']!r} lie far outside the usual range ({low:.4g} to {high:.4g}; smallest {column['min']:.4g}, largest {column['max']:.4g}). Check whether they are errors."  # fmt: skip
+    message = (
+        f"{found['count']:,} values of {column['name']!r} lie far outside the usual range ({low:.4g} to "
+        f"{high:.4g}; smallest {column['min']:.4g}, largest {column['max']:.4g}). Check whether they are "
+        "errors."
+    )
     return Issue(
         "outliers", severity, message, column["name"], {**found, "min": column["min"], "max": column["max"]}, found["count"]
     )
@@ -131,7 +149,10 @@ def _variants(column: Facts, rows: int) -> Issue | None:
     if not groups or column["type"] in (ColumnType.text, ColumnType.id):
         return None
     shown = " / ".join(repr(value) for value in groups[0][:3])
-    message = f"Column {column['name']!r} writes the same thing in several ways, for example {shown}. Make case and spaces the same, or they count as different categories."  # fmt: skip
+    message = (
+        f"Column {column['name']!r} writes the same thing in several ways, for example {shown}. Make case and "
+        "spaces the same, or they count as different categories."
+    )
     return Issue("whitespace_or_case_variants", "medium", message, column["name"], {"variants": groups[:10]})
 
 
@@ -144,7 +165,10 @@ def _mixed(column: Facts, rows: int) -> Issue | None:
     what = "dates" if dates else "numbers"
     kind = "invalid_dates" if dates else "mixed_types"
     wanted = "datetime" if dates else "float"
-    message = f"Column {column['name']!r} holds {what}, except {almost['cells']:,} cells such as {examples}; so it was kept as text. Correct them, or set the type to {wanted}: those cells then count as missing."  # fmt: skip
+    message = (
+        f"Column {column['name']!r} holds {what}, except {almost['cells']:,} cells such as {examples}; so it "
+        f"was kept as text. Correct them, or set the type to {wanted}: those cells then count as missing."
+    )
     severity: Severity = "high" if almost["cells"] <= 0.05 * rows else "medium"
     return Issue(kind, severity, message, column["name"], {"examples": almost["examples"]}, almost["cells"])
 
@@ -165,17 +189,29 @@ def table_issues(profile: Facts) -> Iterator[Issue]:
     repeated = profile["duplicates"]
     if repeated["count"]:
         severity: Severity = "high" if repeated["pct"] >= 20 else "medium" if repeated["pct"] >= 1 else "low"
-        message = f"{repeated['count']:,} rows ({repeated['pct']:.1f} %) repeat an earlier row exactly. Remove them if they are not separate events."  # fmt: skip
+        message = (
+            f"{repeated['count']:,} rows ({repeated['pct']:.1f} %) repeat an earlier row exactly. Remove them if "
+            "they are not separate events."
+        )
         yield Issue("duplicate_rows", severity, message, None, dict(repeated), repeated["count"])
     target = profile["suggested_target"]
+    distinct = {column["name"]: column["unique_count"] for column in profile["columns"]}
     for pair in profile["correlations"]:
-        a, b = pair["column_a"], pair["column_b"]
-        if abs(pair["value"]) < 0.95 or target in (a, b):
-            continue
-        same = abs(pair["value"]) >= 0.9995
-        said = "say the same thing" if same else f"move together almost completely ({pair['value']:.2f})"
-        message = f"Columns {a!r} and {b!r} {said}. One of them is enough; explanations share their effect between both."
-        yield Issue("high_correlation", "medium" if same else "low", message, b, dict(pair))
+        if abs(pair["value"]) >= _CLOSE and target not in (pair["column_a"], pair["column_b"]):
+            yield _together(pair, distinct)
+
+
+def _together(pair: Facts, distinct: dict[str, int]) -> Issue:
+    a, b, value = pair["column_a"], pair["column_b"], pair["value"]
+    same = abs(value) >= _SAME and (pair["method"] in ("pearson", "spearman") or distinct[a] == distinct[b])
+    if same:
+        said = "say the same thing; one of them is enough"
+    elif pair["method"] in ("pearson", "spearman"):
+        said = f"move together almost completely ({value:.2f}); one of them may be enough"
+    else:
+        said = f"nearly settle each other ({value:.2f}); one of them may be enough"
+    message = f"Columns {a!r} and {b!r} {said}. Explanations share their effect between both."
+    return Issue("high_correlation", "medium" if same else "low", message, b, dict(pair))
 
 
 def imbalance(column: Facts, problem: str) -> list[Issue]:
@@ -189,7 +225,11 @@ def imbalance(column: Facts, problem: str) -> list[Issue]:
     if even >= 0.4:
         return []
     severity: Severity = "high" if share < 0.01 else "medium" if even < 0.2 else "low"
-    message = f"The classes of {column['name']!r} are uneven: {rarest['value']!r} has {rarest['count']:,} rows ({100 * share:.1f} %), {commonest['value']!r} {commonest['count']:,}. Judge models by AUC or log loss, not accuracy, or balance the classes."  # fmt: skip
+    message = (
+        f"The classes of {column['name']!r} are uneven: {rarest['value']!r} has {rarest['count']:,} rows "
+        f"({100 * share:.1f} %), {commonest['value']!r} {commonest['count']:,}. Judge models by AUC or log "
+        "loss, not accuracy, or balance the classes."
+    )
     return [Issue("class_imbalance", severity, message, column["name"], {"classes": top}, rarest["count"])]
 
 
@@ -198,7 +238,13 @@ def leak(found: Leak, target: str) -> Issue:
     share = f"{100 * found.skill:.0f} %"
     evidence = {"target": target, "skill": found.skill, "next_best": found.next_best}
     if found.certain:
-        message = f"Column {found.column!r} alone settles {target!r} ({share} explained). It probably repeats it or is known only afterwards: leave it out, or models will look perfect and fail in use."  # fmt: skip
+        message = (
+            f"Column {found.column!r} alone settles {target!r} ({share} explained). It probably repeats it or is "
+            "known only afterwards: leave it out, or models will look perfect and fail in use."
+        )
         return Issue("target_leak", "high", message, found.column, evidence)
-    message = f"Column {found.column!r} explains {target!r} suspiciously well ({share}; the next best column {100 * found.next_best:.0f} %). Make sure that it is known before the outcome."  # fmt: skip
+    message = (
+        f"Column {found.column!r} explains {target!r} suspiciously well ({share}; the next best column "
+        f"{100 * found.next_best:.0f} %). Make sure that it is known before the outcome."
+    )
     return Issue("target_leak", "medium", message, found.column, evidence)

@@ -29,9 +29,34 @@ class Rule:
             return pl.Date() if dates.is_date_only(self.format or "%H") else pl.Datetime("us")
         return {"boolean": pl.Boolean(), "integer": pl.Int64(), "float": pl.Float64(), "string": pl.String()}[self.kind]
 
+    @property
+    def is_plain_integer(self) -> bool:
+        return self.kind == "integer" and self.format is None
+
     def typed(self, raw: pl.Series) -> pl.Series:
         """Typed values of a column of text; null where the text does not fit."""
         return _COLUMN[self.kind](raw, self.format)
+
+    def quick(self, raw: pl.Expr) -> pl.Expr:
+        """Typed values where nothing is unusual; to be checked by `doubt` and by counting nulls."""
+        if self.kind == "string":
+            return raw
+        if self.format is None and self.kind in ("integer", "float"):
+            return raw.cast(self.dtype, strict=False)
+        if self.kind == "boolean":
+            return _boolean_expression(raw, self.format)
+        if self.kind == "datetime" and dates.is_date_only(self.format or "%H"):
+            return raw.str.to_date(self.format, strict=False, cache=True)
+        return raw.map_batches(self.typed, return_dtype=self.dtype)
+
+    def doubt(self, raw: pl.Expr) -> pl.Expr:
+        """One truth value for a block: True if `quick` may be wrong about some cell and `read` must look closer."""
+        if self.kind == "string":
+            space = raw.str.starts_with(" ") | raw.str.ends_with(" ") | raw.str.starts_with("\t") | raw.str.ends_with("\t")
+            return (raw.is_in(_MISSING.to_list()) | (space & (raw.str.len_bytes() <= LONGEST_WORD))).any()
+        if self.format is None and self.kind in ("integer", "float"):
+            return numbers.may_be_codes(raw).any()
+        return pl.lit(value=False)
 
     def read(self, raw: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         """(typed values, the texts that neither fit nor mean "missing"; None when all is well)."""
@@ -49,14 +74,13 @@ class Rule:
 
 
 STRING = Rule("string")
+# Blank cells of any length mean nothing too, but cells of many spaces are rare enough to look at.
+LONGEST_WORD = 64
 
 
 def is_missing(raw: pl.Series) -> pl.Series:
     """True where a text only says that there is nothing."""
-    short = raw.str.len_bytes() <= 9
-    if short.all():
-        return raw.str.strip_chars().is_in(_MISSING)
-    return (short & raw.str.strip_chars().is_in(_MISSING)) | (raw.str.strip_chars() == "")
+    return raw.str.strip_chars().is_in(_MISSING)
 
 
 _MISSING = pl.Series(sorted(words.MISSING))
@@ -69,10 +93,14 @@ def _strings(raw: pl.Series, _: str | None) -> pl.Series:
 
 def _booleans(raw: pl.Series, code: str | None) -> pl.Series:
     """`code` "01": the user ordered a boolean, so 1 and 0 (and 1.0 and 0.0) count as well."""
+    return raw.to_frame("raw").select(_boolean_expression(pl.col("raw"), code)).to_series()
+
+
+def _boolean_expression(raw: pl.Expr, code: str | None) -> pl.Expr:
     low = raw.str.to_lowercase()
     more = (["1", "1.0"], ["0", "0.0"]) if code else ([], [])
     yes, no = low.is_in(sorted(words.YES) + more[0]), low.is_in(sorted(words.NO) + more[1])
-    return pl.select(pl.when(yes).then(pl.lit(value=True)).when(no).then(pl.lit(value=False))).to_series()
+    return pl.when(yes).then(pl.lit(value=True)).when(no).then(pl.lit(value=False))
 
 
 _COLUMN: dict[str, Callable[[pl.Series, str | None], pl.Series]] = {

@@ -4,7 +4,7 @@ Only columns with few distinct values are worth it (classes of a target, yes and
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -18,9 +18,11 @@ _SPELLINGS = 2 * MOST
 class Spellings:
     """Counts the distinct texts of typed columns while they stay few."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], wanted: Mapping[int, bool] | None = None) -> None:
         self._rules = rules
-        self._seen: dict[int, Counter[str]] = {i: Counter() for i, rule in enumerate(rules) if rule.kind != "string"}
+        self._seen: dict[int, Counter[str]] = {
+            index: Counter() for index, rule in enumerate(rules) if rule.kind != "string" and (wanted or {}).get(index, True)
+        }
 
     def see(self, index: int, raw: pl.Series) -> None:
         seen = self._seen.get(index)

@@ -4,13 +4,54 @@ from typing import Any
 
 from coreplex.engines.tabular.schema import ColumnType
 
-_FIRST = frozenset("target label labels outcome response dependent y".split())
+_FIRST = frozenset(["target", "label", "labels", "outcome", "response", "dependent", "y"])
 _USUAL = frozenset(
-    """churn churned survived default defaulted fraud is_fraud price species diagnosis saleprice sale_price medv mpg income
-    salary revenue sales cost charges converted conversion clicked purchased approved rating quality risk readmitted
-    cancelled canceled attrition exited result grade score value demand consumption mortality died deposit""".split()
+    [
+        "churn",
+        "churned",
+        "survived",
+        "default",
+        "defaulted",
+        "fraud",
+        "is_fraud",
+        "price",
+        "species",
+        "diagnosis",
+        "saleprice",
+        "sale_price",
+        "medv",
+        "mpg",
+        "income",
+        "salary",
+        "revenue",
+        "sales",
+        "cost",
+        "charges",
+        "converted",
+        "conversion",
+        "clicked",
+        "purchased",
+        "approved",
+        "rating",
+        "quality",
+        "risk",
+        "readmitted",
+        "cancelled",
+        "canceled",
+        "attrition",
+        "exited",
+        "result",
+        "grade",
+        "score",
+        "value",
+        "demand",
+        "consumption",
+        "mortality",
+        "died",
+        "deposit",
+    ]
 )
-_LATER = frozenset("class category status type".split())
+_LATER = frozenset(["class", "category", "status", "type"])
 _FEW_CLASSES = 20
 
 

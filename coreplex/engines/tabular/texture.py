@@ -24,13 +24,13 @@ def describe(counts: pl.DataFrame) -> dict[str, Any]:
 def _almost(common: pl.DataFrame) -> dict[str, Any]:
     """How many cells would be numbers (or dates) if the others were not there."""
     texts = common.get_column("value").str.strip_chars()
-    cells = common.get_column("count").sum()
+    cells = int(common.get_column("count").sum())
     digits = texts.str.contains(r"\d")
-    if digits.sum() < _ENOUGH * 0.5 * texts.len():
+    if int(digits.sum()) < _ENOUGH * 0.5 * texts.len():
         return {"almost": None}
     for kind, rule in _rules(texts.filter(digits)):
         fits = rule.typed(texts).is_not_null()
-        reads = common.get_column("count").filter(fits).sum()
+        reads = int(common.get_column("count").filter(fits).sum())
         if not fits.all() and reads >= _ENOUGH * cells:
             return {
                 "almost": {

@@ -2,8 +2,46 @@
 
 # Exact spellings, compared after trimming. "unknown", "missing" and "other" are categories, not absences.
 MISSING = frozenset(
-    """NA N/A n/a na NaN nan NAN -nan -NaN NULL null Null None none NONE nil ? - -- --- . .. #N/A #NA #NULL! #DIV/0!
-    #VALUE! #REF! #NAME? #NUM! <NA> <na> (null) \\N NaT n.a. N.A. N.a.""".split()
+    [
+        "NA",
+        "N/A",
+        "n/a",
+        "na",
+        "NaN",
+        "nan",
+        "NAN",
+        "-nan",
+        "-NaN",
+        "NULL",
+        "null",
+        "Null",
+        "None",
+        "none",
+        "NONE",
+        "nil",
+        "?",
+        "-",
+        "--",
+        "---",
+        ".",
+        "..",
+        "#N/A",
+        "#NA",
+        "#NULL!",
+        "#DIV/0!",
+        "#VALUE!",
+        "#REF!",
+        "#NAME?",
+        "#NUM!",
+        "<NA>",
+        "<na>",
+        "(null)",
+        "\\N",
+        "NaT",
+        "n.a.",
+        "N.A.",
+        "N.a.",
+    ]
 ) | {"", "#N/A N/A"}
 
 # (yes, no), lower case. 0 and 1 stay integers: nothing is lost by counting them.
