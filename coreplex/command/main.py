@@ -11,7 +11,7 @@ COMMANDS = {
     "web": "run one web process (needs DATABASE_URL and REDIS_URL)",
     "worker": "run one worker process (needs DATABASE_URL and REDIS_URL)",
     "migrate": "bring the database to the newest schema",
-    "create-admin": "make an administrator, or give one a new password",
+    "create-admin": "make an administrator",
     "outbox": "show the mails that wait, and those that were sent",
     "doctor": "look for what is wrong and say what to do",
 }

@@ -38,9 +38,9 @@ def ready(settings: Settings, seconds: float, administrator: bool) -> None:
     say("  Stop      Ctrl-C\n")
 
 
-def died(name: str, status: int, log: Path, *, again: bool) -> None:
+def died(name: str, status: int, log: Path) -> None:
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    complain(f"{name} ended unexpectedly ({how}){' and is started again' if again else ''}. Log: {log}")
+    complain(f"{name} ended unexpectedly ({how}) and is started again. Log: {log}")
     if status >= 0 and (last := tail(log, 3)):
         complain(last)
 

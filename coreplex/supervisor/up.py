@@ -198,9 +198,9 @@ class Supervisor:
             status = keeper.look()
             if status is None:
                 continue
-            report.died(keeper.part.name, status, keeper.part.log, again=patient or keeper.crashes < CRASHES_AT_START)
             if not patient and keeper.crashes >= CRASHES_AT_START:
                 raise Trouble(f"{keeper.part.name} does not start.", f"The end of {keeper.part.log}:\n{tail(keeper.part.log)}")
+            report.died(keeper.part.name, status, keeper.part.log)
         if self.guide and self.guide.poll() is not None:
             self.guide = None
 
