@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Task
@@ -72,6 +72,15 @@ class Manifest(BaseModel):
         if len({label_key(label) for label in self.classes}) != len(self.classes):
             raise ValueError("two classes are spelled alike")
         return self
+
+    @field_validator("feature_schema")
+    @classmethod
+    def _schema_can_be_read(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TableSchema.from_json(value)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("the feature schema cannot be read") from error
+        return value
 
     @property
     def schema_(self) -> TableSchema:

@@ -44,6 +44,9 @@ class LightGbm(Scoring):
             raise ValueError(str(error)) from error
         self.width: int = self._booster.num_feature()
         self.raw_width: int = self._booster.num_model_per_iteration()
+        # A forest (`average_output`) gives raw scores and contributions as sums over its trees, responses as means.
+        trees = self._booster.num_trees() // max(self.raw_width, 1)
+        self._share = 1.0 / max(trees, 1) if re.search(r"^average_output$", text, re.MULTILINE) else 1.0
         self._rows = _FastRows.of(self._booster, self.width, self.raw_width)
 
     @classmethod
@@ -53,14 +56,17 @@ class LightGbm(Scoring):
 
     def raw(self, matrix: Floats) -> Floats:
         scores = self._booster.predict(matrix, raw_score=True, num_threads=1)
-        return np.asarray(scores, dtype=np.float64).reshape(len(matrix), self.raw_width)
+        return np.asarray(scores, dtype=np.float64).reshape(len(matrix), self.raw_width) * self._share
 
     def raw_row(self, row: Sequence[float]) -> Sequence[float]:
-        return self._rows.predict(row) if self._rows is not None else super().raw_row(row)
+        if self._rows is None:
+            return super().raw_row(row)
+        scores = self._rows.predict(row)
+        return scores if self._share == 1.0 else [score * self._share for score in scores]
 
     def contributions(self, matrix: Floats) -> Floats:
         found = self._booster.predict(matrix, pred_contrib=True, num_threads=1)
-        return np.asarray(found, dtype=np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
+        return np.asarray(found, dtype=np.float64).reshape(len(matrix), self.raw_width, self.width + 1) * self._share
 
     def files(self) -> dict[str, bytes]:
         return {"model.txt": self.text.encode()}

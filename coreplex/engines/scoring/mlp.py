@@ -41,8 +41,10 @@ class Mlp(Scoring):
     @classmethod
     def of(cls, model: Any, *, centre: float = 0.0, scale: float = 1.0) -> "Mlp":
         """From a fitted scikit-learn MLP; `centre` and `scale` undo a standardised regression target."""
-        links: dict[str, Link] = {"identity": "identity", "logistic": "logit", "softmax": "softmax"}
+        links: dict[str, Link] = {"identity": "identity", "logistic": "logit", "softmax": "softmax", "exp": "log"}
         layers = list(zip(model.coefs_, model.intercepts_, strict=True))
+        if model.out_activation_ != "identity" and (centre, scale) != (0.0, 1.0):
+            raise ValueError("only a target trained with squared error can have been standardised")
         layers[-1] = (layers[-1][0] * scale, layers[-1][1] * scale + centre)
         return cls(layers, model.activation, links[model.out_activation_])
 

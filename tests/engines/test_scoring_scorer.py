@@ -1,0 +1,204 @@
+"""The scorer: one code path for rows and frames, labels as uploaded, a warning for everything odd, never an error."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.calibration import Calibration
+from coreplex.engines.scoring.scorer import Scorer, background_of
+from coreplex.engines.tabular.schema import spell
+from coreplex.errors import DomainError, Invalid
+from tests.engines.scoring_samples import COLUMNS, column, frame, manifest, member, target
+
+TABLE = frame(300)
+TASKS = ["binary", "multiclass", "regression"]
+
+
+def made(task: str, *families: str, **more: Any) -> Scorer:
+    y = target(TABLE, task)
+    return Scorer.load(bundle.dumps(manifest(TABLE, task, **more), [member(TABLE, y, task, family) for family in families]))
+
+
+SCORERS = {
+    f"{task} {' '.join(families)} {combine}": made(task, *families, combine=combine)
+    for task in TASKS
+    for families, combine in [
+        (("lightgbm",), "response"),
+        (("xgboost",), "response"),
+        (("mlp",), "response"),
+        (("lightgbm", "forest"), "raw"),
+        (("lightgbm", "linear", "mlp"), "response"),
+    ]
+}
+ONE = SCORERS["binary lightgbm response"]
+
+
+def rows(count: int = 30) -> list[dict[str, Any]]:
+    return frame(count, seed=5).to_dicts()
+
+
+@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
+def test_rows_and_frames_agree(scorer: Scorer) -> None:
+    answers, warnings = scorer.predict_rows(rows())
+    table = scorer.predict_frame(frame(30, seed=5))
+    assert {w["kind"] for w in warnings} <= {"out_of_range", "unseen_category"}
+    assert table.height == 30
+    if scorer.task == "regression":
+        assert table.columns == ["prediction"]
+        np.testing.assert_allclose([a["prediction"] for a in answers], table["prediction"], atol=1e-6)
+        assert all(set(answer) == {"prediction"} for answer in answers)
+        return
+    assert [a["prediction"] for a in answers] == table["prediction"].to_list()
+    np.testing.assert_allclose([a["probability"] for a in answers], table["probability"], atol=1e-6)
+    for label in scorer.classes:
+        np.testing.assert_allclose([a["probabilities"][label] for a in answers], table[f"probability_{label}"], atol=1e-6)
+    for answer in answers:
+        assert sum(answer["probabilities"].values()) == pytest.approx(1)
+        assert answer["probability"] == answer["probabilities"][answer["prediction"]]
+
+
+ANYTHING = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(["pro", "1,5", "NA", "yes"])
+    ),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(row=st.dictionaries(st.one_of(st.sampled_from([c.name for c in COLUMNS]), st.text(max_size=5)), ANYTHING))
+def test_whatever_a_row_holds_it_is_answered(scorer: Scorer, row: dict[str, Any]) -> None:
+    answers, warnings = scorer.predict_rows([row])
+    assert orjson.loads(orjson.dumps([answers, warnings], option=orjson.OPT_NON_STR_KEYS))[0][0]["prediction"] is not None
+    json.dumps(answers, allow_nan=False)
+    explained = scorer.contributions([row], top=3)[0]
+    assert abs(explained["residual"]) < 1e-4
+    assert all(math.isfinite(part["contribution"]) for part in explained["contributions"])
+
+
+@pytest.mark.parametrize("wrong", [[], None, "row", {}, [1], [None], [[]], [{}, "x"]])
+def test_only_a_list_of_objects_is_accepted(wrong: Any) -> None:
+    with pytest.raises(Invalid):
+        ONE.predict_rows(wrong)
+
+
+def kinds(row: dict[str, Any]) -> dict[str, str]:
+    return {warning["column"]: warning["kind"] for warning in ONE.predict_row(row)[1]}
+
+
+def test_what_is_odd_is_said() -> None:
+    good = rows(1)[0] | {
+        "plan": "pro",
+        "age": 30,
+        "town": "T001",
+        "amount": 20.0,
+        "member": True,
+        "since": "2015-01-01",
+        "note": "x",
+    }
+    assert kinds(good) == {}
+    assert kinds(good | {"plan": "gold"}) == {"plan": "unseen_category"}
+    assert kinds(good | {"age": "old"}) == {"age": "unreadable_value"}
+    assert kinds(good | {"age": [3]}) == {"age": "unreadable_value"}
+    assert kinds(good | {"age": 400}) == {"age": "out_of_range"}
+    assert kinds(good | {"since": "1900-01-01"}) == {"since": "out_of_range"}
+    assert kinds(good | {"since": "someday"}) == {"since": "unreadable_value"}
+    assert kinds(good | {"colour": "red"}) == {"colour": "extra_column"}
+    assert kinds(good | {"plan": None, "age": "NA", "amount": math.nan}) == {}
+    assert kinds(good | {"amount": math.inf}) == {"amount": "unreadable_value"}
+    assert kinds({k: v for k, v in good.items() if k != "town"}) == {"town": "missing_column"}
+
+
+def test_unused_columns_and_the_target_come_without_a_word() -> None:
+    row = rows(1)[0] | {"plan": "pro", "town": "T001"}
+    assert {"key", "same"} <= row.keys()
+    assert not [w for w in ONE.predict_row(row | {"left": "no"})[1] if w["kind"] == "extra_column"]
+
+
+def test_text_of_a_file_means_what_the_typed_value_means() -> None:
+    typed = {"amount": 12.5, "age": 40, "member": True, "plan": "pro"}
+    as_text = {"amount": "12.5", "age": " 40 ", "member": "yes", "plan": " pro "}
+    assert ONE.predict_row(typed)[0] == ONE.predict_row(as_text)[0]
+
+
+def test_a_column_missing_everywhere_is_said_once() -> None:
+    several = [{"age": 30}, {"age": 40, "x": 1}, {"age": "?!"}]
+    warnings = ONE.predict_rows(several)[1]
+    missing = [w for w in warnings if w["column"] == "town"]
+    assert len(missing) == 1
+    assert "row" not in missing[0]
+    assert [w["row"] for w in warnings if w["kind"] == "extra_column"] == [1]
+    assert [w["row"] for w in warnings if w["kind"] == "unreadable_value"] == [2]
+    assert len(ONE.predict_rows([{"age": "?!"}, {"plan": "?!"}] * 500)[1]) == 201
+
+
+LABELS = [
+    (column("y", "boolean", labels={"true": "Ja", "false": "Nein"}), [False, True], ["Nein", "Ja"]),
+    (column("y", "boolean"), [False, True], [False, True]),
+    (column("y", "integer"), [0, 1], [0, 1]),
+    (column("y", "float"), [0.5, 1.5], [0.5, 1.5]),
+    (column("y", "float", labels={"1.0": "1,0", "2.0": "2,0"}), [1.0, 2.0], ["1,0", "2,0"]),
+    (column("y", "datetime", "date", labels={"2024-01-31": "31.01.2024"}), None, ["31.01.2024", "01.02.2024"]),
+    (column("y", "categorical"), ["Süd", "NORD "], ["Süd", "NORD "]),
+]
+
+
+@pytest.mark.parametrize(("source", "values", "expected"), LABELS)
+def test_labels_are_spelled_as_uploaded(source: Any, values: Any, expected: list[Any]) -> None:
+    classes = expected if values is None else [spell(source, value) for value in values]
+    assert classes == expected
+    scorer = made("binary", "lightgbm", classes=tuple(classes), target="y")
+    answers, _ = scorer.predict_rows(rows())
+    assert {repr(answer["prediction"]) for answer in answers} <= {repr(label) for label in expected}
+    assert list(answers[0]["probabilities"]) == [bundle.label_key(label) for label in expected]
+    assert scorer.predict_frame(TABLE)["prediction"].to_list()[0] in expected
+
+
+def test_the_threshold_decides() -> None:
+    for threshold, label in ((0.0, "yes"), (1.0, "no")):
+        assert {a["prediction"] for a in ONE.predict_rows(rows(), threshold)[0]} == {label}
+        assert set(ONE.predict_frame(TABLE, threshold)["prediction"]) == {label}
+        assert {a["prediction"] for a in made("binary", "lightgbm", threshold=threshold).predict_rows(rows())[0]} == {label}
+
+
+def test_calibration_travels_with_the_model() -> None:
+    calibrated = made("binary", "lightgbm", calibration=Calibration("platt", 2.0, 0.5).to_json())
+    plain = ONE.predict_frame(TABLE)["probability_yes"].to_numpy()
+    expected = 1 / (1 + np.exp(-(2 * np.log(plain / (1 - plain)) + 0.5)))
+    np.testing.assert_allclose(calibrated.predict_frame(TABLE)["probability_yes"], expected, atol=1e-9)
+    assert abs(calibrated.contributions(rows(3))[0]["residual"]) < 1e-9
+
+
+def test_an_empty_frame_and_a_large_one() -> None:
+    assert ONE.predict_frame(TABLE[:0]).height == 0
+    assert ONE.predict_frame(TABLE[:0]).schema == ONE.predict_frame(TABLE).schema
+    assert ONE.predict_frame(pl.concat([TABLE] * 70)).height == 21_000
+    assert len(list(ONE.predict_chunks(pl.concat([TABLE] * 70)))) == 2
+
+
+def test_frames_with_missing_and_further_columns() -> None:
+    assert ONE.predict_frame(TABLE.select("age", pl.lit(3).alias("other"))).height == 300
+
+
+def test_the_background_is_json_and_bounded() -> None:
+    background = background_of(TABLE, COLUMNS, 20)
+    assert len(background) == 20
+    assert orjson.loads(orjson.dumps(background)) == list(background)
+    wide = pl.DataFrame({f"c{i}": [1.0] * 50 for i in range(2000)})
+    assert len(background_of(wide, [column(name, "float") for name in wide.columns], 50)) == 10
+
+
+def test_every_error_is_one_a_user_may_see() -> None:
+    for wrong in (b"", b"x" * 100):
+        with pytest.raises(DomainError):
+            Scorer.load(wrong)
