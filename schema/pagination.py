@@ -88,7 +88,7 @@ def connection(
 ) -> Any:
     """A list field. `resolver(info[, parent], page[, filter][, **extra])`, with the parent when `nested`.
 
-    `extra` are further arguments: name → (type, default, description).
+    `extra` are further arguments: name → (type, default or `...` when it must be given, description).
     """
 
     async def listed(
@@ -128,7 +128,12 @@ def _field_with_arguments(
         inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=strawberry.Parent[Any]),  # type: ignore[misc]
         inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info),
         *(
-            inspect.Parameter(name, kind, default=default, annotation=Annotated[hint, strawberry.argument(description=text)])
+            inspect.Parameter(
+                name,
+                kind,
+                default=inspect.Parameter.empty if default is ... else default,
+                annotation=Annotated[hint, strawberry.argument(description=text)],
+            )
             for name, hint, default, text in arguments
         ),
     ]

@@ -4,6 +4,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from resolvers.guard import Info
+from schema.deployment import DeploymentMutation, DeploymentQuery
 from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
@@ -11,12 +12,12 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(ProjectQuery, ExperimentQuery, ModelQuery):
+class Query(ProjectQuery, ExperimentQuery, ModelQuery, DeploymentQuery):
     pass
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(ProjectMutation, ExperimentMutation, ModelMutation):
+class Mutation(ProjectMutation, ExperimentMutation, ModelMutation, DeploymentMutation):
     pass
 
 

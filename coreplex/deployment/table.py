@@ -22,6 +22,15 @@ class DeploymentStatus(StrEnum):
     archived = "archived"
 
 
+class Strategy(StrEnum):
+    """How requests reach a deployment. Only `direct` changes nothing; the others are kept for what is to come."""
+
+    direct = "direct"
+    canary = "canary"
+    blue_green = "blue_green"
+    shadow = "shadow"
+
+
 class Deployment(SQLModel, table=True):
     """At most one active production deployment per project: the database itself refuses a second."""
 
@@ -41,7 +50,7 @@ class Deployment(SQLModel, table=True):
     name: str = Field(max_length=200)
     stage: Stage = word(Stage)
     status: DeploymentStatus = word(DeploymentStatus, DeploymentStatus.active)
-    strategy: str = Field(default="direct", max_length=32)
+    strategy: Strategy = word(Strategy, Strategy.direct)
     traffic_percent: int = 100
     config: dict[str, Any] = document()
     privacy_policy_id: UUID | None = None

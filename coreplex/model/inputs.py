@@ -1,8 +1,36 @@
-"""What a caller must say about models."""
+"""What a caller must say about models and predictions."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field
 
 from coreplex.document import JSON, JSONObject
+
+
+def _known(options: object) -> object:
+    """Unknown options are ignored (decision 1)."""
+    if not isinstance(options, dict):
+        return options
+    return {key: value for key, value in options.items() if key in PredictOptions.model_fields}
+
+
+class PredictOptions(BaseModel):
+    """What to add to a prediction."""
+
+    contributions: bool | Annotated[int, Field(ge=1, le=1000)] = False
+    """True: the five strongest features; a number: that many."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Binary: the second class from this probability on, instead of the model's own."""
+
+    @property
+    def top(self) -> int | None:
+        """Features wanted, None for no contributions."""
+        if self.contributions is False:
+            return None
+        return 5 if self.contributions is True else self.contributions
+
+
+Options = Annotated[JSONObject, BeforeValidator(_known)]
 
 
 class ModelFilter(BaseModel):
@@ -14,9 +42,9 @@ class ModelFilter(BaseModel):
     is_staging: bool | None = Field(None, description="Whether an active staging deployment serves the model.")
 
 
-class PredictInput(BaseModel):
+class PredictModel(BaseModel):
     model_id: str = Field(description="The model.")
     inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
-    options: JSONObject = Field(
-        default_factory=lambda: JSONObject({}), description="`contributions: true` or a number of top features."
+    options: Options = Field(
+        default_factory=lambda: JSONObject({}), description="`contributions`: true or a number of features; `threshold`."
     )

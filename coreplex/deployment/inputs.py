@@ -1,0 +1,87 @@
+"""What a caller must say about deployments and predictions."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field, model_validator
+
+from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
+from coreplex.document import JSON, JSONObject
+from coreplex.model.inputs import Options
+from coreplex.project.inputs import Name
+
+FROM_CONFIG = (
+    "traffic_percent",
+    "strategy",
+    "privacy_policy_id",
+    "privacy_anonymize_logs",
+    "privacy_anonymize_response",
+    "privacy_column_map",
+    "privacy_threshold",
+)
+"""Fields that may also stand inside `config`; the flat ones win (contract F15)."""
+
+
+class CreateDeployment(BaseModel):
+    project_id: str = Field(description="The project.")
+    model_id: str = Field(description="A model of the same project.")
+    name: Name = Field(description="Name, 1 to 200 characters.")
+    stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
+    traffic_percent: int = Field(100, ge=1, le=100, description="Share of traffic, 1 to 100.")
+    strategy: Strategy = Field(Strategy.direct, description="How traffic reaches it.")
+    config: JSONObject = Field(default_factory=lambda: JSONObject({}), description="Kept as it is; may hold the other fields.")
+    privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
+    privacy_anonymize_logs: bool = Field(False, description="Anonymise personal data in the inference log.")
+    privacy_anonymize_response: bool = Field(False, description="Anonymise personal data in answers.")
+    privacy_column_map: JSONObject = Field(
+        default_factory=lambda: JSONObject({}), description="Input column to type of personal data."
+    )
+    privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_config(cls, values: Any) -> Any:
+        config = values.get("config") if isinstance(values, dict) else None
+        if not isinstance(config, dict):
+            return values
+        return {**{key: config[key] for key in FROM_CONFIG if config.get(key) is not None}, **values}
+
+
+class UpdateDeployment(BaseModel):
+    deployment_id: str = Field(description="The deployment.")
+    name: Name | None = Field(None, description="New name.")
+    traffic_percent: int | None = Field(None, ge=1, le=100, description="New share of traffic.")
+    privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
+    privacy_anonymize_logs: bool | None = Field(None, description="Anonymise personal data in the inference log.")
+    privacy_anonymize_response: bool | None = Field(None, description="Anonymise personal data in answers.")
+    privacy_column_map: JSONObject | None = Field(None, description="Input column to type of personal data.")
+    privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
+
+
+class PromoteDeployment(BaseModel):
+    deployment_id: str = Field(description="The deployment.")
+    to_stage: Stage = Field(Stage.production, description="Where it goes: `production`.")
+
+
+class RollbackDeployment(BaseModel):
+    deployment_id: str = Field(description="The deployment.")
+    to_deployment_id: str | None = Field(None, description="The deployment to bring back instead.")
+    to_model_id: str | None = Field(None, description="The model this deployment is to serve again.")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "RollbackDeployment":
+        if self.to_deployment_id and self.to_model_id:
+            raise ValueError("name a deployment or a model to go back to, not both")
+        return self
+
+
+class DeploymentFilter(BaseModel):
+    stage: Stage | None = Field(None, description="Only this stage.")
+    status: DeploymentStatus | None = Field(None, description="Only this state.")
+
+
+class Predict(BaseModel):
+    deployment_id: str = Field(description="The deployment.")
+    inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
+    options: Options = Field(
+        default_factory=lambda: JSONObject({}), description="`contributions`: true or a number of features; `threshold`."
+    )

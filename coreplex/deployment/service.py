@@ -1,0 +1,239 @@
+"""What can be done with deployments. At most one per project serves in production; the database refuses a second."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from coreplex.clock import now
+from coreplex.database import WriteSession
+from coreplex.deployment.inputs import (
+    CreateDeployment,
+    DeploymentFilter,
+    PromoteDeployment,
+    RollbackDeployment,
+    UpdateDeployment,
+)
+from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.errors import Conflict, Invalid
+from coreplex.event import service as event
+from coreplex.event.notice import SERVING, notify
+from coreplex.event.table import EventKind
+from coreplex.identifier import parse_id
+from coreplex.model.table import Model
+from coreplex.monitoring.table import InferenceLog
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_project, open_row, visible_projects
+from coreplex.project.table import Project
+
+
+def listing(grant: Grant, project_id: str | UUID, wanted: DeploymentFilter | None = None) -> Listing:
+    """Deployments of a project the caller may see."""
+    query = select(Deployment).where(
+        col(Deployment.project_id).in_(visible_projects(grant)),
+        col(Deployment.project_id) == parse_id(project_id, "Project"),
+    )
+    if wanted is not None and wanted.stage is not None:
+        query = query.where(col(Deployment.stage) == wanted.stage)
+    if wanted is not None and wanted.status is not None:
+        query = query.where(col(Deployment.status) == wanted.status)
+    return Listing(
+        query=query,
+        identity=col(Deployment.id),
+        sortable={
+            "created_at": col(Deployment.created_at),
+            "name": func.lower(col(Deployment.name)),
+            "stage": col(Deployment.stage),
+            "status": col(Deployment.status),
+        },
+        searchable=(col(Deployment.name),),
+    )
+
+
+def log_listing(deployment: Deployment) -> Listing:
+    """The inference log of a deployment the caller may see, newest first."""
+    query = select(InferenceLog).where(col(InferenceLog.deployment_id) == deployment.id)
+    return Listing(query=query, identity=col(InferenceLog.id), sortable={"created_at": col(InferenceLog.created_at)})
+
+
+async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment) -> Deployment:
+    """Serve a model under a name. In production the present deployment is archived."""
+    project = await open_project(session, grant, wanted.project_id)
+    model = await _model_of(session, grant, project.id, wanted.model_id, "model_id")
+    await _lock(session, project.id)
+    deployment = Deployment(
+        project_id=project.id,
+        model_id=model.id,
+        created_by=grant.user_id,
+        deployed_at=now(),
+        version=await _next_version(session, project.id, wanted.name),
+        **wanted.model_dump(exclude={"project_id", "model_id", "privacy_policy_id"}),
+        privacy_policy_id=parse_id(wanted.privacy_policy_id, "Policy") if wanted.privacy_policy_id else None,
+    )
+    if deployment.stage is Stage.production:
+        await _displace(session, grant, deployment)
+    session.add(deployment)
+    await session.flush()
+    await _changed(session, grant, deployment, "deployment.created", f"“{deployment.name}” serves in {deployment.stage}.")
+    return deployment
+
+
+async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) -> Deployment:
+    deployment = await _open(session, grant, wanted.deployment_id)
+    for name, value in wanted.model_dump(exclude={"deployment_id", "privacy_policy_id"}, exclude_none=True).items():
+        setattr(deployment, name, value)
+    if wanted.privacy_policy_id is not None:
+        deployment.privacy_policy_id = parse_id(wanted.privacy_policy_id, "Policy")
+    await _changed(session, grant, deployment, "deployment.updated", f"“{deployment.name}” was changed.")
+    return deployment
+
+
+async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment) -> Deployment:
+    """Move an active staging deployment to production; the one it displaces is archived."""
+    deployment = await _open(session, grant, wanted.deployment_id)
+    if wanted.to_stage is not Stage.production:
+        raise Invalid.field("must be production", "to_stage")
+    if deployment.status is not DeploymentStatus.active:
+        raise Conflict(f"The deployment is {deployment.status}; only an active one can be promoted.")
+    if deployment.stage is Stage.production:
+        raise Conflict("The deployment is in production already.")
+    await _displace(session, grant, deployment)
+    deployment.stage = Stage.production
+    deployment.deployed_at = now()
+    await _changed(session, grant, deployment, "deployment.promoted", f"“{deployment.name}” was promoted to production.")
+    return deployment
+
+
+async def rollback(session: WriteSession, grant: Grant, wanted: RollbackDeployment) -> Deployment:
+    """Go back: to a named deployment, to a named model, or to what served before. Returns what serves now."""
+    deployment = await _open(session, grant, wanted.deployment_id)
+    if wanted.to_model_id is not None:
+        return await _back_to_model(session, grant, deployment, wanted.to_model_id)
+    if wanted.to_deployment_id is not None:
+        target = await _open(session, grant, wanted.to_deployment_id)
+        if target.project_id != deployment.project_id:
+            raise Invalid.field("belongs to another project", "to_deployment_id")
+        return await _bring_back(session, grant, target)
+    if deployment.stage is Stage.production:
+        return await _bring_back(session, grant, await _predecessor(session, deployment))
+    if deployment.previous_model_id is None:
+        raise Conflict("There is nothing to go back to: this deployment has served one model only.")
+    return await _back_to_model(session, grant, deployment, str(deployment.previous_model_id))
+
+
+async def deactivate(session: WriteSession, grant: Grant, deployment_id: str) -> Deployment:
+    """Stop serving. The deployment stays and can be brought back."""
+    deployment = await _open(session, grant, deployment_id)
+    if deployment.status is not DeploymentStatus.active:
+        raise Conflict(f"The deployment is {deployment.status} already.")
+    deployment.status = DeploymentStatus.inactive
+    await _changed(session, grant, deployment, "deployment.deactivated", f"“{deployment.name}” was deactivated.")
+    return deployment
+
+
+async def delete(session: WriteSession, grant: Grant, deployment_id: str) -> UUID:
+    """Remove a deployment that serves no more, with its inference log."""
+    deployment = await _open(session, grant, deployment_id)
+    if deployment.status is DeploymentStatus.active:
+        raise Conflict("The deployment still serves; deactivate it first.")
+    await _changed(session, grant, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")
+    await session.delete(deployment)
+    return deployment.id
+
+
+async def _open(session: WriteSession, grant: Grant, deployment_id: str) -> Deployment:
+    """The deployment, with its project locked so that two changes never cross."""
+    found = await open_row(session, grant, Deployment, deployment_id, "Deployment")
+    await _lock(session, found.project_id)
+    await session.refresh(found)
+    return found
+
+
+async def _lock(session: WriteSession, project_id: UUID) -> None:
+    await session.execute(select(col(Project.id)).where(col(Project.id) == project_id).with_for_update())
+
+
+async def _model_of(session: WriteSession, grant: Grant, project_id: UUID, model_id: str, key: str) -> Model:
+    model = await open_row(session, grant, Model, model_id, "Model")
+    if model.project_id != project_id:
+        raise Invalid.field("belongs to another project", key)
+    return model
+
+
+async def _next_version(session: WriteSession, project_id: UUID, name: str) -> int:
+    query = select(func.max(col(Deployment.version)))
+    highest = await session.scalar(query.where(col(Deployment.project_id) == project_id, col(Deployment.name) == name))
+    return (highest or 0) + 1
+
+
+async def _displace(session: WriteSession, grant: Grant, by: Deployment) -> None:
+    """Archive the project's active production deployment, if there is one."""
+    query = select(Deployment).where(
+        col(Deployment.project_id) == by.project_id,
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.active,
+        col(Deployment.id) != by.id,
+    )
+    present = await session.scalar(query)
+    if present is None:
+        return
+    present.status = DeploymentStatus.archived
+    present.archived_at = now()
+    by.previous_deployment_id = present.id
+    await _changed(session, grant, present, "deployment.archived", f"“{present.name}” was replaced by “{by.name}”.")
+    # Before the new one turns active, or the index that allows one active deployment refuses it.
+    await session.flush()
+
+
+async def _predecessor(session: WriteSession, deployment: Deployment) -> Deployment:
+    query = select(Deployment).where(
+        col(Deployment.project_id) == deployment.project_id,
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.archived,
+        col(Deployment.id) != deployment.id,
+    )
+    found = await session.scalar(query.order_by(col(Deployment.archived_at).desc().nulls_last()).limit(1))
+    if found is None:
+        raise Conflict("There is nothing to go back to: no earlier production deployment exists.")
+    return found
+
+
+async def _bring_back(session: WriteSession, grant: Grant, target: Deployment) -> Deployment:
+    if target.status is DeploymentStatus.active and target.stage is Stage.production:
+        raise Conflict("That deployment serves in production already.")
+    await _displace(session, grant, target)
+    target.stage, target.status = Stage.production, DeploymentStatus.active
+    target.archived_at, target.deployed_at = None, now()
+    await _changed(session, grant, target, "deployment.rolled_back", f"Production went back to “{target.name}”.")
+    return target
+
+
+async def _back_to_model(session: WriteSession, grant: Grant, deployment: Deployment, model_id: str) -> Deployment:
+    model = await _model_of(session, grant, deployment.project_id, model_id, "to_model_id")
+    if model.id == deployment.model_id:
+        raise Conflict("The deployment serves that model already.")
+    deployment.previous_model_id, deployment.model_id = deployment.model_id, model.id
+    deployment.deployed_at = now()
+    message = f"“{deployment.name}” went back to the model {model.name}."
+    await _changed(session, grant, deployment, "deployment.rolled_back", message)
+    return deployment
+
+
+async def _changed(session: WriteSession, grant: Grant, deployment: Deployment, kind: str, message: str) -> None:
+    deployment.updated_at = now()
+    session.add(deployment)
+    await notify(session, SERVING, str(deployment.id))
+    data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
+    await event.append(
+        session,
+        entity_type="deployment",
+        entity_id=deployment.id,
+        project_id=deployment.project_id,
+        kind=EventKind.audit,
+        type=kind,
+        message=message,
+        actor_id=grant.user_id,
+        data=data,
+    )

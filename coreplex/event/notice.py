@@ -1,0 +1,13 @@
+"""Word to every process that something it may remember has changed. Delivered at commit by PostgreSQL itself."""
+
+from sqlalchemy import text
+
+from coreplex.database import WriteSession
+
+SERVING = "coreplex_serving"
+"""A deployment, a model, a membership or a project changed: forget who may reach which model."""
+
+
+async def notify(session: WriteSession, channel: str, payload: str = "") -> None:
+    """Tell all processes at commit; nothing is told when the transaction rolls back."""
+    await session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})

@@ -1,0 +1,73 @@
+"""One predict call: rows in, answers and warnings out, the same for models and deployments."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.errors import FieldError, Invalid
+from coreplex.model.inputs import PredictOptions
+
+MAX_ROWS = 10_000
+INLINE_ROWS = 64
+"""Up to here a call is quicker than handing it to a thread."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """`predictions[i]` answers row i; `rows` are the rows as they were sent."""
+
+    rows: Sequence[Mapping[str, Any]]
+    predictions: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    latency_ms: float
+
+
+def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
+    """One row or several as a list. Raises Invalid for anything else (422, contract B.6)."""
+    rows = [inputs] if isinstance(inputs, Mapping) else inputs
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise Invalid.field("must be one row (an object) or a list of at least one row", "inputs")
+    if len(rows) > MAX_ROWS:
+        raise Invalid.field(f"has {len(rows)} rows; send at most {MAX_ROWS} in a call", "inputs")
+    return rows
+
+
+def parse_options(options: Any) -> PredictOptions:
+    """The known options of a call. Raises Invalid naming the wrong one."""
+    try:
+        return PredictOptions.model_validate(options)
+    except ValidationError as error:
+        fields = [
+            FieldError(("options", *item["loc"][:1]), item["msg"], item["type"]) for item in error.errors(include_url=False)
+        ]
+        raise Invalid("; ".join(f"options.{f.loc[-1]}: {f.msg}" for f in fields), errors=fields) from None
+
+
+async def predict(scorer: Scorer, inputs: Any, options: Mapping[str, Any]) -> Answer:
+    """Score rows. Small calls run here, large ones in a thread so that nobody else waits."""
+    rows = rows_of(inputs)
+    wanted = parse_options(options) if options else None
+    began = time.perf_counter()
+    if len(rows) <= INLINE_ROWS and (wanted is None or wanted.top is None):
+        answer = _score(scorer, rows, wanted)
+    else:
+        answer = await asyncio.to_thread(_score, scorer, rows, wanted)
+    answer.latency_ms = (time.perf_counter() - began) * 1000
+    return answer
+
+
+def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
+    threshold = wanted.threshold if wanted is not None else None
+    predictions, warnings = scorer.predict_rows(rows, threshold)
+    found: list[dict[str, Any]] = list(predictions)  # type: ignore[arg-type]
+    if wanted is not None and wanted.top is not None:
+        for prediction, parts in zip(found, scorer.contributions(rows, wanted.top), strict=True):
+            prediction["contributions"] = parts["contributions"]
+            prediction["residual"] = parts["residual"]
+            prediction["explanation"] = {k: v for k, v in parts.items() if k not in {"contributions", "residual"}}
+    return Answer(rows, found, list(warnings), 0.0)  # type: ignore[arg-type]

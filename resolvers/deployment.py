@@ -1,0 +1,129 @@
+"""Deployments and predictions at the GraphQL door."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from coreplex.deployment import inputs, service
+from coreplex.deployment.table import Deployment
+from coreplex.errors import Conflict, DomainError
+from coreplex.model import prediction
+from coreplex.model.inputs import PredictModel
+from coreplex.model.serving import Serving
+from coreplex.model.table import Model
+from coreplex.monitoring.table import InferenceLog
+from coreplex.monitoring.writer import InferenceWriter
+from coreplex.paging import Page, Slice
+from coreplex.project.access import open_project, open_row
+from coreplex.project.table import Project
+from resolvers.guard import Info, allow
+
+
+@dataclass(slots=True)
+class Predicted:
+    """What a predict call answers."""
+
+    predictions: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    model_id: UUID
+    deployment_id: UUID | None
+    request_id: str
+    latency_ms: float
+
+    @property
+    def count(self) -> int:
+        return len(self.predictions)
+
+
+async def one(info: Info, id: str) -> Deployment:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await open_row(session, grant, Deployment, id, "Deployment")
+
+
+async def many(info: Info, page: Page, filter: inputs.DeploymentFilter | None, project_id: str) -> Slice[Deployment]:
+    grant = allow(info)
+    async with info.context.read() as session:
+        await open_project(session, grant, project_id)
+    return await info.context.slice(service.listing(grant, project_id, filter), page)
+
+
+async def of_project(info: Info, project: Project, page: Page, filter: inputs.DeploymentFilter | None) -> Slice[Deployment]:
+    return await info.context.slice(service.listing(allow(info), project.id, filter), page)
+
+
+async def logs(info: Info, deployment: Deployment, page: Page) -> Slice[InferenceLog]:
+    return await info.context.slice(service.log_listing(deployment), page)
+
+
+async def model(info: Info, deployment: Deployment) -> Model | None:
+    return await info.context.loaders.model.load(deployment.model_id)
+
+
+async def create(info: Info, input: inputs.CreateDeployment) -> Deployment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.create(session, grant, input)
+
+
+async def update(info: Info, input: inputs.UpdateDeployment) -> Deployment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.update(session, grant, input)
+
+
+async def promote(info: Info, input: inputs.PromoteDeployment) -> Deployment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.promote(session, grant, input)
+
+
+async def rollback(info: Info, input: inputs.RollbackDeployment) -> Deployment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.rollback(session, grant, input)
+
+
+async def deactivate(info: Info, id: str) -> Deployment:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.deactivate(session, grant, id)
+
+
+async def delete(info: Info, id: str) -> UUID:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.delete(session, grant, id)
+
+
+async def predict(info: Info, input: inputs.Predict) -> Predicted:
+    """Answer rows through a deployment and write each to its inference log."""
+    grant = allow(info)
+    serving, writer = info.context.part(Serving), info.context.part(InferenceWriter)
+    route = await serving.deployment(grant, input.deployment_id)
+    if not route.active:
+        raise Conflict(f"The deployment is {route.status}; only an active one predicts.")
+    assert route.deployment_id is not None
+    scorer = await serving.scorer(route)
+    request_id = info.context.request.id
+    ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id}
+    try:
+        answer = await prediction.predict(scorer, input.inputs, input.options)
+    except DomainError as error:
+        writer.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)  # type: ignore[arg-type]
+        raise
+    writer.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)  # type: ignore[arg-type]
+    return _predicted(answer, route.model_id, route.deployment_id, request_id)
+
+
+async def predict_model(info: Info, input: PredictModel) -> Predicted:
+    """Answer rows with a model itself; nothing is logged."""
+    grant = allow(info)
+    serving = info.context.part(Serving)
+    route = await serving.model(grant, input.model_id)
+    answer = await prediction.predict(await serving.scorer(route), input.inputs, input.options)
+    return _predicted(answer, route.model_id, None, info.context.request.id)
+
+
+def _predicted(answer: prediction.Answer, model_id: UUID, deployment_id: UUID | None, request_id: str) -> Predicted:
+    return Predicted(answer.predictions, answer.warnings, model_id, deployment_id, request_id, answer.latency_ms)

@@ -1,0 +1,92 @@
+"""`/api/mlops` and the prediction endpoints (contract B.6, B.7)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_compat import shapes
+from rest_compat.endpoint import Endpoint
+
+LIST = "/api/mlops/projects/{project_id}/deployments"
+ONE = "/api/mlops/deployments/{deployment_id}"
+
+CREATE = (
+    "model_id",
+    "name",
+    "stage",
+    "traffic_percent",
+    "strategy",
+    "config",
+    "privacy_policy_id",
+    "privacy_anonymize_logs",
+    "privacy_anonymize_response",
+    "privacy_column_map",
+    "privacy_threshold",
+)
+
+
+def with_model(result: dict[str, Any]) -> dict[str, Any]:
+    """The deployment and its model side by side, as the documentation has them."""
+    deployment = {key: value for key, value in result.items() if key != "model"}
+    return {"deployment": deployment, "model": result["model"]}
+
+
+def one(result: Any, _: Mapping[str, Any]) -> Any:
+    return with_model(result)
+
+
+def created(result: Any, _: Mapping[str, Any]) -> Any:
+    deployment = result["deployment"]
+    return {
+        "id": deployment["id"],
+        "deployment_id": deployment["id"],
+        "status": deployment["status"],
+        **with_model(deployment),
+    }
+
+
+def changed(result: Any, _: Mapping[str, Any]) -> Any:
+    deployment = result["deployment"]
+    return {"id": deployment["id"], "status": deployment["status"], "deployment": deployment}
+
+
+def predicted(result: Any, _: Mapping[str, Any]) -> Any:
+    """Only what an answer has: regression has no probability, nobody asked for contributions."""
+    answers = [{key: value for key, value in answer.items() if value is not None} for answer in result["predictions"]]
+    for answer in answers:
+        answer.setdefault("prediction", None)
+    body = {**result, "predictions": answers}
+    if body["deployment_id"] is None:
+        del body["deployment_id"]
+    return body
+
+
+ROWS = (
+    Endpoint(
+        "GET",
+        LIST,
+        "ListDeployments",
+        shapes.page,
+        paged=True,
+        params=("stage", "status"),
+        into={"stage": "filter.stage", "status": "filter.status"},
+    ),
+    Endpoint("POST", LIST, "CreateDeployment", created, 201, body=CREATE),
+    Endpoint("GET", ONE, "GetDeployment", one),
+    Endpoint(
+        "PUT",
+        ONE,
+        "UpdateDeployment",
+        changed,
+        body=tuple(key for key in CREATE if key not in {"model_id", "stage", "strategy", "config"}),
+    ),
+    Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok, into={"deployment_id": "input.id"}),
+    Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options")),
+    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",), body_optional=True),
+    Endpoint(
+        "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
+    ),
+    Endpoint("POST", f"{ONE}/deactivate", "DeactivateDeployment", changed, body_optional=True),
+    Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page, paged=True),
+    Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page, paged=True),
+    Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options")),
+)

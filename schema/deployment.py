@@ -1,0 +1,209 @@
+"""Deployments and predictions in the public contract."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from coreplex.account.table import Scope
+from coreplex.deployment import inputs
+from coreplex.deployment.table import Deployment as Row
+from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
+from coreplex.model.inputs import PredictModel
+from coreplex.permissions import READ, WRITE, Category, Permission
+from resolvers import deployment as resolve
+from resolvers.guard import Info
+from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.field import guarded, mutation
+from schema.model import Model
+from schema.pagination import Connection, connection, sort_input
+from schema.scalars import JSON, Long
+
+PREDICT = Permission(Scope.predict, category=Category.predictions)
+
+enum(Stage, "Where a deployment stands.", "DeploymentStage")
+enum(DeploymentStatus, "Whether a deployment serves.")
+enum(Strategy, "How requests reach a deployment.", "DeploymentStrategy")
+published(inputs.CreateDeployment, "CreateDeploymentInput", "A model to serve under a name.")
+published(inputs.UpdateDeployment, "UpdateDeploymentInput", "What changes in a deployment.")
+published(inputs.PromoteDeployment, "PromoteDeploymentInput", "A deployment to move to production.")
+published(
+    inputs.RollbackDeployment,
+    "RollbackDeploymentInput",
+    "Where to go back from, and to what; without a target, to what served before.",
+)
+published(inputs.DeploymentFilter, "DeploymentFilter", "Which deployments are wanted.")
+published(inputs.Predict, "PredictInput", "Rows for a deployment.")
+published(PredictModel, "PredictModelInput", "Rows for a model.")
+
+DeploymentSort = sort_input("Deployment", ("created_at", "name", "stage", "status"))
+
+
+def _endpoint_url(root: strawberry.Parent[Row], info: Info) -> str:
+    return f"{info.context.services.settings.base_url}/api/mlops/deployments/{root.id}/predict"
+
+
+async def _model(root: strawberry.Parent[Row], info: Info) -> Model | None:
+    return await resolve.model(info, root)  # type: ignore[return-value]
+
+
+async def _model_name(root: strawberry.Parent[Row], info: Info) -> str:
+    model = await resolve.model(info, root)
+    return model.name if model else ""
+
+
+@strawberry.type(description="One predicted row, as it was asked and answered.")
+class InferenceLogEntry:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    request_id: str = strawberry.field(description="The request it came with.")
+    row_index: int = strawberry.field(description="Place of the row in the request, from 0.")
+    model_id: strawberry.ID = strawberry.field(description="The model that answered.")
+    inputs: JSON = strawberry.field(description="The row.")
+    output: JSON | None = strawberry.field(description="The answer; empty when there was an error.")
+    error: str | None = strawberry.field(description="What went wrong.")
+    latency_ms: float = strawberry.field(description="Milliseconds the scoring of the request took.")
+    created_at: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="A model that answers under a name.")
+class Deployment:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    project_id: strawberry.ID = strawberry.field(description="The project.")
+    model_id: strawberry.ID = strawberry.field(description="The model it serves.")
+    model_name: str = strawberry.field(resolver=_model_name, description="Name of the model.")
+    model: Model | None = strawberry.field(resolver=_model, description="The model it serves.")
+    name: str = strawberry.field(description="Name.")
+    stage: Stage = strawberry.field(description="Staging or production.")
+    status: DeploymentStatus = strawberry.field(description="Whether it serves.")
+    strategy: Strategy = strawberry.field(description="How requests reach it.")
+    traffic_percent: int = strawberry.field(description="Share of traffic, 1 to 100.")
+    config: JSON = strawberry.field(description="What was given as `config`.")
+    version: int = strawberry.field(description="Counts the deployments of this name in the project.")
+    privacy_policy_id: strawberry.ID | None = strawberry.field(description="Attached privacy policy.")
+    privacy_anonymize_logs: bool = strawberry.field(description="Whether personal data is anonymised in the log.")
+    privacy_anonymize_response: bool = strawberry.field(description="Whether personal data is anonymised in answers.")
+    privacy_column_map: JSON = strawberry.field(description="Input column to type of personal data.")
+    privacy_threshold: float | None = strawberry.field(description="Confidence of detection, 0 to 1.")
+    previous_deployment_id: strawberry.ID | None = strawberry.field(description="The deployment it displaced.")
+    previous_model_id: strawberry.ID | None = strawberry.field(description="The model it served before.")
+    endpoint_url: str = strawberry.field(resolver=_endpoint_url, description="Address to POST rows to.")
+    request_count: Long = strawberry.field(description="Predict requests it got; seconds behind.")
+    error_count: Long = strawberry.field(description="Predict requests it refused; seconds behind.")
+    created_at: datetime = strawberry.field(description="When it was created.")
+    updated_at: datetime = strawberry.field(description="When it was last changed.")
+    deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")
+    logs: Connection[InferenceLogEntry] = connection(
+        resolve.logs, node=InferenceLogEntry, permission=READ, nested=True, description="The inference log, newest first."
+    )
+
+
+def _key(name: str, description: str, kind: Any) -> Any:
+    def read(root: strawberry.Parent[Any]) -> Any:
+        return root.get(name)
+
+    return strawberry.field(resolver=read, graphql_type=kind, description=description)
+
+
+@strawberry.type(description="The answer for one row.")
+class Prediction:
+    prediction: JSON = _key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", JSON)
+    probability: float | None = _key("probability", "Classification: probability of the predicted class.", float | None)
+    probabilities: JSON | None = _key("probabilities", "Classification: class → probability.", JSON | None)
+    contributions: JSON | None = _key(
+        "contributions", "When asked for: the strongest features with what each adds to the raw score.", JSON | None
+    )
+    residual: float | None = _key(
+        "residual", "When contributions are asked for: what their sum leaves unexplained.", float | None
+    )
+    explanation: JSON | None = _key("explanation", "When asked for: base value, raw score, space and method.", JSON | None)
+
+
+@strawberry.type(description="Something about a row the caller should know: an unseen category, a missing or unknown column.")
+class PredictionWarning:
+    kind: str = _key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, …", str)
+    column: str = _key("column", "The column it is about.", str)
+    message: str = _key("message", "A sentence for people.", str)
+    row: int | None = _key("row", "The row, from 0; empty when it holds for every row.", int | None)
+
+
+@strawberry.type(description="Answers for rows, in their order.")
+class PredictPayload:
+    predictions: list[Prediction] = strawberry.field(description="One answer per row.")
+    warnings: list[PredictionWarning] = strawberry.field(description="What the rows had wrong and how it was taken.")
+    count: int = strawberry.field(description="Number of answers.")
+    model_id: strawberry.ID = strawberry.field(description="The model that answered.")
+    deployment_id: strawberry.ID | None = strawberry.field(description="The deployment that was asked.")
+    request_id: str = strawberry.field(description="Identifier of the request; the inference log carries it.")
+    latency_ms: float = strawberry.field(description="Milliseconds the scoring took.")
+
+
+@strawberry.type(description="The deployment that was created or changed, or that serves now.")
+class DeploymentPayload:
+    deployment: Deployment = strawberry.field(description="The deployment as it is now.")
+
+
+@strawberry.input(description="A deployment to act on.")
+class DeploymentInput:
+    deployment_id: strawberry.ID = strawberry.field(description="Its identifier.")
+
+
+async def _one(info: Info, id: Id) -> Deployment:
+    return await resolve.one(info, id)  # type: ignore[return-value]
+
+
+async def _create(info: Info, input: inputs.CreateDeployment) -> DeploymentPayload:
+    return DeploymentPayload(deployment=await resolve.create(info, input))  # type: ignore[arg-type]
+
+
+async def _update(info: Info, input: inputs.UpdateDeployment) -> DeploymentPayload:
+    return DeploymentPayload(deployment=await resolve.update(info, input))  # type: ignore[arg-type]
+
+
+async def _promote(info: Info, input: inputs.PromoteDeployment) -> DeploymentPayload:
+    return DeploymentPayload(deployment=await resolve.promote(info, input))  # type: ignore[arg-type]
+
+
+async def _rollback(info: Info, input: inputs.RollbackDeployment) -> DeploymentPayload:
+    return DeploymentPayload(deployment=await resolve.rollback(info, input))  # type: ignore[arg-type]
+
+
+async def _deactivate(info: Info, input: DeploymentInput) -> DeploymentPayload:
+    return DeploymentPayload(deployment=await resolve.deactivate(info, input.deployment_id))  # type: ignore[arg-type]
+
+
+async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
+    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+
+
+async def _predict(info: Info, input: inputs.Predict) -> PredictPayload:
+    return await resolve.predict(info, input)  # type: ignore[return-value]
+
+
+async def _predict_model(info: Info, input: PredictModel) -> PredictPayload:
+    return await resolve.predict_model(info, input)  # type: ignore[return-value]
+
+
+@strawberry.type
+class DeploymentQuery:
+    deployment: Deployment = guarded(_one, READ, "One deployment.")
+    deployments: Connection[Deployment] = connection(
+        resolve.many,
+        node=Deployment,
+        permission=READ,
+        sort=DeploymentSort,
+        filter=inputs.DeploymentFilter,
+        extra={"project_id": (strawberry.ID, ..., "The project.")},
+        description="Deployments of a project.",
+    )
+
+
+@strawberry.type
+class DeploymentMutation:
+    create_deployment: DeploymentPayload = mutation(_create, WRITE, "Serve a model under a name.")
+    update_deployment: DeploymentPayload = mutation(_update, WRITE, "Change a deployment's name, traffic or privacy settings.")
+    promote_deployment: DeploymentPayload = mutation(_promote, WRITE, "Move a staging deployment to production.")
+    rollback_deployment: DeploymentPayload = mutation(_rollback, WRITE, "Go back to an earlier deployment or model.")
+    deactivate_deployment: DeploymentPayload = mutation(_deactivate, WRITE, "Stop serving.")
+    delete_deployment: DeletedPayload = mutation(_delete, WRITE, "Remove a deployment that serves no more, with its log.")
+    predict: PredictPayload = mutation(_predict, PREDICT, "Answer rows through a deployment; each row is logged.")
+    predict_model: PredictPayload = mutation(_predict_model, PREDICT, "Answer rows with a model; nothing is logged.")
