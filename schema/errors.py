@@ -29,6 +29,14 @@ class BadRequest(DomainError):
     code, status = "bad_request", 400
 
 
+class BadDocument(BadRequest):
+    """Errors of syntax or validation, each with its place in the document."""
+
+    def __init__(self, found: Sequence[GraphQLError]) -> None:
+        super().__init__("; ".join(error.message for error in found[:5]))
+        self.found = tuple(found)
+
+
 def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) -> Invalid:
     """Pydantic's list of wrong values as ours."""
     fields = [

@@ -15,12 +15,10 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    parse,
     validate,
 )
 from graphql import execute as graphql_execute
@@ -30,10 +28,13 @@ from strawberry.types.field import StrawberryField
 from coreplex.permissions import Category, Permission
 from resolvers.context import Context
 from resolvers.guard import Guard
-from schema.errors import BadRequest
+from schema import limits
+from schema.cost import Meter
+from schema.errors import BadDocument, BadRequest
 from schema.root import graphql_schema
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
+REMEMBERED_CHARS = 4_000
 ROOTS = {
     OperationType.QUERY: core_schema.query_type,
     OperationType.MUTATION: core_schema.mutation_type,
@@ -68,22 +69,40 @@ class Operation:
                 charges[permission.category] = charges.get(permission.category, 0) + 1
         return charges or {Category.general: 1}
 
+    @property
+    def introspects(self) -> bool:
+        return any(name in limits.INTROSPECTION for name, _ in self.root_fields)
 
-def prepare(text: str, operation_name: str | None = None) -> Operation:
-    """Parse and validate a document. Raises BadRequest; successes are remembered."""
-    return _prepare(text, operation_name)
+    def cost(self, variables: Mapping[str, Any]) -> int:
+        """What running it with these variables costs at most (see schema/cost.py)."""
+        return Meter(core_schema, self.fragments, self.definition, variables).cost
 
 
-@lru_cache(maxsize=512)
-def _prepare(text: str, operation_name: str | None) -> Operation:
-    try:
-        document = parse(text, no_location=False)
-    except GraphQLError as error:
-        raise BadRequest(error.message) from None
-    errors = validate(core_schema, document)
+def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
+    """Parse, measure and validate a public document. Raises BadRequest; successes are remembered, long documents apart.
+
+    `suggestions` lets errors name similar fields, which tells a stranger what exists.
+    """
+    if len(text) > REMEMBERED_CHARS:
+        return _prepare(text, operation_name, suggestions)
+    return _remembered(text, operation_name, suggestions)
+
+
+def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operation:
+    document = limits.read(text)
+    limits.check(document)
+    errors = validate(core_schema, document, max_errors=10, hide_suggestions=not suggestions)
     if errors:
-        raise BadRequest("; ".join(error.message for error in errors[:5]))
-    return from_document(document, operation_name)
+        raise BadDocument(errors)
+    operation = from_document(document, operation_name)
+    once = [name for name, permission in operation.root_fields if permission is not None and permission.once]
+    for name in once:
+        if once.count(name) > 1:
+            raise BadRequest(f"`{name}` may stand in a request once.")
+    return operation
+
+
+_remembered = lru_cache(maxsize=256)(_prepare)
 
 
 def from_document(document: DocumentNode, operation_name: str | None = None) -> Operation:
@@ -110,12 +129,9 @@ def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDe
             names += _root_names(node.selection_set, fragments)
         elif isinstance(node, FragmentSpreadNode):
             names += _root_names(fragments[node.name.value].selection_set, fragments)
-        if len(names) > MAX_ROOT_FIELDS:
-            raise BadRequest(f"An operation may select at most {MAX_ROOT_FIELDS} root fields.")
+        if len(names) > limits.LIMITS.root_fields:
+            raise BadRequest(f"An operation may select at most {limits.LIMITS.root_fields} root fields.")
     return names
-
-
-MAX_ROOT_FIELDS = 20
 
 
 def permission_of(parent: Any, name: str) -> Permission | None:

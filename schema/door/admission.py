@@ -1,0 +1,57 @@
+"""Between reading an operation and running it: may this caller, at this price, now? The same questions on every transport."""
+
+from typing import Any
+
+from graphql import OperationType
+from starlette.requests import HTTPConnection
+
+from coreplex.errors import DomainError, Forbidden, Unauthenticated
+from coreplex.permissions import Category, authorize
+from coreplex.settings import Mode
+from resolvers.context import Context
+from resolvers.request import charge, check_csrf
+from schema.cost import check_cost
+from schema.door.message import Message
+from schema.errors import BadRequest
+from schema.execution import Operation, prepare
+
+
+async def admit(context: Context, connection: HTTPConnection, message: Message) -> tuple[Operation, int]:
+    """The operation and its cost, charged to the caller's rate budget. Raises the DomainError of a refusal.
+
+    What cannot be understood is charged too: refusing it was work.
+    """
+    try:
+        operation = prepare(message.query, message.operation_name, suggestions=_development(context))
+        cost = operation.cost(message.variables)
+        check_cost(cost)
+    except DomainError:
+        await charge(context, {Category.general: 1}, connection)
+        raise
+    await charge(context, operation.charges, connection)
+    if operation.kind is OperationType.MUTATION:
+        check_csrf(context)
+    if operation.introspects and context.principal is None and not _development(context):
+        raise BadRequest("Introspection needs a signed-in caller on this server.")
+    _authorize_any(context, operation)
+    return operation, cost
+
+
+def _development(context: Context) -> bool:
+    return context.services.settings.mode is Mode.development
+
+
+def _authorize_any(context: Context, operation: Operation) -> None:
+    """Refuse as a whole what could not give the caller one field; a mixed request runs and says per field."""
+    refusals: list[Any] = []
+    for _, permission in operation.root_fields:
+        if permission is None:
+            return
+        try:
+            authorize(context.principal, permission)
+        except (Unauthenticated, Forbidden) as error:
+            refusals.append(error)
+        else:
+            return
+    if refusals:
+        raise refusals[0]

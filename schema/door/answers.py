@@ -1,0 +1,64 @@
+"""What goes back to a GraphQL caller: results, refusals, and the status that fits.
+
+200 with data or errors of fields; 400 when nothing could be executed (syntax, validation, limits, variables); the error's own
+status when a request is refused as a whole. Every body is JSON `{"errors": [{"message", "extensions": {code, status, …}}]}`.
+"""
+
+from typing import Any
+
+import orjson
+from graphql import ExecutionResult
+from starlette.requests import Request
+from starlette.responses import Response
+
+from coreplex.errors import DomainError, RateLimited
+from schema.cost import MAX_COST
+from schema.door.message import JSON_TYPE
+from schema.errors import BadDocument, domain_error, extensions, graphql_error
+
+RESPONSE_TYPE = "application/graphql-response+json"
+
+
+def executed(result: ExecutionResult, request_id: str, cost: int | None = None) -> dict[str, Any]:
+    """The body of an executed operation. A request error (wrong variables) has no `data`, as the spec says."""
+    body: dict[str, Any] = {}
+    if result.errors:
+        body["errors"] = [graphql_error(error, request_id) for error in result.errors]
+    if not is_request_error(result):
+        body["data"] = result.data
+    if cost is not None:
+        body["extensions"] = {"cost": {"requested": cost, "limit": MAX_COST}}
+    return body
+
+
+def is_request_error(result: ExecutionResult) -> bool:
+    """Whether execution never began: an error without a place in the result."""
+    return result.data is None and any(error.path is None for error in result.errors or ())
+
+
+def refused(error: BaseException, request_id: str) -> dict[str, Any]:
+    """The body of a request that was not executed."""
+    seen = domain_error(error, request_id)
+    if isinstance(seen, BadDocument):
+        return {"errors": [graphql_error(one, request_id) for one in seen.found]}
+    return {"errors": [{"message": seen.message, "extensions": extensions(seen, request_id)}]}
+
+
+def dump(body: dict[str, Any]) -> bytes:
+    return orjson.dumps(body)
+
+
+def respond(request: Request, body: dict[str, Any], status: int = 200) -> Response:
+    accepted = request.headers.get("accept", "")
+    media_type = RESPONSE_TYPE if RESPONSE_TYPE in accepted else JSON_TYPE
+    return Response(dump(body), status, media_type=media_type)
+
+
+def refuse(request: Request, error: BaseException, request_id: str) -> Response:
+    seen: DomainError = domain_error(error, request_id)
+    response = respond(request, refused(seen, request_id), seen.status)
+    if isinstance(seen, RateLimited):
+        response.headers["Retry-After"] = str(seen.retry_after)
+    if seen.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response

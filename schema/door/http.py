@@ -1,0 +1,92 @@
+"""The GraphQL door over HTTP: `POST /graphql` and nothing else, save the explorer page in development.
+
+Strict about what comes in: one media type, one JSON object, bounded in size and depth. No GET queries, no batches, no multipart.
+Whatever a body holds, the answer is JSON with a sentence; 500 only ever means a bug, which is logged and masked.
+"""
+
+from graphql import OperationType
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from coreplex.errors import DomainError
+from coreplex.permissions import Category
+from coreplex.services import Services
+from coreplex.settings import Mode
+from resolvers.context import Context
+from resolvers.request import answer_of, charge, open_context
+from schema.door.admission import admit
+from schema.door.answers import executed, is_request_error, refuse, respond
+from schema.door.explorer import explorer_page
+from schema.door.message import Message, check_media_type, parse_json, parse_message, read_body
+from schema.door.origin import check_origin
+from schema.door.sse import EventStreams, wants_stream
+from schema.door.websocket import Sockets
+from schema.errors import BadRequest
+from schema.execution import Operation, execute
+
+PATH = "/graphql"
+STREAM_PATH = "/graphql/stream"
+
+
+class MethodNotAllowed(DomainError):
+    code, status = "method_not_allowed", 405
+
+
+class GraphQLDoor:
+    """The routes of GraphQL: HTTP, event streams, sockets."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.streams = EventStreams()
+        self.sockets = Sockets(services)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            WebSocketRoute(PATH, self.sockets.serve),
+            Route(PATH, self.answer, methods=["GET", "POST"]),
+            Route(STREAM_PATH, self.answer, methods=["POST"]),
+        ]
+
+    async def answer(self, request: Request) -> Response:
+        """One request, whatever is in it."""
+        try:
+            return await self._page(request) if request.method != "POST" else await self._post(request)
+        except Exception as error:
+            return refuse(request, error, answer_of(request).request_id)
+
+    async def _page(self, request: Request) -> Response:
+        shown = self.services.settings.mode is Mode.development and "text/html" in request.headers.get("accept", "")
+        if shown and not request.query_params:
+            return explorer_page()
+        response = refuse(request, MethodNotAllowed("GraphQL is served by POST only."), answer_of(request).request_id)
+        response.headers["Allow"] = "POST"
+        return response
+
+    async def _post(self, request: Request) -> Response:
+        check_media_type(request)
+        check_origin(request, self.services.settings)
+        context = await open_context(self.services, request)
+        message = await self._message(request, context)
+        operation, cost = await admit(context, request, message)
+        if wants_stream(request) or request.url.path == STREAM_PATH:
+            response = await self.streams.answer(request, context, operation, message.variables)
+        else:
+            response = await self._run(request, context, operation, message, cost)
+        for cookie in context.cookies:
+            cookie.write(response)
+        return response
+
+    async def _message(self, request: Request, context: Context) -> Message:
+        try:
+            return parse_message(parse_json(await read_body(request)))
+        except DomainError:
+            await charge(context, {Category.general: 1}, request)
+            raise
+
+    async def _run(self, request: Request, context: Context, operation: Operation, message: Message, cost: int) -> Response:
+        if operation.kind is OperationType.SUBSCRIPTION:
+            raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
+        result = await execute(operation, message.variables, context)
+        status = 400 if is_request_error(result) else 200
+        return respond(request, executed(result, context.request.id, cost), status)

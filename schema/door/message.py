@@ -1,0 +1,78 @@
+"""A GraphQL request as it arrives over any transport: read strictly, refused with a sentence and never with a surprise."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from coreplex.errors import DomainError, TooLarge
+from schema.errors import BadRequest
+from schema.scalars import MAX_JSON_DEPTH, too_deep
+
+MAX_BODY = 1 << 20
+JSON_TYPE = "application/json"
+
+
+class UnsupportedMediaType(DomainError):
+    """The body is not declared as JSON. Being strict here is what keeps plain HTML forms out."""
+
+    code, status = "unsupported_media_type", 415
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The document, its variables, and which operation of it is meant."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None = None
+
+
+def check_media_type(request: Request) -> None:
+    """Raise UnsupportedMediaType unless the one Content-Type is exactly JSON (charset utf-8 may be said)."""
+    given = request.headers.getlist("content-type")
+    kind, *parameters = [part.strip().lower() for part in given[0].split(";")] if given else [""]
+    plain = all(parameter in {"charset=utf-8", 'charset="utf-8"'} for parameter in parameters)
+    if len(given) != 1 or kind != JSON_TYPE or not plain:
+        raise UnsupportedMediaType(f"Send the request with `Content-Type: {JSON_TYPE}`.")
+
+
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """The body, refused as soon as it grows beyond `limit` bytes."""
+    parts, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The request body is larger than {limit >> 20} MiB.")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """Strict JSON, bounded in depth. Raises BadRequest."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The request is not JSON: {error}.") from None
+    if too_deep(value, MAX_JSON_DEPTH):
+        raise BadRequest(f"The request is nested deeper than {MAX_JSON_DEPTH} levels.")
+    return value
+
+
+def parse_message(value: Any) -> Message:
+    """The request in a decoded JSON value. Raises BadRequest; keys it does not know are left alone, as the spec wants."""
+    if not isinstance(value, dict):
+        raise BadRequest("The request must be one JSON object; batching is off.")
+    query, variables, name = value.get("query"), value.get("variables"), value.get("operationName")
+    if query is None and ("documentId" in value or "persistedQuery" in (value.get("extensions") or ())):
+        raise BadRequest("Persisted documents are not kept here; send the document as `query`.")
+    if not isinstance(query, str) or not query.strip():
+        raise BadRequest("`query` must be a GraphQL document.")
+    if not isinstance(variables, dict | None):
+        raise BadRequest("`variables` must be an object.")
+    if not isinstance(name, str | None):
+        raise BadRequest("`operationName` must be a string.")
+    if not isinstance(value.get("extensions"), dict | None):
+        raise BadRequest("`extensions` must be an object.")
+    return Message(query, variables or {}, name or None)

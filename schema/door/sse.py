@@ -1,0 +1,113 @@
+"""GraphQL over Server-Sent Events, distinct connections: one POST, one operation, a stream of `next` and one `complete`.
+
+An event carries the cursor of its payload as `id`, and a client that comes back with `Last-Event-ID` goes on behind it. Comments
+keep idle connections open. When the caller's credential ends, the stream says so and is over.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractContextManager, aclosing
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError, OperationType
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from coreplex.permissions import Principal
+from resolvers.context import Context
+from resolvers.request import open_context
+from schema.door.answers import dump, executed, refused
+from schema.door.live import Places, confirm, pulsing
+from schema.execution import Operation, execute, subscribe
+
+EVENT_STREAM = "text/event-stream"
+MAX_STREAMS = 20
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def wants_stream(request: Request) -> bool:
+    return EVENT_STREAM in request.headers.get("accept", "")
+
+
+class EventStreams:
+    """The streams of one process."""
+
+    def __init__(self) -> None:
+        self.places = Places(MAX_STREAMS, "event streams")
+
+    async def answer(self, request: Request, context: Context, operation: Operation, variables: Mapping[str, Any]) -> Response:
+        """The streaming response of an admitted operation. Raises the error of a subscription that is refused."""
+        if operation.kind is not OperationType.SUBSCRIPTION:
+            result = await execute(operation, variables, context)
+            return Response(_next(result, context) + _event("complete"), headers=HEADERS, media_type=EVENT_STREAM)
+        self.places.require(context.identity)
+        results = await subscribe(operation, variables, context)
+        if isinstance(results, ExecutionResult):
+            raise (results.errors or [GraphQLError("The subscription could not be opened.")])[0]
+        return EventStream(_events(results, request, context), self.places.taken(context.identity))
+
+
+class EventStream(Response):
+    """Sends events until they end or the client is gone; holds the caller's place meanwhile."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None], place: AbstractContextManager[None]) -> None:
+        super().__init__(headers=HEADERS, media_type=EVENT_STREAM)
+        del self.headers["content-length"]
+        self.events = events
+        self.place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self.place:
+            tasks = [asyncio.create_task(self._send(send)), asyncio.create_task(_disconnect(receive))]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self.events) as events:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _events(results: AsyncIterator[ExecutionResult], request: Request, context: Context) -> AsyncGenerator[bytes, None]:
+    async def sign_in_again() -> Principal | None:
+        return (await open_context(context.services, request)).principal
+
+    async def still_allowed() -> None:
+        if context.principal is not None:
+            await confirm(sign_in_again)
+
+    try:
+        async with aclosing(pulsing(results, still_allowed)) as pulses:
+            async for result in pulses:
+                yield b":\n\n" if result is None else _next(result, context)
+    except Exception as error:
+        yield _event("next", dump(refused(error, context.request.id)))
+    yield _event("complete")
+
+
+def _next(result: ExecutionResult, context: Context) -> bytes:
+    return _event("next", dump(executed(result, context.request.id)), cursor_of(result))
+
+
+def cursor_of(result: ExecutionResult) -> str | None:
+    """The `seq` of the payload, where it was selected."""
+    payload = next(iter((result.data or {}).values()), None)
+    found = payload.get("seq") if isinstance(payload, dict) else None
+    return str(found) if isinstance(found, int) else None
+
+
+def _event(name: str, data: bytes = b"", cursor: str | None = None) -> bytes:
+    mark = b"id: " + cursor.encode() + b"\n" if cursor else b""
+    return b"event: " + name.encode() + b"\n" + mark + b"data: " + data + b"\n\n"

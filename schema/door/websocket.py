@@ -1,0 +1,242 @@
+"""GraphQL over WebSocket: the protocol graphql-transport-ws, for subscriptions only.
+
+A socket is opened by a page of our own origin (or one in CORS_ORIGINS) or by a program, says who it is within five seconds (by
+cookie, header or `connection_init`), and is closed when that credential ends. Whatever a frame holds, the answer is a message or
+an orderly close with a code of the protocol, never a traceback.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any
+
+import structlog
+from graphql import ExecutionResult, GraphQLError, OperationType
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from coreplex.account import authenticate
+from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
+from coreplex.permissions import Principal
+from coreplex.services import Services
+from resolvers.context import Context
+from resolvers.request import bearer_token, open_context
+from schema.door.admission import admit
+from schema.door.answers import dump, executed, refused
+from schema.door.live import PULSE_SECS, Places, confirm, pulsing
+from schema.door.message import parse_json, parse_message
+from schema.door.origin import check_origin
+from schema.errors import BadRequest
+from schema.execution import subscribe
+
+log = structlog.get_logger()
+
+PROTOCOL = "graphql-transport-ws"
+INIT_SECS = 5.0
+MAX_FRAME = 1 << 16
+MAX_SOCKETS = 5
+MAX_SUBSCRIPTIONS = 20
+MAX_ID = 200
+
+
+class Close(Exception):
+    """End the socket with a code of the protocol."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason[:120]
+
+
+class Sockets:
+    """The sockets of one process."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.places = Places(MAX_SOCKETS, "sockets")
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One socket, from the handshake to its end."""
+        try:
+            check_origin(socket, self.services.settings)
+            context = await open_context(self.services, socket)
+        except DomainError:
+            await socket.close()  # before it was accepted: the handshake is answered with 403
+            return
+        offered = PROTOCOL in socket.scope.get("subprotocols", ())
+        await socket.accept(PROTOCOL if offered else None)
+        try:
+            if not offered:
+                raise Close(4406, "Subprotocol not acceptable")
+            await Session(socket, context, self.places).run()
+        except Close as end:
+            await _close(socket, end.code, end.reason)
+        except WebSocketDisconnect:
+            pass
+        except Exception as error:
+            log.error("socket_failed", exc_info=error, request_id=context.request.id)
+            await _close(socket, 1011, "Internal error")
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    if socket.application_state is WebSocketState.CONNECTED:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await socket.close(code, reason)
+
+
+class Session:
+    """What one socket has running."""
+
+    def __init__(self, socket: WebSocket, context: Context, places: Places) -> None:
+        self.socket = socket
+        self.context = context
+        self.places = places
+        self.running: dict[str, asyncio.Task[None]] = {}
+        self._sending = asyncio.Lock()
+        self._again: Callable[[], Awaitable[Principal | None]] = self._by_handshake
+
+    async def run(self) -> None:
+        await self._initialise()
+        try:
+            self.places.require(self.context.identity)
+        except RateLimited as error:
+            raise Close(4429, error.message) from None
+        with self.places.taken(self.context.identity):
+            await self._send({"type": "connection_ack"})
+            try:
+                while True:
+                    await self._handle(await self._receive_checked())
+            finally:
+                for task in self.running.values():
+                    task.cancel()
+                await asyncio.gather(*self.running.values(), return_exceptions=True)
+
+    async def _initialise(self) -> None:
+        try:
+            async with asyncio.timeout(INIT_SECS):
+                message = await self._receive()
+                while message["type"] in {"ping", "pong"}:
+                    await self._handle(message)
+                    message = await self._receive()
+        except TimeoutError:
+            raise Close(4408, "Connection initialisation timeout") from None
+        if message["type"] != "connection_init":
+            raise Close(4401, "Unauthorized")
+        try:
+            await self._sign_in(message.get("payload"))
+        except DomainError as error:
+            raise Close(4403, error.message) from None
+        if self.context.principal is None:
+            raise Close(4403, "Sign in, or send an API key with connection_init.")
+
+    async def _sign_in(self, payload: Any) -> None:
+        """Take the credential of `connection_init`, when there is one; it wins over the handshake's."""
+        given = payload if isinstance(payload, dict) else {}
+        key, header = given.get("apiKey"), given.get("Authorization", given.get("authorization"))
+        if not isinstance(key, str | None) or not isinstance(header, str | None):
+            raise Unauthenticated("A credential must be text.")
+        token = key or (bearer_token({"authorization": header}) if header else None)
+        if token is not None:
+            self._again = lambda: authenticate.by_key(self.context.services, token)
+            self.context.principal = await self._again()
+
+    async def _by_handshake(self) -> Principal | None:
+        return (await open_context(self.context.services, self.socket)).principal
+
+    async def _check_credential(self) -> None:
+        await confirm(self._again)
+
+    async def _receive_checked(self) -> dict[str, Any]:
+        """The next message; meanwhile the credential is looked at once per pulse."""
+        receiving = asyncio.ensure_future(self._receive())
+        try:
+            while not (await asyncio.wait({receiving}, timeout=PULSE_SECS))[0]:
+                await self._require_credential()
+        except BaseException:
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
+            raise
+        return await receiving
+
+    async def _require_credential(self) -> None:
+        try:
+            await self._check_credential()
+        except DomainError as error:
+            raise Close(4403, error.message) from None
+
+    async def _receive(self) -> dict[str, Any]:
+        frame = await self.socket.receive()
+        if frame["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(frame.get("code", 1005))
+        text = frame.get("text")
+        if text is None or len(text) > MAX_FRAME:
+            raise Close(4400, "Frames must be JSON text of at most 64 KiB")
+        try:
+            message = parse_json(text)
+        except BadRequest as error:
+            raise Close(4400, error.message) from None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise Close(4400, "A message is an object with a `type`")
+        return message
+
+    async def _handle(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "ping":
+            await self._send({"type": "pong"})
+        elif kind == "subscribe":
+            self._subscribe(_id_of(message), message.get("payload"))
+        elif kind == "complete":
+            task = self.running.pop(_id_of(message), None)
+            if task is not None:
+                task.cancel()
+        elif kind == "connection_init":
+            raise Close(4429, "Too many initialisation requests")
+        elif kind != "pong":
+            raise Close(4400, "Unknown message type")
+
+    def _subscribe(self, id: str, payload: Any) -> None:
+        if id in self.running:
+            raise Close(4409, f"Subscriber for {id} already exists")
+        full = len(self.running) >= MAX_SUBSCRIPTIONS
+        task = asyncio.create_task(self._refuse_full(id) if full else self._follow(id, payload))
+        self.running[id] = task
+        task.add_done_callback(lambda done: self.running.pop(id, None) if self.running.get(id) is done else None)
+
+    async def _refuse_full(self, id: str) -> None:
+        error = RateLimited(f"At most {MAX_SUBSCRIPTIONS} subscriptions per socket.", retry_after=1)
+        await self._send_error(id, error)
+
+    async def _follow(self, id: str, payload: Any) -> None:
+        """Run one subscription to its end, whatever that is."""
+        request_id = self.context.request.id
+        try:
+            message = parse_message(payload)
+            operation, _ = await admit(self.context, self.socket, message)
+            if operation.kind is not OperationType.SUBSCRIPTION:
+                raise Forbidden("Sockets are for subscriptions; send queries and mutations by POST.")
+            results = await subscribe(operation, message.variables, self.context)
+            if isinstance(results, ExecutionResult):
+                raise (results.errors or [GraphQLError("The subscription could not be opened.")])[0]
+            async with aclosing(pulsing(results, self._check_credential)) as pulses:
+                async for result in pulses:
+                    if result is not None:
+                        await self._send({"id": id, "type": "next", "payload": executed(result, request_id)})
+            await self._send({"id": id, "type": "complete"})
+        except WebSocketDisconnect:
+            pass
+        except Exception as error:
+            await self._send_error(id, error)
+
+    async def _send_error(self, id: str, error: Exception) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._send({"id": id, "type": "error", "payload": refused(error, self.context.request.id)["errors"]})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        async with self._sending:
+            await self.socket.send_text(dump(message).decode())
+
+
+def _id_of(message: dict[str, Any]) -> str:
+    found = message.get("id")
+    if not isinstance(found, str) or not 0 < len(found) <= MAX_ID:
+        raise Close(4400, "A message about a subscription has an `id`")
+    return found
