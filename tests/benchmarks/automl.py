@@ -1,9 +1,10 @@
-"""Holdout scores of the native engine, of FLAML and of LightGBM as it comes, at equal time, one thread, on tables none has seen.
+"""Holdout scores of the native engine, of FLAML and of LightGBM as it comes, at equal time, one thread, on tables none
+has seen.
 
     python tests/benchmarks/automl.py [--secs 60] [--seeds 1] [--tables titanic_raw,mpg] [--engines native,flaml] [--write]
 
-Every run is a real training child process; 30 % of the rows are kept away from it and scored through the bundle it wrote. Wall clock,
-overrun and peak memory are those of the child. Tables that are not there are left out.
+Every run is a real training child process; 30 % of the rows are kept away from it and scored through the bundle it
+wrote. Wall clock, overrun and peak memory are those of the child. Tables that are not there are left out.
 """
 
 import argparse
@@ -198,7 +199,7 @@ def main() -> None:
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     lines = [
-        "| table | metric | engine | holdout | logloss / MAE | out-of-fold ± | best model | models | first model s | wall s | peak MB |",
+        "| table | metric | engine | holdout | logloss / MAE | out-of-fold ± | best model | models | first s | wall s | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
@@ -213,8 +214,9 @@ def main() -> None:
                     with tempfile.TemporaryDirectory() as folder:
                         run = engine_run(table, train, engine, options.secs, seed, Path(folder))
                         _, value, second = shown(table, *scored(table, test, run["bundle"]))
+                    oof = f"{run['oof']:.4f} ± {run['std']:.4f}"
                     rows.append(
-                        f"| {table.name} | {name} | {engine} | {value:.4f} | {second:.4f} | {run['oof']:.4f} ± {run['std']:.4f} | "
+                        f"| {table.name} | {name} | {engine} | {value:.4f} | {second:.4f} | {oof} | "
                         f"{run['best']} | {run['models']} | {run['first']:.1f} | {run['seconds']:.1f} | {run['rss']:.0f} |"
                     )
                     print(rows[-1], flush=True)

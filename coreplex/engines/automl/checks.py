@@ -1,7 +1,9 @@
-"""Whether a column can be learned at all, and what kind of task it is: answered at creation, from the stored profile alone.
+"""Whether a column can be learned at all, and what kind of task it is: answered at creation, from the stored profile
+alone.
 
-Refuses, with a sentence that says what to do: a target that is not there, nothing known of it, too few rows, a single class, names or free
-text, numbers as classes, classes as numbers. What only the rows can tell (rare classes) is settled in `task`, with a warning.
+Refuses, with a sentence that says what to do: a target that is not there, nothing known of it, too few rows, a single
+class, names or free text, numbers as classes, classes as numbers. What only the rows can tell (rare classes) is
+settled in `task`, with a warning.
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,7 @@ PROBLEM_TYPES = ("classification", "regression", "binary", "multiclass")
 def check_creation(profile: Mapping[str, Any], schema: TableSchema, target: str, problem_type: str) -> Kind:
     """The kind of task the profile promises. Raises `Invalid` at `target_column` or `problem_type`; reads no table."""
     column = find(schema, target)
-    facts = next((c for c in profile.get("columns", []) if c.get("name") == target), {})
+    facts: Mapping[str, Any] = next((c for c in profile.get("columns", []) if c.get("name") == target), {})
     rows = int(profile.get("row_count") or 0)
     labelled = rows - int(facts.get("missing_count") or 0)
     distinct = facts.get("unique_count")

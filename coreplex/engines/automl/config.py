@@ -1,7 +1,8 @@
 """What a caller may ask of a training run: every documented key, its type, its default and its bounds.
 
-Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored, a null means the default, and every wrong value is
-named by its key, all of them at once. Refuses nothing that the documentation allows; refuses contradictions early.
+Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored, a null means the default, and every wrong
+value is named by its key, all of them at once. Refuses nothing that the documentation allows; refuses contradictions
+early.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,8 @@
-"""The pictures behind the numbers: ROC, precision-recall, confusion, calibration, residuals, from out-of-fold predictions.
+"""The pictures behind the numbers: ROC, precision-recall, confusion, calibration, residuals, from out-of-fold
+predictions.
 
-JSON-ready and small: a curve keeps at most 200 points, chosen so that its shape stays. Labels are spelled as in the uploaded file.
+JSON-ready and small: a curve keeps at most 200 points, chosen so that its shape stays. Labels are spelled as in the
+uploaded file.
 """
 
 from collections.abc import Sequence
@@ -96,18 +98,17 @@ def _sweep(hit: NDArray[np.bool_], score: Array) -> tuple[Array, Array, Array]:
     return last + 1.0 - hits, hits, ordered[last]
 
 
-def _keep(x: Array, y: Array) -> NDArray[np.int64]:
-    """At most POINTS positions, evenly spaced along the length of the curve, ends included."""
-    if len(x) <= POINTS:
+def _keep(x: Array, y: Array, points: int = POINTS) -> NDArray[np.int64]:
+    """At most `points` positions, evenly spaced along the length of the curve, ends included."""
+    if len(x) <= points:
         return np.arange(len(x))
     length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    return np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], POINTS)).clip(0, len(x) - 1))
+    return np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], points)).clip(0, len(x) - 1))
 
 
 def _roc(falls: Array, hits: Array, cuts: Array) -> Json:
     fpr, tpr = falls / falls[-1], hits / hits[-1]
-    at = _keep(fpr, tpr)[: POINTS - 1]
-    at = np.unique(np.append(at, len(fpr) - 1))
+    at = _keep(fpr, tpr, POINTS - 1)
     return {
         "fpr": [0.0, *_rounded(fpr[at])],
         "tpr": [0.0, *_rounded(tpr[at])],

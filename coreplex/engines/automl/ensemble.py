@@ -1,8 +1,9 @@
 """Greedy ensemble selection: which finished models, and how much of each, predict best together.
 
-Caruana, Niculescu-Mizil, Crew, Ksikes, "Ensemble selection from libraries of models" (ICML 2004): with replacement, starting from the
-best, on out-of-fold predictions. On small tables the same rows would choose and judge the ensemble, so there the choice is bagged over
-halves of the rows and the round count is cut; and an ensemble that does not beat its best member gives that member back.
+Caruana, Niculescu-Mizil, Crew, Ksikes, "Ensemble selection from libraries of models" (ICML 2004): with replacement,
+starting from the best, on out-of-fold predictions. On small tables the same rows would choose and judge the ensemble,
+so there the choice is bagged over halves of the rows and the round count is cut; and an ensemble that does not beat
+its best member gives that member back.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,10 @@
-"""FLAML as the one who proposes: its choice of learner and its search (Wang et al. 2021), on our folds, encodings and learners.
+"""FLAML as the one who proposes: its choice of learner and its search (Wang et al. 2021), on our folds, encodings and
+learners.
 
-FLAML is given row numbers for a table and a splitter that walks our folds; its estimators are replaced by ours, which look the rows up in the
-encoded fold, train with FLAML's parameters until our clock, and predict. So nothing leaks, every model can be exported without pickle, and
-the budget holds, which FLAML's own does not. Only learners that can be exported take part: kNN and CatBoost do not.
+FLAML is given row numbers for a table and a splitter that walks our folds; its estimators are replaced by ours, which
+look the rows up in the encoded fold, train with FLAML's parameters until our clock, and predict. So nothing leaks,
+every model can be exported without pickle, and the budget holds, which FLAML's own does not. Only learners that can
+be exported take part: kNN and CatBoost do not.
 """
 
 import logging
@@ -55,12 +57,14 @@ class Learner:
 
 
 _LIGHTGBM = {
-    "n_estimators": "rounds", "num_leaves": "num_leaves", "min_child_samples": "min_data_in_leaf", "learning_rate": "learning_rate",
+    "n_estimators": "rounds", "num_leaves": "num_leaves", "min_child_samples": "min_data_in_leaf",
+    "learning_rate": "learning_rate",
     "max_bin": "max_bin", "colsample_bytree": "feature_fraction", "reg_alpha": "lambda_l1", "reg_lambda": "lambda_l2",
 }  # fmt: skip
 _XGBOOST = {
     "n_estimators": "rounds", "max_leaves": "max_leaves", "max_depth": "max_depth", "grow_policy": "grow_policy",
-    "min_child_weight": "min_child_weight", "learning_rate": "eta", "subsample": "subsample", "colsample_bylevel": "colsample_bylevel",
+    "min_child_weight": "min_child_weight", "learning_rate": "eta", "subsample": "subsample",
+    "colsample_bylevel": "colsample_bylevel",
     "colsample_bytree": "colsample_bytree", "reg_alpha": "reg_alpha", "reg_lambda": "reg_lambda",
 }  # fmt: skip
 _FOREST = {"n_estimators": "rounds", "max_features": "feature_fraction_bynode", "max_leaf_nodes": "num_leaves"}
@@ -202,7 +206,7 @@ class Bench:
 
     def _keep(self, trial: Trial) -> None:
         """Remember a trial that is its family's best; publish the first one and real progress."""
-        if not trial.whole or not self.run.task.plan.bag and self.run.clock.over:
+        if not trial.whole or (not self.run.task.plan.bag and self.run.clock.over):
             return
         algo, metric = trial.candidate.algo, self.run.board.metric
         model = self._model(trial)
@@ -269,15 +273,15 @@ def estimator(learner: Learner, bench: Bench) -> type:
         def cost_relative2lgbm(cls) -> float:
             return float(learner.space.cost_relative2lgbm())
 
-        def fit(self, X_train: Any, y_train: Any, budget: Any = None, free_mem_ratio: float = 0, **_: Any) -> float:  # noqa: N803
-            params = learner.space(task=self._task, **{k: v for k, v in self._given.items()}).params
+        def fit(self, X_train: Any, y_train: Any, budget: Any = None, free_mem_ratio: float = 0, **_: Any) -> float:
+            params = learner.space(task=self._task, **self._given).params
             return bench.fit(learner, params, X_train)
 
         def __init__(self, task: Any = "binary", **config: Any) -> None:
             super().__init__(task, **config)
             self._given = {k: v for k, v in config.items() if k not in ("n_jobs", "_estimator_type")}
 
-        def predict(self, X: Any, **_: Any) -> Any:  # noqa: N803
+        def predict(self, X: Any, **_: Any) -> Any:
             raise NotImplementedError("predictions are made while the fold is trained")
 
     return Folded

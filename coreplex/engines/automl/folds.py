@@ -1,7 +1,9 @@
-"""Which rows train and which rows judge: one plan per run, handed to every engine, so that engines compare on identical folds.
+"""Which rows train and which rows judge: one plan per run, handed to every engine, so that engines compare on identical
+folds.
 
-Random or stratified, by group, forward in time with a gap, or the user's own fold column. Rows that are copies of each other stay on one
-side of every fold. Refuses a fold column with one value and a time column that cannot be ordered.
+Random or stratified, by group, forward in time with a gap, or the user's own fold column. Rows that are copies of
+each other stay on one side of every fold. Refuses a fold column with one value and a time column that cannot be
+ordered.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""The encoded sides of every fold: learned on its training rows only, kept while they fit in memory, made again when not.
+"""The encoded sides of every fold: learned on its training rows only, kept while they fit in memory, made again when
+not.
 
 This is where leakage would come in, and so the one place where a frame is encoded for training.
 """

@@ -1,8 +1,9 @@
 """How good predictions are: every metric of the leaderboard, its direction, and its spread over the folds.
 
-Plain NumPy on purpose: a fold may lack a class, where the libraries warn or raise, and the web process, which
-needs the names only, must not load them. Checked against scikit-learn in the tests; a metric that is not defined on the rows at
-hand is None, never a made-up number. Metrics for more than two classes are macro averages over the classes present.
+Plain NumPy on purpose: a fold may lack a class, where the libraries warn or raise, and the web process, which needs
+the names only, must not load them. Checked against scikit-learn in the tests; a metric that is not defined on the
+rows at hand is None, never a made-up number. Metrics for more than two classes are macro averages over the classes
+present.
 """
 
 import math

@@ -1,4 +1,5 @@
-"""A finished model becomes files: the bundle that serves it, its curves, its explanation, and the manifest the server stores.
+"""A finished model becomes files: the bundle that serves it, its curves, its explanation, and the manifest the server
+stores.
 
 The bundle is read back before it is announced, so that no model reaches the leaderboard that cannot be loaded.
 """
@@ -69,7 +70,7 @@ class Publisher:
         return Manifest(
             task=task.kind,
             target=task.target.name,
-            classes=task.classes,  # type: ignore[arg-type]
+            classes=task.classes,
             feature_schema=TableSchema(task.columns).to_json(),
             algo=model.algo,
             engine=self.engine,

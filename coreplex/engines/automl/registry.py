@@ -1,6 +1,5 @@
 """Which engines there are, what they train, and whether they can run on this machine. Cheap: imports none of them."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -32,10 +31,8 @@ ENGINES: Mapping[str, Engine] = {
         lambda: _importable("flaml", "lightgbm", "xgboost"),
         "pip install flaml",
     ),
-    # No adapter yet: it may not claim to run, even where h2o and Java are there.
-    "h2o": Engine("h2o", "H2O AutoML", _NATIVE, lambda: _ADAPTED_H2O and _importable("h2o") and shutil.which("java") is not None),
+    "h2o": Engine("h2o", "H2O AutoML", _NATIVE, lambda: False, "this build has no H2O adapter"),
 }
-_ADAPTED_H2O = _importable("coreplex.engines.automl") and _importable("coreplex.engines.automl.h2o_adapter")
 DEFAULT = "native"
 
 

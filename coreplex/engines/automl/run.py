@@ -1,7 +1,7 @@
 """One run as the engines see it: the task, the folds, the clock, the leaderboard, and what happens when a model is done.
 
-Shared by the native engine and the adapters, so that whatever proposes configurations, they are fitted, judged, published and limited by the
-same code.
+Shared by the native engine and the adapters, so that whatever proposes configurations, they are fitted, judged,
+published and limited by the same code.
 """
 
 import time

@@ -1,6 +1,7 @@
 """What comes after the portfolio: new configurations, near the best ones or anywhere in the space.
 
-A plain random search: with folds and an ensemble behind it, what counts is that candidates are sound and unlike each other.
+A plain random search: with folds and an ensemble behind it, what counts is that candidates are sound and unlike each
+other.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """The learning task of one run: which rows and columns, which classes, and which folds.
 
-Turns a typed table into codes, weights and row numbers, says in the log whatever it left out, and refuses what cannot be learned.
-It encodes no feature: that is learned inside each fold.
+Turns a typed table into codes, weights and row numbers, says in the log whatever it left out, and refuses what cannot
+be learned. It encodes no feature: that is learned inside each fold.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,8 @@
 
     python -m coreplex.engines.child coreplex.engines.automl.train:run
 
-Whatever ends the run (the budget, the count, `stop`), what was finished counts; a run without a single model is an error.
+Whatever ends the run (the budget, the count, `stop`), what was finished counts; a run without a single model is an
+error.
 """
 
 import importlib
@@ -10,9 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from coreplex.engines.automl import metrics, task
 from coreplex.engines.automl.clock import Clock
@@ -100,7 +101,7 @@ def _age() -> float:
     main = getattr(sys.modules.get("__main__"), "__spec__", None)
     if main is None or main.name != "coreplex.engines.child":
         return 0.0
-    return max(time.time() - psutil.Process().create_time(), 0.0)
+    return max(time.time() - cast(float, psutil.Process().create_time()), 0.0)
 
 
 def _problem(what: task.Task, config: AutoMLConfig, threads: int) -> Problem:
@@ -146,7 +147,8 @@ def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: 
     classes = f", {len(what.classes)} classes" if what.classes else ""
     log(
         f"{what.kind} of '{what.target.name}': {len(what.y)} rows, {len(what.columns)} columns{classes}; "
-        f"{len(plan.folds)} folds ({plan.strategy}), ranked by {metric}, at most {config.max_models} models in {clock.budget:.0f} s.",
+        f"{len(plan.folds)} folds ({plan.strategy}), ranked by {metric}, "
+        f"at most {config.max_models} models in {clock.budget:.0f} s.",
         "info",
     )
     if config.balance_classes and not what.classification:

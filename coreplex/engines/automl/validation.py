@@ -1,7 +1,8 @@
 """One configuration on all folds: out-of-fold predictions, the model that made them, and what it cost.
 
-With exchangeable folds the fold copies together are the model (bagging, as AutoGluon does it): no second training, and a better one
-than a refit where it was measured. A holdout or forward-in-time plan fits once more on all rows, for the rounds the folds found.
+With exchangeable folds the fold copies together are the model (bagging, as AutoGluon does it): no second training,
+and a better one than a refit where it was measured. A holdout or forward-in-time plan fits once more on all rows, for
+the rounds the folds found.
 """
 
 import time

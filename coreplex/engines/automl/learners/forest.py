@@ -1,7 +1,8 @@
 """LightGBM forests as plain sums of trees, and with scores that mean probabilities.
 
-LightGBM averages the trees of a forest only in its response, not in the raw scores or contributions we serve; and a forest's averaged
-Newton steps are no log-odds. Both are cured by one affine change of every leaf, which keeps TreeSHAP exact.
+LightGBM averages the trees of a forest only in its response, not in the raw scores or contributions we serve; and a
+forest's averaged Newton steps are no log-odds. Both are cured by one affine change of every leaf, which keeps
+TreeSHAP exact.
 """
 
 import re

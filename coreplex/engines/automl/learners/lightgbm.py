@@ -94,7 +94,7 @@ def _metric(problem: Problem, objective: str) -> str:
 def _dataset(sample: Sample, settings: dict[str, Any], params: Params, reference: "lgb.Dataset | None") -> "lgb.Dataset":
     categorical = list(sample.categorical) if params.get("native_categories") else "auto"
     label = np.asarray(sample.y, dtype=np.float64)
-    data = lgb.Dataset(
+    return lgb.Dataset(
         sample.x,
         label=label,
         weight=sample.weights,
@@ -103,7 +103,6 @@ def _dataset(sample: Sample, settings: dict[str, Any], params: Params, reference
         params={k: settings[k] for k in ("max_bin", "num_threads", "verbosity", "seed", "force_col_wise")},
         free_raw_data=True,
     )
-    return data
 
 
 def _callback(watch: Watch) -> Callable[[CallbackEnv], None]:

@@ -1,6 +1,7 @@
 """Generalised linear models on scaled, one-hot encoded columns: logistic, softmax, ridge, elastic net.
 
-A path of penalties from strong to weak, the best on the validation part wins; the clock is asked between the steps. Leaves as weights.
+A path of penalties from strong to weak, the best on the validation part wins; the clock is asked between the steps.
+Leaves as weights.
 """
 
 import warnings

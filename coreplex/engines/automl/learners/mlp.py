@@ -42,7 +42,7 @@ def fit(
 
 def _scaled(train: Sample, problem: Problem) -> tuple[Array, float, float]:
     if problem.kind != "regression":
-        return np.asarray(train.y, dtype=np.int64), 0.0, 1.0  # type: ignore[return-value]
+        return np.asarray(train.y, dtype=np.int64), 0.0, 1.0
     y = np.asarray(train.y, dtype=np.float64)
     centre, scale = float(y.mean()), float(y.std()) or 1.0
     return (y - centre) / scale, centre, scale

@@ -1,4 +1,5 @@
-"""XGBoost's histogram trees: other regularisation and other splits than LightGBM's, and so a good partner in an ensemble.
+"""XGBoost's histogram trees: other regularisation and other splits than LightGBM's, and so a good partner in an
+ensemble.
 
 Stops on the validation part or on the clock, keeps the best round, and leaves as XGBoost's own model bytes.
 """

@@ -1,0 +1,112 @@
+"""Folds: every row judged at most once, never trained on where it is judged, copies and groups never torn apart."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreplex.engines.automl import folds
+from coreplex.errors import Invalid
+
+
+def check(plan: folds.FoldPlan, n: int, *, complete: bool = True) -> None:
+    seen = np.zeros(n, dtype=int)
+    for fold in plan.folds:
+        assert len(fold.train)
+        assert len(fold.valid)
+        assert not set(fold.train) & set(fold.valid)
+        seen[fold.valid] += 1
+    assert seen.max() == 1
+    if complete:
+        assert seen.min() == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(10, 300), st.integers(2, 12), st.integers(2, 5), st.integers(0, 2**31))
+def test_stratified_folds_are_a_partition_with_even_classes(n: int, nfolds: int, classes: int, seed: int) -> None:
+    y = np.random.default_rng(seed).integers(0, classes, n)
+    plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=True)
+    check(plan, n)
+    for label in np.unique(y):
+        counts = [int((y[f.valid] == label).sum()) for f in plan.folds]
+        assert max(counts) - min(counts) <= 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(20, 300), st.integers(2, 6), st.integers(0, 2**31), st.booleans())
+def test_copies_of_a_row_never_straddle_a_fold(n: int, nfolds: int, seed: int, classification: bool) -> None:
+    draw = np.random.default_rng(seed)
+    copies = np.arange(n)
+    copies[draw.permutation(n)[: n // 5]] = copies[draw.permutation(n)[: n // 5]]
+    y = (copies * 7919) % 3
+    plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=classification, copies=copies)
+    check(plan, n)
+    if any("kept on one side" in note for note in plan.notes):
+        for fold in plan.folds:
+            assert not set(copies[fold.train]) & set(copies[fold.valid])
+
+
+def test_a_table_of_few_discrete_rows_says_that_copies_straddle() -> None:
+    copies = np.arange(200) % 6
+    plan = folds.plan(copies % 2, nfolds=5, seed=1, classification=True, copies=copies)
+    check(plan, 200)
+    assert "too good" in plan.notes[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(20, 200), st.integers(2, 30), st.integers(-1, 6), st.integers(0, 2**31))
+def test_groups_stay_whole(n: int, groups: int, nfolds: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    group = np.concatenate([np.arange(groups) % n, draw.integers(0, groups, n)])[:n]
+    if len(np.unique(group)) < 2:
+        return
+    plan = folds.by_group(group, draw.integers(0, 2, n), nfolds=nfolds, seed=seed, classification=True)
+    check(plan, n, complete=nfolds not in (0, 1))
+    for fold in plan.folds:
+        assert not set(group[fold.train]) & set(group[fold.valid])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 50), min_size=20, max_size=200), st.integers(0, 6), st.integers(0, 5))
+def test_time_folds_only_look_back(moments: list[int], nfolds: int, gap: int) -> None:
+    values = np.array(moments, dtype=float)
+    try:
+        plan = folds.by_time(values, nfolds=nfolds, gap=float(gap))
+    except Invalid:
+        return
+    check(plan, len(values), complete=False)
+    assert not plan.bag
+    for fold in plan.folds:
+        assert values[fold.train].max() < values[fold.valid].min() - gap + 1e-9
+
+
+def test_rows_without_a_moment_only_train() -> None:
+    values = np.array([np.nan, *range(30)], dtype=float)
+    plan = folds.by_time(values, nfolds=3)
+    assert all(0 in f.train for f in plan.folds)
+    assert 0 not in plan.judged
+
+
+def test_the_users_folds() -> None:
+    plan = folds.by_column(["a", "b", None, "a", "c", "b"])
+    assert [f.valid.tolist() for f in plan.folds] == [[0, 3], [1, 5], [4]]
+    assert all(2 in f.train for f in plan.folds)
+    with pytest.raises(Invalid, match="different values"):
+        folds.by_column(["a"] * 10)
+
+
+def test_one_holdout_and_automatic_numbers() -> None:
+    y = np.arange(1_000) % 2
+    plan = folds.plan(y, nfolds=0, seed=3, classification=True)
+    assert len(plan.folds) == 1
+    assert not plan.bag
+    assert len(plan.folds[0].valid) == 200
+    assert [folds.automatic(n) for n in (100, 10_000, 200_000, 1_000_000)] == [8, 5, 3, 0]
+    assert len(folds.plan(np.arange(12) % 2, nfolds=50, seed=0, classification=True).folds) == 6
+
+
+def test_the_same_seed_gives_the_same_folds() -> None:
+    y = np.random.default_rng(0).normal(size=101)
+    one, two, other = (folds.plan(y, nfolds=4, seed=s, classification=False) for s in (5, 5, 6))
+    assert all((a.valid == b.valid).all() for a, b in zip(one.folds, two.folds, strict=True))
+    assert any(a.valid.tolist() != b.valid.tolist() for a, b in zip(one.folds, other.folds, strict=True))
