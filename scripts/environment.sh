@@ -5,6 +5,9 @@
 # EXTRAS=torch,h2o adds the optional parts of pyproject.toml. uv is used when it is there, venv and pip otherwise.
 # Nothing is removed that is installed already; a stamp, written last, says that the environment is whole.
 
+# Without byte code every start would compile a thousand files; the folder is ours to write to.
+unset PYTHONDONTWRITEBYTECODE
+
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "Cannot go on: $1"; [ $# -lt 2 ] || say "$2"; exit 1; }
 

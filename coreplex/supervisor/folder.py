@@ -85,8 +85,9 @@ class DataFolder:
         self._lock = file
 
     def release(self) -> None:
-        (self.path / "run.json").unlink(missing_ok=True)
+        """Give the folder back, if this process holds it."""
         if self._lock:
+            (self.path / "run.json").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 

@@ -67,7 +67,7 @@ class Supervisor:
             report.say("Stopping …")
         finally:
             self._stop()
-        report.say("Stopped. Nothing is lost: the next start finds everything as it was.")
+        report.say("Stopped. The next start finds everything as it was.")
         return 0
 
     def _start(self) -> None:

@@ -51,7 +51,7 @@ class Server:
     checkout: Checkout
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[bytes] | None = None
     output: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,9 +65,9 @@ class Server:
 
     def start(self) -> "Server":
         """Run scripts/start and wait until the server says it is ready."""
+        begin = len(self.said)
         with self.output.open("a") as output:
-            begin = output.tell()
-            self.process = subprocess.Popen(
+            started = self.process = subprocess.Popen(
                 [self.checkout.path / "scripts" / "start"],
                 env=self.environment,
                 stdout=output,
@@ -77,13 +77,13 @@ class Server:
                 group=None if self.checkout.user is None else "nogroup",
                 extra_groups=None if self.checkout.user is None else [],
             )
-        wait_for(lambda: "Ready after" in self.said[begin:] or self.process.poll() is not None, READY_SECS, lambda: self.said)
-        assert self.process.poll() is None, self.said
+        wait_for(lambda: "Ready after" in self.said[begin:] or started.poll() is not None, READY_SECS, lambda: self.said)
+        assert started.poll() is None, self.said
         return self
 
     @property
     def said(self) -> str:
-        return self.output.read_text()
+        return self.output.read_text() if self.output.exists() else ""
 
     @property
     def running(self) -> dict[str, str]:
@@ -95,10 +95,10 @@ class Server:
         everyone = psutil.Process(self.process.pid).children(recursive=True)
         found: dict[str, list[psutil.Process]] = {"all": everyone, "web": [], "worker": [], "postgres": [], "valkey": []}
         for child in psutil.Process(self.process.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 words = child.cmdline()
-                kind = "web" if "asgi" in words else "worker" if "workers" in words else Path(words[0]).name.split("-")[0]
-                found[kind].append(child)
+                kind = "web" if "asgi" in words else "worker" if "workers" in words else child.name().split("-")[0]
+                found.setdefault(kind, []).append(child)
         return found
 
     def get(self, path: str) -> int:

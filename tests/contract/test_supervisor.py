@@ -171,11 +171,12 @@ def test_as_an_ordinary_user(folder: Path) -> None:
 
 
 def _python_for(user: str) -> Path:
-    """An interpreter of our version that the user may run."""
+    """An interpreter of our very version, for our packages were chosen for it, that the user may run."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    exact = f"import sys; sys.exit(sys.version_info != {tuple(sys.version_info)})"
     for candidate in (Path(sys.executable).resolve(), Path("/usr/bin") / name, Path("/usr/local/bin") / name):
         try:
-            tried = subprocess.run([candidate, "-c", ""], user=user, group="nogroup", extra_groups=[], check=False, cwd="/")
+            tried = subprocess.run([candidate, "-c", exact], user=user, group="nogroup", extra_groups=[], check=False, cwd="/")
         except OSError:
             continue
         if tried.returncode == 0:
