@@ -29,6 +29,8 @@ class RequestFacts:
     transport: str = "http"
     csrf_header: str | None = None
     session_cookie: str | None = None
+    last_event_id: int | None = None
+    """Cursor a resumed event stream sends by itself."""
 
 
 @dataclass

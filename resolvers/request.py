@@ -41,6 +41,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         transport="websocket" if connection.scope["type"] == "websocket" else "http",
         csrf_header=headers.get("x-csrf-token"),
         session_cookie=connection.cookies.get(session_cookie_name(services.settings)),
+        last_event_id=_cursor(headers.get("last-event-id", "")),
     )
     context = Context(services, request=facts)
     try:
@@ -56,6 +57,10 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         await charge(context, {Category.general: 1}, connection)
         raise
     return context
+
+
+def _cursor(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else None
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:

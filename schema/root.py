@@ -4,7 +4,9 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from resolvers.guard import Info
+from schema.account import AccountMutation, AccountQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery
+from schema.event import EventSubscription
 from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
@@ -12,17 +14,23 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(ProjectQuery, ExperimentQuery, ModelQuery, DeploymentQuery):
+class Query(AccountQuery, ProjectQuery, ExperimentQuery, ModelQuery, DeploymentQuery):
     pass
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(ProjectMutation, ExperimentMutation, ModelMutation, DeploymentMutation):
+class Mutation(AccountMutation, ProjectMutation, ExperimentMutation, ModelMutation, DeploymentMutation):
+    pass
+
+
+@strawberry.type(description="Everything that can be followed, from a cursor on.")
+class Subscription(EventSubscription):
     pass
 
 
 graphql_schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     config=StrawberryConfig(info_class=Info, scalar_map=SCALARS),
 )
