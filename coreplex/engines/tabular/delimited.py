@@ -60,11 +60,12 @@ class _Plan:
 def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Stored:
     """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table."""
     found = encoding.detect(source)
-    written = dialect.detect(_head(found, source))
+    head, whole = _head(found, source)
+    written = dialect.detect(head)
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
     names, notes = unique_names(written.names, written.width, limits)
-    if written.only_names:
+    if written.only_names and whole:
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
     plan = _Plan(written, found, names, [STRING] * len(names), [False] * len(names))
     notes = [*found.notes, *written.notes, *notes, *_infer(plan, source, overrides, limits)]
@@ -81,16 +82,17 @@ def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], l
     return Stored(names, original, plan.rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan)], done.spellings)
 
 
-def _head(found: Encoding, source: Path) -> str:
-    """Whole lines from the start of the file, at least one."""
+def _head(found: Encoding, source: Path) -> tuple[str, bool]:
+    """(whole lines from the start of the file, at least one; True if that is all of it)."""
     head = b""
     for piece in found.chunks(source, _HEAD_BYTES):
         head += piece
-        if b"\n" in head or b"\r" in head or len(head) > 16 * _HEAD_BYTES:
+        if len(head) >= _HEAD_BYTES and (b"\n" in head or b"\r" in head or len(head) > 16 * _HEAD_BYTES):
             break
+    whole = len(head) < _HEAD_BYTES
     cut = head.rfind(b"\n") + 1
-    whole = head if len(head) < _HEAD_BYTES or not cut else head[:cut]
-    return whole.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
+    lines = head if whole or not cut else head[:cut]
+    return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n"), whole
 
 
 def _pieces(plan: _Plan, source: Path) -> Iterator[bytes]:

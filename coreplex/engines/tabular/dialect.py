@@ -168,11 +168,15 @@ def _has_names(first: list[str], body: list[list[str]]) -> bool:
     below = [Counter(map(_kind, column)) for column in columns]
     typed = [count["number"] + count["date"] > count["text"] for count in below]
     if any(kind in ("number", "date") for kind in kinds):
-        named = any(kind == "text" and is_typed for kind, is_typed in zip(kinds, typed, strict=False))
-        return (named or "text" not in kinds) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
+        return not _recurs(first, columns) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
     if any(kind == "text" and is_typed for kind, is_typed in zip(kinds, typed, strict=False)):
         return True
-    return not any(cell.strip() and cell in column for cell, column in zip(first, columns, strict=False))
+    return not _recurs(first, columns)
+
+
+def _recurs(first: list[str], columns: list[tuple[str, ...]]) -> bool:
+    """True if a cell of the first record stands in its column again: then it is a value, not a name."""
+    return any(cell.strip() and cell in column for cell, column in zip(first, columns, strict=False))
 
 
 def _is_counted(cells: list[str]) -> bool:

@@ -80,7 +80,7 @@ def detect(source: Path) -> Encoding:
     """The encoding of a text file. Raises BadInput for files that are no text, Invalid for empty ones."""
     with source.open("rb") as file:
         head = file.read(1 << 16)
-    if not head.strip():
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
     _refuse_known_binaries(head)
     for mark, name in _BOMS:
@@ -176,7 +176,8 @@ def _refuse_noise(source: Path) -> None:
 
 def _guess(source: Path, skip: int) -> Encoding:
     sample = _interesting_bytes(source, skip)
-    names = ["cp1252", "latin-1"] if _looks_western(sample) else [_by_statistics(sample), "cp1252", "latin-1"]
+    latin = [name for name in ("cp1252", "cp1250") if _looks_latin(sample, name)]
+    names = [*latin[:1], "latin-1"] if latin else [_by_statistics(sample), "cp1252", "latin-1"]
     name = next((name for name in names if _decodes(source, skip, name)), "latin-1")
     note = Note(
         "encoding_guessed",
@@ -187,12 +188,12 @@ def _guess(source: Path, skip: int) -> Encoding:
     return Encoding(name, skip, "strict", (note,))
 
 
-def _looks_western(sample: bytes) -> bool:
-    """Letters of Western Europe stand alone among plain ones; Cyrillic or Japanese read so come out as rows of accents."""
-    text = sample.decode("cp1252", "replace")
+def _looks_latin(sample: bytes, name: str) -> bool:
+    """Accented letters stand alone among plain ones; Cyrillic or Japanese read so come out as rows of accents."""
+    text = sample.decode(name, "replace")
     accents = _NON_ASCII.findall(text)
     letters = sum(map(str.isalpha, accents)) + len(_WESTERN_SIGN.findall(text))
-    return letters >= 0.9 * len(accents) and len(_ACCENT_PAIR.findall(text)) <= 0.2 * len(accents)
+    return letters >= 0.9 * len(accents) and len(_ACCENT_PAIR.findall(text)) <= 0.35 * len(accents)
 
 
 def _by_statistics(sample: bytes) -> str:

@@ -2,8 +2,9 @@
 
 Each feature alone predicts the target for every row from the other rows (leave-one-out means: of rows with the same value, or of
 the neighbours in sorted order for fine numbers). The skill is 1 − squared error ÷ squared error of the mean; for classes the
-one-hot columns together (a Brier skill). One feature that nearly settles the target is a leak. One that is strong only
-by the standards of the others is suspicious: honest strong features (carat for price, petals for iris) come in company.
+one-hot columns together (a Brier skill), for numbers also of their ranks, which outliers cannot hide. A feature that nearly
+settles the target is a leak, and so is one that is missing for one class only. One that is merely far ahead of all
+others is suspicious: honest strong features (carat for price, petals for iris) come in company.
 """
 
 from dataclasses import dataclass
@@ -13,17 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.schema import ColumnType, TableSchema
 
 ROWS = 10_000
 FEATURES = 500
-CERTAIN = 0.97
-STRONG = 0.75
-GAP = 0.4
+CERTAIN_CLASS = 0.9
+CERTAIN_NUMBER = 0.965
+STRONG = 0.8
+GAP = 0.25
 _MIN_ROWS = 30
 _CLASSES = 20
-_NEIGHBOURS = 4
+_NEIGHBOURS = 5
 _FINE = 0.5
+_COMPANY = 20
 Floats = npt.NDArray[np.float64]
 
 
@@ -39,27 +42,35 @@ class Leak:
 
 def find(table: Path, schema: TableSchema, target: str, *, classification: bool) -> list[Leak]:
     """The leaks for `target`, strongest first. An even sample of rows, the first `FEATURES` columns."""
+    if schema.get(target) is None:
+        return []
     features = [c for c in schema if c.name != target and c.type is not ColumnType.text][:FEATURES]
     frame = _sample(table, [target, *(c.name for c in features)]).drop_nulls(target)
-    if frame.height < _MIN_ROWS or schema.get(target) is None:
+    if frame.height < _MIN_ROWS:
         return []
-    truth = _truth(frame.get_column(target), classification)
-    if truth is None:
-        return []
-    skills = {column.name: skill(frame.get_column(column.name), column, truth) for column in features}
-    return judge(skills)
+    # Neighbours in equal values must not be neighbours in the file: files are sorted.
+    frame = frame.sample(fraction=1.0, shuffle=True, seed=0)
+    truths = _truths(frame.get_column(target), classification)
+    skills = {column.name: best_skill(frame.get_column(column.name), truths, classification) for column in features} if truths else {}
+    return judge(skills, CERTAIN_CLASS if classification else CERTAIN_NUMBER)
 
 
-def judge(skills: dict[str, float]) -> list[Leak]:
+def best_skill(feature: pl.Series, truths: list[Floats], classification: bool) -> float:
+    """The best skill of a feature over the ways to look at the target."""
+    found = max(skill(feature, truth) for truth in truths)
+    return max(found, _missing_skill(feature, truths[0])) if classification else found
+
+
+def judge(skills: dict[str, float], certain: float) -> list[Leak]:
     """Which of these skills are leaks. Certain ones do not count as company for the rest."""
-    doubtful = sorted((value for value in skills.values() if value < CERTAIN), reverse=True)
+    doubtful = sorted((value for value in skills.values() if value < certain), reverse=True)
     leaks: list[Leak] = []
     for name, value in skills.items():
         others = doubtful[1:] if doubtful and value == doubtful[0] else doubtful
         best = others[0] if others else 0.0
         suspicious = value >= STRONG and best <= value - GAP and len(skills) > 2
-        if value >= CERTAIN or suspicious:
-            leaks.append(Leak(name, round(value, 4), round(max(best, 0.0), 4), value >= CERTAIN))
+        if value >= certain or suspicious:
+            leaks.append(Leak(name, round(value, 4), round(max(best, 0.0), 4), value >= certain))
     return sorted(leaks, key=lambda leak: -leak.skill)
 
 
@@ -70,16 +81,15 @@ def _sample(table: Path, names: list[str]) -> pl.DataFrame:
     return (scan if step == 1 else scan.gather_every(step)).collect(engine="streaming")
 
 
-def _truth(target: pl.Series, classification: bool) -> Floats | None:
-    """One column per class, or the one column of a number; None where there is nothing to predict."""
+def _truths(target: pl.Series, classification: bool) -> list[Floats]:
+    """Classes: one column per class. Numbers: the values, and their ranks. Empty where there is nothing to predict."""
     if classification or not target.dtype.is_numeric():
         text = target.cast(pl.String)
         classes = text.value_counts(sort=True).get_column(text.name).head(_CLASSES).to_list()
-        if len(classes) < 2:
-            return None
-        return np.column_stack([(text == level).to_numpy().astype(np.float64) for level in classes])
+        return [np.column_stack([(text == level).to_numpy().astype(np.float64) for level in classes])] if len(classes) > 1 else []
     values = _finite(target.cast(pl.Float64).to_numpy())
-    return values[:, None] if float(values.std()) > 0 else None
+    ranks = target.rank().to_numpy() / target.len()
+    return [values[:, None], ranks[:, None]] if float(values.std()) > 0 else []
 
 
 def _finite(values: Floats) -> Floats:
@@ -89,24 +99,34 @@ def _finite(values: Floats) -> Floats:
     return np.nan_to_num(values / (top or 1.0), nan=0.0, posinf=1.0, neginf=-1.0)
 
 
-def skill(feature: pl.Series, column: Column, truth: Floats) -> float:
+def skill(feature: pl.Series, truth: Floats) -> float:
     """How much of the target's spread the feature alone explains on rows it has not seen; at most 1, may be negative."""
-    centre = truth.mean(axis=0)
-    spread = float(((truth - centre) ** 2).sum())
-    guesses = _guesses(feature, column, truth)
-    if spread <= 0 or guesses is None:
+    guesses = _guesses(feature, truth)
+    return 0.0 if guesses is None else _explained(truth, guesses)
+
+
+def _explained(truth: Floats, guesses: Floats) -> float:
+    spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
+    return 1.0 - float(((truth - guesses) ** 2).sum()) / spread if spread > 0 else 0.0
+
+
+def _missing_skill(feature: pl.Series, truth: Floats) -> float:
+    """How well mere absence tells one class from the others: a leaving date stands only beside those who left."""
+    absent = feature.null_count()
+    if absent < _COMPANY or feature.len() - absent < _COMPANY:
         return 0.0
-    return 1.0 - float(((truth - guesses) ** 2).sum()) / spread
+    missing = feature.is_null()
+    guesses = _by_value(missing.alias("missing"), truth)
+    return max(_explained(truth[:, [index]], guesses[:, [index]]) for index in range(truth.shape[1]))
 
 
-def _guesses(feature: pl.Series, column: Column, truth: Floats) -> Floats | None:
-    distinct = feature.n_unique()
+def _guesses(feature: pl.Series, truth: Floats) -> Floats | None:
+    distinct, rows = feature.n_unique(), feature.len()
     if distinct < 2:
         return None
-    fine = distinct > max(50, _FINE * 0.1 * feature.len())
-    if fine and feature.dtype == pl.String:
-        return _by_value(feature, truth) if distinct < _FINE * feature.len() else None
-    return _by_neighbours(feature, truth) if fine else _by_value(feature, truth)
+    if feature.dtype in (pl.String, pl.Boolean):
+        return _by_value(feature, truth) if distinct < _FINE * rows else None
+    return _by_value(feature, truth) if distinct * _COMPANY <= rows else _by_neighbours(feature, truth)
 
 
 def _by_value(feature: pl.Series, truth: Floats) -> Floats:
@@ -124,7 +144,7 @@ def _by_neighbours(feature: pl.Series, truth: Floats) -> Floats:
     known = ~np.isnan(numbers)
     guesses = np.empty_like(truth)
     order = np.flatnonzero(known)[np.argsort(numbers[known], kind="stable")]
-    guesses[order] = _window_means(_ties_levelled(truth[order], numbers[order]), truth[order])
+    guesses[order] = _window_means(truth[order])
     absent = np.flatnonzero(~known)
     if len(absent):
         rest = truth[absent]
@@ -132,23 +152,12 @@ def _by_neighbours(feature: pl.Series, truth: Floats) -> Floats:
     return guesses
 
 
-def _ties_levelled(truth: Floats, numbers: Floats) -> Floats:
-    """Within equal values the order means nothing: every row takes the mean of its tie."""
-    groups = np.concatenate(([0], np.cumsum(np.diff(numbers) != 0)))
-    counts = np.bincount(groups)
-    if counts.max() == 1:
-        return truth
-    means = np.column_stack([np.bincount(groups, weights=column) / counts for column in truth.T])
-    return np.asarray(means[groups])
-
-
-def _window_means(levelled: Floats, truth: Floats) -> Floats:
+def _window_means(truth: Floats) -> Floats:
     """Mean of up to `_NEIGHBOURS` rows before and after each row, without the row itself."""
     n = len(truth)
     if n < 3:
         return np.broadcast_to(truth.mean(axis=0), truth.shape)
-    # With ties the row is in its tie's mean: it is taken out of the sum it is in.
-    total = np.vstack((np.zeros((1, truth.shape[1])), np.cumsum(levelled, axis=0)))
+    total = np.vstack((np.zeros((1, truth.shape[1])), np.cumsum(truth, axis=0)))
     low = np.maximum(np.arange(n) - _NEIGHBOURS, 0)
     high = np.minimum(np.arange(n) + _NEIGHBOURS + 1, n)
-    return np.asarray((total[high] - total[low] - levelled) / (high - low - 1)[:, None])
+    return np.asarray((total[high] - total[low] - truth) / (high - low - 1)[:, None])

@@ -131,7 +131,8 @@ class Records:
         starts = np.concatenate(([0], ends[:-1] + 1))
         odd = cells != width
         if width == 1:
-            odd = odd | (ends - starts <= 1)
+            first, length = np.frombuffer(data, dtype=np.uint8)[starts], ends - starts
+            odd = odd | (length == 0) | ((length == 1) & (first == _RETURN))
         if not odd.any() and not self._blank_before:
             return self._joined([data], len(ends))
         filled = np.flatnonzero(~odd)

@@ -53,7 +53,7 @@ class Rule:
         """One truth value for a block: True if `quick` may be wrong about some cell and `read` must look closer."""
         if self.kind == "string":
             space = raw.str.starts_with(" ") | raw.str.ends_with(" ") | raw.str.starts_with("\t") | raw.str.ends_with("\t")
-            return (raw.is_in(_MISSING.to_list()) | (space & (raw.str.len_bytes() <= LONGEST_WORD))).any()
+            return (raw.is_in(_MISSING) | (space & (raw.str.len_bytes() <= LONGEST_WORD))).any()
         if self.format is None and self.kind in ("integer", "float"):
             return numbers.may_be_codes(raw).any()
         return pl.lit(value=False)
@@ -83,7 +83,7 @@ def is_missing(raw: pl.Series) -> pl.Series:
     return raw.str.strip_chars().is_in(_MISSING)
 
 
-_MISSING = pl.Series(sorted(words.MISSING))
+_MISSING = sorted(words.MISSING)
 
 
 def _strings(raw: pl.Series, _: str | None) -> pl.Series:
