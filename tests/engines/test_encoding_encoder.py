@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coreplex.engines.encoding.categories import natural
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.errors import BadInput, Invalid
 from tests.engines.scoring_samples import COLUMNS, WORDS, column, frame, target
@@ -132,6 +133,7 @@ def test_missing_and_unseen_categories_differ() -> None:
     encoder = Encoder.fit(TABLE, [column("plan", "categorical")], Y, kind="tree", task="binary")
     missing, unseen = encoder.encode_row({"plan": None})[0][0], encoder.encode_row({"plan": "new"})[0][0]
     assert missing == 3.0
+    assert encoder.encode_row({"plan": "pro"})[0] == [2.0]
     assert math.isnan(unseen)
 
 
@@ -146,6 +148,23 @@ def test_no_training_row_sees_its_own_target(task: str) -> None:
     at = encoder.names.index("c:target")
     assert abs(np.corrcoef(matrix[:, at], y)[0, 1]) < 0.1
     assert np.corrcoef(encoder.transform(table)[:, at], y)[0, 1] > 0.2
+
+
+def test_no_training_row_sees_its_own_target_in_text() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 600)
+    table = pl.DataFrame({"t": [" ".join(f"w{i}" for i in rng.integers(0, 400, 5)) for _ in y]})
+    encoder, matrix = Encoder.fit_transform(table, [column("t", "text")], y, kind="tree", task="binary")
+    at = encoder.names.index("t:target")
+    assert abs(np.corrcoef(matrix[:, at], y)[0, 1]) < 0.15
+    assert np.corrcoef(encoder.transform(table)[:, at], y)[0, 1] > 0.5
+
+
+@given(st.lists(st.text(max_size=8), max_size=8))
+def test_natural_order_takes_any_text(levels: list[str]) -> None:
+    assert sorted(["10 km", "9 km", "km 2", *levels], key=natural).index("9 km") < sorted(
+        ["10 km", "9 km", "km 2", *levels], key=natural
+    ).index("10 km")
 
 
 def test_levels_with_an_effect_keep_their_mean_and_rare_ones_shrink() -> None:

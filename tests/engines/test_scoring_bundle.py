@@ -194,6 +194,23 @@ def test_classes_fit_the_task(task: Any, classes: Any) -> None:
         Manifest(task=task, target="y", classes=classes, feature_schema={"columns": []}, algo="GLM")
 
 
+def test_another_process_gives_the_same_answers(tmp_path: Path) -> None:
+    """The worker that trained a model and the web process that serves it."""
+    scorer = Scorer.load(DATA)
+    (tmp_path / "model.zip").write_bytes(DATA)
+    rows = TABLE.drop("since").to_dicts()[:50]
+    script = """
+import json, sys
+from coreplex.engines.scoring.scorer import Scorer
+print(json.dumps(Scorer.load(sys.argv[1], sys.argv[2]).predict_rows(json.load(sys.stdin))[0]))
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "model.zip"), scorer.sha256]
+    done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True, check=True, cwd=REPO, timeout=120)
+    for there, here in zip(json.loads(done.stdout), scorer.predict_rows(rows)[0], strict=True):
+        assert there["prediction"] == here["prediction"]
+        assert there["probabilities"] == pytest.approx(here["probabilities"], abs=1e-6)
+
+
 def test_loading_and_scoring_never_unpickles(tmp_path: Path) -> None:
     """In a process of its own: an audit hook can never be taken away again."""
     for family in ("lightgbm", "xgboost", "linear", "mlp"):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.scorer import Scorer, background_of
@@ -129,6 +130,14 @@ def test_text_of_a_file_means_what_the_typed_value_means() -> None:
     typed = {"amount": 12.5, "age": 40, "member": True, "plan": "pro"}
     as_text = {"amount": "12.5", "age": " 40 ", "member": "yes", "plan": " pro "}
     assert ONE.predict_row(typed)[0] == ONE.predict_row(as_text)[0]
+
+
+def test_numbers_are_read_as_the_file_wrote_them() -> None:
+    """A column that came with a decimal comma takes it online as well, besides JSON's own numbers."""
+    columns = (column("amount", "float", format=",.*"), column("age", "integer"))
+    encoder, _ = Encoder.fit_transform(TABLE, columns, target(TABLE, "binary"), kind="tree", task="binary")
+    values = [encoder.encode_row({"amount": raw})[0][0] for raw in ("1.234,5", "1,5", "€ 7,25", 2.5, "12 %")]
+    assert values == [1234.5, 1.5, 7.25, 2.5, 12.0]
 
 
 def test_a_column_missing_everywhere_is_said_once() -> None:

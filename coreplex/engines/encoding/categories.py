@@ -1,6 +1,6 @@
 """Categories: every encoding of a category is a table with one row per level, so there is one step for all of them.
 
-- `codes` (trees): levels numbered by frequency, 0 the most frequent; unseen is NaN.
+- `codes` (trees): levels numbered in natural order (`9 km` before `10 km`), which often means something; unseen is NaN.
 - `onehot` (dense, few levels): one column per level; unseen is all zeros.
 - `target` (many levels): the shrunken mean of the target per level (Micci-Barreca 2001, with the amount of shrinkage
   estimated from the variance between and within levels) and the level's share of rows; for trees the code as well.
@@ -11,6 +11,7 @@ sees its own target.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
 
 Codes = NDArray[np.int64]
+_DIGITS = re.compile(r"[0-9]{1,18}|[^0-9]+")
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,16 @@ class Table:
 
 
 def levels_of(series: pl.Series) -> tuple[tuple[str | None, ...], Floats]:
-    """Levels by falling frequency (ties by name, missing last among equals) and how many rows each has."""
+    """Levels in natural order, missing last, and how many rows each has."""
     counts: list[tuple[str | None, int]] = list(series.value_counts().iter_rows())
-    counts.sort(key=lambda item: (-item[1], item[0] is None, item[0] or ""))
+    counts.sort(key=lambda item: (item[0] is None, natural(item[0] or "")))
     return tuple(level for level, _ in counts), np.array([count for _, count in counts], dtype=np.float64)
+
+
+def natural(level: str) -> tuple[list[tuple[int, str]], str]:
+    """A key that sorts numbers inside text by size."""
+    parts = _DIGITS.findall(level.lower())
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts], level
 
 
 def fit_codes(series: pl.Series, context: Context) -> Table:

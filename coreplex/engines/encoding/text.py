@@ -1,15 +1,17 @@
 """Text: hashed words, word pairs and character trigrams, weighted by rarity, projected onto a few directions.
 
 Hashing (CRC-32) needs no vocabulary, so the state is two arrays and a handful of numbers, and a word never seen is no
-surprise. The projection is a truncated SVD (latent semantic analysis, Deerwester 1990) of the TF-IDF matrix of at
-most 20,000 training rows. Length and the shares of digits and capitals are added. A frame and a row run through the
-same code.
+surprise. With a target there is also a ridge regression on the weighted words, one score per class or value; the
+score a model is *trained* on comes from inner folds, so no row sees its own target. The projection is a truncated SVD
+(latent semantic analysis, Deerwester 1990) of the TF-IDF matrix of at most 20,000 training rows. Length and the
+shares of digits and capitals are added. A frame and a row run through the same code.
 """
 
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 from zlib import crc32
 
@@ -17,13 +19,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.linalg import lsqr
 
-from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
+from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State
 
 _WORD = re.compile(r"\w+")
 _LONGEST = 5_000
 """Characters read of one value: what stands later changes the meaning of a table cell rarely, and the time always."""
 _SAMPLE = 20_000
+_DAMPING = 1.0
+_ITERATIONS = 30
 _STATISTICS = ("length", "words", "digits", "capitals")
 
 
@@ -36,36 +41,46 @@ class Text:
     """(buckets,) inverse document frequency."""
     directions: NDArray[np.float32]
     """(buckets, k) right singular vectors."""
+    slopes: Floats
+    """(buckets, m) ridge weights of the target, m = 0 without one."""
     centre: Floats
     scale: Floats
-    """(k + 4,) how dense models see each output; zeros and ones for trees."""
+    """(k + m + 4,) how dense models see each output; zeros and ones for trees."""
 
     @property
     def names(self) -> Sequence[str]:
         found = [f"{self.column}:topic{i}" for i in range(self.directions.shape[1])]
+        found += [f"{self.column}:target{i or ''}" for i in range(self.slopes.shape[1])]
         return [*found, *(f"{self.column}:{name}" for name in _STATISTICS)]
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "Text":
-        sample = series if series.len() <= _SAMPLE else series.sample(_SAMPLE, seed=context.seed)
-        buckets = 4096 if context.kind == "tree" else 8192
-        counts = _counts(sample.to_list(), buckets)
+        rows = _sampled(series.len(), context.seed)
+        sample = series.gather(rows)
+        counts = _counts(sample.to_list(), buckets := 4096)
         frequency = np.bincount(counts.indices, minlength=buckets)
         rarity = np.log((1.0 + counts.shape[0]) / (1.0 + frequency)) + 1.0
         rarity[frequency < 2] = 0.0
         weighted = _weigh(counts, rarity)
-        directions = _directions(weighted, 16 if context.kind == "tree" else 48, context.seed)
-        step = cls(series.name, rarity, directions, np.zeros(0), np.ones(0))
+        directions = _directions(weighted, _topics(context.kind, sample.len()), context.seed)
+        target = np.zeros((len(rows), 0)) if context.target is None else context.target[rows]
+        step = cls(series.name, rarity, directions, _ridge(weighted, target), np.zeros(1), np.ones(1))
         outputs = step._raw(sample.to_list(), counts)
         if context.kind == "tree":
-            return cls(series.name, rarity, directions, np.zeros(outputs.shape[1]), np.ones(outputs.shape[1]))
+            return replace(step, centre=np.zeros(outputs.shape[1]), scale=np.ones(outputs.shape[1]))
         scale = outputs.std(axis=0)
-        return cls(series.name, rarity, directions, outputs.mean(axis=0), np.where(scale > 1e-9, scale, 1.0))
+        return replace(step, centre=outputs.mean(axis=0), scale=np.where(scale > 1e-9, scale, 1.0))
+
+    @cached_property
+    def _projection(self) -> Floats:
+        """(buckets, k + m) everything a weighted row is multiplied with."""
+        return np.hstack([self.directions.astype(np.float64), self.slopes])
 
     def _raw(self, values: Sequence[str | None], counts: sparse.csr_array | None = None) -> Floats:
         counts = _counts(values, len(self.rarity)) if counts is None else counts
-        topics = _weigh(counts, self.rarity) @ self.directions.astype(np.float64)
-        return np.hstack([topics, np.array([_statistics(value) for value in values]).reshape(len(values), -1)])
+        weighted = _weigh(counts, self.rarity)
+        found = weighted @ self._projection
+        return np.hstack([found, np.array([_statistics(value) for value in values]).reshape(len(values), -1)])
 
     def transform(self, series: pl.Series) -> Floats:
         values = series.to_list()
@@ -74,7 +89,18 @@ class Text:
         return (self._raw(values) - self.centre) / self.scale
 
     def training(self, series: pl.Series, context: Context) -> Floats:
-        return self.transform(series)
+        block = self.transform(series)
+        if context.target is None or not self.slopes.shape[1]:
+            return block
+        rows = _sampled(series.len(), context.seed)
+        weighted = _weigh(_counts(series.gather(rows).to_list(), len(self.rarity)), self.rarity)
+        target, folds = context.target[rows], context.folds[rows]
+        place = slice(self.directions.shape[1], self.directions.shape[1] + self.slopes.shape[1])
+        for fold in np.unique(folds):
+            inside = folds == fold
+            scores = weighted[inside] @ _ridge(weighted[~inside], target[~inside], target.mean(axis=0))
+            block[rows[inside], place] = (scores - self.centre[place]) / self.scale[place]
+        return block
 
     def row(self) -> Callable[[Any], Sequence[float]]:
         def encode(value: str | None) -> Sequence[float]:
@@ -84,17 +110,24 @@ class Text:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
-        arrays: Arrays = {"rarity": self.rarity, "directions": self.directions, "centre": self.centre, "scale": self.scale}
+        arrays: Arrays = {
+            "rarity": self.rarity,
+            "directions": self.directions,
+            "slopes": self.slopes,
+            "centre": self.centre,
+            "scale": self.scale,
+        }
         return {}, arrays
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Text":
         rarity, directions = arrays["rarity"].astype(np.float64), arrays["directions"].astype(np.float32)
+        slopes = arrays["slopes"].astype(np.float64)
         centre, scale = arrays["centre"].astype(np.float64), arrays["scale"].astype(np.float64)
-        width = directions.shape[1] + len(_STATISTICS)
-        if directions.shape[0] != len(rarity) or centre.shape != (width,) or scale.shape != (width,):
+        width = directions.shape[1] + slopes.shape[1] + len(_STATISTICS)
+        if not directions.shape[0] == slopes.shape[0] == len(rarity) or centre.shape != (width,) or scale.shape != (width,):
             raise ValueError(f"the arrays of text column {column!r} do not fit together")
-        return cls(column, rarity, directions, centre, scale)
+        return cls(column, rarity, directions, slopes, centre, scale)
 
 
 def tokens(value: str) -> Iterable[str]:
@@ -143,6 +176,23 @@ def _directions(weighted: sparse.csr_array, most: int, seed: int) -> NDArray[np.
     _, strength, vectors = np.linalg.svd((weighted.T @ basis).T, full_matrices=False)
     useful = vectors[:rank][strength[:rank] > 1e-9 * max(strength[0], 1e-300)]
     return np.ascontiguousarray(useful.T, dtype=np.float32)
+
+
+def _ridge(weighted: sparse.csr_array, target: Floats, mean: Floats | None = None) -> Floats:
+    """(buckets, m) weights of the words for each column of the target, measured from its mean."""
+    centred = target - (target.mean(axis=0) if mean is None else mean)
+    found = [lsqr(weighted, column, damp=_DAMPING, iter_lim=_ITERATIONS)[0] for column in centred.T]
+    return np.column_stack(found) if found else np.zeros((weighted.shape[1], 0))
+
+
+def _sampled(rows: int, seed: int) -> NDArray[np.int64]:
+    """The rows that topics and slopes are learned from."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:_SAMPLE])
+
+
+def _topics(kind: Kind, rows: int) -> int:
+    """Few rows carry few topics; trees, which look at one at a time, want few as well."""
+    return max(2, min(16 if kind == "tree" else 48, rows // 40))
 
 
 def _statistics(value: str | None) -> tuple[float, float, float, float]:
