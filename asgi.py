@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
-from coreplex.account.service import ensure_admin
-from schema.door.http import GraphQLDoor
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -17,6 +15,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from coreplex import services as composition
+from coreplex.account import cache as access
+from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound
 from coreplex.log import configure
 from coreplex.readiness import readiness
@@ -27,6 +27,7 @@ from resolvers.request import answer_of
 from rest_compat.adapter import routes
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.table import TABLE
+from schema.door.http import GraphQLDoor
 
 EXPOSED = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
 SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id")
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """The whole web application. Nothing is connected before its lifespan starts."""
     settings = settings or Settings()
     services = composition.build(settings)
+    access.install(services)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

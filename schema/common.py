@@ -7,6 +7,8 @@ import strawberry
 import strawberry.pydantic
 from pydantic import BaseModel
 
+from coreplex.account.table import Plan
+
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
 
 
@@ -18,6 +20,9 @@ def enum(kind: type[Enum], description: str, name: str | None = None) -> None:
 def published(model: type[BaseModel], name: str, description: str) -> None:
     """Publish an input of the domain."""
     strawberry.pydantic.input(model, name=name, description=description)
+
+
+enum(Plan, "What an account may use.")
 
 
 @strawberry.type(description="What was removed.")

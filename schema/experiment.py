@@ -24,7 +24,6 @@ TRAIN = Permission(Scope.write, Role.editor, category=Category.training)
 
 enum(ExperimentStatus, "State of an experiment or of one engine's run.")
 enum(ExecutionMode, "One engine, or several side by side.")
-enum(Plan, "What an account may use.")
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
 published(inputs.ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
 

@@ -9,9 +9,8 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import text
-
 from coreplex.database import WriteSession
+from coreplex.event.notice import notify
 from coreplex.event.stream import Listener
 from coreplex.permissions import Principal
 from coreplex.services import Services
@@ -43,7 +42,7 @@ class AccessCache:
         if entry is None:
             return None
         if not self._listener.connected:
-            self.clear()
+            self.evict("")
             return None
         if time.monotonic() >= entry.stale_at or time.time() >= entry.expires_at:
             del self._entries[digest]
@@ -59,30 +58,33 @@ class AccessCache:
         self._entries[digest] = _Entry(principal, time.monotonic() + TIME_TO_LIVE_SECS, expires_at)
 
     def evict(self, identity: str) -> None:
-        """Forget everything about the user, session or key with this id."""
+        """Forget everything about the user, session or key with this id; with an empty id, about everybody."""
         self.generation += 1
-        gone = UUID(identity)
-        touched = [d for d, e in self._entries.items() if gone in (e.principal.user_id, e.principal.credential_id)]
-        for digest in touched:
-            del self._entries[digest]
+        if identity:
+            gone = UUID(identity)
+            self._entries = {
+                d: e for d, e in self._entries.items() if gone not in (e.principal.user_id, e.principal.credential_id)
+            }
+        else:
+            self._entries.clear()
 
-    def clear(self) -> None:
-        self.generation += 1
-        self._entries.clear()
+
+def install(services: Services) -> None:
+    """Give the process its cache: called by the composition root, before the listener starts."""
+    services.parts[AccessCache] = AccessCache(services.listener)
 
 
 def cache_of(services: Services) -> AccessCache:
     """The process's one cache."""
-    found = services.parts.get(AccessCache)
-    if not isinstance(found, AccessCache):
-        found = services.parts[AccessCache] = AccessCache(services.listener)
+    found = services.parts[AccessCache]
+    assert isinstance(found, AccessCache)
     return found
 
 
 async def announce(session: WriteSession, *identities: UUID) -> None:
     """Tell every process, when this transaction commits, that these users, sessions or keys changed."""
     for identity in identities:
-        await session.execute(text("SELECT pg_notify(:channel, :identity)"), {"channel": CHANNEL, "identity": str(identity)})
+        await notify(session, CHANNEL, str(identity))
 
 
 def forget(services: Services, *identities: UUID) -> None:

@@ -42,11 +42,11 @@ class _Load:
 def require_strong(password: str, email: str = "") -> None:
     """Raise Invalid for a password that is too short, too long, on every guesser's list, or the e-mail itself."""
     if len(password) < MIN_LENGTH:
-        raise Invalid.field(f"needs {MIN_LENGTH} characters or more", "password")
+        raise Invalid.field(f"the password needs {MIN_LENGTH} characters or more", "password")
     if len(password) > MAX_LENGTH:
-        raise Invalid.field(f"has more than {MAX_LENGTH} characters", "password")
+        raise Invalid.field(f"the password has more than {MAX_LENGTH} characters", "password")
     if password.lower() in WEAK or (email and password.lower() == email.lower()):
-        raise Invalid.field("is among the first that anybody would guess; choose another", "password")
+        raise Invalid.field("the password is among the first that anybody would guess; choose another", "password")
 
 
 async def hashed(password: str, email: str = "") -> str:

@@ -8,7 +8,6 @@ from sqlmodel import col
 
 from coreplex.account import lockout, passwords, tokens
 from coreplex.account.cache import announce
-from coreplex.account.inputs import Login
 from coreplex.account.table import Session, User
 from coreplex.clock import now
 from coreplex.database import Database, ReadSession, WriteSession
@@ -27,35 +26,39 @@ async def user_by_email(session: ReadSession, email: str) -> User | None:
     return await session.scalar(select(User).where(func.lower(User.email) == email.lower()))
 
 
-async def check_password(database: Database, settings: Settings, wanted: Login, address: str) -> User:
+async def prove(database: Database, email: str, password: str, address: str) -> User:
     """The user whose e-mail and password these are.
 
     Unauthenticated for a wrong pair, with equal work and words whether the account exists or not; RateLimited while the lockout
-    lasts; Forbidden, only after a right password, for an unconfirmed or deactivated account. Holds no connection while hashing.
+    lasts. Holds no connection while hashing.
     """
-    async with lockout.attempt(database, wanted.email, address) as attempt:
+    async with lockout.attempt(database, email, address) as attempt:
         async with database.read() as session:
-            user = await user_by_email(session, wanted.email)
-        right = await passwords.matches(user.password_hash if user else None, wanted.password)
+            user = await user_by_email(session, email)
+        right = await passwords.matches(user.password_hash if user else None, password)
         if user is None or not right:
             raise Unauthenticated("E-mail or password is wrong.")
         attempt.right = True
+    return user
+
+
+def require_usable(settings: Settings, user: User) -> None:
+    """Raise Forbidden for a deactivated or unconfirmed account: said only to who has proved its password."""
     if not user.is_active:
         raise Forbidden("This account is deactivated; ask the administrator of the server.")
     if settings.require_email_verification and user.email_verified_at is None:
         raise Forbidden("Confirm your e-mail first: open the link in the mail, or ask for it again.")
-    return user
 
 
 async def open_session(
-    session: WriteSession, user: User, *, remember: bool = False, address: str = "", user_agent: str = ""
+    session: WriteSession, user_id: UUID, *, remember: bool = False, address: str = "", user_agent: str = ""
 ) -> str:
     """Start a session and return its token, which is the cookie; the user's expired sessions are swept away."""
-    expired = (col(Session.user_id) == user.id, col(Session.expires_at) <= now())
+    expired = (col(Session.user_id) == user_id, col(Session.expires_at) <= now())
     await session.execute(delete(Session).where(*expired))
     token = tokens.new()
     row = Session(
-        user_id=user.id,
+        user_id=user_id,
         token_hash=tokens.digest(token),
         remember=remember,
         user_agent=_text(user_agent, 300),

@@ -1,0 +1,88 @@
+"""Sends one mail of the outbox by SMTP: the handler of `mail_send` jobs. Never logs what a mail says.
+
+A mail that went out keeps its row but not its body, which held a one-time link.
+"""
+
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid, parseaddr
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+from coreplex.account.table import Mail
+from coreplex.clock import now
+from coreplex.database import WriteSession
+from coreplex.job.context import JobContext, Retry
+from coreplex.job.handlers import register
+from coreplex.job.table import JobType
+from coreplex.settings import Settings
+
+TIMEOUT_SECS = 20.0
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
+SENT_BODY = "(sent; the text is not kept)"
+
+
+def compose(settings: Settings, mail: Mail) -> EmailMessage:
+    """The mail as plain text. Raises ValueError for a header that no mail may have."""
+    message = EmailMessage()
+    message["From"] = settings.mail_from
+    message["To"] = mail.recipient
+    message["Subject"] = mail.subject
+    message["Date"] = formatdate(mail.created_at.timestamp(), usegmt=True)
+    message["Message-ID"] = make_msgid(str(mail.id), parseaddr(settings.mail_from)[1].rpartition("@")[2] or "localhost")
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.body)
+    return message
+
+
+def server_of(url: str) -> dict[str, Any]:
+    """`smtp://user:password@host:port` (STARTTLS where offered) or `smtps://…` as arguments of aiosmtplib."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ValueError("SMTP_URL must be smtp://host:port or smtps://host:port")
+    secure = parts.scheme == "smtps"
+    return {
+        "hostname": parts.hostname,
+        "port": parts.port or (465 if secure else 587),
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "use_tls": secure,
+    }
+
+
+async def send(settings: Settings, mail: Mail) -> None:
+    """Hand one mail to the mail server. Raises aiosmtplib.SMTPException or OSError when it does not take it."""
+    assert settings.smtp_url is not None, "mail_send jobs exist only where SMTP_URL is set"
+    server = server_of(settings.smtp_url.get_secret_value())
+    await aiosmtplib.send(compose(settings, mail), timeout=TIMEOUT_SECS, **server)
+
+
+async def run(context: JobContext) -> None:
+    """Send the mail the job names, once; a mail server that refuses is asked again, ever later."""
+    assert context.job.entity_id is not None
+    async with context.services.database.read() as session:
+        mail = await session.get(Mail, context.job.entity_id)
+    if mail is None or mail.sent_at is not None:
+        return
+    try:
+        await send(context.services.settings, mail)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        trouble = f"{type(error).__name__}: {error}"[:500]
+        await context.persist(lambda session: _note(session, mail, last_error=trouble))
+        raise Retry(f"the mail server did not take the mail: {trouble}", pause_after(context.job.attempts)) from error
+    await context.persist(lambda session: _note(session, mail, last_error=None, sent_at=now(), body=SENT_BODY))
+
+
+def pause_after(attempts: int) -> timedelta:
+    """5 s after the first attempt, four times as long after each further one, an hour at most."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 4 ** min(max(attempts - 1, 0), 8))
+
+
+async def _note(session: WriteSession, mail: Mail, **changes: Any) -> None:
+    row = await session.get_one(Mail, mail.id)
+    row.sqlmodel_update({"attempts": row.attempts + 1, **changes})
+
+
+register(JobType.mail_send, run)

@@ -1,0 +1,116 @@
+"""Accounts at the GraphQL door. Password work happens before the transaction opens, so that hashing holds no connection."""
+
+from uuid import UUID
+
+from coreplex.account import api_key, inputs, pace, passwords, recovery, service, signin, tokens
+from coreplex.account.cache import forget
+from coreplex.account.cookies import signed_in, signed_out
+from coreplex.account.one_time import require_good
+from coreplex.account.table import ApiKey, Session, TokenPurpose, User
+from coreplex.database import WriteSession
+from coreplex.errors import Invalid, Unauthenticated
+from coreplex.paging import Page, Slice
+from resolvers.guard import Info, allow
+
+
+async def register(info: Info, input: inputs.Register) -> User:
+    async with pace.even():
+        password_hash = await passwords.hashed(input.password, input.email)
+        async with info.context.transaction() as session:
+            return await service.register(session, info.context.services.settings, input, password_hash)
+
+
+async def verify_email(info: Info, input: inputs.VerifyEmail) -> None:
+    async with info.context.transaction() as session:
+        await service.verify_email(session, input.token)
+
+
+async def resend_verification(info: Info, input: inputs.AskMail) -> None:
+    async with pace.even():
+        async with info.context.transaction() as session:
+            await service.resend_verification(session, info.context.services.settings, input.email)
+
+
+async def forgot_password(info: Info, input: inputs.AskMail) -> None:
+    async with pace.even():
+        async with info.context.transaction() as session:
+            await recovery.forgot(session, info.context.services.settings, input.email)
+
+
+async def reset_password(info: Info, input: inputs.ResetPassword) -> None:
+    services = info.context.services
+    async with info.context.read() as reading:
+        await require_good(reading, input.token, TokenPurpose.reset_password)
+    password_hash = await passwords.hashed(input.password)
+    async with info.context.transaction() as session:
+        user = await recovery.reset(session, services.settings, input.token, password_hash)
+    forget(services, user.id)
+
+
+async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
+    """The user and the CSRF token of a new session; the browser's old one ends and its cookies are replaced."""
+    context, services = info.context, info.context.services
+    user = await signin.prove(services.database, input.email, input.password, context.request.address)
+    signin.require_usable(services.settings, user)
+    async with context.transaction() as session:
+        ended = await signin.end_session(session, context.request.session_cookie)
+        await signin.keep_hash_current(session, user, input.password)
+        csrf_token = await _open_session(info, session, user.id, input.remember)
+    if ended is not None:
+        forget(services, ended)
+    return user, csrf_token
+
+
+async def logout(info: Info) -> None:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        await signin.end_session(session, info.context.request.session_cookie)
+    forget(info.context.services, grant.principal.credential_id)
+    info.context.cookies.extend(signed_out(info.context.services.settings))
+
+
+async def change_password(info: Info, input: inputs.ChangePassword) -> str:
+    """Every session ends, the caller's too, which is replaced; returns the new session's CSRF token."""
+    grant, services = allow(info), info.context.services
+    try:
+        user = await signin.prove(services.database, grant.principal.email, input.current_password, info.context.request.address)
+    except Unauthenticated:
+        raise Invalid.field("the current password is wrong", "current_password") from None
+    password_hash = await passwords.hashed(input.new_password, user.email)
+    async with info.context.transaction() as session:
+        mine = await session.get(Session, grant.principal.credential_id)
+        await recovery.set_password(session, services.settings, user, password_hash)
+        csrf_token = await _open_session(info, session, user.id, mine is not None and mine.remember)
+    forget(services, user.id)
+    return csrf_token
+
+
+async def _open_session(info: Info, session: WriteSession, user_id: UUID, remember: bool) -> str:
+    request = info.context.request
+    token = await signin.open_session(session, user_id, remember=remember, address=request.address, user_agent=request.user_agent)
+    info.context.cookies.extend(signed_in(info.context.services.settings, token, signin.lifetime(remember)))
+    return tokens.csrf_of(token)
+
+
+async def me(info: Info) -> User:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await service.me(session, grant)
+
+
+async def api_keys(info: Info, page: Page) -> Slice[ApiKey]:
+    return await info.context.slice(api_key.listing(allow(info)), page)
+
+
+async def create_api_key(info: Info, input: inputs.CreateApiKey) -> tuple[ApiKey, str]:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await api_key.create(session, grant, input)
+
+
+async def revoke_api_key(info: Info, id: str) -> UUID:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        key_id = await api_key.revoke(session, grant, id)
+    forget(info.context.services, key_id)
+    return key_id

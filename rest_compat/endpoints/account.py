@@ -1,0 +1,47 @@
+"""`/api/auth` (contract B.1)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_compat import shapes
+from rest_compat.endpoint import Endpoint
+
+AUTH = "/api/auth"
+KEYS = f"{AUTH}/api-keys"
+KEY = f"{KEYS}/{{key_id}}"
+REVOKED = {"key_id": "input.id"}
+
+
+def _me(result: Any, _: Mapping[str, Any]) -> Any:
+    """The user, and beside it the session's token (empty for an API key)."""
+    user = dict(result)
+    return {"csrf_token": user.pop("csrf_token"), "user": user}
+
+
+def _new_key(result: Any, _: Mapping[str, Any]) -> Any:
+    """The key at top level and again under `api_key` (contract E3)."""
+    body = {**result["api_key"], "key": result["key"]}
+    return {**body, "api_key": body}
+
+
+ROWS = (
+    Endpoint("POST", f"{AUTH}/register", "Register", shapes.plain, 201, body=("email", "name", "password")),
+    Endpoint("GET", f"{AUTH}/verify-email", "VerifyEmail", shapes.ok, params=("token",)),
+    Endpoint("POST", f"{AUTH}/resend-verification", "ResendVerification", shapes.ok, body=("email",)),
+    Endpoint("POST", f"{AUTH}/login", "Login", shapes.plain, body=("email", "password", "remember")),
+    Endpoint("POST", f"{AUTH}/logout", "Logout", shapes.ok),
+    Endpoint("GET", f"{AUTH}/me", "Me", _me),
+    Endpoint("POST", f"{AUTH}/forgot-password", "ForgotPassword", shapes.ok, body=("email",)),
+    Endpoint("POST", f"{AUTH}/reset-password", "ResetPassword", shapes.ok, body=("token", "password")),
+    Endpoint("GET", KEYS, "ListApiKeys", shapes.page, paged=True),
+    Endpoint(
+        "POST",
+        KEYS,
+        "CreateApiKey",
+        _new_key,
+        201,
+        body=("name", "scopes", "project_id", "expires_at", "expires_in_days"),
+    ),
+    Endpoint("DELETE", KEY, "RevokeApiKey", shapes.ok, into=REVOKED),
+    Endpoint("POST", f"{KEY}/revoke", "RevokeApiKey", shapes.ok, into=REVOKED),
+)

@@ -1,0 +1,216 @@
+"""Accounts, sessions and API keys in the public contract. No hash, cookie or token digest has a field here."""
+
+from datetime import datetime
+
+import strawberry
+
+from coreplex.account import inputs
+from coreplex.account.table import Plan, Scope, UserRole
+from coreplex.account.table import User as Row
+from coreplex.permissions import READ, Category, Permission
+from resolvers import account as resolve
+from resolvers.guard import Info
+from schema.common import enum, published
+from schema.field import guarded, mutation
+from schema.pagination import Connection, connection, sort_input
+
+ENTRANCE = Permission(category=Category.authentication, once=True)
+SIGNED_IN = Permission(Scope.read, session_only=True)
+CHANGE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.authentication, once=True)
+SEE_KEYS = Permission(Scope.read, session_only=True)
+MANAGE_KEYS = Permission(Scope.write, session_only=True)
+
+enum(UserRole, "Whether a person administers the server.")
+published(inputs.Register, "RegisterInput", "A new account.")
+published(inputs.VerifyEmail, "VerifyEmailInput", "Proof that a mail arrived.")
+published(inputs.AskMail, "AskMailInput", "Whom to send a mail.")
+published(inputs.Login, "LoginInput", "Who signs in.")
+published(inputs.ResetPassword, "ResetPasswordInput", "A new password for a forgotten one.")
+published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a known one.")
+published(inputs.CreateApiKey, "CreateApiKeyInput", "A new API key.")
+
+ApiKeySort = sort_input("ApiKey", ("created_at", "name", "last_used_at", "expires_at"))
+
+
+@strawberry.type(description="A person with an account, as seen by themselves.")
+class User:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    email: str = strawberry.field(description="E-mail.")
+    name: str = strawberry.field(description="Display name.")
+    role: UserRole = strawberry.field(description="Whether the person administers the server.")
+    plan: Plan = strawberry.field(description="What the person's plan includes.")
+    email_verified_at: datetime | None = strawberry.field(description="When the e-mail was confirmed.")
+    created_at: datetime = strawberry.field(description="When the account was made.")
+
+
+def _csrf_token(root: strawberry.Parent[Row], info: Info) -> str | None:
+    return info.principal.csrf_token
+
+
+def _scopes(root: strawberry.Parent[Row], info: Info) -> list[Scope]:
+    return [scope for scope in Scope if scope in info.principal.scopes]
+
+
+def _project_id(root: strawberry.Parent[Row], info: Info) -> strawberry.ID | None:
+    project_id = info.principal.project_id
+    return strawberry.ID(str(project_id)) if project_id else None
+
+
+@strawberry.type(description="The caller, and what this session or API key may do.")
+class Me(User):
+    csrf_token: str | None = strawberry.field(
+        resolver=_csrf_token, description="To be sent as `X-CSRF-Token` with every write by cookie; empty for API keys."
+    )
+    scopes: list[Scope] = strawberry.field(resolver=_scopes, description="What the credential of this request may do.")
+    project_id: strawberry.ID | None = strawberry.field(
+        resolver=_project_id, description="The one project the API key of this request is limited to."
+    )
+
+
+@strawberry.type(description="A program's key; its secret was shown once and is stored nowhere.")
+class ApiKey:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    name: str = strawberry.field(description="What the key is for.")
+    prefix: str = strawberry.field(description="Beginning of the key, to recognise it by.")
+    scopes: list[Scope] = strawberry.field(description="What the key may do.")
+    project_id: strawberry.ID | None = strawberry.field(description="The one project it is limited to.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+    last_used_at: datetime | None = strawberry.field(description="When it was last used, to the minute.")
+    expires_at: datetime | None = strawberry.field(description="When it ends.")
+    revoked_at: datetime | None = strawberry.field(description="When it was revoked.")
+
+
+@strawberry.type(description="A person who has just registered.")
+class NewUser:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    email: str = strawberry.field(description="E-mail.")
+    name: str = strawberry.field(description="Display name.")
+
+
+@strawberry.type(description="The account, and whether its e-mail must be confirmed before the first login.")
+class RegisterPayload:
+    user: NewUser = strawberry.field(description="The account.")
+    verification_required: bool = strawberry.field(description="Whether a mail with a link was sent that must be opened first.")
+
+
+@strawberry.type(description="Who is signed in now; the session is in the cookies of the answer.")
+class LoginPayload:
+    user: User = strawberry.field(description="The person.")
+    csrf_token: str = strawberry.field(description="To be sent as `X-CSRF-Token` with every write by cookie.")
+
+
+@strawberry.type(description="The session that replaces the old one.")
+class ChangePasswordPayload:
+    csrf_token: str = strawberry.field(description="The new session's token for `X-CSRF-Token`.")
+
+
+@strawberry.type(description="Done; there is nothing to show.")
+class DonePayload:
+    ok: bool = strawberry.field(description="Always true.")
+
+
+@strawberry.type(description="The new key with its text.")
+class CreateApiKeyPayload:
+    key: str = strawberry.field(description="The whole key. It is shown this once only.")
+    api_key: ApiKey = strawberry.field(description="The key as it is listed.")
+
+
+@strawberry.input(description="An API key to revoke.")
+class RevokeApiKeyInput:
+    id: strawberry.ID = strawberry.field(description="Its identifier.")
+
+
+@strawberry.type(description="The key that was revoked.")
+class RevokeApiKeyPayload:
+    id: strawberry.ID = strawberry.field(description="Its identifier.")
+
+
+async def _register(info: Info, input: inputs.Register) -> RegisterPayload:
+    user = await resolve.register(info, input)
+    required = info.context.services.settings.require_email_verification
+    return RegisterPayload(user=user, verification_required=required)  # type: ignore[arg-type]
+
+
+async def _verify_email(info: Info, input: inputs.VerifyEmail) -> DonePayload:
+    await resolve.verify_email(info, input)
+    return DonePayload(ok=True)
+
+
+async def _resend_verification(info: Info, input: inputs.AskMail) -> DonePayload:
+    await resolve.resend_verification(info, input)
+    return DonePayload(ok=True)
+
+
+async def _forgot_password(info: Info, input: inputs.AskMail) -> DonePayload:
+    await resolve.forgot_password(info, input)
+    return DonePayload(ok=True)
+
+
+async def _reset_password(info: Info, input: inputs.ResetPassword) -> DonePayload:
+    await resolve.reset_password(info, input)
+    return DonePayload(ok=True)
+
+
+async def _login(info: Info, input: inputs.Login) -> LoginPayload:
+    user, csrf_token = await resolve.login(info, input)
+    return LoginPayload(user=user, csrf_token=csrf_token)  # type: ignore[arg-type]
+
+
+async def _logout(info: Info) -> DonePayload:
+    await resolve.logout(info)
+    return DonePayload(ok=True)
+
+
+async def _change_password(info: Info, input: inputs.ChangePassword) -> ChangePasswordPayload:
+    return ChangePasswordPayload(csrf_token=await resolve.change_password(info, input))
+
+
+async def _me(info: Info) -> Me:
+    return await resolve.me(info)  # type: ignore[return-value]
+
+
+async def _create_api_key(info: Info, input: inputs.CreateApiKey) -> CreateApiKeyPayload:
+    row, key = await resolve.create_api_key(info, input)
+    return CreateApiKeyPayload(key=key, api_key=row)  # type: ignore[arg-type]
+
+
+async def _revoke_api_key(info: Info, input: RevokeApiKeyInput) -> RevokeApiKeyPayload:
+    return RevokeApiKeyPayload(id=strawberry.ID(str(await resolve.revoke_api_key(info, input.id))))
+
+
+@strawberry.type
+class AccountQuery:
+    me: Me = guarded(_me, READ, "The caller.")
+    api_keys: Connection[ApiKey] = connection(
+        resolve.api_keys,
+        node=ApiKey,
+        permission=SEE_KEYS,
+        sort=ApiKeySort,
+        description="The caller's API keys, revoked ones too, without their secrets. Needs a session.",
+    )
+
+
+@strawberry.type
+class AccountMutation:
+    register: RegisterPayload = mutation(
+        _register, ENTRANCE, "Make an account. A taken e-mail gets the same answer, and its owner a mail."
+    )
+    verify_email: DonePayload = mutation(_verify_email, ENTRANCE, "Confirm an e-mail with the token from the mail.")
+    resend_verification: DonePayload = mutation(
+        _resend_verification, ENTRANCE, "Send the confirmation mail again; says the same whether there is such an account or not."
+    )
+    login: LoginPayload = mutation(_login, ENTRANCE, "Sign in: sets the session and `csrf_token` cookies; an old session ends.")
+    logout: DonePayload = mutation(_logout, SIGNED_IN, "End this session and clear its cookies.")
+    forgot_password: DonePayload = mutation(
+        _forgot_password, ENTRANCE, "Mail a reset link; says the same whether there is such an account or not."
+    )
+    reset_password: DonePayload = mutation(
+        _reset_password, ENTRANCE, "Choose a new password with the token from the mail; every session ends."
+    )
+    change_password: ChangePasswordPayload = mutation(
+        _change_password, CHANGE_PASSWORD, "Choose a new password; every other session ends and this one is replaced."
+    )
+    create_api_key: CreateApiKeyPayload = mutation(_create_api_key, MANAGE_KEYS, "Make an API key. Needs a session.")
+    revoke_api_key: RevokeApiKeyPayload = mutation(
+        _revoke_api_key, MANAGE_KEYS, "Revoke an API key for good, everywhere at once. Needs a session."
+    )
