@@ -14,6 +14,7 @@ COMMANDS = {
     "create-admin": "make an administrator",
     "outbox": "show the mails that wait, and those that were sent",
     "doctor": "look for what is wrong and say what to do",
+    "settings": "print every setting, its default and its meaning",
 }
 
 
