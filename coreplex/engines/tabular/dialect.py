@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 
 from coreplex.engines.tabular import dates, words
 from coreplex.engines.tabular.notes import Note
+from coreplex.errors import Invalid
 
 SAMPLE_RECORDS = 200
 _SEPARATORS = (",", ";", "\t", "|", "^")
@@ -91,7 +92,9 @@ def _is_clean(cell: str, separator: str) -> bool:
 
 
 def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) -> Dialect:
-    filled = [(line, cells) for line, cells in records if any(cell.strip() for cell in cells)]
+    filled = [(line, cells) for line, cells in records if len(cells) > 1 or any(cell.strip() for cell in cells)]
+    if not filled:
+        raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
     width = Counter(len(cells) for _, cells in filled).most_common(1)[0][0]
     notes: list[Note] = []
     if len(filled) == 2 and len(filled[1][1]) > len(filled[0][1]):
@@ -133,7 +136,8 @@ def _preamble(filled: list[tuple[int, list[str]]], width: int) -> int:
     if width < 2:
         return 0
     for index, (_, cells) in enumerate(filled[:20]):
-        if len(cells) >= 2 and sum(bool(cell.strip()) for cell in cells) >= 2:
+        values = sum(bool(cell.strip()) for cell in cells)
+        if values >= 2 or (len(cells) == width and width == 2) or (index and not values):
             return index
     return 0
 

@@ -16,6 +16,7 @@ SHEET_ROWS = 1_048_575
 SHEET_COLUMNS = 16_384
 _CELL_LETTERS = 32_767
 _BATCH = 20_000
+_EXACT_INTEGER = 2**53
 
 
 def export(table: Path, schema: TableSchema, format: Format, destination: Path) -> None:
@@ -87,20 +88,21 @@ def _rows(scan: pl.LazyFrame, schema: TableSchema) -> Iterator[tuple[Any, ...]]:
         yield from batch.iter_rows()
 
 
+class _Exact(float):
+    """Written with all its digits: xlsxwriter's own 16 would change the last one."""
+
+    def __format__(self, _: str) -> str:
+        return repr(float(self))
+
+
 def _write(sheet: Any, row: int, position: int, value: Any) -> None:
+    """Numbers as numbers, unless a sheet cannot hold them exactly; everything else as text, which is harmless by now."""
     if value is None:
         return
-    if isinstance(value, (int, float)):
-        # Beyond 2^53 a sheet would round; it knows no infinity.
-        if math.isfinite(value) and abs(value) <= 2**53:
-            sheet.write_number(row, position, value)
-            return
-        if isinstance(value, float) and math.isfinite(value):
-            sheet.write_number(row, position, value)
-            return
-    sheet.write_string(row, position, harmless_number(value)[:_CELL_LETTERS])
-
-
-def harmless_number(value: Any) -> str:
-    """Text as it is (already made harmless); large integers and infinities as text that begins with no sign."""
-    return value if isinstance(value, str) else harmless(str(value))
+    if isinstance(value, float) and math.isfinite(value):
+        sheet.write_number(row, position, _Exact(value))
+    elif isinstance(value, int) and abs(value) <= _EXACT_INTEGER:
+        sheet.write_number(row, position, value)
+    else:
+        text = value if isinstance(value, str) else harmless(str(value))
+        sheet.write_string(row, position, text[:_CELL_LETTERS])

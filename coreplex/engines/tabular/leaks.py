@@ -51,7 +51,9 @@ def find(table: Path, schema: TableSchema, target: str, *, classification: bool)
     # Neighbours in equal values must not be neighbours in the file: files are sorted.
     frame = frame.sample(fraction=1.0, shuffle=True, seed=0)
     truths = _truths(frame.get_column(target), classification)
-    skills = {column.name: best_skill(frame.get_column(column.name), truths, classification) for column in features} if truths else {}
+    skills = (
+        {column.name: best_skill(frame.get_column(column.name), truths, classification) for column in features} if truths else {}
+    )
     return judge(skills, CERTAIN_CLASS if classification else CERTAIN_NUMBER)
 
 

@@ -201,7 +201,10 @@ class Records:
                     self._refuse_open_quote(data, data.find(self._dialect.quote.encode(), done))
                 break
             done = lines.position
-            writer.writerow(cells if cells else [""])
+            if cells:
+                writer.writerow(cells)
+            else:
+                out.write("\n")
         clean = out.getvalue().encode()
         block = Block(b"", 0, self._line)
         if clean:
