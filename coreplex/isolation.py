@@ -1,6 +1,6 @@
-"""The parent side of a child process that does numeric work: limits on time and memory, words in JSON lines, and an end that comes.
+"""The parent side of a child process that does numeric work: limits on time and memory, events in JSON lines, a sure end.
 
-Work that may hold the interpreter, eat the memory or never return runs in a child, so that only the child can die of it. The child
+Work that may hold the interpreter, eat the memory or never return runs in a child, so that only the child can die of it. It
 sees no secret of ours, dies with us, and is ended by SIGTERM, then SIGKILL to its whole group.
 """
 

@@ -1,46 +1,43 @@
-"""What each kind of job does. Concepts register a handler; `coreplex.handlers` imports them all."""
+"""Which module does which type of job.
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+A handler is a module with `async def run(job, context) -> dict | None`, and, where another row mirrors the job's status,
+`async def on_change(session, job)` and `async def on_final(session, job)`. The hooks run in the transaction of the change itself, in
+whichever process makes it: a worker, a relay that ends a poisoned job, the web process that cancels a queued one. So they are
+quick, touch only the database, and bear that the mirrored row is gone. Modules are imported when first needed: a handler's concept
+enqueues jobs, so it already imports us.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from coreplex.database import WriteSession
-from coreplex.job.context import JobContext
 from coreplex.job.table import Job, JobType
 
+Hook = Callable[[WriteSession, Job], Awaitable[None]]
+Run = Callable[[Job, Any], Awaitable[dict[str, Any] | None]]
 
-class Run(Protocol):
-    """The work. Returns the job's result; raises DomainError to fail it with a message, anything else to try again."""
-
-    def __call__(self, context: JobContext) -> Awaitable[dict[str, Any] | None]: ...
-
-
-Final = Callable[[WriteSession, Job], Awaitable[None]]
-"""Called in the transaction that ends the job, however it ends, so that what it worked on never disagrees with it."""
-
-
-async def _nothing(_session: WriteSession, _job: Job) -> None:
-    return None
+MODULES: Mapping[JobType, str] = {
+    JobType.automl_train: "coreplex.experiment.training",
+    JobType.mail_send: "coreplex.account.delivery",
+    JobType.storage_delete: "coreplex.job.cleaning",
+    JobType.probe: "coreplex.job.probe",
+}
 
 
-@dataclass(frozen=True)
-class Handler:
-    run: Run
-    on_final: Final = field(default=_nothing)
+def run_of(type: JobType) -> Run:
+    """The function that does the work."""
+    run: Run = _module(type).run
+    return run
 
 
-HANDLERS: dict[JobType, Handler] = {}
+async def tell(session: WriteSession, job: Job) -> None:
+    """Let the handler's mirror follow the job's status, within the same transaction."""
+    hook: Hook | None = getattr(_module(job.type), "on_final" if job.status.final else "on_change", None)
+    if hook is not None:
+        await hook(session, job)
 
 
-def register(kind: JobType, run: Run, on_final: Final = _nothing) -> None:
-    """Say what jobs of a kind do. Each kind has one handler."""
-    if kind in HANDLERS:
-        raise ValueError(f"two handlers for {kind}")
-    HANDLERS[kind] = Handler(run, on_final)
-
-
-async def on_final(session: WriteSession, job: Job) -> None:
-    """Run the hook of the job's kind."""
-    handler = HANDLERS.get(job.type)
-    if handler is not None:
-        await handler.on_final(session, job)
+def _module(type: JobType) -> ModuleType:
+    return import_module(MODULES[type])

@@ -1,47 +1,44 @@
-"""Jobs: PostgreSQL is the truth, Redis only a doorbell.
+"""The life of a job: queued → running → succeeded | failed | cancelled, and back to queued when an attempt came to nothing.
 
-queued ─claim→ running ─finish→ succeeded | failed | cancelled; running ─release/expiry→ queued again. A claim raises `attempts`
-before any work and sets a fresh `token`, the fence: every later write names it and does nothing once another claim came. Times are
-the database's own (`now()`), so no worker's clock matters.
+The row is the truth and the outbox; a message in Redis is a doorbell. A claim raises `attempts` and sets a new `token`: from then on
+only its holder can change the job (the fence), and only while it keeps the lease alive. Time is the database's. Every change locks
+the row first, then runs the handler's hook, then appends its event, so that concurrent changes meet in one order.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlmodel import col
 
 from coreplex.database import WriteSession
-from coreplex.errors import Conflict
+from coreplex.event import service as event
 from coreplex.event.notice import notify
+from coreplex.event.table import EventKind
 from coreplex.identifier import new_id
+from coreplex.job import handlers
 from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job.timing import Timing
 
-JOBS = "coreplex_jobs"
-"""Channel that wakes the relays."""
-ORDERS = "coreplex_orders"
-"""Channel that tells workers about cancel and stop."""
+QUEUED = "coreplex_jobs"
+"""Channel: a job waits for its message."""
+ORDERS = "coreplex_job_orders"
+"""Channel: the holder of this job should ask for its orders now."""
 
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How fast a dead worker's job is taken over: within lease + sweep."""
-
-    lease: timedelta = timedelta(seconds=20)
-    beat: timedelta = timedelta(seconds=5)
-    sweep: timedelta = timedelta(seconds=5)
-    redispatch: timedelta = timedelta(seconds=15)
+CANCELLED = "cancelled"
+MAX_ERROR = 4000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Orders:
-    """What the owner of a running job wants of it."""
+    """What the holder of a job has been asked to do."""
 
-    cancel: bool
-    stop: bool
+    cancel: bool = False
+    """End at once and keep nothing more."""
+    stop: bool = False
+    """End the search and keep the best."""
 
 
 async def enqueue(
@@ -49,13 +46,13 @@ async def enqueue(
     type: JobType,
     *,
     entity_type: str,
-    entity_id: UUID | None,
-    project_id: UUID | None = None,
+    entity_id: UUID,
     created_by: UUID | None = None,
+    project_id: UUID | None = None,
     payload: dict[str, Any] | None = None,
     max_attempts: int = 3,
 ) -> Job:
-    """Write the job in the transaction that wants it: committed means it will run, rolled back means it never was."""
+    """Queue a job in the caller's transaction: it runs if that commits, and never was if it does not."""
     job = Job(
         type=type,
         project_id=project_id,
@@ -67,157 +64,235 @@ async def enqueue(
     )
     session.add(job)
     await session.flush()
-    await notify(session, JOBS, str(job.id))
+    await _record(session, job)
+    await notify(session, QUEUED)
     return job
 
 
 async def claim(session: WriteSession, job_id: UUID, worker: str, timing: Timing) -> Job | None:
-    """Take a job that waits (or whose worker went silent) for one attempt; None when there is nothing to take."""
-    statement = (
-        update(Job)
-        .where(col(Job.id) == job_id, _claimable(), col(Job.attempts) < col(Job.max_attempts))
-        .values(
-            status=JobStatus.running,
-            attempts=col(Job.attempts) + 1,
-            token=new_id(),
-            worker=worker[:128],
-            lease_until=func.now() + timing.lease,
-            started_at=func.coalesce(col(Job.started_at), func.now()),
-            message="",
-        )
-        .returning(Job)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-    return await session.scalar(statement)
+    """Take the job: one more attempt, a new token, a lease. None when it is not there to be taken.
+
+    A job that has used up its attempts, or was cancelled while nobody held it, is ended instead.
+    """
+    job = await session.scalar(_locked(col(Job.id) == job_id, or_(_waiting(), _expired())))
+    if job is None or await _ended_instead(session, job):
+        return None
+    job.status = JobStatus.running
+    job.attempts += 1
+    job.token = new_id()
+    job.worker = worker
+    job.lease_until = _from_now(timing.lease)
+    job.started_at = job.started_at or _from_now(0)
+    job.not_before = None
+    await _changed(session, job)
+    return job
 
 
-def _claimable() -> ColumnElement[bool]:
-    waiting = (col(Job.status) == JobStatus.queued) & or_(col(Job.not_before).is_(None), col(Job.not_before) <= func.now())
-    silent = (col(Job.status) == JobStatus.running) & (col(Job.lease_until) < func.now())
-    return or_(waiting, silent)
-
-
-def _mine(job_id: UUID, token: UUID | None) -> ColumnElement[bool]:
-    return (col(Job.id) == job_id) & (col(Job.token) == token) & (col(Job.status) == JobStatus.running)
-
-
-async def heartbeat(session: WriteSession, job: Job, timing: Timing, progress: float | None, message: str | None) -> Orders | None:
-    """Renew the lease and hear the orders; None when the fence is lost: stop and write nothing."""
-    values: dict[str, Any] = {"lease_until": func.now() + timing.lease}
+async def heartbeat(
+    session: WriteSession, job_id: UUID, token: UUID, timing: Timing, progress: float | None = None, message: str | None = None
+) -> Orders | None:
+    """Renew the lease and say how far the work is. None when the job belongs to somebody else by now: stop working."""
+    values: dict[str, Any] = {"lease_until": _from_now(timing.lease)}
     if progress is not None:
-        values["progress"] = progress
+        values["progress"] = min(max(progress, 0.0), 1.0)
     if message is not None:
-        values["message"] = message[:500]
-    statement = update(Job).where(_mine(job.id, job.token)).values(**values)
-    found = (
-        await session.execute(statement.returning(col(Job.cancel_requested_at), col(Job.stop_requested_at)))
-    ).one_or_none()
-    return Orders(found[0] is not None, found[1] is not None) if found else None
+        values["message"] = message.replace("\0", "")
+    query = update(Job).where(_held(job_id, token)).values(values)
+    cancel, stop = col(Job.cancel_requested_at).is_not(None), col(Job.stop_requested_at).is_not(None)
+    row = (await session.execute(query.returning(cancel, stop).execution_options(synchronize_session=False))).one_or_none()
+    return None if row is None else Orders(*row)
 
 
-async def holds_fence(session: WriteSession, job: Job) -> bool:
-    """Lock the job's row for this transaction and say whether it is still ours."""
-    query = select(col(Job.id)).where(_mine(job.id, job.token)).with_for_update()
-    return await session.scalar(query) is not None
+async def hold(session: WriteSession, job_id: UUID, token: UUID) -> Job | None:
+    """The job, locked until the transaction ends; None when the fence is lost."""
+    return await session.scalar(_locked(_held(job_id, token)))
 
 
-async def finish(
-    session: WriteSession, job: Job, status: JobStatus, *, result: dict[str, Any] | None = None, error: str | None = None
-) -> bool:
-    """End the job; False when the fence was lost and nothing was written."""
-    values: dict[str, Any] = {"status": status, "result": result, "error": error, "finished_at": func.now(), "lease_until": None}
-    if status is JobStatus.succeeded:
-        values["progress"] = 100.0
-    done = await session.scalar(update(Job).where(_mine(job.id, job.token)).values(**values).returning(col(Job.id)))
-    return done is not None
-
-
-async def release(session: WriteSession, job: Job, *, counted: bool, delay: timedelta = timedelta(0)) -> bool:
-    """Give the job back to the queue: `counted=False` when the worker only shuts down, True to try again after an error."""
-    values: dict[str, Any] = {
-        "status": JobStatus.queued,
-        "token": None,
-        "lease_until": None,
-        "dispatched_at": None,
-        "not_before": func.now() + delay,
-    }
-    if not counted:
-        values["attempts"] = col(Job.attempts) - 1
-    done = await session.scalar(update(Job).where(_mine(job.id, job.token)).values(**values).returning(col(Job.id)))
-    await notify(session, JOBS, str(job.id))
-    return done is not None
-
-
-async def undispatched(session: WriteSession, timing: Timing, limit: int = 100) -> Sequence[UUID]:
-    """Waiting jobs whose doorbell has not rung, or rang long ago; stamps them. Several relays may ask at once."""
-    due = or_(col(Job.dispatched_at).is_(None), col(Job.dispatched_at) < func.now() - timing.redispatch)
-    waiting = (
-        select(col(Job.id))
-        .where(col(Job.status) == JobStatus.queued, due, or_(col(Job.not_before).is_(None), col(Job.not_before) <= func.now()))
-        .order_by(col(Job.created_at))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = (await session.scalars(waiting)).all()
-    if ids:
-        await session.execute(update(Job).where(col(Job.id).in_(ids)).values(dispatched_at=func.now()))
-    return ids
-
-
-async def silent(session: WriteSession, limit: int = 100) -> Sequence[Job]:
-    """Running jobs whose lease ran out, locked for this transaction."""
-    query = select(Job).where(col(Job.status) == JobStatus.running, col(Job.lease_until) < func.now())
-    return (await session.scalars(query.limit(limit).with_for_update(skip_locked=True))).all()
-
-
-async def requeue(session: WriteSession, job: Job) -> None:
-    """Put a silent job back in the queue; its late worker finds the fence gone."""
-    job.status, job.token, job.lease_until, job.dispatched_at = JobStatus.queued, None, None, None
-    session.add(job)
-    await notify(session, JOBS, str(job.id))
-
-
-async def end(session: WriteSession, job: Job, status: JobStatus, error: str) -> None:
-    """End a locked job that nobody runs: poison, or cancelled while it waited."""
-    job.status, job.error, job.token, job.lease_until = status, error, None, None
-    session.add(job)
-    await session.execute(text("UPDATE jobs SET finished_at = now() WHERE id = :id"), {"id": job.id})
-
-
-async def request_cancel(session: WriteSession, job: Job) -> Job:
-    """End a job: at once when it waits, by its worker when it runs. Raises Conflict when it has ended."""
-    locked = await _lock(session, job)
-    if locked.status is JobStatus.queued:
-        from coreplex.job.handlers import on_final
-
-        await end(session, locked, JobStatus.cancelled, "cancelled")
-        await on_final(session, locked)
+async def finish(session: WriteSession, job_id: UUID, token: UUID, result: dict[str, Any] | None = None) -> bool:
+    """End well, unless a cancellation came first. False when the fence is lost, here and below."""
+    job = await hold(session, job_id, token)
+    if job is None:
+        return False
+    if job.cancel_requested_at is not None:
+        await _end(session, job, JobStatus.cancelled, CANCELLED)
     else:
-        await session.execute(text("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id"), {"id": job.id})
-        await notify(session, ORDERS, str(job.id))
-    return locked
+        job.result, job.progress = result, 1.0
+        await _end(session, job, JobStatus.succeeded)
+    return True
 
 
-async def request_stop(session: WriteSession, job: Job) -> Job:
-    """Ask a running job to end early and keep what it has; a waiting one is cancelled."""
-    locked = await _lock(session, job)
-    if locked.status is JobStatus.queued:
-        return await request_cancel(session, locked)
-    await session.execute(text("UPDATE jobs SET stop_requested_at = now() WHERE id = :id"), {"id": job.id})
-    await notify(session, ORDERS, str(job.id))
-    return locked
+async def fail(session: WriteSession, job_id: UUID, token: UUID, error: str) -> bool:
+    """End badly, for good; a job that was to be cancelled ends as cancelled."""
+    job = await hold(session, job_id, token)
+    if job is None:
+        return False
+    if job.cancel_requested_at is not None:
+        await _end(session, job, JobStatus.cancelled, CANCELLED)
+    else:
+        await _end(session, job, JobStatus.failed, error)
+    return True
+
+
+async def retry(session: WriteSession, job_id: UUID, token: UUID, error: str, timing: Timing) -> bool:
+    """Try again later, waiting longer each time; without attempts left, fail."""
+    job = await hold(session, job_id, token)
+    if job is None:
+        return False
+    if job.cancel_requested_at is not None or job.attempts >= job.max_attempts:
+        return await fail(session, job_id, token, error)
+    delay = min(timing.backoff * 2 ** (job.attempts - 1), timing.backoff_most)
+    job.error = error[:MAX_ERROR]
+    await _requeue(session, job, _from_now(delay))
+    return True
+
+
+async def cancelled(session: WriteSession, job_id: UUID, token: UUID) -> bool:
+    """The holder did as it was ordered."""
+    job = await hold(session, job_id, token)
+    if job is None:
+        return False
+    await _end(session, job, JobStatus.cancelled, CANCELLED)
+    return True
+
+
+async def release(session: WriteSession, job_id: UUID, token: UUID) -> bool:
+    """Give the job back unharmed, because the worker has to stop; the attempt does not count."""
+    job = await hold(session, job_id, token)
+    if job is None:
+        return False
+    job.attempts -= 1
+    await _requeue(session, job)
+    return True
+
+
+async def request_cancel(session: WriteSession, job: Job) -> bool:
+    """Order the end of a job: at once when it is queued, by its holder when it runs. False when it has ended already."""
+    return await _request(session, job, "cancel_requested_at")
+
+
+async def request_stop(session: WriteSession, job: Job) -> bool:
+    """Order to end the search and keep the best; a queued job, having none, is cancelled. False when it has ended already."""
+    return await _request(session, job, "stop_requested_at")
 
 
 async def cancel_project(session: WriteSession, project_id: UUID) -> None:
-    """Tell the workers of a project's running jobs; the rows go with the project."""
-    query = select(col(Job.id)).where(col(Job.project_id) == project_id, col(Job.status) == JobStatus.running)
-    for job_id in (await session.scalars(query)).all():
-        await notify(session, ORDERS, str(job_id))
+    """Order the end of every job of a project."""
+    query = select(Job).where(col(Job.project_id) == project_id, col(Job.status).in_(_OPEN)).order_by(col(Job.id))
+    for job in (await session.scalars(query)).all():
+        await request_cancel(session, job)
 
 
-async def _lock(session: WriteSession, job: Job) -> Job:
-    query = select(Job).where(col(Job.id) == job.id).with_for_update().execution_options(populate_existing=True)
-    locked = (await session.scalars(query)).one()
-    if locked.status.final:
-        raise Conflict(f"The job has ended already: {locked.status}.")
-    return locked
+async def expired(session: WriteSession, limit: int = 100) -> list[UUID]:
+    """Jobs whose holder has not been heard of for a lease."""
+    query = select(col(Job.id)).where(_expired(), _known()).order_by(col(Job.lease_until)).limit(limit)
+    return list((await session.scalars(query)).all())
+
+
+async def take_back(session: WriteSession, job_id: UUID) -> bool:
+    """Queue an expired job again, or end it when it was cancelled or has no attempt left. False when somebody was faster."""
+    query = _locked(col(Job.id) == job_id, _expired(), skip=True)
+    job = await session.scalar(query)
+    if job is None:
+        return False
+    if not await _ended_instead(session, job):
+        await _requeue(session, job)
+    return True
+
+
+async def _request(session: WriteSession, job: Job, order: str) -> bool:
+    locked = await session.scalar(_locked(col(Job.id) == job.id))
+    if locked is None or locked.status.final:
+        return False
+    setattr(locked, order, getattr(locked, order) or _from_now(0))
+    if locked.status is JobStatus.queued:
+        await _end(session, locked, JobStatus.cancelled, CANCELLED)
+    else:
+        session.add(locked)
+        await session.flush()
+        await session.refresh(locked)
+        await notify(session, ORDERS, str(job.id))
+    return True
+
+
+async def _ended_instead(session: WriteSession, job: Job) -> bool:
+    if job.cancel_requested_at is not None:
+        await _end(session, job, JobStatus.cancelled, CANCELLED)
+    elif job.attempts >= job.max_attempts:
+        await _end(session, job, JobStatus.failed, f"The job was given up: its worker died {job.attempts} times while it ran.")
+    else:
+        return False
+    return True
+
+
+async def _end(session: WriteSession, job: Job, status: JobStatus, error: str | None = None) -> None:
+    job.status = status
+    job.error = error[:MAX_ERROR].replace("\0", "") if error else None
+    job.token = job.lease_until = None
+    job.finished_at = _from_now(0)
+    await _changed(session, job)
+
+
+async def _requeue(session: WriteSession, job: Job, not_before: Any = None) -> None:
+    job.status = JobStatus.queued
+    job.token = job.worker = job.lease_until = job.dispatched_at = None
+    job.not_before = not_before
+    await _changed(session, job)
+    await notify(session, QUEUED)
+
+
+async def _changed(session: WriteSession, job: Job) -> None:
+    session.add(job)
+    await session.flush()
+    await session.refresh(job)
+    await handlers.tell(session, job)
+    await session.flush()
+    await _record(session, job)
+
+
+async def _record(session: WriteSession, job: Job) -> None:
+    """Jobs of a project leave a trace on their entity; the server's own housekeeping leaves none."""
+    if job.project_id is None or job.entity_id is None:
+        return
+    await event.append(
+        session,
+        entity_type=job.entity_type,
+        entity_id=job.entity_id,
+        project_id=job.project_id,
+        kind=EventKind.state,
+        type=f"job.{job.status}",
+        message=job.error or "",
+        level="error" if job.status is JobStatus.failed else "info",
+        data={"job_id": str(job.id), "status": str(job.status), "attempt": job.attempts},
+    )
+
+
+_OPEN = (JobStatus.queued, JobStatus.running)
+
+
+def _locked(*conditions: ColumnElement[bool], skip: bool = False) -> Any:
+    query = select(Job).where(*conditions, _known()).with_for_update(skip_locked=skip)
+    return query.execution_options(populate_existing=True)
+
+
+def _known() -> ColumnElement[bool]:
+    """Types this code knows: a newer server's jobs are left to its workers."""
+    return col(Job.type).in_(list(JobType))
+
+
+def _waiting() -> ColumnElement[bool]:
+    not_before = col(Job.not_before)
+    return and_(col(Job.status) == JobStatus.queued, or_(not_before.is_(None), not_before <= func.clock_timestamp()))
+
+
+def _expired() -> ColumnElement[bool]:
+    return and_(col(Job.status) == JobStatus.running, col(Job.lease_until) < func.clock_timestamp())
+
+
+def _held(job_id: UUID, token: UUID) -> ColumnElement[bool]:
+    return and_(col(Job.id) == job_id, col(Job.token) == token, col(Job.status) == JobStatus.running)
+
+
+def _from_now(seconds: float) -> Any:
+    """The database's time, as an expression: `clock_timestamp`, because a wait for a lock must not shorten a lease."""
+    moment: ColumnElement[datetime] = func.clock_timestamp() + timedelta(seconds=seconds)
+    return moment

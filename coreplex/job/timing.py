@@ -1,0 +1,24 @@
+"""Every period of the job machinery, in one place. Tests shorten them; nothing else does."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. A dead worker's job is taken over within `lease` + `sweep`, plus what it takes to be noticed."""
+
+    lease: float = 20.0
+    """How long a claim holds without a heartbeat."""
+    beat: float = 5.0
+    """Between two heartbeats."""
+    sweep: float = 5.0
+    """Between two looks of the relay for what no notification told."""
+    redispatch: float = 10.0
+    """How old a message may get that is not waiting in the queue any more while its job still is."""
+    flush: float = 0.5
+    """Between two writes of progress and logs."""
+    backoff: float = 5.0
+    """Before the second attempt of a job that asked for another one; doubled each time."""
+    backoff_most: float = 300.0
+    drain: float = 5.0
+    """What a stopping worker gives its children to end by themselves."""
