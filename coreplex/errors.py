@@ -83,9 +83,11 @@ class Invalid(DomainError):
 class RateLimited(DomainError):
     code, status = "rate_limited", 429
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, retry_after: int, window: object = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.window = window
+        """The used-up rate window, for the headers of the refusal."""
 
 
 class Unavailable(DomainError):

@@ -78,6 +78,7 @@ class RateLimiter:
                 f"Rate limit exceeded: {item.amount} {category} requests per {item.GRANULARITY.name}. "
                 f"Try again in {wait} seconds.",
                 retry_after=wait,
+                window=window,
             )
         return window
 

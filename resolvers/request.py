@@ -7,7 +7,7 @@ from coreplex.account.cookies import session_cookie_name
 from starlette.requests import HTTPConnection
 
 from coreplex.account import authenticate
-from coreplex.errors import Forbidden, Unauthenticated
+from coreplex.errors import Forbidden, RateLimited, Unauthenticated
 from coreplex.permissions import Category
 from coreplex.rate import Window
 from coreplex.services import Services
@@ -90,8 +90,8 @@ async def charge(context: Context, charges: Mapping[Category, int], connection: 
     for category, amount in charges.items():
         try:
             window = await context.services.limiter.charge(context.identity, category, amount)
-        except Exception as error:
-            answer.window = getattr(error, "window", answer.window)
+        except RateLimited as error:
+            answer.window = error.window if isinstance(error.window, Window) else answer.window
             raise
         if answer.window is None or window.remaining < answer.window.remaining:
             answer.window = window
