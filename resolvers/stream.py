@@ -6,11 +6,13 @@ Nothing is held while waiting: no session, no transaction. The right to the row 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
 from sqlmodel import SQLModel
 
+from coreplex.errors import Unavailable
 from coreplex.event import stream
 from coreplex.event.table import Event
 from coreplex.job.table import Job
@@ -18,6 +20,7 @@ from coreplex.project.access import open_row
 from resolvers.guard import Info, allow
 
 RECHECK_SECS = 10.0
+RETRY_SECS = 1.0
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -39,14 +42,19 @@ async def follow_row(info: Info, table: type[Row], row_id: str, noun: str, after
     services = info.context.services
 
     async def events() -> AsyncGenerator[Event, None]:
-        clock = asyncio.get_running_loop()
-        checked = clock.time()
-        async with aclosing(stream.follow(services.database, services.listener, kind, identity, cursor)) as found:
-            async for event in found:
-                if clock.time() - checked > RECHECK_SECS:
-                    await opened()
-                    checked = clock.time()
-                yield event
+        last, checked = cursor, monotonic()
+        while True:
+            try:
+                follow = stream.follow(services.database, services.listener, kind, identity, last)
+                async with aclosing(follow) as found:  # type: ignore[type-var]
+                    async for event in found:
+                        if monotonic() - checked > RECHECK_SECS:
+                            await opened()
+                            checked = monotonic()
+                        last = event.seq or last
+                        yield event
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECS)  # the database comes back, and with it everything behind the cursor
 
     return events()
 

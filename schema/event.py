@@ -6,7 +6,6 @@ from typing import Annotated
 
 import strawberry
 
-from coreplex.event.table import Event as Row
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
@@ -21,7 +20,9 @@ enum(EventKind, "What an event is about: a person's deed, a state, a log line, o
 
 Cursor = Annotated[
     Long | None,
-    strawberry.argument(description="`seq` of the last event seen; the stream begins behind it. Without it: from the first event."),
+    strawberry.argument(
+        description="`seq` of the last event seen; the stream begins behind it. Without it: from the first event."
+    ),
 ]
 
 

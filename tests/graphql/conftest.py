@@ -1,0 +1,48 @@
+"""The whole web application, in process and behind a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+from httpx import ASGITransport, AsyncClient
+from starlette.applications import Starlette
+
+from asgi import create_app
+from coreplex.services import Services
+from coreplex.settings import Settings
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[Starlette]:
+    made = create_app(settings)
+    async with made.router.lifespan_context(made):
+        yield made
+
+
+@pytest.fixture
+def services(app: Starlette) -> Services:
+    found = app.state.services
+    assert isinstance(found, Services)
+    return found
+
+
+@pytest.fixture
+async def client(app: Starlette) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8888") as made:
+        yield made
+
+
+@pytest.fixture
+async def address(app: Starlette) -> AsyncIterator[str]:
+    """`localhost:PORT` of the same application behind uvicorn, for streams and sockets."""
+    bound = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws_max_size=1 << 16, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([bound]))
+    while not server.started:  # noqa: ASYNC110 uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    yield f"localhost:{bound.getsockname()[1]}"
+    server.should_exit = True
+    await serving

@@ -1,0 +1,209 @@
+"""POST /graphql: what is let in, what status it gets, what the body says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy import event
+
+from asgi import create_app
+from coreplex.account.table import Scope
+from coreplex.database import Database
+from coreplex.settings import Settings
+from tests.factories.account import make_key, make_user, sign_in
+
+JSON = {"content-type": "application/json"}
+CREATE = "mutation($input: CreateProjectInput!) { createProject(input: $input) { project { id name } } }"
+
+
+async def key_header(database: Database, *scopes: Scope) -> dict[str, str]:
+    _, token = await make_key(database, await make_user(database), scopes or tuple(Scope))
+    return {"authorization": f"Bearer {token}"}
+
+
+def code(response: Response) -> str:
+    found = response.json()["errors"][0]["extensions"]["code"]
+    assert isinstance(found, str)
+    return found
+
+
+async def ask(client: AsyncClient, query: str, headers: dict[str, str] | None = None, **variables: Any) -> Response:
+    return await client.post("/graphql", json={"query": query, "variables": variables}, headers=headers or {})
+
+
+async def test_a_query_with_a_key(client: AsyncClient, database: Database) -> None:
+    headers = await key_header(database)
+    made = await ask(client, CREATE, headers, input={"name": "Fleet"})
+    assert made.status_code == 200, made.text
+    listed = await ask(client, "{ projects(first: 3) { totalCount nodes { name role } } }", headers)
+    assert listed.json()["data"] == {"projects": {"totalCount": 1, "nodes": [{"name": "Fleet", "role": "owner"}]}}
+    assert listed.json()["extensions"] == {"cost": {"requested": 4, "limit": 5000}}
+    assert listed.headers["content-type"] == "application/json"
+    assert {"x-request-id", "x-ratelimit-remaining", "x-content-type-options"} <= set(listed.headers)
+
+
+async def test_the_graphql_media_type_is_spoken_when_asked_for(client: AsyncClient) -> None:
+    accept = {"accept": "application/graphql-response+json, application/json;q=0.9"}
+    right = await ask(client, "{ __typename }", accept)
+    wrong = await ask(client, "{ nothing }", accept)
+    assert (right.status_code, right.headers["content-type"]) == (200, "application/graphql-response+json")
+    assert (wrong.status_code, wrong.headers["content-type"]) == (400, "application/graphql-response+json")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonp",
+        "text/plain, application/json",
+        "application/json; charset=latin-1",
+        "application/graphql",
+        "",
+    ],
+)
+async def test_only_json_is_read(client: AsyncClient, kind: str) -> None:
+    response = await client.post("/graphql", content=b'{"query": "{ __typename }"}', headers={"content-type": kind})
+    assert (response.status_code, code(response)) == (415, "unsupported_media_type")
+
+
+async def test_charset_utf_8_may_be_said(client: AsyncClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=UTF-8"}
+    assert (await client.post("/graphql", content=b'{"query":"{__typename}"}', headers=headers)).status_code == 200
+
+
+async def test_a_large_body_is_refused(client: AsyncClient) -> None:
+    response = await client.post("/graphql", content=b" " * (1 << 20) + b"{}", headers=JSON)
+    assert (response.status_code, code(response)) == (413, "too_large")
+
+
+async def test_get_answers_no_query(client: AsyncClient) -> None:
+    for target in ("/graphql?query={__typename}", "/graphql", "/graphql?query=mutation{logout{ok}}"):
+        response = await client.get(target, headers={"accept": "*/*"})
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+        assert "data" not in response.json()
+
+
+async def test_the_explorer_is_self_contained_and_for_development(client: AsyncClient, settings: Settings) -> None:
+    page = await client.get("/graphql", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert "sha256-" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    app = create_app(settings.model_copy(update={"mode": "production"}))
+    async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url="http://x") as other:
+        assert (await other.get("/graphql", headers={"accept": "text/html"})).status_code == 405
+
+
+async def test_production_hides_the_schema_from_strangers(database: Database, settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"mode": "production"}))
+    async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url="http://x") as client:
+        refused = await ask(client, "{ __schema { queryType { name } } }")
+        assert refused.status_code == 400
+        assert "data" not in refused.json()
+        assert "Did you mean" not in (await ask(client, "{ projetcs { totalCount } }")).text
+        shown = await ask(client, "{ __schema { queryType { name } } }", await key_header(database))
+        assert shown.json()["data"] == {"__schema": {"queryType": {"name": "Query"}}}
+
+
+async def test_development_suggests(client: AsyncClient) -> None:
+    assert "Did you mean" in (await ask(client, "{ projetcs { totalCount } }")).text
+
+
+async def test_statuses_of_refusals(client: AsyncClient, database: Database) -> None:
+    reader = await key_header(database, Scope.read)
+    projects = "{ projects { totalCount } }"
+    assert (await ask(client, projects)).status_code == 401
+    assert (await ask(client, projects, {"authorization": "Bearer cpx_live.no.no"})).status_code == 401
+    assert (await ask(client, projects, {"authorization": "Basic Zm9v"})).status_code == 401
+    assert (await ask(client, CREATE, reader, input={"name": "x"})).status_code == 403
+    missing = await ask(client, '{ project(id: "nonsense") { id } }', reader)
+    assert (missing.status_code, missing.json()["data"], code(missing)) == (200, None, "not_found")
+    mixed = await ask(client, "{ __typename projects { totalCount } }")
+    assert (mixed.status_code, code(mixed)) == (200, "unauthenticated")
+
+
+async def test_wrong_variables_are_a_request_error(client: AsyncClient, database: Database) -> None:
+    headers = await key_header(database)
+    response = await ask(client, CREATE, headers, input={"name": 3, "owner": "me"})
+    assert response.status_code == 400
+    assert "data" not in response.json()
+    assert code(response) == "bad_request"
+
+
+async def test_syntax_errors_say_where(client: AsyncClient) -> None:
+    response = await ask(client, "{ projects(")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["locations"] == [{"line": 1, "column": 12}]
+
+
+async def test_cost_is_refused_before_anything_runs(client: AsyncClient, database: Database) -> None:
+    headers, statements = await key_header(database), []
+    nested = "{ projects(first: 500) { nodes { members(first: 500) { nodes { id } } } } }"
+    app: Any = client._transport
+    engine = app.app.state.services.database.engine.sync_engine
+    await ask(client, "{ __typename }", headers)  # the key is known from here on
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    response = await ask(client, nested, headers)
+    assert (response.status_code, code(response)) == (400, "too_expensive")
+    assert statements == []
+    plain = await ask(client, "{ projects(first: 500) { nodes { id name createdAt } } }", headers)
+    assert plain.status_code == 200
+
+
+async def test_a_cookie_needs_its_csrf_token_and_its_own_origin(client: AsyncClient, database: Database) -> None:
+    user = await make_user(database)
+    token = await sign_in(client, user.email)
+    assert (await ask(client, CREATE, input={"name": "x"})).status_code == 403
+    assert (await ask(client, CREATE, {"x-csrf-token": "wrong"}, input={"name": "x"})).status_code == 403
+    for foreign in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+        assert (await ask(client, CREATE, {**token, **foreign}, input={"name": "x"})).status_code == 403
+    own = {**token, "origin": "http://localhost:8888", "sec-fetch-site": "same-origin"}
+    assert (await ask(client, CREATE, own, input={"name": "x"})).status_code == 200
+    assert (await ask(client, "{ projects { totalCount } }")).json()["data"] == {"projects": {"totalCount": 1}}
+
+
+async def test_the_budget_is_charged_for_what_is_refused_too(database: Database, settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_general": "5/day", "rate_limit_authentication": "3/day"}))
+    async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url="http://x") as client:
+        answers = [await client.post("/graphql", content=b"[", headers=JSON) for _ in range(3)]
+        answers += [await ask(client, "{ nothing }") for _ in range(3)]
+        assert [a.status_code for a in answers] == [400] * 5 + [429]
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert answers[-1].headers["x-ratelimit-remaining"] == "0"
+        assert (answers[-1].json()["errors"][0]["extensions"]["retryAfter"]) > 0
+        login = 'mutation { login(input: {email: "a@b.example", password: "wrong-password"}) { __typename } }'
+        assert [(await ask(client, login)).status_code for _ in range(4)] == [200, 200, 200, 429]
+
+
+async def test_credentials_are_tried_once_per_request(client: AsyncClient) -> None:
+    one = 'login(input: {email: "a@b.example", password: "wrong-password"}) { __typename }'
+    several = [
+        f"mutation {{ a: {one} b: {one} }}",
+        f"mutation {{ {one} {one} }}",
+        f"mutation {{ {one} ...f }} fragment f on Mutation {{ b: {one} }}",
+        f"mutation {{ ...f ...g }} fragment f on Mutation {{ {one} }} fragment g on Mutation {{ b: {one} }}",
+        f"mutation {{ ... on Mutation {{ {one} }} ... {{ b: {one} }} }}",
+    ]
+    for document in several:
+        response = await ask(client, document)
+        assert response.status_code == 400, document
+        assert "once" in response.text or "conflict" in response.text
+
+
+async def test_no_trace_of_the_machine_in_a_masked_error(client: AsyncClient, database: Database, tmp_path: Path) -> None:
+    headers = await key_header(database)
+    app: Any = client._transport
+    await app.app.state.services.database.close()
+    app.app.state.services.database.url = "postgresql://nobody@/gone?host=/nowhere"
+
+    async def broken(*_args: Any) -> None:
+        raise RuntimeError(f"secret {tmp_path}")
+
+    app.app.state.services.database.read = broken
+    response = await ask(client, '{ project(id: "00000000-0000-7000-8000-000000000000") { id } }', headers)
+    assert "secret" not in response.text
+    assert code(response) == "internal"
