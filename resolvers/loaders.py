@@ -6,13 +6,15 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import SQLModel, col
 from strawberry.dataloader import DataLoader
 
 from coreplex.account.table import User
 from coreplex.artifact.table import Artifact
 from coreplex.database import Database, ReadSession
-from coreplex.dataset.table import DatasetVersion
+from coreplex.dataset import service as dataset_service
+from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.experiment import service as experiment
 from coreplex.experiment.table import EngineRun, Experiment
@@ -39,12 +41,13 @@ class Loaders:
 
         return DataLoader(load_fn=run)
 
-    def rows(self, table: type[Row]) -> DataLoader[UUID, Row | None]:
-        """Rows by id; None where there is none."""
+    def rows(self, table: type[Row], *options: ExecutableOption) -> DataLoader[UUID, Row | None]:
+        """Rows by id; None where there is none. `options` say which columns stay behind."""
         columns: Any = table
 
         async def load(session: ReadSession, ids: list[UUID]) -> Sequence[Row | None]:
-            found = {row.id: row for row in await session.scalars(select(table).where(columns.id.in_(ids)))}  # type: ignore[attr-defined]
+            query = select(table).where(columns.id.in_(ids)).options(*options)
+            found = {row.id: row for row in await session.scalars(query)}  # type: ignore[attr-defined]
             return [found.get(key) for key in ids]
 
         return self.batch(load)
@@ -94,7 +97,40 @@ class Loaders:
 
     @cached_property
     def dataset_version(self) -> DataLoader[UUID, DatasetVersion | None]:
-        return self.rows(DatasetVersion)
+        """Versions without their documents; those come from `dataset_documents`."""
+        return self.rows(DatasetVersion, *dataset_service.LIGHT)
+
+    @cached_property
+    def dataset(self) -> DataLoader[UUID, Dataset | None]:
+        return self.rows(Dataset)
+
+    @cached_property
+    def latest_dataset_version(self) -> DataLoader[UUID, DatasetVersion | None]:
+        """The latest version by dataset id."""
+
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[DatasetVersion | None]:
+            found = {version.dataset_id: version for version in await dataset_service.latest(session, ids)}
+            return [found.get(key) for key in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def dataset_version_count(self) -> DataLoader[UUID, int]:
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[int]:
+            found = await dataset_service.version_counts(session, ids)
+            return [found.get(key, 0) for key in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def dataset_documents(self) -> DataLoader[UUID, dataset_service.Documents | None]:
+        """Schema, profile and quality by version id."""
+
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[dataset_service.Documents | None]:
+            found = await dataset_service.documents(session, ids)
+            return [found.get(key) for key in ids]
+
+        return self.batch(load)
 
     @cached_property
     def experiment_model_count(self) -> DataLoader[UUID, int]:

@@ -11,9 +11,11 @@ from coreplex.permissions import READ, Permission
 from coreplex.project import inputs
 from coreplex.project.table import Membership, ProjectStatus, Role
 from coreplex.project.table import Project as Row
+from resolvers import dataset as resolve_dataset
 from resolvers import project as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.dataset import Dataset, DatasetSort
 from schema.field import guarded, mutation
 from schema.pagination import Connection, connection, sort_input
 
@@ -104,6 +106,14 @@ class Project:
     deployment_count: int = _count("deployment_count", "deployments")
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
+    datasets: Connection[Dataset] = connection(
+        resolve_dataset.of_project,
+        node=Dataset,
+        permission=READ,
+        sort=DatasetSort,
+        nested=True,
+        description="Its datasets.",
+    )
     members: Connection[Member] = connection(
         resolve.members, node=Member, permission=READ, sort=MemberSort, nested=True, description="Who works in the project."
     )

@@ -5,21 +5,23 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.guard import Info
 from schema.account import AccountMutation, AccountQuery
+from schema.dataset import DatasetMutation, DatasetQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery
 from schema.event import EventSubscription
 from schema.experiment import ExperimentMutation, ExperimentQuery
+from schema.file import FileQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(AccountQuery, ProjectQuery, ExperimentQuery, ModelQuery, DeploymentQuery):
+class Query(AccountQuery, ProjectQuery, DatasetQuery, FileQuery, ExperimentQuery, ModelQuery, DeploymentQuery):
     pass
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(AccountMutation, ProjectMutation, ExperimentMutation, ModelMutation, DeploymentMutation):
+class Mutation(AccountMutation, ProjectMutation, DatasetMutation, ExperimentMutation, ModelMutation, DeploymentMutation):
     pass
 
 

@@ -1,0 +1,27 @@
+"""Stored files as a person may fetch them: found by id through the project, offered for download."""
+
+import asyncio
+
+from coreplex.artifact.table import Artifact
+from coreplex.database import ReadSession
+from coreplex.permissions import Grant
+from coreplex.project.access import open_row
+from coreplex.services import Services
+from coreplex.staging import StagedFile
+
+
+async def open_artifact(session: ReadSession, grant: Grant, artifact_id: str) -> Artifact:
+    """The artefact, if it belongs to a project of the caller."""
+    return await open_row(session, grant, Artifact, artifact_id, "Artifact")
+
+
+async def offer(services: Services, grant: Grant, artifact: Artifact) -> StagedFile:
+    """The stored file, offered to the caller for an hour without copying it."""
+    return await asyncio.to_thread(
+        services.staging.offer_copy,
+        await services.storage.path(artifact.storage_key),
+        owner_id=grant.user_id,
+        filename=artifact.filename or str(artifact.id),
+        content_type=artifact.content_type,
+        sha256=artifact.sha256,
+    )

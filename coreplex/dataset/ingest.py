@@ -1,0 +1,178 @@
+"""From a file to a version: read it in a child, put the files into storage, hand the caller rows to insert.
+
+The files are stored before the rows that name them, so a row never points at nothing; when the rows do not come to be, the
+files go again. The caller opens the transaction: `async with from_upload(…) as draft: … service.add_version(session, …)`.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.dataset import service
+from coreplex.dataset.draft import Draft
+from coreplex.dataset.inputs import OverrideColumnTypes, UploadDataset
+from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
+from coreplex.dataset.work import Table, TableWork, gone_on_failure
+from coreplex.errors import FieldError, Invalid, NotFound
+from coreplex.permissions import Grant
+from coreplex.project.access import open_row
+from coreplex.services import Services
+from coreplex.staging import StagedFile
+from coreplex.storage import sha256_of
+
+log = structlog.get_logger()
+
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+SET_BY_USER = "set by the user"
+"""The reason the reader records for an overridden type."""
+
+
+@asynccontextmanager
+async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -> AsyncIterator[Draft]:
+    """A draft from a staged upload, for a new dataset or a further version of one.
+
+    Raises NotFound and Forbidden before the file is read; BadInput and Invalid when it is refused. The staged file is used up
+    by a success only.
+    """
+    async with services.database.read() as session:
+        target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id)
+    dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
+    upload = services.staging.open(wanted.upload_id, grant.user_id, "Upload")
+    table = await TableWork.of(services).read(upload.path, upload.filename)
+    dataset_id = dataset.id if dataset else target.dataset_id
+    assert dataset_id is not None
+    draft = Draft(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
+    raw = _raw_artifact(draft, upload, table)
+    draft.version.upload_artifact_id = raw.id
+    async with _stored(services, draft, table, (raw, upload)):
+        yield draft
+    services.staging.discard(upload)
+
+
+@asynccontextmanager
+async def from_overrides(services: Services, grant: Grant, wanted: OverrideColumnTypes) -> AsyncIterator[Draft]:
+    """A draft of the same file with some columns read as another type; types set earlier by a person stay."""
+    async with services.database.read() as session:
+        parent = await open_row(session, grant, DatasetVersion, wanted.version_id, "Dataset version")
+        raw = parent.upload_artifact_id
+        origin = await session.get_one(Artifact, raw or parent.artifact_id)
+    columns = parent.table_schema["columns"]
+    overrides = {column["name"]: column["type"] for column in columns if column.get("reason") == SET_BY_USER}
+    overrides |= {column.name: column.type.value for column in wanted.columns}
+    source = await services.storage.path(origin.storage_key)
+    schema = None if raw else parent.table_schema
+    table = await TableWork.of(services).read(source, origin.filename, overrides, schema)
+    version = _new_version(grant, table, parent.project_id, parent.dataset_id, VersionSource.override, parent.size_bytes)
+    version.file_format = parent.file_format
+    version.upload_artifact_id = parent.upload_artifact_id
+    version.parent_version_id = parent.id
+    draft = Draft(version)
+    async with _stored(services, draft, table):
+        yield draft
+
+
+def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Dataset:
+    if wanted.name is None:
+        raise Invalid("name: Field required", errors=[FieldError(("name",), "Field required", "missing")])
+    return Dataset(project_id=project_id, name=wanted.name, description=wanted.description or "", created_by=grant.user_id)
+
+
+def _new_version(
+    grant: Grant, table: Table, project_id: UUID, dataset_id: UUID, source: VersionSource, size_bytes: int
+) -> DatasetVersion:
+    return DatasetVersion(
+        project_id=project_id,
+        dataset_id=dataset_id,
+        version=0,  # numbered when it is inserted
+        row_count=table.row_count,
+        column_count=table.column_count,
+        size_bytes=size_bytes,
+        file_format=table.format,
+        source=source,
+        quality_score=table.quality["overall_score"],
+        table_schema=table.schema,
+        profile=table.profile,
+        quality=table.quality,
+        created_by=grant.user_id,
+    )
+
+
+def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:
+    """The file as uploaded. It has the upload's id, so that the database lets no upload become two versions."""
+    return Artifact(
+        id=upload.id,
+        project_id=draft.version.project_id,
+        kind=ArtifactKind.upload,
+        storage_key=f"{draft.folder}/upload.{table.format}",
+        filename=upload.filename,
+        content_type=CONTENT_TYPES[table.format],
+        sha256=upload.sha256,
+        size_bytes=upload.size_bytes,
+    )
+
+
+@asynccontextmanager
+async def _stored(
+    services: Services, draft: Draft, table: Table, raw: tuple[Artifact, StagedFile] | None = None
+) -> AsyncIterator[None]:
+    """The draft's files in storage while the block inserts its rows; gone again when it fails."""
+    with gone_on_failure(table.path):
+        try:
+            if raw is not None:
+                artifact, upload = raw
+                await _put(services, draft, artifact, _second_name(services, upload.path))
+            await _put(services, draft, await _table_artifact(draft, table), table.path)
+            yield
+        except BaseException:
+            await _take_back(services, draft)
+            raise
+
+
+async def _table_artifact(draft: Draft, table: Table) -> Artifact:
+    artifact = Artifact(
+        project_id=draft.version.project_id,
+        kind=ArtifactKind.table,
+        storage_key=f"{draft.folder}/table.parquet",
+        filename="table.parquet",
+        content_type=CONTENT_TYPES["parquet"],
+        sha256=await asyncio.to_thread(sha256_of, table.path),
+        size_bytes=table.path.stat().st_size,
+    )
+    draft.version.artifact_id = artifact.id
+    return artifact
+
+
+def _second_name(services: Services, path: Path) -> Path:
+    """Another name for the staged bytes, to be moved into storage while the upload stays until the commit."""
+    name = services.staging.new_path()
+    try:
+        os.link(path, name)
+    except FileNotFoundError:
+        raise NotFound.of("Upload") from None
+    except OSError:
+        return path
+    return name
+
+
+async def _put(services: Services, draft: Draft, artifact: Artifact, path: Path) -> None:
+    draft.artifacts.append(artifact)
+    with gone_on_failure(path):
+        await services.storage.put(artifact.storage_key, path)
+
+
+async def _take_back(services: Services, draft: Draft) -> None:
+    """Remove the files of a draft, unless its rows are there after all (a connection lost while it committed)."""
+    try:
+        async with services.database.read() as session:
+            if await session.get(DatasetVersion, draft.version.id) is not None:
+                return
+        await services.storage.delete_all(draft.folder)
+    except Exception as error:
+        # A file without a row is waste; a row without its file is loss.
+        log.warning("dataset_files_left", dataset_id=str(draft.version.dataset_id), error=repr(error))

@@ -1,0 +1,231 @@
+"""What can be done with datasets and their versions. Nothing here commits, and nothing here reads a file: see `ingest`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import defer
+from sqlmodel import col
+
+from coreplex.artifact.table import Artifact
+from coreplex.clock import now
+from coreplex.database import ReadSession, WriteSession
+from coreplex.dataset.draft import Draft, storage_prefix
+from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
+from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
+from coreplex.errors import Conflict, FieldError, Invalid, NotFound
+from coreplex.event import service as event
+from coreplex.event.table import EventKind
+from coreplex.experiment import service as experiment
+from coreplex.experiment.table import Experiment
+from coreplex.identifier import parse_id
+from coreplex.job import service as job
+from coreplex.job.table import JobType
+from coreplex.model.table import Model
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_project, open_row, visible_projects
+
+UNIQUE_VIOLATION = "23505"
+DOCUMENTS = ("table_schema", "profile", "quality")
+LIGHT = tuple(defer(getattr(DatasetVersion, name), raiseload=True) for name in DOCUMENTS)
+"""Load versions without their documents: a profile of 1,500 columns is a megabyte, and a list shows none of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The large parts of a version, loaded when somebody looks at them."""
+
+    table_schema: dict[str, Any]
+    profile: dict[str, Any]
+    quality: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an upload goes: a project, and the dataset that gets a further version."""
+
+    project_id: UUID
+    dataset_id: UUID | None
+
+
+def _latest(column: Any) -> ColumnElement[Any]:
+    """A value of each dataset's latest version."""
+    query = select(column).where(col(DatasetVersion.dataset_id) == col(Dataset.id))
+    return query.order_by(col(DatasetVersion.version).desc()).limit(1).correlate(Dataset).scalar_subquery()
+
+
+def listing(grant: Grant, wanted: DatasetFilter | None = None) -> Listing:
+    """Datasets of the caller's projects."""
+    query = select(Dataset).where(col(Dataset.project_id).in_(visible_projects(grant)))
+    if wanted is not None and wanted.project_id is not None:
+        query = query.where(col(Dataset.project_id) == parse_id(wanted.project_id, "Project"))
+    measures = ("row_count", "column_count", "size_bytes", "quality_score")
+    return Listing(
+        query=query,
+        identity=col(Dataset.id),
+        sortable={
+            "created_at": col(Dataset.created_at),
+            "updated_at": col(Dataset.updated_at),
+            "name": func.lower(col(Dataset.name)),
+            "version_count": _latest(col(DatasetVersion.version)),
+            **{name: _latest(col(getattr(DatasetVersion, name))) for name in measures},
+        },
+        searchable=(col(Dataset.name), col(Dataset.description)),
+    )
+
+
+def version_listing(dataset_id: UUID) -> Listing:
+    """Versions of a dataset the caller may see, newest first, without their documents."""
+    return Listing(
+        query=select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset_id).options(*LIGHT),
+        identity=col(DatasetVersion.id),
+        sortable={
+            "version": col(DatasetVersion.version),
+            "created_at": col(DatasetVersion.created_at),
+            "row_count": col(DatasetVersion.row_count),
+            "quality_score": col(DatasetVersion.quality_score),
+        },
+        default_sort="version",
+    )
+
+
+async def latest(session: ReadSession, dataset_ids: Sequence[UUID]) -> Sequence[DatasetVersion]:
+    """The latest version of each dataset, without documents: one query."""
+    query = select(DatasetVersion).where(col(DatasetVersion.dataset_id).in_(dataset_ids)).options(*LIGHT)
+    query = query.distinct(col(DatasetVersion.dataset_id))
+    query = query.order_by(col(DatasetVersion.dataset_id), col(DatasetVersion.version).desc())
+    return (await session.scalars(query)).all()
+
+
+async def documents(session: ReadSession, version_ids: Sequence[UUID]) -> dict[UUID, Documents]:
+    columns = (col(getattr(DatasetVersion, name)) for name in ("id", *DOCUMENTS))
+    rows = await session.execute(select(*columns).where(col(DatasetVersion.id).in_(version_ids)))
+    return {identity: Documents(*rest) for identity, *rest in rows.tuples()}
+
+
+async def version_counts(session: ReadSession, dataset_ids: Sequence[UUID]) -> dict[UUID, int]:
+    key = col(DatasetVersion.dataset_id)
+    query = select(key, func.count()).where(key.in_(dataset_ids)).group_by(key)
+    return dict((await session.execute(query)).tuples().all())
+
+
+async def upload_target(session: ReadSession, grant: Grant, project_id: str | None, dataset_id: str | None) -> Target:
+    """Whether the caller may upload there. Raises NotFound, Forbidden, and Invalid when neither is named."""
+    if dataset_id is not None:
+        dataset = await open_row(session, grant, Dataset, dataset_id, "Dataset")
+        if project_id is not None and parse_id(project_id, "Project") != dataset.project_id:
+            raise NotFound.of("Dataset")
+        return Target(dataset.project_id, dataset.id)
+    if project_id is None:
+        raise Invalid("project_id: Field required", errors=[FieldError(("project_id",), "Field required", "missing")])
+    project = await open_project(session, grant, project_id)
+    return Target(project.id, None)
+
+
+async def add_version(session: WriteSession, grant: Grant, draft: Draft) -> Dataset:
+    """Insert a draft's rows: the dataset when it is new, the files, the version with the next number.
+
+    Raises NotFound when the dataset went meanwhile, Conflict when the upload became a version already.
+    """
+    version = draft.version
+    if draft.dataset is not None:
+        await open_project(session, grant, version.project_id)
+        dataset = draft.dataset
+        session.add(dataset)
+        await session.flush()
+    else:
+        dataset = await _lock(session, grant, version.dataset_id)
+    highest = select(func.max(DatasetVersion.version)).where(col(DatasetVersion.dataset_id) == dataset.id)
+    version.version = (await session.scalar(highest) or 0) + 1
+    dataset.updated_at = now()
+    session.add_all(draft.artifacts)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != UNIQUE_VIOLATION:
+            raise
+        raise Conflict("This upload was used already; upload the file again.") from None
+    session.add(version)
+    await session.flush()
+    await _record(session, grant, dataset, *_story(dataset, version))
+    return dataset
+
+
+def _story(dataset: Dataset, version: DatasetVersion) -> tuple[str, str]:
+    size = f"{version.row_count:,} rows, {version.column_count:,} columns"
+    if version.source is VersionSource.override:
+        return "dataset.types_changed", f"Dataset “{dataset.name}” got version {version.version} with other column types."
+    if version.version == 1:
+        return "dataset.uploaded", f"Dataset “{dataset.name}” was uploaded: {size}."
+    return "dataset.uploaded", f"Dataset “{dataset.name}” got version {version.version}: {size}."
+
+
+async def update(session: WriteSession, grant: Grant, wanted: UpdateDataset) -> Dataset:
+    dataset = await open_row(session, grant, Dataset, wanted.dataset_id, "Dataset")
+    if wanted.name is not None:
+        dataset.name = wanted.name
+    if wanted.description is not None:
+        dataset.description = wanted.description
+    dataset.updated_at = now()
+    session.add(dataset)
+    await _record(session, grant, dataset, "dataset.updated", f"Dataset “{dataset.name}” was changed.")
+    return dataset
+
+
+async def delete_one(session: WriteSession, grant: Grant, dataset_id: str) -> UUID:
+    """Remove a dataset with its versions, their files, and the finished experiments that learned from it.
+
+    Raises Conflict while an experiment on it is queued or running, and while a model made from it serves.
+    """
+    dataset = await _lock(session, grant, parse_id(dataset_id, "Dataset"))
+    # The lock makes an experiment that is being created on a version either visible here or fail there.
+    locked = select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset.id).options(*LIGHT).with_for_update()
+    versions = (await session.scalars(locked)).all()
+    await _remove_experiments(session, grant, [version.id for version in versions])
+    artifacts = {a for v in versions for a in (v.artifact_id, v.upload_artifact_id) if a is not None}
+    await _record(session, grant, dataset, "dataset.deleted", f"Dataset “{dataset.name}” was deleted.")
+    await session.execute(delete(Dataset).where(col(Dataset.id) == dataset.id))
+    await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
+    await job.enqueue(
+        session,
+        JobType.storage_delete,
+        project_id=None,
+        entity_type="dataset",
+        entity_id=dataset.id,
+        created_by=grant.user_id,
+        payload={"prefix": storage_prefix(dataset.project_id, dataset.id)},
+    )
+    return dataset.id
+
+
+async def _remove_experiments(session: WriteSession, grant: Grant, version_ids: Sequence[UUID]) -> None:
+    query = select(Experiment).where(col(Experiment.dataset_version_id).in_(version_ids))
+    experiments = (await session.scalars(query)).all()
+    for one in experiments:
+        if not one.status.final:
+            raise Conflict(f"The experiment “{one.name}” is {one.status} on this dataset; cancel it or wait for its end.")
+    await experiment.refuse_while_serving(session, col(Model.dataset_version_id).in_(version_ids))
+    await experiment.remove(session, [one.id for one in experiments], grant.user_id)
+
+
+async def _lock(session: WriteSession, grant: Grant, dataset_id: UUID) -> Dataset:
+    """The dataset, kept from other writers until the transaction ends: version numbers follow each other."""
+    await session.execute(select(col(Dataset.id)).where(col(Dataset.id) == dataset_id).with_for_update())
+    return await open_row(session, grant, Dataset, dataset_id, "Dataset")
+
+
+async def _record(session: WriteSession, grant: Grant, dataset: Dataset, kind: str, message: str) -> None:
+    await event.append(
+        session,
+        entity_type="dataset",
+        entity_id=dataset.id,
+        project_id=dataset.project_id,
+        kind=EventKind.audit,
+        type=kind,
+        message=message,
+        actor_id=grant.user_id,
+    )

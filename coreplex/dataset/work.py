@@ -1,0 +1,120 @@
+"""The table work of this process: reading an upload and writing an export, each in a child with limits.
+
+Never inside a transaction: a child takes seconds, a database connection is not kept waiting for it. At most `AT_ONCE`
+children run side by side; the others wait their turn.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from coreplex.dataset.inputs import TableFormat
+from coreplex.errors import BadInput
+from coreplex.isolation import ChildCrashed, run_child
+from coreplex.services import Services
+
+log = structlog.get_logger()
+
+AT_ONCE = 2
+TIME_LIMIT_SECS = 100.0
+"""Longer than the published client waits, so that the largest file still arrives; shorter than an idempotency key is held."""
+MEMORY_BYTES = 2 << 30
+TASKS = "coreplex.engines.tabular.tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that was read: typed Parquet at `path`, and what is known about it."""
+
+    path: Path
+    schema: dict[str, Any]
+    row_count: int
+    column_count: int
+    format: str
+    profile: dict[str, Any]
+    quality: dict[str, Any]
+
+
+class TableWork:
+    """The queue before the children. One per process, made when first asked for."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    @classmethod
+    def of(cls, services: Services) -> "TableWork":
+        found = services.parts.setdefault(cls, cls(services))
+        assert isinstance(found, cls)
+        return found
+
+    async def read(
+        self,
+        source: Path,
+        filename: str,
+        overrides: Mapping[str, str] | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Table:
+        """Read, profile and judge a file into Parquet in the staging folder. `schema`: of a stored table read again.
+
+        Raises BadInput or Invalid for files that are refused, and the errors of `run_child`; leaves nothing then.
+        """
+        destination = self.services.staging.new_path()
+        request = {"source": str(source), "filename": filename, "destination": str(destination)}
+        found = await self._run("ingest", {**request, "overrides": dict(overrides or {}), "schema": schema}, destination)
+        return Table(
+            destination,
+            without_nul(found["schema"]),
+            found["row_count"],
+            found["column_count"],
+            found["format"],
+            without_nul(found["profile"]),
+            without_nul(found["quality"]),
+        )
+
+    async def write(self, table: Path, schema: Mapping[str, Any], format: TableFormat) -> Path:
+        """Write a stored table for people, into the staging folder. Raises Invalid when the format cannot hold it."""
+        destination = self.services.staging.new_path()
+        request = {"table": str(table), "schema": schema, "format": format.value, "destination": str(destination)}
+        await self._run("export", request, destination)
+        return destination
+
+    async def _run(self, task: str, request: dict[str, Any], destination: Path) -> dict[str, Any]:
+        with gone_on_failure(destination):
+            async with self._turns:
+                try:
+                    found: dict[str, Any] = await run_child(
+                        f"{TASKS}:{task}",
+                        request,
+                        time_limit_secs=TIME_LIMIT_SECS,
+                        memory_bytes=MEMORY_BYTES,
+                        threads=self.services.settings.training_threads,
+                    )
+                except ChildCrashed as crash:
+                    log.error("table_work_crashed", task=task, code=crash.code, stderr=crash.stderr[-2000:])
+                    raise BadInput("The table broke the program that works on tables. Is the file whole?") from crash
+                return found
+
+
+@contextmanager
+def gone_on_failure(path: Path) -> Iterator[None]:
+    """A file that is being made: removed when the block fails."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def without_nul(value: Any) -> Any:
+    """The same document with NUL characters replaced: PostgreSQL's JSONB holds every character but that one."""
+    if isinstance(value, str):
+        return value.replace("\0", "�")
+    if isinstance(value, dict):
+        return {without_nul(key): without_nul(item) for key, item in value.items()}
+    return [without_nul(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,146 @@
+"""Datasets at the GraphQL door. Uploads and exports do their table work before, or without, a transaction."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from coreplex.artifact import service as artifact_service
+from coreplex.artifact.table import Artifact
+from coreplex.dataset import export, ingest, inputs, service
+from coreplex.dataset.table import Dataset, DatasetVersion
+from coreplex.engines.tabular.schema import TableSchema
+from coreplex.errors import NotFound
+from coreplex.identifier import parse_id
+from coreplex.paging import Page, Slice
+from coreplex.project.access import open_row
+from coreplex.project.table import Project
+from coreplex.staging import StagedFile
+from resolvers.guard import Info, allow
+
+
+async def one(info: Info, id: str) -> Dataset:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await open_row(session, grant, Dataset, id, "Dataset")
+
+
+async def one_version(info: Info, id: str) -> DatasetVersion:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await open_row(session, grant, DatasetVersion, id, "Dataset version")
+
+
+async def many(info: Info, page: Page, filter: inputs.DatasetFilter | None) -> Slice[Dataset]:
+    return await info.context.slice(service.listing(allow(info), filter), page)
+
+
+async def of_project(info: Info, project: Project, page: Page) -> Slice[Dataset]:
+    return await info.context.slice(service.listing(allow(info), inputs.DatasetFilter(project_id=str(project.id))), page)
+
+
+async def versions(info: Info, dataset: Dataset, page: Page) -> Slice[DatasetVersion]:
+    return await info.context.slice(service.version_listing(dataset.id), page)
+
+
+async def latest(info: Info, dataset: Dataset) -> DatasetVersion:
+    found = await info.context.loaders.latest_dataset_version.load(dataset.id)
+    assert found is not None, "a dataset is made together with its first version"
+    return found
+
+
+async def version(info: Info, dataset: Dataset, id: str | None) -> DatasetVersion:
+    """A version of this dataset; the latest when none is named."""
+    if id is None:
+        return await latest(info, dataset)
+    found = await info.context.loaders.dataset_version.load(parse_id(id, "Dataset version"))
+    if found is None or found.dataset_id != dataset.id:
+        raise NotFound.of("Dataset version")
+    return found
+
+
+async def version_count(info: Info, dataset: Dataset) -> int:
+    return await info.context.loaders.dataset_version_count.load(dataset.id)
+
+
+async def dataset_of(info: Info, version: DatasetVersion) -> Dataset:
+    found = await info.context.loaders.dataset.load(version.dataset_id)
+    assert found is not None, "a version without its dataset cannot exist"
+    return found
+
+
+async def documents(info: Info, version: DatasetVersion) -> service.Documents:
+    found = await info.context.loaders.dataset_documents.load(version.id)
+    if found is None:
+        raise NotFound.of("Dataset version")
+    return found
+
+
+async def preview(info: Info, version: DatasetVersion, rows: int) -> list[dict[str, Any]]:
+    """The first rows of the stored table, spelled as uploaded."""
+    from coreplex.engines.tabular import frame
+
+    known = await documents(info, version)
+    table = await _table(info, version)
+    path = await info.context.services.storage.path(table.storage_key)
+    return await asyncio.to_thread(frame.preview, path, rows, TableSchema.from_json(known.table_schema))
+
+
+async def file(info: Info, dataset_id: str, version_id: str | None, format: inputs.TableFormat) -> StagedFile:
+    grant = allow(info)
+    dataset = await one(info, dataset_id)
+    wanted = await version(info, dataset, version_id)
+    schema = (await documents(info, wanted)).table_schema
+    table = await _table(info, wanted)
+    return await export.offer(info.context.services, grant, dataset, wanted, schema, table, format)
+
+
+async def _table(info: Info, version: DatasetVersion) -> Artifact:
+    found = await info.context.loaders.artifact.load(version.artifact_id)
+    assert found is not None, "a version without its table cannot exist"
+    return found
+
+
+async def staged(info: Info, id: str) -> StagedFile:
+    return info.context.services.staging.open(id, allow(info).user_id)
+
+
+async def target(info: Info, project_id: str | None, dataset_id: str | None) -> service.Target:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await service.upload_target(session, grant, project_id, dataset_id)
+
+
+async def upload(info: Info, input: inputs.UploadDataset) -> tuple[Dataset, DatasetVersion]:
+    grant = allow(info)
+    async with ingest.from_upload(info.context.services, grant, input) as draft:
+        async with info.context.transaction() as session:
+            return await service.add_version(session, grant, draft), draft.version
+
+
+async def override(info: Info, input: inputs.OverrideColumnTypes) -> tuple[Dataset, DatasetVersion]:
+    grant = allow(info)
+    async with ingest.from_overrides(info.context.services, grant, input) as draft:
+        async with info.context.transaction() as session:
+            return await service.add_version(session, grant, draft), draft.version
+
+
+async def update(info: Info, input: inputs.UpdateDataset) -> Dataset:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.update(session, grant, input)
+
+
+async def delete(info: Info, id: str) -> UUID:
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        return await service.delete_one(session, grant, id)
+
+
+async def artifact(info: Info, id: str) -> Artifact:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await artifact_service.open_artifact(session, grant, id)
+
+
+async def artifact_file(info: Info, artifact: Artifact) -> StagedFile:
+    return await artifact_service.offer(info.context.services, allow(info), artifact)

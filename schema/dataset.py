@@ -1,0 +1,224 @@
+"""Datasets, their versions, and what the profile knows about them, in the public contract."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from coreplex.dataset import inputs
+from coreplex.dataset.table import Dataset as Row
+from coreplex.dataset.table import DatasetStatus, VersionSource
+from coreplex.dataset.table import DatasetVersion as VersionRow
+from coreplex.permissions import READ, WRITE
+from resolvers import dataset as resolve
+from resolvers.guard import Info
+from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.field import guarded, mutation
+from schema.file import File
+from schema.pagination import Connection, connection, sort_input
+from schema.profile import Analysis, Column, Quality
+from schema.scalars import JSON, Long
+
+MAX_PREVIEW = 500
+
+enum(DatasetStatus, "State of a dataset.")
+enum(VersionSource, "How a version came to be.")
+enum(inputs.TableFormat, "What a table can be downloaded as.")
+published(inputs.UploadDataset, "UploadDatasetInput", "A staged file to make a dataset, or a further version of one, from.")
+published(inputs.ColumnOverride, "ColumnOverrideInput", "What a column is.")
+published(inputs.OverrideColumnTypes, "OverrideColumnTypesInput", "Columns that are something else than was recognised.")
+published(inputs.UpdateDataset, "UpdateDatasetInput", "What changes in a dataset.")
+published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
+
+MEASURES = ("row_count", "column_count", "size_bytes", "quality_score")
+DatasetSort = sort_input("Dataset", ("created_at", "updated_at", "name", "version_count", *MEASURES))
+DatasetVersionSort = sort_input("DatasetVersion", ("version", "created_at", "row_count", "quality_score"), default="version")
+MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
+RowsWanted = Annotated[int, strawberry.argument(description=f"Rows wanted, 1 to {MAX_PREVIEW}.")]
+
+
+async def _columns(root: strawberry.Parent[VersionRow], info: Info) -> list[Column]:
+    return Column.of(await resolve.documents(info, root))
+
+
+async def _quality(root: strawberry.Parent[VersionRow], info: Info) -> Quality:
+    return Quality.of((await resolve.documents(info, root)).quality)
+
+
+async def _analysis(root: strawberry.Parent[VersionRow], info: Info) -> Analysis:
+    return Analysis.of(root, await resolve.documents(info, root))
+
+
+async def _preview(root: strawberry.Parent[VersionRow], info: Info, rows: RowsWanted = 20) -> JSON:
+    return JSON(await resolve.preview(info, root, min(max(rows, 1), MAX_PREVIEW)))
+
+
+async def _dataset(root: strawberry.Parent[VersionRow], info: Info) -> "Dataset":
+    return await resolve.dataset_of(info, root)  # type: ignore[return-value]
+
+
+@strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
+class DatasetVersion:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    project_id: strawberry.ID = strawberry.field(description="The project.")
+    dataset_id: strawberry.ID = strawberry.field(description="The dataset.")
+    version: int = strawberry.field(description="Number within the dataset, from 1.")
+    row_count: Long = strawberry.field(description="Rows.")
+    column_count: int = strawberry.field(description="Columns.")
+    size_bytes: Long = strawberry.field(description="Size of the file it was read from, in bytes.")
+    file_format: str = strawberry.field(description="Format of the file it was read from: csv or parquet.")
+    source: VersionSource = strawberry.field(description="How it came to be.")
+    quality_score: float = strawberry.field(description="Overall quality, 0 to 100.")
+    artifact_id: strawberry.ID = strawberry.field(description="The stored table.")
+    upload_artifact_id: strawberry.ID | None = strawberry.field(description="The file as it was uploaded.")
+    parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
+    dataset: "Dataset" = strawberry.field(resolver=_dataset, description="The dataset.")
+    columns: list[Column] = strawberry.field(resolver=_columns, description="The columns, in the order of the file.")
+    quality: Quality = strawberry.field(resolver=_quality, description="How good the data is, and what is wrong with it.")
+    analysis: Analysis = strawberry.field(resolver=_analysis, description="The profile: what is in the table.")
+    preview: JSON = strawberry.field(resolver=_preview, description="The first rows, spelled as in the uploaded file.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+
+
+async def _latest(root: strawberry.Parent[Row], info: Info) -> DatasetVersion:
+    return await resolve.latest(info, root)  # type: ignore[return-value]
+
+
+async def _version(root: strawberry.Parent[Row], info: Info, id: MaybeVersion = None) -> DatasetVersion:
+    return await resolve.version(info, root, id)  # type: ignore[return-value]
+
+
+async def _version_count(root: strawberry.Parent[Row], info: Info) -> int:
+    return await resolve.version_count(info, root)
+
+
+def _of_latest(name: str, kind: Any, description: str) -> Any:
+    """A fact of the latest version, shown on the dataset."""
+
+    async def fact(root: strawberry.Parent[Row], info: Info) -> Any:
+        return getattr(await resolve.latest(info, root), name)
+
+    return strawberry.field(resolver=fact, graphql_type=kind, description=description)
+
+
+@strawberry.type(description="A table of a project, in one or more versions.")
+class Dataset:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    project_id: strawberry.ID = strawberry.field(description="The project.")
+    name: str = strawberry.field(description="Name.")
+    description: str = strawberry.field(description="What it holds.")
+    status: DatasetStatus = strawberry.field(description="State.")
+    version_count: int = strawberry.field(resolver=_version_count, description="How many versions it has.")
+    latest_version_id: strawberry.ID = _of_latest("id", strawberry.ID, "The latest version.")
+    row_count: Long = _of_latest("row_count", Long, "Rows of the latest version.")
+    column_count: int = _of_latest("column_count", int, "Columns of the latest version.")
+    size_bytes: Long = _of_latest("size_bytes", Long, "Size in bytes of the file the latest version was read from.")
+    file_format: str = _of_latest("file_format", str, "Format of the file the latest version was read from.")
+    quality_score: float = _of_latest("quality_score", float, "Overall quality of the latest version, 0 to 100.")
+    latest_version: DatasetVersion = strawberry.field(resolver=_latest, description="The latest version.")
+    version: DatasetVersion = strawberry.field(resolver=_version, description="One version of it.")
+    versions: Connection[DatasetVersion] = connection(
+        resolve.versions,
+        node=DatasetVersion,
+        permission=READ,
+        sort=DatasetVersionSort,
+        nested=True,
+        description="Its versions, newest first.",
+    )
+    created_at: datetime = strawberry.field(description="When it was uploaded.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+
+
+@strawberry.type(description="The version that was made, and its dataset.")
+class DatasetVersionPayload:
+    dataset: Dataset = strawberry.field(description="The dataset as it is now.")
+    version: DatasetVersion = strawberry.field(description="The new version.")
+
+
+@strawberry.type(description="The dataset that was changed.")
+class DatasetPayload:
+    dataset: Dataset = strawberry.field(description="The dataset as it is now.")
+
+
+@strawberry.type(description="Where an upload would go: the caller may put it there.")
+class UploadTarget:
+    project_id: strawberry.ID = strawberry.field(description="The project.")
+    dataset_id: strawberry.ID | None = strawberry.field(description="The dataset that would get a further version.")
+
+
+async def _one(info: Info, id: Id) -> Dataset:
+    return await resolve.one(info, id)  # type: ignore[return-value]
+
+
+async def _one_version(info: Info, id: Id) -> DatasetVersion:
+    return await resolve.one_version(info, id)  # type: ignore[return-value]
+
+
+async def _file(
+    info: Info,
+    dataset_id: Annotated[strawberry.ID, strawberry.argument(description="The dataset.")],
+    version_id: MaybeVersion = None,
+    format: Annotated[inputs.TableFormat, strawberry.argument(description="Wanted format.")] = inputs.TableFormat.csv,
+) -> File:
+    return await resolve.file(info, dataset_id, version_id, format)  # type: ignore[return-value]
+
+
+async def _target(
+    info: Info,
+    project_id: Annotated[strawberry.ID | None, strawberry.argument(description="Project of a new dataset.")] = None,
+    dataset_id: Annotated[strawberry.ID | None, strawberry.argument(description="Dataset to get a version.")] = None,
+) -> UploadTarget:
+    return await resolve.target(info, project_id, dataset_id)  # type: ignore[return-value]
+
+
+async def _upload(info: Info, input: inputs.UploadDataset) -> DatasetVersionPayload:
+    return _made(*await resolve.upload(info, input))
+
+
+async def _override(info: Info, input: inputs.OverrideColumnTypes) -> DatasetVersionPayload:
+    return _made(*await resolve.override(info, input))
+
+
+def _made(dataset: Row, version: VersionRow) -> DatasetVersionPayload:
+    return DatasetVersionPayload(dataset=dataset, version=version)  # type: ignore[arg-type]
+
+
+async def _update(info: Info, input: inputs.UpdateDataset) -> DatasetPayload:
+    return DatasetPayload(dataset=await resolve.update(info, input))  # type: ignore[arg-type]
+
+
+async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
+    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+
+
+@strawberry.type
+class DatasetQuery:
+    dataset: Dataset = guarded(_one, READ, "One dataset.")
+    datasets: Connection[Dataset] = connection(
+        resolve.many,
+        node=Dataset,
+        permission=READ,
+        sort=DatasetSort,
+        filter=inputs.DatasetFilter,
+        description="Datasets of the caller's projects.",
+    )
+    dataset_version: DatasetVersion = guarded(_one_version, READ, "One version of a dataset.")
+    dataset_file: File = guarded(_file, READ, "A version as a file to download. Cells cannot run as formulas.")
+    upload_target: UploadTarget = guarded(_target, WRITE, "Ask before uploading whether the upload would be accepted there.")
+
+
+@strawberry.type
+class DatasetMutation:
+    upload_dataset: DatasetVersionPayload = mutation(
+        _upload, WRITE, "Make a dataset, or a further version of one, from a file sent to `POST /api/uploads`."
+    )
+    override_column_types: DatasetVersionPayload = mutation(
+        _override, WRITE, "Read a version's file again with other column types: a new version."
+    )
+    update_dataset: DatasetPayload = mutation(_update, WRITE, "Change a dataset's name or description.")
+    delete_dataset: DeletedPayload = mutation(
+        _delete,
+        WRITE,
+        "Delete a dataset with its versions, their files, and the finished experiments on it. Refused while an experiment on it "
+        "is not finished or a model made from it is deployed.",
+    )

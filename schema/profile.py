@@ -1,0 +1,156 @@
+"""What is known about a table, in the public contract: its columns, its quality, its profile."""
+
+from typing import Any
+
+import strawberry
+
+from coreplex.dataset.service import Documents
+from coreplex.dataset.table import DatasetVersion
+from coreplex.engines.tabular.schema import ColumnType
+from schema.common import enum
+from schema.scalars import JSON, Long
+
+enum(ColumnType, "What a column is, as a person would say it.")
+
+
+@strawberry.type(description="A frequent value of a column.")
+class TopValue:
+    value: JSON = strawberry.field(description="The value, spelled as in the file.")
+    count: Long = strawberry.field(description="Rows that have it.")
+    pct: float = strawberry.field(description="Share of the present values, in percent.")
+
+
+@strawberry.type(description="A column of a version.")
+class Column:
+    name: str = strawberry.field(description="Name.")
+    original_name: str | None = strawberry.field(description="Name in the file, where it had to be changed.")
+    type: ColumnType = strawberry.field(description="What it is.")
+    dtype: str = strawberry.field(description="How it is stored.")
+    reason: str | None = strawberry.field(description="Why it has its type, where that was a judgement.")
+    nullable: bool = strawberry.field(description="Whether values are missing.")
+    missing_count: Long = strawberry.field(description="Rows without a value.")
+    missing_pct: float = strawberry.field(description="Share of rows without a value, in percent.")
+    unique_count: Long = strawberry.field(description="Different values.")
+    sample_values: JSON = strawberry.field(description="A few values.")
+    min: JSON | None = strawberry.field(description="Smallest number, or earliest time.")
+    max: JSON | None = strawberry.field(description="Largest number, or latest time.")
+    mean: float | None = strawberry.field(description="Mean of a number.")
+    std: float | None = strawberry.field(description="Standard deviation of a number.")
+    median: JSON | None = strawberry.field(description="Median of a number or a time.")
+    top_values: list[TopValue] | None = strawberry.field(description="The most frequent values.")
+    statistics: JSON = strawberry.field(description="Everything the profile knows: quantiles, histogram, lengths, …")
+
+    @classmethod
+    def of(cls, documents: Documents) -> list["Column"]:
+        """The columns of a version, in file order."""
+        facts = {entry["name"]: entry for entry in documents.profile["columns"]}
+        return [cls._of(column, facts.get(column["name"], {})) for column in documents.table_schema["columns"]]
+
+    @classmethod
+    def _of(cls, column: dict[str, Any], facts: dict[str, Any]) -> "Column":
+        top = facts.get("top_values")
+        return cls(
+            name=column["name"],
+            original_name=column.get("original_name"),
+            type=ColumnType(column["type"]),
+            dtype=column["dtype"],
+            reason=column.get("reason"),
+            nullable=column["nullable"],
+            missing_count=Long(facts.get("missing_count", 0)),
+            missing_pct=facts.get("missing_pct", 0.0),
+            unique_count=Long(facts.get("unique_count", 0)),
+            sample_values=JSON(facts.get("sample_values", [])),
+            min=facts.get("min"),
+            max=facts.get("max"),
+            mean=facts.get("mean"),
+            std=facts.get("std"),
+            median=facts.get("median"),
+            top_values=[TopValue(**value) for value in top] if top is not None else None,
+            statistics=JSON(facts),
+        )
+
+
+@strawberry.type(description="Something a person should know about the data, and can do something about.")
+class QualityIssue:
+    kind: str = strawberry.field(description="Machine word: missing_values, duplicate_rows, target_leak, …")
+    severity: str = strawberry.field(description="low, medium or high.")
+    column: str | None = strawberry.field(description="The column it is about; none for the whole table.")
+    message: str = strawberry.field(description="What is wrong and what to do.")
+    evidence: JSON = strawberry.field(description="The facts behind it.")
+    affected_rows: Long = strawberry.field(description="Rows it touches.")
+    affected_pct: float = strawberry.field(description="Share of rows it touches, in percent.")
+
+
+@strawberry.type(description="How good the data is.")
+class Quality:
+    overall_score: float = strawberry.field(description="0 to 100, from completeness, uniqueness, validity and consistency.")
+    issues: list[QualityIssue] = strawberry.field(description="What is wrong, the gravest first.")
+
+    @classmethod
+    def of(cls, quality: dict[str, Any]) -> "Quality":
+        return cls(overall_score=quality["overall_score"], issues=[QualityIssue(**issue) for issue in quality["issues"]])
+
+
+@strawberry.type(description="Two columns that go together.")
+class Correlation:
+    column_a: str = strawberry.field(description="One column.")
+    column_b: str = strawberry.field(description="The other.")
+    method: str = strawberry.field(description="How it was measured.")
+    value: float = strawberry.field(description="How strong it is; the sign is the direction, where there is one.")
+    statistics: JSON = strawberry.field(description="All that was measured.")
+
+
+@strawberry.type(description="Missing values of a table.")
+class Missing:
+    cells: Long = strawberry.field(description="Cells without a value.")
+    pct: float = strawberry.field(description="Share of all cells, in percent.")
+    columns: int = strawberry.field(description="Columns with missing values.")
+    complete_rows: Long = strawberry.field(description="Rows without a missing value.")
+
+
+@strawberry.type(description="Rows that repeat an earlier one.")
+class Duplicates:
+    count: Long = strawberry.field(description="How many.")
+    pct: float = strawberry.field(description="Share of rows, in percent.")
+
+
+@strawberry.type(description="The profile of a version.")
+class Analysis:
+    dataset_id: strawberry.ID = strawberry.field(description="The dataset.")
+    version_id: strawberry.ID = strawberry.field(description="The version.")
+    row_count: Long = strawberry.field(description="Rows.")
+    column_count: int = strawberry.field(description="Columns.")
+    sampled_rows: Long = strawberry.field(description="Rows that quantiles and histograms come from.")
+    columns: list[Column] = strawberry.field(description="Statistics per column.")
+    correlations: list[Correlation] = strawberry.field(description="The strongest pairs.")
+    missing: Missing = strawberry.field(description="Missing values.")
+    duplicates: Duplicates = strawberry.field(description="Repeated rows.")
+    suggested_target: str | None = strawberry.field(description="A column that looks like the one to predict.")
+    suggested_problem_type: str | None = strawberry.field(description="classification or regression, for that column.")
+
+    @classmethod
+    def of(cls, version: DatasetVersion, documents: Documents) -> "Analysis":
+        profile = documents.profile
+        return cls(
+            dataset_id=strawberry.ID(str(version.dataset_id)),
+            version_id=strawberry.ID(str(version.id)),
+            row_count=Long(profile["row_count"]),
+            column_count=profile["column_count"],
+            sampled_rows=Long(profile["sampled_rows"]),
+            columns=Column.of(documents),
+            correlations=[_correlation(pair) for pair in profile["correlations"]],
+            missing=Missing(**profile["missing"]),
+            duplicates=Duplicates(**profile["duplicates"]),
+            suggested_target=profile["suggested_target"],
+            suggested_problem_type=profile["suggested_problem_type"],
+        )
+
+
+def _correlation(pair: dict[str, Any]) -> Correlation:
+    return Correlation(
+        column_a=pair["column_a"],
+        column_b=pair["column_b"],
+        method=pair["method"],
+        value=pair["value"],
+        statistics=JSON(pair),
+    )
