@@ -19,6 +19,8 @@ from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound
 from coreplex.log import configure
+from coreplex.model.serving import Serving
+from coreplex.monitoring.writer import InferenceWriter
 from coreplex.readiness import readiness
 from coreplex.services import Services
 from coreplex.settings import Settings

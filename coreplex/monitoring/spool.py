@@ -1,7 +1,7 @@
 """The inference log on its way to the database: an append-only file per process, so that an answer never waits for it.
 
-A record is in the operating system's hands before the caller has its answer: a killed process loses none. The file is locked by its
-process; a file whose lock is free belongs to a process that died, and whoever finds it brings its records home.
+A record is in the operating system's hands before the caller has its answer: a killed process loses none. The file is
+locked by its process; a file whose lock is free belongs to a process that died, and whoever finds it brings its records home.
 """
 
 import fcntl
