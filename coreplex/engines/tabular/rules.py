@@ -42,7 +42,8 @@ class Rule:
         if self.kind == "string":
             return raw
         if self.format is None and self.kind in ("integer", "float"):
-            return raw.cast(self.dtype, strict=False)
+            typed = raw.cast(self.dtype, strict=False)
+            return typed if self.kind == "integer" else typed.fill_nan(None)
         if self.kind == "boolean":
             return _boolean_expression(raw, self.format)
         if self.kind == "datetime" and dates.is_date_only(self.format or "%H"):

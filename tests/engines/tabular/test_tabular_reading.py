@@ -22,10 +22,10 @@ HEADER = ["id", "city", "amount", "late", "signed_on"]
 def rows(n: int = 200) -> list[list[Any]]:
     rng = random.Random(1)
     cities = ["Zürich", "Málaga", "São Paulo", "Reykjavík"]
+    days = [f"2024-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}" for _ in range(n)]
     return [
-        [i, rng.choice(cities), round(rng.uniform(10, 9000), 2), rng.random() < 0.3, f"2024-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"]
-        for i in range(1, n + 1)
-    ]  # fmt: skip
+        [i, rng.choice(cities), round(rng.uniform(10, 9000), 2), rng.random() < 0.3, day] for i, day in enumerate(days, start=1)
+    ]
 
 
 def text(body: list[list[Any]], header: list[str] | None = HEADER, **dialect: Any) -> str:
@@ -62,20 +62,24 @@ USUAL = {"id": "id", "city": "categorical", "amount": "float", "late": "boolean"
 @pytest.mark.parametrize("name", EXPECTED or ["none"])
 def test_every_dirty_file_is_read_or_refused_as_expected(name: str, tmp_path: Path) -> None:
     expected = EXPECTED[name]
-    try:
-        reading = read(DIRTY / name, name, tmp_path / "table.parquet")
-    except DomainError as error:
-        assert error.status in (400, 422)
-        assert "status" not in expected or expected["status"] == error.status
-        if name in ("ragged_rows.csv", "unclosed_quote.csv", "nul_bytes.csv"):
-            assert "ine " in error.message
+    status, reading, message = attempt(DIRTY / name, tmp_path)
+    assert status == expected.get("status", status)
+    assert status in (201, 400, 422)
+    if reading is None:
+        assert name not in ("ragged_rows.csv", "unclosed_quote.csv", "nul_bytes.csv") or "ine " in message
         return
-    assert expected.get("status", 201) == 201
     assert reading.row_count == expected.get("rows", reading.row_count)
     if isinstance(expected.get("columns"), list):
         assert reading.schema.names == expected["columns"]
     else:
         assert len(reading.schema) == expected.get("columns", len(reading.schema))
+
+
+def attempt(source: Path, tmp_path: Path) -> tuple[int, Reading | None, str]:
+    try:
+        return 201, read(source, source.name, tmp_path / "table.parquet"), ""
+    except DomainError as error:
+        return error.status, None, error.message
 
 
 def test_the_usual_columns_get_their_types(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.reading import read
 from coreplex.engines.tabular.rules import Rule
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, canonical, spell
-from coreplex.errors import DomainError
+from coreplex.errors import BadInput, DomainError, Invalid
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -92,11 +92,10 @@ def test_random_tables_come_back(table: list[list[Any]], separator: str, ending:
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     try:
         schema, frame = through(data)
-    except DomainError as error:
-        assert error.status in (400, 422)
-    else:
-        assert frame.height >= 1
-        assert len(set(schema.names)) == len(schema.names)
+    except (BadInput, Invalid):
+        return
+    assert frame.height >= 1
+    assert len(set(schema.names)) == len(schema.names)
 
 
 @QUICK
@@ -149,7 +148,7 @@ def test_the_quick_way_and_the_careful_way_agree(text: str, kind: Any) -> None:
     rule, frame = Rule(kind), pl.DataFrame({"raw": [text]})
     quick, doubt = frame.select(rule.quick(pl.col("raw")).alias("q"), rule.doubt(pl.col("raw")).alias("d")).row(0)
     careful = rule.read(frame["raw"])[0].item()
-    if not doubt and quick is not None and quick == quick:
+    if not doubt and quick is not None:
         assert quick == careful
 
 
@@ -208,7 +207,8 @@ def test_values_from_json(column: Column, raw: Any, value: Any) -> None:
 
 
 def test_spelling_comes_back_as_uploaded() -> None:
-    schema, frame = through(b"n,late,score,day\n" + b"".join(b"%d,%s,%d.0,0%d/1%d/2024\n" % (i, b"yes" if i % 2 else b"no", i % 3, i % 9 + 1, i % 3) for i in range(60)))  # fmt: skip
+    lines = [f"{i},{'yes' if i % 2 else 'no'},{i % 3}.0,0{i % 9 + 1}/1{i % 3}/2024" for i in range(60)]
+    schema, frame = through("\n".join(["n,late,score,day", *lines]).encode())
     late, score, day = (schema.get(name) for name in ("late", "score", "day"))
     assert late is not None
     assert score is not None

@@ -1,0 +1,144 @@
+"""Uploaded Parquet: types kept, made plain or refused; bombs; the same table read again with other types."""
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from coreplex.engines.tabular.frame import load, preview
+from coreplex.engines.tabular.reading import Limits, Reading, read
+from coreplex.engines.tabular.schema import ColumnType
+from coreplex.errors import BadInput, Invalid
+
+
+def take(tmp_path: Path, frame: pl.DataFrame, name: str = "t.parquet", **more: Any) -> tuple[Reading, pl.DataFrame]:
+    frame.write_parquet(tmp_path / "upload")
+    reading = read(tmp_path / "upload", name, tmp_path / "table.parquet", **more)
+    return reading, pl.read_parquet(reading.path)
+
+
+def test_types_are_kept_or_made_plain(tmp_path: Path) -> None:
+    moment = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
+    frame = pl.DataFrame(
+        {
+            "small": pl.Series([1, 2, None], dtype=pl.Int8),
+            "big": pl.Series([1, 2**63, 5], dtype=pl.UInt64),
+            "real": [1.5, float("nan"), float("inf")],
+            "half": pl.Series([1.5, None, 2.5], dtype=pl.Float32),
+            "money": pl.Series([Decimal("1.25"), None, Decimal("3")], dtype=pl.Decimal(10, 2)),
+            "colour": pl.Series(["red", "blue", "red"], dtype=pl.Categorical),
+            "size": pl.Series(["S", "M", "S"], dtype=pl.Enum(["S", "M"])),
+            "flag": [True, None, False],
+            "day": [dt.date(2024, 1, 1)] * 3,
+            "when": pl.Series([moment] * 3, dtype=pl.Datetime("ns", "Europe/Zurich")),
+            "took": [dt.timedelta(seconds=90)] * 3,
+            "at": [dt.time(10, 30)] * 3,
+            "nothing": pl.Series([None] * 3, dtype=pl.Null),
+            "words": ["a", "", "NA"],
+        }
+    )
+    reading, table = take(tmp_path, frame)
+    dtypes = {column.name: column.dtype for column in reading.schema}
+    assert dtypes == {
+        "small": "int8", "big": "uint64", "real": "float64", "half": "float32", "money": "float64", "colour": "string",
+        "size": "string", "flag": "bool", "day": "date", "when": "datetime", "took": "float64", "at": "string",
+        "nothing": "string", "words": "string",
+    }  # fmt: skip
+    assert table["real"].to_list() == [1.5, None, float("inf")]
+    assert table["words"].to_list() == ["a", "", "NA"]
+    assert table["when"][0] == moment.replace(tzinfo=None)
+    assert table["took"][0] == 90.0
+    assert reading.schema.get("small").nullable  # type: ignore[union-attr]
+    assert load(reading.path, reading.schema, ["flag", "small"]).columns == ["flag", "small"]
+    assert preview(reading.path, 2, reading.schema)[0]["when"] == "2024-01-01T12:00:00"
+    with pytest.raises(Invalid):
+        load(reading.path, reading.schema, ["no such"])
+
+
+@pytest.mark.parametrize("values", [[[1, 2], [3]], [{"a": 1}, {"a": 2}], [b"\xff", b"\x00"]])
+def test_what_is_no_single_value_is_refused_by_name(tmp_path: Path, values: list[Any]) -> None:
+    with pytest.raises(BadInput, match="odd"):
+        take(tmp_path, pl.DataFrame({"odd": values}))
+
+
+def test_empty_tables_are_422(tmp_path: Path) -> None:
+    with pytest.raises(Invalid):
+        take(tmp_path, pl.DataFrame({"a": []}))
+    with pytest.raises(Invalid):
+        take(tmp_path, pl.DataFrame())
+
+
+def test_damaged_files_are_400(tmp_path: Path) -> None:
+    pl.DataFrame({"a": list(range(10_000)), "b": [f"text {i}" for i in range(10_000)]}).write_parquet(tmp_path / "good")
+    good = (tmp_path / "good").read_bytes()
+    damaged = [
+        good[:-9],
+        good[:100],
+        good[: len(good) // 2] + good[-50:],
+        b"PAR1",
+        b"PAR1PAR1",
+        good[:4] + b"\xff" * 3000 + good[3004:],
+    ]
+    for data in damaged:
+        (tmp_path / "upload").write_bytes(data)
+        with pytest.raises(BadInput):
+            read(tmp_path / "upload", "t.parquet", tmp_path / "table.parquet")
+
+
+def test_a_bomb_is_refused_by_its_footer(tmp_path: Path) -> None:
+    """A few kilobytes that declare many rows."""
+    frame = pl.DataFrame({"a": pl.repeat(1, 3_000_000, eager=True)})
+    frame.write_parquet(tmp_path / "bomb")
+    assert (tmp_path / "bomb").stat().st_size < 1_000_000
+    with pytest.raises(Invalid, match="rows"):
+        read(tmp_path / "bomb", "b.parquet", tmp_path / "table.parquet", limits=Limits(rows=1_000_000))
+    with pytest.raises(Invalid, match="columns"):
+        take(tmp_path, pl.DataFrame({f"c{i}": [1] for i in range(30)}), limits=Limits(columns=20))
+
+
+def test_parquet_named_csv_and_without_extension(tmp_path: Path) -> None:
+    for name in ("t.csv", "t", "T.PARQUET"):
+        assert take(tmp_path, pl.DataFrame({"a": [1, 2], "b": ["x", "y"]}), name)[0].format == "parquet"
+
+
+def test_a_stored_table_is_read_again_with_other_types(tmp_path: Path) -> None:
+    lines = ["key,flag,score,day,mark"] + [
+        f"k{i:03d},{'ja' if i % 3 else 'nein'},{i % 4},{i % 28 + 1:02d}.02.2024,{'x' if i == 7 else i / 2}" for i in range(100)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    first = read(tmp_path / "a.csv", "a.csv", tmp_path / "a.parquet")
+    wanted = {
+        "flag": ColumnType.categorical,
+        "score": ColumnType.categorical,
+        "day": ColumnType.text,
+        "mark": ColumnType.float,
+        "key": ColumnType.text,
+    }
+    second = read(first.path, "a.parquet", tmp_path / "b.parquet", overrides=wanted, previous=first.schema)
+    table = pl.read_parquet(second.path)
+    assert {column.name: column.type for column in second.schema} == wanted
+    assert table["flag"].to_list()[:2] == ["nein", "ja"]
+    assert table["score"].to_list()[:3] == ["0", "1", "2"]
+    assert table["day"][0] == "01.02.2024"
+    assert table["mark"].null_count() == 1
+    assert [note.affected_rows for note in second.notes] == [1]
+    back = {"flag": ColumnType.boolean, "day": ColumnType.datetime, "score": ColumnType.integer}
+    third = read(second.path, "b.parquet", tmp_path / "c.parquet", overrides=back, previous=second.schema)
+    table = pl.read_parquet(third.path)
+    assert table["flag"].to_list()[:2] == [False, True]
+    assert table["day"][0] == dt.date(2024, 2, 1)
+    assert table["score"].dtype == pl.Int64
+    unchanged = read(first.path, "a.parquet", tmp_path / "d.parquet", previous=first.schema)
+    assert unchanged.schema == first.schema
+
+
+def test_zero_and_one_can_be_ordered_to_be_booleans(tmp_path: Path) -> None:
+    reading, table = take(
+        tmp_path, pl.DataFrame({"n": range(50), "t": [i % 2 for i in range(50)]}), overrides={"t": ColumnType.boolean}
+    )
+    assert table["t"].dtype == pl.Boolean
+    assert table["t"].null_count() == 0
+    assert not reading.notes
