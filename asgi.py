@@ -28,6 +28,7 @@ from resolvers.middleware import OuterLayer
 from resolvers.request import answer_of
 from rest_compat.adapter import routes
 from rest_compat.answers import error_answer, json_answer
+from rest_compat.files import file_routes
 from rest_compat.table import TABLE
 from schema.door.http import GraphQLDoor
 
@@ -68,6 +69,7 @@ def _routes(services: Services) -> list[BaseRoute]:
         Route("/api/health", health),
         Route("/ready", ready),
         *GraphQLDoor(services).routes(),
+        *file_routes(services),
         *routes(services, TABLE),
     ]
 

@@ -1,0 +1,71 @@
+"""`/api/datasets` (contract B.3), save uploads and downloads: those are streamed, see `rest_compat.files`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_compat import shapes
+from rest_compat.endpoint import Endpoint
+
+ROOT = "/api/datasets"
+ONE = f"{ROOT}/{{dataset_id}}"
+VERSION = ("version_id",)
+
+
+def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
+    """The answer to an upload: both ids, the quality, and the two resources."""
+    dataset, version = result["dataset"], dict(result["version"])
+    quality = version.pop("quality")
+    return {
+        "id": dataset["id"],
+        "dataset_id": dataset["id"],
+        "dataset_version_id": version["id"],
+        "version_id": version["id"],
+        "artifact_id": version["artifact_id"],
+        "quality": quality,
+        "dataset": dataset,
+        "version": version,
+    }
+
+
+def quality(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"dataset_id": result["dataset_id"], "version_id": result["version_id"], **result["quality"]}
+
+
+def columns(result: Any, _: Mapping[str, Any]) -> Any:
+    """All columns at once, under their own name and as a list (contract F8)."""
+    found = result["columns"]
+    return {"columns": found, "items": found, "total": len(found), "limit": len(found), "offset": 0}
+
+
+def analysis(result: Any, _: Mapping[str, Any]) -> Any:
+    found = result["analysis"]
+    flat = {name: [entry["statistics"] for entry in found[name]] for name in ("columns", "correlations")}
+    return {**found, **flat}
+
+
+ROWS = (
+    Endpoint(
+        "GET", ROOT, "ListDatasets", shapes.page, paged=True, params=("project_id",), into={"project_id": "filter.projectId"}
+    ),
+    Endpoint("GET", ONE, "GetDataset", shapes.mirrored("dataset")),
+    Endpoint("GET", f"{ONE}/versions", "ListDatasetVersions", shapes.page, paged=True),
+    Endpoint("GET", f"{ONE}/quality", "DatasetQuality", quality, params=VERSION),
+    Endpoint("GET", f"{ONE}/columns", "DatasetColumns", columns, params=VERSION),
+    Endpoint("GET", f"{ONE}/analyze", "DatasetAnalysis", analysis, params=VERSION),
+    Endpoint("DELETE", ONE, "DeleteDataset", shapes.ok, into={"dataset_id": "input.id"}),
+)
+
+UPLOAD = Endpoint(
+    "POST",
+    f"{ROOT}/upload",
+    "UploadDataset",
+    uploaded,
+    201,
+    body=("project_id", "name", "description", "dataset_id", "upload_id"),
+)
+UPLOAD_VERSION = Endpoint("POST", f"{ONE}/versions", "UploadDataset", uploaded, 201, body=("upload_id",))
+DOWNLOADS = (
+    Endpoint("GET", f"{ONE}/download", "DatasetDownload", shapes.plain, params=("format", *VERSION)),
+    Endpoint("GET", "/api/artifacts/{artifact_id}/download", "ArtifactDownload", shapes.plain),
+    Endpoint("GET", "/api/files/{file_id}", "GetFile", shapes.plain),
+)

@@ -1,0 +1,193 @@
+"""Files over REST, streamed both ways: into the staging folder and out of it. What they mean is said by stored operations.
+
+An upload is received first, hashed and counted on its way to disk, and then named to `uploadDataset` by its id; a download asks
+an operation for a file and streams what it names. Whether the caller may is asked before a byte is taken.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from coreplex.errors import DomainError, Invalid, TooLarge
+from coreplex.permissions import WRITE, Permission, authorize
+from coreplex.staging import StagedFile
+from rest_compat.adapter import Handler, admit, run
+from rest_compat.answers import error_answer, json_answer
+from rest_compat.endpoint import Endpoint
+from rest_compat.endpoints import dataset
+from rest_compat.idempotency import Idempotent
+from rest_compat.multipart import Form
+from rest_compat.stored import operations
+from rest_compat.variables import Binder
+from schema.errors import domain_error
+from schema.session import Context, Services, answer_of
+
+FORM_OVERHEAD = 2 << 20
+"""What a form may add to its file: boundaries, headers and the text fields."""
+
+
+def file_routes(services: Services) -> list[Route]:
+    """Uploads and downloads; they stand before the table's routes."""
+    uploads = (Upload(services, dataset.UPLOAD), Upload(services, dataset.UPLOAD_VERSION))
+    downloads = (Download(services, row) for row in dataset.DOWNLOADS)
+    return [
+        *(Route(one.endpoint.path, answering(one.answer), methods=["POST"]) for one in uploads),
+        Route("/api/uploads", answering(Inbox(services).answer), methods=["POST"]),
+        *(Route(one.endpoint.path, answering(one.answer), methods=["GET"]) for one in downloads),
+    ]
+
+
+def answering(handler: Handler) -> Handler:
+    """Errors as answers. Who hung up in the middle gets none, and the log no traceback."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:
+            request_id = answer_of(request).request_id
+            return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
+
+    return answer
+
+
+class Receiver:
+    """Takes one file from a request into the staging folder."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.limit = services.settings.max_dataset_upload_bytes
+
+    async def receive(self, request: Request, context: Context, form: Form) -> StagedFile:
+        assert form.filename is not None, "the file has begun"
+        return await self._stage(form.file(), context, form.filename)
+
+    async def receive_raw(self, request: Request, context: Context) -> StagedFile:
+        filename = request.query_params.get("filename", "")
+        if not filename:
+            raise Invalid.field("name the file: ?filename=…", "query", "filename")
+        return await self._stage(request.stream(), context, filename)
+
+    async def _stage(self, chunks: AsyncIterator[bytes], context: Context, filename: str) -> StagedFile:
+        assert context.principal is not None, "uploads need a scope"
+        return await self.services.staging.receive(
+            chunks, owner_id=context.principal.user_id, filename=filename, limit=self.limit
+        )
+
+    def check_length(self, request: Request) -> None:
+        """Refuse by the announced length, where there is one, before anything is read."""
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and len(length) < 19 and int(length) > self.limit + FORM_OVERHEAD:
+            raise TooLarge(f"The file is larger than the limit of {self.limit / 1024**2:.0f} MB.")
+
+    @contextmanager
+    def kept_on_success(self, file: StagedFile) -> Iterator[None]:
+        """Remove the staged file when what it was sent for fails."""
+        try:
+            yield
+        except BaseException:
+            self.services.staging.discard(file)
+            raise
+
+
+class Upload(Receiver):
+    """An endpoint that takes a form with a file and runs an operation on it."""
+
+    def __init__(self, services: Services, endpoint: Endpoint) -> None:
+        super().__init__(services)
+        self.endpoint = endpoint
+        self.operation = operations()[endpoint.operation]
+        self.target = operations()["UploadTarget"]
+        self.binder = Binder(endpoint, self.operation)
+
+    async def answer(self, request: Request) -> Response:
+        context = await admit(self.services, request, self.operation)
+        self.check_length(request)
+        form = Form(request.headers.get("content-type", ""), request.stream())
+        await form.until_file()
+        await self._check_target(context, {**form.fields, **request.path_params})
+        file = await self.receive(request, context, form)
+        with self.kept_on_success(file):
+            fingerprint = orjson.dumps([form.fields, file.filename, file.sha256], option=orjson.OPT_SORT_KEYS)
+            response = await Idempotent(context, request, fingerprint).once(
+                lambda: self._run(context, request, {**form.fields, "upload_id": str(file.id)})
+            )
+        self.services.staging.discard(file)
+        return response
+
+    async def _check_target(self, context: Context, said: Mapping[str, Any]) -> None:
+        """Refuse a foreign project before its file is received, when the form names it first (as the client does)."""
+        ids = {into: said[name] for name, into in (("project_id", "projectId"), ("dataset_id", "datasetId")) if name in said}
+        if ids:
+            await run(self.target, ids, context)
+
+    async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
+        variables = self.binder.bind(request.path_params, {}, fields)
+        result = await run(self.operation, variables, context)
+        return json_answer(self.endpoint.shape(result, variables), self.endpoint.status)
+
+
+class Inbox(Receiver):
+    """`POST /api/uploads`: a file for a later operation, as a form or as the bare body with `?filename=`."""
+
+    permission: Permission = WRITE
+
+    async def answer(self, request: Request) -> Response:
+        context = await admit(self.services, request, operations()["UploadTarget"])
+        authorize(context.principal, self.permission)
+        self.check_length(request)
+        file = await self._file(request, context)
+        with self.kept_on_success(file):
+            fingerprint = orjson.dumps([file.filename, file.sha256])
+            return await Idempotent(context, request, fingerprint).once(lambda: self._receipt(file))
+
+    async def _file(self, request: Request, context: Context) -> StagedFile:
+        content_type = request.headers.get("content-type", "")
+        if not content_type.lower().startswith("multipart/"):
+            return await self.receive_raw(request, context)
+        form = Form(content_type, request.stream())
+        await form.until_file()
+        return await self.receive(request, context, form)
+
+    async def _receipt(self, file: StagedFile) -> Response:
+        facts = {"filename": file.filename, "size_bytes": file.size_bytes, "sha256": file.sha256}
+        return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts}, 201)
+
+
+class Download:
+    """An endpoint whose operation names a file; the answer is the file."""
+
+    def __init__(self, services: Services, endpoint: Endpoint) -> None:
+        self.services = services
+        self.endpoint = endpoint
+        self.operation = operations()[endpoint.operation]
+        self.binder = Binder(endpoint, self.operation)
+        self.once = endpoint.operation != "GetFile"
+
+    async def answer(self, request: Request) -> Response:
+        context = await admit(self.services, request, self.operation)
+        variables = self.binder.bind(request.path_params, request.query_params, {})
+        named = await run(self.operation, variables, context)
+        assert context.principal is not None, "downloads need a scope"
+        file = self.services.staging.open(named["id"], context.principal.user_id)
+        return self._stream(file)
+
+    def _stream(self, file: StagedFile) -> Response:
+        headers = {"Content-Disposition": attachment(file.filename)}
+        # A file somebody asked for by its id may be fetched again; one made for this answer has served.
+        served = BackgroundTask(self.services.staging.discard, file) if self.once else None
+        return FileResponse(file.path, headers=headers, media_type=file.content_type, background=served)
+
+
+def attachment(filename: str) -> str:
+    """`Content-Disposition` for any name: plain for old clients, exact for the others (RFC 6266, RFC 8187)."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
