@@ -8,6 +8,7 @@ objects. Refuses to train: a table without one usable column is an error that li
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -126,24 +127,21 @@ class Encoder:
     def compile(self, order: Sequence[str]) -> Callable[[Sequence[Any]], list[float]]:
         """A fast function from canonical values in `order` of columns to the encoded row."""
         place = {name: index for index, name in enumerate(order)}
-        copies: list[tuple[int, int]] = []
-        singles: list[tuple[int, int, Callable[[Any], Sequence[float]]]] = []
+        # Every spot first gets the canonical value of its source, which is all that raw numbers need.
+        sources = [place[name] for name in self.sources]
+        pick = itemgetter(*sources) if len(sources) > 1 else lambda values: (values[sources[0]],)
+        computed: list[tuple[int, slice, Callable[[Any], Sequence[float]]]] = []
         at = 0
         for step in self.steps:
-            if step.kind == "raw":
-                copies.append((place[step.column], at))
-            else:
-                singles.append((place[step.column], at, step.row()))
-            at += len(step.names)
-        blank = [0.0] * at
+            spots = slice(at, at + len(step.names))
+            if step.kind != "raw":
+                computed.append((place[step.column], spots, step.row()))
+            at = spots.stop
 
         def encode(values: Sequence[Any]) -> list[float]:
-            out = blank.copy()
-            for source, spot in copies:
-                out[spot] = values[source]
-            for source, spot, step_row in singles:
-                block = step_row(values[source])
-                out[spot : spot + len(block)] = block
+            out: list[Any] = list(pick(values))
+            for source, spots, step_row in computed:
+                out[spots] = step_row(values[source])
             return out
 
         return encode

@@ -5,13 +5,12 @@ contributions exact. `isotonic`: a rising step function of the probability (Zadr
 plenty of data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.links import Link, respond
@@ -63,7 +62,7 @@ class Calibration:
             score = raw[:, 0] * parameters[0] + parameters[1]
             return float(np.mean(np.logaddexp(0.0, score) - wanted * score))
 
-        slope, offset = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(1e-3, 1e3), (-50, 50)]).x
+        slope, offset = _least(loss, np.array([1.0, 0.0]), [(1e-3, 1e3), (-50, 50)])
         return cls("platt", float(slope), float(offset))
 
     @classmethod
@@ -75,7 +74,7 @@ class Calibration:
             chosen = respond(link, raw * np.exp(parameters[0]))[rows, target.astype(np.int64)]
             return float(-np.mean(np.log(np.maximum(chosen, 1e-15))))
 
-        found = minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[(-5, 5)]).x
+        found = _least(loss, np.zeros(1), [(-5, 5)])
         return cls("temperature", float(np.exp(found[0])))
 
     @classmethod
@@ -86,3 +85,9 @@ class Calibration:
         fitted = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip").fit(probability, target)
         x, y = fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist()
         return cls("isotonic", x=tuple(x), y=tuple(y))
+
+
+def _least(loss: Callable[[Floats], float], start: Floats, bounds: list[tuple[float, float]]) -> Floats:
+    from scipy.optimize import minimize  # half a second that only training pays
+
+    return np.asarray(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x, dtype=np.float64)

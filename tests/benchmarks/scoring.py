@@ -1,0 +1,125 @@
+"""One-row and batch scoring beside what one would write without the scorer; prints the tables of scoring.md.
+
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.scoring
+
+Twenty features (16 numbers, 4 categories), a LightGBM model of 100 trees × 31 leaves. Each figure is the best of seven rounds, in
+microseconds of one thread; the ratio is against `predict_row` (or `predict_frame`) of the same run.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+
+from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.bundle import Manifest
+from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.linear import Linear
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.scoring.xgboost import XgBoost
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+
+ROUNDS = 7
+ROWS = 5_000
+
+
+def table() -> tuple[pl.DataFrame, np.ndarray[Any, Any], tuple[Column, ...]]:
+    rng = np.random.default_rng(0)
+    data: dict[str, Any] = {f"n{i}": rng.normal(size=ROWS) for i in range(16)}
+    data |= {f"c{i}": rng.choice(list("abcdefgh"), ROWS) for i in range(4)}
+    score = data["n0"] + (data["c0"] == "a") + data["n1"] * data["n2"] + rng.normal(size=ROWS)
+    columns = tuple(
+        Column(name, ColumnType.float, "float64") if name[0] == "n" else Column(name, ColumnType.categorical, "string")
+        for name in data
+    )
+    return pl.DataFrame(data), (score > 0.3).astype(int), columns
+
+
+def best(work: Callable[[], Any], seconds: float = 0.15) -> float:
+    """Microseconds per call."""
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds / 3:
+        work()
+        calls += 1
+    found = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(calls):
+            work()
+        found.append((time.perf_counter() - start) / calls * 1e6)
+    return min(found)
+
+
+def show(title: str, measured: dict[str, float]) -> None:
+    base = next(iter(measured.values()))
+    print(f"\n| {title} | µs | × |\n|---|---:|---:|")
+    for name, figure in measured.items():
+        print(f"| {name} | {figure:,.1f} | {figure / base:.2f} |")
+
+
+def scorer(columns: tuple[Column, ...], members: list[Member], **more: Any) -> Scorer:
+    schema = TableSchema(columns).to_json()
+    head = Manifest(task="binary", target="y", classes=("no", "yes"), feature_schema=schema, algo="GBM", **more)
+    return Scorer.load(bundle.dumps(head, members))
+
+
+def main() -> None:
+    frame, y, columns = table()
+    members, boosters = [], []
+    for seed in range(5):
+        encoder, matrix = Encoder.fit_transform(frame, columns, y, kind="tree", task="binary", seed=seed)
+        data = lgb.Dataset(matrix, y, categorical_feature=list(encoder.categorical))
+        booster = lgb.train({"objective": "binary", "num_threads": 1, "verbosity": -1, "seed": seed}, data, 100)
+        boosters.append(booster)
+        members.append(Member(encoder, LightGbm.of(booster)))
+    dense, dense_matrix = Encoder.fit_transform(frame, columns, y, kind="dense", task="binary")
+    linear = Member(dense, Linear(np.ones(dense.width) / 9, 0.0, "logit", dense_matrix.mean(axis=0)))
+    one, bag, flat = scorer(columns, members[:1]), scorer(columns, members, combine="raw"), scorer(columns, [linear])
+    row, encoder, booster = frame.row(0, named=True), members[0].encoder, boosters[0]
+    encoded = encoder.transform(frame[:1])
+    values = encoded[0].tolist()
+
+    show(
+        "one row, dict → answer",
+        {
+            "Scorer.predict_row, LightGBM": best(lambda: one.predict_row(row)),
+            "of which reading and encoding the row": best(lambda: encoder.encode_row(row)),
+            "of which LightGBM's single-row call": best(lambda: members[0].predictor.raw_row(values)),
+            "Scorer.predict_row, bag of 5 LightGBM": best(lambda: bag.predict_row(row)),
+            "Scorer.predict_row, linear": best(lambda: flat.predict_row(row)),
+            "Booster.predict of a ready array": best(lambda: booster.predict(encoded, num_threads=1)),
+            "encode_row + Booster.predict": best(lambda: booster.predict(np.array([encoder.encode_row(row)[0]]), num_threads=1)),
+            "a one-row DataFrame only": best(lambda: pl.DataFrame([row])),
+            "Scorer.predict_frame of one row": best(lambda: one.predict_frame(pl.DataFrame([row]))),
+            "predict_row + contributions, LightGBM": best(lambda: (one.predict_row(row), one.contributions([row]))),
+            "XGBoost, one row": best(lambda: xgb_one.predict_row(row)) if (xgb_one := _xgb(frame, y, columns)) else 0.0,
+        },
+    )
+    matrix = encoder.transform(frame)
+    rows = frame.to_dicts()
+    show(
+        "5,000 rows, per row",
+        {
+            "Scorer.predict_frame": best(lambda: one.predict_frame(frame)) / ROWS,
+            "of which encoding": best(lambda: encoder.transform(frame)) / ROWS,
+            "Booster.predict of a ready array": best(lambda: booster.predict(matrix, num_threads=1)) / ROWS,
+            "Scorer.predict_rows": best(lambda: one.predict_rows(rows)) / ROWS,
+        },
+    )
+
+
+def _xgb(frame: pl.DataFrame, y: Any, columns: tuple[Column, ...]) -> Scorer:
+    import xgboost as xgb
+
+    encoder, matrix = Encoder.fit_transform(frame, columns, y, kind="tree", task="binary")
+    booster = xgb.train({"objective": "binary:logistic", "nthread": 1}, xgb.DMatrix(matrix, y), 100)
+    return scorer(columns, [Member(encoder, XgBoost.of(booster))])
+
+
+if __name__ == "__main__":
+    main()
