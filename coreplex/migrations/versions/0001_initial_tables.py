@@ -475,7 +475,11 @@ def upgrade() -> None:
             sa.Enum("active", "inactive", "archived", name="deploymentstatus", native_enum=False, length=32),
             nullable=False,
         ),
-        sa.Column("strategy", sa.String(length=32), nullable=False),
+        sa.Column(
+            "strategy",
+            sa.Enum("direct", "canary", "blue_green", "shadow", name="strategy", native_enum=False, length=32),
+            nullable=False,
+        ),
         sa.Column("traffic_percent", sa.Integer(), nullable=False),
         sa.Column("config", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("privacy_policy_id", sa.Uuid(), nullable=True),
