@@ -215,12 +215,14 @@ def test_categories_only(tmp_path: Path) -> None:
     assert len(report.models) >= 2
 
 
-def test_fifteen_hundred_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [300, pytest.param(1_500, marks=pytest.mark.slow)])
+def test_more_columns_than_rows(columns: int, tmp_path: Path) -> None:
     draw = np.random.default_rng(2)
-    x = draw.normal(size=(80, 1_500)).round(3)
-    frame = pl.DataFrame(x, schema=[f"c{i}" for i in range(1_500)]).with_columns(y=pl.Series(np.where(x[:, 0] > 0, "a", "b")))
+    x = draw.normal(size=(80, columns)).round(3)
+    names = [f"c{i}" for i in range(columns)]
+    frame = pl.DataFrame(x, schema=names).with_columns(y=pl.Series(np.where(x[:, 0] > 0, "a", "b")))
     _, report = run(frame, "y", "classification", tmp_path, nfolds=2)
-    assert report.models
+    assert len(report.models) >= 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ Score = Callable[[NDArray[np.generic], Array], float]
 
 _ROUNDS = 25
 _SMALL = 5_000
+_LARGE = 60_000
 _BAGS = 8
 _TOP = 25
 
@@ -57,11 +58,11 @@ def blend(predictions: list[Array], weights: NDArray[np.float64]) -> Array:
 
 
 def _samples(y: NDArray[np.generic], seed: int) -> list[NDArray[np.int64]]:
-    """All rows once for big tables; random two thirds, several times, where the rows are few."""
+    """All rows once (a sample of them on big tables); random two thirds, several times, where the rows are few."""
     n = len(y)
-    if n > _SMALL:
-        return [np.arange(n)]
     draw = np.random.default_rng(seed)
+    if n > _SMALL:
+        return [np.arange(n) if n <= _LARGE else np.sort(draw.permutation(n)[:_LARGE])]
     return [np.sort(draw.permutation(n)[: max(2 * n // 3, 1)]) for _ in range(_BAGS)]
 
 

@@ -18,6 +18,8 @@ from coreplex.engines.encoding.encoder import Encoder
 
 Encoding = Literal["tree", "dense"]
 _BUDGET_BYTES = 160 * 2**20
+_DENSE_ROWS = 100_000
+"""Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Matrices:
 
     def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, seed: int) -> Sides:
         task = self.task
+        if encoding == "dense" and len(rows) > _DENSE_ROWS:
+            rows = np.sort(np.random.default_rng(seed).choice(rows, _DENSE_ROWS, replace=False))
         frame = _take(task.frame, rows)
         encoder, x = Encoder.fit_transform(frame, task.columns, task.y[rows], kind=encoding, task=task.kind, seed=seed)
         weights = self._weights(rows)

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]
 
-from coreplex.engines.automl import metrics, task
+from coreplex.engines.automl import lean, metrics, task  # noqa: F401  (`lean` loads the boosters, first of all)
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.leaderboard import Leaderboard

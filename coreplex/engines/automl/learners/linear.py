@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners.base import LINKS, Array, Params, Problem, Sample, Trained
@@ -20,6 +18,7 @@ from coreplex.engines.scoring.linear import Linear
 
 _CLASSIFIER_PATH = (0.003, 0.03, 0.3, 3.0)
 _RIDGE_PATH = (300.0, 30.0, 3.0, 0.3, 0.003)
+_STEPS, _HEAVY = 20, 10_000_000
 _NET_PATH = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 
 
@@ -64,19 +63,25 @@ def _path(problem: Problem, params: Params) -> tuple[float, ...]:
 
 
 def _steps(train: Sample, problem: Problem, params: Params, deadline: Deadline) -> Iterator[_Weights]:
+    # scikit-learn is imported where it is used: the first model of a run does not wait for it.
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield from (_regression if problem.kind == "regression" else _classification)(train, problem, params, deadline)
 
 
 def _classification(train: Sample, problem: Problem, params: Params, deadline: Deadline) -> Iterator[_Weights]:
-    model = LogisticRegression(C=1.0, tol=1e-3, max_iter=20, warm_start=True, random_state=problem.seed)
+    from sklearn.linear_model import LogisticRegression
+
+    steps = _STEPS if train.x.size < _HEAVY else _STEPS // 4
+    model = LogisticRegression(C=1.0, tol=1e-3, max_iter=steps, warm_start=True, random_state=problem.seed)
     for strength in _path(problem, params):
         model.set_params(C=strength)
         # A few iterations at a time, so that the clock is asked often enough.
-        for _ in range(15):
+        for _ in range(300 // steps):
             model.fit(train.x, train.y, train.weights)
-            if int(np.max(model.n_iter_)) < 20 or deadline.passed:
+            if int(np.max(model.n_iter_)) < steps or deadline.passed:
                 break
         yield _spread(model.coef_, model.intercept_, model.classes_, problem)
 
@@ -94,6 +99,8 @@ def _spread(coef: Array, intercept: Array, seen: NDArray[np.int64], problem: Pro
 
 
 def _regression(train: Sample, problem: Problem, params: Params, deadline: Deadline) -> Iterator[_Weights]:
+    from sklearn.linear_model import ElasticNet, Ridge
+
     y = np.asarray(train.y, dtype=np.float64)
     scale = float(y.std()) or 1.0
     centre = float(y.mean())

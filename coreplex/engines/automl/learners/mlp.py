@@ -6,7 +6,6 @@ Epoch by epoch because its own early stopping would take rows away and know no c
 from typing import Any
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners.base import LINKS, Array, Params, Problem, Sample, Trained, Watch
@@ -49,12 +48,15 @@ def _scaled(train: Sample, problem: Problem) -> tuple[Array, float, float]:
 
 
 def _model(problem: Problem, params: Params, n: int) -> Any:
+    # Imported here: the first model of a run does not wait for scikit-learn.
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
     make = MLPRegressor if problem.kind == "regression" else MLPClassifier
     return make(
         hidden_layer_sizes=tuple(params.get("hidden", (64, 32))),
         alpha=float(params.get("alpha", 1e-3)),
         learning_rate_init=float(params.get("learning_rate", 2e-3)),
-        batch_size=int(min(params.get("batch", 128), max(n // 8, 8))),
+        batch_size=int(np.clip(n // 400, min(params.get("batch", 128), max(n // 8, 8)), 4_096)),
         random_state=problem.seed,
     )
 
