@@ -137,7 +137,7 @@ class Loaders:
         async def load(session: ReadSession, ids: list[UUID]) -> Sequence[int]:
             key = col(Model.experiment_id)
             query = select(key, func.count()).where(key.in_(ids)).group_by(key)
-            found = dict((await session.execute(query)).tuples().all())
+            found = dict((await session.execute(query)).all())
             return [found.get(one, 0) for one in ids]
 
         return self.batch(load)
@@ -158,7 +158,7 @@ class Loaders:
             query = select(col(Deployment.model_id), col(Deployment.stage)).where(
                 col(Deployment.model_id).in_(ids), col(Deployment.status) == DeploymentStatus.active
             )
-            found = (await session.execute(query)).tuples().all()
+            found = (await session.execute(query)).all()
             return [frozenset(str(stage) for model_id, stage in found if model_id == one) for one in ids]
 
         return self.batch(load)

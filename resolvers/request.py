@@ -3,10 +3,10 @@
 import hmac
 from collections.abc import Mapping
 
-from coreplex.account.cookies import session_cookie_name
 from starlette.requests import HTTPConnection
 
 from coreplex.account import authenticate
+from coreplex.account.cookies import session_cookie_name
 from coreplex.errors import Forbidden, RateLimited, Unauthenticated
 from coreplex.permissions import Category
 from coreplex.rate import Window
@@ -44,6 +44,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         last_event_id=_cursor(headers.get("last-event-id", "")),
     )
     context = Context(services, request=facts)
+    bearer = None
     try:
         bearer = bearer_token(headers)
         if bearer is not None:
@@ -51,7 +52,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         elif facts.session_cookie:
             context.principal = await authenticate.by_session(services, facts.session_cookie)
     except Unauthenticated:
-        if facts.session_cookie and bearer is None:
+        if "authorization" not in headers:
             # A stale cookie is an anonymous caller: public endpoints (login above all) must stay reachable.
             return context
         await charge(context, {Category.general: 1}, connection)

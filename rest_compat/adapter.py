@@ -15,6 +15,7 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
+from schema.door.origin import check_origin
 from schema.errors import domain_error
 from schema.execution import Operation, execute
 from schema.scalars import MAX_JSON_DEPTH, too_deep
@@ -74,7 +75,9 @@ async def admit(services: Services, request: Request, operation: Operation) -> C
         if permission is not None:
             authorize(context.principal, permission)
     if request.method not in SAFE:
-        check_csrf(context)
+        check_origin(request, services.settings)
+        if not operation.public:
+            check_csrf(context)
     return context
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 from pydantic import ValidationError
+from strawberry.pydantic.error import InputValidationError
 
 from coreplex.database import is_unavailable
 from coreplex.errors import DomainError, FieldError, Invalid, RateLimited, Unavailable
@@ -46,13 +47,23 @@ def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) ->
     return Invalid("; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in fields), errors=fields)
 
 
+def from_input(error: InputValidationError) -> Invalid:
+    """The same of an input model that Strawberry read; the argument's own name is left out of the places."""
+    fields = [FieldError(tuple(item.location[1:]), _sentence(item.message), item.type) for item in error.errors]
+    return Invalid("; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in fields), errors=fields)
+
+
 def _sentence(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
 def domain_error(error: BaseException, request_id: str) -> DomainError:
     """The error a caller may see for whatever was raised. Never fails."""
+    if isinstance(error, InputValidationError):
+        return from_input(error)
     original = error.original_error if isinstance(error, GraphQLError) else error
+    if isinstance(original, InputValidationError):
+        return from_input(original)
     if isinstance(original, GraphQLError):
         original = original.original_error or original
     if isinstance(original, DomainError):

@@ -70,6 +70,11 @@ class Operation:
         return charges or {Category.general: 1}
 
     @property
+    def public(self) -> bool:
+        """Every root field may be used without a credential: a cookie that comes along is not what lets it through."""
+        return all(permission is not None and permission.public for _, permission in self.root_fields)
+
+    @property
     def introspects(self) -> bool:
         return any(name in limits.INTROSPECTION for name, _ in self.root_fields)
 

@@ -39,7 +39,7 @@ async def by_key(services: Services, token: str) -> Principal:
         found = (await session.execute(query)).one_or_none()
     if found is None or not hmac.compare_digest(found[0].secret_hash, digest):
         raise _bad_key()
-    key, user = found.tuple()
+    key, user = found
     if key.revoked_at is not None or not user.is_active or (key.expires_at is not None and key.expires_at <= now()):
         raise _bad_key()
     principal = _principal(user, key, Credential.api_key, frozenset(Scope(s) for s in key.scopes), project_id=key.project_id)
@@ -62,7 +62,7 @@ async def by_session(services: Services, cookie: str) -> Principal:
         found = (await session.execute(query)).one_or_none()
     if found is None:
         raise _bad_session()
-    row, user = found.tuple()
+    row, user = found
     if not user.is_active or row.expires_at <= now():
         raise _bad_session()
     principal = _principal(user, row, Credential.session, ALL_SCOPES, csrf_token=tokens.csrf_of(cookie))

@@ -104,13 +104,13 @@ async def latest(session: ReadSession, dataset_ids: Sequence[UUID]) -> Sequence[
 async def documents(session: ReadSession, version_ids: Sequence[UUID]) -> dict[UUID, Documents]:
     columns = (col(getattr(DatasetVersion, name)) for name in ("id", *DOCUMENTS))
     rows = await session.execute(select(*columns).where(col(DatasetVersion.id).in_(version_ids)))
-    return {identity: Documents(*rest) for identity, *rest in rows.tuples()}
+    return {identity: Documents(*rest) for identity, *rest in rows}
 
 
 async def version_counts(session: ReadSession, dataset_ids: Sequence[UUID]) -> dict[UUID, int]:
     key = col(DatasetVersion.dataset_id)
     query = select(key, func.count()).where(key.in_(dataset_ids)).group_by(key)
-    return dict((await session.execute(query)).tuples().all())
+    return dict((await session.execute(query)).all())
 
 
 async def upload_target(session: ReadSession, grant: Grant, project_id: str | None, dataset_id: str | None) -> Target:

@@ -57,7 +57,7 @@ async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[s
     for name, table in COUNTED.items():
         project_id = col(table.project_id)
         query = select(project_id, func.count()).where(project_id.in_(project_ids)).group_by(project_id)
-        result[name] = dict((await session.execute(query)).tuples().all())
+        result[name] = dict((await session.execute(query)).all())
     return result
 
 

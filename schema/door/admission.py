@@ -29,7 +29,7 @@ async def admit(context: Context, connection: HTTPConnection, message: Message) 
         await charge(context, {Category.general: 1}, connection)
         raise
     await charge(context, operation.charges, connection)
-    if operation.kind is OperationType.MUTATION:
+    if operation.kind is OperationType.MUTATION and not operation.public:
         check_csrf(context)
     if operation.introspects and context.principal is None and not _development(context):
         raise BadRequest("Introspection needs a signed-in caller on this server.")

@@ -292,9 +292,8 @@ async def test_no_secret_is_in_the_database(client: AsyncClient, database: Datab
     secrets = [PASSWORD, client.cookies["session"], headers["X-CSRF-Token"], key["key"], key["key"].rpartition(".")[2]]
     async with database.read() as session:
         tables = [row[0] for row in await session.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))]
-        dump = "\n".join(
-            str(row) for name in tables for row in await session.execute(text(f'SELECT row_to_json(t)::text FROM "{name}" t'))
-        )
+        rows = [(await session.scalars(text(f'SELECT row_to_json(t)::text FROM "{name}" t'))).all() for name in tables]
+    dump = "\n".join(row for found in rows for row in found)
     assert user.email in dump
     for secret in secrets:
         assert secret not in dump
