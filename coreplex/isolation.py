@@ -1,261 +1,317 @@
-"""The parent side of a child process that does numeric work: limits on time and memory, events in JSON lines, a sure end.
+"""The parent's side of a child process: starts an engine's task, hears its events, ends it whatever happens.
 
-Work that may hold the interpreter, eat the memory or never return runs in a child, so that only the child can die of it. It
-sees no secret of ours, dies with us, and is ended by SIGTERM, then SIGKILL to its whole group.
+Numeric work runs in a child because only a process can be limited in time and memory, cancelled, and lost without losing
+anything else. The child talks in JSON lines (`coreplex.engines.child`); it gets no secret in its environment; it never outlives
+its parent, nor the coroutine that started it. Safe to use many times at once; knows nothing of jobs.
 """
 
 import asyncio
-import contextlib
-import ctypes
 import os
 import resource
 import signal
 import sys
+import tempfile
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
-import psutil
+import psutil  # type: ignore[import-untyped]
+import structlog
 
-from coreplex.errors import BadInput, Conflict, DomainError, FieldError, Invalid, StorageFull, TooLarge
-
-ROOT = Path(__file__).resolve().parent.parent
-GRACE_SECS = 3.0
-WATCH_SECS = 0.5
-LINE_LIMIT = 64 << 20
-ADDRESS_SPACE_FACTOR = 6
-"""Native libraries reserve far more address space than they use; the resident size is what the watchdog limits."""
-PR_SET_PDEATHSIG = 1
-KNOWN_ERRORS = {kind.code: kind for kind in (BadInput, Invalid, Conflict, TooLarge, StorageFull)}
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH")
+from coreplex.errors import BadInput, Conflict, DomainError, FieldError, Invalid, NotFound, StorageFull, TooLarge, Unavailable
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
+ROOT = Path(__file__).resolve().parent.parent
+KILL_GRACE_SECS = 3.0
+EXIT_SECS = 5.0
+WATCH_SECS = 0.25
+MAX_LINE_BYTES = 256 << 20
+MAX_QUEUED_EVENTS = 1000
+STDERR_TAIL_BYTES = 16 << 10
+HEADROOM_BYTES = 256 << 20
+"""Above the limit on resident memory: what may be reserved and never touched (stacks of threads, arenas)."""
 
-class ChildFailed(DomainError):
-    """The task itself reported that it cannot be done."""
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "POLARS_MAX_THREADS")
+OUT_OF_MEMORY_SIGNS = ("bad_alloc", "memory allocation of", "MemoryError", "Cannot allocate memory", "failed to allocate")
 
-    code, status = "task_failed", 422
-
-
-class ChildCrashed(Exception):
-    """The child died without a word; `stderr` holds the last lines it wrote."""
-
-    def __init__(self, code: int, stderr: str) -> None:
-        super().__init__(f"the process ended with code {code}")
-        self.code, self.stderr = code, stderr
-
-
-class ChildTimeout(DomainError):
-    code, status = "timeout", 422
+log = structlog.get_logger(__name__)
 
 
-class OutOfMemory(DomainError):
-    code, status = "out_of_memory", 422
+class ChildError(DomainError):
+    """The child ended without a result. `detail` is for the log only: the end of what it wrote to standard error."""
+
+    code: ClassVar[str] = "failed"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class ChildFailed(ChildError):
+    """The task raised an exception nobody expected: the same request will fail again."""
+
+    code = "internal"
+
+
+class ChildCrashed(ChildError):
+    """The process died: killed from outside, or by a fault in native code."""
+
+    code = "crashed"
+
+
+class ChildTimeout(ChildError):
+    code = "timeout"
+
+
+class OutOfMemory(ChildError):
+    code, status = "out_of_memory", 507
+
+
+class ChildCancelled(ChildError):
+    code, status = "cancelled", 409
+
+
+_REPORTED: Mapping[str, type[DomainError]] = {
+    kind.code: kind for kind in (BadInput, Invalid, NotFound, Conflict, TooLarge, StorageFull, Unavailable)
+}
 
 
 @dataclass
 class Control:
-    """Words to running children: `stop` ends a search early, `cancel` ends the child."""
+    """What the outside may ask of a running child. Asking before it runs is fine."""
 
-    _children: set[asyncio.subprocess.Process] = field(default_factory=set)
-    stopped: bool = False
-    cancelled: bool = False
+    stop_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    cancel_wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
-        self.stopped = True
-        for child in self._children:
-            _say_stop(child)
+        """End the search and keep the best: the task decides what that means."""
+        self.stop_wanted.set()
 
     def cancel(self) -> None:
-        self.cancelled = True
-        for child in list(self._children):
-            _signal_group(child, signal.SIGTERM)
-            asyncio.get_running_loop().call_later(GRACE_SECS, _signal_group, child, signal.SIGKILL)
-
-    def add(self, child: asyncio.subprocess.Process) -> None:
-        self._children.add(child)
-        if self.stopped:
-            _say_stop(child)
-        if self.cancelled:
-            _signal_group(child, signal.SIGKILL)
-
-    def remove(self, child: asyncio.subprocess.Process) -> None:
-        self._children.discard(child)
-
-
-async def _ignore(_event: dict[str, Any]) -> None:
-    return None
+        """End at once; `run_child` raises ChildCancelled."""
+        self.cancel_wanted.set()
 
 
 async def run_child(
     target: str,
-    request: Mapping[str, Any],
+    request: dict[str, Any],
     *,
-    on_event: OnEvent = _ignore,
+    on_event: OnEvent,
     time_limit_secs: float,
     memory_bytes: int,
-    threads: int = 1,
+    env_threads: int = 1,
     control: Control | None = None,
-) -> Any:
-    """Run `module:function` in a child and return its result.
+) -> dict[str, Any]:
+    """Run `module:function` in a child and return its result; `on_event` is awaited for every other event, in order.
 
-    `on_event` gets each log, progress and model event in order. Raises the task's own DomainError, ChildTimeout, OutOfMemory,
-    or ChildCrashed when the process died. When this call is cancelled or `on_event` raises, the child is killed.
+    Raises the DomainError the task reported (BadInput, Invalid, …), ChildFailed, ChildCrashed, ChildTimeout, OutOfMemory,
+    ChildCancelled, and whatever `on_event` raises. When this returns or raises, or is cancelled, no process is left.
     """
     control = control or Control()
-    child = await asyncio.create_subprocess_exec(
+    process = await _spawn(target, env_threads)
+    child = _Child(process, memory_bytes)
+    try:
+        async with asyncio.timeout(time_limit_secs):
+            return await child.converse(request, on_event, control)
+    except TimeoutError:
+        raise ChildTimeout(f"The task took longer than the {time_limit_secs:g} s it may take.", child.tail) from None
+    finally:
+        await asyncio.shield(asyncio.ensure_future(child.end()))
+
+
+async def _spawn(target: str, threads: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # the folder it happens to start in is no place for modules
         "-m",
         "coreplex.engines.child",
         target,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        limit=LINE_LIMIT,
-        cwd=ROOT,
-        env=_environment(threads),
+        cwd=tempfile.gettempdir(),
+        env=environment(threads),
         start_new_session=True,
-        preexec_fn=_limits(memory_bytes, os.getpid()),
     )
-    control.add(child)
-    watch = Watch(child, time_limit_secs, memory_bytes)
-    try:
-        async with asyncio.TaskGroup() as group:
-            tail = group.create_task(_tail(child))
-            guard = group.create_task(watch.run())
-            group.create_task(_send(child, request))
-            reading = group.create_task(_read(child, on_event))
-            last = await reading
-            code = await child.wait()
-            guard.cancel()
-    except* DomainError as errors:
-        raise errors.exceptions[0] from None
-    except* Exception as errors:
-        raise errors.exceptions[0] from None
-    finally:
-        control.remove(child)
-        if child.returncode is None:
-            _signal_group(child, signal.SIGKILL)
-            await asyncio.shield(child.wait())
-    return _result(last, code, tail.result(), watch)
 
 
-async def _send(child: asyncio.subprocess.Process, request: Mapping[str, Any]) -> None:
-    assert child.stdin is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        child.stdin.write(orjson.dumps(request, default=str) + b"\n")
-        await child.stdin.drain()
-
-
-async def _read(child: asyncio.subprocess.Process, on_event: OnEvent) -> dict[str, Any] | None:
-    """Hand on events; the last `done` or `error` is returned."""
-    assert child.stdout is not None
-    last: dict[str, Any] | None = None
-    async for line in child.stdout:
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if event.get("event") in {"done", "error"}:
-            last = event
-        else:
-            await on_event(event)
-    return last
-
-
-async def _tail(child: asyncio.subprocess.Process) -> str:
-    assert child.stderr is not None
-    lines: deque[bytes] = deque(maxlen=60)
-    while chunk := await child.stderr.read(1 << 16):
-        lines.extend(chunk.splitlines(keepends=True))
-    return b"".join(lines).decode(errors="replace")[-8000:]
-
-
-class Watch:
-    """Ends a child that runs too long or grows too large, and remembers why."""
-
-    def __init__(self, child: asyncio.subprocess.Process, time_limit_secs: float, memory_bytes: int) -> None:
-        self.child, self.time_limit, self.memory = child, time_limit_secs, memory_bytes
-        self.reason: DomainError | None = None
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.time_limit
-        while self.child.returncode is None:
-            if loop.time() > deadline:
-                await self._end(ChildTimeout(f"The task took longer than its limit of {self.time_limit:.0f} seconds."))
-            elif _resident(self.child.pid) > self.memory:
-                await self._end(OutOfMemory(f"The task needed more than its limit of {self.memory >> 20} MB of memory."))
-            await asyncio.sleep(WATCH_SECS)
-
-    async def _end(self, reason: DomainError) -> None:
-        self.reason = self.reason or reason
-        _signal_group(self.child, signal.SIGTERM)
-        await asyncio.sleep(GRACE_SECS)
-        _signal_group(self.child, signal.SIGKILL)
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _result(last: dict[str, Any] | None, code: int, stderr: str, watch: Watch) -> Any:
-    if last is not None and last["event"] == "done":
-        return last.get("result")
-    if watch.reason is not None:
-        raise watch.reason
-    if last is None:
-        raise ChildCrashed(code, stderr)
-    if last["code"] == "internal":
-        raise ChildCrashed(code, stderr or str(last["message"]))
-    if last["code"] == "out_of_memory":
-        raise OutOfMemory(last["message"])
-    fields = [FieldError(tuple(e["loc"]), e["msg"], e["type"]) for e in last.get("errors", ())]
-    raise KNOWN_ERRORS.get(last["code"], ChildFailed)(last["message"], errors=fields)
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """What a child may know: no address of a database, no password. Threads are said to every library that has its own idea."""
-    count = str(threads)
-    counted = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMEXPR_NUM_THREADS")
-    return {
-        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-        **dict.fromkeys(counted, count),
-        # Two OpenMP runtimes in one process must not spin against each other.
+def environment(threads: int) -> dict[str, str]:
+    """What a child sees: a few harmless variables, and how many threads each native library may use."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    fixed = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONHASHSEED": "0",
+        # Two OpenMP runtimes in one process spin against each other unless idle threads sleep.
         "OMP_WAIT_POLICY": "PASSIVE",
-        "KMP_BLOCKTIME": "0",
+        # Each arena of the allocator reserves memory that counts against the limit.
         "MALLOC_ARENA_MAX": "2",
-        "PYTHONUNBUFFERED": "1",
+        "COREPLEX_PARENT": str(os.getpid()),
     }
+    return passed | fixed | dict.fromkeys(THREADS, str(threads))
 
 
-def _limits(memory_bytes: int, parent: int) -> Callable[[], None]:
-    def apply() -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(70)
-        ceiling = memory_bytes * ADDRESS_SPACE_FACTOR + (4 << 30)
-        resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+class _Child:
+    """A started process and the tasks that listen to it."""
 
-    return apply
+    def __init__(self, process: asyncio.subprocess.Process, memory_bytes: int) -> None:
+        self.process = process
+        self.memory_bytes = memory_bytes
+        self.too_big = False
+        self._said: deque[bytes] = deque()
+        self._said_bytes = 0
+        self._helpers: list[asyncio.Task[None]] = []
+        _limit(process.pid, memory_bytes + HEADROOM_BYTES)
+
+    @property
+    def tail(self) -> str:
+        return b"".join(self._said)[-STDERR_TAIL_BYTES:].decode(errors="replace")
+
+    async def converse(self, request: dict[str, Any], on_event: OnEvent, control: Control) -> dict[str, Any]:
+        # A slow listener must not hold up the child: events wait here, up to a limit.
+        queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MAX_QUEUED_EVENTS)
+        reading = self._help(self._read(queue))
+        self._help(self._keep_tail())
+        self._help(self._watch())
+        self._help(self._obey(control, request))
+        cancelled = asyncio.create_task(control.cancel_wanted.wait())
+        listening = asyncio.create_task(self._listen(queue, on_event))
+        try:
+            await asyncio.wait({cancelled, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                raise ChildCancelled("The task was cancelled.")
+            last = listening.result()
+            if reading.done() and (error := reading.exception()):
+                raise error
+            if last is None:
+                await self.process.wait()
+                raise self._death()
+            return _result(last, self.tail)
+        finally:
+            cancelled.cancel()
+            listening.cancel()
+
+    async def end(self) -> None:
+        """SIGTERM, a grace, SIGKILL to the group; afterwards the process is reaped and every helper gone."""
+        process = self.process
+        try:
+            if process.stdin is not None:
+                process.stdin.close()
+            if process.returncode is None:
+                _signal_group(process.pid, signal.SIGTERM)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), KILL_GRACE_SECS)
+            # Also when the leader is gone: what it started may be left in its group.
+            _signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
+        finally:
+            for helper in self._helpers:
+                helper.cancel()
+            await asyncio.gather(*self._helpers, return_exceptions=True)
+
+    def _help(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._helpers.append(task)
+        return task
+
+    async def _obey(self, control: Control, request: dict[str, Any]) -> None:
+        stdin = self.process.stdin
+        assert stdin is not None
+        with suppress(ConnectionError):
+            stdin.write(orjson.dumps(request, option=orjson.OPT_SERIALIZE_NUMPY, default=str) + b"\n")
+            await stdin.drain()
+            await control.stop_wanted.wait()
+            stdin.write(b"stop\n")
+            await stdin.drain()
+
+    async def _read(self, queue: asyncio.Queue[dict[str, Any] | None]) -> None:
+        assert self.process.stdout is not None
+        try:
+            async for line in _lines(self.process.stdout):
+                await queue.put(orjson.loads(line))
+        finally:
+            await queue.put(None)
+
+    async def _listen(self, queue: asyncio.Queue[dict[str, Any] | None], on_event: OnEvent) -> dict[str, Any] | None:
+        """The last event (`done` or `error`), or None when the child went without one."""
+        while (event := await queue.get()) is not None:
+            if event.get("event") in {"done", "error"}:
+                return event
+            await on_event(event)
+        return None
+
+    async def _keep_tail(self) -> None:
+        assert self.process.stderr is not None
+        while chunk := await self.process.stderr.read(STDERR_TAIL_BYTES):
+            self._said.append(chunk)
+            self._said_bytes += len(chunk)
+            while self._said_bytes - len(self._said[0]) > STDERR_TAIL_BYTES:
+                self._said_bytes -= len(self._said.popleft())
+
+    async def _watch(self) -> None:
+        """Kill the child when what it really uses passes the limit."""
+        with suppress(psutil.Error):
+            process = psutil.Process(self.process.pid)
+            while process.memory_info().rss <= self.memory_bytes:  # noqa: ASYNC110 nobody tells us, so we look
+                await asyncio.sleep(WATCH_SECS)
+            self.too_big = True
+            _signal_group(self.process.pid, signal.SIGKILL)
+
+    def _death(self) -> ChildError:
+        code = self.process.returncode or 0
+        if self.too_big or any(sign in self.tail for sign in OUT_OF_MEMORY_SIGNS):
+            return _out_of_memory(self.tail)
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return ChildCrashed(f"The task's process ended unexpectedly ({how}).", self.tail)
 
 
-def _say_stop(child: asyncio.subprocess.Process) -> None:
-    if child.stdin is not None and not child.stdin.is_closing():
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError, RuntimeError):
-            child.stdin.write(b"stop\n")
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length up to a limit; the reader's own `readline` gives up at 64 KiB."""
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await stream.read(1 << 16):
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join([*parts, line])
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > MAX_LINE_BYTES:
+            raise ChildFailed("The task's answer is too large.")
 
 
-def _signal_group(child: asyncio.subprocess.Process, number: int) -> None:
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
+def _result(last: dict[str, Any], tail: str) -> dict[str, Any]:
+    if last["event"] == "done":
+        return last.get("result") or {}
+    code, message = str(last.get("code")), str(last.get("message"))
+    if code == OutOfMemory.code:
+        raise _out_of_memory(tail)
+    if code not in _REPORTED:
+        # The exception's text may hold values or paths: it goes to the log, its type to the caller.
+        reason = message.partition(":")[0]
+        raise ChildFailed(f"The task failed unexpectedly ({reason}); the server's log has the details.", f"{message}\n{tail}")
+    errors = [FieldError(tuple(e["loc"]), e["msg"], e["type"]) for e in last.get("errors", ())]
+    raise _REPORTED[code](message, errors=errors)
+
+
+def _out_of_memory(tail: str) -> OutOfMemory:
+    return OutOfMemory("The task needed more memory than it may use; use fewer rows or columns, or allow it more.", tail)
+
+
+def _limit(pid: int, data_bytes: int) -> None:
+    """From outside, so that nothing of ours runs between fork and exec. DATA, not AS: libraries reserve more than they use."""
+    with suppress(ProcessLookupError, AttributeError, PermissionError):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (data_bytes, data_bytes))
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)

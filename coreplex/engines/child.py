@@ -6,8 +6,10 @@ on stdout is one event: `{"event": "log"|"progress"|"model"|"done"|"error", ...}
 is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
 """
 
+import ctypes
 import importlib
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -16,6 +18,8 @@ from typing import Any, BinaryIO
 import orjson
 
 from coreplex.errors import DomainError
+
+PR_SET_PDEATHSIG = 1
 
 
 class Report:
@@ -55,7 +59,16 @@ class Report:
         os._exit(70)
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill us when our parent dies: a task deep in native code would not hear its pipe close."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.environ.get("COREPLEX_PARENT", str(os.getppid())) != str(os.getppid()):
+        os._exit(70)
+
+
 def main(target: str) -> int:
+    die_with_parent()
     # Libraries print to stdout; the event stream must not be theirs.
     events = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

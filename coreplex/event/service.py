@@ -1,6 +1,10 @@
-"""Events: something happened to an entity. Appending gives a sequence number that grows in commit order within the entity."""
+"""What happened to a thing, kept in an order a reader can follow without missing any of it.
 
-from collections.abc import Collection, Sequence
+Events are appended and read, never changed. Sequence numbers are handed out before a transaction commits, so two transactions
+could show a higher number before a lower one; a lock per entity, held to the commit, rules that out within an entity.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +12,13 @@ from sqlalchemy import select, text
 from sqlmodel import col
 
 from coreplex.database import ReadSession, WriteSession
+from coreplex.event.notice import notify
 from coreplex.event.table import Event, EventKind
 
 CHANNEL = "coreplex_events"
 CHUNK = 500
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:entity, 0))")
 
 
 async def append(
@@ -19,36 +26,30 @@ async def append(
     *,
     entity_type: str,
     entity_id: UUID,
-    project_id: UUID | None,
     kind: EventKind,
     type: str,
+    project_id: UUID | None = None,
     message: str = "",
     level: str = "info",
     actor_id: UUID | None = None,
     data: dict[str, Any] | None = None,
 ) -> Event:
-    """Add an event; subscribers hear of it at commit.
-
-    The lock per entity, held until commit, makes sequence numbers visible in order: a reader that has seen n never misses a
-    smaller one that commits later.
-    """
-    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:entity, 0))")
-    await session.execute(lock, {"entity": f"{entity_type}:{entity_id}"})
+    """Write an event and announce it at commit. Holds the entity's lock until then: append late in a transaction."""
+    await session.execute(_LOCK, {"entity": f"{entity_type}:{entity_id}"})
     event = Event(
+        project_id=project_id,
         entity_type=entity_type,
         entity_id=entity_id,
-        project_id=project_id,
         kind=kind,
         type=type,
-        message=message,
         level=level,
+        message=message.replace("\0", ""),
         actor_id=actor_id,
         data=data or {},
     )
     session.add(event)
     await session.flush()
-    notice = text("SELECT pg_notify(:channel, :payload)")
-    await session.execute(notice, {"channel": CHANNEL, "payload": f"{entity_type}:{entity_id}:{event.seq}"})
+    await notify(session, CHANNEL, f"{entity_type}:{entity_id}:{event.seq}")
     return event
 
 
@@ -56,14 +57,12 @@ async def after(
     session: ReadSession,
     entity_type: str,
     entity_id: UUID,
-    cursor: int,
-    kinds: Collection[EventKind] = (),
+    cursor: int = 0,
+    kinds: Sequence[EventKind] | None = None,
     limit: int = CHUNK,
 ) -> Sequence[Event]:
-    """Events of an entity behind the cursor, oldest first."""
-    query = select(Event).where(
-        col(Event.entity_type) == entity_type, col(Event.entity_id) == entity_id, col(Event.seq) > cursor
-    )
-    if kinds:
+    """The next events of an entity beyond `cursor` (a `seq`), oldest first, of these kinds or of all."""
+    query = select(Event).where(col(Event.entity_type) == entity_type, col(Event.entity_id) == entity_id, col(Event.seq) > cursor)
+    if kinds is not None:
         query = query.where(col(Event.kind).in_(kinds))
     return (await session.scalars(query.order_by(col(Event.seq)).limit(limit))).all()

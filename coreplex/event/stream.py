@@ -1,113 +1,140 @@
-"""Word from the database to this process: one LISTEN connection, fanned out; and streams of events that miss nothing."""
+"""Hearing of changes as they happen: one LISTEN connection per process, and following an entity's events with it.
+
+A notification is a hint, never the truth: it may be lost while the line is down, so whoever follows also looks by itself every
+few seconds, and whoever remembers something is told when the line was down.
+"""
 
 import asyncio
-import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from coreplex.database import Database
+from coreplex.database import Database, is_unavailable
+from coreplex.errors import Unavailable
 from coreplex.event import service
 from coreplex.event.table import Event, EventKind
 
-log = structlog.get_logger()
-Callback = Callable[[str], None]
+CHECK_SECS = 5.0
+CONNECT_SECS = 3.0
+LEAST_PAUSE_SECS, MOST_PAUSE_SECS = 0.1, 2.0
 
-RECONNECT_SECS = 1.0
-PING_SECS = 5.0
-SWEEP_SECS = 5.0
+Callback = Callable[[str], None]
+log = structlog.get_logger(__name__)
 
 
 class Listener:
-    """The process's ear on PostgreSQL. Callbacks run in the event loop and must not block."""
+    """One connection to PostgreSQL that hears every channel somebody in this process asked for."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._callbacks: dict[str, list[Callback]] = defaultdict(list)
-        self._waiting: dict[tuple[str, str], set[asyncio.Event]] = defaultdict(set)
+        self._lost: list[Callable[[], None]] = []
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
-        self._up = asyncio.Event()
-        self.on(service.CHANNEL, self._event)
+        self._changed = asyncio.Event()
+        self.connected = False
+        self.on(service.CHANNEL, self._wake)
 
-    @property
-    def connected(self) -> bool:
-        """False while word may be missed: what is remembered must not be trusted then."""
-        return self._up.is_set()
-
-    def on(self, channel: str, callback: Callback) -> None:
-        """Call back with each payload of a channel, and with "" after word may have been missed. Before `start` only."""
+    def on(self, channel: str, callback: Callback, lost: Callable[[], None] | None = None) -> None:
+        """Call `callback(payload)` for every notification on the channel; `lost()` whenever some may have been missed."""
         self._callbacks[channel].append(callback)
+        if lost is not None:
+            self._lost.append(lost)
+        self._changed.set()
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._up.wait(), 5)
+        """Begin to listen; returns at once when the database is away, and goes on trying."""
+        if self._task is None:
+            ready = asyncio.Event()
+            self._task = asyncio.create_task(self._run(ready), name="listener")
+            await ready.wait()
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):
                 await self._task
+            self._task = None
 
-    async def _run(self) -> None:
+    @contextmanager
+    def subscribe(self, entity_type: str, entity_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set when something was appended to the entity (or might have been)."""
+        key, bell = f"{entity_type}:{entity_id}", asyncio.Event()
+        self._waiting[key].add(bell)
+        try:
+            yield bell
+        finally:
+            self._waiting[key].discard(bell)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    async def _run(self, ready: asyncio.Event) -> None:
+        pause = LEAST_PAUSE_SECS
         while True:
             try:
-                await self._listen()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                log.warning("listener_disconnected", error=repr(error))
+                await self._hear(ready)
+            except Exception as error:
+                if self.connected or pause == LEAST_PAUSE_SECS:
+                    log.warning("listener.lost", error=f"{type(error).__name__}: {error}", weather=is_unavailable(error))
+                pause = LEAST_PAUSE_SECS if self.connected else min(pause * 2, MOST_PAUSE_SECS)
             finally:
-                self._up.clear()
-            await asyncio.sleep(RECONNECT_SECS)
+                self.connected = False
+                ready.set()
+            await asyncio.sleep(pause)
 
-    async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=3)
+    async def _hear(self, ready: asyncio.Event) -> None:
+        """One life of the connection; raises when it ends."""
+        connection = await asyncpg.connect(self._url, timeout=CONNECT_SECS, command_timeout=CONNECT_SECS)
+        ended = asyncio.Event()
+
+        def on_end(_connection: Any) -> None:
+            ended.set()
+            self._changed.set()
+
+        connection.add_termination_listener(on_end)
+        heard: set[str] = set()
         try:
-            for channel in self._callbacks:
-                await connection.add_listener(channel, self._hear)
-            for channel in self._callbacks:
-                self._tell(channel, "")
-            self._up.set()
-            while not connection.is_closed():
-                await asyncio.sleep(PING_SECS)
-                await connection.execute("SELECT 1", timeout=PING_SECS)
+            while not ended.is_set():
+                self._changed.clear()
+                for channel in self._callbacks.keys() - heard:
+                    await connection.add_listener(channel, self._on_notification)
+                    heard.add(channel)
+                if not self.connected:
+                    self.connected = True
+                    self._tell_lost()
+                    ready.set()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), CHECK_SECS)
+                await connection.execute("SELECT 1")
+            raise ConnectionError("the connection was closed")
         finally:
             connection.terminate()
 
-    def _hear(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
-        self._tell(channel, str(payload))
-
-    def _tell(self, channel: str, payload: str) -> None:
+    def _on_notification(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         for callback in self._callbacks[channel]:
             try:
-                callback(payload)
-            except Exception as error:
-                log.error("listener_callback_failed", channel=channel, exc_info=error)
+                callback(str(payload))
+            except Exception:
+                log.exception("listener.callback", channel=channel)
 
-    def _event(self, payload: str) -> None:
-        if not payload:
-            for waiters in self._waiting.values():
-                for waiter in waiters:
-                    waiter.set()
-            return
-        entity_type, entity_id, _ = payload.split(":", 2)
-        for waiter in self._waiting.get((entity_type, entity_id), ()):
-            waiter.set()
+    def _tell_lost(self) -> None:
+        for bells in self._waiting.values():
+            for bell in bells:
+                bell.set()
+        for lost in self._lost:
+            try:
+                lost()
+            except Exception:
+                log.exception("listener.lost_callback")
 
-    @contextlib.contextmanager
-    def waiter(self, entity_type: str, entity_id: UUID) -> Any:
-        """An asyncio.Event that is set whenever something happens to the entity."""
-        key, waiter = (entity_type, str(entity_id)), asyncio.Event()
-        self._waiting[key].add(waiter)
-        try:
-            yield waiter
-        finally:
-            self._waiting[key].discard(waiter)
-            if not self._waiting[key]:
-                del self._waiting[key]
+    def _wake(self, payload: str) -> None:
+        for bell in self._waiting.get(payload.rpartition(":")[0], ()):
+            bell.set()
 
 
 async def follow(
@@ -116,18 +143,23 @@ async def follow(
     entity_type: str,
     entity_id: UUID,
     cursor: int = 0,
-    kinds: Collection[EventKind] = (),
+    kinds: Sequence[EventKind] | None = None,
 ) -> AsyncIterator[Event]:
-    """Events of an entity behind the cursor: first those that were, then those to come. Holds no session while waiting."""
-    with listener.waiter(entity_type, entity_id) as waiter:
+    """Every event of an entity beyond `cursor`, first those that are there, then new ones as they come; never ends by itself.
+
+    Holds no connection while it waits, buffers no more than one chunk, and outlives an absence of the database.
+    """
+    with listener.subscribe(entity_type, entity_id) as bell:
         while True:
-            waiter.clear()
-            async with database.read() as session:
-                found = await service.after(session, entity_type, entity_id, cursor, kinds)
-            for event in found:
-                assert event.seq is not None
-                cursor = event.seq
+            bell.clear()
+            try:
+                async with database.read() as session:
+                    events = await service.after(session, entity_type, entity_id, cursor, kinds)
+            except Unavailable:
+                events = []
+            for event in events:
+                cursor = event.seq or cursor
                 yield event
-            if not found:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(waiter.wait(), SWEEP_SECS)
+            if len(events) < service.CHUNK:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(bell.wait(), CHECK_SECS)

@@ -1,91 +1,132 @@
-"""What a running job has at hand: its row, its fence, its orders, and a way to say how far it is."""
+"""What a handler may do while its job runs: write through the fence, report, log, and hear what it was ordered.
 
-import asyncio
+Nothing a handler does through here has an effect once the job belongs to another worker. Progress and logs are collected and
+written every half second; handlers need not ration them.
+"""
+
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
-from coreplex.database import WriteSession
-from coreplex.errors import Unavailable
+from coreplex.database import Database, WriteSession
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.isolation import Control
 from coreplex.job import service
+from coreplex.job.patience import persist
+from coreplex.job.service import Orders
 from coreplex.job.table import Job
-from coreplex.services import Services
+from coreplex.job.timing import Timing
+from coreplex.settings import Settings
+from coreplex.storage import Storage
 
-RETRY_FIRST_SECS = 0.2
-RETRY_LAST_SECS = 3.0
+MAX_LOG_LINES = 2000
+MAX_MESSAGE = 4000
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class FenceLost(Exception):
-    """Another worker has taken the job over: stop, write nothing."""
+    """The job is somebody else's by now; whatever was about to be written is not."""
 
 
-class Cancelled(Exception):
-    """The owner asked to end the job."""
+class JobCancelled(Exception):
+    """The job was cancelled; whatever was about to be written is not."""
 
 
-class Retry(Exception):
-    """Try the job again after `delay`, counted as an attempt."""
-
-    def __init__(self, message: str, delay: timedelta = timedelta(seconds=5)) -> None:
-        super().__init__(message)
-        self.delay = delay
-
-
-@dataclass
 class JobContext:
-    job: Job
-    services: Services
-    control: Control = field(default_factory=Control)
-    """Reaches the job's child processes: cancel and stop go through it."""
-    progress: float | None = None
-    message: str | None = None
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """One attempt of one job."""
 
-    def report(self, progress: float, message: str = "") -> None:
-        """Say how far the job is, 0 to 100; the next heartbeat carries it."""
-        self.progress, self.message = progress, message
+    def __init__(self, job: Job, token: UUID, database: Database, settings: Settings, storage: Storage, timing: Timing) -> None:
+        self.job_id, self.token = job.id, token
+        self.database, self.settings, self.storage, self.timing = database, settings, storage, timing
+        self.control = Control()
+        """Give this to `run_child`, and an order to stop reaches the child."""
+        self.orders = Orders()
+        self.completed = False
+        self.progress: float | None = None
+        self.message: str | None = None
+        self._entity = (job.entity_type, job.entity_id) if job.project_id and job.entity_id else ("job", job.id)
+        self._project_id = job.project_id
+        self._lines: list[tuple[EventKind, str, str, dict[str, Any]]] = []
+        self._dropped = 0
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
-        """A transaction that holds the fence from its first statement. Raises FenceLost."""
-        async with self.services.database.transaction() as session:
-            if not await service.holds_fence(session, self.job):
-                self.lost.set()
-                raise FenceLost
+        """A transaction that commits only while the job is ours. Raises FenceLost, JobCancelled, Unavailable."""
+        async with self.database.transaction() as session:
+            await self._hold(session)
             yield session
 
-    async def persist(self, act: Callable[[WriteSession], Awaitable[Result]]) -> Result:
-        """Run `act` in a fenced transaction, again and again while the database is away; FenceLost ends it at the latest."""
-        pause = RETRY_FIRST_SECS
-        while True:
-            try:
-                async with self.write() as session:
-                    return await act(session)
-            except Unavailable:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, RETRY_LAST_SECS)
+    async def save(self, work: Callable[[WriteSession], Awaitable[T]]) -> T:
+        """The same for a function of the session, tried again as long as the database is away: it must bear a repetition."""
 
-    async def log(self, message: str, level: str = "info") -> None:
-        """Write a line into the log of the job's entity."""
-        await self.persist(lambda session: append_log(session, self.job, message, level))
+        async def once() -> T:
+            async with self.write() as session:
+                return await work(session)
 
+        return await persist(once)
 
-async def append_log(session: WriteSession, job: Job, message: str, level: str = "info") -> None:
-    assert job.entity_id is not None
-    await event.append(
-        session,
-        entity_type=job.entity_type,
-        entity_id=job.entity_id,
-        project_id=job.project_id,
-        kind=EventKind.log,
-        type=f"{job.entity_type}.log",
-        level=level,
-        message=message[:4000],
-    )
+    @asynccontextmanager
+    async def complete(self, result: dict[str, Any] | None = None) -> AsyncIterator[WriteSession]:
+        """The last transaction: what the block writes and the job's success are kept together, or neither is."""
+        async with self.write() as session:
+            yield session
+            if not await service.finish(session, self.job_id, self.token, result):
+                raise FenceLost
+        self.completed = True
+
+    def report(self, progress: float, message: str = "") -> None:
+        """How far the whole job is, 0 to 1, and what it is doing."""
+        self.progress, self.message = progress, message[:MAX_MESSAGE]
+
+    def log(self, message: str, level: str = "info", **data: Any) -> None:
+        """A line for the log of the job's entity."""
+        if len(self._lines) >= MAX_LOG_LINES:
+            self._dropped += 1
+        else:
+            self._lines.append((EventKind.log, level, message[:MAX_MESSAGE], data))
+
+    async def flush(self) -> None:
+        """Write what was reported and logged since the last time."""
+        progress, message, self.progress, self.message = self.progress, self.message, None, None
+        lines, self._lines, dropped, self._dropped = self._lines, [], self._dropped, 0
+        if dropped:
+            lines.append((EventKind.log, "warning", f"{dropped} lines were dropped: too many at once.", {}))
+        if progress is not None:
+            lines.append((EventKind.progress, "info", message or "", {"progress": progress}))
+        if not lines:
+            return
+        try:
+            async with self.write() as session:
+                if progress is not None:
+                    await service.heartbeat(session, self.job_id, self.token, self.timing, progress, message)
+                await self._append(session, lines)
+        except Exception:
+            # Kept for the next time; what was reported since then is newer.
+            self._lines = (lines + self._lines)[:MAX_LOG_LINES]
+            raise
+
+    async def _append(self, session: WriteSession, lines: list[tuple[EventKind, str, str, dict[str, Any]]]) -> None:
+        entity_type, entity_id = self._entity
+        for kind, level, message, data in lines:
+            await event.append(
+                session,
+                entity_type=entity_type,
+                entity_id=entity_id,
+                project_id=self._project_id,
+                kind=kind,
+                type=f"{entity_type}.{kind}",
+                level=level,
+                message=message,
+                data=data,
+            )
+
+    async def _hold(self, session: WriteSession) -> Job:
+        job = await service.hold(session, self.job_id, self.token)
+        if job is None:
+            raise FenceLost
+        if job.cancel_requested_at is not None:
+            raise JobCancelled
+        return job

@@ -1,10 +1,10 @@
 """Which module does which type of job.
 
-A handler is a module with `async def run(job, context) -> dict | None`, and, where another row mirrors the job's status,
-`async def on_change(session, job)` and `async def on_final(session, job)`. The hooks run in the transaction of the change itself, in
-whichever process makes it: a worker, a relay that ends a poisoned job, the web process that cancels a queued one. So they are
-quick, touch only the database, and bear that the mirrored row is gone. Modules are imported when first needed: a handler's concept
-enqueues jobs, so it already imports us.
+A handler is a module with `async def run(job, context) -> dict | None`, and, where another row mirrors the job's status, `async
+def on_change(session, job)` (running, queued again) and `async def on_final(session, job)`. The hooks run in the transaction of
+the change itself, in whichever process makes it: a worker, a relay that ends a poisoned job, the web process that cancels a
+queued one. So they are quick, touch only the database, and bear that the mirrored row is gone. Modules are imported when first
+needed: a handler's concept enqueues jobs, so it imports us already.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,6 +1,8 @@
-"""A job that only counts: what `doctor` and the tests run through the real queue to see that it works.
+"""A job that does nothing useful in every way a job can: for tests of the machinery and for trying out an installation.
 
-Payload: `sleep` seconds to work, `crash_below` attempts that kill the worker, `child` true to work in a child process.
+`payload`: `secs` to work, `steps` to do it in, `child` to work in a child process, `fault` to misbehave: `crash` (kills the
+worker that runs it), `child_crash`, `error`, `retry`, `bad_input`. Its one effect is a `probe.done` event at the very end,
+written together with the job's success; each attempt begins with `probe.started`.
 """
 
 import asyncio
@@ -9,52 +11,88 @@ import signal
 import time
 from typing import Any
 
+from coreplex.database import WriteSession
 from coreplex.engines.child import Report
+from coreplex.errors import Invalid, Unavailable
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.isolation import run_child
 from coreplex.job.context import JobContext
-from coreplex.job.handlers import register
-from coreplex.job.table import JobType
+from coreplex.job.table import Job, JobStatus
+
+CHILD_BYTES = 512 << 20
+LIMIT_SECS = 600.0
 
 
-async def run(context: JobContext) -> dict[str, Any]:
-    """Work, then write one `probe.done` event through the fence."""
-    payload, job = context.job.payload, context.job
-    if job.attempts < int(payload.get("crash_below", 0)):
+async def run(job: Job, context: JobContext) -> dict[str, Any]:
+    """Count to `steps` in `secs`."""
+    await context.save(lambda session: _record(session, job, "probe.started"))
+    await _misbehave(str(job.payload.get("fault", "")))
+    if job.payload.get("child"):
+        return await _in_child(job, context)
+    secs, steps = float(job.payload.get("secs", 0)), int(job.payload.get("steps", 1))
+    for step in range(steps):
+        if context.orders.stop:
+            break
+        await asyncio.sleep(secs / steps)
+        context.report((step + 1) / steps, f"step {step + 1}")
+    return {"stopped": context.orders.stop}
+
+
+async def on_final(session: WriteSession, job: Job) -> None:
+    if job.status is JobStatus.succeeded:
+        await _record(session, job, "probe.done")
+
+
+async def _in_child(job: Job, context: JobContext) -> dict[str, Any]:
+    async def on_event(said: dict[str, Any]) -> None:
+        if said["event"] == "progress":
+            context.report(said["fraction"], said["message"])
+        else:
+            context.log(said["message"], said["level"])
+
+    return await run_child(
+        f"{__name__}:count",
+        job.payload,
+        on_event=on_event,
+        time_limit_secs=LIMIT_SECS,
+        memory_bytes=CHILD_BYTES,
+        control=context.control,
+    )
+
+
+def count(request: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The same in a child process."""
+    report.log(f"pid {os.getpid()}")
+    steps = int(request.get("steps", 1))
+    for step in range(steps):
+        if report.stopped:
+            break
+        time.sleep(float(request.get("secs", 0)) / steps)
+        report.progress((step + 1) / steps, f"step {step + 1}")
+    if request.get("fault") == "child_crash":
         os.kill(os.getpid(), signal.SIGKILL)
-    seconds = float(payload.get("sleep", 0))
-    if payload.get("child"):
-        await run_child(
-            "coreplex.job.probe:sleep",
-            {"seconds": seconds},
-            time_limit_secs=float(payload.get("time_limit", 60)),
-            memory_bytes=1 << 30,
-            control=context.control,
-        )
-    else:
-        await asyncio.sleep(seconds)
-    assert job.entity_id is not None
-    async with context.write() as session:
-        await event.append(
-            session,
-            entity_type="probe",
-            entity_id=job.entity_id,
-            project_id=job.project_id,
-            kind=EventKind.state,
-            type="probe.done",
-            data={"attempt": job.attempts},
-        )
-    return {"attempt": job.attempts}
-
-
-def sleep(request: dict[str, Any], report: Report) -> dict[str, Any]:
-    """The child's part: sleep in small steps, report progress, end early when told to stop."""
-    end = time.monotonic() + float(request["seconds"])
-    while time.monotonic() < end and not report.stopped:
-        time.sleep(0.05)
-        report.progress(0.5)
     return {"stopped": report.stopped}
 
 
-register(JobType.probe, run)
+async def _misbehave(fault: str) -> None:
+    if fault == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "error":
+        raise RuntimeError("a fault that was asked for")
+    elif fault == "retry":
+        raise Unavailable("Something is away for the moment.")
+    elif fault == "bad_input":
+        raise Invalid("The request was wrong.")
+
+
+async def _record(session: WriteSession, job: Job, type: str) -> None:
+    await event.append(
+        session,
+        entity_type="job",
+        entity_id=job.id,
+        project_id=job.project_id,
+        kind=EventKind.log,
+        type=type,
+        data={"attempt": job.attempts},
+    )

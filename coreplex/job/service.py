@@ -1,16 +1,17 @@
 """The life of a job: queued → running → succeeded | failed | cancelled, and back to queued when an attempt came to nothing.
 
-The row is the truth and the outbox; a message in Redis is a doorbell. A claim raises `attempts` and sets a new `token`: from then on
-only its holder can change the job (the fence), and only while it keeps the lease alive. Time is the database's. Every change locks
-the row first, then runs the handler's hook, then appends its event, so that concurrent changes meet in one order.
+The row is the truth and the outbox; a message in Redis is a doorbell. A claim raises `attempts` and sets a new `token`: from then
+on only its holder can change the job (the fence), and only while it keeps the lease alive. Time is the database's. Every change
+locks the row first, then runs the handler's hook, then appends its event, so that concurrent changes meet in one order.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, all_, and_, func, literal, or_, select, update
 from sqlmodel import col
 
 from coreplex.database import WriteSession
@@ -182,6 +183,25 @@ async def cancel_project(session: WriteSession, project_id: UUID) -> None:
         await request_cancel(session, job)
 
 
+async def due_for_dispatch(
+    session: WriteSession, timing: Timing, in_queue: Collection[UUID] = (), limit: int = 500
+) -> list[tuple[UUID, JobType]]:
+    """Queued jobs that need a message, marked as having got one: new ones, and those whose message was lost.
+
+    `in_queue` are the jobs whose messages wait in Redis: they get no second one however long that takes, so nothing piles up.
+    """
+    dispatched = col(Job.dispatched_at)
+    lost = and_(
+        dispatched < func.clock_timestamp() - timedelta(seconds=timing.redispatch),
+        col(Job.id) != all_(literal(list(in_queue), _IDS)),
+    )
+    wanted = select(col(Job.id)).where(_waiting(), _known(), or_(dispatched.is_(None), lost))
+    wanted = wanted.order_by(col(Job.created_at)).limit(limit).with_for_update(skip_locked=True)
+    query = update(Job).where(col(Job.id).in_(wanted.scalar_subquery())).values(dispatched_at=_from_now(0))
+    query = query.returning(col(Job.id), col(Job.type)).execution_options(synchronize_session=False)
+    return [(row[0], row[1]) for row in await session.execute(query)]
+
+
 async def expired(session: WriteSession, limit: int = 100) -> list[UUID]:
     """Jobs whose holder has not been heard of for a lease."""
     query = select(col(Job.id)).where(_expired(), _known()).order_by(col(Job.lease_until)).limit(limit)
@@ -266,6 +286,7 @@ async def _record(session: WriteSession, job: Job) -> None:
     )
 
 
+_IDS = ARRAY(Uuid())
 _OPEN = (JobStatus.queued, JobStatus.running)
 
 
