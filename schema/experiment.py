@@ -57,6 +57,16 @@ class EngineRun:
     finished_at: datetime | None = strawberry.field(description="When it ended.")
 
 
+async def _progress(root: strawberry.Parent[Row], info: Info) -> float:
+    job = await resolve.job(info, root)
+    return round(100 * job.progress, 1) if job else 0.0
+
+
+async def _message(root: strawberry.Parent[Row], info: Info) -> str:
+    job = await resolve.job(info, root)
+    return job.message if job else ""
+
+
 async def _model_count(root: strawberry.Parent[Row], info: Info) -> int:
     return await resolve.model_count(info, root)
 
@@ -96,8 +106,8 @@ class Experiment:
     use_gpu: bool = strawberry.field(description="Whether a GPU was asked for.")
     status: ExperimentStatus = strawberry.field(description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
-    progress: float = strawberry.field(description="Share done, 0 to 100.")
-    message: str = strawberry.field(description="What is going on.")
+    progress: float = strawberry.field(resolver=_progress, description="Share done, 0 to 100.")
+    message: str = strawberry.field(resolver=_message, description="What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
     warnings: list[str] = strawberry.field(description="What was done differently from what was asked.")
     sort_metric: str = strawberry.field(description="The metric models are ranked by.")

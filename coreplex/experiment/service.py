@@ -133,7 +133,8 @@ def logs(experiment: Experiment) -> Listing:
 async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:
     """End the training and keep no further model. Raises Conflict when it has ended already."""
     experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
-    await job.request_cancel(session, await _running_job(session, experiment))
+    if not await job.request_cancel(session, await _job_of(session, experiment)):
+        raise Conflict(f"The experiment has ended already: {experiment.status}.")
     await _audit(session, grant, experiment, "experiment.cancelled", f"Experiment “{experiment.name}” was cancelled.")
     return await _fresh(session, experiment)
 
@@ -141,7 +142,8 @@ async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Exp
 async def stop(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:
     """End the search and keep the best so far. Raises Conflict when it has ended already."""
     experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
-    await job.request_stop(session, await _running_job(session, experiment))
+    if not await job.request_stop(session, await _job_of(session, experiment)):
+        raise Conflict(f"The experiment has ended already: {experiment.status}.")
     await _audit(session, grant, experiment, "experiment.stopped", f"Experiment “{experiment.name}” was told to stop.")
     return await _fresh(session, experiment)
 
@@ -195,8 +197,8 @@ async def refuse_while_serving(session: ReadSession, models: object) -> None:
         raise Conflict(f"The deployment “{serving.name}” serves a model of this; deactivate it first.")
 
 
-async def _running_job(session: WriteSession, experiment: Experiment) -> Job:
-    if experiment.status.final or experiment.job_id is None:
+async def _job_of(session: WriteSession, experiment: Experiment) -> Job:
+    if experiment.job_id is None:
         raise Conflict(f"The experiment has ended already: {experiment.status}.")
     return await session.get_one(Job, experiment.job_id)
 

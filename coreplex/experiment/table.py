@@ -49,8 +49,6 @@ class Experiment(SQLModel, table=True):
     use_gpu: bool = False
     status: ExperimentStatus = word(ExperimentStatus, ExperimentStatus.queued, index=True)
     stopped: bool = False
-    progress: float = 0.0
-    message: str = ""
     error: str | None = None
     warnings: list[str] = document(list)
     sort_metric: str = Field(default="", max_length=32)

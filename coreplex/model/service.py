@@ -122,8 +122,13 @@ async def rank(session: WriteSession, experiment: Experiment) -> Model | None:
     return best
 
 
-def merit(metric: str, value: float) -> float:
-    """A metric's value with its sign turned so that more is better."""
+UNKNOWN_MERIT = -1e300
+
+
+def merit(metric: str, value: float | None) -> float:
+    """A metric's value with its sign turned so that more is better; one that is not defined is worst."""
+    if value is None:
+        return UNKNOWN_MERIT
     return value if metric in HIGHER_IS_BETTER else -value
 
 

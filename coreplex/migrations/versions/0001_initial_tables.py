@@ -343,8 +343,6 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("stopped", sa.Boolean(), nullable=False),
-        sa.Column("progress", sa.Float(), nullable=False),
-        sa.Column("message", sa.String(), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("warnings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("sort_metric", sa.String(length=32), nullable=False),
