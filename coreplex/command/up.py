@@ -10,7 +10,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    from coreplex.supervisor.up import Supervisor, python
+    from coreplex.supervisor.process import python
+    from coreplex.supervisor.up import Supervisor
 
     settings = read_settings()
     journey = python("-m", "coreplex.command.demo") if options.demo else []

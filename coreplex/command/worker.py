@@ -1,10 +1,10 @@
 """`worker`: one worker process, for deployments that supervise their processes by themselves."""
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 
 from coreplex.command.environment import read_settings, require_stores
+from coreplex.supervisor.process import python, python_path
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -13,4 +13,5 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     require_stores(read_settings())
-    os.execv(sys.executable, [sys.executable, "-m", "workers"])  # noqa: S606 our own interpreter and module
+    command = python("-m", "workers")
+    os.execve(command[0], command, os.environ | {"PYTHONPATH": python_path()})  # noqa: S606 our own interpreter and module

@@ -15,8 +15,19 @@ from typing import IO
 
 from coreplex.supervisor.identity import Account
 
+ROOT = Path(__file__).resolve().parents[2]
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def python(*arguments: str) -> list[str]:
+    """Our interpreter, which takes no module from the folder it happens to be started in."""
+    return [sys.executable, "-P", *arguments]
+
+
+def python_path() -> str:
+    """Where our children find the project, installed or not."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def spawn(

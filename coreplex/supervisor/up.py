@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -26,10 +25,9 @@ from coreplex.supervisor.logs import rotate
 from coreplex.supervisor.part import Keeper, Part, Program, stop_together
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.postgres import tail
-from coreplex.supervisor.process import spawn
+from coreplex.supervisor.process import python, python_path, spawn
 from coreplex.supervisor.trouble import Trouble
 
-ROOT = Path(__file__).resolve().parents[2]
 READY_SECS = 120.0
 MIGRATION_SECS = 600.0
 CRASHES_AT_START = 3
@@ -144,7 +142,7 @@ class Supervisor:
             "REDIS_URL": self.settings.redis_url or "",
             "DATA_DIR": str(self.settings.data_dir),
             "PORT": str(self.settings.port),
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": python_path(),
             "PYTHONUNBUFFERED": "1",
         }
         return {name: value for name, value in (os.environ | decided).items() if name not in without}
@@ -222,11 +220,6 @@ class Supervisor:
         if self.embedded:
             self.embedded.forget_sockets()
         self.folder.release()
-
-
-def python(*arguments: str) -> list[str]:
-    """Our interpreter, which takes no module from the folder it happens to be started in."""
-    return [sys.executable, "-P", *arguments]
 
 
 def has_administrator(database_url: str) -> bool:

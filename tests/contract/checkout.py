@@ -1,6 +1,7 @@
 """A copy of the source with an environment of its own, and servers started from it as a person would start them."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -63,12 +64,12 @@ class Server:
         clean.pop("PYTHONPATH", None)
         return clean | {"PORT": "0", "DATA_DIR": str(self.data)} | self.settings
 
-    def start(self) -> "Server":
+    def start(self, *options: str) -> "Server":
         """Run scripts/start and wait until the server says it is ready."""
         begin = len(self.said)
         with self.output.open("a") as output:
             started = self.process = subprocess.Popen(
-                [self.checkout.path / "scripts" / "start"],
+                [self.checkout.path / "scripts" / "start", *options],
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -136,6 +137,8 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for left in Path("/tmp").glob(f"coreplexml-*-{hashlib.sha256(os.fsencode(self.data)).hexdigest()[:8]}"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -156,6 +156,19 @@ def test_wrong_settings_are_named_but_not_shown(server: Server) -> None:
     assert not server.data.exists()
 
 
+@pytest.mark.slow
+def test_demo(server: Server) -> None:
+    server.start("--demo")
+    wait_for(lambda: "3. GraphQL" in server.said or "The demo ends here" in server.said, 300, lambda: server.said)
+    assert "Leaderboard" in server.said
+    for call in server.said.split("curl ")[1:]:
+        asked = subprocess.run(
+            ["bash", "-c", f"curl -sS {call.split(chr(10) * 2)[0]}"], capture_output=True, text=True, timeout=60
+        )
+        assert '"prediction"' in asked.stdout, asked
+    assert server.stop() == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
 def test_as_an_ordinary_user(folder: Path) -> None:
     python = _python_for("nobody")

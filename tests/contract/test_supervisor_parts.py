@@ -1,0 +1,226 @@
+"""The supervisor's parts one by one, each with the real thing."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coreplex.supervisor.binaries import postgres_folder, valkey_server
+from coreplex.supervisor.folder import ALREADY_RUNNING, DataFolder, Running
+from coreplex.supervisor.identity import unprivileged
+from coreplex.supervisor.logs import rotate
+from coreplex.supervisor.part import Keeper, Program, stop_together
+from coreplex.supervisor.port import listen
+from coreplex.supervisor.postgres import Postgres
+from coreplex.supervisor.runtime import runs, usable
+from coreplex.supervisor.trouble import Trouble
+from tests import servers
+
+RUNNING = Running("http://localhost:1", 1, "postgresql://u:secret@/d", "unix:///s")
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[servers.Servers]:
+    with servers.running() as started:
+        yield started
+
+
+def program(folder: Path, code: str, grace_secs: float = 5) -> Program:
+    return Program("part", [sys.executable, "-c", code], folder / "part.log", os.environ, grace_secs)
+
+
+def test_a_folder_is_held_once_and_says_by_whom(tmp_path: Path) -> None:
+    first, second = DataFolder(tmp_path / "data"), DataFolder(tmp_path / "data")
+    first.check(None)
+    first.make(None)
+    assert second.running() is None
+    first.hold()
+    first.publish(RUNNING)
+    assert stat.S_IMODE((first.path / "run.json").stat().st_mode) == 0o600
+    assert second.running() == RUNNING
+    with pytest.raises(Trouble, match=RUNNING.url) as refused:
+        second.hold()
+    assert refused.value.exit_code == ALREADY_RUNNING
+    second.release()
+    assert second.running() == RUNNING
+    first.release()
+    assert second.running() is None
+    second.hold()
+    second.release()
+
+
+def test_a_description_left_by_a_killed_supervisor_is_not_believed(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.make(None)
+    folder.publish(RUNNING)
+    (tmp_path / "lock").touch()
+    assert folder.running() is None
+    (tmp_path / "run.json").write_text("{")
+    assert folder.running() is None
+
+
+def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Trouble, match="is a file"):
+        DataFolder(tmp_path / "file" / "data").check(None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its account")
+def test_a_private_folder_of_others_is_not_opened(tmp_path: Path) -> None:
+    home = Path("/tmp") / f"cpx-{os.getpid()}-home"
+    home.mkdir(mode=0o700)
+    try:
+        (home / "diary").write_text("")
+        with pytest.raises(Trouble, match="cannot reach"):
+            DataFolder(home).check(unprivileged())
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    finally:
+        (home / "diary").unlink()
+        home.rmdir()
+
+
+def test_addresses_that_cannot_be_listened_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Trouble, match="is taken"):
+        listen("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(Trouble, match="not an address of this machine"):
+        listen("192.0.2.1", 0)
+    with pytest.raises(Trouble, match="is not an address"):
+        listen("no such host", 0)
+    with listen("localhost", 0) as made:
+        assert made.getsockname()[1] > 0
+
+
+def test_logs_are_cut_and_three_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    with log.open("ab") as writer:
+        for turn in range(5):
+            writer.write(b"%d" % turn * 100)
+            writer.flush()
+            rotate(tmp_path, largest_bytes=50)
+    assert log.stat().st_size == 0
+    assert [(tmp_path / f"web.log.{n}").read_text()[0] for n in (1, 2, 3)] == ["4", "3", "2"]
+    assert not (tmp_path / "web.log.4").exists()
+
+
+def test_a_dead_part_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
+    keeper = Keeper(program(tmp_path, "raise SystemExit(7)"))
+    keeper.start()
+    pauses = []
+    for _ in range(3):
+        assert keeper.part.child is not None
+        keeper.part.child.wait()
+        assert keeper.look() == 7
+        assert keeper.due is not None
+        pauses.append(keeper.due - time.monotonic())
+        assert keeper.look() is None
+        keeper.due = 0.0
+        assert keeper.look() is None
+    assert keeper.part.child is not None
+    keeper.part.child.wait()
+    assert pauses[0] < pauses[1] < pauses[2]
+
+
+def test_stopping_waits_for_the_willing_and_kills_the_deaf(tmp_path: Path) -> None:
+    ready = "open({!r}, 'w').close(); import time; time.sleep(60)"
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + ready.format(str(tmp_path / "deaf"))
+    parts = [program(tmp_path, ready.format(str(tmp_path / "willing"))), program(tmp_path, deaf, grace_secs=0.3)]
+    for part in parts:
+        part.start()
+    while not ((tmp_path / "deaf").exists() and (tmp_path / "willing").exists()):
+        time.sleep(0.01)
+    assert stop_together(parts, lambda: False) == ["part"]
+    assert [part.child.returncode for part in parts if part.child] == [-signal.SIGTERM, -signal.SIGKILL]
+
+
+def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+    code = """
+import sys; from pathlib import Path; from coreplex.supervisor.part import Program; import os, time
+part = Program("p", [sys.executable, "-c", "import time; time.sleep(60)"], Path(sys.argv[1]), os.environ, 1); part.start()
+print(part.child.pid, flush=True); time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = Path("/proc", parent.stdout.readline().strip(), "status")
+    assert child.exists()
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 10
+    while child.exists() and "State:\tZ" not in child.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_database_of_another_version_is_refused(own: servers.Servers) -> None:
+    version = own.postgres.data / "PG_VERSION"
+    before = version.read_text()
+    version.write_text("9\n")
+    try:
+        with pytest.raises(Trouble, match="was made by PostgreSQL 9"):
+            own.postgres.prepare()
+    finally:
+        version.write_text(before)
+
+
+def test_a_pid_that_belongs_to_another_program_is_forgotten(own: servers.Servers) -> None:
+    """As after the restart of a container: the file names a live process that is no PostgreSQL."""
+    own.postgres.stop()
+    (own.postgres.data / "postmaster.pid").write_text(f"{os.getpid()}\n{own.postgres.data}\n")
+    own.postgres.start()
+    own.postgres.wait()
+
+
+def test_postgres_and_valkey_survive_a_kill(own: servers.Servers) -> None:
+    for part in (own.postgres, own.valkey):
+        assert part.child is not None
+        part.child.kill()
+        part.child.wait()
+        while True:  # PostgreSQL refuses while back-ends of the old one are leaving; the keeper tries again as well
+            try:
+                part.start()
+                part.wait()
+                break
+            except Trouble:
+                time.sleep(0.1)
+
+
+def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
+    made = Postgres(postgres_folder(), tmp_path / "nothing", tmp_path, tmp_path / "postgres.log", unprivileged())
+    made.start()
+    with pytest.raises(Trouble, match="could not access"):
+        made.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the servers as another account")
+def test_programs_out_of_reach_are_copied(tmp_path: Path) -> None:
+    account = unprivileged()
+    assert account is not None
+    closed, target = tmp_path / "closed", Path(servers._folder(servers._roomy(), account))
+    closed.mkdir(mode=0o700)
+    hidden = closed / "valkey-server"
+    hidden.write_bytes(valkey_server().read_bytes())
+    hidden.chmod(0o755)
+    try:
+        assert not runs(hidden, account)
+        programs, program = usable(postgres_folder(), hidden, account, target)
+        assert program is not None
+        assert program != hidden
+        assert runs(program, account)
+        assert programs == postgres_folder() or runs(Path(str(programs)) / "postgres", account)
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    finally:
+        subprocess.run(["rm", "-rf", str(target)], check=True)
+
+
+def test_the_description_holds_what_the_commands_need(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.make(None)
+    folder.publish(RUNNING)
+    assert set(json.loads((tmp_path / "run.json").read_text())) == {"url", "pid", "database_url", "redis_url"}
