@@ -211,3 +211,34 @@ def test_every_error_is_one_a_user_may_see() -> None:
     for wrong in (b"", b"x" * 100):
         with pytest.raises(DomainError):
             Scorer.load(wrong)
+
+
+def test_what_is_odd_about_a_table_is_counted() -> None:
+    table = (
+        frame(40, seed=5)
+        .drop("town")
+        .with_columns(
+            pl.Series("plan", ["gold"] * 3 + ["pro"] * 37),
+            pl.Series("age", ["old", "400", "NA"] + ["30"] * 37),
+            pl.lit(1).alias("colour"),
+        )
+    )
+    found = {(w["column"], w["kind"]): w.get("rows") for w in ONE.check_frame(table)}
+    found = {key: rows for key, rows in found.items() if key[0] not in ("amount", "since")}
+    assert found == {
+        ("town", "missing_column"): None,
+        ("plan", "unseen_category"): 3,
+        ("age", "unreadable_value"): 1,
+        ("age", "out_of_range"): 1,
+        ("colour", "extra_column"): None,
+    }
+    assert not ONE.check_frame(TABLE)
+
+
+def test_the_same_odd_values_are_found_in_rows_and_in_their_frame() -> None:
+    table = frame(60, seed=8)
+    single = [w["kind"] for row in table.to_dicts() for w in ONE.predict_row(row)[1]]
+    whole = {w["kind"]: 0 for w in ONE.check_frame(table)}
+    for warning in ONE.check_frame(table):
+        whole[warning["kind"]] += warning["rows"]
+    assert whole == {kind: single.count(kind) for kind in set(single)}

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
+import polars as pl
+
 from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Raw, Scaled
-from coreplex.engines.encoding.values import Value, domain, is_missing, reader
+from coreplex.engines.encoding.values import Value, canonical_series, domain, is_missing, reader
 from coreplex.engines.tabular.schema import Column
 
 if TYPE_CHECKING:
@@ -20,9 +22,13 @@ if TYPE_CHECKING:
 
 
 class Warning(TypedDict, total=False):
-    """`kind`: missing_column, extra_column, unreadable_value, unseen_category, out_of_range."""
+    """`row` for one row, `rows` (how many) for a frame.
+
+    `kind`: missing_column, extra_column, unreadable_value, unseen_category, out_of_range.
+    """
 
     row: int
+    rows: int
     column: str
     kind: str
     message: str
@@ -109,6 +115,28 @@ class RowReader:
             self._unknown(row, warnings)
         return values, warnings
 
+    def check(self, frame: pl.DataFrame) -> Warnings:
+        """What is odd about a whole frame, once per column and kind, with how many `rows` it concerns."""
+        warnings: Warnings = []
+        for known in self.known:
+            name, kind = known.column.name, known.column.type.value
+            if name not in frame.columns:
+                warnings.append(_warning(known, "missing_column", "is not in the table; it is treated as missing values"))
+                continue
+            values = canonical_series(frame, known.column)
+            lost = frame.get_column(name).filter(values.is_null()).drop_nulls()
+            unreadable = sum(not is_missing(raw) for raw in lost.to_list())
+            _counted(warnings, known, "unreadable_value", unreadable, f"hold no {kind}; they are treated as missing values")
+            odd = values.drop_nulls()
+            if known.levels is not None:
+                strange = int((~odd.is_in(list(known.levels))).sum())
+                _counted(warnings, known, "unseen_category", strange, "hold a category that training never saw")
+            elif domain(known.column) in ("number", "moment"):
+                beyond = int(((odd < known.low) | (odd > known.high)).sum())
+                _counted(warnings, known, "out_of_range", beyond, "lie outside the range that training saw")
+        self._unknown(dict.fromkeys(frame.columns), warnings)
+        return warnings
+
     def _slow(self, index: int, raw: Any, warnings: Warnings) -> Value:
         known, read = self.known[index], self._readers[index]
         if raw is _ABSENT:
@@ -148,6 +176,12 @@ def _known(column: Column, step: Any) -> Known:
 def _warning(known: Known, kind: str, message: str) -> Warning:
     name = known.column.name
     return {"column": name, "kind": kind, "message": f"Column {_shown(name)} {message}."}
+
+
+def _counted(warnings: Warnings, known: Known, kind: str, rows: int, text: str) -> None:
+    if rows:
+        message = f"{rows:,} value{'s' if rows > 1 else ''} of column {_shown(known.column.name)} {text}."
+        warnings.append({"column": known.column.name, "kind": kind, "rows": rows, "message": message})
 
 
 def _shown(value: Any) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.explain.local import Explained, exact, sampled
+from coreplex.engines.explain.local import Explained, exact, places, sampled
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.scorer import Scorer
 
@@ -24,6 +24,7 @@ _SHOWN_ROWS = 50
 _SHOWN_FEATURES = 50
 _SAMPLED_ROWS = 20
 _SLICE = 20
+_LEAST_ROWS = 20
 
 
 def explain(
@@ -100,43 +101,50 @@ def _shuffled(
     seed: int,
     end: float,
 ) -> tuple[Floats, Floats]:
-    """(d,) mean rise of the loss and its deviation over repeats; the sample shrinks until one repeat fits the time."""
+    """(d,) mean rise of the loss and its deviation over repeats, NaN for columns there was no time for.
+
+    The sample shrinks until one repeat should fit the time.
+    """
     began = time.monotonic()
     wanted = ensemble.respond(ensemble.raw(matrices))
-    cost = time.monotonic() - began
-    rows = len(wanted)
-    affordable = int(rows * (end - time.monotonic()) / max(cost * (len(features) + 1), 1e-9))
-    rows = min(rows, max(affordable, min(rows, 20)))
-    kept = [matrix[:rows] for matrix in matrices]
+    cost = (time.monotonic() - began) / max(len(wanted), 1)
+    affordable = int((end - time.monotonic()) / max(cost * (len(features) + 1), 1e-9))
+    rows = min(len(wanted), max(affordable, _LEAST_ROWS))
+    kept, wanted = [matrix[:rows].copy() for matrix in matrices], wanted[:rows]
     truth = None if target is None else np.asarray(target)[:rows]
-    baseline = _loss(wanted[:rows], truth, wanted[:rows])
-    owners = [[np.flatnonzero(np.array(e.sources) == name) for name in features] for e in ensemble.encoders]
+    baseline = _loss(wanted, truth, wanted)
+    sources = [places(encoder.sources, features) for encoder in ensemble.encoders]
+    rises = np.full((_REPEATS, len(features)), np.nan)
     rng = np.random.default_rng(seed)
-    rises: list[list[float]] = []
     for repeat in range(_REPEATS):
-        if repeat and time.monotonic() + (time.monotonic() - began) / max(repeat, 1) > end:
-            break
         order = rng.permutation(rows)
-        rises.append(
-            [
-                _loss(ensemble.respond(ensemble.raw(_with(kept, owners, index, order))), truth, wanted[:rows]) - baseline
-                for index in range(len(features))
-            ]
-        )
-    table = np.array(rises)
-    return table.mean(axis=0), table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(features), np.nan)
+        for index in range(len(features)):
+            if time.monotonic() > end and (repeat or index):
+                return _mean_and_spread(rises)
+            response = ensemble.respond(_raw_shuffled(ensemble, kept, [np.flatnonzero(own == index) for own in sources], order))
+            rises[repeat, index] = _loss(response, truth, wanted) - baseline
+    return _mean_and_spread(rises)
 
 
-def _with(
-    matrices: Sequence[Floats], owners: Sequence[Sequence[NDArray[np.int64]]], index: int, order: NDArray[np.int64]
-) -> list[Floats]:
-    """The matrices with one source column shuffled."""
-    result = []
-    for matrix, own in zip(matrices, owners, strict=True):
-        copy = matrix.copy()
-        copy[:, own[index]] = matrix[np.ix_(order, own[index])]
-        result.append(copy)
-    return result
+def _mean_and_spread(rises: Floats) -> tuple[Floats, Floats]:
+    """Over the repeats that each column got."""
+    counts = np.sum(~np.isnan(rises), axis=0)
+    mean = np.where(counts > 0, np.nansum(rises, axis=0) / np.maximum(counts, 1), np.nan)
+    variance = np.nansum((rises - mean) ** 2, axis=0) / np.maximum(counts - 1, 1)
+    return mean, np.where(counts > 1, np.sqrt(variance), np.nan)
+
+
+def _raw_shuffled(
+    ensemble: Ensemble, matrices: Sequence[Floats], columns: Sequence[NDArray[np.int64]], order: NDArray[np.int64]
+) -> Floats:
+    """Raw scores with some columns shuffled, in place and back: the matrices may be wide."""
+    saved = [matrix[:, own] for matrix, own in zip(matrices, columns, strict=True)]
+    for matrix, own, values in zip(matrices, columns, saved, strict=True):
+        matrix[:, own] = values[order]
+    raw = ensemble.raw(matrices)
+    for matrix, own, values in zip(matrices, columns, saved, strict=True):
+        matrix[:, own] = values
+    return raw
 
 
 def _loss(response: Floats, truth: NDArray[Any] | None, wanted: Floats) -> float:

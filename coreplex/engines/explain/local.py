@@ -54,26 +54,18 @@ def explain_rows(
 def exact(ensemble: Ensemble, matrices: Sequence[Floats], features: Sequence[str]) -> Explained:
     """Weighted sum of the members' own contributions, gathered by source column."""
     raw = ensemble.raw(matrices)
-    total = np.zeros((*raw.shape, len(features)))
+    total = np.zeros((len(features), *raw.shape))
     base = np.zeros(raw.shape)
     slope, offset = 1.0, 0.0
     if ensemble.calibration is not None and ensemble.calibration.affine:
         slope, offset = ensemble.calibration.slope, ensemble.calibration.offset
-    gather = [_gatherer(encoder.sources, features) for encoder in ensemble.encoders]
+    sources = [places(encoder.sources, features) for encoder in ensemble.encoders]
     for member, place, weight in zip(ensemble.members, ensemble.places, ensemble.weights, strict=True):
         parts = member.predictor.contributions(matrices[place])
-        total += weight * slope * (parts[:, :, :-1] @ gather[place])
+        np.add.at(total, sources[place], weight * slope * parts[:, :, :-1].transpose(2, 0, 1))
         base += weight * slope * parts[:, :, -1]
     mean = base.mean(axis=0) + offset if len(raw) else np.zeros(raw.shape[1])
-    return Explained(ensemble.method or "tree_shap", total, mean, raw)
-
-
-def _gatherer(sources: Sequence[str], features: Sequence[str]) -> Floats:
-    """(width, d) 1 where an encoded column comes from a source column."""
-    order = {name: index for index, name in enumerate(features)}
-    result = np.zeros((len(sources), len(features)))
-    result[np.arange(len(sources)), [order[source] for source in sources]] = 1.0
-    return result
+    return Explained(ensemble.method or "tree_shap", total.transpose(1, 2, 0), mean, raw)
 
 
 def sampled(
@@ -90,10 +82,10 @@ def sampled(
     start = ensemble.raw([matrix[rows] for matrix in background])
     values = np.empty((*raw.shape, len(features)))
     error = np.empty_like(values)
-    places = [_places(encoder.sources, features) for encoder in ensemble.encoders]
+    sources = [places(encoder.sources, features) for encoder in ensemble.encoders]
     for number in range(len(raw)):
         own = [matrix[number] for matrix in matrices]
-        values[number], error[number] = _walks(ensemble, own, [b[rows] for b in background], places, orders)
+        values[number], error[number] = _walks(ensemble, own, [b[rows] for b in background], sources, orders)
     return Explained("sampling", values, start.mean(axis=0), raw, error)
 
 
@@ -106,7 +98,8 @@ def _orders(width: int, rows: int, evaluations: int, seed: int) -> tuple[NDArray
     return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, width), np.repeat(chosen, 2)
 
 
-def _places(sources: Sequence[str], features: Sequence[str]) -> NDArray[np.int64]:
+def places(sources: Sequence[str], features: Sequence[str]) -> NDArray[np.int64]:
+    """(width,) the source column of each encoded column, as an index into `features`."""
     order = {name: index for index, name in enumerate(features)}
     return np.array([order[source] for source in sources], dtype=np.int64)
 
@@ -115,21 +108,21 @@ def _walks(
     ensemble: Ensemble,
     own: Sequence[Floats],
     background: Sequence[Floats],
-    places: Sequence[NDArray[np.int64]],
+    sources: Sequence[NDArray[np.int64]],
     orders: NDArray[np.int64],
 ) -> tuple[Floats, Floats]:
     """(r, d) mean contribution over all orders and its standard error over the mirrored pairs."""
     count, width = orders.shape
     rank = np.argsort(orders, axis=1)
     steps = np.arange(width + 1)
-    batch = max(1, _BATCH_CELLS // ((width + 1) * max(len(place) for place in places)))
+    batch = max(1, _BATCH_CELLS // ((width + 1) * sum(map(len, sources))))
     found = []
     for at in range(0, count, batch):
         # taken[w, s, f]: in walk w after s steps, feature f already has the value of the row explained.
         taken = rank[at : at + batch, None, :] < steps[None, :, None]
         mixed = [
             np.where(taken[:, :, place], row, rest[at : at + batch, None, :]).reshape(-1, len(place))
-            for row, rest, place in zip(own, background, places, strict=True)
+            for row, rest, place in zip(own, background, sources, strict=True)
         ]
         scores = ensemble.raw(mixed).reshape(taken.shape[0], width + 1, -1)
         found.append(np.take_along_axis(np.diff(scores, axis=1), rank[at : at + batch, :, None], axis=1))

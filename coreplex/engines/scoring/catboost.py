@@ -29,7 +29,10 @@ class CatBoost(Scoring):
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._library = _library()
-        self._model = self._library.CatBoost().load_model(blob=data, format="cbm")
+        try:
+            self._model = self._library.CatBoost().load_model(blob=data, format="cbm")
+        except self._library.CatBoostError as error:
+            raise ValueError(str(error)[:200]) from error
         loss = str(self._model.get_all_params()["loss_function"]).split(":")[0]
         if loss not in _LINKS:
             raise ValueError(f"the CatBoost loss {loss!r} is not served")

@@ -184,6 +184,10 @@ class Scorer:
         for start in range(0, frame.height, _CHUNK):
             yield self._frame(self.ensemble.predict(frame[start : start + _CHUNK]), threshold)
 
+    def check_frame(self, frame: pl.DataFrame) -> Warnings:
+        """What is odd about a table to be predicted: once per column and kind, with the number of `rows`."""
+        return self.reader.check(frame)
+
     def _nothing(self) -> Floats:
         return np.empty((0, max(len(self._classes), 1)))
 
