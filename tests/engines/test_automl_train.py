@@ -163,6 +163,24 @@ def test_stop_keeps_the_best(tmp_path: Path) -> None:
     assert result["best"] == report.models[0]["name"]
 
 
+def test_even_a_second_makes_a_model(tmp_path: Path) -> None:
+    result, report = run(table(400), "answer", "classification", tmp_path, max_runtime_secs=1, max_models=50)
+    assert result["best"] in {m["name"] for m in report.models}
+
+
+def test_stopped_before_the_first_model_there_is_still_a_good_one(tmp_path: Path) -> None:
+    report = Report(stop_after=0)
+    result = train.run(request(table(), "answer", "classification", tmp_path, max_models=50), report)
+    assert result["models_trained"] == 1
+    assert report.models[0]["metrics"]["auc"] > 0.8
+
+
+def test_a_metric_without_meaning_is_refused(tmp_path: Path) -> None:
+    frame = table().with_columns(amount=pl.col("amount") - 3)
+    with pytest.raises(Invalid, match="below zero"):
+        run(frame, "amount", "regression", tmp_path, sort_metric="RMSLE")
+
+
 @pytest.mark.parametrize(
     ("frame", "says"),
     [

@@ -40,12 +40,16 @@ class Clock:
     @property
     def reserve(self) -> float:
         """Seconds kept back: the slowest finish seen so far, twice (the ensemble is a bigger model), and a tenth more."""
-        return min(max(0.05 * self.budget, 0.2) + 2.0 * self._finish, 0.4 * self.budget)
+        return min(min(max(0.05 * self.budget, 0.2), 15.0) + 2.0 * self._finish, 0.4 * self.budget)
 
     @property
     def left(self) -> float:
         """Seconds left for fitting; zero once the caller asked to stop."""
-        return 0.0 if self._stopped() else self.deadline - self.reserve - self._now()
+        return 0.0 if self._stopped() else self._fitting
+
+    @property
+    def _fitting(self) -> float:
+        return self.deadline - self.reserve - self._now()
 
     @property
     def over(self) -> bool:
@@ -60,12 +64,19 @@ class Clock:
         """Remember how long one model took to be written and explained."""
         self._finish = max(self._finish, seconds)
 
-    def share(self, parts: int) -> "Deadline":
-        """The deadline of one model that may use a `parts`-th of what is left, and never more than its own limit."""
-        seconds = self.left / max(parts, 1)
+    def share(self, parts: int, *, stoppable: bool = True) -> "Deadline":
+        """The deadline of one model that may use a `parts`-th of what is left, and never more than its own limit.
+
+        Not `stoppable`: "stop and keep the best" lets it go on, for want of a best.
+        """
+        seconds = (self.left if stoppable else self._fitting) / max(parts, 1)
         if self.per_model is not None:
             seconds = min(seconds, self.per_model)
-        return Deadline(self._now() + max(seconds, 0.0), self._stopped, self._now)
+        return Deadline(self._now() + max(seconds, 0.0), self._stopped if stoppable else _never, self._now)
+
+
+def _never() -> bool:
+    return False
 
 
 class Deadline:
@@ -90,4 +101,4 @@ class Deadline:
 
     @classmethod
     def never(cls) -> "Deadline":
-        return cls(float("inf"), lambda: False, time.monotonic)
+        return cls(float("inf"), _never, time.monotonic)

@@ -17,6 +17,8 @@ ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEns
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
 STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "mean_per_class_error", "accuracy")
 
+DEFAULT_FOLDS = 5
+
 _ALGORITHM_ALIASES = {
     "lightgbm": "GBM",
     "lgbm": "GBM",
@@ -89,7 +91,7 @@ class AutoMLConfig(BaseModel):
     balance_classes: bool = Field(False, description="Weigh the classes alike inside every training fold.")
     include_algos: Algorithms | None = Field(None, description="Only these families; excludes exclude_algos.")
     exclude_algos: Algorithms | None = Field(None, description="All families but these.")
-    nfolds: int = Field(5, ge=-1, le=50, description="-1 chooses by the size of the table, 0 keeps one holdout.")
+    nfolds: int = Field(DEFAULT_FOLDS, ge=-1, le=50, description="-1 chooses by the size of the table, 0 keeps one holdout.")
     stopping_rounds: int = Field(3, ge=0, le=1_000, description="Candidates without progress that end the search.")
     stopping_metric: Stopping = Field("AUTO", description="What early stopping of one model watches.")
     stopping_tolerance: float = Field(0.001, ge=0.0, le=1.0, description="Relative progress that counts.")

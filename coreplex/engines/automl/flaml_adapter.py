@@ -128,7 +128,8 @@ def _settings(run: Run, bench: "Bench", keys: list[str]) -> dict[str, Any]:
         "task": run.task.kind,
         "metric": bench.loss,
         "estimator_list": [f"our_{key}" for key in keys],
-        "time_budget": max(run.clock.left, 1.0),
+        # Without bagging the best are fitted once more on all rows, at the end.
+        "time_budget": max(run.clock.left * (1.0 if run.task.plan.bag else 0.8), 1.0),
         "eval_method": "cv",
         "split_type": bench,
         "n_splits": bench.get_n_splits(),
@@ -185,7 +186,7 @@ class Bench:
         places = np.sort(np.searchsorted(fold.train, np.unique(ids_of(x))))
         self.trial.whole &= len(places) == len(fold.train)
         train = sides.train if self.trial.whole else _rows(sides.train, places)
-        left = run.clock.share(1).part(self.get_n_splits() - self.fold)
+        left = run.share(1).part(self.get_n_splits() - self.fold)
         one: Trained = LEARNERS[learner.family](train, sides.valid, run.problem, self.trial.candidate.params, left)
         assert sides.valid is not None
         self.trial.oof[fold.valid] = one.predictor.predict(sides.valid.x)
@@ -233,7 +234,7 @@ class Bench:
             self.run.publish(replace(model, name=self.run.board.name(algo)))
             return
         # A holdout or a forward plan wants a last fit on all rows.
-        again = self.run.evaluate(model.candidate, self.run.clock.share(2)) if model.candidate else None
+        again = self.run.evaluate(model.candidate, self.run.share(2)) if model.candidate else None
         if again is not None:
             self.run.publish(again)
 

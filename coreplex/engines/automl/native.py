@@ -17,7 +17,7 @@ def search(run: Run) -> None:
         if run.over:
             return
         if candidate.algo in allowed and supports(candidate, run.problem.distribution):
-            model = run.evaluate(candidate, run.clock.share(_PARTS))
+            model = run.evaluate(candidate, run.share(_PARTS))
             if model is not None:
                 run.publish(model)
     _explore(run, allowed)
@@ -33,7 +33,7 @@ def _explore(run: Run, allowed: set[str]) -> None:
         if candidate is None or not supports(candidate, run.problem.distribution):
             return
         before = run.board.best
-        model = run.evaluate(candidate, run.clock.share(_PARTS))
+        model = run.evaluate(candidate, run.share(_PARTS))
         if model is None:
             idle += 1
             continue

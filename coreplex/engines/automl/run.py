@@ -42,6 +42,7 @@ class Run:
     publisher: Publisher
     report: Listener
     log: Log
+    failed: int = 0
 
     @property
     def full(self) -> bool:
@@ -50,14 +51,21 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Nothing more may be started: no time, enough models, or told to stop. The first model is always made."""
-        return self.full or (bool(self.board.models) and self.clock.over)
+        """Nothing more may be started: no time, enough models, or told to stop. A first model is always tried."""
+        return self.full or (self.clock.over and bool(self.board.models or self.failed))
+
+    def share(self, parts: int) -> Deadline:
+        """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
+        return self.clock.share(parts, stoppable=bool(self.board.models))
 
     def evaluate(self, candidate: Candidate, deadline: Deadline) -> Finished | None:
         """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says)."""
         name = self.board.name(candidate.algo)
         try:
-            return cross_validate(name, candidate, self.matrices, self.problem, deadline, abandon=lambda: self.over)
+            model = cross_validate(name, candidate, self.matrices, self.problem, deadline, abandon=lambda: self.over)
+            if model.metrics[self.board.metric] is not None:
+                return model
+            self.log(f"{name} is left out: {self.board.metric} is not defined on the rows that judge it.", "warning")
         except Abandoned:
             self.log(f"{name} was not finished when the run ended.", "info")
         except MemoryError:
@@ -65,6 +73,7 @@ class Run:
         except Exception as error:  # a configuration may fail on a strange table; the run must not
             self.log(f"{name} failed and is left out: {type(error).__name__}: {error}", "warning")
         self.board.release(candidate.algo)
+        self.failed += 1
         return None
 
     def publish(self, model: Finished) -> None:

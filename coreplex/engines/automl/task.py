@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.automl import checks, folds
-from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.automl.config import DEFAULT_FOLDS, AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
 from coreplex.errors import Invalid
 
@@ -138,8 +138,8 @@ def _plan(
         return folds.by_group(groups, y, nfolds=config.nfolds, seed=seed, classification=classes)
     if config.time_column:
         return folds.by_time(_moments(frame[config.time_column]), nfolds=config.nfolds, gap=config.time_gap)
-    told = "nfolds" in config.model_fields_set
-    nfolds = config.nfolds if told else min(config.nfolds, folds.automatic(len(y)))
+    # On tables of hundreds of thousands of rows the default number of folds buys nothing; another number is kept.
+    nfolds = min(DEFAULT_FOLDS, folds.automatic(len(y))) if config.nfolds == DEFAULT_FOLDS else config.nfolds
     features = [c.name for c in columns if c.type != ColumnType.id]
     copies = _codes(frame.select([*features, target.name]))
     return folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, copies=copies)

@@ -77,6 +77,8 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
     table = frame.load(Path(request["table"]), schema)
     what = task.prepare(table, schema, request["target"], request["problem_type"], config, log)
     metric = metrics.sort_metric(config.sort_metric, what.kind)
+    if metric == "rmsle" and float(what.y.min()) < 0:
+        raise Invalid.field(f"RMSLE has no meaning here: '{what.target.name}' goes below zero", "config", "sort_metric")
     _say(what, config, metric, clock, log)
     return Run(
         task=what,

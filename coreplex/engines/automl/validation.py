@@ -23,7 +23,12 @@ from coreplex.engines.automl.task import Task
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
-LEARNERS: dict[str, Learner] = {"lightgbm": lightgbm.fit, "xgboost": xgboost.fit, "linear": linear.fit, "mlp": mlp.fit}
+LEARNERS: dict[str, Learner] = {
+    "lightgbm": lightgbm.fit,
+    "xgboost": xgboost.fit,
+    "linear": linear.fit,
+    "mlp": mlp.fit,
+}
 
 
 @dataclass(frozen=True)

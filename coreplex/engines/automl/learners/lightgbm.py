@@ -40,7 +40,7 @@ def fit(
 ) -> Trained:
     """One booster. `params` are LightGBM's names, and `rounds`, `patience` for the length of the training."""
     forest = params.get("boosting") == "rf"
-    settings = _settings(problem, params)
+    settings = _settings(problem, params, len(train.y))
     data = _dataset(train, settings, params, None)
     # A forest only gets better with trees: it needs no early stopping, only the clock.
     judged = [_dataset(valid, settings, params, data)] if valid is not None and not forest else []
@@ -63,7 +63,7 @@ def _greater(new: float, old: float) -> bool:
     return new > old
 
 
-def _settings(problem: Problem, params: Params) -> dict[str, Any]:
+def _settings(problem: Problem, params: Params, rows: int) -> dict[str, Any]:
     objective = {"binary": "binary", "multiclass": "multiclass"}.get(problem.kind) or _OBJECTIVES[problem.distribution]
     settings: dict[str, Any] = {
         "objective": objective,
@@ -78,6 +78,8 @@ def _settings(problem: Problem, params: Params) -> dict[str, Any]:
         "tweedie_variance_power": problem.power,
         **{k: v for k, v in params.items() if k not in _OWN},
     }
+    # A leaf may not ask for so many rows that a small table cannot be split at all.
+    settings["min_data_in_leaf"] = min(settings.get("min_data_in_leaf", 20), max(rows // 20, 2))
     if objective == "multiclass":
         settings["num_class"] = problem.outputs
     return settings

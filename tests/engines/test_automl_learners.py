@@ -1,0 +1,92 @@
+"""Learners: done by the deadline, better than chance, equal to the library they come from."""
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from coreplex.engines.automl.clock import Deadline
+from coreplex.engines.automl.learners import forest, lightgbm, linear, mlp, xgboost
+from coreplex.engines.automl.learners.base import Learner, Params, Problem, Sample, Watch
+from coreplex.engines.automl.metrics import evaluate
+from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.predictor import from_files
+
+LEARNERS: list[tuple[Learner, Params]] = [
+    (lightgbm.fit, {"learning_rate": 0.1, "rounds": 60}),
+    (lightgbm.fit, {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6, "rounds": 30}),
+    (xgboost.fit, {"eta": 0.2, "rounds": 60}),
+    (linear.fit, {}),
+    (linear.fit, {"l1_ratio": 0.5}),
+    (mlp.fit, {"hidden": (8,), "rounds": 40, "learning_rate": 0.01}),
+]
+
+
+def sides(kind: str, rows: int = 400) -> tuple[Sample, Sample, int]:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(rows, 4))
+    signal = x[:, 0] + 0.5 * x[:, 1]
+    y = signal + 0.2 * draw.normal(size=rows)
+    if kind != "regression":
+        y = np.digitize(y, [0.0] if kind == "binary" else [-0.5, 0.5])
+    half = rows // 2
+    return Sample(x[:half], y[:half]), Sample(x[half:], y[half:]), {"binary": 2, "multiclass": 3}.get(kind, 1)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize(("learner", "params"), LEARNERS)
+def test_every_learner_learns_and_saves(learner: Learner, params: Params, kind: str) -> None:
+    train, valid, outputs = sides(kind)
+    problem = Problem(kind, outputs, seed=1)  # type: ignore[arg-type]
+    trained = learner(train, valid, problem, params, Deadline.never())
+    p = trained.predictor.predict(valid.x)
+    assert p.shape == (len(valid.y), outputs)
+    found = evaluate(kind, valid.y, p)
+    assert (found["r2"] if kind == "regression" else found["auc"]) > 0.75
+    if kind != "regression":
+        assert p.sum(axis=1) == pytest.approx(np.ones(len(p)))
+    again = from_files(trained.predictor.kind, trained.predictor.files())
+    assert (again.predict(valid.x) == p).all()
+    refit = learner(train, None, problem, params, Deadline.never(), trained.rounds)
+    assert refit.rounds == trained.rounds
+
+
+@pytest.mark.parametrize(("learner", "params"), LEARNERS)
+def test_a_deadline_that_has_passed_ends_the_fit_with_a_model(learner: Learner, params: Params) -> None:
+    train, valid, outputs = sides("binary")
+    passed = Deadline(0.0, lambda: False, lambda: 1.0)
+    trained = learner(train, valid, Problem("binary", outputs, seed=1), params, passed)
+    assert trained.cut
+    assert trained.rounds == 1
+    assert np.isfinite(trained.predictor.predict(valid.x)).all()
+
+
+def test_a_class_that_a_fold_has_not_seen_gets_almost_nothing() -> None:
+    train, valid, _ = sides("binary")
+    problem = Problem("multiclass", 3, seed=1)
+    for learner, params in LEARNERS[:4]:
+        p = learner(train, valid, problem, params, Deadline.never()).predictor.predict(valid.x)
+        assert p.shape[1] == 3
+        assert p[:, 2].max() < 0.2
+
+
+def test_a_forest_as_a_sum_of_trees_is_the_forest() -> None:
+    train, valid, _ = sides("regression")
+    settings = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6, "verbosity": -1, "objective": "regression"}
+    booster = lgb.train(settings, lgb.Dataset(train.x, train.y), 20)
+    made = forest.predictor(booster.model_to_string(), None, Problem("regression", 1, seed=1))
+    assert made.raw(valid.x)[:, 0] == pytest.approx(booster.predict(valid.x))
+    contributions = made.contributions(valid.x[:20])
+    assert contributions.sum(axis=2)[:, 0] == pytest.approx(made.raw(valid.x[:20])[:, 0])
+    doubled = LightGbm(forest.rescaled(made.text, 2.0, 0.25))
+    assert doubled.raw(valid.x)[:, 0] == pytest.approx(2 * made.raw(valid.x)[:, 0] + 20 * 0.25)
+
+
+def test_the_watch_stops_for_patience_and_for_the_clock() -> None:
+    watch = Watch(2, Deadline.never())
+    assert [watch.stop(i, loss) for i, loss in enumerate([3.0, 2.0, 2.5, 2.1], start=1)] == [False, False, False, True]
+    assert (watch.best_round, watch.cut) == (2, False)
+    now = [0.0]
+    slow = Watch(0, Deadline(10.0, lambda: False, lambda: now[0]))
+    now[0] = 6.0
+    assert slow.stop(1, None)
+    assert slow.cut
