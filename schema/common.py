@@ -1,7 +1,7 @@
 """What several concepts of the contract share: identifiers, deletion, and the publishing of enums and inputs."""
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 import strawberry.pydantic
@@ -23,6 +23,15 @@ def published(model: type[BaseModel], name: str, description: str) -> None:
 
 
 enum(Plan, "What an account may use.")
+
+
+def key(name: str, description: str, kind: Any) -> Any:
+    """A field read from a dictionary instead of an object."""
+
+    def read(root: strawberry.Parent[Any]) -> Any:  # type: ignore[misc]
+        return root.get(name)
+
+    return strawberry.field(resolver=read, graphql_type=kind, description=description)
 
 
 @strawberry.type(description="What was removed.")

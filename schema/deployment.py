@@ -1,7 +1,6 @@
 """Deployments and predictions in the public contract."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
@@ -13,7 +12,7 @@ from coreplex.model.inputs import PredictModel
 from coreplex.permissions import READ, WRITE, Category, Permission
 from resolvers import deployment as resolve
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.common import DeletedPayload, DeleteInput, Id, enum, key, published
 from schema.field import guarded, mutation
 from schema.model import Model
 from schema.pagination import Connection, connection, sort_input
@@ -97,33 +96,24 @@ class Deployment:
     )
 
 
-def _key(name: str, description: str, kind: Any) -> Any:
-    def read(root: strawberry.Parent[Any]) -> Any:
-        return root.get(name)
-
-    return strawberry.field(resolver=read, graphql_type=kind, description=description)
-
-
 @strawberry.type(description="The answer for one row.")
 class Prediction:
-    prediction: JSON = _key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", JSON)
-    probability: float | None = _key("probability", "Classification: probability of the predicted class.", float | None)
-    probabilities: JSON | None = _key("probabilities", "Classification: class → probability.", JSON | None)
-    contributions: JSON | None = _key(
+    prediction: JSON = key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", JSON)
+    probability: float | None = key("probability", "Classification: probability of the predicted class.", float | None)
+    probabilities: JSON | None = key("probabilities", "Classification: class → probability.", JSON | None)
+    contributions: JSON | None = key(
         "contributions", "When asked for: the strongest features with what each adds to the raw score.", JSON | None
     )
-    residual: float | None = _key(
-        "residual", "When contributions are asked for: what their sum leaves unexplained.", float | None
-    )
-    explanation: JSON | None = _key("explanation", "When asked for: base value, raw score, space and method.", JSON | None)
+    residual: float | None = key("residual", "When contributions are asked for: what their sum leaves unexplained.", float | None)
+    explanation: JSON | None = key("explanation", "When asked for: base value, raw score, space and method.", JSON | None)
 
 
 @strawberry.type(description="Something about a row the caller should know: an unseen category, a missing or unknown column.")
 class PredictionWarning:
-    kind: str = _key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, …", str)
-    column: str = _key("column", "The column it is about.", str)
-    message: str = _key("message", "A sentence for people.", str)
-    row: int | None = _key("row", "The row, from 0; empty when it holds for every row.", int | None)
+    kind: str = key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, …", str)
+    column: str = key("column", "The column it is about.", str)
+    message: str = key("message", "A sentence for people.", str)
+    row: int | None = key("row", "The row, from 0; empty when it holds for every row.", int | None)
 
 
 @strawberry.type(description="Answers for rows, in their order.")

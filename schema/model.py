@@ -11,7 +11,7 @@ from coreplex.model.table import Model as Row
 from coreplex.permissions import READ, WRITE
 from resolvers import model as resolve
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.common import DeletedPayload, DeleteInput, Id, enum, key, published
 from schema.field import guarded, mutation
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
@@ -23,8 +23,8 @@ ModelSort = sort_input("Model", ("best", "created_at", "name", "rank", *SORT_MET
 
 @strawberry.type(description="A column a model reads.")
 class Feature:
-    name: str = strawberry.field(description="Name of the column.")
-    type: str = strawberry.field(description="Type of the column.")
+    name: str = key("name", "Name of the column.", str)
+    type: str = key("type", "Type of the column.", str)
 
 
 async def _experiment_name(root: strawberry.Parent[Row], info: Info) -> str:

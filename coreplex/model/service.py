@@ -12,6 +12,7 @@ from coreplex.database import ReadSession, WriteSession
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
 from coreplex.event import service as event
+from coreplex.event.notice import SERVING, notify
 from coreplex.event.table import EventKind
 from coreplex.experiment.service import refuse_while_serving
 from coreplex.experiment.table import Experiment, ExperimentStatus
@@ -140,6 +141,7 @@ async def remove(session: WriteSession, models: Sequence[Model]) -> None:
     await session.execute(delete(Deployment).where(col(Deployment.model_id).in_(ids)))
     await session.execute(delete(Model).where(col(Model.id).in_(ids)))
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
+    await notify(session, SERVING)
 
 
 async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID:

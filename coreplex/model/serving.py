@@ -48,6 +48,7 @@ class Serving:
         self._database = database
         self._storage = storage
         self._listener = listener
+        self._generation = 0
         self._routes: dict[Hashable, tuple[float, Route]] = {}
         self._scorers: OrderedDict[str, Scorer] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Scorer]] = {}
@@ -55,6 +56,7 @@ class Serving:
         listener.on(SERVING, self._forget)
 
     def _forget(self, _payload: str) -> None:
+        self._generation += 1
         self._routes.clear()
 
     async def deployment(self, grant: Grant, deployment_id: str) -> Route:
@@ -69,10 +71,12 @@ class Serving:
         known = self._routes.get(key)
         if known is not None and known[0] > time.monotonic() and self._listener.connected:
             return known[1]
+        generation = self._generation
         route = await find(grant, key[-1])
-        if len(self._routes) >= MAX_ROUTES:
-            self._routes.clear()
-        self._routes[key] = (time.monotonic() + ROUTE_SECS, route)
+        if generation == self._generation:  # else something changed while we looked
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[key] = (time.monotonic() + ROUTE_SECS, route)
         return route
 
     async def _find_deployment(self, grant: Grant, deployment_id: str) -> Route:

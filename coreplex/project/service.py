@@ -13,6 +13,7 @@ from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
 from coreplex.errors import Conflict, NotFound
 from coreplex.event import service as event
+from coreplex.event.notice import SERVING, notify
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.identifier import parse_id
@@ -87,6 +88,7 @@ async def delete(session: WriteSession, grant: Grant, project_id: str) -> UUID:
     await job.cancel_project(session, project.id)
     await session.delete(project)
     await session.flush()
+    await notify(session, SERVING)
     await job.enqueue(
         session,
         JobType.storage_delete,
@@ -146,6 +148,7 @@ async def remove_member(session: WriteSession, grant: Grant, project_id: str, me
         raise Conflict("The owner cannot be removed; delete the project or hand it over first.")
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
+    await notify(session, SERVING)
     await _record(session, grant, project, "member.removed", f"{user.email} was removed.")
 
 
