@@ -41,12 +41,17 @@ def create_app(settings: Settings | None = None) -> Starlette:
     settings = settings or Settings()
     services = composition.build(settings)
     access.install(services)
+    writer = InferenceWriter(services.database, settings.data_dir / "spool")
+    services.parts[InferenceWriter] = writer
+    services.parts[Serving] = Serving(services.database, services.storage, services.listener)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.start()
         await ensure_admin(services.database, settings)
+        await writer.start()
         yield
+        await writer.stop()
         await services.stop()
 
     app = Starlette(routes=_routes(services), middleware=_middleware(services), lifespan=lifespan)
