@@ -38,11 +38,12 @@ def camel(name: str) -> str:
 
 
 class _Respell(Visitor):
-    """Gives each field its snake_case alias."""
+    """Gives each field, aliased or not, its name in snake_case."""
 
     def enter_field(self, node: FieldNode, *_args: Any) -> FieldNode | None:
-        spelled = snake(node.name.value)
-        if node.alias is not None or spelled == node.name.value:
+        shown = (node.alias or node.name).value
+        spelled = snake(shown)
+        if spelled == shown:
             return None
         return FieldNode(
             alias=NameNode(value=spelled),
