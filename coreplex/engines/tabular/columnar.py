@@ -16,10 +16,9 @@ from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.rules import Rule
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.engines.tabular.spelling import MOST, Spellings
-from coreplex.engines.tabular.storage import dtype_name
+from coreplex.engines.tabular.storage import dtype_name, row_group_size
 from coreplex.errors import BadInput, Invalid
 
-_ROW_GROUP = 250_000
 _SAMPLE = 50_000
 _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
 
@@ -47,7 +46,8 @@ def _read(
     table = scan.select(plain)
     rules = _ordered_rules(table, overrides, base)
     table = table.with_columns(_retype(name, rule, base.get(name)) for name, rule in rules.items())
-    table.sink_parquet(destination, compression="snappy", row_group_size=_ROW_GROUP, engine="streaming")
+    group_rows = row_group_size(table.head(1_000).collect())
+    table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
     schema = _schema(destination, list(stored), stored, names, overrides, rules, base, rows)
     notes += _losses(source, destination, dict(zip(names, stored, strict=True)), rules)
     return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)

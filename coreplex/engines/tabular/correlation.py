@@ -27,7 +27,7 @@ def pairs(sample: pl.DataFrame, schema: TableSchema, facts: list[dict[str, Any]]
     numbers = [c.name for c in schema if c.type in NUMERIC and c.name in varied][:MOST_NUMBERS]
     kinds = (ColumnType.categorical, ColumnType.boolean)
     few = [c.name for c in schema if c.type in kinds and varied.get(c.name, 99) <= _LEVELS][:MOST_CATEGORIES]
-    if sample.height < 3:
+    if sample.height < 3 or not sample.width:
         return []
     values = {name: _numbers(sample.get_column(name)) for name in numbers}
     codes = {name: _codes(sample.get_column(name)) for name in few}

@@ -24,12 +24,12 @@ from coreplex.engines.tabular.records import Block, Records
 from coreplex.engines.tabular.rules import STRING, Rule
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.spelling import Spellings
+from coreplex.engines.tabular.storage import row_group_size
 from coreplex.errors import BadInput, DomainError, Invalid
 
 _SAMPLE_ROWS = 20_000
 _HEAD_BYTES = 1 << 20
 _PASSES = 4
-_ROW_GROUP = 250_000
 
 
 @dataclass
@@ -52,6 +52,7 @@ class _Plan:
     names: list[str]
     rules: list[Rule]
     forced: list[bool]
+    group_rows: int = 100_000
     spelled: dict[int, bool] = field(default_factory=dict)
     habit: Habit = field(default_factory=Habit)
     lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
@@ -128,6 +129,7 @@ def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limit
     if not frames:
         return []
     sample = pl.concat(frames)
+    plan.group_rows = row_group_size(sample)
     plain = inference.plain_numbers(sample)
     texts = {name: inference.distinct(sample.get_column(name)) for name in sample.columns if plain.get(name) is None}
     plan.habit = inference.habit(list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule))
@@ -181,7 +183,7 @@ class _Pass:
         schema = {name: rule.dtype for name, rule in zip(self._plan.names, self._plan.rules, strict=True)}
         source = register_io_source(lambda *_: self._frames(), schema=schema)
         try:
-            source.sink_parquet(destination, compression="snappy", row_group_size=_ROW_GROUP, engine="streaming")
+            source.sink_parquet(destination, compression="snappy", row_group_size=self._plan.group_rows, engine="streaming")
         except pl.exceptions.PolarsError:
             if self._error is None:
                 raise

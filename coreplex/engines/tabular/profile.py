@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 
 from coreplex.engines.tabular import correlation, describe, suggestion
-from coreplex.engines.tabular.schema import Column, TableSchema
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 
 EXACT_ROWS = 5_000_000
 _CELLS_AT_ONCE = 4_000_000
+_BYTES_AT_ONCE = 100 << 20
 _PAIR_ROWS = 20_000
 
 
@@ -24,7 +25,8 @@ def profile(table: Path, schema: TableSchema) -> dict[str, Any]:
     scan = pl.scan_parquet(table, glob=False)
     rows: int = scan.select(pl.len()).collect().item()
     step = max(1, -(-rows // EXACT_ROWS))
-    columns = [facts for group in _groups(schema, rows // step) for facts in _describe(scan, group, rows, step)]
+    groups = _groups(schema, rows // step, _long_texts(scan, schema, rows))
+    columns = [facts for group, more in groups for facts in _describe(scan, group, rows, max(step, more))]
     target, problem = suggestion.suggest(columns, rows)
     missing_cells = sum(column["missing_count"] for column in columns)
     return {
@@ -32,7 +34,7 @@ def profile(table: Path, schema: TableSchema) -> dict[str, Any]:
         "column_count": len(schema),
         "sampled_rows": rows if step == 1 else -(-rows // step),
         "columns": columns,
-        "correlations": correlation.pairs(sample(scan, rows, _PAIR_ROWS), schema, columns),
+        "correlations": correlation.pairs(sample(scan.select(_short(schema)), rows, _PAIR_ROWS), schema, columns),
         "missing": {
             "cells": missing_cells,
             "pct": describe.percent(missing_cells, rows * len(schema)),
@@ -51,12 +53,34 @@ def sample(scan: pl.LazyFrame, rows: int, most: int) -> pl.DataFrame:
     return (scan if step == 1 else scan.gather_every(step)).collect(engine="streaming")
 
 
-def _groups(schema: TableSchema, rows: int) -> Iterator[list[Column]]:
-    """Columns in file order, few enough at once for `_CELLS_AT_ONCE`."""
+def _short(schema: TableSchema) -> list[str]:
+    return [column.name for column in schema if column.type not in (ColumnType.text, ColumnType.id)]
+
+
+def _long_texts(scan: pl.LazyFrame, schema: TableSchema, rows: int) -> dict[str, int]:
+    """For columns of texts too long to hold at once: how many rows to step over. Judged by the first rows."""
+    names = [column.name for column in schema if column.dtype == "string"]
+    if not names:
+        return {}
+    head = scan.select(names).head(10_000).select(pl.all().str.len_bytes().mean()).collect().row(0, named=True)
+    steps = {name: -(-int(rows * (length or 0)) // _BYTES_AT_ONCE) for name, length in head.items()}
+    return {name: step for name, step in steps.items() if step > 1}
+
+
+def _groups(schema: TableSchema, rows: int, long: dict[str, int]) -> Iterator[tuple[list[Column], int]]:
+    """Columns in file order, few enough at once for `_CELLS_AT_ONCE`, each group with the rows to step over."""
     size = max(1, _CELLS_AT_ONCE // max(rows, 1))
-    columns = list(schema)
-    for start in range(0, len(columns), size):
-        yield columns[start : start + size]
+    group: list[Column] = []
+    for column in schema:
+        if group and (len(group) == size or column.name in long):
+            yield group, 1
+            group = []
+        if column.name in long:
+            yield [column], long[column.name]
+        else:
+            group.append(column)
+    if group:
+        yield group, 1
 
 
 def _describe(scan: pl.LazyFrame, group: list[Column], rows: int, step: int) -> Iterator[dict[str, Any]]:
@@ -85,7 +109,7 @@ def _aggregates(column: Column) -> Iterator[tuple[str, pl.Expr]]:
     values = pl.col(column.name)
     yield "rows", pl.len()
     yield "missing_count", values.null_count()
-    yield "unique_count", values.approx_n_unique()
+    yield "unique_count", (values.hash(seed=0) if column.dtype == "string" else values).approx_n_unique()
     if column.dtype.startswith(("int", "uint", "float")):
         yield from (("min", values.min()), ("max", values.max()), ("mean", values.mean()), ("std", values.std()))
 

@@ -31,3 +31,13 @@ def dtype_name(dtype: pl.DataType) -> str:
 def polars_type(name: str) -> pl.DataType:
     """The Polars type behind a schema's dtype name."""
     return _BY_NAME[name]
+
+
+_GROUP_ROWS = 250_000
+_GROUP_BYTES = 32 << 20
+
+
+def row_group_size(sample: pl.DataFrame) -> int:
+    """Rows per Parquet row group, so that the groups being written stay small whatever the rows hold."""
+    per_row = sample.estimated_size() / max(sample.height, 1)
+    return int(min(_GROUP_ROWS, max(1_000, _GROUP_BYTES / max(per_row, 1.0))))
