@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.rows import RowReader, Warnings
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State, Step, Task
-from coreplex.engines.encoding.values import Value, canonical_series
+from coreplex.engines.encoding.values import Canonical, Value
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.errors import BadInput, Invalid
 
@@ -55,7 +55,7 @@ class Encoder:
         To train on these very rows take `fit_transform`: `transform` would show rows their own target.
         """
         context = _context(frame.height, target, kind, task, seed)
-        return _fit(frame, columns, context, exclude)
+        return _fit(Canonical(frame), columns, context, exclude)
 
     @classmethod
     def fit_transform(
@@ -71,18 +71,21 @@ class Encoder:
     ) -> tuple["Encoder", Floats]:
         """The fitted encoder and the (n, width) matrix to train on, where no row has seen its own target."""
         context = _context(frame.height, target, kind, task, seed)
-        encoder = _fit(frame, columns, context, exclude)
-        return encoder, encoder._matrix(frame, lambda step, series: step.training(series, context))
+        seen = Canonical(frame)
+        encoder = _fit(seen, columns, context, exclude)
+        return encoder, encoder._matrix(seen, lambda step, series: step.training(series, context))
 
-    def transform(self, frame: pl.DataFrame) -> Floats:
+    def transform(self, frame: pl.DataFrame | Canonical) -> Floats:
         """(n, width) C-contiguous float64. Columns of `frame` may be missing, in any order, and may hold anything."""
-        return self._matrix(frame, lambda step, series: step.transform(series))
+        return self._matrix(
+            frame if isinstance(frame, Canonical) else Canonical(frame), lambda step, series: step.transform(series)
+        )
 
-    def _matrix(self, frame: pl.DataFrame, encode: Callable[[Step, pl.Series], Floats]) -> Floats:
+    def _matrix(self, frame: Canonical, encode: Callable[[Step, pl.Series], Floats]) -> Floats:
         matrix = np.empty((frame.height, self.width))
         at = 0
         for column, step in zip(self.columns, self.steps, strict=True):
-            block = encode(step, canonical_series(frame, column))
+            block = encode(step, frame.series(column))
             matrix[:, at : at + block.shape[1]] = block
             at += block.shape[1]
         return matrix
@@ -190,7 +193,7 @@ def _context(rows: int, target: NDArray[Any] | None, kind: Kind, task: Task, see
     return Context(kind, task, seed, indicators.astype(np.float64), folds)
 
 
-def _fit(frame: pl.DataFrame, columns: Sequence[Column], context: Context, exclude: Sequence[str]) -> Encoder:
+def _fit(frame: Canonical, columns: Sequence[Column], context: Context, exclude: Sequence[str]) -> Encoder:
     used: list[Column] = []
     steps: list[Step] = []
     dropped: dict[str, str] = {}
@@ -198,7 +201,7 @@ def _fit(frame: pl.DataFrame, columns: Sequence[Column], context: Context, exclu
         if column.name in exclude:
             dropped[column.name] = "excluded by request"
             continue
-        series = canonical_series(frame, column)
+        series = frame.series(column)
         reason = choice.reason_to_drop(column, series)
         if reason is not None:
             dropped[column.name] = reason

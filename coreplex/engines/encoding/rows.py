@@ -14,7 +14,7 @@ import polars as pl
 from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Raw, Scaled
-from coreplex.engines.encoding.values import Value, canonical_series, domain, is_missing, reader
+from coreplex.engines.encoding.values import Canonical, Value, domain, is_missing, reader
 from coreplex.engines.tabular.schema import Column
 
 if TYPE_CHECKING:
@@ -118,12 +118,13 @@ class RowReader:
     def check(self, frame: pl.DataFrame) -> Warnings:
         """What is odd about a whole frame, once per column and kind, with how many `rows` it concerns."""
         warnings: Warnings = []
+        present, seen = set(frame.columns), Canonical(frame)
         for known in self.known:
             name, kind = known.column.name, known.column.type.value
-            if name not in frame.columns:
+            if name not in present:
                 warnings.append(_warning(known, "missing_column", "is not in the table; it is treated as missing values"))
                 continue
-            values = canonical_series(frame, known.column)
+            values = seen.series(known.column)
             lost = frame.get_column(name).filter(values.is_null()).drop_nulls()
             unreadable = sum(not is_missing(raw) for raw in lost.to_list())
             _counted(warnings, known, "unreadable_value", unreadable, f"hold no {kind}; they are treated as missing values")

@@ -108,15 +108,39 @@ def is_missing(raw: Any) -> bool:
     return raw is None or (isinstance(raw, float) and raw != raw)
 
 
-def canonical_series(frame: pl.DataFrame, column: Column) -> pl.Series:
-    """The canonical values of one column of `frame`; a column that is not there is missing everywhere."""
+class Canonical:
+    """A frame seen through a schema. With `keep`, what was read once is kept for the next encoder of the same model."""
+
+    def __init__(self, frame: pl.DataFrame, *, keep: bool = False) -> None:
+        self.frame = frame
+        self.height = frame.height
+        self._places = {name: index for index, name in enumerate(frame.columns)}
+        self._keep = keep
+        self._kept: dict[tuple[str, str, str, str | None], pl.Series] = {}
+
+    def series(self, column: Column) -> pl.Series:
+        """The canonical values of one column; a column that is not there is missing everywhere."""
+        key = column.name, column.type.value, column.dtype, column.format
+        found = self._kept.get(key)
+        if found is None:
+            place = self._places.get(column.name)
+            found = _absent(column, self.height) if place is None else canonical_series(self.frame.to_series(place), column)
+            if self._keep:
+                self._kept[key] = found
+        return found
+
+
+def _absent(column: Column, rows: int) -> pl.Series:
+    return pl.Series(column.name, [None], dtype=_POLARS[domain(column)]).new_from_index(0, rows)
+
+
+def canonical_series(series: pl.Series, column: Column) -> pl.Series:
+    """The canonical values of one series, of whatever type it came."""
     kind = domain(column)
-    if column.name not in frame.columns:
-        return pl.Series(column.name, [None], dtype=_POLARS[kind]).new_from_index(0, frame.height)
-    series = frame.get_column(column.name)
     if kind == "number" and (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         floats = series.cast(pl.Float64)
-        return floats.set(~floats.is_finite(), None)
+        finite = floats.is_finite()
+        return floats if finite.all() else floats.set(~finite, None)
     if kind == "moment" and series.dtype in (pl.Date, pl.Datetime):
         return _epoch(series.cast(pl.Date) if column.dtype == "date" else series)
     return _mapped(series, column, kind)

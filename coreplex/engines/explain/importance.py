@@ -37,15 +37,15 @@ def explain(
     `max_residual`, `space`, `rows`.
     """
     end = time.monotonic() + max(budget_secs, 0.1)
-    ensemble, features = scorer.ensemble, scorer.features
+    ensemble, features, matrices = scorer.ensemble, scorer.features, scorer.ensemble.encode(frame)
     if ensemble.method is not None:
-        shap = _exact(ensemble, ensemble.encode(frame), features, end)
+        shap = _exact(ensemble, matrices, features, end)
         importance, spread, method = _mean_size(shap), None, shap.method
     else:
         middle = time.monotonic() + 0.6 * max(budget_secs, 0.1)
-        importance, spread = _shuffled(ensemble, ensemble.encode(frame), features, target, seed, middle)
+        importance, spread = _shuffled(ensemble, matrices, features, target, seed, middle)
         method = "permutation"
-        shap = _sampled(scorer, frame, seed, end)
+        shap = _sampled(scorer, matrices, seed, end)
     return {
         "method": method,
         "feature_importance": _ranked(features, importance, spread),
@@ -75,9 +75,9 @@ def _joined(slices: Sequence[Explained]) -> Explained:
     )
 
 
-def _sampled(scorer: Scorer, frame: pl.DataFrame, seed: int, end: float) -> Explained:
+def _sampled(scorer: Scorer, matrices: Sequence[Floats], seed: int, end: float) -> Explained:
     ensemble, features = scorer.ensemble, scorer.features
-    rows = ensemble.encode(frame[:_SAMPLED_ROWS])
+    rows = [matrix[:_SAMPLED_ROWS] for matrix in matrices]
     slices = []
     for at in range(max(len(rows[0]), 1)):
         one = [matrix[at : at + 1] for matrix in rows]

@@ -16,6 +16,7 @@ import polars as pl
 
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.links import Link, raw_of, respond, respond_row
 from coreplex.engines.scoring.predictor import Predictor
@@ -98,7 +99,8 @@ class Ensemble:
 
     def encode(self, frame: pl.DataFrame) -> list[Floats]:
         """One matrix per encoder."""
-        return [encoder.transform(frame) for encoder in self.encoders]
+        seen = Canonical(frame, keep=len(self.encoders) > 1)
+        return [encoder.transform(seen) for encoder in self.encoders]
 
     def predict(self, frame: pl.DataFrame) -> Floats:
         """(n, k): probabilities per class, or (n, 1) values on the scale of the target."""
