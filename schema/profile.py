@@ -15,7 +15,7 @@ enum(ColumnType, "What a column is, as a person would say it.")
 
 @strawberry.type(description="A frequent value of a column.")
 class TopValue:
-    value: JSON = strawberry.field(description="The value, spelled as in the file.")
+    value: JSON | None = strawberry.field(description="The value, spelled as in the file; none for an infinite number.")
     count: Long = strawberry.field(description="Rows that have it.")
     pct: float = strawberry.field(description="Share of the present values, in percent.")
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
 from sqlmodel import col
@@ -96,7 +97,7 @@ def version_listing(dataset_id: UUID) -> Listing:
 async def latest(session: ReadSession, dataset_ids: Sequence[UUID]) -> Sequence[DatasetVersion]:
     """The latest version of each dataset, without documents: one query."""
     query = select(DatasetVersion).where(col(DatasetVersion.dataset_id).in_(dataset_ids)).options(*LIGHT)
-    query = query.distinct(col(DatasetVersion.dataset_id))
+    query = query.ext(distinct_on(col(DatasetVersion.dataset_id)))
     query = query.order_by(col(DatasetVersion.dataset_id), col(DatasetVersion.version).desc())
     return (await session.scalars(query)).all()
 

@@ -14,8 +14,8 @@ from typing import Any
 import structlog
 
 from coreplex.dataset.inputs import TableFormat
-from coreplex.errors import BadInput
-from coreplex.isolation import ChildCrashed, run_child
+from coreplex.errors import BadInput, Invalid
+from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.services import Services
 
 log = structlog.get_logger()
@@ -88,17 +88,23 @@ class TableWork:
         with gone_on_failure(destination):
             async with self._turns:
                 try:
-                    found: dict[str, Any] = await run_child(
+                    return await run_child(
                         f"{TASKS}:{task}",
                         request,
+                        on_event=_ignore,
                         time_limit_secs=TIME_LIMIT_SECS,
                         memory_bytes=MEMORY_BYTES,
-                        threads=self.services.settings.training_threads,
+                        env_threads=self.services.settings.training_threads,
                     )
-                except ChildCrashed as crash:
-                    log.error("table_work_crashed", task=task, code=crash.code, stderr=crash.stderr[-2000:])
-                    raise BadInput("The table broke the program that works on tables. Is the file whole?") from crash
-                return found
+                except ChildTimeout:
+                    raise Invalid(f"The table is too much work: more than {TIME_LIMIT_SECS:.0f} s. Try a smaller one.") from None
+                except (ChildCrashed, ChildFailed) as error:
+                    log.error("table_work_failed", task=task, error=str(error), detail=getattr(error, "detail", ""))
+                    raise BadInput("The table cannot be worked on: the program that reads it gave up. Is it whole?") from error
+
+
+async def _ignore(_event: dict[str, Any]) -> None:
+    """An upload is answered whole; nobody watches its progress."""
 
 
 @contextmanager

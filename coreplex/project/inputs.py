@@ -6,8 +6,15 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.project.table import ProjectStatus, Role
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Description = Annotated[str, StringConstraints(max_length=10_000)]
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)]
+Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_storable)]
 
 
 def _grantable(role: Role) -> Role:
