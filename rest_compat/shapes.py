@@ -63,3 +63,10 @@ def ok(_result: Any, _variables: Mapping[str, Any]) -> Any:
 def plain(result: Any, _variables: Mapping[str, Any]) -> Any:
     """The result as it is."""
     return result
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """An experiment or job in REST's words: cancelled is failed with a reason (decision 2)."""
+    if record.get("status") == "cancelled":
+        return {**record, "status": "failed", "error": record.get("error") or "cancelled"}
+    return record

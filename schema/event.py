@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from coreplex.event.table import Event as Row
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
@@ -37,6 +38,18 @@ class Event:
     entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
     created_at: datetime = strawberry.field(description="When.")
+
+
+def _timestamp(root: strawberry.Parent[Row]) -> datetime:
+    return root.created_at
+
+
+@strawberry.type(description="A line of a log.")
+class LogEntry:
+    seq: Long = strawberry.field(description="Number of the line; later ones are larger.")
+    timestamp: datetime = strawberry.field(resolver=_timestamp, description="When it was written.")
+    level: str = strawberry.field(description="debug, info, warning or error.")
+    message: str = strawberry.field(description="What it says.")
 
 
 async def _job_events(info: Info, job_id: Id, after: Cursor = None) -> AsyncGenerator[Event, None]:

@@ -5,7 +5,6 @@ from datetime import datetime
 import strawberry
 
 from coreplex.account.table import Plan, Scope
-from coreplex.event.table import Event
 from coreplex.experiment import inputs
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.experiment.table import Experiment as Row
@@ -15,10 +14,11 @@ from resolvers import experiment as resolve
 from resolvers import model as resolve_model
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.event import LogEntry
 from schema.field import guarded, mutation
 from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
-from schema.scalars import JSON, Long
+from schema.scalars import JSON
 
 TRAIN = Permission(Scope.write, Role.editor, category=Category.training)
 
@@ -77,18 +77,6 @@ async def _engine_runs(root: strawberry.Parent[Row], info: Info) -> list[EngineR
 
 async def _best_model(root: strawberry.Parent[Row], info: Info) -> Model | None:
     return await resolve.best_model(info, root)  # type: ignore[return-value]
-
-
-def _timestamp(root: strawberry.Parent[Event]) -> datetime:
-    return root.created_at
-
-
-@strawberry.type(description="A line of an experiment's log.")
-class LogEntry:
-    seq: Long = strawberry.field(description="Number of the line; later ones are larger.")
-    timestamp: datetime = strawberry.field(resolver=_timestamp, description="When it was written.")
-    level: str = strawberry.field(description="debug, info, warning or error.")
-    message: str = strawberry.field(description="What it says.")
 
 
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")

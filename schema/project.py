@@ -6,17 +6,24 @@ from typing import Any
 import strawberry
 
 from coreplex.account.table import Scope
+from coreplex.deployment.inputs import DeploymentFilter
 from coreplex.event.table import Event
 from coreplex.permissions import READ, Permission
 from coreplex.project import inputs
 from coreplex.project.table import Membership, ProjectStatus, Role
 from coreplex.project.table import Project as Row
 from resolvers import dataset as resolve_dataset
+from resolvers import deployment as resolve_deployment
+from resolvers import experiment as resolve_experiment
+from resolvers import model as resolve_model
 from resolvers import project as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, published
 from schema.dataset import Dataset, DatasetSort
+from schema.deployment import Deployment, DeploymentSort
+from schema.experiment import Experiment, ExperimentSort
 from schema.field import guarded, mutation
+from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
 
 MANAGE = Permission(Scope.write, Role.admin)
@@ -113,6 +120,31 @@ class Project:
         sort=DatasetSort,
         nested=True,
         description="Its datasets.",
+    )
+    experiments: Connection[Experiment] = connection(
+        resolve_experiment.of_project,
+        node=Experiment,
+        permission=READ,
+        sort=ExperimentSort,
+        nested=True,
+        description="Its experiments.",
+    )
+    models: Connection[Model] = connection(
+        resolve_model.of_project,
+        node=Model,
+        permission=READ,
+        sort=ModelSort,
+        nested=True,
+        description="Its models, the best first.",
+    )
+    deployments: Connection[Deployment] = connection(
+        resolve_deployment.of_project,
+        node=Deployment,
+        permission=READ,
+        sort=DeploymentSort,
+        filter=DeploymentFilter,
+        nested=True,
+        description="Its deployments.",
     )
     members: Connection[Member] = connection(
         resolve.members, node=Member, permission=READ, sort=MemberSort, nested=True, description="Who works in the project."

@@ -10,18 +10,21 @@ from schema.deployment import DeploymentMutation, DeploymentQuery
 from schema.event import EventSubscription
 from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.file import FileQuery
+from schema.job import JobMutation, JobQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(AccountQuery, ProjectQuery, DatasetQuery, FileQuery, ExperimentQuery, ModelQuery, DeploymentQuery):
+class Query(AccountQuery, ProjectQuery, DatasetQuery, FileQuery, ExperimentQuery, ModelQuery, DeploymentQuery, JobQuery):
     pass
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(AccountMutation, ProjectMutation, DatasetMutation, ExperimentMutation, ModelMutation, DeploymentMutation):
+class Mutation(
+    AccountMutation, ProjectMutation, DatasetMutation, ExperimentMutation, ModelMutation, DeploymentMutation, JobMutation
+):
     pass
 
 

@@ -24,40 +24,33 @@ CREATE = (
 )
 
 
-def outcome(record: dict[str, Any]) -> dict[str, Any]:
-    """An experiment or job in REST's words: cancelled is failed with a reason (decision 2)."""
-    if record.get("status") == "cancelled":
-        return {**record, "status": "failed", "error": record.get("error") or "cancelled"}
-    return record
-
-
 def page(result: Any, variables: Mapping[str, Any]) -> Any:
     body = shapes.page(result, variables)
-    return {**body, "items": [outcome(item) for item in body["items"]]}
+    return {**body, "items": [shapes.outcome(item) for item in body["items"]]}
 
 
 def one(result: Any, _: Mapping[str, Any]) -> Any:
-    experiment = outcome(result)
+    experiment = shapes.outcome(result)
     return {**experiment, "experiment": experiment}
 
 
 def changed(result: Any, _: Mapping[str, Any]) -> Any:
-    experiment = outcome(result["experiment"])
+    experiment = shapes.outcome(result["experiment"])
     return {"id": experiment["id"], "status": experiment["status"], "experiment": experiment}
 
 
 def created(result: Any, _: Mapping[str, Any]) -> Any:
-    experiment = outcome(result["experiment"])
+    experiment = shapes.outcome(result["experiment"])
     top = {key: experiment[key] for key in ("id", "job_id", "status", "warnings")}
     return {**top, "experiment_id": experiment["id"], "experiment": experiment}
 
 
 def status(result: Any, _: Mapping[str, Any]) -> Any:
-    return outcome({"id": result["experiment_id"], **result})
+    return shapes.outcome({"id": result["experiment_id"], **result})
 
 
 def engine_runs(result: Any, _: Mapping[str, Any]) -> Any:
-    runs = [outcome(run) for run in result["engine_runs"]]
+    runs = [shapes.outcome(run) for run in result["engine_runs"]]
     return {"items": runs, "total": len(runs), "limit": len(runs), "offset": 0}
 
 
@@ -86,7 +79,7 @@ ROWS = (
     Endpoint("GET", f"{ONE}/logs", "ExperimentLogs", shapes.named_page("logs"), paged=True),
     Endpoint("GET", f"{ONE}/engine-runs", "ExperimentEngineRuns", engine_runs),
     Endpoint("GET", f"{ONE}/leaderboard", "ExperimentLeaderboard", shapes.page, paged=True),
-    Endpoint("POST", f"{ONE}/cancel", "CancelExperiment", changed),
-    Endpoint("POST", f"{ONE}/stop", "StopExperiment", changed),
+    Endpoint("POST", f"{ONE}/cancel", "CancelExperiment", changed, body_optional=True),
+    Endpoint("POST", f"{ONE}/stop", "StopExperiment", changed, body_optional=True),
     Endpoint("DELETE", ONE, "DeleteExperiment", shapes.ok, into={"experiment_id": "input.id"}),
 )

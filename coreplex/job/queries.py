@@ -1,0 +1,39 @@
+"""Jobs as their owners see them."""
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.event.table import Event, EventKind
+from coreplex.identifier import parse_id
+from coreplex.job.inputs import JobFilter
+from coreplex.job.table import Job
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import visible_projects
+
+
+def listing(grant: Grant, wanted: JobFilter | None = None) -> Listing:
+    """Jobs of the caller's projects; the server's own housekeeping is not shown."""
+    query = select(Job).where(col(Job.project_id).in_(visible_projects(grant)))
+    if wanted is not None and wanted.project_id is not None:
+        query = query.where(col(Job.project_id) == parse_id(wanted.project_id, "Project"))
+    if wanted is not None and wanted.type is not None:
+        query = query.where(col(Job.type) == wanted.type)
+    if wanted is not None and wanted.status is not None:
+        query = query.where(col(Job.status) == wanted.status)
+    sortable = {
+        "created_at": col(Job.created_at),
+        "started_at": col(Job.started_at),
+        "finished_at": col(Job.finished_at),
+        "status": col(Job.status),
+        "type": col(Job.type),
+    }
+    return Listing(query=query, identity=col(Job.id), sortable=sortable, searchable=(col(Job.message), col(Job.error)))
+
+
+def logs(job: Job) -> Listing:
+    """What the thing the job works on had to say, oldest first."""
+    query = select(Event).where(
+        col(Event.entity_type) == job.entity_type, col(Event.entity_id) == job.entity_id, col(Event.kind) == EventKind.log
+    )
+    return Listing(query=query, identity=col(Event.seq), sortable={"seq": col(Event.seq)}, default_sort="seq")

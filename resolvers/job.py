@@ -1,0 +1,47 @@
+"""Jobs at the GraphQL door."""
+
+from coreplex.errors import Conflict
+from coreplex.event import service as event
+from coreplex.event.table import Event, EventKind
+from coreplex.job import inputs, queries, service
+from coreplex.job.table import Job
+from coreplex.paging import Page, Slice, SortDirection
+from coreplex.project.access import open_row
+from resolvers.guard import Info, allow
+
+
+async def one(info: Info, id: str) -> Job:
+    grant = allow(info)
+    async with info.context.read() as session:
+        return await open_row(session, grant, Job, id, "Job")
+
+
+async def many(info: Info, page: Page, filter: inputs.JobFilter | None) -> Slice[Job]:
+    return await info.context.slice(queries.listing(allow(info), filter), page)
+
+
+async def logs(info: Info, job: Job, page: Page) -> Slice[Event]:
+    oldest_first = Page(page.first, page.after, page.offset, None, "seq", SortDirection.asc)
+    return await info.context.slice(queries.logs(job), oldest_first)
+
+
+async def cancel(info: Info, id: str) -> Job:
+    """Order the end of a job. Raises Conflict when it has ended already."""
+    grant = allow(info)
+    async with info.context.transaction() as session:
+        job = await open_row(session, grant, Job, id, "Job")
+        if not await service.request_cancel(session, job):
+            raise Conflict(f"The job has ended already: {job.status}.")
+        await event.append(
+            session,
+            entity_type="job",
+            entity_id=job.id,
+            project_id=job.project_id,
+            kind=EventKind.audit,
+            type="job.cancelled",
+            message="A job was cancelled.",
+            actor_id=grant.user_id,
+        )
+        await session.flush()
+        await session.refresh(job)
+        return job

@@ -1,0 +1,85 @@
+"""Background jobs in the public contract."""
+
+from datetime import datetime
+
+import strawberry
+
+from coreplex.job import inputs
+from coreplex.job.table import Job as Row
+from coreplex.job.table import JobStatus, JobType
+from coreplex.permissions import READ, WRITE
+from resolvers import job as resolve
+from resolvers.guard import Info
+from schema.common import Id, enum, published
+from schema.event import LogEntry
+from schema.field import guarded, mutation
+from schema.pagination import Connection, connection, sort_input
+from schema.scalars import JSON
+
+enum(JobType, "What a job does.")
+enum(JobStatus, "State of a job.")
+published(inputs.JobFilter, "JobFilter", "Which jobs are wanted.")
+JobSort = sort_input("Job", ("created_at", "started_at", "finished_at", "status", "type"))
+
+
+def _progress(root: strawberry.Parent[Row]) -> float:
+    return round(100 * root.progress, 1)
+
+
+@strawberry.type(description="Work done in the background.")
+class Job:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    type: JobType = strawberry.field(description="What it does.")
+    status: JobStatus = strawberry.field(description="State.")
+    progress: float = strawberry.field(resolver=_progress, description="Share done, 0 to 100.")
+    message: str = strawberry.field(description="What is going on.")
+    project_id: strawberry.ID | None = strawberry.field(description="The project it belongs to.")
+    entity_type: str = strawberry.field(description="Kind of the thing it works on.")
+    entity_id: strawberry.ID | None = strawberry.field(description="Identifier of that thing.")
+    payload: JSON = strawberry.field(description="What it was given.")
+    result: JSON | None = strawberry.field(description="What came of it.")
+    error: str | None = strawberry.field(description="Why it failed, or why the last attempt did.")
+    attempts: int = strawberry.field(description="Attempts begun.")
+    max_attempts: int = strawberry.field(description="Attempts it may have.")
+    created_at: datetime = strawberry.field(description="When it was queued.")
+    started_at: datetime | None = strawberry.field(description="When its first attempt began.")
+    finished_at: datetime | None = strawberry.field(description="When it ended.")
+    logs: Connection[LogEntry] = connection(
+        resolve.logs, node=LogEntry, permission=READ, nested=True, description="The log, oldest first; readable while it runs."
+    )
+
+
+@strawberry.type(description="The job that was changed.")
+class JobPayload:
+    job: Job = strawberry.field(description="The job as it is now.")
+
+
+@strawberry.input(description="A job to act on.")
+class JobInput:
+    job_id: strawberry.ID = strawberry.field(description="Its identifier.")
+
+
+async def _one(info: Info, id: Id) -> Job:
+    return await resolve.one(info, id)  # type: ignore[return-value]
+
+
+async def _cancel(info: Info, input: JobInput) -> JobPayload:
+    return JobPayload(job=await resolve.cancel(info, input.job_id))  # type: ignore[arg-type]
+
+
+@strawberry.type
+class JobQuery:
+    job: Job = guarded(_one, READ, "One background job.")
+    jobs: Connection[Job] = connection(
+        resolve.many,
+        node=Job,
+        permission=READ,
+        sort=JobSort,
+        filter=inputs.JobFilter,
+        description="Background jobs of the caller's projects.",
+    )
+
+
+@strawberry.type
+class JobMutation:
+    cancel_job: JobPayload = mutation(_cancel, WRITE, "End a job; what it has finished stays.")
