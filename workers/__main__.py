@@ -1,70 +1,95 @@
-"""`python -m workers`: one worker process. Relay, job threads and heartbeat around a single event loop.
+"""`python -m workers`: one worker process, with the relay, the threads of Dramatiq and one event loop for all jobs.
 
-Without Dramatiq's own master process: ours is the supervisor, and a dead worker must not take its siblings along.
+Without Dramatiq's own master process: there one dead worker takes its siblings along, and ours has a supervisor already. SIGTERM
+stops it in order and exits with 0; a second signal exits at once, and the kernel ends the children.
 """
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
-from datetime import timedelta
+import threading
+from dataclasses import fields
 
-import dramatiq
 import structlog
-from dramatiq.worker import Worker as DramatiqWorker
+from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
-import coreplex.handlers
 from coreplex import services as composition
-from coreplex.job.service import Timing
+from coreplex.job.timing import Timing
 from coreplex.log import configure
 from coreplex.services import Services
 from coreplex.settings import Settings
 from workers.actors import declare
-from workers.broker import make_broker
+from workers.broker import Bell
 from workers.relay import Relay
 from workers.runner import Runner
 
-log = structlog.get_logger()
-GRACE_SECS = 3.0
-ALIVE_SECS = 5.0
-HEARTBEAT = text(
+POLL_MS = 250
+SPARE_THREADS = 2
+"""Beyond `worker_threads`, which caps each queue: so that running trainings leave room for chores, and the other way round."""
+LAST_SECS = 6.0
+
+ALIVE = text(
     "INSERT INTO workers (id, started_at, seen_at) VALUES (:id, now(), now()) ON CONFLICT (id) DO UPDATE SET seen_at = now()"
 )
-FORGET = text("DELETE FROM workers WHERE id = :id OR seen_at < now() - interval '1 hour'")
+FORGET = text("DELETE FROM workers WHERE id = :id OR seen_at < now() - interval '1 day'")
+
+log = structlog.get_logger(__name__)
 
 
-async def serve(settings: Settings, timing: Timing) -> None:
-    """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
+async def serve(settings: Settings, timing: Timing) -> int:
+    """Work until told to stop. Returns the exit code."""
+    if settings.redis_url is None:
+        raise SystemExit("REDIS_URL is not set; `coreplexml-server up` starts an embedded Redis by itself.")
     services = composition.build(settings)
-    assert settings.redis_url is not None, "REDIS_URL is set by the supervisor or by whoever starts a worker"
-    broker = make_broker(settings.redis_url)
-    dramatiq.set_broker(broker)
-    runner, relay = Runner(services, timing), Relay(services, broker, timing)
-    declare(broker, asyncio.get_running_loop(), runner.run)
-    stop = _stop_signal()
+    bell, stop = Bell(settings.redis_url), _stop_signal()
+    runner, relay = Runner(services, timing), Relay(services, bell, timing)
+    declare(bell.broker, asyncio.get_running_loop(), runner.run)
     await services.start()
-    worker = DramatiqWorker(broker, worker_threads=settings.worker_threads)
-    worker.start()
-    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(_alive(services, runner.name))]
-    log.info("worker_started", name=runner.name, threads=settings.worker_threads)
-    await stop.wait()
-    await _shut_down(services, runner, worker, tasks)
-
-
-async def _shut_down(services: Services, runner: Runner, worker: DramatiqWorker, tasks: list["asyncio.Task[None]"]) -> None:
-    stopping = asyncio.create_task(asyncio.to_thread(worker.stop, timeout=30_000))
-    await runner.drain(GRACE_SECS)
-    with contextlib.suppress(Exception):
-        await stopping
+    threads = Threads(bell.broker, worker_threads=settings.worker_threads + SPARE_THREADS, worker_timeout=POLL_MS)
+    # Nothing is fetched that cannot be run at once: what a dead process had fetched is heard of late.
+    threads.queue_prefetch, threads.delay_prefetch = settings.worker_threads, 1
+    threads.start()
+    stopped = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(_live(services, runner.name, timing)), stopped]
+    log.info("worker.started", worker=runner.name, threads=settings.worker_threads)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if not stopped.done():
+        log.error("worker.broken", error=[str(task.exception()) for task in tasks if task.done()])
+    await _shut_down(services, runner, threads)
     for task in tasks:
         task.cancel()
-    with contextlib.suppress(Exception):
-        async with services.database.transaction() as session:
-            await session.execute(FORGET, {"id": runner.name})
+    log.info("worker.stopped", worker=runner.name)
+    return 0 if stopped.done() and not stopped.cancelled() else 1
+
+
+async def _shut_down(services: Services, runner: Runner, threads: Threads) -> None:
+    """No new work, then the running jobs, then our row; whatever is away by then is left to the leases."""
+    # A thread of its own: the loop's executor would be waited for, and Redis may be away.
+    stopping = threading.Thread(target=threads.stop, kwargs={"timeout": int(LAST_SECS * 1000)}, daemon=True)
+    stopping.start()
+    try:
+        async with asyncio.timeout(runner.timing.drain + LAST_SECS):
+            await runner.drain()
+            async with services.database.transaction() as session:
+                await session.execute(FORGET, {"id": runner.name})
+            while stopping.is_alive():  # noqa: ASYNC110 a thread cannot be awaited
+                await asyncio.sleep(0.05)
+    except Exception as error:
+        log.warning("worker.hurried", error=f"{type(error).__name__}: {error}")
     await services.stop()
-    log.info("worker_stopped", name=runner.name)
+
+
+async def _live(services: Services, name: str, timing: Timing) -> None:
+    """Keep our row fresh: readiness asks for one."""
+    while True:
+        try:
+            async with services.database.transaction() as session:
+                await session.execute(ALIVE, {"id": name})
+        except Exception as error:
+            log.warning("worker.unseen", error=str(error))
+        await asyncio.sleep(timing.beat)
 
 
 def _stop_signal() -> asyncio.Event:
@@ -80,30 +105,21 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _alive(services: Services, name: str) -> None:
-    while True:
-        try:
-            async with services.database.transaction() as session:
-                await session.execute(HEARTBEAT, {"id": name})
-        except Exception as error:
-            log.warning("worker_heartbeat_missed", error=repr(error))
-        await asyncio.sleep(ALIVE_SECS)
-
-
 def _timing() -> Timing:
-    parser = argparse.ArgumentParser(prog="python -m workers")
-    for name, default in (("lease", 20.0), ("beat", 5.0), ("sweep", 5.0), ("redispatch", 15.0)):
-        parser.add_argument(f"--{name}", type=float, default=default, help=f"seconds (default {default:.0f})")
-    given = parser.parse_args()
-    return Timing(**{name: timedelta(seconds=value) for name, value in vars(given).items()})
+    parser = argparse.ArgumentParser(
+        prog="python -m workers", description="Run jobs until stopped. Settings come from the environment."
+    )
+    for field in fields(Timing):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=float, default=field.default, help="seconds (%(default)s)")
+    return Timing(**vars(parser.parse_args()))
 
 
 def main() -> None:
-    timing = _timing()
-    settings = Settings()
+    timing, settings = _timing(), Settings()
     configure(settings.log_level)
-    assert coreplex.handlers, "importing it registers every handler"
-    asyncio.run(serve(settings, timing))
+    code = asyncio.run(serve(settings, timing))
+    # Not sys.exit: a thread stuck in a read from Redis would be waited for.
+    os._exit(code)
 
 
 if __name__ == "__main__":

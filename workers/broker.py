@@ -1,31 +1,55 @@
 """Dramatiq's broker, with the defaults that would hurt us replaced.
 
-A message is a doorbell: it holds a job id and may be lost, doubled or late without harm, because the row in PostgreSQL decides. So
-no retries here (PostgreSQL counts attempts), no time limit (the default of ten minutes would end trainings; children have their
-own), and maintenance on every command instead of one in a thousand.
+A message is a doorbell: it holds a job's id and may be lost, doubled or late without harm, because the row in PostgreSQL
+decides. So there is no middleware at all: no retries (PostgreSQL counts attempts, also those that killed their worker) and no
+time limit (the default of ten minutes would end trainings, and could not end native code). Maintenance runs on every command
+instead of one in a thousand, or a dead worker's messages would lie for a quarter of an hour.
 """
 
+import secrets
+from uuid import UUID
+
 import dramatiq
+import redis
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import ShutdownNotifications
+
+from coreplex.job.table import JobType
 
 NAMESPACE = "coreplexml"
-QUEUE = "jobs"
+ACTOR = "run_job"
+TRAINING, CHORES = "training", "chores"
+QUEUES = (TRAINING, CHORES)
 HEARTBEAT_TIMEOUT_MS = 60_000
+SOCKET_SECS = 5.0
 
 
-def make_broker(redis_url: str) -> RedisBroker:
-    broker = RedisBroker(
-        url=redis_url,
-        namespace=NAMESPACE,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-        maintenance_chance=1_000_000,
-        middleware=[ShutdownNotifications()],
-    )
-    broker.declare_queue(QUEUE)
-    return broker
+def queue_of(type: JobType) -> str:
+    """Long jobs have a queue of their own, so that a mail never waits for a training."""
+    return TRAINING if type is JobType.automl_train else CHORES
 
 
-def ring(job_id: str) -> "dramatiq.Message[None]":
-    """The message that tells a worker to look at a job."""
-    return dramatiq.Message(queue_name=QUEUE, actor_name="run_job", args=(job_id,), kwargs={}, options={})
+class Bell:
+    """The broker, how to ring it, and whose rings have not been heard yet. Its methods block: call them in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self.client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECS, socket_connect_timeout=2)
+        self.broker = RedisBroker(
+            client=self.client,
+            namespace=NAMESPACE,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+            maintenance_chance=1_000_000,
+            middleware=[],
+        )
+
+    def ring(self, job_id: UUID, type: JobType) -> None:
+        """Put a message for the job into its queue. Raises redis.RedisError."""
+        queue, identity = queue_of(type), f"{job_id}:{secrets.token_hex(4)}"
+        options = {"redis_message_id": identity}
+        message = dramatiq.Message(queue_name=queue, actor_name=ACTOR, args=(str(job_id),), kwargs={}, options=options)
+        # Not `enqueue`, which would give the message another id: ours tells the job, so that `waiting` can.
+        self.broker.do_enqueue(queue, identity, message.encode())
+
+    def waiting(self) -> set[UUID]:
+        """Jobs with a message that no worker has fetched. Raises redis.RedisError."""
+        found = [identity for queue in QUEUES for identity in self.client.lrange(f"{NAMESPACE}:{queue}", 0, -1)]
+        return {UUID(identity.decode().partition(":")[0]) for identity in found}

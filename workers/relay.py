@@ -1,72 +1,92 @@
 """The relay: turns waiting job rows into messages, and takes jobs from workers that went silent.
 
-Woken by NOTIFY, and by a sweep that covers whatever a crash, an empty Redis or a lost notification left behind. Several may run.
+Woken by NOTIFY, and by a sweep that covers whatever a crash, an emptied Redis or a lost notification left behind. Every worker
+process runs one; any number may run side by side.
 """
 
 import asyncio
-import contextlib
+from contextlib import suppress
 
+import redis
 import structlog
-from dramatiq.brokers.redis import RedisBroker
-from dramatiq.errors import ConnectionError as BrokerAway
-from redis.exceptions import RedisError
 
+from coreplex.errors import Unavailable
 from coreplex.job import service
-from coreplex.job.handlers import on_final
-from coreplex.job.service import JOBS, Timing
-from coreplex.job.table import JobStatus
+from coreplex.job.patience import passing
+from coreplex.job.timing import Timing
 from coreplex.services import Services
-from workers.broker import ring
+from workers.broker import Bell
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Relay:
-    def __init__(self, services: Services, broker: RedisBroker, timing: Timing) -> None:
-        self.services, self.broker, self.timing = services, broker, timing
+    """`run` until cancelled; survives an absence of PostgreSQL and of Redis."""
+
+    def __init__(self, services: Services, bell: Bell, timing: Timing) -> None:
+        self.services, self.bell, self.timing = services, bell, timing
         self._wake = asyncio.Event()
-        services.listener.on(JOBS, lambda _: self._wake.set())
+        self._patient_until = 0.0
+        services.listener.on(service.QUEUED, lambda _: self._wake.set())
 
     async def run(self) -> None:
-        """Until cancelled: sweep, then wait for word or the next sweep."""
+        swept = float("-inf")
+        clock = asyncio.get_running_loop().time
         while True:
             self._wake.clear()
-            try:
-                await self.dispatch()
-                await self.take_over()
-            except Exception as error:
-                log.warning("relay_waits", error=repr(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.timing.sweep.total_seconds())
+            sweep = clock() - swept >= self.timing.sweep
+            await self._try(sweep)
+            swept = clock() if sweep else swept
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(0.0, swept + self.timing.sweep - clock()))
 
-    async def dispatch(self) -> int:
-        """Ring for waiting jobs. The stamp is only kept when the bell rang."""
+    async def _try(self, sweep: bool) -> None:
+        try:
+            if sweep:
+                await self.take_over()
+            await self.dispatch(sweep)
+        except redis.RedisError as error:
+            log.warning("relay.redis_away", error=str(error))
+        except Exception as error:
+            if isinstance(error, Unavailable):
+                # Nobody could renew a lease meanwhile: let the living do so before anybody is called dead.
+                self._patient_until = asyncio.get_running_loop().time() + self.timing.lease
+            if passing(error):
+                log.warning("relay.waits", error=str(error))
+            else:
+                log.exception("relay.failed")
+
+    async def dispatch(self, sweep: bool = True) -> int:
+        """Ring for every job that waits for its first message; when sweeping, also for those whose message was lost."""
         count = 0
+        in_queue = await asyncio.to_thread(self.bell.waiting) if sweep else None
         while True:
             async with self.services.database.transaction() as session:
-                ids = await service.undispatched(session, self.timing)
-                try:
-                    for job_id in ids:
-                        await asyncio.to_thread(self.broker.enqueue, ring(str(job_id)))
-                except (BrokerAway, RedisError, OSError) as error:
-                    log.warning("redis_away", error=repr(error))
-                    await session.rollback()
-                    return count
-            count += len(ids)
-            if not ids:
+                due = await service.due_for_dispatch(session, self.timing, in_queue)
+            # Stamped before the bell rings: a crash in between costs one `redispatch`, never a job.
+            await asyncio.to_thread(self._ring, due)
+            count += len(due)
+            if not due:
                 return count
 
-    async def take_over(self) -> None:
-        """Requeue jobs whose worker went silent; end those that have used up their attempts."""
-        async with self.services.database.transaction() as session:
-            for job in await service.silent(session):
-                if job.cancel_requested_at is not None:
-                    await service.end(session, job, JobStatus.cancelled, "cancelled")
-                elif job.attempts >= job.max_attempts:
-                    message = f"The job crashed its worker {job.attempts} times and was given up."
-                    await service.end(session, job, JobStatus.failed, message)
-                else:
-                    log.warning("job_taken_over", job_id=str(job.id), worker=job.worker, attempt=job.attempts)
-                    await service.requeue(session, job)
-                    continue
-                await on_final(session, job)
+    def _ring(self, due: list[service.Due]) -> None:
+        for job_id, type in due:
+            self.bell.ring(job_id, type)
+
+    async def take_over(self) -> int:
+        """Queue again, or end, what silent workers held. One transaction each: a broken hook harms its own job only."""
+        if asyncio.get_running_loop().time() < self._patient_until:
+            return 0
+        async with self.services.database.read() as session:
+            silent = await service.expired(session)
+        count = 0
+        for job_id in silent:
+            try:
+                async with self.services.database.transaction() as session:
+                    count += await service.take_back(session, job_id)
+                log.warning("job.taken_over", job_id=str(job_id))
+            except Exception as error:
+                if passing(error):
+                    raise
+                log.exception("job.not_taken_over", job_id=str(job_id))
+        return count

@@ -1,24 +1,40 @@
-"""Runs one job: claim, beat, work, end. Idempotent: a second message for the same job finds it claimed or done."""
+"""Runs jobs: claim, beat, work, settle. A second message for the same job finds it claimed or done.
+
+The work runs as a task beside the heartbeat. Whatever ends it early (an order, a lost fence, the end of this process) cancels
+that task, which ends its child process too; then the row is settled, patiently, because the database may be away for a while.
+"""
 
 import asyncio
-import contextlib
 import os
 import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import Enum
 from uuid import UUID
 
 import structlog
 
+from coreplex.database import WriteSession
 from coreplex.errors import DomainError, Unavailable
 from coreplex.identifier import new_id
-from coreplex.isolation import ChildCrashed
-from coreplex.job import service
-from coreplex.job.context import Cancelled, FenceLost, JobContext, Retry
-from coreplex.job.handlers import HANDLERS, on_final
-from coreplex.job.service import ORDERS, Timing
-from coreplex.job.table import Job, JobStatus
+from coreplex.isolation import ChildCancelled, ChildCrashed, ChildError
+from coreplex.job import handlers, service
+from coreplex.job.context import FenceLost, JobCancelled, JobContext, Retry
+from coreplex.job.patience import passing, persist
+from coreplex.job.table import Job
+from coreplex.job.timing import Timing
 from coreplex.services import Services
 
-log = structlog.get_logger()
+Settle = Callable[[WriteSession], Awaitable[bool]]
+log = structlog.get_logger(__name__)
+
+
+class Reason(Enum):
+    """Why the work was ended from outside."""
+
+    cancelled = "cancelled"
+    lost = "lost"
+    drained = "drained"
 
 
 class Runner:
@@ -26,136 +42,160 @@ class Runner:
 
     def __init__(self, services: Services, timing: Timing) -> None:
         self.services, self.timing = services, timing
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{new_id().hex[-8:]}"
-        self.draining = False
-        self._running: dict[UUID, JobContext] = {}
-        self._nudges: dict[UUID, asyncio.Event] = {}
-        services.listener.on(ORDERS, self._nudge)
-
-    def _nudge(self, payload: str) -> None:
-        for job_id, nudge in self._nudges.items():
-            if payload in {"", str(job_id)}:
-                nudge.set()
+        self.name = f"{socket.gethostname()[:80]}:{os.getpid()}:{new_id().hex[-8:]}"
+        self._draining = False
+        self._attempts: dict[UUID, Attempt] = {}
+        services.listener.on(service.ORDERS, self._nudge)
 
     async def run(self, job_id: UUID) -> None:
-        """Take the job if it can be taken and see it through. Raises nothing."""
+        """Take the job if it is there to be taken, and see it through. Raises nothing."""
         try:
-            if self.draining:
-                return
-            async with self.services.database.transaction() as session:
-                job = await service.claim(session, job_id, self.name, self.timing)
-            if job is not None:
-                await self._work(job)
-        except Exception as error:
-            log.error("job_left_to_the_sweep", job_id=str(job_id), exc_info=error)
+            if not self._draining and (job := await persist(lambda: self._claim(job_id))) is not None:
+                await self._attempt(job)
+        except Exception:
+            # Nothing is lost: the lease runs out, and the sweep takes the job back.
+            log.exception("job.left_to_the_sweep", job_id=str(job_id))
 
-    async def _work(self, job: Job) -> None:
-        context = JobContext(job, self.services)
-        self._running[job.id], self._nudges[job.id] = context, asyncio.Event()
-        log.info("job_started", job_id=str(job.id), type=job.type, attempt=job.attempts)
-        beat = asyncio.create_task(self._beat(context))
+    async def drain(self) -> None:
+        """Take nothing more; give running jobs a moment, then give them back without counting the attempt."""
+        self._draining = True
+        await self._wait(self.timing.drain)
+        for attempt in list(self._attempts.values()):
+            attempt.end(Reason.drained)
+        await self._wait(self.timing.lease)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._attempts:  # noqa: ASYNC110 a few times, at the very end
+                    await asyncio.sleep(0.02)
+
+    async def _claim(self, job_id: UUID) -> Job | None:
+        if self._draining:
+            return None
+        async with self.services.database.transaction() as session:
+            return await service.claim(session, job_id, self.name, self.timing)
+
+    async def _attempt(self, job: Job) -> None:
+        attempt = self._attempts[job.id] = Attempt(self.services, self.timing, job)
         try:
-            await self._attempt(context, beat)
-        except FenceLost:
-            log.warning("job_lost_to_another_worker", job_id=str(job.id))
+            await attempt.go()
         finally:
-            beat.cancel()
-            del self._running[job.id], self._nudges[job.id]
+            # A later attempt of the same job may have begun here already, after this one lost its fence.
+            if self._attempts.get(job.id) is attempt:
+                del self._attempts[job.id]
 
-    async def _attempt(self, context: JobContext, beat: "asyncio.Task[None]") -> None:
-        handler = HANDLERS[context.job.type]
-        work = asyncio.ensure_future(handler.run(context))
+    def _nudge(self, payload: str) -> None:
+        for job_id, attempt in self._attempts.items():
+            if payload in {"", str(job_id)}:
+                attempt.nudge.set()
+
+
+class Attempt:
+    """One claimed job, from its first heartbeat to its settlement."""
+
+    def __init__(self, services: Services, timing: Timing, job: Job) -> None:
+        assert job.token is not None
+        self.job, self.timing, self.database = job, timing, services.database
+        self.context = JobContext(job, job.token, services.database, services.settings, services.storage, timing)
+        self.nudge = asyncio.Event()
+        self.reason: Reason | None = None
+        self._work: asyncio.Future[object] | None = None
+        self._log = log.bind(job_id=str(job.id), type=str(job.type), attempt=job.attempts)
+
+    async def go(self) -> None:
+        self._log.info("job.started")
+        self._work = asyncio.ensure_future(handlers.run_of(self.job.type)(self.job, self.context))
+        helpers = [asyncio.create_task(self._beat()), asyncio.create_task(self._flush())]
         try:
-            await asyncio.wait({work, beat}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():  # the beat ended: the fence is lost, or the owner cancelled
-                context.control.cancel()
-                work.cancel()
-                with contextlib.suppress(BaseException):
-                    await work
-                raise FenceLost if context.lost.is_set() else Cancelled
-            result = work.result()
-        except Cancelled:
-            await self._end(context, JobStatus.cancelled, error="cancelled")
-        except DomainError as error:
-            await self._refused(context, error)
-        except Retry as error:
-            await self._again(context, error)
-        except ChildCrashed as error:
-            log.error("child_crashed", job_id=str(context.job.id), code=error.code, stderr=error.stderr[-2000:])
-            await self._again(context, Retry(f"The work's process ended unexpectedly (code {error.code})."))
-        except (FenceLost, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            log.error("job_failed", job_id=str(context.job.id), exc_info=error)
-            await self._again(context, Retry(f"Internal error: {type(error).__name__}."))
-        else:
-            status = JobStatus.cancelled if context.control.cancelled else JobStatus.succeeded
-            await self._end(context, status, result=result, error="cancelled" if context.control.cancelled else None)
+            await asyncio.wait({self._work})
+            await self._settle()
+        finally:
+            for task in (self._work, *helpers):
+                task.cancel()
+            await asyncio.gather(self._work, *helpers, return_exceptions=True)
 
-    async def _refused(self, context: JobContext, error: DomainError) -> None:
-        if isinstance(error, Unavailable):
-            await self._again(context, Retry(error.message))
-        elif context.control.cancelled:
-            await self._end(context, JobStatus.cancelled, error="cancelled")
-        else:
-            await self._end(context, JobStatus.failed, error=error.message)
+    def end(self, reason: Reason) -> None:
+        """End the work from outside; its children die with it."""
+        if self.reason is None and self._work is not None and not self._work.done():
+            self.reason = reason
+            self._work.cancel()
 
-    async def _again(self, context: JobContext, reason: Retry) -> None:
-        """Another attempt if there is one left; the draining worker's own children do not count."""
-        job = context.job
-        if context.control.cancelled and not self.draining:
-            return await self._end(context, JobStatus.cancelled, error="cancelled")
-        if self.draining or job.attempts < job.max_attempts:
-            await context.persist(lambda session: service.release(session, job, counted=not self.draining, delay=reason.delay))
-        else:
-            await self._end(context, JobStatus.failed, error=f"{reason} It was tried {job.attempts} times.")
-
-    async def _end(self, context: JobContext, status: JobStatus, *, result: object = None, error: str | None = None) -> None:
-        job = context.job
-
-        async def act(session: service.WriteSession) -> None:
-            if not await service.finish(session, job, status, result=result, error=error):  # type: ignore[arg-type]
-                raise FenceLost
-            ended = await session.get_one(Job, job.id, populate_existing=True)
-            await on_final(session, ended)
-
-        await context.persist(act)
-        log.info("job_ended", job_id=str(job.id), type=job.type, status=status, error=error)
-
-    async def _beat(self, context: JobContext) -> None:
-        """Renew the lease until the fence is lost or the owner cancels; then return."""
-        job, nudge = context.job, self._nudges[context.job.id]
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.timing.lease.total_seconds()
+    async def _beat(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(nudge.wait(), self.timing.beat.total_seconds())
-            nudge.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.nudge.wait(), self.timing.beat)
+            self.nudge.clear()
             try:
-                async with self.services.database.transaction() as session:
-                    orders = await service.heartbeat(session, job, self.timing, context.progress, context.message)
-                deadline = loop.time() + self.timing.lease.total_seconds()
+                async with self.database.transaction() as session:
+                    orders = await service.heartbeat(session, self.job.id, self.context.token, self.timing)
             except Exception as error:
-                log.warning("heartbeat_missed", job_id=str(job.id), error=repr(error))
-                if loop.time() > deadline + 60:
-                    context.lost.set()
-                    return
+                # The work goes on: without the database nobody else can take the job either.
+                self._log.warning("job.beat_missed", error=str(error))
                 continue
             if orders is None:
-                context.lost.set()
-                return
+                return self.end(Reason.lost)
+            self.context.orders = orders
+            if orders.stop:
+                self.context.control.stop()
             if orders.cancel:
-                return
-            if orders.stop and not context.control.stopped:
-                context.control.stop()
+                self.end(Reason.cancelled)
 
-    async def drain(self, grace_secs: float) -> None:
-        """Take nothing more; give running jobs a moment, then give them back without counting the attempt."""
-        self.draining = True
-        deadline = asyncio.get_running_loop().time() + grace_secs
-        while self._running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.05)
-        for context in list(self._running.values()):
-            context.control.cancel()
-        while self._running:
-            await asyncio.sleep(0.05)
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(self.timing.flush)
+            try:
+                await self.context.flush()
+            except (FenceLost, JobCancelled):
+                self.nudge.set()  # the beat will see it, and end the work
+            except Exception as error:
+                if not passing(error):
+                    self._log.exception("job.flush_failed")
+
+    async def _settle(self) -> None:
+        assert self._work is not None
+        settle = self._verdict()
+        if settle is None:
+            return
+        with suppress(FenceLost, JobCancelled):
+            await persist(self.context.flush)
+        held = await persist(lambda: self._in_transaction(settle))
+        self._log.info("job.settled" if held else "job.fence_lost", how=self.reason and self.reason.value)
+
+    async def _in_transaction(self, settle: Settle) -> bool:
+        async with self.database.transaction() as session:
+            return await settle(session)
+
+    def _verdict(self) -> Settle | None:
+        """What to make of the row now; None when it is not ours to change, or done already."""
+        assert self._work is not None
+        job_id, token = self.job.id, self.context.token
+        if self.context.completed or self.reason is Reason.lost:
+            return None
+        if self._work.cancelled():
+            if self.reason is Reason.cancelled:
+                return lambda session: service.cancelled(session, job_id, token)
+            return lambda session: service.release(session, job_id, token)
+        error = self._work.exception()
+        if error is not None:
+            return self._judge(error)
+        result = self._work.result()
+        return lambda session: service.finish(session, job_id, token, result if isinstance(result, dict) else None)
+
+    def _judge(self, error: BaseException) -> Settle | None:
+        job_id, token = self.job.id, self.context.token
+        message = (
+            error.message if isinstance(error, DomainError | Retry) else "An unexpected error; the server's log has the details."
+        )
+        detail = error.detail if isinstance(error, ChildError) else ""
+        match error:
+            case FenceLost():
+                return None
+            case JobCancelled() | ChildCancelled():
+                return lambda session: service.cancelled(session, job_id, token)
+            case DomainError() if not isinstance(error, Unavailable | ChildCrashed):
+                self._log.warning("job.failed", error=message, detail=detail)
+                return lambda session: service.fail(session, job_id, token, message)
+        self._log.warning("job.trouble", error=message, detail=detail, exc_info=None if isinstance(error, DomainError) else error)
+        pause = (error.delay if isinstance(error, Retry) else None) or self.timing.pause(self.job.attempts)
+        return lambda session: service.retry(session, job_id, token, message, pause)

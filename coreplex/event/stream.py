@@ -33,18 +33,15 @@ class Listener:
     def __init__(self, url: str) -> None:
         self._url = url
         self._callbacks: dict[str, list[Callback]] = defaultdict(list)
-        self._lost: list[Callable[[], None]] = []
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self.connected = False
         self.on(service.CHANNEL, self._wake)
 
-    def on(self, channel: str, callback: Callback, lost: Callable[[], None] | None = None) -> None:
-        """Call `callback(payload)` for every notification on the channel; `lost()` whenever some may have been missed."""
+    def on(self, channel: str, callback: Callback) -> None:
+        """Call `callback(payload)` for every notification on the channel, and with "" when some may have been missed."""
         self._callbacks[channel].append(callback)
-        if lost is not None:
-            self._lost.append(lost)
         self._changed.set()
 
     async def start(self) -> None:
@@ -106,7 +103,8 @@ class Listener:
                     heard.add(channel)
                 if not self.connected:
                     self.connected = True
-                    self._tell_lost()
+                    for channel in heard:
+                        self._tell(channel, "")
                     ready.set()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), CHECK_SECS)
@@ -116,25 +114,20 @@ class Listener:
             connection.terminate()
 
     def _on_notification(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
+        self._tell(channel, str(payload))
+
+    def _tell(self, channel: str, payload: str) -> None:
         for callback in self._callbacks[channel]:
             try:
-                callback(str(payload))
+                callback(payload)
             except Exception:
                 log.exception("listener.callback", channel=channel)
 
-    def _tell_lost(self) -> None:
-        for bells in self._waiting.values():
+    def _wake(self, payload: str) -> None:
+        entity = payload.rpartition(":")[0]
+        for bells in [self._waiting.get(entity, set())] if payload else list(self._waiting.values()):
             for bell in bells:
                 bell.set()
-        for lost in self._lost:
-            try:
-                lost()
-            except Exception:
-                log.exception("listener.lost_callback")
-
-    def _wake(self, payload: str) -> None:
-        for bell in self._waiting.get(payload.rpartition(":")[0], ()):
-            bell.set()
 
 
 async def follow(

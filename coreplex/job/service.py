@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, all_, and_, func, literal, or_, select, update
 from sqlmodel import col
 
-from coreplex.database import WriteSession
+from coreplex.database import ReadSession, WriteSession
 from coreplex.event import service as event
 from coreplex.event.notice import notify
 from coreplex.event.table import EventKind
@@ -30,6 +30,9 @@ ORDERS = "coreplex_job_orders"
 
 CANCELLED = "cancelled"
 MAX_ERROR = 4000
+
+
+Due = tuple[UUID, JobType]
 
 
 @dataclass(frozen=True)
@@ -134,16 +137,15 @@ async def fail(session: WriteSession, job_id: UUID, token: UUID, error: str) -> 
     return True
 
 
-async def retry(session: WriteSession, job_id: UUID, token: UUID, error: str, timing: Timing) -> bool:
-    """Try again later, waiting longer each time; without attempts left, fail."""
+async def retry(session: WriteSession, job_id: UUID, token: UUID, error: str, delay: timedelta) -> bool:
+    """Try again after `delay`; without attempts left, fail."""
     job = await hold(session, job_id, token)
     if job is None:
         return False
     if job.cancel_requested_at is not None or job.attempts >= job.max_attempts:
         return await fail(session, job_id, token, error)
-    delay = min(timing.backoff * 2 ** (job.attempts - 1), timing.backoff_most)
-    job.error = error[:MAX_ERROR]
-    await _requeue(session, job, _from_now(delay))
+    job.error = error[:MAX_ERROR].replace("\0", "")
+    await _requeue(session, job, _from_now(delay.total_seconds()))
     return True
 
 
@@ -184,25 +186,25 @@ async def cancel_project(session: WriteSession, project_id: UUID) -> None:
 
 
 async def due_for_dispatch(
-    session: WriteSession, timing: Timing, in_queue: Collection[UUID] = (), limit: int = 500
-) -> list[tuple[UUID, JobType]]:
-    """Queued jobs that need a message, marked as having got one: new ones, and those whose message was lost.
+    session: WriteSession, timing: Timing, in_queue: Collection[UUID] | None = None, limit: int = 500
+) -> list[Due]:
+    """Queued jobs that need a message, marked as having got one: new ones, and, given `in_queue`, those whose message was lost.
 
     `in_queue` are the jobs whose messages wait in Redis: they get no second one however long that takes, so nothing piles up.
     """
     dispatched = col(Job.dispatched_at)
-    lost = and_(
-        dispatched < func.clock_timestamp() - timedelta(seconds=timing.redispatch),
-        col(Job.id) != all_(literal(list(in_queue), _IDS)),
-    )
-    wanted = select(col(Job.id)).where(_waiting(), _known(), or_(dispatched.is_(None), lost))
+    needed = dispatched.is_(None)
+    if in_queue is not None:
+        old = dispatched < func.clock_timestamp() - timedelta(seconds=timing.redispatch)
+        needed = or_(needed, and_(old, col(Job.id) != all_(literal(list(in_queue), _IDS))))
+    wanted = select(col(Job.id)).where(_waiting(), _known(), needed)
     wanted = wanted.order_by(col(Job.created_at)).limit(limit).with_for_update(skip_locked=True)
     query = update(Job).where(col(Job.id).in_(wanted.scalar_subquery())).values(dispatched_at=_from_now(0))
     query = query.returning(col(Job.id), col(Job.type)).execution_options(synchronize_session=False)
     return [(row[0], row[1]) for row in await session.execute(query)]
 
 
-async def expired(session: WriteSession, limit: int = 100) -> list[UUID]:
+async def expired(session: ReadSession, limit: int = 100) -> list[UUID]:
     """Jobs whose holder has not been heard of for a lease."""
     query = select(col(Job.id)).where(_expired(), _known()).order_by(col(Job.lease_until)).limit(limit)
     return list((await session.scalars(query)).all())

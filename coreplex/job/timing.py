@@ -1,6 +1,7 @@
 """Every period of the job machinery, in one place. Tests shorten them; nothing else does."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True)
@@ -20,5 +21,9 @@ class Timing:
     backoff: float = 5.0
     """Before the second attempt of a job that asked for another one; doubled each time."""
     backoff_most: float = 300.0
-    drain: float = 5.0
-    """What a stopping worker gives its children to end by themselves."""
+    drain: float = 3.0
+    """What a stopping worker gives its jobs to end by themselves."""
+
+    def pause(self, attempts: int) -> timedelta:
+        """How long to wait after so many attempts."""
+        return timedelta(seconds=min(self.backoff * 2 ** min(attempts - 1, 16), self.backoff_most))

@@ -1,6 +1,7 @@
 """The life of a job row: claims, fences, leases, orders, attempts, dispatch."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -70,7 +71,7 @@ async def test_the_fence_refuses_the_late(database: Database, timing: Timing) ->
         assert await service.heartbeat(session, job.id, old, timing) is None
         assert not await service.finish(session, job.id, old, {"late": True})
         assert not await service.fail(session, job.id, old, "late")
-        assert not await service.retry(session, job.id, old, "late", timing)
+        assert not await service.retry(session, job.id, old, "late", timedelta(0))
         assert not await service.release(session, job.id, old)
         assert not await service.cancelled(session, job.id, old)
         assert await service.finish(session, job.id, again.token, {"in_time": True})
@@ -149,7 +150,7 @@ async def test_a_poisoned_job_is_given_up(database: Database, timing: Timing) ->
 
 async def test_retry_waits_then_gives_up(database: Database, timing: Timing) -> None:
     job, token = await claimed(database, timing, max_attempts=2)
-    slow = Timing(backoff=60)
+    slow = timedelta(seconds=60)
     async with database.transaction() as session:
         assert await service.retry(session, job.id, token, "away", slow)
     assert await claim(database, job, timing) is None
