@@ -16,13 +16,10 @@ import pytest
 
 from tests.contract.checkout import GONE_SECS, READY_SECS, Checkout, Server, alive, checkout, wait_for
 
-pytestmark = [
-    pytest.mark.xdist_group("supervisor"),
-    pytest.mark.skipif(sys.platform != "linux", reason="children are tied to their parent on Linux"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are tied to their parent on Linux")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A folder the embedded servers' account can reach, which pytest's own are not for root."""
     path = Path(tempfile.mkdtemp(prefix="cpx run "))
@@ -31,15 +28,15 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def copy(folder: Path) -> Iterator[Checkout]:
     with checkout(folder / "with spaces") as made:
         yield made
 
 
 @pytest.fixture
-def server(copy: Checkout) -> Iterator[Server]:
-    made = copy.server()
+def server(copy: Checkout, request: pytest.FixtureRequest) -> Iterator[Server]:
+    made = copy.server(request.node.name)
     yield made
     made.kill()
 
