@@ -42,7 +42,7 @@ class AccessCache:
         if entry is None:
             return None
         if not self._listener.connected:
-            self.evict("")
+            self.clear()
             return None
         if time.monotonic() >= entry.stale_at or time.time() >= entry.expires_at:
             del self._entries[digest]
@@ -58,19 +58,22 @@ class AccessCache:
         self._entries[digest] = _Entry(principal, time.monotonic() + TIME_TO_LIVE_SECS, expires_at)
 
     def evict(self, identity: str) -> None:
-        """Forget everything about the user, session or key with this id; with an empty id, about everybody."""
+        """Forget everything about the user, session or key with this id; an empty one says that word may have been missed."""
+        if not identity:
+            self.clear()
+            return
         self.generation += 1
-        if identity:
-            gone = UUID(identity)
-            self._entries = {
-                d: e for d, e in self._entries.items() if gone not in (e.principal.user_id, e.principal.credential_id)
-            }
-        else:
-            self._entries.clear()
+        gone = UUID(identity)
+        self._entries = {d: e for d, e in self._entries.items() if gone not in (e.principal.user_id, e.principal.credential_id)}
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        self.generation += 1
+        self._entries.clear()
 
 
 def install(services: Services) -> None:
-    """Give the process its cache: called by the composition root, before the listener starts."""
+    """Give the process its cache: called by the composition root."""
     services.parts[AccessCache] = AccessCache(services.listener)
 
 

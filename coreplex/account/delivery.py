@@ -3,7 +3,6 @@
 A mail that went out keeps its row but not its body, which held a one-time link.
 """
 
-from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 from typing import Any
@@ -14,13 +13,12 @@ import aiosmtplib
 from coreplex.account.table import Mail
 from coreplex.clock import now
 from coreplex.database import WriteSession
-from coreplex.job.context import JobContext, Retry
-from coreplex.job.handlers import register
-from coreplex.job.table import JobType
+from coreplex.errors import Unavailable
+from coreplex.job.context import JobContext
+from coreplex.job.table import Job
 from coreplex.settings import Settings
 
 TIMEOUT_SECS = 20.0
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 SENT_BODY = "(sent; the text is not kept)"
 
 
@@ -59,30 +57,22 @@ async def send(settings: Settings, mail: Mail) -> None:
     await aiosmtplib.send(compose(settings, mail), timeout=TIMEOUT_SECS, **server)
 
 
-async def run(context: JobContext) -> None:
-    """Send the mail the job names, once; a mail server that refuses is asked again, ever later."""
-    assert context.job.entity_id is not None
-    async with context.services.database.read() as session:
-        mail = await session.get(Mail, context.job.entity_id)
+async def run(job: Job, context: JobContext) -> None:
+    """Send the mail the job names, once. A mail server that does not take it is asked again, ever later (Unavailable)."""
+    assert job.entity_id is not None
+    async with context.database.read() as session:
+        mail = await session.get(Mail, job.entity_id)
     if mail is None or mail.sent_at is not None:
         return
     try:
-        await send(context.services.settings, mail)
+        await send(context.settings, mail)
     except (aiosmtplib.SMTPException, OSError) as error:
         trouble = f"{type(error).__name__}: {error}"[:500]
-        await context.persist(lambda session: _note(session, mail, last_error=trouble))
-        raise Retry(f"the mail server did not take the mail: {trouble}", pause_after(context.job.attempts)) from error
-    await context.persist(lambda session: _note(session, mail, last_error=None, sent_at=now(), body=SENT_BODY))
-
-
-def pause_after(attempts: int) -> timedelta:
-    """5 s after the first attempt, four times as long after each further one, an hour at most."""
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 4 ** min(max(attempts - 1, 0), 8))
+        await context.save(lambda session: _note(session, mail, last_error=trouble))
+        raise Unavailable(f"The mail server did not take the mail ({trouble}).") from error
+    await context.save(lambda session: _note(session, mail, last_error=None, sent_at=now(), body=SENT_BODY))
 
 
 async def _note(session: WriteSession, mail: Mail, **changes: Any) -> None:
     row = await session.get_one(Mail, mail.id)
-    row.sqlmodel_update({"attempts": row.attempts + 1, **changes})
-
-
-register(JobType.mail_send, run)
+    row.sqlmodel_update({"attempts": mail.attempts + 1, **changes})

@@ -12,7 +12,7 @@ from coreplex.job import service as job
 from coreplex.job.table import JobType
 from coreplex.settings import Settings
 
-SEND_ATTEMPTS = 8
+SEND_ATTEMPTS = 12
 
 
 async def post(session: WriteSession, settings: Settings, recipient: str, subject: str, body: str) -> Mail:
@@ -24,10 +24,8 @@ async def post(session: WriteSession, settings: Settings, recipient: str, subjec
         await job.enqueue(
             session,
             JobType.mail_send,
-            project_id=None,
             entity_type="mail",
             entity_id=mail.id,
-            created_by=None,
             max_attempts=SEND_ATTEMPTS,
         )
     return mail

@@ -1,0 +1,157 @@
+"""Guessing: waits after failures, and answers that tell nothing about who has an account."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from httpx import AsyncClient, Response
+from sqlalchemy import text
+
+from coreplex.database import Database
+from coreplex.settings import Settings
+from tests.factories.account import PASSWORD, browser, mails_to, make_user, serving
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[Any]:
+    async with serving(settings) as app:
+        yield app
+
+
+async def login(client: AsyncClient, email: str, password: str) -> Response:
+    return await client.post("/api/auth/login", json={"email": email, "password": password})
+
+
+def shown(answer: Response) -> tuple[int, Any, list[str]]:
+    """What a guesser can see: status, body and header names, without what differs from request to request."""
+    body = {k: v for k, v in answer.json().items() if k != "request_id"}
+    return answer.status_code, body, sorted(answer.headers)
+
+
+async def test_after_five_failures_comes_a_wait_here_and_nowhere_else(app: Any, database: Database) -> None:
+    user = await make_user(database)
+    async with browser(app, "192.0.2.1") as thief, browser(app, "192.0.2.99") as near, browser(app, "198.51.100.1") as owner:
+        for _ in range(5):
+            assert (await login(thief, user.email, "wrong password")).status_code == 401
+        for password in ("wrong password", PASSWORD):
+            answer = await login(thief, user.email.upper(), password)
+            assert answer.status_code == 429, "not even the right password is looked at"
+            assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert (await login(near, user.email, PASSWORD)).status_code == 429, "the neighbour's address is the same network"
+        assert (await login(owner, user.email, PASSWORD)).status_code == 200
+        assert (await login(thief, (await make_user(database)).email, PASSWORD)).status_code == 200, "other accounts are free"
+
+
+async def test_the_wait_ends_and_grows(app: Any, database: Database) -> None:
+    user = await make_user(database)
+    waits = []
+    async with browser(app) as client:
+        for _ in range(5):
+            await login(client, user.email, "wrong password")
+        for _ in range(3):
+            waits.append(int((await login(client, user.email, "x")).headers["retry-after"]))
+            async with database.transaction() as session:
+                await session.execute(text("UPDATE failed_logins SET wait_until = now()"))
+            assert (await login(client, user.email, "wrong password")).status_code == 401
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE failed_logins SET wait_until = now()"))
+        assert (await login(client, user.email, PASSWORD)).status_code == 200
+        async with database.read() as session:
+            assert (await session.execute(text("SELECT count(*) FROM failed_logins"))).scalar_one() == 0
+    assert [round(wait / 60) for wait in waits] == [1, 2, 4]
+
+
+async def test_guesses_sent_at_once_are_counted_one_by_one(app: Any, database: Database) -> None:
+    user = await make_user(database)
+    async with browser(app) as client:
+        answers = await asyncio.gather(*(login(client, user.email, f"wrong password {n}") for n in range(60)))
+    seen = [answer.status_code for answer in answers]
+    assert seen.count(401) == 5
+    assert seen.count(429) == 55
+
+
+async def test_many_right_logins_at_once_are_all_let_in(app: Any, database: Database) -> None:
+    user = await make_user(database)
+    async with browser(app) as client:
+        answers = await asyncio.gather(*(login(client, user.email, PASSWORD) for _ in range(15)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_the_authentication_budget(settings: Settings, database: Database) -> None:
+    user = await make_user(database)
+    limited = settings.model_copy(update={"rate_limit_authentication": "10/minute"})
+    async with serving(limited) as app, browser(app) as client:
+        paths = ("login", "register", "forgot-password", "reset-password", "resend-verification")
+        left = 10
+        for n in range(10):
+            answer = await client.post(f"/api/auth/{paths[n % 5]}", json={"email": user.email})
+            assert answer.headers["x-ratelimit-limit"] == "10"
+            now_left = int(answer.headers["x-ratelimit-remaining"])
+            assert now_left in (left - 1, 9), "one less, or a new minute began"
+            left = now_left
+        while answer.status_code != 429:
+            answer = await login(client, user.email, PASSWORD)
+        assert int(answer.headers["retry-after"]) <= 60
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_aliases_buy_no_further_guess(app: Any, database: Database) -> None:
+    user = await make_user(database)
+    one = f'login(input: {{email: "{user.email}", password: "wrong password"}}) {{ csrfToken }}'
+    documents = (
+        "mutation { " + " ".join(f"a{n}: {one}" for n in range(10)) + " }",
+        "mutation { ...f b: " + one + " } fragment f on Mutation { a: " + one + " }",
+    )
+    async with browser(app) as client:
+        for document in documents:
+            answer = await client.post("/graphql", json={"query": document})
+            assert answer.status_code == 400, answer.text
+        batch = await client.post("/graphql", json=[{"query": f"mutation {{ {one} }}"}] * 10)
+        assert batch.status_code in {400, 415, 422}
+        async with database.read() as session:
+            assert (await session.execute(text("SELECT count(*) FROM failed_logins"))).scalar_one() == 0
+
+
+async def test_answers_do_not_tell_who_has_an_account(app: Any, database: Database) -> None:
+    known, waiting = await make_user(database), await make_user(database, verified=False)
+    gone = await make_user(database, active=False)
+    emails = (known.email, waiting.email, gone.email, "nobody@example.com")
+    async with browser(app) as client:
+        for path, body in (
+            ("login", {"password": "wrong password"}),
+            ("forgot-password", {}),
+            ("resend-verification", {}),
+        ):
+            answers = [shown(await client.post(f"/api/auth/{path}", json={"email": e, **body})) for e in emails]
+            assert all(answer == answers[0] for answer in answers), (path, answers)
+        made = []
+        for email in emails:
+            answer = await client.post("/api/auth/register", json={"email": email, "name": "X", "password": "another secret"})
+            status, body, headers = shown(answer)
+            assert body["user"].pop("email") == email
+            assert body["user"].pop("id") not in {str(known.id), str(waiting.id), str(gone.id)}
+            made.append((status, body, headers))
+        assert all(answer == made[0] for answer in made), made
+        assert (await login(client, known.email, "another secret")).status_code == 401, "the account is as it was"
+    subjects = [mail.subject for mail in await mails_to(database, known.email)]
+    assert subjects == ["Choose a new password", "You have an account already"]
+    assert await mails_to(database, gone.email) == []
+
+
+@pytest.mark.slow
+async def test_times_do_not_tell_who_has_an_account(app: Any, database: Database) -> None:
+    users = [await make_user(database) for _ in range(60)]
+    async with browser(app) as client:
+        for path, body in (("login", {"password": "wrong password"}), ("forgot-password", {})):
+            medians = []
+            for emails in ([user.email for user in users], [f"nobody{n}@example.com" for n in range(60)]):
+                times = []
+                for email in emails:
+                    start = time.perf_counter()
+                    await client.post(f"/api/auth/{path}", json={"email": email, **body})
+                    times.append(time.perf_counter() - start)
+                medians.append(statistics.median(times))
+            assert abs(medians[0] - medians[1]) < 0.015, (path, medians)
