@@ -47,24 +47,32 @@ def _ask(scan: pl.LazyFrame, questions: dict[str, pl.Expr], rows: int) -> dict[s
 
 def _facts(scan: pl.LazyFrame, strings: list[str], integers: list[str], rows: int) -> dict[str, float]:
     """Counts and extremes of the columns, and the shape of their texts."""
+    shapes = _shapes(scan, strings)
     asked: dict[str, pl.Expr] = {}
     for name in strings:
         column = pl.col(name)
         asked[f"{name}\0count"] = column.count()
+        if shapes[f"{name}\0unique"] <= 0.5 * shapes[f"{name}\0first"]:
+            continue
         # Hashes, not texts: long texts would all be held in memory.
         hashed = column.hash(seed=0)
         asked[f"{name}\0unique"] = hashed.n_unique() if rows <= _EXACT_ROWS else hashed.approx_n_unique()
     for name in integers:
         column = pl.col(name)
         asked |= {f"{name}\0count": column.count(), f"{name}\0min": column.min(), f"{name}\0max": column.max()}
-    return _ask(scan, asked, rows) | _shapes(scan, strings)
+    return shapes | _ask(scan, asked, rows)
 
 
 def _shapes(scan: pl.LazyFrame, strings: list[str]) -> dict[str, float]:
-    """Mean length and mean number of inner spaces of the first texts: enough to tell words from prose."""
+    """Of the first texts: how many, how many different, mean length and inner spaces. Enough to tell words from prose.
+
+    Where they repeat, so does the column, and its distinct values need not be counted.
+    """
     asked: dict[str, pl.Expr] = {}
     for name in strings:
         column = pl.col(name)
+        asked[f"{name}\0first"] = column.count()
+        asked[f"{name}\0unique"] = column.n_unique()
         asked[f"{name}\0length"] = column.str.len_chars().mean()
         asked[f"{name}\0gaps"] = column.str.strip_chars().str.count_matches(" ", literal=True).mean()
     return _ask(scan.select(strings).head(_FIRST_ROWS), asked, 0)

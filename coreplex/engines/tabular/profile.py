@@ -124,10 +124,25 @@ def _complete_rows(scan: pl.LazyFrame, columns: list[dict[str, Any]], rows: int)
 
 def _duplicates(scan: pl.LazyFrame, rows: int) -> dict[str, Any]:
     """Rows that repeat an earlier one, by 64-bit row hashes (approximate beyond `EXACT_ROWS`)."""
-    hashes = scan.select(pl.struct(pl.all()).hash(seed=0).alias("hash"))
-    distinct = pl.col("hash").n_unique() if rows <= EXACT_ROWS else pl.col("hash").approx_n_unique()
-    count = max(0, rows - hashes.select(distinct).collect(engine="streaming").item())
+    if rows <= EXACT_ROWS:
+        distinct = _row_hashes(scan, rows).n_unique()
+    else:
+        hashes = scan.select(pl.struct(pl.all()).hash(seed=0).approx_n_unique())
+        distinct = hashes.collect(engine="streaming").item()
+    count = max(0, rows - distinct)
     if rows > EXACT_ROWS and count < 0.05 * rows:
         # Within the error of the approximation: nothing can be said.
         count = 0
     return {"count": count, "pct": describe.percent(count, rows)}
+
+
+def _row_hashes(scan: pl.LazyFrame, rows: int) -> pl.Series:
+    """One 64-bit hash per row, a few columns at a time: reading all of them at once would hold too much."""
+    names = scan.collect_schema().names()
+    size = max(1, _CELLS_AT_ONCE // max(rows, 1))
+    total = pl.zeros(rows, dtype=pl.UInt64, eager=True)
+    for start in range(0, len(names), size):
+        part = [pl.col(name).hash(seed=seed) for seed, name in enumerate(names[start : start + size], start=start)]
+        for hashes in scan.select(part).collect(engine="streaming").iter_columns():
+            total = total ^ hashes
+    return total
