@@ -29,6 +29,7 @@ from resolvers.request import answer_of
 from rest_compat.adapter import routes
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.files import file_routes
+from rest_compat.reference import reference_routes
 from rest_compat.table import TABLE
 from schema.door.http import GraphQLDoor
 
@@ -74,6 +75,7 @@ def _routes(services: Services) -> list[BaseRoute]:
         Route("/api/health", health),
         Route("/ready", ready),
         *GraphQLDoor(services).routes(),
+        *reference_routes(),
         *file_routes(services),
         *routes(services, TABLE),
     ]

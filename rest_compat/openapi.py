@@ -1,0 +1,394 @@
+"""OpenAPI 3.1, derived: parameters and bodies from the table and the SDL, responses by running each envelope on a sketch.
+
+Nothing here is written by hand that the table or the schema knows already. A sketch is the operation's result with types in
+place of values; the envelope of the row is run on it, and what comes out is read back as a JSON Schema.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    SelectionSetNode,
+    get_named_type,
+    is_required_input_field,
+)
+from graphql.pyutils import Undefined
+
+from rest_compat.adapter import result_of
+from rest_compat.endpoint import Endpoint
+from rest_compat.endpoints import dataset
+from rest_compat.stored import operations, snake
+from rest_compat.table import CONCEPTS
+from rest_compat.variables import Binder
+from schema.execution import ROOTS, Operation
+
+SCALARS: Mapping[str, dict[str, Any]] = {
+    "ID": {"type": "string"},
+    "String": {"type": "string"},
+    "Int": {"type": "integer"},
+    "Long": {"type": "integer"},
+    "Float": {"type": "number"},
+    "Boolean": {"type": "boolean"},
+    "DateTime": {"type": "string", "format": "date-time"},
+    "JSON": {},
+}
+PROBLEMS = {
+    "400": "The request or a file in it cannot be read.",
+    "401": "No credentials, or wrong ones.",
+    "403": "Not allowed: scope, role, CSRF token or plan.",
+    "404": "Unknown, malformed or inaccessible identifier.",
+    "409": "The thing is in another state.",
+    "413": "Too large.",
+    "422": "A value is missing or wrong.",
+    "429": "The budget of the window is used up; see Retry-After.",
+    "503": "A part of the server is away for the moment.",
+}
+
+
+class Sketch(dict[str, Any]):
+    """A value of which only the schema is known. A dictionary, so that an envelope may spread it."""
+
+    def __init__(self, schema: dict[str, Any], members: Mapping[str, Any] | None = None) -> None:
+        super().__init__(members or {})
+        self.schema = schema
+
+
+def sketch(operation: Operation) -> dict[str, Any]:
+    """The operation's data with sketches in place of values."""
+    root = ROOTS[operation.kind]
+    assert root is not None
+    return _object(root, operation.definition.selection_set, operation.fragments)
+
+
+def _object(kind: Any, selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in selections.selections:
+        if isinstance(node, FragmentSpreadNode):
+            found |= _object(kind, fragments[node.name.value].selection_set, fragments)
+        elif isinstance(node, FieldNode) and node.name.value in kind.fields:
+            definition = kind.fields[node.name.value]
+            found[(node.alias or node.name).value] = _value(definition.type, node, fragments, definition.description or "")
+    return found
+
+
+def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode], text: str) -> Any:
+    nullable = not isinstance(kind, GraphQLNonNull)
+    kind = kind if nullable else kind.of_type
+    if isinstance(kind, GraphQLList):
+        return Listed([_value(kind.of_type, node, fragments, "")], text, nullable)
+    if isinstance(kind, GraphQLObjectType):
+        assert node.selection_set is not None
+        members = _object(kind, node.selection_set, fragments)
+        return Sketch({"description": text, "nullable": nullable, "members": True}, members)
+    return Sketch({**_leaf(kind), "description": text, "nullable": nullable})
+
+
+class Listed(list[Any]):
+    """A list of which only the kind of its items is known."""
+
+    def __init__(self, items: list[Any], text: str, nullable: bool) -> None:
+        super().__init__(items)
+        self.text, self.nullable = text, nullable
+
+
+def _leaf(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, GraphQLEnumType):
+        return {"type": "string", "enum": list(kind.values)}
+    assert isinstance(kind, GraphQLScalarType)
+    return dict(SCALARS[kind.name])
+
+
+def schema_of(value: Any) -> dict[str, Any]:
+    """What an envelope made of a sketch, as a JSON Schema."""
+    if isinstance(value, Sketch) and not value.schema.get("members"):
+        return _nullable({k: v for k, v in value.schema.items() if k != "nullable"}, value.schema.get("nullable", False))
+    if isinstance(value, list):
+        described = {"description": value.text} if isinstance(value, Listed) and value.text else {}
+        items = schema_of(value[0]) if value else {}
+        return _nullable({"type": "array", "items": items, **described}, isinstance(value, Listed) and value.nullable)
+    if isinstance(value, dict):
+        properties = {name: schema_of(item) for name, item in value.items()}
+        required = [name for name, item in properties.items() if not _may_be_null(item)]
+        schema: dict[str, Any] = {"type": "object", "properties": properties}
+        if required:
+            schema["required"] = required
+        if isinstance(value, Sketch) and value.schema["description"]:
+            schema["description"] = value.schema["description"]
+        return _nullable(schema, isinstance(value, Sketch) and value.schema.get("nullable", False))
+    return {bool: {"type": "boolean"}, int: {"type": "integer"}, str: {"type": "string"}}.get(type(value), {})
+
+
+def _nullable(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
+    if not schema.get("description", "-"):
+        schema.pop("description")
+    if not nullable or "type" not in schema:
+        return schema
+    if "enum" in schema:
+        schema["enum"] = [*schema["enum"], None]
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _may_be_null(schema: dict[str, Any]) -> bool:
+    return "type" not in schema or (isinstance(schema["type"], list) and "null" in schema["type"])
+
+
+def _input(kind: Any, text: str = "", default: Any = Undefined) -> dict[str, Any]:
+    """The JSON Schema of an input type."""
+    inner = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+    if isinstance(inner, GraphQLList):
+        schema: dict[str, Any] = {"type": "array", "items": _input(inner.of_type)}
+    elif isinstance(inner, GraphQLInputObjectType):
+        fields = {snake(name): _input(f.type, f.description or "") for name, f in inner.fields.items()}
+        schema = {"type": "object", "properties": fields}
+    else:
+        schema = _leaf(inner)
+    if text:
+        schema["description"] = text
+    if isinstance(default, Enum):
+        default = default.name
+    if isinstance(default, str | int | float | bool):
+        schema["default"] = default
+    return schema
+
+
+class Described:
+    """One row of the table as an OpenAPI operation."""
+
+    def __init__(self, endpoint: Endpoint, tag: str, *, upload: bool = False, download: bool = False) -> None:
+        self.endpoint, self.tag, self.upload, self.download = endpoint, tag, upload, download
+        self.operation = operations()[endpoint.operation]
+        self.binder = Binder(endpoint, self.operation)
+
+    def as_dict(self, operation_id: str) -> dict[str, Any]:
+        permission = next((p for _, p in self.operation.root_fields if p is not None), None)
+        described: dict[str, Any] = {
+            "operationId": operation_id,
+            "tags": [self.tag],
+            "summary": self._summary(),
+            "x-graphql-operation": self.endpoint.operation,
+            "parameters": [*map(self._path, self.binder.path_names), *map(self._query, self.binder.params)],
+            "responses": {str(self.endpoint.status): self._success(), **_problems()},
+        }
+        if permission is not None:
+            described["x-rate-limit"] = str(permission.category)
+            described["security"] = _security(permission.public, permission.session_only)
+        body = self._body()
+        return described | ({"requestBody": body} if body else {})
+
+    def _summary(self) -> str:
+        root = ROOTS[self.operation.kind]
+        assert root is not None
+        kind: Any = root
+        node: Any = self.operation.definition
+        text = ""
+        while True:
+            node = next(n for n in node.selection_set.selections if isinstance(n, FieldNode))
+            definition = kind.fields[node.name.value]
+            text = definition.description or ""
+            if node.alias is not None and node.alias.value == "result":
+                return text
+            kind = get_named_type(definition.type)
+
+    def _definition(self, name: str) -> tuple[Any, str, Any]:
+        """Type, description and default of a REST name, from where it goes in the operation."""
+        target = self.binder.target(name)
+        kind: Any = self.binder.types[target[0]]
+        if len(target) == 1:
+            return kind, self._argument(target[0]), self._default(target[0])
+        definition: Any = None
+        for part in target[1:]:
+            definition = get_named_type(kind).fields[part]
+            kind = definition.type
+        default = definition.default_value if definition.default_value is not Undefined else Undefined
+        return kind, definition.description or "", default
+
+    def _argument(self, variable: str) -> str:
+        """The description of the argument a variable is given to."""
+        return next((text for name, text in _arguments(self.operation) if name == variable), "")
+
+    def _default(self, variable: str) -> Any:
+        for definition in self.operation.definition.variable_definitions or ():
+            if definition.variable.name.value == variable and definition.default_value is not None:
+                raw = getattr(definition.default_value, "value", Undefined)
+                return int(raw) if isinstance(raw, str) and raw.isdigit() else raw
+        return Undefined
+
+    def _path(self, name: str) -> dict[str, Any]:
+        _, text, _ = self._definition(name)
+        schema = {"type": "string"}
+        return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+
+    def _query(self, name: str) -> dict[str, Any]:
+        kind, text, default = self._definition(name)
+        schema = _input(kind, "", default)
+        if name == "limit":
+            schema |= {"minimum": 1, "maximum": 500}
+        if name == "offset":
+            schema |= {"minimum": 0}
+        return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+    def _body(self) -> dict[str, Any] | None:
+        names = [name for name in self.endpoint.body if not (self.upload and name == "upload_id")]
+        if not names and not self.upload:
+            return None
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        for name in names:
+            kind, text, default = self._definition(name)
+            properties[name] = _input(kind, text, default)
+            if self._required(name):
+                required.append(name)
+        media = "application/json"
+        if self.upload:
+            media = "multipart/form-data"
+            properties["file"] = {"type": "string", "format": "binary", "description": "The table: .csv or .parquet."}
+            required.append("file")
+        schema: dict[str, Any] = {"type": "object", "properties": properties}
+        if required:
+            schema["required"] = required
+        return {"required": not self.endpoint.body_optional, "content": {media: {"schema": schema}}}
+
+    def _required(self, name: str) -> bool:
+        target = self.binder.target(name)
+        if len(target) == 1:
+            return target[0] in self.binder.required
+        kind: Any = get_named_type(self.binder.types[target[0]])
+        return is_required_input_field(kind.fields[target[1]])
+
+    def _success(self) -> dict[str, Any]:
+        if self.download:
+            return {"description": "The file.", "content": {"application/octet-stream": {}}, "headers": _headers()}
+        body = self.endpoint.shape(result_of(sketch(self.operation)), {})
+        return {"description": "Done.", "content": {"application/json": {"schema": schema_of(body)}}, "headers": _headers()}
+
+
+def _arguments(operation: Operation) -> list[tuple[str, str]]:
+    """Variable name and description for every argument that is a plain variable."""
+    root = ROOTS[operation.kind]
+    found: list[tuple[str, str]] = []
+
+    def walk(kind: Any, selections: Any) -> None:
+        for node in selections.selections:
+            if isinstance(node, FieldNode) and node.name.value in getattr(kind, "fields", {}):
+                definition = kind.fields[node.name.value]
+                for argument in node.arguments or ():
+                    if argument.value.kind == "variable":
+                        text = definition.args[argument.name.value].description or ""
+                        found.append((argument.value.name.value, text))  # type: ignore[attr-defined]
+                if node.selection_set is not None:
+                    walk(get_named_type(definition.type), node.selection_set)
+
+    walk(root, operation.definition.selection_set)
+    return found
+
+
+def _headers() -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
+
+
+RATE_HEADERS = {
+    "X-RateLimit-Limit": "Requests the window allows.",
+    "X-RateLimit-Remaining": "Requests left in the window.",
+    "X-RateLimit-Reset": "Unix seconds when the window ends.",
+}
+
+
+def _problems() -> dict[str, Any]:
+    return {status: {"$ref": f"#/components/responses/{status}"} for status in PROBLEMS}
+
+
+def _security(public: bool, session_only: bool) -> list[dict[str, list[str]]]:
+    if public:
+        return []
+    session: dict[str, list[str]] = {"session": [], "csrf": []}
+    return [session] if session_only else [{"apiKey": []}, session]
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """The whole description; the same for every request and every process."""
+    paths: dict[str, dict[str, Any]] = {}
+    used: set[str] = set()
+    for described in _all():
+        name = described.endpoint.operation
+        while name in used:
+            name += "_"
+        used.add(name)
+        paths.setdefault(described.endpoint.path, {})[described.endpoint.method.lower()] = described.as_dict(name)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "CorePlexML REST API",
+            "version": "0.1.0",
+            "description": "Every endpoint is a stored operation of the GraphQL schema at /graphql.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": dict(sorted(paths.items())),
+        "components": _components(),
+    }
+
+
+def _all() -> list[Described]:
+    rows = [Described(row, concept.__name__.rsplit(".", 1)[-1]) for concept in CONCEPTS for row in concept.ROWS]
+    rows += [Described(row, "dataset", upload=True) for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
+    return rows + [Described(row, "dataset", download=True) for row in dataset.DOWNLOADS]
+
+
+def _components() -> dict[str, Any]:
+    error = {
+        "type": "object",
+        "required": ["detail"],
+        "properties": {
+            "detail": {
+                "description": "What is wrong: a sentence, or for single wrong values a list.",
+                "oneOf": [
+                    {"type": "string"},
+                    {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["loc", "msg", "type"],
+                            "properties": {
+                                "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                                "msg": {"type": "string"},
+                                "type": {"type": "string"},
+                            },
+                        },
+                    },
+                ],
+            },
+            "code": {"type": "string", "description": "A stable word for the kind of error."},
+            "message": {"type": "string", "description": "The list of wrong values in a sentence."},
+            "request_id": {"type": "string", "description": "Give it to the administrator of the server."},
+        },
+    }
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {
+        "schemas": {"Error": error},
+        "responses": {
+            status: {"description": text, "content": content, "headers": _headers()} for status, text in PROBLEMS.items()
+        },
+        "headers": {name: {"description": text, "schema": {"type": "integer"}} for name, text in RATE_HEADERS.items()},
+        "securitySchemes": {
+            "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: `cpx_live.…`."},
+            "session": {"type": "apiKey", "in": "cookie", "name": "session", "description": "The cookie login sets."},
+            "csrf": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-CSRF-Token",
+                "description": "On writes with a session cookie: the value of the cookie `csrf_token`.",
+            },
+        },
+    }

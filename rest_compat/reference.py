@@ -1,0 +1,144 @@
+"""`/openapi.json` and `/docs`: the reference, written from the derived description into one page that loads nothing else."""
+
+from html import escape
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from rest_compat.openapi import document
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;display:grid;grid-template-columns:17rem 1fr}
+nav{position:sticky;top:0;height:100vh;overflow:auto;background:#f4f6f8;padding:1rem;box-sizing:border-box;font-size:13px}
+nav a{display:block;color:inherit;text-decoration:none;padding:1px 0}nav a:hover{text-decoration:underline}
+nav h2{font-size:13px;margin:1rem 0 .2rem;text-transform:capitalize}
+main{padding:1.5rem 2rem;max-width:60rem;min-width:0}h1{margin-top:0}
+article{border-top:1px solid #dde3e9;padding:1rem 0}h3{margin:0;font-size:16px}
+.method{display:inline-block;min-width:4.2em;font-weight:700;color:#0b62a4}code{font:13px ui-monospace,monospace}
+table{border-collapse:collapse;margin:.6rem 0;width:100%}td,th{text-align:left;padding:.25rem .8rem .25rem 0;vertical-align:top;
+border-bottom:1px solid #eef1f4;font-size:13px}th{color:#5b6b7b;font-weight:600}.note{color:#5b6b7b;font-size:13px}
+details summary{cursor:pointer;font-size:13px;color:#0b62a4}
+ul.fields{list-style:none;padding-left:1.1rem;margin:.2rem 0;font-size:13px}
+@media(max-width:50rem){body{display:block}nav{position:static;height:auto}}
+@media(prefers-color-scheme:dark){body{background:#12181f;color:#d7dee6}nav{background:#1a222b}td,th,article{border-color:#2a3440}
+.method,details summary{color:#6cb6ef}}
+"""
+INTRODUCTION = """
+<p>Every endpoint below is a stored operation of the <a href="/graphql">GraphQL schema</a>. Send an API key as
+<code>Authorization: Bearer cpx_live.…</code>, or a session cookie with <code>X-CSRF-Token</code> on writes. Lists answer
+<code>{"items", "total", "limit", "offset"}</code>; errors <code>{"detail", "code", "request_id"}</code>. Every answer says how
+much of its rate limit is left. <a href="/openapi.json">openapi.json</a> is the same for machines.</p>
+"""
+
+
+def reference_routes() -> list[Route]:
+    """Both are public and the same for everybody, so they are made once."""
+    description = orjson.dumps(document(), option=orjson.OPT_INDENT_2)
+    page = render(document()).encode()
+
+    async def openapi(_request: Request) -> Response:
+        return Response(description, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    async def docs(_request: Request) -> Response:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+        return Response(page, media_type="text/html; charset=utf-8", headers=headers)
+
+    return [Route("/openapi.json", openapi), Route("/docs", docs)]
+
+
+def render(described: dict[str, Any]) -> str:
+    """The whole page."""
+    by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    menu = "".join(_menu(tag, entries) for tag, entries in by_tag.items())
+    body = "".join(f"<h2>{escape(tag.title())}</h2>" + "".join(map(_article, entries)) for tag, entries in by_tag.items())
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>CorePlexML REST API</title><style>{STYLE}</style><nav><strong>REST API</strong>{menu}</nav>"
+        f"<main><h1>CorePlexML REST API</h1>{INTRODUCTION}{body}</main></html>"
+    )
+
+
+def _menu(tag: str, entries: list[tuple[str, str, dict[str, Any]]]) -> str:
+    links = "".join(
+        f'<a href="#{escape(operation["operationId"])}"><span class="method">{method}</span>'
+        f"{escape(path.removeprefix('/api'))}</a>"
+        for method, path, operation in entries
+    )
+    return f"<h2>{escape(tag)}</h2>{links}"
+
+
+def _article(entry: tuple[str, str, dict[str, Any]]) -> str:
+    method, path, operation = entry
+    parameters = "".join(map(_parameter, operation["parameters"]))
+    request = _body(operation.get("requestBody"))
+    status, answer = next(iter(operation["responses"].items()))
+    return (
+        f'<article id="{escape(operation["operationId"])}"><h3><span class="method">{method}</span> '
+        f"<code>{escape(path)}</code></h3><p>{escape(operation['summary'])}</p>{_needs(operation)}"
+        + (f"<table><tr><th>Parameter<th>Type<th>Meaning</tr>{parameters}</table>" if parameters else "")
+        + request
+        + _answer(status, answer)
+        + "</article>"
+    )
+
+
+def _needs(operation: dict[str, Any]) -> str:
+    ways = [" and ".join(way) for way in operation.get("security", ())]
+    access = "Public." if not ways else "Needs " + " or ".join(ways) + "."
+    return f'<p class="note">{escape(access)} Rate limit: {escape(operation.get("x-rate-limit", "general"))}.</p>'
+
+
+def _parameter(parameter: dict[str, Any]) -> str:
+    schema, place = parameter["schema"], parameter["in"]
+    return (
+        f'<tr><td><code>{escape(parameter["name"])}</code> <span class="note">{place}</span>'
+        f"<td>{_type(schema)}<td>{escape(parameter['description'])}</tr>"
+    )
+
+
+def _body(body: dict[str, Any] | None) -> str:
+    if body is None:
+        return ""
+    media, content = next(iter(body["content"].items()))
+    schema = content["schema"]
+    required = set(schema.get("required", ()))
+    rows = "".join(
+        f"<tr><td><code>{escape(name)}</code>{'' if name in required else ' <span class=note>optional</span>'}"
+        f"<td>{_type(field)}<td>{escape(field.get('description', ''))}</tr>"
+        for name, field in schema["properties"].items()
+    )
+    return f"<table><tr><th>Body, {escape(media)}<th>Type<th>Meaning</tr>{rows}</table>"
+
+
+def _answer(status: str, answer: dict[str, Any]) -> str:
+    content = answer["content"].get("application/json")
+    if content is None:
+        return f'<p class="note">{status}: the file.</p>'
+    return f"<details><summary>Answer {status}</summary>{_fields(content['schema'])}</details>"
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    """An answer's fields as a nested list."""
+    if "items" in schema:
+        return _fields(schema["items"])
+    rows = "".join(
+        f"<li><code>{escape(name)}</code> {_type(field)} {escape(field.get('description', ''))}{_fields(field)}</li>"
+        for name, field in schema.get("properties", {}).items()
+    )
+    return f'<ul class="fields">{rows}</ul>' if rows else ""
+
+
+def _type(schema: dict[str, Any]) -> str:
+    kind = schema.get("type", "any JSON")
+    text = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    if "enum" in schema:
+        text = " | ".join(str(value) for value in schema["enum"] if value is not None)
+    default = f", default {schema['default']}" if "default" in schema and schema["default"] != "" else ""
+    return f'<span class="note">{escape(text + default)}</span>'
