@@ -1,0 +1,163 @@
+"""Datasets over GraphQL: uploads by id, overridden types, nested views without a query per row, and what deletion respects."""
+
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import event as listen
+
+from coreplex.database import Database
+from coreplex.services import Services
+from coreplex.settings import Settings
+from tests.factories.dataset import PEOPLE, Person, laboratory, person, staged_files, stored_files, table
+
+UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {
+  dataset { id name latestVersionId versionCount } version { id version source quality { overallScore } } } }"""
+OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(input: $input) {
+  version { id version source parentVersionId fileFormat sizeBytes columns { name type reason } } } }"""
+TYPES = "query($id: ID!) { datasetVersion(id: $id) { columns { name type reason } } }"
+CODES = table([["code", "score", "group"], *[[f"{i % 4}", i / 2, i % 3] for i in range(40)]])
+
+
+@pytest.fixture
+async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
+    async with laboratory(settings, database) as made:
+        yield made
+
+
+@pytest.fixture
+def ada(lab: tuple[Any, Person]) -> Person:
+    return lab[1]
+
+
+@pytest.fixture
+def lab_services(lab: tuple[Any, Person]) -> Services:
+    return lab[0].state.services
+
+
+async def upload_id(ada: Person, content: bytes = PEOPLE, filename: str = "people.csv") -> str:
+    answer = await ada.client.post("/api/uploads", params={"filename": filename}, content=content)
+    return str(answer.json()["upload_id"])
+
+
+def code(body: dict[str, Any]) -> str:
+    return str(body["errors"][0]["extensions"]["code"])
+
+
+async def test_an_upload_is_used_once(ada: Person, lab_services: Services) -> None:
+    wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id, "name": "People"}
+    made = (await ada.data(UPLOAD, input=wanted))["uploadDataset"]
+    assert made["dataset"]["latestVersionId"] == made["version"]["id"]
+    assert (made["version"]["version"], made["version"]["source"]) == (1, "upload")
+    assert code(await ada.ask(UPLOAD, input=wanted)) == "not_found", "it is a dataset now"
+    assert staged_files(lab_services) == []
+
+
+async def test_an_upload_may_be_mended_and_sent_again(ada: Person, lab_services: Services) -> None:
+    wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id}
+    assert code(await ada.ask(UPLOAD, input=wanted)) == "invalid"
+    assert len(staged_files(lab_services)) == 2, "the file waits for the next try"
+    assert stored_files(lab_services) == []
+    await ada.data(UPLOAD, input=wanted | {"name": "Now with a name"})
+
+
+async def test_uploads_belong_to_their_sender(lab: tuple[Any, Person], database: Database) -> None:
+    app, ada = lab
+    mine = await upload_id(ada)
+    async with person(app, database) as eve:
+        theirs = {"uploadId": mine, "projectId": eve.project_id, "name": "stolen"}
+        assert code(await eve.ask(UPLOAD, input=theirs)) == "not_found"
+        assert code(await eve.ask(UPLOAD, input=theirs | {"projectId": ada.project_id})) == "not_found"
+        ask = "query($p: ID, $d: ID) { uploadTarget(projectId: $p, datasetId: $d) { projectId datasetId } }"
+        assert code(await eve.ask(ask, p=ada.project_id)) == "not_found"
+        assert (await ada.data(ask, p=ada.project_id))["uploadTarget"] == {"projectId": ada.project_id, "datasetId": None}
+        assert code(await ada.ask(ask)) == "invalid"
+
+
+async def test_types_can_be_overridden_again_and_again(ada: Person, lab_services: Services) -> None:
+    made = await ada.dataset(CODES, "codes.csv")
+    types = {c["name"]: c["type"] for c in (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"]}
+    assert types["code"] == "integer"
+
+    wanted = {"versionId": made["version_id"], "columns": [{"name": "code", "type": "categorical"}]}
+    second = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
+    assert (second["version"], second["source"], second["parentVersionId"]) == (2, "override", made["version_id"])
+    assert (second["fileFormat"], second["sizeBytes"]) == ("csv", len(CODES))
+    column = next(c for c in second["columns"] if c["name"] == "code")
+    assert (column["type"], column["reason"]) == ("categorical", "set by the user")
+
+    wanted = {"versionId": second["id"], "columns": [{"name": "group", "type": "categorical"}]}
+    third = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
+    assert {c["name"]: c["type"] for c in third["columns"]} == {"code": "categorical", "score": "float", "group": "categorical"}
+
+    for columns in ([{"name": "nobody", "type": "float"}], []):
+        body = await ada.ask(OVERRIDE, input={"versionId": third["id"], "columns": columns})
+        assert code(body) == "invalid", body
+    assert len(stored_files(lab_services)) == 4, "one raw file and three tables"
+    assert (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"][0]["type"] == "integer", "frozen"
+
+
+async def test_overriding_needs_the_version(lab: tuple[Any, Person], database: Database) -> None:
+    app, ada = lab
+    made = await ada.dataset(CODES)
+    async with person(app, database) as eve:
+        columns = [{"name": "code", "type": "text"}]
+        for version in (made["version_id"], "nonsense"):
+            body = await eve.ask(OVERRIDE, input={"versionId": version, "columns": columns})
+            assert code(body) == "not_found"
+
+
+async def test_a_dataset_can_be_renamed(ada: Person) -> None:
+    made = await ada.dataset()
+    update = "mutation($input: UpdateDatasetInput!) { updateDataset(input: $input) { dataset { name description } } }"
+    changed = await ada.data(update, input={"datasetId": made["id"], "name": "Better"})
+    assert changed["updateDataset"]["dataset"] == {"name": "Better", "description": ""}
+    assert code(await ada.ask(update, input={"datasetId": made["id"], "name": " "})) == "invalid"
+
+
+async def test_nested_views_cost_a_query_per_level_not_per_row(ada: Person, lab_services: Services) -> None:
+    query = """query($p: ID!) { project(id: $p) { datasets(first: 10) { totalCount nodes {
+      name versionCount rowCount qualityScore
+      latestVersion { id columns { name type } quality { issues { kind } } analysis { rowCount } } } } } }"""
+    counts = []
+    for _ in range(2):
+        await ada.dataset()
+        asked: list[str] = []
+        engine = lab_services.database.engine.sync_engine
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any, asked: list[str] = asked) -> None:
+            asked.append(statement)
+
+        listen.listen(engine, "before_cursor_execute", note)
+        found = await ada.data(query, p=ada.project_id)
+        listen.remove(engine, "before_cursor_execute", note)
+        counts.append(len(asked))
+    assert found["project"]["datasets"]["totalCount"] == 2
+    assert len(found["project"]["datasets"]["nodes"][0]["latestVersion"]["columns"]) == 6
+    assert counts[0] == counts[1], asked
+
+
+async def test_preview_and_file(ada: Person) -> None:
+    made = await ada.dataset()
+    query = "query($id: ID!, $n: Int!) { datasetVersion(id: $id) { preview(rows: $n) dataset { name } } }"
+    found = (await ada.data(query, id=made["version_id"], n=2))["datasetVersion"]
+    assert found["dataset"]["name"] == "People"
+    assert [row["name"] for row in found["preview"]] == ["Ada", "Grace"]
+    assert found["preview"][0]["late"] == "yes"
+    query = "query($id: ID!) { datasetFile(datasetId: $id, format: xlsx) { url filename contentType sizeBytes sha256 } }"
+    file = (await ada.data(query, id=made["id"]))["datasetFile"]
+    fetched = await ada.client.get(file["url"])
+    assert len(fetched.content) == file["sizeBytes"]
+    assert fetched.headers["content-type"] == file["contentType"]
+    assert (await ada.client.get(file["url"])).status_code == 200, "it may be fetched again"
+
+
+async def test_parquet_versions_can_be_overridden_too(ada: Person) -> None:
+    file = io.BytesIO()
+    pl.DataFrame({"n": list(range(30)), "k": [i % 3 for i in range(30)]}).write_parquet(file)
+    made = await ada.dataset(file.getvalue(), "t.parquet")
+    wanted = {"versionId": made["version_id"], "columns": [{"name": "k", "type": "categorical"}]}
+    version = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
+    assert {c["name"]: c["type"] for c in version["columns"]}["k"] == "categorical"

@@ -1,0 +1,96 @@
+"""Deleting a dataset: what stands in the way, and what goes with it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.database import Database
+from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
+from coreplex.job.table import Job, JobType
+from coreplex.model.table import Model
+from coreplex.settings import Settings
+from tests.factories.dataset import Person, laboratory
+
+DELETE = "mutation($id: ID!) { deleteDataset(input: {id: $id}) { id } }"
+
+
+@pytest.fixture
+async def ada(settings: Settings, database: Database) -> AsyncIterator[Person]:
+    async with laboratory(settings, database) as (_, someone):
+        yield someone
+
+
+async def experiment_on(database: Database, made: dict[str, Any], status: ExperimentStatus) -> Experiment:
+    """An experiment in a state, with one model."""
+    project_id, version_id = UUID(made["dataset"]["project_id"]), UUID(made["version_id"])
+    experiment = Experiment(
+        project_id=project_id,
+        dataset_version_id=version_id,
+        name="Search",
+        target_column="late",
+        problem_type=ProblemType.classification,
+        engines=["native"],
+        status=status,
+    )
+    run = EngineRun(experiment_id=experiment.id, position=0, engine="native", requested_engine="native")
+    key = f"projects/{project_id}/experiments/{experiment.id}/model.zip"
+    bundle = Artifact(project_id=project_id, kind=ArtifactKind.model, storage_key=key, sha256="0" * 64, size_bytes=1)
+    model = Model(
+        project_id=project_id,
+        experiment_id=experiment.id,
+        engine_run_id=run.id,
+        dataset_version_id=version_id,
+        artifact_id=bundle.id,
+        name="GBM_1",
+        algo="GBM",
+        engine="native",
+        problem_type=ProblemType.classification,
+        target_column="late",
+        score=0.9,
+    )
+    async with database.transaction() as session:
+        for rows in ([experiment, bundle], [run], [model]):
+            session.add_all(rows)
+            await session.flush()
+    return experiment
+
+
+async def test_an_unfinished_experiment_keeps_it(ada: Person, database: Database) -> None:
+    made = await ada.dataset()
+    await experiment_on(database, made, ExperimentStatus.running)
+    error = (await ada.ask(DELETE, id=made["id"]))["errors"][0]
+    assert error["extensions"]["code"] == "conflict"
+    assert "“Search” is running" in error["message"]
+    answer = await ada.client.delete(f"/api/datasets/{made['id']}")
+    assert answer.status_code == 409
+    assert (await ada.client.get(f"/api/datasets/{made['id']}")).status_code == 200
+
+
+async def test_finished_experiments_go_with_it_unless_a_model_serves(ada: Person, database: Database) -> None:
+    made, other = await ada.dataset(), await ada.dataset()
+    experiment = await experiment_on(database, made, ExperimentStatus.succeeded)
+    await experiment_on(database, other, ExperimentStatus.succeeded)
+    async with database.transaction() as session:
+        model = (await session.scalars(select(Model).where(col(Model.experiment_id) == experiment.id))).one()
+        serving = Deployment(project_id=model.project_id, model_id=model.id, name="live", stage=Stage.staging)
+        session.add(serving)
+    error = (await ada.ask(DELETE, id=made["id"]))["errors"][0]
+    assert error["extensions"]["code"] == "conflict"
+    assert "“live”" in error["message"]
+
+    async with database.transaction() as session:
+        (await session.get_one(Deployment, serving.id)).status = DeploymentStatus.inactive
+    assert (await ada.data(DELETE, id=made["id"]))["deleteDataset"]["id"] == made["id"]
+    async with database.read() as session:
+        for table, left in ((Experiment, 1), (Model, 1), (Deployment, 0), (Artifact, 3)):
+            assert await session.scalar(select(func.count()).select_from(table)) == left, table
+        jobs = (await session.scalars(select(Job).where(col(Job.type) == JobType.storage_delete))).all()
+    project = f"projects/{ada.project_id}"
+    wanted = {f"{project}/datasets/{made['id']}", f"{project}/experiments/{experiment.id}"}
+    assert {job.payload["prefix"] for job in jobs} == wanted
