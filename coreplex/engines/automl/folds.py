@@ -175,8 +175,12 @@ def _pack(units: Index, strata: Index, parts: int, seed: int) -> Index:
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     filled = np.zeros((parts, counts.shape[1]))
     out = np.empty(len(counts), dtype=np.int64)
-    for unit in order:
-        out[unit] = np.argmin(((filled + share[unit]) ** 2 - filled**2).sum(axis=1))
+    for number, unit in enumerate(order):
+        added = ((filled + share[unit]) ** 2 - filled**2).sum(axis=1)
+        empty = filled.sum(axis=1) == 0
+        if len(order) - number <= empty.sum():  # the last groups belong to the parts that have none yet
+            added[~empty] = np.inf
+        out[unit] = np.argmin(added)
         filled[out[unit]] += share[unit]
     return out
 

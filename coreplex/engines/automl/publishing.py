@@ -15,7 +15,7 @@ import orjson
 import polars as pl
 
 from coreplex.engines.automl import curves
-from coreplex.engines.automl.task import Task
+from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Finished
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
@@ -35,6 +35,7 @@ class Publisher:
     task: Task
     engine: str
     metric: str
+    log: Log
     keep_predictions: bool = True
 
     def publish(self, model: Finished, explain_secs: float) -> dict[str, Any]:
@@ -43,7 +44,7 @@ class Publisher:
         folder.mkdir(parents=True, exist_ok=True)
         written = bundle.write(folder / "bundle.zip", self._manifest(model), model.members)
         scorer = Scorer.load(written.path, written.sha256)
-        explanation = explain(scorer, self._sample(), self._sampled_target(), self.task.seed, budget_secs=explain_secs)
+        explanation = self._explanation(scorer, explain_secs)
         out = {
             "name": model.name,
             "algo": model.algo,
@@ -65,6 +66,16 @@ class Publisher:
         if self.keep_predictions:
             out["predictions"] = self._predictions(folder / "oof.parquet", model)
         return out
+
+    def _explanation(self, scorer: Scorer, budget_secs: float) -> dict[str, Any]:
+        """A model is not given up because it cannot be explained: then the file says why."""
+        try:
+            return explain(scorer, self._sample(), self._sampled_target(), self.task.seed, budget_secs=budget_secs)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.log(f"{scorer.manifest.algo} model without an explanation: {type(error).__name__}: {error}", "warning")
+            return {"method": "none", "feature_importance": [], "shap": None, "error": str(error)}
 
     def _manifest(self, model: Finished) -> Manifest:
         task = self.task

@@ -17,6 +17,7 @@ from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Abandoned, Finished, cross_validate
+from coreplex.errors import DomainError
 
 
 class Listener(Protocol):
@@ -80,7 +81,13 @@ class Run:
         """Put a model on the leaderboard: files, manifest, log line, progress."""
         started = time.perf_counter()
         self.board.add(model)
-        manifest = self.publisher.publish(model, explain_secs=self._explain_secs(model))
+        try:
+            manifest = self.publisher.publish(model, explain_secs=self._explain_secs(model))
+        except (DomainError, ValueError) as error:  # a bundle beyond the limits, say: this model is lost, not the run
+            self.log(f"{model.name} cannot be stored and is left out: {error}", "warning")
+            self.board.models.pop()
+            self.failed += 1
+            return
         self.report.model(**manifest)
         self.clock.finishing(time.perf_counter() - started)
         metric = self.board.metric

@@ -87,7 +87,7 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
         matrices=Matrices(what, balance=config.balance_classes),
         clock=clock,
         board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
-        publisher=Publisher(Path(request["work_dir"]), what, engine, metric, config.keep_cross_validation_predictions),
+        publisher=Publisher(Path(request["work_dir"]), what, engine, metric, log, config.keep_cross_validation_predictions),
         report=report,
         log=log,
     )
