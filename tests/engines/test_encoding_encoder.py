@@ -52,7 +52,7 @@ def typed(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=map("-".join, ENCODERS))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(ROWS, min_size=1, max_size=4))
 def test_a_row_is_encoded_like_a_frame(encoder: Encoder, rows: list[dict[str, Any]]) -> None:
     rows = [{**row, "amount": None if row["amount"] is None else float(row["amount"])} for row in rows]
@@ -63,7 +63,7 @@ def test_a_row_is_encoded_like_a_frame(encoder: Encoder, rows: list[dict[str, An
 
 
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=map("-".join, ENCODERS))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     row=st.dictionaries(
         st.sampled_from([c.name for c in COLUMNS] + ["other"]),

@@ -56,7 +56,7 @@ def test_a_changed_byte_is_refused() -> None:
             bundle.read(bytes(spoiled), sha256)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=300), st.integers(0, len(DATA)).map(lambda n: DATA[:n])))
 def test_bytes_that_are_no_bundle_are_refused(data: bytes) -> None:
     if data != DATA:

@@ -76,7 +76,7 @@ ANYTHING = st.recursive(
 
 
 @pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(row=st.dictionaries(st.one_of(st.sampled_from([c.name for c in COLUMNS]), st.text(max_size=5)), ANYTHING))
 def test_whatever_a_row_holds_it_is_answered(scorer: Scorer, row: dict[str, Any]) -> None:
     answers, warnings = scorer.predict_rows([row])
