@@ -57,6 +57,7 @@ def _journey(settings: Settings, rest: Rest) -> None:
     answer = rest.post(f"/api/models/{best}/predict", {"inputs": row, "options": {}})["predictions"][0]
     _say(f"\nPrediction for {row}:\n  {TARGET} = {answer['prediction']}, with probability {answer['probability']:.2f}\n")
     _say(recipes.three_ways(rest.url, key, best, row))
+    _say(f"Sign in at {rest.url} with the account above to look around. The server keeps running; Ctrl-C stops it.")
 
 
 def _experiment(project_id: str, version_id: str) -> dict[str, Any]:
@@ -88,11 +89,11 @@ def _key(rest: Rest, email: str, password: str) -> str:
 
 
 def _follow(rest: Rest, experiment_id: str) -> None:
-    """Draw the training's progress until it ends."""
+    """Draw the training's progress (REST counts it in per cent) until it ends."""
     deadline = time.monotonic() + LONGEST_SECS
     while True:
         state = rest.get(f"/api/experiments/{experiment_id}/status")
-        done = 1.0 if state["status"] == "succeeded" else float(state.get("progress") or 0)
+        done = 1.0 if state["status"] == "succeeded" else float(state.get("progress") or 0) / 100
         _draw(done, f"{state['status']}, {state.get('models_trained') or 0} models")
         if state["status"] in FINAL:
             break

@@ -4,7 +4,6 @@ It is one thread in a loop, because the kernel's promise that children die with 
 It refuses before it makes: a port that is taken, a folder that cannot be used, a second server on the same folder.
 """
 
-import asyncio
 import http.client
 import os
 import signal
@@ -15,8 +14,6 @@ from collections.abc import Sequence
 from types import FrameType
 from urllib.parse import urlsplit
 
-import asyncpg
-
 from coreplex.settings import Settings
 from coreplex.supervisor import report
 from coreplex.supervisor.embedded import Embedded
@@ -26,6 +23,7 @@ from coreplex.supervisor.part import Keeper, Part, Program, stop_together
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.postgres import tail
 from coreplex.supervisor.process import python, python_path, spawn
+from coreplex.supervisor.revision import ask, at_head
 from coreplex.supervisor.trouble import Trouble
 
 READY_SECS = 120.0
@@ -35,6 +33,7 @@ WEB_GRACE_SECS = 15.0
 WORKER_GRACE_SECS = 30.0
 LOOK_EVERY_SECS = 0.2
 ROTATE_EVERY_SECS = 30.0
+HAS_ADMINISTRATOR = "SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"
 
 
 class Stopped(BaseException):
@@ -101,6 +100,8 @@ class Supervisor:
 
     def _migrate(self) -> None:
         """In a process of its own: the supervisor stays small, and a signal is answered at once."""
+        if at_head(self.settings.database_url or ""):
+            return
         log = self.folder.logs / "migrate.log"
         with log.open("wb") as output:
             command = python("-m", "coreplex.command.main", "migrate")
@@ -178,7 +179,8 @@ class Supervisor:
             connection.close()
 
     def _serve(self, journey: Sequence[str]) -> None:
-        report.ready(self.settings, time.monotonic() - self.began, has_administrator(self.settings.database_url or ""))
+        administrator = ask(self.settings.database_url or "", HAS_ADMINISTRATOR)
+        report.ready(self.settings, time.monotonic() - self.began, administrator is not False)
         if journey:
             environment, output = self._environment(), sys.stdout.fileno()
             self.guide = spawn(journey, death_signal=signal.SIGTERM, output=output, environment=environment)
@@ -220,20 +222,3 @@ class Supervisor:
         if self.embedded:
             self.embedded.forget_sockets()
         self.folder.release()
-
-
-def has_administrator(database_url: str) -> bool:
-    """Is there an account that may manage the server? True also when the database does not tell."""
-    plain = "postgresql://" + database_url.partition("://")[2]
-
-    async def ask() -> bool:
-        connection = await asyncpg.connect(plain, timeout=10)
-        try:
-            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"))
-        finally:
-            await connection.close()
-
-    try:
-        return asyncio.run(ask())
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return True

@@ -156,8 +156,9 @@ def test_wrong_settings_are_named_but_not_shown(server: Server) -> None:
 @pytest.mark.slow
 def test_demo(server: Server) -> None:
     server.start("--demo")
-    wait_for(lambda: "3. GraphQL" in server.said or "The demo ends here" in server.said, 300, lambda: server.said)
+    wait_for(lambda: "keeps running" in server.said or "The demo ends here" in server.said, 300, lambda: server.said)
     assert "Leaderboard" in server.said
+    assert "100 %  succeeded" in server.said
     for call in server.said.split("curl ")[1:]:
         asked = subprocess.run(
             ["bash", "-c", f"curl -sS {call.split(chr(10) * 2)[0]}"], capture_output=True, text=True, timeout=60

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from coreplex.migrations import migrate
+from coreplex.supervisor import revision
 from coreplex.supervisor.binaries import postgres_folder, valkey_server
 from coreplex.supervisor.folder import ALREADY_RUNNING, DataFolder, Running
 from coreplex.supervisor.identity import unprivileged
@@ -196,6 +198,18 @@ def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
     made.start()
     with pytest.raises(Trouble, match="could not access"):
         made.wait()
+
+
+def test_the_newest_revision_is_known_without_alembic(database_url: str, empty_database_url: str, tmp_path: Path) -> None:
+    assert revision.head() == migrate.head()
+    assert revision.at_head(database_url)
+    assert not revision.at_head(empty_database_url)
+    assert not revision.at_head("postgresql://nobody@/nothing?host=/nowhere")
+    (tmp_path / "0001_a.py").write_text('revision = "0001"\ndown_revision = None\n')
+    (tmp_path / "0002_b.py").write_text('revision: str = "0002"\ndown_revision: str | None = "0001"\n')
+    assert revision.head(tmp_path) == "0002"
+    (tmp_path / "0003_c.py").write_text('revision = "0003"\ndown_revision = "0001"\n')
+    assert revision.head(tmp_path) == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the servers as another account")
