@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_leaderboard(tmp_path: Path) -> None:
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        result, report = run(table(), "answer", "classification", folder, max_models=4, seed=11)
+        result, report = run(table(), "answer", "classification", folder, max_models=4, seed=11, max_runtime_secs=900)
         seen.append(
             (result["leaderboard"], [m["metrics"] for m in report.models], [m["bundle"]["sha256"] for m in report.models])
         )
@@ -189,6 +189,7 @@ def test_a_metric_without_meaning_is_refused(tmp_path: Path) -> None:
         (pl.DataFrame({"x": range(30), "y": [None] * 30}, schema={"x": pl.Int64, "y": pl.String}), "missing"),
         (pl.DataFrame({"x": range(30), "z": ["a", "b"] * 15}), "not in this dataset"),
         (pl.DataFrame({"y": ["a", "b"] * 15}), "no column besides"),
+        (pl.DataFrame({"id": range(30), "y": ["a", "b"] * 15}), "No column can be used"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(frame: pl.DataFrame, says: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Abandoned, Finished, cross_validate
-from coreplex.errors import DomainError
+from coreplex.errors import DomainError, Invalid
 
 
 class Listener(Protocol):
@@ -70,6 +70,8 @@ class Run:
         except Abandoned:
             self.log(f"{name} was not finished when the run ended.", "info")
         except MemoryError:
+            raise
+        except Invalid:  # the table itself: no column can be used, and the message says why
             raise
         except Exception as error:  # a configuration may fail on a strange table; the run must not
             self.log(f"{name} failed and is left out: {type(error).__name__}: {error}", "warning")

@@ -18,6 +18,8 @@ from coreplex.errors import Invalid
 
 Log = Callable[[str, str], None]
 _SEED_LIMIT = 2**31 - 1
+_LARGEST = 1e18
+"""The boosters hold a target in float32, and its square must fit as well."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,10 @@ def _without_rare(
 def _target(frame: pl.DataFrame, target: Column, kind: checks.Kind) -> tuple[NDArray[np.generic], tuple[object, ...]]:
     values = frame[target.name]
     if kind == "regression":
-        return values.cast(pl.Float64).to_numpy().copy(), ()
+        y = values.cast(pl.Float64).to_numpy().copy()
+        if np.abs(y).max() > _LARGEST:
+            raise Invalid.field(f"'{target.name}' has values beyond ±{_LARGEST:g}: rescale it first", "target_column")
+        return y, ()
     values = values.cast(pl.String) if values.dtype in (pl.Categorical, pl.Enum) else values
     distinct = values.unique().sort()
     codes = values.rank("dense").to_numpy().astype(np.int64) - 1
