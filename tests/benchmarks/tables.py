@@ -52,7 +52,7 @@ def generate(path: Path, rows: int) -> None:
 def plain(source: Path, folder: Path) -> None:
     import polars as pl
 
-    pl.scan_csv(source, try_parse_dates=True).sink_parquet(folder / "plain.parquet")
+    pl.scan_csv(source, try_parse_dates=True).sink_parquet(folder / "plain.parquet", engine="streaming")
 
 
 def ingest(source: Path, folder: Path) -> None:
