@@ -83,10 +83,12 @@ class Relay:
         for job_id in silent:
             try:
                 async with self.services.database.transaction() as session:
-                    count += await service.take_back(session, job_id)
-                log.warning("job.taken_over", job_id=str(job_id))
+                    taken = await service.take_back(session, job_id)
+                if taken:
+                    count += 1
+                    log.warning("job.taken_back", job_id=str(job_id))
             except Exception as error:
                 if passing(error):
                     raise
-                log.exception("job.not_taken_over", job_id=str(job_id))
+                log.exception("job.not_taken_back", job_id=str(job_id))
         return count

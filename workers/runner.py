@@ -19,7 +19,7 @@ from coreplex.errors import DomainError, Unavailable
 from coreplex.identifier import new_id
 from coreplex.isolation import ChildCancelled, ChildCrashed, ChildError
 from coreplex.job import handlers, service
-from coreplex.job.context import FenceLost, JobCancelled, JobContext, Retry
+from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.patience import passing, persist
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
@@ -184,9 +184,7 @@ class Attempt:
 
     def _judge(self, error: BaseException) -> Settle | None:
         job_id, token = self.job.id, self.context.token
-        message = (
-            error.message if isinstance(error, DomainError | Retry) else "An unexpected error; the server's log has the details."
-        )
+        message = error.message if isinstance(error, DomainError) else "An unexpected error; the server's log has the details."
         detail = error.detail if isinstance(error, ChildError) else ""
         match error:
             case FenceLost():
@@ -197,5 +195,5 @@ class Attempt:
                 self._log.warning("job.failed", error=message, detail=detail)
                 return lambda session: service.fail(session, job_id, token, message)
         self._log.warning("job.trouble", error=message, detail=detail, exc_info=None if isinstance(error, DomainError) else error)
-        pause = (error.delay if isinstance(error, Retry) else None) or self.timing.pause(self.job.attempts)
+        pause = self.timing.pause(self.job.attempts)
         return lambda session: service.retry(session, job_id, token, message, pause)

@@ -6,7 +6,6 @@ written every half second; handlers need not ration them.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -34,14 +33,6 @@ class FenceLost(Exception):
 
 class JobCancelled(Exception):
     """The job was cancelled; whatever was about to be written is not."""
-
-
-class Retry(Exception):
-    """Raised by a handler: try again after `delay` (or the usual pause); without attempts left the job fails with `message`."""
-
-    def __init__(self, message: str, delay: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.message, self.delay = message, delay
 
 
 class JobContext:

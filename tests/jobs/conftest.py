@@ -1,5 +1,8 @@
-"""A project to have jobs in, and short periods."""
+"""A project to have jobs in, short periods, and servers that may be killed."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -8,6 +11,9 @@ from coreplex.account.table import User
 from coreplex.database import Database
 from coreplex.job.timing import Timing
 from coreplex.project.table import Project
+from coreplex.settings import Settings
+from coreplex.supervisor.trouble import Trouble
+from tests import servers
 
 QUICK = Timing(lease=2.0, beat=0.4, sweep=0.4, redispatch=1.5, flush=0.1, backoff=0.05, backoff_most=0.2, drain=2.0)
 
@@ -17,8 +23,7 @@ def timing() -> Timing:
     return QUICK
 
 
-@pytest.fixture
-async def project_id(database: Database) -> UUID:
+async def make_project(database: Database) -> UUID:
     async with database.transaction() as session:
         user = User(email="ada@example.org", name="Ada", password_hash="-")
         session.add(user)
@@ -26,3 +31,43 @@ async def project_id(database: Database) -> UUID:
         project = Project(owner_id=user.id, name="Engine")
         session.add(project)
     return project.id
+
+
+@pytest.fixture
+async def project_id(database: Database) -> UUID:
+    return await make_project(database)
+
+
+@pytest.fixture
+def running() -> Iterator[servers.Servers]:
+    """Servers of the test's own."""
+    with servers.running() as found:
+        yield found
+
+
+@pytest.fixture
+def mortal_settings(running: servers.Servers, tmp_path: Path) -> Settings:
+    """Settings on those servers, where what was committed survives a kill of PostgreSQL."""
+    maintenance = running.postgres.url("postgres")
+    servers.make_template(maintenance, "template")
+    url = servers.make_database(maintenance, "mortal", "template")
+    # The other shortcuts of the test servers only matter when the machine itself dies.
+    servers.execute(maintenance, "ALTER DATABASE mortal SET synchronous_commit = on")
+    return Settings.model_validate({"data_dir": tmp_path / "data", "database_url": url, "redis_url": running.valkey.url()})
+
+
+def kill_postgres(running: servers.Servers) -> None:
+    """SIGKILL to the postmaster."""
+    child = running.postgres.child
+    assert child is not None
+    child.kill()
+    child.wait()
+
+
+def revive_postgres(running: servers.Servers) -> None:
+    """Start it again, which only works once the last back-end of the killed one has noticed."""
+    for _ in range(20):
+        with suppress(Trouble):
+            running.postgres.start()
+            return running.postgres.wait(limit_secs=20)
+    raise AssertionError("PostgreSQL did not come back")

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ class Workers:
     def children(self) -> list[psutil.Process]:
         """The children of the living workers."""
         return [child for process in self.alive for child in psutil.Process(process.pid).children()]
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Database]:
+    """A database of the test's own, for servers of its own."""
+    database = Database(settings.database_url or "", pool_size=5)
+    yield database
+    await database.close()
 
 
 async def enqueue(database: Database, count: int = 1, project_id: UUID | None = None, **options: Any) -> list[UUID]:
