@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.errors import StorageError
 
 from coreplex.errors import RateLimited
@@ -60,7 +61,7 @@ class RateLimiter:
             category: parse(getattr(settings, f"rate_limit_{category}")) for category in Category
         }
         self._memory: Storage = MemoryStorage()
-        self._redis: Storage | None = None
+        self._redis: RedisStorage | None = None
         if settings.redis_url:
             self._redis = RedisStorage(storage_url(settings.redis_url), implementation="redispy", wrap_exceptions=True)
         self._redis_away_until = 0.0
@@ -87,6 +88,13 @@ class RateLimiter:
         item = self._items[category]
         period = item.get_expiry()
         return Window(item.amount, item.amount, (int(time.time()) // period + 1) * period)
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._redis is not None:
+            bridge = self._redis.bridge
+            assert isinstance(bridge, RedispyBridge)
+            await bridge.storage.aclose()
 
     async def _increment(self, key: str, period: int, amount: int, limit: int, category: Category) -> tuple[int, int]:
         if self._redis is not None and time.monotonic() >= self._redis_away_until:

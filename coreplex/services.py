@@ -26,6 +26,7 @@ class Services:
 
     async def stop(self) -> None:
         await self.listener.stop()
+        await self.limiter.close()
         await self.database.close()
 
 
