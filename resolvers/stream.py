@@ -3,9 +3,8 @@
 Nothing is held while waiting: no session, no transaction. The right to the row is asked again while events flow.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from time import monotonic
 from typing import TypeVar
 from uuid import UUID
@@ -20,7 +19,6 @@ from coreplex.project.access import open_row
 from resolvers.guard import Info, allow
 
 RECHECK_SECS = 10.0
-RETRY_SECS = 1.0
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -42,19 +40,14 @@ async def follow_row(info: Info, table: type[Row], row_id: str, noun: str, after
     services = info.context.services
 
     async def events() -> AsyncGenerator[Event, None]:
-        last, checked = cursor, monotonic()
-        while True:
-            try:
-                follow = stream.follow(services.database, services.listener, kind, identity, last)
-                async with aclosing(follow) as found:  # type: ignore[type-var]
-                    async for event in found:
-                        if monotonic() - checked > RECHECK_SECS:
-                            await opened()
-                            checked = monotonic()
-                        last = event.seq or last
-                        yield event
-            except Unavailable:
-                await asyncio.sleep(RETRY_SECS)  # the database comes back, and with it everything behind the cursor
+        checked = monotonic()
+        async with aclosing(stream.follow(services.database, services.listener, kind, identity, cursor)) as found:  # type: ignore[type-var]
+            async for event in found:
+                if monotonic() - checked > RECHECK_SECS:
+                    with suppress(Unavailable):  # a database that is away takes nobody's right away
+                        await opened()
+                    checked = monotonic()
+                yield event
 
     return events()
 

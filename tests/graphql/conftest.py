@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 
+import hypothesis  # noqa: F401 its pytest plugin imports it after the last test otherwise, where CPython 3.11 may fail on it
 import pytest
 import uvicorn
 from httpx import ASGITransport, AsyncClient
