@@ -50,7 +50,7 @@ async def _redis(services: Services) -> str:
     if url is None:
         return "REDIS_URL is not set"
     async with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
-        await client.execute_command("PING")
+        await client.execute_command("PING")  # type: ignore[no-untyped-call]
     return "ok"
 
 

@@ -28,7 +28,7 @@ enum(Plan, "What an account may use.")
 def key(name: str, description: str, kind: Any) -> Any:
     """A field read from a dictionary instead of an object."""
 
-    def read(root: strawberry.Parent[Any]) -> Any:  # type: ignore[misc]
+    def read(root: strawberry.Parent[Any]) -> Any:
         return root.get(name)
 
     return strawberry.field(resolver=read, graphql_type=kind, description=description)
