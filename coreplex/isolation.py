@@ -33,8 +33,8 @@ WATCH_SECS = 0.25
 MAX_LINE_BYTES = 256 << 20
 MAX_QUEUED_EVENTS = 1000
 STDERR_TAIL_BYTES = 16 << 10
-HEADROOM_BYTES = 256 << 20
-"""Above the limit on resident memory: what may be reserved and never touched (stacks of threads, arenas)."""
+HEADROOM_BYTES, HEADROOM_PER_THREAD_BYTES = 512 << 20, 64 << 20
+"""Above the limit on resident memory: what may be reserved and never touched (arenas, the stacks of each library's threads)."""
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "POLARS_MAX_THREADS")
@@ -116,7 +116,7 @@ async def run_child(
     """
     control = control or Control()
     process = await _spawn(target, env_threads)
-    child = _Child(process, memory_bytes)
+    child = _Child(process, memory_bytes, HEADROOM_BYTES + env_threads * HEADROOM_PER_THREAD_BYTES)
     try:
         async with asyncio.timeout(time_limit_secs):
             return await child.converse(request, on_event, control)
@@ -161,14 +161,14 @@ def environment(threads: int) -> dict[str, str]:
 class _Child:
     """A started process and the tasks that listen to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, memory_bytes: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, memory_bytes: int, headroom_bytes: int) -> None:
         self.process = process
         self.memory_bytes = memory_bytes
         self.too_big = False
         self._said: deque[bytes] = deque()
         self._said_bytes = 0
         self._helpers: list[asyncio.Task[None]] = []
-        _limit(process.pid, memory_bytes + HEADROOM_BYTES)
+        _limit(process.pid, memory_bytes + headroom_bytes)
 
     @property
     def tail(self) -> str:

@@ -172,11 +172,11 @@ class Attempt:
         job_id, token = self.job.id, self.context.token
         if self.context.completed or self.reason is Reason.lost:
             return None
-        if self._work.cancelled():
-            if self.reason is Reason.cancelled:
-                return lambda session: service.cancelled(session, job_id, token)
+        error = RuntimeError("the handler cancelled itself") if self._work.cancelled() else self._work.exception()
+        if error is not None and self.reason is Reason.cancelled:
+            return lambda session: service.cancelled(session, job_id, token)
+        if error is not None and self.reason is Reason.drained:
             return lambda session: service.release(session, job_id, token)
-        error = self._work.exception()
         if error is not None:
             return self._judge(error)
         result = self._work.result()

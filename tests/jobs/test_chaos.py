@@ -6,6 +6,7 @@ there exactly once (duplicated 0), nothing is left queued or running (stuck 0), 
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -93,6 +94,7 @@ class Storm:
 
     def _replace_postgres(self) -> None:
         kill_postgres(self.running)
+        time.sleep(self.random.uniform(0, 2))
         revive_postgres(self.running)
 
 

@@ -1,0 +1,106 @@
+"""What a handler can and cannot do through its context."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from coreplex import services as composition
+from coreplex.database import Database
+from coreplex.event.service import after
+from coreplex.event.table import EventKind
+from coreplex.job import service
+from coreplex.job.context import MAX_LOG_LINES, FenceLost, JobCancelled, JobContext
+from coreplex.job.table import JobStatus
+from coreplex.job.timing import Timing
+from coreplex.settings import Settings
+from tests.jobs.harness import enqueue, happened, read
+
+
+async def claimed(database: Database, settings: Settings, timing: Timing, project_id: UUID | None = None) -> JobContext:
+    (job_id,) = await enqueue(database, 1, project_id)
+    async with database.transaction() as session:
+        job = await service.claim(session, job_id, "w", timing)
+    assert job is not None
+    assert job.token is not None
+    return JobContext(job, job.token, database, settings, composition.build(settings).storage, timing)
+
+
+async def lose(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE jobs SET token = gen_random_uuid()"))
+
+
+async def test_nothing_is_written_without_the_fence(database: Database, settings: Settings, timing: Timing) -> None:
+    context = await claimed(database, settings, timing)
+    await lose(database)
+    with pytest.raises(FenceLost):
+        await context.save(lambda session: session.execute(text("DELETE FROM jobs")))
+    context.log("too late")
+    with pytest.raises(FenceLost):
+        await context.flush()
+    assert (await read(database, context.job_id)).status is JobStatus.running
+
+
+async def test_nothing_is_written_after_a_cancellation(database: Database, settings: Settings, timing: Timing) -> None:
+    context = await claimed(database, settings, timing)
+    async with database.transaction() as session:
+        await service.request_cancel(session, await read(database, context.job_id))
+    with pytest.raises(JobCancelled):
+        await context.save(lambda session: session.execute(text("DELETE FROM jobs")))
+
+
+async def test_complete_keeps_effect_and_success_together(database: Database, settings: Settings, timing: Timing) -> None:
+    context = await claimed(database, settings, timing)
+    with pytest.raises(DBAPIError):  # noqa: PT012
+        async with context.complete({"a": 1}) as session:
+            await session.execute(text("UPDATE jobs SET message = 'half'"))
+            await session.execute(text("SELECT 1 / 0"))
+    assert (await read(database, context.job_id)).status is JobStatus.running
+    assert not context.completed
+    async with context.complete({"a": 1}) as session:
+        await session.execute(text("UPDATE jobs SET message = 'whole'"))
+    job = await read(database, context.job_id)
+    assert (job.status, job.result, job.message) == (JobStatus.succeeded, {"a": 1}, "whole")
+    assert context.completed
+    assert await happened(database, "probe.done") == {context.job_id: 1}
+
+
+async def test_progress_and_logs_arrive_in_order_and_the_newest_progress_wins(
+    database: Database, settings: Settings, timing: Timing, project_id: UUID
+) -> None:
+    context = await claimed(database, settings, timing, project_id)
+    context.log("one")
+    context.report(0.25, "a quarter")
+    context.report(0.5, "half\0")
+    context.log("two", "warning", row=7)
+    await context.flush()
+    await context.flush()
+    job = await read(database, context.job_id)
+    assert (job.progress, job.message) == (0.5, "half")
+    assert job.entity_id is not None
+    async with database.read() as session:
+        events = await after(session, "probe", job.entity_id, kinds=[EventKind.log, EventKind.progress])
+    assert [(e.type, e.level, e.message) for e in events] == [
+        ("probe.log", "info", "one"),
+        ("probe.log", "warning", "two"),
+        ("probe.progress", "info", "half"),
+    ]
+    assert events[1].data == {"row": 7}
+
+
+async def test_a_flood_of_logs_is_bounded_and_says_so(
+    database: Database, settings: Settings, timing: Timing, project_id: UUID
+) -> None:
+    context = await claimed(database, settings, timing, project_id)
+    for number in range(MAX_LOG_LINES + 5):
+        context.log(str(number))
+    assert len(context._lines) == MAX_LOG_LINES
+    context._lines = context._lines[:3]
+    await context.flush()
+    job = await read(database, context.job_id)
+    assert job.entity_id is not None
+    async with database.read() as session:
+        events = await after(session, "probe", job.entity_id, kinds=[EventKind.log])
+    assert events[-1].message == "5 lines were dropped: too many at once."
