@@ -120,6 +120,6 @@ class Staging:
 
 
 def clean_filename(name: str) -> str:
-    """A user's file name as a label: last segment, no control characters, at most 200 characters. Never used as a path."""
+    """A user's file name as a label, never as a path: last segment, no control characters, the last 200 of its characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(c for c in last if c.isprintable())[:200] or "file"
+    return "".join(c for c in last if c.isprintable())[-200:] or "file"

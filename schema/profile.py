@@ -1,6 +1,7 @@
 """What is known about a table, in the public contract: its columns, its quality, its profile."""
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -11,6 +12,14 @@ from schema.common import enum
 from schema.scalars import JSON, Long
 
 enum(ColumnType, "What a column is, as a person would say it.")
+
+
+Kind = TypeVar("Kind")
+
+
+def _from(kind: type[Kind], facts: dict[str, Any]) -> Kind:
+    """The type's own fields of a stored document; the profile may know more than the contract shows."""
+    return kind(**{field.name: facts[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
 @strawberry.type(description="A frequent value of a column.")
@@ -65,7 +74,7 @@ class Column:
             mean=facts.get("mean"),
             std=facts.get("std"),
             median=facts.get("median"),
-            top_values=[TopValue(**value) for value in top] if top is not None else None,
+            top_values=[_from(TopValue, value) for value in top] if top is not None else None,
             statistics=JSON(facts),
         )
 
@@ -88,7 +97,7 @@ class Quality:
 
     @classmethod
     def of(cls, quality: dict[str, Any]) -> "Quality":
-        return cls(overall_score=quality["overall_score"], issues=[QualityIssue(**issue) for issue in quality["issues"]])
+        return cls(overall_score=quality["overall_score"], issues=[_from(QualityIssue, issue) for issue in quality["issues"]])
 
 
 @strawberry.type(description="Two columns that go together.")
@@ -138,19 +147,9 @@ class Analysis:
             column_count=profile["column_count"],
             sampled_rows=Long(profile["sampled_rows"]),
             columns=Column.of(documents),
-            correlations=[_correlation(pair) for pair in profile["correlations"]],
-            missing=Missing(**profile["missing"]),
-            duplicates=Duplicates(**profile["duplicates"]),
+            correlations=[_from(Correlation, {**pair, "statistics": pair}) for pair in profile["correlations"]],
+            missing=_from(Missing, profile["missing"]),
+            duplicates=_from(Duplicates, profile["duplicates"]),
             suggested_target=profile["suggested_target"],
             suggested_problem_type=profile["suggested_problem_type"],
         )
-
-
-def _correlation(pair: dict[str, Any]) -> Correlation:
-    return Correlation(
-        column_a=pair["column_a"],
-        column_b=pair["column_b"],
-        method=pair["method"],
-        value=pair["value"],
-        statistics=JSON(pair),
-    )

@@ -14,11 +14,15 @@ def storage_prefix(project_id: UUID, dataset_id: UUID) -> str:
 
 @dataclass
 class Draft:
-    """`dataset` is None when the version joins an existing one; `artifacts` are inserted before the version."""
+    """`dataset` is None when the version joins an existing one; `artifacts` are inserted before the version.
+
+    `cleaning` is the queued job that removes the files should this process die before the rows are there.
+    """
 
     version: DatasetVersion
     dataset: Dataset | None = None
     artifacts: list[Artifact] = field(default_factory=list)
+    cleaning: UUID | None = None
 
     @property
     def folder(self) -> str:

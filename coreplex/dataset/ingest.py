@@ -8,18 +8,22 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import structlog
 
 from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.clock import now
 from coreplex.dataset import service
 from coreplex.dataset.draft import Draft
 from coreplex.dataset.inputs import OverrideColumnTypes, UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.work import Table, TableWork, gone_on_failure
 from coreplex.errors import FieldError, Invalid, NotFound
+from coreplex.job import service as job
+from coreplex.job.table import JobType
 from coreplex.permissions import Grant
 from coreplex.project.access import open_row
 from coreplex.services import Services
@@ -29,6 +33,8 @@ from coreplex.storage import sha256_of
 log = structlog.get_logger()
 
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+CLEANED_AFTER = timedelta(hours=1)
+"""How long after it was stored a file without a row is removed: longer than any upload takes."""
 SET_BY_USER = "set by the user"
 """The reason the reader records for an overridden type."""
 
@@ -50,7 +56,7 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     draft = Draft(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
     raw = _raw_artifact(draft, upload, table)
     draft.version.upload_artifact_id = raw.id
-    async with _stored(services, draft, table, (raw, upload)):
+    async with _stored(services, grant, draft, table, (raw, upload)):
         yield draft
     services.staging.discard(upload)
 
@@ -73,7 +79,7 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
     version.upload_artifact_id = parent.upload_artifact_id
     version.parent_version_id = parent.id
     draft = Draft(version)
-    async with _stored(services, draft, table):
+    async with _stored(services, grant, draft, table):
         yield draft
 
 
@@ -119,10 +125,11 @@ def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:
 
 @asynccontextmanager
 async def _stored(
-    services: Services, draft: Draft, table: Table, raw: tuple[Artifact, StagedFile] | None = None
+    services: Services, grant: Grant, draft: Draft, table: Table, raw: tuple[Artifact, StagedFile] | None = None
 ) -> AsyncIterator[None]:
     """The draft's files in storage while the block inserts its rows; gone again when it fails."""
     with gone_on_failure(table.path):
+        await _insure(services, grant, draft)
         try:
             if raw is not None:
                 artifact, upload = raw
@@ -132,6 +139,21 @@ async def _stored(
         except BaseException:
             await _take_back(services, draft)
             raise
+
+
+async def _insure(services: Services, grant: Grant, draft: Draft) -> None:
+    """Queue the removal of the files for later; the transaction that makes the version takes it back."""
+    async with services.database.transaction() as session:
+        cleaning = await job.enqueue(
+            session,
+            JobType.storage_delete,
+            entity_type="dataset_version",
+            entity_id=draft.version.id,
+            created_by=grant.user_id,
+            payload={"prefix": draft.folder},
+        )
+        cleaning.not_before = now() + CLEANED_AFTER
+        draft.cleaning = cleaning.id
 
 
 async def _table_artifact(draft: Draft, table: Table) -> Artifact:

@@ -24,7 +24,7 @@ from coreplex.experiment import service as experiment
 from coreplex.experiment.table import Experiment
 from coreplex.identifier import parse_id
 from coreplex.job import service as job
-from coreplex.job.table import JobType
+from coreplex.job.table import Job, JobType
 from coreplex.model.table import Model
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
@@ -152,6 +152,7 @@ async def add_version(session: WriteSession, grant: Grant, draft: Draft) -> Data
         raise Conflict("This upload was used already; upload the file again.") from None
     session.add(version)
     await session.flush()
+    await session.execute(delete(Job).where(col(Job.id) == draft.cleaning))
     await _record(session, grant, dataset, *_story(dataset, version))
     return dataset
 
