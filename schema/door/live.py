@@ -61,9 +61,11 @@ async def pulsing(
     outlives a deployment for ever; a client that wants more comes back with its last cursor. Closes `items` in any case.
     """
     end = asyncio.get_running_loop().time() + LIFETIME_SECS
+    task = asyncio.current_task()
     waiting: asyncio.Future[Item] | None = None
     try:
-        while asyncio.get_running_loop().time() < end:
+        # A cancellation that a library on the way here swallowed is still counted by the task.
+        while asyncio.get_running_loop().time() < end and not (task and task.cancelling()):
             waiting = waiting or asyncio.ensure_future(anext(items))
             # Not wait_for: it would cancel the source, which then is over.
             await asyncio.wait({waiting}, timeout=pulse)

@@ -1,6 +1,7 @@
 """Subscriptions over WebSocket: who gets in, what may be said, and that nothing said breaks it."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -239,14 +240,14 @@ async def listening(address: str, owned: tuple[str, Job, ApiKey]) -> tuple[str, 
     return address, owned[0]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries({}, optional={"type": KINDS | ANYTHING, "id": st.text() | ANYTHING, "payload": ANYTHING}))
 async def test_any_message_is_answered_or_closed(listening: tuple[str, str], message: dict[str, Any]) -> None:
     address, token = listening
     with capture_logs() as logs:
         async with dial(address) as socket:
             await greet(socket, token)
-            await socket.send(orjson.dumps(message).decode())
+            await socket.send(json.dumps(message))
             await say(socket, {"type": "ping"})
             while await said(socket) not in {"pong", None}:
                 pass
