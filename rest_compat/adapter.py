@@ -57,7 +57,10 @@ class Row:
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
         variables = self.binder.bind(request.path_params, request.query_params, body)
-        result = await run(self.operation, variables, context)
+        try:
+            result = await run(self.operation, variables, context)
+        except Invalid as error:
+            raise self.binder.placed(error) from None
         return json_answer(self.endpoint.shape(result, variables), self.endpoint.status, context.cookies)
 
     async def _body(self, request: Request) -> dict[str, Any]:

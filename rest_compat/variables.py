@@ -138,6 +138,16 @@ class Binder:
         else:
             errors.append(FieldError(self._place_of(target, origin), "must be a list", "type_error"))
 
+    def placed(self, error: Invalid) -> Invalid:
+        """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""
+        errors = [
+            FieldError((*self._place(str(field.loc[0])), *field.loc[1:]), field.msg, field.type)
+            if field.loc and field.loc[0] not in {"body", "query", "path"}
+            else field
+            for field in error.errors
+        ]
+        return Invalid(error.message, errors=errors)
+
     def _place_of(self, target: tuple[str, ...], origin: Any) -> tuple[str, ...]:
         return origin[target] if target in origin else self._place(target[-1])
 

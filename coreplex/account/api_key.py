@@ -47,7 +47,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey) -> t
         name=wanted.name,
         prefix=keys.prefix(key_id),
         secret_hash=tokens.digest(secret),
-        scopes=sorted({scope.value for scope in wanted.scopes}),
+        scopes=list(dict.fromkeys(scope.value for scope in wanted.scopes)),
         expires_at=wanted.end,
     )
     session.add(row)

@@ -180,6 +180,7 @@ async def test_bad_registrations(client: AsyncClient) -> None:
         answer = await client.post("/api/auth/register", json=ADA | change)
         assert answer.status_code == 422, change
         assert PASSWORD not in answer.text, "a password is never sent back"
+        assert answer.json()["detail"][0]["loc"] == ["body", next(iter(change))]
     answer = await client.post("/api/auth/register", json=ADA | {"role": "admin", "plan": "free", "is_active": False})
     assert answer.status_code == 201, "unknown keys are ignored"
 
@@ -199,6 +200,7 @@ async def test_the_life_of_an_api_key(client: AsyncClient, app: Any, database: D
     answer = await client.post("/api/auth/api-keys", json={"name": "ci", "scopes": ["read", "predict"]}, headers=headers)
     assert answer.status_code == 201
     made = answer.json()
+    assert made["scopes"] == ["read", "predict"], "as they were given"
     assert made["key"].startswith(made["prefix"])
     assert made["key"].startswith("cpx_live.")
     assert {"id", "name", "scopes", "key", "prefix", "created_at", "api_key"} <= set(made)
