@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import orjson
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -47,6 +48,14 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(state, str) and state[:2] in {"08", "53", "57"}
 
 
+async def _connect(*arguments: Any, **options: Any) -> Any:
+    """A new connection; whatever the system says when there is no server (no socket, no host) means: away."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except OSError as error:
+        raise ConnectionError(f"no connection to the database: {error}") from error
+
+
 class Database:
     """The process's pool of connections to PostgreSQL."""
 
@@ -61,6 +70,7 @@ class Database:
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={
+                "async_creator_fn": _connect,
                 "timeout": 3,
                 "server_settings": {
                     "statement_timeout": str(statement_timeout_ms),

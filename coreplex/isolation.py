@@ -67,11 +67,15 @@ class ChildCrashed(ChildError):
 
 
 class ChildTimeout(ChildError):
-    code = "timeout"
+    """The task took longer than it may: the request is too much work."""
+
+    code, status = "timeout", 422
 
 
 class OutOfMemory(ChildError):
-    code, status = "out_of_memory", 507
+    """The task needed more memory than it may use: the request is too large."""
+
+    code, status = "out_of_memory", 422
 
 
 class ChildCancelled(ChildError):

@@ -15,7 +15,7 @@ from coreplex.settings import Settings
 from coreplex.supervisor.trouble import Trouble
 from tests import servers
 
-QUICK = Timing(lease=2.0, beat=0.4, sweep=0.4, redispatch=1.5, flush=0.1, backoff=0.05, backoff_most=0.2, drain=2.0)
+QUICK = Timing(lease=2.0, beat=0.4, sweep=0.4, redispatch=1.5, flush=0.1, backoff=0.05, backoff_most=0.2, drain=3.0)
 
 
 @pytest.fixture

@@ -132,11 +132,8 @@ async def test_a_cut_line_is_joined_again_and_its_hearers_told(database: Databas
     listener.on("coreplex_one", heard.append)
     await listener.start()
     async with database.transaction() as session:
-        await session.execute(
-            text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^LISTEN'"
-            )
-        )
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^LISTEN'"
+        await session.execute(text(cut))
 
     async def told_again() -> bool:
         return heard == ["", ""] and listener.connected

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import UUID
 
 import psutil
 import pytest
 
 from coreplex.database import Database
+from coreplex.errors import Unavailable
 from coreplex.event import service as event
 from coreplex.event.stream import Listener, follow
 from coreplex.event.table import EventKind
@@ -110,3 +112,9 @@ async def test_a_follower_misses_nothing_while_the_database_restarts(
     await listener.stop()
     assert heard == [str(number) for number in range(6)]
     assert missed == ["", ""], "whoever remembers something is told when the line was down"
+
+
+async def test_a_server_that_is_not_there_is_weather_and_no_fault(tmp_path: Path) -> None:
+    async with connected(Settings(database_url=f"postgresql://nobody@/none?host={tmp_path}")) as database:
+        with pytest.raises(Unavailable):
+            await database.ping()

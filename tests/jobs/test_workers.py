@@ -115,7 +115,7 @@ async def test_cancelling_a_running_job_leaves_no_child(database: Database, work
     children = workers.children()
     for job_id in jobs:
         await cancel(database, job_id)
-    await until(done(database), 3)
+    await until(done(database), 10)
     for job_id in jobs:
         job = await read(database, job_id)
         assert (job.status, job.error, job.result) == (JobStatus.cancelled, "cancelled", None)
@@ -134,7 +134,7 @@ async def test_stop_keeps_what_there_is(database: Database, workers: Workers, ch
     await until(progressed)
     async with database.transaction() as session:
         assert await service.request_stop(session, await read(database, job_id))
-    await until(is_(database, job_id, JobStatus.succeeded), 5)
+    await until(is_(database, job_id, JobStatus.succeeded), 15)
     assert (await read(database, job_id)).result == {"stopped": True}
 
 
@@ -194,7 +194,7 @@ async def test_a_full_queue_gets_no_second_messages(database: Database, workers:
 
 async def test_sigterm_gives_jobs_back_unharmed(database: Database, workers: Workers) -> None:
     workers.start()
-    jobs = await enqueue(database, 2, secs=3.5, steps=10, child=True)
+    jobs = await enqueue(database, 2, secs=60, steps=600, child=True)
     quick = await enqueue(database, 2, secs=1.0)
 
     async def all_run() -> bool:
