@@ -4,6 +4,7 @@ Every fragment is measured once and remembered, whatever the number of its uses,
 than its own length to judge. Refuses with BadRequest. Trusted documents (stored operations of REST) never come here.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,6 +30,7 @@ max_introspection_depth_rule.MAX_LIST_DEPTH = 2
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 MANY = 1_000_000
+_LONG_NUMBER = re.compile(r"[0-9]{301}")  # Python itself refuses to read integers beyond 4,300 digits
 MAX_LEVELS = 100
 """Nested braces and spreads the walk follows; bounds its recursion."""
 
@@ -69,6 +71,8 @@ class Size(NamedTuple):
 
 def read(text: str) -> DocumentNode:
     """Parse a public document. Raises BadDocument for wrong syntax and for one too long to be read."""
+    if _LONG_NUMBER.search(text):
+        raise BadRequest("A number in a document may have at most 300 digits.")
     try:
         return parse(text, max_source_length=LIMITS.source_chars, max_lexical_tokens=LIMITS.tokens, max_comments=LIMITS.comments)
     except GraphQLError as error:

@@ -64,8 +64,10 @@ def parse_message(value: Any) -> Message:
     """The request in a decoded JSON value. Raises BadRequest; keys it does not know are left alone, as the spec wants."""
     if not isinstance(value, dict):
         raise BadRequest("The request must be one JSON object; batching is off.")
-    query, variables, name = value.get("query"), value.get("variables"), value.get("operationName")
-    if query is None and ("documentId" in value or "persistedQuery" in (value.get("extensions") or ())):
+    query, variables, name, extensions = (value.get(key) for key in ("query", "variables", "operationName", "extensions"))
+    if not isinstance(extensions, dict | None):
+        raise BadRequest("`extensions` must be an object.")
+    if query is None and ("documentId" in value or "persistedQuery" in (extensions or {})):
         raise BadRequest("Persisted documents are not kept here; send the document as `query`.")
     if not isinstance(query, str) or not query.strip():
         raise BadRequest("`query` must be a GraphQL document.")
@@ -73,6 +75,4 @@ def parse_message(value: Any) -> Message:
         raise BadRequest("`variables` must be an object.")
     if not isinstance(name, str | None):
         raise BadRequest("`operationName` must be a string.")
-    if not isinstance(value.get("extensions"), dict | None):
-        raise BadRequest("`extensions` must be an object.")
     return Message(query, variables or {}, name or None)

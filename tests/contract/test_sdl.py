@@ -1,0 +1,83 @@
+"""The public contract: committed as it is, described to the last argument, and closed except where it says otherwise."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, is_specified_directive, is_specified_scalar_type
+
+from schema.execution import ROOTS, core_schema, permission_of
+from schema.export import SDL, sdl
+
+PUBLIC = {"register", "login", "verifyEmail", "resendVerification", "forgotPassword", "resetPassword"}
+"""Fields anybody may use. A new name here is a decision about security."""
+
+ROOT_FIELDS = [(root, name) for root in ROOTS.values() if root is not None for name in root.fields]
+TYPES = [t for name, t in core_schema.type_map.items() if not name.startswith("__") and not is_specified_scalar_type(t)]
+
+
+def test_the_committed_sdl_is_the_schema() -> None:
+    assert SDL.read_text(encoding="utf-8") == sdl(), "the schema changed: run `python -m schema.export` and commit the file"
+
+
+def _described() -> Iterator[tuple[str, str | None]]:
+    for kind in TYPES:
+        yield kind.name, kind.description
+        if isinstance(kind, GraphQLEnumType):
+            continue  # values speak for themselves; the enum's own description says what they are about
+        for name, field in getattr(kind, "fields", {}).items():
+            yield f"{kind.name}.{name}", field.description
+            for argument, definition in getattr(field, "args", {}).items():
+                yield f"{kind.name}.{name}({argument})", definition.description
+    for directive in core_schema.directives:
+        if not is_specified_directive(directive):
+            yield f"@{directive.name}", directive.description
+
+
+def test_everything_is_described() -> None:
+    assert [name for name, text in _described() if not (text or "").strip()] == []
+
+
+@pytest.mark.parametrize(("root", "name"), ROOT_FIELDS, ids=[f"{root.name}.{name}" for root, name in ROOT_FIELDS])
+def test_every_root_field_says_who_may_use_it(root: Any, name: str) -> None:
+    permission = permission_of(root, name)
+    assert permission is not None, "make the field with guarded(), mutation(), subscription() or connection()"
+    assert not permission.public or name in PUBLIC
+
+
+def test_the_public_fields_are_these() -> None:
+    found = {name for root, name in ROOT_FIELDS if (permission := permission_of(root, name)) and permission.public}
+    assert found == PUBLIC
+    for name in PUBLIC:
+        permission = permission_of(core_schema.mutation_type, name)
+        assert permission is not None
+        assert permission.once, f"{name} takes credentials: it may stand in a request once"
+
+
+def test_enum_names_are_their_values() -> None:
+    for kind in TYPES:
+        if isinstance(kind, GraphQLEnumType):
+            for name, value in kind.values.items():
+                shown = value.value.value if isinstance(value.value, Enum) else value.value
+                assert name == str(shown), f"{kind.name}.{name}"
+                assert name == name.lower(), f"{kind.name}.{name}"
+
+
+def test_mutations_take_one_input_and_return_an_object() -> None:
+    assert core_schema.mutation_type is not None
+    for name, field in core_schema.mutation_type.fields.items():
+        assert set(field.args) <= {"input"}, name
+        assert isinstance(getattr(field.type, "of_type", None), GraphQLObjectType), name
+
+
+def test_secrets_are_in_no_type() -> None:
+    for kind in TYPES:
+        if isinstance(kind, GraphQLObjectType):
+            assert not {n for n in kind.fields if "hash" in n.lower() or "password" in n.lower()}, kind.name
+
+
+def test_inputs_have_no_field_of_the_server() -> None:
+    for kind in TYPES:
+        if isinstance(kind, GraphQLInputObjectType):
+            assert not {"ownerId", "userId", "createdAt", "updatedAt", "passwordHash"} & set(kind.fields), kind.name
