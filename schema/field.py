@@ -16,7 +16,10 @@ def guarded(resolver: Callable[..., Any], permission: Permission, description: s
 
 def mutation(resolver: Callable[..., Any], permission: Permission, description: str, **options: Any) -> Any:
     """A mutation field: one input, one payload, one transaction."""
-    return strawberry.mutation(resolver=resolver, description=description, extensions=[Guard(permission)], **options)
+    field = strawberry.mutation(resolver=resolver, description=description, extensions=[Guard(permission)], **options)
+    for argument in field.arguments:
+        argument.description = argument.description or "What is wanted."
+    return field
 
 
 def subscription(resolver: Callable[..., Any], permission: Permission, description: str, **options: Any) -> Any:

@@ -73,7 +73,7 @@ def test_mutations_take_one_input_and_return_an_object() -> None:
 
 def test_secrets_are_in_no_type() -> None:
     for kind in TYPES:
-        if isinstance(kind, GraphQLObjectType):
+        if isinstance(kind, GraphQLObjectType) and kind not in ROOTS.values():
             assert not {n for n in kind.fields if "hash" in n.lower() or "password" in n.lower()}, kind.name
 
 
