@@ -7,7 +7,7 @@ databases are made beside the one named and dropped again; of that Redis the dat
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
@@ -15,6 +15,9 @@ import redis
 from coreplex.database import Database
 from coreplex.settings import Settings
 from tests import servers
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
 
 GENEROUS = "100000/minute"
 EXTERNAL_REDIS_OFFSET = 8
@@ -116,6 +119,15 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     made = Database(database_url, pool_size=5)
     yield made
     await made.close()
+
+
+@pytest.fixture(scope="session")
+def stack(addresses: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
+    """A running server: a web process and a worker, shared by all tests of this xdist worker that ask for it."""
+    from tests.stack import beside  # the whole server: tests of engines do without it
+
+    with beside(addresses, worker_id, tmp_path_factory.mktemp("stack")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from coreplex.clock import now
 from coreplex.database import Database
 from coreplex.identifier import new_id
 from coreplex.settings import Settings
+from tests.responses import check
 
 PASSWORD = "a-long-enough-secret"
 
@@ -99,8 +100,14 @@ async def serving(settings: Settings) -> AsyncIterator[Starlette]:
 
 
 def browser(app: Starlette, address: str = "192.0.2.1", base_url: str = "http://localhost:8888") -> AsyncClient:
-    """A client with a cookie jar of its own, calling from an address."""
-    return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False, client=(address, 1)), base_url=base_url)
+    """A client with a cookie jar of its own, calling from an address. Every answer is held against the API's description."""
+    transport = ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
+    return AsyncClient(transport=transport, base_url=base_url, event_hooks={"response": [_checked]})
+
+
+async def _checked(response: Response) -> None:
+    await response.aread()
+    check(response)
 
 
 def bearer(key: str) -> dict[str, str]:
