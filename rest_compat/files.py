@@ -66,7 +66,10 @@ class Receiver:
         self.services = services
         self.limit = services.settings.max_dataset_upload_bytes
 
-    async def receive(self, request: Request, context: Context, form: Form) -> StagedFile:
+    def form(self, request: Request) -> Form:
+        return Form(request.headers.get("content-type", ""), request.stream(), self.limit + FORM_OVERHEAD)
+
+    async def receive(self, context: Context, form: Form) -> StagedFile:
         assert form.filename is not None, "the file has begun"
         return await self._stage(form.file(), context, form.filename)
 
@@ -111,10 +114,10 @@ class Upload(Receiver):
     async def answer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.operation)
         self.check_length(request)
-        form = Form(request.headers.get("content-type", ""), request.stream())
+        form = self.form(request)
         await form.until_file()
         await self._check_target(context, {**form.fields, **request.path_params})
-        file = await self.receive(request, context, form)
+        file = await self.receive(context, form)
         with self.kept_on_success(file):
             fingerprint = orjson.dumps([form.fields, file.filename, file.sha256], option=orjson.OPT_SORT_KEYS)
             response = await Idempotent(context, request, fingerprint).once(
@@ -153,9 +156,9 @@ class Inbox(Receiver):
         content_type = request.headers.get("content-type", "")
         if not content_type.lower().startswith("multipart/"):
             return await self.receive_raw(request, context)
-        form = Form(content_type, request.stream())
+        form = self.form(request)
         await form.until_file()
-        return await self.receive(request, context, form)
+        return await self.receive(context, form)
 
     async def _receipt(self, file: StagedFile) -> Response:
         facts = {"filename": file.filename, "size_bytes": file.size_bytes, "sha256": file.sha256}

@@ -1,7 +1,7 @@
 """A multipart form read as it arrives: short text fields, and one file that is handed on chunk by chunk, never gathered.
 
 The parser is python-multipart's; this is the order of events around it. Refuses a second file, long or many fields, and a form
-that ends too early.
+that ends too early or not at all.
 """
 
 from collections.abc import AsyncIterator
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from coreplex.errors import BadInput, FieldError, Invalid
+from coreplex.errors import BadInput, FieldError, Invalid, TooLarge
 
-MAX_FIELDS = 20
+MAX_PARTS = 20
 MAX_FIELD_BYTES = 64 << 10
 FILE_FIELD = "file"
 
@@ -29,15 +29,20 @@ class _Part:
 
 
 class Form:
-    """`await form.until_file()`, then consume `form.file()`; afterwards `form.fields` is complete."""
+    """`await form.until_file()`, then consume `form.file()`; afterwards `form.fields` is complete.
 
-    def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
+    `limit` is the most bytes the whole form may have. Raises BadInput, Invalid and TooLarge.
+    """
+
+    def __init__(self, content_type: str, body: AsyncIterator[bytes], limit: int) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise Invalid("Send the file as multipart/form-data.")
         self.fields: dict[str, str] = {}
         self.filename: str | None = None
         self._body = body
+        self._room = limit
+        self._parts = 0
         self._part = _Part()
         self._header_name = bytearray()
         self._data: list[bytes] = []
@@ -78,6 +83,9 @@ class Form:
     async def _more(self) -> bool:
         """Read one piece of the body. False at its end; raises BadInput when that comes too early."""
         async for chunk in self._body:
+            self._room -= len(chunk)
+            if self._room < 0:
+                raise TooLarge("The form is larger than its file may be.")
             try:
                 self._parser.write(chunk)
             except FormParserError as error:
@@ -89,6 +97,9 @@ class Form:
 
     def _begin(self) -> None:
         self._part = _Part()
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise BadInput(f"The form has more than {MAX_PARTS} parts.")
 
     def _header_end(self) -> None:
         if bytes(self._header_name).lower() == b"content-disposition":
@@ -100,8 +111,6 @@ class Form:
         _, options = parse_options_header(_latin(self._part.disposition))
         self._part.name = _text(options.get(b"name", b""))
         if b"filename" not in options:
-            if len(self.fields) >= MAX_FIELDS:
-                raise BadInput(f"The form has more than {MAX_FIELDS} fields.")
             return
         if self.filename is not None:
             raise Invalid.field("send one file only", "body", self._part.name)

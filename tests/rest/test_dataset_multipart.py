@@ -30,7 +30,7 @@ async def read(body: bytes, cuts: list[int]) -> tuple[dict[str, str], str | None
         for start, end in pairwise(places):
             yield body[start:end]
 
-    form = Form(TYPE, pieces())
+    form = Form(TYPE, pieces(), limit=100_000)
     await form.until_file()
     content = b"".join([chunk async for chunk in form.file()])
     return form.fields, form.filename, content
@@ -60,6 +60,14 @@ def test_a_form_reads_the_same_however_it_is_cut(
 def test_no_bytes_raise_anything_but_a_refusal(body: bytes, cuts: list[int]) -> None:
     with pytest.raises(DomainError):
         asyncio.run(read(b"--cut\r\n" + body, cuts))
+
+
+@pytest.mark.parametrize(
+    "endless", [b"preamble ", part("a", b"x"), part("file", b"1", "a.csv") + b"--cut--\r\n", part("b", b"y" * 5_000)]
+)
+def test_a_form_without_end_is_refused(endless: bytes) -> None:
+    with pytest.raises(DomainError):
+        asyncio.run(read(endless * (200_000 // len(endless)), list(range(0, 200_000, 777))))
 
 
 @given(st.text(max_size=60))
