@@ -199,7 +199,8 @@ def main() -> None:
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     lines = [
-        "| table | metric | engine | holdout | logloss / MAE | out-of-fold ± | best model | models | first s | wall s | peak MB |",
+        "| table | metric | engine | holdout | logloss / MAE | out-of-fold ± | best model "
+        "| models | first s | wall s | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)

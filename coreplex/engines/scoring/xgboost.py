@@ -10,6 +10,9 @@ from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Files, Scoring
 
+# One step inside: float32's own largest value is refused as infinite once text has rounded it up.
+_LARGEST = float(np.nextafter(np.finfo(np.float32).max, np.float32(0)))
+
 _LINKS: dict[str, Link] = {
     "binary:logistic": "logit",
     "multi:softprob": "softmax",
@@ -51,12 +54,12 @@ class XgBoost(Scoring):
         return cls(bytes(kept.save_raw("ubj")))
 
     def raw(self, matrix: Floats) -> Floats:
-        scores = self._booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+        scores = self._booster.inplace_predict(_within_float32(matrix), predict_type="margin", validate_features=False)
         return np.asarray(scores, dtype=np.float64).reshape(len(matrix), self.raw_width)
 
     def contributions(self, matrix: Floats) -> Floats:
         names, types = self._booster.feature_names, self._booster.feature_types
-        data = xgb.DMatrix(matrix, feature_names=names, feature_types=types, nthread=1, enable_categorical=True)
+        data = xgb.DMatrix(_within_float32(matrix), feature_names=names, feature_types=types, nthread=1, enable_categorical=True)
         found = self._booster.predict(data, pred_contribs=True, strict_shape=True)
         return np.asarray(found, dtype=np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
 
@@ -66,3 +69,8 @@ class XgBoost(Scoring):
     @classmethod
     def from_files(cls, files: Files) -> "XgBoost":
         return cls(files["model.ubj"])
+
+
+def _within_float32(matrix: Floats) -> Floats:
+    """XGBoost computes in float32 and refuses what does not fit; beyond its range every split says the same anyway."""
+    return np.clip(matrix, -_LARGEST, _LARGEST)
