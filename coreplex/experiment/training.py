@@ -21,8 +21,9 @@ from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.identifier import new_id
 from coreplex.isolation import ChildCancelled, ChildTimeout, run_child
+from coreplex.job import service as job_service
 from coreplex.job.context import JobContext
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 
@@ -80,7 +81,16 @@ async def _forget_former_attempt(session: WriteSession, experiment: Experiment) 
     """Remove the models an attempt that died has left, except those somebody has deployed meanwhile."""
     deployed = select(col(Deployment.model_id))
     query = select(Model).where(col(Model.experiment_id) == experiment.id, col(Model.id).not_in(deployed))
-    await model_service.remove(session, (await session.scalars(query)).all())
+    models = (await session.scalars(query)).all()
+    await model_service.remove(session, models)
+    for model in models:
+        await job_service.enqueue(
+            session,
+            JobType.storage_delete,
+            entity_type="model",
+            entity_id=model.id,
+            payload={"prefix": model_service.storage_prefix(model)},
+        )
     runs = update(EngineRun).where(col(EngineRun.experiment_id) == experiment.id)
     await session.execute(runs.values(models_trained=0, best_model_id=None, best_metric=None, status=ExperimentStatus.queued))
 
@@ -198,6 +208,8 @@ class Recorder:
 
     async def _store(self, session: WriteSession, told: dict[str, Any], model_id: UUID, prefix: str) -> None:
         experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
+        if await session.get(Model, model_id) is not None:
+            return  # stored already: the database went away after the commit and before it could say so
         rows = self._artifacts(told, prefix)
         session.add_all(rows.values())
         await session.flush()

@@ -1,0 +1,138 @@
+"""Trainings, the jobs this machinery is for: killed in the middle, stopped, cancelled."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import UUID
+
+import psutil
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+from starlette.applications import Starlette
+
+from coreplex.database import Database
+from coreplex.experiment.table import Experiment, ExperimentStatus
+from coreplex.job.timing import Timing
+from coreplex.model.table import Model
+from coreplex.services import Services
+from coreplex.settings import Settings
+from tests.factories.dataset import Person, laboratory, stored_files, table
+from tests.jobs.harness import Workers, done, read, until
+
+LONG = {"max_runtime_secs": 300, "max_models": 200, "nfolds": 5}
+SHORT = {"max_runtime_secs": 120, "max_models": 2, "nfolds": 3, "include_algos": ["GLM", "GBM"]}
+PATIENCE = 120.0
+
+
+@pytest.fixture
+async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Starlette, Person]]:
+    async with laboratory(settings, database) as made:
+        yield made
+
+
+@pytest.fixture
+def workers(settings: Settings, timing: Timing) -> Iterator[Workers]:
+    made = Workers(settings, timing)
+    yield made
+    for process in made.alive:
+        process.kill()
+        process.wait()
+
+
+def blobs(rows: int = 600) -> bytes:
+    """Two classes a model can tell apart."""
+    draw = random.Random(7)
+    lines: list[list[object]] = [["a", "b", "c", "late"]]
+    for _ in range(rows):
+        a, b, c = draw.gauss(0, 1), draw.gauss(0, 1), draw.choice(["x", "y", "z"])
+        lines.append([round(a, 4), round(b, 4), c, "yes" if a + b + draw.gauss(0, 0.5) > 0 else "no"])
+    return table(lines)
+
+
+class Training:
+    """One experiment, begun over REST."""
+
+    def __init__(self, person: Person, database: Database) -> None:
+        self.person, self.database, self.id = person, database, ""
+
+    async def begin(self, config: dict[str, Any]) -> None:
+        dataset = await self.person.dataset(blobs(), "blobs.csv")
+        wanted = {
+            "project_id": self.person.project_id,
+            "dataset_version_id": dataset["version_id"],
+            "name": "Blobs",
+            "target_column": "late",
+            "problem_type": "classification",
+            "config": config,
+        }
+        answer = await self.person.client.post("/api/experiments", json=wanted)
+        assert answer.status_code < 300, answer.text
+        self.id = answer.json()["id"]
+
+    async def look(self) -> Experiment:
+        async with self.database.read() as session:
+            return await session.get_one(Experiment, UUID(self.id))
+
+    async def models(self) -> dict[UUID, str]:
+        async with self.database.read() as session:
+            query = select(Model).where(col(Model.experiment_id) == UUID(self.id))
+            return {model.id: model.name for model in await session.scalars(query)}
+
+    async def has_models(self) -> bool:
+        return bool(await self.models())
+
+
+async def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_training_killed_in_the_middle_begins_anew_and_leaves_nothing_of_the_dead_attempt(
+    lab: tuple[Starlette, Person], database: Database, workers: Workers
+) -> None:
+    app, person = lab
+    training = Training(person, database)
+    workers.start()
+    await training.begin({**SHORT, "max_models": 6})
+    await until(training.has_models, PATIENCE)
+    (child,) = workers.children()
+    dead = await training.models()
+    workers.kill(workers.alive[0])
+    await until(lambda: gone(child), 5)
+    workers.start()
+    await until(done(database), PATIENCE)
+    found, names = await training.look(), await training.models()
+    assert (found.status, found.error) == (ExperimentStatus.succeeded, None)
+    assert found.job_id is not None
+    assert (await read(database, found.job_id)).attempts == 2
+    assert names
+    assert all(name.startswith("retry2_") for name in names.values()), "the dead attempt's models are gone"
+    services: Services = app.state.services
+    bundles = {UUID(key.split("/")[-2]) for key in stored_files(services) if key.endswith("/model.zip")}
+    assert not bundles & dead.keys(), "and so are their files"
+    assert bundles >= names.keys()
+
+
+async def test_a_training_is_cancelled_with_its_child(
+    lab: tuple[Starlette, Person], database: Database, workers: Workers
+) -> None:
+    training = Training(lab[1], database)
+    workers.start()
+    await training.begin(LONG)
+    await until(training.has_models, PATIENCE)
+    (child,) = workers.children()
+    await training.person.client.post(f"/api/experiments/{training.id}/cancel")
+    await until(done(database), 15)
+    assert (await training.look()).status is ExperimentStatus.cancelled
+    assert await gone(child)
+
+
+async def test_a_stopped_training_keeps_its_models(lab: tuple[Starlette, Person], database: Database, workers: Workers) -> None:
+    training = Training(lab[1], database)
+    workers.start()
+    await training.begin(LONG)
+    await until(training.has_models, PATIENCE)
+    await training.person.client.post(f"/api/experiments/{training.id}/stop")
+    await until(done(database), 60)
+    assert (await training.look()).status is ExperimentStatus.succeeded
+    assert await training.models()
