@@ -1,7 +1,7 @@
 """Composition root of the web process: services, doors, and the server that runs them."""
 
 import argparse
-import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +25,7 @@ from coreplex.readiness import readiness
 from coreplex.services import Services
 from coreplex.settings import Settings
 from resolvers.middleware import OuterLayer
+from resolvers.protocol import DeadlineProtocol
 from resolvers.request import answer_of
 from rest_compat.adapter import routes
 from rest_compat.answers import error_answer, json_answer
@@ -35,6 +36,7 @@ from schema.door.http import GraphQLDoor
 
 EXPOSED = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
 SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id")
+OPEN_FILES = 10_000
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -117,8 +119,10 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings()
     configure(settings.log_level)
+    _allow_many_connections()
     config = uvicorn.Config(
         create_app(settings),
+        http=DeadlineProtocol,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -130,7 +134,14 @@ def main() -> None:
         ws_max_size=1 << 16,
     )
     sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
-    asyncio.run(uvicorn.Server(config).serve(sockets))
+    uvicorn.Server(config).run(sockets)  # on uvloop where there is one; `asyncio.run` would not
+
+
+def _allow_many_connections() -> None:
+    """Each connection is a file; many systems start a process with 1024 and let it ask for more."""
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= least < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most) if most >= 0 else OPEN_FILES, most))
 
 
 if __name__ == "__main__":

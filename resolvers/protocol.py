@@ -1,0 +1,201 @@
+"""HTTP/1.1 with deadlines: uvicorn has none, so a few hundred clients that never finish a sentence would hold every place.
+
+A head (request line and headers) must be whole within five seconds and 32 KiB, a body must make progress, and who asked for an
+answer must take it. Time in which we ourselves do not read is never held against the client. What is refused before the
+application hears of it gets the same JSON body and safe headers as everything else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from coreplex.identifier import new_id
+from resolvers.middleware import DEFAULTS, SAFE_HEADERS
+
+HEAD_SECS = 5.0
+HEAD_BYTES = 32 << 10
+BODY_SECS, BODY_BYTES = 20.0, 64 << 10
+"""In each period so many bytes of a body, or its end: 3.3 KB/s, and a link may fail for twenty seconds."""
+ANSWERED_SECS = 30.0
+"""How long a body is still taken, and thrown away, after its answer was sent: closing at once would destroy the answer."""
+TAKE_SECS = 60.0
+"""How long a client may leave a full buffer of an answer untouched."""
+LOOK_SECS, LINGER_SECS = 1.0, 1.0
+
+REFUSALS = {
+    HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
+    HTTPStatus.REQUEST_TIMEOUT: f"The headers took longer than {HEAD_SECS:g} seconds.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The headers are larger than {HEAD_BYTES >> 10} KiB.",
+}
+
+
+class HeadTooLarge(Exception):
+    """Raised inside the parser, which makes it an HttpParserError."""
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """uvicorn's protocol on httptools; give it as `uvicorn.Config(http=DeadlineProtocol)`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
+        self._head_open = self._body_open = self._refused = False
+        self._head_bytes = self._raw_head_bytes = 0
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel()
+        self._taken()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        size = len(data) if self._body_open else HEAD_BYTES
+        for start in range(0, len(data), size):
+            if not self._feed(data[start : start + size]):
+                return
+        if self._timer is None:
+            self._wait()
+
+    def _feed(self, piece: bytes) -> bool:
+        """Whether the connection is still ours to read from. A header without an end is counted here, in raw bytes."""
+        headers = getattr(self, "headers", None)
+        super().data_received(piece)
+        if self._refused or self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return False
+        self._raw_head_bytes = self._raw_head_bytes + len(piece) if self._head_open and self.headers is headers else 0
+        if self._raw_head_bytes > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        return not self._refused
+
+    def _wait(self) -> None:
+        if self._body_open:
+            self._body_bytes, self._answered = 0, float("inf")
+            self._period_ends = self.loop.time() + BODY_SECS
+            self._after(LOOK_SECS, self._look_at_body)
+        elif self._head_open or not self._answering:
+            self._wait_for_head()  # whatever came has ended uvicorn's keep-alive period, also if it began no request
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    # The head
+
+    def _wait_for_head(self) -> None:
+        self._after(HEAD_SECS, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self.flow.read_paused or self._answering:
+            self._wait_for_head()
+        elif self._head_open:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_open, self._head_bytes = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count(len(name) + len(value) + len(": \r\n"))
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            raise HeadTooLarge
+
+    def on_headers_complete(self) -> None:
+        self._cancel()
+        self._head_open = False
+        self._body_open = not (self.parser.should_upgrade() and self._should_upgrade())
+        super().on_headers_complete()
+
+    # The body
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self._timer is not None:
+            self._body_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        self._cancel()
+        self._body_open = False
+        super().on_message_complete()
+
+    def _look_at_body(self) -> None:
+        now = self.loop.time()
+        if not self._answering:
+            self._answered = min(self._answered, now)
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue or self._body_bytes >= BODY_BYTES:
+            self._body_bytes, self._period_ends = 0, now + BODY_SECS
+        if now >= self._period_ends or now >= self._answered + ANSWERED_SECS:
+            self.transport.close()
+        else:
+            self._after(LOOK_SECS, self._look_at_body)
+
+    # The answer
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taking = self.loop.call_later(TAKE_SECS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._taken()
+        super().resume_writing()
+
+    def _taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
+    # Refusals
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's answer to what its parser does not take."""
+        too_large = self._head_open and self._head_bytes > HEAD_BYTES
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Say why and hang up, after a moment in which the rest is thrown away: the kernel would take the answer back."""
+        self._refused = True
+        if self._answering:
+            self.transport.close()  # not into the middle of another answer
+        else:
+            self.transport.write(_answer(status))
+            self.transport.write_eof()
+            self._after(LINGER_SECS, self.transport.close)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._cancel()
+        self._timer = self.loop.call_later(seconds, action)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _answer(status: HTTPStatus) -> bytes:
+    request_id = str(new_id())
+    body = orjson.dumps({"detail": REFUSALS[status], "code": status.name.lower(), "request_id": request_id})
+    headers = {
+        b"content-type": b"application/json",
+        b"content-length": b"%d" % len(body),
+        b"x-request-id": request_id.encode(),
+        b"connection": b"close",
+        **dict(SAFE_HEADERS),
+        **DEFAULTS,
+    }
+    lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b": ".join(header) for header in headers.items())]
+    return b"\r\n".join([*lines, b"", body])

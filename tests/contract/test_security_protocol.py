@@ -1,0 +1,189 @@
+"""Slow, endless and broken clients on a bare socket, against the web process's own HTTP protocol with shorter deadlines."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+import uvicorn
+
+from resolvers import protocol
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+@dataclass
+class Application:
+    """Answers with the size of the body; refuses at `/refused` without reading it, answers a lot at `/much`."""
+
+    disconnects: int = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        size, more = 0, scope["path"] == "/"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.disconnects += 1
+                return
+            size, more = size + len(message["body"]), message["more_body"]
+        body = b"x" * (20 << 20) if scope["path"] == "/much" else b"%d" % size
+        status = 413 if scope["path"] == "/refused" else 200
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@dataclass
+class Served:
+    application: Application
+    port: int
+    server: uvicorn.Server
+
+    async def say(self, *parts: bytes, pause: float = 0.0) -> bytes:
+        """Everything the server answers until it hangs up; parts are sent with a pause after each."""
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", self.port))
+            hearing = asyncio.create_task(_hear(client))
+            with contextlib.suppress(ConnectionError):
+                for part in parts:
+                    await loop.sock_sendall(client, part)
+                    await asyncio.sleep(pause)
+            async with asyncio.timeout(10):
+                return await hearing
+
+    async def until_quiet(self) -> None:
+        async with asyncio.timeout(10):
+            while self.server.server_state.connections:  # noqa: ASYNC110 nobody tells us, so we look
+                await asyncio.sleep(0.02)
+
+
+async def _hear(client: socket.socket) -> bytes:
+    heard = bytearray()
+    with contextlib.suppress(ConnectionError):
+        while data := await asyncio.get_running_loop().sock_recv(client, 1 << 16):
+            heard += data
+    return bytes(heard)
+
+
+@pytest.fixture
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    for name, seconds in {"HEAD": 0.4, "BODY": 0.6, "ANSWERED": 0.6, "TAKE": 0.4, "LOOK": 0.05, "LINGER": 0.3}.items():
+        monkeypatch.setattr(protocol, f"{name}_SECS", seconds)
+    application = Application()
+    config = uvicorn.Config(application, http=protocol.DeadlineProtocol, lifespan="off", log_config=None, timeout_keep_alive=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        task = asyncio.create_task(server._serve([bound]))
+        while not server.started:  # noqa: ASYNC110 nobody tells us, so we look
+            await asyncio.sleep(0.01)
+        yield Served(application, bound.getsockname()[1], server)
+        server.should_exit = server.force_exit = True
+        await task
+
+
+async def test_a_head_that_never_ends_is_ended(served: Served) -> None:
+    answer = await served.say(b"GET / HTTP/1.1\r\nHost: localhost\r\n", *[b"X-A: b\r\n"] * 20, pause=0.1)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"x-content-type-options: nosniff" in head
+    assert orjson.loads(body)["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n", b"\r\n\r\n\r\n"])
+async def test_silence_and_empty_lines_are_no_request(served: Served, said: bytes) -> None:
+    assert await served.say(*[said] * 12, pause=0.1) == b""
+
+
+async def test_a_second_request_has_the_same_deadline(served: Served) -> None:
+    answer = await served.say(GET, b"GET / HT", *[b"", b""] * 10, pause=0.1)
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert b"HTTP/1.1 408" in answer
+
+
+async def test_half_open_connections_are_closed_while_others_are_served(served: Served) -> None:
+    silent = [asyncio.create_task(served.say(GET[:number])) for number in range(1, 36) for _ in range(3)]
+    while not all(task.done() for task in silent):
+        assert (await served.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).startswith(b"HTTP/1.1 200")
+    await served.until_quiet()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * (2 << 20),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * (40 << 10) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(10_000)) + b"\r\n",
+        b"GET /" + b"a" * (100 << 10) + b" HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_a_large_head_is_refused(served: Served, head: bytes) -> None:
+    assert b"HTTP/1.1 431 Request Header Fields Too Large" in await served.say(head)
+
+
+async def test_a_large_head_does_not_break_into_the_answer_before_it(served: Served) -> None:
+    assert await served.say(GET + b"GET / HTTP/1.1\r\nX-Long: " + b"a" * (2 << 20)) == b""
+
+
+async def test_heads_up_to_the_limit_pass(served: Served) -> None:
+    head = GET.replace(b"\r\n\r\n", b"\r\nX-Long: " + b"a" * (31 << 10) + b"\r\nConnection: close\r\n\r\n")
+    assert (await served.say(head)).startswith(b"HTTP/1.1 200")
+    assert (await served.say(head[:20_000], head[20_000:], pause=0.05)).startswith(b"HTTP/1.1 200")
+    many = GET * 2000 + head
+    assert (await served.say(many)).count(b"HTTP/1.1 200") == 2001
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA : b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_in_json(served: Served, said: bytes) -> None:
+    answer = await served.say(said)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
+
+
+async def test_a_body_that_stalls_is_ended(served: Served) -> None:
+    assert await served.say(POST % 1000, *[b"a"] * 30, pause=0.05) == b""
+    assert await served.say(POST % (10 << 20), b"a" * (1 << 20)) == b""
+    assert served.application.disconnects == 2
+
+
+async def test_a_slow_body_that_makes_progress_arrives(served: Served) -> None:
+    parts = [b"a" * (64 << 10)] * 6
+    head = (POST % (6 * 64 << 10)).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert (await served.say(head, *parts, pause=0.25)).endswith(b"\r\n\r\n393216")
+
+
+async def test_waiting_for_100_continue_is_not_held_against_the_client(served: Served) -> None:
+    answer = await served.say((POST % 4).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"), b"body")
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+
+
+async def test_an_answered_body_is_not_taken_for_ever(served: Served) -> None:
+    head = b"POST /refused HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"10000\r\n" + b"a" * 0x10000 + b"\r\n"
+    answer = await served.say(head, *[chunk] * 60, pause=0.03)
+    assert answer.startswith(b"HTTP/1.1 413")
+    await served.until_quiet()
+
+
+async def test_who_does_not_take_the_answer_loses_it(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.send(GET.replace(b"GET /", b"GET /much"))
+        await asyncio.sleep(0.1)
+        assert served.server.server_state.connections
+        await served.until_quiet()
