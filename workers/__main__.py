@@ -20,6 +20,7 @@ from coreplex.job.timing import Timing
 from coreplex.log import configure
 from coreplex.services import Services
 from coreplex.settings import Settings
+from workers import schedule
 from workers.actors import declare
 from workers.broker import Bell
 from workers.relay import Relay
@@ -52,7 +53,8 @@ async def serve(settings: Settings, timing: Timing) -> int:
     threads.queue_prefetch, threads.delay_prefetch = settings.worker_threads, 1
     threads.start()
     stopped = asyncio.create_task(stop.wait())
-    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(_live(services, runner.name, timing)), stopped]
+    always = (relay.run(), _live(services, runner.name, timing), schedule.run(services))
+    tasks = [*map(asyncio.create_task, always), stopped]
     log.info("worker.started", worker=runner.name, threads=settings.worker_threads)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if not stopped.done():

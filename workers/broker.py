@@ -7,6 +7,7 @@ instead of one in a thousand, or a dead worker's messages would lie for a quarte
 """
 
 import secrets
+from typing import Any
 from uuid import UUID
 
 import dramatiq
@@ -33,7 +34,7 @@ class Bell:
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, socket_timeout=SOCKET_SECS, socket_connect_timeout=2)
-        self.broker = RedisBroker(
+        self.broker = RedisBroker(  # type: ignore[no-untyped-call]
             client=self.client,
             namespace=NAMESPACE,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
@@ -45,11 +46,13 @@ class Bell:
         """Put a message for the job into its queue. Raises redis.RedisError."""
         queue, identity = queue_of(type), f"{job_id}:{secrets.token_hex(4)}"
         options = {"redis_message_id": identity}
-        message = dramatiq.Message(queue_name=queue, actor_name=ACTOR, args=(str(job_id),), kwargs={}, options=options)
+        message: dramatiq.Message[None] = dramatiq.Message(
+            queue_name=queue, actor_name=ACTOR, args=(str(job_id),), kwargs={}, options=options
+        )
         # Not `enqueue`, which would give the message another id: ours tells the job, so that `waiting` can.
         self.broker.do_enqueue(queue, identity, message.encode())
 
     def waiting(self) -> set[UUID]:
         """Jobs with a message that no worker has fetched. Raises redis.RedisError."""
-        found = [identity for queue in QUEUES for identity in self.client.lrange(f"{NAMESPACE}:{queue}", 0, -1)]
+        found: list[Any] = [identity for queue in QUEUES for identity in self.client.lrange(f"{NAMESPACE}:{queue}", 0, -1)]
         return {UUID(identity.decode().partition(":")[0]) for identity in found}

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -100,20 +101,20 @@ class Attempt:
         self.context = JobContext(job, job.token, services.database, services.settings, services.storage, timing)
         self.nudge = asyncio.Event()
         self.reason: Reason | None = None
-        self._work: asyncio.Future[object] | None = None
+        self._work: asyncio.Future[dict[str, Any] | None] | None = None
         self._log = log.bind(job_id=str(job.id), type=str(job.type), attempt=job.attempts)
 
     async def go(self) -> None:
         self._log.info("job.started")
-        self._work = asyncio.ensure_future(handlers.run_of(self.job.type)(self.job, self.context))
+        self._work = work = asyncio.ensure_future(handlers.run_of(self.job.type)(self.job, self.context))
         helpers = [asyncio.create_task(self._beat()), asyncio.create_task(self._flush())]
         try:
-            await asyncio.wait({self._work})
+            await asyncio.wait({work})
             await self._settle()
         finally:
-            for task in (self._work, *helpers):
+            for task in (work, *helpers):
                 task.cancel()
-            await asyncio.gather(self._work, *helpers, return_exceptions=True)
+            await asyncio.gather(work, *helpers, return_exceptions=True)
 
     def end(self, reason: Reason) -> None:
         """End the work from outside; its children die with it."""

@@ -193,7 +193,7 @@ async def due_for_dispatch(
     `in_queue` are the jobs whose messages wait in Redis: they get no second one however long that takes, so nothing piles up.
     """
     dispatched = col(Job.dispatched_at)
-    needed = dispatched.is_(None)
+    needed: ColumnElement[bool] = dispatched.is_(None)
     if in_queue is not None:
         old = dispatched < func.clock_timestamp() - timedelta(seconds=timing.redispatch)
         needed = or_(needed, and_(old, col(Job.id) != all_(literal(list(in_queue), _IDS))))
