@@ -44,8 +44,18 @@ def is_unavailable(error: BaseException) -> bool:
         return True
     if isinstance(error, OperationalError):
         return True
+    return _state(error)[:2] in {"08", "53", "57"}
+
+
+def is_bad_value(error: BaseException) -> bool:
+    """True when the database could not take a value: of another kind, out of range, not text (SQLSTATE class 22)."""
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    return _state(error)[:2] == "22" or isinstance(cause, asyncpg.DataError)
+
+
+def _state(error: BaseException) -> str:
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or getattr(error, "sqlstate", None)
-    return isinstance(state, str) and state[:2] in {"08", "53", "57"}
+    return state if isinstance(state, str) else ""
 
 
 async def _connect(*arguments: Any, **options: Any) -> Any:

@@ -7,6 +7,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ MAX_PAGE = 500
 DEFAULT_PAGE = 50
 MAX_OFFSET = 10_000_000
 MAX_SEARCH = 200
+FOREIGN_CURSOR = "is not a cursor of this list in this order; begin again without it"
 
 Row = TypeVar("Row")
 
@@ -111,6 +113,8 @@ class Listing:
 
     def _beyond(self, column: ColumnElement[Any], page: Page) -> ColumnElement[bool]:
         value, identity = _decode(page.after or "")
+        if not (_fits(value, column) and _fits(identity, self.identity)):
+            raise Invalid.field(FOREIGN_CURSOR, "after")
         down = page.sort_direction is SortDirection.desc
         further = self.identity < identity if down else self.identity > identity
         if value is None:
@@ -123,6 +127,17 @@ def _encode(value: Any, identity: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([kind, value, identity], default=str)).decode().rstrip("=")
 
 
+def _fits(value: Any, column: ColumnElement[Any]) -> bool:
+    """Whether a cursor's value is of the column's kind; that of another list, or of another order, often is not."""
+    try:
+        kind = column.type.python_type
+    except NotImplementedError:
+        return True  # an expression without a type of its own; the database judges
+    if value is None or issubclass(kind, int | float | Decimal):
+        return value is None or isinstance(value, int | float)
+    return isinstance(value, kind if issubclass(kind, UUID | datetime) else str)
+
+
 def _decode(cursor: str) -> tuple[Any, UUID | int]:
     try:
         kind, value, identity = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -131,4 +146,4 @@ def _decode(cursor: str) -> tuple[Any, UUID | int]:
         last = identity if isinstance(identity, int) else UUID(identity)
         return (datetime.fromisoformat(str(value)) if kind == "t" else value), last
     except (ValueError, TypeError, AttributeError):
-        raise Invalid.field("is not a cursor this list gave; begin again without it", "after") from None
+        raise Invalid.field(FOREIGN_CURSOR, "after") from None

@@ -12,7 +12,7 @@ from graphql import GraphQLError
 from pydantic import ValidationError
 from strawberry.pydantic.error import InputValidationError
 
-from coreplex.database import is_unavailable
+from coreplex.database import is_bad_value, is_unavailable
 from coreplex.errors import DomainError, FieldError, Invalid, RateLimited, Unavailable
 
 log = structlog.get_logger()
@@ -75,6 +75,9 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if is_unavailable(original):
         log.warning("unavailable", error=repr(original), request_id=request_id)
         return Unavailable("A part of the server is not reachable at the moment; try again shortly.")
+    if is_bad_value(original):
+        log.warning("bad_value", error=repr(original), request_id=request_id)
+        return Invalid("A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).")
     log.error("internal_error", exc_info=original, request_id=request_id)
     return Internal(f"Internal error; give the request id {request_id} to the administrator of this server.")
 

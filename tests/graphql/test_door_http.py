@@ -1,8 +1,10 @@
 """POST /graphql: what is let in, what status it gets, what the body says."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import event
@@ -13,6 +15,7 @@ from coreplex.database import Database
 from coreplex.settings import Settings
 from tests.factories.account import make_key, make_user, sign_in
 
+ID = "00000000-0000-7000-8000-000000000000"
 JSON = {"content-type": "application/json"}
 CREATE = "mutation($input: CreateProjectInput!) { createProject(input: $input) { project { id name } } }"
 
@@ -207,3 +210,15 @@ async def test_no_trace_of_the_machine_in_a_masked_error(client: AsyncClient, da
     response = await ask(client, '{ project(id: "00000000-0000-7000-8000-000000000000") { id } }', headers)
     assert "secret" not in response.text
     assert code(response) == "internal"
+
+
+@pytest.mark.parametrize(
+    "cursor", [["v", "abc", ID], ["v", 5, ID], ["t", "2026-01-01T00:00:00", 3], ["v", 1.5, 3], ["v", 10**18, 1]]
+)
+async def test_a_forged_cursor_is_a_wrong_value(client: AsyncClient, database: Database, cursor: list[Any]) -> None:
+    headers = await key_header(database)
+    text = base64.urlsafe_b64encode(orjson.dumps(cursor)).decode()
+    for sort in ("created_at", "name", "dataset_count"):
+        query = f'{{ projects(after: "{text}", sort: {{field: {sort}}}) {{ nodes {{ id }} }} }}'
+        response = await ask(client, query, headers)
+        assert response.json()["data"] is not None or code(response) == "invalid", response.text

@@ -1,0 +1,157 @@
+"""The guard: each limit at its edge, the price of an operation, and that judging takes work in proportion to the document."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from graphql import get_introspection_query
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreplex.permissions import Category
+from schema.cost import MAX_COST, TooExpensive, check_cost
+from schema.errors import BadDocument, BadRequest
+from schema.execution import prepare
+from schema.limits import LIMITS, check, read
+from tests.graphql.hostile import doubling
+
+
+def refused(document: str) -> str:
+    with pytest.raises(BadRequest) as error:
+        check(read(document))
+    return error.value.message
+
+
+def aliases(count: int) -> str:
+    return "{ " + " ".join(f"a{n}: __typename" for n in range(count)) + " }"
+
+
+def nested(depth: int) -> str:
+    return "{ a " * (depth - 1) + "{ a }" + " }" * (depth - 1)
+
+
+@pytest.mark.parametrize(
+    ("at", "beyond", "word"),
+    [
+        (aliases(LIMITS.aliases), aliases(LIMITS.aliases + 1), "aliases"),
+        (nested(LIMITS.depth), nested(LIMITS.depth + 1), "depth"),
+        ("{ a " + "@x " * LIMITS.directives + "}", "{ a " + "@x " * (LIMITS.directives + 1) + "}", "directives"),
+        ("{ " + "a " * 1_990 + "}", doubling(11, "__typename"), "fields"),
+        (" ".join(["query q { a }"] * LIMITS.operations), " ".join(["query q { a }"] * 11), "operations"),
+        (
+            " ".join(f"fragment f{n} on Query {{ a }}" for n in range(LIMITS.fragments)),
+            " ".join(f"fragment f{n} on Query {{ a }}" for n in range(LIMITS.fragments + 1)),
+            "fragments",
+        ),
+        (
+            "query(" + "$v: Int " * LIMITS.variables + ") { a }",
+            "query(" + "$v: Int " * (LIMITS.variables + 1) + ") { a }",
+            "variables",
+        ),
+    ],
+    ids=["aliases", "depth", "directives", "fields", "operations", "fragments", "variables"],
+)
+def test_limits_at_their_edges(at: str, beyond: str, word: str) -> None:
+    check(read(at))
+    assert word in refused(beyond)
+
+
+def test_source_tokens_comments_numbers() -> None:
+    for document in (" " * 20_001, "{ " + "a " * 2_000 + "}", "# x\n" * 51 + "{ a }", "{ a(b: " + "9" * 301 + ") }"):
+        with pytest.raises(BadRequest):
+            read(document)
+
+
+def test_fragments_are_counted_where_they_are_used() -> None:
+    spread = "...f " * 11
+    assert "aliases" in refused(f"{{ {spread} }} fragment f on Query {{ a: x b: x c: x }}")
+    assert "depth" in refused("{ a { a { a { ...f } } } } fragment f on A " + nested(10))
+
+
+def test_root_fields_are_counted_after_expansion() -> None:
+    names = "__typename " * 11
+    with pytest.raises(BadRequest, match="20 root fields"):
+        prepare(f"{{ {names} ...f }} fragment f on Query {{ {names} }}")
+
+
+def test_several_operations_need_a_name() -> None:
+    document = "query a { __typename } mutation b { __typename }"
+    with pytest.raises(BadRequest, match="operationName"):
+        prepare(document)
+    assert prepare(document, "b").kind.value == "mutation"
+    with pytest.raises(BadRequest, match="no operation named"):
+        prepare(document, "c")
+
+
+def test_the_standard_introspection_passes() -> None:
+    operation = prepare(get_introspection_query(specified_by_url=True, input_value_deprecation=True))
+    assert operation.introspects
+    assert operation.cost({}) == 0
+    with pytest.raises(BadRequest, match="aliases"):
+        prepare("{ a: __schema { queryType { name } } }")
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "cost"),
+    [
+        ("{ __typename }", {}, 0),
+        ("{ project(id: 1) { id name } }", {}, 1),
+        ("{ projects { totalCount } }", {}, 1),
+        ("{ projects { nodes { id } } }", {}, 51),
+        ("{ projects(first: 500) { nodes { id } } }", {}, 501),
+        ("{ projects(first: 500) { nodes { id } edges { cursor node { id } } pageInfo { hasNextPage } } }", {}, 1502),
+        ("query($n: Int!) { projects(first: $n) { nodes { id } } }", {"n": 7}, 8),
+        ("query($n: Int! = 9) { projects(first: $n) { nodes { id } } }", {}, 10),
+        ("query($n: Int! = 9) { projects(first: $n) { nodes { id } } }", {"n": "many"}, 51),
+        ("{ projects(first: 99999) { nodes { id } } }", {}, 501),
+        ("{ projects(first: -5) { nodes { id } } }", {}, 1),
+        ("{ projects(first: 10) { nodes { members(first: 20) { nodes { id } } } } }", {}, 1 + 10 * (1 + 1 + 20)),
+        ("{ projects(first: 10) { ...p } } fragment p on ProjectConnection { nodes { id } }", {}, 11),
+        (
+            "{ a: projects(first: 2) { ...p } b: projects(first: 3) { ...p } } fragment p on ProjectConnection { nodes { id } }",
+            {},
+            7,
+        ),
+        ("{ projects(first: 10) { ... { nodes { id } } ... on ProjectConnection { nodes { id } } } }", {}, 21),
+    ],
+)
+def test_cost(document: str, variables: dict[str, Any], cost: int) -> None:
+    assert prepare(document).cost(variables) == cost
+
+
+def test_the_cap() -> None:
+    check_cost(MAX_COST)
+    with pytest.raises(TooExpensive, match="5000"):
+        check_cost(MAX_COST + 1)
+
+
+def test_errors_keep_their_places() -> None:
+    with pytest.raises(BadDocument) as error:
+        prepare("{ projects { nothing } }")
+    assert error.value.found[0].locations
+
+
+def test_charges_are_per_root_field_of_a_category() -> None:
+    wanted = '{projectId: "p", datasetVersionId: "v", targetColumn: "y", problemType: "regression", name: "n"}'
+    train = f"createExperiment(input: {wanted}) {{ __typename }}"
+    operation = prepare(f"mutation {{ a: {train} b: {train} }}")
+    assert operation.charges == {Category.training: 2}
+    assert prepare("{ projects { totalCount } }").charges == {Category.general: 1}
+
+
+GRAPHS = st.lists(st.lists(st.integers(0, 7), min_size=0, max_size=4), min_size=8, max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(GRAPHS, st.lists(st.integers(0, 7), min_size=1, max_size=4))
+def test_any_graph_of_fragments_is_judged(graph: list[list[int]], used: list[int]) -> None:
+    """Cycles, diamonds, fans: refused or measured, never an accident."""
+    parts = [
+        f"fragment f{n} on Project {{ x{n}: id "
+        + " ".join(f"m{t}: members {{ nodes {{ ...f{t} }} }} ...f{t}" for t in targets)
+        + " }"
+        for n, targets in enumerate(graph)
+    ]
+    document = "{ projects { nodes { " + " ".join(f"...f{n}" for n in used) + " } } } " + " ".join(parts)
+    with suppress(BadRequest):
+        assert prepare(document).cost({}) >= 0
