@@ -168,10 +168,10 @@ class Attempt:
             return await settle(session)
 
     def _verdict(self) -> Settle | None:
-        """What to make of the row now; None when it is not ours to change, or done already."""
+        """What to make of the row now; None when it is not ours to change."""
         assert self._work is not None
         job_id, token = self.job.id, self.context.token
-        if self.context.completed or self.reason is Reason.lost:
+        if self.reason is Reason.lost:
             return None
         error = RuntimeError("the handler cancelled itself") if self._work.cancelled() else self._work.exception()
         if error is not None and self.reason is Reason.cancelled:

@@ -44,7 +44,6 @@ class JobContext:
         self.control = Control()
         """Give this to `run_child`, and an order to stop reaches the child."""
         self.orders = Orders()
-        self.completed = False
         self.progress: float | None = None
         self.message: str | None = None
         self._entity = (job.entity_type, job.entity_id) if job.project_id and job.entity_id else ("job", job.id)
@@ -67,15 +66,6 @@ class JobContext:
                 return await work(session)
 
         return await persist(once)
-
-    @asynccontextmanager
-    async def complete(self, result: dict[str, Any] | None = None) -> AsyncIterator[WriteSession]:
-        """The last transaction: what the block writes and the job's success are kept together, or neither is."""
-        async with self.write() as session:
-            yield session
-            if not await service.finish(session, self.job_id, self.token, result):
-                raise FenceLost
-        self.completed = True
 
     def report(self, progress: float, message: str = "") -> None:
         """How far the whole job is, 0 to 1, and what it is doing."""

@@ -4,7 +4,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from coreplex import services as composition
 from coreplex.database import Database
@@ -15,7 +14,7 @@ from coreplex.job.context import MAX_LOG_LINES, FenceLost, JobCancelled, JobCont
 from coreplex.job.table import JobStatus
 from coreplex.job.timing import Timing
 from coreplex.settings import Settings
-from tests.jobs.harness import enqueue, happened, read
+from tests.jobs.harness import enqueue, read
 
 
 async def claimed(database: Database, settings: Settings, timing: Timing, project_id: UUID | None = None) -> JobContext:
@@ -49,22 +48,6 @@ async def test_nothing_is_written_after_a_cancellation(database: Database, setti
         await service.request_cancel(session, await read(database, context.job_id))
     with pytest.raises(JobCancelled):
         await context.save(lambda session: session.execute(text("DELETE FROM jobs")))
-
-
-async def test_complete_keeps_effect_and_success_together(database: Database, settings: Settings, timing: Timing) -> None:
-    context = await claimed(database, settings, timing)
-    with pytest.raises(DBAPIError):  # noqa: PT012
-        async with context.complete({"a": 1}) as session:
-            await session.execute(text("UPDATE jobs SET message = 'half'"))
-            await session.execute(text("SELECT 1 / 0"))
-    assert (await read(database, context.job_id)).status is JobStatus.running
-    assert not context.completed
-    async with context.complete({"a": 1}) as session:
-        await session.execute(text("UPDATE jobs SET message = 'whole'"))
-    job = await read(database, context.job_id)
-    assert (job.status, job.result, job.message) == (JobStatus.succeeded, {"a": 1}, "whole")
-    assert context.completed
-    assert await happened(database, "probe.done") == {context.job_id: 1}
 
 
 async def test_progress_and_logs_arrive_in_order_and_the_newest_progress_wins(

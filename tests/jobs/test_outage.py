@@ -46,7 +46,7 @@ async def test_both_may_go_and_come_back(
 
 async def _a_child_outlives_postgres(running: servers.Servers, mortal: Database, workers: Workers, project_id: UUID) -> None:
     """Longer than the lease: the child is the same afterwards, and so is the attempt."""
-    (job_id,) = await enqueue(mortal, 1, project_id, secs=6.0, steps=60, child=True)
+    (job_id,) = await enqueue(mortal, 1, project_id, secs=4.5, steps=60, child=True)
 
     async def has_child() -> bool:
         return len(workers.children()) == 1 and (await read(mortal, job_id)).progress > 0
@@ -54,7 +54,7 @@ async def _a_child_outlives_postgres(running: servers.Servers, mortal: Database,
     await until(has_child)
     (child,) = workers.children()
     await asyncio.to_thread(kill_postgres, running)
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(2.5)
     await asyncio.to_thread(revive_postgres, running)
     assert child.status() != psutil.STATUS_ZOMBIE
     await until(done(mortal))

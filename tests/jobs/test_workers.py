@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 from collections.abc import Iterator
 from uuid import UUID
@@ -121,6 +122,26 @@ async def test_cancelling_a_running_job_leaves_no_child(database: Database, work
         assert (job.status, job.error, job.result) == (JobStatus.cancelled, "cancelled", None)
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert await happened(database, "probe.done") == {}
+
+
+async def test_cancelled_or_done_at_whatever_moment_but_never_both(database: Database, workers: Workers) -> None:
+    workers.start()
+    draw = random.Random(3)
+    jobs = await enqueue(database, 24, secs=0.4, steps=4)
+
+    async def cancel_some_time(job_id: UUID) -> None:
+        await asyncio.sleep(draw.uniform(0, 4))
+        async with database.transaction() as session:
+            await service.request_cancel(session, await read(database, job_id))
+
+    await asyncio.gather(*(cancel_some_time(job_id) for job_id in jobs))
+    await until(done(database))
+    effects = await happened(database, "probe.done")
+    for job_id in jobs:
+        job = await read(database, job_id)
+        expected = {JobStatus.succeeded: 1, JobStatus.cancelled: 0}
+        assert effects.get(job_id, 0) == expected[job.status]
+        assert (job.result is None) == (job.status is JobStatus.cancelled)
 
 
 @pytest.mark.parametrize("child", [True, False])
