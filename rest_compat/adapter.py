@@ -6,13 +6,14 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
 from coreplex.permissions import authorize
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
+from rest_compat.routing import TableRoute
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
 from schema.door.origin import check_origin
@@ -27,10 +28,9 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(services: Services, table: Iterable[Endpoint]) -> list[Route]:
-    """A route per row; literal paths stand before those with a parameter in the same place."""
-    rows = sorted(table, key=lambda row: [("{" in part, part) for part in row.path.split("/")])
-    return [Route(row.path, Row(services, row).answer, methods=[row.method]) for row in rows]
+def routes(services: Services, table: Iterable[Endpoint]) -> list[BaseRoute]:
+    """One route for all rows."""
+    return [TableRoute((row.method, row.path, Row(services, row).answer) for row in table)]
 
 
 class Row:
@@ -47,9 +47,8 @@ class Row:
         try:
             context = await admit(self.services, request, self.operation)
             body = await self._body(request)
-            return await Idempotent(context, request, orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).once(
-                lambda: self._run(context, request, body)
-            )
+            once = Idempotent(context, request, lambda: orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).once
+            return await once(lambda: self._run(context, request, body))
         except DomainError as error:
             return error_answer(error, request_id)
         except Exception as error:

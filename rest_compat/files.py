@@ -120,7 +120,7 @@ class Upload(Receiver):
         file = await self.receive(context, form)
         with self.kept_on_success(file):
             fingerprint = orjson.dumps([form.fields, file.filename, file.sha256], option=orjson.OPT_SORT_KEYS)
-            response = await Idempotent(context, request, fingerprint).once(
+            response = await Idempotent(context, request, lambda: fingerprint).once(
                 lambda: self._run(context, request, {**form.fields, "upload_id": str(file.id)})
             )
         self.services.staging.discard(file)
@@ -150,7 +150,7 @@ class Inbox(Receiver):
         file = await self._file(request, context)
         with self.kept_on_success(file):
             fingerprint = orjson.dumps([file.filename, file.sha256])
-            return await Idempotent(context, request, fingerprint).once(lambda: self._receipt(file))
+            return await Idempotent(context, request, lambda: fingerprint).once(lambda: self._receipt(file))
 
     async def _file(self, request: Request, context: Context) -> StagedFile:
         content_type = request.headers.get("content-type", "")

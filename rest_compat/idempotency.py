@@ -17,18 +17,27 @@ SECRET_PATHS = ("/api/auth/",)
 class Idempotent:
     """One request under its key. Without the header, or without a signed-in caller, it simply runs."""
 
-    def __init__(self, context: Context, request: Request, content: bytes) -> None:
+    def __init__(self, context: Context, request: Request, content: Callable[[], bytes]) -> None:
         self.context = context
-        self.key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        self.secret = request.url.path.startswith(SECRET_PATHS)
-        what = b"\n".join((request.method.encode(), request.url.path.encode(), request.url.query.encode(), content))
-        self.fingerprint = hashlib.sha256(what).hexdigest()
+        self.request = request
+        self.content = content
+        """What the request says, asked for only when there is a key."""
+
+    @property
+    def key(self) -> str | None:
+        return self.request.headers.get("idempotency-key") if self.request.method == "POST" else None
+
+    def _fingerprint(self) -> str:
+        url = self.request.url
+        what = b"\n".join((self.request.method.encode(), url.path.encode(), url.query.encode(), self.content()))
+        return hashlib.sha256(what).hexdigest()
 
     async def once(self, act: Act) -> Response:
-        if self.key is None or self.context.principal is None or self.secret:
+        key, principal = self.key, self.context.principal
+        if key is None or principal is None or self.request.url.path.startswith(SECRET_PATHS):
             return await act()
         database = self.context.services.database
-        claim = await service.begin(database, str(self.context.principal.user_id), self.key, self.fingerprint)
+        claim = await service.begin(database, str(principal.user_id), key, self._fingerprint())
         if claim.replay is not None:
             status, body = claim.replay
             return Response(body, status, {"Idempotent-Replayed": "true"}, "application/json")

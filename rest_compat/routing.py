@@ -1,0 +1,88 @@
+"""All rows of the table as one route: the path is walked segment by segment instead of being tried against a hundred patterns.
+
+A literal segment stands before a parameter in the same place; where it leads to no row of the method, the parameter is tried.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Leaf(NamedTuple):
+    """One method of one path."""
+
+    answer: Answer
+    names: Sequence[str]
+    """Its parameters, in the order of the path."""
+
+
+@dataclass
+class Node:
+    """What may follow a beginning of a path."""
+
+    literals: dict[str, "Node"] = field(default_factory=dict)
+    parameter: "Node | None" = None
+    leaves: dict[str, Leaf] = field(default_factory=dict)
+
+    def step(self, part: str) -> "Node":
+        """The node behind one segment of a pattern, made when missing."""
+        if part.startswith("{"):
+            self.parameter = self.parameter or Node()
+            return self.parameter
+        return self.literals.setdefault(part, Node())
+
+    def ends(self, parts: Sequence[str], at: int = 0, values: tuple[str, ...] = ()) -> Iterator[tuple["Node", tuple[str, ...]]]:
+        """Nodes that a path leads to, with the values of the parameters; the most literal first."""
+        if at == len(parts):
+            yield self, values
+            return
+        literal = self.literals.get(parts[at])
+        if literal is not None:
+            yield from literal.ends(parts, at + 1, values)
+        if self.parameter is not None and parts[at]:
+            yield from self.parameter.ends(parts, at + 1, (*values, parts[at]))
+
+
+class TableRoute(BaseRoute):
+    """`rows`: (method, path with `{parameters}`, what answers)."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, Answer]]) -> None:
+        self.root = Node()
+        for method, path, answer in rows:
+            node = self.root
+            for part in path.split("/"):
+                node = node.step(part)
+            names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+            node.leaves[method] = Leaf(answer, names)
+            if method == "GET":
+                node.leaves.setdefault("HEAD", node.leaves[method])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        allowed: set[str] = set()
+        for node, values in self.root.ends(scope["path"].split("/")):
+            leaf = node.leaves.get(scope["method"])
+            if leaf is not None:
+                return Match.FULL, {"endpoint": leaf.answer, "path_params": _paired(leaf.names, values)}
+            allowed.update(node.leaves)
+        return (Match.PARTIAL, {"endpoint": frozenset(allowed)}) if allowed else (Match.NONE, {})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = scope["endpoint"]
+        if isinstance(answer, frozenset):
+            raise HTTPException(status_code=405, headers={"Allow": ", ".join(sorted(answer))})
+        response = await answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+def _paired(names: Sequence[str], values: Sequence[str]) -> Mapping[str, str]:
+    return dict(zip(names, values, strict=True))
