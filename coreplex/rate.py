@@ -4,16 +4,21 @@ Windows are aligned to the clock, so one increment answers everything the header
 itself, authentication at half its budget, and says so in the log.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.errors import StorageError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from coreplex.errors import RateLimited
 from coreplex.permissions import Category, Principal
@@ -21,6 +26,8 @@ from coreplex.settings import Settings
 
 log = structlog.get_logger()
 RETRY_REDIS_SECS = 5.0
+REDIS_SECS = 0.5
+"""A counter that does not answer in this time is no reason to let anybody wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +54,74 @@ def storage_url(redis_url: str) -> str:
 
 
 def identity(principal: Principal | None, address: str) -> str:
-    """Whose budget: the user's, whatever the credential; the network's when nobody is signed in (IPv6: the /64)."""
-    if principal is not None:
-        return f"user:{principal.user_id}"
-    return f"address:{':'.join(address.split(':')[:4]) if address.count(':') > 1 else address}"
+    """Whose budget: the user's, whatever the credential; the network's when nobody is signed in."""
+    return f"user:{principal.user_id}" if principal is not None else f"address:{network_of(address)}"
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """What one customer of a provider holds: an IPv4 address, a /64 of IPv6. What is no address is one and the same nobody."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    found = getattr(found, "ipv4_mapped", None) or found
+    return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))
+
+
+class SharedCounter:
+    """Counters in Redis. Who comes while a key's increment is under way shares the next one, each with a place of its own in it.
+
+    So a busy caller costs one round trip at a time, and the places are the same as if each had gone by itself.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = RedisStorage(
+            storage_url(redis_url),
+            implementation="redispy",
+            wrap_exceptions=True,
+            socket_timeout=REDIS_SECS,
+            socket_connect_timeout=REDIS_SECS,
+            retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]  # an idle connection may have been closed
+        )
+        self._waiting: dict[str, list[tuple[int, asyncio.Future[int]]]] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def add(self, key: str, period: int, amount: int) -> int:
+        """The counter after adding `amount`. Raises StorageError or OSError when Redis is away."""
+        place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if key in self._waiting:
+            self._waiting[key].append((amount, place))
+        else:
+            self._waiting[key] = [(amount, place)]
+            task = asyncio.create_task(self._work(key, period))
+            self._busy.add(task)
+            task.add_done_callback(self._busy.discard)
+        return await place
+
+    async def _work(self, key: str, period: int) -> None:
+        """Increment until nobody waits for this key."""
+        while batch := self._waiting[key]:
+            self._waiting[key] = []
+            total = sum(amount for amount, _ in batch)
+            try:
+                used = await self._redis.incr(key, period, amount=total) - total
+            except Exception as error:
+                for _, place in batch:
+                    if not place.done():
+                        place.set_exception(error)
+                continue
+            for amount, place in batch:
+                used += amount
+                if not place.done():
+                    place.set_result(used)
+        del self._waiting[key]
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        bridge = self._redis.bridge
+        assert isinstance(bridge, RedispyBridge)
+        await bridge.storage.aclose()
 
 
 class RateLimiter:
@@ -61,10 +132,9 @@ class RateLimiter:
             category: parse(getattr(settings, f"rate_limit_{category}")) for category in Category
         }
         self._memory: Storage = MemoryStorage()
-        self._redis: RedisStorage | None = None
-        if settings.redis_url:
-            self._redis = RedisStorage(storage_url(settings.redis_url), implementation="redispy", wrap_exceptions=True)
-        self._redis_away_until = 0.0
+        self._shared: SharedCounter | None = SharedCounter(settings.redis_url) if settings.redis_url else None
+        self._redis_away = False
+        self._ask_redis_at = 0.0
 
     async def charge(self, who: str, category: Category, amount: int = 1) -> Window:
         """Take `amount` from the budget. Raises RateLimited (with seconds to wait) when it is used up."""
@@ -91,17 +161,21 @@ class RateLimiter:
 
     async def close(self) -> None:
         """Let go of Redis."""
-        if self._redis is not None:
-            bridge = self._redis.bridge
-            assert isinstance(bridge, RedispyBridge)
-            await bridge.storage.aclose()
+        if self._shared is not None:
+            await self._shared.close()
 
     async def _increment(self, key: str, period: int, amount: int, limit: int, category: Category) -> tuple[int, int]:
-        if self._redis is not None and time.monotonic() >= self._redis_away_until:
+        if self._shared is not None and time.monotonic() >= self._ask_redis_at:
+            if self._redis_away:  # one request finds out, the others need not wait for it
+                self._ask_redis_at = time.monotonic() + RETRY_REDIS_SECS
             try:
-                return await self._redis.incr(key, period, amount=amount), limit
+                used = await self._shared.add(key, period, amount)
             except (StorageError, OSError) as error:
-                self._redis_away_until = time.monotonic() + RETRY_REDIS_SECS
-                log.warning("rate_limits_without_redis", error=str(error))
-        stricter = max(1, limit // 2) if category is Category.authentication and self._redis is not None else limit
+                if not self._redis_away:
+                    log.warning("rate_limits_without_redis", error=str(error))
+                self._redis_away, self._ask_redis_at = True, time.monotonic() + RETRY_REDIS_SECS
+            else:
+                self._redis_away, self._ask_redis_at = False, 0.0
+                return used, limit
+        stricter = max(1, limit // 2) if category is Category.authentication and self._shared is not None else limit
         return await self._memory.incr(key, period, amount=amount), stricter
