@@ -47,9 +47,21 @@ class Spool:
 
     def stored(self, size: int) -> None:
         self.done += size
-        if self.done == self.written and self.done > ROTATE_BYTES:
-            self.close()
-            self._open()
+        if self.done > ROTATE_BYTES and self.written - self.done <= BATCH_BYTES:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        """Go on in a fresh file, so that a busy process's does not grow for ever; what is not stored yet comes along.
+
+        A crash in between leaves those records in both files; each has an id and is stored once.
+        """
+        path, file = self.path, self._file
+        rest = os.pread(file, self.written - self.done, self.done)
+        self._open()
+        os.write(self._file, rest)
+        self.written = len(rest)
+        path.unlink(missing_ok=True)
+        os.close(file)
 
     def close(self) -> None:
         """Let go of the file; an empty or finished one is removed."""

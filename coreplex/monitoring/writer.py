@@ -105,10 +105,11 @@ class InferenceWriter:
             log.error("inference_log_lost", error=repr(problem), rows=len(rows), deployment_id=str(deployment_id))
 
     async def flush(self) -> None:
-        """Store everything written so far."""
-        while batch := self._spool.pending():
+        """Store everything written so far; what comes meanwhile waits for the next time, so that batches stay large."""
+        spool, end = self._spool, self._spool.written
+        while spool.done < end and (batch := spool.pending()):
             await self._store(batch)
-            self._spool.stored(len(batch))
+            spool.stored(len(batch))
 
     async def adopt(self) -> int:
         """Bring home what dead processes left; returns how many files."""
