@@ -34,7 +34,14 @@ from rest_compat.reference import reference_routes
 from rest_compat.table import TABLE
 from schema.door.http import GraphQLDoor
 
-EXPOSED = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
+EXPOSED = (
+    "X-Request-Id",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Retry-After",
+    "Content-Disposition",
+)
 SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id")
 OPEN_FILES = 10_000
 
@@ -59,6 +66,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     app = Starlette(routes=_routes(services), middleware=_middleware(services), lifespan=lifespan)
     app.state.services = services
+    app.router.redirect_slashes = False  # the address to go to would be made from what the request says its host is
     app.add_exception_handler(404, _not_found)
     app.add_exception_handler(405, _wrong_method)
     return app
@@ -120,7 +128,13 @@ def main() -> None:
     settings = Settings()
     configure(settings.log_level)
     _allow_many_connections()
-    config = uvicorn.Config(
+    sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
+    uvicorn.Server(configuration(settings)).run(sockets)  # on uvloop where there is one; `asyncio.run` would not
+
+
+def configuration(settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves us."""
+    return uvicorn.Config(
         create_app(settings),
         http=DeadlineProtocol,
         host=settings.host,
@@ -133,8 +147,6 @@ def main() -> None:
         timeout_graceful_shutdown=10,
         ws_max_size=1 << 16,
     )
-    sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
-    uvicorn.Server(config).run(sockets)  # on uvloop where there is one; `asyncio.run` would not
 
 
 def _allow_many_connections() -> None:

@@ -6,12 +6,15 @@ compared with the descriptions below by a test.
 
 import os
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -31,8 +34,34 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _origin(text: str) -> str:
+    """An origin as browsers send it. No `*`: that would be every page of the world, with the visitor's cookies."""
+    parts = urlsplit(text)
+    origin = f"{parts.scheme}://{parts.netloc}".lower()
+    if parts.scheme not in {"http", "https"} or not parts.hostname or text.rstrip("/").lower() != origin:
+        raise ValueError(f"'{text}' is not an origin; write it as https://app.example.com, without a path")
+    return origin
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"'{text}' is not an address or a network; write it as 10.0.0.5 or 10.0.0.0/8") from None
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("write it as https://ml.example.com")
+    return text.rstrip("/")
+
+
 Rate = Annotated[str, AfterValidator(_rate)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
+Address = Annotated[str, AfterValidator(_address)]
 
 
 def default_data_dir() -> Path:
@@ -69,15 +98,18 @@ class Settings(BaseSettings):
     )
     mode: Mode = Field(
         Mode.development,
-        description="`development` shows GraphiQL and field suggestions; `production` hides them and sends HSTS under TLS.",
+        description="`development` shows GraphiQL and field suggestions; `production` hides them, and answers only requests "
+        "for the host of `PUBLIC_URL` and for localhost.",
     )
-    public_url: str | None = Field(
-        None, description="Address users see, used in mails and for secure cookies. Default: `http://HOST:PORT`."
+    public_url: Address | None = Field(
+        None,
+        description="Address users see, used in mails; with `https://` cookies are secure and HSTS is sent. "
+        "Default: `http://HOST:PORT`.",
     )
-    trusted_proxies: Names = Field(
+    trusted_proxies: Networks = Field(
         (), description="Addresses or networks, comma separated, whose `X-Forwarded-For` and `-Proto` are believed."
     )
-    cors_origins: Names = Field((), description="Origins, comma separated, whose browsers may call the API with cookies.")
+    cors_origins: Origins = Field((), description="Origins, comma separated, whose browsers may call the API with cookies.")
 
     admin_email: str | None = Field(None, description="E-mail of the first administrator, made at the first start.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator (8 characters or more).")
@@ -127,9 +159,14 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         if self.public_url:
-            return self.public_url.rstrip("/")
+            return self.public_url
         host = "localhost" if self.host in {"0.0.0.0", "127.0.0.1", "::"} else self.host  # noqa: S104 compared, not bound
         return f"http://{host}:{self.port}"
+
+    @property
+    def known_hosts(self) -> frozenset[str]:
+        """Names a request may be for in production, without a port: what else a browser asks for was rebound by its DNS."""
+        return LOCAL_HOSTS | {(urlsplit(self.base_url).hostname or "").rstrip("."), self.host.lower()}
 
     @property
     def secure_cookies(self) -> bool:

@@ -1,5 +1,6 @@
 """The outermost layer of every HTTP answer: request id, rate headers, safe headers, and one JSON body for what nobody caught."""
 
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from coreplex.database import is_unavailable
 from coreplex.identifier import new_id
 from coreplex.services import Services
+from coreplex.settings import Mode
 from resolvers.request import STATE, Answer
 
 log = structlog.get_logger()
@@ -23,6 +25,9 @@ DEFAULTS = {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; sandbox",
 }
+FOREIGN_HOST = "This server is not known by that name; the administrator sets its address as PUBLIC_URL."
+PROBES = frozenset({"/health", "/ready", "/api/health"})
+"""Asked for by machines that know no name of ours, and the same for everybody."""
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -37,17 +42,28 @@ def request_id_of(scope: Scope) -> str:
     return str(new_id())
 
 
+def host_of(scope: Scope) -> str:
+    """The host the request is for, without port, lower case; empty when there is none, several, or none that makes sense."""
+    found = [value for name, value in scope["headers"] if name == b"host"]
+    try:
+        return (urlsplit(f"//{found[0].decode('ascii')}").hostname or "").rstrip(".") if len(found) == 1 else ""
+    except ValueError:
+        return ""
+
+
 class OuterLayer:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
         self.services = services
+        self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, send)
         answer = scope[STATE] = Answer(request_id_of(scope))
+        foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
-            return await self.app(scope, receive, send)
+            return await (send({"type": "websocket.close"}) if foreign else self.app(scope, receive, send))
         started = False
 
         async def sending(message: Message) -> None:
@@ -57,6 +73,8 @@ class OuterLayer:
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
             await send(message)
 
+        if foreign:
+            return await _say(sending, 400, FOREIGN_HOST, "bad_request", answer)
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
@@ -84,7 +102,11 @@ class OuterLayer:
             if away
             else f"Internal error; give the request id {answer.request_id} to the administrator of this server."
         )
-        body = orjson.dumps({"detail": detail, "code": "unavailable" if away else "internal", "request_id": answer.request_id})
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 503 if away else 500, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", answer)
+
+
+async def _say(send: Send, status: int, detail: str, code: str, answer: Answer) -> None:
+    body = orjson.dumps({"detail": detail, "code": code, "request_id": answer.request_id})
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
