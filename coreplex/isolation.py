@@ -122,9 +122,11 @@ async def run_child(
     process = await _spawn(target, env_threads)
     child = _Child(process, memory_bytes, HEADROOM_BYTES + env_threads * HEADROOM_PER_THREAD_BYTES)
     try:
-        async with asyncio.timeout(time_limit_secs):
+        async with asyncio.timeout(time_limit_secs) as limit:
             return await child.converse(request, on_event, control)
     except TimeoutError:
+        if not limit.expired():
+            raise  # somebody else's: `on_event` had one of its own
         raise ChildTimeout(f"The task took longer than the {time_limit_secs:g} s it may take.", child.tail) from None
     finally:
         await asyncio.shield(asyncio.ensure_future(child.end()))

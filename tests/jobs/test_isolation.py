@@ -130,6 +130,14 @@ async def test_a_failing_listener_ends_the_child() -> None:
     assert len(psutil.Process().children()) == before
 
 
+async def test_a_listeners_own_timeout_is_not_the_childs() -> None:
+    async def tire(_event: dict[str, Any]) -> None:
+        raise TimeoutError("the listener's")
+
+    with pytest.raises(TimeoutError, match="the listener's"):
+        await run_child(f"{TASKS}:sleep", {}, on_event=tire, time_limit_secs=60, memory_bytes=MEMORY)
+
+
 async def test_many_at_once_leave_no_file_descriptor() -> None:
     await run("count", to=1)
     before = len(os.listdir("/proc/self/fd"))
