@@ -56,6 +56,10 @@ PROBLEMS = {
 }
 
 
+OPEN = "…"
+"""What a spread of free JSON leaves in an envelope: fields nobody can list."""
+
+
 class Sketch(dict[str, Any]):
     """A value of which only the schema is known. A dictionary, so that an envelope may spread it."""
 
@@ -91,7 +95,8 @@ def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitio
         assert node.selection_set is not None
         members = _object(kind, node.selection_set, fragments)
         return Sketch({"description": text, "nullable": nullable, "members": True}, members)
-    return Sketch({**_leaf(kind), "description": text, "nullable": nullable})
+    leaf = _leaf(kind)
+    return Sketch({**leaf, "description": text, "nullable": nullable}, {} if "type" in leaf else {OPEN: True})
 
 
 class Listed(list[Any]):
@@ -118,11 +123,13 @@ def schema_of(value: Any) -> dict[str, Any]:
         items = schema_of(value[0]) if value else {}
         return _nullable({"type": "array", "items": items, **described}, isinstance(value, Listed) and value.nullable)
     if isinstance(value, dict):
-        properties = {name: schema_of(item) for name, item in value.items()}
+        properties = {name: schema_of(item) for name, item in value.items() if name != OPEN}
         required = [name for name, item in properties.items() if not _may_be_null(item)]
         schema: dict[str, Any] = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
+        if OPEN in value:
+            schema["additionalProperties"] = True
         if isinstance(value, Sketch) and value.schema["description"]:
             schema["description"] = value.schema["description"]
         return _nullable(schema, isinstance(value, Sketch) and value.schema.get("nullable", False))

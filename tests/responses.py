@@ -83,5 +83,5 @@ def _closed(schema: Any) -> Any:
     if isinstance(schema.get("$ref"), str):
         found["$ref"] = DESCRIPTION + schema["$ref"]
     if isinstance(schema.get("properties"), dict) and schema.get("type") in ("object", ["object", "null"]):
-        found["additionalProperties"] = False
+        found.setdefault("additionalProperties", False)
     return found

@@ -11,7 +11,7 @@ from coreplex.clock import now
 from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
-from coreplex.errors import Conflict, NotFound
+from coreplex.errors import Conflict, Forbidden, NotFound
 from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
 from coreplex.event.table import Event, EventKind
@@ -63,6 +63,9 @@ async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[s
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateProject) -> Project:
+    """A project of the caller's own. Raises Forbidden for a key that is bound to one project."""
+    if grant.principal.project_id is not None:
+        raise Forbidden("This API key is bound to one project; it cannot create another.")
     project = Project(owner_id=grant.user_id, name=wanted.name, description=wanted.description)
     session.add(project)
     await session.flush()

@@ -1,0 +1,220 @@
+"""A good call of every root field of the schema, and what both doors make of it.
+
+`<kind>` stands for the identifier of a thing of the world (tests/factories/world.py). A field without a sample, a row without a
+field: KeyError, on purpose.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import FieldNode, GraphQLNonNull, get_named_type, is_leaf_type
+from httpx import AsyncClient, Response
+
+from coreplex.permissions import WRITE, Permission
+from rest_compat.endpoint import Endpoint
+from rest_compat.endpoints import dataset
+from rest_compat.stored import operations
+from rest_compat.table import TABLE
+from rest_compat.variables import Binder
+from schema.execution import ROOTS, permission_of
+from tests.factories.account import PASSWORD
+from tests.factories.world import ROW, TARGET, content
+
+OWNER = {"email": "owner@example.com", "password": PASSWORD}
+FILTERED = {"filter": {"projectId": "<project>"}}
+
+SAMPLES: Mapping[str, dict[str, Any]] = {
+    "me": {},
+    "apiKeys": {},
+    "project": {"id": "<project>"},
+    "projects": {},
+    "dataset": {"id": "<dataset>"},
+    "datasets": FILTERED,
+    "datasetVersion": {"id": "<version>"},
+    "datasetFile": {"datasetId": "<dataset>", "versionId": "<version>"},
+    "uploadTarget": {"projectId": "<project>"},
+    "artifact": {"id": "<artifact>"},
+    "file": {"id": "<upload>"},
+    "experiment": {"id": "<experiment>"},
+    "experiments": FILTERED,
+    "experimentCapabilities": {},
+    "model": {"id": "<model>"},
+    "models": {"filter": {"projectId": "<project>", "experimentId": "<experiment>"}},
+    "deployment": {"id": "<deployment>"},
+    "deployments": {"projectId": "<project>"},
+    "job": {"id": "<job>"},
+    "jobs": FILTERED,
+    "register": {"input": {"email": "new@example.com", "name": "New", "password": PASSWORD}},
+    "verifyEmail": {"input": {"token": "x"}},
+    "resendVerification": {"input": {"email": "owner@example.com"}},
+    "login": {"input": OWNER},
+    "logout": {},
+    "forgotPassword": {"input": {"email": "owner@example.com"}},
+    "resetPassword": {"input": {"token": "x", "password": PASSWORD}},
+    "changePassword": {"input": {"currentPassword": PASSWORD, "newPassword": "another-long-secret"}},
+    "createApiKey": {"input": {"name": "k", "scopes": ["read"], "projectId": "<project>"}},
+    "revokeApiKey": {"input": {"id": "<api_key>"}},
+    "createProject": {"input": {"name": "Fresh"}},
+    "updateProject": {"input": {"projectId": "<project>", "name": "Renamed"}},
+    "deleteProject": {"input": {"id": "<project>"}},
+    "addMember": {"input": {"projectId": "<project>", "email": "newcomer@example.com", "role": "viewer"}},
+    "removeMember": {"input": {"projectId": "<project>", "memberId": "<member>"}},
+    "uploadDataset": {"input": {"projectId": "<project>", "name": "More", "uploadId": "<upload>"}},
+    "overrideColumnTypes": {"input": {"versionId": "<version>", "columns": [{"name": "age", "type": "float"}]}},
+    "updateDataset": {"input": {"datasetId": "<dataset>", "name": "Renamed"}},
+    "deleteDataset": {"input": {"id": "<spare_dataset>"}},
+    "createExperiment": {
+        "input": {
+            "projectId": "<project>",
+            "datasetVersionId": "<version>",
+            "name": "Try",
+            "targetColumn": TARGET,
+            "problemType": "classification",
+        }
+    },
+    "cancelExperiment": {"input": {"experimentId": "<waiting_experiment>"}},
+    "stopExperiment": {"input": {"experimentId": "<waiting_experiment>"}},
+    "deleteExperiment": {"input": {"id": "<waiting_experiment>"}},
+    "deleteModel": {"input": {"id": "<spare_model>"}},
+    "createDeployment": {"input": {"projectId": "<project>", "modelId": "<model>", "name": "d", "stage": "production"}},
+    "updateDeployment": {"input": {"deploymentId": "<deployment>", "name": "Renamed"}},
+    "promoteDeployment": {"input": {"deploymentId": "<deployment>"}},
+    "rollbackDeployment": {"input": {"deploymentId": "<production>", "toDeploymentId": "<archived>"}},
+    "deactivateDeployment": {"input": {"deploymentId": "<deployment>"}},
+    "deleteDeployment": {"input": {"id": "<idle>"}},
+    "predict": {"input": {"deploymentId": "<deployment>", "inputs": [ROW]}},
+    "predictModel": {"input": {"modelId": "<model>", "inputs": [ROW]}},
+    "cancelJob": {"input": {"jobId": "<job>"}},
+    "jobEvents": {"jobId": "<job>"},
+    "experimentEvents": {"experimentId": "<experiment>"},
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to one field. `send(client, ids, headers)` asks; `kinds` are the things it names."""
+
+    name: str
+    field: str
+    permission: Permission
+    kinds: tuple[str, ...]
+    writes: bool
+    send: Callable[[AsyncClient, Mapping[str, str], Mapping[str, str]], Any]
+
+    async def ask(self, client: AsyncClient, ids: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+        found: Response = await self.send(client, ids, headers)
+        return found
+
+
+def kinds_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from kinds_in(item)
+    elif isinstance(value, str) and value.startswith("<"):
+        yield value[1:-1]
+
+
+def filled(value: Any, ids: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: filled(item, ids) for name, item in value.items()}
+    return ids[value[1:-1]] if isinstance(value, str) and value.startswith("<") else value
+
+
+def root_fields() -> dict[str, tuple[Any, str]]:
+    """Every root field with its definition and the word its operation begins with."""
+    return {name: (field, kind.value) for kind, root in ROOTS.items() if root is not None for name, field in root.fields.items()}
+
+
+def graphql_call(name: str) -> Call:
+    field, word = root_fields()[name]
+    arguments = SAMPLES[name]
+    declared = ", ".join(f"${argument}: {field.args[argument].type}" for argument in arguments)
+    given = ", ".join(f"{argument}: ${argument}" for argument in arguments)
+    kind = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
+    selection = "" if is_leaf_type(get_named_type(kind)) else " { __typename }"
+    text = f"{word}{f'({declared})' if declared else ''} {{ {name}{f'({given})' if given else ''}{selection} }}"
+
+    async def send(client: AsyncClient, ids: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+        accept = {"Accept": "text/event-stream"} if word == "subscription" else {}
+        body = {"query": text, "variables": filled(arguments, ids)}
+        return await client.post("/graphql", json=body, headers={**headers, **accept})
+
+    permission = permission_of(ROOTS_BY_WORD[word], name)
+    assert permission is not None, f"{name} says not who may use it"
+    return Call(f"graphql {name}", name, permission, tuple(kinds_in(arguments)), word == "mutation", send)
+
+
+ROOTS_BY_WORD = {kind.value: root for kind, root in ROOTS.items()}
+
+
+class RestSample:
+    """A row of the table with the sample of the field it leads to."""
+
+    def __init__(self, row: Endpoint, *, upload: bool = False) -> None:
+        self.row, self.upload = row, upload
+        self.operation = operations()[row.operation]
+        ((self.field, permission),) = self.operation.root_fields
+        assert permission is not None
+        self.permission = permission
+        binder = Binder(row, self.operation)
+        variables = self._variables()
+        self.values = {
+            name: value
+            for name in (*binder.path_names, *binder.params, *row.body)
+            if (value := _at(variables, binder.target(name))) is not None and not (upload and name == "upload_id")
+        }
+
+    def _variables(self) -> dict[str, Any]:
+        """The operation's variables, from the arguments of its root field."""
+        (node,) = (n for n in self.operation.definition.selection_set.selections if isinstance(n, FieldNode))
+        return {
+            argument.value.name.value: SAMPLES[self.field][argument.name.value]  # type: ignore[attr-defined]
+            for argument in node.arguments or ()
+            if argument.value.kind == "variable" and argument.name.value in SAMPLES[self.field]
+        } | UPLOAD_VERSION.get(self.row.path, {})
+
+    def call(self) -> Call:
+        path_names = Binder(self.row, self.operation).path_names
+        kinds = tuple(kinds_in(self.values))
+
+        async def send(client: AsyncClient, ids: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+            values = filled(self.values, ids)
+            path = self.row.path.format(**{name: values[name] for name in path_names})
+            rest = {name: value for name, value in values.items() if name not in path_names}
+            if self.upload:
+                files = {"file": ("t.csv", content())}
+                return await client.post(path, data=rest, files=files, headers=dict(headers))
+            if self.row.method == "GET":
+                return await client.get(path, params=rest, headers=dict(headers))
+            body = rest if self.row.body else None
+            return await client.request(self.row.method, path, json=body, headers=dict(headers))
+
+        writes = self.row.method != "GET"
+        return Call(f"{self.row.method} {self.row.path}", self.field, self.permission, kinds, writes, send)
+
+
+UPLOAD_VERSION = {f"{dataset.ONE}/versions": {"input": {"datasetId": "<dataset>"}}}
+"""A version goes to a dataset, where the sample of the field makes a new one."""
+
+
+def _at(value: Any, target: list[str]) -> Any:
+    for part in target:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+async def _inbox(client: AsyncClient, _ids: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+    return await client.post("/api/uploads", params={"filename": "t.csv"}, content=content(), headers=dict(headers))
+
+
+def rest_calls() -> list[Call]:
+    """Every row of the table, uploads and downloads."""
+    rows = [RestSample(row).call() for row in (*TABLE, *dataset.DOWNLOADS)]
+    uploads = [RestSample(row, upload=True).call() for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
+    return [*rows, *uploads, Call("POST /api/uploads", "", WRITE, (), True, _inbox)]
+
+
+def graphql_calls() -> list[Call]:
+    """Every root field."""
+    return [graphql_call(name) for name in root_fields()]

@@ -1,0 +1,322 @@
+"""Two projects with one of everything in each, the people around them, and a way back to how it all was."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+import orjson
+import polars as pl
+from sqlalchemy import select
+from sqlmodel import col
+from starlette.applications import Starlette
+
+from coreplex.account.table import ApiKey, Scope, User
+from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.clock import now
+from coreplex.database import Database, WriteSession
+from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.engines.scoring import bundle
+from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
+from coreplex.identifier import new_id
+from coreplex.job import service as job
+from coreplex.job.table import JobType
+from coreplex.model import service as model_service
+from coreplex.model.table import Model
+from coreplex.monitoring.writer import InferenceWriter
+from coreplex.project.table import Membership, Project, Role
+from coreplex.services import Services
+from tests.engines.scoring_samples import frame, manifest, member, target
+from tests.factories.account import bearer, browser, make_key, make_user, sign_in
+
+TARGET = "left"
+TABLE = frame(120)
+ROW = {"amount": 12.5, "age": 61, "member": True, "plan": "pro", "town": "T001", "note": "late parcel", "since": "2020-01-01"}
+VOLATILE = {"api_keys", "sessions", "users", "idempotency_keys", "workers", "failed_logins", "alembic_version"}
+"""Tables in which merely being asked may leave a trace; only their rows are counted."""
+
+
+@dataclass
+class World:
+    """`ids` are of the project everybody here belongs to, `foreign` of the stranger's, both by kind of thing."""
+
+    app: Starlette
+    database: Database
+    people: dict[str, User] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    key_rows: dict[str, ApiKey] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
+    csrf: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def services(self) -> Services:
+        found = self.app.state.services
+        assert isinstance(found, Services)
+        return found
+
+    def person_of(self, actor: str) -> User:
+        return self.people.get(actor, self.people["owner"])
+
+    def headers(self, actor: str) -> dict[str, str]:
+        """How an actor shows who they are: nothing, a session of the owner, or a key."""
+        if actor == "anonymous":
+            return {}
+        if actor == "session":
+            return {**self.csrf, "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        return bearer(self.keys[actor])
+
+    async def settled(self) -> None:
+        """Wait until the inference log is in the database."""
+        writer = self.services.parts[InferenceWriter]
+        assert isinstance(writer, InferenceWriter)
+        while writer._spool.pending():  # noqa: ASYNC110 it has no event for it
+            await asyncio.sleep(0.02)
+
+    async def stage(self, actor: str) -> str:
+        """A fresh upload of the actor's own."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content()
+
+        owner = self.person_of(actor).id
+        file = await self.services.staging.receive(chunks(), owner_id=owner, filename="t.csv", limit=10**7)
+        return str(file.id)
+
+
+def content(rows: int = 120) -> bytes:
+    """The table as CSV, with its target."""
+    table = TABLE.head(rows)
+    labels = np.array(["no", "yes"])[target(TABLE, "binary")][:rows]
+    return table.with_columns(pl.Series(TARGET, labels)).write_csv().encode()
+
+
+def bundle_bytes() -> bytes:
+    return bundle.dumps(manifest(TABLE), [member(TABLE, target(TABLE, "binary"), "binary", "linear")])
+
+
+@asynccontextmanager
+async def world(app: Starlette, database: Database) -> AsyncIterator[World]:
+    made = World(app, database)
+    for name in ("owner", "admin", "editor", "viewer", "stranger", "newcomer"):
+        made.people[name] = await make_user(database, f"{name}@example.com")
+        made.key_rows[name], made.keys[name] = await make_key(database, made.people[name])
+    owner, stranger = made.people["owner"], made.people["stranger"]
+    roles = {made.people[role].id: Role(role) for role in Role}
+    made.ids = await furnish(made, owner, roles)
+    made.foreign = await furnish(made, stranger, {stranger.id: Role.owner, made.people["newcomer"].id: Role.viewer})
+    for scope in (Scope.read, Scope.write, Scope.predict):
+        _, made.keys[f"{scope}_only"] = await make_key(database, owner, [scope])
+    row, made.keys["revoked"] = await make_key(database, owner)
+    bound, made.keys["bound"] = await make_key(database, owner)
+    other = await make_project(database, owner, {owner.id: Role.owner})
+    async with database.transaction() as session:
+        (await session.get_one(ApiKey, row.id)).revoked_at = now()
+        (await session.get_one(ApiKey, bound.id)).project_id = other.id
+    async with browser(app) as client:
+        made.csrf = await sign_in(client, owner.email)
+        made.cookies = dict(client.cookies)
+    yield made
+
+
+async def make_project(database: Database, owner: User, roles: dict[UUID, Role]) -> Project:
+    project = Project(owner_id=owner.id, name=f"Project of {owner.email}")
+    async with database.transaction() as session:
+        session.add(project)
+        await session.flush()
+        session.add_all(Membership(project_id=project.id, user_id=user, role=role) for user, role in roles.items())
+    return project
+
+
+async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str, str]:
+    """A project with one of everything; ids by kind."""
+    project = await make_project(made.database, owner, roles)
+    uploaded = [await _upload(made, owner, project, name) for name in ("Main", "Spare")]
+    ids = {
+        "project": str(project.id),
+        "dataset": uploaded[0]["dataset_id"],
+        "version": uploaded[0]["version_id"],
+        "artifact": uploaded[0]["artifact_id"],
+        "spare_dataset": uploaded[1]["dataset_id"],
+    }
+    async with made.database.transaction() as session:
+        viewer = next((user for user, role in roles.items() if role is Role.viewer), owner.id)
+        memberships = {row.user_id: row for row in await session.scalars(_memberships(project))}
+        version = await session.get_one(DatasetVersion, UUID(ids["version"]))
+        finished = await add_experiment(session, project, version, "finished", ExperimentStatus.succeeded)
+        waiting = await add_experiment(session, project, version, "waiting", ExperimentStatus.queued)
+        models = [await add_model(session, made.services, finished, f"GBM_{i}", 0.9 - i / 10) for i in range(3)]
+        await model_service.rank(session, finished)
+        deployments = await add_deployments(session, project, models)
+    return ids | {
+        "member": str(memberships[viewer].id),
+        "experiment": str(finished.id),
+        "waiting_experiment": str(waiting.id),
+        "job": str(waiting.job_id),
+        "model": str(models[0].id),
+        "spare_model": str(models[2].id),
+        **{name: str(row.id) for name, row in deployments.items()},
+    }
+
+
+def _memberships(project: Project) -> Any:
+    return select(Membership).where(col(Membership.project_id) == project.id)
+
+
+async def _upload(made: World, owner: User, project: Project, name: str) -> dict[str, Any]:
+    key = next(made.keys[actor] for actor, user in made.people.items() if user.id == owner.id)
+    async with browser(made.app) as client:
+        form = {"project_id": str(project.id), "name": name}
+        answer = await client.post(
+            "/api/datasets/upload", data=form, files={"file": ("t.csv", content())}, headers=bearer(key), timeout=60
+        )
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def add_experiment(
+    session: WriteSession, project: Project, version: DatasetVersion, name: str, status: ExperimentStatus
+) -> Experiment:
+    """An experiment nobody trains; a queued one has its job."""
+    experiment = Experiment(
+        project_id=project.id,
+        dataset_version_id=version.id,
+        name=name,
+        target_column=TARGET,
+        problem_type=ProblemType.classification,
+        config={"max_runtime_secs": 10},
+        engines=["native"],
+        status=status,
+        sort_metric="auc",
+    )
+    session.add(experiment)
+    await session.flush()
+    session.add(EngineRun(experiment_id=experiment.id, position=0, engine="native", requested_engine="native", status=status))
+    if not status.final:
+        row = await job.enqueue(
+            session,
+            JobType.automl_train,
+            project_id=project.id,
+            entity_type="experiment",
+            entity_id=experiment.id,
+        )
+        experiment.job_id = row.id
+    return experiment
+
+
+async def add_model(
+    session: WriteSession, services: Services, experiment: Experiment, name: str, score: float, **more: Any
+) -> Model:
+    """A model that really predicts, trained on the table in a moment."""
+    run = await session.scalar(select(EngineRun).where(col(EngineRun.experiment_id) == experiment.id))
+    assert run is not None
+    model_id = new_id()
+    prefix = f"projects/{experiment.project_id}/experiments/{experiment.id}/models/{model_id}"
+    files = {
+        "artifact_id": (ArtifactKind.model, "model.zip", bundle_bytes()),
+        "curves_artifact_id": (ArtifactKind.curves, "curves.json", orjson.dumps({"roc": []})),
+        "explanation_artifact_id": (ArtifactKind.explanation, "explanation.json", orjson.dumps({"feature_importance": []})),
+    }
+    artifacts = {
+        column: await _store(services, experiment.project_id, kind, f"{prefix}/{filename}", data)
+        for column, (kind, filename, data) in files.items()
+    }
+    session.add_all(artifacts.values())
+    await session.flush()
+    values: dict[str, Any] = {
+        "name": name,
+        "algo": "GBM",
+        "engine": "native",
+        "classes": ["no", "yes"],
+        "metrics": {"auc": score, "logloss": 1 - score},
+        "score": score,
+        **{column: artifact.id for column, artifact in artifacts.items()},
+        **more,
+    }
+    model = Model(
+        id=model_id,
+        project_id=experiment.project_id,
+        experiment_id=experiment.id,
+        engine_run_id=run.id,
+        dataset_version_id=experiment.dataset_version_id,
+        problem_type=experiment.problem_type,
+        target_column=experiment.target_column,
+        **values,
+    )
+    session.add(model)
+    await session.flush()
+    return model
+
+
+async def _store(services: Services, project_id: UUID, kind: ArtifactKind, key: str, data: bytes) -> Artifact:
+    path: Path = services.staging.new_path()
+    await asyncio.to_thread(path.write_bytes, data)
+    await services.storage.put(key, path)
+    return Artifact(
+        project_id=project_id, kind=kind, storage_key=key, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
+    )
+
+
+async def add_deployments(session: WriteSession, project: Project, models: list[Model]) -> dict[str, Deployment]:
+    """One active in staging, one in production with the archived one it replaced, one that serves no more."""
+
+    def one(name: str, model: Model, stage: Stage, status: DeploymentStatus) -> Deployment:
+        row = Deployment(project_id=project.id, model_id=model.id, name=name, stage=stage, status=status, deployed_at=now())
+        session.add(row)
+        return row
+
+    made = {
+        "deployment": one("staging", models[0], Stage.staging, DeploymentStatus.active),
+        "production": one("production", models[1], Stage.production, DeploymentStatus.active),
+        "archived": one("archived", models[0], Stage.production, DeploymentStatus.archived),
+        "idle": one("idle", models[1], Stage.staging, DeploymentStatus.inactive),
+    }
+    made["archived"].archived_at = now()
+    await session.flush()
+    return made
+
+
+class Snapshot:
+    """The rows of every table, kept beside the database's own to go back to, and a digest to compare with."""
+
+    def __init__(self, connection: asyncpg.Connection, tables: list[str]) -> None:
+        self.connection, self.tables = connection, tables
+
+    async def take(self) -> None:
+        await self.connection.execute("DROP SCHEMA IF EXISTS saved CASCADE; CREATE SCHEMA saved")
+        await self.connection.execute(";".join(f'CREATE TABLE saved."{name}" AS TABLE public."{name}"' for name in self.tables))
+
+    async def restore(self) -> None:
+        deletes = [f'DELETE FROM public."{name}"' for name in self.tables]
+        inserts = [f'INSERT INTO public."{name}" OVERRIDING SYSTEM VALUE SELECT * FROM saved."{name}"' for name in self.tables]
+        await self.connection.execute(";".join(["SET session_replication_role = replica", *deletes, *inserts]))
+
+    async def digest(self) -> dict[str, str]:
+        """What is in each table; of volatile ones only how many rows."""
+        rows = "coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '')"
+        parts = [
+            f"SELECT '{name}', count(*) || {repr('') if name in VOLATILE else rows} FROM public.\"{name}\" t"
+            for name in self.tables
+        ]
+        return {row[0]: row[1] for row in await self.connection.fetch(" UNION ALL ".join(parts))}
+
+
+@asynccontextmanager
+async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
+    connection = await asyncpg.connect(database.url)
+    try:
+        names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        made = Snapshot(connection, [row[0] for row in names if row[0] != "alembic_version"])
+        await made.take()
+        yield made
+        await connection.execute("DROP SCHEMA saved CASCADE")
+    finally:
+        await connection.close()
