@@ -15,7 +15,9 @@ MAX_FIELD = 4096
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return SECRET_TEXT.sub("[hidden]", value)[:MAX_FIELD]
+        clean = SECRET_TEXT.sub("[hidden]", value)
+        # Both ends: what was tried stands first, the exception itself last.
+        return clean if len(clean) <= MAX_FIELD else f"{clean[: MAX_FIELD // 4]} … {clean[-MAX_FIELD * 3 // 4 :]}"
     return value
 
 
