@@ -11,7 +11,7 @@ from sqlalchemy import Select
 from coreplex.database import ReadSession, WriteSession
 from coreplex.identifier import new_id
 from coreplex.paging import Listing, Page, Slice
-from coreplex.permissions import Credential, Principal
+from coreplex.permissions import Category, Credential, Principal
 from coreplex.rate import identity
 from coreplex.services import Services
 from resolvers.loaders import Loaders
@@ -45,6 +45,10 @@ class Context:
     def identity(self) -> str:
         """Whose rate budget this request uses."""
         return identity(self.principal, self.request.address)
+
+    def payer(self, category: Category) -> str:
+        """The same for one category. Who signs in pays as the stranger they still are: an account must not buy guesses."""
+        return identity(None, self.request.address) if category is Category.authentication else self.identity
 
     @property
     def by_cookie(self) -> bool:

@@ -90,7 +90,7 @@ async def charge(context: Context, charges: Mapping[Category, int], connection: 
     answer = answer_of(connection)
     for category, amount in charges.items():
         try:
-            window = await context.services.limiter.charge(context.identity, category, amount)
+            window = await context.services.limiter.charge(context.payer(category), category, amount)
         except RateLimited as error:
             answer.window = error.window if isinstance(error.window, Window) else answer.window
             raise
