@@ -2,7 +2,7 @@
 
 from coreplex.errors import Conflict
 from coreplex.event import service as event
-from coreplex.event.table import Event, EventKind
+from coreplex.event.table import Event
 from coreplex.job import inputs, queries, service
 from coreplex.job.table import Job
 from coreplex.paging import Page, Slice, SortDirection
@@ -32,16 +32,7 @@ async def cancel(info: Info, id: str) -> Job:
         job = await open_row(session, grant, Job, id, "Job")
         if not await service.request_cancel(session, job):
             raise Conflict(f"The job has ended already: {job.status}.")
-        await event.append(
-            session,
-            entity_type="job",
-            entity_id=job.id,
-            project_id=job.project_id,
-            kind=EventKind.audit,
-            type="job.cancelled",
-            message="A job was cancelled.",
-            actor_id=grant.user_id,
-        )
+        await event.audit(session, grant.user_id, job, "job.cancelled", "A job was cancelled.")
         await session.flush()
         await session.refresh(job)
         return job

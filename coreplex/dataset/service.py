@@ -19,7 +19,6 @@ from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.errors import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
-from coreplex.event.table import EventKind
 from coreplex.experiment import service as experiment
 from coreplex.experiment.table import Experiment
 from coreplex.identifier import parse_id
@@ -153,7 +152,7 @@ async def add_version(session: WriteSession, grant: Grant, draft: Draft) -> Data
     session.add(version)
     await session.flush()
     await session.execute(delete(Job).where(col(Job.id) == draft.cleaning))
-    await _record(session, grant, dataset, *_story(dataset, version))
+    await event.audit(session, grant.user_id, dataset, *_story(dataset, version))
     return dataset
 
 
@@ -174,7 +173,7 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDataset) -> 
         dataset.description = wanted.description
     dataset.updated_at = now()
     session.add(dataset)
-    await _record(session, grant, dataset, "dataset.updated", f"Dataset “{dataset.name}” was changed.")
+    await event.audit(session, grant.user_id, dataset, "dataset.updated", f"Dataset “{dataset.name}” was changed.")
     return dataset
 
 
@@ -189,7 +188,7 @@ async def delete_one(session: WriteSession, grant: Grant, dataset_id: str) -> UU
     versions = (await session.scalars(locked)).all()
     await _remove_experiments(session, grant, [version.id for version in versions])
     artifacts = {a for v in versions for a in (v.artifact_id, v.upload_artifact_id) if a is not None}
-    await _record(session, grant, dataset, "dataset.deleted", f"Dataset “{dataset.name}” was deleted.")
+    await event.audit(session, grant.user_id, dataset, "dataset.deleted", f"Dataset “{dataset.name}” was deleted.")
     await session.execute(delete(Dataset).where(col(Dataset.id) == dataset.id))
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
     await job.enqueue(
@@ -218,16 +217,3 @@ async def _lock(session: WriteSession, grant: Grant, dataset_id: UUID) -> Datase
     """The dataset, kept from other writers until the transaction ends: version numbers follow each other."""
     await session.execute(select(col(Dataset.id)).where(col(Dataset.id) == dataset_id).with_for_update())
     return await open_row(session, grant, Dataset, dataset_id, "Dataset")
-
-
-async def _record(session: WriteSession, grant: Grant, dataset: Dataset, kind: str, message: str) -> None:
-    await event.append(
-        session,
-        entity_type="dataset",
-        entity_id=dataset.id,
-        project_id=dataset.project_id,
-        kind=EventKind.audit,
-        type=kind,
-        message=message,
-        actor_id=grant.user_id,
-    )

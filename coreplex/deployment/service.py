@@ -19,7 +19,6 @@ from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.errors import Conflict, Invalid
 from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
-from coreplex.event.table import EventKind
 from coreplex.identifier import parse_id
 from coreplex.model.table import Model
 from coreplex.monitoring.table import InferenceLog
@@ -226,14 +225,4 @@ async def _changed(session: WriteSession, grant: Grant, deployment: Deployment, 
     session.add(deployment)
     await notify(session, SERVING, str(deployment.id))
     data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
-    await event.append(
-        session,
-        entity_type="deployment",
-        entity_id=deployment.id,
-        project_id=deployment.project_id,
-        kind=EventKind.audit,
-        type=kind,
-        message=message,
-        actor_id=grant.user_id,
-        data=data,
-    )
+    await event.audit(session, grant.user_id, deployment, kind, message, data)

@@ -53,6 +53,23 @@ async def append(
     return event
 
 
+async def audit(
+    session: WriteSession, actor_id: UUID | None, row: Any, type: str, message: str, data: dict[str, Any] | None = None
+) -> None:
+    """Write into the timeline what a person did to a project, or to a row of one (`type` is `noun.verb`)."""
+    await append(
+        session,
+        entity_type=row.__class__.__name__.lower(),
+        entity_id=row.id,
+        project_id=getattr(row, "project_id", row.id),
+        kind=EventKind.audit,
+        type=type,
+        message=message,
+        actor_id=actor_id,
+        data=data,
+    )
+
+
 async def after(
     session: ReadSession,
     entity_type: str,

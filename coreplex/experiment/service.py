@@ -103,7 +103,7 @@ async def _queue(session: WriteSession, grant: Grant, experiment: Experiment) ->
         created_by=grant.user_id,
     )
     experiment.job_id = row.id
-    await _audit(session, grant, experiment, "experiment.created", f"Experiment “{experiment.name}” was started.")
+    await event.audit(session, grant.user_id, experiment, "experiment.created", f"Experiment “{experiment.name}” was started.")
     for warning in experiment.warnings:
         await event.append(
             session,
@@ -135,7 +135,9 @@ async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Exp
     experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
     if not await job.request_cancel(session, await _job_of(session, experiment)):
         raise Conflict(f"The experiment has ended already: {experiment.status}.")
-    await _audit(session, grant, experiment, "experiment.cancelled", f"Experiment “{experiment.name}” was cancelled.")
+    await event.audit(
+        session, grant.user_id, experiment, "experiment.cancelled", f"Experiment “{experiment.name}” was cancelled."
+    )
     return await _fresh(session, experiment)
 
 
@@ -144,7 +146,9 @@ async def stop(session: WriteSession, grant: Grant, experiment_id: str) -> Exper
     experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
     if not await job.request_stop(session, await _job_of(session, experiment)):
         raise Conflict(f"The experiment has ended already: {experiment.status}.")
-    await _audit(session, grant, experiment, "experiment.stopped", f"Experiment “{experiment.name}” was told to stop.")
+    await event.audit(
+        session, grant.user_id, experiment, "experiment.stopped", f"Experiment “{experiment.name}” was told to stop."
+    )
     return await _fresh(session, experiment)
 
 
@@ -154,7 +158,7 @@ async def delete(session: WriteSession, grant: Grant, experiment_id: str) -> UUI
     await refuse_while_serving(session, col(Model.experiment_id) == experiment.id)
     if experiment.job_id is not None and not experiment.status.final:
         await job.request_cancel(session, await session.get_one(Job, experiment.job_id))
-    await _audit(session, grant, experiment, "experiment.deleted", f"Experiment “{experiment.name}” was deleted.")
+    await event.audit(session, grant.user_id, experiment, "experiment.deleted", f"Experiment “{experiment.name}” was deleted.")
     await remove(session, [experiment.id], grant.user_id)
     return experiment.id
 
@@ -207,16 +211,3 @@ async def _fresh(session: WriteSession, experiment: Experiment) -> Experiment:
     await session.flush()
     await session.refresh(experiment)
     return experiment
-
-
-async def _audit(session: WriteSession, grant: Grant, experiment: Experiment, kind: str, message: str) -> None:
-    await event.append(
-        session,
-        entity_type="experiment",
-        entity_id=experiment.id,
-        project_id=experiment.project_id,
-        kind=EventKind.audit,
-        type=kind,
-        message=message,
-        actor_id=grant.user_id,
-    )

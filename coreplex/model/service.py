@@ -13,7 +13,6 @@ from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
 from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
-from coreplex.event.table import EventKind
 from coreplex.experiment.service import refuse_while_serving
 from coreplex.experiment.table import Experiment, ExperimentStatus
 from coreplex.identifier import parse_id
@@ -149,16 +148,7 @@ async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID
     model = await open_row(session, grant, Model, model_id, "Model")
     await refuse_while_serving(session, col(Model.id) == model.id)
     experiment = await session.get_one(Experiment, model.experiment_id)
-    await event.append(
-        session,
-        entity_type="model",
-        entity_id=model.id,
-        project_id=model.project_id,
-        kind=EventKind.audit,
-        type="model.deleted",
-        message=f"Model “{model.name}” was deleted.",
-        actor_id=grant.user_id,
-    )
+    await event.audit(session, grant.user_id, model, "model.deleted", f"Model “{model.name}” was deleted.")
     await remove(session, [model])
     await rank(session, experiment)
     await job.enqueue(

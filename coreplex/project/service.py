@@ -70,7 +70,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateProject) -> 
     session.add(project)
     await session.flush()
     session.add(Membership(project_id=project.id, user_id=grant.user_id, role=Role.owner))
-    await _record(session, grant, project, "project.created", f"Project “{project.name}” was created.")
+    await event.audit(session, grant.user_id, project, "project.created", f"Project “{project.name}” was created.")
     return project
 
 
@@ -81,7 +81,7 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateProject) -> 
         project.description = wanted.description
     project.updated_at = now()
     session.add(project)
-    await _record(session, grant, project, "project.updated", f"Project “{project.name}” was changed.")
+    await event.audit(session, grant.user_id, project, "project.updated", f"Project “{project.name}” was changed.")
     return project
 
 
@@ -135,7 +135,7 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> 
         raise Conflict("This user is a member already.")
     membership = Membership(project_id=project.id, user_id=user.id, role=wanted.role)
     session.add(membership)
-    await _record(session, grant, project, "member.added", f"{user.email} was added as {wanted.role}.")
+    await event.audit(session, grant.user_id, project, "member.added", f"{user.email} was added as {wanted.role}.")
     return membership
 
 
@@ -152,17 +152,4 @@ async def remove_member(session: WriteSession, grant: Grant, project_id: str, me
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
     await notify(session, SERVING)
-    await _record(session, grant, project, "member.removed", f"{user.email} was removed.")
-
-
-async def _record(session: WriteSession, grant: Grant, project: Project, kind: str, message: str) -> None:
-    await event.append(
-        session,
-        entity_type="project",
-        entity_id=project.id,
-        project_id=project.id,
-        kind=EventKind.audit,
-        type=kind,
-        message=message,
-        actor_id=grant.user_id,
-    )
+    await event.audit(session, grant.user_id, project, "member.removed", f"{user.email} was removed.")
