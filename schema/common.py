@@ -8,6 +8,7 @@ import strawberry.pydantic
 from pydantic import BaseModel
 
 from coreplex.account.table import Plan
+from schema.plain import READ
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
 
@@ -31,7 +32,7 @@ def key(name: str, description: str, kind: Any) -> Any:
     def read(root: strawberry.Parent[Any]) -> Any:
         return root.get(name)
 
-    return strawberry.field(resolver=read, graphql_type=kind, description=description)
+    return strawberry.field(resolver=read, graphql_type=kind, description=description, metadata={READ: read})
 
 
 @strawberry.type(description="What was removed.")

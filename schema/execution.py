@@ -23,6 +23,7 @@ from graphql import (
 )
 from graphql import execute as graphql_execute
 from graphql import subscribe as graphql_subscribe
+from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
 
 from coreplex.permissions import Category, Permission
@@ -31,9 +32,11 @@ from resolvers.guard import Guard
 from schema import limits
 from schema.cost import Meter
 from schema.errors import BadDocument, BadRequest
+from schema.plain import PlainExecutor, plain_fields
 from schema.root import graphql_schema
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
+PlainExecutor.plain = plain_fields(core_schema)
 REMEMBERED_CHARS = 4_000
 ROOTS = {
     OperationType.QUERY: core_schema.query_type,
@@ -157,6 +160,8 @@ async def execute(operation: Operation, variables: Mapping[str, Any] | None, con
         context_value=context,
         variable_values=dict(variables or {}),
         operation_name=operation.name,
+        executor_class=PlainExecutor,
+        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
         hide_suggestions=True,
     )
     return result if isinstance(result, ExecutionResult) else await result
