@@ -4,22 +4,15 @@ Nothing here is written by hand that the table or the schema knows already. A sk
 place of values; the envelope of the row is run on it, and what comes out is read back as a JSON Schema.
 """
 
-from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 
 from graphql import (
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
-    GraphQLObjectType,
-    GraphQLScalarType,
-    SelectionSetNode,
     get_named_type,
     is_required_input_field,
 )
@@ -28,21 +21,12 @@ from graphql.pyutils import Undefined
 from rest_compat.adapter import result_of
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
+from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
 from schema.execution import ROOTS, Operation
 
-SCALARS: Mapping[str, dict[str, Any]] = {
-    "ID": {"type": "string"},
-    "String": {"type": "string"},
-    "Int": {"type": "integer"},
-    "Long": {"type": "integer"},
-    "Float": {"type": "number"},
-    "Boolean": {"type": "boolean"},
-    "DateTime": {"type": "string", "format": "date-time"},
-    "JSON": {},
-}
 PROBLEMS = {
     "400": "The request or a file in it cannot be read.",
     "401": "No credentials, or wrong ones.",
@@ -56,100 +40,6 @@ PROBLEMS = {
 }
 
 
-OPEN = "…"
-"""What a spread of free JSON leaves in an envelope: fields nobody can list."""
-
-
-class Sketch(dict[str, Any]):
-    """A value of which only the schema is known. A dictionary, so that an envelope may spread it."""
-
-    def __init__(self, schema: dict[str, Any], members: Mapping[str, Any] | None = None) -> None:
-        super().__init__(members or {})
-        self.schema = schema
-
-
-def sketch(operation: Operation) -> dict[str, Any]:
-    """The operation's data with sketches in place of values."""
-    root = ROOTS[operation.kind]
-    assert root is not None
-    return _object(root, operation.definition.selection_set, operation.fragments)
-
-
-def _object(kind: Any, selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for node in selections.selections:
-        if isinstance(node, FragmentSpreadNode):
-            found |= _object(kind, fragments[node.name.value].selection_set, fragments)
-        elif isinstance(node, FieldNode) and node.name.value in kind.fields:
-            definition = kind.fields[node.name.value]
-            found[(node.alias or node.name).value] = _value(definition.type, node, fragments, definition.description or "")
-    return found
-
-
-def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode], text: str) -> Any:
-    nullable = not isinstance(kind, GraphQLNonNull)
-    kind = kind if nullable else kind.of_type
-    if isinstance(kind, GraphQLList):
-        return Listed([_value(kind.of_type, node, fragments, "")], text, nullable)
-    if isinstance(kind, GraphQLObjectType):
-        assert node.selection_set is not None
-        members = _object(kind, node.selection_set, fragments)
-        return Sketch({"description": text, "nullable": nullable, "members": True}, members)
-    leaf = _leaf(kind)
-    return Sketch({**leaf, "description": text, "nullable": nullable}, {} if "type" in leaf else {OPEN: True})
-
-
-class Listed(list[Any]):
-    """A list of which only the kind of its items is known."""
-
-    def __init__(self, items: list[Any], text: str, nullable: bool) -> None:
-        super().__init__(items)
-        self.text, self.nullable = text, nullable
-
-
-def _leaf(kind: Any) -> dict[str, Any]:
-    if isinstance(kind, GraphQLEnumType):
-        return {"type": "string", "enum": list(kind.values)}
-    assert isinstance(kind, GraphQLScalarType)
-    return dict(SCALARS[kind.name])
-
-
-def schema_of(value: Any) -> dict[str, Any]:
-    """What an envelope made of a sketch, as a JSON Schema."""
-    if isinstance(value, Sketch) and not value.schema.get("members"):
-        return _nullable({k: v for k, v in value.schema.items() if k != "nullable"}, value.schema.get("nullable", False))
-    if isinstance(value, list):
-        described = {"description": value.text} if isinstance(value, Listed) and value.text else {}
-        items = schema_of(value[0]) if value else {}
-        return _nullable({"type": "array", "items": items, **described}, isinstance(value, Listed) and value.nullable)
-    if isinstance(value, dict):
-        properties = {name: schema_of(item) for name, item in value.items() if name != OPEN}
-        required = [name for name, item in properties.items() if not _may_be_null(item)]
-        schema: dict[str, Any] = {"type": "object", "properties": properties}
-        if required:
-            schema["required"] = required
-        if OPEN in value:
-            schema["additionalProperties"] = True
-        if isinstance(value, Sketch) and value.schema["description"]:
-            schema["description"] = value.schema["description"]
-        return _nullable(schema, isinstance(value, Sketch) and value.schema.get("nullable", False))
-    return {bool: {"type": "boolean"}, int: {"type": "integer"}, str: {"type": "string"}}.get(type(value), {})
-
-
-def _nullable(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
-    if not schema.get("description", "-"):
-        schema.pop("description")
-    if not nullable or "type" not in schema:
-        return schema
-    if "enum" in schema:
-        schema["enum"] = [*schema["enum"], None]
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _may_be_null(schema: dict[str, Any]) -> bool:
-    return "type" not in schema or (isinstance(schema["type"], list) and "null" in schema["type"])
-
-
 def _input(kind: Any, text: str = "", default: Any = Undefined) -> dict[str, Any]:
     """The JSON Schema of an input type."""
     inner = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
@@ -159,7 +49,7 @@ def _input(kind: Any, text: str = "", default: Any = Undefined) -> dict[str, Any
         fields = {snake(name): _input(f.type, f.description or "") for name, f in inner.fields.items()}
         schema = {"type": "object", "properties": fields}
     else:
-        schema = _leaf(inner)
+        schema = leaf(inner)
     if text:
         schema["description"] = text
     if isinstance(default, Enum):
