@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.explain import importance
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.explain.local import exact, sampled
 from coreplex.engines.scoring import bundle
@@ -107,6 +108,17 @@ def test_a_tiny_budget_still_gives_an_answer() -> None:
         found = explain(made("binary", families), TABLE, target(TABLE, "binary"), 0, budget_secs=0)
         assert found["shap"]["rows"] >= 1
         assert len(found["feature_importance"]) == 7
+        assert all(row["importance"] is not None for row in found["feature_importance"])
+
+
+def test_a_column_that_was_not_shuffled_is_not_called_useless() -> None:
+    ranked = importance._ranked(["a", "b", "c"], np.array([-0.1, np.nan, 0.3]), np.array([0.1, np.nan, np.nan]))
+    assert [(row["feature"], row["importance"], row["percentage"]) for row in ranked] == [
+        ("c", 0.3, 100),
+        ("a", 0, 0),
+        ("b", None, None),
+    ]
+    assert [row["std"] for row in ranked] == [None, 0.1, None]
 
 
 def test_without_the_target_shuffling_measures_the_change() -> None:

@@ -25,6 +25,8 @@ _SHOWN_FEATURES = 50
 _SAMPLED_ROWS = 20
 _SLICE = 20
 _LEAST_ROWS = 20
+_FIRST_PASS_SECS = 1.0
+"""Every column should be shuffled once, also when the budget of a short run is a fraction of this."""
 
 
 def explain(
@@ -33,8 +35,8 @@ def explain(
     """Explain a model on `frame` (a few hundred rows). `target`: (n,) class numbers or values, for shuffling only.
 
     Returns JSON-ready `method`, `feature_importance` (falling; `percentage` of the total, 0 to 100; for shuffling also
-    `std`) and `shap`: `method`, `features`, `mean_abs`, `base_value`, `sample` [{values, contributions}],
-    `max_residual`, `space`, `rows`.
+    `std`; null, and last, for a column there was no time to shuffle) and `shap`: `method`, `features`, `mean_abs`,
+    `base_value`, `sample` [{values, contributions}], `max_residual`, `space`, `rows`.
     """
     end = time.monotonic() + max(budget_secs, 0.1)
     ensemble, features, matrices = scorer.ensemble, scorer.features, scorer.ensemble.encode(frame)
@@ -106,9 +108,10 @@ def _shuffled(
     The sample shrinks until one repeat should fit the time.
     """
     began = time.monotonic()
+    first_end = max(end, began + _FIRST_PASS_SECS)
     wanted = ensemble.respond(ensemble.raw(matrices))
     cost = (time.monotonic() - began) / max(len(wanted), 1)
-    affordable = int((end - time.monotonic()) / max(cost * (len(features) + 1), 1e-9))
+    affordable = int((first_end - time.monotonic()) / max(cost * (len(features) + 1), 1e-9))
     rows = min(len(wanted), max(affordable, _LEAST_ROWS))
     kept, wanted = [matrix[:rows].copy() for matrix in matrices], wanted[:rows]
     truth = None if target is None else np.asarray(target)[:rows]
@@ -119,7 +122,7 @@ def _shuffled(
     for repeat in range(_REPEATS):
         order = rng.permutation(rows)
         for index in range(len(features)):
-            if time.monotonic() > end and (repeat or index):
+            if (repeat or index) and time.monotonic() > (end if repeat else first_end):
                 return _mean_and_spread(rises)
             response = ensemble.respond(_raw_shuffled(ensemble, kept, [np.flatnonzero(own == index) for own in sources], order))
             rises[repeat, index] = _loss(response, truth, wanted) - baseline
@@ -158,20 +161,23 @@ def _loss(response: Floats, truth: NDArray[Any] | None, wanted: Floats) -> float
 
 
 def _ranked(features: Sequence[str], importance: Floats, spread: Floats | None) -> list[dict[str, Any]]:
-    """Shuffling a useless column may help by chance: that is no importance, so below zero counts as zero."""
-    held = np.maximum(np.nan_to_num(importance), 0.0)
-    highest, total = float(held.max(initial=0.0)) or 1.0, float(held.sum()) or 1.0
+    """Shuffling a useless column may help by chance: that is no importance, so below zero counts as zero.
+
+    A column that was not measured says so: null is not zero.
+    """
+    held = np.maximum(importance, 0.0)
+    highest, total = float(np.nanmax(held, initial=0.0)) or 1.0, float(np.nansum(held)) or 1.0
     rows = []
     for index in np.argsort(-held, kind="stable"):
-        size = float(held[index])
+        size = _finite(held[index])
         row: dict[str, Any] = {
             "feature": features[index],
             "importance": size,
-            "relative_importance": size / highest,
-            "percentage": 100.0 * size / total,
+            "relative_importance": None if size is None else size / highest,
+            "percentage": None if size is None else 100.0 * size / total,
         }
         if spread is not None:
-            row["std"] = None if np.isnan(spread[index]) else float(spread[index])
+            row["std"] = _finite(spread[index])
         rows.append(row)
     return rows
 
