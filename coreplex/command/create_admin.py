@@ -43,8 +43,11 @@ def _password(options: Namespace) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         raise Trouble("there is no terminal to ask for the password.", "Use --generate or --password-stdin.")
-    first = getpass("Password: ")
-    if getpass("Again: ") != first:
+    try:
+        first, again = getpass("Password: "), getpass("Again: ")
+    except EOFError:
+        raise Trouble("no password was typed.", "Try again, or use --generate or --password-stdin.") from None
+    if again != first:
         raise Trouble("the two passwords differ.", "Try again.")
     return first
 

@@ -12,7 +12,8 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"  {_variable(item['loc'])}{item['msg']}" for item in error.errors(include_input=False, include_url=False)]
+        items = error.errors(include_input=False, include_url=False)
+        lines = [f"  {_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}" for item in items]
         raise Trouble("the settings in the environment are wrong:", "\n".join(lines)) from None
 
 

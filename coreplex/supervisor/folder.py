@@ -37,7 +37,7 @@ class DataFolder:
 
     def check(self, account: Account | None) -> None:
         """Can it be made and used, also by the account of the embedded servers? Trouble says why not."""
-        nearest = next(path for path in (self.path, *self.path.parents) if path.exists())
+        nearest = next(path for path in (self.path, *self.path.parents) if _visible(path))
         if not nearest.is_dir():
             raise Trouble(f"DATA_DIR={self.path} cannot be made: {nearest} is a file.", "Set DATA_DIR to another folder.")
         if not os.access(nearest, os.W_OK | os.X_OK):
@@ -53,7 +53,7 @@ class DataFolder:
     def make(self, account: Account | None) -> None:
         """Make it private; as root others may pass through to the embedded servers' own folders, not look."""
         try:
-            for parent in reversed([path for path in self.path.parents if not path.exists()]):
+            for parent in reversed([path for path in self.path.parents if not _visible(path)]):
                 parent.mkdir()
                 parent.chmod(0o755)
             self.path.mkdir(exist_ok=True, mode=0o700)
@@ -109,7 +109,7 @@ class DataFolder:
         except BlockingIOError:
             return True
         except OSError:
-            return (self.path / "run.json").exists()
+            return _visible(self.path / "run.json")
         return False
 
     def running(self) -> Running | None:
@@ -121,6 +121,11 @@ class DataFolder:
             return Running(**json.loads((self.path / "run.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _visible(path: Path) -> bool:
+    """Is it there, as far as this account can see? `Path.exists` raises below a folder that may not be entered."""
+    return os.path.exists(path)
 
 
 def _unreachable(account: Account, folder: Path) -> Trouble:

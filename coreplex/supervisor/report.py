@@ -33,7 +33,8 @@ def ready(settings: Settings, seconds: float, administrator: bool) -> None:
     say(f"  Open      {url}")
     say(f"  Sign in   {_sign_in(settings, administrator)}")
     say(f"  APIs      {url}/graphql   {url}/docs (REST)")
-    say("  Next      upload a table, or see the whole journey once: ./scripts/start --demo")
+    say("  Next      from a table to a prediction, step by step: README.md")
+    say("            or see the whole journey once: Ctrl-C, then ./scripts/start --demo")
     say(f"  Logs      {settings.data_dir / 'logs'}")
     say("  Stop      Ctrl-C\n")
 
