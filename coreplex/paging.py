@@ -54,7 +54,7 @@ class Page:
         if self.search and len(self.search) > MAX_SEARCH:
             errors.append(FieldError(("search",), f"has more than {MAX_SEARCH} characters"))
         if errors:
-            raise Invalid("The page asked for does not exist: " + "; ".join(e.msg for e in errors), errors=errors)
+            raise Invalid("; ".join(f"{e.loc[0]} {e.msg}" for e in errors), errors=errors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
-"""`/openapi.json` and `/docs`: the reference, written from the derived description into one page that loads nothing else."""
+"""`/openapi.json` and `/docs`: the reference, written from the derived description into one page that loads nothing else.
+
+Until there is a dashboard, `/` leads to it.
+"""
 
 from html import escape
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from rest_compat.openapi import document
@@ -47,7 +50,10 @@ def reference_routes() -> list[Route]:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
         return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
-    return [Route("/openapi.json", openapi), Route("/docs", docs)]
+    async def front(_request: Request) -> Response:
+        return RedirectResponse("/docs")  # who opens the address the start printed is shown something
+
+    return [Route("/openapi.json", openapi), Route("/docs", docs), Route("/", front)]
 
 
 def render(described: dict[str, Any]) -> str:
