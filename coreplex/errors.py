@@ -1,7 +1,7 @@
 """The one tree of errors a caller may see.
 
     DomainError
-    ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict 409
+    ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged 409
     ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
     ├── Invalid 422           ├── RateLimited 429    ├── Unavailable 503  └── StorageFull 507
 
@@ -64,6 +64,12 @@ class NotFound(DomainError):
 
 class Conflict(DomainError):
     code, status = "conflict", 409
+
+
+class Damaged(DomainError):
+    """A stored file is missing, or is not the one that was written: a matter for the server's administrator, who is told."""
+
+    code, status = "damaged", 409
 
 
 class TooLarge(DomainError):

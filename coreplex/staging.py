@@ -4,21 +4,27 @@ An upload is streamed here and named by an id; the GraphQL mutation that uses it
 downloaded by its id. Each has an owner and lives an hour; `sweep` removes the rest.
 """
 
+import asyncio
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 import orjson
 
-from coreplex.errors import NotFound, TooLarge
+from coreplex.errors import NotFound, StorageFull, TooLarge
 from coreplex.identifier import new_id, parse_id
-from coreplex.storage import disk_errors
+from coreplex.storage import FULL, disk_errors
 
 LIFETIME_SECS = 3600
+PIECE_BYTES = 1 << 20
+LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
+"""An upload stops before the disk is full: the database beside it would stop too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Staging:
 
     async def receive(self, chunks: AsyncIterator[bytes], *, owner_id: UUID, filename: str, limit: int) -> StagedFile:
         """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes; leaves nothing then."""
-        path = self.new_path()
+        path, piece = self.new_path(), bytearray()
         digest, size = hashlib.sha256(), 0
         try:
             with disk_errors(), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -55,12 +61,24 @@ class Staging:
                     size += len(chunk)
                     if size > limit:
                         raise TooLarge(f"The file is larger than the limit of {limit / 1024**2:.0f} MB.")
-                    digest.update(chunk)
-                    file.write(chunk)
+                    piece += chunk
+                    if len(piece) >= PIECE_BYTES:
+                        await asyncio.to_thread(self._take, file, digest, piece)
+                        piece = bytearray()
+                await asyncio.to_thread(self._take, file, digest, piece)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         return self._register(path, owner_id, filename, "application/octet-stream", size, digest.hexdigest())
+
+    def _take(self, file: BinaryIO, digest: "hashlib._Hash", piece: bytearray) -> None:
+        """Write and hash, in a thread: a busy disk makes writers wait."""
+        usage = shutil.disk_usage(self.root)
+        if usage.free < min(LEAST_FREE_BYTES, usage.total * LEAST_FREE_PART):
+            raise StorageFull(FULL)
+        file.write(piece)
+        file.flush()
+        digest.update(piece)
 
     def offer(self, path: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str = "") -> StagedFile:
         """Register a file made at `new_path()` for download by its owner."""

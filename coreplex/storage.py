@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from coreplex.errors import StorageFull
+from coreplex.errors import Damaged, StorageFull
 from coreplex.identifier import new_id
 
 CHUNK = 1 << 20
+FULL = "The server's disk is full; free space in its data folder and try again."
 
 
 class Storage(Protocol):
@@ -27,7 +28,7 @@ class Storage(Protocol):
         """Move the local file `source` under `key`; afterwards `source` is gone."""
 
     async def path(self, key: str) -> Path:
-        """A local path to read the file from. Raises FileNotFoundError."""
+        """A local path to read the file from. Raises Damaged when there is none: rows name only files that were stored."""
 
     async def delete(self, key: str) -> None:
         """Remove the file; nothing happens if there is none."""
@@ -66,7 +67,7 @@ class LocalStorage:
     async def path(self, key: str) -> Path:
         target = self._locate(key)
         if not target.is_file():
-            raise FileNotFoundError(key)
+            raise Damaged("The stored file is not there any more; the server's administrator may have a backup.")
         return target
 
     async def delete(self, key: str) -> None:
@@ -111,5 +112,5 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull("The server's disk is full; free space in its data folder and try again.") from error
+            raise StorageFull(FULL) from error
         raise

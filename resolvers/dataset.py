@@ -81,7 +81,11 @@ async def preview(info: Info, version: DatasetVersion, rows: int) -> list[dict[s
     known = await documents(info, version)
     table = await _table(info, version)
     path = await info.context.services.storage.path(table.storage_key)
-    return await asyncio.to_thread(_first_rows, path, rows, TableSchema.from_json(known.table_schema))
+    try:
+        return await asyncio.to_thread(_first_rows, path, rows, TableSchema.from_json(known.table_schema))
+    except Exception:
+        await artifact_service.whole(info.context.services.storage, table)  # says so if the file is to blame
+        raise
 
 
 def _first_rows(path: Path, rows: int, schema: TableSchema) -> list[dict[str, Any]]:

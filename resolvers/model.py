@@ -6,6 +6,7 @@ from uuid import UUID
 
 import orjson
 
+from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.clock import now
 from coreplex.errors import NotFound
@@ -75,5 +76,5 @@ async def document(info: Info, artifact_id: UUID | None, noun: str) -> Any:
     artifact: Artifact | None = await info.context.loaders.artifact.load(artifact_id) if artifact_id else None
     if artifact is None:
         raise NotFound.of(noun)
-    path = await info.context.services.storage.path(artifact.storage_key)
+    path = await whole(info.context.services.storage, artifact)
     return orjson.loads(await asyncio.to_thread(path.read_bytes))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.database import is_bad_value, is_unavailable
-from coreplex.errors import DomainError, FieldError, Invalid, RateLimited, Unavailable
+from coreplex.errors import Damaged, DomainError, FieldError, Invalid, RateLimited, Unavailable
 
 log = structlog.get_logger()
 
@@ -67,6 +67,8 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if isinstance(original, GraphQLError):
         original = original.original_error or original
     if isinstance(original, DomainError):
+        if isinstance(original, Damaged):
+            log.error("stored_file_damaged", exc_info=original, request_id=request_id)
         return original
     if isinstance(original, ValidationError):
         return from_validation(original)

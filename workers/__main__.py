@@ -118,6 +118,7 @@ def _timing() -> Timing:
 
 def main() -> None:
     timing, settings = _timing(), Settings()
+    os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
     code = asyncio.run(serve(settings, timing))
     # Not sys.exit: a thread stuck in a read from Redis would be waited for.

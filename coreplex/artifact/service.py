@@ -1,13 +1,16 @@
 """Stored files as a person may fetch them: found by id through the project, offered for download."""
 
 import asyncio
+from pathlib import Path
 
 from coreplex.artifact.table import Artifact
 from coreplex.database import ReadSession
+from coreplex.errors import Damaged
 from coreplex.permissions import Grant
 from coreplex.project.access import open_row
 from coreplex.services import Services
 from coreplex.staging import StagedFile
+from coreplex.storage import Storage, sha256_of
 
 
 async def open_artifact(session: ReadSession, grant: Grant, artifact_id: str) -> Artifact:
@@ -15,11 +18,19 @@ async def open_artifact(session: ReadSession, grant: Grant, artifact_id: str) ->
     return await open_row(session, grant, Artifact, artifact_id, "Artifact")
 
 
+async def whole(storage: Storage, artifact: Artifact) -> Path:
+    """Where the file is, its bytes checked against the hash they were stored with. Raises Damaged."""
+    path = await storage.path(artifact.storage_key)
+    if await asyncio.to_thread(sha256_of, path) != artifact.sha256:
+        raise Damaged("The stored file was changed since it was written; the server's administrator may have a backup.")
+    return path
+
+
 async def offer(services: Services, grant: Grant, artifact: Artifact) -> StagedFile:
     """The stored file, offered to the caller for an hour without copying it."""
     return await asyncio.to_thread(
         services.staging.offer_copy,
-        await services.storage.path(artifact.storage_key),
+        await whole(services.storage, artifact),
         owner_id=grant.user_id,
         filename=artifact.filename or str(artifact.id),
         content_type=artifact.content_type,

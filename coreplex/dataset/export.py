@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
@@ -33,7 +34,7 @@ async def offer(
 
     Raises Invalid for a table that does not fit into a sheet.
     """
-    stored = await services.storage.path(table.storage_key)
+    stored = await whole(services.storage, table)
     filename = f"{_label(dataset.name)}_v{version.version}.{format}"
     content_type = CONTENT_TYPES[format]
     if format is TableFormat.parquet:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.clock import now
 from coreplex.dataset import service
@@ -71,7 +72,7 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
     columns = parent.table_schema["columns"]
     overrides = {column["name"]: column["type"] for column in columns if column.get("reason") == SET_BY_USER}
     overrides |= {column.name: column.type.value for column in wanted.columns}
-    source = await services.storage.path(origin.storage_key)
+    source = await whole(services.storage, origin)
     schema = None if raw else parent.table_schema
     table = await TableWork.of(services).read(source, origin.filename, overrides, schema)
     version = _new_version(grant, table, parent.project_id, parent.dataset_id, VersionSource.override, parent.size_bytes)

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.clock import now
 from coreplex.database import WriteSession
@@ -74,7 +75,7 @@ async def _prepare(job: Job, context: JobContext) -> Plan:
         context.log(f"Attempt {job.attempts}: the worker before went away; training begins anew.", "warning")
     folder = context.settings.data_dir / "work" / f"{experiment.id}-{context.token}"
     folder.mkdir(parents=True, mode=0o700)
-    return Plan(experiment, runs, version, await context.storage.path(artifact.storage_key), folder, job.attempts)
+    return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, job.attempts)
 
 
 async def _forget_former_attempt(session: WriteSession, experiment: Experiment) -> None:

@@ -27,16 +27,14 @@ from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Ensemble, Member, Transform
 from coreplex.engines.scoring.predictor import from_files
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import BadInput, DomainError, NotFound
+from coreplex.errors import BadInput, Damaged, NotFound
 
 Label = str | bool | int | float
 _LIBRARIES = ("numpy", "polars", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "flaml")
 
 
-class Corrupt(DomainError):
+class Corrupt(Damaged):
     """A stored model is not the one that was written: its bytes have changed."""
-
-    code, status = "corrupt_artifact", 500
 
 
 class Manifest(BaseModel):
@@ -152,7 +150,7 @@ def read(source: Path | str | bytes, sha256: str | None = None) -> Bundle:
     data = source if isinstance(source, bytes) else _bytes(Path(source))
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():
-        raise Corrupt("The stored model was changed since it was written and is not loaded. Train it again.")
+        raise Corrupt("The stored model was changed since it was written and is not loaded. Train it again, or restore a backup.")
     files = archive.unpack(data)
     try:
         manifest = Manifest.model_validate(orjson.loads(files["manifest.json"]))
