@@ -1,6 +1,9 @@
 """Composition root of the web process: services, doors, and the server that runs them."""
 
 import argparse
+import asyncio
+import gc
+import os
 import resource
 import socket
 from collections.abc import AsyncIterator
@@ -15,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from coreplex import services as composition
+from coreplex import sweeping
 from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound
@@ -27,10 +31,11 @@ from coreplex.settings import Settings
 from resolvers.middleware import OuterLayer
 from resolvers.protocol import DeadlineProtocol
 from resolvers.request import answer_of
-from rest_compat.adapter import routes
+from rest_compat.adapter import rows
 from rest_compat.answers import error_answer, json_answer
-from rest_compat.files import file_routes
+from rest_compat.files import file_rows
 from rest_compat.reference import reference_routes
+from rest_compat.routing import TableRoute
 from rest_compat.table import TABLE
 from schema.door.http import GraphQLDoor
 
@@ -60,7 +65,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
         await services.start()
         await ensure_admin(services.database, settings)
         await writer.start()
+        sweeper = asyncio.create_task(sweeping.run(services))
         yield
+        sweeper.cancel()
         await writer.stop()
         await services.stop()
 
@@ -81,13 +88,12 @@ def _routes(services: Services) -> list[BaseRoute]:
         return json_answer(report, 200 if report["ready"] else 503)
 
     return [
+        TableRoute([*rows(services, TABLE), *file_rows(services)]),
+        *GraphQLDoor(services).routes(),
+        *reference_routes(),
         Route("/health", health),
         Route("/api/health", health),
         Route("/ready", ready),
-        *GraphQLDoor(services).routes(),
-        *reference_routes(),
-        *file_routes(services),
-        *routes(services, TABLE),
     ]
 
 
@@ -126,8 +132,11 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="listening socket handed down by the supervisor")
     arguments = parser.parse_args()
     settings = Settings()
+    os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
     _allow_many_connections()
+    gc.collect()
+    gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
     sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
     uvicorn.Server(configuration(settings)).run(sockets)  # on uvloop where there is one; `asyncio.run` would not
 

@@ -6,14 +6,13 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 
 from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
 from coreplex.permissions import authorize
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
-from rest_compat.routing import TableRoute
+from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
 from schema.door.origin import check_origin
@@ -28,9 +27,9 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(services: Services, table: Iterable[Endpoint]) -> list[BaseRoute]:
-    """One route for all rows."""
-    return [TableRoute((row.method, row.path, Row(services, row).answer) for row in table)]
+def rows(services: Services, table: Iterable[Endpoint]) -> list[RouteRow]:
+    """Method, path and what answers, of every row."""
+    return [(row.method, row.path, Row(services, row).answer) for row in table]
 
 
 class Row:
@@ -125,4 +124,4 @@ def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
     return body
 
 
-__all__ = ["BadInput", "Row", "admit", "parse_object", "read_limited", "routes", "run"]
+__all__ = ["BadInput", "Row", "admit", "parse_object", "read_limited", "rows", "run"]

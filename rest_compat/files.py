@@ -13,7 +13,6 @@ import orjson
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
@@ -24,6 +23,7 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
 from rest_compat.idempotency import Idempotent
 from rest_compat.multipart import Form
+from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
 from schema.errors import domain_error
@@ -33,14 +33,14 @@ FORM_OVERHEAD = 2 << 20
 """What a form may add to its file: boundaries, headers and the text fields."""
 
 
-def file_routes(services: Services) -> list[Route]:
-    """Uploads and downloads; they stand before the table's routes."""
+def file_rows(services: Services) -> list[RouteRow]:
+    """Uploads and downloads, for the same walk as the table's rows."""
     uploads = (Upload(services, dataset.UPLOAD), Upload(services, dataset.UPLOAD_VERSION))
     downloads = (Download(services, row) for row in dataset.DOWNLOADS)
     return [
-        *(Route(one.endpoint.path, answering(one.answer), methods=["POST"]) for one in uploads),
-        Route("/api/uploads", answering(Inbox(services).answer), methods=["POST"]),
-        *(Route(one.endpoint.path, answering(one.answer), methods=["GET"]) for one in downloads),
+        *(("POST", one.endpoint.path, answering(one.answer)) for one in uploads),
+        ("POST", "/api/uploads", answering(Inbox(services).answer)),
+        *(("GET", one.endpoint.path, answering(one.answer)) for one in downloads),
     ]
 
 

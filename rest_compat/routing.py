@@ -14,6 +14,8 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 Answer = Callable[[Request], Awaitable[Response]]
+RouteRow = tuple[str, str, Answer]
+"""Method, path with `{parameters}`, what answers."""
 
 
 class Leaf(NamedTuple):
@@ -52,9 +54,9 @@ class Node:
 
 
 class TableRoute(BaseRoute):
-    """`rows`: (method, path with `{parameters}`, what answers)."""
+    """The one route of all rows."""
 
-    def __init__(self, rows: Iterable[tuple[str, str, Answer]]) -> None:
+    def __init__(self, rows: Iterable[RouteRow]) -> None:
         self.root = Node()
         for method, path, answer in rows:
             node = self.root

@@ -43,18 +43,16 @@ def _json_in(value: Any) -> Any:
 
 def too_deep(value: Any, limit: int = MAX_JSON_DEPTH) -> bool:
     """Whether lists and objects nest deeper than `limit`; walks level by level, never recursing."""
-    level = [value]
-    for _ in range(limit + 1):
-        level = [item for one in level for item in _children(one)]
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
         if not level:
             return False
-    return True
+    return any(level)
 
 
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _items(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
 
 
 _json = strawberry.scalar(
