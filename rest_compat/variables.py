@@ -11,9 +11,11 @@ from graphql import (
     GraphQLNonNull,
     VariableDefinitionNode,
     get_named_type,
+    get_nullable_type,
     is_list_type,
     is_required_input_field,
     type_from_ast,
+    value_from_ast_untyped,
 )
 from graphql.utilities import validate_input_value
 
@@ -43,6 +45,11 @@ class Binder:
             for d in operation.definition.variable_definitions or ()
             if isinstance(self.types[d.variable.name.value], GraphQLNonNull) and d.default_value is None
         }
+        self.defaults = {
+            d.variable.name.value: value_from_ast_untyped(d.default_value)
+            for d in operation.definition.variable_definitions or ()
+            if d.default_value is not None
+        }
         self.path_names = tuple(re.findall(r"{(\w+)", endpoint.path))
         paging = tuple(name for name, into in PAGE_INTO.items() if endpoint.paged and into.split(".")[0] in self.types)
         self.params = (*endpoint.params, *paging)
@@ -58,7 +65,7 @@ class Binder:
 
     def bind(self, path: Mapping[str, str], query: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
         """Variables for the operation. Raises Invalid naming every wrong value."""
-        variables: dict[str, Any] = {}
+        variables: dict[str, Any] = dict(self.defaults)
         origin: dict[tuple[str, ...], tuple[str, ...]] = {}
         for name in self.path_names:
             self._put(variables, origin, name, path[name], "path")
@@ -128,7 +135,7 @@ class Binder:
             self._validate(value, kind, (variable,), origin, errors)
 
     def _validate(self, value: Any, kind: Any, target: tuple[str, ...], origin: Any, errors: list[FieldError]) -> None:
-        if not is_list_type(getattr(kind, "of_type", kind)) or isinstance(value, list):
+        if not is_list_type(get_nullable_type(kind)) or isinstance(value, list):
 
             def refuse(error: GraphQLError, path: list[str | int]) -> None:
                 inside = [snake(p) if isinstance(p, str) else p for p in path]

@@ -17,6 +17,7 @@ from coreplex.settings import Settings
 from tests import servers
 
 if TYPE_CHECKING:
+    from tests.factories.experiment import Lab
     from tests.stack import Stack
 
 GENEROUS = "100000/minute"
@@ -127,6 +128,15 @@ def stack(addresses: dict[str, str], worker_id: str, tmp_path_factory: pytest.Te
     from tests.stack import beside  # the whole server: tests of engines do without it
 
     with beside(addresses, worker_id, tmp_path_factory.mktemp("stack")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def trained(stack: "Stack") -> Iterator["Lab"]:
+    """A person on that server with a finished experiment. Whoever changes it makes something of their own."""
+    from tests.factories import experiment
+
+    with experiment.trained(stack) as made:
         yield made
 
 

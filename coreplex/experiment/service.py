@@ -55,7 +55,8 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, 
     if version.project_id != project.id:
         raise Invalid.field("belongs to another project", "dataset_version_id")
     config = parse_config(wanted.config, wanted.problem_type)
-    check_creation(version.profile, TableSchema.from_json(version.table_schema), wanted.target_column, wanted.problem_type)
+    schema = TableSchema.from_json(version.table_schema)
+    check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config)
     plan = grant.principal.plan
     engines = choose(plan, wanted.execution_mode, wanted.engine, wanted.engines, fallback=settings.engine_fallback)
     config = _within_quota(config, grant, engines)

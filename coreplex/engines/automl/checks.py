@@ -9,6 +9,7 @@ settled in `task`, with a warning.
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, cast
 
+from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors import Invalid
 
@@ -20,14 +21,38 @@ _FEW = 50
 PROBLEM_TYPES = ("classification", "regression", "binary", "multiclass")
 
 
-def check_creation(profile: Mapping[str, Any], schema: TableSchema, target: str, problem_type: str) -> Kind:
-    """The kind of task the profile promises. Raises `Invalid` at `target_column` or `problem_type`; reads no table."""
+def check_creation(
+    profile: Mapping[str, Any], schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig | None = None
+) -> Kind:
+    """The kind of task the profile promises. Raises `Invalid` at `target_column`, `problem_type` or the option of `config` that
+    names a column in vain; reads no table."""
     column = find(schema, target)
+    features = check_columns(schema, target, config or AutoMLConfig())
     facts: Mapping[str, Any] = next((c for c in profile.get("columns", []) if c.get("name") == target), {})
     rows = int(profile.get("row_count") or 0)
     labelled = rows - int(facts.get("missing_count") or 0)
     distinct = facts.get("unique_count")
-    return check(column, labelled, labelled if distinct is None else int(distinct), problem_type, features=len(schema) - 1)
+    return check(column, labelled, labelled if distinct is None else int(distinct), problem_type, features=features)
+
+
+def check_columns(schema: TableSchema, target: str, config: AutoMLConfig) -> int:
+    """How many columns are left to learn from. Raises `Invalid` at the option whose column is missing or of the wrong kind."""
+    for key in ("fold_column", "group_column", "time_column", "weights_column"):
+        name = getattr(config, key)
+        if name is None:
+            continue
+        column = schema.get(name)
+        if column is None or name == target:
+            reason = "is the target" if name == target else "is not a column of this dataset version"
+            raise Invalid.field(f"'{name}' {reason}", "config", key)
+        if key == "weights_column" and not numeric(column):
+            raise Invalid.field(f"'{name}' must hold numbers", "config", key)
+        if key == "time_column" and not (numeric(column) or column.type == ColumnType.datetime):
+            raise Invalid.field(f"'{name}' must hold dates or numbers", "config", key)
+    left = sum(column.name != target and column.name not in config.special_columns for column in schema)
+    if not left and config.ignored_columns:
+        raise Invalid.field("leaves no column to learn from", "config", "ignored_columns")
+    return left
 
 
 def find(schema: TableSchema, target: str) -> Column:

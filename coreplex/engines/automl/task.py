@@ -48,7 +48,7 @@ class Task:
 def prepare(frame: pl.DataFrame, schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig, log: Log) -> Task:
     """The task of one run. Raises `Invalid` for targets and special columns that cannot be used."""
     column = checks.find(schema, target)
-    _present(schema, target, config)
+    checks.check_columns(schema, target, config)
     frame = _labelled(frame, column, log)
     frame = _weighted(frame, config.weights_column, log)
     columns = tuple(c for c in schema if c.name != target and c.name not in config.special_columns)
@@ -62,21 +62,6 @@ def prepare(frame: pl.DataFrame, schema: TableSchema, target: str, problem_type:
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
     return Task(kind, column, columns, features, y, classes, weights, plan, config.seed % _SEED_LIMIT)
-
-
-def _present(schema: TableSchema, target: str, config: AutoMLConfig) -> None:
-    for key in ("fold_column", "group_column", "time_column", "weights_column"):
-        name = getattr(config, key)
-        if name is None:
-            continue
-        column = schema.get(name)
-        if column is None or name == target:
-            reason = "is the target" if name == target else "is not a column of this dataset version"
-            raise Invalid.field(f"'{name}' {reason}", "config", key)
-        if key == "weights_column" and not checks.numeric(column):
-            raise Invalid.field(f"'{name}' must hold numbers", "config", key)
-        if key == "time_column" and not (checks.numeric(column) or column.type == ColumnType.datetime):
-            raise Invalid.field(f"'{name}' must hold dates or numbers", "config", key)
 
 
 def _labelled(frame: pl.DataFrame, target: Column, log: Log) -> pl.DataFrame:
