@@ -32,6 +32,8 @@ class Stack:
     port: int
     supervisor: psutil.Process
     key: str = ""
+    ready: float = 0.0
+    """When it was, on `time.perf_counter`."""
 
     @property
     def url(self) -> str:
@@ -89,6 +91,7 @@ def running(folder: Path | None = None, **environment: str) -> Iterator[Stack]:
     try:
         stack = Stack(home, port, psutil.Process(child.pid))
         _wait(stack, child)
+        stack.ready = time.perf_counter()
         stack.key = _key(stack)
         yield stack
     finally:
