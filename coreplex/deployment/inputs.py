@@ -26,15 +26,13 @@ class CreateDeployment(BaseModel):
     model_id: str = Field(description="A model of the same project.")
     name: Name = Field(description="Name, 1 to 200 characters.")
     stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
-    traffic_percent: int = Field(100, ge=1, le=100, description="Share of traffic, 1 to 100.")
-    strategy: Strategy = Field(Strategy.direct, description="How traffic reaches it.")
+    traffic_percent: int | None = Field(None, ge=1, le=100, description="Share of traffic, 1 to 100; 100 when nothing is said.")
+    strategy: Strategy | None = Field(None, description="How traffic reaches it; `direct` when nothing is said.")
     config: JSONObject = Field(default_factory=lambda: JSONObject({}), description="Kept as it is; may hold the other fields.")
     privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
-    privacy_anonymize_logs: bool = Field(False, description="Anonymise personal data in the inference log.")
-    privacy_anonymize_response: bool = Field(False, description="Anonymise personal data in answers.")
-    privacy_column_map: JSONObject = Field(
-        default_factory=lambda: JSONObject({}), description="Input column to type of personal data."
-    )
+    privacy_anonymize_logs: bool | None = Field(None, description="Anonymise personal data in the inference log.")
+    privacy_anonymize_response: bool | None = Field(None, description="Anonymise personal data in answers.")
+    privacy_column_map: JSONObject | None = Field(None, description="Input column to type of personal data.")
     privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
 
     @model_validator(mode="before")
@@ -43,7 +41,8 @@ class CreateDeployment(BaseModel):
         config = values.get("config") if isinstance(values, dict) else None
         if not isinstance(config, dict):
             return values
-        return {**{key: config[key] for key in FROM_CONFIG if config.get(key) is not None}, **values}
+        said = {key: value for key, value in values.items() if value is not None}
+        return {**{key: config[key] for key in FROM_CONFIG if key in config}, **said}
 
 
 class UpdateDeployment(BaseModel):

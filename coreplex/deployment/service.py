@@ -68,7 +68,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment) 
         created_by=grant.user_id,
         deployed_at=now(),
         version=await _next_version(session, project.id, wanted.name),
-        **wanted.model_dump(exclude={"project_id", "model_id", "privacy_policy_id"}),
+        **wanted.model_dump(exclude={"project_id", "model_id", "privacy_policy_id"}, exclude_none=True),
         privacy_policy_id=parse_id(wanted.privacy_policy_id, "Policy") if wanted.privacy_policy_id else None,
     )
     if deployment.stage is Stage.production:

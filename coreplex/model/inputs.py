@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from coreplex.document import JSON, JSONObject
 
@@ -15,7 +15,9 @@ def _known(options: object) -> object:
 
 
 class PredictOptions(BaseModel):
-    """What to add to a prediction."""
+    """What to add to a prediction. Strict: 0 is not false, "true" is not true."""
+
+    model_config = ConfigDict(strict=True)
 
     contributions: bool | Annotated[int, Field(ge=1, le=1000)] = False
     """True: the five strongest features; a number: that many."""

@@ -93,8 +93,9 @@ def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
 
 
 async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelFilter) -> bool:
-    """True when the selection has no model yet but an experiment in it still trains."""
-    if await session.scalar(listing(grant, wanted).query.limit(1)) is not None:
+    """True when the project or experiment asked for has no model yet but still trains; other conditions are worth no waiting."""
+    place = ModelFilter(project_id=wanted.project_id, experiment_id=wanted.experiment_id)
+    if await session.scalar(listing(grant, place).query.limit(1)) is not None:
         return False
     query = select(col(Experiment.id)).where(
         col(Experiment.project_id).in_(visible_projects(grant)),

@@ -1,0 +1,206 @@
+"""Models over REST (contract B.6): lists and their orders, what a model tells of itself, predictions of every sort of row."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from coreplexml import CorePlexMLClient
+from httpx import AsyncClient
+
+from coreplex.database import Database
+from coreplex.experiment.table import Experiment
+from coreplex.model import service as model_service
+from coreplex.model.service import SORT_METRICS
+from coreplex.settings import Settings
+from tests.factories.account import browser, serving
+from tests.factories.experiment import ROW, Lab
+from tests.factories.world import World, add_model, world
+
+MODEL = {
+    *("id", "name", "algo", "engine", "project_id", "project_name", "experiment_id", "experiment_name", "is_best"),
+    *("is_production", "is_staging", "metrics", "rank", "problem_type", "target_column", "created_at"),
+}
+
+
+@pytest.fixture
+async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[World, AsyncClient]]:
+    async with serving(settings) as app, world(app, database) as made, browser(app) as client:
+        client.headers.update(made.headers("owner"))
+        yield made, client
+
+
+async def names(client: AsyncClient, **params: Any) -> list[str]:
+    answer = await client.get("/api/models", params=params)
+    assert answer.status_code == 200, answer.text
+    return [item["name"] for item in answer.json()["items"]]
+
+
+async def test_lists(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    async with made.database.transaction() as session:
+        experiment = await session.get_one(Experiment, UUID(made.ids["experiment"]))
+        services = made.services
+        await add_model(session, services, experiment, "GLM_none", 0.1, algo="GLM", metrics={"logloss": 0.4})
+        await add_model(session, services, experiment, "GLM_null", 0.05, algo="GLM", metrics={"auc": None, "logloss": 0.2})
+        await model_service.rank(session, experiment)
+    body = (await client.get("/api/models")).json()
+    assert (body["total"], body["limit"], body["offset"]) == (5, 50, 0)
+    assert all(set(item) == MODEL for item in body["items"])
+    assert await names(client) == ["GBM_0", "GBM_1", "GBM_2", "GLM_none", "GLM_null"]
+    assert await names(client, sort_metric="auc") == ["GBM_0", "GBM_1", "GBM_2", "GLM_null", "GLM_none"]
+    assert (await names(client, sort_metric="auc", sort_dir="asc"))[:3] == ["GBM_2", "GBM_1", "GBM_0"]
+    assert (await names(client, sort_metric="logloss", sort_dir="asc"))[:3] == ["GBM_0", "GBM_1", "GLM_null"]
+    assert await names(client, sort_metric="logloss") == ["GLM_none", "GBM_2", "GLM_null", "GBM_1", "GBM_0"]
+    for metric in SORT_METRICS:
+        assert len(await names(client, sort_metric=metric)) == 5
+    assert (await client.get("/api/models", params={"sort_metric": "beauty"})).status_code == 422
+    assert await names(client, limit=2, offset=1) == ["GBM_1", "GBM_2"]
+    assert await names(client, model_type="glm") == ["GLM_none", "GLM_null"]
+    assert await names(client, model_type="G%") == []
+    assert await names(client, is_best="true") == ["GBM_0"]
+    assert len(await names(client, is_best="false")) == 4
+    assert await names(client, is_production="true") == ["GBM_1"]
+    assert await names(client, is_staging="1") == ["GBM_0"]
+    assert await names(client, is_staging="0", model_type="GBM") == ["GBM_1", "GBM_2"]
+    assert (await client.get("/api/models", params={"is_best": "perhaps"})).status_code == 422
+    assert await names(client, search="gbm_2") == ["GBM_2"]
+    assert await names(client, search="finished", limit=1) == ["GBM_0"]
+    assert await names(client, experiment_id=made.ids["waiting_experiment"], project_id=made.foreign["project"]) == []
+
+
+async def test_deletion(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    served = await client.delete(f"/api/models/{made.ids['model']}")
+    assert served.status_code == 409
+    assert "deactivate" in served.json()["detail"]
+    await client.post(f"/api/mlops/deployments/{made.ids['deployment']}/deactivate")
+    assert (await client.delete(f"/api/models/{made.ids['model']}")).json() == {"ok": True}
+    assert (await client.get(f"/api/models/{made.ids['model']}")).status_code == 404
+    left = (await client.get("/api/models")).json()["items"]
+    assert [(item["name"], item["rank"], item["is_best"]) for item in left] == [("GBM_1", 1, True), ("GBM_2", 2, False)]
+    experiment = (await client.get(f"/api/experiments/{made.ids['experiment']}")).json()
+    assert experiment["best_model_id"] == left[0]["id"]
+    assert (await client.get(f"/api/mlops/deployments/{made.ids['deployment']}")).status_code == 404
+
+
+async def test_a_list_does_not_wait_for_what_nobody_trains(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    await client.post(f"/api/experiments/{made.ids['waiting_experiment']}/cancel")
+    assert await names(client, experiment_id=made.ids["waiting_experiment"]) == []
+
+
+def test_what_a_model_tells_of_itself(trained: Lab) -> None:
+    best, client = trained.models[0], trained.client
+    one = f"/api/models/{best['id']}"
+    got = client.get(one).json()
+    assert got["model"] == {name: value for name, value in got.items() if name != "model"}
+    assert got["classes"] == ["no", "yes"]
+    assert {feature["name"] for feature in got["features"]} >= {"size", "weight", "kind"}
+    assert got["cv_metrics"]
+    assert got["size_bytes"] > 0
+    parameters = client.get(f"{one}/parameters").json()
+    assert (parameters["model_id"], parameters["algo"]) == (best["id"], best["algo"])
+    assert parameters["parameters"] == got["parameters"]
+    explained = client.get(f"{one}/explain").json()
+    assert explained["model_id"] == best["id"]
+    assert explained["feature_importance"]
+    curves = client.get(f"{one}/curves").json()
+    assert curves["curves"]
+    download = client.get(f"/api/artifacts/{got['artifact_id']}/download")
+    assert (download.status_code, download.content[:2]) == (200, b"PK")
+
+
+def ask(lab: Lab, **body: Any) -> Any:
+    return lab.client.post(f"/api/models/{lab.models[0]['id']}/predict", json=body)
+
+
+def test_predictions(trained: Lab) -> None:
+    one = ask(trained, inputs=ROW).json()
+    assert (one["count"], one["model_id"], one["warnings"]) == (1, trained.models[0]["id"], one["warnings"])
+    assert "deployment_id" not in one
+    answer = one["predictions"][0]
+    assert answer["prediction"] in {"yes", "no"}
+    assert answer["probability"] == max(answer["probabilities"].values())
+    assert set(answer["probabilities"]) == {"yes", "no"}
+    many = ask(trained, inputs=[ROW] * 100).json()
+    assert many["count"] == 100
+    for row in many["predictions"]:
+        assert row["probabilities"] == pytest.approx(answer["probabilities"])
+    as_text = ask(trained, inputs={"size": "3,5", "weight": "1", "kind": "b"}).json()["predictions"][0]
+    assert as_text["probability"] == pytest.approx(answer["probability"])
+
+
+def test_options(trained: Lab) -> None:
+    for wanted, count in ((True, 5), (2, 2), (1000, 6)):
+        answer = ask(trained, inputs=[ROW, ROW], options={"contributions": wanted, "unknown": 1}).json()["predictions"][0]
+        assert 0 < len(answer["contributions"]) <= count
+        assert "residual" in answer
+    assert ask(trained, inputs=ROW, options={"threshold": 1.0}).json()["predictions"][0]["prediction"] == "no"
+    assert ask(trained, inputs=ROW, options={"threshold": 0.0}).json()["predictions"][0]["prediction"] == "yes"
+    for options in (
+        {"contributions": "all"},
+        {"contributions": 0},
+        {"contributions": "1"},
+        {"contributions": 1001},
+        {"threshold": 2},
+        {"threshold": "x"},
+    ):
+        refused = ask(trained, inputs=ROW, options=options)
+        assert refused.status_code == 422, (options, refused.text)
+        assert refused.json()["detail"][0]["loc"] == ["body", "options", next(iter(options))]
+    assert ask(trained, inputs=ROW, options=[]).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "inputs", [[], None, 3, "x", [3], [[]], [None], [ROW, "x"], [ROW] * 10_001], ids=lambda value: repr(value)[:20]
+)
+def test_rows_that_are_none(trained: Lab, inputs: Any) -> None:
+    answer = ask(trained, inputs=inputs)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][-1] == "inputs"
+
+
+def test_the_most_rows(trained: Lab) -> None:
+    assert ask(trained, inputs=[ROW] * 10_000).json()["count"] == 10_000
+
+
+HOSTILE: list[Any] = [
+    *(None, "", "ü" * 1000, "\0", 10**300, -(10**300), 1e308, 10**18, -0.0, 5e-324, True, [], [1], {}, {"a": {"b": [1]}}),
+    *("NaN", "inf", "1e400", "0x10", "1,234.5", "١٢", "2020-13-45"),
+]
+
+
+def test_values_of_every_kind_are_answered(trained: Lab) -> None:
+    rows = [{**ROW, column: value} for column in (*ROW, "same", "empty", "amount", "never heard of") for value in HOSTILE]
+    answered = ask(trained, inputs=rows)
+    assert answered.status_code == 200, answered.text[:500]
+    for row, answer in zip(rows, answered.json()["predictions"], strict=True):
+        assert answer["prediction"] in {"yes", "no"}, row
+        assert sum(answer["probabilities"].values()) == pytest.approx(1), row
+    for row in rows[::7]:
+        assert ask(trained, inputs=row, options={"contributions": 3}).status_code == 200, row
+    kinds = {warning["kind"] for warning in answered.json()["warnings"]}
+    assert {"unseen_category", "extra_column", "unreadable_value"} <= kinds, kinds
+    missing = ask(trained, inputs={"size": 1}).json()
+    assert {warning["column"] for warning in missing["warnings"]} >= {"weight", "kind"}
+    assert ask(trained, inputs={}).json()["count"] == 1
+
+
+def test_bodies_that_are_not_json(trained: Lab) -> None:
+    path = f"/api/models/{trained.models[0]['id']}/predict"
+    for raw in (b'{"inputs": {"size": NaN}}', b'{"inputs": {"size": Infinity}}', b'{"inputs": [', b"[]", b"", b"\xff"):
+        answer = trained.client.post(path, content=raw, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422, (raw, answer.text)
+
+
+def test_the_published_client(trained: Lab) -> None:
+    client = CorePlexMLClient(base_url=trained.stack.base_url, api_key=trained.key)
+    listed = client.models.list(project_id=trained.project_id)
+    assert listed["items"][0]["is_best"]
+    best = listed["items"][0]["id"]
+    assert client.models.get(best)["id"] == best
+    assert client.models.parameters(best)["parameters"]
+    assert client.models.explain(best)["feature_importance"]
+    assert client.models.predict(best, inputs=ROW)["predictions"][0]["prediction"] in {"yes", "no"}
+    assert client.models.predict(best, inputs=[ROW, ROW])["count"] == 2
