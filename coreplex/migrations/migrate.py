@@ -35,7 +35,7 @@ async def migrate(url: str) -> None:
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
-            await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            await connection.execute(text("SELECT set_config('lock_timeout', :most, false)"), {"most": LOCK_TIMEOUT})
             await connection.commit()
             try:
                 await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), "head"))
