@@ -14,14 +14,16 @@ from starlette.routing import Route
 from rest_compat.openapi import document
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+ORDER = ("account", "project", "dataset", "experiment", "model", "deployment", "job")
+"""The way a newcomer goes."""
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;display:grid;grid-template-columns:17rem 1fr}
 nav{position:sticky;top:0;height:100vh;overflow:auto;background:#f4f6f8;padding:1rem;box-sizing:border-box;font-size:13px}
-nav a{display:block;color:inherit;text-decoration:none;padding:1px 0}nav a:hover{text-decoration:underline}
+nav a{display:block;color:inherit;text-decoration:none;padding:1px 0;overflow-wrap:anywhere}nav a:hover{text-decoration:underline}
 nav h2{font-size:13px;margin:1rem 0 .2rem;text-transform:capitalize}
 main{padding:1.5rem 2rem;max-width:60rem;min-width:0}h1{margin-top:0}
 article{border-top:1px solid #dde3e9;padding:1rem 0}h3{margin:0;font-size:16px}
-.method{display:inline-block;min-width:4.2em;font-weight:700;color:#0b62a4}code{font:13px ui-monospace,monospace}
+.method{display:inline-block;min-width:4.6em;font-weight:700;color:#0b62a4}code{font:13px ui-monospace,monospace}
 table{border-collapse:collapse;margin:.6rem 0;width:100%}td,th{text-align:left;padding:.25rem .8rem .25rem 0;vertical-align:top;
 border-bottom:1px solid #eef1f4;font-size:13px}th{color:#5b6b7b;font-weight:600}.note{color:#5b6b7b;font-size:13px}
 details summary{cursor:pointer;font-size:13px;color:#0b62a4}
@@ -62,6 +64,7 @@ def render(described: dict[str, Any]) -> str:
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    by_tag = {tag: by_tag[tag] for tag in (*ORDER, *by_tag) if tag in by_tag}
     menu = "".join(_menu(tag, entries) for tag, entries in by_tag.items())
     body = "".join(f"<h2>{escape(tag.title())}</h2>" + "".join(map(_article, entries)) for tag, entries in by_tag.items())
     return (

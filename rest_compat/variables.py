@@ -1,7 +1,7 @@
 """From path, query string and JSON body to GraphQL variables, with errors that name the caller's own keys."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -119,7 +119,7 @@ class Binder:
                     continue
             self._check_one(variable, kind, variables[variable], origin, errors)
         if errors:
-            raise Invalid("; ".join(f"{e.loc[-1]}: {e.msg}" for e in errors), errors=errors)
+            raise Invalid(_told(errors, skip=1), errors=errors)
 
     def _check_one(self, variable: str, kind: Any, value: Any, origin: Any, errors: list[FieldError]) -> None:
         inner = get_named_type(kind)
@@ -153,7 +153,9 @@ class Binder:
             else field
             for field in error.errors
         ]
-        return Invalid(error.message, errors=errors)
+        # A message that only lists the wrong values is told again in the caller's spelling; a written one stays.
+        listed = error.message == _told(error.errors)
+        return Invalid(_told(errors, skip=1) if listed else error.message, errors=errors)
 
     def _place_of(self, target: tuple[str, ...], origin: Any) -> tuple[str, ...]:
         return origin[target] if target in origin else self._place(target[-1])
@@ -161,6 +163,11 @@ class Binder:
     def _place(self, variable: str) -> tuple[str, ...]:
         name = snake(variable)
         return ("query", name) if name in self.params else ("body", name)
+
+
+def _told(errors: Sequence[FieldError], skip: int = 0) -> str:
+    """Wrong values in a sentence; `skip`: how many words of each place to leave out (`body`, `query`)."""
+    return "; ".join(f"{'.'.join(map(str, e.loc[skip:]))}: {e.msg}" for e in errors)
 
 
 def _plain(message: str, kind: Any) -> str:

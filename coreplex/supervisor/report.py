@@ -48,7 +48,7 @@ def died(name: str, status: int, log: Path) -> None:
 
 def _sign_in(settings: Settings, administrator: bool) -> str:
     if settings.admin_email:
-        return f"as {settings.admin_email} with ADMIN_PASSWORD"
+        return f"as {settings.admin_email}, with ADMIN_PASSWORD as it was when this account was made"
     if administrator:
         return "with your account"
     program = shlex.quote(str(Path(sys.executable).with_name("coreplexml-server")))

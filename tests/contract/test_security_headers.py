@@ -78,7 +78,7 @@ async def test_only_these_routes_are_public(app: Starlette, client: AsyncClient)
     account = {(m, f"/api/auth/{n}") for m, n in [("POST", "login"), ("POST", "register"), ("POST", "forgot-password")]}
     account |= {("POST", "/api/auth/reset-password"), ("POST", "/api/auth/logout"), ("POST", "/api/auth/resend-verification")}
     account |= {("GET", "/api/auth/verify-email"), ("HEAD", "/api/auth/verify-email")}
-    machines = {(m, p) for m in ("GET", "HEAD") for p in ("/health", "/api/health", "/ready", "/openapi.json", "/docs")}
+    machines = {(m, p) for m in ("GET", "HEAD") for p in ("/", "/health", "/api/health", "/ready", "/openapi.json", "/docs")}
     assert public - account - machines - {("POST", "/graphql"), ("POST", "/graphql/stream")} == set()
 
 
