@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from coreplex.document import JSONObject
+from coreplex.engines.automl.config import described_options
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.project.inputs import Name
 
@@ -30,7 +31,7 @@ class CreateExperiment(BaseModel):
     )
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
-        description="Options of the search: max_runtime_secs, max_models, nfolds, seed, sort_metric, …",
+        description="Options of the search, with their defaults; others are ignored: " + described_options() + ".",
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")
     engine: str | None = Field(None, max_length=32, description="Preferred engine in single mode; see experimentCapabilities.")

@@ -5,6 +5,7 @@ value is named by its key, all of them at once. Refuses nothing that the documen
 early.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -129,6 +130,12 @@ class AutoMLConfig(BaseModel):
     def special_columns(self) -> set[str]:
         """Columns with a role of their own, which are therefore no features. Time stays a feature."""
         return {c for c in (self.fold_column, self.group_column, self.weights_column, *self.ignored_columns) if c}
+
+
+def described_options() -> str:
+    """Every option and its default in one line, for the references of the API."""
+    defaults = AutoMLConfig().model_dump(mode="json").items()
+    return ", ".join(name if value in (None, []) else f"{name} ({json.dumps(value)})" for name, value in defaults)
 
 
 def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:
