@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from coreplex.account.table import ApiKey, Scope, User
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.clock import now
 from coreplex.database import Database, WriteSession
-from coreplex.dataset.table import DatasetVersion
+from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.scoring import bundle
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
@@ -99,6 +100,7 @@ def content(rows: int = 120) -> bytes:
     return table.with_columns(pl.Series(TARGET, labels)).write_csv().encode()
 
 
+@cache
 def bundle_bytes() -> bytes:
     return bundle.dumps(manifest(TABLE), [member(TABLE, target(TABLE, "binary"), "binary", "linear")])
 
@@ -139,7 +141,7 @@ async def make_project(database: Database, owner: User, roles: dict[UUID, Role])
 async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str, str]:
     """A project with one of everything; ids by kind."""
     project = await make_project(made.database, owner, roles)
-    uploaded = [await _upload(made, owner, project, name) for name in ("Main", "Spare")]
+    uploaded = [await _dataset(made, owner, project, name) for name in ("Main", "Spare")]
     ids = {
         "project": str(project.id),
         "dataset": uploaded[0]["dataset_id"],
@@ -169,6 +171,33 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
 
 def _memberships(project: Project) -> Any:
     return select(Membership).where(col(Membership.project_id) == project.id)
+
+
+async def _dataset(made: World, owner: User, project: Project, name: str) -> dict[str, Any]:
+    """A dataset with its version: the first of a test process is really uploaded, the others are copies of it."""
+    if not UPLOADED:
+        answer = await _upload(made, owner, project, name)
+        async with made.database.read() as session:
+            version = await session.get_one(DatasetVersion, UUID(answer["version_id"]))
+            table = await session.get_one(Artifact, version.artifact_id)
+        path = await made.services.storage.path(table.storage_key)
+        UPLOADED.append((version, await asyncio.to_thread(path.read_bytes)))
+        return answer
+    original, data = UPLOADED[0]
+    async with made.database.transaction() as session:
+        dataset = Dataset(project_id=project.id, name=name, created_by=owner.id)
+        key = f"projects/{project.id}/datasets/{dataset.id}/table.parquet"
+        artifact = await _store(made.services, project.id, ArtifactKind.table, key, data)
+        session.add_all([dataset, artifact])
+        await session.flush()
+        own = {"id": new_id(), "project_id": project.id, "dataset_id": dataset.id, "artifact_id": artifact.id}
+        copied = original.model_dump(exclude={*own, "upload_artifact_id", "created_by", "created_at"})
+        version = DatasetVersion(**copied, **own)
+        session.add(version)
+    return {"dataset_id": str(dataset.id), "version_id": str(version.id), "artifact_id": str(artifact.id)}
+
+
+UPLOADED: list[tuple[DatasetVersion, bytes]] = []
 
 
 async def _upload(made: World, owner: User, project: Project, name: str) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from httpx import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
 from asgi import create_app
+from coreplex.database import Database
 from coreplex.services import Services
 from coreplex.settings import Settings
+from tests.factories.account import browser, serving
+from tests.factories.asking import Asker
+from tests.factories.world import world
 
 
 @pytest.fixture
@@ -47,3 +51,10 @@ async def address(app: Starlette) -> AsyncIterator[str]:
     yield f"localhost:{bound.getsockname()[1]}"
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def asker(settings: Settings, database: Database) -> AsyncIterator[Asker]:
+    """Two furnished projects, and a client to ask about them."""
+    async with serving(settings) as app, world(app, database) as made, browser(app) as client:
+        yield Asker(made, client)

@@ -1,0 +1,46 @@
+"""GraphQL asked by an actor of the world, and the statements it costs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from httpx import AsyncClient
+from sqlalchemy import event
+
+from tests.factories.world import World
+
+
+class Asker:
+    """A client whose `data` must succeed and whose `refused` must not."""
+
+    def __init__(self, made: World, client: AsyncClient) -> None:
+        self.world, self.client = made, client
+
+    async def ask(self, query: str, actor: str = "owner", **variables: Any) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
+        found: dict[str, Any] = (await self.client.post("/graphql", json=body, headers=self.world.headers(actor))).json()
+        return found
+
+    async def data(self, query: str, actor: str = "owner", **variables: Any) -> dict[str, Any]:
+        body = await self.ask(query, actor, **variables)
+        assert "errors" not in body, body
+        return dict(body["data"])
+
+    async def refused(self, query: str, actor: str = "owner", **variables: Any) -> dict[str, Any]:
+        """The `extensions` of the first error, with its message."""
+        error = (await self.ask(query, actor, **variables))["errors"][0]
+        return {**error["extensions"], "message": error["message"]}
+
+    @contextmanager
+    def counted(self) -> Iterator[list[str]]:
+        """The statements the application sends meanwhile; its inference log's own are left out."""
+        sent: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            if "inference_logs" not in statement:
+                sent.append(statement)
+
+        engine = self.world.services.database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        yield sent
+        event.remove(engine, "before_cursor_execute", note)

@@ -1,0 +1,91 @@
+"""Deployments in GraphQL: predictions and their log, what changes at once, and two people changing the same thing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.factories.asking import Asker
+from tests.factories.world import ROW
+
+PREDICT = """mutation($input: PredictInput!) { predict(input: $input) {
+  predictions { prediction probability } count deploymentId modelId requestId } }"""
+CREATE = """mutation($input: CreateDeploymentInput!) { createDeployment(input: $input) {
+  deployment { id stage status trafficPercent strategy version previousDeploymentId config } } }"""
+LOGS = """query($id: ID!, $first: Int!, $after: String) { deployment(id: $id) { requestCount errorCount
+  logs(first: $first, after: $after) { totalCount pageInfo { hasNextPage endCursor } 
+    nodes { rowIndex requestId error output } } } }"""
+
+
+def acting(name: str) -> str:
+    kind = {"promote": "PromoteDeploymentInput", "rollback": "RollbackDeploymentInput"}.get(name, "DeploymentInput")
+    return f"mutation($input: {kind}!) {{ {name}Deployment(input: $input) {{ deployment {{ id stage status }} }} }}"
+
+
+async def until(ask: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first answer that is enough: word of a change travels by NOTIFY, well before anything remembered runs out."""
+    async with asyncio.timeout(5):
+        while not enough(body := await ask()):  # noqa: ASYNC110 asking is the test
+            await asyncio.sleep(0.01)
+    return body
+
+
+async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
+    identity = asker.world.ids["deployment"]
+    answer = (await asker.data(PREDICT, "viewer", input={"deploymentId": identity, "inputs": [ROW] * 3}))["predict"]
+    assert (answer["count"], answer["deploymentId"]) == (3, identity)
+    assert (await asker.refused(PREDICT, input={"deploymentId": identity, "inputs": []}))["status"] == 422
+    await asker.world.settled()
+    first = (await asker.data(LOGS, id=identity, first=3))["deployment"]
+    assert (first["requestCount"], first["errorCount"], first["logs"]["totalCount"]) == (2, 1, 4)
+    rest = (await asker.data(LOGS, id=identity, first=3, after=first["logs"]["pageInfo"]["endCursor"]))["deployment"]["logs"]
+    nodes = [*first["logs"]["nodes"], *rest["nodes"]]
+    assert len(nodes) == 4
+    assert {node["requestId"] for node in nodes if node["error"] is None} == {answer["requestId"]}
+    assert sorted(node["rowIndex"] for node in nodes if node["error"] is None) == [0, 1, 2]
+
+
+async def test_a_change_is_seen_by_the_next_prediction(asker: Asker) -> None:
+    identity = asker.world.ids["deployment"]
+    ask: dict[str, Any] = {"deploymentId": identity, "inputs": ROW}
+    await asker.data(PREDICT, input=ask)
+    await asker.data(acting("deactivate"), input={"deploymentId": identity})
+    refused = await until(lambda: asker.ask(PREDICT, input=ask), lambda body: "errors" in body)
+    assert refused["errors"][0]["extensions"]["code"] == "conflict"
+    await asker.data(acting("rollback"), input={"deploymentId": asker.world.ids["production"], "toDeploymentId": identity})
+    await until(lambda: asker.ask(PREDICT, input=ask), lambda body: "errors" not in body)
+
+
+async def test_a_member_who_is_removed_predicts_no_more(asker: Asker) -> None:
+    ask: dict[str, Any] = {"deploymentId": asker.world.ids["deployment"], "inputs": ROW}
+    await asker.data(PREDICT, "viewer", input=ask)
+    remove = "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { id } }"
+    await asker.data(remove, input={"projectId": asker.world.ids["project"], "memberId": asker.world.ids["member"]})
+    refused = await until(lambda: asker.ask(PREDICT, "viewer", input=ask), lambda body: "errors" in body)
+    assert refused["errors"][0]["extensions"]["status"] == 404
+
+
+async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Asker) -> None:
+    wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "name": "c", "stage": "staging"}
+    config = {"traffic_percent": 30, "strategy": "shadow", "note": {"a": None}}
+    made = (await asker.data(CREATE, input={**wanted, "config": config}))["createDeployment"]["deployment"]
+    assert (made["trafficPercent"], made["strategy"], made["config"], made["version"]) == (30, "shadow", config, 1)
+    made = (await asker.data(CREATE, input={**wanted, "config": config, "trafficPercent": 100}))["createDeployment"]["deployment"]
+    assert (made["trafficPercent"], made["strategy"], made["version"]) == (100, "shadow", 2)
+    made = (await asker.data(CREATE, input={**wanted, "name": "plain"}))["createDeployment"]["deployment"]
+    assert (made["trafficPercent"], made["strategy"], made["config"]) == (100, "direct", {})
+    assert (await asker.refused(CREATE, input={**wanted, "config": {"traffic_percent": 0}}))["status"] == 422
+
+
+async def test_many_at_once_leave_one_in_production(asker: Asker) -> None:
+    wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "stage": "production"}
+    jobs = [asker.ask(CREATE, input={**wanted, "name": f"d{i}"}) for i in range(8)]
+    jobs += [asker.ask(acting("promote"), input={"deploymentId": asker.world.ids["deployment"]})]
+    jobs += [asker.ask(acting("rollback"), input={"deploymentId": asker.world.ids["production"]}) for _ in range(3)]
+    answers = await asyncio.gather(*jobs)
+    statuses = {error["extensions"]["status"] for answer in answers for error in answer.get("errors", ())}
+    assert statuses <= {409}, answers
+    listed = "query($id: ID!) { deployments(projectId: $id, filter: {stage: production, status: active}) { totalCount } }"
+    assert (await asker.data(listed, id=asker.world.ids["project"]))["deployments"]["totalCount"] == 1
+    versions = 'query($id: ID!) { deployments(projectId: $id, search: "d") { nodes { name version } } }'
+    nodes = (await asker.data(versions, id=asker.world.ids["project"]))["deployments"]["nodes"]
+    assert len({(node["name"], node["version"]) for node in nodes}) == len(nodes)

@@ -1,0 +1,88 @@
+"""Models in GraphQL: cursors over every order, the leaderboard, and predictions."""
+
+from uuid import UUID
+
+from coreplex.experiment.table import Experiment
+from coreplex.model import service as model_service
+from coreplex.model.service import SORT_METRICS
+from tests.factories.asking import Asker
+from tests.factories.world import ROW, add_model
+
+LIST = """query($first: Int!, $after: String, $sort: ModelSort, $filter: ModelFilter) {
+  models(first: $first, after: $after, sort: $sort, filter: $filter) {
+    totalCount pageInfo { hasNextPage endCursor }
+    nodes { id name rank metrics isBest isProduction experimentName projectName } } }"""
+BOARD = """query($id: ID!) { experiment(id: $id) { models(first: 50) { nodes { name rank isBest } } } }"""
+PREDICT = """mutation($input: PredictModelInput!) { predictModel(input: $input) {
+  predictions { prediction probability probabilities contributions residual explanation }
+  warnings { kind column row } count modelId deploymentId latencyMs } }"""
+
+
+async def more_models(asker: Asker, count: int) -> None:
+    async with asker.world.database.transaction() as session:
+        experiment = await session.get_one(Experiment, UUID(asker.world.ids["experiment"]))
+        for i in range(count):
+            metrics = {"logloss": 0.5} if i % 3 == 0 else {"auc": 0.5 + i / 100, "logloss": None}
+            await add_model(session, asker.world.services, experiment, f"X{i}", i / 100, metrics=metrics)
+        await model_service.rank(session, experiment)
+
+
+async def test_cursors_over_every_order(asker: Asker) -> None:
+    await more_models(asker, 5)
+    for field in ("best", "created_at", "name", "rank", *SORT_METRICS):
+        for direction in ("asc", "desc"):
+            sort = {"field": field, "direction": direction}
+            whole = (await asker.data(LIST, first=50, sort=sort))["models"]["nodes"]
+            found, after = [], None
+            while len(found) < 20:
+                page = (await asker.data(LIST, first=3, after=after, sort=sort))["models"]
+                found += page["nodes"]
+                after = page["pageInfo"]["endCursor"]
+                if not page["pageInfo"]["hasNextPage"]:
+                    break
+            assert [node["name"] for node in found] == [node["name"] for node in whole], sort
+            assert len(whole) == 8
+
+
+async def test_the_leaderboard(asker: Asker) -> None:
+    await more_models(asker, 2)
+    nodes = (await asker.data(BOARD, id=asker.world.ids["experiment"]))["experiment"]["models"]["nodes"]
+    assert [node["name"] for node in nodes] == ["GBM_0", "GBM_1", "GBM_2", "X1", "X0"]
+    assert [(node["rank"], node["isBest"]) for node in nodes] == [(n, n == 1) for n in range(1, 6)]
+
+
+async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:
+    await asker.data(LIST, first=50)
+    numbers = []
+    for more in (0, 12):
+        await more_models(asker, more)
+        with asker.counted() as sent:
+            assert len((await asker.data(LIST, first=50))["models"]["nodes"]) == 3 + more
+        numbers.append(len(sent))
+    assert numbers[0] == numbers[1]
+
+
+async def test_predictions(asker: Asker) -> None:
+    model = asker.world.ids["model"]
+    answer = await asker.data(PREDICT, input={"modelId": model, "inputs": [ROW, {}], "options": {"contributions": 2}})
+    found = answer["predictModel"]
+    assert (found["count"], found["modelId"], found["deploymentId"]) == (2, model, None)
+    assert len(found["predictions"][0]["contributions"]) == 2
+    assert {warning["row"] for warning in found["warnings"]} <= {None, 0, 1}
+    assert "plan" in {warning["column"] for warning in found["warnings"]}
+    inline = f'mutation {{ predictModel(input: {{modelId: "{model}", inputs: {{age: 61, plan: "pro"}}}}) {{ count }} }}'
+    assert (await asker.data(inline))["predictModel"]["count"] == 1
+    for inputs in ([], 3, None, [[]]):
+        assert (await asker.refused(PREDICT, input={"modelId": model, "inputs": inputs}))["status"] in {400, 422}
+
+
+async def test_a_model_whose_file_is_gone_is_a_clear_error(asker: Asker) -> None:
+    model = asker.world.ids["spare_model"]
+    got = await asker.data("query($id: ID!) { model(id: $id) { artifactId } }", id=model)
+    assert got["model"]["artifactId"]
+    services = asker.world.services
+    await services.storage.delete_all(f"projects/{asker.world.ids['project']}/experiments")
+    refused = await asker.refused(PREDICT, input={"modelId": model, "inputs": ROW})
+    assert refused["status"] in {404, 409, 503}, refused
+    refused = await asker.refused("query($id: ID!) { model(id: $id) { explanation } }", id=model)
+    assert refused["status"] in {404, 409, 503}, refused
