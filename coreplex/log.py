@@ -1,29 +1,44 @@
 """Logs: one JSON line per event on standard error, secrets blanked, nothing a user sent can break a line."""
 
+import json
 import logging
+import math
 import re
 import sys
 from typing import Any
 
-import orjson
 import structlog
 
 SECRET_NAMES = re.compile(r"password|secret|token|api_key|authorization|cookie|database_url|redis_url|smtp_url", re.IGNORECASE)
-SECRET_TEXT = re.compile(r"cpx_live\.[\w.-]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+SECRET_TEXT = re.compile(r"cpx_live\.[\w.-]+|(?<=://)[^/\s:@]*:\S+(?=@)")
 MAX_FIELD = 4096
+MAX_DEPTH = 3
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        clean = SECRET_TEXT.sub("[hidden]", value)
-        # Both ends: what was tried stands first, the exception itself last.
-        return clean if len(clean) <= MAX_FIELD else f"{clean[: MAX_FIELD // 4]} … {clean[-MAX_FIELD * 3 // 4 :]}"
-    return value
+def _clean(value: Any, depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, dict) and depth < MAX_DEPTH:
+        return {str(key): _named(str(key), item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple) and depth < MAX_DEPTH:
+        return [_clean(item, depth + 1) for item in value]
+    clean = SECRET_TEXT.sub("[hidden]", str(value))
+    # Both ends: what was tried stands first, the exception itself last.
+    return clean if len(clean) <= MAX_FIELD else f"{clean[: MAX_FIELD // 4]} … {clean[-MAX_FIELD * 3 // 4 :]}"
+
+
+def _named(name: str, value: Any, depth: int = 0) -> Any:
+    return "[hidden]" if SECRET_NAMES.search(name) else _clean(value, depth)
 
 
 def redact(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Blank what names or looks like a secret, and cap what is too long."""
-    return {key: "[hidden]" if SECRET_NAMES.search(key) else _clean(value) for key, value in event.items()}
+    """Blank what names or looks like a secret, and cap what is too long. Names with `_` are structlog's own."""
+    return {key: value if key.startswith("_") else _named(key, value) for key, value in event.items()}
+
+
+def _line(value: dict[str, Any], **_: Any) -> str:
+    """One line of plain ASCII: no control code, other line end or change of direction reaches a terminal."""
+    return json.dumps(value, default=str).replace("\x7f", "\\u007f")
 
 
 def configure(level: str = "info") -> None:
@@ -36,7 +51,7 @@ def configure(level: str = "info") -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    render = structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str).decode())
+    render = structlog.processors.JSONRenderer(serializer=_line)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
