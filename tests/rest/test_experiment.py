@@ -1,7 +1,9 @@
 """Experiments over REST, trained by a real worker (contract B.5): refusals, training, its end by every way, its traces."""
 
+import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +12,7 @@ from coreplexml import CorePlexMLClient
 
 from coreplex.account.table import Plan, User
 from coreplex.database import Database
-from tests.factories.account import bearer
+from tests.factories.account import bearer, make_key, make_user
 from tests.factories.dataset import table
 from tests.factories.experiment import LONG, TINY, Lab, laboratory
 from tests.stack import Stack
@@ -117,9 +119,6 @@ def test_a_version_of_another_project_and_of_another_person(lab: Lab, stack: Sta
 
 def set_plan(stack: Stack, plan: Plan) -> str:
     """A key of a new person with that plan."""
-    import asyncio
-
-    from tests.factories.account import make_key, make_user
 
     async def make() -> str:
         database = Database(stack.database_url, pool_size=1)
@@ -290,14 +289,29 @@ def test_deletion_while_it_runs_and_while_a_model_serves(lab: Lab) -> None:
     assert lab.client.delete(one).json() == {"ok": True}
     assert lab.client.get(one).status_code == lab.client.get(f"/api/models/{model}").status_code == 404
     assert lab.client.get(f"/api/mlops/deployments/{deployment}").status_code == 404
-    folder = lab.stack.data_dir / "storage" / "projects" / lab.project_id / "experiments" / made
+    stays_empty(lab.stack, lab.stack.data_dir / "storage" / "projects" / lab.project_id / "experiments" / made)
+
+
+def stays_empty(stack: Stack, folder: Path) -> None:
+    """Files follow by a job; a training that was cut off must not bring any back, nor leave a trace in the log."""
     deadline = time.monotonic() + 30
     while any(path.is_file() for path in folder.rglob("*")):
         assert time.monotonic() < deadline, list(folder.rglob("*"))
         time.sleep(0.1)
     time.sleep(1)
     assert not any(path.is_file() for path in folder.rglob("*"))
-    assert "Traceback" not in (lab.stack.folder / "worker.log").read_text()
+    assert "Traceback" not in (stack.folder / "worker.log").read_text()
+
+
+def test_deletion_of_a_project_that_trains(stack: Stack) -> None:
+    with laboratory(stack) as lab:
+        made = lab.start(config=LONG)
+        lab.until(made, lambda status: status["models_trained"] > 0)
+        assert lab.client.delete(f"/api/projects/{lab.project_id}").json() == {"ok": True}
+        assert lab.client.get(f"/api/experiments/{made}").status_code == 404
+        assert lab.client.get("/api/jobs").json()["total"] == 0
+        stays_empty(stack, stack.data_dir / "storage" / "projects" / lab.project_id)
+        stays_empty(stack, stack.data_dir / "work")
 
 
 def test_a_killed_worker_costs_time_only(lab: Lab) -> None:
