@@ -32,7 +32,7 @@ from resolvers.guard import Guard
 from schema import limits
 from schema.cost import Meter
 from schema.errors import BadDocument, BadRequest
-from schema.plain import PlainExecutor, plain_fields
+from schema.plain import Kept, PlainExecutor, kept_for, plain_fields
 from schema.root import graphql_schema
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
@@ -54,6 +54,7 @@ class Operation:
     root_fields: tuple[tuple[str, Permission | None], ...]
     """Name and permission of every root selection, fragments expanded; aliases count each."""
     fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
+    kept: Kept | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str | None:
@@ -125,7 +126,7 @@ def from_document(document: DocumentNode, operation_name: str | None = None) -> 
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     names = _root_names(operations[0].selection_set, fragments)
     root = ROOTS[operations[0].operation]
-    return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), fragments)
+    return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), fragments, kept_for(document))
 
 
 def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[str]:
@@ -163,6 +164,7 @@ async def execute(operation: Operation, variables: Mapping[str, Any] | None, con
         executor_class=PlainExecutor,
         is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
         hide_suggestions=True,
+        kept=operation.kept,
     )
     return result if isinstance(result, ExecutionResult) else await result
 

@@ -9,13 +9,28 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from graphql import Executor, GraphQLField, GraphQLObjectType, GraphQLSchema, Undefined, get_nullable_type, is_leaf_type
+from graphql import (
+    DocumentNode,
+    Executor,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+    Visitor,
+    get_nullable_type,
+    is_leaf_type,
+    visit,
+)
 from strawberry.types.field import StrawberryField
 
 READ = "read"
 """Metadata of a field that is read by a function of the row alone."""
 USUAL = frozenset({str, int, float, bool, dict, list})
 """Types whose values are neither errors nor awaitable; others are looked at."""
+
+
+Kept = dict[tuple[str, int], Any]
+"""Collected fields by type and field node, kept as long as the document that owns the nodes."""
 
 
 class Plain(NamedTuple):
@@ -50,10 +65,40 @@ def _plain(field: GraphQLField) -> Plain | None:
     return Plain(read, kind.coerce_output_value, kind is field.type)
 
 
+def kept_for(document: DocumentNode) -> Kept | None:
+    """A place for a document's collected fields; None where @skip or @include may select others each time."""
+    visitor = _Directives()
+    visit(document, visitor)
+    return None if visitor.found else {}
+
+
+class _Directives(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_directive(self, *_args: Any) -> None:
+        self.found = True
+
+
 class PlainExecutor(Executor[None]):
     """graphql-core's executor with the short way for plain fields."""
 
     plain: Mapping[str, Mapping[str, Plain]] = {}
+
+    def __init__(self, *args: Any, kept: "Kept | None" = None, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.kept = kept
+
+    def collect_subfields(self, return_type: Any, field_details_list: Any) -> Any:
+        """Which fields a selection has: worked out once per operation where no directive can change it."""
+        if self.kept is None or len(field_details_list) != 1:
+            return super().collect_subfields(return_type, field_details_list)
+        key = return_type.name, id(field_details_list[0].node)
+        found = self.kept.get(key)
+        if found is None:
+            found = self.kept[key] = super().collect_subfields(return_type, field_details_list)
+        return found
 
     def execute_field(self, parent_type: Any, source: Any, field_details_list: Any, path: Any, position_context: Any) -> Any:
         plain = self.plain[parent_type.name].get(field_details_list[0].node.name.value)

@@ -10,7 +10,7 @@ from graphql import ExecutionResult, execute, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.plain import READ, PlainExecutor, plain_fields
+from schema.plain import READ, PlainExecutor, kept_for, plain_fields
 
 
 @strawberry.enum
@@ -51,7 +51,7 @@ class Item:
 class Query:
     @strawberry.field
     def items(self, info: strawberry.Info) -> list[Item | None]:
-        return info.context  # type: ignore[no-any-return]
+        return info.context
 
 
 core = strawberry.Schema(Query)._schema
@@ -129,6 +129,25 @@ async def test_an_attribute_that_must_be_awaited_is_awaited() -> None:
 class _Promise:
     def __await__(self) -> Any:
         return _later().__await__()
+
+
+def test_what_is_kept_of_an_operation_never_outlives_a_directive() -> None:
+    switched = parse("query($on: Boolean!) { items { text maybe @include(if: $on) } }")
+    assert kept_for(switched) is None
+    kept = kept_for(document)
+    assert kept == {}
+    for rows in ([Row("a")], [Row("b"), Row("c")]):
+        found = execute(core, document, context_value=rows, executor_class=Short, kept=kept)
+        assert isinstance(found, ExecutionResult)
+        assert [item["text"] for item in (found.data or {})["items"]] == [row.text for row in rows]
+    assert kept
+    for on in (True, False):
+        values = {"on": on}
+        found = execute(
+            core, switched, context_value=[Row()], executor_class=Short, variable_values=values, kept=kept_for(switched)
+        )
+        assert isinstance(found, ExecutionResult)
+        assert ("maybe" in (found.data or {})["items"][0]) is on
 
 
 def test_most_fields_of_the_contract_are_plain() -> None:
