@@ -111,6 +111,11 @@ def disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if is_full(error):
             raise StorageFull(FULL) from error
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or our part of it, is full. Libraries in other languages say it in words only."""
+    return (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}) or "No space left on device" in str(error)

@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from coreplex.errors import DomainError
+from coreplex.errors import DomainError, StorageFull
+from coreplex.storage import FULL, is_full
 
 PR_SET_PDEATHSIG = 1
 
@@ -85,6 +86,9 @@ def main(target: str) -> int:
         report.send("error", code="out_of_memory", message="The task needed more memory than it may use.")
         return 3
     except Exception as error:
+        if is_full(error):
+            report.send("error", code=StorageFull.code, message=FULL)
+            return 1
         traceback.print_exc()
         report.send("error", code="internal", message=f"{type(error).__name__}: {error}")
         return 1

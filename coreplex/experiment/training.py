@@ -27,6 +27,7 @@ from coreplex.job.context import JobContext
 from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
+from coreplex.storage import disk_errors
 
 OVERRUN_FACTOR = 1.05
 OVERRUN_SECS = 4.0
@@ -74,7 +75,8 @@ async def _prepare(job: Job, context: JobContext) -> Plan:
     if job.attempts > 1:
         context.log(f"Attempt {job.attempts}: the worker before went away; training begins anew.", "warning")
     folder = context.settings.data_dir / "work" / f"{experiment.id}-{context.token}"
-    folder.mkdir(parents=True, mode=0o700)
+    with disk_errors():
+        folder.mkdir(parents=True, mode=0o700)
     return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, job.attempts)
 
 
