@@ -27,6 +27,11 @@ LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
 """An upload stops before the disk is full: the database beside it would stop too."""
 
 
+def in_words(limit: int) -> str:
+    """A limit as people say it: 500 MB, 2,000 bytes."""
+    return f"{limit / 1024**2:,.0f} MB" if limit >= 1024**2 else f"{limit:,} bytes"
+
+
 @dataclass(frozen=True, slots=True)
 class StagedFile:
     """A file that waits: `path` on this machine, `filename` as the user calls it."""
@@ -60,7 +65,7 @@ class Staging:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit:
-                        raise TooLarge(f"The file is larger than the limit of {limit / 1024**2:.0f} MB.")
+                        raise TooLarge(f"The file is larger than the limit of {in_words(limit)}.")
                     piece += chunk
                     if len(piece) >= PIECE_BYTES:
                         await asyncio.to_thread(self._take, file, digest, piece)

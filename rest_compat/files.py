@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response
 
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
-from coreplex.staging import StagedFile
+from coreplex.staging import StagedFile, in_words
 from rest_compat.adapter import Handler, admit, run
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
@@ -89,7 +89,7 @@ class Receiver:
         """Refuse by the announced length, where there is one, before anything is read."""
         length = request.headers.get("content-length", "")
         if length.isdigit() and len(length) < 19 and int(length) > self.limit + FORM_OVERHEAD:
-            raise TooLarge(f"The file is larger than the limit of {self.limit / 1024**2:.0f} MB.")
+            raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
 
     @contextmanager
     def kept_on_success(self, file: StagedFile) -> Iterator[None]:

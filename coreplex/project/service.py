@@ -148,7 +148,7 @@ async def remove_member(session: WriteSession, grant: Grant, project_id: str, me
     if membership is None:
         raise NotFound.of("Member")
     if membership.role is Role.owner:
-        raise Conflict("The owner cannot be removed; delete the project or hand it over first.")
+        raise Conflict("The owner cannot be removed; delete the project instead.")
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
     await notify(session, SERVING)

@@ -143,7 +143,7 @@ def _units(copies: Index | None, n: int, count: int) -> tuple[Index, list[str]]:
             f"{repeated} of {n} rows repeat another row: too many to keep together, so copies may stand on both sides of a fold "
             "and the scores may be a little too good."
         ]
-    return units.astype(np.int64), [f"{repeated} repeated rows are kept on one side of every fold."]
+    return units.astype(np.int64), [f"Repeated rows ({repeated}) are kept on one side of every fold."]
 
 
 def _first(units: Index) -> Index:

@@ -108,4 +108,4 @@ class Run:
     def advance(self) -> None:
         """Progress: the share of the time or of the models, whichever is further."""
         share = max(self.clock.elapsed / self.clock.budget, len(self.board.models) / self.config.max_models)
-        self.report.progress(0.98 * min(share, 1.0), f"{len(self.board.models)} models trained")
+        self.report.progress(0.98 * min(share, 1.0), f"models trained: {len(self.board.models)}")

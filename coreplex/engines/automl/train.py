@@ -53,7 +53,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     if "StackedEnsemble" in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
-    report.progress(1.0, f"{len(ranked)} models trained")
+    report.progress(1.0, f"models trained: {len(ranked)}")
     this.log(f"Best model: {ranked[0].name} after {this.clock.elapsed:.1f} s", "info")
     return {
         "best": ranked[0].name,

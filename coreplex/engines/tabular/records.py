@@ -240,7 +240,7 @@ class Records:
                     "bad_lines",
                     "medium",
                     (
-                        f"{damage.long} lines have more than {width} cells and were left out (line "
+                        f"Lines with more than {width} cells, left out: {damage.long} (line "
                         f"{_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again."
                     ),
                     {"lines": damage.long_lines, "texts": damage.long_texts},
@@ -253,7 +253,7 @@ class Records:
                     "short_lines",
                     "medium",
                     (
-                        f"{damage.short} lines have fewer than {width} cells; the rest of each was taken as missing (line "
+                        f"Lines with fewer than {width} cells, the rest taken as missing: {damage.short} (line "
                         f"{_listed(damage.short_lines)})."
                     ),
                     {"lines": damage.short_lines},

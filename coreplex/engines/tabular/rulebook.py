@@ -76,7 +76,7 @@ def _missing(column: Facts, rows: int) -> Issue | None:
         "medium": "Find out whether a reason is behind it; models get a marker for missing values",
         "low": "They are filled in or marked during training",
     }[severity]
-    message = f"{column['missing_count']:,} values of {column['name']!r} are missing ({share:.1f} %). {advice}."
+    message = f"Column {column['name']!r} lacks {column['missing_count']:,} of its values ({share:.1f} %). {advice}."
     return Issue(
         "missing_values", severity, message, column["name"], {"missing_count": column["missing_count"]}, column["missing_count"]
     )
