@@ -17,6 +17,7 @@ from typing import Any
 from tests.benchmarks import passes, stack
 
 ROOT = Path(__file__).parents[2]
+NAME = r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?=="
 SETTLE_SECS, STARTS, MB = 20, 3, 1 << 20
 HEAVY = ("pandas", "sklearn", "scipy", "flaml", "xgboost", "lightgbm", "polars", "pyarrow", "numpy")
 KINDS = {"web": r"-m asgi\b", "worker": r"-m workers\b", "supervisor": r"command\.main up", "Valkey": r"valkey"}
@@ -62,7 +63,7 @@ def starts(folder: Path) -> tuple[list[str], list[float]]:
 
 def install() -> list[tuple[float, str]]:
     """MB and name of every distribution of the base install, the heaviest first."""
-    wanted = {plain(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)}
+    wanted = {plain(name) for name in re.findall(NAME, (ROOT / "requirements.lock").read_text(), re.MULTILINE)}
     return sorted(((size(one), one.name) for one in metadata.distributions() if plain(one.name) in wanted), reverse=True)
 
 

@@ -36,22 +36,29 @@ Worst of the runs, and the goals: web process grows {web:.0f} MB (≤ 32), profi
 """
 
 
+class Ended(Exception):
+    """The process is over; the kernel keeps no memory figures of it."""
+
+
 class Watch(threading.Thread):
     """Looks at the web process and its children until told to stop."""
 
     def __init__(self, ours: stack.Stack) -> None:
         super().__init__(daemon=True)
-        self.ours, self.over = ours, threading.Event()
+        self.web, self.over = ours.web, threading.Event()
         self.child_peak = self.child_cpu = 0.0
+        self.whole = False
+        """It looked until it was told to stop: else its figures are of a part only."""
 
     def run(self) -> None:
         while not self.over.wait(0.02):
-            for child in self.ours.web.children():
+            for child in self.web.children():
                 try:
                     self.child_peak = max(self.child_peak, peak(child))
                     self.child_cpu = max(self.child_cpu, stack.cpu(child))
-                except (psutil.Error, OSError, AttributeError):
+                except (psutil.Error, OSError, Ended):
                     continue
+        self.whole = True
 
 
 class Others(threading.Thread):
@@ -74,7 +81,8 @@ def peak(process: psutil.Process) -> float:
     """Peak of resident memory in MB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+)", status)
-    assert found is not None
+    if found is None:
+        raise Ended
     return int(found.group(1)) / 1024
 
 
@@ -99,6 +107,8 @@ def upload(ours: stack.Stack, project: str, file: Path) -> list[float]:
     for thread in (watch, others):
         thread.over.set()
         thread.join()
+    if not watch.whole:
+        raise RuntimeError("the watch on the child ended too early")
     growth, spent = peak(web) - before, stack.cpu(web) - used
     return [seconds, spent, watch.child_cpu, growth, watch.child_peak, statistics.median(others.seen), max(others.seen)]
 
