@@ -136,6 +136,7 @@ def main() -> None:
     configure(settings.log_level)
     _allow_many_connections()
     gc.collect()
+    gc.set_threshold(10_000, 10, 10)  # a list of 500 makes thousands of objects that live for one answer
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
     sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
     uvicorn.Server(configuration(settings)).run(sockets)  # on uvloop where there is one; `asyncio.run` would not
