@@ -110,9 +110,9 @@ async def predict(info: Info, input: inputs.Predict) -> Predicted:
     try:
         answer = await prediction.predict(scorer, input.inputs, input.options)
     except DomainError as error:
-        writer.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)  # type: ignore[arg-type]
+        await writer.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)  # type: ignore[arg-type]
         raise
-    writer.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)  # type: ignore[arg-type]
+    await writer.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)  # type: ignore[arg-type]
     return _predicted(answer, route.model_id, route.deployment_id, request_id)
 
 

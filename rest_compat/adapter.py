@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
-from coreplex.permissions import authorize
+from coreplex.permissions import Category, authorize
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
@@ -18,10 +18,12 @@ from rest_compat.variables import Binder
 from schema.door.origin import check_origin
 from schema.errors import domain_error
 from schema.execution import Operation, execute
-from schema.scalars import MAX_JSON_DEPTH, too_deep
+from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
 
-MAX_BODY = 8 << 20
+MAX_BODY = 1 << 20
+MAX_ROWS_BODY = 8 << 20
+"""Predictions take rows."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -40,6 +42,7 @@ class Row:
         self.endpoint = endpoint
         self.operation = operations()[endpoint.operation]
         self.binder = Binder(endpoint, self.operation)
+        self.limit = MAX_ROWS_BODY if Category.predictions in self.operation.charges else MAX_BODY
 
     async def answer(self, request: Request) -> Response:
         request_id = answer_of(request).request_id
@@ -64,7 +67,7 @@ class Row:
     async def _body(self, request: Request) -> dict[str, Any]:
         if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
             return {}
-        raw = await read_limited(request, MAX_BODY)
+        raw = await read_limited(request, self.limit)
         return parse_object(raw, empty_is_fine=self.endpoint.body_optional)
 
 
@@ -111,6 +114,9 @@ async def read_limited(request: Request, limit: int) -> bytes:
 
 def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
     """A JSON object, strictly read. Raises Invalid (422) for anything else (decision 1)."""
+    parts = containers(raw)
+    if parts > MAX_JSON_CONTAINERS:
+        raise Invalid(f"The body has more than {MAX_JSON_CONTAINERS} lists and objects.")
     if not raw.strip() and empty_is_fine:
         return {}
     try:
@@ -119,7 +125,7 @@ def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
         raise Invalid(f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
         raise Invalid("The body must be a JSON object.")
-    if too_deep(body, MAX_JSON_DEPTH):
+    if parts > MAX_JSON_DEPTH and too_deep(body, MAX_JSON_DEPTH):
         raise Invalid(f"The body is nested deeper than {MAX_JSON_DEPTH} levels.")
     return body
 

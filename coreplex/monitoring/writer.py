@@ -20,6 +20,7 @@ log = structlog.get_logger()
 FLUSH_SECS = 0.25
 ORPHANS_EVERY_SECS = 10.0
 RETRY_SECS = 2.0
+INLINE_ROWS = 64
 
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
 STORE = text(
@@ -47,6 +48,17 @@ STORE = text(
 )
 
 
+def _lines(common: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any] | None]) -> bytes:
+    return b"".join(
+        orjson.dumps(
+            {**common, "id": new_id(), "row_index": index, "inputs": row, "output": output},
+            option=orjson.OPT_APPEND_NEWLINE,
+            default=str,
+        )
+        for index, (row, output) in enumerate(zip(rows, outputs, strict=True))
+    )
+
+
 class InferenceWriter:
     """The process's inference log."""
 
@@ -71,7 +83,7 @@ class InferenceWriter:
             log.warning("inference_log_left_on_disk", error=repr(error))
         self._spool.close()
 
-    def record(
+    async def record(
         self,
         *,
         deployment_id: UUID,
@@ -82,7 +94,7 @@ class InferenceWriter:
         latency_ms: float,
         error: str | None = None,
     ) -> None:
-        """Write one entry per row. Returns as soon as the operating system has them."""
+        """Write one entry per row. Returns as soon as the operating system has them; many rows are spelled in a thread."""
         common = {
             "deployment_id": deployment_id,
             "model_id": model_id,
@@ -91,16 +103,10 @@ class InferenceWriter:
             "error": error,
             "created_at": now(),
         }
-        lines = [
-            orjson.dumps(
-                {**common, "id": new_id(), "row_index": index, "inputs": row, "output": output},
-                option=orjson.OPT_APPEND_NEWLINE,
-                default=str,
-            )
-            for index, (row, output) in enumerate(zip(rows, outputs, strict=True))
-        ]
+        few = len(rows) <= INLINE_ROWS
+        lines = _lines(common, rows, outputs) if few else await asyncio.to_thread(_lines, common, rows, outputs)
         try:
-            self._spool.append(b"".join(lines))
+            self._spool.append(lines)
         except OSError as problem:
             log.error("inference_log_lost", error=repr(problem), rows=len(rows), deployment_id=str(deployment_id))
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from coreplex.errors import DomainError, TooLarge
 from schema.errors import BadRequest
-from schema.scalars import MAX_JSON_DEPTH, too_deep
+from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 
 MAX_BODY = 1 << 20
 JSON_TYPE = "application/json"
@@ -50,12 +50,15 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
 
 
 def parse_json(raw: bytes | str) -> Any:
-    """Strict JSON, bounded in depth. Raises BadRequest."""
+    """Strict JSON, bounded in depth and in parts. Raises BadRequest."""
+    parts = containers(raw)
+    if parts > MAX_JSON_CONTAINERS:
+        raise BadRequest(f"The request has more than {MAX_JSON_CONTAINERS} lists and objects.")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The request is not JSON: {error}.") from None
-    if too_deep(value, MAX_JSON_DEPTH):
+    if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
         raise BadRequest(f"The request is nested deeper than {MAX_JSON_DEPTH} levels.")
     return value
 

@@ -1,0 +1,56 @@
+"""Bodies that cost more than their bytes are refused before they are read (V16, V33)."""
+
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from httpx import AsyncClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coreplex.database import Database
+from coreplex.settings import Settings
+from schema.scalars import MAX_JSON_CONTAINERS, containers
+from tests.factories.account import bearer, browser, make_key, make_user, serving
+
+ID = "01890000-0000-7000-8000-000000000000"
+PREDICT = f"/api/models/{ID}/predict"
+
+
+@pytest.fixture
+async def client(settings: Settings, database: Database) -> AsyncIterator[AsyncClient]:
+    _, key = await make_key(database, await make_user(database))
+    async with serving(settings) as app, browser(app) as client:
+        client.headers.update({**bearer(key), "Content-Type": "application/json"})
+        yield client
+
+
+JSON = st.recursive(st.none() | st.integers(-5, 5) | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+def count(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, dict | list) + sum(map(count, inner))
+
+
+@given(JSON)
+def test_no_list_or_object_is_missed(value: object) -> None:
+    raw = orjson.dumps(value)
+    assert containers(raw) >= count(value)
+    assert containers(raw) == containers(raw.decode())
+
+
+async def test_a_body_of_empty_lists_is_refused(client: AsyncClient) -> None:
+    many = b"[" + b",".join([b"[]"] * (MAX_JSON_CONTAINERS + 1)) + b"]"
+    answer = await client.post(PREDICT, content=b'{"inputs": ' + many + b"}")
+    assert (answer.status_code, "lists and objects" in answer.text) == (422, True)
+    answer = await client.post("/graphql", content=b'{"query": "{ me { id } }", "variables": {"a": ' + many + b"}}")
+    assert (answer.status_code, "lists and objects" in answer.text) == (400, True)
+
+
+async def test_only_predictions_take_large_bodies(client: AsyncClient) -> None:
+    large = orjson.dumps({"name": "x" * (2 << 20), "email": "a", "password": "b", "inputs": {}})
+    for path in ("/api/projects", "/api/auth/login", "/api/auth/register", "/graphql"):
+        assert (await client.post(path, content=large)).status_code == 413, path
+    assert (await client.post(PREDICT, content=large)).status_code == 404
+    assert (await client.post(PREDICT, content=large * 5)).status_code == 413
