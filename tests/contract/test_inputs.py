@@ -137,8 +137,7 @@ class Target:
         headers = self.world.headers("session" if session else "owner")
         with capture_logs() as logs:
             if row.method == "GET":
-                # Waiting for a first model is not what is tested here.
-                query = {name: str(value).encode(errors="replace") for name, value in rest.items() if name != "wait"}
+                query = {name: str(value).encode(errors="replace") for name, value in rest.items()}
                 response = await self.client.get(path[:4000], params=query, headers=headers)  # type: ignore[arg-type]
             else:
                 headers = {**headers, "Content-Type": "application/json"}

@@ -127,8 +127,10 @@ def test_predictions(trained: Lab) -> None:
     assert many["count"] == 100
     for row in many["predictions"]:
         assert row["probabilities"] == pytest.approx(answer["probabilities"])
-    as_text = ask(trained, inputs={"size": "3,5", "weight": "1", "kind": "b"}).json()["predictions"][0]
+    as_text = ask(trained, inputs={"size": "3.5", "weight": "1", "kind": "b"}).json()["predictions"][0]
     assert as_text["probability"] == pytest.approx(answer["probability"])
+    other_comma = ask(trained, inputs={**ROW, "size": "3,5"}).json()["warnings"]
+    assert ("unreadable_value", "size") in {(warning["kind"], warning["column"]) for warning in other_comma}
 
 
 def test_options(trained: Lab) -> None:
