@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import redis
 
 from coreplex.database import Database
 from coreplex.job.timing import Timing
@@ -155,12 +156,15 @@ def beside(addresses: dict[str, str], worker_id: str, folder: Path, **more: str)
     """A stack for one xdist worker: a database of its own from the template, a Redis database no other test flushes."""
     name = f"coreplexml_stack_{worker_id}_{os.getpid()}"
     number = int(worker_id[2:]) if worker_id.startswith("gw") else 0
-    first = 12 if os.environ.get("REDIS_URL") == addresses["redis"] else 64
-    redis_url = servers.redis_database(addresses["redis"], first + number)
-    servers.flush(redis_url)
+    external = os.environ.get("REDIS_URL") == addresses["redis"]
+    redis_url = servers.redis_database(addresses["redis"], (12 if external else 64) + number)
+    if external:
+        with redis.Redis.from_url(redis_url) as cache:
+            assert cache.dbsize() == 0, f"{redis_url} is not empty; the tests would delete what is in it"
     database_url = servers.make_database(addresses["database"], name, addresses["template"])
     try:
         with running(database_url, redis_url, folder, **more) as stack:
             yield stack
     finally:
+        servers.flush(redis_url)
         servers.drop_database(addresses["database"], name)
