@@ -40,6 +40,7 @@ from rest_compat.table import TABLE
 from schema.door.http import GraphQLDoor
 
 EXPOSED = (
+    "Idempotent-Replayed",
     "X-Request-Id",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",

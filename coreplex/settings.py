@@ -98,7 +98,8 @@ class Settings(BaseSettings):
     )
     mode: Mode = Field(
         Mode.development,
-        description="`development` shows GraphiQL and field suggestions; `production` hides them, and answers only requests "
+        description="`development` shows the GraphQL explorer and field suggestions; `production` hides them and "
+        "answers only requests "
         "for the host of `PUBLIC_URL` and for localhost.",
     )
     public_url: Address | None = Field(
@@ -109,7 +110,11 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = Field(
         (), description="Addresses or networks, comma separated, whose `X-Forwarded-For` and `-Proto` are believed."
     )
-    cors_origins: Origins = Field((), description="Origins, comma separated, whose browsers may call the API with cookies.")
+    cors_origins: Origins = Field(
+        (),
+        description="Origins, comma separated, whose browsers may call the API with cookies; of the same site "
+        "(cookies are SameSite=Lax).",
+    )
 
     admin_email: str | None = Field(None, description="E-mail of the first administrator, made at the first start.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator (8 characters or more).")

@@ -35,6 +35,7 @@ PROBLEMS = {
     "409": "The thing is in another state.",
     "413": "Too large.",
     "422": "A value is missing or wrong.",
+    "507": "The server's disk is full.",
     "429": "The budget of the window is used up; see Retry-After.",
     "503": "A part of the server is away for the moment.",
 }
@@ -79,7 +80,7 @@ class Described:
         }
         if permission is not None:
             described["x-rate-limit"] = str(permission.category)
-            described["security"] = _security(permission.public, permission.session_only)
+            described["security"] = _security(permission.public, permission.session_only, self.endpoint.method)
         body = self._body()
         return described | ({"requestBody": body} if body else {})
 
@@ -205,10 +206,10 @@ def _problems() -> dict[str, Any]:
     return {status: {"$ref": f"#/components/responses/{status}"} for status in PROBLEMS}
 
 
-def _security(public: bool, session_only: bool) -> list[dict[str, list[str]]]:
+def _security(public: bool, session_only: bool, method: str) -> list[dict[str, list[str]]]:
     if public:
         return []
-    session: dict[str, list[str]] = {"session": [], "csrf": []}
+    session: dict[str, list[str]] = {"session": []} if method == "GET" else {"session": [], "csrf": []}
     return [session] if session_only else [{"apiKey": []}, session]
 
 
@@ -223,6 +224,7 @@ def document() -> dict[str, Any]:
             name += "_"
         used.add(name)
         paths.setdefault(described.endpoint.path, {})[described.endpoint.method.lower()] = described.as_dict(name)
+    paths["/api/uploads"] = {"post": _inbox()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -241,6 +243,31 @@ def _all() -> list[Described]:
     rows = [Described(row, concept.__name__.rsplit(".", 1)[-1]) for concept in CONCEPTS for row in concept.ROWS]
     rows += [Described(row, "dataset", upload=True) for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
     return rows + [Described(row, "dataset", download=True) for row in dataset.DOWNLOADS]
+
+
+def _inbox() -> dict[str, Any]:
+    """`POST /api/uploads`, the one endpoint that is no operation: it takes the file another one names."""
+    binary = {"type": "string", "format": "binary", "description": "The file."}
+    form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
+    text = {name: {"type": "string"} for name in ("id", "upload_id", "filename", "sha256")}
+    answer = {"type": "object", "properties": {**text, "size_bytes": {"type": "integer"}}, "required": [*text, "size_bytes"]}
+    filename = {"name": "filename", "in": "query", "required": False, "schema": {"type": "string"}}
+    return {
+        "operationId": "Upload",
+        "tags": ["dataset"],
+        "summary": "Receive a file for a later `uploadDataset` in GraphQL, which names it by `upload_id`; it waits for an hour.",
+        "parameters": [{**filename, "description": "Name of the file when it is sent as the bare body."}],
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": form}, "application/octet-stream": {}},
+        },
+        "responses": {
+            "201": {"description": "Done.", "content": {"application/json": {"schema": answer}}, "headers": _headers()},
+            **_problems(),
+        },
+        "x-rate-limit": "general",
+        "security": _security(False, False, "POST"),
+    }
 
 
 def _components() -> dict[str, Any]:

@@ -43,7 +43,8 @@ class Plan:
     version: DatasetVersion
     table: Path
     folder: Path
-    attempt: int
+    prefix: str
+    """Before every model's name: only where a former attempt's models are still deployed under theirs."""
     fractions: dict[UUID, float] = field(default_factory=dict)
     """How far each engine is, 0 to 1."""
 
@@ -63,21 +64,23 @@ async def run(job: Job, context: JobContext) -> dict[str, Any]:
 
 
 async def _prepare(job: Job, context: JobContext) -> Plan:
-    async def work(session: WriteSession) -> tuple[Experiment, list[EngineRun], DatasetVersion, Artifact]:
+    async def work(session: WriteSession) -> tuple[Experiment, list[EngineRun], DatasetVersion, Artifact, int]:
         experiment = await session.get_one(Experiment, job.entity_id)
         await _forget_former_attempt(session, experiment)
+        kept = await _count(session, experiment)
         query = select(EngineRun).where(col(EngineRun.experiment_id) == experiment.id).order_by(col(EngineRun.position))
         version = await session.get_one(DatasetVersion, experiment.dataset_version_id)
         artifact = await session.get_one(Artifact, version.artifact_id)
-        return experiment, list((await session.scalars(query)).all()), version, artifact
+        return experiment, list((await session.scalars(query)).all()), version, artifact, kept
 
-    experiment, runs, version, artifact = await context.save(work)
+    experiment, runs, version, artifact, kept = await context.save(work)
     if job.attempts > 1:
         context.log(f"Attempt {job.attempts}: the worker before went away; training begins anew.", "warning")
     folder = context.settings.data_dir / "work" / f"{experiment.id}-{context.token}"
     with disk_errors():
         folder.mkdir(parents=True, mode=0o700)
-    return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, job.attempts)
+    prefix = f"retry{job.attempts}_" if kept else ""
+    return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, prefix)
 
 
 async def _forget_former_attempt(session: WriteSession, experiment: Experiment) -> None:
@@ -149,7 +152,7 @@ def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> 
         "work_dir": str(plan.folder / run.engine),
         "threads": _threads(context, plan),
         "deadline_secs": budget,
-        "name_prefix": f"retry{plan.attempt}_" if plan.attempt > 1 else "",
+        "name_prefix": plan.prefix,
     }
 
 
