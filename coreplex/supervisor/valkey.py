@@ -20,7 +20,7 @@ from coreplex.supervisor.process import spawn, stop
 from coreplex.supervisor.trouble import Trouble
 
 START_SECS = 60.0
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction")
+DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction")
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
 

@@ -19,7 +19,7 @@ FLAGS = ("--port", "0", "--unixsocketperm", "777", "--appendonly", "yes", "--app
 METHOD = """# The rate limiter's disk
 
 Measured by `tests/benchmarks/limiter.py`. {machine}. One-row predictions by REST on two whole stacks, taken in turn for 4 s each,
-medians; they differ in the `appendfsync` of their Valkey only. `always` was chosen so that no acknowledged job message is lost.
+medians; they differ in the `appendfsync` of their Valkey only. `everysec` is what ships since: see docs/decisions/0012.
 """
 
 
