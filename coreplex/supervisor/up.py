@@ -54,6 +54,7 @@ class Supervisor:
 
     def run(self, journey: Sequence[str] = ()) -> int:
         """Start, serve until a signal, stop. `journey` is a command run once when everything is ready. Returns 0."""
+        os.umask(0o077)  # what is made here is ours alone; what the embedded servers must reach is opened by name
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
