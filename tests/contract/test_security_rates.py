@@ -51,7 +51,8 @@ def check_headers(answer: Response, limit: int = LIMIT) -> None:
     assert reset == (int(time.time()) // WINDOW + 1) * WINDOW
     if answer.status_code == 429:
         assert remaining == 0
-        assert abs(int(answer.headers["Retry-After"]) - (reset - time.time())) <= 1
+        # Never too short; on a busy machine the answer is some seconds old by now.
+        assert -1 <= int(answer.headers["Retry-After"]) - (reset - time.time()) <= 10
     else:
         assert "Retry-After" not in answer.headers
 
