@@ -50,7 +50,7 @@ def check_columns(schema: TableSchema, target: str, config: AutoMLConfig) -> int
         if key == "time_column" and not (numeric(column) or column.type == ColumnType.datetime):
             raise Invalid.field(f"'{name}' must hold dates or numbers", "config", key)
     left = sum(column.name != target and column.name not in config.special_columns for column in schema)
-    if not left and config.ignored_columns:
+    if not left and config.ignored_columns and len(schema) > 1:
         raise Invalid.field("leaves no column to learn from", "config", "ignored_columns")
     return left
 
