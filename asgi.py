@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from coreplex import housekeeping
 from coreplex import services as composition
-from coreplex import sweeping
 from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         await services.start()
         await ensure_admin(services.database, settings)
         await writer.start()
-        sweeper = asyncio.create_task(sweeping.run(services))
+        sweeper = asyncio.create_task(housekeeping.run(services))
         yield
         sweeper.cancel()
         await writer.stop()

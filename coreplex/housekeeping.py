@@ -15,6 +15,7 @@ from coreplex.services import Services
 
 log = structlog.get_logger(__name__)
 
+EVERY_SECS = 300.0
 LOCK = 0x686F757365  # "house"
 YOUNG_SECS = 600.0
 """A training folder this young may belong to a claim we cannot see yet."""
@@ -27,6 +28,16 @@ PURGES = (
     "DELETE FROM mails WHERE sent_at < now() - interval '30 days'",
     "DELETE FROM jobs WHERE project_id IS NULL AND finished_at < now() - interval '7 days'",
 )
+
+
+async def run(services: Services) -> None:
+    """Tidy for ever; survives a database or a disk that fails. Web and worker processes do it, each for its own host."""
+    while True:
+        try:
+            await tidy(services)
+        except Exception as error:
+            log.warning("housekeeping.missed", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(EVERY_SECS)
 
 
 async def tidy(services: Services) -> None:

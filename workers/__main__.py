@@ -15,12 +15,12 @@ import structlog
 from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
+from coreplex import housekeeping
 from coreplex import services as composition
 from coreplex.job.timing import Timing
 from coreplex.log import configure
 from coreplex.services import Services
 from coreplex.settings import Settings
-from workers import schedule
 from workers.actors import declare
 from workers.broker import Bell
 from workers.relay import Relay
@@ -53,7 +53,7 @@ async def serve(settings: Settings, timing: Timing) -> int:
     threads.queue_prefetch, threads.delay_prefetch = settings.worker_threads, 1
     threads.start()
     stopped = asyncio.create_task(stop.wait())
-    always = (relay.run(), _live(services, runner.name, timing), schedule.run(services))
+    always = (relay.run(), _live(services, runner.name, timing), housekeeping.run(services))
     tasks = [*map(asyncio.create_task, always), stopped]
     log.info("worker.started", worker=runner.name, threads=settings.worker_threads)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
