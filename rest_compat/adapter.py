@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
+from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import Category, authorize
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
@@ -128,6 +128,3 @@ def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
     if parts > MAX_JSON_DEPTH and too_deep(body, MAX_JSON_DEPTH):
         raise Invalid(f"The body is nested deeper than {MAX_JSON_DEPTH} levels.")
     return body
-
-
-__all__ = ["BadInput", "Row", "admit", "parse_object", "read_limited", "rows", "run"]

@@ -43,11 +43,8 @@ class Idempotent:
             return Response(body, status, {"Idempotent-Replayed": "true"}, "application/json")
         try:
             response = await act()
-        except BaseException as error:
-            await self._settle(claim, error)
+        except BaseException:
+            await service.abandon(database, claim)
             raise
         await service.finish(database, claim, response.status_code, bytes(response.body))
         return response
-
-    async def _settle(self, claim: service.Claim, _error: BaseException) -> None:
-        await service.abandon(self.context.services.database, claim)
