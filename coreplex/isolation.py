@@ -28,7 +28,6 @@ OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
 ROOT = Path(__file__).resolve().parent.parent
 KILL_GRACE_SECS = 3.0
-EXIT_SECS = 5.0
 WATCH_SECS = 0.25
 MAX_LINE_BYTES = 256 << 20
 MAX_QUEUED_EVENTS = 1000

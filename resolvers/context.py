@@ -1,6 +1,5 @@
 """What one request carries to its resolvers: who asks, from where, with which loaders and services."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,6 +78,3 @@ class Context:
         found = self.services.parts[kind]
         assert isinstance(found, kind)
         return found
-
-
-Resolve = Callable[..., Awaitable[Any]]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from coreplex.dataset.table import DatasetVersion
 from coreplex.event.table import Event
 from coreplex.experiment import capabilities, inputs, service
 from coreplex.experiment.table import EngineRun, Experiment
@@ -72,10 +71,6 @@ async def best_model(info: Info, experiment: Experiment) -> Model | None:
 async def logs(info: Info, experiment: Experiment, page: Page) -> Slice[Event]:
     oldest_first = Page(page.first, page.after, page.offset, None, "seq", SortDirection.asc)
     return await info.context.slice(service.logs(experiment), oldest_first)
-
-
-async def version(info: Info, experiment: Experiment) -> DatasetVersion | None:
-    return await info.context.loaders.dataset_version.load(experiment.dataset_version_id)
 
 
 async def job(info: Info, experiment: Experiment) -> Job | None:

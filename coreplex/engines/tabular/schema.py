@@ -25,7 +25,6 @@ class ColumnType(StrEnum):
 
 
 NUMERIC = frozenset({ColumnType.integer, ColumnType.float})
-TEXTUAL = frozenset({ColumnType.categorical, ColumnType.text})
 
 Scalar = str | int | float | bool | dt.date | dt.datetime
 

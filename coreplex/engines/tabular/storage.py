@@ -7,18 +7,6 @@ _NAMES: dict[type[pl.DataType] | pl.DataType, str] = {
     pl.String: "string",
     pl.Date: "date",
 }
-_BY_NAME: dict[str, pl.DataType] = {
-    "bool": pl.Boolean(),
-    "string": pl.String(),
-    "date": pl.Date(),
-    "datetime": pl.Datetime("us"),
-    **{
-        str(dtype).lower(): dtype
-        for dtype in (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64())
-    },
-    "float32": pl.Float32(),
-    "float64": pl.Float64(),
-}
 
 
 def dtype_name(dtype: pl.DataType) -> str:
@@ -26,11 +14,6 @@ def dtype_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return "datetime"
     return _NAMES.get(type(dtype)) or str(dtype).lower()
-
-
-def polars_type(name: str) -> pl.DataType:
-    """The Polars type behind a schema's dtype name."""
-    return _BY_NAME[name]
 
 
 _GROUP_ROWS = 250_000

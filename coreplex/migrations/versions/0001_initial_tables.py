@@ -1,4 +1,4 @@
-"""initial tables"""
+"""Initial tables. Long because Alembic wrote it from the tables in one piece, and frozen once it has been released."""
 
 import sqlalchemy as sa
 from alembic import op
