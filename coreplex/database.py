@@ -10,8 +10,8 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -21,7 +21,7 @@ STATEMENT_TIMEOUT_MS = 10_000
 
 
 class ReadSession(AsyncSession):
-    """A session that only reads; several may run side by side."""
+    """A session that only reads, each statement by itself: there is no transaction to roll back. Several may run side by side."""
 
 
 class WriteSession(ReadSession):
@@ -37,14 +37,14 @@ def async_url(url: str) -> str:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """True when the database is away or refuses for the moment: weather, not a bug."""
+    """True when the database is away or refuses for the moment (busy, a deadlock broken): weather, not a bug."""
     if isinstance(error, PoolTimeout | InterfaceError | ConnectionError | TimeoutError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, OperationalError):
         return True
-    return _state(error)[:2] in {"08", "53", "57"}
+    return _state(error)[:2] in {"08", "40", "53", "57"}
 
 
 def is_bad_value(error: BaseException) -> bool:
@@ -66,6 +66,12 @@ async def _connect(*arguments: Any, **options: Any) -> Any:
         raise ConnectionError(f"no connection to the database: {error}") from error
 
 
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """A connection that the server has closed (a restart) is replaced before it is used. Asks nobody, unlike a ping."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
 class Database:
     """The process's pool of connections to PostgreSQL."""
 
@@ -76,7 +82,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=2,
-            pool_pre_ping=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={
@@ -89,24 +94,27 @@ class Database:
                 },
             },
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        # One statement sees one state of the database either way; without BEGIN and ROLLBACK a read is one round trip, not three.
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
         """A short session for one read; nothing it does is kept."""
-        async with self._guarded(ReadSession) as session:
+        async with self._guarded(ReadSession, self._reading) as session:
             yield session
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[WriteSession]:
         """A transaction: committed when the block ends well, rolled back when it raises."""
-        async with self._guarded(WriteSession) as session:
+        async with self._guarded(WriteSession, self.engine) as session:
             async with session.begin():
                 yield session
 
     @asynccontextmanager
-    async def _guarded(self, kind: type[Any]) -> AsyncIterator[Any]:
+    async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:
         try:
-            async with kind(self.engine, expire_on_commit=False) as session:
+            async with kind(engine, expire_on_commit=False) as session:
                 yield session
         except Exception as error:
             if is_unavailable(error):
