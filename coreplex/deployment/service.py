@@ -151,7 +151,9 @@ async def _open(session: WriteSession, grant: Grant, deployment_id: str) -> Depl
 
 
 async def _lock(session: WriteSession, project_id: UUID) -> None:
-    await session.execute(select(col(Project.id)).where(col(Project.id) == project_id).with_for_update())
+    # Not a full lock: rows of the inference log refer to the project, and whoever stores them holds deployments meanwhile.
+    lock = select(col(Project.id)).where(col(Project.id) == project_id).with_for_update(key_share=True)
+    await session.execute(lock)
 
 
 async def _model_of(session: WriteSession, grant: Grant, project_id: UUID, model_id: str, key: str) -> Model:
