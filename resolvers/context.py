@@ -55,7 +55,7 @@ class Context:
 
     @cached_property
     def loaders(self) -> Loaders:
-        return Loaders(self.services.database)
+        return Loaders(self.services.database, self.principal)
 
     def read(self) -> AbstractAsyncContextManager[ReadSession]:
         return self.services.database.read()

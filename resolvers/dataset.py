@@ -59,18 +59,12 @@ async def version(info: Info, dataset: Dataset, id: str | None) -> DatasetVersio
     return found
 
 
-async def version_count(info: Info, dataset: Dataset) -> int:
-    return await info.context.loaders.dataset_version_count.load(dataset.id)
-
-
-async def dataset_of(info: Info, version: DatasetVersion) -> Dataset:
-    found = await info.context.loaders.dataset.load(version.dataset_id)
-    assert found is not None, "a version without its dataset cannot exist"
-    return found
-
-
 async def documents(info: Info, version: DatasetVersion) -> service.Documents:
-    found = await info.context.loaders.dataset_documents.load(version.id)
+    return known(await info.context.loaders.dataset_documents.load(version.id))
+
+
+def known(found: service.Documents | None) -> service.Documents:
+    """The documents of a version that is still there."""
     if found is None:
         raise NotFound.of("Dataset version")
     return found

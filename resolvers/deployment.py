@@ -10,7 +10,6 @@ from coreplex.errors import Conflict, DomainError
 from coreplex.model import prediction
 from coreplex.model.inputs import PredictModel
 from coreplex.model.serving import Serving
-from coreplex.model.table import Model
 from coreplex.monitoring.table import InferenceLog
 from coreplex.monitoring.writer import InferenceWriter
 from coreplex.paging import Page, Slice
@@ -54,10 +53,6 @@ async def of_project(info: Info, project: Project, page: Page, filter: inputs.De
 
 async def logs(info: Info, deployment: Deployment, page: Page) -> Slice[InferenceLog]:
     return await info.context.slice(service.log_listing(deployment), page)
-
-
-async def model(info: Info, deployment: Deployment) -> Model | None:
-    return await info.context.loaders.model.load(deployment.model_id)
 
 
 async def create(info: Info, input: inputs.CreateDeployment) -> Deployment:

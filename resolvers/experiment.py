@@ -1,13 +1,10 @@
 """Experiments at the GraphQL door."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from coreplex.event.table import Event
 from coreplex.experiment import capabilities, inputs, service
-from coreplex.experiment.table import EngineRun, Experiment
-from coreplex.job.table import Job
-from coreplex.model.table import Model
+from coreplex.experiment.table import Experiment
 from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from coreplex.project.table import Project
@@ -56,22 +53,6 @@ async def able(info: Info) -> capabilities.Capabilities:
     return capabilities.capabilities(allow(info).principal.plan)
 
 
-async def model_count(info: Info, experiment: Experiment) -> int:
-    return await info.context.loaders.experiment_model_count.load(experiment.id)
-
-
-async def engine_runs(info: Info, experiment: Experiment) -> Sequence[EngineRun]:
-    return await info.context.loaders.engine_runs.load(experiment.id)
-
-
-async def best_model(info: Info, experiment: Experiment) -> Model | None:
-    return await info.context.loaders.model.load(experiment.best_model_id) if experiment.best_model_id else None
-
-
 async def logs(info: Info, experiment: Experiment, page: Page) -> Slice[Event]:
     oldest_first = Page(page.first, page.after, page.offset, None, "seq", SortDirection.asc)
     return await info.context.slice(service.logs(experiment), oldest_first)
-
-
-async def job(info: Info, experiment: Experiment) -> Job | None:
-    return await info.context.loaders.job.load(experiment.job_id) if experiment.job_id else None

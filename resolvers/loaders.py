@@ -1,5 +1,6 @@
 """DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -20,17 +21,27 @@ from coreplex.experiment import service as experiment
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.table import Job
 from coreplex.model.table import Model
+from coreplex.permissions import Principal
 from coreplex.project import service as project
 from coreplex.project.table import Membership, Project, Role
 
 Row = TypeVar("Row", bound=SQLModel)
 
 
+class Shared(DataLoader[Any, Any]):
+    """A loader whose results survive those who wait: when one field fails, graphql-core cancels the fields beside it, and a
+    cancelled result would be kept and end every later field that asks for the same key."""
+
+    def load(self, key: Any) -> Any:
+        return asyncio.shield(super().load(key))
+
+
 class Loaders:
     """The loaders of one request."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, principal: Principal | None = None) -> None:
         self._database = database
+        self._principal = principal
 
     def batch(self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]]) -> DataLoader[Any, Any]:
         """A loader whose batch function gets a session of its own."""
@@ -39,7 +50,7 @@ class Loaders:
             async with self._database.read() as session:
                 return await load(session, keys)
 
-        return DataLoader(load_fn=run)
+        return Shared(load_fn=run)
 
     def rows(self, table: type[Row], *options: ExecutableOption) -> DataLoader[UUID, Row | None]:
         """Rows by id; None where there is none. `options` say which columns stay behind."""
@@ -69,13 +80,16 @@ class Loaders:
         return self.batch(load)
 
     @cached_property
-    def role(self) -> DataLoader[tuple[UUID, UUID], Role | None]:
-        """The role of a user in a project, by (project id, user id)."""
+    def own_role(self) -> DataLoader[UUID, Role | None]:
+        """The caller's role by project id."""
 
-        async def load(session: ReadSession, keys: list[tuple[UUID, UUID]]) -> Sequence[Role | None]:
-            query = select(Membership).where(col(Membership.project_id).in_([key[0] for key in keys]))
-            found = {(m.project_id, m.user_id): m.role for m in await session.scalars(query)}
-            return [found.get(key) for key in keys]
+        async def load(session: ReadSession, ids: list[UUID]) -> Sequence[Role | None]:
+            own = col(Membership.user_id) == (self._principal.user_id if self._principal else None)
+            found = await session.execute(
+                select(col(Membership.project_id), col(Membership.role)).where(own, col(Membership.project_id).in_(ids))
+            )
+            roles = dict(found.all())
+            return [roles.get(key) for key in ids]
 
         return self.batch(load)
 

@@ -58,19 +58,6 @@ async def delete(info: Info, id: str) -> UUID:
         return await service.delete_one(session, grant, id)
 
 
-async def experiment(info: Info, model: Model) -> Experiment | None:
-    return await info.context.loaders.experiment.load(model.experiment_id)
-
-
-async def project(info: Info, model: Model) -> Project | None:
-    return await info.context.loaders.project.load(model.project_id)
-
-
-async def stages(info: Info, model: Model) -> frozenset[str]:
-    """Stages with an active deployment of the model."""
-    return await info.context.loaders.serving_stages.load(model.id)
-
-
 async def document(info: Info, artifact_id: UUID | None, noun: str) -> Any:
     """A model's JSON file: its curves or its explanation."""
     artifact: Artifact | None = await info.context.loaders.artifact.load(artifact_id) if artifact_id else None

@@ -8,7 +8,8 @@ import strawberry.pydantic
 from pydantic import BaseModel
 
 from coreplex.account.table import Plan
-from schema.plain import READ
+from schema.compiler.reading import Item
+from schema.readings import READING
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
 
@@ -32,7 +33,7 @@ def key(name: str, description: str, kind: Any) -> Any:
     def read(root: strawberry.Parent[Any]) -> Any:
         return root.get(name)
 
-    return strawberry.field(resolver=read, graphql_type=kind, description=description, metadata={READ: read})
+    return strawberry.field(resolver=read, graphql_type=kind, description=description, metadata={READING: Item(name)})
 
 
 @strawberry.type(description="What was removed.")

@@ -1,5 +1,6 @@
 """Datasets, their versions, and what the profile knows about them, in the public contract."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from coreplex.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, published
-from schema.field import guarded, mutation
+from schema.field import by_id, guarded, loaded, mutation
 from schema.file import File
 from schema.pagination import Connection, connection, sort_input
 from schema.profile import Analysis, Column, Quality
@@ -33,28 +34,31 @@ published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
 MEASURES = ("row_count", "column_count", "size_bytes", "quality_score")
 DatasetSort = sort_input("Dataset", ("created_at", "updated_at", "name", "version_count", *MEASURES))
 DatasetVersionSort = sort_input("DatasetVersion", ("version", "created_at", "row_count", "quality_score"), default="version")
+LazyDataset = Annotated["Dataset", strawberry.lazy("schema.dataset")]
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 RowsWanted = Annotated[int, strawberry.argument(description=f"Rows wanted, 1 to {MAX_PREVIEW}.")]
 
 
-async def _columns(root: strawberry.Parent[VersionRow], info: Info) -> list[Column]:
-    return Column.of(await resolve.documents(info, root))
+def _document(kind: Any, read: Callable[[Any, Any], Any], description: str) -> Any:
+    """What is kept beside a version: `read(documents, version)`."""
+
+    def read_known(found: Any, version: VersionRow) -> Any:
+        return read(resolve.known(found), version)
+
+    return loaded(kind, lambda loaders: loaders.dataset_documents, by_id, description, read_known)
 
 
-async def _quality(root: strawberry.Parent[VersionRow], info: Info) -> Quality:
-    return Quality.of((await resolve.documents(info, root)).quality)
+def _of_latest(name: str, kind: Any, description: str) -> Any:
+    """A fact of the latest version, shown on the dataset."""
 
+    def fact(version: Any, _dataset: Row) -> Any:
+        return getattr(version, name)
 
-async def _analysis(root: strawberry.Parent[VersionRow], info: Info) -> Analysis:
-    return Analysis.of(root, await resolve.documents(info, root))
+    return loaded(kind, lambda loaders: loaders.latest_dataset_version, by_id, description, fact)
 
 
 async def _preview(root: strawberry.Parent[VersionRow], info: Info, rows: RowsWanted = 20) -> JSON:
     return JSON(await resolve.preview(info, root, min(max(rows, 1), MAX_PREVIEW)))
-
-
-async def _dataset(root: strawberry.Parent[VersionRow], info: Info) -> "Dataset":
-    return await resolve.dataset_of(info, root)  # type: ignore[return-value]
 
 
 @strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
@@ -72,33 +76,20 @@ class DatasetVersion:
     artifact_id: strawberry.ID = strawberry.field(description="The stored table.")
     upload_artifact_id: strawberry.ID | None = strawberry.field(description="The file as it was uploaded.")
     parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
-    dataset: "Dataset" = strawberry.field(resolver=_dataset, description="The dataset.")
-    columns: list[Column] = strawberry.field(resolver=_columns, description="The columns, in the order of the file.")
-    quality: Quality = strawberry.field(resolver=_quality, description="How good the data is, and what is wrong with it.")
-    analysis: Analysis = strawberry.field(resolver=_analysis, description="The profile: what is in the table.")
+    dataset: "Dataset" = loaded(LazyDataset, lambda loaders: loaders.dataset, lambda version: version.dataset_id, "The dataset.")
+    columns: list[Column] = _document(list[Column], lambda found, _: Column.of(found), "The columns, in the order of the file.")
+    quality: Quality = _document(
+        Quality, lambda found, _: Quality.of(found.quality), "How good the data is, and what is wrong with it."
+    )
+    analysis: Analysis = _document(
+        Analysis, lambda found, version: Analysis.of(version, found), "The profile: what is in the table."
+    )
     preview: JSON = strawberry.field(resolver=_preview, description="The first rows, spelled as in the uploaded file.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
 
-async def _latest(root: strawberry.Parent[Row], info: Info) -> DatasetVersion:
-    return await resolve.latest(info, root)  # type: ignore[return-value]
-
-
 async def _version(root: strawberry.Parent[Row], info: Info, id: MaybeVersion = None) -> DatasetVersion:
     return await resolve.version(info, root, id)  # type: ignore[return-value]
-
-
-async def _version_count(root: strawberry.Parent[Row], info: Info) -> int:
-    return await resolve.version_count(info, root)
-
-
-def _of_latest(name: str, kind: Any, description: str) -> Any:
-    """A fact of the latest version, shown on the dataset."""
-
-    async def fact(root: strawberry.Parent[Row], info: Info) -> Any:
-        return getattr(await resolve.latest(info, root), name)
-
-    return strawberry.field(resolver=fact, graphql_type=kind, description=description)
 
 
 @strawberry.type(description="A table of a project, in one or more versions.")
@@ -108,14 +99,16 @@ class Dataset:
     name: str = strawberry.field(description="Name.")
     description: str = strawberry.field(description="What it holds.")
     status: DatasetStatus = strawberry.field(description="State.")
-    version_count: int = strawberry.field(resolver=_version_count, description="How many versions it has.")
+    version_count: int = loaded(int, lambda loaders: loaders.dataset_version_count, by_id, "How many versions it has.")
     latest_version_id: strawberry.ID = _of_latest("id", strawberry.ID, "The latest version.")
     row_count: Long = _of_latest("row_count", Long, "Rows of the latest version.")
     column_count: int = _of_latest("column_count", int, "Columns of the latest version.")
     size_bytes: Long = _of_latest("size_bytes", Long, "Size in bytes of the file the latest version was read from.")
     file_format: str = _of_latest("file_format", str, "Format of the file the latest version was read from.")
     quality_score: float = _of_latest("quality_score", float, "Overall quality of the latest version, 0 to 100.")
-    latest_version: DatasetVersion = strawberry.field(resolver=_latest, description="The latest version.")
+    latest_version: DatasetVersion = loaded(
+        DatasetVersion, lambda loaders: loaders.latest_dataset_version, by_id, "The latest version."
+    )
     version: DatasetVersion = strawberry.field(resolver=_version, description="One version of it.")
     versions: Connection[DatasetVersion] = connection(
         resolve.versions,

@@ -1,6 +1,7 @@
 """Deployments and predictions in the public contract."""
 
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
@@ -11,10 +12,11 @@ from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.model.inputs import PredictModel
 from coreplex.permissions import READ, WRITE, Category, Permission
 from resolvers import deployment as resolve
+from resolvers.context import Context
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, key, published
-from schema.field import guarded, mutation
-from schema.model import Model
+from schema.field import computed, guarded, loaded, mutation
+from schema.model import Model, name_of
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
 
@@ -38,17 +40,12 @@ published(PredictModel, "PredictModelInput", "Rows for a model.")
 DeploymentSort = sort_input("Deployment", ("created_at", "name", "stage", "status"))
 
 
-def _endpoint_url(root: strawberry.Parent[Row], info: Info) -> str:
-    return f"{info.context.services.settings.base_url}/api/mlops/deployments/{root.id}/predict"
+def _endpoint_url(deployment: Row, context: Context) -> str:
+    return f"{context.services.settings.base_url}/api/mlops/deployments/{deployment.id}/predict"
 
 
-async def _model(root: strawberry.Parent[Row], info: Info) -> Model | None:
-    return await resolve.model(info, root)  # type: ignore[return-value]
-
-
-async def _model_name(root: strawberry.Parent[Row], info: Info) -> str:
-    model = await resolve.model(info, root)
-    return model.name if model else ""
+def _model(kind: Any, description: str, *read: Any) -> Any:
+    return loaded(kind, lambda loaders: loaders.model, lambda deployment: deployment.model_id, description, *read)
 
 
 @strawberry.type(description="One predicted row, as it was asked and answered.")
@@ -69,8 +66,8 @@ class Deployment:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
     model_id: strawberry.ID = strawberry.field(description="The model it serves.")
-    model_name: str = strawberry.field(resolver=_model_name, description="Name of the model.")
-    model: Model | None = strawberry.field(resolver=_model, description="The model it serves.")
+    model_name: str = _model(str, "Name of the model.", name_of)
+    model: Model | None = _model(Model | None, "The model it serves.")
     name: str = strawberry.field(description="Name.")
     stage: Stage = strawberry.field(description="Staging or production.")
     status: DeploymentStatus = strawberry.field(description="Whether it serves.")
@@ -85,7 +82,7 @@ class Deployment:
     privacy_threshold: float | None = strawberry.field(description="Confidence of detection, 0 to 1.")
     previous_deployment_id: strawberry.ID | None = strawberry.field(description="The deployment it displaced.")
     previous_model_id: strawberry.ID | None = strawberry.field(description="The model it served before.")
-    endpoint_url: str = strawberry.field(resolver=_endpoint_url, description="Address to POST rows to.")
+    endpoint_url: str = computed(str, _endpoint_url, "Address to POST rows to.")
     request_count: Long = strawberry.field(description="Predict requests it got; seconds behind.")
     error_count: Long = strawberry.field(description="Predict requests it refused; seconds behind.")
     created_at: datetime = strawberry.field(description="When it was created.")

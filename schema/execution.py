@@ -15,13 +15,13 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLObjectType,
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
     validate,
 )
-from graphql import execute as graphql_execute
 from graphql import subscribe as graphql_subscribe
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
@@ -30,14 +30,20 @@ from coreplex.permissions import Category, Permission
 from resolvers.context import Context
 from resolvers.guard import Guard
 from schema import limits
+from schema.calling import Caller
+from schema.compiler.operation import Compiled
+from schema.compiler.plan import Planner
 from schema.cost import Meter
 from schema.errors import BadDocument, BadRequest
-from schema.plain import Kept, PlainExecutor, kept_for, plain_fields
+from schema.readings import readings_of
 from schema.root import graphql_schema
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
-PlainExecutor.plain = plain_fields(core_schema)
+PLANNER = Planner(core_schema, readings_of(core_schema), optimized_is_awaitable)
 REMEMBERED_CHARS = 4_000
+for _kind in core_schema.type_map.values():
+    if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
+        Caller(graphql_schema).install(_kind)
 ROOTS = {
     OperationType.QUERY: core_schema.query_type,
     OperationType.MUTATION: core_schema.mutation_type,
@@ -54,7 +60,7 @@ class Operation:
     root_fields: tuple[tuple[str, Permission | None], ...]
     """Name and permission of every root selection, fragments expanded; aliases count each."""
     fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
-    kept: Kept | None = field(default=None, repr=False, compare=False)
+    compiled: Compiled = field(repr=False, compare=False)
 
     @property
     def name(self) -> str | None:
@@ -126,7 +132,13 @@ def from_document(document: DocumentNode, operation_name: str | None = None) -> 
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     names = _root_names(operations[0].selection_set, fragments)
     root = ROOTS[operations[0].operation]
-    return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), fragments, kept_for(document))
+    return Operation(
+        document,
+        operations[0],
+        tuple((n, permission_of(root, n)) for n in names),
+        fragments,
+        Compiled(PLANNER, document, operations[0]),
+    )
 
 
 def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[str]:
@@ -155,18 +167,10 @@ def permission_of(parent: Any, name: str) -> Permission | None:
 
 async def execute(operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> ExecutionResult:
     """Run a query or mutation. Errors of fields are in the result; nothing is raised."""
-    result = graphql_execute(
-        core_schema,
-        operation.document,
-        context_value=context,
-        variable_values=dict(variables or {}),
-        operation_name=operation.name,
-        executor_class=PlainExecutor,
-        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-        hide_suggestions=True,
-        kept=operation.kept,
-    )
-    return result if isinstance(result, ExecutionResult) else await result
+    values = operation.compiled.coerce(variables or {})
+    if isinstance(values, list):
+        return ExecutionResult(None, values)
+    return await operation.compiled.run(values, context)
 
 
 async def subscribe(

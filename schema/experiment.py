@@ -1,13 +1,14 @@
 """Experiments in the public contract."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
 from coreplex.account.table import Plan, Scope
 from coreplex.experiment import inputs
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
-from coreplex.experiment.table import Experiment as Row
 from coreplex.permissions import READ, WRITE, Category, Permission
 from coreplex.project.table import Role
 from resolvers import experiment as resolve
@@ -15,7 +16,7 @@ from resolvers import model as resolve_model
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, published
 from schema.event import LogEntry
-from schema.field import guarded, mutation
+from schema.field import by_id, guarded, loaded, mutation
 from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON
@@ -57,26 +58,9 @@ class EngineRun:
     finished_at: datetime | None = strawberry.field(description="When it ended.")
 
 
-async def _progress(root: strawberry.Parent[Row], info: Info) -> float:
-    job = await resolve.job(info, root)
-    return round(100 * job.progress, 1) if job else 0.0
-
-
-async def _message(root: strawberry.Parent[Row], info: Info) -> str:
-    job = await resolve.job(info, root)
-    return job.message if job else ""
-
-
-async def _model_count(root: strawberry.Parent[Row], info: Info) -> int:
-    return await resolve.model_count(info, root)
-
-
-async def _engine_runs(root: strawberry.Parent[Row], info: Info) -> list[EngineRun]:
-    return await resolve.engine_runs(info, root)  # type: ignore[return-value]
-
-
-async def _best_model(root: strawberry.Parent[Row], info: Info) -> Model | None:
-    return await resolve.best_model(info, root)  # type: ignore[return-value]
+def _job(kind: Any, read: Callable[[Any, Any], Any], description: str) -> Any:
+    """Something the background job knows: `read(job, experiment)`."""
+    return loaded(kind, lambda loaders: loaders.job, lambda experiment: experiment.job_id, description, read)
 
 
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")
@@ -94,15 +78,17 @@ class Experiment:
     use_gpu: bool = strawberry.field(description="Whether a GPU was asked for.")
     status: ExperimentStatus = strawberry.field(description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
-    progress: float = strawberry.field(resolver=_progress, description="Share done, 0 to 100.")
-    message: str = strawberry.field(resolver=_message, description="What is going on.")
+    progress: float = _job(float, lambda job, _: round(100 * job.progress, 1) if job else 0.0, "Share done, 0 to 100.")
+    message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
     warnings: list[str] = strawberry.field(description="What was done differently from what was asked.")
     sort_metric: str = strawberry.field(description="The metric models are ranked by.")
     best_model_id: strawberry.ID | None = strawberry.field(description="The best model so far.")
-    model_count: int = strawberry.field(resolver=_model_count, description="Models finished so far.")
-    best_model: Model | None = strawberry.field(resolver=_best_model, description="The best model so far.")
-    engine_runs: list[EngineRun] = strawberry.field(resolver=_engine_runs, description="What each engine did.")
+    model_count: int = loaded(int, lambda loaders: loaders.experiment_model_count, by_id, "Models finished so far.")
+    best_model: Model | None = loaded(
+        Model | None, lambda loaders: loaders.model, lambda experiment: experiment.best_model_id, "The best model so far."
+    )
+    engine_runs: list[EngineRun] = loaded(list[EngineRun], lambda loaders: loaders.engine_runs, by_id, "What each engine did.")
     models: Connection[Model] = connection(
         resolve_model.of_experiment,
         node=Model,

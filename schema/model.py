@@ -1,6 +1,7 @@
 """Models in the public contract."""
 
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
@@ -12,7 +13,7 @@ from coreplex.permissions import READ, WRITE
 from resolvers import model as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, key, published
-from schema.field import guarded, mutation
+from schema.field import by_id, guarded, loaded, mutation
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
 
@@ -27,22 +28,13 @@ class Feature:
     type: str = key("type", "Type of the column.", str)
 
 
-async def _experiment_name(root: strawberry.Parent[Row], info: Info) -> str:
-    experiment = await resolve.experiment(info, root)
-    return experiment.name if experiment else ""
+def _serves(stage: str, description: str) -> Any:
+    return loaded(bool, lambda loaders: loaders.serving_stages, by_id, description, lambda stages, _: stage in stages)
 
 
-async def _project_name(root: strawberry.Parent[Row], info: Info) -> str:
-    project = await resolve.project(info, root)
-    return project.name if project else ""
-
-
-async def _is_production(root: strawberry.Parent[Row], info: Info) -> bool:
-    return "production" in await resolve.stages(info, root)
-
-
-async def _is_staging(root: strawberry.Parent[Row], info: Info) -> bool:
-    return "staging" in await resolve.stages(info, root)
+def name_of(found: Any, _row: Any) -> str:
+    """The name of something that may be gone."""
+    return found.name if found else ""
 
 
 async def _explanation(root: strawberry.Parent[Row], info: Info) -> JSON:
@@ -57,9 +49,13 @@ async def _curves(root: strawberry.Parent[Row], info: Info) -> JSON:
 class Model:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
-    project_name: str = strawberry.field(resolver=_project_name, description="Name of the project.")
+    project_name: str = loaded(
+        str, lambda loaders: loaders.project, lambda model: model.project_id, "Name of the project.", name_of
+    )
     experiment_id: strawberry.ID = strawberry.field(description="The experiment that made it.")
-    experiment_name: str = strawberry.field(resolver=_experiment_name, description="Name of that experiment.")
+    experiment_name: str = loaded(
+        str, lambda loaders: loaders.experiment, lambda model: model.experiment_id, "Name of that experiment.", name_of
+    )
     dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learned from.")
     artifact_id: strawberry.ID = strawberry.field(description="Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
@@ -76,10 +72,8 @@ class Model:
     parameters: JSON = strawberry.field(description="Hyperparameters.")
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
-    is_production: bool = strawberry.field(
-        resolver=_is_production, description="Whether an active production deployment serves it."
-    )
-    is_staging: bool = strawberry.field(resolver=_is_staging, description="Whether an active staging deployment serves it.")
+    is_production: bool = _serves("production", "Whether an active production deployment serves it.")
+    is_staging: bool = _serves("staging", "Whether an active staging deployment serves it.")
     training_time_secs: float = strawberry.field(description="Seconds its training took.")
     latency_ms: float = strawberry.field(description="Milliseconds one row takes, measured after training.")
     size_bytes: Long = strawberry.field(description="Size of its file.")

@@ -10,8 +10,7 @@ from coreplex.deployment.inputs import DeploymentFilter
 from coreplex.event.table import Event
 from coreplex.permissions import READ, Permission
 from coreplex.project import inputs
-from coreplex.project.table import Membership, ProjectStatus, Role
-from coreplex.project.table import Project as Row
+from coreplex.project.table import ProjectStatus, Role
 from resolvers import dataset as resolve_dataset
 from resolvers import deployment as resolve_deployment
 from resolvers import experiment as resolve_experiment
@@ -22,7 +21,7 @@ from schema.common import DeletedPayload, DeleteInput, Id, enum, published
 from schema.dataset import Dataset, DatasetSort
 from schema.deployment import Deployment, DeploymentSort
 from schema.experiment import Experiment, ExperimentSort
-from schema.field import guarded, mutation
+from schema.field import by_id, guarded, loaded, mutation
 from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
 
@@ -45,30 +44,25 @@ MemberSort = sort_input("Member", ("created_at", "email", "name", "role"))
 
 
 def _count(name: str, noun: str) -> Any:
-    async def count(root: strawberry.Parent[Row], info: Info) -> int:
-        return await resolve.count(info, root, name)
+    def count(counts: Any, _project: Any) -> Any:
+        return counts[name]
 
-    return strawberry.field(resolver=count, description=f"Number of {noun} in the project.")
-
-
-async def _role(root: strawberry.Parent[Row], info: Info) -> Role | None:
-    return await resolve.role(info, root)
+    return loaded(int, lambda loaders: loaders.project_counts, by_id, f"Number of {noun} in the project.", count)
 
 
-async def _email(root: strawberry.Parent[Membership], info: Info) -> str:
-    return (await resolve.user_of(info, root)).email
+def _user(name: str, description: str) -> Any:
+    def fact(user: Any, _member: Any) -> Any:
+        return getattr(user, name)
 
-
-async def _name(root: strawberry.Parent[Membership], info: Info) -> str:
-    return (await resolve.user_of(info, root)).name
+    return loaded(str, lambda loaders: loaders.user, lambda member: member.user_id, description, fact)
 
 
 @strawberry.type(description="A person in a project.")
 class Member:
     id: strawberry.ID = strawberry.field(description="Identifier of the membership, not of the person.")
     user_id: strawberry.ID = strawberry.field(description="Identifier of the person.")
-    email: str = strawberry.field(resolver=_email, description="The person's e-mail.")
-    name: str = strawberry.field(resolver=_name, description="The person's display name.")
+    email: str = _user("email", "The person's e-mail.")
+    name: str = _user("name", "The person's display name.")
     role: Role = strawberry.field(description="What the person may do in the project.")
     created_at: datetime = strawberry.field(description="When the person joined.")
 
@@ -78,10 +72,6 @@ class Person:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     name: str = strawberry.field(description="Display name.")
     email: str = strawberry.field(description="E-mail.")
-
-
-async def _actor(root: strawberry.Parent[Event], info: Info) -> Person | None:
-    return await resolve.actor_of(info, root)  # type: ignore[return-value]
 
 
 def _event_id(root: strawberry.Parent[Event]) -> strawberry.ID:
@@ -95,7 +85,9 @@ class TimelineEvent:
     entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
     message: str = strawberry.field(description="A sentence for people.")
-    user: Person | None = strawberry.field(resolver=_actor, description="Who did it; empty for the server itself.")
+    user: Person | None = loaded(
+        Person | None, lambda loaders: loaders.user, lambda event: event.actor_id, "Who did it; empty for the server itself."
+    )
     created_at: datetime = strawberry.field(description="When.")
 
 
@@ -106,7 +98,7 @@ class Project:
     description: str = strawberry.field(description="What the project is about.")
     status: ProjectStatus = strawberry.field(description="Whether the project is in use.")
     owner_id: strawberry.ID = strawberry.field(description="Identifier of the user who owns it.")
-    role: Role | None = strawberry.field(resolver=_role, description="The caller's own role.")
+    role: Role | None = loaded(Role | None, lambda loaders: loaders.own_role, by_id, "The caller's own role.")
     dataset_count: int = _count("dataset_count", "datasets")
     experiment_count: int = _count("experiment_count", "experiments")
     model_count: int = _count("model_count", "models")

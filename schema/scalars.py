@@ -20,7 +20,8 @@ Long = NewType("Long", int)
 
 
 def _time_out(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(timespec="seconds").removesuffix("+00:00") + "Z"  # several times faster than strftime
 
 
 def _time_in(value: Any) -> datetime:

@@ -1,0 +1,89 @@
+"""Leaves: a Python expression that completes a value `v` of a scalar or an enum, or lists of them.
+
+The usual Python type of a scalar is taken as it is; everything else goes through graphql-core's own coercion, and what that
+refuses raises, so that graphql-core meets it again and says what is wrong.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    Undefined,
+    specified_scalar_types,
+)
+
+Bind = Callable[[str, Any], str]
+"""Makes an object known to the generated code; returns the name it has there."""
+
+_USUAL = {
+    "String": "v.__class__ is str",
+    "ID": "v.__class__ is str",
+    "Boolean": "v.__class__ is bool",
+    "Int": "v.__class__ is int and -2147483648 <= v <= 2147483647",
+    "Float": "v.__class__ is float and -inf < v < inf",
+}
+
+
+class Unusual(Exception):
+    """A value that generated code does not complete; never leaves the compiler."""
+
+
+def expression(kind: GraphQLOutputType, bind: Bind) -> str:
+    """An expression over `v`. Raises Unusual, or whatever a coercion raises, for what graphql-core is to look at."""
+    if isinstance(kind, GraphQLNonNull):
+        return _present(kind.of_type, bind)
+    return f"(None if v is None else {_present(kind, bind)})"
+
+
+def _present(kind: Any, bind: Bind) -> str:
+    if isinstance(kind, GraphQLList):
+        return f"([{expression(kind.of_type, bind)} for v in v] if v.__class__ is list else {bind('refuse', _refuse)}(v))"
+    coerced = f"{bind('coerce', strict(kind.coerce_output_value))}(v)"
+    if isinstance(kind, GraphQLEnumType):
+        return f"({bind('names', _names(kind))}.get(v) or {coerced})"
+    usual = _USUAL.get(kind.name) if kind in specified_scalar_types.values() else None
+    if usual is None:
+        return coerced
+    if kind.name == "ID":
+        return f"(v if {usual} else str(v) if v.__class__ is {bind('UUID', UUID)} else {coerced})"
+    return f"(v if {usual} else {coerced})"
+
+
+def strict(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`coerce`, for values only: nulls, errors and promises are Unusual, before and after."""
+
+    def complete(value: Any) -> Any:
+        if value is None or isinstance(value, Exception) or hasattr(value, "__await__"):
+            raise Unusual
+        done = coerce(value)
+        if done is None or done is Undefined:
+            raise Unusual
+        return done
+
+    return complete
+
+
+def _names(kind: GraphQLEnumType) -> dict[Any, str]:
+    """What each member is called, and its plain value where graphql-core takes that too."""
+    found: dict[Any, str] = {}
+    members = list(getattr(kind, "wrapped_cls", ()))
+    for value in (*members, *(value.value for value in kind.values.values())):
+        try:
+            found[value] = kind.coerce_output_value(value)
+        except Exception:  # noqa: S112 then it stays unknown here, and graphql-core is asked
+            continue
+    return found
+
+
+def _refuse(_value: Any) -> Any:
+    raise Unusual
+
+
+def is_scalar(kind: Any) -> bool:
+    return isinstance(kind, GraphQLScalarType | GraphQLEnumType)

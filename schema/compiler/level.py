@@ -1,0 +1,127 @@
+"""Execution level by level: all objects a selection has in the whole answer are built together, and what they wait for is
+fetched for all of them at once.
+
+A Level does the building of one part of an answer. It raises for anything out of the ordinary; whoever began it then lets
+graphql-core execute that part.
+"""
+
+from asyncio import gather
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate, chain
+from types import NoneType
+from typing import Any
+
+from graphql import Executor
+from graphql.pyutils import Path
+
+from schema.compiler.leaf import Unusual
+from schema.compiler.plan import Column, Plan, Shape
+from schema.compiler.reading import Loaded
+
+Place = Callable[[int], Path]
+"""Where in the answer the n-th object is; asked only for fields that graphql-core executes."""
+Built = list[dict[str, Any]]
+
+
+class Level:
+    """Objects under construction, and what still has to be waited for."""
+
+    def __init__(self, executor: Executor[Any]) -> None:
+        self.executor = executor
+        self.pending: list[Awaitable[None]] = []
+
+    def build(self, plan: Plan, rows: Sequence[Any], place: Place) -> Built:
+        """One dictionary per row. Whole when nothing is pending, else once `settle` has ended."""
+        built = plan.leaves(rows, self.executor.context_value)
+        for column in plan.columns:
+            if column.reading is None:
+                self._execute(plan, column, rows, built, place)
+            elif isinstance(column.reading, Loaded):
+                self.pending.append(self._load(plan, column, column.reading, rows, built, place))
+            else:
+                context, read = self.executor.context_value, column.read
+                self._nest(plan, column, [read(row, context) for row in rows], built, place)
+        return built
+
+    async def settle(self) -> None:
+        """Wait for everything that is pending; nothing is cancelled, as others may wait for the same things."""
+        if len(self.pending) == 1:
+            await self.pending[0]
+        elif self.pending:
+            for outcome in await gather(*self.pending, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+
+    def abandon(self) -> None:
+        """Nobody will wait: what was begun ends in the background."""
+        if self.pending:
+            self.executor.settle_in_background(self.pending)
+
+    def _execute(self, plan: Plan, column: Column, rows: Sequence[Any], built: Built, place: Place) -> None:
+        """A field with a resolver of its own, row by row."""
+        execute, waits = self.executor.execute_field, self.executor.is_awaitable
+        for number, row in enumerate(rows):
+            path = place(number).add_key(column.response, plan.kind.name)
+            result = execute(plan.kind, row, column.details, path, None)
+            if waits(result):
+                self.pending.append(_put(result, built[number], column.response))
+            else:
+                built[number][column.response] = result
+
+    async def _load(self, plan: Plan, column: Column, reading: Loaded, rows: Sequence[Any], built: Built, place: Place) -> None:
+        """A field kept elsewhere: each key is asked for once, all of them together."""
+        keys = [reading.key(row) for row in rows]
+        once = [key for key in dict.fromkeys(keys) if key is not None]
+        loader = reading.loader(self.executor.context_value)
+        found = dict(zip(once, await loader.load_many(once), strict=True))
+        read = reading.read
+        values = [read(found.get(key), row) for key, row in zip(keys, rows, strict=True)]
+        if column.inner is None:
+            for row, leaf in zip(built, column.leaf(values, None), strict=True):
+                row.update(leaf)
+            return
+        below = Level(self.executor)
+        try:
+            below._nest(plan, column, values, built, place)
+        except Exception:
+            below.abandon()
+            raise
+        await below.settle()
+
+    def _nest(self, plan: Plan, column: Column, values: Sequence[Any], built: Built, place: Place) -> None:
+        """Objects within objects: those of all rows are built together and handed back to their rows."""
+        shape, inner, response = column.shape, column.inner, column.response
+        assert shape is not None
+        assert inner is not None
+        lists = [_objects(value, shape) for value in values]
+        ends = list(accumulate(map(len, lists)))
+
+        def inside(number: int) -> Path:
+            row = bisect_right(ends, number)
+            path = place(row).add_key(response, plan.kind.name)
+            return path.add_key(number - ends[row] + len(lists[row])) if shape.items else path
+
+        objects = self.build(inner, list(chain.from_iterable(lists)), inside)
+        at = 0
+        for row, value, here in zip(built, values, lists, strict=True):
+            part = objects[at : at + len(here)]
+            at += len(here)
+            row[response] = None if value is None else part if shape.items else part[0]
+
+
+async def _put(result: Awaitable[Any], row: dict[str, Any], response: str) -> None:
+    row[response] = await result
+
+
+def _objects(value: Any, shape: Shape) -> Sequence[Any]:
+    """The objects in one value. Nulls where none may be, errors and promises are Unusual."""
+    if value is None and shape.nullable:
+        return ()
+    if shape.items and value.__class__ is not list:
+        raise Unusual
+    found: Sequence[Any] = value if shape.items else (value,)
+    for kind in set(map(type, found)):
+        if kind is NoneType or issubclass(kind, Exception) or hasattr(kind, "__await__"):
+            raise Unusual
+    return found

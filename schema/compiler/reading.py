@@ -1,0 +1,53 @@
+"""How a field is read, as the owner of a schema says it. A field that is not described has a resolver only graphql-core calls."""
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Loader(Protocol):
+    """What fetches many things at once, in the order of their keys (a DataLoader)."""
+
+    def load_many(self, keys: Iterable[Any]) -> Awaitable[list[Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of the row."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of the row, which is a dictionary; null when it has none."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A pure function of the row."""
+
+    function: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contextual:
+    """A pure function of the row and the request's context."""
+
+    function: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Something kept elsewhere: `loader(context)` fetches by `key(row)`, nothing by None; `read(found, row)` is the value."""
+
+    loader: Callable[[Any], Loader]
+    key: Callable[[Any], Hashable]
+    read: Callable[[Any, Any], Any]
+
+
+Reading = Attribute | Item | Computed | Contextual | Loaded
+Readings = Mapping[str, Mapping[str, Reading]]
+"""By the names of type and field."""

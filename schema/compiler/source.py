@@ -1,0 +1,92 @@
+"""Generated code: one function per selection that reads the leaves of every row into dictionaries ready for JSON.
+
+Names of the caller's document come in as string literals only; objects are bound by names made here.
+"""
+
+from collections.abc import Callable, Sequence
+from keyword import iskeyword
+from typing import Any
+
+from graphql import GraphQLOutputType
+
+from schema.compiler.leaf import expression
+from schema.compiler.reading import Attribute, Computed, Contextual, Item, Loaded, Reading
+
+Leaves = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
+"""(rows, context) → one dictionary per row, in the selection's order; what is no leaf is None for the time being."""
+
+
+HEAD = """def leaves(rows, context):
+    found = []
+    add = found.append
+    for row in rows:
+"""
+
+
+class Source:
+    """The text of one function, and the objects it names."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {"inf": float("inf")}
+        self.lines: list[str] = []
+        self.items: list[str] = []
+
+    def bind(self, hint: str, thing: Any) -> str:
+        name = f"{hint}_{len(self.objects)}"
+        self.objects[name] = thing
+        return name
+
+    def constant(self, response: str, value: Any) -> None:
+        self.items.append(f"{response!r}: {value!r}")
+
+    def leaf(self, response: str, reading: Reading, kind: GraphQLOutputType) -> None:
+        self.lines.append(f"v = {self._read(reading)}")
+        self._complete(response, kind)
+
+    def value(self, response: str, kind: GraphQLOutputType) -> None:
+        """The row itself is the value."""
+        self.lines.append("v = row")
+        self._complete(response, kind)
+
+    def _complete(self, response: str, kind: GraphQLOutputType) -> None:
+        place = f"x{len(self.items)}"
+        self.lines.append(f"{place} = {expression(kind, self.bind)}")
+        self.items.append(f"{response!r}: {place}")
+
+    def _read(self, reading: Reading) -> str:
+        match reading:
+            case Attribute(name) if name.isidentifier() and not iskeyword(name):
+                return f"row.{name}"
+            case Item(name):
+                return f"row.get({name!r})"
+            case Computed():
+                return f"{self.bind('read', reading.function)}(row)"
+            case Contextual():
+                return f"{self.bind('read', reading.function)}(row, context)"
+            case _:
+                raise AssertionError(f"{reading} is not read from the row")
+
+    def function(self) -> Leaves:
+        """Compile it."""
+        body = "\n        ".join([*self.lines, f"add({{{', '.join(self.items)}}})"])
+        text = f"{HEAD}        {body}\n    return found"
+        space = dict(self.objects)
+        exec(compile(text, "<operation>", "exec"), space)  # noqa: S102 the text is ours: a document's names are literals in it
+        made: Leaves = space["leaves"]
+        return made
+
+
+def reader(reading: Reading) -> Callable[[Any, Any], Any]:
+    """The same for a value that is no leaf: (row, context) → value."""
+    match reading:
+        case Attribute(name):
+            return lambda row, _: getattr(row, name)
+        case Item(name):
+            return lambda row, _: row.get(name)
+        case Computed():
+            function = reading.function
+            return lambda row, _: function(row)
+        case Contextual():
+            return reading.function
+        case Loaded():
+            raise AssertionError("what is loaded is not read from the row")

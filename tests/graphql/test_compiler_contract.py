@@ -1,0 +1,121 @@
+"""Operations over the whole contract: compiled, and executed by graphql-core alone, they answer the same, byte for byte."""
+
+import random
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from graphql import GraphQLObjectType, get_named_type, is_leaf_type, parse, validate
+
+from coreplex.account.table import Scope
+from coreplex.permissions import Credential, Principal
+from resolvers.context import Context, RequestFacts
+from rest_compat.stored import operations
+from schema.execution import Operation, core_schema, execute, from_document
+from tests.factories.asking import Asker
+
+OPERATIONS = 120
+DEPTH = 4
+FIRST = "first: 3"
+ROOTS = {
+    "me": "",
+    "apiKeys": f"({FIRST})",
+    "project": '(id: "{project}")',
+    "projects": f"({FIRST}, sort: {{field: name}})",
+    "dataset": '(id: "{dataset}")',
+    "datasets": f"({FIRST})",
+    "datasetVersion": '(id: "{version}")',
+    "experiment": '(id: "{experiment}")',
+    "experiments": f"({FIRST})",
+    "model": '(id: "{model}")',
+    "models": f"({FIRST})",
+    "deployment": '(id: "{production}")',
+    "deployments": f'(projectId: "{{project}}", {FIRST})',
+    "job": '(id: "{job}")',
+    "jobs": f"({FIRST})",
+    "experimentCapabilities": "",
+}
+
+
+def arguments(root: str, ids: dict[str, str]) -> str:
+    text = ROOTS[root]
+    for name, value in ids.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text.replace("{{", "{").replace("}}", "}")
+
+
+def selection(kind: GraphQLObjectType, chance: random.Random, depth: int) -> str:
+    """A random selection: leaves, objects down to `depth`, aliases, and the same field twice."""
+    wanted: list[str] = ["__typename"] if chance.random() < 0.2 else []
+    for name, field in kind.fields.items():
+        inner = get_named_type(field.type)
+        needed = any(argument.default_value is None and str(argument.type).endswith("!") for argument in field.args.values())
+        if needed or chance.random() < 0.45 or (not is_leaf_type(inner) and (depth == 0 or chance.random() < 0.5)):
+            continue
+        alias = f"a{chance.randrange(10_000)}: " if chance.random() < 0.1 else ""
+        given = f"({FIRST})" if "first" in field.args else ""
+        below = f" {{ {selection(inner, chance, depth - 1)} }}" if isinstance(inner, GraphQLObjectType) else ""
+        wanted += [f"{alias}{name}{given}{below}"] * (2 if chance.random() < 0.1 else 1)
+    return " ".join(wanted or ["__typename"])
+
+
+def documents(ids: dict[str, str]) -> Iterator[str]:
+    chance = random.Random(20261125)
+    roots = core_schema.query_type
+    assert roots is not None
+    for number in range(OPERATIONS):
+        root = list(ROOTS)[number % len(ROOTS)]
+        kind = get_named_type(roots.fields[root].type)
+        assert isinstance(kind, GraphQLObjectType)
+        yield f"{{ {root}{arguments(root, ids)} {{ {selection(kind, chance, DEPTH)} }} }}"
+
+
+def uncompiled(operation: Operation) -> Operation:
+    """The same, left to graphql-core."""
+    compiled = copy(operation.compiled)
+    compiled.kept = None
+    return replace(operation, compiled=compiled)
+
+
+async def said(asker: Asker, operation: Operation, variables: dict[str, Any], principal: Principal) -> tuple[bytes, list[str]]:
+    services = asker.world.services
+    result = await execute(operation, variables, Context(services, principal, RequestFacts(id="r")))
+    return orjson.dumps(result.data, default=str), sorted(f"{e.path} {e.message} {e.locations}" for e in result.errors or ())
+
+
+@pytest.fixture
+def owner(asker: Asker) -> Principal:
+    user = asker.world.people["owner"]
+    return Principal(user.id, user.email, user.name, user.role, user.plan, Credential.api_key, user.id, frozenset(Scope))
+
+
+async def test_any_query_of_the_contract(asker: Asker, owner: Principal) -> None:
+    compiled = 0
+    for text in documents(asker.world.ids):
+        document = parse(text)
+        assert validate(core_schema, document) == []
+        operation = from_document(document)
+        general = await said(asker, uncompiled(operation), {}, owner)
+        assert await said(asker, operation, {}, owner) == general, text
+        assert await said(asker, operation, {}, owner) == general, text
+        assert operation.compiled.kept is not None
+        compiled += bool(operation.compiled.kept.plans)
+    assert compiled > OPERATIONS * 0.8
+
+
+async def test_every_stored_operation_is_compiled(asker: Asker, owner: Principal) -> None:
+    """Reads are run both ways on what is there; what writes must at least have a plan for everything it can answer."""
+    ids = asker.world.ids
+    known = {"projectId": ids["project"], "first": 3, "id": None}
+    for name, operation in operations().items():
+        assert operation.compiled.kept is not None, name
+        if operation.kind.value != "query":
+            continue
+        wanted = {d.variable.name.value for d in operation.definition.variable_definitions or ()}
+        for kind in ("project", "dataset", "version", "experiment", "model", "production", "job"):
+            variables = {key: value or ids[kind] for key, value in known.items() if key in wanted}
+            general = await said(asker, uncompiled(operation), variables, owner)
+            assert await said(asker, operation, variables, owner) == general, name
