@@ -39,6 +39,7 @@ class Binder:
 
     def __init__(self, endpoint: Endpoint, operation: Operation) -> None:
         self.endpoint = endpoint
+        self.operation = operation
         self.types = {d.variable.name.value: _type_of(d) for d in operation.definition.variable_definitions or ()}
         self.required = {
             d.variable.name.value
@@ -107,17 +108,16 @@ class Binder:
         return found
 
     def _check(self, variables: dict[str, Any], origin: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
+        if "input" in self.required:
+            variables.setdefault("input", {})
+        if self.operation.compiled.takes(variables):
+            return
         errors: list[FieldError] = []
         for variable, kind in self.types.items():
-            if variable not in variables:
-                if variable == "input" and variable in self.required:
-                    variables[variable] = {}
-                elif variable in self.required:
-                    errors.append(FieldError((*self._place(variable),), "Field required", "missing"))
-                    continue
-                else:
-                    continue
-            self._check_one(variable, kind, variables[variable], origin, errors)
+            if variable in variables:
+                self._check_one(variable, kind, variables[variable], origin, errors)
+            elif variable in self.required:
+                errors.append(FieldError((*self._place(variable),), "Field required", "missing"))
         if errors:
             raise Invalid(_told(errors, skip=1), errors=errors)
 

@@ -1,10 +1,12 @@
 """Scalars of the contract: time, large whole numbers, and JSON where the shape is the user's own."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any, NewType
 
+import orjson
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
@@ -44,6 +46,15 @@ def _json_in(value: Any) -> Any:
     return value
 
 
+def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    """A literal of a document, read as the same text in a body would be: Python keeps numbers JSON has no place for."""
+    value = value_from_ast_untyped(node, variables)
+    try:
+        return _json_in(orjson.loads(json.dumps(value)))
+    except orjson.JSONDecodeError:
+        raise GraphQLError("must hold no number beyond what JSON can carry") from None
+
+
 def containers(raw: bytes | str) -> int:
     """At most how many lists and objects a JSON text has, counted without reading it. Brackets within strings count too."""
     return raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
@@ -68,6 +79,7 @@ _json = strawberry.scalar(
     description="Any JSON value. Used only where the shape is the user's own: a row of features, a configuration.",
     serialize=lambda value: value,
     parse_value=_json_in,
+    parse_literal=_json_literal,
 )
 
 SCALARS: dict[object, ScalarDefinition] = {

@@ -31,7 +31,6 @@ class Variables:
 
     def __init__(self, schema: GraphQLSchema, nodes: Sequence[VariableDefinitionNode]) -> None:
         self.known: list[tuple[Any, Coerce]] = []
-        self.optional: list[Any] = []
         for node in nodes:
             signature: Any = get_variable_signature(schema, node)
             self.known.append((signature, coercer(signature.type)))
@@ -47,10 +46,17 @@ class Variables:
             if value is not Undefined:
                 coerced[name] = coerce(value)
             elif signature.default is not None:
-                coerced[name] = coerce_default_value(signature)
+                coerced[name] = _unchangeable(coerce_default_value(signature))
             elif isinstance(signature.type, GraphQLNonNull):
                 raise Unusual
         return VariableValues(sources, coerced)
+
+
+def _unchangeable(default: Any) -> Any:
+    """A default is kept with its signature; one that a resolver could change must be made anew by graphql-core."""
+    if isinstance(default, list | dict):
+        raise Unusual
+    return default
 
 
 def coercer(kind: Any) -> Coerce:

@@ -47,6 +47,14 @@ class Compiled:
             nodes = self.definition.variable_definitions or ()
             return get_variable_values(self.planner.schema, nodes, dict(given), MAX_ERRORS, hide_suggestions=True)
 
+    def takes(self, given: Mapping[str, Any]) -> bool:
+        """Whether the variables are plainly right. False says nothing: ask `coerce`."""
+        try:
+            self._variables.coerce(given)
+        except Exception:
+            return False
+        return True
+
     async def run(self, values: VariableValues, context: Any) -> ExecutionResult:
         """Execute with variables of `coerce`. Errors of fields are in the result."""
         executor = self.executor(values, context)

@@ -44,6 +44,22 @@ async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
     assert sorted(node["rowIndex"] for node in nodes if node["error"] is None) == [0, 1, 2]
 
 
+async def test_numbers_of_a_document_are_what_they_would_be_in_a_body(asker: Asker) -> None:
+    """Python reads integers of any length; neither the log nor the database has a place for them."""
+    identity = asker.world.ids["deployment"]
+    for digits in ("18446744073709551615", "9" * 20, "-" + "9" * 299, "1e300"):
+        row = f"{{ amount: {digits}, nested: [{digits}] }}"
+        text = f'mutation {{ predict(input: {{ deploymentId: "{identity}", inputs: {row} }}) {{ count }} }}'
+        assert (await asker.data(text))["predict"]["count"] == 1
+    refused = await asker.refused(
+        f'mutation {{ predict(input: {{ deploymentId: "{identity}", inputs: {{ a: 1e999 }} }}) {{ count }} }}'
+    )
+    assert refused["status"] == 400
+    await asker.world.settled()
+    logged = (await asker.data(LOGS, id=identity, first=9))["deployment"]
+    assert (logged["requestCount"], logged["errorCount"]) == (4, 0)
+
+
 async def test_a_change_is_seen_by_the_next_prediction(asker: Asker) -> None:
     identity = asker.world.ids["deployment"]
     ask: dict[str, Any] = {"deploymentId": identity, "inputs": ROW}
