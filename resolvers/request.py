@@ -31,16 +31,21 @@ def answer_of(connection: HTTPConnection) -> Answer:
     return found
 
 
+def headers_of(connection: HTTPConnection) -> dict[str, str]:
+    """The request's headers by lower-case name, the first of each."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(connection.scope["headers"])}
+
+
 async def open_context(services: Services, connection: HTTPConnection) -> Context:
     """The request's context. Raises Unauthenticated for a credential that is sent but wrong."""
-    headers = connection.headers
+    headers = headers_of(connection)
     facts = RequestFacts(
         id=answer_of(connection).request_id,
         address=connection.client.host if connection.client else "",
         user_agent=headers.get("user-agent", "")[:300],
         transport="websocket" if connection.scope["type"] == "websocket" else "http",
         csrf_header=headers.get("x-csrf-token"),
-        session_cookie=connection.cookies.get(session_cookie_name(services.settings)),
+        session_cookie=connection.cookies.get(session_cookie_name(services.settings)) if "cookie" in headers else None,
         last_event_id=_cursor(headers.get("last-event-id", "")),
     )
     context = Context(services, request=facts)

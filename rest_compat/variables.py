@@ -54,6 +54,7 @@ class Binder:
         self.path_names = tuple(re.findall(r"{(\w+)", endpoint.path))
         paging = tuple(name for name, into in PAGE_INTO.items() if endpoint.paged and into.split(".")[0] in self.types)
         self.params = (*endpoint.params, *paging)
+        self.targets = {name: self.target(name) for name in (*self.path_names, *self.params, *endpoint.body)}
 
     def target(self, name: str) -> list[str]:
         """The variable path a REST name is written to."""
@@ -83,13 +84,13 @@ class Binder:
         return variables
 
     def _put(self, variables: Any, origin: Any, name: str, value: Any, place: str) -> None:
-        target = self.target(name)
+        target = self.targets[name]
         _set(variables, target, value)
         origin[tuple(target)] = (place, name)
 
     def _from_text(self, name: str, raw: str) -> Any:
         """A query string value as the variable's type wants it; what does not fit stays text and is refused below."""
-        kind = get_named_type(self.type_at(self.target(name))).name
+        kind = get_named_type(self.type_at(self.targets[name])).name
         if kind in {"Int", "Long"} and re.fullmatch(r"[+-]?\d{1,18}", raw):
             return int(raw)
         if kind == "Float":

@@ -37,9 +37,10 @@ from schema.cost import Meter
 from schema.errors import BadDocument, BadRequest
 from schema.readings import readings_of
 from schema.root import graphql_schema
+from schema.scalars import QUICK
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
-PLANNER = Planner(core_schema, readings_of(core_schema), optimized_is_awaitable)
+PLANNER = Planner(core_schema, readings_of(core_schema), QUICK, optimized_is_awaitable)
 REMEMBERED_CHARS = 4_000
 for _kind in core_schema.type_map.values():
     if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:

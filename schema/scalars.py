@@ -11,6 +11,7 @@ from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 from coreplex.document import JSON, JSONObject
+from schema.compiler.leaf import Quick
 
 __all__ = ["JSON", "SCALARS", "JSONObject", "Long", "containers", "too_deep"]
 
@@ -19,11 +20,11 @@ MAX_JSON_CONTAINERS = 100_000
 """Lists and objects in one body: each costs fifty times its two bytes in memory, and time in which nobody else is served."""
 
 Long = NewType("Long", int)
+SECONDS = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
 
 
 def _time_out(value: datetime) -> str:
-    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return utc.isoformat(timespec="seconds").removesuffix("+00:00") + "Z"  # several times faster than strftime
+    return orjson.dumps(value.astimezone(UTC) if value.tzinfo is not UTC else value, option=SECONDS)[1:-1].decode()
 
 
 def _time_in(value: Any) -> datetime:
@@ -40,17 +41,13 @@ def _long_in(value: Any) -> int:
     return value
 
 
-def _json_in(value: Any) -> Any:
-    if too_deep(value):
-        raise GraphQLError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
-    return value
-
-
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
     """A literal of a document, read as the same text in a body would be: Python keeps numbers JSON has no place for."""
     value = value_from_ast_untyped(node, variables)
+    if too_deep(value):
+        raise GraphQLError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
     try:
-        return _json_in(orjson.loads(json.dumps(value)))
+        return orjson.loads(json.dumps(value))
     except orjson.JSONDecodeError:
         raise GraphQLError("must hold no number beyond what JSON can carry") from None
 
@@ -78,7 +75,7 @@ _json = strawberry.scalar(
     name="JSON",
     description="Any JSON value. Used only where the shape is the user's own: a row of features, a configuration.",
     serialize=lambda value: value,
-    parse_value=_json_in,
+    parse_value=lambda value: value,  # every door has looked at the depth of the whole body already
     parse_literal=_json_literal,
 )
 
@@ -96,3 +93,9 @@ SCALARS: dict[object, ScalarDefinition] = {
     JSON: _json,
     JSONObject: _json,
 }
+QUICK: Quick = {
+    "DateTime": ({datetime}, _time_out),
+    "Long": ({int}, None),
+    "JSON": ({dict, list, str, int, float, bool}, None),
+}
+"""What the compiler may do itself with values of exactly these types; the same as the scalars' own."""

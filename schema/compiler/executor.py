@@ -67,14 +67,13 @@ class CompilingExecutor(Executor[None]):
         position_context: None,
     ) -> Any:
         plan = self._plan(return_type, field_details_list)
-        usual = super().complete_object_value
-
-        def general() -> Any:
-            return usual(return_type, field_details_list, info, path, result, position_context)
-
         if plan is None:
-            return general()
-        return self._attempt(plan, [result], lambda _: path, lambda built: built[0], general)
+            return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
+
+        def again() -> Any:
+            return self._general().complete_object_value(return_type, field_details_list, info, path, result, position_context)
+
+        return self._attempt(plan, [result], lambda _: path, lambda built: built[0], again)
 
     def complete_list_value(
         self,
@@ -86,15 +85,14 @@ class CompilingExecutor(Executor[None]):
         position_context: None,
     ) -> Any:
         shape = Shape.of(return_type)
-        usual = super().complete_list_value
-
-        def general() -> Any:
-            return usual(return_type, field_details_list, info, path, result, position_context)
-
         plan = self._plan(shape.kind, field_details_list) if shape and result.__class__ is list else None
         if plan is None or not all(map(_object, result)):
-            return general()
-        return self._attempt(plan, result, path.add_key, lambda built: built, general)
+            return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+        def again() -> Any:
+            return self._general().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+        return self._attempt(plan, result, path.add_key, lambda built: built, again)
 
     def _plan(self, kind: GraphQLObjectType, details: Details) -> Plan | None:
         if self.planner is None or self.kept is None or kind.is_type_of is not None or kind.name.startswith("__"):
@@ -114,7 +112,7 @@ class CompilingExecutor(Executor[None]):
         rows: list[Any],
         place: Callable[[int], Path],
         shaped: Callable[[Built], Any],
-        general: Callable[[], Any],
+        again: Callable[[], Any],
     ) -> Any:
         scout = self if plan.simple else self._scout()
         level = Level(scout)
@@ -122,22 +120,28 @@ class CompilingExecutor(Executor[None]):
             built = level.build(plan, rows, place)
         except Exception:
             level.abandon()
-            return general()
+            return again()
         if level.pending:
-            return self._settled(scout, level, built, shaped, general)
+            return self._settled(scout, level, built, shaped, again)
         self._adopt(scout)
         return shaped(built)
 
     async def _settled(
-        self, scout: "CompilingExecutor", level: Level, built: Built, shaped: Callable[[Built], Any], general: Callable[[], Any]
+        self, scout: "CompilingExecutor", level: Level, built: Built, shaped: Callable[[Built], Any], again: Callable[[], Any]
     ) -> Any:
         try:
             await level.settle()
         except Exception:
-            done = general()
+            done = again()
             return await done if isinstance(done, Awaitable) else done
         self._adopt(scout)
         return shaped(built)
+
+    def _general(self) -> "CompilingExecutor":
+        """The same execution, with nothing compiled in it."""
+        plain = copy(self)
+        plain.planner = None
+        return plain
 
     def _scout(self) -> "CompilingExecutor":
         scout = copy(self)

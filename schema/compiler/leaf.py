@@ -4,7 +4,7 @@ The usual Python type of a scalar is taken as it is; everything else goes throug
 refuses raises, so that graphql-core meets it again and says what is wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from graphql import (
 
 Bind = Callable[[str, Any], str]
 """Makes an object known to the generated code; returns the name it has there."""
+Quick = Mapping[str, tuple[Container[type], Callable[[Any], Any] | None]]
+"""By the name of a custom scalar: values of exactly these types are completed by this function (as they are, without one)."""
 
 _USUAL = {
     "String": "v.__class__ is str",
@@ -34,25 +36,33 @@ class Unusual(Exception):
     """A value that generated code does not complete; never leaves the compiler."""
 
 
-def expression(kind: GraphQLOutputType, bind: Bind) -> str:
+def expression(kind: GraphQLOutputType, bind: Bind, quick: Quick) -> str:
     """An expression over `v`. Raises Unusual, or whatever a coercion raises, for what graphql-core is to look at."""
     if isinstance(kind, GraphQLNonNull):
-        return _present(kind.of_type, bind)
-    return f"(None if v is None else {_present(kind, bind)})"
+        return _present(kind.of_type, bind, quick)
+    return f"(None if v is None else {_present(kind, bind, quick)})"
 
 
-def _present(kind: Any, bind: Bind) -> str:
+def _present(kind: Any, bind: Bind, quick: Quick) -> str:
     if isinstance(kind, GraphQLList):
-        return f"([{expression(kind.of_type, bind)} for v in v] if v.__class__ is list else {bind('refuse', _refuse)}(v))"
+        return f"([{expression(kind.of_type, bind, quick)} for v in v] if v.__class__ is list else {bind('refuse', _refuse)}(v))"
     coerced = f"{bind('coerce', strict(kind.coerce_output_value))}(v)"
     if isinstance(kind, GraphQLEnumType):
         return f"({bind('names', _names(kind))}.get(v) or {coerced})"
-    usual = _USUAL.get(kind.name) if kind in specified_scalar_types.values() else None
-    if usual is None:
-        return coerced
+    if kind not in specified_scalar_types.values():
+        return _custom(kind.name, coerced, bind, quick)
+    usual = _USUAL[kind.name]
     if kind.name == "ID":
-        return f"(v if {usual} else str(v) if v.__class__ is {bind('UUID', UUID)} else {coerced})"
+        return f"(v if {usual} else str(v) if isinstance(v, {bind('UUID', UUID)}) else {coerced})"
     return f"(v if {usual} else {coerced})"
+
+
+def _custom(name: str, coerced: str, bind: Bind, quick: Quick) -> str:
+    if name not in quick:
+        return coerced
+    kinds, function = quick[name]
+    done = f"{bind('complete', function)}(v)" if function else "v"
+    return f"({done} if v.__class__ in {bind('kinds', kinds)} else {coerced})"
 
 
 def strict(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:

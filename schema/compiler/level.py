@@ -77,7 +77,7 @@ class Level:
         found = dict(zip(once, await loader.load_many(once), strict=True))
         read = reading.read
         values = [read(found.get(key), row) for key, row in zip(keys, rows, strict=True)]
-        if column.inner is None:
+        if column.leaf is not None:
             for row, leaf in zip(built, column.leaf(values, None), strict=True):
                 row.update(leaf)
             return

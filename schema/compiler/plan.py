@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, GraphQLSchema
 from graphql.pyutils import is_awaitable as default_is_awaitable
 
-from schema.compiler.leaf import is_scalar
+from schema.compiler.leaf import Quick, is_scalar
 from schema.compiler.reading import Loaded, Reading, Readings
 from schema.compiler.source import Leaves, Source, reader
 
@@ -55,7 +55,9 @@ class Column:
     kind: GraphQLOutputType
     reading: Reading | None = None
     inner: "Plan | None" = None
-    """How the objects in it are built; None for loaded leaves."""
+    """How the objects in it are built."""
+    leaf: Leaves | None = None
+    """For what is loaded and a leaf: from values to `{response: completed}`."""
 
     @property
     def simple(self) -> bool:
@@ -70,13 +72,6 @@ class Column:
     def read(self) -> Callable[[Any, Any], Any]:
         assert self.reading is not None
         return reader(self.reading)
-
-    @cached_property
-    def leaf(self) -> Leaves:
-        """For loaded leaves: from values to `{response: completed}`."""
-        source = Source()
-        source.value(self.response, self.kind)
-        return source.function()
 
 
 @dataclass(frozen=True)
@@ -97,15 +92,20 @@ class Planner:
     """Plans of one schema. `is_awaitable` may be quicker than graphql-core's."""
 
     def __init__(
-        self, schema: GraphQLSchema, readings: Readings, is_awaitable: Callable[[Any], Any] = default_is_awaitable
+        self,
+        schema: GraphQLSchema,
+        readings: Readings,
+        quick: Quick | None = None,
+        is_awaitable: Callable[[Any], Any] = default_is_awaitable,
     ) -> None:
         self.schema = schema
         self.readings = readings
+        self.quick = quick or {}
         self.is_awaitable = is_awaitable
 
     def plan(self, kind: GraphQLObjectType, details: Details, collect: Collect) -> Plan:
         """The plan of the selection that `details` make on `kind`."""
-        source, columns = Source(), []
+        source, columns = Source(self.quick), []
         for response, inner in collect(kind, details).items():
             name = inner[0].node.name.value
             if name == "__typename":
@@ -126,8 +126,15 @@ class Planner:
         shape = Shape.of(field.type)
         if reading is None or not (shape or _leaf(field.type)):
             return Column(response, details, field.type)
-        inner = self.plan(shape.kind, details, collect) if shape else None
-        return Column(response, details, field.type, reading, inner)
+        if shape:
+            return Column(response, details, field.type, reading, self.plan(shape.kind, details, collect))
+        leaf = self._leaf(response, field.type) if isinstance(reading, Loaded) else None
+        return Column(response, details, field.type, reading, leaf=leaf)
+
+    def _leaf(self, response: str, kind: GraphQLOutputType) -> Leaves:
+        source = Source(self.quick)
+        source.value(response, kind)
+        return source.function()
 
 
 def _leaf(kind: Any) -> bool:

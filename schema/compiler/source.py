@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import GraphQLOutputType
 
-from schema.compiler.leaf import expression
+from schema.compiler.leaf import Quick, expression
 from schema.compiler.reading import Attribute, Computed, Contextual, Item, Loaded, Reading
 
 Leaves = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
@@ -20,14 +20,16 @@ HEAD = """def leaves(rows, context):
     found = []
     add = found.append
     for row in rows:
+        own = getattr(row, "__dict__", nothing)
 """
 
 
 class Source:
     """The text of one function, and the objects it names."""
 
-    def __init__(self) -> None:
-        self.objects: dict[str, Any] = {"inf": float("inf")}
+    def __init__(self, quick: Quick) -> None:
+        self.quick = quick
+        self.objects: dict[str, Any] = {"inf": float("inf"), "nothing": {}}
         self.lines: list[str] = []
         self.items: list[str] = []
 
@@ -50,13 +52,14 @@ class Source:
 
     def _complete(self, response: str, kind: GraphQLOutputType) -> None:
         place = f"x{len(self.items)}"
-        self.lines.append(f"{place} = {expression(kind, self.bind)}")
+        self.lines.append(f"{place} = {expression(kind, self.bind, self.quick)}")
         self.items.append(f"{response!r}: {place}")
 
     def _read(self, reading: Reading) -> str:
         match reading:
             case Attribute(name) if name.isidentifier() and not iskeyword(name):
-                return f"row.{name}"
+                # What an object keeps under the name; a mapper's descriptor would find the same, by way of two calls.
+                return f"own[{name!r}] if {name!r} in own else row.{name}"
             case Item(name):
                 return f"row.get({name!r})"
             case Computed():
