@@ -89,6 +89,9 @@ LARGE = _gbm(
 SETS = _like(CAREFUL, native_categories=True)
 # The same down to levels of a few rows.
 FINE_SETS = _like(SETS, num_leaves=14, cat_smooth=5.0)
+# A logarithmic link, for amounts. It takes more rounds, so the large one learns faster to be done in time.
+LOGARITHMIC = _like(STEADY, objective="poisson", learning_rate=0.08)
+SMALL_LOGARITHMIC = _like(CAREFUL, objective="poisson")
 
 _SMALL = 3_000
 
@@ -108,7 +111,8 @@ def portfolio(task: Task) -> list[Candidate]:
     if not task.classification:
         order.insert(4, SPARSE) if small else order.append(SPARSE)
         if skewed(task):
-            order.insert(2, _like(CAREFUL if small else STEADY, objective="poisson"))
+            link = SMALL_LOGARITHMIC if small else LOGARITHMIC
+            order[1:1] = [_like(link, native_categories=True), link] if levels else [link]
     return order
 
 
