@@ -3,7 +3,8 @@
 The order is the point: the first entry is done in a second or two, so that the leaderboard has a model at once; then one
 of each family, as different from each other as can be, because that is what the ensemble lives on; then the second and
 third of the strong ones. Values in the manner of AutoGluon's and H2O's portfolios; the careful trees stand early because they
-were the best single boosters on four of six benchmark tables.
+were the best single boosters on four of six benchmark tables. What a table is like moves candidates: categories of many
+levels, a skewed target.
 """
 
 from collections.abc import Mapping
