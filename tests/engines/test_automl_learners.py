@@ -69,6 +69,35 @@ def test_a_class_that_a_fold_has_not_seen_gets_almost_nothing() -> None:
         assert p[:, 2].max() < 0.2
 
 
+@pytest.mark.parametrize("levels", [40, 700])
+def test_categories_as_sets_score_as_they_were_judged(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing, unseen and rare levels (LightGBM keeps 255) go one way in training, in a batch, in a row and in TreeSHAP."""
+    losses: list[float] = []
+
+    class Recording(Watch):
+        def stop(self, round_: int, loss: float | None) -> bool:
+            losses.append(loss or 0.0)
+            return super().stop(round_, loss)
+
+    monkeypatch.setattr(lightgbm, "Watch", Recording)
+    draw = np.random.default_rng(0)
+    level = draw.integers(0, levels, 4000)
+    x = np.column_stack([level.astype(float), draw.normal(size=4000)])
+    y = draw.normal(size=levels)[level] + x[:, 1]
+    x[::9, 0] = np.nan
+    x[2000::7, 0] = levels + 3
+    train, valid = Sample(x[:2000], y[:2000], None, (0,)), Sample(x[2000:], y[2000:], None, (0,))
+    params = {"native_categories": True, "rounds": 80, "cat_smooth": 2.0, "min_data_in_leaf": 5}
+    made = lightgbm.fit(train, valid, Problem("regression", 1, seed=1), params, Deadline.never()).predictor
+    raw = made.raw(valid.x)
+    assert "cat_threshold=" in "".join(part.decode() for part in made.files().values())
+    assert float(np.sqrt(np.mean((raw[:, 0] - valid.y) ** 2))) == pytest.approx(min(losses), abs=1e-6)
+    np.testing.assert_allclose([made.raw_row(row) for row in valid.x.tolist()], raw, atol=1e-12)
+    np.testing.assert_allclose(made.contributions(valid.x).sum(axis=2), raw, atol=1e-9)
+    odd = made.raw(np.array([[code, 0.0] for code in (np.nan, -1.0, levels + 3.0, 1e9)]))
+    assert np.ptp(odd) == 0.0
+
+
 def test_a_forest_as_a_sum_of_trees_is_the_forest() -> None:
     train, valid, _ = sides("regression")
     settings = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6, "verbosity": -1, "objective": "regression"}

@@ -137,6 +137,15 @@ def test_missing_and_unseen_categories_differ() -> None:
     assert math.isnan(unseen)
 
 
+def test_codes_of_few_and_of_many_levels_are_known_as_categories() -> None:
+    encoder = ENCODERS["tree", "multiclass"]
+    assert [encoder.names[place] for place in encoder.categorical] == ["plan", "town:code"]
+    assert ENCODERS["dense", "binary"].categorical == ()
+    known, unseen = (encoder.encode_row({"plan": "pro", "town": town})[0] for town in ("T001", "nowhere"))
+    assert [math.isnan(known[place]) for place in encoder.categorical] == [False, False]
+    assert [math.isnan(unseen[place]) for place in encoder.categorical] == [False, True]
+
+
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_no_training_row_sees_its_own_target(task: str) -> None:
     """Categories of two rows each and a target of pure chance: fitted means know it, training means must not."""

@@ -66,6 +66,16 @@ def test_rows_and_frames_agree(scorer: Scorer) -> None:
         assert answer["probability"] == answer["probabilities"][answer["prediction"]]
 
 
+@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
+@pytest.mark.parametrize("town", ["nowhere", "", None, "T001"])
+def test_an_unseen_category_scores_alike_in_a_row_a_frame_and_an_explanation(scorer: Scorer, town: str | None) -> None:
+    table = frame(8, seed=6).with_columns(pl.lit(town, pl.String).alias("town"))
+    answers, _ = scorer.predict_rows(table.to_dicts())
+    value = "prediction" if scorer.task == "regression" else "probability"
+    np.testing.assert_allclose([answer[value] for answer in answers], scorer.predict_frame(table)[value], atol=1e-6)  # type: ignore[literal-required]
+    assert max(abs(explained["residual"]) for explained in scorer.contributions(table.to_dicts())) < 1e-4
+
+
 ANYTHING = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(["pro", "1,5", "NA", "yes"])

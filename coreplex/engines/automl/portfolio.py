@@ -3,16 +3,19 @@
 The order is the point: the first entry is done in a second or two, so that the leaderboard has a model at once; then one
 of each family, as different from each other as can be, because that is what the ensemble lives on; then the second and
 third of the strong ones. Values in the manner of AutoGluon's and H2O's portfolios; the careful trees stand early because they
-were the best single boosters on four of six benchmark tables.
+were the best single boosters on four of six benchmark tables. What a table is like moves candidates: categories of many
+levels, a skewed target.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from coreplex.engines.automl.task import Task
+from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.values import Canonical
 
 Family = Literal["lightgbm", "xgboost", "linear", "mlp"]
 
@@ -32,6 +35,10 @@ class Candidate:
 
 def _gbm(**params: Any) -> Candidate:
     return Candidate("GBM", "lightgbm", params)
+
+
+def _like(base: Candidate, **changes: Any) -> Candidate:
+    return replace(base, params={**base.params, **changes})
 
 
 def _xgb(**params: Any) -> Candidate:
@@ -78,28 +85,42 @@ LARGE = _gbm(
     learning_rate=0.03, num_leaves=160, min_data_in_leaf=5, feature_fraction=0.6, bagging_fraction=0.9, bagging_freq=1,
     lambda_l2=2.0, rounds=4_000, patience=60,
 )  # fmt: skip
-# Categories as sets instead of ordered codes.
-SETS = _gbm(
-    native_categories=True, learning_rate=0.05, num_leaves=31, min_data_in_leaf=15, feature_fraction=0.8, cat_smooth=20.0,
-    rounds=4_000, patience=80,
-)  # fmt: skip
+# Categories as sets instead of ordered codes and means: the best single model where a category of many levels matters, and
+# led astray where it is noise, which is why the others stay.
+SETS = _like(CAREFUL, native_categories=True)
+# The same down to levels of a few rows.
+FINE_SETS = _like(SETS, num_leaves=14, cat_smooth=5.0)
+# A logarithmic link, for amounts. It takes more rounds, so the large one learns faster to be done in time.
+LOGARITHMIC = _like(STEADY, objective="poisson", learning_rate=0.08)
+SMALL_LOGARITHMIC = _like(CAREFUL, objective="poisson")
 
 _SMALL = 3_000
 
 
 def portfolio(task: Task) -> list[Candidate]:
     """The candidates for a task, best order first."""
-    small = len(task.y) < _SMALL
+    small, levels = len(task.y) < _SMALL, _most_levels(task)
     if small:
-        order = [QUICK, LINEAR, CAREFUL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, SETS, WIDE_NETWORK, XGB_DEEP]
+        order = [QUICK, LINEAR, CAREFUL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, WIDE_NETWORK, XGB_DEEP]
     else:
-        order = [QUICK, STEADY, LINEAR, CAREFUL, XGB, RANDOM_CUTS, NETWORK, XRT, LARGE, SETS, XGB_DEEP, DRF, WIDE_NETWORK]
+        order = [QUICK, STEADY, LINEAR, CAREFUL, XGB, RANDOM_CUTS, NETWORK, XRT, LARGE, XGB_DEEP, DRF, WIDE_NETWORK]
+    if levels > choice.FEW_LEVELS:
+        order.insert(1, SETS)
+        order.insert(4, FINE_SETS)
+    elif levels:
+        order.insert(9, SETS)
     if not task.classification:
         order.insert(4, SPARSE) if small else order.append(SPARSE)
         if skewed(task):
-            base = CAREFUL if small else STEADY
-            order.insert(2, Candidate(base.algo, base.family, {**base.params, "objective": "poisson"}))
+            link = SMALL_LOGARITHMIC if small else LOGARITHMIC
+            order[1:1] = [_like(link, native_categories=True), link] if levels else [link]
     return order
+
+
+def _most_levels(task: Task) -> int:
+    """Levels of the category that has the most of them; 0 for a table without categories."""
+    seen = Canonical(task.frame)
+    return max((choice.levels(column, seen.series(column)) for column in task.columns), default=0)
 
 
 def skewed(task: Task) -> bool:

@@ -36,9 +36,13 @@ class Table:
     levels: tuple[str | None, ...]
     names: tuple[str, ...]
     table: Floats
-    categorical: bool = False
     targets: tuple[int, ...] = ()
     """Which outputs average the target, and must be out of fold in training."""
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """The outputs that are codes: they alone have no number for what is unseen."""
+        return tuple(np.flatnonzero(np.isnan(self.table[-1])).tolist())
 
     @cached_property
     def _places(self) -> dict[str | None, int]:
@@ -74,8 +78,8 @@ class Table:
         return lambda value: get(value, unseen)
 
     def state(self) -> tuple[State, Arrays]:
-        state = {"levels": list(self.levels), "names": list(self.names), "categorical": self.categorical}
-        return {**state, "targets": list(self.targets)}, {"table": self.table}
+        state = {"levels": list(self.levels), "names": list(self.names), "targets": list(self.targets)}
+        return state, {"table": self.table}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Table":
@@ -83,7 +87,7 @@ class Table:
         table = np.ascontiguousarray(arrays["table"], dtype=np.float64)
         if table.shape != (len(levels) + 1, len(names)):
             raise ValueError(f"the table of column {column!r} has the wrong shape")
-        return cls(column, levels, names, table, bool(state["categorical"]), tuple(state["targets"]))
+        return cls(column, levels, names, table, tuple(state["targets"]))
 
 
 def levels_of(series: pl.Series) -> tuple[tuple[str | None, ...], Floats]:
@@ -101,8 +105,11 @@ def natural(level: str) -> tuple[list[tuple[int, str]], str]:
 
 def fit_codes(series: pl.Series, context: Context) -> Table:
     levels, _ = levels_of(series)
-    table = np.array([*range(len(levels)), math.nan], dtype=np.float64)[:, None]
-    return Table(series.name, levels, (series.name,), table, categorical=True)
+    return Table(series.name, levels, (series.name,), _numbered(len(levels)))
+
+
+def _numbered(count: int) -> Floats:
+    return np.append(np.arange(float(count)), math.nan)[:, None]
 
 
 def fit_onehot(series: pl.Series, context: Context) -> Table:
@@ -122,10 +129,10 @@ def fit_target(series: pl.Series, context: Context) -> Table:
         columns.append(means)
         names += [f"{series.name}:target{i or ''}" for i in range(means.shape[1])]
     if context.kind == "tree":
-        columns.append(np.append(np.arange(float(len(levels))), math.nan)[:, None])
+        columns.append(_numbered(len(levels)))
         names.append(f"{series.name}:code")
     targets = () if context.target is None else tuple(range(1, 1 + context.target.shape[1]))
-    return Table(series.name, levels, tuple(names), np.hstack(columns), targets=targets)
+    return Table(series.name, levels, tuple(names), np.hstack(columns), targets)
 
 
 def sums(codes: Codes, size: int, target: Floats) -> tuple[Floats, Floats, Floats]:

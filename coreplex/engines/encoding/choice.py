@@ -52,10 +52,19 @@ def step_for(column: Column, series: pl.Series, context: Context) -> Fit:
             return _for_category(series, dense)
 
 
+def levels(column: Column, series: pl.Series) -> int:
+    """How many levels a column has that is encoded as a category; 0 for any other."""
+    category = domain(column) == "category" and reason_to_drop(column, series) is None
+    return series.n_unique() if category and not _reads_as_text(series) else 0
+
+
+def _reads_as_text(series: pl.Series) -> bool:
+    return series.n_unique() > max(50, REPEATS * series.len())
+
+
 def _for_category(series: pl.Series, dense: bool) -> Fit:
-    levels = series.n_unique()
-    if levels > 50 and levels > REPEATS * series.len():
+    if _reads_as_text(series):
         return Text.fit
-    if levels > FEW_LEVELS:
+    if series.n_unique() > FEW_LEVELS:
         return categories.fit_target
     return categories.fit_onehot if dense else categories.fit_codes

@@ -8,6 +8,7 @@ objects. Refuses to train: a table without one usable column is an error that li
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any
 
@@ -103,8 +104,8 @@ class Encoder:
     @cached_property
     def categorical(self) -> tuple[int, ...]:
         """Indices of encoded columns that hold codes of categories, for learners that treat them as such."""
-        flags = [step.categorical for step in self.steps for _ in step.names]
-        return tuple(index for index, flag in enumerate(flags) if flag)
+        starts = accumulate((len(step.names) for step in self.steps), initial=0)
+        return tuple(start + place for start, step in zip(starts, self.steps, strict=False) for place in step.categorical)
 
     @cached_property
     def width(self) -> int:

@@ -28,7 +28,7 @@ _COSINE = {part: [math.cos(2 * math.pi * i / size) for i in range(size)] for par
 @dataclass(frozen=True)
 class Moment:
     kind: ClassVar[str] = "moment"
-    categorical: ClassVar[bool] = False
+    categorical: ClassVar[tuple[int, ...]] = ()
     column: str
     low: int
     high: int

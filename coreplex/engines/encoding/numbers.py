@@ -24,7 +24,7 @@ class Raw:
     """A number for a tree: NaN is missing and the tree decides where it goes."""
 
     kind: ClassVar[str] = "raw"
-    categorical: ClassVar[bool] = False
+    categorical: ClassVar[tuple[int, ...]] = ()
     column: str
     low: float
     high: float
@@ -60,7 +60,7 @@ class Scaled:
     """A number for a model that multiplies: filled, centred, scaled, held within reach."""
 
     kind: ClassVar[str] = "scaled"
-    categorical: ClassVar[bool] = False
+    categorical: ClassVar[tuple[int, ...]] = ()
     column: str
     low: float
     high: float

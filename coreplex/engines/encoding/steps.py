@@ -41,8 +41,8 @@ class Step(Protocol):
     @property
     def names(self) -> Sequence[str]: ...
     @property
-    def categorical(self) -> bool:
-        """True when the (single) output is a category code."""
+    def categorical(self) -> Sequence[int]:
+        """Which outputs are codes of categories."""
         ...
 
     def transform(self, series: pl.Series) -> Floats:

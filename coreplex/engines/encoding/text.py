@@ -35,7 +35,7 @@ _STATISTICS = ("length", "words", "digits", "capitals")
 @dataclass(frozen=True)
 class Text:
     kind: ClassVar[str] = "text"
-    categorical: ClassVar[bool] = False
+    categorical: ClassVar[tuple[int, ...]] = ()
     column: str
     rarity: Floats
     """(buckets,) inverse document frequency."""

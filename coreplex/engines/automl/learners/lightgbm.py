@@ -28,6 +28,8 @@ _OBJECTIVES = {
 _STOPPING = {"auc": "auc", "accuracy": "error", "mean_per_class_error": "error", "rmse": "rmse", "mae": "mae"}
 _MULTICLASS = {"auc": "multi_logloss", "error": "multi_error"}
 _OWN = frozenset({"rounds", "patience", "native_categories"})
+_SETS = {"max_cat_threshold": 256, "min_data_per_group": 20, "cat_smooth": 10.0, "cat_l2": 3.0}
+"""For categories as sets. LightGBM's own (32, 100, 10, 10) are for millions of rows: a level of twenty could never count."""
 
 
 def fit(
@@ -76,6 +78,7 @@ def _settings(problem: Problem, params: Params, rows: int) -> dict[str, Any]:
         "max_bin": 255,
         "alpha": problem.alpha if objective == "quantile" else 0.9,
         "tweedie_variance_power": problem.power,
+        **(_SETS if params.get("native_categories") else {}),
         **{k: v for k, v in params.items() if k not in _OWN},
     }
     # A leaf may not ask for so many rows that a small table cannot be split at all.
