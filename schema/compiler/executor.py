@@ -155,6 +155,8 @@ class CompilingExecutor(Executor[None]):
 
 
 def _key(kind: GraphQLObjectType, details: Details) -> tuple[Any, ...]:
+    if len(details) == 1:
+        return kind.name, id(details[0].node)
     return (kind.name, *(id(one.node) for one in details))
 
 

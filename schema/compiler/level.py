@@ -95,14 +95,18 @@ class Level:
         assert shape is not None
         assert inner is not None
         lists = [_objects(value, shape) for value in values]
-        ends = list(accumulate(map(len, lists)))
+
+        ends: list[int] = []
 
         def inside(number: int) -> Path:
+            if not ends:
+                ends.extend(accumulate(map(len, lists)))
             row = bisect_right(ends, number)
             path = place(row).add_key(response, plan.kind.name)
             return path.add_key(number - ends[row] + len(lists[row])) if shape.items else path
 
-        objects = self.build(inner, list(chain.from_iterable(lists)), inside)
+        flat = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
+        objects = self.build(inner, flat, inside) if flat else []
         at = 0
         for row, value, here in zip(built, values, lists, strict=True):
             part = objects[at : at + len(here)]

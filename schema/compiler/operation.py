@@ -58,9 +58,10 @@ class Compiled:
     async def run(self, values: VariableValues, context: Any) -> ExecutionResult:
         """Execute with variables of `coerce`. Errors of fields are in the result."""
         executor = self.executor(values, context)
-        serially = self.definition.operation is OperationType.MUTATION
+        fields = self._root_fields(executor)
+        serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
         try:
-            data = executor.execute_root_grouped_field_set(self.root, None, self._root_fields(executor), serially, None)
+            data = executor.execute_root_grouped_field_set(self.root, None, fields, serially, None)
             done = await data if executor.is_awaitable(data) else data
         except GraphQLError as error:
             executor.collected_errors.add(error, None)
