@@ -5,6 +5,7 @@ to the streaming Parquet writer. If a cell beyond the sample fits no rule, the r
 widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
 """
 
+import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class _Plan:
 
 def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Stored:
     """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table."""
+    # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
+    csv.field_size_limit(limits.line_bytes)
     found = encoding.detect(source)
     head, whole = _head(found, source)
     written = dialect.detect(head)
@@ -228,7 +231,7 @@ class _Pass:
     def _keep(self, index: int, left: pl.Series) -> None:
         if self._plan.forced[index]:
             count, examples = self._plan.lost.get(index, (0, []))
-            self._plan.lost[index] = (count + left.len(), (examples + left.head(5).to_list())[:5])
+            self._plan.lost[index] = (count + left.len(), (examples + left.head(5).str.head(200).to_list())[:5])
             return
         texts = inference.distinct(left).head(10_000)
         before = self.misfits.get(index)

@@ -6,10 +6,13 @@ than a row.
 """
 
 import csv
+import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import NamedTuple
 
 from coreplex.engines.tabular import dates, words
 from coreplex.engines.tabular.notes import Note
@@ -37,6 +40,14 @@ class Dialect:
     only_names: bool = False
 
 
+class _Record(NamedTuple):
+    """Cells, and how many physical lines were read `before` the record and `after` its end."""
+
+    before: int
+    after: int
+    cells: list[str]
+
+
 def detect(head: str) -> Dialect:
     """The dialect of a file from its first lines (whole lines, at least one)."""
     declared = _SEP_LINE.match(head)
@@ -44,14 +55,18 @@ def detect(head: str) -> Dialect:
     body = head[declared.end() :] if declared else head
     quote = _quote(body)
     separator = declared.group(1) if declared else _separator(body, quote)
-    reader = csv.reader(body.splitlines(keepends=True), delimiter=separator, quotechar=quote)
-    records: list[tuple[int, list[str]]] = []
-    try:
-        for cells in islice(reader, SAMPLE_RECORDS):
-            records.append((reader.line_num + first, cells))
-    except csv.Error:
-        pass
-    return _describe(records, separator, quote)
+    return _describe(list(islice(_filled(body, separator, quote, first), SAMPLE_RECORDS)), separator, quote)
+
+
+def _filled(text: str, separator: str, quote: str, first: int) -> Iterator[_Record]:
+    """The records that hold something: any number of blank lines may stand above the first."""
+    # Lines end in LF only, as they do for the scan of records: U+2028 and its like belong to their cell.
+    reader = csv.reader(io.StringIO(text), delimiter=separator, quotechar=quote)
+    before = first
+    for cells in reader:
+        if len(cells) > 1 or any(cell.strip() for cell in cells):
+            yield _Record(before, first + reader.line_num, cells)
+        before = first + reader.line_num
 
 
 def _quote(text: str) -> str:
@@ -61,7 +76,7 @@ def _quote(text: str) -> str:
 
 
 def _separator(text: str, quote: str) -> str:
-    lines = text.splitlines(keepends=True)[: 4 * SAMPLE_RECORDS]
+    lines = list(islice((line for line in io.StringIO(text) if line.strip()), 4 * SAMPLE_RECORDS))
     scores = {separator: _score(lines, separator, quote) for separator in _SEPARATORS}
     best = max(scores, key=lambda separator: scores[separator])
     return best if scores[best] > 0 else NO_SEPARATOR
@@ -69,10 +84,7 @@ def _separator(text: str, quote: str) -> str:
 
 def _score(lines: list[str], separator: str, quote: str) -> float:
     """Share of rows of the commonest width × share of clean cells; 0 where nothing is separated."""
-    try:
-        rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
-    except csv.Error:
-        return 0.0
+    rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
     if not rows:
         return 0.0
     width, count = Counter(map(len, rows)).most_common(1)[0]
@@ -91,17 +103,16 @@ def _is_clean(cell: str, separator: str) -> bool:
     return not any(other in cell for other in _SEPARATORS if other != separator)
 
 
-def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) -> Dialect:
-    filled = [(line, cells) for line, cells in records if len(cells) > 1 or any(cell.strip() for cell in cells)]
+def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
     if not filled:
         raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
-    width = Counter(len(cells) for _, cells in filled).most_common(1)[0][0]
+    width = Counter(len(record.cells) for record in filled).most_common(1)[0][0]
     notes: list[Note] = []
-    if len(filled) == 2 and len(filled[1][1]) > len(filled[0][1]):
-        width = len(filled[0][1])
+    if len(filled) == 2 and len(filled[1].cells) > len(filled[0].cells):
+        width = len(filled[0].cells)
     preamble = _preamble(filled, width)
     if preamble:
-        lines = [separator.join(cells) for _, cells in filled[:preamble]]
+        lines = [separator.join(record.cells)[:200] for record in filled[:preamble]]
         notes.append(
             Note(
                 "preamble_skipped",
@@ -111,8 +122,7 @@ def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) 
             )
         )
         filled = filled[preamble:]
-    (line, first), body = filled[0], [cells for _, cells in filled[1:] if len(cells) == width]
-    before = filled[0][0] - 1 if not preamble else records[[r[0] for r in records].index(line) - 1][0]
+    (before, line, first), body = filled[0], [record.cells for record in filled[1:] if len(record.cells) == width]
     if not _has_names(first, body):
         width = max(width, len(first)) if not body else width
         notes.append(
@@ -123,7 +133,7 @@ def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) 
                     "The first line holds data, not names: the columns were named column_1, column_2 and so on. Upload "
                     "the file with a line of names to change that."
                 ),
-                {"first_line": first[:10]},
+                {"first_line": [cell[:200] for cell in first[:10]]},
             )
         )
         return Dialect(separator, quote, width, None, before, tuple(notes))
@@ -131,11 +141,11 @@ def _describe(records: list[tuple[int, list[str]]], separator: str, quote: str) 
     return Dialect(separator, quote, width, names, line, tuple(notes), only_names=not body and len(filled) == 1)
 
 
-def _preamble(filled: list[tuple[int, list[str]]], width: int) -> int:
+def _preamble(filled: list[_Record], width: int) -> int:
     """How many leading records are titles or comments: one filled cell where the table has more."""
     if width < 2:
         return 0
-    for index, (_, cells) in enumerate(filled[:20]):
+    for index, (_, _, cells) in enumerate(filled[:20]):
         values = sum(bool(cell.strip()) for cell in cells)
         if values >= 2 or (len(cells) == width and width == 2) or (index and not values):
             return index

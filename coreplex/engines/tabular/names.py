@@ -35,6 +35,6 @@ def _free(base: str, taken: set[str], repeated: bool) -> str:
 def _note(renamed: dict[str, str]) -> list[Note]:
     if not renamed:
         return []
-    shown = ", ".join(f"{old or '(blank)'!r} → {new!r}" for new, old in list(renamed.items())[:5])
+    shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])
     message = f"{len(renamed)} column names were blank, repeated or not printable and were changed: {shown}."
     return [Note("renamed_columns", "low", message, {"renamed": {k: renamed[k][:80] for k in list(renamed)[:100]}})]

@@ -66,10 +66,7 @@ class Records:
             carry += piece
             block, carry = self._cut(carry, last=False)
             if len(carry) > self._limits.line_bytes:
-                raise BadInput(
-                    f"The record that starts on line {self._line} does not end within {self._limits.line_bytes >> 20} MB; "
-                    "look for a quote that is opened there and never closed."
-                )
+                self._refuse_long(self._line)
             if block.rows:
                 self.rows += block.rows
                 yield block
@@ -124,6 +121,12 @@ class Records:
     def _refuse_open_quote(self, data: bytes, position: int) -> None:
         line = self._line + data.count(b"\n", 0, position)
         raise BadInput(f"Line {line}: a quote is opened there and never closed. Close it or double it, and upload again.")
+
+    def _refuse_long(self, line: int) -> None:
+        raise BadInput(
+            f"The record that starts on line {line} does not end within {self._limits.line_bytes >> 20} MB; "
+            "look for a quote that is opened there and never closed."
+        )
 
     def _mend(self, data: bytes, ends: Positions, commas: Positions) -> Block:
         width = self._dialect.width
@@ -190,22 +193,7 @@ class Records:
         """Misplaced quotes: read by the lenient standard parser, written again by the book."""
         self.damage.quotes += 1
         _remember(self.damage.quote_lines, self._first_bad_quote(data))
-        lines = _Lines(data)
-        reader = csv.reader(lines, delimiter=self._dialect.separator, quotechar=self._dialect.quote)
-        out = io.StringIO(newline="")
-        writer = csv.writer(out, delimiter=self._dialect.separator, quotechar=self._dialect.quote, lineterminator="\n")
-        done = 0
-        for cells in reader:
-            if lines.ran_out:
-                if last:
-                    self._refuse_open_quote(data, data.find(self._dialect.quote.encode(), done))
-                break
-            done = lines.position
-            if cells:
-                writer.writerow(cells)
-            else:
-                out.write("\n")
-        clean = out.getvalue().encode()
+        clean, done = self._rewritten(data, last)
         block = Block(b"", 0, self._line)
         if clean:
             letters = np.frombuffer(clean, dtype=np.uint8)
@@ -215,6 +203,29 @@ class Records:
             block = self._mend(clean, ends[outside[0]], commas[outside[1]])
         self._line += data.count(b"\n", 0, done)
         return block, data[done:]
+
+    def _rewritten(self, data: bytes, last: bool) -> tuple[bytes, int]:
+        """(the whole records at the front by the book, how many bytes they were)."""
+        # A line that the end of the piece cuts off would pass for a whole record.
+        lines = _Lines(data[: data.rfind(b"\n") + 1])
+        reader = csv.reader(lines, delimiter=self._dialect.separator, quotechar=self._dialect.quote)
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, delimiter=self._dialect.separator, quotechar=self._dialect.quote, lineterminator="\n")
+        done = 0
+        try:
+            for cells in reader:
+                if lines.ran_out:
+                    if last:
+                        self._refuse_open_quote(data, data.find(self._dialect.quote.encode(), done))
+                    break
+                done = lines.position
+                if cells:
+                    writer.writerow(cells)
+                else:
+                    out.write("\n")
+        except csv.Error:
+            self._refuse_long(self._line + data.count(b"\n", 0, done))
+        return out.getvalue().encode(), done
 
     def _first_bad_quote(self, data: bytes) -> int:
         letters = np.frombuffer(data, dtype=np.uint8)

@@ -1,0 +1,33 @@
+"""A table read, profiled and judged as an upload is."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from coreplex.engines.tabular.profile import profile
+from coreplex.engines.tabular.quality import assess
+from coreplex.engines.tabular.reading import Reading, read
+
+Data = bytes | str | pl.DataFrame
+
+
+def take(tmp_path: Path, data: Data, **more: Any) -> tuple[Reading, pl.DataFrame]:
+    """What was read, and the stored table. A frame is uploaded as Parquet, all else as CSV."""
+    source = tmp_path / "upload"
+    if isinstance(data, pl.DataFrame):
+        data.write_parquet(source)
+    else:
+        source.write_bytes(data.encode() if isinstance(data, str) else data)
+    reading = read(source, "t", tmp_path / "table.parquet", **more)
+    return reading, pl.read_parquet(reading.path)
+
+
+def judge(
+    tmp_path: Path, data: Data, **more: Any
+) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str | None], dict[str, Any]]]:
+    """(the statistics by column, the issues by kind and column)."""
+    reading, _ = take(tmp_path, data, **more)
+    found = profile(reading.path, reading.schema)
+    issues = assess(found, reading.notes, reading.path, reading.schema)["issues"]
+    return {facts["name"]: facts for facts in found["columns"]}, {(issue["kind"], issue["column"]): issue for issue in issues}
