@@ -22,6 +22,11 @@ def _from(kind: type[Kind], facts: dict[str, Any]) -> Kind:
     return kind(**{field.name: facts[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
+def _real(number: float | None) -> float | None:
+    """A statistic that may be of any size: the database writes 1.7e18 as a whole number, which no Float may be beyond 53 bits."""
+    return None if number is None else float(number)
+
+
 @strawberry.type(description="A frequent value of a column.")
 class TopValue:
     value: JSON | None = strawberry.field(description="The value, spelled as in the file; none for an infinite number.")
@@ -71,8 +76,8 @@ class Column:
             sample_values=JSON(facts.get("sample_values", [])),
             min=facts.get("min"),
             max=facts.get("max"),
-            mean=facts.get("mean"),
-            std=facts.get("std"),
+            mean=_real(facts.get("mean")),
+            std=_real(facts.get("std")),
             median=facts.get("median"),
             top_values=[_from(TopValue, value) for value in top] if top is not None else None,
             statistics=JSON(facts),

@@ -241,3 +241,17 @@ async def test_deletion_takes_everything(ada: Person, services: Services, databa
     assert payloads == [{"prefix": f"projects/{ada.project_id}/datasets/{made['id']}"}]
     await services.storage.delete_all(payloads[0]["prefix"])
     assert len(stored_files(services)) == 2
+
+
+async def test_statistics_of_very_large_numbers_are_read(ada: Person) -> None:
+    """Beyond 2^53 the database writes a mean such as 1.7e18 as a whole number that no float holds exactly."""
+    numbers = [2**60 + 7_777_777_777_777_777 * i for i in range(40)]
+    made = await ada.dataset(table([["big", "n"], *[[number, i] for i, number in enumerate(numbers)]]))
+    one = f"/api/datasets/{made['id']}"
+    for path in ("columns", "analyze"):
+        answer = await ada.client.get(f"{one}/{path}")
+        assert answer.status_code == 200, answer.text
+        facts = answer.json()["columns"][0]
+        assert (facts["min"], facts["max"]) == (numbers[0], numbers[-1])
+        assert facts["mean"] == pytest.approx(sum(numbers) / 40)
+        assert facts["std"] > 2**53
