@@ -22,6 +22,7 @@ from coreplex.dataset.draft import Draft
 from coreplex.dataset.inputs import OverrideColumnTypes, UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.work import Table, TableWork, gone_on_failure
+from coreplex.engines.tabular.schema import SET_BY_USER
 from coreplex.errors import FieldError, Invalid, NotFound
 from coreplex.job import service as job
 from coreplex.job.table import JobType
@@ -36,8 +37,6 @@ log = structlog.get_logger()
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 CLEANED_AFTER = timedelta(hours=1)
 """How long after it was stored a file without a row is removed: longer than any upload takes."""
-SET_BY_USER = "set by the user"
-"""The reason the reader records for an overridden type."""
 
 
 @asynccontextmanager
@@ -70,6 +69,7 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
         raw = parent.upload_artifact_id
         origin = await session.get_one(Artifact, raw or parent.artifact_id)
     columns = parent.table_schema["columns"]
+    _refuse_unknown(wanted, {column["name"] for column in columns})
     overrides = {column["name"]: column["type"] for column in columns if column.get("reason") == SET_BY_USER}
     overrides |= {column.name: column.type.value for column in wanted.columns}
     source = await whole(services.storage, origin)
@@ -82,6 +82,12 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
     draft = Draft(version)
     async with _stored(services, grant, draft, table):
         yield draft
+
+
+def _refuse_unknown(wanted: OverrideColumnTypes, names: set[str]) -> None:
+    for index, column in enumerate(wanted.columns):
+        if column.name not in names:
+            raise Invalid.field(f"There is no column {column.name!r} in this version.", "columns", index, "name")
 
 
 def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Dataset:

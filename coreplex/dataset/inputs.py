@@ -1,9 +1,10 @@
 """What a caller must say about datasets. Bytes never pass here: an upload is named by the id it was staged under."""
 
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.project.inputs import Description, Name
@@ -30,9 +31,16 @@ class ColumnOverride(BaseModel):
     type: ColumnType = Field(description="What the column is.")
 
 
+def _once_each(columns: list[ColumnOverride]) -> list[ColumnOverride]:
+    name, times = Counter(column.name for column in columns).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"name {name!r} once, not {times} times")
+    return columns
+
+
 class OverrideColumnTypes(BaseModel):
     version_id: str = Field(description="The version whose file is read again.")
-    columns: Annotated[list[ColumnOverride], Field(min_length=1, max_length=5_000)] = Field(
+    columns: Annotated[list[ColumnOverride], Field(min_length=1, max_length=5_000), AfterValidator(_once_each)] = Field(
         description="The columns that are something else than was recognised; the others stay as they are."
     )
 

@@ -99,6 +99,18 @@ async def test_types_can_be_overridden_again_and_again(ada: Person, lab_services
     assert (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"][0]["type"] == "integer", "frozen"
 
 
+async def test_a_wrong_override_is_refused_at_its_place(ada: Person) -> None:
+    made = await ada.dataset(CODES)
+
+    async def place(*names: str) -> list[Any]:
+        columns = [{"name": name, "type": "float"} for name in names]
+        body = await ada.ask(OVERRIDE, input={"versionId": made["version_id"], "columns": columns})
+        return [field["loc"] for field in body["errors"][0]["extensions"]["errors"]]
+
+    assert await place("code", "nobody") == [["columns", 1, "name"]]
+    assert await place("code", "score", "code") == [["columns"]]
+
+
 async def test_overriding_needs_the_version(lab: tuple[Any, Person], database: Database) -> None:
     app, ada = lab
     made = await ada.dataset(CODES)

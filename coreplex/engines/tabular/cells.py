@@ -45,16 +45,11 @@ def _integer_parser(written: NumberFormat) -> Parser:
         if isinstance(raw, str):
             text = raw.strip()
             found = numbers.integer(text, written)
-            return found if found is not None else _plain_integer(text)
+            # Programs write `12.0` for 12 and leave thousands out, whatever the file did.
+            return found if found is not None else numbers.whole(numbers.real(text, NumberFormat()))
         return int(raw) if isinstance(raw, bool) else None
 
     return parse
-
-
-def _plain_integer(text: str) -> int | None:
-    """Programs write `12.0` for 12 and leave thousands out, whatever the file did."""
-    value = numbers.real(text, NumberFormat())
-    return int(value) if value is not None and value.is_integer() and abs(value) < 2**53 else None
 
 
 def _float_parser(written: NumberFormat) -> Parser:

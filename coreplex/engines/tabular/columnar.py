@@ -14,7 +14,7 @@ from coreplex.engines.tabular import inference, kinds
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.rules import Rule
-from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.spelling import MOST, Spellings
 from coreplex.engines.tabular.storage import dtype_name, row_group_size
 from coreplex.errors import BadInput, Invalid
@@ -161,7 +161,7 @@ def _schema(
             labels = _labels(destination, name, rules[name], base.get(name))
             column = replace(column, dtype=dtype_name(types[name]), format=rules[name].format, labels=labels)
         if name in overrides:
-            column = column.with_type(overrides[name], "set by the user")
+            column = column.with_type(overrides[name], SET_BY_USER)
         columns.append(replace(column, original_name=old if old != name else column.original_name))
     return TableSchema(tuple(columns))
 

@@ -26,6 +26,7 @@ def describe(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
         "name": column.name,
         "type": column.type.value,
         "dtype": column.dtype,
+        "reason": column.reason,
         "nullable": column.nullable,
         "missing_count": missing,
         "missing_pct": percent(missing, values.len()),

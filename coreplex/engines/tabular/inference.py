@@ -5,14 +5,14 @@ else explains every cell. A column is a number only if all of its cells are: not
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from coreplex.engines.tabular import dates, numbers, words
 from coreplex.engines.tabular.numbers import NumberFormat
-from coreplex.engines.tabular.rules import STRING, Rule, is_missing
-from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.rules import STRING, Kind, Rule, is_missing
+from coreplex.engines.tabular.schema import NUMERIC, ColumnType
 
 # Long cells are text; no number or date is this long.
 LONGEST_TYPED = 64
@@ -202,13 +202,15 @@ def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
         return STRING
     if kind is ColumnType.id:
         return rule if rule.kind == "integer" else STRING
+    if kind in NUMERIC:
+        known = [NumberFormat.of(rule.format)] if rule.kind == kind.value else _FORMATS
+        numeric: Kind = "integer" if kind is ColumnType.integer else "float"
+        return _best([Rule(numeric, replace(written, chosen=True).code) for written in known], texts)
     if rule.kind == kind.value:
         return rule
     if kind is ColumnType.boolean:
         return Rule("boolean", "01")
-    if kind is ColumnType.datetime:
-        return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
-    return _best([Rule("integer" if kind is ColumnType.integer else "float", written.code) for written in _FORMATS], texts)
+    return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
 
 
 def _best(rules: list[Rule], texts: pl.Series) -> Rule:

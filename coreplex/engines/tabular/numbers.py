@@ -1,7 +1,8 @@
 """How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`.
 
 One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes with
-leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused.
+leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused, unless a person
+chose the type.
 """
 
 import re
@@ -13,30 +14,42 @@ import polars as pl
 
 SPACES = " \t\u00a0\u202f\u2009"
 CURRENCY = r"(?:[$€£¥₹₽₩₺₫₴₪฿]|R\$|CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|Fr\.|kr\.?|zł|Kč)"
-PLAIN_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+# Beyond this, a float no longer tells a whole number from its neighbour.
+EXACT = 2**53
+PLAIN_INTEGER = re.compile(r"[+-]?0*\d{1,19}", re.ASCII)
 PLAIN_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """Which signs part decimals and thousands, and whether currency, percent, spaces or brackets may surround a number."""
+    """Which signs part decimals and thousands, and whether currency, percent, spaces or brackets may surround a number.
+
+    `chosen`: a person said that these are numbers, so `007` is 7, and `1.0` an integer.
+    """
 
     decimal: str = "."
     thousands: str = ""
     decorated: bool = False
+    chosen: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """True where digits, a point and an exponent are all that is written."""
+        return self.decimal == "." and not self.thousands and not self.decorated
 
     @property
     def code(self) -> str | None:
-        """A short text for the schema; None for plain numbers. `'.,*'`: decimal, thousands (or `_`), decorations."""
-        plain = self == NumberFormat()
-        return None if plain else f"{self.decimal}{self.thousands or '_'}{'*' if self.decorated else ''}"
+        """A short text for the schema; None for plain numbers. `'.,*!'`: decimal, thousands (or `_`), decorations, chosen."""
+        if self == NumberFormat():
+            return None
+        return f"{self.decimal}{self.thousands or '_'}{'*' if self.decorated else ''}{'!' if self.chosen else ''}"
 
     @staticmethod
     @lru_cache(maxsize=256)
     def of(code: str | None) -> "NumberFormat":
         if not code:
             return NumberFormat()
-        return NumberFormat(code[0], code[1].replace("_", ""), code.endswith("*"))
+        return NumberFormat(code[0], code[1].replace("_", ""), "*" in code[2:], "!" in code[2:])
 
     @cached_property
     def pattern(self) -> str:
@@ -46,7 +59,7 @@ class NumberFormat:
         if self.thousands:
             gap = "[ \u00a0\u202f\u2009]" if self.thousands == " " else re.escape(self.thousands)
             whole = rf"(?:\d{{1,3}}(?:{gap}\d{{3}})+|\d+)"
-        number = rf"(?:{whole}{decimal}?\d*|{decimal}\d+)(?:[eE][+-]?\d+)?"
+        number = rf"(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
         if not self.decorated:
             return rf"^[+-]?{number}$"
         sign = rf"[+-]?[{SPACES}]*"
@@ -117,32 +130,48 @@ def may_be_codes(text: pl.Expr) -> pl.Expr:
 
 
 def integer(raw: str, written: NumberFormat) -> int | None:
-    text = raw if written == NumberFormat() else written.text(raw)
-    if text is None or not PLAIN_INTEGER.fullmatch(text) or is_code(text):
+    text = raw if written.plain else written.text(raw)
+    if text is None or (is_code(text) and not written.chosen):
         return None
+    if not PLAIN_INTEGER.fullmatch(text):
+        return whole(real(raw, written)) if written.chosen else None
     value = int(text)
     return value if -(2**63) <= value < 2**63 else None
 
 
+def whole(value: float | None) -> int | None:
+    """The integer that a float is, if it surely is one."""
+    return int(value) if value is not None and value.is_integer() and abs(value) < EXACT else None
+
+
 def real(raw: str, written: NumberFormat) -> float | None:
-    text = raw if written == NumberFormat() else written.text(raw)
-    if text is None or not PLAIN_FLOAT.fullmatch(text) or is_code(text):
+    text = raw if written.plain else written.text(raw)
+    if text is None or not PLAIN_FLOAT.fullmatch(text) or (is_code(text) and not written.chosen):
         return None
     return float(text)
 
 
 def integers(raw: pl.Series, written: NumberFormat) -> pl.Series:
     """Int64, null where a cell is not an integer written in this format."""
-    text = raw if written == NumberFormat() else written.column(raw)
+    text = raw if written.plain else written.column(raw)
     value = text.cast(pl.Int64, strict=False)
-    return _without(value, codes(text))
+    return _or_whole(value, text) if written.chosen else _without(value, codes(text))
 
 
 def reals(raw: pl.Series, written: NumberFormat) -> pl.Series:
     """Float64, null where a cell is not a number written in this format. `1e400` is infinity."""
-    text = raw if written == NumberFormat() else written.column(raw)
+    text = raw if written.plain else written.column(raw)
     value = text.cast(pl.Float64, strict=False)
-    return _without(value, codes(text) | value.is_nan())
+    return _without(value, value.is_nan() if written.chosen else codes(text) | value.is_nan())
+
+
+def _or_whole(value: pl.Series, text: pl.Series) -> pl.Series:
+    """`whole` for the texts that are no integers."""
+    if value.null_count() == text.null_count():
+        return value
+    float_ = text.cast(pl.Float64, strict=False)
+    kept = float_.set((float_ != float_.floor()) | (float_.abs() >= EXACT), None)
+    return value.fill_null(kept.cast(pl.Int64))
 
 
 def _without(value: pl.Series, refused: pl.Series) -> pl.Series:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from coreplex.engines.tabular import columnar, delimited, kinds
 from coreplex.engines.tabular.notes import Limits, Note, Reading
-from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.storage import dtype_name
 from coreplex.errors import BadInput, Invalid
 
@@ -78,7 +78,7 @@ def _read_delimited(source: Path, destination: Path, overrides: Mapping[str, Col
             nullable=stored.nulls[index] > 0,
             labels=stored.spellings.labels(index),
             format=rule.format,
-            reason="set by the user" if name in overrides else decided.get(name, (None, None))[1],
+            reason=SET_BY_USER if name in overrides else decided.get(name, (None, None))[1],
             original_name=stored.written[index] if stored.written[index] != name else None,
         )
         for index, (name, rule) in enumerate(typed.items())

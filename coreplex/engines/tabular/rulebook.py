@@ -6,7 +6,7 @@ from typing import Any
 
 from coreplex.engines.tabular.leaks import Leak
 from coreplex.engines.tabular.notes import Severity
-from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.schema import SET_BY_USER, ColumnType
 
 MANY_LEVELS = 100
 _CLOSE = 0.95
@@ -83,7 +83,7 @@ def _missing(column: Facts, rows: int) -> Issue | None:
 
 
 def _id_like(column: Facts, rows: int) -> Issue | None:
-    if column["type"] != ColumnType.id:
+    if column["type"] != ColumnType.id or column["reason"] == SET_BY_USER:
         return None
     message = (
         f"Column {column['name']!r} looks like a key ({column['unique_count']:,} different values in {rows:,} "

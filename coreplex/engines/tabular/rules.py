@@ -33,6 +33,10 @@ class Rule:
     def is_plain_integer(self) -> bool:
         return self.kind == "integer" and self.format is None
 
+    @property
+    def is_plain_number(self) -> bool:
+        return self.kind in ("integer", "float") and NumberFormat.of(self.format).plain
+
     def typed(self, raw: pl.Series) -> pl.Series:
         """Typed values of a column of text; null where the text does not fit."""
         return _COLUMN[self.kind](raw, self.format)
@@ -41,7 +45,7 @@ class Rule:
         """Typed values where nothing is unusual; to be checked by `doubt` and by counting nulls."""
         if self.kind == "string":
             return raw
-        if self.format is None and self.kind in ("integer", "float"):
+        if self.is_plain_number:
             typed = raw.cast(self.dtype, strict=False)
             return typed if self.kind == "integer" else typed.fill_nan(None)
         if self.kind == "boolean":
@@ -55,7 +59,7 @@ class Rule:
         if self.kind == "string":
             space = raw.str.starts_with(" ") | raw.str.ends_with(" ") | raw.str.starts_with("\t") | raw.str.ends_with("\t")
             return (raw.is_in(_MISSING) | (space & (raw.str.len_bytes() <= LONGEST_WORD))).any()
-        if self.format is None and self.kind in ("integer", "float"):
+        if self.is_plain_number and self.format is None:
             return numbers.may_be_codes(raw).any()
         return pl.lit(value=False)
 

@@ -24,6 +24,8 @@ class ColumnType(StrEnum):
     id = "id"
 
 
+SET_BY_USER = "set by the user"
+"""The `reason` of a type that a person ordered."""
 NUMERIC = frozenset({ColumnType.integer, ColumnType.float})
 
 Scalar = str | int | float | bool | dt.date | dt.datetime
