@@ -29,7 +29,7 @@ def _real(number: float | None) -> float | None:
 
 @strawberry.type(description="A frequent value of a column.")
 class TopValue:
-    value: JSON | None = strawberry.field(description="The value, spelled as in the file; none for an infinite number.")
+    value: JSON | None = strawberry.field(description="The value, spelled as in the file.")
     count: Long = strawberry.field(description="Rows that have it.")
     pct: float = strawberry.field(description="Share of the present values, in percent.")
 

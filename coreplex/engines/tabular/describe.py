@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from coreplex.engines.tabular import texture
-from coreplex.engines.tabular.schema import Column, ColumnType, spell
+from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
 
 BINS = 20
 _TOP = 20
@@ -63,7 +63,9 @@ def _samples(present: pl.Series, column: Column) -> list[Any]:
 
 
 def _shown(column: Column, value: Any) -> Any:
-    """Numbers stay numbers; yes and no, dates and the like are spelled as uploaded."""
+    """Numbers stay numbers; infinite ones (JSON has none), yes and no, dates and the like are spelled as uploaded."""
+    if isinstance(value, float) and math.isinf(value):
+        return column.labels.get(canonical(value), canonical(value))
     return plain(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else spell(column, value)
 
 
@@ -91,7 +93,7 @@ def _numeric(present: pl.Series, column: Column) -> dict[str, Any]:
         "histogram": _histogram(ordered.to_numpy(), float(low), float(high)),
         "zeros": int((finite == 0).sum()),
         "negatives": int(_before(ordered, 0)) if low < 0 else 0,
-        "skew": _rounded(finite.skew()) if distinct > 2 else 0.0,
+        "skew": _rounded(finite.skew()) if distinct > 1 else 0.0,
         "infinite_count": infinite,
         "outliers": _outliers(ordered, quantiles),
     }

@@ -87,6 +87,12 @@ def test_what_goes_together_is_found(reading: Reading) -> None:
     assert [abs(pair["value"]) for pair in found] == sorted((abs(pair["value"]) for pair in found), reverse=True)
 
 
+def test_two_values_are_skewed_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,x\n0,y\n0,z\n0,z\n" * 20)
+    reading = read(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
+    assert by_name(profile(reading.path, reading.schema))["a"]["skew"] == pytest.approx(1.1547)
+
+
 def test_duplicates_are_counted(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n" + "1,x\n2,y\n3,\n" * 20)
     reading = read(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
@@ -99,6 +105,11 @@ def test_awkward_numbers_stay_json(tmp_path: Path) -> None:
     reading = read(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
     found = profile(reading.path, reading.schema)
     assert by_name(found)["a"]["infinite_count"] == 20
+    assert by_name(found)["a"]["sample_values"][:3] == ["inf", "-inf", 1e308]
+    assert {entry["value"]: entry["count"] for entry in by_name(found)["a"]["top_values"]}.items() >= {
+        "inf": 10,
+        "-inf": 10,
+    }.items()
     assert b"NaN" not in orjson.dumps(found)
 
 
