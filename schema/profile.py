@@ -39,7 +39,7 @@ class Column:
     name: str = strawberry.field(description="Name.")
     original_name: str | None = strawberry.field(description="Name in the file, where it had to be changed.")
     type: ColumnType = strawberry.field(description="What it is.")
-    dtype: str = strawberry.field(description="How it is stored.")
+    dtype: str = strawberry.field(description="How it is stored; times with a zone are kept in UTC.")
     reason: str | None = strawberry.field(description="Why it has its type, where that was a judgement.")
     nullable: bool = strawberry.field(description="Whether values are missing.")
     missing_count: Long = strawberry.field(description="Rows without a value.")

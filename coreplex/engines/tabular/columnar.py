@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from coreplex.engines.tabular import inference, kinds
+from coreplex.engines.tabular import conversion, inference, kinds
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.rules import Rule
@@ -41,14 +41,15 @@ def _read(
     rows = scan.select(pl.len()).collect().item()
     _check_size(rows, len(stored), limits)
     names, notes = unique_names(list(stored), len(stored), limits)
-    plain = [_plain(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
+    columns = [(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
     base = {column.name: column for column in previous} if previous else {}
-    table = scan.select(plain)
+    table = scan.select(conversion.plain(*column) for column in columns)
     rules = _ordered_rules(table, overrides, base)
     table = table.with_columns(_retype(name, rule, base.get(name)) for name, rule in rules.items())
     group_rows = row_group_size(table.head(1_000).collect())
     table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
     schema = _schema(destination, list(stored), stored, names, overrides, rules, base, rows)
+    notes += conversion.changes(scan, columns)
     notes += _losses(source, destination, dict(zip(names, stored, strict=True)), rules)
     return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)
 
@@ -60,25 +61,6 @@ def _check_size(rows: int, columns: int, limits: Limits) -> None:
         raise Invalid(f"The table has {columns} columns; at most {limits.columns} can be used.")
     if rows > limits.rows or rows * columns > limits.cells:
         raise Invalid(f"The table has {rows:,} rows; at most {limits.rows:,} rows and {limits.cells:,} cells can be used.")
-
-
-def _plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
-    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats."""
-    column = pl.col(old).alias(new)
-    if isinstance(dtype, (pl.Float32, pl.Float64)):
-        return column.fill_nan(None)
-    if isinstance(dtype, pl.Datetime):
-        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
-        return utc.cast(pl.Datetime("us"))
-    if isinstance(dtype, (pl.Decimal, pl.Int128)):
-        return column.cast(pl.Float64)
-    if isinstance(dtype, pl.Duration):
-        return column.dt.total_microseconds().cast(pl.Float64) / 1e6
-    if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Time, pl.Null)):
-        return column.cast(pl.String)
-    if dtype.is_integer() or dtype in (pl.String, pl.Boolean, pl.Date):
-        return column
-    raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
 
 
 def as_text(name: str, dtype: pl.DataType, labels: Mapping[str, str]) -> pl.Expr:

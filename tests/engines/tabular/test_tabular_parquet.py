@@ -142,3 +142,24 @@ def test_zero_and_one_can_be_ordered_to_be_booleans(tmp_path: Path) -> None:
     assert table["t"].dtype == pl.Boolean
     assert table["t"].null_count() == 0
     assert not reading.notes
+
+
+def test_what_a_plainer_type_changes_is_said(tmp_path: Path) -> None:
+    moment = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
+    frame = pl.DataFrame(
+        {
+            "there": pl.Series([moment] * 2, dtype=pl.Datetime("us", "Europe/Zurich")),
+            "here": pl.Series([moment] * 2, dtype=pl.Datetime("us", "UTC")),
+            "clock": pl.Series([moment.replace(tzinfo=None)] * 2, dtype=pl.Datetime("us")),
+            "price": pl.Series([Decimal("1.1"), Decimal("2.675")], dtype=pl.Decimal(38, 30)),
+            "key": pl.Series([Decimal("12345678901234567.89"), Decimal("3.00")], dtype=pl.Decimal(38, 2)),
+            "huge": pl.Series([2**100 + 1, 2**100], dtype=pl.Int128),
+            "took": [dt.timedelta(seconds=90)] * 2,
+            "at": [dt.time(10, 30)] * 2,
+        }
+    )
+    reading, table = take(tmp_path, frame)
+    assert {note.kind for note in reading.notes} == {"converted_type"}
+    assert {note.column: note.affected_rows for note in reading.notes} == {"there": 0, "key": 1, "huge": 1, "took": 0, "at": 0}
+    assert "Europe/Zurich" in reading.notes[0].message
+    assert table["there"].to_list() == table["here"].to_list() == table["clock"].to_list()

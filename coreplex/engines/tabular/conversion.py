@@ -1,0 +1,79 @@
+"""The types of Parquet that are kept in a plainer one, and what the user is told about it.
+
+A time with a zone is an instant, and instants are kept in UTC: they stay comparable across zones and in the hour that clocks
+are set back. What is lost is the local clock, so a column that should tell noon from midnight is better uploaded without a zone.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from coreplex.engines.tabular.notes import Note
+from coreplex.errors import BadInput
+
+_SURE_DIGITS = 15
+"""As many decimal digits as every float keeps."""
+
+
+def plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
+    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats."""
+    column = pl.col(old).alias(new)
+    if isinstance(dtype, (pl.Float32, pl.Float64)):
+        return column.fill_nan(None)
+    if isinstance(dtype, pl.Datetime):
+        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
+        return utc.cast(pl.Datetime("us"))
+    if isinstance(dtype, (pl.Decimal, pl.Int128)):
+        return column.cast(pl.Float64)
+    if isinstance(dtype, pl.Duration):
+        return column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Time, pl.Null)):
+        return column.cast(pl.String)
+    if dtype.is_integer() or dtype in (pl.String, pl.Boolean, pl.Date):
+        return column
+    raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
+
+
+def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Note]:
+    """A note for each column (old name, new name, type) that is not kept just as it was."""
+    columns = list(columns)
+    notes = [_note(new, dtype, said) for _, new, dtype in columns if (said := _said(new, dtype))]
+    return notes + list(_rounded(table, columns))
+
+
+def _said(name: str, dtype: pl.DataType) -> str | None:
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone not in (None, "UTC"):
+        return (
+            f"The times of {name!r} are on the clock of {dtype.time_zone} and were kept in UTC, so their hours and days read "
+            "differently. Upload them without a time zone to keep the local clock."
+        )
+    if isinstance(dtype, pl.Duration):
+        return f"The durations of {name!r} were kept as numbers of seconds."
+    if isinstance(dtype, pl.Time):
+        return f"The times of day of {name!r} were kept as text. Upload hours as numbers if models should compare them."
+    return None
+
+
+def _note(name: str, dtype: pl.DataType, message: str, cells: int = 0) -> Note:
+    return Note("converted_type", "medium" if cells else "low", message, {"type": str(dtype)}, name, cells)
+
+
+def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> Iterator[Note]:
+    """Numbers with more digits than a float holds. Most decimals are prices, and lose nothing."""
+    wide = [(old, new, dtype) for old, new, dtype in columns if isinstance(dtype, (pl.Decimal, pl.Int128))]
+    if not wide:
+        return
+    counts = table.select(_loses(old, dtype).sum().alias(old) for old, _, dtype in wide).collect(engine="streaming").row(0)
+    for (_, new, dtype), cells in zip(wide, counts, strict=True):
+        if cells:
+            message = (
+                f"Numbers of {new!r} with more than {_SURE_DIGITS} digits were rounded to what a float holds: {cells:,}. "
+                "Upload the column as text if the digits are a key."
+            )
+            yield _note(new, dtype, message, cells)
+
+
+def _loses(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    digits = column.cast(pl.String).str.replace_all("[-.]", "").str.strip_chars("0").str.len_chars()
+    return (digits > _SURE_DIGITS) & column.cast(pl.Float64).cast(dtype, strict=False).ne_missing(column)
