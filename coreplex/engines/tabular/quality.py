@@ -27,6 +27,7 @@ _INCONSISTENT = frozenset(
         "short_lines",
         "misplaced_quotes",
         "ambiguous_dates",
+        "mixed_dates",
         "ambiguous_numbers",
     ]
 )

@@ -156,21 +156,34 @@ def _variants(column: Facts, rows: int) -> Issue | None:
     return Issue("whitespace_or_case_variants", "medium", message, column["name"], {"variants": groups[:10]})
 
 
+# Nearly of a type: kind of the issue, what the other cells are, the type to order.
+_NEARLY = {
+    "number": ("mixed_types", "numbers", "float"),
+    "date": ("invalid_dates", "dates", "datetime"),
+    "boolean": ("mixed_types", "yes and no", "boolean"),
+}
+
+
 def _mixed(column: Facts, rows: int) -> Issue | None:
     almost = column.get("texture", {}).get("almost")
-    if not almost:
+    if not almost or column["reason"] == SET_BY_USER:
         return None
-    examples = ", ".join(repr(str(text)[:40]) for text in almost["examples"][:3])
-    dates = almost["kind"] == "date"
-    what = "dates" if dates else "numbers"
-    kind = "invalid_dates" if dates else "mixed_types"
-    wanted = "datetime" if dates else "float"
+    evidence = {"examples": almost["examples"], "format": almost["format"]}
+    shown = [repr(str(text)[:40]) for text in almost["examples"][:3]]
+    if almost["kind"] == "formats":
+        message = (
+            f"The dates of {column['name']!r} are written in {len(almost['format'])} ways, such as {' and '.join(shown)}; so it "
+            "was kept as text. Write them all alike, best as YYYY-MM-DD."
+        )
+        return Issue("mixed_dates", "medium", message, column["name"], evidence, almost["cells"])
+    kind, what, wanted = _NEARLY[almost["kind"]]
     message = (
-        f"Column {column['name']!r} holds {what}, except {almost['cells']:,} cells such as {examples}; so it "
+        f"Column {column['name']!r} holds {what}, except {almost['cells']:,} cells such as {', '.join(shown)}; so it "
         f"was kept as text. Correct them, or set the type to {wanted}: those cells then count as missing."
     )
-    severity: Severity = "high" if almost["cells"] <= 0.05 * rows else "medium"
-    return Issue(kind, severity, message, column["name"], {"examples": almost["examples"]}, almost["cells"])
+    rare: Severity = "low" if almost["kind"] == "boolean" else "high"
+    severity: Severity = rare if almost["cells"] <= 0.05 * rows else "medium"
+    return Issue(kind, severity, message, column["name"], evidence, almost["cells"])
 
 
 _RULES: tuple[Callable[[Facts, int], Issue | None], ...] = (

@@ -1,6 +1,6 @@
-"""What the distinct texts of a column look like: nearly numbers, nearly dates, the same word written in several ways.
+"""What the distinct texts of a column look like: nearly numbers, dates, or yes and no; the same word written in several ways.
 
-Works on distinct values only, and only on the commonest `MOST` of them.
+Works on distinct values only, and judges by the commonest `MOST` of them.
 """
 
 from typing import Any
@@ -12,43 +12,90 @@ from coreplex.engines.tabular.rules import Rule
 
 MOST = 10_000
 _ENOUGH = 0.5
+_NEARLY = 0.95
+_FEW = 8
+_SHOWN = 200
 _SPACES = r"\s+"
 
 
 def describe(counts: pl.DataFrame) -> dict[str, Any]:
-    """From (value, count): cells that read as numbers or dates where not all do, and spelling variants."""
+    """From (value, count): cells that read as numbers, dates or yes and no where not all do, and spelling variants."""
     common = counts.top_k(MOST, by="count") if counts.height > MOST else counts
-    return _almost(common) | {"variants": _variants(common)}
+    return {"almost": _almost(common, counts), "variants": _variants(common)}
 
 
-def _almost(common: pl.DataFrame) -> dict[str, Any]:
-    """How many cells would be numbers (or dates) if the others were not there."""
-    texts = common.get_column("value").str.strip_chars()
-    cells = int(common.get_column("count").sum())
+def _almost(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+    """How many cells would be of another type if the others were not there."""
+    texts = _texts(common)
     digits = texts.str.contains(r"\d")
     if int(digits.sum()) < _ENOUGH * 0.5 * texts.len():
-        return {"almost": None}
-    for kind, rule in _rules(texts.filter(digits)):
-        fits = rule.typed(texts).is_not_null()
-        reads = int(common.get_column("count").filter(fits).sum())
-        if not fits.all() and reads >= _ENOUGH * cells:
-            return {
-                "almost": {
-                    "kind": kind,
-                    "cells": cells - reads,
-                    "examples": texts.filter(~fits).head(5).to_list(),
-                    "format": rule.format,
-                }
-            }
-    return {"almost": None}
+        return _almost_boolean(counts)
+    numbers = [] if inference.numbers_are_codes(texts.filter(digits)) else [Rule("float"), Rule("float", ".,*")]
+    found = (_except_some("number", rule, common, counts) for rule in numbers)
+    return next(filter(None, found), None) or _almost_dates(common, counts)
 
 
-def _rules(texts: pl.Series) -> list[tuple[str, Rule]]:
-    """Numbers, and the dates of the first few texts that look like one."""
-    likely = [text for text in texts.head(50).to_list() if dates.looks_like_date(text)]
-    patterns = dict.fromkeys(pattern for text in likely[:5] for pattern in dates.candidates(pl.Series([text])))
-    numbers = [] if inference.numbers_are_codes(texts) else [("number", Rule("float")), ("number", Rule("float", ".,*"))]
-    return [*numbers, *(("date", Rule("datetime", pattern)) for pattern in patterns)]
+def _texts(counts: pl.DataFrame) -> pl.Series:
+    return counts.get_column("value").str.strip_chars()
+
+
+def _share(fits: pl.Series, counts: pl.DataFrame) -> float:
+    cells = counts.get_column("count")
+    return float(cells.filter(fits).sum()) / float(cells.sum())
+
+
+def _except_some(kind: str, rule: Rule, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+    """Judged by the commonest values; counted over all of them, for the odd one may be one of many."""
+    if _share(rule.typed(_texts(common)).is_not_null(), common) < _ENOUGH:
+        return None
+    texts = _texts(counts)
+    odd = rule.typed(texts).is_null()
+    if not odd.any():
+        return None
+    cells = int(counts.get_column("count").filter(odd).sum())
+    return {"kind": kind, "cells": cells, "examples": _examples(texts.filter(odd)), "format": rule.format}
+
+
+def _examples(texts: pl.Series) -> list[str]:
+    return texts.head(5).str.head(_SHOWN).to_list()
+
+
+def _almost_boolean(counts: pl.DataFrame) -> dict[str, Any] | None:
+    """Yes and no, and rarely something else. A third word that is common is a third category."""
+    if counts.height > _FEW:
+        return None
+    read = Rule("boolean").typed(_texts(counts))
+    both = read.n_unique() == 3  # true, false and null
+    if not both or _share(read.is_not_null(), counts) < _NEARLY:
+        return None
+    return _except_some("boolean", Rule("boolean"), counts, counts)
+
+
+def _almost_dates(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+    """Dates in several formats, or dates and something else."""
+    likely = [text for text in _texts(common).head(50).to_list() if dates.looks_like_date(text)]
+    patterns = dict.fromkeys(pattern for text in likely for pattern in dates.candidates(pl.Series([text])))
+    taken = _formats(list(patterns), common)
+    if len(taken) > 1 and sum(part["share"] for part in taken) >= _NEARLY:
+        cells = int(counts.get_column("count").sum() * (1 - taken[0]["share"]))
+        examples = [part["example"] for part in taken]
+        return {"kind": "formats", "cells": cells, "examples": examples, "format": [part["format"] for part in taken]}
+    return _except_some("date", Rule("datetime", taken[0]["format"]), common, counts) if taken else None
+
+
+def _formats(patterns: list[str], common: pl.DataFrame) -> list[dict[str, Any]]:
+    """The patterns that together read the most cells: each with its share of those the earlier ones leave."""
+    texts, taken = _texts(common), []
+    left = pl.repeat(value=True, n=texts.len(), eager=True)
+    masks = {pattern: Rule("datetime", pattern).typed(texts).is_not_null() for pattern in patterns}
+    while masks:
+        best = max(sorted(masks), key=lambda pattern: _share(masks[pattern] & left, common))
+        fits = masks.pop(best) & left
+        if not fits.any():
+            break
+        taken.append({"format": best, "share": _share(fits, common), "example": texts.filter(fits).min()})
+        left &= ~fits
+    return taken
 
 
 def _variants(common: pl.DataFrame) -> list[list[str]]:
@@ -57,4 +104,7 @@ def _variants(common: pl.DataFrame) -> list[list[str]]:
         return []
     folded = pl.col("value").str.strip_chars().str.replace_all(_SPACES, " ").str.to_lowercase()
     groups = common.group_by(folded.alias("key")).agg("value", pl.len().alias("n"), pl.col("count").sum())
-    return [sorted(group)[:5] for group in groups.filter(pl.col("n") > 1).top_k(20, by="count").get_column("value").to_list()]
+    return [
+        [text[:_SHOWN] for text in sorted(group)[:5]]
+        for group in groups.filter(pl.col("n") > 1).top_k(20, by="count").get_column("value").to_list()
+    ]
