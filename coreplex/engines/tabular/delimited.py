@@ -16,6 +16,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from coreplex.engines.tabular import dialect, encoding, inference
+from coreplex.engines.tabular.absence import Absences
 from coreplex.engines.tabular.dialect import Dialect
 from coreplex.engines.tabular.encoding import Encoding
 from coreplex.engines.tabular.inference import Habit
@@ -177,6 +178,7 @@ class _Pass:
         self._error: DomainError | None = None
         self.misfits: dict[int, pl.Series] = {}
         self.spellings = Spellings(plan.rules, plan.spelled)
+        self._absences = Absences(plan.rules)
         self.rows = 0
         self.nulls = [0] * len(plan.names)
         self.notes: list[Note] = []
@@ -202,7 +204,7 @@ class _Pass:
                 self._check_size()
                 if not self.misfits:
                     yield frame
-            self.notes = self._records.notes()
+            self.notes = [*self._records.notes(), *self._absences.notes(self._plan.names, self.rows)]
         except DomainError as error:
             self._error = error
 
@@ -221,6 +223,7 @@ class _Pass:
         for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
             if doubts[index] or typed.null_count() != text.null_count():
                 typed, left = rule.read(text)
+                self._absences.see(index, text, typed)
                 if left is not None:
                     self._keep(index, left)
             self.spellings.see(index, text)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from coreplex.engines.tabular.schema import ColumnType
 from tests.engines.tabular.judged import judge
 
@@ -34,3 +36,16 @@ def test_a_third_word_beside_yes_and_no_is_named_where_it_is_rare(tmp_path: Path
 def test_a_chosen_text_is_not_called_into_question(tmp_path: Path) -> None:
     data = cells("yes", "no") + "1,maybe\n"
     assert ("mixed_types", "value") not in judge(tmp_path, data, overrides={"value": ColumnType.categorical})[1]
+
+
+def test_categories_taken_for_missing_are_named(tmp_path: Path) -> None:
+    issue = judge(tmp_path, cells("NA", "EU", "AS", "None", "?"))[1]["missing_words", "value"]
+    assert issue["evidence"]["words"] == {"NA": 40, "None": 40}
+    assert (issue["severity"], issue["affected_rows"], issue["affected_pct"]) == ("medium", 80, 40.0)
+
+
+@pytest.mark.parametrize(
+    "values", [["NA", "1.5"], ["?", "", "EU", "AS"], ["NA", *["EU", "AS"] * 15]], ids=["number", "sign", "few"]
+)
+def test_what_can_only_be_missing_is_not_named(tmp_path: Path, values: list[str]) -> None:
+    assert ("missing_words", "value") not in judge(tmp_path, cells(*values))[1]
