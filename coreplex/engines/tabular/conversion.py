@@ -1,4 +1,4 @@
-"""The types of Parquet that are kept in a plainer one, and what the user is told about it.
+"""Types that are kept in a plainer one, most of them of Parquet, and what the user is told about it.
 
 A time with a zone is an instant, and instants are kept in UTC: they stay comparable across zones and in the hour that clocks
 are set back. What is lost is the local clock, so a column that should tell noon from midnight is better uploaded without a zone.
@@ -37,16 +37,25 @@ def plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
 def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Note]:
     """A note for each column (old name, new name, type) that is not kept just as it was."""
     columns = list(columns)
-    notes = [_note(new, dtype, said) for _, new, dtype in columns if (said := _said(new, dtype))]
+    notes = [_note(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
     return notes + list(_rounded(table, columns))
+
+
+def offset_lost(name: str, pattern: str) -> Note:
+    """For a column of text times with offsets from UTC, read by this pattern."""
+    return _note(name, pattern, _in_utc(name, "have offsets from UTC"))
+
+
+def _in_utc(name: str, are: str) -> str:
+    return (
+        f"The times of {name!r} {are} and were kept in UTC, so their hours and days read differently. Upload them without a "
+        "time zone to keep the local clock."
+    )
 
 
 def _said(name: str, dtype: pl.DataType) -> str | None:
     if isinstance(dtype, pl.Datetime) and dtype.time_zone not in (None, "UTC"):
-        return (
-            f"The times of {name!r} are on the clock of {dtype.time_zone} and were kept in UTC, so their hours and days read "
-            "differently. Upload them without a time zone to keep the local clock."
-        )
+        return _in_utc(name, f"are on the clock of {dtype.time_zone}")
     if isinstance(dtype, pl.Duration):
         return f"The durations of {name!r} were kept as numbers of seconds."
     if isinstance(dtype, pl.Time):
@@ -54,8 +63,8 @@ def _said(name: str, dtype: pl.DataType) -> str | None:
     return None
 
 
-def _note(name: str, dtype: pl.DataType, message: str, cells: int = 0) -> Note:
-    return Note("converted_type", "medium" if cells else "low", message, {"type": str(dtype)}, name, cells)
+def _note(name: str, written: str, message: str, cells: int = 0) -> Note:
+    return Note("converted_type", "medium" if cells else "low", message, {"type": written}, name, cells)
 
 
 def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> Iterator[Note]:
@@ -70,7 +79,7 @@ def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
                 f"Numbers of {new!r} with more than {_SURE_DIGITS} digits were rounded to what a float holds: {cells:,}. "
                 "Upload the column as text if the digits are a key."
             )
-            yield _note(new, dtype, message, cells)
+            yield _note(new, str(dtype), message, cells)
 
 
 def _loses(name: str, dtype: pl.DataType) -> pl.Expr:

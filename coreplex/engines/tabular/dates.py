@@ -19,6 +19,10 @@ def is_date_only(pattern: str) -> bool:
     return "%H" not in pattern and "%I" not in pattern
 
 
+def has_offset(pattern: str) -> bool:
+    return pattern.endswith("%#z")
+
+
 def swapped(pattern: str) -> str | None:
     """The pattern that reads the same digits with day and month exchanged, if there is one."""
     if not re.match(r"%d[-/. ]%m|%m[-/. ]%d", pattern):
@@ -34,7 +38,7 @@ def column(raw: pl.Series, pattern: str) -> pl.Series:
 
 
 def _moments(raw: pl.Series, pattern: str) -> pl.Series:
-    if pattern.endswith("%#z"):
+    if has_offset(pattern):
         zoned = raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)
         return zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from coreplex.engines.tabular import dialect, encoding, inference
+from coreplex.engines.tabular import conversion, dates, dialect, encoding, inference
 from coreplex.engines.tabular.absence import Absences
 from coreplex.engines.tabular.dialect import Dialect
 from coreplex.engines.tabular.encoding import Encoding
@@ -150,7 +150,12 @@ def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limit
             plan.forced[index] = True
         signed = sample.get_column(name).str.starts_with("+").any() if plan.rules[index].is_plain_integer else True
         plan.spelled[index] = bool(signed)
-    return [note for name, finding in findings.items() if name not in overrides and (note := _ambiguity(name, finding))]
+    ambiguous = [note for name, finding in findings.items() if name not in overrides and (note := _ambiguity(name, finding))]
+    return ambiguous + [
+        note
+        for name, rule in zip(plan.names, plan.rules, strict=True)
+        if name in texts and (note := _offset(name, rule, texts[name]))
+    ]
 
 
 def _ambiguity(name: str, finding: inference.Finding) -> Note | None:
@@ -166,6 +171,13 @@ def _ambiguity(name: str, finding: inference.Finding) -> Note | None:
         return Note("ambiguous_dates", "medium", message, evidence, name)
     message = f"The numbers of {name!r} can be read in two ways; they were read as {finding.rule.kind}s. Check a few of them."
     return Note("ambiguous_numbers", "medium", message, evidence, name)
+
+
+def _offset(name: str, rule: Rule, texts: pl.Series) -> Note | None:
+    pattern = (rule.kind == "datetime" and rule.format) or ""
+    if not dates.has_offset(pattern) or texts.str.contains(r"[+-]00:?00$").all():
+        return None
+    return conversion.offset_lost(name, pattern)
 
 
 class _Pass:

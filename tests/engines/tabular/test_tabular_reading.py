@@ -224,6 +224,14 @@ def test_dates(tmp_path: Path, pattern: str, note: bool) -> None:
     assert ("ambiguous_dates" in kinds(reading)) is note
 
 
+@pytest.mark.parametrize(("offset", "note"), [("+02:00", True), ("-0530", True), ("+00:00", False), ("Z", False), ("", False)])
+def test_a_local_clock_that_becomes_utc_is_said(tmp_path: Path, offset: str, note: bool) -> None:
+    body = [[i % 9, f"2024-01-{i % 28 + 1:02d}T10:00:00{offset}"] for i in range(60)]
+    reading, frame = take(tmp_path, text(body, ["n", "when"]))
+    assert frame["when"].dtype == pl.Datetime("us")
+    assert ("converted_type" in kinds(reading)) is note
+
+
 def test_dates_that_can_be_read_both_ways_are_reported(tmp_path: Path) -> None:
     body = [[i, f"{i % 12 + 1:02d}/{(7 * i) % 12 + 1:02d}/2024"] for i in range(60)]
     reading, _ = take(tmp_path, text(body, ["n", "when"]))
