@@ -223,8 +223,8 @@ class Recorder:
         model = self._row(told, model_id, rows)
         session.add(model)
         await session.flush()
+        (await session.get_one(EngineRun, self.run.id)).models_trained += 1
         best = await model_service.rank(session, experiment)
-        await _count_model(session, self.run, model, told["score"])
         await event.append(
             session,
             entity_type="experiment",
@@ -276,15 +276,6 @@ class Recorder:
 async def _count(session: WriteSession, experiment: Experiment) -> int:
     query = select(func.count()).select_from(Model).where(col(Model.experiment_id) == experiment.id)
     return await session.scalar(query) or 0
-
-
-async def _count_model(session: WriteSession, run: EngineRun, model: Model, metric: float | None) -> None:
-    row = await session.get_one(EngineRun, run.id)
-    row.models_trained += 1
-    leader = await session.get(Model, row.best_model_id) if row.best_model_id else None
-    if leader is None or model.score > leader.score:
-        row.best_model_id, row.best_metric = model.id, metric
-    session.add(row)
 
 
 async def _mark(session: WriteSession, run: EngineRun, status: ExperimentStatus, error: str | None = None) -> None:
