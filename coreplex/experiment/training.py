@@ -312,4 +312,21 @@ async def on_final(session: WriteSession, job: Job) -> None:
         col(EngineRun.status).in_([ExperimentStatus.queued, ExperimentStatus.running]),
     )
     await session.execute(ended.values(status=experiment.status, error=job.error, finished_at=now()))
-    await model_service.rank(session, experiment)
+    best = await model_service.rank(session, experiment)
+    await _tell(session, experiment, best)
+
+
+async def _tell(session: WriteSession, experiment: Experiment, best: Model | None) -> None:
+    """The end in the project's timeline; whoever cancelled or deleted the experiment is in it already, by name."""
+    if experiment.status is ExperimentStatus.cancelled:
+        return
+    outcome = f"failed: {experiment.error}"
+    if experiment.status is ExperimentStatus.succeeded:
+        outcome = f"finished: {await _count(session, experiment)} models" + (f", the best is {best.name}." if best else ".")
+    await event.audit(session, None, experiment, f"experiment.{experiment.status}", f"Experiment “{experiment.name}” {outcome}")
+
+
+async def entity(session: WriteSession, job: Job) -> str | None:
+    """What people call the thing the job works on."""
+    experiment = await session.get(Experiment, job.entity_id)
+    return f"experiment “{experiment.name}”" if experiment else None
