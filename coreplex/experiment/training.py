@@ -16,7 +16,7 @@ from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
-from coreplex.errors import DomainError
+from coreplex.errors import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
@@ -133,6 +133,8 @@ async def _engine_failed(context: JobContext, run: EngineRun, recorder: "Recorde
         return None
     detail = getattr(error, "detail", "")
     context.log(f"Engine {run.engine}: {error.message} {detail[-1500:]}".strip(), "error")
+    if isinstance(error, ChildTimeout):
+        error = NoModel()
     await context.save(lambda session: _mark(session, run, ExperimentStatus.failed, error.message))
     return None if recorder.count else error
 

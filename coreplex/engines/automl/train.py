@@ -25,16 +25,10 @@ from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.run import Listener, Run
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors import Invalid, NoModel
 
 _SEARCHES = {"native": "coreplex.engines.automl.native", "flaml": "coreplex.engines.automl.flaml_adapter"}
 _LEVELS = ("debug", "info", "warning", "error")
-
-
-class NoModel(DomainError):
-    """The run ended before a single model was done."""
-
-    code, status = "no_model", 422
 
 
 def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
@@ -46,10 +40,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
     search(this)
     if not this.board.models:
-        raise NoModel(
-            "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds, or allow more "
-            "algorithms; the log says what happened."
-        )
+        raise NoModel
     if "StackedEnsemble" in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
