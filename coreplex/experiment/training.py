@@ -176,10 +176,18 @@ class Recorder:
         match told["event"]:
             case "log":
                 self.context.log(told["message"], told.get("level", "info"))
+            case "warning":
+                await self.context.save(lambda session: self._warn(session, told["message"]))
             case "progress":
                 self._progress(told["fraction"], told.get("message", ""))
             case "model":
                 await self._model(told)
+
+    async def _warn(self, session: WriteSession, message: str) -> None:
+        """Once, though each engine and each attempt says it."""
+        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
+        if message not in experiment.warnings:
+            experiment.warnings = [*experiment.warnings, message]
 
     def _progress(self, fraction: float, message: str) -> None:
         """Progress of the experiment is the mean over its engines."""

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from coreplex.engines.automl import metrics
 from coreplex.engines.automl.learners.base import Sample, Trained
 from coreplex.engines.automl.portfolio import Candidate, Family, supports
+from coreplex.engines.automl.registry import ENGINES
 from coreplex.engines.automl.run import Run
 from coreplex.engines.automl.validation import LEARNERS, Finished, refitted
 from coreplex.engines.scoring.ensemble import Member
@@ -104,7 +105,7 @@ def search(run: Run) -> None:
     """Let FLAML search for as long as it may; show the first model and real progress early, publish the best at the end."""
     logging.getLogger("flaml").setLevel(logging.ERROR)
     bench = Bench(run)
-    known = {key: one for key, one in LEARNER.items() if _allowed(key, one, run)}
+    known = {key: one for key, one in LEARNER.items() if _allowed(one, run)}
     if not known:
         run.log("FLAML has no learner for these algorithms that can be exported.", "warning")
         return
@@ -124,8 +125,8 @@ def search(run: Run) -> None:
         bench.finish()
 
 
-def _allowed(key: str, learner: Learner, run: Run) -> bool:
-    if key == "lrl2" and not run.task.classification:
+def _allowed(learner: Learner, run: Run) -> bool:
+    if learner.algo in ENGINES["flaml"].classification_only and not run.task.classification:
         return False
     return learner.algo in run.config.algorithms and supports(learner.candidate({"C": 1.0}), run.problem.distribution)
 
@@ -170,7 +171,7 @@ class Bench:
             self._train[number, fold.train] = self._valid[number, fold.valid] = True
 
     def reserve(self, algos: int) -> None:
-        """Keep a place on the leaderboard for the best of each of `algos` families, or all but one where there are not so many."""
+        """Keep a place on the leaderboard for the best of each of `algos` families; all places but one where they are few."""
         most = self.run.config.max_models
         self.early = max(most - algos, min(most - 1, 1))
 

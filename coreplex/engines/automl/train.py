@@ -66,10 +66,8 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
     log = _logger(report, config.verbosity)
     schema = TableSchema.from_json(request["schema"])
     table = frame.load(Path(request["table"]), schema)
-    what = task.prepare(table, schema, request["target"], request["problem_type"], config, log)
+    what = task.prepare(table, schema, request["target"], request["problem_type"], config, log, _warner(report, log))
     metric = metrics.sort_metric(config.sort_metric, what.kind)
-    if metric == "rmsle" and float(what.y.min()) < 0:
-        raise Invalid.field(f"RMSLE has no meaning here: '{what.target.name}' goes below zero", "config", "sort_metric")
     _say(what, config, metric, clock, log)
     return Run(
         task=what,
@@ -133,6 +131,14 @@ def _logger(report: Listener, verbosity: str) -> task.Log:
             report.log(message, level)
 
     return log
+
+
+def _warner(report: Listener, log: task.Log) -> task.Warn:
+    def warn(message: str) -> None:
+        log(message, "warning")
+        report.warn(message)
+
+    return warn
 
 
 def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: task.Log) -> None:
