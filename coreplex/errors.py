@@ -3,7 +3,7 @@
     DomainError
     ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged 409
     ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
-    ├── Invalid 422           ├── RateLimited 429    ├── Unavailable 503  └── StorageFull 507
+    ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable 503  └── StorageFull 507
 
 GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, both from the same object.
 Anything that is not a DomainError is masked and logged with a request id.
@@ -84,6 +84,19 @@ class Invalid(DomainError):
     @classmethod
     def field(cls, msg: str, *loc: str | int) -> "Invalid":
         return cls(msg, errors=[FieldError(loc, msg)])
+
+
+class NoModel(DomainError):
+    """A training ended before a single model was done."""
+
+    code, status = "no_model", 422
+    advice: ClassVar[str] = (
+        "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds (nfolds) or columns, or "
+        "allow more algorithms; the log says what happened."
+    )
+
+    def __init__(self, message: str = advice, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message, errors=errors)
 
 
 class RateLimited(DomainError):

@@ -22,7 +22,18 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 import structlog
 
-from coreplex.errors import BadInput, Conflict, DomainError, FieldError, Invalid, NotFound, StorageFull, TooLarge, Unavailable
+from coreplex.errors import (
+    BadInput,
+    Conflict,
+    DomainError,
+    FieldError,
+    Invalid,
+    NoModel,
+    NotFound,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+)
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -82,7 +93,7 @@ class ChildCancelled(ChildError):
 
 
 _REPORTED: Mapping[str, type[DomainError]] = {
-    kind.code: kind for kind in (BadInput, Invalid, NotFound, Conflict, TooLarge, StorageFull, Unavailable)
+    kind.code: kind for kind in (BadInput, Invalid, NoModel, NotFound, Conflict, TooLarge, StorageFull, Unavailable)
 }
 
 

@@ -3,7 +3,7 @@
 from coreplex.errors import Conflict
 from coreplex.event import service as event
 from coreplex.event.table import Event
-from coreplex.job import inputs, queries, service
+from coreplex.job import handlers, inputs, queries, service
 from coreplex.job.table import Job
 from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
@@ -32,7 +32,9 @@ async def cancel(info: Info, id: str) -> Job:
         job = await open_row(session, grant, Job, id, "Job")
         if not await service.request_cancel(session, job):
             raise Conflict(f"The job has ended already: {job.status}.")
-        await event.audit(session, grant.user_id, job, "job.cancelled", "A job was cancelled.")
+        name = await handlers.entity(session, job)
+        message = f"The job of {name} was cancelled." if name else "A job was cancelled."
+        await event.audit(session, grant.user_id, job, "job.cancelled", message)
         await session.flush()
         await session.refresh(job)
         return job

@@ -34,7 +34,7 @@ class Event:
     kind: EventKind = strawberry.field(description="What it is about.")
     level: str = strawberry.field(description="Of a log line: `debug`, `info`, `warning` or `error`.")
     message: str = strawberry.field(description="A sentence for people.")
-    data: JSON = strawberry.field(description="Figures of the event: progress, a score, a status.")
+    data: JSON = strawberry.field(description="Figures of the event: progress (0 to 100), a score, a status.")
     entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
     created_at: datetime = strawberry.field(description="When.")

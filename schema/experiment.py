@@ -9,6 +9,7 @@ import strawberry
 from coreplex.account.table import Plan, Scope
 from coreplex.experiment import inputs
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
+from coreplex.job.table import percent
 from coreplex.permissions import READ, WRITE, Category, Permission
 from coreplex.project.table import Role
 from resolvers import experiment as resolve
@@ -78,7 +79,7 @@ class Experiment:
     use_gpu: bool = strawberry.field(description="Whether a GPU was asked for.")
     status: ExperimentStatus = strawberry.field(description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
-    progress: float = _job(float, lambda job, _: round(100 * job.progress, 1) if job else 0.0, "Share done, 0 to 100.")
+    progress: float = _job(float, lambda job, _: percent(job.progress) if job else 0.0, "Share done, 0 to 100.")
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
     warnings: list[str] = strawberry.field(description="What was done differently from what was asked.")

@@ -6,7 +6,7 @@ import strawberry
 
 from coreplex.job import inputs
 from coreplex.job.table import Job as Row
-from coreplex.job.table import JobStatus, JobType
+from coreplex.job.table import JobStatus, JobType, percent
 from coreplex.permissions import READ, WRITE
 from resolvers import job as resolve
 from resolvers.guard import Info
@@ -23,7 +23,7 @@ JobSort = sort_input("Job", ("created_at", "started_at", "finished_at", "status"
 
 
 def _progress(root: strawberry.Parent[Row]) -> float:
-    return round(100 * root.progress, 1)
+    return percent(root.progress)
 
 
 @strawberry.type(description="Work done in the background.")

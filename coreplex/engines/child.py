@@ -2,7 +2,7 @@
 
 Started as `python -m coreplex.engines.child <module>:<function>`, with the request as one JSON object on the first
 line of stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best). Each line
-on stdout is one event: `{"event": "log"|"progress"|"model"|"done"|"error", ...}`. Nothing is ever pickled. The function
+on stdout is one event: `{"event": "log"|"warning"|"progress"|"model"|"done"|"error", ...}`. Nothing is ever pickled. The function
 is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
 """
 
@@ -39,6 +39,10 @@ class Report:
 
     def log(self, message: str, level: str = "info") -> None:
         self.send("log", message=message, level=level)
+
+    def warn(self, message: str) -> None:
+        """Something to stay with what the task works on, whatever of the log is kept."""
+        self.send("warning", message=message)
 
     def progress(self, fraction: float, message: str = "") -> None:
         """`fraction` of the whole task done, 0 to 1."""

@@ -56,7 +56,7 @@ async def append(
 async def audit(
     session: WriteSession, actor_id: UUID | None, row: Any, type: str, message: str, data: dict[str, Any] | None = None
 ) -> None:
-    """Write into the timeline what a person did to a project, or to a row of one (`type` is `noun.verb`)."""
+    """Write into the timeline what happened to a project, or to a row of one: `type` is `noun.verb`; no actor, the server."""
     await append(
         session,
         entity_type=row.__class__.__name__.lower(),

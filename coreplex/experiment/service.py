@@ -9,7 +9,7 @@ from sqlmodel import col
 from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
-from coreplex.engines.automl.checks import check_creation
+from coreplex.engines.automl import creation
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import Conflict, Invalid
@@ -56,9 +56,13 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, 
         raise Invalid.field("belongs to another project", "dataset_version_id")
     config = parse_config(wanted.config, wanted.problem_type)
     schema = TableSchema.from_json(version.table_schema)
-    check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config)
     plan = grant.principal.plan
     engines = choose(plan, wanted.execution_mode, wanted.engine, wanted.engines, fallback=settings.engine_fallback)
+    names = [actual for _, actual in engines.runs]
+    kind = creation.check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config, names)
+    engines.warnings.extend(
+        f"The engine '{name}' can train none of the algorithms asked for." for name in creation.idle(names, kind, config)
+    )
     config = _within_quota(config, grant, engines)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
@@ -69,7 +73,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, 
         target_column=wanted.target_column,
         problem_type=ProblemType(wanted.problem_type),
         config=config.model_dump(mode="json", exclude_none=True),
-        engines=[actual for _, actual in engines.runs],
+        engines=names,
         execution_mode=wanted.execution_mode,
         use_gpu=wanted.use_gpu,
         warnings=engines.warnings,

@@ -16,7 +16,7 @@ from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
-from coreplex.errors import DomainError
+from coreplex.errors import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
@@ -133,6 +133,8 @@ async def _engine_failed(context: JobContext, run: EngineRun, recorder: "Recorde
         return None
     detail = getattr(error, "detail", "")
     context.log(f"Engine {run.engine}: {error.message} {detail[-1500:]}".strip(), "error")
+    if isinstance(error, ChildTimeout):
+        error = NoModel()
     await context.save(lambda session: _mark(session, run, ExperimentStatus.failed, error.message))
     return None if recorder.count else error
 
@@ -174,10 +176,18 @@ class Recorder:
         match told["event"]:
             case "log":
                 self.context.log(told["message"], told.get("level", "info"))
+            case "warning":
+                await self.context.save(lambda session: self._warn(session, told["message"]))
             case "progress":
                 self._progress(told["fraction"], told.get("message", ""))
             case "model":
                 await self._model(told)
+
+    async def _warn(self, session: WriteSession, message: str) -> None:
+        """Once, though each engine and each attempt says it."""
+        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
+        if message not in experiment.warnings:
+            experiment.warnings = [*experiment.warnings, message]
 
     def _progress(self, fraction: float, message: str) -> None:
         """Progress of the experiment is the mean over its engines."""
@@ -223,8 +233,8 @@ class Recorder:
         model = self._row(told, model_id, rows)
         session.add(model)
         await session.flush()
+        (await session.get_one(EngineRun, self.run.id)).models_trained += 1
         best = await model_service.rank(session, experiment)
-        await _count_model(session, self.run, model, told["score"])
         await event.append(
             session,
             entity_type="experiment",
@@ -278,15 +288,6 @@ async def _count(session: WriteSession, experiment: Experiment) -> int:
     return await session.scalar(query) or 0
 
 
-async def _count_model(session: WriteSession, run: EngineRun, model: Model, metric: float | None) -> None:
-    row = await session.get_one(EngineRun, run.id)
-    row.models_trained += 1
-    leader = await session.get(Model, row.best_model_id) if row.best_model_id else None
-    if leader is None or model.score > leader.score:
-        row.best_model_id, row.best_metric = model.id, metric
-    session.add(row)
-
-
 async def _mark(session: WriteSession, run: EngineRun, status: ExperimentStatus, error: str | None = None) -> None:
     row = await session.get_one(EngineRun, run.id)
     row.status, row.error = status, error
@@ -321,4 +322,21 @@ async def on_final(session: WriteSession, job: Job) -> None:
         col(EngineRun.status).in_([ExperimentStatus.queued, ExperimentStatus.running]),
     )
     await session.execute(ended.values(status=experiment.status, error=job.error, finished_at=now()))
-    await model_service.rank(session, experiment)
+    best = await model_service.rank(session, experiment)
+    await _tell(session, experiment, best)
+
+
+async def _tell(session: WriteSession, experiment: Experiment, best: Model | None) -> None:
+    """The end in the project's timeline; whoever cancelled or deleted the experiment is in it already, by name."""
+    if experiment.status is ExperimentStatus.cancelled:
+        return
+    outcome = f"failed: {experiment.error}"
+    if experiment.status is ExperimentStatus.succeeded:
+        outcome = f"finished: {await _count(session, experiment)} models" + (f", the best is {best.name}." if best else ".")
+    await event.audit(session, None, experiment, f"experiment.{experiment.status}", f"Experiment “{experiment.name}” {outcome}")
+
+
+async def entity(session: WriteSession, job: Job) -> str | None:
+    """What people call the thing the job works on."""
+    experiment = await session.get(Experiment, job.entity_id)
+    return f"experiment “{experiment.name}”" if experiment else None

@@ -16,7 +16,7 @@ from coreplex.isolation import Control
 from coreplex.job import service
 from coreplex.job.patience import persist
 from coreplex.job.service import Orders
-from coreplex.job.table import Job
+from coreplex.job.table import Job, percent
 from coreplex.job.timing import Timing
 from coreplex.settings import Settings
 from coreplex.storage import Storage
@@ -85,7 +85,7 @@ class JobContext:
         if dropped:
             lines.append((EventKind.log, "warning", f"{dropped} lines were dropped: too many at once.", {}))
         if progress is not None:
-            lines.append((EventKind.progress, "info", message or "", {"progress": progress}))
+            lines.append((EventKind.progress, "info", message or "", {"progress": percent(progress)}))
         if not lines:
             return
         try:

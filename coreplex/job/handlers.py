@@ -3,8 +3,9 @@
 A handler is a module with `async def run(job, context) -> dict | None`, and, where another row mirrors the job's status, `async
 def on_change(session, job)` (running, queued again) and `async def on_final(session, job)`. The hooks run in the transaction of
 the change itself, in whichever process makes it: a worker, a relay that ends a poisoned job, the web process that cancels a
-queued one. So they are quick, touch only the database, and bear that the mirrored row is gone. Modules are imported when first
-needed: a handler's concept enqueues jobs, so it imports us already.
+queued one. So they are quick, touch only the database, and bear that the mirrored row is gone. Where that row has a name, `async
+def entity(session, job) -> str | None` tells it. Modules are imported when first needed: a handler's concept enqueues jobs, so it
+imports us already.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -37,6 +38,12 @@ async def tell(session: WriteSession, job: Job) -> None:
     hook: Hook | None = getattr(_module(job.type), "on_final" if job.status.final else "on_change", None)
     if hook is not None:
         await hook(session, job)
+
+
+async def entity(session: WriteSession, job: Job) -> str | None:
+    """What people call the thing a job works on; None when it has no name."""
+    name: Callable[[WriteSession, Job], Awaitable[str | None]] | None = getattr(_module(job.type), "entity", None)
+    return await name(session, job) if name is not None else None
 
 
 def _module(type: JobType) -> ModuleType:

@@ -51,6 +51,7 @@ class Job(SQLModel, table=True):
     result: dict[str, Any] | None = maybe_document()
     error: str | None = None
     progress: float = 0.0
+    """Share done, 0 to 1."""
     message: str = ""
     attempts: int = 0
     max_attempts: int = 3
@@ -64,6 +65,11 @@ class Job(SQLModel, table=True):
     created_at: datetime = moment(index=True)
     started_at: datetime | None = maybe_moment()
     finished_at: datetime | None = maybe_moment()
+
+
+def percent(progress: float) -> float:
+    """Progress as everybody outside is told it: 0 to 100."""
+    return round(100 * progress, 1)
 
 
 class Worker(SQLModel, table=True):

@@ -14,7 +14,7 @@ from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
 from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
 from coreplex.experiment.service import refuse_while_serving
-from coreplex.experiment.table import Experiment, ExperimentStatus
+from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.identifier import parse_id
 from coreplex.job import service as job
 from coreplex.job.table import JobType
@@ -109,7 +109,7 @@ async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelF
 
 
 async def rank(session: WriteSession, experiment: Experiment) -> Model | None:
-    """Number the experiment's models from best to worst by its sort metric; the first is its best model."""
+    """Number the experiment's models from best to worst by its sort metric; the first is its best, each engine has its own."""
     query = select(Model).where(col(Model.experiment_id) == experiment.id)
     models = list((await session.scalars(query)).all())
     models.sort(key=lambda m: (-m.score, m.created_at, m.name))
@@ -120,6 +120,11 @@ async def rank(session: WriteSession, experiment: Experiment) -> Model | None:
     best = models[0] if models else None
     experiment.best_model_id = best.id if best else None
     session.add(experiment)
+    for run in await session.scalars(select(EngineRun).where(col(EngineRun.experiment_id) == experiment.id)):
+        leader = next((model for model in models if model.engine_run_id == run.id), None)
+        run.best_model_id = leader.id if leader else None
+        run.best_metric = leader.metrics.get(experiment.sort_metric) if leader else None
+        session.add(run)
     return best
 
 

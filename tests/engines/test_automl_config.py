@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import checks, registry
+from coreplex.engines.automl import creation, registry
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
@@ -39,6 +39,7 @@ def test_names_in_any_case() -> None:
         ({"max_models": 0}, "max_models"),
         ({"nfolds": -2}, "nfolds"),
         ({"nfolds": "5"}, "nfolds"),
+        ({"nfolds": 1}, "nfolds"),
         ({"seed": 1.5}, "seed"),
         ({"balance_classes": "yes"}, "balance_classes"),
         ({"exclude_algos": "GLM"}, "exclude_algos"),
@@ -113,15 +114,112 @@ def test_targets_that_cannot_be_learned_are_refused_at_creation(
     target: str, problem: str, facts: dict[str, object], says: str
 ) -> None:
     with pytest.raises(Invalid, match=says):
-        checks.check_creation(profile(**facts), TableSchema(COLUMNS), target, problem)
+        creation.check_creation(profile(**facts), TableSchema(COLUMNS), target, problem)
+
+
+def table(rows: int = 200, **facts: dict[str, object]) -> tuple[dict[str, object], TableSchema]:
+    """The profile of columns that are all fine but for the facts given by name, and their schema."""
+    plain = {"missing_count": 0, "unique_count": 90}
+    columns = [{"name": c.name, **plain, **facts.get(c.name, {})} for c in COLUMNS]
+    return {"row_count": rows, "columns": columns}, TableSchema(COLUMNS)
+
+
+def counts(**rows: int) -> dict[str, object]:
+    return {"unique_count": len(rows), "top_values": [{"value": v, "count": n} for v, n in rows.items()]}
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        (counts(a=199, b=1), "1 class in 199 rows without 1 class with a single row \\(b\\)"),
+        (counts(a=198, b=1, c=1), "without 2 classes with a single row \\(b, c\\)"),
+        ({**counts(EU=100), "missing_count": 100}, "the same.* 100 were read as missing"),
+        ({**counts(EU=3, US=2), "missing_count": 195}, "Only 5 rows .* 195 were read as missing"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart(facts: dict[str, object], says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        creation.check_creation(*table(kind=facts), "kind", "classification")
+
+
+def test_rare_classes_are_no_reason_where_enough_is_left() -> None:
+    for facts in (counts(a=100, b=99, c=1), {**counts(a=100), "unique_count": 30}):
+        creation.check_creation(*table(kind=facts), "kind", "classification")
+
+
+@pytest.mark.parametrize(
+    ("target", "config", "facts", "place"),
+    [
+        ("price", {}, {"price": {"min": 0.0, "max": 1e19}}, ("target_column",)),
+        ("price", {}, {"price": {"min": -1e19, "max": 0.0}}, ("target_column",)),
+        ("price", {"sort_metric": "RMSLE"}, {"price": {"min": -1.0, "max": 2.0}}, ("config", "sort_metric")),
+        ("price", {"fold_column": "rooms"}, {}, ("config", "fold_column")),
+        ("price", {"fold_column": "rooms"}, {"rooms": {"unique_count": 1}}, ("config", "fold_column")),
+        ("price", {"ignored_columns": ["nothing"]}, {}, ("config", "ignored_columns")),
+        ("price", {"ignored_columns": ["kind", "price"]}, {}, ("config", "ignored_columns")),
+        (
+            "price",
+            {"ignored_columns": ["kind", "note"]},
+            {"when": {"missing_count": 200, "unique_count": 0}, "rooms": {"unique_count": 1}},
+            ("dataset_version_id",),
+        ),
+    ],
+)
+def test_what_the_profile_knows_is_refused_at_creation(
+    target: str, config: dict[str, object], facts: dict[str, dict[str, object]], place: tuple[str, ...]
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        creation.check_creation(*table(**facts), target, "regression", parse_config(config))
+    assert caught.value.errors[0].loc == place
+
+
+def test_what_training_may_still_bear_is_left_to_it() -> None:
+    half_empty = {"rooms": {"unique_count": 55, "missing_count": 0}, "price": {"missing_count": 10}}
+    creation.check_creation(*table(**half_empty), "price", "regression", parse_config({"fold_column": "rooms"}))
+    creation.check_creation(*table(price={"min": -1.0, "max": 2.0}), "price", "regression", parse_config({}))
+
+
+@pytest.mark.parametrize(
+    ("problem", "engines", "config", "idle"),
+    [
+        ("regression", ["native"], {"include_algos": ["GLM"], "distribution": "quantile"}, ["native"]),
+        ("regression", ["native"], {"include_algos": ["DeepLearning"], "distribution": "tweedie"}, ["native"]),
+        ("regression", ["native"], {"include_algos": ["DRF"], "distribution": "gamma"}, ["native"]),
+        ("regression", ["native"], {"include_algos": ["DRF", "GBM"], "distribution": "gamma"}, []),
+        ("regression", ["native"], {"include_algos": ["GLM"]}, []),
+        ("regression", ["flaml"], {"include_algos": ["GLM"]}, ["flaml"]),
+        ("regression", ["flaml"], {"exclude_algos": ["GBM", "XGBoost", "DRF", "XRT"]}, ["flaml"]),
+        ("regression", ["flaml", "native"], {"include_algos": ["GLM"]}, ["flaml"]),
+        ("classification", ["flaml"], {"include_algos": ["DeepLearning"]}, ["flaml"]),
+        ("classification", ["flaml"], {"include_algos": ["GLM"]}, []),
+        ("classification", ["native"], {"include_algos": ["GLM"], "distribution": "quantile"}, []),
+    ],
+)
+def test_algorithms_no_engine_can_train_are_refused(
+    problem: str, engines: list[str], config: dict[str, object], idle: list[str]
+) -> None:
+    wanted, target = parse_config(config), "price" if problem == "regression" else "kind"
+    assert creation.idle(engines, problem, wanted) == idle
+    if idle != engines:
+        creation.check_creation(*table(), target, problem, wanted, engines)
+        return
+    with pytest.raises(Invalid, match="allow one of") as caught:
+        creation.check_creation(*table(), target, problem, wanted, engines)
+    assert caught.value.errors[0].loc == ("config", next(iter(config)))
+
+
+def test_every_algorithm_an_engine_names_can_be_asked_about() -> None:
+    for engine in registry.ENGINES.values():
+        for algo in set(engine.algos) - {"StackedEnsemble"}:
+            assert creation.idle([engine.key], "classification", parse_config({"include_algos": [algo]})) == []
 
 
 def test_kinds_of_task() -> None:
     schema = TableSchema(COLUMNS)
-    assert checks.check_creation(profile(), schema, "kind", "classification") == "multiclass"
-    assert checks.check_creation(profile(unique_count=2), schema, "kind", "classification") == "binary"
-    assert checks.check_creation(profile(), schema, "rooms", "classification") == "multiclass"
-    assert checks.check_creation(profile(), schema, "rooms", "regression") == "regression"
+    assert creation.check_creation(profile(), schema, "kind", "classification") == "multiclass"
+    assert creation.check_creation(profile(unique_count=2), schema, "kind", "classification") == "binary"
+    assert creation.check_creation(profile(), schema, "rooms", "classification") == "multiclass"
+    assert creation.check_creation(profile(), schema, "rooms", "regression") == "regression"
 
 
 def test_the_clock_counts_from_the_start_and_keeps_a_reserve() -> None:

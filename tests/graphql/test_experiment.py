@@ -51,6 +51,9 @@ async def test_without_fallback_a_missing_engine_is_refused(settings: Settings, 
 async def test_wrong_options_name_their_keys(asker: Asker) -> None:
     refused = await asker.refused(CREATE, input=wanted(asker, config={"nfolds": "5", "max_models": 0, "unknown": 1}))
     assert {tuple(error["loc"]) for error in refused["errors"]} == {("config", "nfolds"), ("config", "max_models")}
+    for config in ([], "x", 1):
+        refused = await asker.refused(CREATE, input=wanted(asker, config=config))
+        assert (refused["status"], refused["errors"][0]["loc"][0]) == (422, "config"), (config, refused)
     assert (await asker.refused(CREATE, input=wanted(asker, problemType="guess")))["errors"][0]["loc"] == ["problemType"]
 
 

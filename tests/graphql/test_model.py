@@ -51,6 +51,22 @@ async def test_the_leaderboard(asker: Asker) -> None:
     assert [(node["rank"], node["isBest"]) for node in nodes] == [(n, n == 1) for n in range(1, 6)]
 
 
+async def test_an_engine_names_the_best_of_the_models_that_are_left(asker: Asker) -> None:
+    async with asker.world.database.transaction() as session:
+        experiment = await session.get_one(Experiment, UUID(asker.world.ids["waiting_experiment"]))
+        models = [await add_model(session, asker.world.services, experiment, f"GBM_{i}", 0.9 - i / 10) for i in range(2)]
+        experiment.sort_metric = "auc"
+        await model_service.rank(session, experiment)
+    query = "query($id: ID!) { experiment(id: $id) { bestModelId engineRuns { bestModelId bestMetric } } }"
+    for left in (models[0], models[1], None):
+        found = (await asker.data(query, id=str(experiment.id)))["experiment"]
+        best = str(left.id) if left else None
+        assert found["bestModelId"] == best
+        assert found["engineRuns"] == [{"bestModelId": best, "bestMetric": left.metrics["auc"] if left else None}]
+        if left:
+            await asker.data("mutation($id: ID!) { deleteModel(input: {id: $id}) { id } }", id=best)
+
+
 async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:
     await asker.data(LIST, first=50)
     numbers = []

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from coreplex.engines.child import Report
-from coreplex.errors import Invalid
+from coreplex.errors import Invalid, NoModel
 
 Request = dict[str, Any]
 
@@ -30,6 +30,10 @@ def size_of(request: Request, report: Report) -> Request:
 
 def refuse(request: Request, report: Report) -> Request:
     raise Invalid.field("not a number", "config", "nfolds")
+
+
+def give_up(request: Request, report: Report) -> Request:
+    raise NoModel
 
 
 def raise_secret(request: Request, report: Report) -> Request:

@@ -70,7 +70,7 @@ async def test_progress_and_logs_arrive_in_order_and_the_newest_progress_wins(
         ("probe.log", "warning", "two"),
         ("probe.progress", "info", "half"),
     ]
-    assert events[1].data == {"row": 7}
+    assert [event.data for event in events[1:]] == [{"row": 7}, {"progress": 50.0}], "told in per cent, as everywhere"
 
 
 async def test_a_flood_of_logs_is_bounded_and_says_so(

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from coreplex.errors import Invalid
+from coreplex.errors import Invalid, NoModel
 from coreplex.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
 
 MEMORY = 1 << 30
@@ -64,6 +64,11 @@ async def test_an_expected_error_keeps_its_kind_and_place() -> None:
     with pytest.raises(Invalid, match="not a number") as caught:
         await run("refuse")
     assert caught.value.errors[0].loc == ("config", "nfolds")
+
+
+async def test_a_training_without_a_model_is_an_expected_end() -> None:
+    with pytest.raises(NoModel, match="max_runtime_secs"):
+        await run("give_up")
 
 
 async def test_an_unexpected_error_is_masked_and_kept_for_the_log() -> None:

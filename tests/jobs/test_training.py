@@ -12,7 +12,10 @@ from sqlmodel import col
 from starlette.applications import Starlette
 
 from coreplex.database import Database
-from coreplex.experiment.table import Experiment, ExperimentStatus
+from coreplex.errors import NoModel
+from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
+from coreplex.experiment.training import _engine_failed
+from coreplex.isolation import ChildTimeout
 from coreplex.job.timing import Timing
 from coreplex.model.table import Model
 from coreplex.services import Services
@@ -56,8 +59,8 @@ class Training:
     def __init__(self, person: Person, database: Database) -> None:
         self.person, self.database, self.id = person, database, ""
 
-    async def begin(self, config: dict[str, Any]) -> None:
-        dataset = await self.person.dataset(blobs(), "blobs.csv")
+    async def begin(self, config: dict[str, Any], content: bytes | None = None) -> None:
+        dataset = await self.person.dataset(content or blobs(), "blobs.csv")
         wanted = {
             "project_id": self.person.project_id,
             "dataset_version_id": dataset["version_id"],
@@ -78,6 +81,11 @@ class Training:
         async with self.database.read() as session:
             query = select(Model).where(col(Model.experiment_id) == UUID(self.id))
             return {model.id: model.name for model in await session.scalars(query)}
+
+    async def timeline(self) -> dict[str, dict[str, Any]]:
+        """What the project's timeline has, by type."""
+        found = (await self.person.client.get(f"/api/projects/{self.person.project_id}/timeline")).json()["events"]
+        return {event["type"]: event for event in found}
 
     async def has_models(self) -> bool:
         return bool(await self.models())
@@ -137,3 +145,42 @@ async def test_a_stopped_training_keeps_its_models(lab: tuple[Starlette, Person]
     await until(done(database), 60)
     assert (await training.look()).status is ExperimentStatus.succeeded
     assert await training.models()
+
+
+async def test_how_a_training_ends_is_told(lab: tuple[Starlette, Person], database: Database, workers: Workers) -> None:
+    training = Training(lab[1], database)
+    workers.start()
+    await training.begin({**SHORT, "verbosity": "error"}, blobs() + b"0.5,0.5,x,perhaps\n0.1,0.2,y,\n")
+    await until(done(database), PATIENCE)
+    found, models = await training.look(), await training.models()
+    assert found.best_model_id is not None
+    assert found.warnings == [
+        "Rows without a value in 'late' are left out: 1.",
+        "Left out: 1 class with a single row (perhaps).",
+    ]
+    told = (await training.timeline())["experiment.succeeded"]
+    assert (told["user"], told["entity_id"]) == (None, training.id)
+    assert told["message"] == (f"Experiment “Blobs” finished: {len(models)} models, the best is {models[found.best_model_id]}.")
+    await training.begin({**SHORT, "time_column": "a", "time_gap": 1e9})
+    await until(done(database), PATIENCE)
+    assert (await training.timeline())["experiment.failed"]["message"].startswith("Experiment “Blobs” failed: leaves nothing")
+
+
+async def test_a_training_ended_without_a_model_says_what_to_do() -> None:
+    said: list[str] = []
+
+    class Context:
+        def log(self, message: str, level: str = "info") -> None:
+            said.append(message)
+
+        async def save(self, work: object) -> None:
+            pass
+
+    class Recorder:
+        count = 0
+
+    run, late = EngineRun(engine="native"), ChildTimeout("The task took longer than the 5.05 s it may take.")
+    error = await _engine_failed(Context(), run, Recorder(), late)  # type: ignore[arg-type]
+    assert isinstance(error, NoModel)
+    assert "max_runtime_secs" in error.message
+    assert said == ["Engine native: The task took longer than the 5.05 s it may take."]

@@ -29,10 +29,11 @@ def lab(stack: Stack) -> Iterator[Lab]:
         yield made
 
 
+AMOUNT = {"target_column": "amount", "problem_type": "regression"}
 WRONG_CONFIG: list[tuple[str, Any]] = [
     *(("max_runtime_secs", value) for value in (0, -1, "60", 1.5, 10**9, [])),
     *(("max_models", value) for value in (0, "2", 10**6, True)),
-    *(("nfolds", value) for value in (-2, 51, "5", 2.5)),
+    *(("nfolds", value) for value in (-2, 1, 51, "5", 2.5)),
     *(("seed", value) for value in ("x", 2**70, 1.5)),
     *(("sort_metric", value) for value in ("best", 1, "rmse")),
     *(("balance_classes", value) for value in ("yes", 1)),
@@ -87,7 +88,18 @@ def test_every_wrong_option_is_named(lab: Lab) -> None:
         ({"dataset_version_id": "nonsense"}, 404, "Dataset version"),
         ({"dataset_version_id": str(uuid4())}, 404, "Dataset version"),
         ({"config": {"ignored_columns": ["size", "weight", "kind", "amount", "same", "empty"]}}, 422, "ignored_columns"),
+        ({"config": {"ignored_columns": ["nothing"]}}, 422, "ignored_columns"),
+        ({"config": {"ignored_columns": ["label"]}}, 422, "ignored_columns"),
+        ({"config": {"ignored_columns": ["size", "weight", "kind", "amount"]}}, 422, "dataset_version_id"),
         ({"config": {"fold_column": "nothing"}}, 422, "fold_column"),
+        ({"config": {"fold_column": "size"}}, 422, "fold_column"),
+        (
+            {**AMOUNT, "config": {"include_algos": ["GLM"], "distribution": "quantile"}},
+            422,
+            "include_algos",
+        ),
+        ({**AMOUNT, "engine": "flaml", "config": {"include_algos": ["GLM"]}}, 422, "include_algos"),
+        ({**AMOUNT, "config": {"sort_metric": "rmsle"}}, 422, "sort_metric"),
         ({"config": {"weights_column": "label"}}, 422, "weights_column"),
     ],
 )

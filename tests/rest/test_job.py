@@ -56,7 +56,8 @@ async def test_a_waiting_job_is_cancelled_at_once(lab: tuple[World, AsyncClient]
     experiment = (await client.get(f"/api/experiments/{made.ids['waiting_experiment']}")).json()
     assert (experiment["status"], experiment["error"]) == ("failed", "cancelled")
     timeline = (await client.get(f"/api/projects/{made.ids['project']}/timeline")).json()
-    assert "job.cancelled" in [entry["type"] for entry in timeline["events"]]
+    said = {entry["type"]: entry["message"] for entry in timeline["events"]}
+    assert said["job.cancelled"] == "The job of experiment “waiting” was cancelled."
 
 
 def test_a_running_job(trained: Lab) -> None:

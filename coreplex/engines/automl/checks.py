@@ -1,13 +1,12 @@
-"""Whether a column can be learned at all, and what kind of task it is: answered at creation, from the stored profile
-alone.
+"""Whether a column can be learned at all, and what kind of task it is: asked of the stored profile by `creation`, and of the rows
+by `task`.
 
 Refuses, with a sentence that says what to do: a target that is not there, nothing known of it, too few rows, a single
-class, names or free text, numbers as classes, classes as numbers. What only the rows can tell (rare classes) is
-settled in `task`, with a warning.
+class, names or free text, numbers as classes, classes as numbers, numbers that cannot be computed with.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, NoReturn, cast
+from collections.abc import Sequence
+from typing import Literal, NoReturn, cast
 
 from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
@@ -16,31 +15,18 @@ from coreplex.errors import Invalid
 Kind = Literal["binary", "multiclass", "regression"]
 
 MIN_ROWS = 10
+MIN_CLASS_ROWS = 2
+"""A class of a single row can be learned or judged, never both."""
 MAX_CLASSES = 1_000
 _FEW = 50
+_LARGEST = 1e18
+"""The boosters hold a target in float32, and its square must fit as well."""
 PROBLEM_TYPES = ("classification", "regression", "binary", "multiclass")
-
-
-def check_creation(
-    profile: Mapping[str, Any], schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig | None = None
-) -> Kind:
-    """The kind of task the profile promises. Raises `Invalid` at `target_column`, `problem_type` or the option of `config` that
-    names a column in vain; reads no table."""
-    column = find(schema, target)
-    features = check_columns(schema, target, config or AutoMLConfig())
-    facts: Mapping[str, Any] = next((c for c in profile.get("columns", []) if c.get("name") == target), {})
-    rows = int(profile.get("row_count") or 0)
-    labelled = rows - int(facts.get("missing_count") or 0)
-    distinct = facts.get("unique_count")
-    return check(column, labelled, labelled if distinct is None else int(distinct), problem_type, features=features)
 
 
 def check_columns(schema: TableSchema, target: str, config: AutoMLConfig) -> int:
     """How many columns are left to learn from. Raises `Invalid` at the option whose column is missing or of the wrong kind."""
-    for key in ("fold_column", "group_column", "time_column", "weights_column"):
-        name = getattr(config, key)
-        if name is None:
-            continue
+    for key, name in _named(config):
         column = schema.get(name)
         if column is None or name == target:
             reason = "is the target" if name == target else "is not a column of this dataset version"
@@ -55,6 +41,12 @@ def check_columns(schema: TableSchema, target: str, config: AutoMLConfig) -> int
     return left
 
 
+def _named(config: AutoMLConfig) -> list[tuple[str, str]]:
+    """Every column an option names, with the option."""
+    roles = [(key, getattr(config, key)) for key in ("fold_column", "group_column", "time_column", "weights_column")]
+    return [*((key, name) for key, name in roles if name is not None), *(("ignored_columns", n) for n in config.ignored_columns)]
+
+
 def find(schema: TableSchema, target: str) -> Column:
     """The target column, or `Invalid` naming what there is."""
     column = schema.get(target)
@@ -64,8 +56,8 @@ def find(schema: TableSchema, target: str) -> Column:
     return column
 
 
-def check(column: Column, labelled: int, distinct: int, problem_type: str, *, features: int) -> Kind:
-    """The kind of task for `labelled` rows with a known target of `distinct` values. Raises `Invalid`."""
+def check(column: Column, labelled: int, distinct: int, problem_type: str, *, features: int, missing: int = 0) -> Kind:
+    """The kind of task for `labelled` rows with a known target of `distinct` values beside `missing` ones. Raises `Invalid`."""
     if problem_type not in PROBLEM_TYPES:
         raise Invalid.field(f"must be one of {', '.join(PROBLEM_TYPES)}", "problem_type")
     if features < 1:
@@ -73,12 +65,47 @@ def check(column: Column, labelled: int, distinct: int, problem_type: str, *, fe
     if labelled == 0:
         _refuse(f"Every value of '{column.name}' is missing: there is nothing to learn. Choose another target.")
     if labelled < MIN_ROWS:
-        _refuse(f"Only {labelled} rows have a value in '{column.name}'; training needs at least {MIN_ROWS}.")
+        least = f"training needs at least {MIN_ROWS}"
+        _refuse(f"Only {labelled} rows have a value in '{column.name}'; {least}.{_read_as_missing(missing)}")
     if distinct < 2:
-        _refuse(f"All values of '{column.name}' are the same: there is nothing to tell apart. Choose another target.")
+        same = f"All values of '{column.name}' are the same: there is nothing to tell apart. Choose another target."
+        _refuse(same + _read_as_missing(missing))
     if problem_type == "regression":
         return _regression(column)
     return _classification(column, labelled, distinct, problem_type)
+
+
+def _read_as_missing(count: int) -> str:
+    if not count:
+        return ""
+    return f" {count} were read as missing: empty, or a word such as NA; spell it differently where it means a class."
+
+
+def check_classes(column: Column, classes: int, rows: int, rare: Sequence[str]) -> None:
+    """Whether enough is left without the classes of a single row, named in `rare`. Raises `Invalid`."""
+    if rare and (classes < 2 or rows < MIN_ROWS):
+        left = f"{_number(classes, 'class', 'classes')} in {_number(rows, 'row', 'rows')}"
+        _refuse(
+            f"'{column.name}' has {left} without {single_rows(rare)}, which can be learned or judged, never both; training needs "
+            f"two classes in {MIN_ROWS} rows. Add rows of the rare ones, or choose another target."
+        )
+
+
+def single_rows(rare: Sequence[str]) -> str:
+    """Classes of a single row in words: `1 class with a single row (Maybe)`."""
+    return f"{_number(len(rare), 'class', 'classes')} with a single row ({', '.join(rare[:10])}{', …' * (len(rare) > 10)})"
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def check_range(column: Column, low: float, high: float, config: AutoMLConfig) -> None:
+    """Whether numbers from `low` to `high` can be learned, and judged by the metric asked for. Raises `Invalid`."""
+    if max(-low, high) > _LARGEST:
+        _refuse(f"'{column.name}' has values beyond ±{_LARGEST:g}: rescale it first")
+    if config.sort_metric == "rmsle" and low < 0:
+        raise Invalid.field(f"RMSLE has no meaning here: '{column.name}' goes below zero", "config", "sort_metric")
 
 
 def numeric(column: Column) -> bool:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from coreplex.engines.automl.metrics import CLASSIFICATION, REGRESSION
 from coreplex.errors import FieldError, Invalid
@@ -69,6 +69,13 @@ def _algorithms(value: object) -> object:
     return [_word(item, ALGORITHMS, _ALGORITHM_ALIASES) for item in value]
 
 
+def _folds(value: int) -> int:
+    if value == 1:
+        raise ValueError("a single fold leaves nothing to train on: send 0 for one holdout, -1 to choose, or 2 and more")
+    return value
+
+
+Folds = Annotated[int, AfterValidator(_folds)]
 Metric = Annotated[str, BeforeValidator(_metric)]
 Algorithms = Annotated[list[str], BeforeValidator(_algorithms)]
 Distribution = Annotated[str, BeforeValidator(lambda value: _word(value, DISTRIBUTIONS, {}))]
@@ -88,11 +95,16 @@ class AutoMLConfig(BaseModel):
     max_models: int = Field(20, ge=1, le=1_000, description="Base models at most; ensembles are not counted.")
     max_runtime_secs_per_model: int | None = Field(None, ge=1, le=7 * 86_400, description="Seconds for one model.")
     sort_metric: Metric = Field("AUTO", description="AUTO: AUC, logloss with more than two classes, RMSE.")
-    seed: int = Field(42, ge=-(2**63), le=2**63 - 1, description="The same seed gives the same leaderboard.")
+    seed: int = Field(
+        42,
+        ge=-(2**63),
+        le=2**63 - 1,
+        description="The same seed gives the same leaderboard where the clock ends nothing; FLAML's search goes by the clock.",
+    )
     balance_classes: bool = Field(False, description="Weigh the classes alike inside every training fold.")
     include_algos: Algorithms | None = Field(None, description="Only these families; excludes exclude_algos.")
     exclude_algos: Algorithms | None = Field(None, description="All families but these.")
-    nfolds: int = Field(DEFAULT_FOLDS, ge=-1, le=50, description="-1 chooses by the size of the table, 0 keeps one holdout.")
+    nfolds: Folds = Field(DEFAULT_FOLDS, ge=-1, le=50, description="-1 chooses by the size of the table, 0 keeps one holdout.")
     stopping_rounds: int = Field(3, ge=0, le=1_000, description="Candidates without progress that end the search.")
     stopping_metric: Stopping = Field("AUTO", description="What early stopping of one model watches.")
     stopping_tolerance: float = Field(0.001, ge=0.0, le=1.0, description="Relative progress that counts.")

@@ -30,13 +30,18 @@ from numpy.typing import NDArray
 from coreplex.engines.automl import metrics
 from coreplex.engines.automl.learners.base import Sample, Trained
 from coreplex.engines.automl.portfolio import Candidate, Family, supports
+from coreplex.engines.automl.registry import ENGINES
 from coreplex.engines.automl.run import Run
-from coreplex.engines.automl.validation import LEARNERS, Finished
+from coreplex.engines.automl.validation import LEARNERS, Finished, refitted
 from coreplex.engines.scoring.ensemble import Member
 
 Ids = NDArray[np.int64]
 _PROGRESS = 0.005
-"""A better trial becomes a model of its own from this relative gain on; smaller steps wait for the end."""
+"""A better trial is shown while the search goes on from this relative gain on; smaller steps wait for the end."""
+_PAUSE = 0.1
+"""Share of the budget between two models that are shown early: writing one takes time from the search."""
+_REFIT = 3
+"""Where a model must be fitted again on all rows, a trial may take a third of what is left, so that there is time for it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ LEARNER: Mapping[str, Learner] = {
 
 
 class Over(Exception):
-    """Ends FLAML's loop: no time, enough models, or told to stop."""
+    """Ends FLAML's loop: no time, or told to stop."""
 
 
 @dataclass
@@ -97,16 +102,19 @@ class Trial:
 
 
 def search(run: Run) -> None:
-    """Let FLAML search until the run is over; publish each learner's first model, real progress, and each learner's best."""
+    """Let FLAML search for as long as it may; show the first model and real progress early, publish the best at the end."""
     logging.getLogger("flaml").setLevel(logging.ERROR)
     bench = Bench(run)
-    known = {key: one for key, one in LEARNER.items() if _allowed(key, one, run)}
+    known = {key: one for key, one in LEARNER.items() if _allowed(one, run)}
     if not known:
         run.log("FLAML has no learner for these algorithms that can be exported.", "warning")
         return
     search_ = AutoML()
     for key, one in known.items():
         search_.add_learner(f"our_{key}", estimator(one, bench))
+    # FLAML begins with its cheapest configurations: the first models are not the ones to end with.
+    run.counted = False
+    bench.reserve(len({one.algo for one in known.values()}))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -117,8 +125,8 @@ def search(run: Run) -> None:
         bench.finish()
 
 
-def _allowed(key: str, learner: Learner, run: Run) -> bool:
-    if key == "lrl2" and not run.task.classification:
+def _allowed(learner: Learner, run: Run) -> bool:
+    if learner.algo in ENGINES["flaml"].classification_only and not run.task.classification:
         return False
     return learner.algo in run.config.algorithms and supports(learner.candidate({"C": 1.0}), run.problem.distribution)
 
@@ -128,8 +136,7 @@ def _settings(run: Run, bench: "Bench", keys: list[str]) -> dict[str, Any]:
         "task": run.task.kind,
         "metric": bench.loss,
         "estimator_list": [f"our_{key}" for key in keys],
-        # Without bagging the best are fitted once more on all rows, at the end.
-        "time_budget": max(run.clock.left * (1.0 if run.task.plan.bag else 0.8), 1.0),
+        "time_budget": max(run.clock.left, 1.0),
         "eval_method": "cv",
         "split_type": bench,
         "n_splits": bench.get_n_splits(),
@@ -150,15 +157,35 @@ class Bench:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.fold = 0
+        self.fold = -1
+        """The fold FLAML is at; none between two trials."""
         self.trial: Trial | None = None
         self.best: dict[str, tuple[float, Finished]] = {}
         self.published: dict[str, float] = {}
+        self.early = 0
+        self._shown = -np.inf
         n = len(run.task.y)
         self.ids = np.arange(n, dtype=np.float64).reshape(-1, 1)
         self._train, self._valid = (np.zeros((len(run.task.plan.folds), n), dtype=bool) for _ in range(2))
         for number, fold in enumerate(run.task.plan.folds):
             self._train[number, fold.train] = self._valid[number, fold.valid] = True
+
+    def reserve(self, algos: int) -> None:
+        """Keep a place on the leaderboard for the best of each of `algos` families; all places but one where they are few."""
+        most = self.run.config.max_models
+        self.early = max(most - algos, min(most - 1, 1))
+
+    @property
+    def over(self) -> bool:
+        """No time, or told to stop. A first model is always tried."""
+        return self.run.clock.left <= self._again and bool(self.best or self.run.failed)
+
+    @property
+    def _again(self) -> float:
+        """Seconds to fit the best model once more, on all rows (a quarter more than a holdout's); bagged folds need none."""
+        if self.run.task.plan.bag or not self.best:
+            return 0.0
+        return 1.5 * self.best[self._leader][1].seconds
 
     # The splitter
 
@@ -171,12 +198,13 @@ class Bench:
         for number in range(self.get_n_splits()):
             self.fold = number
             yield np.flatnonzero(self._train[number, rows]), np.flatnonzero(self._valid[number, rows])
+        self.fold = -1
 
     # A trial
 
     def fit(self, learner: Learner, params: Mapping[str, Any], x: NDArray[np.float64]) -> float:
         """Train one fold of a trial; seconds."""
-        if self.run.over:
+        if self.over or self.fold < 0:  # after its search FLAML fits the best on all rows, which nobody needs
             raise Over
         started = time.perf_counter()
         run, fold = self.run, self.run.task.plan.folds[self.fold]
@@ -186,7 +214,8 @@ class Bench:
         places = np.sort(np.searchsorted(fold.train, np.unique(ids_of(x))))
         self.trial.whole &= len(places) == len(fold.train)
         train = sides.train if self.trial.whole else _rows(sides.train, places)
-        left = run.share(1).part(self.get_n_splits() - self.fold)
+        whole = run.clock.share(1 if run.task.plan.bag else _REFIT, stoppable=bool(self.best))
+        left = whole.part(self.get_n_splits() - self.fold)
         one: Trained = LEARNERS[learner.family](train, sides.valid, run.problem, self.trial.candidate.params, left)
         assert sides.valid is not None
         self.trial.oof[fold.valid] = one.predictor.predict(sides.valid.x)
@@ -206,19 +235,29 @@ class Bench:
         return (-score if np.isfinite(score) else 1e18), {}
 
     def _keep(self, trial: Trial) -> None:
-        """Remember a trial that is its family's best; publish the first one and real progress."""
-        if not trial.whole or (not self.run.task.plan.bag and self.run.clock.over):
+        """Remember a trial that is its family's best; show the leader now if it is worth it."""
+        self.run.advance()
+        if not trial.whole:
             return
-        algo, metric = trial.candidate.algo, self.run.board.metric
-        model = self._model(trial)
-        score = model.score(metric)
-        if algo in self.best and score <= self.best[algo][0]:
-            return
-        self.best[algo] = (score, model)
-        known = self.published.get(algo)
-        leads = score >= max(s for s, _ in self.best.values())
-        if known is None or (leads and score - known > 0.1 * abs(known)):
-            self._publish(algo)
+        algo, model = trial.candidate.algo, self._model(trial)
+        score = model.score(self.run.board.metric)
+        if np.isfinite(score) and (algo not in self.best or score > self.best[algo][0]):
+            self.best[algo] = (score, model)
+        if self.best and self._worth_showing():
+            self._publish(self._leader)
+
+    @property
+    def _leader(self) -> str:
+        return max(self.best, key=lambda algo: self.best[algo][0])
+
+    def _worth_showing(self) -> bool:
+        if len(self.run.board.models) >= self.early or self.over:
+            return False
+        if not self.published:
+            return True
+        known, found = max(self.published.values()), self.best[self._leader][0]
+        rested = self.run.clock.elapsed - self._shown > _PAUSE * self.run.clock.budget
+        return rested and found - known > _PROGRESS * abs(known)
 
     def _model(self, trial: Trial) -> Finished:
         run = self.run
@@ -228,21 +267,27 @@ class Bench:
         return Finished("", trial.candidate.algo, trial.candidate, tuple(trial.members), trial.oof, seconds, run.task, parameters)
 
     def _publish(self, algo: str) -> None:
-        score, model = self.best[algo]
+        run, (score, model) = self.run, self.best[algo]
+        if not run.task.plan.bag:
+            # A holdout or a forward plan wants a last fit on all rows.
+            model = refitted(model, run.matrices, run.problem, run.clock.share(1, stoppable=False))
+        run.publish(replace(model, name=run.board.name(algo)))
         self.published[algo] = score
-        if self.run.task.plan.bag:
-            self.run.publish(replace(model, name=self.run.board.name(algo)))
-            return
-        # A holdout or a forward plan wants a last fit on all rows.
-        again = self.run.evaluate(model.candidate, self.run.share(2)) if model.candidate else None
-        if again is not None:
-            self.run.publish(again)
+        self._shown = run.clock.elapsed
 
     def finish(self) -> None:
         """Publish each family's best that is not on the leaderboard yet, best first."""
-        for algo, (score, _) in sorted(self.best.items(), key=lambda item: -item[1][0]):
-            if not self.run.full and not self.run.clock.late and score > self.published.get(algo, -np.inf):
+        for algo in sorted(self.best, key=lambda algo: -self.best[algo][0]):
+            if self.run.full or (self.run.board.models and self._too_late(algo)):
+                return
+            if self.best[algo][0] > self.published.get(algo, -np.inf):
                 self._publish(algo)
+
+    def _too_late(self, algo: str) -> bool:
+        """The time to fit the leader again was kept back, whatever ended the search; others may have what is left."""
+        if self.run.task.plan.bag or algo == self._leader:
+            return self.run.clock.late
+        return self.run.clock.left < self.best[algo][1].seconds
 
 
 def ids_of(x: Any) -> Ids:

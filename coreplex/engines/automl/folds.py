@@ -16,6 +16,8 @@ from coreplex.errors import Invalid
 
 Index = NDArray[np.int64]
 HOLDOUT = 0.2
+LEAST, MOST = 2, 50
+"""How many folds a column may name."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,16 @@ def by_time(moments: NDArray[np.float64], *, nfolds: int, gap: float = 0.0) -> F
 def by_column(values: Sequence[object]) -> FoldPlan:
     """The user's folds: every distinct value is one; rows without a value only train."""
     names = list(dict.fromkeys(v for v in values if v is not None))
-    if not 2 <= len(names) <= 50:
-        message = f"has {len(names)} different values; a fold column needs 2 to 50"
-        raise Invalid.field(message, "config", "fold_column")
+    if not LEAST <= len(names) <= MOST:
+        raise wrong_count(len(names))
     number = {name: i for i, name in enumerate(names)}
     part = np.array([-1 if v is None else number[v] for v in values])
     return FoldPlan(tuple(_split(part, f) for f in range(len(names))), "column", bag=True)
+
+
+def wrong_count(values: int) -> Invalid:
+    """The refusal of a fold column with so many different values."""
+    return Invalid.field(f"has {values} different values; a fold column needs {LEAST} to {MOST}", "config", "fold_column")
 
 
 def _possible(wanted: int, n: int) -> int:

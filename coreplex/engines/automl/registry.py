@@ -9,13 +9,15 @@ _NATIVE = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemb
 
 @dataclass(frozen=True)
 class Engine:
-    """`key` as in the contract; `algos` it can train; `installed()` tells whether a run can start here and now."""
+    """`key` as in the contract; `algos` it can train, some of them `classification_only`; `installed()` tells whether a run can
+    start here and now."""
 
     key: str
     label: str
     algos: tuple[str, ...]
     installed: Callable[[], bool]
     hint: str = ""
+    classification_only: tuple[str, ...] = ()
 
 
 def _importable(*modules: str) -> bool:
@@ -30,6 +32,7 @@ ENGINES: Mapping[str, Engine] = {
         ("GBM", "XGBoost", "DRF", "XRT", "GLM", "StackedEnsemble"),
         lambda: _importable("flaml", "lightgbm", "xgboost"),
         "pip install flaml",
+        classification_only=("GLM",),
     ),
     "h2o": Engine("h2o", "H2O AutoML", _NATIVE, lambda: False, "this build has no H2O adapter"),
 }

@@ -24,6 +24,7 @@ class Listener(Protocol):
     """What a run tells its caller: `coreplex.engines.child.Report`, or a test."""
 
     def log(self, message: str, level: str = "info") -> None: ...
+    def warn(self, message: str) -> None: ...
     def progress(self, fraction: float, message: str = "") -> None: ...
     def model(self, **manifest: object) -> None: ...
     @property
@@ -44,6 +45,8 @@ class Run:
     report: Listener
     log: Log
     failed: int = 0
+    counted: bool = True
+    """Whether the last model ends the run; False for an engine that searches on and publishes the best it found."""
 
     @property
     def full(self) -> bool:
@@ -53,7 +56,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Nothing more may be started: no time, enough models, or told to stop. A first model is always tried."""
-        return self.full or (self.clock.over and bool(self.board.models or self.failed))
+        return (self.counted and self.full) or (self.clock.over and bool(self.board.models or self.failed))
 
     def share(self, parts: int) -> Deadline:
         """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
@@ -106,6 +109,7 @@ class Run:
         )
 
     def advance(self) -> None:
-        """Progress: the share of the time or of the models, whichever is further."""
-        share = max(self.clock.elapsed / self.clock.budget, len(self.board.models) / self.config.max_models)
+        """Progress: the share of the time or, where they count, of the models, whichever is further."""
+        models = len(self.board.models) / self.config.max_models if self.counted else 0.0
+        share = max(self.clock.elapsed / self.clock.budget, models)
         self.report.progress(0.98 * min(share, 1.0), f"models trained: {len(self.board.models)}")

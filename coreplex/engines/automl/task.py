@@ -17,9 +17,9 @@ from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spe
 from coreplex.errors import Invalid
 
 Log = Callable[[str, str], None]
+Warn = Callable[[str], None]
+"""Says what is done differently from what was asked: for the log, and to stay with the experiment."""
 _SEED_LIMIT = 2**31 - 1
-_LARGEST = 1e18
-"""The boosters hold a target in float32, and its square must fit as well."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,21 @@ class Task:
         return self.kind != "regression"
 
 
-def prepare(frame: pl.DataFrame, schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig, log: Log) -> Task:
+def prepare(
+    frame: pl.DataFrame, schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig, log: Log, warn: Warn
+) -> Task:
     """The task of one run. Raises `Invalid` for targets and special columns that cannot be used."""
     column = checks.find(schema, target)
     checks.check_columns(schema, target, config)
-    frame = _labelled(frame, column, log)
-    frame = _weighted(frame, config.weights_column, log)
+    rows = frame.height
+    frame = _labelled(frame, column, warn)
+    missing = rows - frame.height
+    frame = _weighted(frame, config.weights_column, warn)
     columns = tuple(c for c in schema if c.name != target and c.name not in config.special_columns)
-    kind = checks.check(column, frame.height, frame[target].n_unique(), problem_type, features=len(columns))
+    kind = checks.check(column, frame.height, frame[target].n_unique(), problem_type, features=len(columns), missing=missing)
     if kind != "regression":
-        frame, kind = _without_rare(frame, column, problem_type, len(columns), log)
-    y, classes = _target(frame, column, kind)
+        frame, kind = _without_rare(frame, column, problem_type, len(columns), warn)
+    y, classes = _target(frame, column, kind, config)
     plan = _plan(frame, columns, column, y, kind, config)
     for note in plan.notes:
         log(note, "warning")
@@ -64,17 +68,17 @@ def prepare(frame: pl.DataFrame, schema: TableSchema, target: str, problem_type:
     return Task(kind, column, columns, features, y, classes, weights, plan, config.seed % _SEED_LIMIT)
 
 
-def _labelled(frame: pl.DataFrame, target: Column, log: Log) -> pl.DataFrame:
+def _labelled(frame: pl.DataFrame, target: Column, warn: Warn) -> pl.DataFrame:
     known = pl.col(target.name).is_not_null()
     if frame.schema[target.name].is_float():
         known &= pl.col(target.name).is_finite()
     kept = frame.filter(known)
     if kept.height < frame.height:
-        log(f"{frame.height - kept.height} rows without a value in '{target.name}' are left out.", "warning")
+        warn(f"Rows without a value in '{target.name}' are left out: {frame.height - kept.height}.")
     return kept
 
 
-def _weighted(frame: pl.DataFrame, name: str | None, log: Log) -> pl.DataFrame:
+def _weighted(frame: pl.DataFrame, name: str | None, warn: Warn) -> pl.DataFrame:
     if name is None:
         return frame
     weight = frame[name].cast(pl.Float64)
@@ -82,29 +86,31 @@ def _weighted(frame: pl.DataFrame, name: str | None, log: Log) -> pl.DataFrame:
         raise Invalid.field(f"'{name}' has negative weights", "config", "weights_column")
     kept = frame.filter((weight > 0) & weight.is_finite())
     if kept.height < frame.height:
-        log(f"{frame.height - kept.height} rows without a weight above zero are left out.", "warning")
+        warn(f"Rows without a weight above zero are left out: {frame.height - kept.height}.")
     return kept
 
 
 def _without_rare(
-    frame: pl.DataFrame, target: Column, problem_type: str, features: int, log: Log
+    frame: pl.DataFrame, target: Column, problem_type: str, features: int, warn: Warn
 ) -> tuple[pl.DataFrame, checks.Kind]:
-    """Classes of a single row can be learned or judged, never both: they are left out, aloud."""
+    """The frame without the classes that have too few rows; they are left out aloud."""
     counts = frame[target.name].value_counts(name="rows")
-    rare = counts.filter(pl.col("rows") < 2)[target.name]
+    rare = counts.filter(pl.col("rows") < checks.MIN_CLASS_ROWS)[target.name]
     if len(rare):
-        names = ", ".join(str(spell(target, v)) for v in rare.to_list()[:10])
-        log(f"{len(rare)} classes with a single row are left out: {names}.", "warning")
+        names = [str(spell(target, v)) for v in rare.sort().to_list()]
+        checks.check_classes(target, counts.height - len(rare), frame.height - len(rare), names)
+        warn(f"Left out: {checks.single_rows(names)}.")
         frame = frame.filter(~pl.col(target.name).is_in(rare.implode()))
     return frame, checks.check(target, frame.height, counts.height - len(rare), problem_type, features=features)
 
 
-def _target(frame: pl.DataFrame, target: Column, kind: checks.Kind) -> tuple[NDArray[np.generic], tuple[object, ...]]:
+def _target(
+    frame: pl.DataFrame, target: Column, kind: checks.Kind, config: AutoMLConfig
+) -> tuple[NDArray[np.generic], tuple[object, ...]]:
     values = frame[target.name]
     if kind == "regression":
         y = values.cast(pl.Float64).to_numpy().copy()
-        if np.abs(y).max() > _LARGEST:
-            raise Invalid.field(f"'{target.name}' has values beyond ±{_LARGEST:g}: rescale it first", "target_column")
+        checks.check_range(target, float(y.min()), float(y.max()), config)
         return y, ()
     values = values.cast(pl.String) if values.dtype in (pl.Categorical, pl.Enum) else values
     distinct = values.unique().sort()

@@ -25,16 +25,10 @@ from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.run import Listener, Run
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors import Invalid, NoModel
 
 _SEARCHES = {"native": "coreplex.engines.automl.native", "flaml": "coreplex.engines.automl.flaml_adapter"}
 _LEVELS = ("debug", "info", "warning", "error")
-
-
-class NoModel(DomainError):
-    """The run ended before a single model was done."""
-
-    code, status = "no_model", 422
 
 
 def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
@@ -46,10 +40,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
     search(this)
     if not this.board.models:
-        raise NoModel(
-            "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds, or allow more "
-            "algorithms; the log says what happened."
-        )
+        raise NoModel
     if "StackedEnsemble" in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
@@ -75,10 +66,8 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
     log = _logger(report, config.verbosity)
     schema = TableSchema.from_json(request["schema"])
     table = frame.load(Path(request["table"]), schema)
-    what = task.prepare(table, schema, request["target"], request["problem_type"], config, log)
+    what = task.prepare(table, schema, request["target"], request["problem_type"], config, log, _warner(report, log))
     metric = metrics.sort_metric(config.sort_metric, what.kind)
-    if metric == "rmsle" and float(what.y.min()) < 0:
-        raise Invalid.field(f"RMSLE has no meaning here: '{what.target.name}' goes below zero", "config", "sort_metric")
     _say(what, config, metric, clock, log)
     return Run(
         task=what,
@@ -142,6 +131,14 @@ def _logger(report: Listener, verbosity: str) -> task.Log:
             report.log(message, level)
 
     return log
+
+
+def _warner(report: Listener, log: task.Log) -> task.Warn:
+    def warn(message: str) -> None:
+        log(message, "warning")
+        report.warn(message)
+
+    return warn
 
 
 def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: task.Log) -> None:

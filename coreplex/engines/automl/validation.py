@@ -7,8 +7,9 @@ the rounds the folds found.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,15 @@ def cross_validate(
         members = [_refit(candidate, matrices, problem, deadline, rounds)]
     parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes}
     return Finished(name, candidate.algo, candidate, tuple(members), oof, time.perf_counter() - started, task, parameters)
+
+
+def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: Deadline) -> Finished:
+    """A model of a candidate, judged as before, whose one member is fitted on all rows for the rounds its folds found."""
+    assert model.candidate is not None
+    rounds = cast(int, model.parameters["rounds"])
+    started = time.perf_counter()
+    member = _refit(model.candidate, matrices, problem, deadline, rounds)
+    return replace(model, members=(member,), seconds=model.seconds + time.perf_counter() - started)
 
 
 def _refit(candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int) -> Member:
