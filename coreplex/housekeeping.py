@@ -1,4 +1,6 @@
-"""What is thrown away by the clock: credentials that have ended, answers kept for retries, files nobody came for."""
+"""What is done by the clock: credentials that have ended, answers kept for retries and files nobody came for are thrown away,
+mails that were written before there was a mail server get their job.
+"""
 
 import asyncio
 import shutil
@@ -9,6 +11,7 @@ import structlog
 from sqlalchemy import select, text
 from sqlmodel import col
 
+from coreplex.account import mail
 from coreplex.database import WriteSession
 from coreplex.job.table import Job, JobStatus
 from coreplex.services import Services
@@ -41,10 +44,12 @@ async def run(services: Services) -> None:
 
 
 async def tidy(services: Services) -> None:
-    """Throw away what has ended. Several processes may call it; rows are purged by one at a time, files by each host."""
+    """One round. Several processes may call it; rows are looked at by one at a time, files by each host."""
     async with services.database.transaction() as session:
         if await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
             await _purge(session)
+            if services.settings.smtp_url is not None:
+                await mail.enqueue_waiting(session)
     staged = await asyncio.to_thread(services.staging.sweep)
     folders = await asyncio.to_thread(_sweep_work, services.settings.data_dir / "work", await _running(services))
     if staged or folders:

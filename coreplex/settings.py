@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from coreplex.smtp import server_of
+
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -57,11 +59,17 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _mail_server(url: SecretStr) -> SecretStr:
+    server_of(url.get_secret_value())
+    return url
+
+
 Rate = Annotated[str, AfterValidator(_rate)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
+MailServer = Annotated[SecretStr, AfterValidator(_mail_server)]
 
 
 def default_data_dir() -> Path:
@@ -78,7 +86,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
-    port: int = Field(8888, ge=0, le=65535, description="Port the web process listens on.")
+    port: int = Field(8888, ge=0, le=65535, description="Port the web process listens on; 0: a free one, which `up` prints.")
     data_dir: Path = Field(
         default_factory=default_data_dir,
         description="Folder of uploads, models, logs and the embedded database. "
@@ -119,9 +127,10 @@ class Settings(BaseSettings):
     admin_email: str | None = Field(None, description="E-mail of the first administrator, made at the first start.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator (8 characters or more).")
     require_email_verification: bool = Field(True, description="New accounts must open the link in their mail before login.")
-    smtp_url: SecretStr | None = Field(
+    smtp_url: MailServer | None = Field(
         None,
-        description="`smtp://user:password@host:587` or `smtps://…`. Unset: mails wait in the outbox, see `outbox`.",
+        description="`smtp://user:password@host:587` or `smtps://…`. Unset: mails wait in the outbox, see `outbox`; "
+        "set later, those of the last two days are sent.",
     )
     mail_from: str = Field("CorePlexML <no-reply@localhost>", description="Sender of the mails.")
     default_plan: str = Field(

@@ -6,7 +6,6 @@ A mail that went out keeps its row but not its body, which held a one-time link.
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
@@ -17,6 +16,7 @@ from coreplex.errors import Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job
 from coreplex.settings import Settings
+from coreplex.smtp import server_of
 
 TIMEOUT_SECS = 20.0
 SENT_BODY = "(sent; the text is not kept)"
@@ -35,24 +35,10 @@ def compose(settings: Settings, mail: Mail) -> EmailMessage:
     return message
 
 
-def server_of(url: str) -> dict[str, Any]:
-    """`smtp://user:password@host:port` (STARTTLS where offered) or `smtps://…` as arguments of aiosmtplib."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-        raise ValueError("SMTP_URL must be smtp://host:port or smtps://host:port")
-    secure = parts.scheme == "smtps"
-    return {
-        "hostname": parts.hostname,
-        "port": parts.port or (465 if secure else 587),
-        "username": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
-        "use_tls": secure,
-    }
-
-
 async def send(settings: Settings, mail: Mail) -> None:
     """Hand one mail to the mail server. Raises aiosmtplib.SMTPException or OSError when it does not take it."""
-    assert settings.smtp_url is not None, "mail_send jobs exist only where SMTP_URL is set"
+    if settings.smtp_url is None:
+        raise OSError("SMTP_URL is not set any more")
     server = server_of(settings.smtp_url.get_secret_value())
     await aiosmtplib.send(compose(settings, mail), timeout=TIMEOUT_SECS, **server)
 

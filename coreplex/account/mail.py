@@ -5,14 +5,25 @@ server's own address in the settings only, never from what a request says its ho
 """
 
 from urllib.parse import urlencode
+from uuid import UUID
 
+from sqlalchemy import exists, select
+from sqlmodel import col
+
+from coreplex.account import one_time
 from coreplex.account.table import Mail, User
+from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.job import service as job
-from coreplex.job.table import JobType
+from coreplex.job.table import Job, JobType
 from coreplex.settings import Settings
 
-SEND_ATTEMPTS = 12
+ENTITY = "mail"
+SEND_ATTEMPTS = 290
+"""About a day: the pauses of a job grow to five minutes (job/timing.py)."""
+STALE = max(one_time.LIFETIME.values())
+"""An older mail that nobody tried to send is left alone: every link of its time has ended."""
+MOST_AT_ONCE = 500
 
 
 async def post(session: WriteSession, settings: Settings, recipient: str, subject: str, body: str) -> Mail:
@@ -21,14 +32,23 @@ async def post(session: WriteSession, settings: Settings, recipient: str, subjec
     session.add(mail)
     await session.flush()
     if settings.smtp_url is not None:
-        await job.enqueue(
-            session,
-            JobType.mail_send,
-            entity_type="mail",
-            entity_id=mail.id,
-            max_attempts=SEND_ATTEMPTS,
-        )
+        await _enqueue(session, mail.id)
     return mail
+
+
+async def enqueue_waiting(session: WriteSession) -> int:
+    """Jobs for the mails that were written while no mail server was set up; returns how many."""
+    asked = exists().where(col(Job.entity_type) == ENTITY, col(Job.entity_id) == col(Mail.id))
+    young = col(Mail.created_at) > now() - STALE
+    query = select(col(Mail.id)).where(col(Mail.sent_at).is_(None), young, ~asked).order_by(col(Mail.created_at))
+    waiting = (await session.scalars(query.limit(MOST_AT_ONCE))).all()
+    for mail_id in waiting:
+        await _enqueue(session, mail_id)
+    return len(waiting)
+
+
+async def _enqueue(session: WriteSession, mail_id: UUID) -> None:
+    await job.enqueue(session, JobType.mail_send, entity_type=ENTITY, entity_id=mail_id, max_attempts=SEND_ATTEMPTS)
 
 
 async def send_verification(session: WriteSession, settings: Settings, user: User, token: str) -> Mail:

@@ -7,12 +7,15 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import aiosmtplib
 import asyncpg
 import redis
 
 from coreplex.command.environment import read_settings
 from coreplex.settings import Settings
+from coreplex.smtp import server_of
 from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version, postgres_folder, valkey_server
 from coreplex.supervisor.folder import DataFolder, Running
 from coreplex.supervisor.identity import unprivileged
@@ -22,6 +25,7 @@ from coreplex.supervisor.trouble import Trouble
 LEAST_FREE_BYTES = 2 * 1024**3
 ALIVE = "SELECT count(*) FROM workers WHERE seen_at > now() - interval '30 seconds'"
 LEAST_REDIS = 7
+MAIL_SECS = 5.0
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,27 @@ def _queue(world: World) -> str:
     return f"{'Valkey ' + about['valkey_version'] if 'valkey_version' in about else 'Redis ' + version} answers"
 
 
+def _mail(world: World) -> str:
+    if world.settings.smtp_url is None:
+        return "SMTP_URL is not set, mails wait in the outbox (`coreplexml-server outbox`)"
+    server = server_of(world.settings.smtp_url.get_secret_value())
+    try:
+        asyncio.run(_greet(server))
+    except (aiosmtplib.SMTPException, OSError) as error:
+        place = f"{server['hostname']}:{server['port']}"
+        raise Trouble(
+            f"the mail server {place} does not take us ({type(error).__name__}: {error}).",
+            "Check SMTP_URL and that the server runs; mails are tried again for a day.",
+        ) from None
+    return f"{server['hostname']}:{server['port']} answers"
+
+
+async def _greet(server: dict[str, Any]) -> None:
+    """Connect, EHLO, STARTTLS where offered, and sign in where SMTP_URL says how: all that comes before a mail."""
+    async with aiosmtplib.SMTP(**server, timeout=MAIL_SECS) as client:
+        await client.ehlo()
+
+
 def _workers(world: World) -> str:
     if world.database_url is None:
         return "started with the server"
@@ -178,6 +203,7 @@ CHECKS: dict[str, Callable[[World], str]] = {
     "database": _database,
     "migrations": _migrations,
     "redis": _queue,
+    "mail": _mail,
     "workers": _workers,
     "administrator": _administrator,
 }

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from coreplex.account import keys, lockout, passwords, tokens
-from coreplex.account.delivery import compose, server_of
+from coreplex.account.delivery import compose
 from coreplex.account.inputs import CreateApiKey, Register
 from coreplex.account.table import Mail, Scope
 from coreplex.clock import now
 from coreplex.errors import Invalid, RateLimited
 from coreplex.settings import Settings
+from coreplex.smtp import server_of
 
 
 @given(st.uuids())
@@ -147,6 +148,8 @@ def test_the_mail_server_is_read_from_its_address() -> None:
     assert server_of("smtp://box") == {"hostname": "box", "port": 587, "username": None, "password": None, "use_tls": False}
     full = server_of("smtps://a%40b:p%3Aw@mail.example:4650")
     assert full == {"hostname": "mail.example", "port": 4650, "username": "a@b", "password": "p:w", "use_tls": True}
-    for wrong in ("http://box", "mail.example", "smtp://"):
+    for wrong in ("http://box", "mail.example", "smtp://", "smtp://u:hunter2@box:mail", "smtp://[box"):
         with pytest.raises(ValueError, match="SMTP_URL"):
             server_of(wrong)
+        with pytest.raises(ValidationError, match="SMTP_URL must be smtp://host:port"):
+            Settings.model_validate({"smtp_url": wrong})

@@ -3,24 +3,32 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from email import message_from_string, policy
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlmodel import col
 
+from coreplex import services as composition
 from coreplex.account import delivery, mail, service
 from coreplex.account.passwords import matches
 from coreplex.account.table import Mail, Plan, User, UserRole
+from coreplex.clock import now
+from coreplex.command import doctor
 from coreplex.database import Database
 from coreplex.errors import Conflict, Invalid, Unavailable
+from coreplex.housekeeping import tidy
 from coreplex.job.context import JobContext
 from coreplex.job.service import claim
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.settings import Settings
 from coreplex.storage import LocalStorage
+from coreplex.supervisor.folder import DataFolder
+from coreplex.supervisor.trouble import Trouble
 from tests.factories.account import make_user
 
 
@@ -146,6 +154,49 @@ async def test_a_refusing_mail_server_is_asked_again(settings: Settings, databas
         await session.execute(text("UPDATE jobs SET status = 'queued'"))
     with pytest.raises(Unavailable, match="did not take"):
         await deliver(database, settings)  # now nobody listens at all
+
+
+async def test_a_mail_is_tried_for_about_a_day(settings: Settings, database: Database) -> None:
+    user = await make_user(database)
+    settings = settings.model_copy(update={"smtp_url": SecretStr("smtp://127.0.0.1:9")})
+    async with database.transaction() as session:
+        await mail.send_taken(session, settings, user)
+        most = await session.scalar(select(col(Job.max_attempts)))
+    pauses = [Timing().pause(attempts).total_seconds() for attempts in range(1, most or 0)]
+    assert pauses == sorted(pauses)
+    assert 23 * 3600 < sum(pauses) < 25 * 3600
+
+
+async def test_waiting_mails_get_a_job_once_there_is_a_mail_server(settings: Settings, database: Database) -> None:
+    user = await make_user(database)
+    async with database.transaction() as session:
+        young = await mail.send_taken(session, settings, user)
+        old, sent = await mail.send_taken(session, settings, user), await mail.send_taken(session, settings, user)
+        old.created_at, sent.sent_at = now() - timedelta(days=3), now()
+    without = composition.build(settings)
+    await tidy(without)
+    async with database.read() as session:
+        assert await session.scalar(select(Job)) is None
+    within = composition.build(settings.model_copy(update={"smtp_url": SecretStr("smtp://127.0.0.1:9")}))
+    for _ in range(2):
+        await tidy(within)
+    async with database.read() as session:
+        jobs = (await session.scalars(select(Job))).all()
+    assert [(job.entity_type, job.entity_id) for job in jobs] == [("mail", young.id)]
+    for services in (without, within):
+        await services.stop()
+
+
+async def test_the_doctor_greets_the_mail_server(tmp_path: Path) -> None:
+    def said(**chosen: object) -> str:
+        settings = Settings.model_validate({"data_dir": tmp_path, **chosen})
+        return doctor.CHECKS["mail"](doctor.World(settings, DataFolder(tmp_path), None))
+
+    assert "outbox" in said()
+    async with post_office() as (_, url):
+        assert "answers" in await asyncio.to_thread(said, smtp_url=url)
+    with pytest.raises(Trouble, match="Check SMTP_URL"):
+        await asyncio.to_thread(said, smtp_url=url)  # now nobody listens at all
 
 
 async def test_without_smtp_mails_wait_and_no_job_is_made(settings: Settings, database: Database) -> None:
