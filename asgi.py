@@ -34,6 +34,7 @@ from resolvers.request import answer_of
 from rest_compat.adapter import rows
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.files import file_rows
+from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes
 from rest_compat.routing import TableRoute
 from rest_compat.table import TABLE
@@ -92,6 +93,7 @@ def _routes(services: Services) -> list[BaseRoute]:
         TableRoute([*rows(services, TABLE), *file_rows(services)]),
         *GraphQLDoor(services).routes(),
         *reference_routes(),
+        *mail_page_routes(),
         Route("/health", health),
         Route("/api/health", health),
         Route("/ready", ready),

@@ -53,14 +53,18 @@ async def _enqueue(session: WriteSession, mail_id: UUID) -> None:
 
 async def send_verification(session: WriteSession, settings: Settings, user: User, token: str) -> Mail:
     """Goes to an address nobody has proved yet: it holds no text the registering person chose, the name least of all."""
-    link = f"{settings.base_url}/api/auth/verify-email?{urlencode({'token': token})}"
+    link = f"{settings.base_url}/auth/verify-email?{urlencode({'token': token})}"
     body = f"""Hello,
 
 please confirm that this is your e-mail by opening
 
 {link}
 
-within 48 hours. If you did not register at {settings.base_url}, do nothing: the account stays unusable.
+within 48 hours, or with GET {settings.base_url}/api/auth/verify-email?token=… and this token:
+
+{token}
+
+If you did not register at {settings.base_url}, do nothing: the account stays unusable.
 """
     return await post(session, settings, user.email, "Confirm your e-mail", body)
 

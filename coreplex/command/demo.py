@@ -19,7 +19,7 @@ from coreplex.command import recipes
 from coreplex.command.environment import beside, read_settings
 from coreplex.command.rest import Refused, Rest
 from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.settings import Mode, Settings
 
 TABLE = Path(__file__).with_name("demo.csv")
 TARGET, IDENTIFIER = "cancelled", "customer"
@@ -57,7 +57,13 @@ def _journey(settings: Settings, rest: Rest) -> None:
     answer = rest.post(f"/api/models/{best}/predict", {"inputs": row, "options": {}})["predictions"][0]
     _say(f"\nPrediction for {row}:\n  {TARGET} = {answer['prediction']}, with probability {answer['probability']:.2f}\n")
     _say(recipes.three_ways(rest.url, key, best, row))
-    _say(f"Sign in at {rest.url} with the account above to look around. The server keeps running; Ctrl-C stops it.")
+    _say(f"To look around: {rest.url}/docs is the reference of the REST API{_explorer(settings, rest.url)}.")
+    _say("The server keeps running; Ctrl-C stops it.")
+
+
+def _explorer(settings: Settings, url: str) -> str:
+    shown = settings.mode is Mode.development
+    return f", {url}/graphql an explorer of the GraphQL API that takes the key above" if shown else ""
 
 
 def _experiment(project_id: str, version_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from coreplex.settings import Settings, default_data_dir
+from coreplex.settings import Mode, Settings, default_data_dir
 from coreplex.supervisor.postgres import tail
 
 
@@ -27,14 +27,17 @@ def starting(settings: Settings, own_postgres: bool, own_valkey: bool) -> None:
     say(f"  queue        {'embedded Valkey' if own_valkey else 'REDIS_URL'}")
 
 
-def ready(settings: Settings, seconds: float, administrator: bool) -> None:
+def ready(settings: Settings, seconds: float, administrator: bool, demo: bool) -> None:
     url = settings.base_url
     say(f"\nReady after {seconds:.1f} s.\n")
-    say(f"  Open      {url}")
-    say(f"  Sign in   {_sign_in(settings, administrator)}")
-    say(f"  APIs      {url}/graphql   {url}/docs (REST)")
+    say(f"  Open      {url}/docs, the reference of the REST API")
+    if settings.mode is Mode.development:
+        say(f"            {url}/graphql, an explorer of the GraphQL API")
+    say(f"  Sign in   by POST {url}/api/auth/login (there is no page for it yet; README.md shows the call),")
+    say(f"            {_sign_in(settings, administrator)}")
     say("  Next      from a table to a prediction, step by step: README.md")
-    say("            or see the whole journey once: Ctrl-C, then ./scripts/start --demo")
+    if not demo:
+        say("            or see the whole journey once: Ctrl-C, then ./scripts/start --demo")
     say(f"  Logs      {settings.data_dir / 'logs'}")
     say("  Stop      Ctrl-C\n")
 
@@ -53,4 +56,5 @@ def _sign_in(settings: Settings, administrator: bool) -> str:
         return "with your account"
     program = shlex.quote(str(Path(sys.executable).with_name("coreplexml-server")))
     folder = f"DATA_DIR={shlex.quote(str(settings.data_dir))} " if settings.data_dir != default_data_dir() else ""
-    return f"make the first administrator, in a second terminal:\n            {folder}{program} create-admin you@example.com"
+    made = "once you have made the first administrator, in a second terminal:"
+    return f"{made}\n            {folder}{program} create-admin you@example.com"

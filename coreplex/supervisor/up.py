@@ -181,7 +181,7 @@ class Supervisor:
 
     def _serve(self, journey: Sequence[str]) -> None:
         administrator = ask(self.settings.database_url or "", HAS_ADMINISTRATOR)
-        report.ready(self.settings, time.monotonic() - self.began, administrator is not False)
+        report.ready(self.settings, time.monotonic() - self.began, administrator is not False, demo=bool(journey))
         if journey:
             environment, output = self._environment(), sys.stdout.fileno()
             self.guide = spawn(journey, death_signal=signal.SIGTERM, output=output, environment=environment)

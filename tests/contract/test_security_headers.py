@@ -79,7 +79,8 @@ async def test_only_these_routes_are_public(app: Starlette, client: AsyncClient)
     account |= {("POST", "/api/auth/reset-password"), ("POST", "/api/auth/logout"), ("POST", "/api/auth/resend-verification")}
     account |= {("GET", "/api/auth/verify-email"), ("HEAD", "/api/auth/verify-email")}
     machines = {(m, p) for m in ("GET", "HEAD") for p in ("/", "/health", "/api/health", "/ready", "/openapi.json", "/docs")}
-    assert public - account - machines - {("POST", "/graphql"), ("POST", "/graphql/stream")} == set()
+    people = {(m, f"/auth/{n}") for m in ("GET", "HEAD") for n in ("reset-password", "verify-email")}
+    assert public - account - machines - people - {("POST", "/graphql"), ("POST", "/graphql/stream")} == set()
 
 
 async def test_an_unhandled_error_is_masked(app: Starlette, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

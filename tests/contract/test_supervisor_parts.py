@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from coreplex.migrations import migrate
-from coreplex.supervisor import revision
+from coreplex.settings import Settings
+from coreplex.supervisor import report, revision
 from coreplex.supervisor.binaries import postgres_folder, valkey_server
 from coreplex.supervisor.folder import ALREADY_RUNNING, DataFolder, Running
 from coreplex.supervisor.identity import unprivileged
@@ -33,6 +34,19 @@ RUNNING = Running("http://localhost:1", 1, "postgresql://u:secret@/d", "unix:///
 def own() -> Iterator[servers.Servers]:
     with servers.running() as started:
         yield started
+
+
+def test_the_banner_names_only_what_can_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for mode in ("development", "production"):
+        for demo in (False, True):
+            report.ready(Settings.model_validate({"data_dir": tmp_path, "mode": mode}), 1.0, True, demo)
+            said[mode, demo] = capsys.readouterr().out
+    for (mode, demo), text in said.items():
+        assert "/docs" in text
+        assert "POST http://localhost:8888/api/auth/login" in text
+        assert ("/graphql, an explorer" in text) is (mode == "development")
+        assert ("--demo" in text) is not demo
 
 
 def program(folder: Path, code: str, grace_secs: float = 5) -> Program:

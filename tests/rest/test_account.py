@@ -1,5 +1,8 @@
 """`/api/auth` as the contract describes it: registration to revocation over HTTP."""
 
+import base64
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,7 +39,7 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
     assert (await client.post("/api/auth/login", json=ADA | {"password": "wrong password"})).status_code == 401
 
     (mail,) = await mails_to(database, "ada@example.com")
-    assert "http://localhost:8888/api/auth/verify-email?token=" in mail.body
+    assert "http://localhost:8888/auth/verify-email?token=" in mail.body
     answer = await client.get("/api/auth/verify-email", params={"token": token_in(mail)})
     assert (answer.status_code, answer.json()) == (200, {"ok": True})
     assert (await client.get("/api/auth/verify-email", params={"token": token_in(mail)})).status_code == 400, "used up"
@@ -116,6 +119,26 @@ async def test_a_session_id_from_outside_is_never_adopted(client: AsyncClient, d
     client.cookies.set("session", "x" * 43, domain="localhost.local")
     await sign_in(client, user.email)
     assert "x" * 43 not in client.cookies.values()
+
+
+async def test_the_links_in_mails_lead_to_pages_that_use_up_nothing(client: AsyncClient, database: Database) -> None:
+    await client.post("/api/auth/register", json=ADA)
+    await client.post("/api/auth/forgot-password", json={"email": ADA["email"]})
+    mails = await mails_to(database, ADA["email"])
+    for mail, endpoint in zip(mails, ("verify-email", "reset-password"), strict=True):
+        (link,) = re.findall(r"^http\S+$", mail.body, re.MULTILINE)
+        for _ in range(2):
+            page = await client.get(link)
+            assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert f"../api/auth/{endpoint}" in page.text
+        assert token_in(mail) not in page.text, "the page is the same for everybody"
+        assert not re.search(r"""(src|href|url)\s*[=(]\s*["']?http""", page.text), "nothing is loaded from elsewhere"
+        script = page.text.partition("<script>")[2].partition("</script>")[0]
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}'" in page.headers["content-security-policy"]
+    assert (await client.get("/api/auth/verify-email", params={"token": token_in(mails[0])})).json() == {"ok": True}
+    new = {"token": token_in(mails[1]), "password": "another-long-secret"}
+    assert (await client.post("/api/auth/reset-password", json=new)).json() == {"ok": True}
 
 
 async def test_forgotten_password(client: AsyncClient, app: Any, database: Database) -> None:
