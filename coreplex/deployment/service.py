@@ -116,6 +116,7 @@ async def rollback(session: WriteSession, grant: Grant, wanted: RollbackDeployme
             raise Invalid.field("belongs to another project", "to_deployment_id")
         return await _bring_back(session, grant, target)
     if deployment.stage is Stage.production:
+        await _require_none_beside(session, deployment)
         return await _bring_back(session, grant, await _predecessor(session, deployment))
     if deployment.previous_model_id is None:
         raise Conflict("There is nothing to go back to: this deployment has served one model only.")
@@ -171,13 +172,7 @@ async def _next_version(session: WriteSession, project_id: UUID, name: str) -> i
 
 async def _displace(session: WriteSession, grant: Grant, by: Deployment) -> None:
     """Archive the project's active production deployment, if there is one."""
-    query = select(Deployment).where(
-        col(Deployment.project_id) == by.project_id,
-        col(Deployment.stage) == Stage.production,
-        col(Deployment.status) == DeploymentStatus.active,
-        col(Deployment.id) != by.id,
-    )
-    present = await session.scalar(query)
+    present = await _in_production(session, by.project_id)
     if present is None:
         return
     present.status = DeploymentStatus.archived
@@ -186,6 +181,25 @@ async def _displace(session: WriteSession, grant: Grant, by: Deployment) -> None
     await _changed(session, grant, present, "deployment.archived", f"“{present.name}” was replaced by “{by.name}”.")
     # Before the new one turns active, or the index that allows one active deployment refuses it.
     await session.flush()
+
+
+async def _in_production(session: WriteSession, project_id: UUID) -> Deployment | None:
+    query = select(Deployment).where(
+        col(Deployment.project_id) == project_id,
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.active,
+    )
+    return await session.scalar(query)
+
+
+async def _require_none_beside(session: WriteSession, deployment: Deployment) -> None:
+    """Raise Conflict when another one serves in production: going back from here would displace it unasked."""
+    present = await _in_production(session, deployment.project_id)
+    if present is not None and present.id != deployment.id:
+        raise Conflict(
+            f"This deployment is {deployment.status}; “{present.name}” ({present.id}) serves in production: roll that one back, "
+            f"or name this one as its to_deployment_id."
+        )
 
 
 async def _predecessor(session: WriteSession, deployment: Deployment) -> Deployment:
@@ -202,16 +216,22 @@ async def _predecessor(session: WriteSession, deployment: Deployment) -> Deploym
 
 
 async def _bring_back(session: WriteSession, grant: Grant, target: Deployment) -> Deployment:
-    if target.status is DeploymentStatus.active and target.stage is Stage.production:
-        raise Conflict("That deployment serves in production already.")
-    await _displace(session, grant, target)
-    target.stage, target.status = Stage.production, DeploymentStatus.active
+    """Let a deployment serve again where it served before: what was never in production is no way back for it."""
+    if target.status is DeploymentStatus.active:
+        production = target.stage is Stage.production
+        remedy = "in production already" if production else "in staging and never was in production; promote it instead"
+        raise Conflict(f"That deployment serves {remedy}.")
+    if target.stage is Stage.production:
+        await _displace(session, grant, target)
+    target.status = DeploymentStatus.active
     target.archived_at, target.deployed_at = None, now()
-    await _changed(session, grant, target, "deployment.rolled_back", f"Production went back to “{target.name}”.")
+    await _changed(session, grant, target, "deployment.rolled_back", f"“{target.name}” serves in {target.stage} again.")
     return target
 
 
 async def _back_to_model(session: WriteSession, grant: Grant, deployment: Deployment, model_id: str) -> Deployment:
+    if deployment.status is not DeploymentStatus.active:
+        raise Conflict(f"The deployment is {deployment.status}; only an active one can change its model.")
     model = await _model_of(session, grant, deployment.project_id, model_id, "to_model_id")
     if model.id == deployment.model_id:
         raise Conflict("The deployment serves that model already.")

@@ -157,6 +157,24 @@ def test_going_back(project: Lab) -> None:
     assert act(project, second, "predict", inputs=ROW)["model_id"] == project.models[0]["id"]
 
 
+def test_no_way_back_displaces_or_changes_what_was_not_named(project: Lab) -> None:
+    first, second = deploy(project, "first"), deploy(project, "second", model=1)
+    before = project.client.get(one(first)).json()["deployment"]
+    other = project.models[1]["id"]
+    assert "only an active one" in act(project, first, "rollback", 409, to_model_id=other)["detail"]
+    assert second in act(project, first, "rollback", 409)["detail"], "the one to roll back is named"
+    challenger = deploy(project, "challenger", "staging")
+    assert "promote it instead" in act(project, second, "rollback", 409, to_deployment_id=challenger)["detail"]
+    assert project.client.get(one(first)).json()["deployment"] == before
+    assert [state(project, one) for one in (second, challenger)] == [("production", "active"), ("staging", "active")]
+    act(project, challenger, "deactivate")
+    act(project, challenger, "rollback", 409, to_model_id=other)
+    act(project, second, "rollback", to_deployment_id=challenger)
+    assert [state(project, one) for one in (second, challenger)] == [("production", "active"), ("staging", "active")]
+    act(project, second, "deactivate")
+    assert act(project, second, "rollback")["id"] == first, "nothing serves: the one before does"
+
+
 def test_deactivation_and_deletion(project: Lab) -> None:
     made = deploy(project)
     act(project, made, "predict", inputs=ROW)
