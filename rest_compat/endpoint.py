@@ -25,6 +25,8 @@ class Endpoint:
     params: Sequence[str] = ()
     body: Sequence[str] = ()
     into: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Query parameters with words of REST's own: each word with the value of the variable it stands for."""
     constants: Mapping[str, Any] = field(default_factory=dict)
     """Variables every call sets."""
     paged: bool = False

@@ -129,7 +129,8 @@ class Described:
 
     def _query(self, name: str) -> dict[str, Any]:
         kind, text, default = self._definition(name)
-        schema = _input(kind, "", default)
+        words = self.endpoint.words.get(name)
+        schema = {"type": "string", "enum": list(words)} if words else _input(kind, "", default)
         if name == "limit":
             schema |= {"minimum": 1, "maximum": 500}
         if name == "offset":

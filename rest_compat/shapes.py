@@ -65,8 +65,18 @@ def plain(result: Any, _variables: Mapping[str, Any]) -> Any:
     return result
 
 
+CANCELLED = "cancelled"
+OUTCOMES: Mapping[str, Any] = {
+    "queued": ["queued"],
+    "running": ["running"],
+    "succeeded": ["succeeded"],
+    "failed": ["failed", CANCELLED],
+}
+"""REST's words for the state of an experiment or job, and which states each stands for (decision 2)."""
+
+
 def outcome(record: dict[str, Any]) -> dict[str, Any]:
     """An experiment or job in REST's words: cancelled is failed with a reason (decision 2)."""
-    if record.get("status") == "cancelled":
-        return {**record, "status": "failed", "error": record.get("error") or "cancelled"}
+    if record.get("status") == CANCELLED:
+        return {**record, "status": "failed", "error": record.get("error") or CANCELLED}
     return record

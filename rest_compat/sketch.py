@@ -15,6 +15,7 @@ from graphql import (
     SelectionSetNode,
 )
 
+from rest_compat.shapes import CANCELLED
 from schema.execution import ROOTS, Operation
 
 SCALARS: Mapping[str, dict[str, Any]] = {
@@ -81,7 +82,7 @@ class Listed(list[Any]):
 
 def leaf(kind: Any) -> dict[str, Any]:
     if isinstance(kind, GraphQLEnumType):
-        return {"type": "string", "enum": list(kind.values)}
+        return {"type": "string", "enum": [word for word in kind.values if word != CANCELLED]}
     assert isinstance(kind, GraphQLScalarType)
     return dict(SCALARS[kind.name])
 

@@ -90,6 +90,8 @@ class Binder:
 
     def _from_text(self, name: str, raw: str) -> Any:
         """A query string value as the variable's type wants it; what does not fit stays text and is refused below."""
+        if name in self.endpoint.words:
+            return self.endpoint.words[name].get(raw, raw)
         kind = get_named_type(self.type_at(self.targets[name])).name
         if kind in {"Int", "Long"} and re.fullmatch(r"[+-]?\d{1,18}", raw):
             return int(raw)
@@ -144,7 +146,9 @@ class Binder:
 
             validate_input_value(value, kind, refuse, hide_suggestions=True)
         else:
-            errors.append(FieldError(self._place_of(target, origin), "must be a list", "type_error"))
+            place = self._place_of(target, origin)
+            words = ", ".join(self.endpoint.words.get(place[-1], ()))
+            errors.append(FieldError(place, f"must be one of {words}" if words else "must be a list", "type_error"))
 
     def placed(self, error: Invalid) -> Invalid:
         """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""

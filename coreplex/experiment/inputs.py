@@ -43,4 +43,4 @@ class CreateExperiment(BaseModel):
 
 class ExperimentFilter(BaseModel):
     project_id: str | None = Field(None, description="Only experiments of this project.")
-    status: ExperimentStatus | None = Field(None, description="Only experiments in this state.")
+    status: list[ExperimentStatus] | None = Field(None, max_length=8, description="Only experiments in one of these states.")

@@ -34,7 +34,7 @@ def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
     if wanted is not None and wanted.project_id is not None:
         query = query.where(col(Experiment.project_id) == parse_id(wanted.project_id, "Project"))
     if wanted is not None and wanted.status is not None:
-        query = query.where(col(Experiment.status) == wanted.status)
+        query = query.where(col(Experiment.status).in_(wanted.status))
     return Listing(
         query=query,
         identity=col(Experiment.id),

@@ -8,4 +8,4 @@ from coreplex.job.table import JobStatus, JobType
 class JobFilter(BaseModel):
     project_id: str | None = Field(None, description="Only jobs of this project.")
     type: JobType | None = Field(None, description="Only jobs of this type.")
-    status: JobStatus | None = Field(None, description="Only jobs in this state.")
+    status: list[JobStatus] | None = Field(None, max_length=8, description="Only jobs in one of these states.")

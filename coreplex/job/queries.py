@@ -20,7 +20,7 @@ def listing(grant: Grant, wanted: JobFilter | None = None) -> Listing:
     if wanted is not None and wanted.type is not None:
         query = query.where(col(Job.type) == wanted.type)
     if wanted is not None and wanted.status is not None:
-        query = query.where(col(Job.status) == wanted.status)
+        query = query.where(col(Job.status).in_(wanted.status))
     sortable = {
         "created_at": col(Job.created_at),
         "started_at": col(Job.started_at),

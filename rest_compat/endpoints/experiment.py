@@ -70,6 +70,7 @@ ROWS = (
         paged=True,
         params=("project_id", "status"),
         into={"project_id": "filter.projectId", "status": "filter.status"},
+        words={"status": shapes.OUTCOMES},
     ),
     Endpoint("POST", ROOT, "CreateExperiment", created, 201, body=CREATE),
     Endpoint("GET", f"{ROOT}/capabilities", "ExperimentCapabilities", shapes.plain),

@@ -32,6 +32,7 @@ ROWS = (
         paged=True,
         params=("project_id", "job_type", "status"),
         into={"project_id": "filter.projectId", "job_type": "filter.type", "status": "filter.status"},
+        words={"status": shapes.OUTCOMES},
     ),
     Endpoint("GET", ONE, "GetJob", one),
     Endpoint("GET", f"{ONE}/logs", "JobLogs", shapes.named_page("logs"), paged=True),

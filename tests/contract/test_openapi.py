@@ -37,6 +37,17 @@ def test_every_parameter_and_body_field_is_described() -> None:
     assert [place for place, text in described(document()["paths"]) if not text] == []
 
 
+def test_cancelled_is_no_word_of_rest() -> None:
+    assert '"cancelled"' not in export.text().decode()
+    enums = {
+        tuple(parameter["schema"].get("enum", ()))
+        for path in ("/api/jobs", "/api/experiments")
+        for parameter in document()["paths"][path]["get"]["parameters"]
+        if parameter["name"] == "status"
+    }
+    assert enums == {("queued", "running", "succeeded", "failed")}
+
+
 def test_every_operation_has_a_summary_and_a_unique_id() -> None:
     found = [operation for methods in document()["paths"].values() for operation in methods.values()]
     assert all(operation["summary"] for operation in found)

@@ -40,7 +40,13 @@ async def test_lists_and_filters(lab: tuple[World, AsyncClient]) -> None:
     assert await count(project_id=made.foreign["project"]) == 0
     for sort in ("created_at", "started_at", "finished_at", "status", "type"):
         assert await count(sort_field=sort, sort_direction="asc") == 1
-    for params in ({"status": "asleep"}, {"job_type": "magic"}, {"sort_field": "payload"}, {"limit": "0"}):
+    for params in (
+        {"status": "asleep"},
+        {"status": "cancelled"},
+        {"job_type": "magic"},
+        {"sort_field": "payload"},
+        {"limit": "0"},
+    ):
         assert (await client.get("/api/jobs", params=params)).status_code == 422, params
 
 
@@ -55,6 +61,13 @@ async def test_a_waiting_job_is_cancelled_at_once(lab: tuple[World, AsyncClient]
     assert (await client.post(f"{one}/cancel")).status_code == 409
     experiment = (await client.get(f"/api/experiments/{made.ids['waiting_experiment']}")).json()
     assert (experiment["status"], experiment["error"]) == ("failed", "cancelled")
+    for kind, identity in (("jobs", made.ids["job"]), ("experiments", made.ids["waiting_experiment"])):
+        found = (await client.get(f"/api/{kind}", params={"status": "failed"})).json()["items"]
+        assert identity in [item["id"] for item in found], "cancelled is failed in REST"
+        assert identity not in [i["id"] for i in (await client.get(f"/api/{kind}", params={"status": "queued"})).json()["items"]]
+        refused = (await client.get(f"/api/{kind}", params={"status": "cancelled"})).json()
+        assert refused["detail"][0]["loc"] == ["query", "status"]
+        assert refused["message"] == "status: must be one of queued, running, succeeded, failed"
     timeline = (await client.get(f"/api/projects/{made.ids['project']}/timeline")).json()
     said = {entry["type"]: entry["message"] for entry in timeline["events"]}
     assert said["job.cancelled"] == "The job of experiment “waiting” was cancelled."
