@@ -11,11 +11,11 @@ from typing import Any
 
 import aiosmtplib
 import asyncpg
-import redis
 
 from coreplex.command.environment import read_settings
 from coreplex.settings import Settings
 from coreplex.smtp import server_of
+from coreplex.supervisor import redis_url
 from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version, postgres_folder, valkey_server
 from coreplex.supervisor.folder import DataFolder, Running
 from coreplex.supervisor.identity import unprivileged
@@ -24,7 +24,6 @@ from coreplex.supervisor.trouble import Trouble
 
 LEAST_FREE_BYTES = 2 * 1024**3
 ALIVE = "SELECT count(*) FROM workers WHERE seen_at > now() - interval '30 seconds'"
-LEAST_REDIS = 7
 MAIL_SECS = 5.0
 
 
@@ -125,15 +124,7 @@ def _migrations(world: World) -> str:
 def _queue(world: World) -> str:
     if world.redis_url is None:
         return f"embedded, {valkey_server(world.settings.redis_bin).name}, started with the server"
-    try:
-        with redis.Redis.from_url(world.redis_url, socket_timeout=3, socket_connect_timeout=3) as client:
-            about = client.info("server")
-    except (redis.RedisError, OSError, ValueError) as error:
-        raise Trouble(f"Redis does not answer ({type(error).__name__}).", "Check REDIS_URL and that the server runs.") from None
-    version = str(about["redis_version"])
-    if int(version.split(".")[0]) < LEAST_REDIS:
-        raise Trouble(f"Redis {version} is too old.", f"Use Redis {LEAST_REDIS}, Valkey 8 or newer.")
-    return f"{'Valkey ' + about['valkey_version'] if 'valkey_version' in about else 'Redis ' + version} answers"
+    return redis_url.look(world.redis_url)
 
 
 def _mail(world: World) -> str:

@@ -1,7 +1,8 @@
 """The supervisor: everything on this machine, started in order, kept alive, stopped in order.
 
 It is one thread in a loop, because the kernel's promise that children die with their parent follows the thread that made them.
-It refuses before it makes: a port that is taken, a folder that cannot be used, a second server on the same folder.
+It refuses before it makes: a port that is taken, a Redis that does not answer, a folder that cannot be used, a second server on
+the same folder.
 """
 
 import http.client
@@ -15,7 +16,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from coreplex.settings import Settings
-from coreplex.supervisor import report
+from coreplex.supervisor import redis_url, report
 from coreplex.supervisor.embedded import Embedded
 from coreplex.supervisor.folder import DataFolder, Running
 from coreplex.supervisor.logs import rotate
@@ -73,6 +74,8 @@ class Supervisor:
             self.folder.hold()
         self.socket = listen(self.settings.host, self.settings.port)
         self.settings = self.settings.model_copy(update={"port": self.socket.getsockname()[1]})
+        if self.settings.redis_url is not None:
+            redis_url.look(self.settings.redis_url)
         self.embedded = embedded = Embedded(self.settings, self.folder)
         self.folder.check(embedded.account)
         self.folder.make(embedded.account)

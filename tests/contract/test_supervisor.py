@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,19 @@ def test_folder_out_of_reach(server: Server) -> None:
     assert str(closed) in answer.stderr
     assert "DATA_DIR" in answer.stderr
     assert not list(closed.iterdir())
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:9/0", "http://127.0.0.1", "redis://name.invalid"], ids=["closed", "scheme", "name"]
+)
+def test_a_wrong_redis_url_is_told_at_once(server: Server, url: str) -> None:
+    server.settings["REDIS_URL"] = url
+    began = time.monotonic()
+    answer = refused(server)
+    assert time.monotonic() - began < 20, "mostly the environment's check and Python's own start"
+    assert answer.returncode == 1
+    assert "Check REDIS_URL" in answer.stderr
+    assert not server.data.exists()
 
 
 def test_wrong_settings_are_named_but_not_shown(server: Server) -> None:
