@@ -17,6 +17,7 @@ from coreplex.project.access import open_row
 from coreplex.project.table import Project
 from coreplex.staging import StagedFile
 from resolvers.guard import Info, allow
+from resolvers.narrowed import narrowed
 
 
 async def one(info: Info, id: str) -> Dataset:
@@ -32,7 +33,8 @@ async def one_version(info: Info, id: str) -> DatasetVersion:
 
 
 async def many(info: Info, page: Page, filter: inputs.DatasetFilter | None) -> Slice[Dataset]:
-    return await info.context.slice(service.listing(allow(info), filter), page)
+    grant = allow(info)
+    return await narrowed(info, grant, service.listing(grant, filter), page, filter)
 
 
 async def of_project(info: Info, project: Project, page: Page) -> Slice[Dataset]:

@@ -9,6 +9,7 @@ from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from coreplex.project.table import Project
 from resolvers.guard import Info, allow
+from resolvers.narrowed import narrowed
 
 
 async def one(info: Info, id: str) -> Experiment:
@@ -18,7 +19,8 @@ async def one(info: Info, id: str) -> Experiment:
 
 
 async def many(info: Info, page: Page, filter: inputs.ExperimentFilter | None) -> Slice[Experiment]:
-    return await info.context.slice(service.listing(allow(info), filter), page)
+    grant = allow(info)
+    return await narrowed(info, grant, service.listing(grant, filter), page, filter)
 
 
 async def of_project(info: Info, project: Project, page: Page) -> Slice[Experiment]:

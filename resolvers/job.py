@@ -8,6 +8,7 @@ from coreplex.job.table import Job
 from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from resolvers.guard import Info, allow
+from resolvers.narrowed import narrowed
 
 
 async def one(info: Info, id: str) -> Job:
@@ -17,7 +18,8 @@ async def one(info: Info, id: str) -> Job:
 
 
 async def many(info: Info, page: Page, filter: inputs.JobFilter | None) -> Slice[Job]:
-    return await info.context.slice(queries.listing(allow(info), filter), page)
+    grant = allow(info)
+    return await narrowed(info, grant, queries.listing(grant, filter), page, filter)
 
 
 async def logs(info: Info, job: Job, page: Page) -> Slice[Event]:

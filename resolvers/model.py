@@ -17,6 +17,7 @@ from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from coreplex.project.table import Project
 from resolvers.guard import Info, allow
+from resolvers.narrowed import narrowed
 
 MAX_WAIT_SECS = 25
 POLL_SECS = 0.5
@@ -38,7 +39,7 @@ async def many(info: Info, page: Page, filter: inputs.ModelFilter | None, wait_s
             if not await service.first_model_pending(session, grant, wanted):
                 break
         await asyncio.sleep(POLL_SECS)
-    return await info.context.slice(service.listing(grant, wanted), page)
+    return await narrowed(info, grant, service.listing(grant, wanted), page, wanted)
 
 
 async def of_experiment(info: Info, experiment: Experiment, page: Page) -> Slice[Model]:

@@ -1,5 +1,7 @@
 """Lists do not ask the database more often for having more rows."""
 
+from uuid import uuid4
+
 import pytest
 from httpx import AsyncClient
 
@@ -9,7 +11,9 @@ from coreplex.project.table import Membership, Project, Role
 from coreplex.services import Services
 from tests.counting import counted
 from tests.factories.account import make_key, make_user
+from tests.factories.asking import Asker
 
+LIST = "query($id: String) {{ {kind}(filter: {{projectId: $id}}) {{ nodes {{ id }} }} }}"
 DASHBOARD = """{ projects(first: 50) { totalCount nodes {
   id name role datasetCount experimentCount modelCount deploymentCount
 } edges { node { id name } } pageInfo { hasNextPage endCursor } } }"""
@@ -38,3 +42,15 @@ async def test_projects(client: AsyncClient, services: Services, database: Datab
         assert answer.json()["data"]["projects"]["totalCount"] == len(answer.json()["data"]["projects"]["nodes"])
         counts.append(len(statements))
     assert counts[0] == counts[1] <= 10, counts
+
+
+@pytest.mark.parametrize("kind", ["datasets", "experiments", "models", "jobs"])
+async def test_a_list_of_a_project_asks_for_the_project_only_when_it_is_empty(asker: Asker, kind: str) -> None:
+    document = LIST.format(kind=kind)
+    await asker.data(document, id=asker.world.ids["project"])
+    with asker.counted() as statements:
+        assert (await asker.data(document, id=asker.world.ids["project"]))[kind]["nodes"]
+    assert len([text for text in statements if "memberships" in text]) == 1, statements
+    foreign = await asker.refused(document, id=asker.world.foreign["project"])
+    assert foreign["code"] == "not_found"
+    assert foreign == await asker.refused(document, id=str(uuid4())) | {"requestId": foreign["requestId"]}

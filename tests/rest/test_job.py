@@ -1,6 +1,7 @@
 """Jobs over REST (contract B.13): lists, one, its log, its end."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 from coreplexml import CorePlexMLClient
@@ -37,7 +38,10 @@ async def test_lists_and_filters(lab: tuple[World, AsyncClient]) -> None:
     assert await count() == await count(project_id=made.ids["project"]) == await count(job_type="automl_train") == 1
     assert await count(status="queued") == 1
     assert await count(status="running") == await count(job_type="probe") == 0
-    assert await count(project_id=made.foreign["project"]) == 0
+    for identity in ("nonsense", str(uuid4()), made.foreign["project"]):
+        for kind in ("jobs", "datasets", "experiments", "models"):
+            answer = await client.get(f"/api/{kind}", params={"project_id": identity})
+            assert (answer.status_code, answer.json()["detail"]) == (404, "Project not found"), (kind, identity)
     for sort in ("created_at", "started_at", "finished_at", "status", "type"):
         assert await count(sort_field=sort, sort_direction="asc") == 1
     for params in (

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from coreplexml import CorePlexMLClient
@@ -66,7 +66,10 @@ async def test_lists(lab: tuple[World, AsyncClient]) -> None:
     assert (await client.get("/api/models", params={"is_best": "perhaps"})).status_code == 422
     assert await names(client, search="gbm_2") == ["GBM_2"]
     assert await names(client, search="finished", limit=1) == ["GBM_0"]
-    assert await names(client, experiment_id=made.ids["waiting_experiment"], project_id=made.foreign["project"]) == []
+    assert await names(client, experiment_id=made.ids["waiting_experiment"], project_id=made.ids["project"]) == []
+    for identity in ("nonsense", str(uuid4()), made.foreign["experiment"]):
+        answer = await client.get("/api/models", params={"experiment_id": identity})
+        assert (answer.status_code, answer.json()["detail"]) == (404, "Experiment not found")
 
 
 async def test_deletion(lab: tuple[World, AsyncClient]) -> None:
