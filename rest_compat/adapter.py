@@ -58,10 +58,7 @@ class Row:
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
         variables = self.binder.bind(request.path_params, request.query_params, body)
-        try:
-            result = await run(self.operation, variables, context)
-        except Invalid as error:
-            raise self.binder.placed(error) from None
+        result = await run_bound(self.binder, self.operation, variables, context)
         return json_answer(self.endpoint.shape(result, variables), self.endpoint.status, context.cookies)
 
     async def _body(self, request: Request) -> dict[str, Any]:
@@ -92,6 +89,14 @@ async def run(operation: Operation, variables: dict[str, Any], context: Context)
         raise domain_error(outcome.errors[0], context.request.id)
     assert outcome.data is not None
     return result_of(outcome.data)
+
+
+async def run_bound(binder: Binder, operation: Operation, variables: dict[str, Any], context: Context) -> Any:
+    """The same for variables of this binder: complaints about them name places in the request."""
+    try:
+        return await run(operation, variables, context)
+    except Invalid as error:
+        raise binder.placed(error) from None
 
 
 def result_of(data: dict[str, Any]) -> Any:

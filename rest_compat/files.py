@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, Response
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
 from coreplex.staging import StagedFile, in_words
-from rest_compat.adapter import Handler, admit, run
+from rest_compat.adapter import Handler, admit, run, run_bound
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
@@ -134,7 +134,7 @@ class Upload(Receiver):
 
     async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
         variables = self.binder.bind(request.path_params, {}, fields)
-        result = await run(self.operation, variables, context)
+        result = await run_bound(self.binder, self.operation, variables, context)
         return json_answer(self.endpoint.shape(result, variables), self.endpoint.status)
 
 
@@ -178,7 +178,7 @@ class Download:
     async def answer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.operation)
         variables = self.binder.bind(request.path_params, request.query_params, {})
-        named = await run(self.operation, variables, context)
+        named = await run_bound(self.binder, self.operation, variables, context)
         assert context.principal is not None, "downloads need a scope"
         file = self.services.staging.open(named["id"], context.principal.user_id)
         return self._stream(file)

@@ -1,7 +1,7 @@
 """From path, query string and JSON body to GraphQL variables, with errors that name the caller's own keys."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from graphql import (
@@ -22,6 +22,7 @@ from graphql.utilities import validate_input_value
 from coreplex.errors import FieldError, Invalid
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
+from schema.errors import told, without_values
 from schema.execution import Operation, core_schema
 
 PAGE_INTO = {
@@ -31,6 +32,8 @@ PAGE_INTO = {
     "sort_field": "sort.field",
     "sort_direction": "sort.direction",
 }
+BEYOND = 2**31 - 1
+"""What is larger than GraphQL's Int is as far out of every range of ours as this, and is refused by naming the range."""
 ALIASES = {"sort_dir": "sort_direction", "sort_direction": "sort_dir"}
 
 
@@ -93,8 +96,8 @@ class Binder:
         if name in self.endpoint.words:
             return self.endpoint.words[name].get(raw, raw)
         kind = get_named_type(self.type_at(self.targets[name])).name
-        if kind in {"Int", "Long"} and re.fullmatch(r"[+-]?\d{1,18}", raw):
-            return int(raw)
+        if kind in {"Int", "Long"} and re.fullmatch(r"[+-]?\d{1,300}", raw):
+            return max(-BEYOND, min(BEYOND, int(raw))) if kind == "Int" else int(raw)
         if kind == "Float":
             return float(raw) if re.fullmatch(r"[+-]?\d{1,18}(\.\d{0,18})?", raw) else raw
         if kind == "Boolean":
@@ -122,7 +125,7 @@ class Binder:
             elif variable in self.required:
                 errors.append(FieldError((*self._place(variable),), "Field required", "missing"))
         if errors:
-            raise Invalid(_told(errors, skip=1), errors=errors)
+            raise Invalid(told(errors, skip=1), errors=errors)
 
     def _check_one(self, variable: str, kind: Any, value: Any, origin: Any, errors: list[FieldError]) -> None:
         inner = get_named_type(kind)
@@ -152,15 +155,15 @@ class Binder:
 
     def placed(self, error: Invalid) -> Invalid:
         """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""
-        errors = [
-            FieldError((*self._place(str(field.loc[0])), *field.loc[1:]), field.msg, field.type)
-            if field.loc and field.loc[0] not in {"body", "query", "path"}
-            else field
-            for field in error.errors
-        ]
+        errors = [FieldError(self._placed(field.loc), field.msg, field.type) for field in error.errors]
         # A message that only lists the wrong values is told again in the caller's spelling; a written one stays.
-        listed = error.message == _told(error.errors)
-        return Invalid(_told(errors, skip=1) if listed else error.message, errors=errors)
+        listed = error.message == told(error.errors)
+        return Invalid(told(errors, skip=1) if listed else error.message, errors=errors)
+
+    def _placed(self, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        if not loc:
+            return ("body",)
+        return loc if loc[0] in {"body", "query", "path"} else (*self._place(str(loc[0])), *loc[1:])
 
     def _place_of(self, target: tuple[str, ...], origin: Any) -> tuple[str, ...]:
         return origin[target] if target in origin else self._place(target[-1])
@@ -170,22 +173,15 @@ class Binder:
         return ("query", name) if name in self.params else ("body", name)
 
 
-def _told(errors: Sequence[FieldError], skip: int = 0) -> str:
-    """Wrong values in a sentence; `skip`: how many words of each place to leave out (`body`, `query`)."""
-    return "; ".join(f"{'.'.join(map(str, e.loc[skip:]))}: {e.msg}" for e in errors)
-
-
 def _plain(message: str, kind: Any) -> str:
     """GraphQL's wording without its type system."""
     expected = {"String": "text", "Int": "a whole number", "Float": "a number", "Boolean": "true or false", "ID": "an identifier"}
-    name = get_named_type(kind).name
-    found = re.search(r"(?:non-\w+ value|value): (.+)$", message)
-    if name in expected and found:
-        return f"must be {expected[name]}, not {found.group(1)[:100]}"
     inner = get_named_type(kind)
+    if inner.name in expected and "cannot represent" in message:
+        return f"must be {expected[inner.name]}"
     if hasattr(inner, "values"):
         return f"must be one of {', '.join(inner.values)}"
-    return message[:300]
+    return without_values(message)[:300]
 
 
 def _type_of(definition: VariableDefinitionNode) -> GraphQLInputType:

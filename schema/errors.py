@@ -4,6 +4,7 @@ A DomainError keeps its code, status and message. A wrong input becomes Invalid 
 and logged with the request id the caller gets.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class BadDocument(BadRequest):
     """Errors of syntax or validation, each with its place in the document."""
 
     def __init__(self, found: Sequence[GraphQLError]) -> None:
-        super().__init__("; ".join(error.message for error in found[:5]))
+        super().__init__("; ".join(without_values(error.message) for error in found[:5]))
         self.found = tuple(found)
 
 
@@ -44,13 +45,25 @@ def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) ->
         FieldError((*prefix, *item["loc"]), _sentence(item["msg"]), item["type"])
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    return Invalid("; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in fields), errors=fields)
+    return Invalid(told(fields), errors=fields)
 
 
 def from_input(error: InputValidationError) -> Invalid:
     """The same of an input model that Strawberry read; the argument's own name is left out of the places."""
     fields = [FieldError(tuple(item.location[1:]), _sentence(item.message), item.type) for item in error.errors]
-    return Invalid("; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in fields), errors=fields)
+    return Invalid(told(fields), errors=fields)
+
+
+def told(errors: Sequence[FieldError], skip: int = 0) -> str:
+    """Wrong values in a sentence; `skip`: how many words of each place to leave out (`body`, `query`)."""
+    places = [".".join(map(str, error.loc[skip:])) for error in errors]
+    return "; ".join(f"{place}: {error.msg}" if place else error.msg for place, error in zip(places, errors, strict=True))
+
+
+def without_values(message: str) -> str:
+    """GraphQL's complaint about a value without the value: it may be a password in the wrong place."""
+    message = re.sub(r"(?s)(cannot represent [\w\s-]*value): .*", r"\1", message)
+    return re.sub(r"(?s)[,;.] [Ff]ound: .*", "", message)
 
 
 def _sentence(message: str) -> str:
@@ -73,7 +86,7 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if isinstance(original, ValidationError):
         return from_validation(original)
     if original is None or isinstance(original, GraphQLError):
-        return BadRequest(getattr(error, "message", str(error)))
+        return BadRequest(without_values(getattr(error, "message", str(error))))
     if is_unavailable(original):
         log.warning("unavailable", error=repr(original), request_id=request_id)
         return Unavailable("A part of the server is not reachable at the moment; try again shortly.")

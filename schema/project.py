@@ -10,7 +10,7 @@ from coreplex.deployment.inputs import DeploymentFilter
 from coreplex.event.table import Event
 from coreplex.permissions import READ, Permission
 from coreplex.project import inputs
-from coreplex.project.table import ProjectStatus, Role
+from coreplex.project.table import MemberRole, ProjectStatus, Role
 from resolvers import dataset as resolve_dataset
 from resolvers import deployment as resolve_deployment
 from resolvers import experiment as resolve_experiment
@@ -31,6 +31,7 @@ EDIT = Permission(Scope.write, Role.editor)
 CREATE = Permission(Scope.write)
 
 enum(ProjectStatus, "Whether a project is in use.")
+enum(MemberRole, "What a new member may do; a project has one owner, who made it.")
 published(inputs.CreateProject, "CreateProjectInput", "A new project.")
 published(inputs.UpdateProject, "UpdateProjectInput", "What changes in a project.")
 published(inputs.AddMember, "AddMemberInput", "A person to bring into a project.")

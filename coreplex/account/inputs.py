@@ -1,10 +1,10 @@
 """What a caller must say to register, sign in, and manage passwords and keys."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Self
+from typing import Annotated
 
 import email_validator
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
 from coreplex.account.table import Scope
@@ -79,13 +79,19 @@ class CreateApiKey(BaseModel):
         None, description="In how many days the key ends, 1 to 3650; not together with `expiresAt`."
     )
 
-    @model_validator(mode="after")
-    def _ends_once_and_later(self) -> Self:
-        if self.expires_at is not None and self.expires_in_days is not None:
-            raise ValueError("give expires_at or expires_in_days, not both")
-        if self.expires_at is not None and not now() < self.expires_at <= now() + timedelta(days=MAX_KEY_DAYS):
-            raise ValueError(f"expires_at must lie in the next {MAX_KEY_DAYS} days")
-        return self
+    @field_validator("expires_at")
+    @classmethod
+    def _later(cls, value: datetime | None) -> datetime | None:
+        if value is not None and not now() < value <= now() + timedelta(days=MAX_KEY_DAYS):
+            raise ValueError(f"must lie in the next {MAX_KEY_DAYS} days")
+        return value
+
+    @field_validator("expires_in_days")
+    @classmethod
+    def _once(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("expires_at") is not None:
+            raise ValueError("give this or expires_at, not both")
+        return value
 
     @property
     def end(self) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.document import JSON, JSONObject
@@ -66,11 +66,12 @@ class RollbackDeployment(BaseModel):
     to_deployment_id: str | None = Field(None, description="The deployment to bring back instead.")
     to_model_id: str | None = Field(None, description="The model this deployment is to serve again.")
 
-    @model_validator(mode="after")
-    def _one_target(self) -> "RollbackDeployment":
-        if self.to_deployment_id and self.to_model_id:
-            raise ValueError("name a deployment or a model to go back to, not both")
-        return self
+    @field_validator("to_model_id")
+    @classmethod
+    def _one_target(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("to_deployment_id"):
+            raise ValueError("name a model or a deployment to go back to, not both")
+        return value
 
 
 class DeploymentFilter(BaseModel):

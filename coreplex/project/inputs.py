@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from coreplex.project.table import ProjectStatus, Role
+from coreplex.project.table import MemberRole, ProjectStatus
 
 
 def _storable(text: str) -> str:
@@ -15,12 +15,6 @@ def _storable(text: str) -> str:
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)]
 Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_storable)]
-
-
-def _grantable(role: Role) -> Role:
-    if role is Role.owner:
-        raise ValueError("choose one of viewer, editor, admin; a project has one owner")
-    return role
 
 
 class CreateProject(BaseModel):
@@ -39,7 +33,7 @@ class AddMember(BaseModel):
     email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)] = Field(
         description="E-mail of a registered user."
     )
-    role: Annotated[Role, AfterValidator(_grantable)] = Field(Role.editor, description="What the member may do.")
+    role: MemberRole = Field(MemberRole.editor, description="What the member may do.")
 
 
 class ProjectFilter(BaseModel):

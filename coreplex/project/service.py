@@ -133,7 +133,7 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> 
     already = select(col(Membership.id)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
     if await session.scalar(already) is not None:
         raise Conflict("This user is a member already.")
-    membership = Membership(project_id=project.id, user_id=user.id, role=wanted.role)
+    membership = Membership(project_id=project.id, user_id=user.id, role=Role(wanted.role))
     session.add(membership)
     await event.audit(session, grant.user_id, project, "member.added", f"{user.email} was added as {wanted.role}.")
     return membership

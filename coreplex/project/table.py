@@ -26,6 +26,14 @@ class Role(StrEnum):
         return self.rank >= needed.rank
 
 
+class MemberRole(StrEnum):
+    """The roles that can be given: a project has one owner, who made it."""
+
+    viewer = Role.viewer.value
+    editor = Role.editor.value
+    admin = Role.admin.value
+
+
 class ProjectStatus(StrEnum):
     active = "active"
     archived = "archived"

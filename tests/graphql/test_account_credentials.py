@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from coreplex.account import keys, lockout, passwords, tokens
 from coreplex.account.delivery import compose
@@ -18,6 +18,10 @@ from coreplex.clock import now
 from coreplex.errors import Invalid, RateLimited
 from coreplex.settings import Settings
 from coreplex.smtp import server_of
+from rest_compat.stored import operations
+from rest_compat.table import TABLE
+from rest_compat.variables import Binder
+from schema.errors import from_validation
 
 
 @given(st.uuids())
@@ -142,6 +146,21 @@ def test_a_mail_is_plain_text_with_its_own_headers_only() -> None:
     assert "bücher" in message.get_content()
     with pytest.raises(ValueError, match=r"header|linefeed|newline"):
         compose(settings, Mail(recipient="a@b.c", subject="x\r\nBcc: d@e.f", body=""))
+
+
+def test_a_complaint_about_the_whole_has_a_place_and_no_colon_before_it() -> None:
+    class Whole(BaseModel):
+        @model_validator(mode="after")
+        def _refuse(self) -> "Whole":
+            raise ValueError("does not fit together")
+
+    with pytest.raises(ValidationError) as caught:
+        Whole()
+    wrong = from_validation(caught.value)
+    assert wrong.message == "does not fit together"
+    binder = Binder(next(row for row in TABLE if row.operation == "CreateApiKey"), operations()["CreateApiKey"])
+    placed = binder.placed(wrong)
+    assert (placed.errors[0].loc, placed.message) == (("body",), "does not fit together")
 
 
 def test_the_mail_server_is_read_from_its_address() -> None:

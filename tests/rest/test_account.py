@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from httpx import AsyncClient
 from sqlalchemy import text
 
 from coreplex.account.table import Scope
+from coreplex.clock import now
 from coreplex.database import Database
 from coreplex.settings import Settings
 from tests.factories.account import PASSWORD, bearer, browser, mails_to, make_key, make_user, serving, sign_in, token_in
 
+SOON = (now() + timedelta(days=2)).isoformat()
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 
 
@@ -188,6 +191,39 @@ async def test_bad_tokens(client: AsyncClient, token: str) -> None:
     assert (await client.get("/api/auth/verify-email", params={"token": token})).status_code == 400
     reset = await client.post("/api/auth/reset-password", json={"token": token, "password": PASSWORD})
     assert reset.status_code == 400
+
+
+async def test_a_mistyped_password_is_not_sent_back(client: AsyncClient) -> None:
+    passwords: tuple[Any, ...] = (31337, [31337], {"text": 31337})
+    for password in passwords:
+        body = {"email": "a@b.example", "password": password}
+        answer = await client.post("/api/auth/login", json=body)
+        assert (answer.status_code, answer.json()["message"]) == (422, "password: must be text")
+        document = "mutation($i: LoginInput!) { login(input: $i) { csrfToken } }"
+        for given in (body, password, {"password": password}):
+            answer = await client.post("/graphql", json={"query": document, "variables": {"i": given}})
+            assert answer.status_code == 400
+            assert "31337" not in answer.text
+    literal = 'mutation { login(input: {email: "a@b.example", password: 31337}) { csrfToken } }'
+    answer = await client.post("/graphql", json={"query": literal})
+    assert answer.json()["errors"][0]["message"] == "String cannot represent a non string value"
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "told"),
+    [
+        ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at", "must lie in the next 3650 days"),
+        ({"expires_at": "2099-01-01T00:00:00Z", "expires_in_days": 3}, "expires_at", "must lie in the next 3650 days"),
+        ({"expires_at": SOON, "expires_in_days": 3}, "expires_in_days", "give this or expires_at, not both"),
+    ],
+)
+async def test_a_wrong_end_of_a_key_names_its_place(
+    client: AsyncClient, database: Database, change: dict[str, Any], place: str, told: str
+) -> None:
+    csrf = await sign_in(client, (await make_user(database)).email)
+    answer = await client.post("/api/auth/api-keys", json={"name": "k", "scopes": ["read"], **change}, headers=csrf)
+    assert [(entry["loc"], entry["msg"]) for entry in answer.json()["detail"]] == [(["body", place], told)]
+    assert answer.json()["message"] == f"{place}: {told}"
 
 
 async def test_bad_registrations(client: AsyncClient) -> None:

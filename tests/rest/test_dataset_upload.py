@@ -158,8 +158,8 @@ async def test_a_form_is_checked(ada: Person, services: Services) -> None:
     }
     assert {what: answer.status_code for what, answer in answers.items()} == dict.fromkeys(answers, 422)
     assert answers["no file"].json()["detail"][0]["loc"][-1] == "file"
-    assert answers["no name"].json()["detail"][0]["loc"][-1] == "name"
-    assert answers["no project"].json()["detail"][0]["loc"][-1] == "project_id"
+    assert answers["no name"].json()["detail"][0]["loc"] == ["body", "name"]
+    assert answers["no project"].json()["detail"][0]["loc"] == ["body", "project_id"]
     clean(services)
 
 

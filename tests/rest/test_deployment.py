@@ -144,7 +144,8 @@ def test_going_back(project: Lab) -> None:
     assert named["id"] == second
     act(project, second, "rollback", 409, to_deployment_id=second)
     act(project, second, "rollback", 404, to_deployment_id=str(uuid4()))
-    act(project, second, "rollback", 422, to_deployment_id=only, to_model_id=project.models[0]["id"])
+    both = act(project, second, "rollback", 422, to_deployment_id=only, to_model_id=project.models[0]["id"])
+    assert both["detail"][0]["loc"] == ["body", "to_model_id"]
     model = act(project, second, "rollback", to_model_id=project.models[0]["id"])["deployment"]
     assert (model["id"], model["model_id"], model["previous_model_id"]) == (
         second,

@@ -122,6 +122,12 @@ async def test_pages_that_are_none(ada: Person, params: dict[str, str]) -> None:
     assert answer.json()["detail"][0]["loc"][-1] == next(iter(params))
 
 
+@pytest.mark.parametrize("offset", [2**31 - 1, 2**31, -(2**31) - 1, 10**30])
+async def test_an_offset_beyond_every_list_is_told_the_range(ada: Person, offset: int) -> None:
+    (wrong,) = (await ada.client.get("/api/projects", params={"offset": offset})).json()["detail"]
+    assert (wrong["loc"], wrong["msg"]) == (["query", "offset"], "must be from 0 to 10000000")
+
+
 async def test_members_and_roles(lab: tuple[Any, Person], database: Database) -> None:
     app, ada = lab
     members = f"/api/projects/{ada.project_id}/members"
@@ -135,6 +141,8 @@ async def test_members_and_roles(lab: tuple[Any, Person], database: Database) ->
         assert (member["role"], member["email"], member["user_id"]) == ("editor", email, str(grace.user.id))
         assert (await ada.client.post(members, json={"email": email})).status_code == 409
         assert (await ada.client.post(members, json={"email": "nobody@example.com"})).status_code == 404
+        told = (await ada.client.post(members, json={"email": email, "role": "king"})).json()["message"]
+        assert told == "role: must be one of viewer, editor, admin"
         for role in ("owner", "king", 1):
             assert (await ada.client.post(members, json={"email": email, "role": role})).status_code == 422
         listed = (await grace.client.get(members, params={"sort_field": "email", "sort_direction": "asc"})).json()
