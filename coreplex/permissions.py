@@ -65,6 +65,7 @@ class Permission:
 PUBLIC = Permission()
 READ = Permission(Scope.read)
 WRITE = Permission(Scope.write, Role.editor)
+MANAGE = Permission(Scope.write, Role.admin)
 
 
 @dataclass(frozen=True, slots=True)

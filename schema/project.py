@@ -8,7 +8,7 @@ import strawberry
 from coreplex.account.table import Scope
 from coreplex.deployment.inputs import DeploymentFilter
 from coreplex.event.table import Event
-from coreplex.permissions import READ, Permission
+from coreplex.permissions import MANAGE, READ, Permission
 from coreplex.project import inputs
 from coreplex.project.table import MemberRole, ProjectStatus, Role
 from resolvers import dataset as resolve_dataset
@@ -25,10 +25,9 @@ from schema.field import by_id, guarded, loaded, mutation
 from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
 
-MANAGE = Permission(Scope.write, Role.admin)
 OWN = Permission(Scope.write, Role.owner)
 EDIT = Permission(Scope.write, Role.editor)
-CREATE = Permission(Scope.write)
+CREATE = LEAVE = Permission(Scope.write)
 
 enum(ProjectStatus, "Whether a project is in use.")
 enum(MemberRole, "What a new member may do; a project has one owner, who made it.")
@@ -207,4 +206,6 @@ class ProjectMutation:
     update_project: ProjectPayload = mutation(_update, MANAGE, "Change a project's name or description.")
     delete_project: DeletedPayload = mutation(_delete, OWN, "Delete a project and everything in it, files included.")
     add_member: MemberPayload = mutation(_add_member, MANAGE, "Add a registered person to a project.")
-    remove_member: DeletedPayload = mutation(_remove_member, MANAGE, "Remove a person from a project.")
+    remove_member: DeletedPayload = mutation(
+        _remove_member, LEAVE, "Remove a person from a project, which needs the role admin, or leave it oneself."
+    )

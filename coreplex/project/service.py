@@ -21,7 +21,7 @@ from coreplex.job import service as job
 from coreplex.job.table import JobType
 from coreplex.model.table import Model
 from coreplex.paging import Listing
-from coreplex.permissions import Grant
+from coreplex.permissions import MANAGE, Grant
 from coreplex.project.access import open_project, visible_projects
 from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, UpdateProject
 from coreplex.project.table import Membership, Project, Role
@@ -130,9 +130,11 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> 
     user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
     if user is None:
         raise NotFound("No user has this e-mail; ask the person to register first.")
-    already = select(col(Membership.id)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
-    if await session.scalar(already) is not None:
-        raise Conflict("This user is a member already.")
+    already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
+    if (role := await session.scalar(already)) is not None:
+        raise Conflict(
+            f"This user is a member already, as {role}; to change the role, remove the member and add the person again."
+        )
     membership = Membership(project_id=project.id, user_id=user.id, role=Role(wanted.role))
     session.add(membership)
     await event.audit(session, grant.user_id, project, "member.added", f"{user.email} was added as {wanted.role}.")
@@ -140,6 +142,7 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> 
 
 
 async def remove_member(session: WriteSession, grant: Grant, project_id: str, member_id: str) -> None:
+    """Remove somebody, which managers may, or oneself, which everybody may but the owner."""
     project = await open_project(session, grant, project_id)
     query = select(Membership).where(
         col(Membership.id) == parse_id(member_id, "Member"), col(Membership.project_id) == project.id
@@ -147,9 +150,13 @@ async def remove_member(session: WriteSession, grant: Grant, project_id: str, me
     membership = await session.scalar(query)
     if membership is None:
         raise NotFound.of("Member")
+    leaves = membership.user_id == grant.user_id
+    if not leaves:
+        await open_project(session, Grant(grant.principal, MANAGE), project.id)
     if membership.role is Role.owner:
         raise Conflict("The owner cannot be removed; delete the project instead.")
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
     await notify(session, SERVING)
-    await event.audit(session, grant.user_id, project, "member.removed", f"{user.email} was removed.")
+    kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
+    await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")

@@ -159,6 +159,29 @@ async def test_members_and_roles(lab: tuple[Any, Person], database: Database) ->
         assert (await grace.client.get(members)).status_code == 404
 
 
+async def test_members_may_leave_and_only_managers_remove_others(lab: tuple[Any, Person], database: Database) -> None:
+    app, ada = lab
+    members = f"/api/projects/{ada.project_id}/members"
+    async with person(app, database) as grace, person(app, database) as alan:
+        added = {
+            one.user.email: (await ada.client.post(members, json={"email": one.user.email, "role": role})).json()["id"]
+            for one, role in ((grace, "viewer"), (alan, "editor"))
+        }
+        again = await ada.client.post(members, json={"email": grace.user.email, "role": "editor"})
+        assert "already, as viewer; to change the role, remove" in again.json()["detail"]
+        listed = (await ada.client.get(members)).json()["items"]
+        owner = next(item["id"] for item in listed if item["role"] == "owner")
+        for other in (owner, added[alan.user.email]):
+            refused = await grace.client.delete(f"{members}/{other}")
+            assert (refused.status_code, "admin or higher" in refused.json()["detail"]) == (403, True)
+        assert (await grace.client.delete(f"{members}/{added[grace.user.email]}")).json() == {"ok": True}
+        assert (await grace.client.get(members)).status_code == 404
+        assert (await ada.client.delete(f"{members}/{added[alan.user.email]}")).json() == {"ok": True}
+    assert (await ada.client.delete(f"{members}/{owner}")).status_code == 409
+    events = (await ada.client.get(f"/api/projects/{ada.project_id}/timeline")).json()["events"]
+    assert [event["type"] for event in events[:2]] == ["member.removed", "member.left"]
+
+
 async def test_the_timeline_tells_who_did_what(ada: Person) -> None:
     await ada.client.put(f"/api/projects/{ada.project_id}", json={"name": "Renamed"})
     made = await ada.dataset()
