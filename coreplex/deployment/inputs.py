@@ -58,7 +58,7 @@ class UpdateDeployment(BaseModel):
 
 class PromoteDeployment(BaseModel):
     deployment_id: str = Field(description="The deployment.")
-    to_stage: Stage = Field(Stage.production, description="Where it goes: `production`.")
+    to_stage: Stage = Field(description="Where it goes: `production`.")
 
 
 class RollbackDeployment(BaseModel):

@@ -81,7 +81,7 @@ ROWS = (
     ),
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok, into={"deployment_id": "input.id"}),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options")),
-    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",), body_optional=True),
+    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",)),
     Endpoint(
         "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
     ),

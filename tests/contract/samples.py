@@ -79,7 +79,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deleteModel": {"input": {"id": "<spare_model>"}},
     "createDeployment": {"input": {"projectId": "<project>", "modelId": "<model>", "name": "d", "stage": "production"}},
     "updateDeployment": {"input": {"deploymentId": "<deployment>", "name": "Renamed"}},
-    "promoteDeployment": {"input": {"deploymentId": "<deployment>"}},
+    "promoteDeployment": {"input": {"deploymentId": "<deployment>", "toStage": "production"}},
     "rollbackDeployment": {"input": {"deploymentId": "<production>", "toDeploymentId": "<archived>"}},
     "deactivateDeployment": {"input": {"deploymentId": "<deployment>"}},
     "deleteDeployment": {"input": {"id": "<idle>"}},

@@ -95,7 +95,7 @@ async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Aske
 async def test_many_at_once_leave_one_in_production(asker: Asker) -> None:
     wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "stage": "production"}
     jobs = [asker.ask(CREATE, input={**wanted, "name": f"d{i}"}) for i in range(8)]
-    jobs += [asker.ask(acting("promote"), input={"deploymentId": asker.world.ids["deployment"]})]
+    jobs += [asker.ask(acting("promote"), input={"deploymentId": asker.world.ids["deployment"], "toStage": "production"})]
     jobs += [asker.ask(acting("rollback"), input={"deploymentId": asker.world.ids["production"]}) for _ in range(3)]
     answers = await asyncio.gather(*jobs)
     statuses = {error["extensions"]["status"] for answer in answers for error in answer.get("errors", ())}

@@ -123,10 +123,11 @@ def test_only_one_serves_in_production(project: Lab) -> None:
     act(project, first, "predict", 409, inputs=ROW)
     third = deploy(project, "three", "staging")
     act(project, third, "promote", 422, to_stage="staging")
-    act(project, third, "promote")
+    assert act(project, third, "promote", 422, stage="production")["detail"][0]["loc"] == ["body", "to_stage"]
+    act(project, third, "promote", to_stage="production")
     assert (state(project, second)[1], state(project, third)) == ("archived", ("production", "active"))
-    act(project, third, "promote", 409)
-    act(project, second, "promote", 409)
+    act(project, third, "promote", 409, to_stage="production")
+    act(project, second, "promote", 409, to_stage="production")
     flags = {model["id"]: model["is_production"] for model in project.models_of(project.experiment_id)}
     assert [flags[model["id"]] for model in project.models[:2]] == [True, False]
 
@@ -184,10 +185,10 @@ def test_deactivation_and_deletion(project: Lab) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "inactive")
     assert "only an active one" in act(project, made, "predict", 409, inputs=ROW)["detail"]
     act(project, made, "deactivate", 409)
-    act(project, made, "promote", 409)
+    act(project, made, "promote", 409, to_stage="production")
     assert project.client.delete(one(made)).json() == {"ok": True}
     for action in CHANGES:
-        act(project, made, action, 404, **({"inputs": ROW} if action == "predict" else {}))
+        act(project, made, action, 404, inputs=ROW, to_stage="production")
     events = project.client.get(f"/api/projects/{project.project_id}/timeline").json()["events"]
     assert [event["type"] for event in events[:3]] == ["deployment.deleted", "deployment.deactivated", "deployment.created"]
 
