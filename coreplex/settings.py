@@ -25,6 +25,12 @@ class Mode(StrEnum):
     production = "production"
 
 
+class Introspection(StrEnum):
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
 def _rate(text: str) -> str:
     amount, _, period = text.partition("/")
     if not amount.isdigit() or int(amount) < 1 or period not in PERIODS:
@@ -110,6 +116,11 @@ class Settings(BaseSettings):
         "answers only requests "
         "for the host of `PUBLIC_URL` and for localhost.",
     )
+    introspection: Introspection = Field(
+        Introspection.auto,
+        description="Whether GraphQL describes its own schema: `auto` in development only, `on` in production to signed-in "
+        "callers too, `off` to nobody.",
+    )
     public_url: Address | None = Field(
         None,
         description="Address users see, used in mails; with `https://` cookies are secure and HSTS is sent. "
@@ -176,6 +187,12 @@ class Settings(BaseSettings):
             return self.public_url
         host = "localhost" if self.host in {"0.0.0.0", "127.0.0.1", "::"} else self.host  # noqa: S104 compared, not bound
         return f"http://{host}:{self.port}"
+
+    @property
+    def introspectable(self) -> bool:
+        """Whether anybody may introspect; in production it takes a signed-in caller even then."""
+        automatic = self.mode is Mode.development
+        return {Introspection.auto: automatic, Introspection.on: True, Introspection.off: False}[self.introspection]
 
     @property
     def known_hosts(self) -> frozenset[str]:

@@ -31,10 +31,17 @@ async def admit(context: Context, connection: HTTPConnection, message: Message) 
     await charge(context, operation.charges, connection)
     if operation.kind is OperationType.MUTATION and not operation.public:
         check_csrf(context)
-    if operation.introspects and context.principal is None and not _development(context):
-        raise BadRequest("Introspection needs a signed-in caller on this server.")
+    if operation.introspects:
+        _check_introspection(context)
     _authorize_any(context, operation)
     return operation, cost
+
+
+def _check_introspection(context: Context) -> None:
+    if not context.services.settings.introspectable:
+        raise BadRequest("Introspection is off on this server; the setting INTROSPECTION=on lets signed-in callers use it.")
+    if context.principal is None and not _development(context):
+        raise BadRequest("Introspection needs a signed-in caller on this server.")
 
 
 def _development(context: Context) -> bool:

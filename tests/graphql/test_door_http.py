@@ -108,8 +108,31 @@ async def test_production_hides_the_schema_from_strangers(database: Database, se
         assert refused.status_code == 400
         assert "data" not in refused.json()
         assert "Did you mean" not in (await ask(client, "{ projetcs { totalCount } }")).text
-        shown = await ask(client, "{ __schema { queryType { name } } }", await key_header(database))
-        assert shown.json()["data"] == {"__schema": {"queryType": {"name": "Query"}}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "introspection", "stranger", "known"),
+    [
+        ("development", "auto", 200, 200),
+        ("development", "on", 200, 200),
+        ("development", "off", 400, 400),
+        ("production", "auto", 400, 400),
+        ("production", "on", 400, 200),
+        ("production", "off", 400, 400),
+    ],
+)
+async def test_who_may_introspect(
+    database: Database, settings: Settings, mode: str, introspection: str, stranger: int, known: int
+) -> None:
+    chosen = Settings.model_validate({**settings.model_dump(), "mode": mode, "introspection": introspection})
+    app = create_app(chosen)
+    key = await key_header(database)
+    async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url="http://localhost") as client:
+        for headers, status in (({}, stranger), (key, known)):
+            answer = await ask(client, "{ __schema { queryType { name } } }", headers)
+            assert answer.status_code == status
+            assert (answer.json().get("data") == {"__schema": {"queryType": {"name": "Query"}}}) is (status == 200)
+        assert ("INTROSPECTION=on" in answer.text) is (known == 400)
 
 
 async def test_development_suggests(client: AsyncClient) -> None:
