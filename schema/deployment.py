@@ -20,7 +20,7 @@ from schema.model import Model, name_of
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
 
-PREDICT = Permission(Scope.predict, category=Category.predictions)
+PREDICT = Permission(Scope.predict, category=Category.predictions, once=True)
 
 enum(Stage, "Where a deployment stands.", "DeploymentStage")
 enum(DeploymentStatus, "Whether a deployment serves.")

@@ -22,7 +22,7 @@ from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON
 
-TRAIN = Permission(Scope.write, Role.editor, category=Category.training)
+TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=True)
 
 enum(ExperimentStatus, "State of an experiment or of one engine's run.")
 enum(ExecutionMode, "One engine, or several side by side.")

@@ -99,22 +99,42 @@ async def test_one_budget_for_every_door_and_credential_of_a_person(settings: Se
 
 
 PREDICT = f'predict(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ count }}'
+BOTH = f'{PREDICT} predictModel(input: {{modelId: "{ID}", inputs: {{}}}}) {{ count }}'
 
 
 @pytest.mark.parametrize(
     "document",
     [
-        "mutation {" + " ".join(f"p{n}: {PREDICT}" for n in range(5)) + "}",
-        "mutation { ...f } fragment f on Mutation {" + " ".join(f"p{n}: {PREDICT}" for n in range(5)) + "}",
+        "mutation {" + BOTH + "}",
+        "mutation { ...f } fragment f on Mutation {" + BOTH + "}",
     ],
 )
-async def test_aliases_are_paid_for_one_by_one(settings: Settings, database: Database, document: str) -> None:
+async def test_fields_are_paid_for_one_by_one(settings: Settings, database: Database, document: str) -> None:
     _, key = await make_key(database, await make_user(database))
     async with serving(tight(settings, Category.predictions)) as app, browser(app) as client:
-        first, second = [await client.post("/graphql", json={"query": document}, headers=bearer(key)) for _ in range(2)]
-    assert first.headers["X-RateLimit-Remaining"] == "2"
-    assert (first.status_code, second.status_code) == (200, 429)
-    assert second.json()["errors"][0]["extensions"]["code"] == "rate_limited"
+        answers = [await client.post("/graphql", json={"query": document}, headers=bearer(key)) for _ in range(4)]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["5", "3", "1", "0"]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[3].json()["errors"][0]["extensions"]["code"] == "rate_limited"
+
+
+ONCE = {
+    "predict": f'(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ count }}',
+    "predictModel": f'(input: {{modelId: "{ID}", inputs: {{}}}}) {{ count }}',
+    "createExperiment": f'(input: {{projectId: "{ID}", datasetVersionId: "{ID}", name: "e", targetColumn: "t", '
+    'problemType: "regression"}) { experiment { id } }',
+    "login": '(input: {email: "a@b.example", password: "x"}) { csrfToken }',
+}
+
+
+@pytest.mark.parametrize("name", ONCE)
+async def test_what_is_dear_stands_in_a_document_once(settings: Settings, database: Database, name: str) -> None:
+    _, key = await make_key(database, await make_user(database))
+    one, two = f"one: {name}{ONCE[name]}", f"two: {name}{ONCE[name]}"
+    async with serving(settings) as app, browser(app) as client:
+        for document in (f"mutation {{ {one} {two} }}", f"mutation {{ {one} ...f }} fragment f on Mutation {{ {two} }}"):
+            answer = await client.post("/graphql", json={"query": document}, headers=bearer(key))
+            assert (answer.status_code, answer.json()["errors"][0]["message"]) == (400, f"`{name}` may stand in a request once.")
 
 
 async def test_signing_in_buys_no_further_guesses(settings: Settings, database: Database) -> None:

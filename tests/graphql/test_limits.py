@@ -134,8 +134,10 @@ def test_errors_keep_their_places() -> None:
 def test_charges_are_per_root_field_of_a_category() -> None:
     wanted = '{projectId: "p", datasetVersionId: "v", targetColumn: "y", problemType: "regression", name: "n"}'
     train = f"createExperiment(input: {wanted}) {{ __typename }}"
-    operation = prepare(f"mutation {{ a: {train} b: {train} }}")
-    assert operation.charges == {Category.training: 2}
+    predict = 'predict(input: {deploymentId: "d", inputs: {}}) { count }'
+    predict_model = 'predictModel(input: {modelId: "m", inputs: {}}) { count }'
+    operation = prepare(f"mutation {{ {train} {predict} {predict_model} }}")
+    assert operation.charges == {Category.training: 1, Category.predictions: 2}
     assert prepare("{ projects { totalCount } }").charges == {Category.general: 1}
 
 
