@@ -154,7 +154,7 @@ class RateLimiter:
         return window
 
     def unused(self, category: Category = Category.general) -> Window:
-        """The window of a caller who was not charged (health checks)."""
+        """The window of a caller who was never charged."""
         item = self._items[category]
         period = item.get_expiry()
         return Window(item.amount, item.amount, (int(time.time()) // period + 1) * period)

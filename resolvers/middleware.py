@@ -12,6 +12,7 @@ from coreplex.identifier import new_id
 from coreplex.services import Services
 from coreplex.settings import Mode
 from resolvers.request import STATE, Answer
+from resolvers.told import Told
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class OuterLayer:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
         self.services = services
+        self.told = Told()
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +85,9 @@ class OuterLayer:
             await self._fail(error, answer, sending)
 
     def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
-        window = answer.window or self.services.limiter.unused()
+        if answer.general is not None:
+            self.told.note(scope, answer.general)
+        window = answer.window or self.told.last(scope) or self.services.limiter.unused()
         present = {name.lower() for name, _ in message.get("headers", ())}
         added = [*SAFE_HEADERS, (b"x-request-id", answer.request_id.encode()), *window.headers]
         added += [item for item in DEFAULTS.items() if item[0] not in present]

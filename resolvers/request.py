@@ -23,6 +23,8 @@ class Answer:
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.window: Window | None = None
+        self.general: Window | None = None
+        """The window of the general budget, when that was charged."""
 
 
 def answer_of(connection: HTTPConnection) -> Answer:
@@ -98,6 +100,9 @@ async def charge(context: Context, charges: Mapping[Category, int], connection: 
             window = await context.services.limiter.charge(context.payer(category), category, amount)
         except RateLimited as error:
             answer.window = error.window if isinstance(error.window, Window) else answer.window
+            answer.general = answer.window if category is Category.general else answer.general
             raise
+        if category is Category.general:
+            answer.general = window
         if answer.window is None or window.remaining < answer.window.remaining:
             answer.window = window

@@ -98,6 +98,29 @@ async def test_one_budget_for_every_door_and_credential_of_a_person(settings: Se
             assert answer.status_code == 429
 
 
+FREE = {
+    ("GET", "/health"): 200,
+    ("GET", "/docs"): 200,
+    ("GET", "/nowhere"): 404,
+    ("PATCH", "/api/projects"): 405,
+    ("POST", "/graphql"): 415,
+}
+
+
+@pytest.mark.parametrize("used", [0, 3, LIMIT + 1])
+async def test_what_is_free_repeats_the_callers_own_budget(settings: Settings, database: Database, used: int) -> None:
+    _, key = await make_key(database, await make_user(database))
+    async with serving(tight(settings, Category.general, Category.predictions)) as app, browser(app) as client:
+        await asyncio.gather(*(client.get("/api/projects", headers=bearer(key)) for _ in range(used)))
+        await client.post(f"/api/models/{ID}/predict", json={"inputs": {}}, headers=bearer(key))
+        for (method, path), status in FREE.items():
+            mine = await client.request(method, path, headers=bearer(key), content=b"x" if method == "POST" else None)
+            assert (mine.status_code, mine.headers["X-RateLimit-Remaining"]) == (status, str(max(0, LIMIT - used))), path
+            assert mine.headers["X-RateLimit-Limit"] == str(LIMIT)
+            stranger = await client.request(method, path)
+            assert stranger.headers["X-RateLimit-Remaining"] == str(LIMIT), "nobody's budget is shown to another"
+
+
 PREDICT = f'predict(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ count }}'
 BOTH = f'{PREDICT} predictModel(input: {{modelId: "{ID}", inputs: {{}}}}) {{ count }}'
 

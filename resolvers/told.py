@@ -1,0 +1,43 @@
+"""What callers were last told of their general budget, for the answers that are charged to nobody.
+
+Every answer carries the headers (contract A.6), but `/health`, `/docs`, a 404, 405 or 415 take nothing and know no caller. To ask
+who it is and what Redis has counted would make dear what is free, so this process repeats what it last told the same credential
+or, without one, the same address. What other processes charged meanwhile is missing until the next charged answer.
+"""
+
+import time
+from collections import OrderedDict
+from hashlib import blake2b
+
+from starlette.types import Scope
+
+from coreplex.rate import Window, identity
+
+MOST = 4096
+CREDENTIALS = (b"authorization", b"cookie")
+
+
+class Told:
+    """The last windows of the callers seen lately, by a digest of how they showed who they are."""
+
+    def __init__(self) -> None:
+        self._windows: OrderedDict[bytes, Window] = OrderedDict()
+
+    def note(self, scope: Scope, window: Window) -> None:
+        """Remember a charge. Answers overtake each other: within a window less is newer."""
+        who = _who(scope)
+        before = self._windows.pop(who, window)
+        self._windows[who] = before if (before.reset, -before.remaining) > (window.reset, -window.remaining) else window
+        if len(self._windows) > MOST:
+            self._windows.popitem(last=False)
+
+    def last(self, scope: Scope) -> Window | None:
+        """What the caller was told in the window that runs now."""
+        found = self._windows.get(_who(scope))
+        return found if found is not None and found.reset > time.time() else None
+
+
+def _who(scope: Scope) -> bytes:
+    shown = [value for name, value in scope["headers"] if name in CREDENTIALS]
+    client = scope.get("client")
+    return blake2b(b"\n".join(shown) or identity(None, client[0] if client else "").encode(), digest_size=16).digest()
