@@ -14,18 +14,32 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from coreplex.errors import Unavailable
 
 STATEMENT_TIMEOUT_MS = 10_000
+SILENT_SECS = 5
+"""How much longer than a statement may take a server may say nothing before the connection counts as lost."""
+
+
+class _Reading(Session):
+    """Keeps nothing: a read commits each statement by itself, so whatever it wrote would be there for good."""
+
+    def flush(self, objects: Any = None) -> None:
+        raise TypeError("a ReadSession writes nothing; open `transaction()`")
 
 
 class ReadSession(AsyncSession):
-    """A session that only reads, each statement by itself: there is no transaction to roll back. Several may run side by side."""
+    """A session that only reads, each statement by itself: there is no transaction. Several may run side by side."""
+
+    sync_session_class: type[Session] = _Reading
 
 
 class WriteSession(ReadSession):
     """The session of one transaction. Never shared between tasks."""
+
+    sync_session_class = Session
 
 
 def async_url(url: str) -> str:
@@ -87,6 +101,7 @@ class Database:
             connect_args={
                 "async_creator_fn": _connect,
                 "timeout": 3,
+                "command_timeout": statement_timeout_ms / 1000 + SILENT_SECS,
                 "server_settings": {
                     "statement_timeout": str(statement_timeout_ms),
                     "timezone": "UTC",
@@ -100,7 +115,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
-        """A short session for one read; nothing it does is kept."""
+        """A short session for one read."""
         async with self._guarded(ReadSession, self._reading) as session:
             yield session
 
@@ -114,7 +129,7 @@ class Database:
     @asynccontextmanager
     async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:
         try:
-            async with kind(engine, expire_on_commit=False) as session:
+            async with kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session:
                 yield session
         except Exception as error:
             if is_unavailable(error):

@@ -33,7 +33,15 @@ class Shared(DataLoader[Any, Any]):
     cancelled result would be kept and end every later field that asks for the same key."""
 
     def load(self, key: Any) -> Any:
-        return asyncio.shield(super().load(key))
+        found: Any = super().load(key)
+        found.add_done_callback(_seen)
+        return asyncio.shield(found)
+
+
+def _seen(found: "asyncio.Future[Any]") -> None:
+    """Nobody may wait any more for what failed; asyncio would complain of an error that nobody looked at."""
+    if not found.cancelled():
+        found.exception()
 
 
 class Loaders:

@@ -1,7 +1,6 @@
 """The one place that executes an operation, for every door: `execute(operation, variables, context)`.
 
-A document is parsed, validated and measured once and kept as an `Operation`. What runs inside `execute` can be replaced
-(by compiled operations) without anybody outside noticing.
+A document is parsed, validated and measured once and kept as an `Operation`, which runs compiled (docs/decisions/0013).
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -42,9 +41,10 @@ from schema.scalars import QUICK
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
 PLANNER = Planner(core_schema, readings_of(core_schema), QUICK, optimized_is_awaitable)
 REMEMBERED_CHARS = 4_000
+_caller = Caller(graphql_schema)
 for _kind in core_schema.type_map.values():
     if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
-        Caller(graphql_schema).install(_kind)
+        _caller.install(_kind)
 ROOTS = {
     OperationType.QUERY: core_schema.query_type,
     OperationType.MUTATION: core_schema.mutation_type,

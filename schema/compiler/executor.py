@@ -1,8 +1,9 @@
 """graphql-core's executor, which builds whole parts of an answer by compiled plans where it can (docs/decisions/0013).
 
 A part is an object or a list of objects that a resolver returned. It is tried on a copy of the executor with a list of errors
-of its own; when anything in it goes wrong, the attempt is thrown away and graphql-core executes the part from the beginning.
-That may call resolvers below the root twice, which the specification lets anybody do: they read and change nothing.
+of its own; parts within it share that copy. When anything goes wrong anywhere in it, the whole attempt is thrown away and
+graphql-core executes the part from the beginning, with nothing compiled in it. So a resolver below the root runs twice at most,
+which the specification lets anybody do: it reads and changes nothing.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,8 +14,9 @@ from graphql import Executor, GraphQLError, GraphQLObjectType
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
 
+from schema.compiler.leaf import odd
 from schema.compiler.level import Built, Level
-from schema.compiler.plan import Details, Plan, Planner, Shape
+from schema.compiler.plan import Details, Plan, Planner, Plans, Shape, key_of
 
 
 class Kept:
@@ -22,16 +24,18 @@ class Kept:
 
     def __init__(self) -> None:
         self.collected: dict[tuple[Any, ...], Any] = {}
-        self.plans: dict[tuple[Any, ...], Plan] = {}
+        self.plans: Plans = {}
 
 
 class Errors(CollectedErrors):
-    """Errors with their places, so that an attempt that went well can hand them over."""
+    """The errors of an attempt with their places, so that they can be handed over when it went well."""
 
-    __slots__ = ("added",)
+    __slots__ = ("added", "failed")
 
     def __init__(self) -> None:
         super().__init__()
+        self.failed = False
+        """A part within the attempt failed: a field that may be null has swallowed it, the attempt must not."""
         self.added: list[tuple[GraphQLError, Path | None]] = []
 
     def add(self, error: GraphQLError, path: Path | None) -> None:
@@ -51,7 +55,7 @@ class CompilingExecutor(Executor[None]):
         """Which fields a selection has: worked out once per operation where no directive can change it."""
         if self.kept is None:
             return super().collect_subfields(return_type, field_details_list)
-        key = _key(return_type, field_details_list)
+        key = key_of(return_type, field_details_list)
         found = self.kept.collected.get(key)
         if found is None:
             found = self.kept.collected[key] = super().collect_subfields(return_type, field_details_list)
@@ -86,7 +90,7 @@ class CompilingExecutor(Executor[None]):
     ) -> Any:
         shape = Shape.of(return_type)
         plan = self._plan(shape.kind, field_details_list) if shape and result.__class__ is list else None
-        if plan is None or not all(map(_object, result)):
+        if plan is None or not _whole(result):
             return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
         def again() -> Any:
@@ -97,11 +101,7 @@ class CompilingExecutor(Executor[None]):
     def _plan(self, kind: GraphQLObjectType, details: Details) -> Plan | None:
         if self.planner is None or self.kept is None or kind.is_type_of is not None or kind.name.startswith("__"):
             return None
-        key = _key(kind, details)
-        plan = self.kept.plans.get(key)
-        if plan is None:
-            plan = self.kept.plans[key] = self.planner.plan(kind, details, self._fields)
-        return plan
+        return self.kept.plans.get(key_of(kind, details)) or self.planner.plan(kind, details, self._fields, self.kept.plans)
 
     def _fields(self, kind: GraphQLObjectType, details: Details) -> Mapping[str, Details]:
         return self.collect_subfields(kind, details).grouped_field_set
@@ -114,28 +114,40 @@ class CompilingExecutor(Executor[None]):
         shaped: Callable[[Built], Any],
         again: Callable[[], Any],
     ) -> Any:
-        scout = self if plan.simple else self._scout()
+        scout = self if plan.simple or self._scouting else self._scout()
         level = Level(scout)
         try:
             built = level.build(plan, rows, place)
-        except Exception:
+        except Exception as problem:
             level.abandon()
-            return again()
-        if level.pending:
-            return self._settled(scout, level, built, shaped, again)
-        self._adopt(scout)
-        return shaped(built)
+            self._give_up(problem)
+        else:
+            if level.pending:
+                return self._settled(scout, level, lambda: shaped(built), again)
+            if self._adopted(scout):
+                return shaped(built)
+        return again()
 
-    async def _settled(
-        self, scout: "CompilingExecutor", level: Level, built: Built, shaped: Callable[[Built], Any], again: Callable[[], Any]
-    ) -> Any:
+    async def _settled(self, scout: "CompilingExecutor", level: Level, done: Callable[[], Any], again: Callable[[], Any]) -> Any:
         try:
             await level.settle()
-        except Exception:
-            done = again()
-            return await done if isinstance(done, Awaitable) else done
-        self._adopt(scout)
-        return shaped(built)
+        except Exception as problem:
+            self._give_up(problem)
+        else:
+            if self._adopted(scout):
+                return done()
+        found = again()
+        return await found if isinstance(found, Awaitable) else found
+
+    @property
+    def _scouting(self) -> bool:
+        return isinstance(self.collected_errors, Errors)
+
+    def _give_up(self, problem: Exception) -> None:
+        """Within an attempt: end it as a whole, whatever becomes of the exception on the way."""
+        if isinstance(self.collected_errors, Errors):
+            self.collected_errors.failed = True
+            raise problem
 
     def _general(self) -> "CompilingExecutor":
         """The same execution, with nothing compiled in it."""
@@ -148,17 +160,16 @@ class CompilingExecutor(Executor[None]):
         scout.collected_errors = Errors()
         return scout
 
-    def _adopt(self, scout: "CompilingExecutor") -> None:
-        if isinstance(scout.collected_errors, Errors) and scout is not self:
-            for error, path in scout.collected_errors.added:
+    def _adopted(self, scout: "CompilingExecutor") -> bool:
+        """Whether the attempt went well; its errors are ours then."""
+        attempt = scout.collected_errors
+        if scout is self or not isinstance(attempt, Errors):
+            return True
+        if not attempt.failed:
+            for error, path in attempt.added:
                 self.collected_errors.add(error, path)
+        return not attempt.failed
 
 
-def _key(kind: GraphQLObjectType, details: Details) -> tuple[Any, ...]:
-    if len(details) == 1:
-        return kind.name, id(details[0].node)
-    return (kind.name, *(id(one.node) for one in details))
-
-
-def _object(value: Any) -> bool:
-    return value is not None and not isinstance(value, Exception) and not hasattr(value, "__await__")
+def _whole(items: list[Any]) -> bool:
+    return not any(map(odd, set(map(type, items))))

@@ -5,6 +5,7 @@ refuses raises, so that graphql-core meets it again and says what is wrong.
 """
 
 from collections.abc import Callable, Container, Mapping
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from graphql import (
     Undefined,
     specified_scalar_types,
 )
+from graphql.pyutils import UndefinedType
 
 Bind = Callable[[str, Any], str]
 """Makes an object known to the generated code; returns the name it has there."""
@@ -65,11 +67,16 @@ def _custom(name: str, coerced: str, bind: Bind, quick: Quick) -> str:
     return f"({done} if v.__class__ in {bind('kinds', kinds)} else {coerced})"
 
 
+def odd(kind: type) -> bool:
+    """Whether values of this type are none: nulls, errors, and promises of a value."""
+    return kind is NoneType or kind is UndefinedType or issubclass(kind, Exception) or hasattr(kind, "__await__")
+
+
 def strict(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`coerce`, for values only: nulls, errors and promises are Unusual, before and after."""
+    """`coerce`, for values only: what is odd is Unusual, before and after."""
 
     def complete(value: Any) -> Any:
-        if value is None or isinstance(value, Exception) or hasattr(value, "__await__"):
+        if odd(type(value)):
             raise Unusual
         done = coerce(value)
         if done is None or done is Undefined:

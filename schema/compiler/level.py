@@ -9,13 +9,12 @@ from asyncio import gather
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate, chain
-from types import NoneType
 from typing import Any
 
 from graphql import Executor
 from graphql.pyutils import Path
 
-from schema.compiler.leaf import Unusual
+from schema.compiler.leaf import Unusual, odd
 from schema.compiler.plan import Column, Plan, Shape
 from schema.compiler.reading import Loaded
 
@@ -125,7 +124,6 @@ def _objects(value: Any, shape: Shape) -> Sequence[Any]:
     if shape.items and value.__class__ is not list:
         raise Unusual
     found: Sequence[Any] = value if shape.items else (value,)
-    for kind in set(map(type, found)):
-        if kind is NoneType or issubclass(kind, Exception) or hasattr(kind, "__await__"):
-            raise Unusual
+    if any(map(odd, set(map(type, found)))):
+        raise Unusual
     return found

@@ -27,7 +27,7 @@ MAX_ERRORS = 50
 
 
 class Compiled:
-    """One query or mutation of a valid document. `kept=None` leaves everything but variables to graphql-core."""
+    """One query or mutation of a valid document. Where `kept` is None, everything but variables is left to graphql-core."""
 
     def __init__(self, planner: Planner, document: DocumentNode, definition: OperationDefinitionNode) -> None:
         self.planner = planner

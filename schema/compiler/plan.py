@@ -14,6 +14,8 @@ from schema.compiler.source import Leaves, Source, reader
 
 Details = Any
 """graphql-core's list of the nodes that select one field."""
+Key = tuple[Any, ...]
+Plans = dict[Key, "Plan"]
 Collect = Callable[[GraphQLObjectType, Details], Mapping[str, Details]]
 """The fields of a selection by response name."""
 
@@ -103,15 +105,21 @@ class Planner:
         self.quick = quick or {}
         self.is_awaitable = is_awaitable
 
-    def plan(self, kind: GraphQLObjectType, details: Details, collect: Collect) -> Plan:
-        """The plan of the selection that `details` make on `kind`."""
+    def plan(self, kind: GraphQLObjectType, details: Details, collect: Collect, kept: Plans) -> Plan:
+        """The plan of the selection that `details` make on `kind`; made once, wherever a fragment brings it in again."""
+        key = key_of(kind, details)
+        if key not in kept:
+            kept[key] = self._plan(kind, details, collect, kept)
+        return kept[key]
+
+    def _plan(self, kind: GraphQLObjectType, details: Details, collect: Collect, kept: Plans) -> Plan:
         source, columns = Source(self.quick), []
         for response, inner in collect(kind, details).items():
             name = inner[0].node.name.value
             if name == "__typename":
                 source.constant(response, kind.name)
                 continue
-            column = self._column(kind, name, response, inner, collect)
+            column = self._column(kind, name, response, inner, collect, kept)
             if column.reading is None or isinstance(column.reading, Loaded) or column.inner is not None:
                 source.constant(response, None)
                 columns.append(column)
@@ -119,7 +127,9 @@ class Planner:
                 source.leaf(response, column.reading, column.kind)
         return Plan(kind, source.function(), tuple(columns))
 
-    def _column(self, kind: GraphQLObjectType, name: str, response: str, details: Details, collect: Collect) -> Column:
+    def _column(
+        self, kind: GraphQLObjectType, name: str, response: str, details: Details, collect: Collect, kept: Plans
+    ) -> Column:
         field = self.schema.get_field(kind, name)
         assert field is not None, "the document is valid"
         reading = self.readings.get(kind.name, {}).get(name)
@@ -127,7 +137,7 @@ class Planner:
         if reading is None or not (shape or _leaf(field.type)):
             return Column(response, details, field.type)
         if shape:
-            return Column(response, details, field.type, reading, self.plan(shape.kind, details, collect))
+            return Column(response, details, field.type, reading, self.plan(shape.kind, details, collect, kept))
         leaf = self._leaf(response, field.type) if isinstance(reading, Loaded) else None
         return Column(response, details, field.type, reading, leaf=leaf)
 
@@ -135,6 +145,13 @@ class Planner:
         source = Source(self.quick)
         source.value(response, kind)
         return source.function()
+
+
+def key_of(kind: GraphQLObjectType, details: Details) -> Key:
+    """What a selection is known by, as long as the document that owns the nodes lives."""
+    if len(details) == 1:
+        return kind.name, id(details[0].node)
+    return (kind.name, *(id(one.node) for one in details))
 
 
 def _leaf(kind: Any) -> bool:

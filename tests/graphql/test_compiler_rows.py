@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import chain
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 from uuid import UUID
 
 import orjson
@@ -42,6 +42,7 @@ class Context:
 
     rows: Any
     asked: list[list[Any]] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loader: DataLoader[Any, Any] = DataLoader(load_fn=self._load)
@@ -82,6 +83,16 @@ def _slow(root: strawberry.Parent[Any], info: strawberry.Info, fails: bool = Fal
     return root.text
 
 
+def _deeper(root: strawberry.Parent[Any], info: strawberry.Info) -> Any:
+    info.context.called.append("deeper")
+    return root
+
+
+def _counted(root: strawberry.Parent[Any], info: strawberry.Info) -> str:
+    info.context.called.append("counted")
+    return "counted"
+
+
 async def _waits(root: strawberry.Parent[Any]) -> str:
     await asyncio.sleep(0)
     if root.text == "a":
@@ -89,6 +100,7 @@ async def _waits(root: strawberry.Parent[Any]) -> str:
     return "waited"
 
 
+Lazy = Annotated["Item", strawberry.lazy("tests.graphql.test_compiler_rows")]
 LOADED = Loaded(lambda context: context.loader, lambda row: _hash(row.text), lambda found, _: found)
 
 
@@ -122,6 +134,8 @@ class Item:
     slow: str | None = strawberry.field(resolver=_slow, graphql_type=str | None)
     strict: str = strawberry.field(resolver=_slow, graphql_type=str)
     waits: str | None = strawberry.field(resolver=_waits, graphql_type=str | None)
+    deeper: "Item" = strawberry.field(resolver=_deeper, graphql_type=Lazy)
+    counted: str = strawberry.field(resolver=_counted)
     insists: str = strawberry.field(resolver=_waits, graphql_type=str)
 
 
@@ -296,6 +310,41 @@ async def test_a_key_is_loaded_once_for_the_whole_answer() -> None:
     result = await found
     assert result.errors is None
     assert sorted(chain.from_iterable(context.asked)) == ["x", "y"]
+
+
+def _calls(depth: int, kept: Kept | None) -> list[str]:
+    """What was called for `depth` children around a field that fails where nothing may be null."""
+    selection = "insists counted"
+    for _ in range(depth):
+        selection = f"deeper {{ {selection} }} counted"
+    context = Context([Row("a")])
+    more: dict[str, Any] = {} if kept is None else {"executor_class": CompilingExecutor, "planner": planner, "kept": kept}
+
+    async def run() -> None:
+        found = execute(core, parse(f"{{ all {{ {selection} }} }}"), context_value=context, **more)
+        result = found if isinstance(found, ExecutionResult) else await found
+        assert [error.message for error in result.errors or ()] == ["a fails"]
+
+    asyncio.run(run())
+    return context.called
+
+
+def test_what_fails_deep_inside_is_executed_twice_at_most() -> None:
+    for depth in (1, 4, 8):
+        general, compiled = _calls(depth, None), _calls(depth, Kept())
+        assert len(general) == 2 * depth + 1
+        assert len(compiled) <= 2 * len(general)
+
+
+def test_a_fragment_used_in_many_places_has_one_plan() -> None:
+    fields = " ".join(f"a{number}: child {{ ...F }}" for number in range(20))
+    document = parse(f"{{ all {{ {fields} }} }} fragment F on Item {{ text smalls {{ kept }} }}")
+    kept = Kept()
+    execute(
+        core, document, context_value=Context([Row(child=Row())]), executor_class=CompilingExecutor, planner=planner, kept=kept
+    )
+    inner = [plan for (name, *_), plan in kept.plans.items() if name == "Small"]
+    assert len(inner) == 1
 
 
 class _Promise:
