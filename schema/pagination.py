@@ -49,7 +49,7 @@ class Connection(Generic[Node]):
     edges: list[Edge[Node]] = strawberry.field(resolver=_edges, description="The items with their cursors.")
     page_info: PageInfo = strawberry.field(resolver=_page_info, description="Where the page stands in the list.")
     total_count: int = strawberry.field(
-        resolver=_total_count, description="Items in the whole list under the same filter; counted only when asked for."
+        resolver=_total_count, description="Items in the whole list under the same filter; in GraphQL counted only when selected."
     )
 
 
