@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -208,10 +209,17 @@ def test_postgres_and_valkey_survive_a_kill(own: servers.Servers) -> None:
 
 
 def test_a_failed_start_shows_the_log(tmp_path: Path) -> None:
-    made = Postgres(postgres_folder(), tmp_path / "nothing", tmp_path, tmp_path / "postgres.log", unprivileged())
-    made.start()
-    with pytest.raises(Trouble, match="could not access"):
-        made.wait()
+    account = unprivileged()
+    copies = Path(servers._folder(servers._roomy(), account))  # the account may have no way into this checkout
+    try:
+        programs, _ = usable(postgres_folder(), None, account, copies)
+        assert programs is not None
+        made = Postgres(programs, tmp_path / "nothing", tmp_path, tmp_path / "postgres.log", account)
+        made.start()
+        with pytest.raises(Trouble, match="could not access"):
+            made.wait()
+    finally:
+        shutil.rmtree(copies)
 
 
 def test_the_newest_revision_is_known_without_alembic(database_url: str, empty_database_url: str, tmp_path: Path) -> None:
