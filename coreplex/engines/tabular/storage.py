@@ -17,7 +17,7 @@ def dtype_name(dtype: pl.DataType) -> str:
 
 
 _GROUP_ROWS = 250_000
-_GROUP_BYTES = 32 << 20
+_GROUP_BYTES = 16 << 20
 
 
 def row_group_size(sample: pl.DataFrame) -> int:
