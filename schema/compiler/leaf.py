@@ -14,7 +14,6 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLOutputType,
-    GraphQLScalarType,
     Undefined,
     specified_scalar_types,
 )
@@ -100,7 +99,3 @@ def _names(kind: GraphQLEnumType) -> dict[Any, str]:
 
 def _refuse(_value: Any) -> Any:
     raise Unusual
-
-
-def is_scalar(kind: Any) -> bool:
-    return isinstance(kind, GraphQLScalarType | GraphQLEnumType)

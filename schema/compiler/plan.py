@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, GraphQLSchema
+from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, GraphQLSchema, get_named_type, is_leaf_type
 from graphql.pyutils import is_awaitable as default_is_awaitable
 
-from schema.compiler.leaf import Quick, is_scalar
+from schema.compiler.leaf import Quick
 from schema.compiler.reading import Loaded, Reading, Readings
 from schema.compiler.source import Leaves, Source, reader
 
@@ -134,7 +134,7 @@ class Planner:
         assert field is not None, "the document is valid"
         reading = self.readings.get(kind.name, {}).get(name)
         shape = Shape.of(field.type)
-        if reading is None or not (shape or _leaf(field.type)):
+        if reading is None or not (shape or is_leaf_type(get_named_type(field.type))):
             return Column(response, details, field.type)
         if shape:
             return Column(response, details, field.type, reading, self.plan(shape.kind, details, collect, kept))
@@ -152,9 +152,3 @@ def key_of(kind: GraphQLObjectType, details: Details) -> Key:
     if len(details) == 1:
         return kind.name, id(details[0].node)
     return (kind.name, *(id(one.node) for one in details))
-
-
-def _leaf(kind: Any) -> bool:
-    while isinstance(kind, GraphQLNonNull | GraphQLList):
-        kind = kind.of_type
-    return is_scalar(kind)
