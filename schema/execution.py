@@ -60,12 +60,15 @@ class Operation:
     definition: OperationDefinitionNode
     root_fields: tuple[tuple[str, Permission | None], ...]
     """Name and permission of every root selection, fragments expanded; aliases count each."""
-    fragments: Mapping[str, FragmentDefinitionNode] = field(repr=False)
     compiled: Compiled = field(repr=False, compare=False)
 
     @property
     def name(self) -> str | None:
         return self.definition.name.value if self.definition.name else None
+
+    @property
+    def fragments(self) -> Mapping[str, FragmentDefinitionNode]:
+        return self.compiled.fragments
 
     @property
     def kind(self) -> OperationType:
@@ -130,16 +133,10 @@ def from_document(document: DocumentNode, operation_name: str | None = None) -> 
             raise BadRequest(f"The document has no operation named '{operation_name}'.")
     if len(operations) != 1:
         raise BadRequest("The document must hold one operation, or `operationName` must name one of them.")
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    names = _root_names(operations[0].selection_set, fragments)
+    compiled = Compiled(PLANNER, document, operations[0])
+    names = _root_names(operations[0].selection_set, compiled.fragments)
     root = ROOTS[operations[0].operation]
-    return Operation(
-        document,
-        operations[0],
-        tuple((n, permission_of(root, n)) for n in names),
-        fragments,
-        Compiled(PLANNER, document, operations[0]),
-    )
+    return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), compiled)
 
 
 def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[str]:
