@@ -86,8 +86,18 @@ def split(table: Table, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     return table.frame[np.sort(order[:cut])], table.frame[np.sort(order[cut:])]
 
 
-def engine_run(table: Table, train: pl.DataFrame, engine: str, secs: int, seed: int, folder: Path) -> dict[str, Any]:
-    """One child process; its best bundle, seconds, peak memory in MB and number of models."""
+def engine_run(
+    table: Table,
+    train: pl.DataFrame,
+    engine: str,
+    secs: int,
+    seed: int,
+    folder: Path,
+    *,
+    threads: int = 1,
+    task: str = "coreplex.engines.automl.train:run",
+) -> dict[str, Any]:
+    """One child process; its best bundle, seconds, CPU seconds, peak memory in MB and number of models."""
     path = folder / "train.parquet"
     train.write_parquet(path)
     request = {
@@ -98,12 +108,12 @@ def engine_run(table: Table, train: pl.DataFrame, engine: str, secs: int, seed: 
         "config": {"max_runtime_secs": secs, "seed": seed, "max_models": 100, "stopping_rounds": 20},
         "engine": engine,
         "work_dir": str(folder),
-        "threads": 1,
+        "threads": threads,
     }
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "POLARS_MAX_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "POLARS_MAX_THREADS": "1"}
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "coreplex.engines.child", "coreplex.engines.automl.train:run"],
+        [sys.executable, "-m", "coreplex.engines.child", task],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -130,6 +140,7 @@ def engine_run(table: Table, train: pl.DataFrame, engine: str, secs: int, seed: 
         "models": len(models),
         "first": next(e["at"] for e in events if e["event"] == "model"),
         "seconds": seconds,
+        "cpu": usage.ru_utime + usage.ru_stime,
         "rss": usage.ru_maxrss / 1024,
     }
 
@@ -142,7 +153,7 @@ def alone(table: Table, train: pl.DataFrame, test: pl.DataFrame, secs: int, seed
     kind = "regression" if not classes else "binary" if classes == 2 else "multiclass"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "POLARS_MAX_THREADS": "1"}
     started = time.perf_counter()
-    command = [sys.executable, str(Path(__file__).with_name("flaml_alone.py")), str(folder), table.target, kind]
+    command = [sys.executable, str(Path(__file__).with_name("peers.py")), "flaml", str(folder), table.target, kind]
     process = subprocess.Popen([*command, str(secs), str(seed)], stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
