@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from coreplex.engines.automl import creation, registry
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.split import choose
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors import DomainError, Invalid
 
@@ -56,6 +57,15 @@ def test_names_in_any_case() -> None:
         ({"distribution": "bernoulli"}, "distribution"),
         ({"verbosity": "loud"}, "verbosity"),
         ({"fold_column": "a", "time_column": "b"}, "fold_column"),
+        ({"validation": "honest"}, "validation"),
+        ({"validation": "random", "group_column": "a"}, "group_column"),
+        ({"validation": "stratified", "time_column": "a"}, "time_column"),
+        ({"validation": "time", "group_column": "a"}, "group_column"),
+        ({"validation": "group"}, "group_column"),
+        ({"validation": "group_time", "time_column": "a"}, "group_column"),
+        ({"validation": "column", "group_column": "a"}, "group_column"),
+        ({"validation": "column"}, "fold_column"),
+        ({"validation": "Random", "time_gap": 3.0}, "time_gap"),
     ],
 )
 def test_a_wrong_value_is_named(values: dict[str, object], key: str) -> None:
@@ -63,6 +73,25 @@ def test_a_wrong_value_is_named(values: dict[str, object], key: str) -> None:
         parse_config(values)
     assert caught.value.errors[0].loc[:2] == ("config", key)
     assert caught.value.errors[0].msg
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ({}, ("stratified", [])),
+        ({"group_column": "a"}, ("group", ["a"])),
+        ({"time_column": "b"}, ("time", ["b"])),
+        ({"group_column": "a", "time_column": "b"}, ("group_time", ["a", "b"])),
+        ({"fold_column": "c"}, ("column", ["c"])),
+        ({"validation": "RANDOM"}, ("random", [])),
+        ({"validation": "time", "time_gap": 3.0}, ("time", [])),
+        ({"validation": "group_time", "group_column": "a"}, ("group_time", ["a"])),
+    ],
+)
+def test_what_the_options_of_a_split_mean(values: dict[str, object], meant: tuple[str, list[str]]) -> None:
+    split = choose(parse_config(values))
+    assert (split.strategy, split.columns) == meant
+    assert split.gap == values.get("time_gap", 0.0)
 
 
 def test_metrics_must_fit_the_problem() -> None:

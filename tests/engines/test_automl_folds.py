@@ -1,11 +1,12 @@
 """Folds: every row judged at most once, never trained on where it is judged, copies and groups never torn apart."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import folds
+from coreplex.engines.automl import copies, folds
 from coreplex.errors import Invalid
 
 
@@ -33,24 +34,71 @@ def test_stratified_folds_are_a_partition_with_even_classes(n: int, nfolds: int,
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(20, 300), st.integers(2, 6), st.integers(0, 2**31), st.booleans())
-def test_copies_of_a_row_never_straddle_a_fold(n: int, nfolds: int, seed: int, classification: bool) -> None:
+@given(st.integers(20, 300), st.integers(2, 6), st.integers(2, 300), st.integers(0, 2**31), st.booleans())
+def test_rows_that_belong_together_never_straddle_a_fold(n: int, nfolds: int, kinds: int, seed: int, stratify: bool) -> None:
     draw = np.random.default_rng(seed)
-    copies = np.arange(n)
-    copies[draw.permutation(n)[: n // 5]] = copies[draw.permutation(n)[: n // 5]]
-    y = (copies * 7919) % 3
-    plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=classification, copies=copies)
+    units = draw.integers(0, kinds, n)
+    if len(np.unique(units)) < 2:
+        return
+    plan = folds.plan(units * 7919 % 3, nfolds=nfolds, seed=seed, classification=True, units=units, stratify=stratify)
     check(plan, n)
-    if any("kept on one side" in note for note in plan.notes):
-        for fold in plan.folds:
-            assert not set(copies[fold.train]) & set(copies[fold.valid])
+    assert plan.strategy == ("stratified" if stratify else "random")
+    for fold in plan.folds:
+        assert not set(units[fold.train]) & set(units[fold.valid])
 
 
-def test_a_table_of_few_discrete_rows_says_that_copies_straddle() -> None:
-    copies = np.arange(200) % 6
-    plan = folds.plan(copies % 2, nfolds=5, seed=1, classification=True, copies=copies)
-    check(plan, 200)
-    assert "too good" in plan.notes[0]
+def test_copies_are_told_from_rows_of_few_values() -> None:
+    draw = np.random.default_rng(0)
+    few = pl.DataFrame({"a": draw.integers(0, 3, 400), "b": draw.integers(0, 2, 400), "y": draw.integers(0, 2, 400)})
+    units, note = copies.units(few)
+    assert units is None
+    assert "as rows of few different values do" in note
+    words = pl.DataFrame({f"w{i}": draw.integers(0, 4, 100) for i in range(12)})
+    for frame in (words, pl.DataFrame({"x": draw.normal(size=100), "y": draw.integers(0, 2, 100)})):
+        copied = frame.sample(400, with_replacement=True, seed=1)
+        units, note = copies.units(copied)
+        assert units is not None
+        assert len(np.unique(units)) == copied.n_unique()
+        assert "one side" in note
+        assert copies.units(frame.unique()) == (None, "")
+
+
+def test_near_copies_are_joined_in_chains() -> None:
+    frame = pl.DataFrame({"x": [0.0, 0.9, 1.8, 5.0, 5.5, None, None], "w": ["a", "a", "a", "a", "b", "b", "b"]})
+    near = copies.NearCopies(("x",), (10.0,), ("w",), 0.1)
+    units = copies.NearCopies.from_json(near.to_json()).units(frame)
+    assert units.tolist() == [0, 0, 0, 1, 2, 3, 3]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(20, 200), st.integers(2, 30), st.integers(1, 60), st.integers(-1, 8), st.integers(0, 5), st.integers(0, 2**31))
+def test_forward_folds_by_group(n: int, groups: int, moments: int, nfolds: int, gap: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    group, time = draw.integers(0, groups, n), draw.integers(0, moments, n).astype(float)
+    time[draw.random(n) < 0.05] = np.nan
+    try:
+        plan = folds.by_group_time(group, time, nfolds=nfolds, seed=seed, gap=gap)
+    except Invalid:
+        return
+    check(plan, n, complete=False)
+    assert (plan.strategy, plan.bag) == ("group_time", False)
+    for fold in plan.folds:
+        assert not set(group[fold.train]) & set(group[fold.valid])
+        known = time[fold.train][~np.isnan(time[fold.train])]
+        assert not len(known) or known.max() < time[fold.valid].min() - gap
+
+
+def test_groups_that_stay_are_dealt_and_groups_that_come_and_go_are_purged() -> None:
+    time = np.repeat(np.arange(60.0), 10)
+    stay, pass_by = np.tile(np.arange(10), 60), np.arange(600) // 5
+    dealt = folds.by_group_time(stay, time, nfolds=6, seed=0)
+    assert len(dealt.folds) == 6
+    assert len(dealt.judged) == 400
+    assert {len(np.unique(stay[f.train])) for f in dealt.folds} == {6, 7}
+    purged = folds.by_group_time(pass_by, time, nfolds=5, seed=0)
+    assert [len(f.valid) for f in purged.folds] == [100] * 5
+    assert [len(f.train) for f in purged.folds] == [100, 200, 300, 400, 500]
+    assert len(folds.by_group_time(stay, time, nfolds=0, seed=0).folds) == 1
 
 
 @settings(deadline=None, max_examples=100)

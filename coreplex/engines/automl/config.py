@@ -20,6 +20,19 @@ STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "mean_p
 
 DEFAULT_FOLDS = 5
 
+VALIDATIONS: dict[str, tuple[str, ...]] = {
+    "auto": ("group_column", "time_column", "fold_column"),
+    "random": (),
+    "stratified": (),
+    "group": ("group_column",),
+    "time": ("time_column",),
+    "group_time": ("group_column", "time_column"),
+    "column": ("fold_column",),
+}
+"""How rows may be split into those that train and those that judge, with the options that name columns for it."""
+_NEEDED = {"group": "group_column", "group_time": "group_column", "column": "fold_column"}
+"""A forward split without `time_column` takes the rows in their order."""
+
 _ALGORITHM_ALIASES = {
     "lightgbm": "GBM",
     "lgbm": "GBM",
@@ -80,6 +93,10 @@ Metric = Annotated[str, BeforeValidator(_metric)]
 Algorithms = Annotated[list[str], BeforeValidator(_algorithms)]
 Distribution = Annotated[str, BeforeValidator(lambda value: _word(value, DISTRIBUTIONS, {}))]
 Stopping = Annotated[str, BeforeValidator(lambda value: _word(value, STOPPING_METRICS, _METRIC_ALIASES))]
+Validation = Annotated[
+    Literal["auto", "random", "stratified", "group", "time", "group_time", "column"],
+    BeforeValidator(lambda value: _word(value, tuple(VALIDATIONS), {})),
+]
 Verbosity = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: _word(value, ("debug", "info", "warning", "error"), {"warn": "warning"})),
@@ -115,6 +132,9 @@ class AutoMLConfig(BaseModel):
     keep_cross_validation_predictions: bool = Field(True, description="Store the out-of-fold predictions.")
     keep_cross_validation_models: bool = Field(False, description="Accepted; fold copies are part of every model.")
     verbosity: Verbosity = Field("info", description="The least level that reaches the log.")
+    validation: Validation = Field(
+        "auto", description="How rows are split; auto takes the honest way where rows are found to depend on each other."
+    )
     fold_column: str | None = Field(None, description="A column whose values are the folds.")
     group_column: str | None = Field(None, description="Rows with one value stay on one side of every fold.")
     time_column: str | None = Field(None, description="Train on the past, validate on the future.")
@@ -128,9 +148,23 @@ class AutoMLConfig(BaseModel):
             raise ValueError("include_algos and exclude_algos exclude each other: send only one of them")
         if not self.algorithms - {"StackedEnsemble"}:
             raise ValueError("include_algos/exclude_algos leave no algorithm to train: allow at least one")
-        if sum(c is not None for c in (self.fold_column, self.group_column, self.time_column)) > 1:
-            raise ValueError("fold_column, group_column and time_column exclude each other: send only one of them")
+        self._check_validation()
         return self
+
+    def _check_validation(self) -> None:
+        """Refuse columns that the split asked for does not use, and a split without the column it needs."""
+        if self.fold_column is not None and (self.group_column is not None or self.time_column is not None):
+            raise ValueError("fold_column excludes group_column and time_column: send only one of them")
+        given = [key for key in VALIDATIONS["auto"] if getattr(self, key) is not None]
+        unused = [key for key in given if key not in VALIDATIONS[self.validation]]
+        if unused:
+            users = " or ".join(f"'{name}'" for name, keys in VALIDATIONS.items() if unused[0] in keys)
+            raise ValueError(f"{unused[0]} is not used by validation '{self.validation}': leave it out, or choose {users}")
+        needed = _NEEDED.get(self.validation)
+        if needed is not None and needed not in given:
+            raise ValueError(f"{needed} is needed by validation '{self.validation}': name the column, or choose 'auto'")
+        if self.time_gap and self.validation not in ("auto", "time", "group_time"):
+            raise ValueError(f"time_gap is not used by validation '{self.validation}': leave it out, or choose 'time'")
 
     @property
     def algorithms(self) -> set[str]:

@@ -1,13 +1,14 @@
 """Which rows train and which rows judge: one plan per run, handed to every engine, so that engines compare on identical
 folds.
 
-Random or stratified, by group, forward in time with a gap, or the user's own fold column. Rows that are copies of
-each other stay on one side of every fold. Refuses a fold column with one value and a time column that cannot be
-ordered.
+Random, stratified, by group, forward in time with a gap, forward in time without a group on both sides, or the user's own
+fold column. Rows that belong together (copies of each other, groups) stay on one side of every fold. Refuses a fold column
+with one value and a time column that cannot be ordered.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from coreplex.errors import Invalid
 
 Index = NDArray[np.int64]
+Strategy = Literal["random", "stratified", "group", "time", "group_time", "column"]
 HOLDOUT = 0.2
 LEAST, MOST = 2, 50
 """How many folds a column may name."""
+_GROUP_PARTS = 3
+"""Into so many parts groups that stay in the table all the time are dealt: a fold trains on two thirds of them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class FoldPlan:
     """
 
     folds: tuple[Fold, ...]
-    strategy: str
+    strategy: Strategy
     bag: bool
     notes: tuple[str, ...] = ()
 
@@ -53,23 +57,31 @@ def automatic(n: int) -> int:
     return 5 if n <= 100_000 else 3 if n <= 400_000 else 0
 
 
-def plan(y: NDArray[np.generic], *, nfolds: int, seed: int, classification: bool, copies: Index | None = None) -> FoldPlan:
-    """Stratified folds: by class, or by the order of the target for regression. `nfolds` -1 automatic, 0 one holdout.
+def plan(
+    y: NDArray[np.generic],
+    *,
+    nfolds: int,
+    seed: int,
+    classification: bool,
+    units: Index | None = None,
+    stratify: bool = True,
+) -> FoldPlan:
+    """Folds dealt at random, evenly by class or by ten ranges of a number where `stratify`. `nfolds` -1 automatic, 0 one holdout.
 
-    `copies`: (n,) one number per distinct row; equal numbers stay together.
+    `units`: (n,) codes; rows of one code stay together, and are dealt by the class of their first row, the largest first.
     """
     wanted = automatic(len(y)) if nfolds < 0 else nfolds
-    count = _possible(wanted, len(y))
-    units, notes = _units(copies, len(y), count)
-    first = _first(units)
-    strata = np.asarray(y, dtype=np.int64) if classification else _quantile_bins(np.asarray(y, dtype=np.float64))
-    part = _deal(strata[first], max(count, round(1 / HOLDOUT) if count < 2 else count), seed)[units]
-    if wanted > count and count:
-        notes.append(f"{wanted} folds are too many for {len(y)} rows; using {count}.")
-    if count < 2:
-        return FoldPlan((_split(part, 0),), "holdout", bag=False, notes=tuple(notes))
-    folds = tuple(_split(part, f) for f in range(count))
-    return FoldPlan(folds, "stratified" if classification else "random", bag=True, notes=tuple(notes))
+    units = np.arange(len(y)) if units is None else np.unique(units, return_inverse=True)[1].astype(np.int64)
+    first, sizes = np.unique(units, return_index=True, return_counts=True)[1:]
+    count = _possible(wanted, len(first))
+    strata = _strata(y, classification)[first] if stratify else np.zeros(len(first), dtype=np.int64)
+    part = _deal(strata, sizes, count or round(1 / HOLDOUT), seed)[units]
+    strategy: Strategy = "stratified" if stratify else "random"
+    if not count:
+        return FoldPlan((_split(part, 0),), strategy, bag=False)
+    rows = f"{len(y)} rows" if len(first) == len(y) else f"{len(first)} different rows"
+    notes = (f"{wanted} folds are too many for {rows}; using {count}.",) if wanted > count else ()
+    return FoldPlan(tuple(_split(part, f) for f in range(count)), strategy, bag=True, notes=notes)
 
 
 def by_group(groups: Index, y: NDArray[np.generic], *, nfolds: int, seed: int, classification: bool) -> FoldPlan:
@@ -86,7 +98,7 @@ def by_group(groups: Index, y: NDArray[np.generic], *, nfolds: int, seed: int, c
     strata = np.asarray(y, dtype=np.int64) if classification else np.zeros(len(y), dtype=np.int64)
     part = _pack(units, strata, parts, seed)[units]
     if wanted < 2:
-        return FoldPlan((_split(part, 0),), "group holdout", bag=False)
+        return FoldPlan((_split(part, 0),), "group", bag=False)
     return FoldPlan(tuple(_split(part, f) for f in range(parts)), "group", bag=True)
 
 
@@ -95,22 +107,66 @@ def by_time(moments: NDArray[np.float64], *, nfolds: int, gap: float = 0.0) -> F
 
     Rows of one moment share a block. A missing moment (NaN) only ever trains.
     """
-    known = np.flatnonzero(~np.isnan(moments))
-    distinct = np.unique(moments[known])
     wanted = automatic(len(moments)) if nfolds < 0 else nfolds
+    pairs = [(_before(moments, start, gap), valid) for start, valid in _blocks(moments, wanted)]
+    return FoldPlan(_usable(pairs), "time", bag=False)
+
+
+def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, seed: int, gap: float = 0.0) -> FoldPlan:
+    """Forward chaining without a group on both sides: fold (i, p) is judged on the rows of block i whose group is in part p, and
+    trains on the rows before it of all groups that do not judge (purged, as López de Prado, Advances in Financial Machine
+    Learning, 2018, ch. 7, has it for overlapping labels).
+
+    One part is enough where groups come and go, so that the purge leaves half of the past at least. Where they stay, they are
+    dealt at random to three parts, and there are a third as many blocks.
+    """
+    units = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    count = int(units.max()) + 1
+    if count < 2:
+        raise Invalid.field("has one value only; groups need at least two", "config", "group_column")
+    wanted = automatic(len(moments)) if nfolds < 0 else nfolds
+    pairs = _purged(units, moments, np.zeros(count, dtype=np.int64), wanted, gap)
+    if any(2 * train.sum() < _before(moments, float(moments[valid].min()), gap).sum() for train, valid in pairs):
+        part = np.random.default_rng(seed).permutation(count) % min(_GROUP_PARTS, count)
+        pairs = _purged(units, moments, part, max(round(wanted / _GROUP_PARTS), 1), gap)
+    return FoldPlan(_usable(pairs)[: None if wanted >= 2 else 1], "group_time", bag=False)
+
+
+def _purged(
+    units: Index, moments: NDArray[np.float64], part: Index, blocks: int, gap: float
+) -> list[tuple[NDArray[np.bool_], Index]]:
+    """Of every block and part of the groups: which rows train, and the rows that judge."""
+    pairs = []
+    for start, block in _blocks(moments, blocks):
+        for one in range(int(part.max()) + 1):
+            valid = block[part[units[block]] == one]
+            pairs.append((_before(moments, start, gap) & ~np.isin(units, units[valid]), valid))
+    return pairs
+
+
+def _blocks(moments: NDArray[np.float64], wanted: int) -> list[tuple[float, Index]]:
+    """The first moment of every judged block, and its rows."""
+    known = np.sort(moments[~np.isnan(moments)])
+    distinct = np.unique(known)
     blocks = min(max(wanted, 1), len(distinct) - 1)
     if blocks < 1:
         raise Invalid.field("needs at least two different moments", "config", "time_column")
-    edges = _edges(np.sort(moments[known]), distinct, blocks)
-    folds = []
-    for start, end in zip(edges, [*edges[1:], np.inf], strict=True):
-        valid = np.flatnonzero((moments >= start) & (moments < end))
-        train = np.flatnonzero((moments < start - gap) | np.isnan(moments) if gap else (moments < start) | np.isnan(moments))
-        if len(train) >= 2 and len(valid):
-            folds.append(Fold(train, valid))
+    edges = _edges(known, distinct, blocks)
+    ends = [*edges[1:], np.inf]
+    return [(start, np.flatnonzero((moments >= start) & (moments < end))) for start, end in zip(edges, ends, strict=True)]
+
+
+def _before(moments: NDArray[np.float64], start: float, gap: float) -> NDArray[np.bool_]:
+    """Which rows are of before `start` and the gap; those of an unknown moment are."""
+    return np.asarray((moments < start - gap) | np.isnan(moments))
+
+
+def _usable(pairs: Sequence[tuple[NDArray[np.bool_], Index]]) -> tuple[Fold, ...]:
+    """The folds with something to train on and something to judge."""
+    folds = tuple(Fold(np.flatnonzero(train), valid) for train, valid in pairs if train.sum() >= 2 and len(valid))
     if not folds:
         raise Invalid.field("leaves nothing to train on; choose a smaller gap", "config", "time_gap")
-    return FoldPlan(tuple(folds), "time", bag=False)
+    return folds
 
 
 def by_column(values: Sequence[object]) -> FoldPlan:
@@ -136,25 +192,9 @@ def _split(part: Index, fold: int) -> Fold:
     return Fold(np.flatnonzero(part != fold), np.flatnonzero(part == fold))
 
 
-def _units(copies: Index | None, n: int, count: int) -> tuple[Index, list[str]]:
-    """One unit per distinct row, unless copies are the nature of the table (few discrete columns)."""
-    if copies is None:
-        return np.arange(n), []
-    _, units, sizes = np.unique(copies, return_inverse=True, return_counts=True)
-    repeated = n - len(sizes)
-    if not repeated:
-        return np.arange(n), []
-    if len(sizes) < n / 2 or sizes.max() > n / (2 * max(count, 5)):
-        return np.arange(n), [
-            f"{repeated} of {n} rows repeat another row: too many to keep together, so copies may stand on both sides of a fold "
-            "and the scores may be a little too good."
-        ]
-    return units.astype(np.int64), [f"Repeated rows ({repeated}) are kept on one side of every fold."]
-
-
-def _first(units: Index) -> Index:
-    """The first row of every unit."""
-    return np.unique(units, return_index=True)[1].astype(np.int64)
+def _strata(y: NDArray[np.generic], classification: bool) -> Index:
+    """The class of every row, or its tenth of the target."""
+    return np.asarray(y, dtype=np.int64) if classification else _quantile_bins(np.asarray(y, dtype=np.float64))
 
 
 def _quantile_bins(y: NDArray[np.float64]) -> Index:
@@ -163,10 +203,11 @@ def _quantile_bins(y: NDArray[np.float64]) -> Index:
     return np.searchsorted(edges, y, side="right").astype(np.int64)
 
 
-def _deal(strata: Index, parts: int, seed: int) -> Index:
-    """Deal the rows of every stratum in random order to the parts in turn, going on where the last stratum ended."""
+def _deal(strata: Index, sizes: Index, parts: int, seed: int) -> Index:
+    """Deal the units of every stratum to the parts in turn, in random order among equal sizes, going on where the last stratum
+    ended."""
     order = np.random.default_rng(seed).permutation(len(strata))
-    order = order[np.argsort(strata[order], kind="stable")]
+    order = order[np.lexsort((-sizes[order], strata[order]))]
     part = np.empty(len(strata), dtype=np.int64)
     part[order] = np.arange(len(strata)) % parts
     return part

@@ -5,14 +5,15 @@ be learned. It encodes no feature: that is learned inside each fold.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import checks, folds
+from coreplex.engines.automl import checks, copies, folds
 from coreplex.engines.automl.config import DEFAULT_FOLDS, AutoMLConfig
+from coreplex.engines.automl.split import Split
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
 from coreplex.errors import Invalid
 
@@ -33,6 +34,7 @@ class Task:
     y: NDArray[np.generic]
     classes: tuple[object, ...]
     weights: NDArray[np.float64] | None
+    split: Split
     plan: folds.FoldPlan
     seed: int
 
@@ -46,7 +48,14 @@ class Task:
 
 
 def prepare(
-    frame: pl.DataFrame, schema: TableSchema, target: str, problem_type: str, config: AutoMLConfig, log: Log, warn: Warn
+    frame: pl.DataFrame,
+    schema: TableSchema,
+    target: str,
+    problem_type: str,
+    config: AutoMLConfig,
+    split: Split,
+    log: Log,
+    warn: Warn,
 ) -> Task:
     """The task of one run. Raises `Invalid` for targets and special columns that cannot be used."""
     column = checks.find(schema, target)
@@ -55,17 +64,17 @@ def prepare(
     frame = _labelled(frame, column, warn)
     missing = rows - frame.height
     frame = _weighted(frame, config.weights_column, warn)
-    columns = tuple(c for c in schema if c.name != target and c.name not in config.special_columns)
+    columns = tuple(c for c in schema if c.name != target and c.name not in config.special_columns | split.special)
     kind = checks.check(column, frame.height, frame[target].n_unique(), problem_type, features=len(columns), missing=missing)
     if kind != "regression":
         frame, kind = _without_rare(frame, column, problem_type, len(columns), warn)
     y, classes = _target(frame, column, kind, config)
-    plan = _plan(frame, columns, column, y, kind, config)
+    plan = _plan(frame, columns, column, y, kind, config, split)
     for note in plan.notes:
         log(note, "warning")
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
-    return Task(kind, column, columns, features, y, classes, weights, plan, config.seed % _SEED_LIMIT)
+    return Task(kind, column, columns, features, y, classes, weights, split, plan, config.seed % _SEED_LIMIT)
 
 
 def _labelled(frame: pl.DataFrame, target: Column, warn: Warn) -> pl.DataFrame:
@@ -125,26 +134,25 @@ def _plan(
     y: NDArray[np.generic],
     kind: checks.Kind,
     config: AutoMLConfig,
+    split: Split,
 ) -> folds.FoldPlan:
-    seed, classes = config.seed % _SEED_LIMIT, kind != "regression"
-    if config.fold_column:
-        return folds.by_column(frame[config.fold_column].cast(pl.String).to_list())
-    if config.group_column:
-        groups = _codes(frame.select(config.group_column))
-        return folds.by_group(groups, y, nfolds=config.nfolds, seed=seed, classification=classes)
-    if config.time_column:
-        return folds.by_time(_moments(frame[config.time_column]), nfolds=config.nfolds, gap=config.time_gap)
+    seed, nfolds, classes = config.seed % _SEED_LIMIT, config.nfolds, kind != "regression"
+    if split.fold is not None:
+        return folds.by_column(frame[split.fold].cast(pl.String).to_list())
+    groups = copies.codes(frame.select(split.group)) if split.group is not None else None
+    moments = np.arange(len(y), dtype=np.float64) if split.time is None else _moments(frame[split.time])
+    if split.strategy == "time":
+        return folds.by_time(moments, nfolds=nfolds, gap=split.gap)
+    if groups is not None and split.strategy == "group_time":
+        return folds.by_group_time(groups, moments, nfolds=nfolds, seed=seed, gap=split.gap)
+    if groups is not None:
+        return folds.by_group(groups, y, nfolds=nfolds, seed=seed, classification=classes)
     # On tables of hundreds of thousands of rows the default number of folds buys nothing; another number is kept.
-    nfolds = min(DEFAULT_FOLDS, folds.automatic(len(y))) if config.nfolds == DEFAULT_FOLDS else config.nfolds
+    nfolds = min(DEFAULT_FOLDS, folds.automatic(len(y))) if nfolds == DEFAULT_FOLDS else nfolds
     features = [c.name for c in columns if c.type != ColumnType.id]
-    copies = _codes(frame.select([*features, target.name]))
-    return folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, copies=copies)
-
-
-def _codes(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """One number per distinct row."""
-    hashes = frame.hash_rows(seed=0).to_numpy()
-    return np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+    units, note = copies.units(frame.select([*features, target.name]), split.near)
+    plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, units=units, stratify=split.strategy != "random")
+    return replace(plan, notes=(*plan.notes, *([note] if note else [])))
 
 
 def _moments(values: pl.Series) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.run import Listener, Run
+from coreplex.engines.automl.split import choose
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import Invalid, NoModel
@@ -66,7 +67,8 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
     log = _logger(report, config.verbosity)
     schema = TableSchema.from_json(request["schema"])
     table = frame.load(Path(request["table"]), schema)
-    what = task.prepare(table, schema, request["target"], request["problem_type"], config, log, _warner(report, log))
+    split = choose(config, request.get("dependence"))
+    what = task.prepare(table, schema, request["target"], request["problem_type"], config, split, log, _warner(report, log))
     metric = metrics.sort_metric(config.sort_metric, what.kind)
     _say(what, config, metric, clock, log)
     return Run(
@@ -142,11 +144,12 @@ def _warner(report: Listener, log: task.Log) -> task.Warn:
 
 
 def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: task.Log) -> None:
-    plan = what.plan
+    count = len(what.plan.folds)
+    folds = f"{count} folds" if count > 1 else "one holdout"
     classes = f", {len(what.classes)} classes" if what.classes else ""
     log(
         f"{what.kind} of '{what.target.name}': {len(what.y)} rows, {len(what.columns)} columns{classes}; "
-        f"{len(plan.folds)} folds ({plan.strategy}), ranked by {metric}, "
+        f"{folds} ({what.split.described}), ranked by {metric}, "
         f"at most {config.max_models} models in {clock.budget:.0f} s.",
         "info",
     )
