@@ -19,7 +19,7 @@ class Absences:
     """Counts the missing-value words of the columns that are kept as text; in numbers and dates they can mean nothing else."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._seen: Mapping[int, Counter[str]] = {i: Counter() for i, rule in enumerate(rules) if rule.kind == "string"}
+        self._seen: Mapping[int, Counter[str]] = {i: Counter() for i, rule in enumerate(rules) if rule.is_text}
 
     def see(self, index: int, raw: pl.Series, typed: pl.Series) -> None:
         if index not in self._seen or typed.null_count() == raw.null_count():
@@ -32,10 +32,11 @@ class Absences:
 
 
 def _note(name: str, seen: Counter[str], rows: int) -> Note:
-    said = ", ".join(f"{word!r} ({count:,})" for word, count in seen.most_common(3))
+    ordered = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
+    said = ", ".join(f"{word!r} ({count:,})" for word, count in ordered[:3])
     severity: Severity = "medium" if seen.total() >= _VERY_MANY * rows else "low"
     message = (
         f"Cells of {name!r} were taken as missing because of what they say: {said}. If that is a value (such as NA for North "
         "America), write it in another way and upload again."
     )
-    return Note("missing_words", severity, message, {"words": dict(seen.most_common())}, name, seen.total())
+    return Note("missing_words", severity, message, {"words": dict(ordered)}, name, seen.total())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from coreplex.engines.tabular import blanks
 from coreplex.engines.tabular.notes import Note
 from coreplex.errors import BadInput
 
@@ -27,9 +28,9 @@ def plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
         return column.cast(pl.Float64)
     if isinstance(dtype, pl.Duration):
         return column.dt.total_microseconds().cast(pl.Float64) / 1e6
-    if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Time, pl.Null)):
-        return column.cast(pl.String)
-    if dtype.is_integer() or dtype in (pl.String, pl.Boolean, pl.Date):
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Time, pl.Null)):
+        return column.cast(pl.String).str.strip_chars()
+    if dtype.is_integer() or dtype in (pl.Boolean, pl.Date):
         return column
     raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
 
@@ -38,7 +39,7 @@ def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]
     """A note for each column (old name, new name, type) that is not kept just as it was."""
     columns = list(columns)
     notes = [_note(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
-    return notes + list(_rounded(table, columns))
+    return [*notes, *_rounded(table, columns), *_trimmed(table, columns)]
 
 
 def offset_lost(name: str, pattern: str) -> Note:
@@ -80,6 +81,14 @@ def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
                 "Upload the column as text if the digits are a key."
             )
             yield _note(new, str(dtype), message, cells)
+
+
+def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> list[Note]:
+    texts = {new: pl.col(old).cast(pl.String) for old, new, dtype in columns if isinstance(dtype, (pl.String, pl.Categorical))}
+    asked = [(text.str.strip_chars() != text).sum().alias(name) for name, text in texts.items()]
+    counts = table.select(asked).collect(engine="streaming").row(0, named=True) if asked else {}
+    cells = {name: count for name, count in counts.items() if count}
+    return [blanks.note(cells)] if cells else []
 
 
 def _loses(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -105,18 +105,20 @@ def _time_patterns(rest: str) -> Iterator[str]:
         return
     gap, seconds, _fraction, half, zone = found.groups()
     hour = "%I" if half else "%H"
-    tail = ((" %p" if half.startswith(" ") else "%p") if half else "") + _zone_pattern(zone)
-    yield f"{gap}{hour}:%M{':%S' if seconds else ''}{tail}"
-    if seconds:
-        yield f"{gap}{hour}:%M:%S%.f{tail}"
+    noon = (" %p" if half.startswith(" ") else "%p") if half else ""
+    for tail in _zone_patterns(zone):
+        yield f"{gap}{hour}:%M{':%S' if seconds else ''}{noon}{tail}"
+        if seconds:
+            yield f"{gap}{hour}:%M:%S%.f{noon}{tail}"
 
 
-def _zone_pattern(zone: str | None) -> str:
+def _zone_patterns(zone: str | None) -> tuple[str, ...]:
+    """`Z` may stand in one row and an offset in the next."""
     if not zone:
-        return ""
+        return ("",)
     space = " " if zone.startswith(" ") else ""
     word = zone.strip()
-    return space + (word if word in ("Z", "UTC") else "%#z")
+    return (space + word, f"{space}%#z") if word in ("Z", "UTC") else (f"{space}%#z",)
 
 
 def _reads(values: pl.Series, pattern: str) -> bool:

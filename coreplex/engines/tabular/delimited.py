@@ -9,17 +9,18 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from coreplex.engines.tabular import conversion, dates, dialect, encoding, inference
+from coreplex.engines.tabular import dialect, encoding, inference
 from coreplex.engines.tabular.absence import Absences
+from coreplex.engines.tabular.ambiguity import Ambiguities
+from coreplex.engines.tabular.blanks import Trimmed
 from coreplex.engines.tabular.dialect import Dialect
 from coreplex.engines.tabular.encoding import Encoding
-from coreplex.engines.tabular.inference import Habit
+from coreplex.engines.tabular.inference import Finding, Habit
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note
 from coreplex.engines.tabular.records import Block, Records
@@ -29,7 +30,6 @@ from coreplex.engines.tabular.spelling import Spellings
 from coreplex.engines.tabular.storage import row_group_size
 from coreplex.errors import BadInput, DomainError, Invalid
 
-_SAMPLE_ROWS = 20_000
 _HEAD_BYTES = 1 << 20
 _PASSES = 4
 
@@ -53,11 +53,19 @@ class _Plan:
     encoding: Encoding
     names: list[str]
     rules: list[Rule]
-    forced: list[bool]
+    old_macintosh: bool
+    """Lines end in CR alone."""
+    findings: dict[int, Finding] = field(default_factory=dict)
+    forced: dict[int, ColumnType] = field(default_factory=dict)
+    misfits: dict[int, pl.Series] = field(default_factory=dict)
     group_rows: int = 100_000
-    spelled: dict[int, bool] = field(default_factory=dict)
+    unspelled: set[int] = field(default_factory=set)
+    """Columns of plain integers, each of which has one spelling."""
     habit: Habit = field(default_factory=Habit)
     lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
+
+    def found(self, index: int, finding: Finding) -> None:
+        self.findings[index], self.rules[index] = finding, finding.rule
 
 
 def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Stored:
@@ -66,46 +74,48 @@ def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], l
     csv.field_size_limit(limits.line_bytes)
     found = encoding.detect(source)
     head, whole = _head(found, source)
-    written = dialect.detect(head)
+    written = dialect.detect(_lines(head, whole))
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
     names, notes = unique_names(written.names, written.width, limits)
     if written.only_names and whole:
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
-    plan = _Plan(written, found, names, [STRING] * len(names), [False] * len(names))
-    notes = [*found.notes, *written.notes, *notes, *_infer(plan, source, overrides, limits)]
+    plan = _Plan(written, found, names, [STRING] * len(names), b"\r" in head[:-1] and b"\n" not in head)
+    _infer(plan, source, overrides, limits)
+    notes = [*found.notes, *written.notes, *notes]
     for attempt in range(_PASSES):
-        last = attempt == _PASSES - 1
         done = _Pass(plan, source, limits)
         done.write(destination)
-        if not done.misfits:
+        if not done.again:
             break
-        _widen(plan, done.misfits, to_text=last or attempt == _PASSES - 2)
+        _widen(plan, source, limits, done.misfits, to_text=attempt >= _PASSES - 2)
     if not done.rows:
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
-    return Stored(names, original, plan.rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan)], done.spellings)
+    rules = [STRING if rule.is_text else rule for rule in plan.rules]
+    return Stored(names, original, rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan)], done.spellings)
 
 
-def _head(found: Encoding, source: Path) -> tuple[str, bool]:
-    """(whole lines from the start of the file, at least one; True if that is all of it)."""
+def _head(found: Encoding, source: Path) -> tuple[bytes, bool]:
+    """(the start of the file, with one line end at least; True if that is all of it)."""
     head = b""
     for piece in found.chunks(source, _HEAD_BYTES):
         head += piece
         if len(head) >= _HEAD_BYTES and (b"\n" in head or b"\r" in head or len(head) > 16 * _HEAD_BYTES):
             break
-    whole = len(head) < _HEAD_BYTES
+    return head, len(head) < _HEAD_BYTES
+
+
+def _lines(head: bytes, whole: bool) -> str:
+    """The whole lines of the head, at least one, as text."""
     cut = head.rfind(b"\n") + 1
     lines = head if whole or not cut else head[:cut]
-    return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n"), whole
+    return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _pieces(plan: _Plan, source: Path) -> Iterator[bytes]:
-    pieces = plan.encoding.chunks(source)
-    first = next(pieces, b"")
-    old_macintosh = b"\r" in first and b"\n" not in first
-    for piece in chain([first], pieces):
-        yield piece.replace(b"\r", b"\n") if old_macintosh else piece
+def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
+    for piece in plan.encoding.chunks(source, limits.block_bytes):
+        yield piece.replace(b"\r", b"\n") if plan.old_macintosh else piece
 
 
 def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
@@ -123,16 +133,23 @@ def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
     return frame
 
 
-def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> list[Note]:
-    """Fills in the plan's rules from the first rows."""
+def _sample(plan: _Plan, source: Path, limits: Limits) -> tuple[pl.DataFrame | None, bool]:
+    """(the first rows as text, None if there are none; True if that is the whole file)."""
     frames: list[pl.DataFrame] = []
-    for block in Records(_pieces(plan, source), plan.dialect, limits):
-        frames.append(_parse(block, plan).head(_SAMPLE_ROWS))
-        if sum(frame.height for frame in frames) >= _SAMPLE_ROWS:
+    rows = 0
+    for block in Records(_pieces(plan, source, limits), plan.dialect, limits):
+        frames.append(_parse(block, plan).head(limits.sample_rows - rows))
+        rows += block.rows
+        if rows > limits.sample_rows:
             break
-    if not frames:
-        return []
-    sample = pl.concat(frames)
+    return (pl.concat(frames) if frames else None), rows <= limits.sample_rows
+
+
+def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> None:
+    """Fills in the plan's rules from the first rows."""
+    sample, whole = _sample(plan, source, limits)
+    if sample is None:
+        return
     plan.group_rows = row_group_size(sample)
     plain = inference.plain_numbers(sample)
     texts = {name: inference.distinct(sample.get_column(name)) for name in sample.columns if plain.get(name) is None}
@@ -141,43 +158,29 @@ def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limit
         texts |= {
             name: inference.distinct(sample.get_column(name)) for name, rule in plain.items() if rule and rule.kind == "float"
         }
-    findings = {name: inference.infer(name, text, plan.habit) for name, text in texts.items()}
     for index, name in enumerate(plan.names):
-        plan.rules[index] = findings[name].rule if name in findings else plain[name] or STRING
+        finding = inference.infer(name, texts[name], plan.habit) if name in texts else inference.Finding(plain[name] or STRING)
         if name in overrides:
             text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
-            plan.rules[index] = inference.forced(overrides[name], plan.rules[index], text)
-            plan.forced[index] = True
-        signed = sample.get_column(name).str.starts_with("+").any() if plan.rules[index].is_plain_integer else True
-        plan.spelled[index] = bool(signed)
-    ambiguous = [note for name, finding in findings.items() if name not in overrides and (note := _ambiguity(name, finding))]
-    return ambiguous + [
-        note
-        for name, rule in zip(plan.names, plan.rules, strict=True)
-        if name in texts and (note := _offset(name, rule, texts[name]))
-    ]
+            plan.forced[index] = overrides[name]
+            finding = inference.Finding(inference.forced(overrides[name], finding.rule, text))
+        elif not whole:
+            finding = inference.undecided(finding, texts.get(name)) or finding
+        plan.found(index, finding)
+        if finding.rule.is_plain_integer and not sample.get_column(name).str.starts_with("+").any():
+            plan.unspelled.add(index)
 
 
-def _ambiguity(name: str, finding: inference.Finding) -> Note | None:
-    if finding.other is None:
-        return None
-    evidence = {"chosen": finding.rule.format, "other": finding.other.format}
-    if finding.rule.kind == "datetime" and finding.other.kind == "datetime":
-        order = "day first" if (finding.rule.format or "").startswith("%d") else "month first"
-        message = (
-            f"The dates of {name!r} can be read day first or month first; they were read {order}. Upload them as "
-            "YYYY-MM-DD to be sure."
-        )
-        return Note("ambiguous_dates", "medium", message, evidence, name)
-    message = f"The numbers of {name!r} can be read in two ways; they were read as {finding.rule.kind}s. Check a few of them."
-    return Note("ambiguous_numbers", "medium", message, evidence, name)
-
-
-def _offset(name: str, rule: Rule, texts: pl.Series) -> Note | None:
-    pattern = (rule.kind == "datetime" and rule.format) or ""
-    if not dates.has_offset(pattern) or texts.str.contains(r"[+-]00:?00$").all():
-        return None
-    return conversion.offset_lost(name, pattern)
+def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.Series], to_text: bool) -> None:
+    """Judges columns again with the cells that did not fit beside those of the sample, as if all had stood there."""
+    sample, _ = _sample(plan, source, limits)
+    for index, texts in misfits.items():
+        seen = [plan.misfits[index]] if index in plan.misfits else []
+        plan.unspelled.discard(index)
+        plan.misfits[index] = pl.concat([*seen, texts]).unique(maintain_order=True)
+        first = [] if sample is None else [inference.distinct(sample.to_series(index))]
+        known = pl.concat([*first, plan.misfits[index]]).unique(maintain_order=True)
+        plan.found(index, inference.Finding(STRING) if to_text else inference.infer(plan.names[index], known, plan.habit))
 
 
 class _Pass:
@@ -185,12 +188,15 @@ class _Pass:
 
     def __init__(self, plan: _Plan, source: Path, limits: Limits) -> None:
         self._plan = plan
-        self._records = Records(_pieces(plan, source), plan.dialect, limits)
+        self._records = Records(_pieces(plan, source, limits), plan.dialect, limits)
         self._limits = limits
         self._error: DomainError | None = None
         self.misfits: dict[int, pl.Series] = {}
-        self.spellings = Spellings(plan.rules, plan.spelled)
+        self.again = False
+        self.spellings = Spellings(plan.rules, plan.unspelled)
         self._absences = Absences(plan.rules)
+        self._trimmed = Trimmed()
+        self._ambiguities = Ambiguities(plan.rules, plan.findings)
         self.rows = 0
         self.nulls = [0] * len(plan.names)
         self.notes: list[Note] = []
@@ -214,9 +220,15 @@ class _Pass:
                 frame = self._typed(_parse(block, self._plan))
                 self.rows += frame.height
                 self._check_size()
-                if not self.misfits:
+                if not self.again:
                     yield frame
-            self.notes = [*self._records.notes(), *self._absences.notes(self._plan.names, self.rows)]
+            names = self._plan.names
+            self.notes = [
+                *self._ambiguities.notes(names),
+                *self._records.notes(),
+                *self._absences.notes(names, self.rows),
+                *self._trimmed.notes(names),
+            ]
         except DomainError as error:
             self._error = error
 
@@ -236,26 +248,28 @@ class _Pass:
             if doubts[index] or typed.null_count() != text.null_count():
                 typed, left = rule.read(text)
                 self._absences.see(index, text, typed)
+                if rule.is_text:
+                    self._trimmed.see(index, text, typed)
                 if left is not None:
                     self._keep(index, left)
+                elif index in self._plan.unspelled and text.str.contains(r"^\s*\+").any():
+                    self._plan.unspelled.remove(index)
+                    self.again = True
             self.spellings.see(index, text)
+            self._ambiguities.see(index, text)
             self.nulls[index] += typed.null_count()
             columns.append(typed.alias(text.name))
         return pl.DataFrame(columns)
 
     def _keep(self, index: int, left: pl.Series) -> None:
-        if self._plan.forced[index]:
+        if index in self._plan.forced:
             count, examples = self._plan.lost.get(index, (0, []))
             self._plan.lost[index] = (count + left.len(), (examples + left.head(5).str.head(200).to_list())[:5])
             return
+        self.again = True
         texts = inference.distinct(left).head(10_000)
         before = self.misfits.get(index)
         self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
-
-
-def _widen(plan: _Plan, misfits: Mapping[int, pl.Series], to_text: bool) -> None:
-    for index, texts in misfits.items():
-        plan.rules[index] = STRING if to_text else inference.wider(plan.rules[index], texts, plan.habit)
 
 
 def _losses(plan: _Plan) -> list[Note]:

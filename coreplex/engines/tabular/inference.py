@@ -16,6 +16,8 @@ from coreplex.engines.tabular.schema import NUMERIC, ColumnType
 
 # Long cells are text; no number or date is this long.
 LONGEST_TYPED = 64
+# Yes and no in different capitals; more distinct words than this are no boolean.
+_FEW_WORDS = 8
 _DATE_NAME = re.compile(r"date|datum|fecha|\bday\b|_dt$|^dt_|_on$|data_", re.IGNORECASE)
 _LOOKS_DECIMAL_COMMA = r"^[^,]*\d,(\d{1,2}|\d{4,})\D*$"
 _AMBIGUOUS = (r"^[+-]?\d{1,3}(,\d{3})+$", r"^[+-]?\d{1,3}(\.\d{3})+$")
@@ -101,10 +103,10 @@ def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
 
 
 def _boolean(texts: pl.Series) -> Finding | None:
-    if texts.len() > 8:
+    if texts.len() > _FEW_WORDS:
         return None
     pair = words.boolean_pair(set(texts.str.to_lowercase().to_list()))
-    return Finding(Rule("boolean")) if pair else None
+    return Finding(Rule("boolean", pair)) if pair else None
 
 
 def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
@@ -180,20 +182,12 @@ def fits(rule: Rule, texts: pl.Series) -> bool:
     return head.null_count() == 0 and (texts.len() <= 16 or rule.typed(texts).null_count() == 0)
 
 
-def wider(rule: Rule, misfits: pl.Series, known: Habit) -> Rule:
-    """The next rule to try when cells beyond the sample do not fit."""
-    if rule.kind == "integer" and not _too_long(misfits):
-        real = Rule("float", rule.format)
-        if fits(real, misfits):
-            return real
-    if rule.kind in ("integer", "float") and fits(Rule("float", _decorated(rule).code), misfits):
-        return Rule("float", _decorated(rule).code)
-    if rule.kind == "datetime":
-        found = _date(misfits, known)
-        if found:
-            return found.rule
-        return _same_with_fraction(rule, misfits) or STRING
-    return STRING
+def undecided(found: Finding, texts: pl.Series | None) -> Finding | None:
+    """The finding for a column whose first rows, not the whole file, say too little to call it text."""
+    if found.rule.kind != "string" or texts is None or texts.len() > _FEW_WORDS:
+        return None
+    seen = set(texts.str.to_lowercase().to_list())
+    return Finding(Rule("undecided", "\n".join(sorted(seen)))) if not seen or words.one_side(seen) else None
 
 
 def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
@@ -206,10 +200,10 @@ def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
         known = [NumberFormat.of(rule.format)] if rule.kind == kind.value else _FORMATS
         numeric: Kind = "integer" if kind is ColumnType.integer else "float"
         return _best([Rule(numeric, replace(written, chosen=True).code) for written in known], texts)
-    if rule.kind == kind.value:
-        return rule
     if kind is ColumnType.boolean:
         return Rule("boolean", "01")
+    if rule.kind == kind.value:
+        return rule
     return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
 
 
@@ -221,18 +215,6 @@ def _best(rules: list[Rule], texts: pl.Series) -> Rule:
 def _any_patterns(texts: pl.Series) -> list[str]:
     found = (pattern for text in texts.head(50) for pattern in dates.candidates(pl.Series([text])))
     return [*dict.fromkeys(found), dates.COMPACT]
-
-
-def _decorated(rule: Rule) -> NumberFormat:
-    written = NumberFormat.of(rule.format)
-    return NumberFormat(written.decimal, written.thousands, decorated=True)
-
-
-def _same_with_fraction(rule: Rule, misfits: pl.Series) -> Rule | None:
-    if rule.format and "%S" in rule.format and "%.f" not in rule.format:
-        finer = Rule("datetime", rule.format.replace("%S", "%S%.f"))
-        return finer if fits(finer, misfits) else None
-    return None
 
 
 def numbers_are_codes(texts: pl.Series) -> bool:

@@ -30,6 +30,10 @@ class Limits:
     cells: int = 2_000_000_000
     line_bytes: int = 64 << 20
     name_length: int = 256
+    block_bytes: int = 4 << 20
+    """How much of a file is looked at together. What is read does not depend on it."""
+    sample_rows: int = 20_000
+    """The first rows, by which types are judged before all cells are read."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def file_format(source: Path, filename: str) -> Literal["csv", "parquet"]:
 def _read_delimited(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Reading:
     stored = delimited.read(source, destination, overrides, limits)
     typed = dict(zip(stored.names, stored.rules, strict=True))
-    strings = [name for name, rule in typed.items() if rule.kind == "string"]
+    strings = [name for name, rule in typed.items() if rule.is_text]
     integers = [name for name, rule in typed.items() if rule.kind == "integer"]
     decided = kinds.decide(destination, strings, integers, stored.rows)
     columns = tuple(

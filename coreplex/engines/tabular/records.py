@@ -32,8 +32,8 @@ class Damage:
     long_lines: list[int] = field(default_factory=list)
     long_texts: list[str] = field(default_factory=list)
     blank: int = 0
-    quotes: int = 0
-    quote_lines: list[int] = field(default_factory=list)
+    quote_line: int | None = None
+    """The first one with a misplaced quote."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,7 @@ class Records:
 
     def _cut_slowly(self, data: bytes, last: bool) -> tuple[Block, bytes]:
         """Misplaced quotes: read by the lenient standard parser, written again by the book."""
-        self.damage.quotes += 1
-        _remember(self.damage.quote_lines, self._first_bad_quote(data))
+        self.damage.quote_line = self.damage.quote_line or self._first_bad_quote(data)
         clean, done = self._rewritten(data, last)
         block = Block(b"", 0, self._line)
         if clean:
@@ -271,16 +270,16 @@ class Records:
                     affected_rows=damage.short,
                 )
             )
-        if damage.quotes:
+        if damage.quote_line:
             found.append(
                 Note(
                     "misplaced_quotes",
                     "medium",
                     (
-                        f"Quotes stand inside unquoted cells (first near line {damage.quote_lines[0]}); they were read as "
+                        f"Quotes stand inside unquoted cells (first near line {damage.quote_line}); they were read as "
                         "plain characters. Check the rows around it."
                     ),
-                    {"lines": damage.quote_lines},
+                    {"lines": [damage.quote_line]},
                 )
             )
         return found

@@ -13,12 +13,16 @@ import polars as pl
 from coreplex.engines.tabular import dates, numbers, words
 from coreplex.engines.tabular.numbers import NumberFormat
 
-Kind = Literal["boolean", "integer", "float", "datetime", "string"]
+Kind = Literal["boolean", "integer", "float", "datetime", "string", "undecided"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How the cells of one column are read. `format` is a `NumberFormat` code or a strptime pattern."""
+    """How the cells of one column are read. `format` is a `NumberFormat` code, a strptime pattern or a code of boolean words.
+
+    `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text while they
+    are among the words of `format` (one a line, lower case); any other cell does not fit, and the column is judged again.
+    """
 
     kind: Kind
     format: str | None = None
@@ -27,7 +31,12 @@ class Rule:
     def dtype(self) -> pl.DataType:
         if self.kind == "datetime":
             return pl.Date() if dates.is_date_only(self.format or "%H") else pl.Datetime("us")
-        return {"boolean": pl.Boolean(), "integer": pl.Int64(), "float": pl.Float64(), "string": pl.String()}[self.kind]
+        return {"boolean": pl.Boolean(), "integer": pl.Int64(), "float": pl.Float64()}.get(self.kind, pl.String())
+
+    @property
+    def is_text(self) -> bool:
+        """True where cells are stored as they stand."""
+        return self.kind in ("string", "undecided")
 
     @property
     def is_plain_integer(self) -> bool:
@@ -57,8 +66,7 @@ class Rule:
     def doubt(self, raw: pl.Expr) -> pl.Expr:
         """One truth value for a block: True if `quick` may be wrong about some cell and `read` must look closer."""
         if self.kind == "string":
-            space = raw.str.starts_with(" ") | raw.str.ends_with(" ") | raw.str.starts_with("\t") | raw.str.ends_with("\t")
-            return (raw.is_in(_MISSING) | (space & (raw.str.len_bytes() <= LONGEST_WORD))).any()
+            return ((raw.str.strip_chars() != raw) | raw.is_in(_MISSING)).any()
         if self.is_plain_number and self.format is None:
             return numbers.may_be_codes(raw).any()
         return pl.lit(value=False)
@@ -73,14 +81,12 @@ class Rule:
         if left.is_empty():
             return typed, None
         again = self.typed(left.str.strip_chars())
-        if again.null_count() == 0:
-            return self.typed(raw.str.strip_chars()), None
-        return typed, left.filter(again.is_null())
+        if again.null_count() < left.len():
+            typed = self.typed(raw.str.strip_chars())
+        return typed, left.filter(again.is_null()) if again.null_count() else None
 
 
 STRING = Rule("string")
-# Blank cells of any length mean nothing too, but cells of many spaces are rare enough to look at.
-LONGEST_WORD = 64
 
 
 def is_missing(raw: pl.Series) -> pl.Series:
@@ -92,19 +98,23 @@ _MISSING = sorted(words.MISSING)
 
 
 def _strings(raw: pl.Series, _: str | None) -> pl.Series:
-    missing = is_missing(raw)
-    return raw.set(missing, None) if missing.any() else raw
+    text = raw.str.strip_chars()
+    missing = text.is_in(_MISSING)
+    return text.set(missing, None) if missing.any() else text
+
+
+def _undecided(raw: pl.Series, known: str | None) -> pl.Series:
+    text = raw.str.strip_chars()
+    return text.set(~text.str.to_lowercase().is_in((known or "").split("\n")) | is_missing(text), None)
 
 
 def _booleans(raw: pl.Series, code: str | None) -> pl.Series:
-    """`code` "01": the user ordered a boolean, so 1 and 0 (and 1.0 and 0.0) count as well."""
     return raw.to_frame("raw").select(_boolean_expression(pl.col("raw"), code)).to_series()
 
 
 def _boolean_expression(raw: pl.Expr, code: str | None) -> pl.Expr:
     low = raw.str.to_lowercase()
-    more = (["1", "1.0"], ["0", "0.0"]) if code else ([], [])
-    yes, no = low.is_in(sorted(words.YES) + more[0]), low.is_in(sorted(words.NO) + more[1])
+    yes, no = (low.is_in(sorted(side)) for side in words.boolean_words(code))
     return pl.when(yes).then(pl.lit(value=True)).when(no).then(pl.lit(value=False))
 
 
@@ -114,4 +124,5 @@ _COLUMN: dict[str, Callable[[pl.Series, str | None], pl.Series]] = {
     "float": lambda raw, code: numbers.reals(raw, NumberFormat.of(code)),
     "datetime": lambda raw, pattern: dates.column(raw, pattern or "%Y-%m-%d"),
     "string": _strings,
+    "undecided": _undecided,
 }

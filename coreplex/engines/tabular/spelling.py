@@ -4,7 +4,7 @@ Only columns with few distinct values are worth it (classes of a target, yes and
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 
 import polars as pl
 
@@ -18,10 +18,10 @@ _SPELLINGS = 2 * MOST
 class Spellings:
     """Counts the distinct texts of typed columns while they stay few."""
 
-    def __init__(self, rules: Sequence[Rule], wanted: Mapping[int, bool] | None = None) -> None:
+    def __init__(self, rules: Sequence[Rule], unspelled: Container[int] = ()) -> None:
         self._rules = rules
         self._seen: dict[int, Counter[str]] = {
-            index: Counter() for index, rule in enumerate(rules) if rule.kind != "string" and (wanted or {}).get(index, True)
+            index: Counter() for index, rule in enumerate(rules) if not rule.is_text and index not in unspelled
         }
 
     def see(self, index: int, raw: pl.Series) -> None:
@@ -29,25 +29,26 @@ class Spellings:
         if seen is None:
             return
         counts = raw.drop_nulls().value_counts()
-        seen.update(dict(counts.iter_rows()) if counts.height <= _SPELLINGS else dict.fromkeys(map(str, range(_SPELLINGS + 1))))
-        if len(seen) > _SPELLINGS:
+        if counts.height <= _SPELLINGS:
+            seen.update(dict(counts.iter_rows()))
+        if max(counts.height, len(seen)) > _SPELLINGS:
             del self._seen[index]
 
     def labels(self, index: int) -> dict[str, str]:
-        """Canonical text → commonest spelling, where they differ; empty for columns with many values."""
+        """Canonical text → commonest spelling (the first in the alphabet among equals), where they differ.
+
+        Empty for columns with many values.
+        """
         seen = self._seen.get(index)
         if not seen:
             return {}
-        spelled = pl.Series(list(seen))
+        spelled = pl.Series(sorted(seen, key=lambda text: (-seen[text], text)), dtype=pl.String)
         spelled = spelled.filter(~is_missing(spelled))
         values, _ = self._rules[index].read(spelled)
         best: dict[str, str] = {}
         for text, value in zip(spelled.to_list(), values.to_list(), strict=True):
-            if value is None:
-                continue
-            key = canonical(value)
-            if key not in best or seen[text] > seen[best[key]]:
-                best[key] = text
+            if value is not None:
+                best.setdefault(canonical(value), text)
         if len(best) > MOST:
             return {}
         return {key: text.strip() for key, text in best.items() if text.strip() != key}

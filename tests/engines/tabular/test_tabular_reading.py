@@ -290,7 +290,7 @@ def test_quotes_inside_cells(tmp_path: Path) -> None:
 
 
 def test_quoted_line_ends_and_separators(tmp_path: Path) -> None:
-    body = [[i, f'{i}\r\n"old", town\n'] for i in range(300)]
+    body = [[i, f'{i}\r\n"old",\n town'] for i in range(300)]
     _, frame = take(tmp_path, text(body, ["n", "where"]))
     assert frame["where"].to_list() == [row[1] for row in body]
 
