@@ -51,7 +51,7 @@ class EngineRun:
     engine: str = strawberry.field(description="The engine that runs.")
     requested_engine: str = strawberry.field(description="The engine that was asked for.")
     status: ExperimentStatus = strawberry.field(description="State.")
-    models_trained: int = strawberry.field(description="Models finished so far.")
+    models_trained: int = strawberry.field(description="Models finished so far, baseline and ensembles included.")
     best_model_id: strawberry.ID | None = strawberry.field(description="Its best model.")
     best_metric: float | None = strawberry.field(description="The sort metric of its best model.")
     error: str | None = strawberry.field(description="Why it failed.")

@@ -59,7 +59,9 @@ class Model:
     dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learned from.")
     artifact_id: strawberry.ID = strawberry.field(description="Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
-    algo: str = strawberry.field(description="Algorithm family: GLM, DRF, XRT, GBM, XGBoost, DeepLearning, StackedEnsemble.")
+    algo: str = strawberry.field(
+        description="Algorithm family: GLM, DRF, XRT, GBM, XGBoost, DeepLearning, StackedEnsemble, Baseline."
+    )
     engine: str = strawberry.field(description="The engine that made it.")
     problem_type: ProblemType = strawberry.field(description="Classification or regression.")
     target_column: str = strawberry.field(description="The column it predicts.")

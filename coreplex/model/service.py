@@ -11,6 +11,7 @@ from coreplex.artifact.table import Artifact
 from coreplex.database import ReadSession, WriteSession
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
+from coreplex.engines.automl.registry import BASELINE
 from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
 from coreplex.experiment.service import refuse_while_serving
@@ -93,9 +94,13 @@ def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
 
 
 async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelFilter) -> bool:
-    """True when the project or experiment asked for has no model yet but still trains; other conditions are worth no waiting."""
+    """True when the project or experiment asked for has no model yet but still trains; other conditions are worth no waiting.
+
+    The baseline is no model to wait for: who takes the first of the list wants one that has learned something.
+    """
     place = ModelFilter(project_id=wanted.project_id, experiment_id=wanted.experiment_id)
-    if await session.scalar(listing(grant, place).query.limit(1)) is not None:
+    learned = listing(grant, place).query.where(col(Model.algo) != BASELINE)
+    if await session.scalar(learned.limit(1)) is not None:
         return False
     query = select(col(Experiment.id)).where(
         col(Experiment.project_id).in_(visible_projects(grant)),
@@ -109,10 +114,13 @@ async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelF
 
 
 async def rank(session: WriteSession, experiment: Experiment) -> Model | None:
-    """Number the experiment's models from best to worst by its sort metric; the first is its best, each engine has its own."""
+    """Number the experiment's models from best to worst by its sort metric; the first is its best, each engine has its own.
+
+    Of equals the older comes first, and the baseline last.
+    """
     query = select(Model).where(col(Model.experiment_id) == experiment.id)
     models = list((await session.scalars(query)).all())
-    models.sort(key=lambda m: (-m.score, m.created_at, m.name))
+    models.sort(key=lambda m: (-m.score, m.algo == BASELINE, m.created_at, m.name))
     for position, model in enumerate(models, 1):
         if (model.rank, model.is_best) != (position, position == 1):
             model.rank, model.is_best = position, position == 1

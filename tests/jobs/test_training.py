@@ -112,7 +112,7 @@ async def test_a_training_killed_in_the_middle_begins_anew_and_leaves_nothing_of
     found, names = await training.look(), await training.models()
     assert (found.status, found.error) == (ExperimentStatus.succeeded, None)
     assert found.job_id is not None
-    assert (await read(database, found.job_id)).attempts == 2
+    assert (await read(database, found.job_id)).attempts > 1
     assert names
     assert not dead.keys() & names.keys(), "the dead attempt's models are gone"
     assert not any(name.startswith("retry") for name in names.values()), "and so their names are free"

@@ -109,7 +109,7 @@ class AutoMLConfig(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     max_runtime_secs: int = Field(3600, ge=1, le=7 * 86_400, description="Total training time, seconds.")
-    max_models: int = Field(20, ge=1, le=1_000, description="Base models at most; ensembles are not counted.")
+    max_models: int = Field(20, ge=1, le=1_000, description="Models at most; the baseline and ensembles are not counted.")
     max_runtime_secs_per_model: int | None = Field(None, ge=1, le=7 * 86_400, description="Seconds for one model.")
     sort_metric: Metric = Field("AUTO", description="AUTO: AUC, logloss with more than two classes, RMSE.")
     seed: int = Field(
@@ -119,7 +119,9 @@ class AutoMLConfig(BaseModel):
         description="The same seed gives the same leaderboard where the clock ends nothing; FLAML's search goes by the clock.",
     )
     balance_classes: bool = Field(False, description="Weigh the classes alike inside every training fold.")
-    include_algos: Algorithms | None = Field(None, description="Only these families; excludes exclude_algos.")
+    include_algos: Algorithms | None = Field(
+        None, description="Only these families, beside the baseline; excludes exclude_algos."
+    )
     exclude_algos: Algorithms | None = Field(None, description="All families but these.")
     nfolds: Folds = Field(DEFAULT_FOLDS, ge=-1, le=50, description="-1 chooses by the size of the table, 0 keeps one holdout.")
     stopping_rounds: int = Field(3, ge=0, le=1_000, description="Candidates without progress that end the search.")

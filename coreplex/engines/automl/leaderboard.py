@@ -7,6 +7,7 @@ import numpy as np
 
 from coreplex.engines.automl import ensemble, metrics
 from coreplex.engines.automl.clock import Clock
+from coreplex.engines.automl.registry import BASELINE
 from coreplex.engines.automl.task import Task
 from coreplex.engines.automl.validation import Finished
 from coreplex.engines.scoring.ensemble import Member
@@ -38,32 +39,38 @@ class Leaderboard:
 
     @property
     def ranked(self) -> list[Finished]:
-        """Best first; of equals the one that came first."""
-        return sorted(self.models, key=lambda m: -m.score(self.metric))
+        """Best first; of equals the one that came first, and the baseline after all that are as good."""
+        return sorted(self.models, key=lambda m: (-m.score(self.metric), m.algo == BASELINE))
+
+    @property
+    def trained(self) -> list[Finished]:
+        """The models of candidates, in the order they came: neither baseline nor ensemble."""
+        return [m for m in self.models if m.candidate is not None]
 
     @property
     def best(self) -> Finished | None:
         return self.ranked[0] if self.models else None
 
     def stack(self, task: Task, clock: Clock) -> Finished | None:
-        """The greedy ensemble of all models so far, or None where one model alone is as good."""
-        if len(self.models) < 2:
+        """The greedy ensemble of all trained models so far, or None where one model alone is as good."""
+        models = self.trained
+        if len(models) < 2:
             return None
         rows = task.plan.judged
         started = time.perf_counter()
-        predictions = [m.oof[rows] for m in self.models]
+        predictions = [m.oof[rows] for m in models]
         score = self._smooth(task)
         weights = ensemble.select(predictions, task.y[rows], score, seed=task.seed, over=lambda: clock.late)
         if np.count_nonzero(weights) < 2:
             return None
         parts = [
             Member(member.encoder, member.predictor, member.weight * float(w))
-            for model, w in zip(self.models, weights, strict=True)
+            for model, w in zip(models, weights, strict=True)
             if w > 0
             for member in model.members
         ]
-        members = {m.name: round(float(w), 4) for m, w in zip(self.models, weights, strict=True) if w > 0}
-        oof = np.full_like(self.models[0].oof, np.nan)
+        members = {m.name: round(float(w), 4) for m, w in zip(models, weights, strict=True) if w > 0}
+        oof = np.full_like(models[0].oof, np.nan)
         oof[rows] = ensemble.blend(predictions, weights)
         name, seconds = self.name("StackedEnsemble"), time.perf_counter() - started
         return Finished(name, "StackedEnsemble", None, tuple(parts), oof, seconds, task, {"members": members}, "response")

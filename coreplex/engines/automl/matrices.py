@@ -40,7 +40,7 @@ class Matrices:
 
     def __init__(self, task: Task, *, balance: bool = False) -> None:
         self.task = task
-        self.balance = balance and task.classification
+        self.balance = balance
         self._kept: dict[tuple[Encoding, int], Sides] = {}
         self._encoders: dict[tuple[Encoding, int], Encoder] = {}
 
@@ -67,7 +67,7 @@ class Matrices:
             rows = np.sort(np.random.default_rng(seed).choice(rows, _DENSE_ROWS, replace=False))
         frame = _take(task.frame, rows)
         encoder, x = Encoder.fit_transform(frame, task.columns, task.y[rows], kind=encoding, task=task.kind, seed=seed)
-        weights = self._weights(rows)
+        weights = weights_of(task, rows, balance=self.balance)
         train = Sample(x, task.y[rows], weights, encoder.categorical)
         if fold is None:
             return Sides(encoder, train, None)
@@ -75,14 +75,16 @@ class Matrices:
         judged = encoder.transform(_take(task.frame, fold.valid))
         return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical))
 
-    def _weights(self, rows: NDArray[np.int64]) -> Array | None:
-        own = self.task.weights[rows] if self.task.weights is not None else None
-        if not self.balance:
-            return own
-        y = self.task.y[rows].astype(np.int64)
-        counts = np.bincount(y, minlength=self.task.outputs)
-        balanced = len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))[y]
-        return np.asarray(balanced if own is None else balanced * own, dtype=np.float64)
+
+def weights_of(task: Task, rows: NDArray[np.int64], *, balance: bool) -> Array | None:
+    """What each row counts in training: its own weight, and with `balance` as much as makes the classes weigh alike."""
+    own = task.weights[rows] if task.weights is not None else None
+    if not balance or not task.classification:
+        return own
+    y = task.y[rows].astype(np.int64)
+    counts = np.bincount(y, minlength=task.outputs)
+    balanced = len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))[y]
+    return np.asarray(balanced if own is None else balanced * own, dtype=np.float64)
 
 
 def _take(frame: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+BASELINE = "Baseline"
+"""What the intercept-only model is called, which every run begins with whatever algorithms it is allowed."""
 _NATIVE = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
 
 

@@ -17,7 +17,7 @@ from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Abandoned, Finished, cross_validate
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors import DomainError
 
 
 class Listener(Protocol):
@@ -50,17 +50,17 @@ class Run:
 
     @property
     def full(self) -> bool:
-        """As many models as asked for."""
-        return len(self.board.models) >= self.config.max_models
+        """As many models as asked for; the baseline is not one of them."""
+        return len(self.board.trained) >= self.config.max_models
 
     @property
     def over(self) -> bool:
         """Nothing more may be started: no time, enough models, or told to stop. A first model is always tried."""
-        return (self.counted and self.full) or (self.clock.over and bool(self.board.models or self.failed))
+        return (self.counted and self.full) or (self.clock.over and bool(self.board.trained or self.failed))
 
     def share(self, parts: int) -> Deadline:
         """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
-        return self.clock.share(parts, stoppable=bool(self.board.models))
+        return self.clock.share(parts, stoppable=bool(self.board.trained))
 
     def evaluate(self, candidate: Candidate, deadline: Deadline) -> Finished | None:
         """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says)."""
@@ -73,8 +73,6 @@ class Run:
         except Abandoned:
             self.log(f"{name} was not finished when the run ended.", "info")
         except MemoryError:
-            raise
-        except Invalid:  # the table itself: no column can be used, and the message says why
             raise
         except Exception as error:  # a configuration may fail on a strange table; the run must not
             self.log(f"{name} failed and is left out: {type(error).__name__}: {error}", "warning")
@@ -97,8 +95,9 @@ class Run:
         self.clock.finishing(time.perf_counter() - started)
         metric = self.board.metric
         deviation = model.cv_metrics.get(metric, {}).get("std", 0.0)
-        value = model.metrics[metric]
-        self.log(f"{model.name}: {metric} {value:.5g} ± {deviation:.2g}, trained in {model.seconds:.1f} s", "info")
+        self.log(
+            f"{model.name}: {metric} {model.metrics[metric]:.5g} ± {deviation:.2g}, trained in {model.seconds:.1f} s", "info"
+        )
         self.advance()
 
     def _explain_secs(self, model: Finished) -> float:
@@ -110,6 +109,6 @@ class Run:
 
     def advance(self) -> None:
         """Progress: the share of the time or, where they count, of the models, whichever is further."""
-        models = len(self.board.models) / self.config.max_models if self.counted else 0.0
+        models = len(self.board.trained) / self.config.max_models if self.counted else 0.0
         share = max(self.clock.elapsed / self.clock.budget, models)
         self.report.progress(0.98 * min(share, 1.0), f"models trained: {len(self.board.models)}")

@@ -2,8 +2,8 @@
 
     python -m coreplex.engines.child coreplex.engines.automl.train:run
 
-Whatever ends the run (the budget, the count, `stop`), what was finished counts; a run without a single model is an
-error.
+Every run begins with the baseline, so none ends without a model. Whatever ends it (the budget, the count, `stop`), what
+was finished counts.
 """
 
 import importlib
@@ -13,20 +13,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from coreplex.engines.automl import lean, metrics, task  # noqa: F401  (`lean` loads the boosters, first of all)
+from coreplex.engines.automl.baseline import baseline
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.leaderboard import Leaderboard
 from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.publishing import Publisher
+from coreplex.engines.automl.registry import BASELINE
 from coreplex.engines.automl.run import Listener, Run
 from coreplex.engines.automl.split import choose
+from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import Invalid, NoModel
+from coreplex.errors import Invalid
 
 _SEARCHES = {"native": "coreplex.engines.automl.native", "flaml": "coreplex.engines.automl.flaml_adapter"}
 _LEVELS = ("debug", "info", "warning", "error")
@@ -35,13 +41,17 @@ _LEVELS = ("debug", "info", "warning", "error")
 def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     """Train. Request: table, schema, target, problem_type, config, engine, work_dir, threads, deadline_secs, name_prefix.
 
-    Returns {"best", "leaderboard", "models_trained", "stopped", "sort_metric", "task"}. Raises `Invalid`, `NoModel`.
+    Returns {"best", "leaderboard", "models_trained", "stopped", "sort_metric", "task"}. Raises `Invalid`.
     """
     this = prepare(request, report)
+    this.publish(baseline(this.board.name(BASELINE), this.task, this.config, this.board.metric))
     search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
     search(this)
-    if not this.board.models:
-        raise NoModel
+    if not this.board.trained:
+        _warner(report, this.log)(
+            "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
+            "(max_runtime_secs), more algorithms, or see in the log why each was left out."
+        )
     if "StackedEnsemble" in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
@@ -69,7 +79,8 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
     table = frame.load(Path(request["table"]), schema)
     split = choose(config, request.get("dependence"))
     what = task.prepare(table, schema, request["target"], request["problem_type"], config, split, log, _warner(report, log))
-    metric = metrics.sort_metric(config.sort_metric, what.kind)
+    _check_features(what)
+    metric = _metric(config, what, _warner(report, log))
     _say(what, config, metric, clock, log)
     return Run(
         task=what,
@@ -82,6 +93,23 @@ def prepare(request: Mapping[str, Any], report: Listener) -> Run:
         report=report,
         log=log,
     )
+
+
+def _check_features(what: task.Task) -> None:
+    """Raise the encoder's refusal, which names each column and why it is dropped, where not one column can be used."""
+    seen = Canonical(what.frame)
+    if all(choice.reason_to_drop(column, seen.series(column)) is not None for column in what.columns):
+        Encoder.fit(what.frame, what.columns, None, kind="tree", task=what.kind)
+
+
+def _metric(config: AutoMLConfig, what: task.Task, warn: task.Warn) -> str:
+    """What ranks. A metric that the judged rows leave undefined (AUC of one class) would leave every model out."""
+    metric, rows = metrics.sort_metric(config.sort_metric, what.kind), what.plan.judged
+    if metrics.function(what.kind, metric)(what.y[rows], np.full((len(rows), what.outputs), 1.0 / what.outputs)) is not None:
+        return metric
+    other = "logloss" if what.classification else "rmse"
+    warn(f"{metric} is not defined on the rows that judge the models, which hold a single value: they are ranked by {other}.")
+    return other
 
 
 def _clock(request: Mapping[str, Any], config: AutoMLConfig, report: Listener) -> Clock:

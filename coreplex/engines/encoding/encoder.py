@@ -133,7 +133,7 @@ class Encoder:
         place = {name: index for index, name in enumerate(order)}
         # Every spot first gets the canonical value of its source, which is all that raw numbers need.
         sources = [place[name] for name in self.sources]
-        pick = itemgetter(*sources) if len(sources) > 1 else lambda values: (values[sources[0]],)
+        pick = itemgetter(*sources) if len(sources) > 1 else lambda values: [values[source] for source in sources]
         computed: list[tuple[int, slice, Callable[[Any], Sequence[float]]]] = []
         at = 0
         for step in self.steps:

@@ -36,7 +36,7 @@ def explain(
 
     Returns JSON-ready `method`, `feature_importance` (falling; `percentage` of the total, 0 to 100; for shuffling also
     `std`; null, and last, for a column there was no time to shuffle) and `shap`: `method`, `features`, `mean_abs`,
-    `base_value`, `sample` [{values, contributions}], `max_residual`, `space`, `rows`.
+    `base_value`, `sample` [{values, contributions}], `max_residual`, `space`, `rows`. A model that uses no column has a `note`.
     """
     end = time.monotonic() + max(budget_secs, 0.1)
     ensemble, features, matrices = scorer.ensemble, scorer.features, scorer.ensemble.encode(frame)
@@ -52,6 +52,7 @@ def explain(
         "method": method,
         "feature_importance": _ranked(features, importance, spread),
         "shap": _shap(scorer, shap, frame),
+        **({} if features else {"note": "This model uses no column: it answers the same for every row."}),
     }
 
 
@@ -91,8 +92,8 @@ def _sampled(scorer: Scorer, matrices: Sequence[Floats], seed: int, end: float) 
 
 def _mean_size(shap: Explained) -> Floats:
     """(d,) mean absolute contribution over rows and raw scores."""
-    sizes = np.abs(shap.contributions).reshape(-1, shap.contributions.shape[2])
-    return np.asarray(sizes.mean(axis=0) if len(sizes) else sizes.sum(axis=0), dtype=np.float64)
+    sizes = np.abs(shap.contributions)
+    return np.asarray(sizes.mean(axis=(0, 1)) if len(sizes) else sizes.sum(axis=(0, 1)), dtype=np.float64)
 
 
 def _shuffled(
