@@ -7,6 +7,7 @@ row holds.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import polars as pl
@@ -14,7 +15,8 @@ import polars as pl
 from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Raw, Scaled
-from coreplex.engines.encoding.values import Canonical, Value, domain, is_missing, reader
+from coreplex.engines.encoding.values import Canonical, Value, domain, reader
+from coreplex.engines.tabular.cells import means_missing, sentinels
 from coreplex.engines.tabular.schema import Column
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ class Known:
     low: float = 0.0
     high: float = 0.0
     levels: frozenset[str] | None = None
+
+    @cached_property
+    def means_missing(self) -> Callable[[Any], bool]:
+        """Tells a value that says "missing" from one that could not be read."""
+        return means_missing(self.column.dtype, self.column.format, self.column.missing)
+
+    @property
+    def hides_sentinel(self) -> bool:
+        """True if a number within the range of training means "missing"."""
+        values = sentinels("float64", self.column.format, self.column.missing or ())
+        return any(isinstance(value, float) and self.low <= value <= self.high for value in values)
 
     def joined(self, other: "Known") -> "Known":
         levels = self.levels if other.levels is None else other.levels | (self.levels or frozenset())
@@ -84,7 +97,7 @@ class RowReader:
         readers = tuple(reader(known.column) for known in found)
         for index, known in enumerate(found):
             name = known.column.name
-            if domain(known.column) == "number":
+            if domain(known.column) == "number" and not known.hides_sentinel:
                 numbers.append((index, name, known.low, known.high))
             elif known.levels is not None:
                 # Only levels that reading leaves as they are may skip the reading.
@@ -126,7 +139,7 @@ class RowReader:
                 continue
             values = seen.series(known.column)
             lost = frame.get_column(name).filter(values.is_null()).drop_nulls()
-            unreadable = sum(not is_missing(raw) for raw in lost.to_list())
+            unreadable = sum(not known.means_missing(raw) for raw in lost.to_list())
             _counted(warnings, known, "unreadable_value", unreadable, f"hold no {kind}; they are treated as missing values")
             odd = values.drop_nulls()
             if known.levels is not None:
@@ -148,7 +161,7 @@ class RowReader:
         except (ValueError, TypeError, OverflowError, ArithmeticError):
             value = read(None)
         if value is None or value != value:
-            if not is_missing(raw):
+            if not known.means_missing(raw):
                 text = f"holds {_shown(raw)}, which is no {known.column.type.value}; it is treated as a missing value"
                 warnings.append(_warning(known, "unreadable_value", text))
         elif known.levels is not None:

@@ -18,8 +18,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from coreplex.engines.tabular import words
-from coreplex.engines.tabular.cells import parser
+from coreplex.engines.tabular.cells import parser, sentinels
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 Domain = Literal["number", "category", "moment", "text"]
@@ -93,19 +92,14 @@ def reader(column: Column) -> Callable[[Any], Value]:
     kind = domain(column)
     if kind == "number":
         # A fraction is welcome where training saw whole numbers only: the model can use it.
-        parse = parser("bool" if column.dtype == "bool" else "float64", column.format)
+        parse = parser("bool" if column.dtype == "bool" else "float64", column.format, column.missing)
+        if column.missing:
+            return lambda raw: number(parse(raw))
         return lambda raw: number(raw) if type(raw) is int or type(raw) is float else number(parse(raw))
-    parse = parser(column.dtype, column.format)
+    parse = parser(column.dtype, column.format, column.missing)
     if kind == "moment":
         return lambda raw: moment(parse(raw))
     return lambda raw: label(parse(label(raw) if isinstance(raw, float) else raw))
-
-
-def is_missing(raw: Any) -> bool:
-    """True for null, NaN and the words that mean nothing; False for what is there but could not be read."""
-    if isinstance(raw, str):
-        return raw.strip() in words.MISSING
-    return raw is None or (isinstance(raw, float) and raw != raw)
 
 
 class Canonical:
@@ -116,11 +110,11 @@ class Canonical:
         self.height = frame.height
         self._places = {name: index for index, name in enumerate(frame.columns)}
         self._keep = keep
-        self._kept: dict[tuple[str, str, str, str | None], pl.Series] = {}
+        self._kept: dict[tuple[object, ...], pl.Series] = {}
 
     def series(self, column: Column) -> pl.Series:
         """The canonical values of one column; a column that is not there is missing everywhere."""
-        key = column.name, column.type.value, column.dtype, column.format
+        key = column.name, column.type.value, column.dtype, column.format, column.missing
         found = self._kept.get(key)
         if found is None:
             place = self._places.get(column.name)
@@ -139,10 +133,14 @@ def canonical_series(series: pl.Series, column: Column) -> pl.Series:
     kind = domain(column)
     if kind == "number" and (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         floats = series.cast(pl.Float64)
-        finite = floats.is_finite()
-        return floats if finite.all() else floats.set(~finite, None)
+        good = floats.is_finite()
+        if column.missing:
+            good &= ~floats.is_in(sentinels("bool" if column.dtype == "bool" else "float64", column.format, column.missing))
+        return floats if good.all() else floats.set(~good, None)
     if kind == "moment" and series.dtype in (pl.Date, pl.Datetime):
-        return _epoch(series.cast(pl.Date) if column.dtype == "date" else series)
+        moments = _epoch(series.cast(pl.Date) if column.dtype == "date" else series)
+        marked = [moment(value) for value in sentinels(column.dtype, column.format, column.missing or ())]
+        return moments.set(moments.is_in(marked), None) if marked else moments
     return _mapped(series, column, kind)
 
 

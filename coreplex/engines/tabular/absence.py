@@ -1,7 +1,11 @@
-"""Words taken for nothing, counted where they may have been meant: `NA` is North America to some, `None` a kind of garage."""
+"""Words for nothing in columns of text: whether they mean it there, and what the user is told.
+
+`NA` is North America to some, `None` a kind of garage.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import polars as pl
 
@@ -10,33 +14,82 @@ from coreplex.engines.tabular.notes import Note, Severity
 from coreplex.engines.tabular.rules import Rule
 
 # Signs such as `?`, `--` or `#N/A` are nobody's category.
-_COULD_BE_MEANT = frozenset(word for word in words.MISSING if word[:1].isalpha())
+COULD_BE_MEANT = words.ABSENT | words.UNKNOWN | {word for word in words.ALWAYS if word[:1].isalpha()}
 _MANY = 0.05
 _VERY_MANY = 0.2
 
 
 class Absences:
-    """Counts the missing-value words of the columns that are kept as text; in numbers and dates they can mean nothing else."""
+    """Counts the words for nothing in columns of text, and of yes and no; in numbers and dates they can mean nothing else.
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._seen: Mapping[int, Counter[str]] = {i: Counter() for i, rule in enumerate(rules) if rule.is_text}
+    `said`: the columns of which a person said what is missing; nothing is asked there.
+    """
+
+    def __init__(self, rules: Sequence[Rule], said: Collection[int] = ()) -> None:
+        asked = [index for index, rule in enumerate(rules) if (rule.is_text or rule.kind == "boolean") and index not in said]
+        self._taken: Mapping[int, Counter[str]] = {index: Counter() for index in asked}
+        self._rules = rules
+        self._met: set[int] = set()
 
     def see(self, index: int, raw: pl.Series, typed: pl.Series) -> None:
-        if index not in self._seen or typed.null_count() == raw.null_count():
+        if index not in self._taken:
             return
-        taken = raw.filter(typed.is_null()).drop_nulls().str.strip_chars()
-        self._seen[index].update(dict(taken.filter(taken.is_in(sorted(_COULD_BE_MEANT))).value_counts().iter_rows()))
+        text = raw.str.strip_chars()
+        if self._rules[index].kind == "string" and text.is_in(sorted(words.MISSING - words.ALWAYS)).any():
+            self._met.add(index)
+        taken = text.filter(typed.is_null() & text.is_in(sorted(COULD_BE_MEANT)))
+        self._taken[index].update(dict(taken.value_counts().iter_rows()))
+
+    def meaning(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
+        """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside them."""
+        met = sorted(self._met)
+        if not met:
+            return {}
+        scan = pl.scan_parquet(table, glob=False)
+        asked: list[pl.Expr] = []
+        for index in met:
+            rest = pl.col(names[index]).filter(~pl.col(names[index]).is_in(sorted(words.MISSING)))
+            asked += [
+                shape.alias(f"{index}\0{name}")
+                for name, shape in (
+                    ("cells", rest.count()),
+                    ("letters", rest.str.contains(r"\p{L}").sum()),
+                    ("more", rest.str.contains(r"[\p{L}\p{N}]").any()),
+                )
+            ]
+        facts = scan.select(asked).collect(engine="streaming").row(0, named=True)
+        return {i: _meaning(facts[f"{i}\0cells"], facts[f"{i}\0letters"], facts[f"{i}\0more"]) for i in met}
 
     def notes(self, names: Sequence[str], rows: int) -> list[Note]:
-        return [_note(names[i], seen, rows) for i, seen in self._seen.items() if seen and seen.total() >= _MANY * rows]
+        return [
+            _note(names[index], seen, rows, self._rules[index].kind == "boolean")
+            for index, seen in self._taken.items()
+            if seen and seen.total() >= _MANY * rows
+        ]
 
 
-def _note(name: str, seen: Counter[str], rows: int) -> Note:
+def _meaning(cells: int, letters: int, more: bool) -> tuple[str, ...] | None:
+    """Beside words, `None` and `unknown` are categories (None: the usual words are missing).
+
+    Beside codes, numbers that are not all numbers, and nothing at all they can only be missing. Where all else is signs (`+`),
+    a dash is one of them.
+    """
+    if cells and not more:
+        return tuple(sorted(sign for sign in words.SIGNS if "-" not in sign))
+    return None if 2 * letters >= max(cells, 1) else tuple(sorted(words.MISSING - words.ALWAYS))
+
+
+def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:
     ordered = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
     said = ", ".join(f"{word!r} ({count:,})" for word, count in ordered[:3])
     severity: Severity = "medium" if seen.total() >= _VERY_MANY * rows else "low"
     message = (
         f"Cells of {name!r} were taken as missing because of what they say: {said}. If that is a value (such as NA for North "
-        "America), write it in another way and upload again."
     )
-    return Note("missing_words", severity, message, {"words": dict(ordered)}, name, seen.total())
+    if seen.keys() & words.ALWAYS:
+        message += "America), write it in another way and upload again."
+    else:
+        message += (
+            f"America), {'set the type to categorical' if boolean else 'say that nothing but empty cells is missing there'}."
+        )
+    return Note("missing_words", severity, message, {"words": dict(ordered), "read_as": "missing"}, name, seen.total())

@@ -19,21 +19,54 @@ Parser = Callable[[Any], Scalar | None]
 
 def parse_value(column: Column, raw: Any) -> Scalar | None:
     """The typed value of one cell, or None where it is missing or does not fit. Never raises."""
-    return parser(column.dtype, column.format)(raw)
+    return parser(column.dtype, column.format, column.missing)(raw)
 
 
 @lru_cache(maxsize=4096)
-def parser(dtype: str, written: str | None) -> Parser:
+def parser(dtype: str, written: str | None, missing: tuple[str, ...] | None = None) -> Parser:
     """The function behind `parse_value`, for callers that read many values of one column."""
     if dtype.startswith(("int", "uint")):
-        return _integer_parser(NumberFormat.of(written))
-    if dtype.startswith("float"):
-        return _float_parser(NumberFormat.of(written))
-    if dtype == "bool":
-        return _boolean
-    if dtype in ("date", "datetime"):
-        return _moment_parser(dtype == "date", written)
-    return _text
+        parse: Parser = _integer_parser(NumberFormat.of(written))
+    elif dtype.startswith("float"):
+        parse = _float_parser(NumberFormat.of(written))
+    elif dtype == "bool":
+        parse = _boolean
+    elif dtype in ("date", "datetime"):
+        parse = _moment_parser(dtype == "date", written)
+    else:
+        return _text_parser(words.missing("string", missing))
+    return _except(parse, frozenset(sentinels(dtype, written, missing))) if missing else parse
+
+
+def sentinels(dtype: str, written: str | None, missing: tuple[str, ...]) -> list[Scalar]:
+    """The values of a column that its `missing` texts stand for; those that are only words stand for none."""
+    values = map(parser(dtype, written), missing)
+    return list(dict.fromkeys(value for value in values if value is not None))
+
+
+def _except(parse: Parser, sentinels: frozenset[Scalar]) -> Parser:
+    def without(raw: Any) -> Scalar | None:
+        value = parse(raw)
+        return None if value in sentinels else value
+
+    return without
+
+
+@lru_cache(maxsize=4096)
+def means_missing(dtype: str, written: str | None, missing: tuple[str, ...] | None) -> Callable[[Any], bool]:
+    """Tells a value that says "missing" in such a column from one that could not be read."""
+    kind = {"string": "string", "bool": "boolean"}.get(dtype, "value")
+    meaning = words.missing(kind, missing)
+    read, bare = parser(dtype, written, missing), parser(dtype, written)
+
+    def says(raw: Any) -> bool:
+        if raw is None or (isinstance(raw, float) and raw != raw):
+            return True
+        if isinstance(raw, str) and raw.strip() in meaning:
+            return True
+        return bool(missing) and read(raw) is None and bare(raw) is not None
+
+    return says
 
 
 def _integer_parser(written: NumberFormat) -> Parser:
@@ -106,11 +139,16 @@ def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
     return parse
 
 
-def _text(raw: Any) -> str | None:
-    if isinstance(raw, str):
-        return None if raw.strip() in words.MISSING else raw
-    if raw is None or isinstance(raw, (dict, list)):
-        return None
-    if isinstance(raw, bool):
-        return "true" if raw else "false"
-    return None if isinstance(raw, float) and math.isnan(raw) else str(raw)
+def _text_parser(meaning: frozenset[str]) -> Parser:
+    def parse(raw: Any) -> str | None:
+        if isinstance(raw, str):
+            return None if raw.strip() in meaning else raw
+        if raw is None or isinstance(raw, (dict, list)):
+            return None
+        if isinstance(raw, bool):
+            return "true" if raw else "false"
+        if isinstance(raw, float) and math.isnan(raw):
+            return None
+        return None if str(raw) in meaning else str(raw)
+
+    return parse

@@ -11,8 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from coreplex.engines.tabular import conversion, inference, kinds
+from coreplex.engines.tabular.cells import sentinels
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note, Reading
+from coreplex.engines.tabular.orders import EXAMPLES, Orders
 from coreplex.engines.tabular.rules import Rule
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.spelling import MOST, Spellings
@@ -23,19 +25,15 @@ _SAMPLE = 50_000
 _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
 
 
-def read(
-    source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits, previous: TableSchema | None
-) -> Reading:
+def read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> Reading:
     """Reads Parquet into plain Parquet. Raises BadInput for damaged files and nested columns, Invalid for empty tables."""
     try:
-        return _read(source, destination, overrides, limits, previous)
+        return _read(source, destination, orders, limits, previous)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise BadInput(_UNREADABLE) from error
 
 
-def _read(
-    source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits, previous: TableSchema | None
-) -> Reading:
+def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> Reading:
     scan = pl.scan_parquet(source, glob=False)
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
@@ -44,13 +42,17 @@ def _read(
     columns = [(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
     base = {column.name: column for column in previous} if previous else {}
     table = scan.select(conversion.plain(*column) for column in columns)
-    rules = _ordered_rules(table, overrides, base)
-    table = table.with_columns(_retype(name, rule, base.get(name)) for name, rule in rules.items())
+    rules = _ordered_rules(table, orders, base)
     group_rows = row_group_size(table.head(1_000).collect())
+    lost: dict[str, list[pl.Series]] = {name: [] for name in rules}
+    table = table.with_columns(_retype(name, rule, base.get(name), lost[name]) for name, rule in rules.items())
+    types = table.collect_schema()
+    missing = {name: _missing(name, dtype == pl.String, orders, base) for name, dtype in types.items()}
+    table = table.with_columns(_without(name, said, base.get(name)) for name, said in missing.items() if said)
     table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
-    schema = _schema(destination, list(stored), stored, names, overrides, rules, base, rows)
+    schema = _schema(destination, list(stored), stored, names, orders.types, rules, base, rows, missing)
     notes += conversion.changes(scan, columns)
-    notes += _losses(source, destination, dict(zip(names, stored, strict=True)), rules)
+    notes += _losses(destination, lost, rules, orders)
     return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)
 
 
@@ -75,18 +77,38 @@ def as_text(name: str, dtype: pl.DataType, labels: Mapping[str, str]) -> pl.Expr
     return (column.replace(dict(labels)) if labels else column).alias(name)
 
 
-def _ordered_rules(table: pl.LazyFrame, overrides: Mapping[str, ColumnType], base: Mapping[str, Column]) -> dict[str, Rule]:
+def _missing(name: str, text: bool, orders: Orders, base: Mapping[str, Column]) -> tuple[str, ...] | None:
+    """`Column.missing` of one column. A file that has nulls says so: no word of its texts means anything else."""
+    usual = base[name].missing if name in base else () if text else None
+    return orders.settled(name, "string" if text else "value", usual)
+
+
+def _without(name: str, missing: tuple[str, ...], base: Column | None) -> pl.Expr:
+    """The column without what means "missing" in it."""
+
+    def without(values: pl.Series) -> pl.Series:
+        if values.dtype == pl.String:
+            return values.set(values.str.strip_chars().is_in(sorted(missing)), None)
+        gone = sentinels(dtype_name(values.dtype), base.format if base else None, missing)
+        return values.set(values.is_in(pl.Series(gone, dtype=values.dtype, strict=False)), None) if gone else values
+
+    return pl.col(name).map_batches(without, is_elementwise=True)
+
+
+def _ordered_rules(table: pl.LazyFrame, orders: Orders, base: Mapping[str, Column]) -> dict[str, Rule]:
     """For the columns whose storage must change: the rule that reads their text."""
     schema = table.collect_schema()
     rules: dict[str, Rule] = {}
-    for name, kind in overrides.items():
+    for name, kind in orders.types.items():
         dtype = schema.get(name)
         if dtype is None or _stored_as(dtype, kind):
             continue
         labels = base[name].labels if name in base else {}
-        texts = inference.distinct(table.select(as_text(name, dtype, labels)).head(_SAMPLE).collect().to_series())
+        texts = table.select(as_text(name, dtype, labels)).head(_SAMPLE).collect().to_series()
+        texts = inference.distinct(texts, orders.texts(name))
         found = inference.infer(name, texts, inference.Habit())
-        rules[name] = inference.forced(kind, found.rule, texts)
+        rule = inference.forced(kind, found.rule, texts)
+        rules[name] = replace(rule, missing=_missing(name, rule.kind == "string", orders, base))
     return rules
 
 
@@ -105,10 +127,15 @@ def _stored_as(dtype: pl.DataType, kind: ColumnType) -> bool:
     return suits[kind]
 
 
-def _retype(name: str, rule: Rule, base: Column | None) -> pl.Expr:
+def _retype(name: str, rule: Rule, base: Column | None, lost: list[pl.Series]) -> pl.Expr:
+    """The column read again by the rule; `lost` gets the texts that do not fit."""
+
     def read_again(values: pl.Series) -> pl.Series:
         text = values.to_frame(name).select(as_text(name, values.dtype, base.labels if base else {})).to_series()
-        return rule.read(text)[0].alias(name)
+        typed, left = rule.read(text)
+        if left is not None:
+            lost.append(left)
+        return typed.alias(name)
 
     return pl.col(name).map_batches(read_again, return_dtype=rule.dtype, is_elementwise=True)
 
@@ -122,6 +149,7 @@ def _schema(
     rules: Mapping[str, Rule],
     base: Mapping[str, Column],
     rows: int,
+    missing: Mapping[str, tuple[str, ...] | None],
 ) -> TableSchema:
     scan = pl.scan_parquet(destination)
     types = scan.collect_schema()
@@ -138,7 +166,7 @@ def _schema(
     for old, name in zip(written, names, strict=True):
         column = base.get(name) or Column(name, _type_of(types[name]), dtype_name(types[name]))
         kind, reason = decided.get(name, (column.type, column.reason))
-        column = replace(column, type=kind, reason=reason, nullable=nulls[name] > 0)
+        column = replace(column, type=kind, reason=reason, nullable=nulls[name] > 0, missing=missing[name])
         if name in rules:
             labels = _labels(destination, name, rules[name], base.get(name))
             column = replace(column, dtype=dtype_name(types[name]), format=rules[name].format, labels=labels)
@@ -167,22 +195,17 @@ def _labels(destination: Path, name: str, rule: Rule, base: Column | None) -> di
     return spellings.labels(0) if len(base.labels) <= MOST else {}
 
 
-def _losses(source: Path, destination: Path, written: Mapping[str, str], rules: Mapping[str, Rule]) -> list[Note]:
+def _losses(destination: Path, lost: Mapping[str, list[pl.Series]], rules: Mapping[str, Rule], orders: Orders) -> list[Note]:
     """Cells that did not fit a type the user ordered."""
-    if not rules:
-        return []
-    before = pl.scan_parquet(source, glob=False).select(pl.col(written[name]).null_count().alias(name) for name in rules)
-    after = pl.scan_parquet(destination).select(pl.col(name).null_count() for name in rules)
-    lost = zip(before.collect().row(0), after.collect().row(0), strict=True)
+    kept = pl.scan_parquet(destination, glob=False).select(pl.col(name).count() for name in lost if lost[name])
+    counts = kept.collect(engine="streaming").to_dicts()[0] if any(lost.values()) else {}
     return [
-        Note(
-            "mixed_types",
-            "medium",
-            f"{new - old} cells of {name!r} are no {rule.kind} and were taken as missing.",
-            {},
+        orders.loss(
             name,
-            new - old,
+            rules[name].kind,
+            sum(left.len() for left in lost[name]),
+            count,
+            pl.concat(lost[name]).unique(maintain_order=True).head(EXAMPLES).str.head(200).to_list(),
         )
-        for (name, rule), (old, new) in zip(rules.items(), lost, strict=True)
-        if new > old
+        for name, count in counts.items()
     ]

@@ -8,7 +8,7 @@ widened once for all such columns, and the pass is repeated: no cell is dropped 
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +23,7 @@ from coreplex.engines.tabular.encoding import Encoding
 from coreplex.engines.tabular.inference import Finding, Habit
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note
+from coreplex.engines.tabular.orders import EXAMPLES, Orders
 from coreplex.engines.tabular.records import Block, Records
 from coreplex.engines.tabular.rules import STRING, Rule
 from coreplex.engines.tabular.schema import ColumnType
@@ -53,6 +54,7 @@ class _Plan:
     encoding: Encoding
     names: list[str]
     rules: list[Rule]
+    orders: Orders
     old_macintosh: bool
     """Lines end in CR alone."""
     findings: dict[int, Finding] = field(default_factory=dict)
@@ -64,11 +66,22 @@ class _Plan:
     habit: Habit = field(default_factory=Habit)
     lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
 
-    def found(self, index: int, finding: Finding) -> None:
-        self.findings[index], self.rules[index] = finding, finding.rule
+    def found(self, index: int, finding: Finding, usual: tuple[str, ...] | None = None) -> None:
+        """`usual`: which words are missing in the column, where nobody says so (`Column.missing`)."""
+
+        def settled(rule: Rule) -> Rule:
+            return replace(rule, missing=self.orders.settled(self.names[index], rule.kind, usual))
+
+        self.rules[index] = settled(finding.rule)
+        self.findings[index] = Finding(self.rules[index], settled(finding.other) if finding.other else None)
+
+    @property
+    def said(self) -> set[int]:
+        """The columns of which a person says what is missing."""
+        return {index for index, name in enumerate(self.names) if name in self.orders.missing}
 
 
-def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Stored:
+def read(source: Path, destination: Path, orders: Orders, limits: Limits) -> Stored:
     """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table."""
     # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
     csv.field_size_limit(limits.line_bytes)
@@ -80,8 +93,8 @@ def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], l
     names, notes = unique_names(written.names, written.width, limits)
     if written.only_names and whole:
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
-    plan = _Plan(written, found, names, [STRING] * len(names), b"\r" in head[:-1] and b"\n" not in head)
-    _infer(plan, source, overrides, limits)
+    plan = _Plan(written, found, names, [STRING] * len(names), orders, b"\r" in head[:-1] and b"\n" not in head)
+    _infer(plan, source, limits)
     notes = [*found.notes, *written.notes, *notes]
     for attempt in range(_PASSES):
         done = _Pass(plan, source, limits)
@@ -89,11 +102,14 @@ def read(source: Path, destination: Path, overrides: Mapping[str, ColumnType], l
         if not done.again:
             break
         _widen(plan, source, limits, done.misfits, to_text=attempt >= _PASSES - 2)
+    if _reconsider(plan, done, destination):
+        done = _Pass(plan, source, limits)
+        done.write(destination)
     if not done.rows:
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
-    rules = [STRING if rule.is_text else rule for rule in plan.rules]
-    return Stored(names, original, rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan)], done.spellings)
+    rules = [replace(rule, kind="string", format=None) if rule.is_text else rule for rule in plan.rules]
+    return Stored(names, original, rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan, done)], done.spellings)
 
 
 def _head(found: Encoding, source: Path) -> tuple[bytes, bool]:
@@ -145,21 +161,26 @@ def _sample(plan: _Plan, source: Path, limits: Limits) -> tuple[pl.DataFrame | N
     return (pl.concat(frames) if frames else None), rows <= limits.sample_rows
 
 
-def _infer(plan: _Plan, source: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> None:
+def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
     """Fills in the plan's rules from the first rows."""
     sample, whole = _sample(plan, source, limits)
     if sample is None:
         return
     plan.group_rows = row_group_size(sample)
-    plain = inference.plain_numbers(sample)
-    texts = {name: inference.distinct(sample.get_column(name)) for name in sample.columns if plain.get(name) is None}
+    overrides, missing = plan.orders.types, plan.orders.texts
+    plain = inference.plain_numbers(sample.select(name for name in sample.columns if not missing(name)))
+    texts = {
+        name: inference.distinct(sample.get_column(name), missing(name)) for name in sample.columns if plain.get(name) is None
+    }
     plan.habit = inference.habit(list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule))
     if plan.habit.decimal_comma:
         texts |= {
             name: inference.distinct(sample.get_column(name)) for name, rule in plain.items() if rule and rule.kind == "float"
         }
     for index, name in enumerate(plan.names):
-        finding = inference.infer(name, texts[name], plan.habit) if name in texts else inference.Finding(plain[name] or STRING)
+        finding = (
+            inference.infer(name, texts[name], plan.habit) if name in texts else inference.Finding(plain.get(name) or STRING)
+        )
         if name in overrides:
             text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
             plan.forced[index] = overrides[name]
@@ -178,7 +199,7 @@ def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.S
         seen = [plan.misfits[index]] if index in plan.misfits else []
         plan.unspelled.discard(index)
         plan.misfits[index] = pl.concat([*seen, texts]).unique(maintain_order=True)
-        first = [] if sample is None else [inference.distinct(sample.to_series(index))]
+        first = [] if sample is None else [inference.distinct(sample.to_series(index), plan.orders.texts(plan.names[index]))]
         known = pl.concat([*first, plan.misfits[index]]).unique(maintain_order=True)
         plan.found(index, inference.Finding(STRING) if to_text else inference.infer(plan.names[index], known, plan.habit))
 
@@ -194,7 +215,7 @@ class _Pass:
         self.misfits: dict[int, pl.Series] = {}
         self.again = False
         self.spellings = Spellings(plan.rules, plan.unspelled)
-        self._absences = Absences(plan.rules)
+        self.absences = Absences(plan.rules, plan.said)
         self._trimmed = Trimmed()
         self._ambiguities = Ambiguities(plan.rules, plan.findings)
         self.rows = 0
@@ -226,7 +247,7 @@ class _Pass:
             self.notes = [
                 *self._ambiguities.notes(names),
                 *self._records.notes(),
-                *self._absences.notes(names, self.rows),
+                *self.absences.notes(names, self.rows),
                 *self._trimmed.notes(names),
             ]
         except DomainError as error:
@@ -247,7 +268,7 @@ class _Pass:
         for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
             if doubts[index] or typed.null_count() != text.null_count():
                 typed, left = rule.read(text)
-                self._absences.see(index, text, typed)
+                self.absences.see(index, text, typed)
                 if rule.is_text:
                     self._trimmed.see(index, text, typed)
                 if left is not None:
@@ -264,7 +285,12 @@ class _Pass:
     def _keep(self, index: int, left: pl.Series) -> None:
         if index in self._plan.forced:
             count, examples = self._plan.lost.get(index, (0, []))
-            self._plan.lost[index] = (count + left.len(), (examples + left.head(5).str.head(200).to_list())[:5])
+            self._plan.lost[index] = (
+                count + left.len(),
+                list(dict.fromkeys(examples + left.unique(maintain_order=True).head(EXAMPLES).str.head(200).to_list()))[
+                    :EXAMPLES
+                ],
+            )
             return
         self.again = True
         texts = inference.distinct(left).head(10_000)
@@ -272,19 +298,18 @@ class _Pass:
         self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
 
 
-def _losses(plan: _Plan) -> list[Note]:
+def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
+    """Which words for nothing are categories, now that all of the table is known. True if it must be read again for that."""
+    changed = False
+    for index, usual in done.absences.meaning(table, plan.names).items():
+        plan.found(index, plan.findings[index], usual)
+        changed |= usual is not None
+    return changed
+
+
+def _losses(plan: _Plan, done: _Pass) -> list[Note]:
     """Cells that did not fit a type the user ordered."""
     return [
-        Note(
-            "mixed_types",
-            "medium",
-            (
-                f"{count} cells of {plan.names[index]!r} are no {plan.rules[index].kind} and were taken as missing: "
-                f"{', '.join(map(repr, examples[:3]))}."
-            ),
-            {"examples": examples},
-            plan.names[index],
-            count,
-        )
+        plan.orders.loss(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)
         for index, (count, examples) in plan.lost.items()
     ]

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from coreplex.engines.tabular import texture
+from coreplex.engines.tabular.absence import COULD_BE_MEANT
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
 
 BINS = 20
@@ -166,6 +167,11 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
         "length": {"min": lengths.min(), "max": lengths.max(), "mean": _rounded(lengths.mean())},  # type: ignore[arg-type]
         "texture": texture.describe(counts),
     }
+    if column.type is ColumnType.categorical and column.missing is None:
+        meant = counts.filter(pl.col("value").str.strip_chars().is_in(sorted(COULD_BE_MEANT))).sort(
+            ["count", "value"], descending=[True, False]
+        )
+        facts["words_for_nothing"] = dict(meant.iter_rows())
     if column.type is ColumnType.text:
         facts["words_mean"] = _rounded(present.head(100_000).str.count_matches(r"\S+").mean())  # type: ignore[arg-type]
     top = counts.top_k(10 * _TOP, by="count").sort(["count", "value"], descending=[True, False]).head(_TOP)

@@ -5,6 +5,7 @@ else explains every cell. A column is a number only if all of its cells are: not
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -45,14 +46,20 @@ class Finding:
     other: Rule | None = None
 
 
-def distinct(raw: pl.Series) -> pl.Series:
-    """The distinct texts of a sample that mean something, trimmed, in order of appearance."""
+def distinct(raw: pl.Series, missing: Collection[str] = ()) -> pl.Series:
+    """The distinct texts of a sample that mean something, trimmed, in order of appearance; `missing` mean nothing either."""
     texts = raw.drop_nulls().str.strip_chars().unique(maintain_order=True)
-    return texts.filter(~is_missing(texts))
+    return texts.filter(~is_missing(texts, _NOTHING.union(missing)))
+
+
+_NOTHING = words.MISSING - words.UNKNOWN
+_LETTER = r"\p{L}"
 
 
 def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
     """The rule of each column that is plain integers or floats throughout the sample; None for the others. One query."""
+    if not sample.width:
+        return {}
     asked: list[pl.Expr] = []
     trimmed = pl.all().str.strip_chars()
     sample = sample.select(pl.when(trimmed.is_in(sorted(words.MISSING))).then(None).otherwise(trimmed).name.keep())
@@ -86,6 +93,7 @@ def habit(columns: list[pl.Series], points: int = 0) -> Habit:
     comma = 0
     for texts in columns:
         head = texts.head(200)
+        head = head.filter(~head.is_in(sorted(words.UNKNOWN)))
         if head.is_empty() or not head.str.contains(r"^[^A-Za-z]*\d[.,]\d").all():
             continue
         comma += bool(head.str.contains(_LOOKS_DECIMAL_COMMA).any() and head.str.contains(r"^[^,]*,[^,]*$").all())
@@ -99,7 +107,13 @@ def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
         return Finding(STRING)
     if (texts.str.len_bytes().max() or 0) > LONGEST_TYPED:  # type: ignore[operator]
         return Finding(STRING)
-    return _boolean(texts) or _number(name, texts, known) or _date(texts, known) or Finding(STRING)
+    found = _boolean(texts)
+    if found:
+        return found
+    texts = texts.filter(~texts.is_in(sorted(words.UNKNOWN)))
+    if texts.is_empty():
+        return Finding(STRING)
+    return _number(name, texts, known) or _date(texts, known) or Finding(STRING)
 
 
 def _boolean(texts: pl.Series) -> Finding | None:
@@ -187,7 +201,9 @@ def undecided(found: Finding, texts: pl.Series | None) -> Finding | None:
     if found.rule.kind != "string" or texts is None or texts.len() > _FEW_WORDS:
         return None
     seen = set(texts.str.to_lowercase().to_list())
-    return Finding(Rule("undecided", "\n".join(sorted(seen)))) if not seen or words.one_side(seen) else None
+    if not seen <= words.UNKNOWN and not words.one_side(seen):
+        return None
+    return Finding(Rule("undecided", "\n".join(sorted(seen - words.UNKNOWN))))
 
 
 def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:

@@ -4,12 +4,14 @@ The one entry is `read`. It refuses what it cannot read with a sentence that say
 it had to decide. It streams: memory does not grow with the file.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from coreplex.engines.tabular import columnar, delimited, kinds
 from coreplex.engines.tabular.notes import Limits, Note, Reading
+from coreplex.engines.tabular.orders import Orders
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.storage import dtype_name
 from coreplex.errors import BadInput, Invalid
@@ -30,25 +32,38 @@ def read(
     destination: Path,
     *,
     overrides: Mapping[str, ColumnType] | None = None,
+    missing: Mapping[str, Sequence[str]] | None = None,
+    everywhere: Sequence[str] = (),
+    force: bool = False,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     previous: TableSchema | None = None,
 ) -> Reading:
     """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`.
 
-    `overrides` fixes the type of named columns. `previous` is the schema of a stored table that is read again with other
-    types: its spellings and formats are kept. Raises BadInput (cannot be understood; names the line where it can) and
-    Invalid (no rows, too large, unknown column in `overrides`).
+    `overrides` fixes the type of named columns, `missing` the texts and values that are missing in them (`words.missing`),
+    `everywhere` names such of every column. A type that most of a column does not fit is refused unless `force`. `previous`
+    is the schema of a stored table that is read again with other types: its spellings and formats are kept. Raises BadInput
+    (cannot be understood; names the line where it can) and Invalid (no rows, too large, a column that is not there or would
+    be lost).
     """
     written = file_format(source, filename)
-    ordered = dict(overrides or {})
+    orders = Orders(
+        dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
+    )
     if written == "parquet":
-        reading = columnar.read(source, destination, ordered, limits, previous)
+        reading = columnar.read(source, destination, orders, limits, previous)
     else:
-        reading = _read_delimited(source, destination, ordered, limits)
-    unknown = [name for name in ordered if reading.schema.get(name) is None]
-    if unknown:
-        raise Invalid.field(f"There is no column {unknown[0]!r} in this table.", "overrides", unknown[0])
+        reading = _read_delimited(source, destination, orders, limits)
+    for name in (*orders.types, *orders.missing):
+        if reading.schema.get(name) is None:
+            raise _unknown(name, reading.schema.names)
     return reading
+
+
+def _unknown(name: str, names: list[str]) -> Invalid:
+    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], 1)
+    nearest = next((f" Did you mean {known!r}?" for known in names if known.casefold() in close), "")
+    return Invalid.field(f"There is no column {name!r} in this table.{nearest}", "overrides", name)
 
 
 def file_format(source: Path, filename: str) -> Literal["csv", "parquet"]:
@@ -64,8 +79,8 @@ def file_format(source: Path, filename: str) -> Literal["csv", "parquet"]:
     return found or "csv"
 
 
-def _read_delimited(source: Path, destination: Path, overrides: Mapping[str, ColumnType], limits: Limits) -> Reading:
-    stored = delimited.read(source, destination, overrides, limits)
+def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Limits) -> Reading:
+    stored, overrides = delimited.read(source, destination, orders, limits), orders.types
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
     integers = [name for name, rule in typed.items() if rule.kind == "integer"]
@@ -80,6 +95,7 @@ def _read_delimited(source: Path, destination: Path, overrides: Mapping[str, Col
             format=rule.format,
             reason=SET_BY_USER if name in overrides else decided.get(name, (None, None))[1],
             original_name=stored.written[index] if stored.written[index] != name else None,
+            missing=rule.missing,
         )
         for index, (name, rule) in enumerate(typed.items())
     )

@@ -156,6 +156,20 @@ def _variants(column: Facts, rows: int) -> Issue | None:
     return Issue("whitespace_or_case_variants", "medium", message, column["name"], {"variants": groups[:10]})
 
 
+def _words(column: Facts, rows: int) -> Issue | None:
+    """Words for nothing that were kept as categories, since nobody said that they are missing."""
+    found = column.get("words_for_nothing")
+    if not found:
+        return None
+    said = ", ".join(f"{word!r} ({count:,})" for word, count in list(found.items())[:3])
+    message = (
+        f"Cells of {column['name']!r} say {said}: kept as a category, as `None` may mean no garage. If it means that nothing is "
+        "known, mark it as missing."
+    )
+    evidence = {"words": found, "read_as": "category", "values": list(found)}
+    return Issue("missing_words", "low", message, column["name"], evidence, sum(found.values()))
+
+
 # Nearly of a type: kind of the issue, what the other cells are, the type to order.
 _NEARLY = {
     "number": ("mixed_types", "numbers", "float"),
@@ -193,6 +207,7 @@ _RULES: tuple[Callable[[Facts, int], Issue | None], ...] = (
     _outliers,
     _skewed,
     _variants,
+    _words,
     _mixed,
 )
 

@@ -6,12 +6,16 @@ reader widens the rule (`wider`) and starts again, or reports the loss when the 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import polars as pl
 
 from coreplex.engines.tabular import dates, numbers, words
+from coreplex.engines.tabular.cells import sentinels
 from coreplex.engines.tabular.numbers import NumberFormat
+from coreplex.engines.tabular.schema import Scalar
+from coreplex.engines.tabular.storage import dtype_name
 
 Kind = Literal["boolean", "integer", "float", "datetime", "string", "undecided"]
 
@@ -22,10 +26,14 @@ class Rule:
 
     `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text while they
     are among the words of `format` (one a line, lower case); any other cell does not fit, and the column is judged again.
+
+    `missing` is what the column says of its missing cells (`words.missing`): words, and values however they are written, so that
+    -200 covers `-200.0`.
     """
 
     kind: Kind
     format: str | None = None
+    missing: tuple[str, ...] | None = None
 
     @property
     def dtype(self) -> pl.DataType:
@@ -46,9 +54,29 @@ class Rule:
     def is_plain_number(self) -> bool:
         return self.kind in ("integer", "float") and NumberFormat.of(self.format).plain
 
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The texts that mean "missing" here."""
+        return words.missing(self.kind, self.missing)
+
+    @cached_property
+    def sentinels(self) -> list[Scalar]:
+        """The typed values that mean "missing" here."""
+        if self.is_text or not self.missing:
+            return []
+        return sentinels(dtype_name(self.dtype), self.format, self.missing)
+
     def typed(self, raw: pl.Series) -> pl.Series:
-        """Typed values of a column of text; null where the text does not fit."""
+        """Typed values of a column of text; null where the text does not fit. Sentinels are values still: see `read`."""
+        if self.is_text:
+            return self._texts(raw.str.strip_chars())
         return _COLUMN[self.kind](raw, self.format)
+
+    def _texts(self, text: pl.Series) -> pl.Series:
+        missing = is_missing(text, self.words)
+        if self.kind == "undecided":
+            missing |= ~text.str.to_lowercase().is_in((self.format or "").split("\n"))
+        return text.set(missing, None) if missing.any() else text
 
     def quick(self, raw: pl.Expr) -> pl.Expr:
         """Typed values where nothing is unusual; to be checked by `doubt` and by counting nulls."""
@@ -65,19 +93,25 @@ class Rule:
 
     def doubt(self, raw: pl.Expr) -> pl.Expr:
         """One truth value for a block: True if `quick` may be wrong about some cell and `read` must look closer."""
+        if self.sentinels:
+            return pl.lit(value=True)
         if self.kind == "string":
-            return ((raw.str.strip_chars() != raw) | raw.is_in(_MISSING)).any()
+            return ((raw.str.strip_chars() != raw) | raw.is_in(sorted(self.words | words.MISSING))).any()
         if self.is_plain_number and self.format is None:
             return numbers.may_be_codes(raw).any()
         return pl.lit(value=False)
 
     def read(self, raw: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         """(typed values, the texts that neither fit nor mean "missing"; None when all is well)."""
+        typed, left = self._read(raw)
+        return (typed.set(typed.is_in(self.sentinels), None) if self.sentinels else typed), left
+
+    def _read(self, raw: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         typed = self.typed(raw)
         if self.kind == "string" or typed.null_count() == raw.null_count():
             return typed, None
         left = raw.filter(typed.is_null() & raw.is_not_null())
-        left = left.filter(~is_missing(left))
+        left = left.filter(~is_missing(left, self.words))
         if left.is_empty():
             return typed, None
         again = self.typed(left.str.strip_chars())
@@ -89,23 +123,9 @@ class Rule:
 STRING = Rule("string")
 
 
-def is_missing(raw: pl.Series) -> pl.Series:
+def is_missing(raw: pl.Series, meaning: frozenset[str] = words.MISSING) -> pl.Series:
     """True where a text only says that there is nothing."""
-    return raw.str.strip_chars().is_in(_MISSING)
-
-
-_MISSING = sorted(words.MISSING)
-
-
-def _strings(raw: pl.Series, _: str | None) -> pl.Series:
-    text = raw.str.strip_chars()
-    missing = text.is_in(_MISSING)
-    return text.set(missing, None) if missing.any() else text
-
-
-def _undecided(raw: pl.Series, known: str | None) -> pl.Series:
-    text = raw.str.strip_chars()
-    return text.set(~text.str.to_lowercase().is_in((known or "").split("\n")) | is_missing(text), None)
+    return raw.str.strip_chars().is_in(sorted(meaning))
 
 
 def _booleans(raw: pl.Series, code: str | None) -> pl.Series:
@@ -123,6 +143,4 @@ _COLUMN: dict[str, Callable[[pl.Series, str | None], pl.Series]] = {
     "integer": lambda raw, code: numbers.integers(raw, NumberFormat.of(code)),
     "float": lambda raw, code: numbers.reals(raw, NumberFormat.of(code)),
     "datetime": lambda raw, pattern: dates.column(raw, pattern or "%Y-%m-%d"),
-    "string": _strings,
-    "undecided": _undecided,
 }

@@ -38,6 +38,7 @@ class Column:
     `labels` maps canonical text to the spelling in the uploaded file, for small typed columns where the two differ.
     `format` says how its cells are written (a strptime pattern, a `NumberFormat` code); None means plainly.
     `reason` says why it got its type, when that was a judgement.
+    `missing` are the texts and values read as missing besides what always is (`words.missing`); None means the usual ones.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     format: str | None = None
     reason: str | None = None
     original_name: str | None = None
+    missing: tuple[str, ...] | None = None
 
     def with_type(self, kind: ColumnType, reason: str | None = None) -> "Column":
         return replace(self, type=kind, reason=reason)
@@ -62,12 +64,14 @@ class Column:
             "format": self.format,
             "reason": self.reason,
             "original_name": self.original_name,
+            "missing": None if self.missing is None else list(self.missing),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Column":
         known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
         known["labels"] = dict(known.get("labels") or {})
+        known["missing"] = None if known.get("missing") is None else tuple(known["missing"])
         return cls(**{**known, "type": ColumnType(data["type"])})
 
 

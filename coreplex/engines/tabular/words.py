@@ -1,12 +1,11 @@
-"""The words people write in cells: for nothing, for yes and for no. Data, not behaviour."""
+"""The words people write in cells: for nothing, for yes and for no."""
 
-# Exact spellings, compared after trimming. "unknown", "missing" and "other" are categories, not absences.
-MISSING = frozenset(
+from functools import lru_cache
+
+# Exact spellings, compared after trimming; only `UNKNOWN` is given in lower case and met in any.
+ALWAYS = frozenset(
     [
-        "NA",
-        "N/A",
-        "n/a",
-        "na",
+        "",
         "NaN",
         "nan",
         "NAN",
@@ -15,34 +14,45 @@ MISSING = frozenset(
         "NULL",
         "null",
         "Null",
-        "None",
-        "none",
-        "NONE",
-        "nil",
-        "?",
-        "-",
-        "--",
-        "---",
-        ".",
-        "..",
+        "(null)",
+        "\\N",
+        "NaT",
+        "<NA>",
+        "<na>",
         "#N/A",
         "#NA",
+        "#N/A N/A",
         "#NULL!",
         "#DIV/0!",
         "#VALUE!",
         "#REF!",
         "#NAME?",
         "#NUM!",
-        "<NA>",
-        "<na>",
-        "(null)",
-        "\\N",
-        "NaT",
-        "n.a.",
-        "N.A.",
-        "N.a.",
     ]
-) | {"", "#N/A N/A"}
+)
+"""What programs write where nothing is: missing in every column, whatever a person says."""
+SIGNS = frozenset(["?", "-", "--", "---", ".", ".."])
+"""Nobody's category, unless the whole column is signs."""
+ABSENT = frozenset(["NA", "N/A", "n/a", "na", "n.a.", "N.A.", "N.a.", "None", "none", "NONE", "nil"])
+"""No garage, or not known? Beside words they are a category, everywhere else missing."""
+_UNKNOWN = ("unknown", "missing", "not available", "not applicable", "not known", "no data")
+UNKNOWN = frozenset(form(word) for word in _UNKNOWN for form in (str.lower, str.upper, str.capitalize, str.title))
+"""Missing among numbers and dates; beside words, and beside yes and no, a category of its own."""
+MISSING = ALWAYS | SIGNS | ABSENT | UNKNOWN
+"""Every word that can mean nothing."""
+
+
+@lru_cache(maxsize=4096)
+def missing(kind: str, said: tuple[str, ...] | None = None) -> frozenset[str]:
+    """The texts that mean "missing" in a column of that kind of `Rule`.
+
+    `said`: what the column itself says. Beside other texts it stands in for the signs, so () leaves `ALWAYS` alone; to numbers,
+    dates and booleans, where a word can mean nothing else, it adds.
+    """
+    if kind == "string":
+        return ALWAYS | (SIGNS if said is None else frozenset(said))
+    return (MISSING - UNKNOWN if kind in ("boolean", "undecided") else MISSING).union(said or ())
+
 
 # (yes, no), lower case. 0 and 1 stay integers: nothing is lost by counting them.
 BOOLEAN_PAIRS: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(

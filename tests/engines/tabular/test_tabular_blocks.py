@@ -39,6 +39,8 @@ STRETCHES: dict[str, st.SearchStrategy[str]] = {
     "ja": st.just("ja"),
     "T": st.just("T"),
     "nothing": st.sampled_from(["", "NA", " n/a ", "-", " " * 80]),
+    "maybe nothing": st.sampled_from(["None", "NA", "unknown", "Missing", "?"]),
+    "signs": st.sampled_from(["+", "-", "--"]),
     "words": st.sampled_from(["red", " blue", "green ", "dark red"]),
     "many words": st.integers(0, 900).map("w{}".format),
     "long": st.integers(0, 3).map(lambda n: "x" * (100 * n + 70)),
@@ -89,8 +91,8 @@ def test_blocks_of_any_size_give_the_same_table(cells: list[str], block: int, sa
 @THOROUGH
 @given(cells=columns(), sample=st.sampled_from([1, 5, 20_000]), kind=st.sampled_from(list(ColumnType)))
 def test_ordered_types_lose_the_same_cells_whatever_the_blocks(cells: list[str], sample: int, kind: ColumnType) -> None:
-    data, wanted = written(cells), {"value": kind}
-    same(taken(data, 30, sample, overrides=wanted), taken(data, WHOLE, sample, overrides=wanted))
+    data, wanted = written(cells), {"overrides": {"value": kind}, "force": True}
+    same(taken(data, 30, sample, **wanted), taken(data, WHOLE, sample, **wanted))
 
 
 @settings(THOROUGH, max_examples=12)

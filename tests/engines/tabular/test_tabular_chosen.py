@@ -29,7 +29,7 @@ def written(*cells: str) -> str:
     ],
 )
 def test_a_chosen_number_converts(tmp_path: Path, kind: ColumnType, cells: list[str], values: list[float | None]) -> None:
-    reading, table = take(tmp_path, written(*cells), overrides={"value": kind})
+    reading, table = take(tmp_path, written(*cells), overrides={"value": kind}, force=True)
     assert table["value"].to_list() == [values[i % len(values)] for i in range(60)]
     assert bool(reading.notes) is (None in values)
     column = reading.schema.get("value")

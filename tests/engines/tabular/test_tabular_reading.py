@@ -366,7 +366,7 @@ def test_ordered_types(tmp_path: Path) -> None:
 
 
 def test_a_type_that_does_not_fit_says_what_is_lost(tmp_path: Path) -> None:
-    body = [[i, "unknown" if i % 50 == 7 else i / 2] for i in range(200)]
+    body = [[i, "see note" if i % 50 == 7 else i / 2] for i in range(200)]
     reading, frame = take(tmp_path, text(body, ["n", "value"]), overrides={"value": ColumnType.float})
     note = next(note for note in reading.notes if note.kind == "mixed_types")
     assert note.affected_rows == 4

@@ -38,14 +38,27 @@ def test_a_chosen_text_is_not_called_into_question(tmp_path: Path) -> None:
     assert ("mixed_types", "value") not in judge(tmp_path, data, overrides={"value": ColumnType.categorical})[1]
 
 
-def test_categories_taken_for_missing_are_named(tmp_path: Path) -> None:
-    issue = judge(tmp_path, cells("NA", "EU", "AS", "None", "?"))[1]["missing_words", "value"]
-    assert issue["evidence"]["words"] == {"NA": 40, "None": 40}
-    assert (issue["severity"], issue["affected_rows"], issue["affected_pct"]) == ("medium", 80, 40.0)
+def test_words_beside_words_are_categories_and_named(tmp_path: Path) -> None:
+    facts, issues = judge(tmp_path, cells("NA", "EU", "unknown", "None", "?"))
+    assert facts["value"]["missing_count"] == 40, "a sign is nobody's category"
+    issue = issues["missing_words", "value"]
+    assert issue["evidence"] == {
+        "words": {"NA": 40, "None": 40, "unknown": 40},
+        "values": ["NA", "None", "unknown"],
+        "read_as": "category",
+    }
+    assert (issue["severity"], issue["affected_rows"], issue["affected_pct"]) == ("low", 120, 60.0)
+
+
+def test_words_taken_for_missing_among_codes_and_yes_and_no_are_named(tmp_path: Path) -> None:
+    for values in (["007", "012", "NA", "031"], ["yes", "NA", "no", "yes"]):
+        issue = judge(tmp_path, cells(*values))[1]["missing_words", "value"]
+        assert issue["evidence"] == {"words": {"NA": 50}, "read_as": "missing"}
+        assert (issue["severity"], issue["affected_rows"]) == ("medium", 50)
 
 
 @pytest.mark.parametrize(
-    "values", [["NA", "1.5"], ["?", "", "EU", "AS"], ["NA", *["EU", "AS"] * 15]], ids=["number", "sign", "few"]
+    "values", [["NA", "1.5"], ["?", "", "EU", "AS"], ["NA", *["007", "012"] * 15]], ids=["number", "sign", "few"]
 )
 def test_what_can_only_be_missing_is_not_named(tmp_path: Path, values: list[str]) -> None:
     assert ("missing_words", "value") not in judge(tmp_path, cells(*values))[1]
