@@ -116,6 +116,41 @@ def main() -> None:
         },
         ROWS,
     )
+    _large(frame, y, columns)
+
+
+def _large(frame: pl.DataFrame, y: Any, columns: tuple[Column, ...]) -> None:
+    """Models of the size that 60 s of training make: 600 trees a booster, five fold copies of each family."""
+    import xgboost as xgb
+
+    encoder, matrix = Encoder.fit_transform(frame, columns, y, kind="tree", task="binary")
+    booster = lgb.train({"objective": "binary", "num_threads": 1, "verbosity": -1, "num_leaves": 40}, lgb.Dataset(matrix, y), 600)
+    extreme = xgb.train({"objective": "binary:logistic", "nthread": 1}, xgb.DMatrix(matrix, y), 600)
+    extreme.set_param({"nthread": 1})
+    light, other = Member(encoder, LightGbm.of(booster)), Member(encoder, XgBoost.of(extreme))
+    # Encoders of their own, as fold copies have.
+    bag = [
+        Member(Encoder.fit(frame, columns, y, kind="tree", task="binary", seed=i), m.predictor)
+        for i in range(5)
+        for m in (light, other)
+    ]
+    rows = frame.to_dicts()
+    for name, members, reference in (
+        ("LightGBM", [light], lambda: booster.predict(matrix, num_threads=1)),
+        ("XGBoost", [other], lambda: extreme.inplace_predict(matrix)),
+        ("a stack of 5 LightGBM and 5 XGBoost", bag, lambda: [booster.predict(matrix, num_threads=1) for _ in range(5)]),
+    ):
+        one = scorer(columns, members)
+        show(
+            f"{name} of 600 trees, 5,000 rows, per row",
+            {
+                "the library's predict of ready arrays": reference,
+                "Scorer.predict_rows": (lambda one=one: one.predict_rows(rows)),
+                "Scorer.predict_frame": (lambda one=one: one.predict_frame(frame)),
+                "one row after the other": (lambda one=one: [one.predict_row(row) for row in rows[:100]] * 50),
+            },
+            ROWS,
+        )
 
 
 def _xgb(frame: pl.DataFrame, y: Any, columns: tuple[Column, ...]) -> Scorer:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.calibration import Calibration
-from coreplex.engines.scoring.scorer import Scorer, background_of
+from coreplex.engines.scoring.scorer import Scorer, background_of, gathered
 from coreplex.engines.tabular.schema import spell
 from coreplex.errors import DomainError, Invalid
 from tests.engines.scoring_samples import COLUMNS, column, frame, manifest, member, target
@@ -64,6 +64,22 @@ def test_rows_and_frames_agree(scorer: Scorer) -> None:
     for answer in answers:
         assert sum(answer["probabilities"].values()) == pytest.approx(1)
         assert answer["probability"] == answer["probabilities"][answer["prediction"]]
+
+
+@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
+def test_many_rows_are_answered_as_each_alone(scorer: Scorer) -> None:
+    many = rows(40) * 6
+    many[5] = many[5] | {"age": "?", "extra": 1}
+    alone = [scorer.predict_row(row) for row in many]
+    value = "prediction" if scorer.task == "regression" else "probability"
+    for count in (3, 4, 200, 201, 240):
+        answers, warnings = scorer.predict_rows(many[:count])
+        expected = [answer for answer, _ in alone[:count]]
+        np.testing.assert_allclose([a[value] for a in answers], [a[value] for a in expected], atol=1e-9)  # type: ignore[literal-required]
+        assert [a.keys() for a in answers] == [a.keys() for a in expected]
+        assert scorer.task == "regression" or [a["prediction"] for a in answers] == [a["prediction"] for a in expected]
+        own = [w for number, (_, found) in enumerate(alone[:count]) for w in ({**item, "row": number} for item in found)]
+        assert warnings == gathered(own, count)
 
 
 @pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())

@@ -37,7 +37,7 @@ class Warning(TypedDict, total=False):
 
 
 Warnings = list[Warning]
-_ABSENT = object()
+ABSENT = object()
 _EXTRA_SHOWN = 20
 
 
@@ -74,9 +74,9 @@ class RowReader:
     known: tuple[Known, ...]
     accepted: frozenset[str]
     """Further columns that may come without a word: those the model was offered and did not use, and the target."""
-    _numbers: tuple[tuple[int, str, float, float], ...]
-    _levels: tuple[tuple[int, str, frozenset[str]], ...]
-    _others: tuple[tuple[int, str], ...]
+    numbers: tuple[tuple[int, str, float, float], ...]
+    levels: tuple[tuple[int, str, frozenset[str]], ...]
+    others: tuple[tuple[int, str], ...]
     _readers: tuple[Callable[[Any], Value], ...]
 
     @classmethod
@@ -113,19 +113,19 @@ class RowReader:
         values: list[Value] = [None] * len(self.names)
         warnings: Warnings = []
         get = row.get
-        for index, name, low, high in self._numbers:
-            raw = get(name, _ABSENT)
+        for index, name, low, high in self.numbers:
+            raw = get(name, ABSENT)
             if (type(raw) is float or type(raw) is int) and low <= raw <= high:
                 values[index] = raw
             else:
-                values[index] = self._slow(index, raw, warnings)
-        for index, name, levels in self._levels:
-            raw = get(name, _ABSENT)
-            values[index] = raw if type(raw) is str and raw in levels else self._slow(index, raw, warnings)
-        for index, name in self._others:
-            values[index] = self._slow(index, get(name, _ABSENT), warnings)
+                values[index] = self.read_value(index, raw, warnings)
+        for index, name, levels in self.levels:
+            raw = get(name, ABSENT)
+            values[index] = raw if type(raw) is str and raw in levels else self.read_value(index, raw, warnings)
+        for index, name in self.others:
+            values[index] = self.read_value(index, get(name, ABSENT), warnings)
         if len(row) > len(values) or warnings:
-            self._unknown(row, warnings)
+            warnings += self.extra_columns(row)
         return values, warnings
 
     def check(self, frame: pl.DataFrame) -> Warnings:
@@ -148,12 +148,12 @@ class RowReader:
             elif domain(known.column) in ("number", "moment"):
                 beyond = int(((odd < known.low) | (odd > known.high)).sum())
                 _counted(warnings, known, "out_of_range", beyond, "lie outside the range that training saw")
-        self._unknown(dict.fromkeys(frame.columns), warnings)
-        return warnings
+        return warnings + self.extra_columns(dict.fromkeys(frame.columns))
 
-    def _slow(self, index: int, raw: Any, warnings: Warnings) -> Value:
+    def read_value(self, index: int, raw: Any, warnings: Warnings) -> Value:
+        """The canonical value of anything sent for column `index`; what is odd about it is added to `warnings`."""
         known, read = self.known[index], self._readers[index]
-        if raw is _ABSENT:
+        if raw is ABSENT:
             warnings.append(_warning(known, "missing_column", "is not in the row; it is treated as a missing value"))
             return read(None)
         try:
@@ -172,11 +172,17 @@ class RowReader:
             warnings.append(_warning(known, "out_of_range", "lies outside the range that training saw"))
         return value
 
-    def _unknown(self, row: Mapping[str, Any], warnings: Warnings) -> None:
+    def extra_columns(self, row: Mapping[str, Any]) -> Warnings:
+        """A warning for each column of `row` that the model does not know, the first twenty."""
         extra = [name for name in row if name not in self.accepted]
-        for name in extra[:_EXTRA_SHOWN]:
-            text = f"Column {_shown(name)} is unknown to the model and was ignored."
-            warnings.append({"column": str(name)[:200], "kind": "extra_column", "message": text})
+        return [
+            {
+                "column": str(name)[:200],
+                "kind": "extra_column",
+                "message": f"Column {_shown(name)} is unknown to the model and was ignored.",
+            }
+            for name in extra[:_EXTRA_SHOWN]
+        ]
 
 
 def _known(column: Column, step: Any) -> Known:

@@ -44,6 +44,11 @@ def domain(column: Column) -> Domain:
     return _DOMAINS[column.type]
 
 
+def polars_type(kind: Domain) -> Any:
+    """The Polars type of a canonical series."""
+    return _POLARS[kind]
+
+
 def number(value: Any) -> float:
     """A float, NaN for anything that is no finite number."""
     try:

@@ -97,12 +97,12 @@ class Ensemble:
         order = {id(encoder): index for index, encoder in enumerate(self.encoders)}
         return tuple(order[id(member.encoder)] for member in self.members)
 
-    def encode(self, frame: pl.DataFrame) -> list[Floats]:
+    def encode(self, frame: pl.DataFrame | Canonical) -> list[Floats]:
         """One matrix per encoder."""
-        seen = Canonical(frame, keep=len(self.encoders) > 1)
+        seen = frame if isinstance(frame, Canonical) else Canonical(frame, keep=len(self.encoders) > 1)
         return [encoder.transform(seen) for encoder in self.encoders]
 
-    def predict(self, frame: pl.DataFrame) -> Floats:
+    def predict(self, frame: pl.DataFrame | Canonical) -> Floats:
         """(n, k): probabilities per class, or (n, 1) values on the scale of the target."""
         return self.respond(self.raw(self.encode(frame)))
 

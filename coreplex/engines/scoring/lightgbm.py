@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.lightgbm_library import CONTRIBUTIONS, RAW, Booster, Rows
+from coreplex.engines.scoring.lightgbm_library import CONTRIBUTIONS, RAW, Blocks, Booster, Rows
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Files, Scoring
 
+_MANY_ROWS = 1_000
+"""From here on the copy of the model that blocks of trees need is worth being made."""
 _LINKS: dict[str, Link] = {
     "binary": "logit",
     "cross_entropy": "logit",
@@ -33,6 +35,7 @@ class LightGbm(Scoring):
         forest = re.search(r"^average_output$", text, re.MULTILINE)
         self._share = 1.0 / max(self._booster.iterations, 1) if forest else 1.0
         self._rows = Rows.of(self._booster)
+        self._blocks = Blocks(text)
 
     @classmethod
     def of(cls, booster: Any) -> "LightGbm":
@@ -40,7 +43,8 @@ class LightGbm(Scoring):
         return cls(booster.model_to_string(num_iteration=booster.best_iteration or -1, importance_type="gain"))
 
     def raw(self, matrix: Floats) -> Floats:
-        return self._booster.predict(matrix, RAW) * self._share
+        scores = self._booster.predict(matrix, RAW) if len(matrix) < _MANY_ROWS else self._blocks.predict(matrix)
+        return scores * self._share
 
     def raw_row(self, row: Sequence[float]) -> Sequence[float]:
         if self._rows is None:

@@ -1,0 +1,73 @@
+"""Many rows read column by column mean what each row means alone, warnings included."""
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreplex.engines.encoding.batch import read_batch
+from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.rows import RowReader
+from tests.engines.scoring_samples import COLUMNS, column, frame, target
+
+TABLE = frame(300)
+ENCODER, _ = Encoder.fit_transform(TABLE, COLUMNS, target(TABLE, "binary"), kind="tree", task="binary")
+READER = RowReader.of([ENCODER], ["key", "same"])
+USUAL: dict[str, st.SearchStrategy[Any]] = {
+    "amount": st.floats(1, 30),
+    "age": st.integers(18, 90),
+    "member": st.booleans(),
+    "plan": st.sampled_from(["basic", "plus", "pro"]),
+    "town": st.sampled_from(["T001", "T002"]),
+    "note": st.sampled_from(["good parcel", "late"]),
+    "since": st.sampled_from(["2015-01-01", "2016-02-03T04:05:06"]),
+}
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.just(10**400),
+    st.floats(),
+    st.text(max_size=6),
+    st.sampled_from(["NA", "1,5", " pro ", "?", "1900-01-01", "\ud800", "nowhere", ""]),
+    st.lists(st.integers(), max_size=2),
+)
+ROW = st.fixed_dictionaries({}, optional={name: st.one_of(usual, usual, ODD) for name, usual in USUAL.items()} | {"x": ODD})
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(ROW, min_size=1, max_size=12))
+def test_rows_read_together_are_the_rows_read_alone(rows: list[dict[str, Any]]) -> None:
+    batch, warnings = read_batch(READER, rows)
+    alone = [READER.read(row) for row in rows]
+    assert warnings == [{**warning, "row": number} for number, (_, own) in enumerate(alone) for warning in own]
+    encode = ENCODER.compile(READER.names)
+    np.testing.assert_allclose(ENCODER.transform(batch), [encode(values) for values, _ in alone], rtol=1e-12, atol=1e-12)
+
+
+def test_one_odd_value_among_many_changes_nobody_else() -> None:
+    rows = [row | {"note": "good"} for row in TABLE.to_dicts()]
+    usual, _ = read_batch(READER, rows)
+    rows[7] = rows[7] | {"age": "old", "plan": ["pro"], "since": 5.5}
+    odd, warnings = read_batch(READER, rows)
+    assert {(w["row"], w["column"], w["kind"]) for w in warnings if w["row"] == 7} == {
+        (7, "age", "unreadable_value"),
+        (7, "plan", "unreadable_value"),
+        (7, "since", "unreadable_value"),
+    }
+    before, after = ENCODER.transform(usual), ENCODER.transform(odd)
+    np.testing.assert_array_equal(np.delete(before, 7, axis=0), np.delete(after, 7, axis=0))
+
+
+def test_an_integer_beyond_every_float_among_many_is_one_odd_value() -> None:
+    reader = RowReader.of(
+        [Encoder.fit(pl.DataFrame({"a": [1.0, 2.0]}), [column("a", "float")], None, kind="tree", task="binary")]
+    )
+    batch, warnings = read_batch(reader, [{"a": 1.5}, {"a": 10**400}, {"a": 2}])
+    assert [(w["row"], w["kind"]) for w in warnings] == [(1, "unreadable_value")]
+    values = batch.series(column("a", "float")).to_list()
+    assert (values[0], values[2]) == (1.5, 2.0)
+    assert math.isnan(values[1])
