@@ -147,7 +147,6 @@ def _large(frame: pl.DataFrame, y: Any, columns: tuple[Column, ...]) -> None:
                 "the library's predict of ready arrays": reference,
                 "Scorer.predict_rows": (lambda one=one: one.predict_rows(rows)),
                 "Scorer.predict_frame": (lambda one=one: one.predict_frame(frame)),
-                "one row after the other": (lambda one=one: [one.predict_row(row) for row in rows[:100]] * 50),
             },
             ROWS,
         )
