@@ -8,9 +8,11 @@ from uuid import UUID
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
 from coreplex.dataset import export, ingest, inputs, service
+from coreplex.dataset.quality import Judged, of_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import NotFound
+from coreplex.experiment.table import ProblemType
 from coreplex.identifier import parse_id
 from coreplex.paging import Page, Slice
 from coreplex.project.access import open_row
@@ -63,6 +65,14 @@ async def version(info: Info, dataset: Dataset, id: str | None) -> DatasetVersio
 
 async def documents(info: Info, version: DatasetVersion) -> service.Documents:
     return known(await info.context.loaders.dataset_documents.load(version.id))
+
+
+async def quality(info: Info, version: DatasetVersion, target: str | None, problem_type: ProblemType | None) -> Judged:
+    """As judged at the upload; with a target, what it means for predicting that."""
+    known = await documents(info, version)
+    if target is None:
+        return Judged(known.quality)
+    return await of_target(info.context.services, version.id, known, target, problem_type)
 
 
 def known(found: service.Documents | None) -> service.Documents:

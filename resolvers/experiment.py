@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from coreplex.dataset.diagnosis import Diagnoses
 from coreplex.event.table import Event
 from coreplex.experiment import capabilities, inputs, service
 from coreplex.experiment.table import Experiment
@@ -28,9 +29,14 @@ async def of_project(info: Info, project: Project, page: Page) -> Slice[Experime
 
 
 async def create(info: Info, input: inputs.CreateExperiment) -> Experiment:
+    """Checked, then diagnosed outside any transaction, then checked again and queued in one."""
     grant = allow(info)
+    services = info.context.services
+    async with info.context.read() as session:
+        checked = await service.check(session, grant, input, services.settings)
+    found = await Diagnoses.of(services).soon(checked.version.id, checked.question(input))
     async with info.context.transaction() as session:
-        return await service.create(session, grant, input, info.context.services.settings)
+        return await service.create(session, grant, input, services.settings, found)
 
 
 async def cancel(info: Info, id: str) -> Experiment:

@@ -8,6 +8,7 @@ import strawberry.pydantic
 from pydantic import BaseModel
 
 from coreplex.account.table import Plan
+from coreplex.experiment.table import ProblemType
 from schema.compiler.reading import Item
 from schema.readings import READING
 
@@ -25,6 +26,7 @@ def published(model: type[BaseModel], name: str, description: str) -> None:
 
 
 enum(Plan, "What an account may use.")
+enum(ProblemType, "What kind of column is predicted.")
 
 
 def key(name: str, description: str, kind: Any) -> Any:

@@ -10,6 +10,7 @@ from coreplex.dataset import inputs
 from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
+from coreplex.experiment.table import ProblemType
 from coreplex.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.guard import Info
@@ -36,6 +37,11 @@ DatasetSort = sort_input("Dataset", ("created_at", "updated_at", "name", "versio
 DatasetVersionSort = sort_input("DatasetVersion", ("version", "created_at", "row_count", "quality_score"), default="version")
 LazyDataset = Annotated["Dataset", strawberry.lazy("schema.dataset")]
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
+TargetWanted = Annotated[str | None, strawberry.argument(description="The column to be predicted.")]
+ProblemWanted = Annotated[
+    ProblemType | None,
+    strawberry.argument(description="How it is to be predicted; left out, as its type and values suggest."),
+]
 RowsWanted = Annotated[int, strawberry.argument(description=f"Rows wanted, 1 to {MAX_PREVIEW}.")]
 
 
@@ -61,6 +67,12 @@ async def _preview(root: strawberry.Parent[VersionRow], info: Info, rows: RowsWa
     return JSON(await resolve.preview(info, root, min(max(rows, 1), MAX_PREVIEW)))
 
 
+async def _quality(
+    root: strawberry.Parent[VersionRow], info: Info, target: TargetWanted = None, problem_type: ProblemWanted = None
+) -> Quality:
+    return Quality.of(await resolve.quality(info, root, target, problem_type))
+
+
 @strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
 class DatasetVersion:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -78,8 +90,10 @@ class DatasetVersion:
     parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
     dataset: "Dataset" = loaded(LazyDataset, lambda loaders: loaders.dataset, lambda version: version.dataset_id, "The dataset.")
     columns: list[Column] = _document(list[Column], lambda found, _: Column.of(found), "The columns, in the order of the file.")
-    quality: Quality = _document(
-        Quality, lambda found, _: Quality.of(found.quality), "How good the data is, and what is wrong with it."
+    quality: Quality = strawberry.field(
+        resolver=_quality,
+        description="How good the data is, and what is wrong with it; with a target also what gives it away, how its classes are "
+        "spread and which columns tell something of it, which takes seconds when it is first asked.",
     )
     analysis: Analysis = _document(
         Analysis, lambda found, version: Analysis.of(version, found), "The profile: what is in the table."

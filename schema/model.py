@@ -12,12 +12,11 @@ from coreplex.model.table import Model as Row
 from coreplex.permissions import READ, WRITE
 from resolvers import model as resolve
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, key, published
+from schema.common import DeletedPayload, DeleteInput, Id, key, published
 from schema.field import by_id, guarded, loaded, mutation
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
 
-enum(ProblemType, "What kind of column is predicted.")
 published(inputs.ModelFilter, "ModelFilter", "Which models are wanted.")
 ModelSort = sort_input("Model", ("best", "created_at", "name", "rank", *SORT_METRICS), "best")
 

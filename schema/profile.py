@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import strawberry
 
+from coreplex.dataset.quality import Judged
 from coreplex.dataset.service import Documents
 from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.tabular.schema import ColumnType
@@ -95,14 +96,83 @@ class QualityIssue:
     affected_pct: float = strawberry.field(description="Share of rows it touches, in percent.")
 
 
+@strawberry.type(description="Columns that give the target away: copies of it, or what is known only afterwards.")
+class Leak:
+    kind: str = strawberry.field(description="Machine word for how they do it.")
+    columns: list[str] = strawberry.field(description="The columns, which do it together.")
+    leave_out: list[str] = strawberry.field(description="Those of them that the option `drop_leaks` leaves out.")
+    severity: str = strawberry.field(description="high: an experiment is warned of it; medium: make sure of it.")
+    message: str = strawberry.field(description="What was seen and what to do.")
+    alone: float = strawberry.field(description="Their score without any other column, in the diagnosis' metric.")
+    next_best: float = strawberry.field(description="The score of the best other column alone.")
+    evidence: JSON = strawberry.field(description="The facts behind it.")
+
+
+@strawberry.type(description="How much one column alone tells of the target.")
+class Usefulness:
+    column: str = strawberry.field(description="The column.")
+    share: float = strawberry.field(description="Share of the target's spread it explains on rows it was not fitted to, 0 to 1.")
+    score: float = strawberry.field(description="The same as a score in the diagnosis' metric.")
+    useless: bool = strawberry.field(description="Whether it tells nothing alone.")
+
+
+@strawberry.type(description="A class of the target.")
+class TargetClass:
+    value: JSON = strawberry.field(description="The class, spelled as in the file.")
+    count: Long = strawberry.field(description="Rows of it.")
+    pct: float = strawberry.field(description="Its share of the labelled rows, in percent.")
+
+
+@strawberry.type(description="How evenly the classes are spread.")
+class Imbalance:
+    class_count: int = strawberry.field(description="How many classes there are.")
+    rarest_pct: float = strawberry.field(description="Share of the rarest class, in percent.")
+    ratio: float = strawberry.field(description="Rows of the commonest class to those of the rarest.")
+    even: float = strawberry.field(description="Share of the rarest class compared with an even split: 1 is even.")
+    classes: list[TargetClass] = strawberry.field(description="The commonest first; of many, the commonest and the rarest.")
+
+    @classmethod
+    def of(cls, counted: dict[str, Any]) -> "Imbalance":
+        return cls(**{**counted, "classes": [_from(TargetClass, one) for one in counted["classes"]]})
+
+
+@strawberry.type(description="What is known of a target before anything is trained, from a sample of rows.")
+class Diagnosis:
+    target: str = strawberry.field(description="The column to be predicted.")
+    problem_type: str = strawberry.field(description="classification or regression.")
+    rows: Long = strawberry.field(description="Rows of the table.")
+    sampled_rows: int = strawberry.field(description="Rows that were looked at.")
+    metric: str = strawberry.field(description="What the scores are: auc, accuracy or r2.")
+    leaks: list[Leak] = strawberry.field(description="What gives the target away, the gravest first.")
+    imbalance: Imbalance | None = strawberry.field(description="How the classes are spread; none for a number.")
+    usefulness: list[Usefulness] = strawberry.field(description="What each column alone tells, the most first.")
+    dependence: JSON | None = strawberry.field(description="Whether rows are independent of each other.")
+    unfinished: list[str] = strawberry.field(description="What there was no time for.")
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> "Diagnosis":
+        lists = {"leaks": Leak, "usefulness": Usefulness}
+        typed: dict[str, Any] = {name: [_from(kind, one) for one in found[name]] for name, kind in lists.items()}
+        typed["imbalance"] = Imbalance.of(found["imbalance"]) if found["imbalance"] else None
+        return _from(cls, {**found, **typed})
+
+
 @strawberry.type(description="How good the data is.")
 class Quality:
     overall_score: float = strawberry.field(description="0 to 100, from completeness, uniqueness, validity and consistency.")
     issues: list[QualityIssue] = strawberry.field(description="What is wrong, the gravest first.")
+    diagnosis: Diagnosis | None = strawberry.field(
+        description="What was found for the target; none where no target was named, or one that cannot be learned."
+    )
 
     @classmethod
-    def of(cls, quality: dict[str, Any]) -> "Quality":
-        return cls(overall_score=quality["overall_score"], issues=[_from(QualityIssue, issue) for issue in quality["issues"]])
+    def of(cls, judged: Judged) -> "Quality":
+        quality, found = judged.quality, judged.diagnosis
+        return cls(
+            overall_score=quality["overall_score"],
+            issues=[_from(QualityIssue, issue) for issue in quality["issues"]],
+            diagnosis=None if found is None else Diagnosis.of(found),
+        )
 
 
 @strawberry.type(description="Two columns that go together.")

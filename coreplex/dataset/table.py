@@ -61,3 +61,16 @@ class DatasetVersion(SQLModel, table=True):
     quality: dict[str, Any] = document()
     created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
     created_at: datetime = moment()
+
+
+class Diagnosis(SQLModel, table=True):
+    """What is known of one target of a version before training: kept, since a version never changes."""
+
+    __tablename__ = "diagnoses"
+    __table_args__ = (UniqueConstraint("dataset_version_id", "fingerprint"),)
+
+    id: UUID = key()
+    dataset_version_id: UUID = reference("dataset_versions.id", index=False)
+    fingerprint: str = Field(max_length=64)
+    found: dict[str, Any] = document()
+    created_at: datetime = moment(index=True)

@@ -50,6 +50,11 @@ class Choice:
     runs: list[tuple[str, str]]
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def names(self) -> list[str]:
+        """The engines that run."""
+        return [actual for _, actual in self.runs]
+
 
 def capabilities(plan: Plan) -> Capabilities:
     quota = QUOTAS[plan]

@@ -1,6 +1,8 @@
 """What can be done with experiments. Training itself is a job: see `training`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -11,6 +13,8 @@ from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.automl import creation
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import Conflict, Invalid
 from coreplex.event import service as event
@@ -25,6 +29,7 @@ from coreplex.model.table import Model
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_project, open_row, visible_projects
+from coreplex.project.table import Project
 from coreplex.settings import Settings
 
 
@@ -48,8 +53,22 @@ def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
     )
 
 
-async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, settings: Settings) -> Experiment:
-    """Check what can be known now, then queue the training. Raises Invalid naming the wrong key."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A wanted experiment that can come to something: what it is made of, and what is to be said about it."""
+
+    project: Project
+    version: DatasetVersion
+    config: AutoMLConfig
+    engines: Choice
+
+    def question(self, wanted: CreateExperiment) -> Question:
+        """What is asked of the table before training."""
+        return Question(wanted.target_column, wanted.problem_type, Roles.of(self.config.model_dump()))
+
+
+async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, settings: Settings) -> Checked:
+    """Whether it can be trained, as far as that can be known now. Raises Invalid naming the wrong key."""
     project = await open_project(session, grant, wanted.project_id)
     version = await open_row(session, grant, DatasetVersion, wanted.dataset_version_id, "Dataset version")
     if version.project_id != project.id:
@@ -58,25 +77,44 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, 
     schema = TableSchema.from_json(version.table_schema)
     plan = grant.principal.plan
     engines = choose(plan, wanted.execution_mode, wanted.engine, wanted.engines, fallback=settings.engine_fallback)
-    names = [actual for _, actual in engines.runs]
-    kind = creation.check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config, names)
+    kind = creation.check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config, engines.names)
     engines.warnings.extend(
-        f"The engine '{name}' can train none of the algorithms asked for." for name in creation.idle(names, kind, config)
+        f"The engine '{name}' can train none of the algorithms asked for." for name in creation.idle(engines.names, kind, config)
     )
     config = _within_quota(config, grant, engines)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
+    return Checked(project, version, config, engines)
+
+
+async def create(
+    session: WriteSession,
+    grant: Grant,
+    wanted: CreateExperiment,
+    settings: Settings,
+    diagnosis: Mapping[str, Any] | None = None,
+) -> Experiment:
+    """Check what can be known now, then queue the training. Raises Invalid naming the wrong key.
+
+    `diagnosis`: of the target; without one the training makes it before anything else.
+    """
+    checked = await check(session, grant, wanted, settings)
+    config, engines = checked.config, checked.engines
+    warnings = list(engines.warnings)
+    if diagnosis is not None:
+        _refuse_without_features(checked, wanted, diagnosis)
+        warnings += advice.warnings(diagnosis, drop_leaks=config.drop_leaks)
     experiment = Experiment(
-        project_id=project.id,
-        dataset_version_id=version.id,
+        project_id=checked.project.id,
+        dataset_version_id=checked.version.id,
         name=wanted.name,
         target_column=wanted.target_column,
         problem_type=ProblemType(wanted.problem_type),
         config=config.model_dump(mode="json", exclude_none=True),
-        engines=names,
+        engines=engines.names,
         execution_mode=wanted.execution_mode,
         use_gpu=wanted.use_gpu,
-        warnings=engines.warnings,
+        warnings=warnings,
         created_by=grant.user_id,
     )
     session.add(experiment)
@@ -85,6 +123,15 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateExperiment, 
         session.add(EngineRun(experiment_id=experiment.id, position=position, engine=actual, requested_engine=asked))
     await _queue(session, grant, experiment)
     return experiment
+
+
+def _refuse_without_features(checked: Checked, wanted: CreateExperiment, diagnosis: Mapping[str, Any]) -> None:
+    """Raise Invalid when `drop_leaks` leaves no column to learn from."""
+    if not checked.config.drop_leaks:
+        return
+    gone = {wanted.target_column, *checked.config.special_columns, *advice.left_out(diagnosis)}
+    if all(column["name"] in gone for column in checked.version.table_schema["columns"]):
+        raise Invalid.field("leaves no column to learn from: every one of them gives the target away", "config", "drop_leaks")
 
 
 def _within_quota(config: AutoMLConfig, grant: Grant, engines: Choice) -> AutoMLConfig:

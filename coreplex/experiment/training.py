@@ -14,8 +14,11 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.clock import now
 from coreplex.database import WriteSession
+from coreplex.dataset import diagnosis
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
+from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
@@ -47,12 +50,15 @@ class Plan:
     """Before every model's name: only where a former attempt's models are still deployed under theirs."""
     fractions: dict[UUID, float] = field(default_factory=dict)
     """How far each engine is, 0 to 1."""
+    left_out: list[str] = field(default_factory=list)
+    """Columns that give the target away and are not to be learned from."""
 
 
 async def run(job: Job, context: JobContext) -> dict[str, Any]:
     """Run every engine of the experiment. Fails only when none of them finished a model."""
     plan = await _prepare(job, context)
     try:
+        plan.left_out.extend(await _diagnose(context, plan))
         outcomes = await asyncio.gather(*(_run_engine(context, plan, one) for one in plan.runs))
     finally:
         await asyncio.to_thread(shutil.rmtree, plan.folder, ignore_errors=True)
@@ -81,6 +87,42 @@ async def _prepare(job: Job, context: JobContext) -> Plan:
         folder.mkdir(parents=True, mode=0o700)
     prefix = f"retry{job.attempts}_" if kept else ""
     return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, prefix)
+
+
+async def _diagnose(context: JobContext, plan: Plan) -> list[str]:
+    """The columns to leave out. Says what the creation of the experiment had no time for."""
+    experiment = plan.experiment
+    question = Question(experiment.target_column, experiment.problem_type, Roles.of(experiment.config))
+    drop = bool(experiment.config.get("drop_leaks"))
+    found = await context.save(lambda session: diagnosis.known(session, plan.version.id, question))
+    if found is None:
+        context.report(0.0, "looking for columns that give the target away")
+        try:
+            found = await diagnosis.make(context.settings, plan.table, plan.version.table_schema, question, context.control)
+        except ChildCancelled:
+            raise
+        except DomainError as error:
+            await _warn(context, experiment, f"Columns that give the target away were not looked for: {error.message}")
+            return []
+        await context.save(lambda session: diagnosis.keep(session, plan.version.id, question, found))
+    for warning in advice.warnings(found, drop_leaks=drop):
+        await _warn(context, experiment, warning)
+    return advice.left_out(found) if drop else []
+
+
+async def _warn(context: JobContext, experiment: Experiment, message: str) -> None:
+    """A warning for the log and to stay with the experiment, unless it does already."""
+    if await context.save(lambda session: _remember(session, experiment.id, message)):
+        context.log(message, "warning")
+
+
+async def _remember(session: WriteSession, experiment_id: UUID, message: str) -> bool:
+    """Keep a warning with the experiment; once, though its creation, each engine and each attempt may say it."""
+    experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
+    if message in experiment.warnings:
+        return False
+    experiment.warnings = [*experiment.warnings, message]
+    return True
 
 
 async def _forget_former_attempt(session: WriteSession, experiment: Experiment) -> None:
@@ -149,13 +191,18 @@ def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> 
         "schema": plan.version.table_schema,
         "target": plan.experiment.target_column,
         "problem_type": plan.experiment.problem_type,
-        "config": plan.experiment.config,
+        "config": _config(plan),
         "engine": run.engine,
         "work_dir": str(plan.folder / run.engine),
         "threads": _threads(context, plan),
         "deadline_secs": budget,
         "name_prefix": plan.prefix,
     }
+
+
+def _config(plan: Plan) -> dict[str, Any]:
+    config = plan.experiment.config
+    return {**config, "ignored_columns": [*config.get("ignored_columns", ()), *plan.left_out]}
 
 
 FILES = (
@@ -177,17 +224,11 @@ class Recorder:
             case "log":
                 self.context.log(told["message"], told.get("level", "info"))
             case "warning":
-                await self.context.save(lambda session: self._warn(session, told["message"]))
+                await self.context.save(lambda session: _remember(session, self.plan.experiment.id, told["message"]))
             case "progress":
                 self._progress(told["fraction"], told.get("message", ""))
             case "model":
                 await self._model(told)
-
-    async def _warn(self, session: WriteSession, message: str) -> None:
-        """Once, though each engine and each attempt says it."""
-        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
-        if message not in experiment.warnings:
-            experiment.warnings = [*experiment.warnings, message]
 
     def _progress(self, fraction: float, message: str) -> None:
         """Progress of the experiment is the mean over its engines."""

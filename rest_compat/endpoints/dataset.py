@@ -49,7 +49,7 @@ ROWS = (
     ),
     Endpoint("GET", ONE, "GetDataset", shapes.mirrored("dataset")),
     Endpoint("GET", f"{ONE}/versions", "ListDatasetVersions", shapes.page, paged=True),
-    Endpoint("GET", f"{ONE}/quality", "DatasetQuality", quality, params=VERSION),
+    Endpoint("GET", f"{ONE}/quality", "DatasetQuality", quality, params=(*VERSION, "target", "problem_type")),
     Endpoint("GET", f"{ONE}/columns", "DatasetColumns", columns, params=VERSION),
     Endpoint("GET", f"{ONE}/analyze", "DatasetAnalysis", analysis, params=VERSION),
     Endpoint("DELETE", ONE, "DeleteDataset", shapes.ok, into={"dataset_id": "input.id"}),

@@ -166,6 +166,28 @@ async def test_how_a_training_ends_is_told(lab: tuple[Starlette, Person], databa
     assert (await training.timeline())["experiment.failed"]["message"].startswith("Experiment “Blobs” failed: leaves nothing")
 
 
+async def test_columns_that_give_the_target_away_are_left_out_on_request(
+    lab: tuple[Starlette, Person], database: Database, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the creation of the experiment could not wait for the diagnosis: then the training makes it."""
+    monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 0.0)
+    training = Training(lab[1], database)
+    rows = blobs().decode().split()
+    content = "\n".join([rows[0] + ",copy", *(f"{row},{1 if row.endswith('yes') else 0}" for row in rows[1:])]).encode()
+    workers.start()
+    await training.begin({**SHORT, "include_algos": ["GLM"], "drop_leaks": True}, content)
+    await until(done(database), PATIENCE)
+    found = await training.look()
+    assert found.status is ExperimentStatus.succeeded
+    assert found.warnings[-1].startswith("Left out of the features, as drop_leaks asks: 'copy'."), found.warnings
+    async with database.read() as session:
+        model = await session.get_one(Model, found.best_model_id)
+    assert {feature["name"] for feature in model.features} == {"a", "b", "c"}
+    asked = {"inputs": {"a": 1.0, "b": 0.5, "c": "x"}}
+    answer = await training.person.client.post(f"/api/models/{model.id}/predict", json=asked)
+    assert "warnings" not in answer.json()["predictions"][0], answer.text
+
+
 async def test_a_training_ended_without_a_model_says_what_to_do() -> None:
     said: list[str] = []
 

@@ -143,6 +143,7 @@ class AutoMLConfig(BaseModel):
     time_gap: float = Field(0.0, ge=0.0, description="Left out between past and future: seconds, or units.")
     weights_column: str | None = Field(None, description="A weight for every row, zero or more.")
     ignored_columns: list[str] = Field(default_factory=list, description="Columns no model may see.")
+    drop_leaks: bool = Field(False, description="Leave out the columns that give the target away.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "AutoMLConfig":

@@ -9,6 +9,7 @@ import polars as pl
 
 from coreplex.engines.tabular import texture
 from coreplex.engines.tabular.absence import COULD_BE_MEANT
+from coreplex.engines.tabular.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
 
 BINS = 20
@@ -43,10 +44,6 @@ def describe(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
     if values.dtype == pl.Boolean:
         return facts | _counted(present, column)
     return facts | _temporal(present)
-
-
-def percent(part: int, whole: int) -> float:
-    return round(100.0 * part / whole, 4) if whole else 0.0
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from coreplex.engines.tabular import correlation, describe, suggestion
+from coreplex.engines.tabular.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 
 EXACT_ROWS = 5_000_000
@@ -37,7 +38,7 @@ def profile(table: Path, schema: TableSchema) -> dict[str, Any]:
         "correlations": correlation.pairs(sample(scan.select(_short(schema)), rows, _PAIR_ROWS), schema, columns),
         "missing": {
             "cells": missing_cells,
-            "pct": describe.percent(missing_cells, rows * len(schema)),
+            "pct": percent(missing_cells, rows * len(schema)),
             "columns": sum(column["missing_count"] > 0 for column in columns),
             "complete_rows": _complete_rows(scan, columns, rows),
         },
@@ -101,7 +102,7 @@ def _exact(part: pl.LazyFrame, group: list[Column]) -> dict[str, dict[str, Any]]
         found.setdefault(name, {})[key] = describe.plain(value)
     for facts in found.values():
         rows = facts.pop("rows")
-        facts["missing_pct"] = describe.percent(facts["missing_count"], rows)
+        facts["missing_pct"] = percent(facts["missing_count"], rows)
     return found
 
 
@@ -133,7 +134,7 @@ def _duplicates(scan: pl.LazyFrame, rows: int) -> dict[str, Any]:
     if rows > EXACT_ROWS and count < 0.05 * rows:
         # Within the error of the approximation: nothing can be said.
         count = 0
-    return {"count": count, "pct": describe.percent(count, rows)}
+    return {"count": count, "pct": percent(count, rows)}
 
 
 def _row_hashes(scan: pl.LazyFrame, rows: int) -> pl.Series:

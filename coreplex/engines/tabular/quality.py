@@ -1,18 +1,17 @@
 """Judging a table: an overall score and a list of issues a person understands and can act on.
 
-The score weighs completeness, uniqueness, validity and consistency. Each rule reads the profile; only the leak search reads
-rows. An issue has `kind` (contract C.5), `severity`, `column`, `message`, `evidence`, `affected_rows`, `affected_pct`.
+The score weighs completeness, uniqueness, validity and consistency. Each rule reads the profile, none reads a row. What depends
+on the column to be predicted is said only when one is named: `for_target` adds what a diagnosis of it found. An issue has `kind`
+(contract C.5), `severity`, `column`, `message`, `evidence`, `affected_rows`, `affected_pct`.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreplex.engines.tabular import leaks, rulebook, suggestion
-from coreplex.engines.tabular.describe import percent
+from coreplex.engines.tabular import rulebook
 from coreplex.engines.tabular.notes import Note
+from coreplex.engines.tabular.percent import percent
 from coreplex.engines.tabular.rulebook import Issue
-from coreplex.engines.tabular.schema import TableSchema
 
 _ORDER = {"high": 0, "medium": 1, "low": 2}
 _MOST_PER_KIND = 100
@@ -34,48 +33,43 @@ _INCONSISTENT = frozenset(
 _WEIGHT = {"high": 1.0, "medium": 0.6, "low": 0.25}
 
 
-def assess(
-    profile: dict[str, Any],
-    reading_notes: Sequence[Note],
-    table: Path,
-    schema: TableSchema,
-    target: str | None = None,
-) -> dict[str, Any]:
-    """`{"overall_score": 0–100, "issues": [...]}` for a profiled table; leaks are sought for `target` or the suggested one."""
-    wanted = target if target is not None and schema.get(target) else profile["suggested_target"]
+def assess(profile: dict[str, Any], reading_notes: Sequence[Note]) -> dict[str, Any]:
+    """`{"overall_score": 0–100, "issues": [...]}` for a profiled table, gravest first."""
     issues = [_from_note(note) for note in reading_notes]
     for column in profile["columns"]:
         issues += rulebook.column_issues(column, profile["row_count"])
     issues += rulebook.table_issues(profile)
-    if wanted:
-        issues += _target_issues(profile, table, schema, wanted)
-    issues = _shortened(sorted(issues, key=lambda issue: _ORDER[issue.severity]))
-    return {
-        "overall_score": score(profile, issues),
-        "issues": [_as_dict(issue, profile["row_count"]) for issue in issues],
-    }
+    return _judged(profile, [_as_dict(issue, profile["row_count"]) for issue in issues])
+
+
+def for_target(quality: Mapping[str, Any], profile: Mapping[str, Any], target: str, found: Sequence[Issue]) -> dict[str, Any]:
+    """The same with what was found for one target. That a feature goes together with the target is no issue."""
+    kept = [issue for issue in quality["issues"] if not _with_target(issue, target)]
+    return _judged(profile, [*kept, *(_as_dict(issue, profile["row_count"]) for issue in found)])
+
+
+def _with_target(issue: Mapping[str, Any], target: str) -> bool:
+    pair = issue["evidence"]
+    return issue["kind"] == "high_correlation" and target in (pair.get("column_a"), pair.get("column_b"))
+
+
+def _judged(profile: Mapping[str, Any], issues: list[dict[str, Any]]) -> dict[str, Any]:
+    issues = _shortened(sorted(issues, key=lambda issue: _ORDER[issue["severity"]]))
+    return {"overall_score": score(profile, issues), "issues": issues}
 
 
 def _from_note(note: Note) -> Issue:
     return Issue(note.kind, note.severity, note.message, note.column, note.evidence, note.affected_rows)
 
 
-def _target_issues(profile: dict[str, Any], table: Path, schema: TableSchema, target: str) -> list[Issue]:
-    facts = next(column for column in profile["columns"] if column["name"] == target)
-    problem = suggestion.problem_type(facts, profile["row_count"])
-    found = [
-        rulebook.leak(leak, target) for leak in leaks.find(table, schema, target, classification=problem == "classification")
-    ]
-    return found + rulebook.imbalance(facts, problem)
-
-
-def _shortened(issues: list[Issue]) -> list[Issue]:
+def _shortened(issues: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """At most a hundred issues of one kind: a table of 5,000 empty columns needs no longer list."""
     seen: dict[str, int] = {}
-    kept: list[Issue] = []
+    kept: list[dict[str, Any]] = []
     for issue in issues:
-        seen[issue.kind] = seen.get(issue.kind, 0) + 1
-        if seen[issue.kind] <= _MOST_PER_KIND:
+        kind = issue["kind"]
+        seen[kind] = seen.get(kind, 0) + 1
+        if seen[kind] <= _MOST_PER_KIND:
             kept.append(issue)
     return kept
 
@@ -92,7 +86,7 @@ def _as_dict(issue: Issue, rows: int) -> dict[str, Any]:
     }
 
 
-def score(profile: dict[str, Any], issues: Sequence[Issue]) -> float:
+def score(profile: Mapping[str, Any], issues: Sequence[Mapping[str, Any]]) -> float:
     """0 to 100: 40 % completeness, 20 % uniqueness of rows, 25 % validity, 15 % consistency."""
     completeness = 1 - profile["missing"]["pct"] / 100
     uniqueness = 1 - profile["duplicates"]["pct"] / 100
@@ -102,11 +96,11 @@ def score(profile: dict[str, Any], issues: Sequence[Issue]) -> float:
     return round(100 * (0.4 * completeness + 0.2 * uniqueness + 0.25 * validity + 0.15 * consistency), 1)
 
 
-def _burden(issues: Sequence[Issue], kinds: frozenset[str], width: int) -> float:
+def _burden(issues: Sequence[Mapping[str, Any]], kinds: frozenset[str], width: int) -> float:
     """The share of columns in trouble, by severity; a narrow table is not condemned for one."""
     worst: dict[str, float] = {}
     for issue in issues:
-        if issue.kind in kinds:
-            key = issue.column or issue.kind
-            worst[key] = max(worst.get(key, 0.0), _WEIGHT[issue.severity])
+        if issue["kind"] in kinds:
+            key = issue["column"] or issue["kind"]
+            worst[key] = max(worst.get(key, 0.0), _WEIGHT[issue["severity"]])
     return min(1.0, sum(worst.values()) / (width + 2))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from coreplex.engines.tabular.leaks import Leak
 from coreplex.engines.tabular.notes import Severity
 from coreplex.engines.tabular.schema import SET_BY_USER, ColumnType
 
@@ -222,10 +221,9 @@ def table_issues(profile: Facts) -> Iterator[Issue]:
             "they are not separate events."
         )
         yield Issue("duplicate_rows", severity, message, None, dict(repeated), repeated["count"])
-    target = profile["suggested_target"]
     distinct = {column["name"]: column["unique_count"] for column in profile["columns"]}
     for pair in profile["correlations"]:
-        if abs(pair["value"]) >= _CLOSE and target not in (pair["column_a"], pair["column_b"]):
+        if abs(pair["value"]) >= _CLOSE:
             yield _together(pair, distinct)
 
 
@@ -240,39 +238,3 @@ def _together(pair: Facts, distinct: dict[str, int]) -> Issue:
         said = f"nearly settle each other ({value:.2f}); one of them may be enough"
     message = f"Columns {a!r} and {b!r} {said}. Explanations share their effect between both."
     return Issue("high_correlation", "medium" if same else "low", message, b, dict(pair))
-
-
-def imbalance(column: Facts, problem: str) -> list[Issue]:
-    """Classes of the target that are much rarer than others."""
-    top = column.get("top_values")
-    if problem != "classification" or not top or len(top) < 2 or column["unique_count"] > len(top):
-        return []
-    rarest, commonest = top[-1], top[0]
-    share = rarest["count"] / sum(entry["count"] for entry in top)
-    even = share * len(top)
-    if even >= 0.4:
-        return []
-    severity: Severity = "high" if share < 0.01 else "medium" if even < 0.2 else "low"
-    message = (
-        f"The classes of {column['name']!r} are uneven: {rarest['value']!r} has {rarest['count']:,} rows "
-        f"({100 * share:.1f} %), {commonest['value']!r} {commonest['count']:,}. Judge models by AUC or log "
-        "loss, not accuracy, or balance the classes."
-    )
-    return [Issue("class_imbalance", severity, message, column["name"], {"classes": top}, rarest["count"])]
-
-
-def leak(found: Leak, target: str) -> Issue:
-    """A feature that gives the target away."""
-    share = f"{100 * found.skill:.0f} %"
-    evidence = {"target": target, "skill": found.skill, "next_best": found.next_best}
-    if found.certain:
-        message = (
-            f"Column {found.column!r} alone settles {target!r} ({share} explained). It probably repeats it or is "
-            "known only afterwards: leave it out, or models will look perfect and fail in use."
-        )
-        return Issue("target_leak", "high", message, found.column, evidence)
-    message = (
-        f"Column {found.column!r} explains {target!r} suspiciously well ({share}; the next best column "
-        f"{100 * found.next_best:.0f} %). Make sure that it is known before the outcome."
-    )
-    return Issue("target_leak", "medium", message, found.column, evidence)

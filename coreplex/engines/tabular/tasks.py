@@ -16,7 +16,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """Reads, profiles and judges an upload.
 
     request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `schema` (of a stored table that is
-    read again), `target`. Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `profile`, `quality`.
+    read again). Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `profile`, `quality`.
     """
     from coreplex.engines.tabular.profile import profile
     from coreplex.engines.tabular.quality import assess
@@ -35,7 +35,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     report.progress(0.6, f"profiling {reading.row_count:,} rows")
     facts = profile(reading.path, reading.schema)
     report.progress(0.9, "judging quality")
-    quality = assess(facts, reading.notes, reading.path, reading.schema, request.get("target"))
+    quality = assess(facts, reading.notes)
     return {
         "schema": reading.schema.to_json(),
         "row_count": reading.row_count,

@@ -29,5 +29,5 @@ def judge(
     """(the statistics by column, the issues by kind and column)."""
     reading, _ = take(tmp_path, data, **more)
     found = profile(reading.path, reading.schema)
-    issues = assess(found, reading.notes, reading.path, reading.schema)["issues"]
+    issues = assess(found, reading.notes)["issues"]
     return {facts["name"]: facts for facts in found["columns"]}, {(issue["kind"], issue["column"]): issue for issue in issues}

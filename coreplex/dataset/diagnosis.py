@@ -1,0 +1,138 @@
+"""The diagnosis of a target: made in a child with limits, kept beside the version, shared by quality and by experiments.
+
+Never inside a transaction: a child takes seconds. At most `AT_ONCE` children of a process run side by side; who asks for what is
+being made waits for it instead of making it twice.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+
+from coreplex.artifact.table import Artifact
+from coreplex.clock import now
+from coreplex.database import Database, ReadSession, WriteSession
+from coreplex.dataset.table import DatasetVersion
+from coreplex.dataset.table import Diagnosis as Row
+from coreplex.dataset.work import without_nul
+from coreplex.engines.diagnosis.question import Question
+from coreplex.errors import DomainError
+from coreplex.identifier import new_id
+from coreplex.isolation import Control, run_child
+from coreplex.services import Services
+from coreplex.settings import Settings
+
+log = structlog.get_logger()
+
+Found = dict[str, Any]
+AT_ONCE = 2
+SECONDS = 8.0
+"""What the child may think; what it did not get to, it names."""
+TIME_LIMIT_SECS = 30.0
+SOON_SECS = 15.0
+"""How long the creation of an experiment waits, for a turn too: the published client gives up after 30 s."""
+MEMORY_BYTES = 2 << 30
+
+
+async def known(session: ReadSession, version_id: UUID, question: Question) -> Found | None:
+    """The kept answer to the question, if there is one."""
+    query = select(col(Row.found)).where(col(Row.dataset_version_id) == version_id, col(Row.fingerprint) == question.fingerprint)
+    return await session.scalar(query)
+
+
+async def keep(session: WriteSession, version_id: UUID, question: Question, found: Found) -> None:
+    """Keep an answer; one that somebody else has kept meanwhile is the same."""
+    values = {
+        "id": new_id(),
+        "dataset_version_id": version_id,
+        "fingerprint": question.fingerprint,
+        "found": found,
+        "created_at": now(),
+    }
+    await session.execute(insert(Row).values(values).on_conflict_do_nothing())
+
+
+async def make(
+    settings: Settings, table: Path, schema: Mapping[str, Any], question: Question, control: Control | None = None
+) -> Found:
+    """Ask a child. Raises the errors of `run_child`."""
+    found = await run_child(
+        "coreplex.engines.diagnosis.task:run",
+        {
+            "table": str(table),
+            "schema": schema,
+            "target": question.target,
+            "problem_type": question.problem_type,
+            "roles": asdict(question.roles),
+            "seed": 0,
+            "seconds": SECONDS,
+        },
+        on_event=_ignore,
+        time_limit_secs=TIME_LIMIT_SECS,
+        memory_bytes=MEMORY_BYTES,
+        env_threads=settings.training_threads,
+        control=control,
+    )
+    return without_nul(found)
+
+
+async def _ignore(_event: dict[str, Any]) -> None:
+    """Nobody watches its progress."""
+
+
+class Diagnoses:
+    """The queue before the children of one process, and who is being waited for. Made when first asked for."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._making: WeakValueDictionary[tuple[UUID, str], asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    def of(cls, services: Services) -> "Diagnoses":
+        found = services.parts.setdefault(cls, cls(services))
+        assert isinstance(found, cls)
+        return found
+
+    async def ask(self, version_id: UUID, question: Question, wait_secs: float) -> Found:
+        """The answer about a version, made now where it is not kept.
+
+        Raises TimeoutError when it takes longer than `wait_secs`, waiting for a turn included (the child is ended then), and the
+        errors of `run_child`.
+        """
+        async with asyncio.timeout(wait_secs):
+            lock = self._making.setdefault((version_id, question.fingerprint), asyncio.Lock())
+            async with lock:
+                async with self.services.database.read() as session:
+                    found = await known(session, version_id, question)
+                if found is None:
+                    async with self._turns:
+                        found = await self._make(version_id, question)
+                return found
+
+    async def soon(self, version_id: UUID, question: Question) -> Found | None:
+        """The answer if it can be had within `SOON_SECS`; None when it takes longer or cannot be made, which the log says."""
+        try:
+            return await self.ask(version_id, question, SOON_SECS)
+        except (TimeoutError, DomainError) as error:
+            log.warning("diagnosis_missed", version_id=str(version_id), error=repr(error), detail=getattr(error, "detail", ""))
+            return None
+
+    async def _make(self, version_id: UUID, question: Question) -> Found:
+        database: Database = self.services.database
+        async with database.read() as session:
+            version = await session.get_one(DatasetVersion, version_id)
+            artifact = await session.get_one(Artifact, version.artifact_id)
+        table = await self.services.storage.path(artifact.storage_key)
+        found = await make(self.services.settings, table, version.table_schema, question)
+        async with database.transaction() as session:
+            await keep(session, version_id, question, found)
+        return found

@@ -1,0 +1,66 @@
+"""The quality of a version for a target: what was judged at the upload, and the diagnosis of the column to be predicted."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from coreplex.dataset.diagnosis import Diagnoses, Found
+from coreplex.dataset.service import Documents
+from coreplex.engines.automl import creation
+from coreplex.engines.diagnosis.question import Question
+from coreplex.engines.tabular import quality, suggestion
+from coreplex.engines.tabular.names import nearest
+from coreplex.engines.tabular.rulebook import Issue
+from coreplex.engines.tabular.schema import TableSchema
+from coreplex.errors import DomainError, Invalid, Unavailable
+from coreplex.services import Services
+
+log = structlog.get_logger()
+
+WAIT_SECS = 25.0
+"""Less than the published client waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`quality` as stored with a version; `diagnosis` of the target, where one was named and can be learned."""
+
+    quality: dict[str, Any]
+    diagnosis: Found | None = None
+
+
+async def of_target(services: Services, version_id: UUID, documents: Documents, target: str, problem_type: str | None) -> Judged:
+    """The quality that speaks of one target. A target that cannot be learned is an issue that says why.
+
+    Raises Invalid for an unknown column, Unavailable when the diagnosis cannot be made now.
+    """
+    schema = TableSchema.from_json(documents.table_schema)
+    if schema.get(target) is None:
+        raise _unknown(target, schema.names)
+    profile = documents.profile
+    facts = next(column for column in profile["columns"] if column["name"] == target)
+    question = Question(target, problem_type or suggestion.problem_type(facts, profile["row_count"]))
+    try:
+        creation.check_creation(profile, schema, target, question.problem_type)
+    except Invalid as error:
+        issue = Issue("unusable_target", "high", error.message, target)
+        return Judged(quality.for_target(documents.quality, profile, target, [issue]))
+    found = await _ask(services, version_id, question)
+    issues = [Issue(**issue) for issue in found["issues"]]
+    return Judged(quality.for_target(documents.quality, profile, target, issues), found)
+
+
+async def _ask(services: Services, version_id: UUID, question: Question) -> Found:
+    try:
+        return await Diagnoses.of(services).ask(version_id, question, WAIT_SECS)
+    except (TimeoutError, DomainError) as error:
+        log.warning("diagnosis_failed", version_id=str(version_id), error=repr(error), detail=getattr(error, "detail", ""))
+        raise Unavailable("The target could not be looked at now: the server is busy. Try again shortly.") from None
+
+
+def _unknown(target: str, names: list[str]) -> Invalid:
+    close = nearest(target, names)
+    hint = f"did you mean {close!r}?" if close else f"it has {', '.join(names[:20])}{', …' * (len(names) > 20)}."
+    return Invalid.field(f"There is no column {target!r} in this version; {hint}", "target")

@@ -1,0 +1,44 @@
+"""What a diagnosis means for an experiment: the columns to leave out, and the warnings that stay with it. Reads no table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+METRICS = {"r2": "R²", "auc": "AUC", "accuracy": "accuracy"}
+
+
+def high_leaks(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The leaks an experiment is warned of."""
+    return [leak for leak in found["leaks"] if leak["severity"] == "high"]
+
+
+def left_out(found: Mapping[str, Any]) -> list[str]:
+    """The columns `drop_leaks` leaves out, each once."""
+    return list(dict.fromkeys(name for leak in high_leaks(found) for name in leak["leave_out"]))
+
+
+def warnings(found: Mapping[str, Any], *, drop_leaks: bool) -> list[str]:
+    """One sentence or two for each leak, and what is done about them."""
+    said = [str(leak["message"]) for leak in high_leaks(found)]
+    if not said:
+        return []
+    return [*said, _consequence(found, left_out(found), drop_leaks=drop_leaks)]
+
+
+def _consequence(found: Mapping[str, Any], names: Sequence[str], *, drop_leaks: bool) -> str:
+    listed = ", ".join(repr(name) for name in names)
+    scores = found.get("scores")
+    measured = ""
+    if scores is not None:
+        metric = METRICS[scores["metric"]]
+        measured = (
+            f" A quick model reaches {metric} {scores['with']:.3f} with {_them(names)} and {scores['without']:.3f} without."
+        )
+    if drop_leaks:
+        return f"Left out of the features, as drop_leaks asks: {listed}.{measured}"
+    return (
+        f"What gives the target away is used for training: {listed}.{measured} Send drop_leaks: true to leave {_them(names)} out."
+    )
+
+
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"

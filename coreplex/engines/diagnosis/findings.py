@@ -1,0 +1,32 @@
+"""What a diagnosis found, in the sentences of a quality report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from coreplex.engines.diagnosis.imbalance import EVEN
+from coreplex.engines.diagnosis.leaks import Leak
+from coreplex.engines.tabular.notes import Severity
+from coreplex.engines.tabular.rulebook import Issue
+
+
+def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Every leak and the imbalance as `Issue`s, JSON-ready."""
+    found = [Issue("target_leak", leak.severity, leak.message, leak.columns[0], _evidence(leak)) for leak in leaks]
+    if classes is not None and classes["class_count"] > 1 and classes["even"] < EVEN:
+        found.append(_uneven(target, classes))
+    return [asdict(issue) for issue in found]
+
+
+def _evidence(leak: Leak) -> dict[str, Any]:
+    return {**leak.evidence, "kind": leak.kind, "columns": leak.columns, "leave_out": leak.leave_out, "alone": leak.alone}
+
+
+def _uneven(target: str, counted: dict[str, Any]) -> Issue:
+    commonest, rarest = counted["classes"][0], counted["classes"][-1]
+    severity: Severity = "high" if rarest["pct"] < 1 else "medium" if counted["even"] < 0.2 else "low"
+    message = (
+        f"The classes of {target!r} are uneven: {rarest['value']!r} has {rarest['count']:,} rows ({rarest['pct']:.1f} %), "
+        f"{commonest['value']!r} {commonest['count']:,}. Judge models by AUC or log loss, not accuracy, or balance the classes."
+    )
+    return Issue("class_imbalance", severity, message, target, counted, rarest["count"])

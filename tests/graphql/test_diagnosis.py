@@ -1,0 +1,135 @@
+"""The target before training: quality that speaks of it, and experiments that are warned of what gives it away."""
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from coreplex.database import Database
+from coreplex.dataset.diagnosis import Diagnoses
+from coreplex.dataset.table import Diagnosis
+from coreplex.settings import Settings
+from tests.factories.dataset import Person, laboratory, person, table
+
+QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVersion(id: $id) {
+  quality(target: $target, problemType: $problem) { overallScore issues { kind severity column message evidence }
+    diagnosis { target problemType rows sampledRows metric unfinished leaks { columns leaveOut severity message alone nextBest }
+      imbalance { classCount ratio classes { value count } } usefulness { column share score useless } } } } }"""
+CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
+  experiment { id status warnings config logs(first: 20) { nodes { level message } } } } }"""
+
+
+def leaving(rows: int = 300, seed: int = 3) -> bytes:
+    """Customers, some of whom left; `ended` is known of those only, `noise` says nothing."""
+    rng = random.Random(seed)
+    made: list[list[object]] = [["months", "plan", "noise", "ended", "left"]]
+    for _ in range(rows):
+        months, plan = rng.randint(1, 60), rng.choice("abc")
+        left = rng.random() < (0.35 if plan == "a" else 0.1)
+        day = f"2024-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+        made.append([months, plan, round(rng.gauss(0, 1), 3), day if left else "", "yes" if left else "no"])
+    return table(made)
+
+
+@pytest.fixture
+async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person, str]]:
+    """The application, a person, and the version of their table."""
+    async with laboratory(settings, database) as (app, ada):
+        yield app, ada, (await ada.dataset(leaving(), "customers.csv"))["version_id"]
+
+
+def kinds(quality: dict[str, Any]) -> set[tuple[str, str | None]]:
+    return {(issue["kind"], issue["column"]) for issue in quality["issues"]}
+
+
+async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Person, str], database: Database) -> None:
+    app, ada, version = lab
+    plain = (await ada.data(QUALITY, id=version))["datasetVersion"]["quality"]
+    assert plain["diagnosis"] is None
+    assert not {"target_leak", "class_imbalance"} & {kind for kind, _ in kinds(plain)}, "nobody has named a target"
+
+    told = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
+    assert {("target_leak", "ended"), ("class_imbalance", "left")} <= kinds(told)
+    assert told["overallScore"] < plain["overallScore"]
+    found = told["diagnosis"]
+    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "classification", 300, "auc")
+    assert [leak["columns"] for leak in found["leaks"]] == [["ended"]]
+    assert found["imbalance"]["classCount"] == 2
+    assert sum(one["count"] for one in found["imbalance"]["classes"]) == 300
+    useful = {one["column"]: one for one in found["usefulness"]}
+    assert useful["ended"]["score"] > 0.95
+    assert useful["noise"]["useless"]
+    assert [one["share"] for one in found["usefulness"]] == sorted((one["share"] for one in useful.values()), reverse=True)
+    assert found["unfinished"] == []
+
+    number = (await ada.data(QUALITY, id=version, target="months"))["datasetVersion"]["quality"]
+    assert number["diagnosis"]["metric"] == "r2"
+    assert number["diagnosis"]["imbalance"] is None
+    assert not {"target_leak", "class_imbalance"} & {kind for kind, _ in kinds(number)}
+
+    rest = await ada.client.get(f"/api/datasets/{await dataset_of(ada, version)}/quality", params={"target": "left"})
+    assert rest.json()["overall_score"] == told["overallScore"]
+    assert rest.json()["diagnosis"]["leaks"][0]["leave_out"] == ["ended"]
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 2, "each question is answered once"
+    assert Diagnoses.of(app.state.services)._making == {}
+
+
+async def dataset_of(ada: Person, version: str) -> str:
+    found = await ada.data("query($id: ID!) { datasetVersion(id: $id) { datasetId } }", id=version)
+    return str(found["datasetVersion"]["datasetId"])
+
+
+async def test_targets_nobody_can_ask_about(lab: tuple[Any, Person, str], database: Database) -> None:
+    app, ada, version = lab
+    answer = await ada.client.get(f"/api/datasets/{await dataset_of(ada, version)}/quality", params={"target": "Mon ths"})
+    assert answer.status_code == 422
+    assert "did you mean 'months'?" in answer.json()["detail"][0]["msg"]
+    told = (await ada.data(QUALITY, id=version, target="ended"))["datasetVersion"]["quality"]
+    assert ("unusable_target", "ended") in kinds(told)
+    assert told["diagnosis"] is None
+    async with person(app, database) as eve:
+        body = await eve.ask(QUALITY, id=version, target="left")
+        assert body["errors"][0]["extensions"]["code"] == "not_found"
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0
+
+
+async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[Any, Person, str]) -> None:
+    _, ada, version = lab
+
+    async def create(**config: Any) -> dict[str, Any]:
+        wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
+        made = await ada.data(CREATE, input={**wanted, "problemType": "classification", "config": config})
+        experiment: dict[str, Any] = made["createExperiment"]["experiment"]
+        logged = [line["message"] for line in experiment["logs"]["nodes"] if line["level"] == "warning"]
+        assert logged == experiment["warnings"]
+        return experiment
+
+    warned = await create()
+    assert any("'ended'" in warning for warning in warned["warnings"])
+    assert "Send drop_leaks: true" in warned["warnings"][-1]
+    assert warned["config"]["drop_leaks"] is False
+    dropped = await create(drop_leaks=True)
+    assert dropped["warnings"][-1].startswith("Left out of the features, as drop_leaks asks: 'ended'.")
+    assert (await create(ignored_columns=["ended"]))["warnings"] == []
+
+    wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
+    config = {"drop_leaks": True, "ignored_columns": ["months", "plan", "noise"]}
+    body = await ada.ask(CREATE, input={**wanted, "problemType": "classification", "config": config})
+    assert body["errors"][0]["extensions"]["errors"][0]["loc"] == ["config", "drop_leaks"]
+
+
+async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
+    lab: tuple[Any, Person, str], monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    _, ada, version = lab
+    monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 0.0)
+    wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
+    made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
+    assert made["createExperiment"]["experiment"]["warnings"] == []
+    assert made["createExperiment"]["experiment"]["status"] == "queued"
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0
