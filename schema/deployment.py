@@ -98,6 +98,13 @@ class Prediction:
     prediction: JSON = key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", JSON)
     probability: float | None = key("probability", "Classification: probability of the predicted class.", float | None)
     probabilities: JSON | None = key("probabilities", "Classification: class → probability.", JSON | None)
+    lower: float | None = key("lower", "Regression, when an interval is asked for: its lower end.", float | None)
+    upper: float | None = key("upper", "Regression, when an interval is asked for: its upper end.", float | None)
+    prediction_set: JSON | None = key(
+        "prediction_set",
+        "Classification, when an interval is asked for: the classes among which the truth is, the likeliest first.",
+        JSON | None,
+    )
     contributions: JSON | None = key(
         "contributions", "When asked for: the strongest features with what each adds to the raw score.", JSON | None
     )

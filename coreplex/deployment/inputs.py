@@ -83,5 +83,6 @@ class Predict(BaseModel):
     deployment_id: str = Field(description="The deployment.")
     inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
     options: Options = Field(
-        default_factory=lambda: JSONObject({}), description="`contributions`: true or a number of features; `threshold`."
+        default_factory=lambda: JSONObject({}),
+        description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
     )

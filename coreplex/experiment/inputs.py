@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from coreplex.document import JSONObject
 from coreplex.engines.automl.config import described_options
+from coreplex.engines.automl.presets import described
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.project.inputs import Name
 
@@ -31,7 +32,8 @@ class CreateExperiment(BaseModel):
     )
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
-        description="Options of the search, with their defaults; others are ignored: " + described_options() + ".",
+        description="Options of the search, with their defaults; others are ignored: " + described_options() + ". A `preset` "
+        "sets several of them: " + described() + ".",
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")
     engine: str | None = Field(None, max_length=32, description="Preferred engine in single mode; see experimentCapabilities.")

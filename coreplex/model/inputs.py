@@ -24,6 +24,9 @@ class PredictOptions(BaseModel):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Binary: the second class from this probability on, instead of the model's own."""
 
+    interval: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Lower and upper end (for classes: the set) that hold the truth with this probability."""
+
     @property
     def top(self) -> int | None:
         """Features wanted, None for no contributions."""
@@ -48,5 +51,6 @@ class PredictModel(BaseModel):
     model_id: str = Field(description="The model.")
     inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
     options: Options = Field(
-        default_factory=lambda: JSONObject({}), description="`contributions`: true or a number of features; `threshold`."
+        default_factory=lambda: JSONObject({}),
+        description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
     )

@@ -64,6 +64,8 @@ async def predict(scorer: Scorer, inputs: Any, options: Mapping[str, Any]) -> An
 def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
     threshold = wanted.threshold if wanted is not None else None
     predictions, warnings = scorer.predict_rows(rows, threshold)
+    if wanted is not None and wanted.interval is not None:
+        scorer.add_intervals(predictions, wanted.interval)
     found: list[dict[str, Any]] = list(predictions)  # type: ignore[arg-type]
     if wanted is not None and wanted.top is not None:
         for prediction, parts in zip(found, scorer.contributions(rows, wanted.top), strict=True):

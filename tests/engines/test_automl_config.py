@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.automl import creation, registry
@@ -57,6 +57,13 @@ def test_names_in_any_case() -> None:
         ({"distribution": "bernoulli"}, "distribution"),
         ({"verbosity": "loud"}, "verbosity"),
         ({"fold_column": "a", "time_column": "b"}, "fold_column"),
+        ({"preset": "fast"}, "preset"),
+        ({"preset": 3}, "preset"),
+        ({"threshold_metric": "auc"}, "threshold_metric"),
+        ({"threshold_metric": "f1", "cost_false_positive": 2}, "threshold_metric"),
+        ({"cost_false_negative": -1}, "cost_false_negative"),
+        ({"cost_false_negative": 0, "cost_false_positive": 0}, "cost_false_positive"),
+        ({"sort_metric": "pinball"}, "sort_metric"),
         ({"validation": "honest"}, "validation"),
         ({"validation": "random", "group_column": "a"}, "group_column"),
         ({"validation": "stratified", "time_column": "a"}, "time_column"),
@@ -94,6 +101,32 @@ def test_what_the_options_of_a_split_mean(values: dict[str, object], meant: tupl
     assert split.gap == values.get("time_gap", 0.0)
 
 
+def test_a_preset_stands_beneath_what_is_named() -> None:
+    quick, best = parse_config({"preset": "Quick"}), parse_config({"preset": "best", "max_models": 7})
+    assert (quick.preset, quick.max_runtime_secs, quick.nfolds) == ("quick", 60, 3)
+    assert quick.algorithms == {"GLM", "DRF", "XRT", "GBM", "StackedEnsemble"}
+    assert (best.max_models, best.nfolds, best.max_runtime_secs) == (7, 8, 3600)
+    assert parse_config({"preset": "quick", "include_algos": ["XGBoost"]}).algorithms == {"XGBoost"}
+    assert parse_config({"preset": "quick", "nfolds": None}).nfolds == 3
+    for one in (quick, best, parse_config({"preset": "quick", "include_algos": ["XGBoost"]})):
+        assert parse_config(one.model_dump(mode="json", exclude_none=True)) == one
+
+
+def test_thresholds_are_for_two_classes_and_pinball_for_quantiles() -> None:
+    for values in ({"threshold_metric": "f1"}, {"cost_false_negative": 3}):
+        with pytest.raises(Invalid, match="two classes"):
+            parse_config(values, "regression")
+    config = parse_config(
+        {"distribution": "quantile", "sort_metric": "quantile_loss", "stopping_metric": "pinball"}, "regression"
+    )
+    assert (config.sort_metric, config.stopping_metric) == ("pinball", "pinball")
+    assert parse_config({"sort_metric": "mean_absolute_percentage_error"}).sort_metric == "mape"
+    aim = parse_config({"cost_false_negative": 3}).aim
+    assert aim is not None
+    assert (aim.metric, aim.cost_false_positive, aim.cost_false_negative) == (None, 1.0, 3.0)
+    assert parse_config({}).aim is None
+
+
 def test_metrics_must_fit_the_problem() -> None:
     assert parse_config({"sort_metric": "AUC"}, "binary").sort_metric == "auc"
     for metric, problem in (("RMSE", "classification"), ("AUC", "regression")):
@@ -102,6 +135,7 @@ def test_metrics_must_fit_the_problem() -> None:
         assert caught.value.errors[0].loc == ("config", "sort_metric")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(AutoMLConfig.model_fields)), st.none() | st.integers() | st.text() | st.floats()))
 def test_no_configuration_makes_anything_but_a_domain_error(values: dict[str, object]) -> None:
     with contextlib.suppress(DomainError):

@@ -22,7 +22,7 @@ def sample(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_classification_metrics_agree_with_scikit_learn(n: int, k: int, seed: int) -> None:
     y, p = sample(n, k, seed)
     found = metrics.evaluate("binary" if k == 2 else "multiclass", y, p)
-    said = p.argmax(axis=1)
+    said = metrics.decided(p)
     auc = reference.roc_auc_score(y, p[:, 1]) if k == 2 else reference.roc_auc_score(y, p, multi_class="ovr")
     aucpr = reference.average_precision_score(y if k == 2 else np.eye(k)[y], p[:, 1] if k == 2 else p)
     assert found["auc"] == pytest.approx(auc)
@@ -47,6 +47,35 @@ def test_regression_metrics_agree_with_scikit_learn(n: int, seed: int) -> None:
     assert found["r2"] == pytest.approx(reference.r2_score(y, p))
     assert found["rmsle"] == pytest.approx(reference.root_mean_squared_log_error(y, p))
     assert found["deviance"] == found["mse"]
+    assert found["mape"] == pytest.approx(reference.mean_absolute_percentage_error(y, p))
+    assert found["wape"] == pytest.approx(np.abs(y - p).sum() / y.sum())
+    quantile = metrics.evaluate("regression", y, p[:, None], quantile=0.8)["pinball"]
+    assert quantile == pytest.approx(reference.mean_pinball_loss(y, p, alpha=0.8))
+    assert "pinball" not in found
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(5, 60), st.integers(2, 4), st.integers(0, 10_000))
+def test_a_weight_is_as_good_as_a_repeated_row(n: int, k: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    y, p = sample(n, k, seed)
+    weights = draw.integers(0, 4, (3, len(y))).astype(np.float64)
+    for name, measure in metrics.of_task("binary" if k == 2 else "multiclass").items():
+        for value, one in zip(measure(y, p, metrics.decided(p), weights), weights, strict=True):
+            rows = np.repeat(np.arange(len(y)), one.astype(int))
+            if len(rows):
+                again = measure(y[rows], p[rows], metrics.decided(p[rows]), np.ones((1, len(rows))))[0]
+                assert value == pytest.approx(again, nan_ok=True), name
+
+
+def test_percentage_errors_leave_zeros_out() -> None:
+    y, p = np.array([0.0, 0.0, 10.0, -20.0]), np.array([[5.0], [0.0], [11.0], [-22.0]])
+    found = metrics.evaluate("regression", y, p)
+    assert found["mape"] == pytest.approx(0.1)
+    assert found["smape"] == pytest.approx((2 + 0 + 2 / 21 + 4 / 42) / 4)
+    assert found["wape"] == pytest.approx(8 / 30)
+    assert metrics.evaluate("regression", np.zeros(4), p)["mape"] is None
+    assert metrics.evaluate("regression", np.zeros(4), p)["wape"] is None
 
 
 def test_what_is_not_defined_is_none_and_ranks_last() -> None:
@@ -60,6 +89,7 @@ def test_what_is_not_defined_is_none_and_ranks_last() -> None:
 
 def test_automatic_sort_metric() -> None:
     assert [metrics.sort_metric("AUTO", t) for t in ("binary", "multiclass", "regression")] == ["auc", "logloss", "rmse"]
+    assert metrics.sort_metric("AUTO", "regression", quantile=0.9) == "pinball"
     assert metrics.sort_metric("deviance", "binary") == "logloss"
     assert metrics.sort_metric("RMSE", "regression") == "rmse"
 
@@ -71,7 +101,7 @@ def test_curves_are_small_json_and_true() -> None:
     assert roc["label"] == "Yes"
     assert len(roc["fpr"]) <= curves.POINTS
     assert (roc["fpr"][0], roc["tpr"][0], roc["fpr"][-1], roc["tpr"][-1]) == (0, 0, 1, 1)
-    assert np.trapezoid(roc["tpr"], roc["fpr"]) == pytest.approx(metrics.auc(y, p), abs=2e-3)
+    assert np.trapezoid(roc["tpr"], roc["fpr"]) == pytest.approx(metrics.function("binary", "auc")(y, p), abs=2e-3)
     assert len(found["pr"][0]["recall"]) <= curves.POINTS
     assert found["confusion_matrix"]["labels"] == ["No", "Yes"]
     assert np.sum(found["confusion_matrix"]["matrix"]) == len(y)
@@ -98,7 +128,7 @@ def test_residuals() -> None:
 
 
 def rmse(y: np.ndarray, p: np.ndarray) -> float:
-    return -metrics.rmse(y, p)
+    return metrics.signed("rmse", metrics.function("regression", "rmse")(y, p))
 
 
 @settings(deadline=None, max_examples=20)

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from coreplex.engines.automl.metrics import CLASSIFICATION, REGRESSION
+from coreplex.engines.automl import presets, threshold
+from coreplex.engines.automl.metrics import CLASSIFICATION, PINBALL, REGRESSION
 from coreplex.errors import FieldError, Invalid
 
 ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
-STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "mean_per_class_error", "accuracy")
+STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "MAPE", "pinball", "mean_per_class_error", "accuracy")
 
 DEFAULT_FOLDS = 5
 
@@ -56,6 +57,13 @@ _METRIC_ALIASES = {
     "log_loss": "logloss",
     "mean_residual_deviance": "deviance",
     "f1_score": "f1",
+    "root_mean_squared_error": "rmse",
+    "mean_absolute_error": "mae",
+    "mean_absolute_percentage_error": "mape",
+    "weighted_mape": "wape",
+    "quantile": PINBALL,
+    "quantile_loss": PINBALL,
+    "pinball_loss": PINBALL,
 }
 _PROBLEMS = {"binary": "classification", "multiclass": "classification"}
 
@@ -73,7 +81,7 @@ def _word(value: object, allowed: tuple[str, ...], aliases: Mapping[str, str]) -
 
 
 def _metric(value: object) -> object:
-    return _word(value, ("AUTO", *dict.fromkeys((*CLASSIFICATION, *REGRESSION))), _METRIC_ALIASES)
+    return _word(value, ("AUTO", *dict.fromkeys((*CLASSIFICATION, *REGRESSION, PINBALL))), _METRIC_ALIASES)
 
 
 def _algorithms(value: object) -> object:
@@ -97,6 +105,9 @@ Validation = Annotated[
     Literal["auto", "random", "stratified", "group", "time", "group_time", "column"],
     BeforeValidator(lambda value: _word(value, tuple(VALIDATIONS), {})),
 ]
+Threshold = Annotated[str, BeforeValidator(lambda value: _word(value, threshold.METRICS, _METRIC_ALIASES))]
+Preset = Annotated[str, BeforeValidator(lambda value: _word(value, tuple(presets.PRESETS), {}))]
+Cost = Annotated[float, Field(ge=0.0, le=1e12)]
 Verbosity = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: _word(value, ("debug", "info", "warning", "error"), {"warn": "warning"})),
@@ -108,10 +119,13 @@ class AutoMLConfig(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
+    preset: Preset | None = Field(None, description=f"Sets other options, which may be named beside it: {presets.described()}.")
     max_runtime_secs: int = Field(3600, ge=1, le=7 * 86_400, description="Total training time, seconds.")
     max_models: int = Field(20, ge=1, le=1_000, description="Models at most; the baseline and ensembles are not counted.")
     max_runtime_secs_per_model: int | None = Field(None, ge=1, le=7 * 86_400, description="Seconds for one model.")
-    sort_metric: Metric = Field("AUTO", description="AUTO: AUC, logloss with more than two classes, RMSE.")
+    sort_metric: Metric = Field(
+        "AUTO", description="AUTO: AUC, logloss with more than two classes, RMSE, pinball for a quantile."
+    )
     seed: int = Field(
         42,
         ge=-(2**63),
@@ -131,6 +145,9 @@ class AutoMLConfig(BaseModel):
     distribution: Distribution = Field("AUTO", description="Regression only: the family of the target.")
     quantile_alpha: float = Field(0.5, gt=0.0, lt=1.0, description="The quantile of distribution=quantile.")
     tweedie_power: float = Field(1.5, gt=1.0, lt=2.0, description="The power of distribution=tweedie.")
+    threshold_metric: Threshold | None = Field(None, description="Two classes: the threshold is chosen for it; null: 0.5.")
+    cost_false_positive: Cost | None = Field(None, description="Two classes: cost of saying the second class wrongly.")
+    cost_false_negative: Cost | None = Field(None, description="Two classes: cost of missing the second class.")
     keep_cross_validation_predictions: bool = Field(True, description="Store the out-of-fold predictions.")
     keep_cross_validation_models: bool = Field(False, description="Accepted; fold copies are part of every model.")
     verbosity: Verbosity = Field("info", description="The least level that reaches the log.")
@@ -152,6 +169,16 @@ class AutoMLConfig(BaseModel):
         if not self.algorithms - {"StackedEnsemble"}:
             raise ValueError("include_algos/exclude_algos leave no algorithm to train: allow at least one")
         self._check_validation()
+        costs = (self.cost_false_positive, self.cost_false_negative)
+        if self.threshold_metric is not None and costs != (None, None):
+            raise ValueError("threshold_metric and the costs of errors exclude each other: send one or the other")
+        if any(c is not None for c in costs) and not any(costs):
+            raise ValueError(
+                "cost_false_positive and cost_false_negative leave no error that costs anything: send one above zero"
+            )
+        if self.distribution != "quantile" and PINBALL in (self.sort_metric, self.stopping_metric):
+            key = "sort_metric" if self.sort_metric == PINBALL else "stopping_metric"
+            raise ValueError(f"{key} pinball is the loss of a quantile: send distribution 'quantile' and quantile_alpha with it")
         return self
 
     def _check_validation(self) -> None:
@@ -176,6 +203,19 @@ class AutoMLConfig(BaseModel):
         return chosen - set(self.exclude_algos or ())
 
     @property
+    def aim(self) -> threshold.Aim | None:
+        """What the threshold between two classes is chosen for; None: it stays at 0.5. A cost that is not named is 1."""
+        costs = (self.cost_false_positive, self.cost_false_negative)
+        if self.threshold_metric is None and costs == (None, None):
+            return None
+        return threshold.Aim(self.threshold_metric, *(1.0 if cost is None else cost for cost in costs))
+
+    @property
+    def folds_asked(self) -> bool:
+        """Whether a person chose the number of folds, rather than the default or a preset."""
+        return self.nfolds != presets.PRESETS.get(self.preset or "", {}).get("nfolds", DEFAULT_FOLDS) or self.nfolds < 2
+
+    @property
     def special_columns(self) -> set[str]:
         """Columns with a role of their own, which are therefore no features. Time stays a feature."""
         return {c for c in (self.fold_column, self.group_column, self.weights_column, *self.ignored_columns) if c}
@@ -192,7 +232,7 @@ def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> 
     if not isinstance(values, Mapping):
         raise Invalid.field("must be an object of options", "config")
     try:
-        config = AutoMLConfig.model_validate({k: v for k, v in values.items() if v is not None})
+        config = AutoMLConfig.model_validate(presets.resolved(values))
     except ValidationError as error:
         raise _invalid(error) from None
     if problem_type is not None:
@@ -210,7 +250,10 @@ def _invalid(error: ValidationError) -> Invalid:
 
 
 def _check_metrics(config: AutoMLConfig, problem: str) -> None:
-    allowed = {"AUTO", "deviance", *(CLASSIFICATION if problem == "classification" else REGRESSION)}
+    allowed = {"AUTO", "deviance", *(CLASSIFICATION if problem == "classification" else (*REGRESSION, PINBALL))}
+    if config.aim is not None and problem != "classification":
+        key = "threshold_metric" if config.threshold_metric else "cost_false_positive"
+        raise Invalid.field("is for two classes; a regression decides nothing", "config", key)
     for key in ("sort_metric", "stopping_metric"):
         word = getattr(config, key)
         if word != "AUTO" and word.lower() not in allowed:

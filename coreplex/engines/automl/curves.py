@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.metrics import confusion
+from coreplex.engines.automl import threshold
+from coreplex.engines.automl.measures import confusion
+from coreplex.engines.automl.metrics import decided
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -21,13 +23,13 @@ POINTS = 200
 _CLASSES = 20
 
 
-def classification(y: Labels, p: Array, labels: Sequence[object]) -> Json:
-    """Curves of a classifier. y: (n,) codes, p: (n, k), labels: k spellings in the order of the codes."""
+def classification(y: Labels, p: Array, labels: Sequence[object], said: Labels | None = None) -> Json:
+    """Curves of a classifier. y: (n,) codes, p: (n, k), labels: k spellings in the order of the codes, said: (n,) codes."""
     shown = [1] if len(labels) == 2 else _frequent(y, len(labels))
     curves: Json = {
         "kind": "classification",
         "labels": list(labels),
-        "confusion_matrix": _confusion(y, p, labels),
+        "confusion_matrix": confusion_matrix(y, decided(p) if said is None else said, labels),
         "roc": [],
         "pr": [],
         "calibration": [],
@@ -35,7 +37,7 @@ def classification(y: Labels, p: Array, labels: Sequence[object]) -> Json:
     for code in shown:
         hit, score = y == code, p[:, code]
         if 0 < hit.sum() < len(hit):
-            falls, hits, cuts = _sweep(hit, score)
+            falls, hits, cuts = threshold.sweep(hit, score)
             curves["roc"].append({"label": labels[code], **_roc(falls, hits, cuts)})
             curves["pr"].append({"label": labels[code], **_pr(falls, hits, cuts)})
             curves["calibration"].append({"label": labels[code], **_calibration(hit, score)})
@@ -70,32 +72,14 @@ def regression(y: Array, p: Array) -> Json:
 
 
 def thresholds(y: Labels, score: Array) -> Json:
-    """The probability above which the second class is said, that makes each measure best on these rows."""
-    falls, hits, cuts = _sweep(y == 1, score)
-    positive, n = hits[-1], len(y)
-    negative = n - positive
-    precision, recall = hits / (hits + falls), hits / positive
-    spread = np.sqrt(np.maximum((hits + falls) * positive * negative * (n - hits - falls), 1e-300))
-    measures = {
-        "f1": 2 * precision * recall / np.maximum(precision + recall, 1e-300),
-        "mcc": (hits * (negative - falls) - falls * (positive - hits)) / spread,
-        "accuracy": (hits + negative - falls) / n,
-        "balanced_accuracy": (recall + 1 - falls / negative) / 2,
-    }
+    """The probability from which on the second class is said, that makes each measure best on these rows."""
+    falls, hits, cuts = threshold.sweep(y == 1, score)
+    measures = threshold.gains(falls, hits, hits[-1], falls[-1])
     return {
-        f"max_{name}": {"threshold": float(cuts[i]), "value": float(values[i])}
-        for name, values in measures.items()
-        for i in [int(values.argmax())]
+        f"max_{name}": {"threshold": float(cuts[i]), "value": float(measures[name][i])}
+        for name in ("f1", "mcc", "accuracy", "balanced_accuracy")
+        for i in [int(measures[name].argmax())]
     }
-
-
-def _sweep(hit: NDArray[np.bool_], score: Array) -> tuple[Array, Array, Array]:
-    """False and true positives at every distinct cut, from the highest score down."""
-    order = np.argsort(-score, kind="stable")
-    ordered = score[order]
-    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
-    hits = np.cumsum(hit[order])[last].astype(np.float64)
-    return last + 1.0 - hits, hits, ordered[last]
 
 
 def _keep(x: Array, y: Array, points: int = POINTS) -> NDArray[np.int64]:
@@ -138,10 +122,10 @@ def _calibration(hit: NDArray[np.bool_], score: Array) -> Json:
     }
 
 
-def _confusion(y: Labels, p: Array, labels: Sequence[object]) -> Json:
+def confusion_matrix(y: Labels, said: Labels, labels: Sequence[object]) -> Json:
     """Counts; beyond the twenty most frequent classes the rest is one row and one column."""
     k = len(labels)
-    table = confusion(y, p.argmax(axis=1), k)
+    table = confusion(y, said, k)
     names = list(labels)
     if k > _CLASSES:
         kept = _frequent(y, k)

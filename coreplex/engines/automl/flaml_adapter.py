@@ -228,7 +228,7 @@ class Bench:
         assert self.trial is not None
         task, metric = self.run.task, self.run.board.metric
         rows = ids_of(x_valid)
-        value = metrics.function(task.kind, metric)(task.y[rows], self.trial.oof[rows])
+        value = metrics.function(task.kind, metric, task.quantile)(task.y[rows], self.trial.oof[rows])
         if self.fold == self.get_n_splits() - 1:
             self._keep(self.trial)
         score = metrics.signed(metric, value)

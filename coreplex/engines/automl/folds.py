@@ -22,6 +22,7 @@ LEAST, MOST = 2, 50
 """How many folds a column may name."""
 _GROUP_PARTS = 3
 """Into so many parts groups that stay in the table all the time are dealt: a fold trains on two thirds of them."""
+_STRETCHES = 60
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,23 @@ class FoldPlan:
     strategy: Strategy
     bag: bool
     notes: tuple[str, ...] = ()
+    units: Index | None = None
+    """(n,) numbers of what belongs together (a group, neighbours in time), which error bars draw whole; None: single rows."""
+    reason: str = ""
+    """Why there are so many folds, where that is not what a caller would expect."""
+
+    asked: int | None = None
+    """The number of folds asked for: 0 means one holdout, -1 whatever fits."""
+
+    @property
+    def told(self) -> str:
+        """A sentence where the number of folds is not the one asked for."""
+        asked, found = self.asked, 0 if len(self.folds) == 1 else len(self.folds)
+        if asked is None or found == asked or (asked < 0 and not self.reason):
+            return ""
+        made = f"{found} folds" if found else "One holdout"
+        instead = f" instead of {asked or 'one holdout'}" if asked >= 0 else ""
+        return f"{made}{instead} because {self.reason or 'no more are possible'}."
 
     @property
     def judged(self) -> Index:
@@ -78,10 +96,11 @@ def plan(
     part = _deal(strata, sizes, count or round(1 / HOLDOUT), seed)[units]
     strategy: Strategy = "stratified" if stratify else "random"
     if not count:
-        return FoldPlan((_split(part, 0),), strategy, bag=False)
+        return FoldPlan((_split(part, 0),), strategy, bag=False, reason=f"the table has {len(y)} rows")
     rows = f"{len(y)} rows" if len(first) == len(y) else f"{len(first)} different rows"
-    notes = (f"{wanted} folds are too many for {rows}; using {count}.",) if wanted > count else ()
-    return FoldPlan(tuple(_split(part, f) for f in range(count)), strategy, bag=True, notes=notes)
+    reason = f"{rows} are too few for more" if wanted > count else f"the table has {rows}"
+    together = None if len(first) == len(y) else units
+    return FoldPlan(tuple(_split(part, f) for f in range(count)), strategy, bag=True, units=together, reason=reason)
 
 
 def by_group(groups: Index, y: NDArray[np.generic], *, nfolds: int, seed: int, classification: bool) -> FoldPlan:
@@ -98,8 +117,10 @@ def by_group(groups: Index, y: NDArray[np.generic], *, nfolds: int, seed: int, c
     strata = np.asarray(y, dtype=np.int64) if classification else np.zeros(len(y), dtype=np.int64)
     part = _pack(units, strata, parts, seed)[units]
     if wanted < 2:
-        return FoldPlan((_split(part, 0),), "group", bag=False)
-    return FoldPlan(tuple(_split(part, f) for f in range(parts)), "group", bag=True)
+        return FoldPlan((_split(part, 0),), "group", bag=False, units=units)
+    return FoldPlan(
+        tuple(_split(part, f) for f in range(parts)), "group", bag=True, units=units, reason=f"there are {found} groups"
+    )
 
 
 def by_time(moments: NDArray[np.float64], *, nfolds: int, gap: float = 0.0) -> FoldPlan:
@@ -109,7 +130,8 @@ def by_time(moments: NDArray[np.float64], *, nfolds: int, gap: float = 0.0) -> F
     """
     wanted = automatic(len(moments)) if nfolds < 0 else nfolds
     pairs = [(_before(moments, start, gap), valid) for start, valid in _blocks(moments, wanted)]
-    return FoldPlan(_usable(pairs), "time", bag=False)
+    reason = f"no more have something to train on before them ({len(np.unique(moments[~np.isnan(moments)]))} different moments)"
+    return FoldPlan(_usable(pairs), "time", bag=False, units=_neighbours(moments), reason=reason)
 
 
 def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, seed: int, gap: float = 0.0) -> FoldPlan:
@@ -129,7 +151,8 @@ def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, s
     if any(2 * train.sum() < _before(moments, float(moments[valid].min()), gap).sum() for train, valid in pairs):
         part = np.random.default_rng(seed).permutation(count) % min(_GROUP_PARTS, count)
         pairs = _purged(units, moments, part, max(round(wanted / _GROUP_PARTS), 1), gap)
-    return FoldPlan(_usable(pairs)[: None if wanted >= 2 else 1], "group_time", bag=False)
+    reason = f"each of {count} groups judges in every stretch of time without training for it"
+    return FoldPlan(_usable(pairs)[: None if wanted >= 2 else 1], "group_time", bag=False, units=units, reason=reason)
 
 
 def _purged(
@@ -169,6 +192,13 @@ def _usable(pairs: Sequence[tuple[NDArray[np.bool_], Index]]) -> tuple[Fold, ...
     return folds
 
 
+def _neighbours(moments: NDArray[np.float64]) -> Index:
+    """(n,) the number of one of sixty stretches of time with about as many rows each."""
+    place = np.empty(len(moments), dtype=np.int64)
+    place[np.argsort(moments, kind="stable")] = np.arange(len(moments))
+    return place * _STRETCHES // max(len(moments), 1)
+
+
 def by_column(values: Sequence[object]) -> FoldPlan:
     """The user's folds: every distinct value is one; rows without a value only train."""
     names = list(dict.fromkeys(v for v in values if v is not None))
@@ -176,7 +206,9 @@ def by_column(values: Sequence[object]) -> FoldPlan:
         raise wrong_count(len(names))
     number = {name: i for i, name in enumerate(names)}
     part = np.array([-1 if v is None else number[v] for v in values])
-    return FoldPlan(tuple(_split(part, f) for f in range(len(names))), "column", bag=True)
+    return FoldPlan(
+        tuple(_split(part, f) for f in range(len(names))), "column", bag=True, reason="the fold column has as many values"
+    )
 
 
 def wrong_count(values: int) -> Invalid:

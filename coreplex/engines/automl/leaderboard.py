@@ -80,7 +80,7 @@ class Leaderboard:
 
         It decides between equals, of which there are many, for the better calibrated blend.
         """
-        function = metrics.function(task.kind, self.metric)
+        function = metrics.function(task.kind, self.metric, task.quantile)
         if not task.classification or self.metric == "logloss":
             return lambda y, p: metrics.signed(self.metric, function(y, p))
         return lambda y, p: metrics.signed(self.metric, function(y, p)) - _CALIBRATION * metrics.logloss(y.astype(np.int64), p)

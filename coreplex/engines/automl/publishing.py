@@ -6,6 +6,7 @@ The bundle is read back before it is announced, so that no model reaches the lea
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ import numpy as np
 import orjson
 import polars as pl
 
-from coreplex.engines.automl import curves
+from coreplex.engines.automl import averaging, curves, promise, threshold
+from coreplex.engines.automl.metrics import of_task
 from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Finished
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
+from coreplex.engines.scoring.conformal import Conformal
 from coreplex.engines.scoring.scorer import Scorer, background_of
 from coreplex.engines.tabular.schema import TableSchema
 
 _SAMPLE = 200
+_RIVALS = 20
 _TIMED = 50
 
 
@@ -38,8 +42,9 @@ class Publisher:
     log: Log
     keep_predictions: bool = True
 
-    def publish(self, model: Finished, explain_secs: float) -> dict[str, Any]:
-        """Write one model; the manifest for `Report.model`. `explain_secs`: what the explanation may take."""
+    def publish(self, model: Finished, explain_secs: float, rivals: Sequence[Finished] = ()) -> dict[str, Any]:
+        """Write one model; the manifest for `Report.model`. `explain_secs`: what the explanation may take; `rivals`: the models
+        it was chosen from, where it leads."""
         folder = self.work_dir / model.name
         folder.mkdir(parents=True, exist_ok=True)
         written = bundle.write(folder / "bundle.zip", self._manifest(model), model.members)
@@ -51,7 +56,9 @@ class Publisher:
             "engine": self.engine,
             "metrics": model.metrics,
             "cv_metrics": model.cv_metrics,
-            "parameters": model.parameters,
+            "metric_intervals": self._intervals(model, rivals),
+            "threshold": self._threshold(model),
+            "parameters": {**model.parameters, **({"folds_note": self.task.plan.told} if self.task.plan.told else {})},
             "features": [f for f in self.task.frame.columns if f in scorer.features],
             "classes": list(self.task.classes),
             "training_time_secs": round(model.seconds, 3),
@@ -66,6 +73,21 @@ class Publisher:
         if self.keep_predictions:
             out["predictions"] = self._predictions(folder / "oof.parquet", model)
         return out
+
+    def _intervals(self, model: Finished, rivals: Sequence[Finished]) -> list[dict[str, Any]]:
+        """What each metric will be on a new holdout."""
+        task, measures = self.task, of_task(self.task.kind, self.task.quantile)
+        best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
+        luck = promise.optimism(self.metric, measures[self.metric], [m.judged for m in best], task.seed)
+        gains = averaging.gains(task, model.members, model.combine, model.metrics)
+        return promise.intervals(model.judged, measures, model.per_fold, task.seed, shift={self.metric: luck}, gains=gains)
+
+    def _threshold(self, model: Finished) -> dict[str, Any] | None:
+        task = self.task
+        if model.decision is None:
+            return None
+        y = task.y[task.plan.judged].astype(np.int64)
+        return threshold.described(model.decision, y, task.aim, task.classes, model.metrics)
 
     def _explanation(self, scorer: Scorer, budget_secs: float) -> dict[str, Any]:
         """A model is not given up because it cannot be explained: then the file says why."""
@@ -87,10 +109,19 @@ class Publisher:
             algo=model.algo,
             engine=self.engine,
             combine=model.combine,
+            threshold=threshold.DEFAULT if model.decision is None else model.decision.threshold,
+            conformal=self._conformal(model).to_json(),
             background=background_of(task.frame, task.columns, seed=task.seed),
             parameters={k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()},
             extra={"name": model.name, "metrics": model.metrics, "folds": task.plan.strategy},
         )
+
+    def _conformal(self, model: Finished) -> Conformal:
+        rows = self.task.plan.judged
+        y, p = self.task.y[rows], model.oof[rows]
+        if self.task.classification:
+            return Conformal.of_classes(y.astype(np.int64), p)
+        return Conformal.of_numbers(y.astype(np.float64), p[:, 0])
 
     def _sample(self) -> pl.DataFrame:
         return self.task.frame[self._sampled_rows()]
@@ -106,7 +137,7 @@ class Publisher:
         rows = self.task.plan.judged
         y, p = self.task.y[rows], model.oof[rows]
         if self.task.classification:
-            return curves.classification(y.astype(np.int64), p, self.task.classes)
+            return curves.classification(y.astype(np.int64), p, self.task.classes, model.said[rows])
         return curves.regression(y.astype(np.float64), p)
 
     def _latency(self, scorer: Scorer) -> float:

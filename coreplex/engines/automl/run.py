@@ -14,6 +14,7 @@ from coreplex.engines.automl.leaderboard import Leaderboard
 from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.promise import told
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Abandoned, Finished, cross_validate
@@ -85,7 +86,9 @@ class Run:
         started = time.perf_counter()
         self.board.add(model)
         try:
-            manifest = self.publisher.publish(model, explain_secs=self._explain_secs(model))
+            manifest = self.publisher.publish(
+                model, explain_secs=self._explain_secs(model), rivals=self.board.models if self.board.best is model else ()
+            )
         except (DomainError, ValueError) as error:  # a bundle beyond the limits, say: this model is lost, not the run
             self.log(f"{model.name} cannot be stored and is left out: {error}", "warning")
             self.board.models.pop()
@@ -94,10 +97,7 @@ class Run:
         self.report.model(**manifest)
         self.clock.finishing(time.perf_counter() - started)
         metric = self.board.metric
-        deviation = model.cv_metrics.get(metric, {}).get("std", 0.0)
-        self.log(
-            f"{model.name}: {metric} {model.metrics[metric]:.5g} ± {deviation:.2g}, trained in {model.seconds:.1f} s", "info"
-        )
+        self.log(f"{model.name}: {metric} {told(manifest, metric)}, trained in {model.seconds:.1f} s", "info")
         self.advance()
 
     def _explain_secs(self, model: Finished) -> float:

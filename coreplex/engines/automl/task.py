@@ -12,8 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.automl import checks, copies, folds
-from coreplex.engines.automl.config import DEFAULT_FOLDS, AutoMLConfig
+from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.automl.split import Split
+from coreplex.engines.automl.threshold import Aim
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
 from coreplex.errors import Invalid
 
@@ -21,6 +22,8 @@ Log = Callable[[str, str], None]
 Warn = Callable[[str], None]
 """Says what is done differently from what was asked: for the log, and to stay with the experiment."""
 _SEED_LIMIT = 2**31 - 1
+FEW_ROWS, FEW_CLASS_ROWS = 200, 20
+"""Below so many rows, of the table and of a class, scores are rough."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Task:
     split: Split
     plan: folds.FoldPlan
     seed: int
+    quantile: float | None = None
+    """Regression: the level of the quantile that is predicted, None for the mean."""
+    aim: Aim | None = None
+    """Two classes: what the threshold is chosen for; None for 0.5."""
 
     @property
     def outputs(self) -> int:
@@ -69,12 +76,45 @@ def prepare(
     if kind != "regression":
         frame, kind = _without_rare(frame, column, problem_type, len(columns), warn)
     y, classes = _target(frame, column, kind, config)
-    plan = _plan(frame, columns, column, y, kind, config, split)
+    plan = replace(_plan(frame, columns, column, y, kind, config, split), asked=config.nfolds)
     for note in plan.notes:
         log(note, "warning")
+    if plan.told:
+        if config.nfolds >= 0:
+            warn(plan.told)
+        else:
+            log(plan.told, "info")
+    _say_few(y, classes, warn)
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
-    return Task(kind, column, columns, features, y, classes, weights, split, plan, config.seed % _SEED_LIMIT)
+    quantile = config.quantile_alpha if kind == "regression" and config.distribution == "quantile" else None
+    aim = _aim(kind, config, warn)
+    return Task(kind, column, columns, features, y, classes, weights, split, plan, config.seed % _SEED_LIMIT, quantile, aim)
+
+
+def _say_few(y: NDArray[np.generic], classes: tuple[object, ...], warn: Warn) -> None:
+    """A warning where rows are so few that any score is a rough one."""
+    if len(y) < FEW_ROWS:
+        warn(
+            f"Only {len(y)} rows to learn from: what the scores promise is uncertain (see how wide their intervals are), and "
+            "small differences between models mean nothing. More rows help more than more training."
+        )
+    if classes:
+        counts = np.bincount(y.astype(np.int64), minlength=len(classes))
+        few = [f"{classes[c]} ({counts[c]})" for c in np.argsort(counts, kind="stable")[:5] if counts[c] < FEW_CLASS_ROWS]
+        if few:
+            more = int((counts < FEW_CLASS_ROWS).sum()) - len(few)
+            warn(
+                f"Fewer than {FEW_CLASS_ROWS} rows of {', '.join(few)}{f' and {more} more classes' * (more > 0)}: how well "
+                "such a class is told apart is known roughly only."
+            )
+
+
+def _aim(kind: checks.Kind, config: AutoMLConfig, warn: Warn) -> Aim | None:
+    if config.aim is not None and kind != "binary":
+        warn("A threshold is chosen between two classes: threshold_metric and the costs of errors change nothing here.")
+        return None
+    return config.aim
 
 
 def _labelled(frame: pl.DataFrame, target: Column, warn: Warn) -> pl.DataFrame:
@@ -148,7 +188,7 @@ def _plan(
     if groups is not None:
         return folds.by_group(groups, y, nfolds=nfolds, seed=seed, classification=classes)
     # On tables of hundreds of thousands of rows the default number of folds buys nothing; another number is kept.
-    nfolds = min(DEFAULT_FOLDS, folds.automatic(len(y))) if nfolds == DEFAULT_FOLDS else nfolds
+    nfolds = nfolds if config.folds_asked else min(nfolds, folds.automatic(len(y)))
     features = [c.name for c in columns if c.type != ColumnType.id]
     units, note = copies.units(frame.select([*features, target.name]), split.near)
     plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, units=units, stratify=split.strategy != "random")

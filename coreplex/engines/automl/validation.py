@@ -14,11 +14,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import metrics
+from coreplex.engines.automl import metrics, promise, threshold
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners import lightgbm, linear, mlp, xgboost
 from coreplex.engines.automl.learners.base import Learner, Problem
 from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.metrics import Metrics
 from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.task import Task
 from coreplex.engines.scoring.ensemble import Combine, Member
@@ -47,16 +48,49 @@ class Finished:
     combine: Combine = "raw"
 
     @cached_property
-    def metrics(self) -> metrics.Metrics:
+    def decision(self) -> threshold.Decision | None:
+        """Two classes: from which probability on the second is said, and what that says of the judged rows."""
+        task = self.task
+        if task.kind != "binary":
+            return None
+        rows = task.plan.judged
+        parts = [np.searchsorted(rows, fold.valid) for fold in task.plan.folds]
+        return threshold.decide(task.y[rows].astype(np.int64), self.oof[rows, 1], task.aim, parts, task.seed)
+
+    @cached_property
+    def said(self) -> NDArray[np.int64]:
+        """(n,) class codes as the model decides, for all rows of the task; of no meaning for rows that no fold judged."""
+        if self.decision is None:
+            return metrics.decided(self.oof)
+        said = np.zeros(len(self.oof), dtype=np.int64)
+        said[self.task.plan.judged] = self.decision.said
+        return said
+
+    @cached_property
+    def metrics(self) -> Metrics:
         """All metrics over the rows that were judged."""
-        rows = self.task.plan.judged
-        return metrics.evaluate(self.task.kind, self.task.y[rows], self.oof[rows])
+        return self._judged(self.task.plan.judged)
 
     @cached_property
     def cv_metrics(self) -> dict[str, dict[str, float]]:
         """Mean and deviation over the folds."""
+        return metrics.spread(self.per_fold)
+
+    @cached_property
+    def per_fold(self) -> list[Metrics]:
+        """All metrics over the rows of each fold."""
+        return [self._judged(fold.valid) for fold in self.task.plan.folds]
+
+    @property
+    def judged(self) -> promise.Judged:
+        """The judged rows as error bars want them."""
+        task, rows = self.task, self.task.plan.judged
+        units = None if task.plan.units is None else task.plan.units[rows]
+        return promise.Judged(task.y[rows], self.oof[rows], self.said[rows], units)
+
+    def _judged(self, rows: NDArray[np.int64]) -> Metrics:
         task = self.task
-        return metrics.spread([metrics.evaluate(task.kind, task.y[f.valid], self.oof[f.valid]) for f in task.plan.folds])
+        return metrics.evaluate(task.kind, task.y[rows], self.oof[rows], said=self.said[rows], quantile=task.quantile)
 
     def score(self, metric: str) -> float:
         """More is better."""

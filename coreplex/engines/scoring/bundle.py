@@ -24,6 +24,7 @@ from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Task
 from coreplex.engines.scoring import archive, arrays
 from coreplex.engines.scoring.calibration import Calibration
+from coreplex.engines.scoring.conformal import Conformal
 from coreplex.engines.scoring.ensemble import Combine, Ensemble, Member, Transform
 from coreplex.engines.scoring.predictor import from_files
 from coreplex.engines.tabular.schema import TableSchema
@@ -55,6 +56,8 @@ class Manifest(BaseModel):
     combine: Combine = "response"
     target_transform: Transform = "none"
     calibration: dict[str, Any] | None = None
+    conformal: dict[str, Any] | None = None
+    """What intervals and sets of classes are made of (`Conformal`); models of earlier versions have none."""
     background: tuple[dict[str, Any], ...] = Field((), max_length=500)
     """Rows of training that model-agnostic explanations are measured against (`scorer.background_of`)."""
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -78,6 +81,13 @@ class Manifest(BaseModel):
             TableSchema.from_json(value)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("the feature schema cannot be read") from error
+        return value
+
+    @field_validator("conformal")
+    @classmethod
+    def _intervals_can_be_read(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            Conformal.from_json(value)
         return value
 
     @property

@@ -21,6 +21,7 @@ from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.explain.local import Explained, explain_rows
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
+from coreplex.engines.scoring.conformal import Conformal
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.tabular.schema import Column
 from coreplex.errors import Invalid
@@ -36,11 +37,15 @@ _LONGEST_TEXT = 500
 
 
 class Prediction(TypedDict, total=False):
-    """Regression has only `prediction`; `probability` is that of the predicted class."""
+    """Regression has only `prediction`; `probability` is that of the predicted class. `lower`, `upper`, `prediction_set` come
+    when an interval is asked for (`Scorer.add_intervals`)."""
 
     prediction: Label
     probability: float
     probabilities: dict[str, float]
+    lower: float
+    upper: float
+    prediction_set: list[Label]
 
 
 Contributions = TypedDict(
@@ -141,6 +146,29 @@ class Scorer:
             least = self.manifest.threshold if threshold is None else threshold
             return (response[:, 1] >= least).astype(np.int64)
         return response.argmax(axis=1)
+
+    # Intervals
+
+    @cached_property
+    def conformal(self) -> Conformal:
+        """What intervals are made of. Invalid (422) for models of a version that kept none."""
+        kept = self.manifest.conformal
+        if kept is None:
+            raise Invalid.field(
+                "this model was trained before intervals were kept with models; train it again", "options", "interval"
+            )
+        return Conformal.from_json(kept)
+
+    def add_intervals(self, answers: Sequence[Prediction], level: float) -> None:
+        """Give each answer `lower` and `upper`, or for classes the `prediction_set`, that hold the truth so often."""
+        if not self._classes:
+            lower, upper = self.conformal.bounds([float(answer["prediction"]) for answer in answers], level)
+            for answer, low, high in zip(answers, lower.tolist(), upper.tolist(), strict=True):
+                answer["lower"], answer["upper"] = low, high
+            return
+        rows = [list(answer["probabilities"].values()) for answer in answers]
+        for answer, codes in zip(answers, self.conformal.sets(rows, level), strict=True):
+            answer["prediction_set"] = [self._classes[code] for code in codes]
 
     # Explanations
 

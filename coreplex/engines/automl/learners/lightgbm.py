@@ -91,7 +91,9 @@ def _settings(problem: Problem, params: Params, rows: int) -> dict[str, Any]:
 def _metric(problem: Problem, objective: str) -> str:
     word = problem.stopping_metric.lower()
     if problem.kind == "regression":
-        return {"rmse": "rmse", "mae": "mae"}.get(word, "rmse" if objective == "regression" else objective)
+        return {"rmse": "rmse", "mae": "mae", "mape": "mape", "pinball": "quantile"}.get(
+            word, "rmse" if objective == "regression" else objective
+        )
     metric = _STOPPING.get(word, "binary_logloss")
     return _MULTICLASS.get(metric, "multi_logloss") if problem.kind == "multiclass" else metric.replace("error", "binary_error")
 

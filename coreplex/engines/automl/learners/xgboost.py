@@ -69,7 +69,7 @@ def _settings(problem: Problem, params: Params) -> dict[str, Any]:
         settings["tweedie_variance_power"] = problem.power
         if problem.distribution == "quantile":
             settings["quantile_alpha"] = problem.alpha
-        if word in ("rmse", "mae"):
+        if word in ("rmse", "mae", "mape"):
             settings["eval_metric"] = word
         return {k: v for k, v in settings.items() if k != "tweedie_variance_power" or problem.distribution == "tweedie"}
     error = word in ("accuracy", "mean_per_class_error")

@@ -1,0 +1,194 @@
+"""What a metric will be on a new holdout: an interval around every metric that out-of-fold predictions gave.
+
+The promise is for a holdout of a fifth as many rows as were judged, drawn as those were, and holds for nine such holdouts in ten.
+
+Two samples are random, the judged rows (n) and the holdout (h), and the difference of a metric between the two varies as the
+metric of one sample of m = 1 / (1/n + 1/h) rows does. So m rows are drawn from the judged ones, many times, each weighted by a
+Poisson number (the m-out-of-n bootstrap: Bickel, Götze, van Zwet 1997; prediction by bootstrap: Stine 1985); the interval lies
+between the quantiles. Rows that belong together (a group, neighbours in time) are drawn together. It is widened by what the folds
+differ more than samples of their size would: that much depends on the training rows. Its better end is moved by what averaging
+the fold copies may gain. For the leader of a leaderboard the rank metric's interval is moved by the optimism of being the one
+chosen (Tsamardinos et al. 2018: choose on the drawn rows, look at the others).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreplex.engines.automl import metrics
+from coreplex.engines.automl.measures import Array, Labels, Measure
+
+LEVEL = 0.9
+HOLDOUT = 0.2
+"""The holdout of the promise, as a share of the judged rows."""
+_DRAWS = 200
+_MOST_ROWS = 10_000
+_MOST_CELLS = 10_000_000
+_CHOICES = 60
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rows with out-of-fold predictions. y: (n,); p: (n, k); said: (n,) codes; units: (n,) numbers of what is drawn whole."""
+
+    y: NDArray[np.generic]
+    p: Array
+    said: Labels
+    units: NDArray[np.int64] | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> "Judged":
+        return Judged(self.y[rows], self.p[rows], self.said[rows], None if self.units is None else self.units[rows])
+
+
+def intervals(
+    judged: Judged,
+    measures: Mapping[str, Measure],
+    per_fold: Sequence[metrics.Metrics],
+    seed: int,
+    *,
+    shift: Mapping[str, float],
+    gains: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """One entry per defined metric: metric, value, low, high, level, rows (that it is measured on), holdout_rows.
+
+    `per_fold`: the metrics of each fold; `shift`: how much too good a metric is because of it the model was chosen; `gains`: how
+    much better than out-of-fold it may be (`averaging`).
+    """
+    n = len(judged.y)
+    holdout = max(round(HOLDOUT * n), 1)
+    drawn = _sampled(judged, seed)
+    weights = _weights(drawn.units, len(drawn.y), 1 / (1 / n + 1 / holdout) / len(drawn.y), _draws(drawn), seed)
+    plain = np.ones((1, n))
+    out = []
+    for name, measure in measures.items():
+        value = float(measure(judged.y, judged.p, judged.said, plain)[0])
+        if np.isfinite(value):
+            here = value if drawn is judged else float(measure(drawn.y, drawn.p, drawn.said, plain[:, : len(drawn.y)])[0])
+            spread = measure(drawn.y, drawn.p, drawn.said, weights) - here
+            low, high = _quantiles(spread[np.isfinite(spread)], _excess(name, spread, per_fold, n, holdout))
+            low, high = value - shift.get(name, 0.0) + low, value - shift.get(name, 0.0) + high
+            if name in metrics.HIGHER_IS_BETTER:
+                high += gains.get(name, 0.0)
+            else:
+                low -= gains.get(name, 0.0)
+            low, high = _bounded(name, low, high)
+            rows = n if name != "mape" else int((judged.y != 0).sum())
+            out.append(_entry(name, value, low, high, rows, holdout))
+    return out
+
+
+def optimism(metric: str, measure: Measure, rivals: Sequence[Judged], seed: int) -> float:
+    """How much the best of `rivals` (the same rows, each one's predictions) owes to luck, in the metric's unit and direction.
+
+    Rows are drawn with replacement; the one that is best on them is looked at on the rows left out; what it loses more than the
+    mean of all does is the price of choosing.
+    """
+    if len(rivals) < 2:
+        return 0.0
+    rows = _rows(rivals[0], seed)
+    if rows is not None:
+        rivals = [rival.take(rows) for rival in rivals]
+    first = rivals[0]
+    draws = int(np.clip(_MOST_CELLS // (first.p.size * len(rivals)), 10, _CHOICES))
+    drawn = _weights(first.units, len(first.y), 1.0, draws, seed)
+    sign = 1.0 if metric in metrics.HIGHER_IS_BETTER else -1.0
+    inside = sign * np.array([measure(r.y, r.p, r.said, drawn) for r in rivals])
+    outside = sign * np.array([measure(r.y, r.p, r.said, (drawn == 0).astype(np.float64)) for r in rivals])
+    known = np.isfinite(inside).all(axis=0) & np.isfinite(outside).all(axis=0)
+    if not known.any():
+        return 0.0
+    lost = (inside - outside)[:, known]
+    chosen = inside[:, known].argmax(axis=0)
+    return sign * max(float((lost[chosen, np.arange(lost.shape[1])] - lost.mean(axis=0)).mean()), 0.0)
+
+
+def scaled(entry: dict[str, Any], rows: int) -> tuple[float, float]:
+    """The promise for a holdout of `rows` rows: wider where there are fewer than it was made for, never narrower."""
+    n, promised = entry["rows"], entry["holdout_rows"]
+    ratio = max(np.sqrt((1 / rows + 1 / n) / (1 / promised + 1 / n)), 1.0)
+    middle = entry["value"]
+    wider = (middle - ratio * max(middle - entry["low"], 0.0), middle + ratio * max(entry["high"] - middle, 0.0))
+    low, high = min(wider[0], entry["low"]), max(wider[1], entry["high"])
+    return _bounded(entry["metric"], low, high)
+
+
+def told(manifest: Mapping[str, Any], metric: str) -> str:
+    """A model's metric with its promise, for the log: `0.91 (a new holdout of 200 rows: 0.87 to 0.94)`."""
+    for entry in manifest["metric_intervals"]:
+        if entry["metric"] == metric:
+            low, high = entry["low"], entry["high"]
+            return f"{entry['value']:.5g} (a new holdout of {entry['holdout_rows']} rows: {low:.4g} to {high:.4g})"
+    return "not defined"
+
+
+def _entry(name: str, value: float, low: float, high: float, rows: int, holdout: int) -> dict[str, Any]:
+    return {"metric": name, "value": value, "low": low, "high": high, "level": LEVEL, "rows": rows, "holdout_rows": holdout}
+
+
+def _rows(judged: Judged, seed: int) -> NDArray[np.int64] | None:
+    """Positions of a sample where the rows are many; whole units where rows belong together. None: all."""
+    n = len(judged.y)
+    most = max(min(_MOST_ROWS, _MOST_CELLS // (_DRAWS * judged.p.shape[1])), 1_000)
+    if n <= most:
+        return None
+    draw = np.random.default_rng(seed)
+    if judged.units is None:
+        return np.sort(draw.permutation(n)[:most])
+    names, place = np.unique(judged.units, return_inverse=True)
+    order = draw.permutation(len(names))
+    sizes = np.bincount(place)[order]
+    kept = np.zeros(len(names), dtype=bool)
+    kept[order[: max(int(np.searchsorted(np.cumsum(sizes), most)), 2)]] = True
+    return np.flatnonzero(kept[place])
+
+
+def _sampled(judged: Judged, seed: int) -> Judged:
+    rows = _rows(judged, seed)
+    return judged if rows is None else judged.take(rows)
+
+
+def _draws(judged: Judged) -> int:
+    return int(np.clip(_MOST_CELLS // max(judged.p.size, 1), 50, _DRAWS))
+
+
+def _weights(units: NDArray[np.int64] | None, n: int, rate: float, draws: int, seed: int) -> Array:
+    """(draws, n): how often each row is drawn, all rows of a unit alike."""
+    draw = np.random.default_rng(seed + 1)
+    if units is None:
+        return draw.poisson(rate, (draws, n)).astype(np.float64)
+    names, place = np.unique(units, return_inverse=True)
+    return draw.poisson(rate, (draws, len(names)))[:, place].astype(np.float64)
+
+
+def _excess(name: str, spread: Array, per_fold: Sequence[metrics.Metrics], n: int, holdout: int) -> float:
+    """The variance between the folds beyond that of samples of their size."""
+    values = [v for fold in per_fold if (v := fold[name]) is not None]
+    if len(values) < 3:
+        return 0.0
+    size, drawn = n / len(per_fold), 1 / (1 / n + 1 / holdout)
+    return max(float(np.var(values, ddof=1)) - float(np.nanvar(spread)) * drawn / size, 0.0)
+
+
+def _quantiles(spread: Array, excess: float) -> tuple[float, float]:
+    """Offsets below and above, each as long as its tail and the further variance together make it."""
+    if not len(spread):
+        return 0.0, 0.0
+    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    further = 1.645**2 * excess
+    return min(-float(np.sqrt(low**2 + further)), 0.0) if low < 0 else 0.0, float(np.sqrt(high**2 + further)) if high > 0 else 0.0
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("auc", "aucpr", "accuracy", "balanced_accuracy", "f1", "mean_per_class_error"), (0.0, 1.0)),
+    "mcc": (-1.0, 1.0),
+    "r2": (-np.inf, 1.0),
+}
+
+
+def _bounded(name: str, low: float, high: float) -> tuple[float, float]:
+    """Within what the metric can be; a loss is never below zero."""
+    least, most = _RANGES.get(name, (0.0, np.inf))
+    return float(np.clip(low, least, most)), float(np.clip(high, least, most))
