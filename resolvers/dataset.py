@@ -140,6 +140,13 @@ async def override(info: Info, input: inputs.OverrideColumnTypes) -> tuple[Datas
             return await service.add_version(session, grant, draft), draft.version
 
 
+async def mark(info: Info, input: inputs.MarkMissing) -> tuple[Dataset, DatasetVersion]:
+    grant = allow(info)
+    async with ingest.from_marks(info.context.services, grant, input) as draft:
+        async with info.context.transaction() as session:
+            return await service.add_version(session, grant, draft), draft.version
+
+
 async def update(info: Info, input: inputs.UpdateDataset) -> Dataset:
     grant = allow(info)
     async with info.context.transaction() as session:

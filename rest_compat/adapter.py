@@ -1,6 +1,6 @@
 """The one handler that runs any row of the table: path, query and body become variables, the operation's result the body."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import Category, authorize
+from rest_compat import columns
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
@@ -57,8 +58,7 @@ class Row:
             return error_answer(domain_error(error, request_id), request_id)
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
-        variables = self.binder.bind(request.path_params, request.query_params, body)
-        result = await run_bound(self.binder, self.operation, variables, context)
+        variables, result = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
         return json_answer(self.endpoint.shape(result, variables), self.endpoint.status, context.cookies)
 
     async def _body(self, request: Request) -> dict[str, Any]:
@@ -97,6 +97,24 @@ async def run_bound(binder: Binder, operation: Operation, variables: dict[str, A
         return await run(operation, variables, context)
     except Invalid as error:
         raise binder.placed(error) from None
+
+
+async def run_with(
+    binder: Binder,
+    operation: Operation,
+    context: Context,
+    path: Mapping[str, str],
+    query: Mapping[str, str],
+    body: Mapping[str, Any],
+) -> tuple[dict[str, Any], Any]:
+    """(the variables of what the caller sent, the operation's `result`)."""
+    if not binder.endpoint.columns:
+        variables = binder.bind(path, query, body)
+        return variables, await run_bound(binder, operation, variables, context)
+    found = columns.into_input(body, binder.endpoint.columns)
+    with columns.in_callers_words(found):
+        variables = binder.bind(path, query, found)
+        return variables, await run_bound(binder, operation, variables, context)
 
 
 def result_of(data: dict[str, Any]) -> Any:

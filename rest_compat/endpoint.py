@@ -29,6 +29,8 @@ class Endpoint:
     """Query parameters with words of REST's own: each word with the value of the variable it stands for."""
     constants: Mapping[str, Any] = field(default_factory=dict)
     """Variables every call sets."""
+    columns: str = ""
+    """Takes what REST says of columns: `OVERRIDES` or `MARKS` of `rest_compat.columns`."""
     paged: bool = False
     """Takes limit, offset, search, sort_field and sort_direction."""
     body_optional: bool = False

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, Response
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
 from coreplex.staging import StagedFile, in_words
-from rest_compat.adapter import Handler, admit, run, run_bound
+from rest_compat.adapter import Handler, admit, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
@@ -133,8 +133,7 @@ class Upload(Receiver):
             await run(self.target, ids, context)
 
     async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
-        variables = self.binder.bind(request.path_params, {}, fields)
-        result = await run_bound(self.binder, self.operation, variables, context)
+        variables, result = await run_with(self.binder, self.operation, context, request.path_params, {}, fields)
         return json_answer(self.endpoint.shape(result, variables), self.endpoint.status)
 
 

@@ -18,6 +18,7 @@ from graphql import (
 )
 from graphql.pyutils import Undefined
 
+from rest_compat import columns
 from rest_compat.adapter import result_of
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
@@ -139,7 +140,9 @@ class Described:
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
     def _body(self) -> dict[str, Any] | None:
-        names = [name for name in self.endpoint.body if not (self.upload and name == "upload_id")]
+        hidden = {"upload_id"} if self.upload else set()
+        hidden |= {"columns"} if self.endpoint.columns else set()
+        names = [name for name in self.endpoint.body if name not in hidden]
         if not names and not self.upload:
             return None
         properties: dict[str, Any] = {}
@@ -149,6 +152,8 @@ class Described:
             properties[name] = _input(kind, text, default)
             if self._required(name):
                 required.append(name)
+        if self.endpoint.columns:
+            properties |= columns.schemas(self.endpoint.columns)
         media = "application/json"
         if self.upload:
             media = "multipart/form-data"

@@ -26,8 +26,10 @@ MAX_PREVIEW = 500
 enum(DatasetStatus, "State of a dataset.")
 enum(VersionSource, "How a version came to be.")
 enum(inputs.TableFormat, "What a table can be downloaded as.")
+published(inputs.ColumnOverride, "ColumnOverrideInput", "What a column is, and what is missing in it.")
+published(inputs.Marked, "MarkedColumnInput", "What is missing in a column, besides what is known to be.")
+published(inputs.MarkMissing, "MarkMissingInput", "Values that stand for missing ones.")
 published(inputs.UploadDataset, "UploadDatasetInput", "A staged file to make a dataset, or a further version of one, from.")
-published(inputs.ColumnOverride, "ColumnOverrideInput", "What a column is.")
 published(inputs.OverrideColumnTypes, "OverrideColumnTypesInput", "Columns that are something else than was recognised.")
 published(inputs.UpdateDataset, "UpdateDatasetInput", "What changes in a dataset.")
 published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
@@ -186,6 +188,10 @@ async def _override(info: Info, input: inputs.OverrideColumnTypes) -> DatasetVer
     return _made(*await resolve.override(info, input))
 
 
+async def _mark(info: Info, input: inputs.MarkMissing) -> DatasetVersionPayload:
+    return _made(*await resolve.mark(info, input))
+
+
 def _made(dataset: Row, version: VersionRow) -> DatasetVersionPayload:
     return DatasetVersionPayload(dataset=dataset, version=version)  # type: ignore[arg-type]
 
@@ -220,7 +226,12 @@ class DatasetMutation:
         _upload, WRITE, "Make a dataset, or a further version of one, from a file sent to `POST /api/uploads`."
     )
     override_column_types: DatasetVersionPayload = mutation(
-        _override, WRITE, "Read a version's file again with other column types: a new version."
+        _override, WRITE, "Read a version's file again with other column types or missing values: a new version."
+    )
+    mark_missing: DatasetVersionPayload = mutation(
+        _mark,
+        WRITE,
+        "Make values such as -200, 999 or 9999-12-31 missing: a new version, and models made from it read them so, too.",
     )
     update_dataset: DatasetPayload = mutation(_update, WRITE, "Change a dataset's name or description.")
     delete_dataset: DeletedPayload = mutation(

@@ -43,6 +43,9 @@ class Column:
     dtype: str = strawberry.field(description="How it is stored; times with a zone are kept in UTC.")
     reason: str | None = strawberry.field(description="Why it has its type, where that was a judgement.")
     nullable: bool = strawberry.field(description="Whether values are missing.")
+    missing_values: list[str] | None = strawberry.field(
+        description="Words and values read as missing, in the file and in rows to predict; none: the usual ones of its type."
+    )
     missing_count: Long = strawberry.field(description="Rows without a value.")
     missing_pct: float = strawberry.field(description="Share of rows without a value, in percent.")
     unique_count: Long = strawberry.field(description="Different values.")
@@ -71,6 +74,7 @@ class Column:
             dtype=column["dtype"],
             reason=column.get("reason"),
             nullable=column["nullable"],
+            missing_values=column.get("missing"),
             missing_count=Long(facts.get("missing_count", 0)),
             missing_pct=facts.get("missing_pct", 0.0),
             unique_count=Long(facts.get("unique_count", 0)),

@@ -17,17 +17,16 @@ import structlog
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.clock import now
-from coreplex.dataset import service
+from coreplex.dataset import orders, remedy, service
 from coreplex.dataset.draft import Draft
-from coreplex.dataset.inputs import OverrideColumnTypes, UploadDataset
+from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.work import Table, TableWork, gone_on_failure
-from coreplex.engines.tabular.schema import SET_BY_USER
+from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import FieldError, Invalid, NotFound
 from coreplex.job import service as job
 from coreplex.job.table import JobType
 from coreplex.permissions import Grant
-from coreplex.project.access import open_row
 from coreplex.services import Services
 from coreplex.staging import StagedFile
 from coreplex.storage import sha256_of
@@ -50,7 +49,8 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
         target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id)
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
     upload = services.staging.open(wanted.upload_id, grant.user_id, "Upload")
-    table = await TableWork.of(services).read(upload.path, upload.filename)
+    with orders.placed(wanted.columns or []):
+        table = await TableWork.of(services).read(upload.path, upload.filename, orders.of_upload(wanted))
     dataset_id = dataset.id if dataset else target.dataset_id
     assert dataset_id is not None
     draft = Draft(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
@@ -63,18 +63,44 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
 
 @asynccontextmanager
 async def from_overrides(services: Services, grant: Grant, wanted: OverrideColumnTypes) -> AsyncIterator[Draft]:
-    """A draft of the same file with some columns read as another type; types set earlier by a person stay."""
+    """A draft of the same file with some columns read otherwise; what a person said earlier of the others stays."""
+    parent, origin = await _parent(services, grant, wanted)
+    said = orders.of_override(wanted, TableSchema.from_json(parent.table_schema))
+    with orders.placed(wanted.columns or []):
+        table = await _read_again(services, parent, origin, said)
+    async with _from_parent(services, grant, parent, table) as draft:
+        yield draft
+
+
+@asynccontextmanager
+async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> AsyncIterator[Draft]:
+    """A draft of the same file in which more values are missing. Raises Invalid for a value that no cell holds."""
+    parent, origin = await _parent(services, grant, wanted)
+    marks = orders.offered(parent.quality) if wanted.columns is None else wanted.columns
+    said = orders.of_marks(marks, TableSchema.from_json(parent.table_schema), wanted.force)
+    with orders.placed(marks):
+        table = await _read_again(services, parent, origin, said)
+    with gone_on_failure(table.path):
+        orders.check_marks(marks, parent.profile, table.profile, force=wanted.force)
+    async with _from_parent(services, grant, parent, table) as draft:
+        yield draft
+
+
+async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes | MarkMissing) -> tuple[DatasetVersion, Artifact]:
+    """The version to read again, and the file it was read from."""
     async with services.database.read() as session:
-        parent = await open_row(session, grant, DatasetVersion, wanted.version_id, "Dataset version")
-        raw = parent.upload_artifact_id
-        origin = await session.get_one(Artifact, raw or parent.artifact_id)
-    columns = parent.table_schema["columns"]
-    _refuse_unknown(wanted, {column["name"] for column in columns})
-    overrides = {column["name"]: column["type"] for column in columns if column.get("reason") == SET_BY_USER}
-    overrides |= {column.name: column.type.value for column in wanted.columns}
+        parent = await service.open_version(session, grant, wanted.version_id, wanted.dataset_id)
+        return parent, await session.get_one(Artifact, parent.upload_artifact_id or parent.artifact_id)
+
+
+async def _read_again(services: Services, parent: DatasetVersion, origin: Artifact, said: orders.Orders) -> Table:
     source = await whole(services.storage, origin)
-    schema = None if raw else parent.table_schema
-    table = await TableWork.of(services).read(source, origin.filename, overrides, schema)
+    schema = None if parent.upload_artifact_id else parent.table_schema
+    return await TableWork.of(services).read(source, origin.filename, said, schema)
+
+
+@asynccontextmanager
+async def _from_parent(services: Services, grant: Grant, parent: DatasetVersion, table: Table) -> AsyncIterator[Draft]:
     version = _new_version(grant, table, parent.project_id, parent.dataset_id, VersionSource.override, parent.size_bytes)
     version.file_format = parent.file_format
     version.upload_artifact_id = parent.upload_artifact_id
@@ -82,12 +108,6 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
     draft = Draft(version)
     async with _stored(services, grant, draft, table):
         yield draft
-
-
-def _refuse_unknown(wanted: OverrideColumnTypes, names: set[str]) -> None:
-    for index, column in enumerate(wanted.columns):
-        if column.name not in names:
-            raise Invalid.field(f"There is no column {column.name!r} in this version.", "columns", index, "name")
 
 
 def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Dataset:
@@ -99,7 +119,7 @@ def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Datas
 def _new_version(
     grant: Grant, table: Table, project_id: UUID, dataset_id: UUID, source: VersionSource, size_bytes: int
 ) -> DatasetVersion:
-    return DatasetVersion(
+    version = DatasetVersion(
         project_id=project_id,
         dataset_id=dataset_id,
         version=0,  # numbered when it is inserted
@@ -114,6 +134,8 @@ def _new_version(
         quality=table.quality,
         created_by=grant.user_id,
     )
+    remedy.attach(version)
+    return version
 
 
 def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -18,31 +18,73 @@ class TableFormat(StrEnum):
     xlsx = "xlsx"
 
 
+Value = Annotated[str, StringConstraints(max_length=200)]
+Values = Annotated[list[Value], Field(max_length=200)]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+FORCE = "Read so even where most values of a column cannot be read and are lost; refused otherwise, with examples."
+
+
+class ColumnOverride(BaseModel):
+    name: ColumnName = Field(description="Name of the column.")
+    type: ColumnType | None = Field(None, description="What the column is; left out, what it was or is recognised as.")
+    missing_values: Values | None = Field(
+        None,
+        description="Words and values that mean missing there, such as `None` or `-200`; in a column of text only they do, and "
+        "empty cells, `NaN`, `NULL`, `#N/A` and `\\N`, so `[]` keeps `?` and `NA`. Left out: `NA`, `None` and `unknown` are "
+        "categories beside words, and missing among numbers, dates and codes.",
+    )
+
+
+class Marked(BaseModel):
+    name: ColumnName = Field(description="Name of the column.")
+    values: Annotated[list[Value], Field(min_length=1, max_length=200)] = Field(
+        description="Words and values that mean missing there too, numbers and dates as text; -200 covers `-200.0` and `-200,0`."
+    )
+
+
+Named = TypeVar("Named", ColumnOverride, Marked)
+
+
+def _once_each(columns: list[Named] | None) -> list[Named] | None:
+    for name, times in Counter(column.name for column in columns or ()).most_common(1):
+        if times > 1:
+            raise ValueError(f"name {name!r} once, not {times} times")
+    return columns
+
+
+Overrides = Annotated[list[ColumnOverride], Field(max_length=5_000), AfterValidator(_once_each)]
+
+
 class UploadDataset(BaseModel):
     upload_id: str = Field(description="The staged file: the `upload_id` that `POST /api/uploads` answered.")
     project_id: str | None = Field(None, description="The project of a new dataset; not needed with `datasetId`.")
     dataset_id: str | None = Field(None, description="An existing dataset, which gets a further version.")
     name: Name | None = Field(None, description="Name of a new dataset, 1 to 200 characters; required without `datasetId`.")
     description: Description | None = Field(None, description="What a new dataset holds.")
-
-
-class ColumnOverride(BaseModel):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(description="Name of the column.")
-    type: ColumnType = Field(description="What the column is.")
-
-
-def _once_each(columns: list[ColumnOverride]) -> list[ColumnOverride]:
-    name, times = Counter(column.name for column in columns).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f"name {name!r} once, not {times} times")
-    return columns
+    columns: Overrides | None = Field(None, description="What columns are and what is missing in them, where that is known.")
+    missing_values: Values | None = Field(
+        None, description="Words and values that mean missing in every column, besides the usual."
+    )
+    force: bool = Field(False, description=FORCE)
 
 
 class OverrideColumnTypes(BaseModel):
-    version_id: str = Field(description="The version whose file is read again.")
-    columns: Annotated[list[ColumnOverride], Field(min_length=1, max_length=5_000), AfterValidator(_once_each)] = Field(
-        description="The columns that are something else than was recognised; the others stay as they are."
+    version_id: str | None = Field(None, description="The version whose file is read again; left out, the latest of `datasetId`.")
+    dataset_id: str | None = Field(None, description="Its dataset; not needed with `versionId`.")
+    columns: Overrides | None = Field(
+        None, description="The columns that are something else than was recognised; the others stay as they are."
     )
+    missing_values: Values | None = Field(None, description="Words and values that mean missing in every column, too.")
+    force: bool = Field(False, description=FORCE)
+
+
+class MarkMissing(BaseModel):
+    version_id: str | None = Field(None, description="The version; left out, the latest of `datasetId`.")
+    dataset_id: str | None = Field(None, description="Its dataset; not needed with `versionId`.")
+    columns: Annotated[list[Marked], Field(max_length=5_000), AfterValidator(_once_each)] | None = Field(
+        None, description="What is missing; left out, all that the version's quality names as `sentinel_values`."
+    )
+    force: bool = Field(False, description="Mark even what leaves a column without values; refused otherwise.")
 
 
 class UpdateDataset(BaseModel):

@@ -107,6 +107,22 @@ async def documents(session: ReadSession, version_ids: Sequence[UUID]) -> dict[U
     return {identity: Documents(*rest) for identity, *rest in rows}
 
 
+async def open_version(session: ReadSession, grant: Grant, version_id: str | None, dataset_id: str | None) -> DatasetVersion:
+    """A version by its id, or the latest of a dataset. Raises NotFound, also for a version of another dataset than named."""
+    if version_id is None and dataset_id is None:
+        raise Invalid("version_id: Field required", errors=[FieldError(("version_id",), "Field required", "missing")])
+    dataset = None if dataset_id is None else await open_row(session, grant, Dataset, dataset_id, "Dataset")
+    if version_id is None:
+        assert dataset is not None
+        (newest,) = await latest(session, [dataset.id])
+        version_id = str(newest.id)
+        session.expunge(newest)  # it was loaded without its documents
+    version = await open_row(session, grant, DatasetVersion, version_id, "Dataset version")
+    if dataset is not None and version.dataset_id != dataset.id:
+        raise NotFound.of("Dataset version")
+    return version
+
+
 async def version_counts(session: ReadSession, dataset_ids: Sequence[UUID]) -> dict[UUID, int]:
     key = col(DatasetVersion.dataset_id)
     query = select(key, func.count()).where(key.in_(dataset_ids)).group_by(key)
@@ -159,7 +175,7 @@ async def add_version(session: WriteSession, grant: Grant, draft: Draft) -> Data
 def _story(dataset: Dataset, version: DatasetVersion) -> tuple[str, str]:
     size = f"{version.row_count:,} rows, {version.column_count:,} columns"
     if version.source is VersionSource.override:
-        return "dataset.types_changed", f"Dataset “{dataset.name}” got version {version.version} with other column types."
+        return "dataset.types_changed", f"Dataset “{dataset.name}” got version {version.version}, read otherwise."
     if version.version == 1:
         return "dataset.uploaded", f"Dataset “{dataset.name}” was uploaded: {size}."
     return "dataset.uploaded", f"Dataset “{dataset.name}” got version {version.version}: {size}."

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from coreplex.dataset.inputs import TableFormat
+from coreplex.dataset.orders import Orders
 from coreplex.errors import BadInput, Invalid
 from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.services import Services
@@ -57,7 +58,7 @@ class TableWork:
         self,
         source: Path,
         filename: str,
-        overrides: Mapping[str, str] | None = None,
+        orders: Orders = Orders(),  # noqa: B008 (frozen)
         schema: Mapping[str, Any] | None = None,
     ) -> Table:
         """Read, profile and judge a file into Parquet in the staging folder. `schema`: of a stored table read again.
@@ -66,7 +67,7 @@ class TableWork:
         """
         destination = self.services.staging.new_path()
         request = {"source": str(source), "filename": filename, "destination": str(destination)}
-        found = await self._run("ingest", {**request, "overrides": dict(overrides or {}), "schema": schema}, destination)
+        found = await self._run("ingest", {**request, **orders.request(), "schema": schema}, destination)
         return Table(
             destination,
             without_nul(found["schema"]),

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from rest_compat import shapes
+from rest_compat.columns import MARKS, OVERRIDES
 from rest_compat.endpoint import Endpoint
 
 ROOT = "/api/datasets"
 ONE = f"{ROOT}/{{dataset_id}}"
 VERSION = ("version_id",)
+COLUMNS = ("columns", "missing_values", "force")
+OF_DATASET = {"dataset_id": "input.datasetId"}
 
 
 def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
@@ -52,6 +55,27 @@ ROWS = (
     Endpoint("GET", f"{ONE}/quality", "DatasetQuality", quality, params=(*VERSION, "target", "problem_type")),
     Endpoint("GET", f"{ONE}/columns", "DatasetColumns", columns, params=VERSION),
     Endpoint("GET", f"{ONE}/analyze", "DatasetAnalysis", analysis, params=VERSION),
+    Endpoint(
+        "POST",
+        f"{ONE}/columns",
+        "OverrideColumnTypes",
+        uploaded,
+        201,
+        body=(*VERSION, *COLUMNS),
+        into=OF_DATASET,
+        columns=OVERRIDES,
+    ),
+    Endpoint(
+        "POST",
+        f"{ONE}/missing",
+        "MarkMissing",
+        uploaded,
+        201,
+        body=(*VERSION, "columns", "force"),
+        into=OF_DATASET,
+        columns=MARKS,
+        body_optional=True,
+    ),
     Endpoint("DELETE", ONE, "DeleteDataset", shapes.ok, into={"dataset_id": "input.id"}),
 )
 
@@ -61,9 +85,12 @@ UPLOAD = Endpoint(
     "UploadDataset",
     uploaded,
     201,
-    body=("project_id", "name", "description", "dataset_id", "upload_id"),
+    body=("project_id", "name", "description", "dataset_id", "upload_id", *COLUMNS),
+    columns=OVERRIDES,
 )
-UPLOAD_VERSION = Endpoint("POST", f"{ONE}/versions", "UploadDataset", uploaded, 201, body=("upload_id",))
+UPLOAD_VERSION = Endpoint(
+    "POST", f"{ONE}/versions", "UploadDataset", uploaded, 201, body=("upload_id", *COLUMNS), columns=OVERRIDES
+)
 DOWNLOADS = (
     Endpoint("GET", f"{ONE}/download", "DatasetDownload", shapes.plain, params=("format", *VERSION)),
     Endpoint("GET", "/api/artifacts/{artifact_id}/download", "ArtifactDownload", shapes.plain),

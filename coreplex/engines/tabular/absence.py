@@ -83,13 +83,13 @@ def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:
     ordered = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
     said = ", ".join(f"{word!r} ({count:,})" for word, count in ordered[:3])
     severity: Severity = "medium" if seen.total() >= _VERY_MANY * rows else "low"
-    message = (
+    reason = (
         f"Cells of {name!r} were taken as missing because of what they say: {said}. If that is a value (such as NA for North "
     )
+    read_as, advice = "missing", "say that nothing but empty cells is missing there"
+    if boolean:
+        read_as, advice = "boolean", "set the type to categorical"
     if seen.keys() & words.ALWAYS:
-        message += "America), write it in another way and upload again."
-    else:
-        message += (
-            f"America), {'set the type to categorical' if boolean else 'say that nothing but empty cells is missing there'}."
-        )
-    return Note("missing_words", severity, message, {"words": dict(ordered), "read_as": "missing"}, name, seen.total())
+        read_as, advice = "nothing", "write it in another way and upload again"
+    evidence = {"words": dict(ordered), "read_as": read_as}
+    return Note("missing_words", severity, f"{reason}America), {advice}.", evidence, name, seen.total())

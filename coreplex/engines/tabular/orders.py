@@ -1,11 +1,12 @@
 """What a person says about the columns before they are read, and when it is refused."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreplex.engines.tabular import words
 from coreplex.engines.tabular.notes import Note, Severity
-from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.errors import Invalid
 
 MOST_LOST = 0.5
@@ -32,10 +33,7 @@ class Orders:
     def settled(self, name: str, kind: str, usual: tuple[str, ...] | None) -> tuple[str, ...] | None:
         """`Column.missing` of a column read as that kind of rule, where `usual` was found to be usual in it."""
         own = self.missing.get(name, usual)
-        if not self.everywhere:
-            return own
-        bare = sorted(words.SIGNS) if kind == "string" else ()
-        return tuple(dict.fromkeys([*(bare if own is None else own), *self.everywhere]))
+        return _with(own, self.everywhere, text=kind == "string") if self.everywhere else own
 
     def loss(self, name: str, kind: str, lost: int, kept: int, examples: Sequence[str]) -> Note:
         """The note about values that did not fit an ordered type. Raises Invalid when they are most of the column."""
@@ -46,10 +44,28 @@ class Orders:
                 "Choose another type, or say force: true.",
                 "overrides",
                 name,
+                "type",
             )
         severity: Severity = "medium" if kept else "high"
         message = f"{lost:,} cells of {name!r} are no {kind} and were taken as missing: {shown}."
         return Note("mixed_types", severity, message, {"examples": list(examples)}, name, lost)
+
+
+def with_more(column: Column, values: Sequence[str]) -> tuple[str, ...]:
+    """`Column.missing` of the column when these are missing in it, too."""
+    return _with(column.missing, values, text=column.dtype == "string")
+
+
+def _with(own: tuple[str, ...] | None, more: Sequence[str], *, text: bool) -> tuple[str, ...]:
+    bare = sorted(words.SIGNS) if text else ()
+    return tuple(dict.fromkeys([*(bare if own is None else own), *more]))
+
+
+def unknown(name: str, names: Sequence[str]) -> str:
+    """The sentence about a column that is not there; it names the nearest one."""
+    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], 1)
+    nearest = next((f" Did you mean {known!r}?" for known in names if known.casefold() in close), "")
+    return f"There is no column {name!r} in this table.{nearest}"
 
 
 def _part(lost: int, present: int) -> str:

@@ -4,14 +4,13 @@ The one entry is `read`. It refuses what it cannot read with a sentence that say
 it had to decide. It streams: memory does not grow with the file.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from coreplex.engines.tabular import columnar, delimited, kinds
 from coreplex.engines.tabular.notes import Limits, Note, Reading
-from coreplex.engines.tabular.orders import Orders
+from coreplex.engines.tabular.orders import Orders, unknown
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.storage import dtype_name
 from coreplex.errors import BadInput, Invalid
@@ -56,14 +55,8 @@ def read(
         reading = _read_delimited(source, destination, orders, limits)
     for name in (*orders.types, *orders.missing):
         if reading.schema.get(name) is None:
-            raise _unknown(name, reading.schema.names)
+            raise Invalid.field(unknown(name, reading.schema.names), "overrides", name, "name")
     return reading
-
-
-def _unknown(name: str, names: list[str]) -> Invalid:
-    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], 1)
-    nearest = next((f" Did you mean {known!r}?" for known in names if known.casefold() in close), "")
-    return Invalid.field(f"There is no column {name!r} in this table.{nearest}", "overrides", name)
 
 
 def file_format(source: Path, filename: str) -> Literal["csv", "parquet"]:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """Reads, profiles and judges an upload.
 
-    request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `schema` (of a stored table that is
-    read again). Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `profile`, `quality`.
+    request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `missing` {column: values},
+    `everywhere` (values missing in all columns), `force`, `schema` (of a stored table that is read again).
+
+    Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `profile`, `quality`.
     """
     from coreplex.engines.tabular.profile import profile
     from coreplex.engines.tabular.quality import assess
@@ -30,6 +32,9 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
         request["filename"],
         Path(request["destination"]),
         overrides=_types(request.get("overrides") or {}),
+        missing=request.get("missing"),
+        everywhere=request.get("everywhere") or (),
+        force=bool(request.get("force")),
         previous=previous,
     )
     report.progress(0.6, f"profiling {reading.row_count:,} rows")

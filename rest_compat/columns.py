@@ -1,0 +1,104 @@
+"""What REST callers say of columns: `column_types` {name: type} and `missing_values`, a list or {name: list}.
+
+In a form both are JSON texts. The operations take them as one list of columns, and complaints are told in the caller's words.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from coreplex.errors import FieldError, Invalid
+
+TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
+_LIST = {"type": "array", "items": {"type": ["string", "number"]}}
+_BY_NAME = {"type": "object", "properties": {}, "additionalProperties": _LIST}
+OVERRIDES, MARKS = "missingValues", "values"
+"""The two kinds of input, by the key of a column's values: what is missing in it, or what is missing in it too."""
+
+
+def schemas(kind: str) -> dict[str, dict[str, Any]]:
+    """How OpenAPI describes what is said of columns."""
+    if kind == MARKS:
+        return {MISSING: {**_BY_NAME, "description": "Column name to the values that mean missing there; left out, all offered."}}
+    types = "What columns are: name to type (integer, float, boolean, categorical, datetime, text or id)."
+    missing = "Words and values that mean missing: a list for all columns, or name to list."
+    return {
+        TYPES: {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}, "description": types},
+        MISSING: {"oneOf": [_LIST, _BY_NAME], "description": missing},
+    }
+
+
+def into_input(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The body with `columns` in place of what it says of single ones. Raises Invalid at the caller's key."""
+    missing = _missing(body, kind)
+    found = {key: value for key, value in body.items() if key not in (TYPES, MISSING, FORCE, "columns")}
+    columns: dict[str, dict[str, Any]] = {}
+    for name, type_ in (_types(body) if kind == OVERRIDES else {}).items():
+        columns[name] = {"name": name, "type": type_}
+    if isinstance(missing, list):
+        found[MISSING] = missing
+    elif missing is not None:
+        for name, values in missing.items():
+            columns.setdefault(name, {"name": name})[kind] = values
+    if columns:
+        found["columns"] = list(columns.values())
+    if FORCE in body:
+        said = body[FORCE]
+        found[FORCE] = {"true": True, "1": True, "false": False, "0": False}.get(said, said) if isinstance(said, str) else said
+    return found
+
+
+@contextmanager
+def in_callers_words(found: Mapping[str, Any]) -> Iterator[None]:
+    """Complaints about the columns of an input, told of `column_types` and `missing_values`."""
+    try:
+        yield
+    except Invalid as error:
+        errors = [_told(one, found.get("columns", ())) for one in error.errors]
+        raise Invalid(error.message, errors=errors) from None
+
+
+def _told(error: FieldError, columns: Sequence[Mapping[str, Any]]) -> FieldError:
+    if error.loc[:2] != ("body", "columns"):
+        return error
+    if len(error.loc) < 3 or not isinstance(error.loc[2], int):
+        return FieldError(("body", MISSING), error.msg, error.type)
+    column, part = columns[error.loc[2]], error.loc[3:]
+    key = TYPES if "type" in column and part[:1] in ((), ("type",), ("name",)) else MISSING
+    return FieldError(("body", key, column["name"], *part[1:]), error.msg, error.type)
+
+
+def _types(body: Mapping[str, Any]) -> dict[str, Any]:
+    found = _parsed(body, TYPES)
+    if found is not None and not isinstance(found, dict):
+        raise Invalid.field("must be an object: column name to type", "body", TYPES)
+    return found or {}
+
+
+def _missing(body: Mapping[str, Any], kind: str) -> list[str] | dict[str, list[str]] | None:
+    found = _parsed(body, MISSING)
+    if found is None:
+        return None
+    if isinstance(found, dict):
+        return {name: _texts(listed, name) for name, listed in found.items()}
+    if kind == MARKS:
+        raise Invalid.field("must be an object: column name to list of values", "body", MISSING)
+    return _texts(found)
+
+
+def _texts(listed: Any, *place: str) -> list[str]:
+    if not isinstance(listed, list) or not all(type(value) in (str, int, float) for value in listed):
+        raise Invalid.field("must be a list of texts and numbers", "body", MISSING, *place)
+    return [value if isinstance(value, str) else orjson.dumps(value).decode() for value in listed]
+
+
+def _parsed(body: Mapping[str, Any], key: str) -> Any:
+    value = body.get(key)
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise Invalid.field("must be JSON", "body", key) from None
