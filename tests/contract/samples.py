@@ -61,7 +61,12 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "addMember": {"input": {"projectId": "<project>", "email": "newcomer@example.com", "role": "viewer"}},
     "removeMember": {"input": {"projectId": "<project>", "memberId": "<member>"}},
     "uploadDataset": {"input": {"projectId": "<project>", "name": "More", "uploadId": "<upload>"}},
-    "overrideColumnTypes": {"input": {"versionId": "<version>", "columns": [{"name": "age", "type": "float"}]}},
+    "overrideColumnTypes": {
+        "input": {"versionId": "<version>", "datasetId": "<dataset>", "columns": [{"name": "age", "type": "float"}]}
+    },
+    "markMissing": {
+        "input": {"versionId": "<version>", "datasetId": "<dataset>", "columns": [{"name": "plan", "values": ["pro"]}]}
+    },
     "updateDataset": {"input": {"datasetId": "<dataset>", "name": "Renamed"}},
     "deleteDataset": {"input": {"id": "<spare_dataset>"}},
     "createExperiment": {
@@ -148,6 +153,15 @@ def graphql_call(name: str) -> Call:
 ROOTS_BY_WORD = {kind.value: root for kind, root in ROOTS.items()}
 
 
+def _by_name(columns: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the operation takes as columns, as REST says it."""
+    said = {
+        "column_types": {column["name"]: column["type"] for column in columns if "type" in column},
+        "missing_values": {column["name"]: column["values"] for column in columns if "values" in column},
+    }
+    return {key: value for key, value in said.items() if value}
+
+
 class RestSample:
     """A row of the table with the sample of the field it leads to."""
 
@@ -164,6 +178,9 @@ class RestSample:
             for name in (*binder.path_names, *binder.params, *row.body)
             if (value := _at(variables, binder.target(name))) is not None and not (upload and name == "upload_id")
         }
+
+        if row.columns and "columns" in self.values:
+            self.values |= _by_name(self.values.pop("columns"))
 
     def _variables(self) -> dict[str, Any]:
         """The operation's variables, from the arguments of its root field."""

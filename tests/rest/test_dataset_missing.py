@@ -155,7 +155,7 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     assert places(await upload(column_types={"aera": "float"})) == [["body", "column_types", "aera"]]
     assert places(await upload(missing_values=7)) == [["body", "missing_values"]]
     assert places(await upload(missing_values={"area": [True]})) == [["body", "missing_values", "area"]]
-    assert places(await upload(missing_values={"area": ["x" * 201]}))[0][:3] == ["body", "missing_values", "area"]
+    assert places(await upload(missing_values={"area": ["x" * 201]})) == [["body", "missing_values"]]
     assert places(await upload(column_types={"garage": "float"})) == [["body", "column_types", "garage"]]
     assert places(await post("columns")) == [["body", "missing_values"]]
     assert places(await post("columns", column_types={"garage": "datetime"}, missing_values={"area": ["-200"]})) == [
@@ -163,12 +163,12 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     ]
     assert places(await post("missing", missing_values=["-200"])) == [["body", "missing_values"]]
     assert places(await post("missing", missing_values={"area": ["-201"]})) == [["body", "missing_values", "area"]]
-    assert places(await post("missing", missing_values={"area": []})) == [["body", "missing_values", "area"]]
+    assert places(await post("missing", missing_values={"area": []})) == [["body", "missing_values"]]
     assert places(await post("missing", missing_values={"code": [0, 1, 2, 3]})) == [["body", "missing_values", "code"]]
     assert (await post("missing", version_id=NOBODY, missing_values={"area": [-200]})).status_code == 404
 
     lost = (await upload(column_types={"garage": "float"})).json()["detail"][0]["msg"]
-    assert "would lose all of its values, such as 'Attchd', 'None', 'BuiltIn'" in lost
+    assert "would lose all of its values, such as 'Attchd', 'BuiltIn'" in lost
     assert "Did you mean 'area'?" in (await upload(column_types={"aera": "float"})).json()["detail"][0]["msg"]
     async with person(app, database) as eve:
         for path in ("columns", "missing"):

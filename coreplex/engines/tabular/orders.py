@@ -1,10 +1,10 @@
 """What a person says about the columns before they are read, and when it is refused."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreplex.engines.tabular import words
+from coreplex.engines.tabular.names import nearest
 from coreplex.engines.tabular.notes import Note, Severity
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.errors import Invalid
@@ -63,9 +63,8 @@ def _with(own: tuple[str, ...] | None, more: Sequence[str], *, text: bool) -> tu
 
 def unknown(name: str, names: Sequence[str]) -> str:
     """The sentence about a column that is not there; it names the nearest one."""
-    close = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], 1)
-    nearest = next((f" Did you mean {known!r}?" for known in names if known.casefold() in close), "")
-    return f"There is no column {name!r} in this table.{nearest}"
+    close = nearest(name, names)
+    return f"There is no column {name!r} in this table.{f' Did you mean {close!r}?' if close else ''}"
 
 
 def _part(lost: int, present: int) -> str:
