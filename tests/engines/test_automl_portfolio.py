@@ -15,6 +15,7 @@ from coreplex.engines.automl.portfolio import (
     Candidate,
     portfolio,
 )
+from coreplex.engines.automl.split import Split
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.choice import FEW_LEVELS
 from tests.engines.scoring_samples import column
@@ -27,7 +28,7 @@ def task(levels: int, *, rows: int = 400, skewed: bool = False) -> Task:
     columns = tuple(column(name, "float" if name == "x" else "categorical") for name in table.columns)
     y = np.exp(x) if skewed else x
     plan = folds.plan(y, nfolds=3, seed=1, classification=False)
-    return Task("regression", column("y", "float"), columns, table, y, (), None, plan, 1)
+    return Task("regression", column("y", "float"), columns, table, y, (), None, Split("random", ""), plan, 1)
 
 
 def as_sets(order: list[Candidate]) -> list[int]:

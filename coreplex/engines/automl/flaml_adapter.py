@@ -219,7 +219,7 @@ class Bench:
         one: Trained = LEARNERS[learner.family](train, sides.valid, run.problem, self.trial.candidate.params, left)
         assert sides.valid is not None
         self.trial.oof[fold.valid] = one.predictor.predict(sides.valid.x)
-        self.trial.members.append(Member(sides.encoder, one.predictor, 1.0 / self.get_n_splits()))
+        self.trial.members.append(one.member(sides.encoder, 1.0 / self.get_n_splits()))
         self.trial.rounds.append(one.rounds)
         return time.perf_counter() - started
 

@@ -5,18 +5,20 @@ This is where leakage would come in, and so the one place where a frame is encod
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import sparse
 
 from coreplex.engines.automl.folds import Fold
 from coreplex.engines.automl.learners.base import Array, Sample
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.sparse import SparseEncoder
 
-Encoding = Literal["tree", "dense"]
+Encoding = Literal["tree", "dense", "sparse"]
 _BUDGET_BYTES = 160 * 2**20
 _DENSE_ROWS = 100_000
 """Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
@@ -26,13 +28,13 @@ _DENSE_ROWS = 100_000
 class Sides:
     """One fold, encoded. `valid` is None for a fit on all rows."""
 
-    encoder: Encoder
+    encoder: Encoder | SparseEncoder
     train: Sample
     valid: Sample | None
 
     @property
     def nbytes(self) -> int:
-        return self.train.x.nbytes + (self.valid.x.nbytes if self.valid else 0)
+        return sum(_nbytes(side.x) for side in (self.train, self.valid) if side)
 
 
 class Matrices:
@@ -42,7 +44,7 @@ class Matrices:
         self.task = task
         self.balance = balance
         self._kept: dict[tuple[Encoding, int], Sides] = {}
-        self._encoders: dict[tuple[Encoding, int], Encoder] = {}
+        self._encoders: dict[tuple[Encoding, int], Encoder | SparseEncoder] = {}
 
     def fold(self, encoding: Encoding, number: int) -> Sides:
         """Fold `number` of the plan."""
@@ -63,10 +65,14 @@ class Matrices:
 
     def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, seed: int) -> Sides:
         task = self.task
-        if encoding == "dense" and len(rows) > _DENSE_ROWS:
+        if encoding != "tree" and len(rows) > _DENSE_ROWS:
             rows = np.sort(np.random.default_rng(seed).choice(rows, _DENSE_ROWS, replace=False))
         frame = _take(task.frame, rows)
-        encoder, x = Encoder.fit_transform(frame, task.columns, task.y[rows], kind=encoding, task=task.kind, seed=seed)
+        encoder: Encoder | SparseEncoder
+        if encoding == "sparse":
+            encoder, x = SparseEncoder.fit_transform(frame, task.columns, task.y[rows], task=task.kind, seed=seed)
+        else:
+            encoder, x = Encoder.fit_transform(frame, task.columns, task.y[rows], kind=encoding, task=task.kind, seed=seed)
         weights = weights_of(task, rows, balance=self.balance)
         train = Sample(x, task.y[rows], weights, encoder.categorical)
         if fold is None:
@@ -85,6 +91,10 @@ def weights_of(task: Task, rows: NDArray[np.int64], *, balance: bool) -> Array |
     counts = np.bincount(y, minlength=task.outputs)
     balanced = len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))[y]
     return np.asarray(balanced if own is None else balanced * own, dtype=np.float64)
+
+
+def _nbytes(x: Any) -> int:
+    return int(x.data.nbytes + x.indices.nbytes + x.indptr.nbytes) if sparse.issparse(x) else int(x.nbytes)
 
 
 def _take(frame: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:

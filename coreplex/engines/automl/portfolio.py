@@ -17,7 +17,7 @@ from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.values import Canonical
 
-Family = Literal["lightgbm", "xgboost", "linear", "mlp"]
+Family = Literal["lightgbm", "xgboost", "linear", "mlp", "words"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,21 @@ class Candidate:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def encoding(self) -> Literal["tree", "dense"]:
+    def encoding(self) -> Literal["tree", "dense", "sparse"]:
+        if self.family == "words":
+            return "sparse"
         return "tree" if self.family in ("lightgbm", "xgboost") else "dense"
+
+    @property
+    def bagged(self) -> bool:
+        """Whether the fold copies are the model. A linear model of words is fitted once more instead: as good as the mean of five
+        linear ones, and a fifth as large."""
+        return self.family != "words"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the first fold finds the rounds for all: where they are one of a few, and each costs a whole fit."""
+        return self.family == "words"
 
 
 def _gbm(**params: Any) -> Candidate:
@@ -56,6 +69,8 @@ QUICK = _gbm(learning_rate=0.1, num_leaves=31, min_data_in_leaf=20, rounds=120, 
 LINEAR = Candidate("GLM", "linear")
 # Sparse linear: drops columns that do not matter.
 SPARSE = Candidate("GLM", "linear", {"l1_ratio": 0.7})
+# Linear on hashed words: where a table has texts, nothing else reads them as well or as fast.
+WORDS = Candidate("GLM", "words")
 # Small trees, strong shrinkage: for tables of a few hundred or thousand rows.
 CAREFUL = _gbm(
     learning_rate=0.04, num_leaves=8, min_data_in_leaf=8, feature_fraction=0.7, bagging_fraction=0.8, bagging_freq=1,
@@ -95,6 +110,7 @@ LOGARITHMIC = _like(STEADY, objective="poisson", learning_rate=0.08)
 SMALL_LOGARITHMIC = _like(CAREFUL, objective="poisson")
 
 _SMALL = 3_000
+_MANY_CLASSES = 10
 
 
 def portfolio(task: Task) -> list[Candidate]:
@@ -104,6 +120,9 @@ def portfolio(task: Task) -> list[Candidate]:
         order = [QUICK, LINEAR, CAREFUL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, WIDE_NETWORK, XGB_DEEP]
     else:
         order = [QUICK, STEADY, LINEAR, CAREFUL, XGB, RANDOM_CUTS, NETWORK, XRT, LARGE, XGB_DEEP, DRF, WIDE_NETWORK]
+    if _has_texts(task):
+        # Trees cost as much as there are classes, and words are cheap.
+        order.insert(0 if task.outputs > _MANY_CLASSES else 1, WORDS)
     if levels > choice.FEW_LEVELS:
         order.insert(1, SETS)
         order.insert(4, FINE_SETS)
@@ -121,6 +140,11 @@ def _most_levels(task: Task) -> int:
     """Levels of the category that has the most of them; 0 for a table without categories."""
     seen = Canonical(task.frame)
     return max((choice.levels(column, seen.series(column)) for column in task.columns), default=0)
+
+
+def _has_texts(task: Task) -> bool:
+    seen = Canonical(task.frame)
+    return any(choice.is_text(column, seen.series(column)) for column in task.columns)
 
 
 def skewed(task: Task) -> bool:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics, promise, threshold
 from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.learners import lightgbm, linear, mlp, xgboost
-from coreplex.engines.automl.learners.base import Learner, Problem
+from coreplex.engines.automl.learners import lightgbm, linear, mlp, words, xgboost
+from coreplex.engines.automl.learners.base import Learner, Problem, Trained
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.metrics import Metrics
 from coreplex.engines.automl.portfolio import Candidate
@@ -30,6 +30,7 @@ LEARNERS: dict[str, Learner] = {
     "xgboost": xgboost.fit,
     "linear": linear.fit,
     "mlp": mlp.fit,
+    "words": words.fit,
 }
 
 
@@ -115,21 +116,24 @@ def cross_validate(
     learner = LEARNERS[candidate.family]
     started = time.perf_counter()
     oof = np.full((len(task.y), task.outputs), np.nan)
-    members, trained = [], []
+    members: list[Member] = []
+    trained: list[Trained] = []
     count = len(task.plan.folds)
     # A refit costs as much as a fold, and comes out of the same time.
-    pieces = count if task.plan.bag else count + 1
+    bag = task.plan.bag and candidate.bagged
+    pieces = count if bag else count + 1
     for number, fold in enumerate(task.plan.folds):
         if abandon():
             raise Abandoned
         sides = matrices.fold(candidate.encoding, number)
-        one = learner(sides.train, sides.valid, problem, candidate.params, deadline.part(pieces - number))
+        rounds = trained[0].rounds if trained and candidate.settled else None
+        one = learner(sides.train, sides.valid, problem, candidate.params, deadline.part(pieces - number), rounds)
         assert sides.valid is not None
         oof[fold.valid] = one.predictor.predict(sides.valid.x)
-        members.append(Member(sides.encoder, one.predictor, 1.0 / count))
+        members.append(one.member(sides.encoder, 1.0 / count))
         trained.append(one)
     rounds = int(np.median([t.rounds for t in trained]))
-    if not task.plan.bag:
+    if not bag:
         if abandon():
             raise Abandoned
         members = [_refit(candidate, matrices, problem, deadline, rounds)]
@@ -149,4 +153,4 @@ def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: De
 def _refit(candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int) -> Member:
     sides = matrices.everything(candidate.encoding)
     one = LEARNERS[candidate.family](sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
-    return Member(sides.encoder, one.predictor)
+    return one.member(sides.encoder)

@@ -14,6 +14,7 @@ from coreplex.engines.encoding.numbers import Raw, Scaled
 from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import domain
+from coreplex.engines.encoding.words import Words
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 FEW_LEVELS = 24
@@ -21,7 +22,14 @@ FEW_LEVELS = 24
 REPEATS = 0.5
 """A category with more than this share of distinct values is read as text."""
 
-KINDS: Mapping[str, StepType] = {"raw": Raw, "scaled": Scaled, "table": categories.Table, "moment": Moment, "text": Text}
+KINDS: Mapping[str, StepType] = {
+    "raw": Raw,
+    "scaled": Scaled,
+    "table": categories.Table,
+    "moment": Moment,
+    "text": Text,
+    "words": Words,
+}
 
 Fit = Callable[[pl.Series, Context], Step]
 
@@ -56,6 +64,12 @@ def levels(column: Column, series: pl.Series) -> int:
     """How many levels a column has that is encoded as a category; 0 for any other."""
     category = domain(column) == "category" and reason_to_drop(column, series) is None
     return series.n_unique() if category and not _reads_as_text(series) else 0
+
+
+def is_text(column: Column, series: pl.Series) -> bool:
+    """Whether a column is encoded by its words."""
+    text = domain(column) == "text" or (domain(column) == "category" and _reads_as_text(series))
+    return text and reason_to_drop(column, series) is None
 
 
 def _reads_as_text(series: pl.Series) -> bool:

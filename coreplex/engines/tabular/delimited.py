@@ -46,7 +46,6 @@ class Stored:
     nulls: list[int]
     notes: list[Note]
     spellings: Spellings
-    separator: str
 
 
 @dataclass
@@ -82,16 +81,13 @@ class _Plan:
         return {index for index, name in enumerate(self.names) if name in self.orders.missing}
 
 
-def read(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> Stored:
-    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table.
-
-    `given` is how the file is written where that is known: UTF-8 made from another format.
-    """
+def read(source: Path, destination: Path, orders: Orders, limits: Limits) -> Stored:
+    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table."""
     # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
     csv.field_size_limit(limits.line_bytes)
-    found = Encoding("utf-8") if given else encoding.detect(source)
+    found = encoding.detect(source)
     head, whole = _head(found, source)
-    written = given or dialect.detect(_lines(head, whole))
+    written = dialect.detect(_lines(head, whole))
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
     names, notes = unique_names(written.names, written.width, limits)
@@ -113,8 +109,7 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
     rules = [replace(rule, kind="string", format=None) if rule.is_text else rule for rule in plan.rules]
-    notes += [*done.notes, *_losses(plan, done)]
-    return Stored(names, original, rules, done.rows, done.nulls, notes, done.spellings, written.separator)
+    return Stored(names, original, rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan, done)], done.spellings)
 
 
 def _head(found: Encoding, source: Path) -> tuple[bytes, bool]:

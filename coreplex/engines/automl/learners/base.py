@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.checks import Kind
 from coreplex.engines.automl.clock import Deadline
+from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.sparse import SparseEncoder
+from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Predictor
+from coreplex.engines.scoring.sparse import SparseLinear
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
@@ -22,7 +27,8 @@ LINKS: Mapping[Kind, Link] = {"binary": "logit", "multiclass": "softmax", "regre
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of one side of a fold. x: (n, width) float64; y: (n,) class codes or values; weights: (n,) or None."""
+    """Rows of one side of a fold. x: (n, width) float64, a sparse matrix for models of words; y: (n,) class codes or values;
+    weights: (n,) or None."""
 
     x: Array
     y: NDArray[np.generic]
@@ -52,10 +58,19 @@ class Trained:
     `cut` says that the deadline ended it. `notes` hold what was chosen on the validation part (a penalty).
     """
 
-    predictor: Predictor
+    predictor: Predictor | SparseLinear
     rounds: int
     cut: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def member(self, encoder: Encoder | SparseEncoder, weight: float = 1.0) -> Member:
+        """The model as it is stored and served, with the encoder of its training rows."""
+        if isinstance(self.predictor, SparseLinear):
+            assert isinstance(encoder, SparseEncoder)
+            served, weights, centre = encoder.served(self.predictor.slopes, self.predictor.centre)
+            return Member(served, Linear(weights, self.predictor.bias, self.predictor.link, centre), weight)
+        assert isinstance(encoder, Encoder)
+        return Member(encoder, self.predictor, weight)
 
 
 class Learner(Protocol):

@@ -1,0 +1,155 @@
+"""Linear models on sparse columns, mostly hashed words: logistic and softmax regression by AdaGrad in small batches, ridge.
+
+A pass over 14,000 texts and 35 classes takes a fifth of a second, where L-BFGS needs a hundred of them: each batch changes the
+weights of its own words only (Duchi, Hazan, Singer 2011), with one sum of squared gradients per word for all classes; stopping
+early is the only penalty there. A path from weak to strong fits (rates, penalties of the ridge); the best on the validation part
+wins.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import lsqr
+
+from coreplex.engines.automl.clock import Deadline
+from coreplex.engines.automl.learners.base import LINKS, Array, Params, Problem, Sample, Trained
+from coreplex.engines.automl.metrics import logloss, mse
+from coreplex.engines.scoring.links import Link, respond
+from coreplex.engines.scoring.sparse import SparseLinear
+
+_RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+_PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+_START = 3
+"""The place on the path from which both sides are tried: right for most tables."""
+_PASSES = 2
+_BATCH = 128
+_ITERATIONS = 40
+_FLOOR = 1e-6
+Weights = NDArray[np.float32]
+Fitted = Callable[[int], SparseLinear]
+
+
+def fit(
+    train: Sample,
+    valid: Sample | None,
+    problem: Problem,
+    params: Params,
+    deadline: Deadline,
+    rounds: int | None = None,
+) -> Trained:
+    """One linear model. `rounds`: the step of the path to take; without it the best on the validation part, or the usual one."""
+    regression = problem.kind == "regression"
+    data = None if regression else _data(train, problem)
+    path = tuple(params.get("path", _PENALTIES if regression else _RATES))
+
+    def fitted(step: int) -> SparseLinear:
+        strength = path[min(step, len(path)) - 1]
+        return _ridge(train, strength) if data is None else _descend(data, strength, problem.seed, deadline)
+
+    first = min(rounds or _START + 1, len(path))
+    best, model = first, fitted(first)
+    if rounds is None and valid is not None and not deadline.passed:
+        best, model = _climbed(first, model, len(path), fitted, lambda one: _loss(one, valid, problem), deadline)
+    name = "penalty" if regression else "rate"
+    return Trained(model, best, deadline.passed, {name: path[best - 1]})
+
+
+def _climbed(
+    first: int, model: SparseLinear, last: int, fitted: Fitted, loss: Callable[[SparseLinear], float], deadline: Deadline
+) -> tuple[int, SparseLinear]:
+    """The best step of the path and its model: from `first` in the direction that is better, as long as it is."""
+    least, best = loss(model), first
+    for direction in (-1, 1):
+        step = first + direction
+        while 1 <= step <= last and best in (first, step - direction):
+            other = fitted(step)
+            if deadline.passed:  # it was not finished
+                return best, model
+            if not (found := loss(other)) < least:
+                break
+            least, best, model, step = found, step, other, step + direction
+        if best != first:
+            break
+    return best, model
+
+
+def _ridge(train: Sample, penalty: float) -> SparseLinear:
+    """Least squares around the mean by LSQR (Paige, Saunders 1982), whose few iterations are a penalty as well."""
+    y = np.asarray(train.y, dtype=np.float64)
+    weights = np.ones(len(y)) if train.weights is None else train.weights / train.weights.mean()
+    mean, roots = float(np.average(y, weights=weights)), np.sqrt(weights)
+    x = sparse.csr_array(train.x).multiply(roots[:, None]).tocsr()
+    slopes = lsqr(x, roots * (y - mean), damp=float(np.sqrt(penalty)), iter_lim=_ITERATIONS)[0]
+    return SparseLinear(slopes.astype(np.float32)[:, None], np.array([mean]), "identity", _centre(train.x))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """x: (n, width) sparse float32; y: (n, k) 0 or 1; weights: (n, 1), one on average; start: (k,) the bias of the prior."""
+
+    x: sparse.csr_array
+    y: Weights
+    weights: Weights
+    start: Weights
+    link: Link
+
+
+def _data(train: Sample, problem: Problem) -> _Data:
+    weights = np.ones(len(train.y)) if train.weights is None else train.weights / train.weights.mean()
+    several = problem.kind == "multiclass"
+    y = np.equal(np.asarray(train.y)[:, None], np.arange(problem.outputs) if several else [1])
+    shares = np.clip(np.average(y, axis=0, weights=weights), 1e-4, 1 - 1e-4)
+    start = np.log(shares) if several else np.log(shares / (1 - shares))
+    x = sparse.csr_array(train.x).astype(np.float32)
+    y, counted, start = (part.astype(np.float32) for part in (y, weights[:, None], start))
+    return _Data(x, y, counted, start, LINKS[problem.kind])
+
+
+def _centre(x: sparse.csr_array) -> Array:
+    return np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
+
+
+def _descend(data: _Data, rate: float, seed: int, deadline: Deadline) -> SparseLinear:
+    """The model after a few passes over the rows; after one, whatever the deadline: half a pass is no model."""
+    width, outputs = data.x.shape[1], data.y.shape[1]
+    slopes, squares = np.zeros((width, outputs), np.float32), np.full((width, 1), _FLOOR, np.float32)
+    bias, bias_squares = data.start.copy(), np.full(outputs, _FLOOR, np.float32)
+    seen = 0
+    for rows, own, x in _batches(data.x, seed):
+        inside = slopes[own]
+        response = respond(data.link, x @ inside + bias)[:, -outputs:]
+        wrong = (response - data.y[rows]) * data.weights[rows] / np.float32(len(rows))
+        gradient = x.T @ wrong
+        squares[own] += (gradient * gradient).mean(axis=1, keepdims=True)
+        slopes[own] = inside - np.float32(rate) * gradient / np.sqrt(squares[own])
+        total = wrong.sum(axis=0)
+        bias_squares += total * total
+        bias -= np.float32(0.1 * rate) * total / np.sqrt(bias_squares)
+        seen += len(rows)
+        if seen >= len(data.y) and deadline.passed:
+            break
+    return SparseLinear(slopes, bias.astype(np.float64), data.link, _centre(data.x))
+
+
+def _batches(x: sparse.csr_array, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], sparse.csr_array]]:
+    """Rows, the columns that are not zero in them, and those rows and columns of `x`."""
+    draw, n = np.random.default_rng(seed), x.shape[0]
+    for _ in range(_PASSES):
+        order = draw.permutation(n)
+        mixed = x[order]
+        for at in range(0, n, _BATCH):
+            ends = mixed.indptr[at : at + _BATCH + 1]
+            inside = slice(ends[0], ends[-1])
+            own, places = np.unique(mixed.indices[inside], return_inverse=True)
+            part = (mixed.data[inside], places.astype(np.int32), ends - ends[0])
+            yield order[at : at + _BATCH], own, sparse.csr_array(part, shape=(len(ends) - 1, len(own)))
+
+
+def _loss(model: SparseLinear, valid: Sample, problem: Problem) -> float:
+    p = model.predict(valid.x)
+    if problem.kind == "regression":
+        return mse(np.asarray(valid.y, dtype=np.float64), p)
+    return logloss(np.asarray(valid.y, dtype=np.int64), p)

@@ -1,0 +1,97 @@
+"""Texts as hashed tokens: words, pairs of neighbouring words, and the trigrams of each word with its borders, counted per row.
+
+Hashing (CRC-32) needs no vocabulary, so that a word never seen is no surprise and a model holds numbers only. What repeats, which
+is most of any text, is hashed once.
+"""
+
+import re
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from coreplex.engines.encoding.steps import Floats
+
+_WORD = re.compile(r"\w+")
+LONGEST = 5_000
+"""Characters read of one value: what stands later changes the meaning of a table cell rarely, and the time always."""
+_ROWS = 4_096
+"""Rows counted at a time: the list of all tokens is many times the matrix."""
+_LONGEST_WORD = 24
+Hashes = NDArray[np.uint32]
+
+
+def words(value: str) -> list[str]:
+    return _WORD.findall(value[:LONGEST].lower())
+
+
+def counts(values: Sequence[str | None], buckets: int, *, trigrams: bool = True) -> sparse.csr_array:
+    """(n, buckets) how often each bucket is hit; a missing value is an empty row."""
+    parts = [_counted(values[at : at + _ROWS], buckets, trigrams) for at in range(0, len(values), _ROWS)]
+    if not parts:
+        return sparse.csr_array((0, buckets))
+    return parts[0] if len(parts) == 1 else sparse.csr_array(sparse.vstack(parts))
+
+
+def weigh(counted: sparse.csr_array, rarity: NDArray[np.floating]) -> sparse.csr_array:
+    """TF-IDF with damped counts, each row of length one."""
+    data = (1.0 + np.log(counted.data)) * rarity[counted.indices]
+    rows = np.repeat(np.arange(counted.shape[0]), np.diff(counted.indptr))
+    length = np.sqrt(np.bincount(rows, data * data, minlength=counted.shape[0]))
+    data = data / np.where(length > 0, length, 1.0)[rows]
+    return sparse.csr_array((data, counted.indices, counted.indptr), shape=counted.shape)
+
+
+def rarity(frequency: NDArray[np.integer], rows: int) -> Floats:
+    """Smoothed inverse document frequency, zero for what stands in fewer than two rows."""
+    found = np.log((1.0 + rows) / (1.0 + frequency)) + 1.0
+    return np.where(frequency < 2, 0.0, found)
+
+
+def _counted(values: Sequence[str | None], buckets: int, trigrams: bool) -> sparse.csr_array:
+    flat: list[str] = []
+    ends = []
+    for value in values:
+        if value:
+            flat += words(value)
+        ends.append(len(flat))
+    rows = np.repeat(np.arange(len(values)), np.diff(ends, prepend=0))
+    places, owners = _hashed(flat, rows, trigrams)
+    cells, hits = np.unique(owners * buckets + places % np.uint32(buckets), return_counts=True)
+    starts = np.searchsorted(cells, np.arange(len(values) + 1) * buckets)
+    made = (hits.astype(np.float64), (cells % buckets).astype(np.int32), starts)
+    return sparse.csr_array(made, shape=(len(values), buckets))
+
+
+def _hashed(flat: list[str], rows: NDArray[np.int64], trigrams: bool) -> tuple[Hashes, NDArray[np.int64]]:
+    """The hash of every token and its row. `flat`: the words of all rows, one after the other."""
+    number = {word: place for place, word in enumerate(dict.fromkeys(flat))}
+    spelled = [word.encode("utf-8", "replace") for word in number]
+    own = np.array([crc32(word) for word in spelled], dtype=np.uint32)
+    codes = np.fromiter(map(number.__getitem__, flat), dtype=np.int64, count=len(flat))
+    neighbours = np.flatnonzero(rows[1:] == rows[:-1])
+    pairs = _pairs(codes[neighbours], codes[neighbours + 1], own, spelled)
+    found, owners = [own[codes], pairs], [rows, rows[neighbours]]
+    if trigrams:
+        inside = [_trigrams(word) for word in number]
+        sizes = np.array([len(part) for part in inside], dtype=np.int64)
+        starts, taken = np.cumsum(sizes) - sizes, sizes[codes]
+        offsets = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+        table = np.array([one for part in inside for one in part], dtype=np.uint32)
+        found.append(table[np.repeat(starts[codes], taken) + offsets])
+        owners.append(np.repeat(rows, taken))
+    return np.concatenate(found), np.concatenate(owners)
+
+
+def _pairs(left: NDArray[np.int64], right: NDArray[np.int64], own: Hashes, spelled: list[bytes]) -> Hashes:
+    """CRC-32 of "left right" continues that of "left"."""
+    hashes, after = own.tolist(), [b" " + word for word in spelled]
+    both = zip(left.tolist(), right.tolist(), strict=True)
+    return np.fromiter((crc32(after[second], hashes[first]) for first, second in both), dtype=np.uint32, count=len(left))
+
+
+def _trigrams(word: str) -> list[int]:
+    marked = f"<{word[:_LONGEST_WORD]}>"
+    return [crc32(f"#{marked[at : at + 3]}".encode("utf-8", "replace")) for at in range(len(marked) - 2)]
