@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes, UploadDataset
+from coreplex.dataset.remedy import SENTINELS
 from coreplex.engines.tabular.orders import unknown, with_more
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
 from coreplex.errors import FieldError, Invalid
-
-SENTINELS = "sentinel_values"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from typing import Any
 
 from coreplex.dataset.table import DatasetVersion
 
+SENTINELS = "sentinel_values"
+
 
 def attach(version: DatasetVersion) -> None:
     """Puts `graphql` and `rest` into the evidence of each issue that one call settles."""
@@ -14,10 +16,32 @@ def attach(version: DatasetVersion) -> None:
             issue["evidence"] = {**issue["evidence"], **call}
 
 
+def target_warnings(version: DatasetVersion, target: str) -> list[str]:
+    """What an experiment on the version is warned of when its target has suspected sentinels: they are trained on as values.
+
+    A cap looks the same, so nothing is left out on suspicion.
+    """
+    found = [i for i in version.quality["issues"] if i["kind"] == SENTINELS and i["column"] == target]
+    return [_warning(target, issue["evidence"], issue["affected_rows"], version.row_count) for issue in found]
+
+
+def _warning(target: str, evidence: dict[str, Any], cells: int, rows: int) -> str:
+    others, rest = evidence["others"], evidence["rest"]
+    return (
+        f"The target {target!r} holds {_counted(evidence)}, far outside the rest ({others['min']} to {others['max']}), in "
+        f"{cells:,} of {rows:,} rows. They are trained on and scored as values. If they stand for missing ones, train on the "
+        f"version that this call makes: {evidence['graphql']} (REST: POST {rest['path']})."
+    )
+
+
+def _counted(evidence: dict[str, Any]) -> str:
+    return " and ".join(f"{value} ({count:,} times)" for value, count in evidence["counts"].items())
+
+
 def _call(version: DatasetVersion, issue: dict[str, Any]) -> dict[str, Any] | None:
     name, evidence = issue["column"], issue["evidence"]
     column = f"name: {json.dumps(name)}"
-    if issue["kind"] in ("sentinel_values", "missing_words") and "values" in evidence:
+    if issue["kind"] in (SENTINELS, "missing_words") and "values" in evidence:
         columns = f"{column}, values: {json.dumps(evidence['values'])}"
         return _both(version, "markMissing", columns, "missing", {"missing_values": {name: evidence["values"]}})
     if evidence.get("read_as") == "missing":

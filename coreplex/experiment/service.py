@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.database import ReadSession, WriteSession
+from coreplex.dataset import remedy
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.automl import creation
@@ -84,6 +85,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     config = _within_quota(config, grant, engines)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
+    engines.warnings.extend(remedy.target_warnings(version, wanted.target_column))
     return Checked(project, version, config, engines)
 
 

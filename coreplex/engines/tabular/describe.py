@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.tabular import texture
+from coreplex.engines.tabular import sentinels, texture
 from coreplex.engines.tabular.absence import COULD_BE_MEANT
 from coreplex.engines.tabular.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
@@ -38,12 +38,12 @@ def describe(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
     if present.is_empty():
         return facts
     if values.dtype.is_numeric():
-        return facts | _numeric(present, column)
+        return facts | _numeric(present, column, rows / values.len())
     if values.dtype == pl.String:
         return facts | _textual(present, column)
     if values.dtype == pl.Boolean:
         return facts | _counted(present, column)
-    return facts | _temporal(present)
+    return facts | _temporal(present, rows / values.len())
 
 
 def plain(value: Any) -> Any:
@@ -71,7 +71,7 @@ def _short(value: Any) -> Any:
     return f"{value[:200]}…" if isinstance(value, str) and len(value) > 200 else value
 
 
-def _numeric(present: pl.Series, column: Column) -> dict[str, Any]:
+def _numeric(present: pl.Series, column: Column, scale: float) -> dict[str, Any]:
     finite = present.filter(present.is_finite()) if present.dtype.is_float() else present
     infinite = present.len() - finite.len()
     if finite.is_empty():
@@ -94,6 +94,7 @@ def _numeric(present: pl.Series, column: Column) -> dict[str, Any]:
         "skew": _rounded(finite.skew()) if distinct > 1 else 0.0,
         "infinite_count": infinite,
         "outliers": _outliers(ordered, quantiles),
+        "sentinels": sentinels.find(ordered, scale),
     }
     return facts | ({"top_values": _top(present, column)} if distinct <= _TOP else {})
 
@@ -175,7 +176,7 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
     return facts | {"top_values": _top_rows(top, column, present.len())}
 
 
-def _temporal(present: pl.Series) -> dict[str, Any]:
+def _temporal(present: pl.Series, scale: float) -> dict[str, Any]:
     ordered = present.sort()
     low, high = ordered[0], ordered[-1]
     numbers = ordered.cast(pl.Datetime("us")).to_physical()
@@ -190,4 +191,5 @@ def _temporal(present: pl.Series) -> dict[str, Any]:
         "median": plain(ordered[ordered.len() // 2]),
         "range_days": (high - low).total_seconds() / 86_400,
         "histogram": histogram,
+        "sentinels": sentinels.find(ordered, scale),
     }

@@ -8,7 +8,7 @@ on the column to be predicted is said only when one is named: `for_target` adds 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreplex.engines.tabular import rulebook
+from coreplex.engines.tabular import rulebook, sentinels
 from coreplex.engines.tabular.notes import Note
 from coreplex.engines.tabular.percent import percent
 from coreplex.engines.tabular.rulebook import Issue
@@ -22,6 +22,7 @@ _INCONSISTENT = frozenset(
     [
         "whitespace_or_case_variants",
         "outliers",
+        "sentinel_values",
         "high_cardinality",
         "short_lines",
         "misplaced_quotes",
@@ -38,7 +39,7 @@ def assess(profile: dict[str, Any], reading_notes: Sequence[Note]) -> dict[str, 
     issues = [_from_note(note) for note in reading_notes]
     for column in profile["columns"]:
         issues += rulebook.column_issues(column, profile["row_count"])
-    issues += rulebook.table_issues(profile)
+    issues += [*rulebook.table_issues(profile), *sentinels.issues(profile)]
     return _judged(profile, [_as_dict(issue, profile["row_count"]) for issue in issues])
 
 

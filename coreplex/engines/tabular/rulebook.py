@@ -121,6 +121,8 @@ def _outliers(column: Facts, rows: int) -> Issue | None:
         )
     if not found["count"] or column["type"] == ColumnType.id or column["unique_count"] < 10:
         return None
+    if found["count"] <= sum(one["count"] for one in column.get("sentinels", ()) if one["sure"]):
+        return None
     low, high = found["low"], found["high"]
     severity: Severity = "medium" if found["count"] >= 0.01 * rows else "low"
     message = (
