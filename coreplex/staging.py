@@ -9,7 +9,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,14 +18,12 @@ from uuid import UUID
 
 import orjson
 
-from coreplex.errors import NotFound, StorageFull, TooLarge
+from coreplex.errors import NotFound, TooLarge
 from coreplex.identifier import new_id, parse_id
-from coreplex.storage import FULL, disk_errors
+from coreplex.storage import disk_errors, refuse_when_full
 
 LIFETIME_SECS = 3600
 PIECE_BYTES = 1 << 20
-LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
-"""An upload stops before the disk is full: the database beside it would stop too."""
 
 
 def in_words(limit: int) -> str:
@@ -56,6 +55,16 @@ class Staging:
         """A fresh private path for a file that is being made."""
         return self.root / f"{new_id()}.part"
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder for the time of the block: whoever writes there may be killed, and nothing is left."""
+        folder = self.root / f"{new_id()}.scratch"
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     async def receive(self, chunks: AsyncIterator[bytes], *, owner_id: UUID, filename: str, limit: int) -> StagedFile:
         """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes; leaves nothing then."""
         path, piece = self.new_path(), bytearray()
@@ -78,9 +87,7 @@ class Staging:
 
     def _take(self, file: BinaryIO, digest: "hashlib._Hash", piece: bytearray) -> None:
         """Write and hash, in a thread: a busy disk makes writers wait."""
-        usage = shutil.disk_usage(self.root)
-        if usage.free < min(LEAST_FREE_BYTES, usage.total * LEAST_FREE_PART):
-            raise StorageFull(FULL)
+        refuse_when_full(self.root)
         file.write(piece)
         file.flush()
         digest.update(piece)
@@ -123,7 +130,7 @@ class Staging:
         for path in self.root.iterdir():
             try:
                 if path.stat().st_mtime < horizon:
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
                     gone += 1
             except FileNotFoundError:
                 continue

@@ -18,6 +18,8 @@ from coreplex.errors import Damaged, StorageFull
 from coreplex.identifier import new_id
 
 CHUNK = 1 << 20
+LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
+"""Files stop growing before the disk is full: the database beside them would stop too."""
 FULL = "The server's disk is full; free space in its data folder and try again."
 
 
@@ -114,6 +116,13 @@ def disk_errors() -> Iterator[None]:
         if is_full(error):
             raise StorageFull(FULL) from error
         raise
+
+
+def refuse_when_full(folder: Path) -> None:
+    """Raises StorageFull while little of the disk is left."""
+    usage = shutil.disk_usage(folder)
+    if usage.free < min(LEAST_FREE_BYTES, usage.total * LEAST_FREE_PART):
+        raise StorageFull(FULL)
 
 
 def is_full(error: BaseException) -> bool:

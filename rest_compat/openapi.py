@@ -28,6 +28,7 @@ from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
 from schema.execution import ROOTS, Operation
 
+TABLES = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
 PROBLEMS = {
     "400": "The request or a file in it cannot be read.",
     "401": "No credentials, or wrong ones.",
@@ -157,7 +158,11 @@ class Described:
         media = "application/json"
         if self.upload:
             media = "multipart/form-data"
-            properties["file"] = {"type": "string", "format": "binary", "description": "The table: .csv or .parquet."}
+            properties["file"] = {
+                "type": "string",
+                "format": "binary",
+                "description": "The table: CSV, TSV, JSON, JSON Lines, Excel or Parquet, plain or packed.",
+            }
             required.append("file")
         schema: dict[str, Any] = {"type": "object", "properties": properties}
         if required:

@@ -75,6 +75,10 @@ async def _quality(
     return Quality.of(await resolve.quality(info, root, target, problem_type))
 
 
+def _sheet(root: strawberry.Parent[VersionRow]) -> str | None:
+    return root.read_options.get("sheet")
+
+
 @strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
 class DatasetVersion:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -84,7 +88,10 @@ class DatasetVersion:
     row_count: Long = strawberry.field(description="Rows.")
     column_count: int = strawberry.field(description="Columns.")
     size_bytes: Long = strawberry.field(description="Size of the file it was read from, in bytes.")
-    file_format: str = strawberry.field(description="Format of the file it was read from: csv or parquet.")
+    file_format: str = strawberry.field(
+        description="Format of the file it was read from: csv, tsv, json, jsonl, xlsx or parquet; packed, with .gz, .zip or .zst."
+    )
+    sheet: str | None = strawberry.field(resolver=_sheet, description="The sheet that was read, when the file is a workbook.")
     source: VersionSource = strawberry.field(description="How it came to be.")
     quality_score: float = strawberry.field(description="Overall quality, 0 to 100.")
     artifact_id: strawberry.ID = strawberry.field(description="The stored table.")

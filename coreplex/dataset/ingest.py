@@ -33,7 +33,17 @@ from coreplex.storage import sha256_of
 
 log = structlog.get_logger()
 
-CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "gz": "application/gzip",
+    "zip": "application/zip",
+    "zst": "application/zstd",
+}
 CLEANED_AFTER = timedelta(hours=1)
 """How long after it was stored a file without a row is removed: longer than any upload takes."""
 
@@ -50,7 +60,7 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
     upload = services.staging.open(wanted.upload_id, grant.user_id, "Upload")
     with orders.placed(wanted.columns or []):
-        table = await TableWork.of(services).read(upload.path, upload.filename, orders.of_upload(wanted))
+        table = await TableWork.of(services).read(upload.path, upload.filename, orders.of_upload(wanted), sheet=wanted.sheet)
     dataset_id = dataset.id if dataset else target.dataset_id
     assert dataset_id is not None
     draft = Draft(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
@@ -96,13 +106,15 @@ async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes 
 async def _read_again(services: Services, parent: DatasetVersion, origin: Artifact, said: orders.Orders) -> Table:
     source = await whole(services.storage, origin)
     schema = None if parent.upload_artifact_id else parent.table_schema
-    return await TableWork.of(services).read(source, origin.filename, said, schema)
+    sheet = parent.read_options.get("sheet") if parent.upload_artifact_id else None
+    return await TableWork.of(services).read(source, origin.filename, said, schema, sheet)
 
 
 @asynccontextmanager
 async def _from_parent(services: Services, grant: Grant, parent: DatasetVersion, table: Table) -> AsyncIterator[Draft]:
     version = _new_version(grant, table, parent.project_id, parent.dataset_id, VersionSource.override, parent.size_bytes)
     version.file_format = parent.file_format
+    version.read_options = parent.read_options
     version.upload_artifact_id = parent.upload_artifact_id
     version.parent_version_id = parent.id
     draft = Draft(version)
@@ -132,10 +144,16 @@ def _new_version(
         table_schema=table.schema,
         profile=table.profile,
         quality=table.quality,
+        read_options={"sheet": table.sheet} if table.sheet is not None else {},
         created_by=grant.user_id,
     )
     remedy.attach(version)
     return version
+
+
+def content_type(format: str) -> str:
+    """Of a file in a format as a version names it: the outermost layer counts, `csv.gz` is gzip."""
+    return CONTENT_TYPES[format.rpartition(".")[2]]
 
 
 def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:
@@ -146,7 +164,7 @@ def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:
         kind=ArtifactKind.upload,
         storage_key=f"{draft.folder}/upload.{table.format}",
         filename=upload.filename,
-        content_type=CONTENT_TYPES[table.format],
+        content_type=content_type(table.format),
         sha256=upload.sha256,
         size_bytes=upload.size_bytes,
     )

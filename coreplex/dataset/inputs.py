@@ -61,6 +61,10 @@ class UploadDataset(BaseModel):
     dataset_id: str | None = Field(None, description="An existing dataset, which gets a further version.")
     name: Name | None = Field(None, description="Name of a new dataset, 1 to 200 characters; required without `datasetId`.")
     description: Description | None = Field(None, description="What a new dataset holds.")
+    sheet: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        None,
+        description="Of an Excel workbook: the sheet to read, by name or number from 1; left out, the first that is not empty.",
+    )
     columns: Overrides | None = Field(None, description="What columns are and what is missing in them, where that is known.")
     missing_values: Values | None = Field(
         None, description="Words and values that mean missing in every column, besides the usual."

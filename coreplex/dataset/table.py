@@ -59,6 +59,8 @@ class DatasetVersion(SQLModel, table=True):
     table_schema: dict[str, Any] = Field(sa_column=Column("schema", JSONB, nullable=False))
     profile: dict[str, Any] = document()
     quality: dict[str, Any] = document()
+    read_options: dict[str, Any] = document()
+    """How the file was read, for reading it again: `sheet` of a workbook."""
     created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
     created_at: datetime = moment()
 

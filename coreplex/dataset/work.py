@@ -25,6 +25,8 @@ AT_ONCE = 2
 TIME_LIMIT_SECS = 100.0
 """Longer than the published client waits, so that the largest file still arrives; shorter than an idempotency key is held."""
 MEMORY_BYTES = 2 << 30
+UNPACKED_TIMES = 4
+"""How much a compressed upload may unpack to, in largest uploads: tables as text shrink to a quarter and less."""
 TASKS = "coreplex.engines.tabular.tasks"
 
 
@@ -39,6 +41,7 @@ class Table:
     format: str
     profile: dict[str, Any]
     quality: dict[str, Any]
+    sheet: str | None = None
 
 
 class TableWork:
@@ -60,14 +63,25 @@ class TableWork:
         filename: str,
         orders: Orders = Orders(),  # noqa: B008 (frozen)
         schema: Mapping[str, Any] | None = None,
+        sheet: str | None = None,
     ) -> Table:
         """Read, profile and judge a file into Parquet in the staging folder. `schema`: of a stored table read again.
 
-        Raises BadInput or Invalid for files that are refused, and the errors of `run_child`; leaves nothing then.
+        Raises BadInput, Invalid or TooLarge for files that are refused, and the errors of `run_child`; leaves nothing then.
         """
         destination = self.services.staging.new_path()
-        request = {"source": str(source), "filename": filename, "destination": str(destination)}
-        found = await self._run("ingest", {**request, **orders.request(), "schema": schema}, destination)
+        with self.services.staging.scratch() as scratch:
+            request = {
+                "source": str(source),
+                "filename": filename,
+                "destination": str(destination),
+                **orders.request(),
+                "schema": schema,
+                "sheet": sheet,
+                "scratch": str(scratch),
+                "unpacked_bytes": UNPACKED_TIMES * self.services.settings.max_dataset_upload_bytes,
+            }
+            found = await self._run("ingest", request, destination)
         return Table(
             destination,
             without_nul(found["schema"]),
@@ -76,6 +90,7 @@ class TableWork:
             found["format"],
             without_nul(found["profile"]),
             without_nul(found["quality"]),
+            found["sheet"],
         )
 
     async def write(self, table: Path, schema: Mapping[str, Any], format: TableFormat) -> Path:

@@ -85,11 +85,11 @@ UPLOAD = Endpoint(
     "UploadDataset",
     uploaded,
     201,
-    body=("project_id", "name", "description", "dataset_id", "upload_id", *COLUMNS),
+    body=("project_id", "name", "description", "dataset_id", "upload_id", "sheet", *COLUMNS),
     columns=OVERRIDES,
 )
 UPLOAD_VERSION = Endpoint(
-    "POST", f"{ONE}/versions", "UploadDataset", uploaded, 201, body=("upload_id", *COLUMNS), columns=OVERRIDES
+    "POST", f"{ONE}/versions", "UploadDataset", uploaded, 201, body=("upload_id", "sheet", *COLUMNS), columns=OVERRIDES
 )
 DOWNLOADS = (
     Endpoint("GET", f"{ONE}/download", "DatasetDownload", shapes.plain, params=("format", *VERSION)),

@@ -99,7 +99,7 @@ REFUSED: list[tuple[bytes, str, int]] = [
     (b"a,b\n1,2\n\x00\x00,3\n", "nul.csv", 400),
     (bytes(range(256)) * 20, "binary.csv", 400),
     (b"PK\x03\x04sheet", "table.xlsx", 400),
-    (b"a,b\n1,2\n", "script.exe", 400),
+    (b"MZ\x90\x00\x03\x00\x00\x00" + bytes(500), "script.exe", 400),
 ]
 
 

@@ -46,6 +46,7 @@ class Stored:
     nulls: list[int]
     notes: list[Note]
     spellings: Spellings
+    separator: str
 
 
 @dataclass
@@ -81,13 +82,16 @@ class _Plan:
         return {index for index, name in enumerate(self.names) if name in self.orders.missing}
 
 
-def read(source: Path, destination: Path, orders: Orders, limits: Limits) -> Stored:
-    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table."""
+def read(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> Stored:
+    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table.
+
+    `given` is how the file is written where that is known: UTF-8 made from another format.
+    """
     # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
     csv.field_size_limit(limits.line_bytes)
-    found = encoding.detect(source)
+    found = Encoding("utf-8") if given else encoding.detect(source)
     head, whole = _head(found, source)
-    written = dialect.detect(_lines(head, whole))
+    written = given or dialect.detect(_lines(head, whole))
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
     names, notes = unique_names(written.names, written.width, limits)
@@ -109,7 +113,8 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits) -> Sto
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
     rules = [replace(rule, kind="string", format=None) if rule.is_text else rule for rule in plan.rules]
-    return Stored(names, original, rules, done.rows, done.nulls, [*notes, *done.notes, *_losses(plan, done)], done.spellings)
+    notes += [*done.notes, *_losses(plan, done)]
+    return Stored(names, original, rules, done.rows, done.nulls, notes, done.spellings, written.separator)
 
 
 def _head(found: Encoding, source: Path) -> tuple[bytes, bool]:

@@ -48,6 +48,11 @@ class _Record(NamedTuple):
     cells: list[str]
 
 
+def of_rows(head: str) -> Dialect:
+    """The dialect of CSV we wrote ourselves from the rows of another format: only the line of names is to be found."""
+    return _describe(list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS)), ",", '"')
+
+
 def detect(head: str) -> Dialect:
     """The dialect of a file from its first lines (whole lines, at least one)."""
     declared = _SEP_LINE.match(head)

@@ -21,20 +21,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_MAGIC = {
-    b"PK\x03\x04": "a spreadsheet or a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"%PDF": "a PDF document",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"SQLite format 3": "a SQLite database",
-    b"\x89HDF": "an HDF5 file",
-    b"ARROW1": "an Arrow file",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"BZh": "a bzip2 archive",
-    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-}
 # Everything below a space that a text file has no use for (tab, line feed, form feed and carriage return are fine).
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1a\x1c\x1d\x1e\x1f\x01\x02")
 _NO_CONTROLS = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
@@ -82,7 +68,6 @@ def detect(source: Path) -> Encoding:
         head = file.read(1 << 16)
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
-    _refuse_known_binaries(head)
     for mark, name in _BOMS:
         if head.startswith(mark):
             return _utf8(source, len(mark)) if name == "utf-8" else _wide(source, name, len(mark))
@@ -90,10 +75,10 @@ def detect(source: Path) -> Encoding:
     return _wide(source, wide, 0) if wide else _utf8(source, 0)
 
 
-def _refuse_known_binaries(head: bytes) -> None:
-    for magic, what in _MAGIC.items():
-        if head.startswith(magic):
-            raise BadInput(f"This is {what}, not a CSV file. Export the table as CSV or Parquet and upload that.")
+def decoded_head(head: bytes) -> str:
+    """The first bytes of a file as letters, for a look at what it might be; nothing is refused."""
+    name = next((name for mark, name in _BOMS if head.startswith(mark)), None) or _wide_without_mark(head) or "utf-8"
+    return head.decode(name, "replace").lstrip("\ufeff")
 
 
 def _wide_without_mark(head: bytes) -> str | None:
@@ -171,7 +156,7 @@ def _refuse_noise(source: Path) -> None:
     with source.open("rb") as file:
         head = file.read(1 << 16)
     if len(_NO_CONTROLS.findall(head)) > max(2, len(head) // 500):
-        raise BadInput("The file is not text. Upload a CSV file (UTF-8) or a Parquet file.")
+        raise BadInput("The file is not text. Upload the table as CSV (UTF-8), Parquet or Excel (.xlsx).")
 
 
 def _guess(source: Path, skip: int) -> Encoding:

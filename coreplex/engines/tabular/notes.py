@@ -34,6 +34,12 @@ class Limits:
     """How much of a file is looked at together. What is read does not depend on it."""
     sample_rows: int = 20_000
     """The first rows, by which types are judged before all cells are read."""
+    unpacked_bytes: int = 2 << 30
+    """What may come out of a compressed file: four times the largest upload, as tables of text compress."""
+    unpacked_ratio: int = 400
+    """How often a compressed file may hold its own size: sparse tables reach 200, archives made to fill a disk 1,000."""
+    ratio_free_bytes: int = 32 << 20
+    """Up to here the ratio is of no interest."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class Reading:
     schema: TableSchema
     row_count: int
     size_bytes: int
-    format: Literal["csv", "parquet"]
+    format: str
+    """`csv`, `tsv`, `json`, `jsonl`, `parquet` or `xlsx`, with `.gz`, `.zip` or `.zst` for each layer around it."""
     notes: list[Note]
     path: Path
+    sheet: str | None = None
+    """The sheet of a workbook that was read."""

@@ -1,28 +1,33 @@
-"""Reading an uploaded table, CSV or Parquet, into the typed Parquet the server keeps.
+"""Reading an uploaded table into the typed Parquet the server keeps: delimited text, JSON, Parquet, Excel, packed or not.
 
-The one entry is `read`. It refuses what it cannot read with a sentence that says what to do, and reports in notes whatever
-it had to decide. It streams: memory does not grow with the file.
+The one entry is `read`. It goes by the bytes of the file and then by its name, refuses what it cannot read with a sentence that
+says what to do, and reports in notes whatever it had to decide. It streams: memory does not grow with the file.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
 
-from coreplex.engines.tabular import columnar, delimited, kinds
+from coreplex.engines.tabular import columnar, delimited, kinds, workbook
+from coreplex.engines.tabular.dialect import Dialect, of_rows
+from coreplex.engines.tabular.flat import FlatTable
+from coreplex.engines.tabular.formats import CALLED, Format, expected
+from coreplex.engines.tabular.json_table import JsonTable
 from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.orders import Orders, unknown
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.storage import dtype_name
-from coreplex.errors import BadInput, Invalid
+from coreplex.engines.tabular.unpacking import unpack
+from coreplex.engines.tabular.workbook import Sheet, Workbook
+from coreplex.engines.tabular.worksheet import Worksheet
+from coreplex.errors import Invalid
 
 __all__ = ["Limits", "Note", "Reading", "read"]
 
-_FORMATS: dict[str, Literal["csv", "parquet"]] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+_HEAD_LINES = 500
 
 
 def read(
@@ -36,44 +41,97 @@ def read(
     force: bool = False,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     previous: TableSchema | None = None,
+    sheet: str | None = None,
+    scratch: Path | None = None,
 ) -> Reading:
     """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`.
 
     `overrides` fixes the type of named columns, `missing` the texts and values that are missing in them (`words.missing`),
     `everywhere` names such of every column. A type that most of a column does not fit is refused unless `force`. `previous`
-    is the schema of a stored table that is read again with other types: its spellings and formats are kept. Raises BadInput
-    (cannot be understood; names the line where it can) and Invalid (no rows, too large, a column that is not there or would
-    be lost).
+    is the schema of a stored table that is read again with other types: its spellings and formats are kept. `sheet` names one
+    of a workbook, or is its number from 1; without it the first that is not empty is read. `scratch` is a folder for what is
+    unpacked. Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid
+    (no rows, too large, a sheet or a column that is not there, a column that would be lost).
     """
-    written = file_format(source, filename)
     orders = Orders(
         dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
     )
-    if written == "parquet":
-        reading = columnar.read(source, destination, orders, limits, previous)
-    else:
-        reading = _read_delimited(source, destination, orders, limits)
+    with ExitStack() as stack:
+        if scratch is None:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=destination.parent)))
+        table = unpack(source, filename, scratch, limits)
+        if sheet is not None and table.format != "xlsx":
+            raise Invalid.field("Only an Excel workbook has sheets, and this file is none. Leave `sheet` out.", "sheet")
+        if table.format == "parquet":
+            reading = columnar.read(table.path, destination, orders, limits, previous)
+        elif table.format == "json":
+            reading = _read_json(table.path, table.filename, destination, orders, limits, scratch)
+        elif table.format == "xlsx":
+            reading = _read_workbook(table.path, destination, orders, limits, scratch, sheet)
+        else:
+            reading = _read_delimited(table.path, destination, orders, limits)
     for name in (*orders.types, *orders.missing):
         if reading.schema.get(name) is None:
             raise Invalid.field(unknown(name, reading.schema.names), "overrides", name, "name")
-    return reading
+    notes = [*table.notes, *_about_name(filename, table.filename, table.format, bool(table.packed)), *reading.notes]
+    return replace(reading, format=".".join((reading.format, *reversed(table.packed))), notes=notes)
 
 
-def file_format(source: Path, filename: str) -> Literal["csv", "parquet"]:
-    """By extension, then by the first bytes. Raises BadInput for anything that is not CSV or Parquet."""
-    with source.open("rb") as file:
-        magic = file.read(4)
-    suffix = Path(filename.lower()).suffix
-    found = _FORMATS.get(suffix)
-    if found is None and suffix:
-        raise BadInput(f"Files ending in {suffix!r} cannot be read. Upload a CSV (.csv) or Parquet (.parquet) file.")
-    if magic == b"PAR1":
-        return "parquet"
-    return found or "csv"
+def _about_name(filename: str, inner: str, found: Format, packed: bool) -> list[Note]:
+    """A word about a name that promised something else."""
+    promised = expected(inner)
+    if promised == found or (promised is None and found == "text" and "." not in inner):
+        return []
+    name = filename if not packed else inner
+    message = f"The file is called {name[-80:]!r}, but its content is {CALLED[found]}; it was read as that."
+    return [Note("read_by_content", "low", message, {"format": found})]
 
 
-def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Limits) -> Reading:
-    stored, overrides = delimited.read(source, destination, orders, limits), orders.types
+def _read_json(source: Path, filename: str, destination: Path, orders: Orders, limits: Limits, scratch: Path) -> Reading:
+    records = JsonTable(source, filename, scratch, limits)
+    given = Dialect(",", '"', len(records.names), tuple(records.names), 0)
+    reading = _read_delimited(records.path, destination, orders, limits, given)
+    return replace(reading, format=records.format, notes=[*records.notes, *reading.notes])
+
+
+def _read_workbook(source: Path, destination: Path, orders: Orders, limits: Limits, scratch: Path, wanted: str | None) -> Reading:
+    with workbook.opened(source, limits) as book:
+        order = [book.choose(wanted)] if wanted is not None else sorted(book.sheets, key=lambda sheet: sheet.hidden)
+        for sheet in order:
+            table = FlatTable(scratch / "sheet.csv", limits)
+            cells = Worksheet(book, sheet, table)
+            cells.read()
+            if table.rows:
+                break
+        else:
+            raise Invalid(_empty_sheets(order, wanted), errors=())
+    reading = _read_delimited(table.path, destination, orders, limits, of_rows(_head(table.path)))
+    notes = [*_about_sheets(book, sheet, wanted), *cells.notes(), *reading.notes]
+    return replace(reading, format="xlsx", sheet=sheet.name, notes=notes)
+
+
+def _empty_sheets(sheets: list[Sheet], wanted: str | None) -> str:
+    if wanted is not None:
+        return f"The sheet {sheets[0].name!r} is empty. Name one that holds a table."
+    return "The workbook has no sheet with a value in it. Upload one with a line of names and at least one row."
+
+
+def _about_sheets(book: Workbook, read: Sheet, wanted: str | None) -> list[Note]:
+    others = [sheet.name for sheet in book.sheets if sheet is not read]
+    if wanted is not None or not others:
+        return []
+    shown = ", ".join(map(repr, others[:10])) + ("…" if len(others) > 10 else "")
+    message = f"Of the workbook, the sheet {read.name!r} was read. To read another, upload again and name it as `sheet`: {shown}."
+    return [Note("sheet_chosen", "low", message, {"sheet": read.name, "others": others[:100]})]
+
+
+def _head(path: Path) -> str:
+    with path.open(encoding="utf-8", newline="") as file:
+        return "".join(islice(file, _HEAD_LINES))
+
+
+def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> Reading:
+    stored, overrides = delimited.read(source, destination, orders, limits, given), orders.types
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
     integers = [name for name, rule in typed.items() if rule.kind == "integer"]
@@ -92,4 +150,5 @@ def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Lim
         )
         for index, (name, rule) in enumerate(typed.items())
     )
-    return Reading(TableSchema(columns), stored.rows, destination.stat().st_size, "csv", stored.notes, destination)
+    written = "tsv" if stored.separator == "\t" else "csv"
+    return Reading(TableSchema(columns), stored.rows, destination.stat().st_size, written, stored.notes, destination)

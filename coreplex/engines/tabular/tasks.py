@@ -16,13 +16,14 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """Reads, profiles and judges an upload.
 
     request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `missing` {column: values},
-    `everywhere` (values missing in all columns), `force`, `schema` (of a stored table that is read again).
+    `everywhere` (values missing in all columns), `force`, `schema` (of a stored table that is read again), `sheet` (of a
+    workbook), `scratch` (a folder for what is unpacked), `unpacked_bytes` (how much that may be).
 
-    Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `profile`, `quality`.
+    Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `sheet`, `profile`, `quality`.
     """
     from coreplex.engines.tabular.profile import profile
     from coreplex.engines.tabular.quality import assess
-    from coreplex.engines.tabular.reading import read
+    from coreplex.engines.tabular.reading import Limits, read
     from coreplex.engines.tabular.schema import TableSchema
 
     previous = TableSchema.from_json(request["schema"]) if request.get("schema") else None
@@ -35,7 +36,10 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
         missing=request.get("missing"),
         everywhere=request.get("everywhere") or (),
         force=bool(request.get("force")),
+        limits=Limits(unpacked_bytes=request.get("unpacked_bytes") or Limits.unpacked_bytes),
         previous=previous,
+        sheet=request.get("sheet"),
+        scratch=Path(request["scratch"]) if request.get("scratch") else None,
     )
     report.progress(0.6, f"profiling {reading.row_count:,} rows")
     facts = profile(reading.path, reading.schema)
@@ -47,6 +51,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
         "column_count": len(reading.schema),
         "size_bytes": reading.size_bytes,
         "format": reading.format,
+        "sheet": reading.sheet,
         "profile": facts,
         "quality": quality,
     }

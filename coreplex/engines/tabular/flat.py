@@ -1,0 +1,77 @@
+"""Rows of cells from a format that is no CSV (a sheet, JSON objects), written as CSV for the one reader of text.
+
+So every format gets the same rules for types, missing values and spellings, and none is held in memory. How wide the table is
+may be known at the end only (a key that appears late, an empty column): then the file is written once more.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from coreplex.engines.tabular.notes import Limits
+from coreplex.errors import Invalid, TooLarge
+from coreplex.storage import refuse_when_full
+
+Cells = Sequence[str | None]
+Edit = Callable[[Iterator[list[str]]], Iterable[Cells]]
+
+
+class FlatTable:
+    """CSV text that grows block by block; `width` and `rows` are what it has so far."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self._limits = limits
+        self._size = 0
+        self._widths: set[int] = set()
+        self._filled: list[bool] = []
+        self.rows = 0
+        path.write_bytes(b"")
+
+    @property
+    def width(self) -> int:
+        return len(self._filled)
+
+    def add(self, rows: Sequence[Cells]) -> None:
+        """Append rows; each may be shorter than the table. Raises Invalid and TooLarge beyond the limits."""
+        self.rows += len(rows)
+        self._widths.update(map(len, rows))
+        for index, column in enumerate(zip_longest(*rows)):
+            if index == len(self._filled):
+                self._filled.append(False)
+            self._filled[index] = self._filled[index] or any(column)
+        if sum(self._filled) > self._limits.columns:
+            raise Invalid(f"The table has more than {self._limits.columns} columns, which is the most that can be used.")
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        data = text.getvalue().replace("\0", "�").encode("utf-8", "replace")
+        self._size += len(data)
+        if self._size > self._limits.unpacked_bytes:
+            raise TooLarge(f"The table is larger than {self._limits.unpacked_bytes >> 20:,} MB as text. Upload a part of it.")
+        refuse_when_full(self.path.parent)
+        with self.path.open("ab") as file:
+            file.write(data)
+
+    def finish(self, edit: Edit | None = None, *, keep_empty: bool = False) -> Path:
+        """The file with rows of one width, each through `edit`; columns that hold nothing go, unless `keep_empty`."""
+        kept = [index for index, filled in enumerate(self._filled) if filled or keep_empty]
+        if edit is None and len(kept) == self.width and self._widths <= {self.width}:
+            return self.path
+        even = FlatTable(self.path.with_suffix(".even"), self._limits)
+        width = self.width
+        with self.path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            padded = (row + [""] * (width - len(row)) for row in rows)
+            block: list[Cells] = []
+            for row in edit(padded) if edit is not None else padded:
+                block.append([row[index] for index in kept])
+                if len(block) == 5_000:
+                    even.add(block)
+                    block = []
+            even.add(block)
+        self.rows = even.rows
+        self._filled, self._widths = [True] * len(kept), {len(kept)}
+        even.path.replace(self.path)
+        return self.path
