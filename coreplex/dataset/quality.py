@@ -11,10 +11,10 @@ from coreplex.dataset.service import Documents
 from coreplex.engines.automl import creation
 from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular import quality, suggestion
-from coreplex.engines.tabular.names import nearest
 from coreplex.engines.tabular.rulebook import Issue
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import DomainError, Invalid, Unavailable
+from coreplex.nearest import nearest
 from coreplex.services import Services
 
 log = structlog.get_logger()

@@ -6,7 +6,6 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.document import JSON, JSONObject
-from coreplex.model.inputs import Options
 from coreplex.project.inputs import Name
 
 FROM_CONFIG = (
@@ -82,7 +81,7 @@ class DeploymentFilter(BaseModel):
 class Predict(BaseModel):
     deployment_id: str = Field(description="The deployment.")
     inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
-    options: Options = Field(
+    options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
     )

@@ -32,7 +32,9 @@ class CreateExperiment(BaseModel):
     )
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
-        description="Options of the search, with their defaults; others are ignored: " + described_options() + ". A `preset` "
+        description="Options of the search, with their defaults; others are ignored with a warning: "
+        + described_options()
+        + ". A `preset` "
         "sets several of them: " + described() + ".",
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")

@@ -13,7 +13,7 @@ from coreplex.dataset import remedy
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.automl import creation
-from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_options
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema
@@ -82,6 +82,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     engines.warnings.extend(
         f"The engine '{name}' can train none of the algorithms asked for." for name in creation.idle(engines.names, kind, config)
     )
+    engines.warnings.extend(unknown_options(wanted.config))
     config = _within_quota(config, grant, engines)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")

@@ -2,16 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from coreplex.document import JSON, JSONObject
-
-
-def _known(options: object) -> object:
-    """Unknown options are ignored (decision 1)."""
-    if not isinstance(options, dict):
-        return options
-    return {key: value for key, value in options.items() if key in PredictOptions.model_fields}
 
 
 class PredictOptions(BaseModel):
@@ -35,9 +28,6 @@ class PredictOptions(BaseModel):
         return 5 if self.contributions is True else self.contributions
 
 
-Options = Annotated[JSONObject, BeforeValidator(_known)]
-
-
 class ModelFilter(BaseModel):
     project_id: str | None = Field(None, description="Only models of this project.")
     experiment_id: str | None = Field(None, description="Only models of this experiment.")
@@ -50,7 +40,7 @@ class ModelFilter(BaseModel):
 class PredictModel(BaseModel):
     model_id: str = Field(description="The model.")
     inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
-    options: Options = Field(
+    options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
     )

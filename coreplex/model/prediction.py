@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import FieldError, Invalid
 from coreplex.model.inputs import PredictOptions
+from coreplex.nearest import hint
 
 MAX_ROWS = 10_000
 INLINE_ROWS = 64
@@ -32,9 +33,27 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
         raise Invalid.field("must be one row (an object) or a list of at least one row", "inputs")
+    for number, row in enumerate(rows):
+        if not row:
+            place = [number] if rows is inputs else []
+            raise Invalid.field("is empty: send the row's columns and their values", "inputs", *place)
     if len(rows) > MAX_ROWS:
         raise Invalid.field(f"has {len(rows)} rows; send at most {MAX_ROWS} in a call", "inputs")
     return rows
+
+
+def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A warning for each key that is no option, naming the nearest one; the first twenty."""
+    known = list(PredictOptions.model_fields)
+    return [
+        {
+            "column": "",
+            "kind": "unknown_option",
+            "message": f"options has no option '{key[:100]}', which is ignored.{hint(key, known)}",
+        }
+        for key in options
+        if key not in known
+    ][:20]
 
 
 def parse_options(options: Any) -> PredictOptions:
@@ -57,6 +76,8 @@ async def predict(scorer: Scorer, inputs: Any, options: Mapping[str, Any]) -> An
         answer = _score(scorer, rows, wanted)
     else:
         answer = await asyncio.to_thread(_score, scorer, rows, wanted)
+    if options:
+        answer.warnings += unknown_options(options)
     answer.latency_ms = (time.perf_counter() - began) * 1000
     return answer
 

@@ -35,7 +35,11 @@ ODD = st.one_of(
     st.sampled_from(["NA", "1,5", " pro ", "?", "1900-01-01", "\ud800", "nowhere", ""]),
     st.lists(st.integers(), max_size=2),
 )
-ROW = st.fixed_dictionaries({}, optional={name: st.one_of(usual, usual, ODD) for name, usual in USUAL.items()} | {"x": ODD})
+ROW = st.fixed_dictionaries(
+    {},
+    optional={name: st.one_of(usual, usual, ODD) for name, usual in USUAL.items()}
+    | dict.fromkeys(("x", "Age", "AGE ", "a mount", "PLAN"), ODD),
+)
 
 
 @settings(max_examples=150, deadline=None)

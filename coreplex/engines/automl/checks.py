@@ -11,6 +11,7 @@ from typing import Literal, NoReturn, cast
 from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors import Invalid
+from coreplex.nearest import by_nearness, hint
 
 Kind = Literal["binary", "multiclass", "regression"]
 
@@ -29,8 +30,8 @@ def check_columns(schema: TableSchema, target: str, config: AutoMLConfig) -> int
     for key, name in _named(config):
         column = schema.get(name)
         if column is None or name == target:
-            reason = "is the target" if name == target else "is not a column of this dataset version"
-            raise Invalid.field(f"'{name}' {reason}", "config", key)
+            unknown = f"is not a column of this dataset version.{hint(name, schema.names)}"
+            raise Invalid.field(f"'{name}' {'is the target' if name == target else unknown}", "config", key)
         if key == "weights_column" and not numeric(column):
             raise Invalid.field(f"'{name}' must hold numbers", "config", key)
         if key == "time_column" and not (numeric(column) or column.type == ColumnType.datetime):
@@ -51,8 +52,9 @@ def find(schema: TableSchema, target: str) -> Column:
     """The target column, or `Invalid` naming what there is."""
     column = schema.get(target)
     if column is None:
-        names = ", ".join(schema.names[:20]) + (", …" if len(schema) > 20 else "")
-        _refuse(f"The column '{target}' is not in this dataset version. It has: {names}.")
+        names = ", ".join(by_nearness(target, schema.names)[:20]) + (", …" if len(schema) > 20 else "")
+        meant = hint(target, schema.names)
+        _refuse(f"The column '{target[:100]}' is not in this dataset version.{meant} It has (nearest first): {names}.")
     return column
 
 

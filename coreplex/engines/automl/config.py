@@ -1,8 +1,8 @@
 """What a caller may ask of a training run: every documented key, its type, its default and its bounds.
 
-Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored, a null means the default, and every wrong
-value is named by its key, all of them at once. Refuses nothing that the documentation allows; refuses contradictions
-early.
+Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored aloud (`unknown_options`), a null means the default,
+and every wrong value is named by its key, all of them at once. Refuses nothing that the documentation allows; refuses
+contradictions early.
 """
 
 import json
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from coreplex.engines.automl import presets, threshold
 from coreplex.engines.automl.metrics import CLASSIFICATION, PINBALL, REGRESSION
 from coreplex.errors import FieldError, Invalid
+from coreplex.nearest import hint
 
 ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
@@ -225,6 +226,12 @@ def described_options() -> str:
     """Every option and its default in one line, for the references of the API."""
     defaults = AutoMLConfig().model_dump(mode="json").items()
     return ", ".join(name if value in (None, []) else f"{name} ({json.dumps(value)})" for name, value in defaults)
+
+
+def unknown_options(values: Mapping[str, Any]) -> list[str]:
+    """A sentence for each key that is no option, naming the nearest one; the first twenty."""
+    known = list(AutoMLConfig.model_fields)
+    return [f"config has no option '{key[:100]}', which is ignored.{hint(key, known)}" for key in values if key not in known][:20]
 
 
 def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:

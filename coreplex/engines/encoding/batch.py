@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.encoding.rows import ABSENT, RowReader, Warning, Warnings
+from coreplex.engines.encoding.rows import ABSENT, RowReader, Warning, Warnings, renamed, spelled_otherwise
 from coreplex.engines.encoding.values import Canonical, Value, domain, polars_type
 from coreplex.engines.tabular.schema import Column
 
@@ -34,6 +34,7 @@ class Batch(Canonical):
 def read_batch(reader: RowReader, rows: Rows) -> tuple[Batch, Warnings]:
     """The canonical columns of `rows`, and what was odd in row order, each warning with its `row`. Never raises."""
     said: dict[int, Warnings] = {}
+    rows, spelled = _matched(reader, rows)
     columns: dict[str, pl.Series] = {}
     for index, name, low, high in reader.numbers:
         raws = [row.get(name, ABSENT) for row in rows]
@@ -50,7 +51,25 @@ def read_batch(reader: RowReader, rows: Rows) -> tuple[Batch, Warnings]:
         raws = [row.get(name, ABSENT) for row in rows]
         columns[name] = _series(reader, index, raws, range(len(raws)), said)
     _extra_columns(reader, rows, said)
+    for place, warnings in spelled.items():
+        said.setdefault(place, []).extend(in_row(warnings, place))
     return Batch(columns, len(rows)), [warning for place in sorted(said) for warning in said[place]]
+
+
+def _matched(reader: RowReader, rows: Rows) -> tuple[Rows, dict[int, Warnings]]:
+    """The rows with columns under the names they stand for (`RowReader.matched`), decided once per distinct set of keys."""
+    known: dict[tuple[str, ...], dict[str, str]] = {}
+    spelled: dict[int, Warnings] = {}
+    found = list(rows)
+    for place, row in enumerate(rows):
+        keys = tuple(row)
+        matched = known.get(keys)
+        if matched is None:
+            matched = known[keys] = reader.matched(row)
+        if matched:
+            found[place] = renamed(row, matched)
+            spelled[place] = spelled_otherwise(matched)
+    return found, spelled
 
 
 def _floats(raws: Sequence[Any]) -> "np.ndarray[Any, np.dtype[np.float64]]":

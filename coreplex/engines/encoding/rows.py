@@ -18,6 +18,7 @@ from coreplex.engines.encoding.numbers import Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.cells import means_missing, sentinels
 from coreplex.engines.tabular.schema import Column
+from coreplex.nearest import folded
 
 if TYPE_CHECKING:
     from coreplex.engines.encoding.encoder import Encoder
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Warning(TypedDict, total=False):
     """`row` for one row, `rows` (how many) for a frame.
 
-    `kind`: missing_column, extra_column, unreadable_value, unseen_category, out_of_range.
+    `kind`: missing_column, extra_column, matched_column, unreadable_value, unseen_category, out_of_range.
     """
 
     row: int
@@ -109,7 +110,24 @@ class RowReader:
         return cls(names, tuple(found), accepted, tuple(numbers), tuple(levels), tuple(others), readers)
 
     def read(self, row: Mapping[str, Any]) -> tuple[list[Value], Warnings]:
-        """Canonical values in the order of `names`, and what was odd."""
+        """Canonical values in the order of `names`, and what was odd. A column spelled with other case, blanks or underscores is
+        taken for the one that is missing, and said."""
+        values, warnings = self.read_exactly(row)
+        if warnings and (matched := self.matched(row)):
+            values, warnings = self.read_exactly(renamed(row, matched))
+            warnings += spelled_otherwise(matched)
+        return values, warnings
+
+    def matched(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Column of the model → key of `row`, for columns that are missing from it under their own name."""
+        extra = _unique((folded(key), key) for key in row if isinstance(key, str) and key not in self.accepted)
+        if not extra:
+            return {}
+        missing = _unique((folded(name), name) for name in self.names if name not in row)
+        return {name: extra[form] for form, name in missing.items() if form in extra}
+
+    def read_exactly(self, row: Mapping[str, Any]) -> tuple[list[Value], Warnings]:
+        """`read` for a row whose columns have their own names."""
         values: list[Value] = [None] * len(self.names)
         warnings: Warnings = []
         get = row.get
@@ -183,6 +201,28 @@ class RowReader:
             }
             for name in extra[:_EXTRA_SHOWN]
         ]
+
+
+def renamed(row: Mapping[str, Any], matched: Mapping[str, str]) -> dict[str, Any]:
+    """The row with the keys of `RowReader.matched` under the names they stand for."""
+    names = {key: name for name, key in matched.items()}
+    return {names.get(key, key): value for key, value in row.items()}
+
+
+def spelled_otherwise(matched: Mapping[str, str]) -> Warnings:
+    """A warning for each column that came under another spelling."""
+    return [
+        {"column": name[:200], "kind": "matched_column", "message": f"Column {_shown(key)} was taken for {_shown(name)}."}
+        for name, key in matched.items()
+    ]
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Form → name, without the forms that several names have."""
+    found: dict[str, list[str]] = {}
+    for form, name in pairs:
+        found.setdefault(form, []).append(name)
+    return {form: names[0] for form, names in found.items() if len(names) == 1}
 
 
 def _known(column: Column, step: Any) -> Known:

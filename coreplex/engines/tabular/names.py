@@ -1,6 +1,5 @@
 """Column names that are unique, printable and short, with a word about each one that was changed."""
 
-import difflib
 import re
 from collections.abc import Sequence
 
@@ -39,14 +38,3 @@ def _note(renamed: dict[str, str]) -> list[Note]:
     shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])
     message = f"{len(renamed)} column names were blank, repeated or not printable and were changed: {shown}."
     return [Note("renamed_columns", "low", message, {"renamed": {k: renamed[k][:80] for k in list(renamed)[:100]}})]
-
-
-def nearest(name: str, names: Sequence[str]) -> str | None:
-    """The one of `names` most like `name`, whatever its case, blanks and underscores; None when none is alike."""
-    plain = {_plain(known): known for known in reversed(names)}
-    close = difflib.get_close_matches(_plain(name), list(plain), 1)
-    return plain[close[0]] if close else None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_]+", "", name).casefold()

@@ -1,0 +1,38 @@
+"""Names near a name that is not known, for errors and warnings that say which one was probably meant."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+_LONGEST = 200
+"""Characters compared: a name of a megabyte must not cost minutes."""
+
+
+def folded(name: str) -> str:
+    """A name without what people spell differently: case, blanks, underscores, hyphens and dots."""
+    return "".join(letter for letter in name[:_LONGEST].casefold() if letter not in " _-.\t\u00a0")
+
+
+def by_nearness(name: str, names: Iterable[str]) -> list[str]:
+    """`names`, the most similar to `name` first; equally similar ones keep their order (Ratcliff and Obershelp 1988)."""
+    matcher = difflib.SequenceMatcher(b=folded(name), autojunk=False)
+    ratios = {}
+    for known in names:
+        matcher.set_seq1(folded(known))
+        ratios[known] = matcher.ratio()
+    return sorted(ratios, key=lambda known: -ratios[known])
+
+
+def nearest(name: str, names: Sequence[str]) -> str | None:
+    """The one of `names` that was probably meant; None when none is similar."""
+    wanted = folded(name)
+    alike = [known for known in names if folded(known) == wanted]
+    if alike:
+        return alike[0]
+    close = difflib.get_close_matches(wanted, list(dict.fromkeys(map(folded, names))), 1)
+    return next((known for known in names if folded(known) in close), None)
+
+
+def hint(name: str, names: Sequence[str]) -> str:
+    """` Did you mean 'x'?`, or nothing when no name is similar."""
+    found = nearest(name, names)
+    return f" Did you mean '{found}'?" if found is not None else ""
