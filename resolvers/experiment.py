@@ -51,10 +51,10 @@ async def stop(info: Info, id: str) -> Experiment:
         return await service.stop(session, grant, id)
 
 
-async def delete(info: Info, id: str) -> UUID:
+async def delete(info: Info, id: str, *, force: bool) -> UUID:
     grant = allow(info)
     async with info.context.transaction() as session:
-        return await service.delete(session, grant, id)
+        return await service.delete(session, grant, id, force=force)
 
 
 async def able(info: Info) -> capabilities.Capabilities:

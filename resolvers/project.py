@@ -31,10 +31,10 @@ async def update(info: Info, input: inputs.UpdateProject) -> Project:
         return await service.update(session, grant, input)
 
 
-async def delete(info: Info, id: str) -> UUID:
+async def delete(info: Info, id: str, *, force: bool) -> UUID:
     grant = allow(info)
     async with info.context.transaction() as session:
-        return await service.delete(session, grant, id)
+        return await service.delete(session, grant, id, force=force)
 
 
 async def members(info: Info, project: Project, page: Page) -> Slice[Membership]:

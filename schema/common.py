@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from coreplex.account.table import Plan
 from coreplex.experiment.table import ProblemType
+from coreplex.project.namesakes import namesakes
+from resolvers.guard import Info
 from schema.compiler.reading import Item
 from schema.readings import READING
 
@@ -38,9 +40,28 @@ def key(name: str, description: str, kind: Any) -> Any:
     return strawberry.field(resolver=read, graphql_type=kind, description=description, metadata={READING: Item(name)})
 
 
+def name_warnings(attribute: str) -> Any:
+    """The field of a payload that says whether its `attribute` shares its name with something."""
+
+    async def resolve(root: strawberry.Parent[Any], info: Info) -> list[str]:
+        async with info.context.read() as session:
+            return await namesakes(session, getattr(root, attribute))
+
+    return strawberry.field(resolver=resolve, description="Says so when something of the same kind has the same name.")
+
+
 @strawberry.type(description="What was removed.")
 class DeletedPayload:
     id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
+
+
+@strawberry.input(description="Something to remove, which may be in use.")
+class DeleteInUseInput:
+    id: strawberry.ID = strawberry.field(description="Its identifier.")
+    force: bool = strawberry.field(
+        default=False,
+        description="Delete it though it is in use, which is a conflict else: training is cancelled, deployments end.",
+    )
 
 
 @strawberry.input(description="Something to remove.")

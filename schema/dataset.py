@@ -14,7 +14,7 @@ from coreplex.experiment.table import ProblemType
 from coreplex.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.common import DeletedPayload, DeleteInput, Id, enum, name_warnings, published
 from schema.field import by_id, guarded, loaded, mutation
 from schema.file import File
 from schema.pagination import Connection, connection, sort_input
@@ -149,11 +149,13 @@ class Dataset:
 class DatasetVersionPayload:
     dataset: Dataset = strawberry.field(description="The dataset as it is now.")
     version: DatasetVersion = strawberry.field(description="The new version.")
+    warnings: list[str] = name_warnings("dataset")
 
 
 @strawberry.type(description="The dataset that was changed.")
 class DatasetPayload:
     dataset: Dataset = strawberry.field(description="The dataset as it is now.")
+    warnings: list[str] = name_warnings("dataset")
 
 
 @strawberry.type(description="Where an upload would go: the caller may put it there.")

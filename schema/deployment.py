@@ -14,7 +14,7 @@ from coreplex.permissions import READ, WRITE, Category, Permission
 from resolvers import deployment as resolve
 from resolvers.context import Context
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, key, published
+from schema.common import DeletedPayload, DeleteInput, Id, enum, key, name_warnings, published
 from schema.field import computed, guarded, loaded, mutation
 from schema.model import Model, name_of
 from schema.pagination import Connection, connection, sort_input
@@ -134,6 +134,7 @@ class PredictPayload:
 @strawberry.type(description="The deployment that was created or changed, or that serves now.")
 class DeploymentPayload:
     deployment: Deployment = strawberry.field(description="The deployment as it is now.")
+    warnings: list[str] = name_warnings("deployment")
 
 
 @strawberry.input(description="A deployment to act on.")

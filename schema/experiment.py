@@ -15,7 +15,7 @@ from coreplex.project.table import Role
 from resolvers import experiment as resolve
 from resolvers import model as resolve_model
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.common import DeletedPayload, DeleteInUseInput, Id, enum, published
 from schema.event import LogEntry
 from schema.field import by_id, guarded, loaded, mutation
 from schema.model import Model, ModelSort
@@ -136,8 +136,8 @@ async def _stop(info: Info, input: ExperimentInput) -> ExperimentPayload:
     return ExperimentPayload(experiment=await resolve.stop(info, input.experiment_id))  # type: ignore[arg-type]
 
 
-async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
-    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+async def _delete(info: Info, input: DeleteInUseInput) -> DeletedPayload:
+    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id, force=input.force))))
 
 
 @strawberry.type

@@ -17,7 +17,7 @@ from resolvers import experiment as resolve_experiment
 from resolvers import model as resolve_model
 from resolvers import project as resolve
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, published
+from schema.common import DeletedPayload, DeleteInUseInput, Id, enum, name_warnings, published
 from schema.dataset import Dataset, DatasetSort
 from schema.deployment import Deployment, DeploymentSort
 from schema.experiment import Experiment, ExperimentSort
@@ -149,6 +149,7 @@ class Project:
 @strawberry.type(description="The project that was created or changed.")
 class ProjectPayload:
     project: Project = strawberry.field(description="The project as it is now.")
+    warnings: list[str] = name_warnings("project")
 
 
 @strawberry.type(description="The member that was added.")
@@ -174,8 +175,8 @@ async def _update(info: Info, input: inputs.UpdateProject) -> ProjectPayload:
     return ProjectPayload(project=await resolve.update(info, input))  # type: ignore[arg-type]
 
 
-async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
-    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+async def _delete(info: Info, input: DeleteInUseInput) -> DeletedPayload:
+    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id, force=input.force))))
 
 
 async def _add_member(info: Info, input: inputs.AddMember) -> MemberPayload:

@@ -30,6 +30,7 @@ from coreplex.model.table import Model
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_project, open_row, visible_projects
+from coreplex.project.namesakes import namesakes
 from coreplex.project.table import Project
 from coreplex.settings import Settings
 
@@ -120,6 +121,7 @@ async def create(
         warnings=warnings,
         created_by=grant.user_id,
     )
+    experiment.warnings = [*experiment.warnings, *await namesakes(session, experiment)]
     session.add(experiment)
     await session.flush()
     for position, (asked, actual) in enumerate(engines.runs):
@@ -207,10 +209,14 @@ async def stop(session: WriteSession, grant: Grant, experiment_id: str) -> Exper
     return await _fresh(session, experiment)
 
 
-async def delete(session: WriteSession, grant: Grant, experiment_id: str) -> UUID:
-    """Remove an experiment and its models; a running one is cancelled first. Raises Conflict while a model serves."""
+async def delete(session: WriteSession, grant: Grant, experiment_id: str, *, force: bool = False) -> UUID:
+    """Remove an experiment and its models. Raises Conflict while it trains or a model serves, unless `force`, which cancels the
+    training and ends the deployments."""
     experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
-    await refuse_while_serving(session, col(Model.experiment_id) == experiment.id)
+    if not force:
+        if not experiment.status.final:
+            raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force.")
+        await refuse_while_serving(session, col(Model.experiment_id) == experiment.id)
     if experiment.job_id is not None and not experiment.status.final:
         await job.request_cancel(session, await session.get_one(Job, experiment.job_id))
     await event.audit(session, grant.user_id, experiment, "experiment.deleted", f"Experiment “{experiment.name}” was deleted.")

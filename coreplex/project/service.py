@@ -10,12 +10,12 @@ from coreplex.account.table import User
 from coreplex.clock import now
 from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.table import Dataset
-from coreplex.deployment.table import Deployment
+from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.errors import Conflict, Forbidden, NotFound
 from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
 from coreplex.event.table import Event, EventKind
-from coreplex.experiment.table import Experiment
+from coreplex.experiment.table import Experiment, ExperimentStatus
 from coreplex.identifier import parse_id
 from coreplex.job import service as job
 from coreplex.job.table import JobType
@@ -85,9 +85,14 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateProject) -> 
     return project
 
 
-async def delete(session: WriteSession, grant: Grant, project_id: str) -> UUID:
-    """Remove the project and all that is in it; running jobs are cancelled, files follow by a job of their own."""
+async def delete(session: WriteSession, grant: Grant, project_id: str, *, force: bool = False) -> UUID:
+    """Remove the project and all that is in it; running jobs are cancelled, files follow by a job of their own.
+
+    Raises Conflict while a production deployment is active or an experiment trains, unless `force`.
+    """
     project = await open_project(session, grant, project_id)
+    if not force:
+        await _refuse_in_use(session, project)
     await job.cancel_project(session, project.id)
     await session.delete(project)
     await session.flush()
@@ -101,6 +106,22 @@ async def delete(session: WriteSession, grant: Grant, project_id: str) -> UUID:
         payload={"prefix": f"projects/{project.id}"},
     )
     return project.id
+
+
+async def _refuse_in_use(session: ReadSession, project: Project) -> None:
+    serving = select(col(Deployment.name)).where(
+        col(Deployment.project_id) == project.id,
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.active,
+    )
+    if (name := await session.scalar(serving)) is not None:
+        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force.")
+    training = select(col(Experiment.name)).where(
+        col(Experiment.project_id) == project.id,
+        col(Experiment.status).in_([status for status in ExperimentStatus if not status.final]),
+    )
+    if (name := await session.scalar(training.limit(1))) is not None:
+        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force.")
 
 
 def member_listing(project_id: UUID) -> Listing:

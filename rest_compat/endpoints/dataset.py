@@ -25,6 +25,7 @@ def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
         "version_id": version["id"],
         "artifact_id": version["artifact_id"],
         "quality": quality,
+        "warnings": result["warnings"],
         "dataset": dataset,
         "version": version,
     }

@@ -40,6 +40,7 @@ def created(result: Any, _: Mapping[str, Any]) -> Any:
         "id": deployment["id"],
         "deployment_id": deployment["id"],
         "status": deployment["status"],
+        "warnings": result["warnings"],
         **with_model(deployment),
     }
 

@@ -112,6 +112,25 @@ def test_refusals_say_which_value(lab: Lab, more: dict[str, Any], status: int, k
         assert any(key in entry["loc"] for entry in answer.json()["detail"]), answer.text
 
 
+def test_what_is_misspelt_is_said_with_the_nearest(lab: Lab) -> None:
+    detail = lab.ask(target_column="Labell").json()["detail"][0]["msg"]
+    assert "Did you mean 'label'?" in detail
+    assert "It has (nearest first): label" in detail
+    folds = lab.ask(config={"group_column": "Kind "}).json()["detail"][0]["msg"]
+    assert "Did you mean 'kind'?" in folds
+    made = lab.ask(name="Twice", config={**TINY, "max_runtime_sec": 5, "zzz": 1}).json()
+    assert any(
+        "no option 'max_runtime_sec', which is ignored. Did you mean 'max_runtime_secs'?" in one for one in made["warnings"]
+    )
+    assert any("no option 'zzz', which is ignored." in one for one in made["warnings"])
+    again = lab.ask(name="twice", config=TINY).json()
+    assert any("another experiment is called so" in one for one in again["warnings"])
+    for one in (made, again):
+        assert lab.client.post(f"/api/experiments/{one['id']}/cancel").status_code == 200
+        lab.wait(one["id"])
+        assert lab.client.delete(f"/api/experiments/{one['id']}").status_code == 200
+
+
 def test_tables_too_small_to_learn_from(lab: Lab) -> None:
     version = lab.upload(table([["a", "label"], [1, "x"], [2, "y"], [3, "x"]]), "Three rows")["version_id"]
     answer = lab.ask(dataset_version_id=version)
@@ -159,7 +178,7 @@ def test_plans(stack: Stack) -> None:
                 assert any("capped" in warning for warning in made.json()["warnings"])
             both = lab.ask(execution_mode="parallel", engines=["native", "flaml"])
             assert both.status_code == parallel, both.text
-            assert lab.client.delete(f"/api/projects/{lab.project_id}").status_code == 200
+            assert lab.client.delete(f"/api/projects/{lab.project_id}", params={"force": True}).status_code == 200
 
 
 def test_shapes_of_a_finished_experiment(trained: Lab) -> None:
@@ -296,7 +315,13 @@ def test_deletion_while_it_runs_and_while_a_model_serves(lab: Lab) -> None:
     deployments = f"/api/mlops/projects/{lab.project_id}/deployments"
     deployment = lab.client.post(deployments, json={"model_id": model, "name": "d", "stage": "staging"}).json()["id"]
     one = f"/api/experiments/{made}"
-    assert lab.client.delete(one).status_code == 409
+    refused = lab.client.delete(one)
+    assert (refused.status_code, "running" in refused.json()["detail"]) == (409, True)
+    assert lab.status(made)["status"] == "running"
+    assert lab.client.post(f"{one}/stop").status_code == 200
+    lab.wait(made)
+    serving = lab.client.delete(one)
+    assert (serving.status_code, "deactivate" in serving.json()["detail"]) == (409, True)
     assert lab.client.post(f"/api/mlops/deployments/{deployment}/deactivate").status_code == 200
     assert lab.client.delete(one).json() == {"ok": True}
     assert lab.client.get(one).status_code == lab.client.get(f"/api/models/{model}").status_code == 404
@@ -319,7 +344,16 @@ def test_deletion_of_a_project_that_trains(stack: Stack) -> None:
     with laboratory(stack) as lab:
         made = lab.start(config=LONG)
         lab.until(made, lambda status: status["models_trained"] > 0)
-        assert lab.client.delete(f"/api/projects/{lab.project_id}").json() == {"ok": True}
+        refused = lab.client.delete(f"/api/projects/{lab.project_id}")
+        assert (refused.status_code, "in training" in refused.json()["detail"]) == (409, True)
+        model = lab.models_of(made)[0]["id"]
+        deployments = f"/api/mlops/projects/{lab.project_id}/deployments"
+        lab.client.post(deployments, json={"model_id": model, "name": "live", "stage": "production"})
+        refused = lab.client.delete(f"/api/projects/{lab.project_id}")
+        assert (refused.status_code, "“live” is active" in refused.json()["detail"]) == (409, True)
+        assert lab.status(made)["status"] == "running"
+        assert lab.client.delete(f"/api/projects/{lab.project_id}", params={"force": "perhaps"}).status_code == 422
+        assert lab.client.delete(f"/api/projects/{lab.project_id}", params={"force": "true"}).json() == {"ok": True}
         assert lab.client.get(f"/api/experiments/{made}").status_code == 404
         assert lab.client.get("/api/jobs").json()["total"] == 0
         stays_empty(stack, stack.data_dir / "storage" / "projects" / lab.project_id)

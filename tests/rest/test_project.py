@@ -199,6 +199,19 @@ async def test_the_timeline_tells_who_did_what(ada: Person) -> None:
     assert (page["total"], page["limit"]) == (4, 1)
 
 
+async def test_things_of_one_name_are_allowed_and_said(ada: Person) -> None:
+    first = (await ada.client.post("/api/projects", json={"name": "Same"})).json()
+    second = (await ada.client.post("/api/projects", json={"name": "sAME"})).json()
+    assert (first["warnings"], first["id"] == second["id"]) == ([], False)
+    assert second["warnings"] == [
+        "The name “sAME” is taken already: another project is called so. Both stay; their identifiers tell them apart."
+    ]
+    project = first["id"]
+    answers = [await ada.dataset(project_id=project, name="Table") for _ in range(3)]
+    assert [len(answer["warnings"]) for answer in answers] == [0, 1, 1]
+    assert "2 other datasets are called so" in answers[2]["warnings"][0]
+
+
 async def test_deletion_takes_everything(lab: tuple[Any, Person], database: Database) -> None:
     app, ada = lab
     await ada.dataset()

@@ -275,7 +275,7 @@ def gathered(warnings: Warnings, rows: int) -> Warnings:
     """What holds for every row is said once and without `row`; at most 200 in all."""
     counts: dict[tuple[str, str], int] = {}
     for warning in warnings:
-        if warning["kind"] in ("missing_column", "extra_column"):
+        if warning["kind"] in ("missing_column", "extra_column", "matched_column"):
             key = warning["kind"], warning["column"]
             counts[key] = counts.get(key, 0) + 1
     everywhere = {key for key, count in counts.items() if count == rows}

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreplex.engines.tabular import words
-from coreplex.engines.tabular.names import nearest
 from coreplex.engines.tabular.notes import Note, Severity
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.errors import Invalid
+from coreplex.nearest import hint
 
 MOST_LOST = 0.5
 """The share of a column's values that may be lost to a type; beyond it a person must say `force`."""
@@ -63,8 +63,7 @@ def _with(own: tuple[str, ...] | None, more: Sequence[str], *, text: bool) -> tu
 
 def unknown(name: str, names: Sequence[str]) -> str:
     """The sentence about a column that is not there; it names the nearest one."""
-    close = nearest(name, names)
-    return f"There is no column {name!r} in this table.{f' Did you mean {close!r}?' if close else ''}"
+    return f"There is no column {name!r} in this table.{hint(name, names)}"
 
 
 def _part(lost: int, present: int) -> str:

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.parsers.expat import XMLParserType as XMLParserType
@@ -21,6 +20,7 @@ from coreplex.engines.tabular.formats import refused
 from coreplex.engines.tabular.notes import Limits
 from coreplex.engines.tabular.unpacking import Allowance
 from coreplex.errors import BadInput, Invalid, TooLarge
+from coreplex.nearest import hint
 
 DateStyle = Literal["date", "datetime", "fraction", "time"]
 """What a number format shows: a day, a day and a time, the same with parts of a second, a time of day."""
@@ -136,10 +136,10 @@ class Workbook:
         if found is None and wanted.strip().isdecimal() and 1 <= int(wanted[:9]) <= len(self.sheets):
             found = self.sheets[int(wanted) - 1]
         if found is None:
-            near = get_close_matches(wanted.strip().casefold(), plain, 1, 0.5)
-            hint = f" Did you mean {plain[near[0]].name!r}?" if near else ""
             listed = ", ".join(repr(name) for name in list(names)[:20])
-            raise Invalid.field(f"The workbook has no sheet {wanted[:80]!r}.{hint} Its sheets are {listed}.", "sheet")
+            raise Invalid.field(
+                f"The workbook has no sheet {wanted[:80]!r}.{hint(wanted, list(names))} Its sheets are {listed}.", "sheet"
+            )
         return found
 
     @property

@@ -1,0 +1,27 @@
+"""Two things of one name are allowed, and said: most of the time somebody made the same thing twice."""
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from coreplex.database import ReadSession
+from coreplex.dataset.table import Dataset
+from coreplex.deployment.table import Deployment
+from coreplex.experiment.table import Experiment
+from coreplex.project.table import Project
+
+Named = Project | Dataset | Experiment | Deployment
+
+
+async def namesakes(session: ReadSession, row: Named) -> list[str]:
+    """A sentence when something of the same kind has the row's name (in any case) in its project, or, for a project, among those
+    of its owner; nothing otherwise."""
+    table = type(row)
+    owner = "owner_id" if isinstance(row, Project) else "project_id"
+    place = col(getattr(table, owner)) == getattr(row, owner)
+    alike = func.lower(col(table.name)) == row.name.lower()
+    others = await session.scalar(select(func.count()).select_from(table).where(place, alike, col(table.id) != row.id)) or 0
+    if not others:
+        return []
+    kind = table.__name__.lower()
+    count = f"{others} other {kind}s are" if others > 1 else f"another {kind} is"
+    return [f"The name “{row.name}” is taken already: {count} called so. Both stay; their identifiers tell them apart."]
