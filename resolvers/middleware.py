@@ -11,6 +11,7 @@ from coreplex.database import is_unavailable
 from coreplex.identifier import new_id
 from coreplex.services import Services
 from coreplex.settings import Mode
+from resolvers.error_page import wants_page, with_pages
 from resolvers.request import STATE, Answer
 from resolvers.told import Told
 
@@ -67,6 +68,8 @@ class OuterLayer:
         if scope["type"] == "websocket":
             return await (send({"type": "websocket.close"}) if foreign else self.app(scope, receive, send))
         started = False
+        if wants_page(scope):
+            send = with_pages(send)
 
         async def sending(message: Message) -> None:
             nonlocal started

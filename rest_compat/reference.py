@@ -13,20 +13,22 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from rest_compat.openapi import document
+from rest_compat.planned import sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 ORDER = ("account", "project", "dataset", "experiment", "model", "deployment", "job")
 """The way a newcomer goes."""
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;display:grid;grid-template-columns:17rem 1fr}
-body{overflow-wrap:anywhere}a{color:#0b62a4}
+body{overflow-wrap:break-word}a{color:#0b62a4}
 nav{position:sticky;top:0;height:100vh;overflow:auto;background:#f4f6f8;padding:1rem;box-sizing:border-box;font-size:13px}
 nav a{display:block;color:inherit;text-decoration:none;padding:1px 0;overflow-wrap:anywhere}nav a:hover{text-decoration:underline}
 nav h2{font-size:13px;margin:1rem 0 .2rem;text-transform:capitalize}
 main{padding:1.5rem 2rem;max-width:60rem;min-width:0}h1{margin-top:0}
 article{border-top:1px solid #dde3e9;padding:1rem 0}h3{margin:0;font-size:16px}
 .method{display:inline-block;min-width:4.6em;font-weight:700;color:#0b62a4}code{font:13px ui-monospace,monospace}
-table{border-collapse:collapse;margin:.6rem 0;width:100%}td,th{text-align:left;padding:.25rem .8rem .25rem 0;vertical-align:top;
+table{border-collapse:collapse;margin:.6rem 0;width:100%}td:first-child,td:first-child code{white-space:nowrap}
+td:nth-child(2){min-width:7rem}.scroll{overflow-x:auto}td,th{text-align:left;padding:.25rem .8rem .25rem 0;vertical-align:top;
 border-bottom:1px solid #eef1f4;font-size:13px}th{color:#5b6b7b;font-weight:600}.note{color:#5b6b7b;font-size:13px}
 details summary{cursor:pointer;font-size:13px;color:#0b62a4}
 ul.fields{list-style:none;padding-left:1.1rem;margin:.2rem 0;font-size:13px}
@@ -73,7 +75,7 @@ def render(described: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>CorePlexML REST API</title><style>{STYLE}</style><nav><strong>REST API</strong>{menu}</nav>"
-        f"<main><h1>CorePlexML REST API</h1>{INTRODUCTION}{body}</main></html>"
+        f"<main><h1>CorePlexML REST API</h1>{INTRODUCTION}<p>{_text(sentence())}</p>{body}</main></html>"
     )
 
 
@@ -94,7 +96,7 @@ def _article(entry: tuple[str, str, dict[str, Any]]) -> str:
     return (
         f'<article id="{escape(operation["operationId"])}"><h3><span class="method">{method}</span> '
         f"<code>{escape(path)}</code></h3><p>{_text(operation['summary'])}</p>{_needs(operation)}"
-        + (f"<table><tr><th>Parameter<th>Type<th>Meaning</tr>{parameters}</table>" if parameters else "")
+        + (_table("Parameter", parameters) if parameters else "")
         + request
         + _answer(status, answer)
         + "</article>"
@@ -126,7 +128,12 @@ def _body(body: dict[str, Any] | None) -> str:
         f"<td>{_type(field)}<td>{_text(field.get('description', ''))}</tr>"
         for name, field in schema["properties"].items()
     )
-    return f"<table><tr><th>Body, {escape(media)}<th>Type<th>Meaning</tr>{rows}</table>"
+    return _table(f"Body, {escape(media)}", rows)
+
+
+def _table(of: str, rows: str) -> str:
+    """Names are never broken; a narrow screen scrolls the table."""
+    return f'<div class="scroll"><table><tr><th>{of}<th>Type<th>Meaning</tr>{rows}</table></div>'
 
 
 def _answer(status: str, answer: dict[str, Any]) -> str:

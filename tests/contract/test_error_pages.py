@@ -1,0 +1,45 @@
+"""Errors as pages: a browser sees HTML with what happened, programs see the JSON of the contract."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from httpx import AsyncClient
+
+from coreplex.settings import Settings
+from tests.factories.account import browser, serving
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+UNKNOWN = "/api/projects/<script>"
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[AsyncClient]:
+    async with serving(settings) as app, browser(app) as client:
+        yield client
+
+
+async def test_a_browser_gets_a_page(client: AsyncClient) -> None:
+    for path, status in (("/nothing/here", 404), (UNKNOWN, 401), ("/api/models", 401)):
+        page = await client.get(path, headers={"Accept": BROWSER})
+        assert (page.status_code, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+        assert int(page.headers["Content-Length"]) == len(page.content)
+        assert str(status) in page.text
+        assert page.headers["X-Request-Id"] in page.text
+        assert "<script" not in page.text
+        assert "script-src" not in page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert "Accept" in page.headers["Vary"]
+
+
+async def test_a_program_gets_json(client: AsyncClient) -> None:
+    for accept in ("*/*", "application/json", ""):
+        answer = await client.get("/api/models", headers={"Accept": accept})
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    wrote = await client.post("/api/projects", json={}, headers={"Accept": BROWSER})
+    assert (wrote.status_code, wrote.json()["code"]) == (401, "unauthenticated")
+
+
+async def test_head_has_the_head_of_the_page_and_successes_pass(client: AsyncClient) -> None:
+    head = await client.head("/nothing/here", headers={"Accept": BROWSER})
+    assert (head.status_code, head.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert (await client.get("/health", headers={"Accept": BROWSER})).json()["status"] == "ok"
