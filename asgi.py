@@ -38,6 +38,9 @@ from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes
 from rest_compat.routing import TableRoute
 from rest_compat.table import TABLE
+from rest_compat.tus import EXPOSED as TUS_EXPOSED
+from rest_compat.tus import SENT as TUS_SENT
+from rest_compat.tus import Tus
 from schema.door.http import GraphQLDoor
 
 EXPOSED = (
@@ -48,8 +51,9 @@ EXPOSED = (
     "X-RateLimit-Reset",
     "Retry-After",
     "Content-Disposition",
+    *TUS_EXPOSED,
 )
-SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id")
+SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id", *TUS_SENT)
 OPEN_FILES = 10_000
 
 
@@ -90,7 +94,7 @@ def _routes(services: Services) -> list[BaseRoute]:
         return json_answer(report, 200 if report["ready"] else 503)
 
     return [
-        TableRoute([*rows(services, TABLE), *file_rows(services)]),
+        TableRoute([*rows(services, TABLE), *file_rows(services), *Tus(services).rows()]),
         *GraphQLDoor(services).routes(),
         *reference_routes(),
         *mail_page_routes(),
@@ -108,7 +112,7 @@ def _middleware(services: Services) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=services.settings.cors_origins,
                 allow_credentials=True,
-                allow_methods=("GET", "POST", "PUT", "DELETE"),
+                allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
                 allow_headers=SENT,
                 expose_headers=EXPOSED,
             )

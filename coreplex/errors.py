@@ -3,6 +3,7 @@
     DomainError
     ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged 409
     ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
+    ├── Locked 423             ├── ChecksumMismatch 460
     ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable 503  └── StorageFull 507
 
 GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, both from the same object.
@@ -74,6 +75,18 @@ class Damaged(DomainError):
 
 class TooLarge(DomainError):
     code, status = "too_large", 413
+
+
+class Locked(DomainError):
+    """Somebody else is at it this moment."""
+
+    code, status = "locked", 423
+
+
+class ChecksumMismatch(DomainError):
+    """The bytes that arrived are not those that were announced (a status of the tus protocol)."""
+
+    code, status = "checksum_mismatch", 460
 
 
 class Invalid(DomainError):

@@ -50,7 +50,7 @@ async def tidy(services: Services) -> None:
             await _purge(session)
             if services.settings.smtp_url is not None:
                 await mail.enqueue_waiting(session)
-    staged = await asyncio.to_thread(services.staging.sweep)
+    staged = await asyncio.to_thread(services.staging.sweep) + await asyncio.to_thread(services.resumable.sweep)
     folders = await asyncio.to_thread(_sweep_work, services.settings.data_dir / "work", await _running(services))
     if staged or folders:
         log.info("housekeeping.files", staged=staged, work_folders=folders)

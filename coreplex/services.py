@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from coreplex.database import Database
 from coreplex.event.stream import Listener
 from coreplex.rate import RateLimiter
+from coreplex.resumable import Resumable
 from coreplex.settings import Settings
 from coreplex.staging import Staging
 from coreplex.storage import LocalStorage, Storage
@@ -16,6 +17,7 @@ class Services:
     database: Database
     storage: Storage
     staging: Staging
+    resumable: Resumable
     limiter: RateLimiter
     listener: Listener
     parts: dict[type, object] = field(default_factory=dict)
@@ -34,11 +36,13 @@ def build(settings: Settings) -> Services:
     """Everything a process needs, nothing of it connected yet."""
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `coreplexml-server up` starts an embedded database by itself")
+    staging = Staging(settings.data_dir / "staging")
     return Services(
         settings=settings,
         database=Database(settings.database_url, pool_size=settings.database_pool_size),
         storage=LocalStorage(settings.storage_dir),
-        staging=Staging(settings.data_dir / "staging"),
+        staging=staging,
+        resumable=Resumable(settings.data_dir / "uploads", staging, settings.max_dataset_upload_bytes),
         limiter=RateLimiter(settings),
         listener=Listener(settings.database_url),
     )

@@ -96,15 +96,17 @@ class Staging:
         """Register a file made at `new_path()` for download by its owner."""
         return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256)
 
-    def offer_copy(self, source: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str) -> StagedFile:
-        """Offer a stored file without copying its bytes where the file system can link."""
+    def offer_copy(
+        self, source: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str, identity: UUID | None = None
+    ) -> StagedFile:
+        """Offer a stored file without copying its bytes where the file system can link; under a new id if it has none."""
         path = self.new_path()
         with disk_errors():
             try:
                 os.link(source, path)
             except OSError:
                 path.write_bytes(source.read_bytes())
-        return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256)
+        return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256, identity)
 
     def open(self, file_id: str | UUID, owner_id: UUID, noun: str = "File") -> StagedFile:
         """The file, if it is there and the caller's own; NotFound otherwise."""
@@ -136,9 +138,18 @@ class Staging:
                 continue
         return gone
 
-    def _register(self, path: Path, owner_id: UUID, filename: str, content_type: str, size: int, sha256: str) -> StagedFile:
+    def _register(
+        self,
+        path: Path,
+        owner_id: UUID,
+        filename: str,
+        content_type: str,
+        size: int,
+        sha256: str,
+        identity: UUID | None = None,
+    ) -> StagedFile:
         os.utime(path)
-        file = StagedFile(new_id(), owner_id, clean_filename(filename), content_type, size, sha256, path)
+        file = StagedFile(identity or new_id(), owner_id, clean_filename(filename), content_type, size, sha256, path)
         facts = {"owner_id": str(owner_id), "filename": file.filename, "content_type": content_type}
         facts |= {"size_bytes": size, "sha256": sha256, "path": path.name}  # type: ignore[dict-item]
         sidecar = self.root / f"{file.id}.json"

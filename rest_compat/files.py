@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, Response
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
 from coreplex.staging import StagedFile, in_words
-from rest_compat.adapter import Handler, admit, run, run_bound, run_with
+from rest_compat.adapter import Handler, Row, admit, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
@@ -102,7 +102,7 @@ class Receiver:
 
 
 class Upload(Receiver):
-    """An endpoint that takes a form with a file and runs an operation on it."""
+    """An endpoint that takes a form with a file, or names an upload that is here already, and runs an operation on it."""
 
     def __init__(self, services: Services, endpoint: Endpoint) -> None:
         super().__init__(services)
@@ -110,12 +110,17 @@ class Upload(Receiver):
         self.operation = operations()[endpoint.operation]
         self.target = operations()["UploadTarget"]
         self.binder = Binder(endpoint, self.operation)
+        self.by_id = Row(services, endpoint)
 
     async def answer(self, request: Request) -> Response:
+        if request.headers.get("content-type", "").lower().startswith("application/json"):
+            return await self.by_id.answer(request)
         context = await admit(self.services, request, self.operation)
         self.check_length(request)
         form = self.form(request)
-        await form.until_file()
+        if not await form.until_file(unless="upload_id"):
+            said = orjson.dumps(form.fields, option=orjson.OPT_SORT_KEYS)
+            return await Idempotent(context, request, lambda: said).once(lambda: self._run(context, request, form.fields))
         await self._check_target(context, {**form.fields, **request.path_params})
         file = await self.receive(context, form)
         with self.kept_on_success(file):

@@ -64,13 +64,16 @@ class Form:
         except FormParserError as error:
             raise BadInput(f"The multipart form cannot be read: {error}.") from None
 
-    async def until_file(self) -> None:
-        """Read until the file begins. Raises Invalid when the form has none."""
+    async def until_file(self, *, unless: str = "") -> bool:
+        """Read until the file begins. False when the form has the field `unless` in its place; raises Invalid without both."""
         while self.filename is None and await self._more():
             pass
+        if self.filename is None and unless in self.fields:
+            return False
         if self.filename is None:
             missing = FieldError(("body", FILE_FIELD), "Field required", "missing")
             raise Invalid(f"{FILE_FIELD}: Field required", errors=[missing])
+        return True
 
     async def file(self) -> AsyncIterator[bytes]:
         """The file's bytes, and then the rest of the form."""

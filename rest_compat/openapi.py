@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.pyutils import Undefined
 
-from rest_compat import columns
+from rest_compat import columns, tus_openapi
 from rest_compat.adapter import result_of
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
@@ -155,19 +155,18 @@ class Described:
                 required.append(name)
         if self.endpoint.columns:
             properties |= columns.schemas(self.endpoint.columns)
-        media = "application/json"
-        if self.upload:
-            media = "multipart/form-data"
-            properties["file"] = {
-                "type": "string",
-                "format": "binary",
-                "description": "The table: CSV, TSV, JSON, JSON Lines, Excel or Parquet, plain or packed.",
-            }
-            required.append("file")
         schema: dict[str, Any] = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
-        return {"required": not self.endpoint.body_optional, "content": {media: {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        if self.upload:
+            file = {"type": "string", "format": "binary", "description": TABLES}
+            sent = {"type": "string", "description": "In place of `file`: the id of a finished upload, resumable or not."}
+            either = {"anyOf": [{"required": ["file"]}, {"required": ["upload_id"]}]}
+            form = {**schema, "properties": {**properties, "file": file, "upload_id": sent}, **either}
+            by_id = {**schema, "properties": {**properties, "upload_id": sent}, "required": [*required, "upload_id"]}
+            content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": by_id}}
+        return {"required": not self.endpoint.body_optional, "content": content}
 
     def _required(self, name: str) -> bool:
         target = self.binder.target(name)
@@ -218,6 +217,11 @@ def _problems() -> dict[str, Any]:
     return {status: {"$ref": f"#/components/responses/{status}"} for status in PROBLEMS}
 
 
+def _problem(text: str) -> dict[str, Any]:
+    """An answer that says what is wrong."""
+    return {"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+
+
 def _security(public: bool, session_only: bool, method: str) -> list[dict[str, list[str]]]:
     if public:
         return []
@@ -237,6 +241,7 @@ def document() -> dict[str, Any]:
         used.add(name)
         paths.setdefault(described.endpoint.path, {})[described.endpoint.method.lower()] = described.as_dict(name)
     paths["/api/uploads"] = {"post": _inbox()}
+    paths |= tus_openapi.paths(_problem, _security)
     return {
         "openapi": "3.1.0",
         "info": {

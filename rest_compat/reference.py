@@ -121,7 +121,9 @@ def _body(body: dict[str, Any] | None) -> str:
     if body is None:
         return ""
     media, content = next(iter(body["content"].items()))
-    schema = content["schema"]
+    schema = content.get("schema")
+    if schema is None:
+        return f'<p class="note">Body, {escape(media)}: the bytes.</p>'
     required = set(schema.get("required", ()))
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code>{'' if name in required else ' <span class=note>optional</span>'}"
@@ -137,6 +139,9 @@ def _table(of: str, rows: str) -> str:
 
 
 def _answer(status: str, answer: dict[str, Any]) -> str:
+    if "content" not in answer:
+        named = ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", ()))
+        return f'<p class="note">{status}{": " if named else ""}{named}</p>'
     content = answer["content"].get("application/json")
     if content is None:
         return f'<p class="note">{status}: the file.</p>'

@@ -56,7 +56,9 @@ Overrides = Annotated[list[ColumnOverride], Field(max_length=5_000), AfterValida
 
 
 class UploadDataset(BaseModel):
-    upload_id: str = Field(description="The staged file: the `upload_id` that `POST /api/uploads` answered.")
+    upload_id: str = Field(
+        description="The uploaded file: the `upload_id` that `POST /api/uploads` answered, or of a finished resumable upload."
+    )
     project_id: str | None = Field(None, description="The project of a new dataset; not needed with `datasetId`.")
     dataset_id: str | None = Field(None, description="An existing dataset, which gets a further version.")
     name: Name | None = Field(None, description="Name of a new dataset, 1 to 200 characters; required without `datasetId`.")

@@ -1,0 +1,204 @@
+"""Resumable uploads by the open protocol tus 1.0.0 (https://tus.io/protocols/resumable-upload) at `/api/uploads/tus`.
+
+Core, creation (with the first bytes), expiration, termination and checksums: what `tus-js-client`, `tuspy` and Uppy speak. The
+id at the end of an upload's address is the `upload_id` of `uploadDataset`. Creating one is charged as any request; sending its
+bytes is not, so neither many small pieces nor many tries end at a rate limit.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
+from typing import ClassVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from coreplex.errors import BadInput, DomainError
+from coreplex.permissions import WRITE, Category, authorize
+from coreplex.resumable import ALGORITHMS, Checksum, Resumable, Upload
+from rest_compat.adapter import admit
+from rest_compat.answers import error_answer
+from rest_compat.routing import RouteRow
+from rest_compat.stored import operations
+from schema.door.origin import check_origin
+from schema.errors import domain_error
+from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
+
+ROOT = "/api/uploads/tus"
+ONE = f"{ROOT}/{{upload_id}}"
+VERSION = "1.0.0"
+EXTENSIONS = ("creation", "creation-with-upload", "expiration", "termination", "checksum")
+CHUNK_TYPE = "application/offset+octet-stream"
+SENT = (
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Offset",
+    "Upload-Metadata",
+    "Upload-Checksum",
+    "Upload-Defer-Length",
+    "X-HTTP-Method-Override",
+)
+EXPOSED = (
+    "Location",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Checksum-Algorithm",
+    "Upload-Offset",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Expires",
+)
+Act = Callable[[Request], Awaitable[Response]]
+
+
+class WrongVersion(DomainError):
+    code: ClassVar[str] = "unsupported_version"
+    status: ClassVar[int] = 412
+
+
+class WrongMediaType(DomainError):
+    code: ClassVar[str] = "unsupported_media_type"
+    status: ClassVar[int] = 415
+
+
+class WrongMethod(DomainError):
+    code: ClassVar[str] = "method_not_allowed"
+    status: ClassVar[int] = 405
+
+
+class Tus:
+    """The door of `Resumable`."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.uploads: Resumable = services.resumable
+
+    def rows(self) -> list[RouteRow]:
+        acts = {"HEAD": self._state, "PATCH": self._append, "DELETE": self._terminate}
+        return [
+            ("OPTIONS", ROOT, self._capabilities),
+            ("OPTIONS", ONE, self._capabilities),
+            ("POST", ROOT, self._answering(self._create)),
+            # For clients whose network lets only GET and POST pass.
+            ("POST", ONE, self._answering(self._overridden)),
+            *((method, ONE, self._answering(act)) for method, act in acts.items()),
+        ]
+
+    def _answering(self, act: Act) -> Act:
+        """The protocol's headers on every answer, errors included; a HEAD has no body to say them in."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                if request.headers.get("tus-resumable") != VERSION:
+                    raise WrongVersion(f"Send the header Tus-Resumable: {VERSION}, the version of tus spoken here.")
+                response = await act(request)
+            except ClientDisconnect:
+                response = Response(status_code=400)
+            except Exception as error:
+                request_id = answer_of(request).request_id
+                known = error if isinstance(error, DomainError) else domain_error(error, request_id)
+                response = error_answer(known, request_id)
+                if request.method == "HEAD":
+                    response = Response(status_code=known.status)
+            response.headers["Tus-Resumable"] = VERSION
+            if response.status_code == 412:
+                response.headers["Tus-Version"] = VERSION
+            return response
+
+        return answer
+
+    async def _capabilities(self, _request: Request) -> Response:
+        headers = {
+            "Tus-Resumable": VERSION,
+            "Tus-Version": VERSION,
+            "Tus-Extension": ",".join(EXTENSIONS),
+            "Tus-Max-Size": str(self.uploads.limit),
+            "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+        }
+        return Response(status_code=204, headers=headers)
+
+    async def _create(self, request: Request) -> Response:
+        context = await admit(self.services, request, operations()["UploadTarget"])
+        authorize(context.principal, WRITE)
+        assert context.principal is not None, "uploads need a scope"
+        upload = self.uploads.create(
+            context.principal.user_id, filename_of(request.headers.get("upload-metadata", "")), _number(request, "upload-length")
+        )
+        chunks = request.stream() if _has_bytes(request) else _nothing()
+        upload = await self.uploads.append(upload, 0, chunks, _checksum(request))
+        return self._said(upload, 201, {"Location": f"{ROOT}/{upload.id}"})
+
+    async def _state(self, request: Request) -> Response:
+        upload = await self.uploads.finish(await self._own(request))
+        name = base64.b64encode(upload.filename.encode()).decode()
+        return self._said(upload, 200, {"Upload-Length": str(upload.length), "Upload-Metadata": f"filename {name}"})
+
+    async def _append(self, request: Request) -> Response:
+        upload = await self._own(request)
+        if not _has_bytes(request):
+            raise WrongMediaType(f"Send the bytes as Content-Type: {CHUNK_TYPE}.")
+        offset = _number(request, "upload-offset")
+        return self._said(await self.uploads.append(upload, offset, request.stream(), _checksum(request)), 204)
+
+    async def _terminate(self, request: Request) -> Response:
+        self.uploads.discard(await self._own(request))
+        return Response(status_code=204)
+
+    async def _overridden(self, request: Request) -> Response:
+        wanted = request.headers.get("x-http-method-override", "").upper()
+        if wanted not in ("PATCH", "DELETE"):
+            raise WrongMethod("POST here needs X-HTTP-Method-Override: PATCH or DELETE.")
+        return await (self._append if wanted == "PATCH" else self._terminate)(request)
+
+    async def _own(self, request: Request) -> Upload:
+        """The upload, when it is the caller's. Free of charge: its creation was paid for, and its size is limited."""
+        context: Context = await open_context(self.services, request)
+        if context.principal is None:
+            await charge(context, {Category.general: 1}, request)
+        authorize(context.principal, WRITE)
+        assert context.principal is not None, "uploads need a scope"
+        if request.method != "HEAD":
+            check_origin(request, self.services.settings)
+            check_csrf(context)
+        return self.uploads.open(request.path_params["upload_id"], context.principal.user_id)
+
+    def _said(self, upload: Upload, status: int, headers: dict[str, str] | None = None) -> Response:
+        state = {"Upload-Offset": str(upload.offset), "Upload-Expires": formatdate(upload.expires_at, usegmt=True)}
+        return Response(status_code=status, headers={**state, **(headers or {})})
+
+
+def filename_of(metadata: str) -> str:
+    """The file's name from `Upload-Metadata`: keys with values in Base64, separated by commas. Raises BadInput."""
+    for pair in metadata.split(","):
+        key, _, value = pair.strip().partition(" ")
+        if key in ("filename", "name"):
+            try:
+                return base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace") or "upload"
+            except binascii.Error:
+                raise BadInput(f"Upload-Metadata: the value of {key!r} is not Base64.") from None
+    return "upload"
+
+
+def _has_bytes(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == CHUNK_TYPE
+
+
+def _number(request: Request, header: str) -> int:
+    text = request.headers.get(header, "")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise BadInput(f"The header {header.title()} must be a whole number of bytes.")
+    return int(text)
+
+
+def _checksum(request: Request) -> Checksum | None:
+    text = request.headers.get("upload-checksum")
+    return None if text is None else Checksum.parse(text)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for _ in ():
+        yield b""
