@@ -148,6 +148,7 @@ async def _run_engine(context: JobContext, plan: Plan, run: EngineRun) -> Domain
     await context.save(lambda session: _mark(session, run, ExperimentStatus.running))
     budget = float(plan.experiment.config["max_runtime_secs"])
     recorder = Recorder(context, plan, run)
+    context.report(0.0, "starting")
     try:
         result = await run_child(
             "coreplex.engines.automl.train:run",
@@ -196,6 +197,7 @@ def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> 
         "work_dir": str(plan.folder / run.engine),
         "threads": _threads(context, plan),
         "deadline_secs": budget,
+        "memory_bytes": context.settings.training_memory_bytes,
         "name_prefix": plan.prefix,
     }
 

@@ -73,7 +73,7 @@ def request(frame: pl.DataFrame, target: str, problem: str, folder: Path, **conf
     frame.write_csv(source)
     schema = read(source, "table.csv", stored).schema.to_json()
     others = ({"answer", "kind", "amount", "moment"} & set(frame.columns)) - {target, config.get("time_column")}
-    config = {"max_models": 2, "nfolds": 3, "max_runtime_secs": 20, "ignored_columns": sorted(others), **config}
+    config = {"max_models": 2, "nfolds": 3, "max_runtime_secs": 600, "ignored_columns": sorted(others), **config}
     return {
         "table": str(stored),
         "schema": schema,

@@ -4,6 +4,7 @@ The budget counts from the start of the run. What comes after the last fit (ense
 measured while the run goes on and kept back, so that the end is a result and not a kill.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -64,15 +65,16 @@ class Clock:
         """Remember how long one model took to be written and explained."""
         self._finish = max(self._finish, seconds)
 
-    def share(self, parts: int, *, stoppable: bool = True) -> "Deadline":
-        """The deadline of one model that may use a `parts`-th of what is left, and never more than its own limit.
+    def share(self, parts: int, *, stoppable: bool = True, most: float = math.inf, least: float = 0.0) -> "Deadline":
+        """The deadline of one model that may use a `parts`-th of what is left, and never more than its own limit, nor than `most`
+        seconds; whatever is left, it may use `least`.
 
         Not `stoppable`: "stop and keep the best" lets it go on, for want of a best.
         """
         seconds = (self.left if stoppable else self._fitting) / max(parts, 1)
         if self.per_model is not None:
             seconds = min(seconds, self.per_model)
-        return Deadline(self._now() + max(seconds, 0.0), self._stopped if stoppable else _never, self._now)
+        return Deadline(self._now() + max(min(seconds, most), least), self._stopped if stoppable else _never, self._now)
 
 
 def _never() -> bool:
@@ -86,9 +88,12 @@ class Deadline:
         self.moment = moment
         self._stopped = stopped
         self._now = now
+        self.asked = 0
+        """How often a learner looked at it: about once a round."""
 
     @property
     def left(self) -> float:
+        self.asked += 1
         return 0.0 if self._stopped() else max(self.moment - self._now(), 0.0)
 
     @property

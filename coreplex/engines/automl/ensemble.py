@@ -18,7 +18,8 @@ _ROUNDS = 25
 _SMALL = 5_000
 _LARGE = 60_000
 _BAGS = 8
-_TOP = 25
+TOP = 25
+"""How many models, the best, an ensemble chooses from."""
 
 
 def select(
@@ -31,7 +32,7 @@ def select(
 ) -> NDArray[np.float64]:
     """Weights that sum to 1 over `predictions` ((n, k) each); `score(y, p)`: more is better. Ends early when `over()`."""
     alone = np.array([score(y, p) for p in predictions])
-    pool = np.argsort(-alone, kind="stable")[:_TOP]
+    pool = np.argsort(-alone, kind="stable")[:TOP]
     weights = np.zeros(len(predictions))
     for rows in _samples(y, seed):
         chosen = _greedy([predictions[i][rows] for i in pool], y[rows], score, over)

@@ -251,7 +251,7 @@ class Bench:
         return max(self.best, key=lambda algo: self.best[algo][0])
 
     def _worth_showing(self) -> bool:
-        if len(self.run.board.trained) >= self.early or self.over:
+        if self.run.count >= self.early or self.over:
             return False
         if not self.published:
             return True
@@ -278,7 +278,7 @@ class Bench:
     def finish(self) -> None:
         """Publish each family's best that is not on the leaderboard yet, best first."""
         for algo in sorted(self.best, key=lambda algo: -self.best[algo][0]):
-            if self.run.full or (self.run.board.trained and self._too_late(algo)):
+            if self.run.full or (self.run.count and self._too_late(algo)):
                 return
             if self.best[algo][0] > self.published.get(algo, -np.inf):
                 self._publish(algo)

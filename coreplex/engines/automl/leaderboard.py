@@ -35,7 +35,10 @@ class Leaderboard:
         self._numbers[algo] -= 1
 
     def add(self, model: Finished) -> None:
+        """Predictions of models that no ensemble would choose from are let go."""
         self.models.append(model)
+        for late in sorted((m for m in self.trained if len(m.oof)), key=lambda m: -m.score(self.metric))[ensemble.TOP :]:
+            self.models[self.models.index(late)] = late.settled(late.task)
 
     @property
     def ranked(self) -> list[Finished]:
@@ -52,8 +55,8 @@ class Leaderboard:
         return self.ranked[0] if self.models else None
 
     def stack(self, task: Task, clock: Clock) -> Finished | None:
-        """The greedy ensemble of all trained models so far, or None where one model alone is as good."""
-        models = self.trained
+        """The greedy ensemble of all models trained on the task so far, or None where one model alone is as good."""
+        models = [m for m in self.trained if m.task is task and len(m.oof)]
         if len(models) < 2:
             return None
         rows = task.plan.judged

@@ -4,7 +4,9 @@ not.
 This is where leakage would come in, and so the one place where a frame is encoded for training.
 """
 
+import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,16 +14,19 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from coreplex.engines.automl.costs import Costs
 from coreplex.engines.automl.folds import Fold
 from coreplex.engines.automl.learners.base import Array, Sample
+from coreplex.engines.automl.memory import Memory
+from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 
 Encoding = Literal["tree", "dense", "sparse"]
-_BUDGET_BYTES = 160 * 2**20
 _DENSE_ROWS = 100_000
 """Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
+_PROBE_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,19 @@ class Sides:
     encoder: Encoder | SparseEncoder
     train: Sample
     valid: Sample | None
+    asked: int
+    """How many training rows were asked for, which rare classes may exceed by a few."""
+    whole: int
+    """How many there are in the fold."""
+
+    def sampled(self, rows: int, seed: int, *, classification: bool) -> "Sides":
+        """With at most so many of the training rows; what judges stays."""
+        one = self.train
+        if rows >= self.asked:
+            return self
+        kept = spread(one.y, rows, seed, classification=classification)
+        weights = None if one.weights is None else one.weights[kept]
+        return replace(self, train=Sample(one.x[kept], one.y[kept], weights, one.categorical), asked=rows)
 
     @property
     def nbytes(self) -> int:
@@ -40,33 +58,66 @@ class Sides:
 class Matrices:
     """Encodes folds on demand. `balance`: weigh the classes of the training rows alike, never those that judge."""
 
-    def __init__(self, task: Task, *, balance: bool = False) -> None:
+    def __init__(self, task: Task, *, balance: bool = False, memory: Memory | None = None) -> None:
         self.task = task
         self.balance = balance
+        self.memory = memory or Memory()
         self._kept: dict[tuple[Encoding, int], Sides] = {}
-        self._encoders: dict[tuple[Encoding, int], Encoder | SparseEncoder] = {}
+        self._encoders: dict[tuple[Encoding, int, int], Encoder | SparseEncoder] = {}
 
-    def fold(self, encoding: Encoding, number: int) -> Sides:
-        """Fold `number` of the plan."""
-        key = (encoding, number)
-        if key not in self._kept:
-            fold = self.task.plan.folds[number]
-            sides = self._encode(encoding, fold.train, fold, self.task.seed + number)
-            # One encoder object per fold, so that the members of an ensemble share it.
-            sides = replace(sides, encoder=self._encoders.setdefault(key, sides.encoder))
-            if sum(s.nbytes for s in self._kept.values()) + sides.nbytes > _BUDGET_BYTES:
-                return sides
-            self._kept[key] = sides
-        return self._kept[key]
+    def has(self, encoding: Encoding, rows: int) -> bool:
+        """Whether every fold is encoded already, with so many training rows or all that there are."""
+        return all(
+            (kept := self._kept.get((encoding, number))) is not None and kept.asked >= self._most(encoding, fold.train, rows)
+            for number, fold in enumerate(self.task.plan.folds)
+        )
 
-    def everything(self, encoding: Encoding) -> Sides:
-        """All rows as training rows."""
-        return self._encode(encoding, np.arange(len(self.task.y)), None, self.task.seed)
+    def fold(self, encoding: Encoding, number: int, rows: int | None = None, costs: Costs | None = None) -> Sides:
+        """Fold `number` of the plan, with at most `rows` training rows: some of a matrix that is kept, or newly encoded ones.
 
-    def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, seed: int) -> Sides:
+        `costs` learns what encoding for trees takes.
+        """
+        fold = self.task.plan.folds[number]
+        wanted = self._most(encoding, fold.train, rows)
+        kept = self._kept.get((encoding, number))
+        if kept is None or kept.asked < wanted:
+            began = time.perf_counter()
+            kept = self._keep(encoding, number, self._encode(encoding, fold.train, fold, wanted, self.task.seed + number))
+            if costs is not None and encoding == "tree":
+                costs.encoded(wanted, len(fold.valid), time.perf_counter() - began)
+        return kept.sampled(wanted, self.task.seed, classification=self.task.classification)
+
+    def everything(self, encoding: Encoding, rows: int | None = None) -> Sides:
+        """All rows as training rows, or at most so many of them."""
+        everything = np.arange(len(self.task.y))
+        return self._encode(encoding, everything, None, self._most(encoding, everything, rows), self.task.seed)
+
+    def _keep(self, encoding: Encoding, number: int, sides: Sides) -> Sides:
+        """The fold again, for the next candidate where there is room for it."""
+        # One encoder object per fold and rows, so that the members of an ensemble share it.
+        sides = replace(sides, encoder=self._encoders.setdefault((encoding, number, sides.asked), sides.encoder))
+        others = sum(kept.nbytes for key, kept in self._kept.items() if key != (encoding, number))
+        if others + sides.nbytes <= self.memory.matrices:
+            self._kept[encoding, number] = sides
+        return sides
+
+    def _most(self, encoding: Encoding, rows: NDArray[np.int64], wanted: int | None) -> int:
+        most = len(rows) if wanted is None else min(wanted, len(rows))
+        if encoding == "dense" and most > _PROBE_ROWS:
+            return min(most, self._dense_rows)
+        return min(most, _DENSE_ROWS) if encoding == "sparse" else most
+
+    @cached_property
+    def _dense_rows(self) -> int:
+        """Training rows that a dense matrix of this table may have: its width is seen on a few."""
         task = self.task
-        if encoding != "tree" and len(rows) > _DENSE_ROWS:
-            rows = np.sort(np.random.default_rng(seed).choice(rows, _DENSE_ROWS, replace=False))
+        few = spread(task.y, _PROBE_ROWS, task.seed, classification=task.classification)
+        probe = Encoder.fit(task.frame[few], task.columns, task.y[few], kind="dense", task=task.kind)
+        return min(self.memory.dense_rows(probe.width), _DENSE_ROWS)
+
+    def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, most: int, seed: int) -> Sides:
+        task, whole = self.task, len(rows)
+        rows = rows[spread(task.y[rows], most, seed, classification=task.classification)]
         frame = _take(task.frame, rows)
         encoder: Encoder | SparseEncoder
         if encoding == "sparse":
@@ -76,10 +127,10 @@ class Matrices:
         weights = weights_of(task, rows, balance=self.balance)
         train = Sample(x, task.y[rows], weights, encoder.categorical)
         if fold is None:
-            return Sides(encoder, train, None)
+            return Sides(encoder, train, None, most, whole)
         own = task.weights[fold.valid] if task.weights is not None else None
         judged = encoder.transform(_take(task.frame, fold.valid))
-        return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical))
+        return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical), most, whole)
 
 
 def weights_of(task: Task, rows: NDArray[np.int64], *, balance: bool) -> Array | None:

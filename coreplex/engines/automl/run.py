@@ -5,19 +5,21 @@ published and limited by the same code.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from coreplex.engines.automl.clock import Clock, Deadline
 from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.automl.costs import LEAST_ROWS, Costs
 from coreplex.engines.automl.leaderboard import Leaderboard
 from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.progress import Progress
 from coreplex.engines.automl.promise import told
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.task import Log, Task
-from coreplex.engines.automl.validation import Abandoned, Finished, cross_validate
+from coreplex.engines.automl.validation import Abandoned, Finished, TooSlow, cross_validate
 from coreplex.errors import DomainError
 
 
@@ -45,14 +47,21 @@ class Run:
     publisher: Publisher
     report: Listener
     log: Log
+    progress: Progress
+    costs: Costs
     failed: int = 0
     counted: bool = True
     """Whether the last model ends the run; False for an engine that searches on and publishes the best it found."""
 
     @property
     def full(self) -> bool:
-        """As many models as asked for; the baseline is not one of them."""
-        return len(self.board.trained) >= self.config.max_models
+        """As many models as asked for."""
+        return self.count >= self.config.max_models
+
+    @property
+    def count(self) -> int:
+        """Models that count for `max_models`: neither the baseline nor a first one on a part of the rows."""
+        return sum(model.task is self.task for model in self.board.trained)
 
     @property
     def over(self) -> bool:
@@ -63,16 +72,25 @@ class Run:
         """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
         return self.clock.share(parts, stoppable=bool(self.board.trained))
 
-    def evaluate(self, candidate: Candidate, deadline: Deadline) -> Finished | None:
-        """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says)."""
+    def evaluate(self, candidate: Candidate, deadline: Deadline, matrices: Matrices | None = None) -> Finished | None:
+        """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says).
+
+        On the run's own folds unless `matrices` has others; on fewer rows where all would take longer than the deadline.
+        """
+        matrices = matrices or self.matrices
         name = self.board.name(candidate.algo)
         try:
-            model = cross_validate(name, candidate, self.matrices, self.problem, deadline, abandon=lambda: self.over)
+            try:
+                model = self._validated(name, candidate, matrices, deadline)
+            except TooSlow:  # the estimate was too good; it has learned from that
+                model = self._validated(name, candidate, matrices, deadline)
             if model.metrics[self.board.metric] is not None:
                 return model
             self.log(f"{name} is left out: {self.board.metric} is not defined on the rows that judge it.", "warning")
         except Abandoned:
             self.log(f"{name} was not finished when the run ended.", "info")
+        except TooSlow:
+            self.log(f"{name} is left out: even few rows would take longer than its share of the time.", "info")
         except MemoryError:
             raise
         except Exception as error:  # a configuration may fail on a strange table; the run must not
@@ -81,14 +99,42 @@ class Run:
         self.failed += 1
         return None
 
+    def _validated(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline) -> Finished:
+        rows = self._rows(name, candidate, matrices, deadline)
+        return cross_validate(
+            name,
+            candidate,
+            matrices,
+            self.problem,
+            deadline,
+            rows=rows,
+            costs=self.costs,
+            abandon=lambda: self.over,
+            insist=not self.board.trained,
+            doing=self.progress.doing,
+        )
+
+    def _rows(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline) -> int | None:
+        """How many training rows per fold the candidate may have; None for all. Raises `TooSlow` where even few are too many."""
+        encoded = lambda rows: matrices.has(candidate.encoding, rows)  # noqa: E731
+        rows = self.costs.rows(candidate, matrices.task, deadline.left, encoded)
+        if rows == 0 and self.board.trained:
+            raise TooSlow
+        if rows is not None:
+            most = max(len(fold.train) for fold in matrices.task.plan.folds)
+            rows = max(rows, min(LEAST_ROWS, most))
+            self.log(f"{name} learns from {rows} of {most} rows per fold: all of them would take longer than its share.", "info")
+        return rows
+
     def publish(self, model: Finished) -> None:
         """Put a model on the leaderboard: files, manifest, log line, progress."""
         started = time.perf_counter()
+        self.progress.doing(f"{model.name}: written and explained")
         self.board.add(model)
         try:
-            manifest = self.publisher.publish(
-                model, explain_secs=self._explain_secs(model), rivals=self.board.models if self.board.best is model else ()
-            )
+            # A first model has a task of its own: few rows of the run's.
+            publisher = replace(self.publisher, task=model.task)
+            manifest = publisher.publish(model, explain_secs=self._explain_secs(model), rivals=self._rivals(model))
         except (DomainError, ValueError) as error:  # a bundle beyond the limits, say: this model is lost, not the run
             self.log(f"{model.name} cannot be stored and is left out: {error}", "warning")
             self.board.models.pop()
@@ -100,6 +146,12 @@ class Run:
         self.log(f"{model.name}: {metric} {told(manifest, metric)}, trained in {model.seconds:.1f} s", "info")
         self.advance()
 
+    def _rivals(self, model: Finished) -> list[Finished]:
+        """The models a leader was chosen from, as far as they were judged on the same rows."""
+        if self.board.best is not model:
+            return []
+        return [one for one in self.board.models if one.task is model.task and len(one.oof)]
+
     def _explain_secs(self, model: Finished) -> float:
         """Up to two hundredths of the budget for the leader, half of it for the others, never more than a few seconds."""
         leads = self.board.best is model
@@ -108,7 +160,7 @@ class Run:
         )
 
     def advance(self) -> None:
-        """Progress: the share of the time or, where they count, of the models, whichever is further."""
-        models = len(self.board.trained) / self.config.max_models if self.counted else 0.0
-        share = max(self.clock.elapsed / self.clock.budget, models)
-        self.report.progress(0.98 * min(share, 1.0), f"models trained: {len(self.board.models)}")
+        """Progress: how many of the models asked for there are, where they count."""
+        if self.counted:
+            self.progress.counted(self.count / self.config.max_models)
+        self.progress.doing(f"models trained: {len(self.board.models)}")

@@ -17,14 +17,16 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from coreplex.engines.automl import lean, metrics, task  # noqa: F401  (`lean` loads the boosters, first of all)
-from coreplex.engines.automl.baseline import baseline
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.costs import Costs
 from coreplex.engines.automl.leaderboard import Leaderboard
 from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.memory import DEFAULT_BYTES, Memory
+from coreplex.engines.automl.opening import begin
+from coreplex.engines.automl.progress import Progress
 from coreplex.engines.automl.publishing import Publisher
-from coreplex.engines.automl.registry import BASELINE
 from coreplex.engines.automl.run import Listener, Run
 from coreplex.engines.automl.split import choose
 from coreplex.engines.encoding import choice
@@ -39,12 +41,20 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 
 def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
-    """Train. Request: table, schema, target, problem_type, config, engine, work_dir, threads, deadline_secs, name_prefix.
+    """Train. Request: table, schema, target, problem_type, config, engine, work_dir, threads, deadline_secs, memory_bytes,
+    name_prefix.
 
     Returns {"best", "leaderboard", "models_trained", "stopped", "sort_metric", "task"}. Raises `Invalid`.
     """
-    this = prepare(request, report)
-    this.publish(baseline(this.board.name(BASELINE), this.task, this.config, this.board.metric))
+    config = parse_config(request.get("config") or {}, request["problem_type"])
+    clock = _clock(request, config, report)
+    with Progress(clock, report.progress) as progress:
+        return _run(prepare(request, config, clock, progress, report), report)
+
+
+def _run(this: Run, report: Listener) -> dict[str, Any]:
+    begin(this, this.matrices.memory, _warner(report, this.log))
+    this.progress.doing("preparing the search")
     search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
     search(this)
     if not this.board.trained:
@@ -55,7 +65,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     if "StackedEnsemble" in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
-    report.progress(1.0, f"models trained: {len(ranked)}")
+    this.progress.done(f"models trained: {len(ranked)}")
     this.log(f"Best model: {ranked[0].name} after {this.clock.elapsed:.1f} s", "info")
     return {
         "best": ranked[0].name,
@@ -67,31 +77,35 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     }
 
 
-def prepare(request: Mapping[str, Any], report: Listener) -> Run:
+def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, progress: Progress, report: Listener) -> Run:
     """Read the table, check the target, make the folds. Nothing is trained yet."""
-    config = parse_config(request.get("config") or {}, request["problem_type"])
-    clock = _clock(request, config, report)
     engine = request.get("engine") or "native"
     if engine not in _SEARCHES:
         raise Invalid.field(f"'{engine}' cannot train here; choose one of {', '.join(_SEARCHES)}", "engine")
     log = _logger(report, config.verbosity)
     schema = TableSchema.from_json(request["schema"])
+    progress.doing("reading the table")
     table = frame.load(Path(request["table"]), schema)
+    progress.doing("checking the target, making the folds")
     split = choose(config, request.get("dependence"))
     what = task.prepare(table, schema, request["target"], request["problem_type"], config, split, log, _warner(report, log))
     _check_features(what)
     metric = _metric(config, what, _warner(report, log))
     _say(what, config, metric, clock, log)
+    threads = max(int(request.get("threads") or 1), 1)
+    memory = Memory(int(request.get("memory_bytes") or DEFAULT_BYTES))
     return Run(
         task=what,
         config=config,
-        problem=_problem(what, config, int(request.get("threads") or 1)),
-        matrices=Matrices(what, balance=config.balance_classes),
+        problem=_problem(what, config, threads),
+        matrices=Matrices(what, balance=config.balance_classes, memory=memory),
         clock=clock,
         board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
         publisher=Publisher(Path(request["work_dir"]), what, engine, metric, log, config.keep_cross_validation_predictions),
         report=report,
         log=log,
+        progress=progress,
+        costs=Costs(threads),
     )
 
 
@@ -131,7 +145,7 @@ def _problem(what: task.Task, config: AutoMLConfig, threads: int) -> Problem:
         kind=what.kind,
         outputs=what.outputs,
         seed=what.seed,
-        threads=max(threads, 1),
+        threads=threads,
         distribution="AUTO" if what.classification else config.distribution,
         alpha=config.quantile_alpha,
         power=config.tweedie_power,
@@ -141,6 +155,7 @@ def _problem(what: task.Task, config: AutoMLConfig, threads: int) -> Problem:
 
 
 def _stack(this: Run) -> None:
+    this.progress.doing("blending the models")
     try:
         model = this.board.stack(this.task, this.clock)
     except MemoryError:

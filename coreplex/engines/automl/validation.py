@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics, promise, threshold
 from coreplex.engines.automl.clock import Deadline
+from coreplex.engines.automl.costs import Costs
 from coreplex.engines.automl.learners import lightgbm, linear, mlp, words, xgboost
 from coreplex.engines.automl.learners.base import Learner, Problem, Trained
 from coreplex.engines.automl.matrices import Matrices
@@ -25,6 +26,8 @@ from coreplex.engines.automl.task import Task
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
+_TOO_SLOW = 3.0
+"""So many times the time that is left the remaining folds may seem to take, after those that are done."""
 LEARNERS: dict[str, Learner] = {
     "lightgbm": lightgbm.fit,
     "xgboost": xgboost.fit,
@@ -93,6 +96,13 @@ class Finished:
         task = self.task
         return metrics.evaluate(task.kind, task.y[rows], self.oof[rows], said=self.said[rows], quantile=task.quantile)
 
+    def settled(self, task: Task) -> "Finished":
+        """The same with its metrics kept and its out-of-fold predictions, and the rows they are of, let go."""
+        kept = {"metrics": self.metrics, "cv_metrics": self.cv_metrics}
+        slim = replace(self, oof=self.oof[:0], task=task)
+        vars(slim).update(kept)
+        return slim
+
     def score(self, metric: str) -> float:
         """More is better."""
         return metrics.signed(metric, self.metrics[metric])
@@ -102,6 +112,10 @@ class Abandoned(Exception):
     """The clock or the caller ended the run in the middle of a model; what it had is thrown away."""
 
 
+class TooSlow(Exception):
+    """The first folds took so long that the rest cannot be done by the deadline; the costs have learned from them."""
+
+
 def cross_validate(
     name: str,
     candidate: Candidate,
@@ -109,15 +123,24 @@ def cross_validate(
     problem: Problem,
     deadline: Deadline,
     *,
+    rows: int | None = None,
+    costs: Costs | None = None,
     abandon: Callable[[], bool] = lambda: False,
+    insist: bool = True,
+    doing: Callable[[str], None] = lambda message: None,
 ) -> Finished:
-    """Fit and judge one candidate. Raises `Abandoned` when `abandon()` says so between two folds."""
+    """Fit and judge one candidate, on at most `rows` training rows per fold.
+
+    Between two folds, raises `Abandoned` when `abandon()` says so, and `TooSlow` when the deadline cannot be kept, unless
+    it is to `insist`. `costs` learns what encoding and fits take, `doing` is told where it is.
+    """
     task = matrices.task
     learner = LEARNERS[candidate.family]
     started = time.perf_counter()
     oof = np.full((len(task.y), task.outputs), np.nan)
     members: list[Member] = []
     trained: list[Trained] = []
+    sample: dict[str, int] = {}
     count = len(task.plan.folds)
     # A refit costs as much as a fold, and comes out of the same time.
     bag = task.plan.bag and candidate.bagged
@@ -125,19 +148,28 @@ def cross_validate(
     for number, fold in enumerate(task.plan.folds):
         if abandon():
             raise Abandoned
-        sides = matrices.fold(candidate.encoding, number)
+        doing(f"{name}: fold {number + 1} of {count}")
+        if number and not insist and deadline.left * _TOO_SLOW < (time.perf_counter() - started) / number * (pieces - number):
+            raise TooSlow
+        sides = matrices.fold(candidate.encoding, number, rows, costs)
         rounds = trained[0].rounds if trained and candidate.settled else None
-        one = learner(sides.train, sides.valid, problem, candidate.params, deadline.part(pieces - number), rounds)
         assert sides.valid is not None
+        part, began = deadline.part(pieces - number), time.perf_counter()
+        one = learner(sides.train, sides.valid, problem, candidate.params, part, rounds)
+        if costs is not None:
+            costs.learn(candidate, task, len(sides.train.y), part.asked, sides.train.x.shape[1], time.perf_counter() - began)
         oof[fold.valid] = one.predictor.predict(sides.valid.x)
         members.append(one.member(sides.encoder, 1.0 / count))
+        if sides.asked < sides.whole:
+            sample = {"sampled_rows": len(sides.train.y), "of_rows": sides.whole}
         trained.append(one)
     rounds = int(np.median([t.rounds for t in trained]))
     if not bag:
         if abandon():
             raise Abandoned
-        members = [_refit(candidate, matrices, problem, deadline, rounds)]
-    parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes}
+        doing(f"{name}: fitted on all rows")
+        members = [_refit(candidate, matrices, problem, deadline, rounds, rows)]
+    parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **sample}
     return Finished(name, candidate.algo, candidate, tuple(members), oof, time.perf_counter() - started, task, parameters)
 
 
@@ -146,11 +178,13 @@ def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: De
     assert model.candidate is not None
     rounds = cast(int, model.parameters["rounds"])
     started = time.perf_counter()
-    member = _refit(model.candidate, matrices, problem, deadline, rounds)
+    member = _refit(model.candidate, matrices, problem, deadline, rounds, None)
     return replace(model, members=(member,), seconds=model.seconds + time.perf_counter() - started)
 
 
-def _refit(candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int) -> Member:
-    sides = matrices.everything(candidate.encoding)
+def _refit(
+    candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int, rows: int | None
+) -> Member:
+    sides = matrices.everything(candidate.encoding, rows)
     one = LEARNERS[candidate.family](sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
     return one.member(sides.encoder)

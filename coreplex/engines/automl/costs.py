@@ -1,0 +1,159 @@
+"""How long a candidate will take, estimated before it is fitted, so that what cannot finish is trained on fewer rows.
+
+Encoding is taken to be linear in the rows, with the line measured on two small samples of this very table. Fitting is counted
+in units of work (cells visited per round of trees, multiplications per epoch, …) times a pace in seconds per unit; the
+pace of a family is what its last fit on this machine took, and until then a constant, corrected by the others' pace.
+"""
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.sampling import spread
+from coreplex.engines.automl.task import Task
+from coreplex.engines.encoding.encoder import Encoder
+
+_PACE = {"lightgbm": 8e-9, "xgboost": 8e-9, "linear": 1e-9, "mlp": 0.8e-9, "words": 2e-6}
+"""Seconds per unit of work on one core of a server of 2023."""
+_OTHER_PACE = 8e-9
+_ROUNDS = ("lightgbm", "xgboost", "mlp")
+"""Families that ask the clock once a round; the others are counted as a whole."""
+_REMEMBERED = 3
+_BINS = 64
+"""Cells that finding one split costs per leaf and column, whatever the rows."""
+_PROBE_ROWS = (50, 300)
+_PROBE = 0.03
+"""Once the first sample took so much of the budget, the second is left out."""
+LEAST_ROWS = 500
+_HOPELESS = 4.0
+_LENIENCE = 2.0
+"""So many times its share a candidate may seem to take before rows are left out: estimates err, and the clock cuts anyway."""
+
+
+@dataclass
+class Costs:
+    """What is known of this table and this machine so far."""
+
+    threads: int = 1
+    width: dict[str, int] = field(default_factory=dict)
+    """Encoded columns per encoding."""
+    fixed: float = 0.0
+    per_row: float = 0.0
+    """Seconds to learn an encoding and encode the rows it is learned from: fixed + per_row × rows."""
+    per_judged: float = 0.0
+    """Seconds to encode a row that the encoding was not learned from."""
+    pace: dict[str, float] = field(default_factory=dict)
+    """Seconds per unit of work: the least of the last fits, because the first of a family loads libraries as well."""
+    _took: dict[str, deque[float]] = field(default_factory=dict)
+
+    def measure(self, task: Task, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
+        """Encode two small samples for trees: the width of the matrix and the line of the time."""
+        few, many = (spread(task.y, rows, task.seed, classification=task.classification) for rows in _PROBE_ROWS)
+        began = now()
+        encoder = self._probe(task, few)
+        short = now() - began
+        slope, long, most = 0.2 * short / len(few), short, len(few)
+        if short < _PROBE * budget:
+            began = now()
+            encoder = self._probe(task, many)
+            long, most = now() - began, len(many)
+            slope = max((long - short) / max(len(many) - len(few), 1), 0.2 * long / len(many))
+        began = now()
+        encoder.transform(task.frame[many])
+        self.width["tree"] = encoder.width
+        self.per_row, self.fixed, self.per_judged = slope, max(long - slope * most, 0.0), (now() - began) / len(many)
+
+    def _probe(self, task: Task, rows: NDArray[np.int64]) -> Encoder:
+        return Encoder.fit_transform(task.frame[rows], task.columns, task.y[rows], kind="tree", task=task.kind)[0]
+
+    def encoding(self, rows: int, judged: int) -> float:
+        """Seconds to encode one fold of so many training rows and rows that judge."""
+        return self.fixed + self.per_row * rows + self.per_judged * judged
+
+    def fitting(self, candidate: Candidate, task: Task, rows: int, *, rounds: int | None = None) -> float:
+        """Seconds to fit one fold of so many training rows, for as many rounds as make a fair model unless `rounds` are given."""
+        return self._pace(candidate.family) * self._work(candidate, task, rows) * (rounds or fair_rounds(candidate))
+
+    def encoded(self, rows: int, judged: int, seconds: float) -> None:
+        """Correct the line by what encoding a fold took."""
+        expected = self.encoding(rows, judged)
+        if expected > 0.0 and seconds > 0.02:
+            off = seconds / expected
+            self.fixed, self.per_row, self.per_judged = self.fixed * off, self.per_row * off, self.per_judged * off
+
+    def learn(self, candidate: Candidate, task: Task, rows: int, rounds: int, width: int, seconds: float) -> None:
+        """Remember what a fit took."""
+        self.width[candidate.encoding] = width
+        if seconds > 0.02:  # below, it is the overhead that is measured
+            counted = max(rounds, 1) if candidate.family in _ROUNDS else 1
+            took = self._took.setdefault(candidate.family, deque(maxlen=_REMEMBERED))
+            took.append(seconds / max(self._work(candidate, task, rows) * counted, 1.0))
+            self.pace[candidate.family] = min(took)
+
+    def rows(self, candidate: Candidate, task: Task, seconds: float, encoded: Callable[[int], bool]) -> int | None:
+        """How many training rows per fold let the whole candidate be done in `seconds`: all (None), half, a quarter, …; 0 where
+        even the fewest would take several times as long.
+
+        `encoded` says whether folds of so many rows are encoded already, so that only the fit counts.
+        """
+        most = max(len(fold.train) for fold in task.plan.folds)
+        least = max(LEAST_ROWS, 20 * task.outputs)
+        if self.candidate(candidate, task, most, encoded=encoded(most)) <= _LENIENCE * seconds:
+            return None
+        rows = most
+        while (takes := self.candidate(candidate, task, rows, encoded=encoded(rows))) > seconds and rows > least:
+            rows = max(rows // 2, least)
+        if takes > _HOPELESS * seconds:
+            return 0
+        return rows if rows < most else None
+
+    def candidate(self, candidate: Candidate, task: Task, rows: int, *, encoded: bool) -> float:
+        """Seconds of a candidate on all folds, with so many training rows each."""
+        folds, judged = len(task.plan.folds), len(task.plan.judged)
+        fits = folds + (not (task.plan.bag and candidate.bagged))
+        learned = self.per_judged * rows if candidate.encoding == "sparse" else self.encoding(rows, 0)
+        matrices = 0.0 if encoded else fits * learned + self.per_judged * judged
+        return matrices + fits * self.fitting(candidate, task, rows)
+
+    def _pace(self, family: str) -> float:
+        if family in self.pace:
+            return self.pace[family]
+        seen = [pace / _PACE.get(known, _OTHER_PACE) for known, pace in self.pace.items()]
+        return _PACE.get(family, _OTHER_PACE) * (float(np.median(seen)) if seen else 1.0 / self.threads)
+
+    def _work(self, candidate: Candidate, task: Task, rows: int) -> float:
+        """Units of work of one round on so many rows."""
+        width = self.width.get(candidate.encoding) or self.width.get("tree") or len(task.columns)
+        outputs = task.outputs if task.outputs > 2 else 1
+        params = candidate.params
+        match candidate.family:
+            case "lightgbm" | "xgboost":
+                leaves = int(params.get("num_leaves") or params.get("max_leaves") or 2 ** min(int(params.get("max_depth", 5)), 9))
+                visited = width * (rows * np.log2(max(leaves, 2)) / 2 + min(leaves, rows) * _BINS)
+                return float(outputs * visited)
+            case "mlp":
+                layers = (width, *params.get("hidden", (64, 32)), outputs)
+                return float(rows * sum(a * b for a, b in itertools.pairwise(layers)))
+            case "words":
+                return float(rows * outputs)
+            case _:
+                return 240.0 * rows * width * outputs
+
+
+def fair_rounds(candidate: Candidate) -> int:
+    """Rounds a model needs to be worth its time: enough small steps, trees or epochs; fewer are a sign of too many rows."""
+    params = candidate.params
+    if candidate.family == "mlp":
+        return min(12, int(params.get("rounds", 12)))
+    if candidate.family not in _ROUNDS:
+        return 1
+    if params.get("boosting") == "rf":
+        return min(40, int(params.get("rounds", 40)))
+    rate = float(params.get("learning_rate") or params.get("eta") or 0.1)
+    return int(min(6.0 / max(rate, 1e-3), 300, int(params.get("rounds", 300))))
