@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from coreplex.errors import FieldError, Invalid
+from schema.errors import told
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
 _LIST = {"type": "array", "items": {"type": ["string", "number"]}}
@@ -57,7 +58,8 @@ def in_callers_words(found: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Invalid as error:
         errors = [_told(one, found.get("columns", ())) for one in error.errors]
-        raise Invalid(error.message, errors=errors) from None
+        listed = error.message == told(error.errors, skip=1)
+        raise Invalid(told(errors, skip=1) if listed else error.message, errors=errors) from None
 
 
 def _told(error: FieldError, columns: Sequence[Mapping[str, Any]]) -> FieldError:
@@ -89,6 +91,8 @@ def _missing(body: Mapping[str, Any], kind: str) -> list[str] | dict[str, list[s
 
 
 def _texts(listed: Any, *place: str) -> list[str]:
+    if type(listed) in (str, int, float):
+        listed = [listed]
     if not isinstance(listed, list) or not all(type(value) in (str, int, float) for value in listed):
         raise Invalid.field("must be a list of texts and numbers", "body", MISSING, *place)
     return [value if isinstance(value, str) else orjson.dumps(value).decode() for value in listed]
@@ -101,4 +105,5 @@ def _parsed(body: Mapping[str, Any], key: str) -> Any:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
-        raise Invalid.field("must be JSON", "body", key) from None
+        example = '{"age": "float"}' if key == TYPES else '["-200", "None"]'
+        raise Invalid.field(f"must be JSON, such as {example}", "body", key) from None

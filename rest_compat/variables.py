@@ -181,6 +181,9 @@ def _plain(message: str, kind: Any) -> str:
         return f"must be {expected[inner.name]}"
     if hasattr(inner, "values"):
         return f"must be one of {', '.join(inner.values)}"
+    enum = re.search(r"does not exist in '(\w+)' enum", message)
+    if enum:
+        return f"must be one of {', '.join(core_schema.type_map[enum[1]].values)}"  # type: ignore[attr-defined]
     return without_values(message)[:300]
 
 

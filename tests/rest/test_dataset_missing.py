@@ -73,7 +73,7 @@ async def test_an_upload_says_what_its_columns_are_and_lack(ada: Person) -> None
 
     again = await ada.client.post(
         f"/api/datasets/{made['id']}/versions",
-        data={"missing_values": json.dumps(["-200", "None"]), "force": "true"},
+        data={"missing_values": json.dumps([-200, "None"]), "force": "true"},
         files={"file": ("g.csv", GARAGES)},
     )
     second = await columns(ada, made["id"], again.json()["version_id"])
@@ -125,7 +125,7 @@ async def test_rest_marks_and_overrides_what_is_there(ada: Person) -> None:
     assert found["garage"]["missing_count"] == 30
     assert answer.json()["version"]["parent_version_id"] == made["version_id"]
 
-    body = {"column_types": {"code": "categorical"}, "missing_values": {"area": [-200]}}
+    body = {"column_types": {"code": "categorical"}, "missing_values": {"area": -200}}
     answer = await ada.client.post(f"{here}/columns", json=body)
     assert answer.status_code == 201, answer.text
     found = await columns(ada, made["id"], answer.json()["version_id"])
@@ -153,7 +153,7 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     assert places(await upload(column_types=["area"])) == [["body", "column_types"]]
     assert places(await upload(column_types={"area": "number"})) == [["body", "column_types", "area"]]
     assert places(await upload(column_types={"aera": "float"})) == [["body", "column_types", "aera"]]
-    assert places(await upload(missing_values=7)) == [["body", "missing_values"]]
+    assert places(await upload(missing_values=True)) == [["body", "missing_values"]]
     assert places(await upload(missing_values={"area": [True]})) == [["body", "missing_values", "area"]]
     assert places(await upload(missing_values={"area": ["x" * 201]})) == [["body", "missing_values"]]
     assert places(await upload(column_types={"garage": "float"})) == [["body", "column_types", "garage"]]
@@ -167,6 +167,8 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     assert places(await post("missing", missing_values={"code": [0, 1, 2, 3]})) == [["body", "missing_values", "code"]]
     assert (await post("missing", version_id=NOBODY, missing_values={"area": [-200]})).status_code == 404
 
+    wrong = (await upload(column_types={"area": "number"})).json()
+    assert wrong["message"].startswith("column_types.area: must be one of integer, float, ")
     lost = (await upload(column_types={"garage": "float"})).json()["detail"][0]["msg"]
     assert "would lose all of its values, such as 'Attchd', 'BuiltIn'" in lost
     assert "Did you mean 'area'?" in (await upload(column_types={"aera": "float"})).json()["detail"][0]["msg"]

@@ -80,6 +80,7 @@ def _numeric(present: pl.Series, column: Column, scale: float) -> dict[str, Any]
     distinct = ordered.n_unique()
     low, high = ordered[0], ordered[-1]
     quantiles = _quantiles(ordered)
+    coded = sentinels.find(ordered, scale)
     facts = {
         "unique_count": distinct + (present.filter(present.is_infinite()).n_unique() if infinite else 0),
         "min": plain(low),
@@ -93,8 +94,8 @@ def _numeric(present: pl.Series, column: Column, scale: float) -> dict[str, Any]
         "negatives": int(_before(ordered, 0)) if low < 0 else 0,
         "skew": _rounded(finite.skew()) if distinct > 1 else 0.0,
         "infinite_count": infinite,
-        "outliers": _outliers(ordered, quantiles),
-        "sentinels": sentinels.find(ordered, scale),
+        "outliers": _outliers(sentinels.without(ordered, coded)),
+        "sentinels": coded,
     }
     return facts | ({"top_values": _top(present, column)} if distinct <= _TOP else {})
 
@@ -132,13 +133,16 @@ def _histogram(ordered: Any, low: float, high: float) -> dict[str, list[Any]] | 
     return {"counts": counts.tolist(), "edges": edges.tolist()}
 
 
-def _outliers(ordered: pl.Series, quantiles: dict[str, Any]) -> dict[str, Any]:
+def _outliers(ordered: pl.Series) -> dict[str, Any]:
+    """How many values of a sorted column lie beyond the fences `low` and `high`, and its ends."""
+    quantiles = _quantiles(ordered)
     first, third = quantiles["0.25"], quantiles["0.75"]
+    ends = {"min": plain(ordered[0]), "max": plain(ordered[-1])}
     if first is None or third is None or first == third:
-        return {"count": 0, "low": None, "high": None}
+        return {"count": 0, "low": None, "high": None, **ends}
     low, high = first - _FENCE * (third - first), third + _FENCE * (third - first)
     count = _before(ordered, low) + ordered.len() - _before(ordered, high, "right")
-    return {"count": count, "low": plain(low), "high": plain(high)}
+    return {"count": count, "low": plain(low), "high": plain(high), **ends}
 
 
 def _top(present: pl.Series, column: Column) -> list[dict[str, Any]]:

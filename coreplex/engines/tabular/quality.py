@@ -22,7 +22,6 @@ _INCONSISTENT = frozenset(
     [
         "whitespace_or_case_variants",
         "outliers",
-        "sentinel_values",
         "high_cardinality",
         "short_lines",
         "misplaced_quotes",
@@ -88,8 +87,10 @@ def _as_dict(issue: Issue, rows: int) -> dict[str, Any]:
 
 
 def score(profile: Mapping[str, Any], issues: Sequence[Mapping[str, Any]]) -> float:
-    """0 to 100: 40 % completeness, 20 % uniqueness of rows, 25 % validity, 15 % consistency."""
-    completeness = 1 - profile["missing"]["pct"] / 100
+    """0 to 100: 40 % completeness, 20 % uniqueness of rows, 25 % validity, 15 % consistency. Sentinels are missing values."""
+    coded = sum(issue["affected_rows"] for issue in issues if issue["kind"] == "sentinel_values")
+    cells = profile["row_count"] * profile["column_count"]
+    completeness = 1 - profile["missing"]["pct"] / 100 - coded / max(cells, 1)
     uniqueness = 1 - profile["duplicates"]["pct"] / 100
     width = max(1, profile["column_count"])
     validity = 1 - _burden(issues, _INVALID, width)

@@ -121,18 +121,14 @@ def _outliers(column: Facts, rows: int) -> Issue | None:
         )
     if not found["count"] or column["type"] == ColumnType.id or column["unique_count"] < 10:
         return None
-    if found["count"] <= sum(one["count"] for one in column.get("sentinels", ()) if one["sure"]):
-        return None
     low, high = found["low"], found["high"]
     severity: Severity = "medium" if found["count"] >= 0.01 * rows else "low"
     message = (
         f"{found['count']:,} values of {column['name']!r} lie far outside the usual range ({low:.4g} to "
-        f"{high:.4g}; smallest {column['min']:.4g}, largest {column['max']:.4g}). Check whether they are "
+        f"{high:.4g}; smallest {found['min']:.4g}, largest {found['max']:.4g}). Check whether they are "
         "errors."
     )
-    return Issue(
-        "outliers", severity, message, column["name"], {**found, "min": column["min"], "max": column["max"]}, found["count"]
-    )
+    return Issue("outliers", severity, message, column["name"], dict(found), found["count"])
 
 
 def _skewed(column: Facts, rows: int) -> Issue | None:
@@ -164,8 +160,8 @@ def _words(column: Facts, rows: int) -> Issue | None:
         return None
     said = ", ".join(f"{word!r} ({count:,})" for word, count in list(found.items())[:3])
     message = (
-        f"Cells of {column['name']!r} say {said}: kept as a category, as `None` may mean no garage. If it means that nothing is "
-        "known, mark it as missing."
+        f"Cells of {column['name']!r} say {said}: kept as a category of its own, as `None` may mean no garage. If it means that "
+        "nothing is known, mark it as missing."
     )
     evidence = {"words": found, "read_as": "category", "values": list(found)}
     return Issue("missing_words", "low", message, column["name"], evidence, sum(found.values()))

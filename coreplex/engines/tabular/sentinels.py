@@ -101,6 +101,18 @@ def find(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any]]:
     ]
 
 
+def without(ordered: pl.Series, found: list[dict[str, Any]]) -> pl.Series:
+    """The sorted column without its sure sentinels."""
+    coded = [one["value"] for one in found if one["sure"]]
+    below = 0
+    while below < ordered.len() and spelled(ordered[below]) in coded:
+        below = int(np.searchsorted(ordered.to_numpy(), ordered[below], side="right"))
+    above = ordered.len()
+    while above > below and spelled(ordered[above - 1]) in coded:
+        above = int(np.searchsorted(ordered.to_numpy(), ordered[above - 1], side="left"))
+    return ordered.slice(below, above - below) if coded else ordered
+
+
 def _judge(values: Values, counts: Values, present: pl.Series, starts: Values, *, low: bool) -> tuple[range, bool]:
     """(which distinct values at one end are suspected, whether that is sure)."""
     dates = present.dtype.is_temporal()

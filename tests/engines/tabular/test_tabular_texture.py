@@ -51,9 +51,9 @@ def test_words_beside_words_are_categories_and_named(tmp_path: Path) -> None:
 
 
 def test_words_taken_for_missing_among_codes_and_yes_and_no_are_named(tmp_path: Path) -> None:
-    for values in (["007", "012", "NA", "031"], ["yes", "NA", "no", "yes"]):
+    for read_as, values in (("missing", ["007", "012", "NA", "031"]), ("boolean", ["yes", "NA", "no", "yes"])):
         issue = judge(tmp_path, cells(*values))[1]["missing_words", "value"]
-        assert issue["evidence"] == {"words": {"NA": 50}, "read_as": "missing"}
+        assert issue["evidence"] == {"words": {"NA": 50}, "read_as": read_as}
         assert (issue["severity"], issue["affected_rows"]) == ("medium", 50)
 
 
