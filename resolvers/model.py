@@ -11,8 +11,8 @@ from coreplex.artifact.table import Artifact
 from coreplex.clock import now
 from coreplex.errors import NotFound
 from coreplex.experiment.table import Experiment
-from coreplex.model import inputs, service
-from coreplex.model.table import Model
+from coreplex.model import evaluation, inputs, service
+from coreplex.model.table import Evaluation, Model
 from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from coreplex.project.table import Project
@@ -51,6 +51,17 @@ async def of_experiment(info: Info, experiment: Experiment, page: Page) -> Slice
 
 async def of_project(info: Info, project: Project, page: Page) -> Slice[Model]:
     return await info.context.slice(service.listing(allow(info), inputs.ModelFilter(project_id=str(project.id))), page)
+
+
+async def evaluations(info: Info, model: Model, page: Page) -> Slice[Evaluation]:
+    return await info.context.slice(evaluation.listing(model), page)
+
+
+async def evaluate(info: Info, input: inputs.EvaluateModel) -> Evaluation:
+    grant = allow(info)
+    found = await evaluation.evaluate(info.context.services, grant, input)
+    async with info.context.transaction() as session:
+        return await evaluation.store(session, grant, found)
 
 
 async def delete(info: Info, id: str) -> UUID:

@@ -20,7 +20,7 @@ from coreplex.staging import StagedFile, in_words
 from rest_compat.adapter import Handler, Row, admit, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset
+from rest_compat.endpoints import dataset, model
 from rest_compat.idempotency import Idempotent
 from rest_compat.multipart import Form
 from rest_compat.routing import RouteRow
@@ -39,6 +39,7 @@ def file_rows(services: Services) -> list[RouteRow]:
     downloads = (Download(services, row) for row in dataset.DOWNLOADS)
     return [
         *(("POST", one.endpoint.path, answering(one.answer)) for one in uploads),
+        ("POST", model.EVALUATE.path, answering(Evaluation(services).answer)),
         ("POST", "/api/uploads", answering(Inbox(services).answer)),
         *(("GET", one.endpoint.path, answering(one.answer)) for one in downloads),
     ]
@@ -140,6 +141,17 @@ class Upload(Receiver):
     async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
         variables, result = await run_with(self.binder, self.operation, context, request.path_params, {}, fields)
         return json_answer(self.endpoint.shape(result, variables), self.endpoint.status)
+
+
+class Evaluation(Upload):
+    """`POST /api/models/{model_id}/evaluate`: an upload whose target is a model."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, model.EVALUATE)
+        self.target = operations()["GetModel"]
+
+    async def _check_target(self, context: Context, said: Mapping[str, Any]) -> None:
+        await run(self.target, {"modelId": said["model_id"]}, context)
 
 
 class Inbox(Receiver):

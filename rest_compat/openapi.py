@@ -21,7 +21,7 @@ from graphql.pyutils import Undefined
 from rest_compat import columns, tus_openapi
 from rest_compat.adapter import result_of
 from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset
+from rest_compat.endpoints import dataset, model
 from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
@@ -164,9 +164,15 @@ class Described:
             sent = {"type": "string", "description": "In place of `file`: the id of a finished upload, resumable or not."}
             either = {"anyOf": [{"required": ["file"]}, {"required": ["upload_id"]}]}
             form = {**schema, "properties": {**properties, "file": file, "upload_id": sent}, **either}
-            by_id = {**schema, "properties": {**properties, "upload_id": sent}, "required": [*required, "upload_id"]}
+            by_id = {**schema, "properties": {**properties, "upload_id": sent}, **self._named(required)}
             content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": by_id}}
         return {"required": not self.endpoint.body_optional, "content": content}
+
+    def _named(self, required: list[str]) -> dict[str, Any]:
+        """What a body without a file must say: the upload, or the version of a dataset where that will do."""
+        if "dataset_version_id" in self.endpoint.body:
+            return {"anyOf": [{"required": ["dataset_version_id"]}, {"required": ["upload_id"]}]}
+        return {"required": [*required, "upload_id"]}
 
     def _required(self, name: str) -> bool:
         target = self.binder.target(name)
@@ -259,6 +265,7 @@ def document() -> dict[str, Any]:
 def _all() -> list[Described]:
     rows = [Described(row, concept.__name__.rsplit(".", 1)[-1]) for concept in CONCEPTS for row in concept.ROWS]
     rows += [Described(row, "dataset", upload=True) for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
+    rows.append(Described(model.EVALUATE, "model", upload=True))
     return rows + [Described(row, "dataset", download=True) for row in dataset.DOWNLOADS]
 
 

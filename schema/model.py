@@ -5,11 +5,13 @@ from typing import Any
 
 import strawberry
 
+from coreplex.account.table import Scope
 from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs
 from coreplex.model.service import SORT_METRICS
 from coreplex.model.table import Model as Row
-from coreplex.permissions import READ, WRITE
+from coreplex.permissions import READ, WRITE, Permission
+from coreplex.project.table import Role
 from resolvers import model as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, key, published
@@ -17,6 +19,9 @@ from schema.field import by_id, guarded, loaded, mutation
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
 
+EVALUATE = Permission(Scope.write, Role.editor, once=True)
+
+published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
 published(inputs.ModelFilter, "ModelFilter", "Which models are wanted.")
 ModelSort = sort_input("Model", ("best", "created_at", "name", "rank", *SORT_METRICS), "best")
 
@@ -25,6 +30,72 @@ ModelSort = sort_input("Model", ("best", "created_at", "name", "rank", *SORT_MET
 class Feature:
     name: str = key("name", "Name of the column.", str)
     type: str = key("type", "Type of the column.", str)
+
+
+@strawberry.type(description="What a metric of a model will be on a new holdout, in nine such holdouts of ten.")
+class MetricInterval:
+    metric: str = key("metric", "Lower-case name of the metric.", str)
+    value: float = key("value", "The metric, from out-of-fold predictions.", float)
+    low: float = key("low", "Lower end.", float)
+    high: float = key("high", "Upper end.", float)
+    level: float = key("level", "The share of holdouts that fall inside: 0.9.", float)
+    rows: int = key("rows", "Rows the metric was measured on (MAPE leaves out rows whose value is 0).", int)
+    holdout_rows: int = key("holdout_rows", "Rows of the holdout that is meant: a fifth of those judged.", int)
+
+
+@strawberry.type(description="From which probability on a model of two classes predicts the second, and what to expect of that.")
+class DecisionThreshold:
+    value: float = key("value", "The threshold; 0.5 unless the experiment asked for a metric or for costs.", float)
+    positive_class: JSON = key("positive_class", "The class predicted from the threshold on: the second of `classes`.", JSON)
+    chosen_for: str | None = key("chosen_for", "The metric it was chosen for, or `cost`; empty for 0.5.", str | None)
+    expected: float | None = key("expected", "That metric on rows that did not choose it (cross-fitted).", float | None)
+    expected_cost: float | None = key("expected_cost", "Costs: mean cost of a row, cross-fitted.", float | None)
+    true_positives: int = key("true_positives", "Out-of-fold rows of the positive class that are predicted so.", int)
+    false_positives: int = key("false_positives", "Rows of the other class that are predicted positive.", int)
+    true_negatives: int = key("true_negatives", "Rows of the other class that are predicted so.", int)
+    false_negatives: int = key("false_negatives", "Rows of the positive class that are missed.", int)
+
+
+@strawberry.type(description="A promised interval beside what a holdout showed.")
+class KeptPromise:
+    metric: str = key("metric", "Lower-case name of the metric.", str)
+    promised: float = key("promised", "The metric from out-of-fold predictions.", float)
+    low: float = key("low", "Lower end, for a holdout of so many rows.", float)
+    high: float = key("high", "Upper end, for a holdout of so many rows.", float)
+    level: float = key("level", "The share of holdouts that fall inside.", float)
+    value: float = key("value", "The metric on this holdout.", float)
+    holds: bool = key("holds", "Whether it fell inside.", bool)
+
+
+@strawberry.type(description="How often intervals of predictions held the truth on a holdout.")
+class IntervalCoverage:
+    level: float = key("level", "What was asked of the intervals, or sets of classes.", float)
+    share: float = key("share", "The share of rows whose truth was inside.", float)
+
+
+@strawberry.type(description="A model on labelled rows that came after its training.")
+class Evaluation:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    project_id: strawberry.ID = strawberry.field(description="The project.")
+    model_id: strawberry.ID = strawberry.field(description="The model.")
+    dataset_version_id: strawberry.ID | None = strawberry.field(description="The dataset version, if it was one.")
+    filename: str = strawberry.field(description="Name of the file.")
+    rows: int = strawberry.field(description="Rows in it.")
+    rows_used: int = strawberry.field(description="Rows that were scored; the notes say why others were not.")
+    metrics: JSON = strawberry.field(description="Metrics by lower-case name, at the model's threshold.")
+    promises: list[KeptPromise] = strawberry.field(description="Each promised interval, and whether it holds here.")
+    interval_coverage: IntervalCoverage | None = strawberry.field(
+        description="How often intervals of level 0.9 held the truth; empty for models that keep none."
+    )
+    curves: JSON = strawberry.field(description="Confusion, and for two classes ROC and the rest; or residuals.")
+    warnings: JSON = strawberry.field(description="Missing columns, unseen categories and the like: column, kind, message, rows.")
+    notes: list[str] = strawberry.field(description="What was left out or taken otherwise.")
+    created_at: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="The evaluation that was made.")
+class EvaluationPayload:
+    evaluation: Evaluation = strawberry.field(description="The evaluation, kept with the model.")
 
 
 def _serves(stage: str, description: str) -> Any:
@@ -70,7 +141,15 @@ class Model:
     features: list[Feature] = strawberry.field(description="The columns it reads.")
     metrics: JSON = strawberry.field(description="Metrics by lower-case name, from out-of-fold predictions.")
     cv_metrics: JSON = strawberry.field(description="Mean and deviation of each metric over the folds.")
-    parameters: JSON = strawberry.field(description="Hyperparameters.")
+    metric_intervals: list[MetricInterval] = strawberry.field(
+        description="What each metric will be on a new holdout, except MAPE where values lie next to zero; empty for models "
+        "trained before such intervals were kept."
+    )
+    threshold: DecisionThreshold | None = strawberry.field(description="Two classes: the threshold of its predictions.")
+    evaluations: Connection[Evaluation] = connection(
+        resolve.evaluations, node=Evaluation, permission=READ, nested=True, description="Evaluations on holdouts, newest first."
+    )
+    parameters: JSON = strawberry.field(description="Hyperparameters; `folds_note` says why there are so many folds.")
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
     is_production: bool = _serves("production", "Whether an active production deployment serves it.")
@@ -90,6 +169,10 @@ class Model:
 
 async def _one(info: Info, id: Id) -> Model:
     return await resolve.one(info, id)  # type: ignore[return-value]
+
+
+async def _evaluate(info: Info, input: inputs.EvaluateModel) -> EvaluationPayload:
+    return EvaluationPayload(evaluation=await resolve.evaluate(info, input))  # type: ignore[arg-type]
 
 
 async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
@@ -112,4 +195,7 @@ class ModelQuery:
 
 @strawberry.type
 class ModelMutation:
+    evaluate_model: EvaluationPayload = mutation(
+        _evaluate, EVALUATE, "Score labelled rows that came later, and see whether the model keeps what it promised."
+    )
     delete_model: DeletedPayload = mutation(_delete, WRITE, "Delete a model and its files; refused while a deployment serves it.")

@@ -102,21 +102,25 @@ class TableWork:
 
     async def _run(self, task: str, request: dict[str, Any], destination: Path) -> dict[str, Any]:
         with gone_on_failure(destination):
-            async with self._turns:
-                try:
-                    return await run_child(
-                        f"{TASKS}:{task}",
-                        request,
-                        on_event=_ignore,
-                        time_limit_secs=TIME_LIMIT_SECS,
-                        memory_bytes=MEMORY_BYTES,
-                        env_threads=self.services.settings.training_threads,
-                    )
-                except ChildTimeout:
-                    raise Invalid(f"The table is too much work: more than {TIME_LIMIT_SECS:.0f} s. Try a smaller one.") from None
-                except (ChildCrashed, ChildFailed) as error:
-                    log.error("table_work_failed", task=task, error=str(error), detail=getattr(error, "detail", ""))
-                    raise BadInput("The table cannot be worked on: the program that reads it gave up. Is it whole?") from error
+            return await self.run(f"{TASKS}:{task}", request)
+
+    async def run(self, task: str, request: dict[str, Any]) -> dict[str, Any]:
+        """A task (`module:function`) on a table, when it is its turn. Raises BadInput or Invalid where it cannot be done."""
+        async with self._turns:
+            try:
+                return await run_child(
+                    task,
+                    request,
+                    on_event=_ignore,
+                    time_limit_secs=TIME_LIMIT_SECS,
+                    memory_bytes=MEMORY_BYTES,
+                    env_threads=self.services.settings.training_threads,
+                )
+            except ChildTimeout:
+                raise Invalid(f"The table is too much work: more than {TIME_LIMIT_SECS:.0f} s. Try a smaller one.") from None
+            except (ChildCrashed, ChildFailed) as error:
+                log.error("table_work_failed", task=task, error=str(error), detail=getattr(error, "detail", ""))
+                raise BadInput("The table cannot be worked on: the program that reads it gave up. Is it whole?") from error
 
 
 async def _ignore(_event: dict[str, Any]) -> None:

@@ -318,6 +318,8 @@ class Recorder:
             features=[{"name": name, "type": types.get(name, "")} for name in told["features"]],
             metrics=told["metrics"],
             cv_metrics=told["cv_metrics"],
+            metric_intervals=told["metric_intervals"],
+            threshold=told["threshold"],
             parameters=told["parameters"],
             score=model_service.merit(metric, told["score"]),
             training_time_secs=told["training_time_secs"],

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coreplex.document import JSON, JSONObject
 
@@ -35,6 +35,18 @@ class ModelFilter(BaseModel):
     is_best: bool | None = Field(None, description="True: only the best model of each experiment.")
     is_production: bool | None = Field(None, description="Whether an active production deployment serves the model.")
     is_staging: bool | None = Field(None, description="Whether an active staging deployment serves the model.")
+
+
+class EvaluateModel(BaseModel):
+    model_id: str = Field(description="The model.")
+    dataset_version_id: str | None = Field(None, description="A dataset version of the model's project with the target in it.")
+    upload_id: str | None = Field(None, description="Or a file sent to `POST /api/uploads`, which becomes no dataset.")
+
+    @model_validator(mode="after")
+    def _one_table(self) -> "EvaluateModel":
+        if (self.dataset_version_id is None) == (self.upload_id is None):
+            raise ValueError("name either a dataset_version_id or an upload_id: the labelled rows")
+        return self
 
 
 class PredictModel(BaseModel):

@@ -26,7 +26,10 @@ from coreplex.permissions import Grant
 from coreplex.project.access import open_row, visible_projects
 from coreplex.project.table import Project
 
-SORT_METRICS = ("auc", "rmse", "mae", "r2", "logloss", "accuracy", "mse", "mean_per_class_error", "aucpr", "f1", "rmsle", "mcc")
+SORT_METRICS = (
+    *("auc", "rmse", "mae", "r2", "logloss", "accuracy", "mse", "mean_per_class_error", "aucpr", "f1", "rmsle", "mcc"),
+    *("mape", "smape", "wape", "pinball"),
+)
 
 
 def serving(stage: Stage) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, key, moment, reference, word
+from coreplex.columns import document, key, maybe_document, moment, reference, word
 from coreplex.experiment.table import ProblemType
 
 
@@ -34,6 +34,10 @@ class Model(SQLModel, table=True):
     features: list[dict[str, Any]] = document(list)
     metrics: dict[str, Any] = document()
     cv_metrics: dict[str, Any] = document()
+    metric_intervals: list[dict[str, Any]] = document(list)
+    """What each metric will be on a new holdout (`coreplex.engines.automl.promise`)."""
+    threshold: dict[str, Any] | None = maybe_document()
+    """Two classes: from which probability on the second is predicted, and what to expect of that."""
     parameters: dict[str, Any] = document()
     score: float
     rank: int = 0
@@ -41,4 +45,26 @@ class Model(SQLModel, table=True):
     training_time_secs: float = 0.0
     latency_ms: float = 0.0
     size_bytes: int = Field(default=0, sa_type=BigInteger)
+    created_at: datetime = moment(index=True)
+
+
+class Evaluation(SQLModel, table=True):
+    """A model on a labelled holdout; made once, never changed."""
+
+    __tablename__ = "evaluations"
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    model_id: UUID = reference("models.id")
+    dataset_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL", index=False)
+    filename: str = Field(default="", max_length=300)
+    rows: int
+    rows_used: int
+    metrics: dict[str, Any] = document()
+    promises: list[dict[str, Any]] = document(list)
+    interval_coverage: dict[str, Any] | None = maybe_document()
+    curves: dict[str, Any] = document()
+    warnings: list[dict[str, Any]] = document(list)
+    notes: list[str] = document(list)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
     created_at: datetime = moment(index=True)

@@ -47,5 +47,16 @@ ROWS = (
     Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
+    Endpoint("GET", f"{ONE}/evaluations", "ModelEvaluations", shapes.page, paged=True),
     Endpoint("DELETE", ONE, "DeleteModel", shapes.ok, into={"model_id": "input.id"}),
 )
+
+EVALUATE = Endpoint(
+    "POST",
+    f"{ONE}/evaluate",
+    "EvaluateModel",
+    shapes.created("evaluation"),
+    201,
+    body=("dataset_version_id", "upload_id"),
+)
+"""Takes a file in a form, or JSON that names rows that are there already: see `rest_compat.files`."""

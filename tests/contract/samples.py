@@ -13,7 +13,7 @@ from httpx import AsyncClient, Response
 
 from coreplex.permissions import WRITE, Permission
 from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset
+from rest_compat.endpoints import dataset, model
 from rest_compat.stored import operations
 from rest_compat.table import TABLE
 from rest_compat.variables import Binder
@@ -82,6 +82,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "stopExperiment": {"input": {"experimentId": "<waiting_experiment>"}},
     "deleteExperiment": {"input": {"id": "<waiting_experiment>"}},
     "deleteModel": {"input": {"id": "<spare_model>"}},
+    "evaluateModel": {"input": {"modelId": "<model>", "datasetVersionId": "<version>"}},
     "createDeployment": {"input": {"projectId": "<project>", "modelId": "<model>", "name": "d", "stage": "production"}},
     "updateDeployment": {"input": {"deploymentId": "<deployment>", "name": "Renamed"}},
     "promoteDeployment": {"input": {"deploymentId": "<deployment>", "toStage": "production"}},
@@ -229,7 +230,7 @@ def rest_calls() -> list[Call]:
     """Every row of the table, uploads and downloads."""
     rows = [RestSample(row).call() for row in (*TABLE, *dataset.DOWNLOADS)]
     uploads = [RestSample(row, upload=True).call() for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
-    return [*rows, *uploads, Call("POST /api/uploads", "", WRITE, (), True, _inbox)]
+    return [*rows, *uploads, RestSample(model.EVALUATE).call(), Call("POST /api/uploads", "", WRITE, (), True, _inbox)]
 
 
 def graphql_calls() -> list[Call]:

@@ -88,6 +88,15 @@ def test_the_best_of_equals_is_promised_less() -> None:
     assert promise.optimism("auc", measure, rivals[:1], 0) == 0
 
 
+def test_a_percentage_error_beside_zeros_is_not_promised() -> None:
+    draw = np.random.default_rng(0)
+    for values, promised_ in ((draw.normal(size=500), False), (draw.gamma(4.0, size=500) + 1, True)):
+        judged = promise.Judged(values, (values + 0.1 * draw.normal(size=500))[:, None], np.zeros(500, dtype=np.int64))
+        told = promise.intervals(judged, metrics.of_task("regression"), [], 0, shift={}, gains={})
+        assert ("mape" in {entry["metric"] for entry in told}) is promised_
+        assert {"wape", "smape", "rmse"} <= {entry["metric"] for entry in told}
+
+
 def test_a_smaller_holdout_is_promised_less() -> None:
     entry = promised("binary", 0)[0][0]
     low, high = promise.scaled(entry, 20)

@@ -103,6 +103,15 @@ def test_what_a_model_tells_of_itself(trained: Lab) -> None:
     assert {feature["name"] for feature in got["features"]} >= {"size", "weight", "kind"}
     assert got["cv_metrics"]
     assert got["size_bytes"] > 0
+    told = {entry["metric"]: entry for entry in got["metric_intervals"]}
+    assert set(told) == {name for name, value in got["metrics"].items() if value is not None}
+    assert told["auc"]["low"] <= told["auc"]["value"] == got["metrics"]["auc"] <= told["auc"]["high"]
+    assert (told["auc"]["level"], told["auc"]["rows"], told["auc"]["holdout_rows"]) == (0.9, 240, 48)
+    decided = got["threshold"]
+    assert (decided["value"], decided["positive_class"], decided["chosen_for"]) == (0.5, "yes", None)
+    counted = [decided[f"{kind}_{sign}s"] for kind in ("true", "false") for sign in ("positive", "negative")]
+    assert sum(counted) == 240
+    assert got["metrics"]["accuracy"] == pytest.approx(sum(counted[:2]) / 240)
     parameters = client.get(f"{one}/parameters").json()
     assert (parameters["model_id"], parameters["algo"]) == (best["id"], best["algo"])
     assert parameters["parameters"] == got["parameters"]
@@ -173,7 +182,14 @@ def test_options(trained: Lab) -> None:
         assert "residual" in answer
     assert ask(trained, inputs=ROW, options={"threshold": 1.0}).json()["predictions"][0]["prediction"] == "no"
     assert ask(trained, inputs=ROW, options={"threshold": 0.0}).json()["predictions"][0]["prediction"] == "yes"
+    sets = [one["prediction_set"] for one in ask(trained, inputs=[ROW, ROW], options={"interval": 0.9}).json()["predictions"]]
+    assert sets[0] == sets[1]
+    assert {"yes", "no"} >= set(sets[0]) > set()
+    assert "prediction_set" not in ask(trained, inputs=ROW).json()["predictions"][0]
     for options in (
+        {"interval": 0.9999},
+        {"interval": 1},
+        {"interval": "0.9"},
         {"contributions": "all"},
         {"contributions": 0},
         {"contributions": "1"},

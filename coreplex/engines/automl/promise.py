@@ -24,10 +24,14 @@ from coreplex.engines.automl.measures import Array, Labels, Measure
 LEVEL = 0.9
 HOLDOUT = 0.2
 """The holdout of the promise, as a share of the judged rows."""
+_DRAWN = 0.93
+"""What lies between the quantiles: a little more than is promised, for what no draw of the judged rows can show."""
 _DRAWS = 200
 _MOST_ROWS = 10_000
 _MOST_CELLS = 10_000_000
 _CHOICES = 60
+_MOST_SHARE = 0.25
+"""Of a percentage error, what its largest hundredth of rows may make."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def intervals(
     shift: Mapping[str, float],
     gains: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """One entry per defined metric: metric, value, low, high, level, rows (that it is measured on), holdout_rows.
+    """One entry per defined metric that can be promised (MAPE not where values lie next to zero): metric, value, low, high,
+    level, rows (that it is measured on), holdout_rows.
 
     `per_fold`: the metrics of each fold; `shift`: how much too good a metric is because of it the model was chosen; `gains`: how
     much better than out-of-fold it may be (`averaging`).
@@ -65,7 +70,7 @@ def intervals(
     out = []
     for name, measure in measures.items():
         value = float(measure(judged.y, judged.p, judged.said, plain)[0])
-        if np.isfinite(value):
+        if np.isfinite(value) and not (name == "mape" and _few_decide(judged)):
             here = value if drawn is judged else float(measure(drawn.y, drawn.p, drawn.said, plain[:, : len(drawn.y)])[0])
             spread = measure(drawn.y, drawn.p, drawn.said, weights) - here
             low, high = _quantiles(spread[np.isfinite(spread)], _excess(name, spread, per_fold, n, holdout))
@@ -124,6 +129,14 @@ def told(manifest: Mapping[str, Any], metric: str) -> str:
     return "not defined"
 
 
+def _few_decide(judged: Judged) -> bool:
+    """Whether values next to zero make the percentage error: one row more or less of them, and it is another number."""
+    known = judged.y != 0
+    y = judged.y[known].astype(np.float64)
+    terms = np.sort(np.abs(y - judged.p[known, 0]) / np.abs(y))
+    return bool(terms[-max(len(terms) // 100, 1) :].sum() > _MOST_SHARE * terms.sum())
+
+
 def _entry(name: str, value: float, low: float, high: float, rows: int, holdout: int) -> dict[str, Any]:
     return {"metric": name, "value": value, "low": low, "high": high, "level": LEVEL, "rows": rows, "holdout_rows": holdout}
 
@@ -176,7 +189,7 @@ def _quantiles(spread: Array, excess: float) -> tuple[float, float]:
     """Offsets below and above, each as long as its tail and the further variance together make it."""
     if not len(spread):
         return 0.0, 0.0
-    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(spread, [(1 - _DRAWN) / 2, (1 + _DRAWN) / 2])
     further = 1.645**2 * excess
     return min(-float(np.sqrt(low**2 + further)), 0.0) if low < 0 else 0.0, float(np.sqrt(high**2 + further)) if high > 0 else 0.0
 

@@ -1,0 +1,120 @@
+"""A model held against labelled rows that came later: scored in a child with limits, kept beside the model.
+
+Answered whole, as an upload is: the child scores for so many seconds and says when that was a part of the rows only.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.artifact.service import whole
+from coreplex.artifact.table import Artifact
+from coreplex.database import WriteSession
+from coreplex.dataset.table import DatasetVersion
+from coreplex.dataset.work import UNPACKED_TIMES, TableWork, without_nul
+from coreplex.errors import Invalid
+from coreplex.event import service as event
+from coreplex.experiment.table import Experiment
+from coreplex.model.inputs import EvaluateModel
+from coreplex.model.table import Evaluation, Model
+from coreplex.paging import Listing
+from coreplex.permissions import Grant
+from coreplex.project.access import open_row
+from coreplex.services import Services
+
+SECONDS = 25.0
+"""How long rows are scored; what there was no time for is left out, and said."""
+_SAME_ROWS = "These are the rows the model learned from: it knows their answers, so its scores on them promise nothing."
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The labelled table, as the child wants it."""
+
+    request: dict[str, Any]
+    filename: str
+    version_id: UUID | None = None
+
+
+def listing(model: Model) -> Listing:
+    """The evaluations of a model the caller may see, newest first."""
+    query = select(Evaluation).where(col(Evaluation.model_id) == model.id)
+    return Listing(query=query, identity=col(Evaluation.id), sortable={"created_at": col(Evaluation.created_at)})
+
+
+async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> Evaluation:
+    """An evaluation, not stored yet. Raises NotFound and Forbidden before anything is read, Invalid and BadInput for tables that
+    say nothing of the model."""
+    async with services.database.read() as session:
+        model = await open_row(session, grant, Model, wanted.model_id, "Model")
+        experiment = await session.get_one(Experiment, model.experiment_id)
+        trained = await session.get_one(DatasetVersion, model.dataset_version_id)
+        bundle = await session.get_one(Artifact, model.artifact_id)
+    request = {
+        "bundle": str(await whole(services.storage, bundle)),
+        "sha256": bundle.sha256,
+        "target": next(one for one in trained.table_schema["columns"] if one["name"] == model.target_column),
+        "metric_intervals": model.metric_intervals,
+        "quantile": _quantile(experiment.config),
+        "seconds": SECONDS,
+    }
+    async with _rows(services, grant, wanted, model) as rows:
+        found = without_nul(await TableWork.of(services).run("coreplex.engines.automl.holdout:run", {**request, **rows.request}))
+    if rows.version_id == model.dataset_version_id:
+        found["notes"].insert(0, _SAME_ROWS)
+    return Evaluation(
+        project_id=model.project_id,
+        model_id=model.id,
+        dataset_version_id=rows.version_id,
+        filename=rows.filename,
+        created_by=grant.user_id,
+        **found,
+    )
+
+
+async def store(session: WriteSession, grant: Grant, evaluation: Evaluation) -> Evaluation:
+    """Keep it, unless the model has gone meanwhile (NotFound)."""
+    model = await open_row(session, grant, Model, str(evaluation.model_id), "Model")
+    session.add(evaluation)
+    await session.flush()
+    message = f"Model “{model.name}” was evaluated on {evaluation.rows_used} rows of “{evaluation.filename}”."
+    await event.audit(session, grant.user_id, model, "model.evaluated", message, {"evaluation_id": str(evaluation.id)})
+    return evaluation
+
+
+def _quantile(config: dict[str, Any]) -> float | None:
+    return config.get("quantile_alpha") if config.get("distribution") == "quantile" else None
+
+
+@asynccontextmanager
+async def _rows(services: Services, grant: Grant, wanted: EvaluateModel, model: Model) -> AsyncIterator[_Rows]:
+    """The table asked for; a staged upload is used up by a success only."""
+    if wanted.dataset_version_id is not None:
+        async with services.database.read() as session:
+            version = await open_row(session, grant, DatasetVersion, wanted.dataset_version_id, "Dataset version")
+            artifact = await session.get_one(Artifact, version.upload_artifact_id or version.artifact_id)
+        if version.project_id != model.project_id:
+            raise Invalid.field("belongs to another project", "dataset_version_id")
+        path = str(await whole(services.storage, artifact))
+        if version.upload_artifact_id is None:
+            yield _Rows({"table": path, "schema": version.table_schema}, artifact.filename, version.id)
+            return
+        sheet = version.read_options.get("sheet")
+        with services.staging.scratch() as scratch:
+            yield _Rows(_file(services, path, artifact.filename, scratch, sheet), artifact.filename, version.id)
+        return
+    upload = services.staging.open(str(wanted.upload_id), grant.user_id, "Upload")
+    with services.staging.scratch() as scratch:
+        yield _Rows(_file(services, str(upload.path), upload.filename, scratch), upload.filename)
+    services.staging.discard(upload)
+
+
+def _file(services: Services, source: str, filename: str, scratch: Path, sheet: str | None = None) -> dict[str, Any]:
+    unpacked = UNPACKED_TIMES * services.settings.max_dataset_upload_bytes
+    return {"source": source, "filename": filename, "scratch": str(scratch), "sheet": sheet, "unpacked_bytes": unpacked}
