@@ -10,8 +10,10 @@ from coreplex.engines.automl.portfolio import (
     FINE_SETS,
     LOGARITHMIC,
     QUICK,
+    RESIDUAL,
     SETS,
     SMALL_LOGARITHMIC,
+    SMALL_RESIDUAL,
     Candidate,
     portfolio,
 )
@@ -19,6 +21,8 @@ from coreplex.engines.automl.split import Split
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.choice import FEW_LEVELS
 from tests.engines.scoring_samples import column
+
+RESIDUALS = {400: SMALL_RESIDUAL, 3_000: RESIDUAL}
 
 
 def task(levels: int, *, rows: int = 400, skewed: bool = False) -> Task:
@@ -38,8 +42,8 @@ def as_sets(order: list[Candidate]) -> list[int]:
 @pytest.mark.parametrize("rows", [400, 3_000])
 def test_categories_as_sets_come_early_late_or_never(rows: int) -> None:
     many, few, none = (portfolio(task(levels, rows=rows)) for levels in (FEW_LEVELS + 1, 3, 0))
-    assert many[:2] == [QUICK, SETS]
-    assert as_sets(many) == [1, many.index(FINE_SETS)]
+    assert many[:3] == [QUICK, RESIDUALS[rows], SETS]
+    assert as_sets(many) == [2, many.index(FINE_SETS)]
     assert min(as_sets(few)) > few.index(CAREFUL)
     assert as_sets(none) == []
 
@@ -49,10 +53,11 @@ def test_names_that_are_read_as_text_are_no_category() -> None:
 
 
 @pytest.mark.parametrize(("rows", "link"), [(400, SMALL_LOGARITHMIC), (3_000, LOGARITHMIC)])
-def test_skewed_amounts_meet_the_logarithmic_link_first(rows: int, link: Candidate) -> None:
+def test_skewed_amounts_meet_the_logarithmic_link_early(rows: int, link: Candidate) -> None:
     few, none = (portfolio(task(levels, rows=rows, skewed=True)) for levels in (3, 0))
-    assert (few[0], few[2], none[1]) == (QUICK, link, link)
-    assert few[1].params == {**link.params, "native_categories": True}
+    assert (few[0], few[3], none[2]) == (QUICK, link, link)
+    assert few[1] == none[1] == RESIDUALS[rows]
+    assert few[2].params == {**link.params, "native_categories": True}
 
 
 @pytest.mark.parametrize("levels", [FEW_LEVELS + 1, 3, 0])

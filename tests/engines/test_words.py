@@ -103,7 +103,7 @@ def test_any_text_can_be_scored(value: str | None) -> None:
 def served() -> Encoder:
     encoder, x = SparseEncoder.fit_transform(TABLE, COLUMNS, LABEL, task="multiclass", seed=1)
     trained = words.fit(Sample(x, LABEL), None, Problem("multiclass", 12, seed=1), {}, Deadline.never())
-    return trained.member(encoder).encoder
+    return trained.members(encoder)[0].encoder
 
 
 SERVED = served()

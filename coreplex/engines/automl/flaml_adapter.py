@@ -218,8 +218,8 @@ class Bench:
         left = whole.part(self.get_n_splits() - self.fold)
         one: Trained = LEARNERS[learner.family](train, sides.valid, run.problem, self.trial.candidate.params, left)
         assert sides.valid is not None
-        self.trial.oof[fold.valid] = one.predictor.predict(sides.valid.x)
-        self.trial.members.append(one.member(sides.encoder, 1.0 / self.get_n_splits()))
+        self.trial.oof[fold.valid] = one.predict(sides.valid)
+        self.trial.members += one.members(sides.encoder, 1.0 / self.get_n_splits())
         self.trial.rounds.append(one.rounds)
         return time.perf_counter() - started
 

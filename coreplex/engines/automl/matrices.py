@@ -16,14 +16,15 @@ from scipy import sparse
 
 from coreplex.engines.automl.costs import Costs
 from coreplex.engines.automl.folds import Fold
-from coreplex.engines.automl.learners.base import Array, Sample
+from coreplex.engines.automl.learners.base import AnyEncoder, Array, Sample
 from coreplex.engines.automl.memory import Memory
 from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 
-Encoding = Literal["tree", "dense", "sparse"]
+Encoding = Literal["tree", "dense", "sparse", "residual"]
 _DENSE_ROWS = 100_000
 """Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
 _PROBE_ROWS = 500
@@ -33,7 +34,7 @@ _PROBE_ROWS = 500
 class Sides:
     """One fold, encoded. `valid` is None for a fit on all rows."""
 
-    encoder: Encoder | SparseEncoder
+    encoder: AnyEncoder
     train: Sample
     valid: Sample | None
     asked: int
@@ -47,8 +48,8 @@ class Sides:
         if rows >= self.asked:
             return self
         kept = spread(one.y, rows, seed, classification=classification)
-        weights = None if one.weights is None else one.weights[kept]
-        return replace(self, train=Sample(one.x[kept], one.y[kept], weights, one.categorical), asked=rows)
+        weights, start = (None if part is None else part[kept] for part in (one.weights, one.start))
+        return replace(self, train=Sample(one.x[kept], one.y[kept], weights, one.categorical, start), asked=rows)
 
     @property
     def nbytes(self) -> int:
@@ -63,7 +64,7 @@ class Matrices:
         self.balance = balance
         self.memory = memory or Memory()
         self._kept: dict[tuple[Encoding, int], Sides] = {}
-        self._encoders: dict[tuple[Encoding, int, int], Encoder | SparseEncoder] = {}
+        self._encoders: dict[tuple[Encoding, int, int], AnyEncoder] = {}
 
     def has(self, encoding: Encoding, rows: int) -> bool:
         """Whether every fold is encoded already, with so many training rows or all that there are."""
@@ -103,7 +104,7 @@ class Matrices:
 
     def _most(self, encoding: Encoding, rows: NDArray[np.int64], wanted: int | None) -> int:
         most = len(rows) if wanted is None else min(wanted, len(rows))
-        if encoding == "dense" and most > _PROBE_ROWS:
+        if encoding in ("dense", "residual") and most > _PROBE_ROWS:
             return min(most, self._dense_rows)
         return min(most, _DENSE_ROWS) if encoding == "sparse" else most
 
@@ -119,18 +120,22 @@ class Matrices:
         task, whole = self.task, len(rows)
         rows = rows[spread(task.y[rows], most, seed, classification=task.classification)]
         frame = _take(task.frame, rows)
-        encoder: Encoder | SparseEncoder
+        weights, y = weights_of(task, rows, balance=self.balance), task.y[rows]
+        encoder: AnyEncoder
+        start = None
         if encoding == "sparse":
-            encoder, x = SparseEncoder.fit_transform(frame, task.columns, task.y[rows], task=task.kind, seed=seed)
+            encoder, x = SparseEncoder.fit_transform(frame, task.columns, y, task=task.kind, seed=seed)
+        elif encoding == "residual":
+            encoder, x, start = ResidualEncoder.fit_transform(frame, task.columns, y, weights, seed=seed)
         else:
-            encoder, x = Encoder.fit_transform(frame, task.columns, task.y[rows], kind=encoding, task=task.kind, seed=seed)
-        weights = weights_of(task, rows, balance=self.balance)
-        train = Sample(x, task.y[rows], weights, encoder.categorical)
+            encoder, x = Encoder.fit_transform(frame, task.columns, y, kind=encoding, task=task.kind, seed=seed)
+        train = Sample(x, y, weights, encoder.categorical, start)
         if fold is None:
             return Sides(encoder, train, None, most, whole)
         own = task.weights[fold.valid] if task.weights is not None else None
-        judged = encoder.transform(_take(task.frame, fold.valid))
-        return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical), most, whole)
+        seen = _take(task.frame, fold.valid)
+        judged, start = encoder.transform(seen) if isinstance(encoder, ResidualEncoder) else (encoder.transform(seen), None)
+        return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical, start), most, whole)
 
 
 def weights_of(task: Task, rows: NDArray[np.int64], *, balance: bool) -> Array | None:

@@ -29,9 +29,11 @@ class Candidate:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def encoding(self) -> Literal["tree", "dense", "sparse"]:
+    def encoding(self) -> Literal["tree", "dense", "sparse", "residual"]:
         if self.family == "words":
             return "sparse"
+        if self.params.get("residual"):
+            return "residual"
         return "tree" if self.family in ("lightgbm", "xgboost") else "dense"
 
     @property
@@ -109,6 +111,10 @@ FINE_SETS = _like(SETS, num_leaves=14, cat_smooth=5.0)
 LOGARITHMIC = _like(STEADY, objective="poisson", learning_rate=0.08)
 SMALL_LOGARITHMIC = _like(CAREFUL, objective="poisson")
 
+# Trees on what a linear model leaves over: for sums of columns, differences and drifts, of which trees alone make a poor copy.
+RESIDUAL = _like(STEADY, residual=True, learning_rate=0.06)
+SMALL_RESIDUAL = _like(CAREFUL, residual=True)
+
 _SMALL = 3_000
 _MANY_CLASSES = 10
 
@@ -120,9 +126,6 @@ def portfolio(task: Task) -> list[Candidate]:
         order = [QUICK, LINEAR, CAREFUL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, WIDE_NETWORK, XGB_DEEP]
     else:
         order = [QUICK, STEADY, LINEAR, CAREFUL, XGB, RANDOM_CUTS, NETWORK, XRT, LARGE, XGB_DEEP, DRF, WIDE_NETWORK]
-    if _has_texts(task):
-        # Trees cost as much as there are classes, and words are cheap.
-        order.insert(0 if task.outputs > _MANY_CLASSES else 1, WORDS)
     if levels > choice.FEW_LEVELS:
         order.insert(1, SETS)
         order.insert(4, FINE_SETS)
@@ -133,6 +136,10 @@ def portfolio(task: Task) -> list[Candidate]:
         if skewed(task):
             link = SMALL_LOGARITHMIC if small else LOGARITHMIC
             order[1:1] = [_like(link, native_categories=True), link] if levels else [link]
+        order.insert(1, SMALL_RESIDUAL if small else RESIDUAL)
+    if _has_texts(task):
+        # Trees cost as much as there are classes, and words are cheap.
+        order.insert(0 if task.outputs > _MANY_CLASSES else 1, WORDS)
     return order
 
 
@@ -158,4 +165,4 @@ def supports(candidate: Candidate, distribution: str) -> bool:
     """Whether a family knows the distribution asked for: forests, networks and linear models here are Gaussian only."""
     if distribution in ("AUTO", "gaussian"):
         return True
-    return candidate.family in ("lightgbm", "xgboost") and not {"boosting", "objective"} & set(candidate.params)
+    return candidate.family in ("lightgbm", "xgboost") and not {"boosting", "objective", "residual"} & set(candidate.params)

@@ -158,8 +158,8 @@ def cross_validate(
         one = learner(sides.train, sides.valid, problem, candidate.params, part, rounds)
         if costs is not None:
             costs.learn(candidate, task, len(sides.train.y), part.asked, sides.train.x.shape[1], time.perf_counter() - began)
-        oof[fold.valid] = one.predictor.predict(sides.valid.x)
-        members.append(one.member(sides.encoder, 1.0 / count))
+        oof[fold.valid] = one.predict(sides.valid)
+        members += one.members(sides.encoder, 1.0 / count)
         if sides.asked < sides.whole:
             sample = {"sampled_rows": len(sides.train.y), "of_rows": sides.whole}
         trained.append(one)
@@ -168,7 +168,7 @@ def cross_validate(
         if abandon():
             raise Abandoned
         doing(f"{name}: fitted on all rows")
-        members = [_refit(candidate, matrices, problem, deadline, rounds, rows)]
+        members = _refit(candidate, matrices, problem, deadline, rounds, rows)
     parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **sample}
     return Finished(name, candidate.algo, candidate, tuple(members), oof, time.perf_counter() - started, task, parameters)
 
@@ -178,13 +178,13 @@ def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: De
     assert model.candidate is not None
     rounds = cast(int, model.parameters["rounds"])
     started = time.perf_counter()
-    member = _refit(model.candidate, matrices, problem, deadline, rounds, None)
-    return replace(model, members=(member,), seconds=model.seconds + time.perf_counter() - started)
+    members = _refit(model.candidate, matrices, problem, deadline, rounds, None)
+    return replace(model, members=tuple(members), seconds=model.seconds + time.perf_counter() - started)
 
 
 def _refit(
     candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int, rows: int | None
-) -> Member:
+) -> list[Member]:
     sides = matrices.everything(candidate.encoding, rows)
     one = LEARNERS[candidate.family](sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
-    return one.member(sides.encoder)
+    return one.members(sides.encoder)

@@ -10,7 +10,7 @@ import polars as pl
 
 from coreplex.engines.encoding import categories
 from coreplex.engines.encoding.moments import Moment
-from coreplex.engines.encoding.numbers import Raw, Scaled
+from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import domain
@@ -25,6 +25,7 @@ REPEATS = 0.5
 KINDS: Mapping[str, StepType] = {
     "raw": Raw,
     "scaled": Scaled,
+    "amount": Amount,
     "table": categories.Table,
     "moment": Moment,
     "text": Text,
@@ -51,7 +52,7 @@ def step_for(column: Column, series: pl.Series, context: Context) -> Fit:
     dense = context.kind == "dense"
     match domain(column):
         case "number":
-            return Scaled.fit if dense else Raw.fit
+            return Raw.fit if not dense else Amount.fit if Amount.fits(series) else Scaled.fit
         case "moment":
             return Moment.fit
         case "text":

@@ -7,7 +7,7 @@ column says where they were, when training had any.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
 
 _REACH = 10.0
+_SKEWED, _FEW, _LOOKED_AT = 1.0, 20, 2_000
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,13 @@ class Scaled:
 
     def transform(self, series: pl.Series) -> Floats:
         values = floats(series)
-        missing = np.isnan(values)
-        scaled = (np.where(missing, self.fill, values) - self.centre) / self.scale
-        held = np.minimum(np.maximum(scaled, -self.reach), self.reach)
-        return np.column_stack([held, missing.astype(np.float64)]) if self.indicator else held[:, None]
+        held = self.scaled(values)
+        return np.column_stack([held, np.isnan(values).astype(np.float64)]) if self.indicator else held[:, None]
+
+    def scaled(self, values: Floats) -> Floats:
+        """(n,) without the column that says where values were missing."""
+        scaled = (np.where(np.isnan(values), self.fill, values) - self.centre) / self.scale
+        return np.minimum(np.maximum(scaled, -self.reach), self.reach)
 
     def training(self, series: pl.Series, context: Context) -> Floats:
         return self.transform(series)
@@ -114,6 +118,78 @@ class Scaled:
         numbers = [float(state[name]) for name in ("low", "high", "fill", "centre", "scale", "reach")]
         low, high, fill, centre, scale, reach = numbers
         return cls(column, low, high, fill, centre, scale, reach, bool(state["indicator"]))
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number that is never negative and has a long tail, for a model that multiplies: as it is and as a logarithm.
+
+    Sums are linear in the one, products and ratios in the other; both are scaled and held within reach.
+    """
+
+    kind: ClassVar[str] = "amount"
+    categorical: ClassVar[tuple[int, ...]] = ()
+    plain: Scaled
+    log: Scaled
+    start: float
+    """What is added before the logarithm, so that zero has one: a twentieth of the amounts are less."""
+
+    @property
+    def column(self) -> str:
+        return self.plain.column
+
+    @property
+    def low(self) -> float:
+        return self.plain.low
+
+    @property
+    def high(self) -> float:
+        return self.plain.high
+
+    @property
+    def names(self) -> Sequence[str]:
+        return (f"{self.column}:log", *self.plain.names)
+
+    @classmethod
+    def fits(cls, series: pl.Series) -> bool:
+        """Whether a column holds amounts."""
+        values = floats(series)
+        present = values[~np.isnan(values)]
+        if not present.size or present.min() < 0 or len(np.unique(present[:_LOOKED_AT])) <= _FEW:
+            return False
+        centre, scale = _moments(present)
+        return float((((present - centre) / scale) ** 3).mean()) > _SKEWED
+
+    @classmethod
+    def fit(cls, series: pl.Series, context: Context) -> "Amount":
+        values = floats(series)
+        start = float(np.quantile(values[values > 0], 0.05))
+        logs = pl.Series(series.name, _log(values, start), nan_to_null=True)
+        return cls(Scaled.fit(series, context), replace(Scaled.fit(logs, context), indicator=False), start)
+
+    def transform(self, series: pl.Series) -> Floats:
+        values = floats(series)
+        return np.hstack([self.log.scaled(_log(values, self.start))[:, None], self.plain.transform(series)])
+
+    def training(self, series: pl.Series, context: Context) -> Floats:
+        return self.transform(series)
+
+    def row(self) -> Callable[[Any], Sequence[float]]:
+        plain, log, start = self.plain.row(), self.log.row(), self.start
+        # NumPy's logarithm, whose last bit is not that of the standard library.
+        return lambda value: (*log(_log(np.array([value], dtype=np.float64), start)[0].item()), *plain(value))
+
+    def state(self) -> tuple[State, Arrays]:
+        return {"start": self.start, "plain": self.plain.state()[0], "log": self.log.state()[0]}, {}
+
+    @classmethod
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Amount":
+        plain, log = (Scaled.from_state(column, state[part], {}) for part in ("plain", "log"))
+        return cls(plain, log, float(state["start"]))
+
+
+def _log(values: Floats, start: float) -> Floats:
+    return np.log(np.maximum(values, 0.0) + start)
 
 
 def floats(series: pl.Series) -> Floats:

@@ -14,7 +14,7 @@ import polars as pl
 
 from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.moments import Moment
-from coreplex.engines.encoding.numbers import Raw, Scaled
+from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.cells import means_missing, sentinels
 from coreplex.engines.tabular.schema import Column
@@ -226,7 +226,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _known(column: Column, step: Any) -> Known:
-    if isinstance(step, Raw | Scaled | Moment):
+    if isinstance(step, Raw | Scaled | Amount | Moment):
         return Known(column, step.low, step.high)
     if isinstance(step, Table):
         return Known(column, levels=frozenset(level for level in step.levels if level is not None))

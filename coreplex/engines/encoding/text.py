@@ -98,7 +98,9 @@ class Text:
 
     def row(self) -> Callable[[Any], Sequence[float]]:
         def encode(value: str | None) -> Sequence[float]:
-            row: list[float] = ((self._raw([value]) - self.centre) / self.scale)[0].tolist()
+            row: list[float] = ((self._raw([value], tokens.counts_of(value, len(self.rarity))) - self.centre) / self.scale)[
+                0
+            ].tolist()
             return row
 
         return encode

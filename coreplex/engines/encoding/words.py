@@ -88,7 +88,7 @@ class Words:
 
     def row(self) -> Callable[[Any], Sequence[float]]:
         def encode(value: str | None) -> Sequence[float]:
-            counted = tokens.counts([value], _BUCKETS, trigrams=self.trigrams)
+            counted = tokens.counts_of(value, _BUCKETS, trigrams=self.trigrams)
             row: list[float] = np.asarray(self._weighted(counted) @ self.slopes, dtype=np.float64)[0].tolist()
             return row
 

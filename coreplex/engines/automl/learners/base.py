@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from coreplex.engines.automl.checks import Kind
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.lightgbm_text import rescaled
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Predictor
@@ -22,6 +25,7 @@ from coreplex.engines.scoring.sparse import SparseLinear
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
+AnyEncoder = Encoder | SparseEncoder | ResidualEncoder
 LINKS: Mapping[Kind, Link] = {"binary": "logit", "multiclass": "softmax", "regression": "identity"}
 
 
@@ -34,6 +38,8 @@ class Sample:
     y: NDArray[np.generic]
     weights: Array | None = None
     categorical: tuple[int, ...] = ()
+    start: Array | None = None
+    """(n,) values that boosting starts from, where a linear model stands under the trees."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,24 @@ class Trained:
     cut: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def member(self, encoder: Encoder | SparseEncoder, weight: float = 1.0) -> Member:
-        """The model as it is stored and served, with the encoder of its training rows."""
-        if isinstance(self.predictor, SparseLinear):
-            assert isinstance(encoder, SparseEncoder)
+    def predict(self, sample: Sample) -> Array:
+        found = self.predictor.predict(sample.x)
+        return found if sample.start is None else found + sample.start[:, None]
+
+    def members(self, encoder: AnyEncoder, weight: float = 1.0) -> list[Member]:
+        """The model as it is stored and served, with the encoder of its training rows; together they weigh `weight`."""
+        if isinstance(encoder, SparseEncoder):
+            assert isinstance(self.predictor, SparseLinear)
             served, weights, centre = encoder.served(self.predictor.slopes, self.predictor.centre)
-            return Member(served, Linear(weights, self.predictor.bias, self.predictor.link, centre), weight)
-        assert isinstance(encoder, Encoder)
-        return Member(encoder, self.predictor, weight)
+            return [Member(served, Linear(weights, self.predictor.bias, self.predictor.link, centre), weight)]
+        assert not isinstance(self.predictor, SparseLinear)
+        if isinstance(encoder, ResidualEncoder):
+            # Members are averaged, and these two add up: each is doubled.
+            assert isinstance(self.predictor, LightGbm)
+            trees = LightGbm(rescaled(self.predictor.text, 2.0, 0.0))
+            ridge = Linear(2.0 * encoder.weights, 2.0 * encoder.bias, "identity", encoder.centre)
+            return [Member(encoder.trees, trees, weight / 2), Member(encoder.dense, ridge, weight / 2)]
+        return [Member(encoder, self.predictor, weight)]
 
 
 class Learner(Protocol):

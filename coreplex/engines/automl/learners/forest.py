@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coreplex.engines.automl.learners.base import Problem, Sample
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.lightgbm_text import rescaled
 
 _ENOUGH = 200
 """Validation rows from which on a second number, the offset, is fitted as well."""
@@ -26,19 +27,6 @@ def predictor(text: str, valid: Sample | None, problem: Problem) -> LightGbm:
         return plain
     found = _calibration(plain, valid, problem)
     return LightGbm(rescaled(text, found.slope / trees, found.offset / trees))
-
-
-def rescaled(text: str, slope: float, offset: float) -> str:
-    """The model text with every leaf value v as slope * v + offset, no longer an average."""
-    text = re.sub(r"^average_output\n", "", text, flags=re.MULTILINE)
-    # The sizes of the trees in bytes change; without the line LightGBM reads the trees one after the other.
-    text = re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE)
-
-    def change(line: re.Match[str]) -> str:
-        values = (float(v) * slope + offset for v in line.group(1).split())
-        return "leaf_value=" + " ".join(f"{v:.17g}" for v in values)
-
-    return re.sub(r"^leaf_value=(.*)$", change, text, flags=re.MULTILINE)
 
 
 def _per_round(problem: Problem) -> int:

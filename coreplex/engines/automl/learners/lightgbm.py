@@ -27,7 +27,7 @@ _OBJECTIVES = {
 }
 _STOPPING = {"auc": "auc", "accuracy": "error", "mean_per_class_error": "error", "rmse": "rmse", "mae": "mae"}
 _MULTICLASS = {"auc": "multi_logloss", "error": "multi_error"}
-_OWN = frozenset({"rounds", "patience", "native_categories"})
+_OWN = frozenset({"rounds", "patience", "native_categories", "residual"})
 _SETS = {"max_cat_threshold": 256, "min_data_per_group": 20, "cat_smooth": 10.0, "cat_l2": 3.0}
 """For categories as sets. LightGBM's own (32, 100, 10, 10) are for millions of rows: a level of twenty could never count."""
 
@@ -105,6 +105,7 @@ def _dataset(sample: Sample, settings: dict[str, Any], params: Params, reference
         sample.x,
         label=label,
         weight=sample.weights,
+        init_score=sample.start,
         reference=reference,
         categorical_feature=categorical if categorical else "auto",
         params={k: settings[k] for k in ("max_bin", "num_threads", "verbosity", "seed", "force_col_wise")},
