@@ -18,7 +18,7 @@ from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInUseInput, Id, enum, published
 from schema.event import LogEntry
 from schema.field import by_id, guarded, loaded, mutation
-from schema.model import Model, ModelSort
+from schema.model import Model, ModelSort, Validation
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON
 
@@ -83,6 +83,9 @@ class Experiment:
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
     warnings: list[str] = strawberry.field(description="What was done differently from what was asked.")
+    validation: Validation | None = strawberry.field(
+        description="How rows are split, and why; asked for with `config.validation`. Null in experiments older than the choice."
+    )
     sort_metric: str = strawberry.field(description="The metric models are ranked by.")
     best_model_id: strawberry.ID | None = strawberry.field(description="The best model so far.")
     model_count: int = loaded(int, lambda loaders: loaders.experiment_model_count, by_id, "Models finished so far.")

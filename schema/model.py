@@ -98,6 +98,32 @@ class EvaluationPayload:
     evaluation: Evaluation = strawberry.field(description="The evaluation, kept with the model.")
 
 
+@strawberry.type(description="How rows are split into those that train a model and those that judge it.")
+class Validation:
+    strategy: str = key(
+        "strategy",
+        "random: by chance. stratified: by chance, the target dealt evenly. group: whole values of a column. time: trained "
+        "on the past, judged on the future. group_time: both. column: the folds a column names.",
+        str,
+    )
+    columns: list[str] = key(
+        "columns", "The columns it goes by; none where a forward split goes by the order of the rows.", list[str]
+    )
+    reason: str = key("reason", "Why this split.", str)
+    metric: str | None = key("metric", "The metric of the two scores: auc, accuracy or rmse.", str | None)
+    random_score: float | None = key(
+        "random_score",
+        "What a random split would promise, by one cheap model on a sample of the rows; null where it was not measured.",
+        float | None,
+    )
+    honest_score: float | None = key(
+        "honest_score",
+        "What the same model gets on the same rows where rows that go together are held back together.",
+        float | None,
+    )
+    folds: int | None = key("folds", "How many folds judge each model; null before the first is finished.", int | None)
+
+
 def _serves(stage: str, description: str) -> Any:
     return loaded(bool, lambda loaders: loaders.serving_stages, by_id, description, lambda stages, _: stage in stages)
 
@@ -150,6 +176,16 @@ class Model:
         resolve.evaluations, node=Evaluation, permission=READ, nested=True, description="Evaluations on holdouts, newest first."
     )
     parameters: JSON = strawberry.field(description="Hyperparameters; `folds_note` says why there are so many folds.")
+
+    parameters: JSON = strawberry.field(description="Hyperparameters.")
+    validation: Validation | None = loaded(
+        Validation | None,
+        lambda loaders: loaders.experiment,
+        lambda model: model.experiment_id,
+        "How the rows were split that judged it: the same for all models of an experiment. Under `time` and `group_time`, and "
+        "with one holdout, it is fitted again on all rows; otherwise the models of the folds together are the model.",
+        lambda experiment, _: experiment.validation if experiment else None,
+    )
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
     is_production: bool = _serves("production", "Whether an active production deployment serves it.")

@@ -12,7 +12,7 @@ from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset import remedy
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
-from coreplex.engines.automl import creation
+from coreplex.engines.automl import creation, split
 from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_options
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
@@ -108,6 +108,7 @@ async def create(
     if diagnosis is not None:
         _refuse_without_features(checked, wanted, diagnosis)
         warnings += advice.warnings(diagnosis, drop_leaks=config.drop_leaks)
+        warnings += split.warnings(config, diagnosis["dependence"])
     experiment = Experiment(
         project_id=checked.project.id,
         dataset_version_id=checked.version.id,
@@ -119,6 +120,7 @@ async def create(
         execution_mode=wanted.execution_mode,
         use_gpu=wanted.use_gpu,
         warnings=warnings,
+        validation=split.described(config, diagnosis["dependence"]) if diagnosis is not None else None,
         created_by=grant.user_id,
     )
     experiment.warnings = [*experiment.warnings, *await namesakes(session, experiment)]

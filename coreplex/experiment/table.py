@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, key, maybe_moment, moment, reference, word
+from coreplex.columns import document, key, maybe_document, maybe_moment, moment, reference, word
 
 
 class ProblemType(StrEnum):
@@ -51,6 +51,8 @@ class Experiment(SQLModel, table=True):
     stopped: bool = False
     error: str | None = None
     warnings: list[str] = document(list)
+    validation: dict[str, Any] | None = maybe_document()
+    """How its rows are split: `coreplex.engines.automl.split.described`; None in experiments of before there was a choice."""
     sort_metric: str = Field(default="", max_length=32)
     best_model_id: UUID | None = None
     created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)

@@ -17,6 +17,8 @@ from coreplex.database import WriteSession
 from coreplex.dataset import diagnosis
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
+from coreplex.engines.automl import split
+from coreplex.engines.automl.config import parse_config
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors import DomainError, NoModel
@@ -52,13 +54,16 @@ class Plan:
     """How far each engine is, 0 to 1."""
     left_out: list[str] = field(default_factory=list)
     """Columns that give the target away and are not to be learned from."""
+    dependence: dict[str, Any] = field(default_factory=dict)
+    """How rows were found to depend on each other; empty where that could not be looked at."""
 
 
 async def run(job: Job, context: JobContext) -> dict[str, Any]:
     """Run every engine of the experiment. Fails only when none of them finished a model."""
     plan = await _prepare(job, context)
     try:
-        plan.left_out.extend(await _diagnose(context, plan))
+        await _diagnose(context, plan)
+        await _say_validation(context, plan)
         outcomes = await asyncio.gather(*(_run_engine(context, plan, one) for one in plan.runs))
     finally:
         await asyncio.to_thread(shutil.rmtree, plan.folder, ignore_errors=True)
@@ -89,8 +94,8 @@ async def _prepare(job: Job, context: JobContext) -> Plan:
     return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, prefix)
 
 
-async def _diagnose(context: JobContext, plan: Plan) -> list[str]:
-    """The columns to leave out. Says what the creation of the experiment had no time for."""
+async def _diagnose(context: JobContext, plan: Plan) -> None:
+    """Fill in the columns to leave out and how rows depend on each other. Says what the creation had no time for."""
     experiment = plan.experiment
     question = Question(experiment.target_column, experiment.problem_type, Roles.of(experiment.config))
     drop = bool(experiment.config.get("drop_leaks"))
@@ -103,11 +108,25 @@ async def _diagnose(context: JobContext, plan: Plan) -> list[str]:
             raise
         except DomainError as error:
             await _warn(context, experiment, f"Columns that give the target away were not looked for: {error.message}")
-            return []
+            return
         await context.save(lambda session: diagnosis.keep(session, plan.version.id, question, found))
     for warning in advice.warnings(found, drop_leaks=drop):
         await _warn(context, experiment, warning)
-    return advice.left_out(found) if drop else []
+    plan.left_out.extend(advice.left_out(found) if drop else [])
+    plan.dependence.update(found["dependence"])
+
+
+async def _say_validation(context: JobContext, plan: Plan) -> None:
+    """Keep with the experiment how its rows are split, and say where a random split would promise too much."""
+    config = parse_config(plan.experiment.config)
+
+    async def work(session: WriteSession) -> None:
+        experiment = await session.get_one(Experiment, plan.experiment.id, with_for_update=True)
+        experiment.validation = split.described(config, plan.dependence)
+
+    await context.save(work)
+    for warning in split.warnings(config, plan.dependence):
+        await _warn(context, plan.experiment, warning)
 
 
 async def _warn(context: JobContext, experiment: Experiment, message: str) -> None:
@@ -193,6 +212,7 @@ def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> 
         "target": plan.experiment.target_column,
         "problem_type": plan.experiment.problem_type,
         "config": _config(plan),
+        "dependence": plan.dependence,
         "engine": run.engine,
         "work_dir": str(plan.folder / run.engine),
         "threads": _threads(context, plan),
@@ -273,6 +293,8 @@ class Recorder:
         session.add_all(rows.values())
         await session.flush()
         experiment.sort_metric = told["sort_metric"]
+        if experiment.validation is not None:
+            experiment.validation = {**experiment.validation, "folds": told["folds"]}
         model = self._row(told, model_id, rows)
         session.add(model)
         await session.flush()

@@ -289,15 +289,15 @@ def test_more_columns_than_rows(columns: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "strategy"),
     [
-        ({"nfolds": 0}, "one holdout (stratified)"),
-        ({"nfolds": -1, "validation": "random"}, "8 folds (random)"),
-        ({"time_column": "moment"}, "3 folds (time 'moment')"),
-        ({"validation": "time"}, "3 folds (time the order of the rows in the file)"),
-        ({"group_column": "group"}, "3 folds (group 'group')"),
-        ({"group_column": "group", "time_column": "moment"}, "3 folds (group_time 'group', 'moment')"),
-        ({"fold_column": "group"}, "3 folds (column 'group')"),
-        ({"weights_column": "moment"}, "3 folds (stratified)"),
-        ({"balance_classes": True}, "3 folds (stratified)"),
+        ({"nfolds": 0}, "one holdout (validation 'stratified')"),
+        ({"nfolds": -1, "validation": "random"}, "8 folds (validation 'random')"),
+        ({"time_column": "moment"}, "3 folds (validation 'time' by 'moment')"),
+        ({"validation": "time"}, "3 folds (validation 'time' by the order of the rows in the file)"),
+        ({"group_column": "group"}, "3 folds (validation 'group' by 'group')"),
+        ({"group_column": "group", "time_column": "moment"}, "3 folds (validation 'group_time' by 'group' and 'moment')"),
+        ({"fold_column": "group"}, "3 folds (validation 'column' by 'group')"),
+        ({"weights_column": "moment"}, "3 folds (validation 'stratified')"),
+        ({"balance_classes": True}, "3 folds (validation 'stratified')"),
     ],
 )
 def test_ways_to_validate(config: dict[str, Any], strategy: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 Index = NDArray[np.int64]
 _COLUMNS, _ROWS = 100, 20_000
 """What is looked at to tell copies from coincidence."""
-_APART = 1e6
+FAR_APART = 1e6
 """Between rows that differ in a word, in units of the numbers' spreads."""
 
 
@@ -42,10 +42,10 @@ class NearCopies:
         """(n, numbers + 1): where rows lie, such that the greatest difference of two rows says how near they are."""
         words = codes(frame.select(self.words)) if self.words else np.zeros(frame.height)
         numbers = [
-            frame[name].to_physical().cast(pl.Float64).fill_nan(None).fill_null(_APART * spread).to_numpy() / spread
+            frame[name].to_physical().cast(pl.Float64).fill_nan(None).fill_null(FAR_APART * spread).to_numpy() / spread
             for name, spread in zip(self.numbers, self.spreads, strict=True)
         ]
-        return np.nan_to_num(np.column_stack([*numbers, words * _APART]), posinf=_APART, neginf=-_APART)
+        return np.nan_to_num(np.column_stack([*numbers, words * FAR_APART]), posinf=FAR_APART, neginf=-FAR_APART)
 
     def units(self, frame: pl.DataFrame) -> Index:
         """(n,) one number for all rows that a chain of near copies joins."""

@@ -66,6 +66,7 @@ class Publisher:
             "latency_ms": self._latency(scorer),
             "score": model.metrics[self.metric],
             "sort_metric": self.metric,
+            "folds": len(self.task.plan.folds),
             "bundle": {"path": str(written.path), "sha256": written.sha256, "size": written.size},
             "curves": self._json(folder / "curves.json", self._curves(model)),
             "explanation": self._json(folder / "explanation.json", explanation),

@@ -13,7 +13,6 @@ from coreplex.engines.automl.copies import NearCopies
 from coreplex.engines.automl.folds import Strategy
 
 Finding = Mapping[str, Any]
-FILE_ORDER = "the order of the rows in the file"
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,14 @@ class Split:
         return [name for name in (self.group, self.time, self.fold) if name is not None]
 
     @property
-    def described(self) -> str:
-        """The split in words: `group 'subject'`."""
+    def words(self) -> str:
+        """For a sentence: `'group' by 'subject'`."""
         names = [f"'{name}'" for name in self.columns]
         if self.time is None and self.strategy in ("time", "group_time"):
-            names.append(FILE_ORDER)
-        return " ".join([self.strategy, ", ".join(names)]).strip()
+            names.append("the order of the rows in the file")
+        if self.near is not None:
+            names.append("what is no near copy")
+        return f"'{self.strategy}'{' by ' if names else ''}{' and '.join(names)}"
 
     @property
     def special(self) -> set[str]:
@@ -47,18 +48,63 @@ class Split:
 
 
 def choose(config: AutoMLConfig, found: Finding | None = None) -> Split:
-    """The split of a run. `found`: what the rows were found to be, None where nobody looked."""
+    """The split of a run. `found`: what the rows were found to be (`dependence.find`), None where nobody looked."""
     if config.validation != "auto":
         return _named(config.validation, config, "You asked for it.")
-    columns = tuple(key for key in ("group_column", "time_column", "fold_column") if getattr(config, key) is not None)
+    columns = tuple(key for key in _COLUMNS if getattr(config, key) is not None)
     if columns:
         asked = " and ".join(f"{key} '{getattr(config, key)}'" for key in columns)
         return _named(_MEANT[columns], config, f"You gave {asked}.")
     if found and found.get("strategy"):
         return _honest(found, config.time_gap)
-    return Split("stratified", "No dependence between rows was found." if found else "Rows are taken to be independent.")
+    return Split("stratified", "Rows seem independent of each other." if found else "Rows are taken to be independent.")
 
 
+def described(config: AutoMLConfig, found: Finding | None) -> dict[str, Any]:
+    """The split of a run as an experiment shows it; `folds` is known once the training has made them.
+
+    The two promises, `random_score` and `honest_score` in `metric`, are None where they were not measured.
+    """
+    split = choose(config, found)
+    trial = _measured(split, found)
+    scores = {key: trial.get(key) if trial else None for key in ("metric", "random_score", "honest_score")}
+    return {"strategy": split.strategy, "columns": split.columns, "reason": split.reason, **scores, "folds": None}
+
+
+def warnings(config: AutoMLConfig, found: Finding | None) -> list[str]:
+    """What to say where a random split would promise too much, unless the columns that were given settle it."""
+    if not found or not found.get("strategy"):
+        return []
+    split, honest = choose(config, found), _honest(found, 0.0)
+    if config.validation in ("random", "stratified"):
+        return [f"{found['reason']} Validation {split.words} is used as you asked; 'auto' would take {honest.words}."]
+    if split.reason != honest.reason:
+        return []
+    again = (
+        f" '{split.group}' is then no feature; send validation 'random' if the same ones will be asked for."
+        if split.group
+        else ""
+    )
+    return [f"{found['reason']} Models are judged by validation {split.words}.{again}"]
+
+
+def _measured(split: Split, found: Finding | None) -> Finding | None:
+    """The trial that says what a random split promises beside this one, or beside the honest one where this is random."""
+    if not found:
+        return None
+    if found.get("strategy") and split.strategy in ("random", "stratified"):
+        return found
+    for trial in [found, *found.get("tried", ())]:
+        if (trial.get("strategy"), trial.get("group_column"), trial.get("time_column")) == (
+            split.strategy,
+            split.group,
+            split.time,
+        ):
+            return trial
+    return None
+
+
+_COLUMNS = ("group_column", "time_column", "fold_column")
 _MEANT: dict[tuple[str, ...], Strategy] = {
     ("group_column",): "group",
     ("time_column",): "time",

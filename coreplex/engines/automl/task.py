@@ -190,7 +190,7 @@ def _plan(
     # On tables of hundreds of thousands of rows the default number of folds buys nothing; another number is kept.
     nfolds = nfolds if config.folds_asked else min(nfolds, folds.automatic(len(y)))
     features = [c.name for c in columns if c.type != ColumnType.id]
-    units, note = copies.units(frame.select([*features, target.name]), split.near)
+    units, note = copies.units(frame if split.near else frame.select([*features, target.name]), split.near)
     plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, units=units, stratify=split.strategy != "random")
     return replace(plan, notes=(*plan.notes, *([note] if note else [])))
 

@@ -193,9 +193,12 @@ def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: 
     classes = f", {len(what.classes)} classes" if what.classes else ""
     log(
         f"{what.kind} of '{what.target.name}': {len(what.y)} rows, {len(what.columns)} columns{classes}; "
-        f"{folds} ({what.split.described}), ranked by {metric}, "
+        f"{folds} (validation {what.split.words}), ranked by {metric}, "
         f"at most {config.max_models} models in {clock.budget:.0f} s.",
         "info",
     )
+    log(what.split.reason, "info")
+    if not what.plan.bag:
+        log("Models are judged on what their folds held back, and published after a fit on all rows.", "info")
     if config.balance_classes and not what.classification:
         log("balance_classes is for classification and changes nothing here.", "warning")

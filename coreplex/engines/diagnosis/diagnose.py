@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.diagnosis import findings, imbalance, leaks, probes, sample
+from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, probes, sample
 from coreplex.engines.diagnosis.probes import Probe, Target
 from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
@@ -19,6 +19,8 @@ from coreplex.errors import Invalid
 
 LEAST_ROWS = 30
 """Fewer rows tell nothing apart from chance."""
+LEAST_SECONDS = 3.0
+"""For the question whether rows depend on each other, however long the columns took."""
 
 
 class Deadline:
@@ -29,7 +31,11 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        return time.monotonic() >= self._end
+        return self.left <= 0
+
+    @property
+    def left(self) -> float:
+        return self._end - time.monotonic()
 
 
 def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int = 0, seconds: float = 8.0) -> dict[str, Any]:
@@ -52,6 +58,19 @@ def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int 
     trainable = {name: one for name, one in found.items() if _type(schema, name) is not ColumnType.id}
     accused = leaks.alone(trainable, column.name, classification=question.classification)
     classes = imbalance.count(table, column) if question.classification else None
+    roles = question.roles
+    together = dependence.find(
+        table,
+        schema,
+        column.name,
+        classification=question.classification,
+        ignored={roles.weights_column, roles.fold_column, *roles.ignored_columns},
+        leaks={name for leak in accused if leak.severity == "high" for name in leak.leave_out},
+        seconds=max(deadline.left, LEAST_SECONDS),
+        seed=seed,
+    )
+    if together["unfinished"]:
+        unfinished.append("Not every way to split the rows was tried: the time was over.")
     return {
         "target": column.name,
         "problem_type": question.problem_type,
@@ -61,7 +80,7 @@ def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int 
         "leaks": [asdict(leak) for leak in accused],
         "imbalance": classes,
         "usefulness": usefulness(found),
-        "dependence": None,
+        "dependence": together,
         "issues": findings.issues(column.name, accused, classes),
         "unfinished": unfinished,
     }

@@ -1,0 +1,75 @@
+"""Rows that are not independent: does a random split promise more than new rows will give, and which split does not?
+
+Columns that may group or order the rows (`structure`) and near copies (`nearness`) are tried one by one (`trials`): a cheap model
+is judged by a random split and by the honest one, on the same rows and with equally many rows to train on (`comparison`). Only
+where the random split promises more than its error is another one proposed. Groups that are there all the time, whose future
+is asked for, call for a forward split alone: they are known by then.
+
+Roberts et al., "Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic structure",
+Ecography 40 (2017).
+"""
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from coreplex.engines.diagnosis.rows import Table
+from coreplex.engines.diagnosis.trials import Search, Trial
+from coreplex.engines.tabular.schema import TableSchema
+
+_MIN_ROWS = 60
+
+
+def find(
+    table: Path,
+    schema: TableSchema,
+    target: str,
+    *,
+    classification: bool,
+    ignored: Collection[str | None] = (),
+    leaks: Collection[str] = (),
+    seconds: float = 10.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What was found: `strategy` (None: rows seem independent), its columns, `near` copies, both promises, and a `reason`.
+
+    `leaks` give the target away, and would hide what else does. Everything is JSON. No trial is begun after `seconds`;
+    `unfinished` says whether one was left out for that.
+    """
+    search = Search(Table(table, schema, target, ignored, leaks), classification, seed, time.monotonic() + seconds)
+    found = search.run() if search.table.rows >= _MIN_ROWS else None
+    tried = [_told(trial) for trial in search.trials]
+    chosen = _told(found) if found else {"strategy": None}
+    return {"rows": search.table.rows, **chosen, "tried": tried, "unfinished": search.unfinished}
+
+
+def _told(trial: Trial) -> dict[str, Any]:
+    one = trial.comparison
+    return {
+        "strategy": trial.strategy,
+        "group_column": trial.group.column if trial.group else None,
+        "time_column": trial.order.column if trial.order else None,
+        "near": trial.near.to_json() if trial.near else None,
+        "metric": one.metric,
+        "random_score": one.random,
+        "honest_score": one.honest,
+        "excess": one.excess,
+        "error": one.error,
+        "certain": one.certain,
+        "reason": _reason(trial),
+    }
+
+
+def _reason(trial: Trial) -> str:
+    one, names = trial.comparison, [f"'{name}'" for name in trial.columns]
+    if trial.strategy == "group":
+        what, judged = f"Rows of one {names[0]} resemble each other", "rows of new ones"
+    elif trial.strategy == "group_time":
+        what, judged = f"Rows of one {names[0]} resemble each other and drift", "later rows of new ones"
+    elif trial.strategy == "time":
+        what = f"Rows drift over {names[0]}" if names else "Rows resemble those before them in the file, as readings in order do"
+        judged = "rows of another time"
+    else:
+        what, judged = "Many rows are nearly copies of others", "rows that are no copies"
+    return f"{what}: a random split promises {one.metric} {one.random:.4g}, {judged} get {one.honest:.4g}."

@@ -1,0 +1,121 @@
+"""Rows that are not independent are found, with both promises; independent ones are left to a random split."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import datasets
+
+from coreplex.engines.automl.folds import Fold
+from coreplex.engines.diagnosis import comparison, dependence
+from coreplex.engines.tabular.reading import read
+from tests.factories import dependent
+
+REAL = Path("/work/shared/data")
+
+
+def found(frame: pl.DataFrame, folder: Path, target: str = "y", classes: bool | None = None) -> dict[str, object]:
+    source, stored = folder / "t.csv", folder / "t.parquet"
+    frame.write_csv(source)
+    schema = read(source, "t.csv", stored).schema
+    classes = frame[target].dtype == pl.String if classes is None else classes
+    return dependence.find(stored, schema, target, classification=classes, seconds=300)
+
+
+SHAPES = (
+    "subjects, classes",
+    "subjects as hashes",
+    "few patients",
+    "sessions of three",
+    "random walk, shuffled",
+    "random walk over numbers",
+    "sensors, classes",
+    "near copies, twice",
+    "panel of patients",
+    "panel that passes by",
+    "panel that stays",
+)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_was_planted_is_found(name: str, tmp_path: Path) -> None:
+    make, expected = dependent.PLANTED[name]
+    answer = found(make(3), tmp_path)
+    assert (answer["strategy"], answer["group_column"], answer["time_column"]) == expected
+    better = (
+        answer["random_score"] < answer["honest_score"]
+        if answer["metric"] == "rmse"
+        else answer["random_score"] > answer["honest_score"]
+    )
+    assert better
+    assert answer["excess"] > 2 * 0.01
+    assert f"a random split promises {answer['metric']}" in answer["reason"]
+    assert (answer["near"] is not None) == ("copies" in name)
+
+
+def test_independent_rows_are_left_alone(tmp_path: Path) -> None:
+    wrong = [seed for seed in range(6) if found(dependent.independent(seed), tmp_path)["strategy"] is not None]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["iris", "diabetes"])
+def test_ordinary_tables_stay_random(name: str, tmp_path: Path) -> None:
+    bunch = getattr(datasets, f"load_{name}")()
+    frame = pl.DataFrame(bunch.data, schema=list(bunch.feature_names)).with_columns(pl.Series("target", bunch.target))
+    assert found(frame, tmp_path, "target", classes=name != "diabetes")["strategy"] is None
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the tables are not here")
+@pytest.mark.parametrize(
+    ("table", "target", "classes"),
+    [
+        ("titanic", "survived", True),
+        ("titanic_raw", "survived", True),
+        ("telco_churn", "Churn", True),
+        ("penguins", "species", True),
+        ("mpg", "mpg", False),
+        ("diamonds", "price", False),
+        ("diamonds", "cut", True),
+    ],
+)
+def test_ordinary_categories_are_no_groups(table: str, target: str, classes: bool, tmp_path: Path) -> None:
+    frame = pl.read_csv(REAL / f"{table}.csv", infer_schema_length=None)
+    assert found(frame, tmp_path, target, classes)["strategy"] is None
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda frame: frame.head(12),
+        lambda frame: frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("empty"), pl.lit(1).alias("same")),
+        lambda frame: frame.with_columns(pl.when(pl.col("x0") > 0).then("y").alias("y")),
+        lambda frame: frame.with_columns(pl.when(pl.col("x1") > 0).then("date").alias("date"), pl.lit("x").alias("subject")),
+        lambda frame: frame.select("y"),
+        lambda frame: frame.with_columns(pl.lit("same").alias("y")),
+        lambda frame: frame.with_columns(pl.col("x0") * 1e300, (pl.col("x1") * 1e9).round(0)),
+    ],
+)
+def test_strange_tables_are_no_error(edit: Callable[[pl.DataFrame], pl.DataFrame], tmp_path: Path) -> None:
+    answer = found(edit(dependent.walk(1, rows=300)), tmp_path)
+    assert set(answer) >= {"rows", "strategy", "tried"}
+
+
+def test_no_trial_begins_after_its_time(tmp_path: Path) -> None:
+    frame = dependent.subjects(0)
+    frame.write_csv(tmp_path / "t.csv")
+    schema = read(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet").schema
+    answer = dependence.find(tmp_path / "t.parquet", schema, "y", classification=False, seconds=-1)
+    assert answer == {"rows": frame.height, "strategy": None, "tried": [], "unfinished": True}
+
+
+def test_a_difference_counts_beyond_its_error_only() -> None:
+    draw = np.random.default_rng(0)
+    rows = comparison.Rows(draw.normal(size=(300, 2)), draw.normal(size=(300, 1)), classification=False)
+    halves = [np.arange(150), np.arange(150, 300)]
+    folds = [Fold(halves[1 - i], halves[i]) for i in range(2)]
+    same = comparison.compare(rows, list(zip(folds, folds, strict=True)), np.arange(300))
+    assert same is not None
+    assert (same.excess, same.certain) == (0.0, False)
+    assert same.random == same.honest
