@@ -88,6 +88,19 @@ def test_the_methods_of_the_client_that_are_not_there_yet_are_said() -> None:
     assert " ".join(sentence().split()) in " ".join((ROOT / "README.md").read_text().split())
 
 
+def test_the_clients_guide_to_rows_that_go_together(stack: Stack, folder: Path) -> None:
+    script = journey(ROOT / "docs" / "client.md", "validation", "python")
+    split, scores, warned, best = run(
+        [sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()
+    ).splitlines()
+    assert split.startswith("group ['patient'] ")
+    metric, random, honest = scores.split()
+    assert metric == "auc"
+    assert float(random) > float(honest)
+    assert "Models are judged by validation 'group' by 'patient'" in warned
+    assert best.endswith(" group")
+
+
 @pytest.mark.parametrize("engine", ['    engine="h2o",\n', '    engine="flaml",\n', ""], ids=["h2o", "flaml", "none"])
 def test_the_clients_own_readme(stack: Stack, tmp_path: Path, engine: str) -> None:
     """Unmodified but for address, key and budget: the printed 300 s are a long time for a test."""

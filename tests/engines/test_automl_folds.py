@@ -129,6 +129,14 @@ def test_time_folds_only_look_back(moments: list[int], nfolds: int, gap: int) ->
         assert values[fold.train].max() < values[fold.valid].min() - gap + 1e-9
 
 
+def test_a_fold_that_trains_on_one_class_tells_nothing() -> None:
+    y = np.array([0] * 20 + [0, 1] * 20)
+    plan = folds.by_time(np.arange(60.0), nfolds=5)
+    assert [len(np.unique(y[f.train])) for f in plan.folds] == [1, 1, 2, 2, 2]
+    assert folds.telling(plan, y).folds == plan.folds[2:]
+    assert folds.telling(plan, np.zeros(60)).folds == plan.folds
+
+
 def test_rows_without_a_moment_only_train() -> None:
     values = np.array([np.nan, *range(30)], dtype=float)
     plan = folds.by_time(values, nfolds=3)

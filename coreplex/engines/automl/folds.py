@@ -7,7 +7,7 @@ with one value and a time column that cannot be ordered.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -197,6 +197,14 @@ def _neighbours(moments: NDArray[np.float64]) -> Index:
     place = np.empty(len(moments), dtype=np.int64)
     place[np.argsort(moments, kind="stable")] = np.arange(len(moments))
     return place * _STRETCHES // max(len(moments), 1)
+
+
+def telling(plan: FoldPlan, y: NDArray[np.generic]) -> FoldPlan:
+    """The plan without the folds that train on a single class, where others are left: the first of a forward split may."""
+    kept = tuple(fold for fold in plan.folds if len(np.unique(y[fold.train])) > 1)
+    if not kept or len(kept) == len(plan.folds):
+        return plan
+    return replace(plan, folds=kept, reason="the first folds would train on a single class")
 
 
 def by_column(values: Sequence[object]) -> FoldPlan:

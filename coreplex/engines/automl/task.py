@@ -77,6 +77,7 @@ def prepare(
         frame, kind = _without_rare(frame, column, problem_type, len(columns), warn)
     y, classes = _target(frame, column, kind, config)
     plan = replace(_plan(frame, columns, column, y, kind, config, split), asked=config.nfolds)
+    plan = folds.telling(plan, y) if kind != "regression" else plan
     for note in plan.notes:
         log(note, "warning")
     if plan.told:
