@@ -176,8 +176,6 @@ class Model:
         resolve.evaluations, node=Evaluation, permission=READ, nested=True, description="Evaluations on holdouts, newest first."
     )
     parameters: JSON = strawberry.field(description="Hyperparameters; `folds_note` says why there are so many folds.")
-
-    parameters: JSON = strawberry.field(description="Hyperparameters.")
     validation: Validation | None = loaded(
         Validation | None,
         lambda loaders: loaders.experiment,
