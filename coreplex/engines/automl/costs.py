@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.sampling import spread
@@ -27,9 +26,9 @@ _ROUNDS = ("lightgbm", "xgboost", "mlp")
 _REMEMBERED = 3
 _BINS = 64
 """Cells that finding one split costs per leaf and column, whatever the rows."""
-_PROBE_ROWS = (50, 300)
+_PROBE_ROWS = (50, 300, 2_000)
 _PROBE = 0.03
-"""Once the first sample took so much of the budget, the second is left out."""
+"""Once samples took so much of the budget, larger ones are left out."""
 LEAST_ROWS = 500
 _HOPELESS = 4.0
 _LENIENCE = 2.0
@@ -53,24 +52,20 @@ class Costs:
     _took: dict[str, deque[float]] = field(default_factory=dict)
 
     def measure(self, task: Task, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
-        """Encode two small samples for trees: the width of the matrix and the line of the time."""
-        few, many = (spread(task.y, rows, task.seed, classification=task.classification) for rows in _PROBE_ROWS)
-        began = now()
-        encoder = self._probe(task, few)
-        short = now() - began
-        slope, long, most = 0.2 * short / len(few), short, len(few)
-        if short < _PROBE * budget:
-            began = now()
-            encoder = self._probe(task, many)
-            long, most = now() - began, len(many)
-            slope = max((long - short) / max(len(many) - len(few), 1), 0.2 * long / len(many))
-        began = now()
-        encoder.transform(task.frame[many])
-        self.width["tree"] = encoder.width
-        self.per_row, self.fixed, self.per_judged = slope, max(long - slope * most, 0.0), (now() - began) / len(many)
-
-    def _probe(self, task: Task, rows: NDArray[np.int64]) -> Encoder:
-        return Encoder.fit_transform(task.frame[rows], task.columns, task.y[rows], kind="tree", task=task.kind)[0]
+        """Encode small samples for trees, larger ones while that is quick: the width of the matrix and the lines of the time."""
+        began, sizes, learned, judged = now(), list[int](), list[float](), list[float]()
+        for rows in _PROBE_ROWS:
+            chosen = spread(task.y, rows, task.seed, classification=task.classification)
+            frame, start = task.frame[chosen], now()
+            encoder, _ = Encoder.fit_transform(frame, task.columns, task.y[chosen], kind="tree", task=task.kind)
+            middle = now()
+            encoder.transform(frame)
+            sizes, learned, judged = [*sizes, len(chosen)], [*learned, middle - start], [*judged, now() - middle]
+            self.width["tree"] = encoder.width
+            if now() - began > _PROBE * budget:
+                break
+        self.per_row, self.fixed = _line(sizes, learned)
+        self.per_judged, _ = _line(sizes, judged)
 
     def encoding(self, rows: int, judged: int) -> float:
         """Seconds to encode one fold of so many training rows and rows that judge."""
@@ -144,6 +139,14 @@ class Costs:
                 return float(rows * outputs)
             case _:
                 return 240.0 * rows * width * outputs
+
+
+def _line(sizes: list[int], took: list[float]) -> tuple[float, float]:
+    """Seconds per row and the fixed ones, by the two largest samples; of a single one a fifth is taken to depend on the rows."""
+    most, long = sizes[-1], took[-1]
+    slope = (long - took[-2]) / max(most - sizes[-2], 1) if len(sizes) > 1 else 0.0
+    slope = max(slope, 0.2 * long / most)
+    return slope, max(long - slope * most, 0.0)
 
 
 def fair_rounds(candidate: Candidate) -> int:

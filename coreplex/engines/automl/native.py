@@ -34,7 +34,7 @@ def _insist(run: Run, order: list[Candidate]) -> None:
     for candidate in sorted(order, key=lambda one: run.costs.candidate(one, run.task, LEAST_ROWS, encoded=False)):
         if run.count or run.over:
             return
-        model = run.evaluate(candidate, run.share(1))
+        model = run.evaluate(candidate, run.share(1), insist=True)
         if model is not None:
             run.publish(model)
 

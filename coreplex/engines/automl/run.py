@@ -5,7 +5,7 @@ published and limited by the same code.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from coreplex.engines.automl.clock import Clock, Deadline
@@ -50,6 +50,8 @@ class Run:
     progress: Progress
     costs: Costs
     failed: int = 0
+    _slow: set[str] = field(default_factory=set)
+    """Families of which the log has said that they are too slow."""
     counted: bool = True
     """Whether the last model ends the run; False for an engine that searches on and publishes the best it found."""
 
@@ -72,25 +74,31 @@ class Run:
         """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
         return self.clock.share(parts, stoppable=bool(self.board.trained))
 
-    def evaluate(self, candidate: Candidate, deadline: Deadline, matrices: Matrices | None = None) -> Finished | None:
+    def evaluate(
+        self, candidate: Candidate, deadline: Deadline, matrices: Matrices | None = None, *, insist: bool = False
+    ) -> Finished | None:
         """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says).
 
-        On the run's own folds unless `matrices` has others; on fewer rows where all would take longer than the deadline.
+        On the run's own folds unless `matrices` has others; on fewer rows where all would take longer than the deadline; not
+        at all where even few would, unless it is to `insist` or there is no trained model yet.
         """
         matrices = matrices or self.matrices
+        insist = insist or not self.board.trained
         name = self.board.name(candidate.algo)
         try:
             try:
-                model = self._validated(name, candidate, matrices, deadline)
+                model = self._validated(name, candidate, matrices, deadline, insist)
             except TooSlow:  # the estimate was too good; it has learned from that
-                model = self._validated(name, candidate, matrices, deadline)
+                model = self._validated(name, candidate, matrices, deadline, insist)
             if model.metrics[self.board.metric] is not None:
                 return model
             self.log(f"{name} is left out: {self.board.metric} is not defined on the rows that judge it.", "warning")
         except Abandoned:
             self.log(f"{name} was not finished when the run ended.", "info")
         except TooSlow:
-            self.log(f"{name} is left out: even few rows would take longer than its share of the time.", "info")
+            level = "debug" if candidate.algo in self._slow else "info"
+            self.log(f"{name} is left out: even few rows would take longer than its share of the time.", level)
+            self._slow.add(candidate.algo)
         except MemoryError:
             raise
         except Exception as error:  # a configuration may fail on a strange table; the run must not
@@ -99,8 +107,8 @@ class Run:
         self.failed += 1
         return None
 
-    def _validated(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline) -> Finished:
-        rows = self._rows(name, candidate, matrices, deadline)
+    def _validated(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline, insist: bool) -> Finished:
+        rows = self._rows(name, candidate, matrices, deadline, insist)
         return cross_validate(
             name,
             candidate,
@@ -110,20 +118,21 @@ class Run:
             rows=rows,
             costs=self.costs,
             abandon=lambda: self.over,
-            insist=not self.board.trained,
+            insist=insist,
             doing=self.progress.doing,
         )
 
-    def _rows(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline) -> int | None:
+    def _rows(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline, insist: bool) -> int | None:
         """How many training rows per fold the candidate may have; None for all. Raises `TooSlow` where even few are too many."""
         encoded = lambda rows: matrices.has(candidate.encoding, rows)  # noqa: E731
         rows = self.costs.rows(candidate, matrices.task, deadline.left, encoded)
-        if rows == 0 and self.board.trained:
+        if rows == 0 and not insist:
             raise TooSlow
-        if rows is not None:
-            most = max(len(fold.train) for fold in matrices.task.plan.folds)
-            rows = max(rows, min(LEAST_ROWS, most))
-            self.log(f"{name} learns from {rows} of {most} rows per fold: all of them would take longer than its share.", "info")
+        most = max(len(fold.train) for fold in matrices.task.plan.folds)
+        if rows is None or most <= LEAST_ROWS:
+            return None
+        rows = max(rows, LEAST_ROWS)
+        self.log(f"{name} learns from {rows} of {most} rows per fold: all of them would take longer than its share.", "info")
         return rows
 
     def publish(self, model: Finished) -> None:
