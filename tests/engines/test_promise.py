@@ -88,6 +88,17 @@ def test_the_best_of_equals_is_promised_less() -> None:
     assert promise.optimism("auc", measure, rivals[:1], 0) == 0
 
 
+def test_a_perfect_score_on_few_rows_is_no_promise_of_another() -> None:
+    y = np.arange(60) % 2
+    p = np.where(np.eye(2)[y] == 1, 0.95, 0.05)
+    judged = promise.Judged(y, p, metrics.decided(p))
+    told = {entry["metric"]: entry for entry in promise.intervals(judged, metrics.of_task("binary"), [], 0, shift={}, gains={})}
+    assert (told["accuracy"]["value"], told["accuracy"]["high"]) == (1.0, 1.0)
+    assert told["accuracy"]["low"] <= 11 / 12
+    assert told["auc"]["low"] < 1 == told["auc"]["high"]
+    assert told["logloss"]["high"] > 2 * told["logloss"]["value"]
+
+
 def test_a_percentage_error_beside_zeros_is_not_promised() -> None:
     draw = np.random.default_rng(0)
     for values, promised_ in ((draw.normal(size=500), False), (draw.gamma(4.0, size=500) + 1, True)):
@@ -179,6 +190,6 @@ def test_sets_of_classes_hold_the_truth_as_often_as_asked() -> None:
 
 def test_a_level_that_the_rows_do_not_support_is_refused() -> None:
     kept = Conformal.of_numbers(np.arange(30.0), np.arange(30.0) + 1)
-    with pytest.raises(Invalid, match=r"30 rows, which support a level of 0\.935 at most"):
+    with pytest.raises(Invalid, match=r"30 rows, which support a level of 0\.9354 at most"):
         kept.bounds([1.0], 0.99)
     assert kept.bounds([1.0], 0.9)[0][0] == pytest.approx(0.0)

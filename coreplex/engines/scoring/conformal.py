@@ -10,6 +10,7 @@ skewed errors give skewed intervals. Classes: the set of those whose probability
 1 - p(true class) (Sadinle, Lei, Wasserman 2019); the likeliest class is always in it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,8 @@ class Conformal:
 
     def _check(self, level: float) -> None:
         if level > self.highest:
-            message = f"the model was judged on {self.rows} rows, which support a level of {self.highest:.3g} at most"
+            most = math.floor(self.highest * 1e4) / 1e4
+            message = f"the model was judged on {self.rows} rows, which support a level of {most:g} at most"
             raise Invalid.field(message, "options", "interval")
 
     def _at_least(self, rank: float) -> float:
