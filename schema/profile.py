@@ -42,6 +42,10 @@ class Column:
     type: ColumnType = strawberry.field(description="What it is.")
     dtype: str = strawberry.field(description="How it is stored; times with a zone are kept in UTC.")
     reason: str | None = strawberry.field(description="Why it has its type, where that was a judgement.")
+    unit: str | None = strawberry.field(
+        description="The unit of its numbers as written: kg, km/h, %, $. Inputs may leave it out."
+    )
+    form: str | None = strawberry.field(description="What its texts are, if of one form: url, email, wkt, point, uuid or hash.")
     nullable: bool = strawberry.field(description="Whether values are missing.")
     missing_values: list[str] | None = strawberry.field(
         description="Words and values read as missing, in the file and in rows to predict; none: the usual ones of its type."
@@ -73,6 +77,8 @@ class Column:
             type=ColumnType(column["type"]),
             dtype=column["dtype"],
             reason=column.get("reason"),
+            unit=facts.get("unit"),
+            form=facts.get("form"),
             nullable=column["nullable"],
             missing_values=column.get("missing"),
             missing_count=Long(facts.get("missing_count", 0)),

@@ -160,10 +160,10 @@ def test_text_of_a_file_means_what_the_typed_value_means() -> None:
 
 def test_numbers_are_read_as_the_file_wrote_them() -> None:
     """A column that came with a decimal comma takes it online as well, besides JSON's own numbers."""
-    columns = (column("amount", "float", format=",.*"), column("age", "integer"))
+    columns = (column("amount", "float", format=",.*€"), column("age", "integer"))
     encoder, _ = Encoder.fit_transform(TABLE, columns, target(TABLE, "binary"), kind="tree", task="binary")
-    values = [encoder.encode_row({"amount": raw})[0][0] for raw in ("1.234,5", "1,5", "€ 7,25", 2.5, "12 %")]
-    assert values == [1234.5, 1.5, 7.25, 2.5, 12.0]
+    values = [encoder.encode_row({"amount": raw})[0][0] for raw in ("1.234,5", "1,5", "€ 7,25", 2.5)]
+    assert values == [1234.5, 1.5, 7.25, 2.5]
 
 
 def test_a_column_missing_everywhere_is_said_once() -> None:

@@ -1,20 +1,25 @@
 """Which step encodes which column, and which columns are left out and why.
 
 Left out: what the caller excluded, identifiers, columns that never change, columns that are empty. Everything else is
-encoded; a category whose values hardly ever repeat carries its meaning in its letters, so it is read as text.
+encoded; a category whose values hardly ever repeat carries its meaning in its letters, so it is read as text. Texts of a form of
+their own (`tabular.forms`) are read by what the form says: an URL by host and words, a geometry by its coordinates.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import polars as pl
 
 from coreplex.engines.encoding import categories
+from coreplex.engines.encoding.address import Url, hosts
+from coreplex.engines.encoding.geometry import Geometry
 from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import domain
 from coreplex.engines.encoding.words import Words
+from coreplex.engines.tabular import forms
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 FEW_LEVELS = 24
@@ -30,6 +35,8 @@ KINDS: Mapping[str, StepType] = {
     "moment": Moment,
     "text": Text,
     "words": Words,
+    "geometry": Geometry,
+    "url": Url,
 }
 
 Fit = Callable[[pl.Series, Context], Step]
@@ -56,7 +63,7 @@ def step_for(column: Column, series: pl.Series, context: Context) -> Fit:
         case "moment":
             return Moment.fit
         case "text":
-            return Text.fit
+            return _for_text(column, series, dense)
         case "category":
             return _for_category(series, dense)
 
@@ -70,16 +77,26 @@ def levels(column: Column, series: pl.Series) -> int:
 def is_text(column: Column, series: pl.Series) -> bool:
     """Whether a column is encoded by its words."""
     text = domain(column) == "text" or (domain(column) == "category" and _reads_as_text(series))
-    return text and reason_to_drop(column, series) is None
+    return text and column.format not in forms.GEOMETRIES and reason_to_drop(column, series) is None
 
 
 def _reads_as_text(series: pl.Series) -> bool:
     return series.n_unique() > max(50, REPEATS * series.len())
 
 
+def _for_text(column: Column, series: pl.Series, dense: bool) -> Fit:
+    if column.format in forms.GEOMETRIES:
+        return Geometry.fit
+    if column.format == "url" and not _reads_as_text(known := hosts(series)):
+        return partial(Url.fit, fit_host=_for_levels(known, dense))
+    return Text.fit
+
+
 def _for_category(series: pl.Series, dense: bool) -> Fit:
-    if _reads_as_text(series):
-        return Text.fit
+    return Text.fit if _reads_as_text(series) else _for_levels(series, dense)
+
+
+def _for_levels(series: pl.Series, dense: bool) -> Callable[[pl.Series, Context], categories.Table]:
     if series.n_unique() > FEW_LEVELS:
         return categories.fit_target
     return categories.fit_onehot if dense else categories.fit_codes

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import polars as pl
 
 from coreplex.engines.tabular.cells import parser, sentinels
+from coreplex.engines.tabular.forms import mail_domain
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 Domain = Literal["number", "category", "moment", "text"]
@@ -40,8 +41,12 @@ _FIRST, _LAST = ((end - _EPOCH) // _MICROSECOND for end in (datetime.min, dateti
 
 
 def domain(column: Column) -> Domain:
-    """What kind of canonical value a column holds."""
-    return _DOMAINS[column.type]
+    """What kind of canonical value a column holds. An e-mail address is read by its domain, a category."""
+    return "category" if _is_mail(column) else _DOMAINS[column.type]
+
+
+def _is_mail(column: Column) -> bool:
+    return column.type is ColumnType.text and column.format == "email"
 
 
 def polars_type(kind: Domain) -> Any:
@@ -104,6 +109,8 @@ def reader(column: Column) -> Callable[[Any], Value]:
     parse = parser(column.dtype, column.format, column.missing)
     if kind == "moment":
         return lambda raw: moment(parse(raw))
+    if _is_mail(column):
+        return lambda raw: mail_domain(label(parse(raw)))
     return lambda raw: label(parse(label(raw) if isinstance(raw, float) else raw))
 
 

@@ -35,7 +35,7 @@ class Absences:
         if index not in self._taken:
             return
         text = raw.str.strip_chars()
-        if self._rules[index].kind == "string" and text.is_in(sorted(words.MISSING - words.ALWAYS)).any():
+        if self._rules[index].is_text and text.is_in(sorted(words.MISSING - words.ALWAYS)).any():
             self._met.add(index)
         taken = text.filter(typed.is_null() & text.is_in(sorted(COULD_BE_MEANT)))
         self._taken[index].update(dict(taken.value_counts().iter_rows()))

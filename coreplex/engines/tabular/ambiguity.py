@@ -1,4 +1,4 @@
-"""What the first rows leave open: two readings that fit as well, a local clock that may be UTC. Settled by any later row."""
+"""What the first rows leave open: two readings that fit as well, a local clock that may be UTC, numbers that lack their unit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,6 +7,7 @@ import polars as pl
 from coreplex.engines.tabular import conversion, dates
 from coreplex.engines.tabular.inference import Finding
 from coreplex.engines.tabular.notes import Note
+from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.rules import Rule
 
 
@@ -17,6 +18,8 @@ class Ambiguities:
         self._open = {index: finding for index, finding in findings.items() if finding.other and finding.rule == rules[index]}
         self._zones = {index: rule.format or "" for index, rule in enumerate(rules) if _has_offset(rule)}
         self._shifted: set[int] = set()
+        self._bare = {index: 0 for index, rule in enumerate(rules) if _unit(rule)}
+        self._rules = rules
 
     def see(self, index: int, raw: pl.Series) -> None:
         finding = self._open.get(index)
@@ -27,11 +30,28 @@ class Ambiguities:
             if offset.str.contains("[1-9]").any():
                 self._shifted.add(index)
 
+        if index in self._bare:
+            without = raw.filter(~raw.str.contains(_unit(self._rules[index]), literal=True))
+            self._bare[index] += int(without.str.contains(_BARE).sum())
+
     def notes(self, names: Sequence[str]) -> Iterator[Note]:
         for index, finding in self._open.items():
             yield _said(names[index], finding)
         for index in sorted(self._shifted):
             yield conversion.offset_lost(names[index], self._zones[index])
+        for index, cells in self._bare.items():
+            if cells:
+                unit = _unit(self._rules[index])
+                message = f"{cells:,} cells of {names[index]!r} have no unit; they were taken as {unit} like the others."
+                yield Note("mixed_units", "low", message, {"unit": unit}, names[index], cells)
+
+
+# Zero is zero in every unit.
+_BARE = r"^\s*[(+-]*[\d.,' ]*[1-9][\d.,' ]*\)?\s*$"
+
+
+def _unit(rule: Rule) -> str:
+    return NumberFormat.of(rule.format).unit if rule.kind in ("integer", "float") else ""
 
 
 def _has_offset(rule: Rule) -> bool:

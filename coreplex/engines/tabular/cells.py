@@ -123,6 +123,8 @@ def _boolean(raw: Any) -> bool | None:
 
 
 def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
+    digits = pattern in (dates.COMPACT, *dates.PADDED)
+
     @lru_cache(maxsize=1024)
     def read(text: str) -> dt.date | None:
         if pattern and (found := dates.value(text, pattern)) is not None:
@@ -130,6 +132,8 @@ def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
         return dates.iso(text, date_only)
 
     def parse(raw: Any) -> dt.date | None:
+        if digits and type(raw) is int:
+            return read(str(raw))
         if isinstance(raw, str) and len(raw) <= 64:
             return read(raw.strip())
         if isinstance(raw, dt.datetime):

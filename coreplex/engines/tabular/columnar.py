@@ -155,18 +155,22 @@ def _schema(
     types = scan.collect_schema()
     categories = {new for old, new in zip(written, names, strict=True) if isinstance(stored[old], (pl.Categorical, pl.Enum))}
     fresh = [name for name in names if name not in base and name not in categories]
+    nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
     decided = kinds.decide(
         destination,
         [name for name in fresh if types[name] == pl.String],
         [name for name in fresh if types[name].is_integer()],
+        [name for name in fresh if types[name].is_float()],
         rows,
+        nulls,
     )
-    nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
     columns = []
     for old, name in zip(written, names, strict=True):
         column = base.get(name) or Column(name, _type_of(types[name]), dtype_name(types[name]))
-        kind, reason = decided.get(name, (column.type, column.reason))
-        column = replace(column, type=kind, reason=reason, nullable=nulls[name] > 0, missing=missing[name])
+        column = replace(column, nullable=nulls[name] > 0, missing=missing[name])
+        if name in decided:
+            found = decided[name]
+            column = replace(column, type=found.type, reason=found.reason, format=found.form)
         if name in rules:
             labels = _labels(destination, name, rules[name], base.get(name))
             column = replace(column, dtype=dtype_name(types[name]), format=rules[name].format, labels=labels)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 COMPACT = "%Y%m%d"
+# January 14, 2018 is 01142018, and 1142018 where a program took it for a number.
+PADDED = ("%d%m%Y", "%m%d%Y")
 
 _DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2}|[A-Za-z]{3,9})([-/. ])(\d{1,4})|([A-Za-z]{3,9}) (\d{1,2})(,?) (\d{4})", re.ASCII)
 _TIME = re.compile(r"([T ])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?[+-]\d\d:?\d\d)?", re.ASCII)
@@ -25,7 +27,7 @@ def has_offset(pattern: str) -> bool:
 
 def swapped(pattern: str) -> str | None:
     """The pattern that reads the same digits with day and month exchanged, if there is one."""
-    if not re.match(r"%d[-/. ]%m|%m[-/. ]%d", pattern):
+    if not re.match(r"%d[-/. ]?%m|%m[-/. ]?%d", pattern):
         return None
     return pattern.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
 
@@ -33,6 +35,7 @@ def swapped(pattern: str) -> str | None:
 def column(raw: pl.Series, pattern: str) -> pl.Series:
     """Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written so."""
     if is_date_only(pattern):
+        raw = raw.str.zfill(8) if pattern in PADDED else raw
         return raw.str.to_date(pattern, strict=False, cache=True)
     return _moments(raw, pattern)
 
@@ -130,6 +133,18 @@ def _plausible(values: pl.Series, pattern: str) -> bool:
     low, high = years.min(), years.max()
     # %Y reads "24" as the year 24: a two-digit pattern is the better reading then.
     return isinstance(low, int) and isinstance(high, int) and low >= 1000 and high <= 9999
+
+
+def compact(values: pl.Series) -> list[str]:
+    """The patterns without separators that read all of these texts as days from 1900 to 2100; `20190131` first."""
+    if not values.str.contains(r"^\d{7,8}$").all():
+        return []
+    found = [COMPACT] if values.str.contains(r"^(19|20)\d{6}$").all() else []
+    return [pattern for pattern in (*found, *PADDED) if _in_our_time(column(values, pattern))]
+
+
+def _in_our_time(days: pl.Series) -> bool:
+    return days.null_count() == 0 and bool(days.dt.year().is_between(1900, 2100).all())
 
 
 def in_order(values: Sequence[str], pattern: str) -> bool:

@@ -9,6 +9,7 @@ import polars as pl
 
 from coreplex.engines.tabular import sentinels, texture
 from coreplex.engines.tabular.absence import COULD_BE_MEANT
+from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
 
@@ -29,6 +30,8 @@ def describe(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
         "type": column.type.value,
         "dtype": column.dtype,
         "reason": column.reason,
+        "unit": NumberFormat.of(column.format).unit or None if values.dtype.is_numeric() else None,
+        "form": column.format if values.dtype == pl.String else None,
         "nullable": column.nullable,
         "missing_count": missing,
         "missing_pct": percent(missing, values.len()),

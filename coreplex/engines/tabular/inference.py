@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from coreplex.engines.tabular import dates, numbers, words
+from coreplex.engines.tabular import dates, numbers, units, words
 from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.rules import STRING, Kind, Rule, is_missing
 from coreplex.engines.tabular.schema import NUMERIC, ColumnType
@@ -19,14 +19,16 @@ from coreplex.engines.tabular.schema import NUMERIC, ColumnType
 LONGEST_TYPED = 64
 # Yes and no in different capitals; more distinct words than this are no boolean.
 _FEW_WORDS = 8
-_DATE_NAME = re.compile(r"date|datum|fecha|\bday\b|_dt$|^dt_|_on$|data_", re.IGNORECASE)
+_DATE_NAME = re.compile(
+    r"date|datum|fecha|timestamp|birth|_on$|_at$|data_|^data$|(^|[_\W])(dt|day|dob|ymd|mdy|dmy|tag|dia|giorno|jour|when)([_\W]|$)",
+    re.IGNORECASE,
+)
 _LOOKS_DECIMAL_COMMA = r"^[^,]*\d,(\d{1,2}|\d{4,})\D*$"
 _AMBIGUOUS = (r"^[+-]?\d{1,3}(,\d{3})+$", r"^[+-]?\d{1,3}(\.\d{3})+$")
 
 _DIGIT_OR_INF = re.compile(r"\d|^[+-]?inf", re.IGNORECASE)
 _FORMATS = tuple(
-    NumberFormat(decimal, thousands, decorated)
-    for decorated in (False, True)
+    NumberFormat(decimal, thousands)
     for decimal, thousands in ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 )
 
@@ -113,7 +115,12 @@ def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
     texts = texts.filter(~texts.is_in(sorted(words.UNKNOWN)))
     if texts.is_empty():
         return Finding(STRING)
-    return _number(name, texts, known) or _date(texts, known) or Finding(STRING)
+    return (
+        _compact_date(name, texts, known)
+        or _number(texts, known)
+        or _date(texts, dates.candidates(texts), known)
+        or Finding(STRING)
+    )
 
 
 def _boolean(texts: pl.Series) -> Finding | None:
@@ -123,16 +130,18 @@ def _boolean(texts: pl.Series) -> Finding | None:
     return Finding(Rule("boolean", pair)) if pair else None
 
 
-def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
+def _number(texts: pl.Series, known: Habit) -> Finding | None:
     ambiguous = _ambiguous(texts, known)
     if ambiguous:
         return ambiguous
     if fits(Rule("integer"), texts):
-        return _compact_date(name, texts) or Finding(Rule("integer"))
+        return Finding(Rule("integer"))
     head = texts.head(16).to_list()
     if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
         return None
-    for written in _FORMATS:
+    unit = units.common(texts)
+    decorated = [] if unit is None else [replace(written, decorated=True, unit=unit) for written in _FORMATS]
+    for written in [*_FORMATS, *decorated]:
         if written.code and not all(map(written.text, head)):
             continue
         if fits(Rule("integer", written.code), texts):
@@ -155,12 +164,9 @@ def _ambiguous(texts: pl.Series, known: Habit) -> Finding | None:
     return None
 
 
-def _compact_date(name: str, texts: pl.Series) -> Finding | None:
-    """`20240131` is a date only where the column's name says so."""
-    if not _DATE_NAME.search(name) or not texts.str.contains(r"^(19|20)\d{6}$").all():
-        return None
-    rule = Rule("datetime", dates.COMPACT)
-    return Finding(rule, Rule("integer")) if fits(rule, texts) else None
+def _compact_date(name: str, texts: pl.Series, known: Habit) -> Finding | None:
+    """`20240131` and `01312024` are dates only where the column's name says so."""
+    return _date(texts, dates.compact(texts), known) if _DATE_NAME.search(name) else None
 
 
 def _too_long(texts: pl.Series) -> bool:
@@ -168,8 +174,7 @@ def _too_long(texts: pl.Series) -> bool:
     return bool(texts.str.contains(r"^[+-]?\d+$").all() and texts.str.contains(r"^[+-]?\d{18,}$").any())
 
 
-def _date(texts: pl.Series, known: Habit) -> Finding | None:
-    patterns = dates.candidates(texts)
+def _date(texts: pl.Series, patterns: list[str], known: Habit) -> Finding | None:
     if not patterns:
         return None
     first = patterns[0]
@@ -213,7 +218,7 @@ def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
     if kind is ColumnType.id:
         return rule if rule.kind == "integer" else STRING
     if kind in NUMERIC:
-        known = [NumberFormat.of(rule.format)] if rule.kind == kind.value else _FORMATS
+        known = [NumberFormat.of(rule.format)] if rule.kind == kind.value else _all_formats(texts)
         numeric: Kind = "integer" if kind is ColumnType.integer else "float"
         return _best([Rule(numeric, replace(written, chosen=True).code) for written in known], texts)
     if kind is ColumnType.boolean:
@@ -221,6 +226,13 @@ def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
     if rule.kind == kind.value:
         return rule
     return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
+
+
+def _all_formats(texts: pl.Series) -> list[NumberFormat]:
+    """Without a unit (any currency and percent), and with each of those that occur."""
+    found = ["", units.common(texts) or "", *units.several(texts)]
+    decorated = [replace(written, decorated=True, unit=unit) for unit in dict.fromkeys(found) for written in _FORMATS]
+    return [*_FORMATS, *decorated]
 
 
 def _best(rules: list[Rule], texts: pl.Series) -> Rule:

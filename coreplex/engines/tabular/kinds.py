@@ -1,13 +1,16 @@
-"""From storage to meaning: is a column of texts a category, a text or a key? Is a column of integers a key?
+"""From storage to meaning: is a column of texts a category, a text or a key? Does a column of numbers only count the rows?
 
 Decided on the whole stored table, with the reason recorded.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from coreplex.engines.tabular import forms
 from coreplex.engines.tabular.schema import ColumnType
 
 _KEY_WORDS = "id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku"
@@ -15,24 +18,56 @@ _ID_NAME = re.compile(rf"(^|[_\W])({_KEY_WORDS})([_\W]|\d*$)", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"(?<=[a-z])(ID|Id|Key|Uuid|Guid|Number|No|Nr|Code|Index)$")
 _TIME_NAME = re.compile(r"year|month|day|week|hour|minute|time|date|period|quarter|age|tenure|lag|step|epoch", re.IGNORECASE)
 _FEW_ROWS = 20
+_NEARLY_ALL = 0.95
+"""Of a column named like a key: the share of rows that must have a value of their own."""
 _PLAIN = pl.QueryOptFlags(projection_pushdown=True, slice_pushdown=True)
 _SMALL = 2_000_000
-_FIRST_ROWS = 20_000
+_SAMPLE = 20_000
+_BEGINNING = 256
 _EXACT_ROWS = 5_000_000
 
 
-def decide(table: Path, strings: list[str], integers: list[str], rows: int) -> dict[str, tuple[ColumnType, str | None]]:
-    """Type and reason for string and integer columns of the stored table."""
-    names = [*strings, *integers]
-    if not names:
-        return {}
-    scan = pl.scan_parquet(table, glob=False)
-    facts = _facts(scan, strings, integers, rows)
-    keys = [name for name in integers if _may_be_key(name, facts, rows)]
-    facts |= _ask(scan, {f"{name}\0unique": pl.col(name).n_unique() for name in keys}, rows)
-    alone = len(names) == 1
-    found = {name: _string_kind(name, facts, rows, alone) for name in strings}
-    return found | {name: _integer_kind(name, facts, rows, alone) for name in integers}
+@dataclass(frozen=True)
+class Decided:
+    """What a column is. `form`: what its texts look like (`forms`); `reason`: why, where that was a judgement."""
+
+    type: ColumnType
+    reason: str | None = None
+    form: str | None = None
+
+
+@dataclass
+class _Table:
+    scan: pl.LazyFrame
+    rows: int
+    nulls: Mapping[str, int]
+    width: int
+    facts: dict[str, float] = field(default_factory=dict)
+    forms: dict[str, str | None] = field(default_factory=dict)
+
+    def of(self, name: str, fact: str) -> float:
+        return self.facts.get(f"{name}\0{fact}") or 0
+
+    def count(self, name: str) -> int:
+        """Rows that have a value."""
+        return self.rows - self.nulls[name]
+
+    @property
+    def alone(self) -> bool:
+        """One column is the data, whatever it looks like."""
+        return self.width == 1
+
+
+def decide(
+    table: Path, strings: list[str], integers: list[str], floats: list[str], rows: int, nulls: Mapping[str, int]
+) -> dict[str, Decided]:
+    """What the columns of the stored table are, by name. Floats are looked at only where they may be keys printed `1.0`."""
+    read = _Table(pl.scan_parquet(table, glob=False), rows, nulls, len(nulls))
+    _look_at_texts(read, strings)
+    _look_at_numbers(read, integers, floats)
+    found = {name: _string_kind(name, read) for name in strings}
+    found |= {name: _number_kind(name, ColumnType.integer, read) for name in integers}
+    return found | {name: _number_kind(name, ColumnType.float, read) for name in floats}
 
 
 def _ask(scan: pl.LazyFrame, questions: dict[str, pl.Expr], rows: int) -> dict[str, float]:
@@ -45,75 +80,130 @@ def _ask(scan: pl.LazyFrame, questions: dict[str, pl.Expr], rows: int) -> dict[s
     return asked.collect(optimizations=_PLAIN).row(0, named=True)
 
 
-def _facts(scan: pl.LazyFrame, strings: list[str], integers: list[str], rows: int) -> dict[str, float]:
-    """Counts and extremes of the columns, and the shape of their texts."""
-    shapes = _shapes(scan, strings)
+def _look_at_texts(table: _Table, names: list[str]) -> None:
+    """Counts of the columns, and the shape of their texts."""
+    if not names:
+        return
+    step = max(1, table.rows // _SAMPLE)
+    sample = _sample(table.scan, names, step)
+    for name in names:
+        texts = sample.get_column(name).drop_nulls()
+        table.forms[name] = forms.find(texts)
+        table.facts |= {
+            f"{name}\0unique": sample.get_column(f"{name}\0hash").drop_nulls().n_unique(),
+            f"{name}\0length": _mean(sample.get_column(f"{name}\0length")),
+            f"{name}\0gaps": _mean(texts.str.count_matches(" ", literal=True)),
+            f"{name}\0templates": texts.str.replace_all(r"\d+", "").n_unique(),
+        }
+    if step > 1:
+        # Where texts repeat in the sample, so does the column. Hashes, not texts: long texts would all be held in memory.
+        fine = [name for name in names if table.of(name, "unique") > 0.5 * sample.get_column(name).count()]
+        hashed = {f"{name}\0unique": pl.col(name).drop_nulls().hash(seed=0) for name in fine}
+        exact = table.rows <= _EXACT_ROWS
+        asked = {label: values.n_unique() if exact else values.approx_n_unique() for label, values in hashed.items()}
+        table.facts |= _ask(table.scan, asked, table.rows)
+
+
+def _sample(scan: pl.LazyFrame, names: list[str], step: int) -> pl.DataFrame:
+    """The beginnings of every `step`-th text, with the length and a hash of the whole."""
+    asked: list[pl.Expr] = []
+    for name in names:
+        text = pl.col(name)
+        # A hash of nothing is a hash.
+        whole = pl.when(text.is_not_null()).then(text.hash(seed=0))
+        asked += [text.str.head(_BEGINNING), text.str.len_chars().alias(f"{name}\0length"), whole.alias(f"{name}\0hash")]
+    return scan.select(names).gather_every(step).select(asked).collect(engine="streaming")
+
+
+def _mean(values: pl.Series) -> float:
+    return float(values.cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _look_at_numbers(table: _Table, integers: list[str], floats: list[str]) -> None:
+    """Extremes of the columns; of those that may be keys the distinct values, and whether they stand in order."""
+    if table.rows < _FEW_ROWS:
+        return
+    head = table.scan.select(floats).head(_FEW_ROWS).collect()
+    whole = [name for name in floats if _is_whole(head.get_column(name))]
+    names = [name for name in [*integers, *whole] if not _TIME_NAME.search(name)]
+    if not names:
+        return
     asked: dict[str, pl.Expr] = {}
-    for name in strings:
+    for name in names:
         column = pl.col(name)
-        asked[f"{name}\0count"] = column.count()
-        if shapes[f"{name}\0unique"] <= 0.5 * shapes[f"{name}\0first"]:
-            continue
-        # Hashes, not texts: long texts would all be held in memory.
-        hashed = column.hash(seed=0)
-        asked[f"{name}\0unique"] = hashed.n_unique() if rows <= _EXACT_ROWS else hashed.approx_n_unique()
-    for name in integers:
-        column = pl.col(name)
-        asked |= {f"{name}\0count": column.count(), f"{name}\0min": column.min(), f"{name}\0max": column.max()}
-    return shapes | _ask(scan, asked, rows)
+        asked |= {f"{name}\0min": column.min(), f"{name}\0max": column.max()}
+    table.facts |= _ask(table.scan, asked, table.rows)
+    keys = [name for name in names if _may_be_key(name, table)]
+    if not keys:
+        return
+    questions = {f"{name}\0distinct": pl.col(name).drop_nulls().n_unique() for name in keys}
+    questions |= {f"{name}\0whole": (pl.col(name) == pl.col(name).floor()).all() for name in keys if name in whole}
+    table.facts |= _ask(table.scan, questions, table.rows)
+    order = table.scan.select(keys).head(_SAMPLE).collect()
+    table.facts |= {f"{name}\0ordered": float((order.get_column(name).diff().drop_nulls() == 1).all()) for name in keys}
 
 
-def _shapes(scan: pl.LazyFrame, strings: list[str]) -> dict[str, float]:
-    """Of the first texts: how many, how many different, mean length and inner spaces. Enough to tell words from prose.
-
-    Where they repeat, so does the column, and its distinct values need not be counted.
-    """
-    asked: dict[str, pl.Expr] = {}
-    for name in strings:
-        column = pl.col(name)
-        asked[f"{name}\0first"] = column.count()
-        asked[f"{name}\0unique"] = column.n_unique()
-        asked[f"{name}\0length"] = column.str.len_chars().mean()
-        asked[f"{name}\0gaps"] = column.str.strip_chars().str.count_matches(" ", literal=True).mean()
-    return _ask(scan.select(strings).head(_FIRST_ROWS), asked, 0)
+def _is_whole(values: pl.Series) -> bool:
+    present = values.drop_nulls()
+    return bool(present.len() and present.is_finite().all() and (present == present.floor()).all())
 
 
-def _may_be_key(name: str, facts: dict[str, float], rows: int) -> bool:
-    """Before the distinct values of an integer column are counted: could it be a key at all?"""
-    if rows < _FEW_ROWS or facts[f"{name}\0count"] < rows or _TIME_NAME.search(name):
+def _may_be_key(name: str, table: _Table) -> bool:
+    """Before the distinct values of a column of numbers are counted: could it be a key at all?"""
+    count = table.count(name)
+    if count < _NEARLY_ALL * table.rows or table.of(name, "max") - table.of(name, "min") < _NEARLY_ALL * count - 1:
         return False
-    low, high = facts[f"{name}\0min"], facts[f"{name}\0max"]
-    return high - low >= rows - 1 and (bool(_named_key(name)) or _counts_rows(low, high, rows))
+    return _named_key(name) or _without_gap(name, table)
 
 
 def _named_key(name: str) -> bool:
     return bool(_ID_NAME.search(name) or _CAMEL_ID.search(name))
 
 
-def _counts_rows(low: float, high: float, rows: int) -> bool:
-    return high - low == rows - 1 and low in (0, 1)
+def _without_gap(name: str, table: _Table) -> bool:
+    """As many whole numbers as there are rows between the least and the greatest."""
+    return table.of(name, "max") - table.of(name, "min") == table.rows - 1 == table.count(name) - 1
 
 
-def _string_kind(name: str, facts: dict[str, float], rows: int, alone: bool) -> tuple[ColumnType, str | None]:
-    count, distinct = facts[f"{name}\0count"], facts[f"{name}\0unique"]
-    distinct -= count < rows
-    length, gaps = facts[f"{name}\0length"] or 0.0, facts[f"{name}\0gaps"] or 0.0
+def _string_kind(name: str, table: _Table) -> Decided:
+    count = table.count(name)
+    distinct, length, gaps = (table.of(name, fact) for fact in ("unique", "length", "gaps"))
+    form = table.forms[name]
     if not count:
-        return ColumnType.categorical, "no values"
-    share = distinct / count
+        return Decided(ColumnType.categorical, "no values")
     wordy = gaps >= 1.0 or length > 40
-    if share == 1 and count >= _FEW_ROWS and not wordy and gaps < 0.5 and not alone:
-        return ColumnType.id, "every value is different, like a key"
-    if share > 0.5 and wordy and distinct > _FEW_ROWS:
-        return ColumnType.text, "mostly different texts of several words"
+    unique = distinct == count and count >= _FEW_ROWS and not table.alone
+    if form and form not in forms.KEYS:
+        repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in forms.GEOMETRIES
+        return Decided(ColumnType.categorical, None, form) if repeats else Decided(ColumnType.text, _FORM_SAID[form], form)
+    if unique and (form or (not wordy and gaps < 0.5) or table.of(name, "templates") == 1):
+        return Decided(ColumnType.id, "every value is different, like a key", form)
+    if form:
+        return Decided(ColumnType.categorical, None, form)
+    if distinct > 0.5 * count and wordy and distinct > _FEW_ROWS:
+        return Decided(ColumnType.text, "mostly different texts of several words")
     if length > 80 and distinct > _FEW_ROWS:
-        return ColumnType.text, "long texts"
-    return ColumnType.categorical, None
+        return Decided(ColumnType.text, "long texts")
+    return Decided(ColumnType.categorical)
 
 
-def _integer_kind(name: str, facts: dict[str, float], rows: int, alone: bool) -> tuple[ColumnType, str | None]:
-    if alone or facts.get(f"{name}\0unique", 0) < rows:
-        return ColumnType.integer, None
+_FORM_SAID = {
+    "url": "addresses of pages: models read their host and their words",
+    "email": "e-mail addresses: models read their domain",
+    "wkt": "geometries (WKT): models read their place and extent",
+    "point": "points: models read their coordinates",
+}
+
+
+def _number_kind(name: str, kind: ColumnType, table: _Table) -> Decided:
+    distinct = table.of(name, "distinct")
+    if table.alone or not distinct or not table.facts.get(f"{name}\0whole", 1):
+        return Decided(kind)
     if _named_key(name):
-        return ColumnType.id, "every value is different and the name says key"
-    return ColumnType.id, f"it counts the rows from {facts[f'{name}{chr(0)}min']} without a gap"
+        if distinct == table.rows:
+            return Decided(ColumnType.id, "every value is different and the name says key")
+        if distinct >= _NEARLY_ALL * table.rows:
+            return Decided(ColumnType.id, "nearly every value is different and the name says key")
+    elif distinct == table.rows and table.of(name, "ordered"):
+        return Decided(ColumnType.id, f"it counts the rows from {int(table.of(name, 'min'))} without a gap")
+    return Decided(kind)

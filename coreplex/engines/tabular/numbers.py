@@ -12,8 +12,9 @@ from functools import cached_property, lru_cache
 
 import polars as pl
 
-SPACES = " \t\u00a0\u202f\u2009"
-CURRENCY = r"(?:[$€£¥₹₽₩₺₫₴₪฿]|R\$|CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|Fr\.|kr\.?|zł|Kč)"
+from coreplex.engines.tabular import units
+from coreplex.engines.tabular.units import CURRENCY, SPACES
+
 # Beyond this, a float no longer tells a whole number from its neighbour.
 EXACT = 2**53
 PLAIN_INTEGER = re.compile(r"[+-]?0*\d{1,19}", re.ASCII)
@@ -22,15 +23,18 @@ PLAIN_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """Which signs part decimals and thousands, and whether currency, percent, spaces or brackets may surround a number.
+    """Which signs part decimals and thousands, and whether spaces, brackets and a unit may surround a number.
 
-    `chosen`: a person said that these are numbers, so `007` is 7, and `1.0` an integer.
+    `chosen`: a person said that these are numbers, so `007` is 7, and `1.0` an integer; any currency or percent sign may stand
+    there unless there is a unit.
     """
 
     decimal: str = "."
     thousands: str = ""
     decorated: bool = False
     chosen: bool = False
+    unit: str = ""
+    """`kg`, `km/h`, `%`, `$`: it may also be left out, never be another."""
 
     @property
     def plain(self) -> bool:
@@ -39,17 +43,17 @@ class NumberFormat:
 
     @property
     def code(self) -> str | None:
-        """A short text for the schema; None for plain numbers. `'.,*!'`: decimal, thousands (or `_`), decorations, chosen."""
+        """A short text for schemas; None for plain numbers. `'.,*!kg'`: decimal, thousands (or `_`), brackets, chosen, unit."""
         if self == NumberFormat():
             return None
-        return f"{self.decimal}{self.thousands or '_'}{'*' if self.decorated else ''}{'!' if self.chosen else ''}"
+        return f"{self.decimal}{self.thousands or '_'}{'*' if self.decorated else ''}{'!' if self.chosen else ''}{self.unit}"
 
     @staticmethod
     @lru_cache(maxsize=256)
     def of(code: str | None) -> "NumberFormat":
         if not code:
             return NumberFormat()
-        return NumberFormat(code[0], code[1].replace("_", ""), "*" in code[2:], "!" in code[2:])
+        return NumberFormat(code[0], code[1].replace("_", ""), "*" in code[2:], "!" in code[2:], code[2:].lstrip("*!"))
 
     @cached_property
     def pattern(self) -> str:
@@ -63,10 +67,20 @@ class NumberFormat:
         if not self.decorated:
             return rf"^[+-]?{number}$"
         sign = rf"[+-]?[{SPACES}]*"
-        money = rf"(?:{CURRENCY}[{SPACES}]*)?"
-        tail = rf"(?:[{SPACES}]*(?:%|{CURRENCY}))?"
-        core = rf"{sign}{money}{sign}{number}{tail}"
+        core = rf"{sign}(?:{self._unit}[{SPACES}]*)?{sign}{number}(?:[{SPACES}]*{self._unit})?"
         return rf"^(?:{core}|\({core}\))$"
+
+    @property
+    def _unit(self) -> str:
+        """What may stand beside a number; without a unit, and unless a person chose, nothing."""
+        if self.unit:
+            return units.pattern(self.unit)
+        return f"(?:%|{CURRENCY})" if self.chosen else "(?:)"
+
+    @property
+    def _letters(self) -> bool:
+        """True for a unit that is no noise (`_NOISE`) and has to be taken away."""
+        return bool(_NOISE.sub("", self.unit))
 
     @cached_property
     def _matches(self) -> Callable[[str], re.Match[str] | None]:
@@ -78,7 +92,8 @@ class NumberFormat:
         if not self._matches(raw):
             return None
         negative = raw.startswith("(")
-        kept = _NOISE.sub("", raw) if self.decorated or self.thousands else raw
+        kept = re.sub(rf"{self._unit}([{SPACES})]*)$", r"\1", raw) if self._letters else raw
+        kept = _NOISE.sub("", kept) if self.decorated or self.thousands else kept
         kept = kept.replace(self.thousands, "") if self.thousands.strip() else kept
         kept = kept.replace(self.decimal, ".")
         return f"-{kept}" if negative else kept
@@ -87,7 +102,7 @@ class NumberFormat:
         """The same rule over text: plain number text, null where a cell is not written in this format."""
         raw = raw.str.strip_chars()
         good = raw.str.contains(self.pattern)
-        kept = raw
+        kept = raw.str.replace(rf"{self._unit}([{SPACES})]*)$", "${1}") if self._letters else raw
         if self.decorated or self.thousands:
             negative = raw.str.starts_with("(")
             kept = kept.str.replace_all(_NOISE.pattern, "")

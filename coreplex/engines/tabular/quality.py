@@ -26,6 +26,7 @@ _INCONSISTENT = frozenset(
         "short_lines",
         "misplaced_quotes",
         "ambiguous_dates",
+        "mixed_units",
         "mixed_dates",
         "ambiguous_numbers",
     ]

@@ -134,17 +134,19 @@ def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Lim
     stored, overrides = delimited.read(source, destination, orders, limits, given), orders.types
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
-    integers = [name for name, rule in typed.items() if rule.kind == "integer"]
-    decided = kinds.decide(destination, strings, integers, stored.rows)
+    integers, floats = ([name for name, rule in typed.items() if rule.kind == kind] for kind in ("integer", "float"))
+    decided = kinds.decide(
+        destination, strings, integers, floats, stored.rows, dict(zip(stored.names, stored.nulls, strict=True))
+    )
     columns = tuple(
         Column(
             name=name,
-            type=overrides.get(name) or (decided[name][0] if name in decided else ColumnType(rule.kind)),
+            type=overrides.get(name) or (decided[name].type if name in decided else ColumnType(rule.kind)),
             dtype=dtype_name(rule.dtype),
             nullable=stored.nulls[index] > 0,
             labels=stored.spellings.labels(index),
-            format=rule.format,
-            reason=SET_BY_USER if name in overrides else decided.get(name, (None, None))[1],
+            format=decided[name].form if rule.is_text else rule.format,
+            reason=SET_BY_USER if name in overrides else decided[name].reason if name in decided else None,
             original_name=stored.written[index] if stored.written[index] != name else None,
             missing=rule.missing,
         )

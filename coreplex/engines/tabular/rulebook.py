@@ -187,6 +187,12 @@ def _mixed(column: Facts, rows: int) -> Issue | None:
             "was kept as text. Write them all alike, best as YYYY-MM-DD."
         )
         return Issue("mixed_dates", "medium", message, column["name"], evidence, almost["cells"])
+    if almost["kind"] == "units":
+        message = (
+            f"The numbers of {column['name']!r} have several units, such as {' and '.join(shown)}; so it was kept as text. "
+            "Convert them to one unit, or set the type to float: the cells of all but the commonest unit then count as missing."
+        )
+        return Issue("mixed_units", "medium", message, column["name"], evidence, almost["cells"])
     kind, what, wanted = _NEARLY[almost["kind"]]
     message = (
         f"Column {column['name']!r} holds {what}, except {almost['cells']:,} cells such as {', '.join(shown)}; so it "

@@ -87,7 +87,7 @@ class Rule:
             return typed if self.kind == "integer" else typed.fill_nan(None)
         if self.kind == "boolean":
             return _boolean_expression(raw, self.format)
-        if self.kind == "datetime" and dates.is_date_only(self.format or "%H"):
+        if self.kind == "datetime" and dates.is_date_only(self.format or "%H") and self.format not in dates.PADDED:
             return raw.str.to_date(self.format, strict=False, cache=True)
         return raw.map_batches(self.typed, return_dtype=self.dtype)
 

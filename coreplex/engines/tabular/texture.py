@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular import dates, inference
+from coreplex.engines.tabular import dates, inference, units
+from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.rules import Rule
 
 MOST = 10_000
@@ -27,12 +28,25 @@ def describe(counts: pl.DataFrame) -> dict[str, Any]:
 def _almost(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
     """How many cells would be of another type if the others were not there."""
     texts = _texts(common)
+    if mixed := units.several(texts):
+        return {"kind": "units", "cells": int(counts["count"].sum()), "examples": _by_unit(texts, mixed), "format": mixed}
     digits = texts.str.contains(r"\d")
     if int(digits.sum()) < _ENOUGH * 0.5 * texts.len():
         return _almost_boolean(counts)
-    numbers = [] if inference.numbers_are_codes(texts.filter(digits)) else [Rule("float"), Rule("float", ".,*")]
+    numbers = [] if inference.numbers_are_codes(texts.filter(digits)) else _number_rules(texts)
     found = (_except_some("number", rule, common, counts) for rule in numbers)
     return next(filter(None, found), None) or _almost_dates(common, counts)
+
+
+def _number_rules(texts: pl.Series) -> list[Rule]:
+    """Plain numbers, and numbers with thousands and the unit that those with one have."""
+    unit = units.common(texts.filter(units.looks_like_number(texts))) or ""
+    return [Rule("float"), Rule("float", NumberFormat(".", ",", decorated=True, unit=unit).code)]
+
+
+def _by_unit(texts: pl.Series, mixed: list[str]) -> list[str]:
+    """One text of each unit."""
+    return [texts.filter(texts.str.contains(unit, literal=True)).sort()[0] for unit in mixed]
 
 
 def _texts(counts: pl.DataFrame) -> pl.Series:

@@ -127,9 +127,10 @@ FORMATS = [
     for decimal, thousands in [(".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (".", "'")]
     for decorated in (False, True)
     for chosen in (False, True)
-]
+] + [NumberFormat(",", ".", decorated=True, unit=unit) for unit in ("€", "%", "kg", "km/h", "m2", "years")]
 NUMBERISH = (
     st.text("0123456789.,'+-eE %$€()xinf ", max_size=12)
+    | st.builds("{}{}".format, st.text("0123456789.,-( ", max_size=6), st.sampled_from(["€", "%", "KG", "km/h", "m2", "Years)"]))
     | st.floats().map(str)
     | st.integers().map(str)
     | st.integers().map("00{}.0".format)
@@ -166,7 +167,7 @@ def test_floats_are_read_exactly(value: float) -> None:
 
 COLUMN_KINDS = [
     Column("c", ColumnType.integer, "int64"),
-    Column("c", ColumnType.integer, "int64", format=".,*"),
+    Column("c", ColumnType.integer, "int64", format=".,*$"),
     Column("c", ColumnType.float, "float64", format=",."),
     Column("c", ColumnType.boolean, "bool"),
     Column("c", ColumnType.datetime, "date", format="%d/%m/%Y"),

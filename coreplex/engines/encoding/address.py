@@ -1,0 +1,68 @@
+"""Addresses: an URL is its host, a category, and the words of the rest; an e-mail address counts by its domain."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding.categories import Table
+from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
+from coreplex.engines.encoding.text import Text
+from coreplex.engines.tabular.forms import host, rest
+
+
+def hosts(series: pl.Series) -> pl.Series:
+    return pl.Series(series.name, [host(url) for url in series.to_list()], dtype=pl.String)
+
+
+def _rests(series: pl.Series) -> pl.Series:
+    return pl.Series(series.name, [rest(url) for url in series.to_list()], dtype=pl.String)
+
+
+@dataclass(frozen=True)
+class Url:
+    kind: ClassVar[str] = "url"
+    host: Table
+    rest: Text
+
+    @property
+    def column(self) -> str:
+        return self.host.column
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [*(f"host of {name}" for name in self.host.names), *self.rest.names]
+
+    @property
+    def categorical(self) -> Sequence[int]:
+        return self.host.categorical
+
+    @classmethod
+    def fit(cls, series: pl.Series, context: Context, fit_host: Callable[[pl.Series, Context], Table]) -> "Url":
+        return cls(fit_host(hosts(series), context), Text.fit(_rests(series), context))
+
+    def transform(self, series: pl.Series) -> Floats:
+        return np.hstack([self.host.transform(hosts(series)), self.rest.transform(_rests(series))])
+
+    def training(self, series: pl.Series, context: Context) -> Floats:
+        return np.hstack([self.host.training(hosts(series), context), self.rest.training(_rests(series), context)])
+
+    def row(self) -> Callable[[Any], Sequence[float]]:
+        host_row, rest_row = self.host.row(), self.rest.row()
+        return lambda value: (*host_row(host(value)), *rest_row(rest(value)))
+
+    def state(self) -> tuple[State, Arrays]:
+        (first, own), (second, others) = self.host.state(), self.rest.state()
+        arrays = {f"host_{name}": array for name, array in own.items()} | {f"rest_{n}": array for n, array in others.items()}
+        return {"host": first, "rest": second}, arrays
+
+    @classmethod
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Url":
+        part = {
+            prefix: {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            for prefix in ("host_", "rest_")
+        }
+        return cls(Table.from_state(column, state["host"], part["host_"]), Text.from_state(column, state["rest"], part["rest_"]))

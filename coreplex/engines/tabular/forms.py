@@ -1,0 +1,54 @@
+"""Texts of a form of their own: addresses of pages and mail, points on a map, keys that programs make.
+
+The form of a column is its `format`. It says how models read it: the host of an URL, the domain of an e-mail address, the
+coordinates of a geometry; keys (`uuid`, `hash`) are ids where they are all different, and categories where they repeat.
+"""
+
+import re
+
+import polars as pl
+
+_REAL = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_WKT = r"(?i:SRID=\d+;)?\s*(?i:POINT|LINESTRING|POLYGON|MULTIPOINT|MULTILINESTRING|MULTIPOLYGON|GEOMETRYCOLLECTION)"
+FORMS = {
+    "url": r"^(?:(?i:https?|ftp)://[^\s/?#]+|(?i:www)\.[^\s/?#]+\.[A-Za-z]{2,})(?:[/?#]\S*)?$",
+    "email": r"^[^@\s,;<>]+@[^@\s,;<>]+\.[A-Za-z]{2,}$",
+    "wkt": rf"^{_WKT}\s*(?:[ZMzm]{{1,2}}\s*)?(?:\(|(?i:EMPTY$))",
+    "point": rf"^\(\s*{_REAL}\s*[,; ]\s*{_REAL}\s*\)$",
+    "uuid": r"^\{?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\}?$",
+    "hash": r"^(?:0x)?(?:[0-9a-f]{16,}|[0-9A-F]{16,})$",
+}
+KEYS = frozenset(["uuid", "hash"])
+GEOMETRIES = frozenset(["wkt", "point"])
+
+
+def find(texts: pl.Series) -> str | None:
+    """The form that all of these texts have (no nulls), or None."""
+    if texts.is_empty():
+        return None
+    first = str(texts[0])
+    for form, pattern in FORMS.items():
+        if re.match(pattern, first) and texts.str.contains(pattern).all():
+            same_length = texts.str.len_bytes().n_unique() == 1
+            return form if form != "hash" or same_length else None
+    return None
+
+
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?([^/?#:]*)(?::\d*)?(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def host(url: str | None) -> str | None:
+    """`example.org` of `https://www.example.org:443/a?b`."""
+    found = _URL.match(url or "")
+    return found.group(1).lower().removeprefix("www.") or None if found else None
+
+
+def rest(url: str | None) -> str | None:
+    """`/a?b` of `https://www.example.org:443/a?b`."""
+    found = _URL.match(url or "")
+    return found.group(2) or None if found else None
+
+
+def mail_domain(address: str | None) -> str | None:
+    """`example.org` of `Ann@Example.org`; None without an address."""
+    return address.rpartition("@")[2].lower() or None if address else None

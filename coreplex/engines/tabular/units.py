@@ -1,0 +1,108 @@
+"""The unit that a column of numbers is written with: `0 kg`, `12 km/h`, `5%`, `$3.50`, `12 500 €`.
+
+A column has one unit or none. Numbers of several units are never merged, because 5 g are not 5 kg.
+"""
+
+import re
+from collections.abc import Mapping
+
+import polars as pl
+
+CURRENCY = r"(?:R\$|[$€£¥₹₽₩₺₫₴₪฿]|CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|Fr\.|kr\.?|zł|Kč)"
+SPACES = " \t\u00a0\u202f\u2009"
+
+# Lower case, singular. Only these may follow a number without a space, and only these make a column of "mixed units".
+_KNOWN_TEXT = """
+    % ‰ pct percent bps k m mn bn b million billion thousand x px pt dpi mp fps pcs star
+    kg g mg µg μg ug t lb oz ton tonne km cm mm µm μm um nm ft in inch mi mile yd
+    m2 m² km2 km² cm2 cm² mm2 mm² ft2 ft² sqft sqm ha acre l ml cl dl m3 m³ cm3 cm³ cc gal gallon ft3 ft³
+    s sec second ms µs us ns min minute h hr hour d day week wk month mo year yr y
+    km/h kmh kph mph m/s kn knot °c °f ° c f deg rad w kw mw gw hp bhp ps wh kwh mwh j kj mj cal kcal
+    v mv kv a ma mah ah ohm ω hz khz mhz ghz pa kpa mpa hpa bar mbar psi mmhg atm rpm n nm db
+    bit kb mb gb tb kib mib gib kbps mbps gbps mg/l mg/dl g/dl g/l mmol/l ppm ppb µg/m3 µg/m³ ug/m3 iu mol kg/m2 kg/m² kg/m3 kg/m³
+    mpg l/100km kmpl km/l g/km usd/kwh
+"""
+_KNOWN = frozenset(_KNOWN_TEXT.split())
+_NEVER = frozenset(["st", "nd", "rd", "th", "am", "pm", "a.m.", "p.m.", "e", "bc", "ad"])
+_SHAPE = (
+    rf"^\(?[+-]?[{SPACES}]*(?P<before>{CURRENCY})?[{SPACES}]*[+-]?"
+    rf"(?P<number>(?:[0-9](?:[0-9.,'{SPACES}]*[0-9])?\.?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    rf"(?P<gap>[{SPACES}]*)(?P<after>{CURRENCY}|[\p{{L}}°%‰](?:[\p{{L}}0-9/·^²³%°.]| \p{{L}}){{0,14}})?\)?$"
+)
+
+
+def fold(unit: str) -> str:
+    """What two spellings of one unit share: `Years` and `year`. Milli and mega differ in nothing but their case."""
+    single = unit[:-1] if len(unit) >= 3 and unit.endswith("s") and unit.isalpha() else unit
+    return single if _case_tells(single) else single.lower()
+
+
+def _case_tells(single: str) -> bool:
+    return single[:1] in ("m", "M") and len(single) <= 3
+
+
+def pattern(unit: str) -> str:
+    """A regular expression for all spellings of this unit, for Python and for Polars."""
+    folded = fold(unit)
+    if not any(map(str.isalpha, folded)):
+        return f"(?:{re.escape(folded)})"
+    many = "s?" if len(folded) >= 2 and folded.isalpha() else ""
+    return f"(?{'' if _case_tells(folded) else 'i'}:{re.escape(folded)}{many})"
+
+
+def common(texts: pl.Series) -> str | None:
+    """The one unit of these distinct texts, as most of them spell it; empty if none has one, None if there are several.
+
+    Up to half of the texts may lack it, as 0 often does.
+    """
+    found = _parts(texts.head(16)) and _parts(texts)
+    if not found:
+        return None
+    if not found.units:
+        return ""
+    if len({fold(unit) for unit in found.units}) > 1 or 2 * sum(found.units.values()) < texts.len():
+        return None
+    unit = min(found.units, key=lambda unit: (-found.units[unit], unit.swapcase()))
+    return unit if _is_unit(unit, found.attached, texts.len()) else None
+
+
+def looks_like_number(texts: pl.Series) -> pl.Series:
+    """True where a text is a number with at most a unit before or after it."""
+    return texts.str.contains(_SHAPE)
+
+
+def several(texts: pl.Series) -> list[str]:
+    """The units of a column that is numbers of two to six known units; else none. Commonest first."""
+    found = _parts(texts.head(16)) and _parts(texts)
+    units = found.units if found else {}
+    if not found or not 2 <= len({fold(unit) for unit in units}) <= 6:
+        return []
+    known = all(_is_unit(unit, attached=True, numbers=2) for unit in units)
+    # House numbers and classes at school: 12a, 12b.
+    letters = all(len(unit) == 1 and unit.isalpha() for unit in units) and not all(unit in "kKmMbB" for unit in units)
+    return sorted(units, key=lambda unit: (-units[unit], unit.swapcase())) if known and not letters else []
+
+
+class _Parts:
+    def __init__(self, units: Mapping[str, int], attached: bool) -> None:
+        self.units = units
+        """How many distinct texts have each."""
+        self.attached = attached
+        """True if a unit follows its number without a space."""
+
+
+def _parts(texts: pl.Series) -> _Parts | None:
+    """What stands around the numbers; None if a text is no number with at most one unit."""
+    parts = texts.str.extract_groups(_SHAPE).struct.unnest()
+    before, after = parts["before"], parts["after"]
+    if parts["number"].null_count() or (before.is_not_null() & after.is_not_null()).any():
+        return None
+    unit = before.fill_null(after)
+    attached = bool(((parts["gap"] == "") & after.is_not_null()).any())
+    return _Parts(dict(unit.drop_nulls().value_counts().iter_rows()), attached)
+
+
+def _is_unit(unit: str, attached: bool, numbers: int) -> bool:
+    if re.fullmatch(CURRENCY, unit) or fold(unit).lower() in _KNOWN:
+        return True
+    return not attached and numbers > 1 and unit.lower() not in _NEVER
