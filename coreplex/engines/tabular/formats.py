@@ -107,8 +107,9 @@ def identify(source: Path, filename: str) -> Format:
             raise refused(what, advice)
     if head[257:262] == b"ustar":
         raise refused("a tar archive", _UNPACK)
-    text = decoded_head(head).lstrip()
-    if not text and head.strip():
+    letters = decoded_head(head)
+    text = letters.lstrip()
+    if letters and not text and head.strip():
         raise BadInput(f"The file holds no character that can be read. Upload a table as {READABLE}.")
     return _text_or_json(text, filename)
 
