@@ -292,7 +292,7 @@ class _Pass:
             count, examples = self._plan.lost.get(index, (0, []))
             self._plan.lost[index] = (
                 count + left.len(),
-                list(dict.fromkeys(examples + left.unique(maintain_order=True).head(EXAMPLES).str.head(200).to_list()))[
+                list(dict.fromkeys(examples + left.str.head(200).unique(maintain_order=True).head(EXAMPLES).to_list()))[
                     :EXAMPLES
                 ],
             )

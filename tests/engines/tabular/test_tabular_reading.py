@@ -332,7 +332,6 @@ def test_nothing_to_read_is_422(tmp_path: Path, data: str) -> None:
         (b"\x1f\x8b\x08\x00", "a.csv"),
         (b"PAR1" + b"garbage" * 50 + b"PAR1", "a.parquet"),
         (b"PAR1" + b"garbage" * 50 + b"PAR1", "a.csv"),
-        (b"not at all", "a.parquet"),
         (text(rows()).encode() + b'201,"never closed,1,True,2024-01-01\n', "a.csv"),
         (text(rows()).encode("utf-16")[:-1001], "a.csv"),
     ],
