@@ -34,7 +34,7 @@ class NumberFormat:
     decorated: bool = False
     chosen: bool = False
     unit: str = ""
-    """`kg`, `km/h`, `%`, `$`: it may also be left out, never be another."""
+    """`kg`, `km/h`, `%`, `$`: never another. It may be left out if it is a usual one, and beside 0."""
 
     @property
     def plain(self) -> bool:
@@ -68,6 +68,8 @@ class NumberFormat:
             return rf"^[+-]?{number}$"
         sign = rf"[+-]?[{SPACES}]*"
         core = rf"{sign}(?:{self._unit}[{SPACES}]*)?{sign}{number}(?:[{SPACES}]*{self._unit})?"
+        if self.unit and not units.is_known(self.unit):
+            core = rf"(?:{sign}{number}[{SPACES}]*{self._unit}|0)"
         return rf"^(?:{core}|\({core}\))$"
 
     @property

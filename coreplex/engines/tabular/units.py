@@ -51,19 +51,21 @@ def pattern(unit: str) -> str:
 
 
 def common(texts: pl.Series) -> str | None:
-    """The one unit of these distinct texts, as most of them spell it; empty if none has one, None if there are several.
-
-    Up to half of the texts may lack it, as 0 often does.
-    """
+    """The one unit of these distinct texts, as most of them spell it; empty if none has one, None if there are several."""
     found = _parts(texts.head(16)) and _parts(texts)
     if not found:
         return None
     if not found.units:
         return ""
-    if len({fold(unit) for unit in found.units}) > 1 or 2 * sum(found.units.values()) < texts.len():
+    if len({fold(unit) for unit in found.units}) > 1:
         return None
     unit = min(found.units, key=lambda unit: (-found.units[unit], unit.swapcase()))
     return unit if _is_unit(unit, found.attached, texts.len()) else None
+
+
+def is_known(text: str) -> bool:
+    """True for a unit that a number beside the others may lack. `or more` is none: 3 is not `3 or more`."""
+    return bool(re.fullmatch(CURRENCY, text)) or fold(text).lower() in _KNOWN
 
 
 def looks_like_number(texts: pl.Series) -> pl.Series:
@@ -103,6 +105,4 @@ def _parts(texts: pl.Series) -> _Parts | None:
 
 
 def _is_unit(unit: str, attached: bool, numbers: int) -> bool:
-    if re.fullmatch(CURRENCY, unit) or fold(unit).lower() in _KNOWN:
-        return True
-    return not attached and numbers > 1 and unit.lower() not in _NEVER
+    return is_known(unit) or (not attached and numbers > 1 and unit.lower() not in _NEVER)
