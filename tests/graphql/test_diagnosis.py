@@ -101,7 +101,7 @@ async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[
     _, ada, version = lab
 
     async def create(**config: Any) -> dict[str, Any]:
-        wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
+        wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": f"Try {config}", "targetColumn": "left"}
         made = await ada.data(CREATE, input={**wanted, "problemType": "classification", "config": config})
         experiment: dict[str, Any] = made["createExperiment"]["experiment"]
         logged = [line["message"] for line in experiment["logs"]["nodes"] if line["level"] == "warning"]
@@ -111,6 +111,7 @@ async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[
     warned = await create()
     assert any("'ended'" in warning for warning in warned["warnings"])
     assert "Send drop_leaks: true" in warned["warnings"][-1]
+    assert "A quick model reaches AUC 1.000 with it and 0." in warned["warnings"][-1]
     assert warned["config"]["drop_leaks"] is False
     dropped = await create(drop_leaks=True)
     assert dropped["warnings"][-1].startswith("Left out of the features, as drop_leaks asks: 'ended'.")

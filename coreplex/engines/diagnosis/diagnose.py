@@ -5,13 +5,17 @@ JSON and the same for the same table, question and seed, where the deadline ends
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, probes, sample
+from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, probes, quick, sample
+from coreplex.engines.diagnosis.case import Case
+from coreplex.engines.diagnosis.deadline import Deadline
+from coreplex.engines.diagnosis.leak import Leak
 from coreplex.engines.diagnosis.probes import Probe, Target
 from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
@@ -19,30 +23,39 @@ from coreplex.errors import Invalid
 
 LEAST_ROWS = 30
 """Fewer rows tell nothing apart from chance."""
+SHARE_OF_COLUMNS = 0.6
 LEAST_SECONDS = 3.0
 """For the question whether rows depend on each other, however long the columns took."""
-
-
-class Deadline:
-    """`over` once the seconds are gone."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    @property
-    def over(self) -> bool:
-        return self.left <= 0
-
-    @property
-    def left(self) -> float:
-        return self._end - time.monotonic()
 
 
 def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int = 0, seconds: float = 8.0) -> dict[str, Any]:
     """The diagnosis of one target of a stored table. Raises `Invalid` when there is no such column.
 
-    Returns `target`, `problem_type`, `rows`, `sampled_rows`, `leaks`, `imbalance` (of classes), `usefulness`, `dependence`,
-    `issues` (for a report of quality), `unfinished` (sentences).
+    Returns what `examine` does and `dependence`: whether rows depend on each other, the accused columns left out.
+    """
+    started = time.monotonic()
+    found = examine(table, schema, question, seed=seed, seconds=SHARE_OF_COLUMNS * seconds)
+    roles = question.roles
+    together = dependence.find(
+        table,
+        schema,
+        question.target,
+        classification=question.classification,
+        ignored={roles.weights_column, roles.fold_column, *roles.ignored_columns},
+        leaks={name for leak in found["leaks"] for name in leak["leave_out"]},
+        seconds=max(seconds - (time.monotonic() - started), LEAST_SECONDS),
+        seed=seed,
+    )
+    if together["unfinished"]:
+        found["unfinished"].append("Not every way to split the rows was tried: the time was over.")
+    return {**found, "dependence": together}
+
+
+def examine(table: Path, schema: TableSchema, question: Question, *, seed: int = 0, seconds: float = 5.0) -> dict[str, Any]:
+    """What the columns tell of the target. Raises `Invalid` when there is no such column.
+
+    Returns `target`, `problem_type`, `rows`, `sampled_rows`, `metric`, `leaks`, `scores` (with the leaks and without),
+    `imbalance` (of classes), `usefulness`, `issues` (for a report of quality), `unfinished` (sentences).
     """
     column = schema.get(question.target)
     if column is None:
@@ -50,27 +63,9 @@ def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int 
     deadline = Deadline(seconds)
     seen = sample.read(table, schema, column)
     target = Target.of(seen.frame.get_column(column.name), classification=question.classification, seed=seed)
-    features = [one for one in schema if one.name != column.name and one.name not in question.roles.no_features]
-    unfinished: list[str] = []
-    found: dict[str, Probe] = {}
-    if seen.frame.height >= LEAST_ROWS and target.looks:
-        found = _probed(seen.frame, features, target, deadline, unfinished)
-    trainable = {name: one for name, one in found.items() if _type(schema, name) is not ColumnType.id}
-    accused = leaks.alone(trainable, column.name, classification=question.classification)
+    case = _case(table, schema, question, column, seen, target, deadline)
+    accused = leaks.find(case) if case.probes else []
     classes = imbalance.count(table, column) if question.classification else None
-    roles = question.roles
-    together = dependence.find(
-        table,
-        schema,
-        column.name,
-        classification=question.classification,
-        ignored={roles.weights_column, roles.fold_column, *roles.ignored_columns},
-        leaks={name for leak in accused if leak.severity == "high" for name in leak.leave_out},
-        seconds=max(deadline.left, LEAST_SECONDS),
-        seed=seed,
-    )
-    if together["unfinished"]:
-        unfinished.append("Not every way to split the rows was tried: the time was over.")
     return {
         "target": column.name,
         "problem_type": question.problem_type,
@@ -78,22 +73,40 @@ def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int 
         "sampled_rows": seen.frame.height,
         "metric": target.metric,
         "leaks": [asdict(leak) for leak in accused],
+        "scores": _scores(case, accused),
         "imbalance": classes,
-        "usefulness": usefulness(found),
-        "dependence": together,
+        "usefulness": usefulness(case.probes),
         "issues": findings.issues(column.name, accused, classes),
-        "unfinished": unfinished,
+        "unfinished": case.unfinished,
     }
 
 
-def _type(schema: TableSchema, name: str) -> ColumnType:
-    column = schema.get(name)
-    assert column is not None
-    return column.type
+def _case(
+    table: Path, schema: TableSchema, question: Question, column: Column, seen: sample.Sample, target: Target, deadline: Deadline
+) -> Case:
+    open_columns = [one for one in schema if one.name != column.name and one.name not in question.roles.no_features]
+    features = tuple(one for one in open_columns if one.type is not ColumnType.id)
+    ids = tuple(one for one in open_columns if one.type is ColumnType.id)
+    unfinished: list[str] = []
+    enough = seen.frame.height >= LEAST_ROWS and bool(target.looks)
+    found = _probed(seen.frame, features, target, deadline, unfinished) if enough else {}
+    return Case(table, seen.frame, column, target, features, ids, found, deadline, seen.whole, unfinished)
+
+
+def _scores(case: Case, accused: list[Leak]) -> dict[str, Any] | None:
+    """What a quick model promises `with` the columns of high leaks and `without` them; None when there are none."""
+    gone = {name for leak in accused for name in leak.leave_out}
+    if not gone:
+        return None
+    if case.deadline.over:
+        case.unfinished.append("What a model promises without the accused columns was not measured.")
+        return None
+    with_all, without = (quick.model(case, case.best(names)) for names in (set(), gone))
+    return {"metric": case.target.metric, "with": round(with_all.score, 4), "without": round(without.score, 4)}
 
 
 def _probed(
-    frame: pl.DataFrame, features: list[Column], target: Target, deadline: Deadline, unfinished: list[str]
+    frame: pl.DataFrame, features: Sequence[Column], target: Target, deadline: Deadline, unfinished: list[str]
 ) -> dict[str, Probe]:
     found: dict[str, Probe] = {}
     for number, column in enumerate(features):

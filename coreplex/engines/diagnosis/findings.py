@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from coreplex.engines.diagnosis.imbalance import EVEN
-from coreplex.engines.diagnosis.leaks import Leak
+from coreplex.engines.diagnosis.leak import Leak
 from coreplex.engines.tabular.notes import Severity
 from coreplex.engines.tabular.rulebook import Issue
 

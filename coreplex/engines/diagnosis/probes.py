@@ -6,6 +6,7 @@ number R², the better of its values and its ranks (which outliers cannot hide);
 columns together.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,20 +65,26 @@ class Target:
         return self.values.len()
 
     @cached_property
+    def classes(self) -> list[object]:
+        """The classes in the order of their codes; the distinct values of a number."""
+        first = pl.DataFrame({"code": self.codes, "value": self.values}).unique("code").sort("code")
+        return first["value"].to_list()
+
+    @cached_property
     def metric(self) -> str:
         """What `Probe.score` is: `r2`, `auc` of two classes, `accuracy` of more."""
         if not self.classification:
             return "r2"
         return "auc" if int(self.codes.max(initial=0)) == 1 else "accuracy"
 
-    def score(self, guesses: Floats, look: int = 0) -> float:
-        """Of guesses (n, k) for a look, in the metric."""
-        truth = self.looks[look]
+    def score(self, guesses: Floats, look: int = 0, rows: Codes | None = None) -> float:
+        """Of guesses (n, k) for a look, in the metric; `rows`: which they are for, when not for all."""
+        truth, codes = (self.looks[look], self.codes) if rows is None else (self.looks[look][rows], self.codes[rows])
         if self.metric == "r2":
             return explained(truth, guesses)
         if self.metric == "auc":
             return _auc(truth[:, 1] > 0, guesses[:, 1] - guesses[:, 0])
-        return float((guesses.argmax(axis=1) == self.codes).mean())
+        return float((guesses.argmax(axis=1) == codes).mean())
 
 
 @dataclass(frozen=True)
@@ -90,13 +97,13 @@ class Probe:
 
 def probe(column: Column, values: pl.Series, target: Target) -> Probe | None:
     """None for what cannot be looked at alone: one value, or texts that hardly repeat."""
-    best: Probe | None = None
+    best: tuple[float, int, Floats] | None = None
     for view in views(column, values):
-        for look, truth in enumerate(target.looks):
-            for guesses in guessed(view, truth, target):
-                found = Probe(explained(truth, guesses), target.score(guesses, look))
-                best = found if best is None or found.skill > best.skill else best
-    return best
+        for look, guesses in guessed(view, target):
+            skill = explained(target.looks[look], guesses)
+            if best is None or skill > best[0]:
+                best = (skill, look, guesses)
+    return Probe(best[0], target.score(best[2], best[1])) if best else None
 
 
 def views(column: Column, values: pl.Series) -> list[pl.Series]:
@@ -112,17 +119,19 @@ def views(column: Column, values: pl.Series) -> list[pl.Series]:
     return [moments, *(part for part in parts if part.n_unique() > 1)]
 
 
-def guessed(view: pl.Series, truth: Floats, target: Target) -> list[Floats]:
-    """Out-of-fold guesses (n, k) of a view; none where its texts hardly repeat."""
+def guessed(view: pl.Series, target: Target) -> Iterator[tuple[int, Floats]]:
+    """Out-of-fold guesses (n, k) of a view, each with the look it is for; none where its texts hardly repeat."""
     distinct, rows = view.n_unique(), view.len()
-    if view.dtype in (pl.String, pl.Boolean):
-        return [by_level(level_codes(view), truth, target.folds)] if 2 * distinct <= rows else []
-    if distinct * COMPANY <= rows:
-        return [by_level(level_codes(view), truth, target.folds)]
-    numbers = view.cast(pl.Float64).to_numpy()
-    wide = rows // WIDE_SHARE
-    windows = (NEIGHBOURS, wide) if wide > NEIGHBOURS else (NEIGHBOURS,)
-    return [by_neighbours(numbers, truth, target.ties, window) for window in windows]
+    words = view.dtype in (pl.String, pl.Boolean)
+    if words and 2 * distinct > rows:
+        return
+    if words or distinct * COMPANY <= rows:
+        codes = level_codes(view)
+        yield from ((look, by_level(codes, truth, target.folds)) for look, truth in enumerate(target.looks))
+        return
+    order, absent = in_order(view.cast(pl.Float64).to_numpy(), target.ties)
+    for window in dict.fromkeys((NEIGHBOURS, max(NEIGHBOURS, rows // WIDE_SHARE))):
+        yield from ((look, by_neighbours(order, absent, truth, window)) for look, truth in enumerate(target.looks))
 
 
 def level_codes(values: pl.Series) -> Codes:
@@ -143,17 +152,17 @@ def by_level(codes: Codes, truth: Floats, folds: Codes) -> Floats:
     return guesses
 
 
-def by_neighbours(numbers: Floats, truth: Floats, ties: Floats, window: int) -> Floats:
-    """Mean of `window` rows on both sides in sorted order, without the row; equal values stand in random order.
-
-    Rows without a value (NaN) are each other's company.
-    """
+def in_order(numbers: Floats, ties: Floats) -> tuple[Codes, Codes]:
+    """(rows with a value, sorted by it, equal ones in random order; rows without one)."""
     known = ~np.isnan(numbers)
-    guesses = np.empty_like(truth)
     place = np.flatnonzero(known)
-    order = place[np.lexsort((ties[place], numbers[place]))]
+    return place[np.lexsort((ties[place], numbers[place]))], np.flatnonzero(~known)
+
+
+def by_neighbours(order: Codes, absent: Codes, truth: Floats, window: int) -> Floats:
+    """Mean of `window` rows on both sides in sorted order, without the row; rows without a value are each other's company."""
+    guesses = np.empty_like(truth)
     guesses[order] = _window_means(truth[order], window)
-    absent = np.flatnonzero(~known)
     if len(absent):
         rest = truth[absent]
         guesses[absent] = (rest.sum(axis=0) - rest + truth.mean(axis=0)) / len(absent)

@@ -1,0 +1,128 @@
+"""Planted leaks of every kind are found, for classes and numbers, and clean tables raise no alarm.
+
+Many more seeds and real tables: `tests/benchmarks/leaks.py`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis.diagnose import examine
+from coreplex.engines.diagnosis.question import Question, Roles
+from coreplex.engines.tabular.reading import read
+from coreplex.errors import Invalid
+from tests.factories.leaks import KINDS, TARGET, clean, planted
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+def ask(tmp_path: Path, table: pl.DataFrame | Path, target: str, problem: str, **options: Any) -> dict[str, Any]:
+    """The diagnosis of a table as it is after an upload."""
+    source = table if isinstance(table, Path) else tmp_path / "t.csv"
+    if isinstance(table, pl.DataFrame):
+        table.write_csv(source)
+    reading = read(source, "t.csv", tmp_path / "t.parquet")
+    return examine(reading.path, reading.schema, Question(target, problem, Roles.of(options)))
+
+
+def accused(found: dict[str, Any], severity: str = "high") -> set[str]:
+    return {name for leak in found["leaks"] if leak["severity"] == severity for name in leak["columns"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_planted_leak_is_found_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    for seed, classes in ((1, True), (2, False)):
+        made = planted(kind, seed, classes=classes)
+        found = ask(tmp_path, made.frame, TARGET, made.problem)
+        told = (kind, seed, made.problem, found["leaks"])
+        assert accused(found) & made.leaks, told
+        assert accused(found) <= made.leaks, told
+        assert set(advice.left_out(found)) <= made.leaks, told
+        assert found["scores"]["without"] < found["scores"]["with"] or kind not in ("copy", "recoded", "noisy copy"), told
+        assert any("quick model" in warning for warning in advice.warnings(found, drop_leaks=False))
+
+
+def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
+    """At most one in twenty; the strictest of them are honest columns that predict almost everything."""
+    alarms, tables = [], list(clean(range(1)))[::2] + list(clean(range(3, 4)))[10:]
+    for name, frame, target, problem in tables:
+        found = ask(tmp_path, frame, target, problem)
+        if accused(found):
+            alarms.append((name, found["leaks"]))
+        assert advice.warnings(found, drop_leaks=False) == [] or accused(found)
+    assert len(tables) >= 14
+    assert len(alarms) / len(tables) <= 0.05, alarms
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
+@pytest.mark.parametrize(
+    ("name", "target", "problem", "leaking"),
+    [
+        ("titanic", "survived", "classification", {"alive"}),
+        ("titanic_raw", "survived", "classification", set()),
+        ("penguins", "species", "classification", set()),
+        ("mpg", "mpg", "regression", set()),
+        ("telco_churn", "Churn", "classification", set()),
+    ],
+)
+def test_leaks_of_real_tables(name: str, target: str, problem: str, leaking: set[str], tmp_path: Path) -> None:
+    assert accused(ask(tmp_path, SHARED / f"{name}.csv", target, problem)) == leaking
+
+
+def test_columns_with_another_role_are_not_looked_at(tmp_path: Path) -> None:
+    made = planted("copy", 0, classes=True)
+    found = ask(tmp_path, made.frame, TARGET, made.problem, ignored_columns=["copy"])
+    assert found["leaks"] == []
+    assert "copy" not in {entry["column"] for entry in found["usefulness"]}
+
+
+def test_rows_of_one_key_and_a_counter_that_is_an_identifier_are_told_of_but_not_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sick = rng.integers(0, 2, 120)
+    table = pl.DataFrame({"patient": [f"p{i:03}" for i in range(120)], "sick": sick}).select(pl.all().repeat_by(5).explode())
+    table = table.with_columns(reading=pl.Series(rng.normal(size=600)))
+    found = ask(tmp_path, table.sample(fraction=1, shuffle=True, seed=1), "sick", "classification")
+    assert accused(found, "medium") == {"patient"}
+    assert "group_column" in found["leaks"][0]["message"]
+
+    ordered = table.select("sick", "reading").sort("sick").with_row_index("row")
+    found = ask(tmp_path, ordered, "sick", "classification")
+    assert accused(found, "medium") == {"row"}, "numbers of rows are identifiers and no features"
+    assert advice.left_out(found) == []
+
+
+def test_the_later_of_two_times_is_left_out_and_the_planned_one_stays(tmp_path: Path) -> None:
+    made = planted("later fact", 0, classes=False)
+    assert advice.left_out(ask(tmp_path, made.frame, TARGET, made.problem)) == ["came"]
+    made = planted("part of a sum", 0, classes=False)
+    assert advice.left_out(ask(tmp_path, made.frame, TARGET, made.problem)) == ["total"]
+
+
+def test_the_answer_is_the_same_every_time_and_bounded_on_wide_and_long_tables(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    wide = pl.DataFrame({**{f"c{i}": rng.normal(size=100) for i in range(150)}, "y": rng.integers(0, 2, 100)})
+    first, second = (ask(tmp_path, wide, "y", "classification") for _ in range(2))
+    assert (first["leaks"], first["usefulness"]) == (second["leaks"], second["usefulness"])
+    assert first["leaks"] == []
+    assert any("first 80 of 150" in line for line in first["unfinished"])
+    long = pl.DataFrame({"x": rng.normal(size=90_000), "k": rng.integers(0, 5, 90_000), "y": rng.integers(0, 100, 90_000)})
+    found = ask(tmp_path, long.with_columns(copy=pl.col("y") * 3), "y", "classification")
+    assert found["sampled_rows"] <= 20_000
+    assert accused(found) == {"copy"}
+    assert found["imbalance"]["class_count"] == 100
+
+
+@pytest.mark.parametrize("rows", [0, 1, 12])
+def test_tables_too_small_to_tell_say_nothing(rows: int, tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": list(range(rows + 40)), "y": [i % 2 if i < rows else None for i in range(rows + 40)]})
+    found = ask(tmp_path, table, "y", "classification")
+    assert (found["leaks"], found["usefulness"]) == ([], [])
+
+
+def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid):
+        ask(tmp_path, planted("copy", 0, classes=True).frame, "nobody", "classification")
