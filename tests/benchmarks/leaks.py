@@ -1,9 +1,9 @@
 """Leaks that are found, and alarms that are false: planted leaks of thirteen kinds, clean tables, and tables that packages carry.
 
 Run: python tests/benchmarks/leaks.py [--seeds 20] [--packages FOLDER] [--write]
-Every table is written as CSV and read as an upload is. Found is a leak when a high one names a planted column, an alarm false when
-a high one names another. With `--packages` (a folder, filled by pip when empty) the tables of `suite.py` are asked too: as they are
-there, without the columns known to say the target, and whole. `--write` puts the tables into leaks.md beside this file.
+Every table is written as CSV and read as an upload is. A leak is found when a high one names a planted column; an alarm is false
+when a high one names another. With `--packages` (a folder, filled by pip when empty) the tables of `suite.py` are asked too: as
+they are there, without the columns known to say the target, and whole. `--write` puts the tables into leaks.md beside this file.
 """
 
 import argparse
