@@ -15,6 +15,7 @@ from coreplex.engines.automl.portfolio import CAREFUL, QUICK, SMALL_RESIDUAL, Ca
 from coreplex.engines.automl.split import Split
 from coreplex.engines.automl.task import Task
 from coreplex.engines.automl.validation import Finished, cross_validate, refitted
+from coreplex.engines.encoding import residual
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.explain.local import exact
 from coreplex.engines.scoring import bundle
@@ -116,3 +117,21 @@ def test_amounts_are_seen_as_logarithms_too() -> None:
     np.testing.assert_array_equal(np.array([encoder.encode_row(row)[0] for row in odd]), matrix)
     assert np.isfinite(matrix).all()
     assert encoder.encode_row({"debt": 1e9, "income": 1.0, "x": 0.0})[1][0]["kind"] == "out_of_range"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_ridge_is_that_of_the_library(weighted: bool) -> None:
+    from sklearn.linear_model import Ridge, RidgeCV
+
+    draw = np.random.default_rng(2)
+    z = draw.normal(size=(120, 6))
+    y = z @ np.array([3.0, 0, 0, 1, 0, 0]) + 5.0 + draw.normal(size=120) * 3
+    weights = draw.uniform(0.5, 2.0, 120) if weighted else None
+    slopes, bias = residual.ridge(z, y, weights)
+    penalty = RidgeCV(alphas=residual.PENALTIES).fit(z, y, weights).alpha_
+    scale = 1.0 if weights is None else weights / weights.mean()
+    known = Ridge(alpha=penalty).fit(z, y, scale)
+    np.testing.assert_allclose([*slopes, bias], [*known.coef_, known.intercept_], rtol=1e-6)
+    wide = np.hstack([z, 1e-3 * draw.normal(size=(120, 1_100))])
+    slopes, bias = residual.ridge(wide, y, weights)
+    assert abs(slopes[0] - known.coef_[0]) < 0.5

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse.linalg import lsqr
 
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.tabular.schema import Column
 
-_PENALTIES = (0.1, 1.0, 10.0, 100.0, 1_000.0)
+PENALTIES = (0.1, 1.0, 10.0, 100.0, 1_000.0)
 _ROWS = 20_000
 """Rows that the ridge is fitted on at most: its weights are few."""
-_WIDE = 400
-"""Columns from which on one penalty must do: leave-one-out errors need all their products."""
+_WIDE = 1_000
+"""Columns from which on one penalty and some iterations must do: leave-one-out errors need all products of columns."""
+_ITERATIONS = 40
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ResidualEncoder:
         dense, z = Encoder.fit_transform(frame, columns, target, kind="dense", task="regression", seed=seed)
         y = np.asarray(target, dtype=np.float64)
         rows = np.sort(np.random.default_rng(seed).permutation(len(y))[:_ROWS])
-        slopes, bias = _ridge(z[rows], y[rows], None if weights is None else weights[rows])
+        slopes, bias = ridge(z[rows], y[rows], None if weights is None else weights[rows])
         made = cls(trees, dense, slopes, bias, z.mean(axis=0))
         return made, x, z @ slopes + bias
 
@@ -56,11 +58,26 @@ class ResidualEncoder:
         return self.trees.transform(frame), self.dense.transform(frame) @ self.weights + self.bias
 
 
-def _ridge(z: Floats, y: Floats, weights: Floats | None) -> tuple[Floats, float]:
-    # Imported here: the first model of a run does not wait for scikit-learn.
-    from sklearn.linear_model import Ridge, RidgeCV
+def ridge(z: Floats, y: Floats, weights: Floats | None) -> tuple[Floats, float]:
+    """Weights and bias with the penalty of the least leave-one-out error, from one eigendecomposition.
 
-    scale = float(y.std()) or 1.0
-    wide = z.shape[1] > _WIDE
-    model = (Ridge(alpha=_PENALTIES[2], solver="lsqr") if wide else RidgeCV(alphas=_PENALTIES)).fit(z, y / scale, weights)
-    return np.asarray(model.coef_, dtype=np.float64) * scale, float(model.intercept_) * scale
+    Without scikit-learn, whose loading costs more than the fit.
+    """
+    counted = np.ones(len(y)) if weights is None else weights / weights.mean()
+    centre, mean, roots = np.average(z, axis=0, weights=counted), float(np.average(y, weights=counted)), np.sqrt(counted)
+    x, target = (z - centre) * roots[:, None], (y - mean) * roots
+    if z.shape[1] > _WIDE:
+        slopes = lsqr(x, target, damp=float(np.sqrt(PENALTIES[2])), iter_lim=_ITERATIONS)[0]
+        return slopes, mean - float(centre @ slopes)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    turned = x @ vectors
+    inner, squares = turned.T @ target, turned * turned
+    best, least = inner, np.inf
+    for penalty in PENALTIES:
+        found = inner / (values + penalty)
+        own = squares @ (1.0 / (values + penalty)) + counted / counted.sum()
+        error = float(np.mean(((target - turned @ found) / np.maximum(1.0 - own, 1e-6)) ** 2))
+        if error < least:
+            best, least = found, error
+    slopes = vectors @ best
+    return slopes, mean - float(centre @ slopes)
