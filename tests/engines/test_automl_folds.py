@@ -1,5 +1,7 @@
 """Folds: every row judged at most once, never trained on where it is judged, copies and groups never torn apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -167,3 +169,20 @@ def test_the_same_seed_gives_the_same_folds() -> None:
     one, two, other = (folds.plan(y, nfolds=4, seed=s, classification=False) for s in (5, 5, 6))
     assert all((a.valid == b.valid).all() for a, b in zip(one.folds, two.folds, strict=True))
     assert any(a.valid.tolist() != b.valid.tolist() for a, b in zip(one.folds, other.folds, strict=True))
+
+
+def test_fewer_folds_than_asked_say_why() -> None:
+    y, group = np.arange(9.0), np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    moments = np.array([0.0, 0, 0, 1, 1, 1, 2, 2, 2])
+    few = replace(folds.plan(y, nfolds=8, seed=0, classification=False), asked=8)
+    assert few.told == "4 folds instead of 8 because 9 rows are too few for more."
+    large = replace(folds.plan(np.arange(150_000.0), nfolds=3, seed=0, classification=False), asked=5)
+    assert large.told == "3 folds instead of 5 because the table has 150,000 rows."
+    grouped = replace(folds.by_group(group, y, nfolds=5, seed=0, classification=False), asked=5)
+    assert grouped.told == "3 folds instead of 5 because there are 3 groups."
+    later = replace(folds.by_time(moments, nfolds=5), asked=5)
+    assert later.told.startswith("2 folds instead of 5 because no more have something to train on before them (3 different")
+    column = replace(folds.by_column(list("aabbccdda")), asked=5)
+    assert column.told == "4 folds instead of 5 because the fold column has as many values."
+    assert replace(folds.plan(y, nfolds=0, seed=0, classification=False), asked=0).told == ""
+    assert replace(folds.plan(y, nfolds=3, seed=0, classification=False), asked=3).told == ""

@@ -14,7 +14,7 @@ from coreplex.model.table import Model
 from coreplex.settings import Settings
 from tests.factories.account import browser, serving
 from tests.factories.dataset import staged_files
-from tests.factories.world import World, content, snapshot, world
+from tests.factories.world import ROW, World, content, snapshot, world
 
 PROMISE = {"metric": "auc", "value": 0.5, "low": 0.4, "high": 1.0, "level": 0.9, "rows": 120, "holdout_rows": 24}
 NARROW = {**PROMISE, "metric": "accuracy", "value": 0.001, "low": 0.0, "high": 0.002}
@@ -82,6 +82,15 @@ async def test_a_refusal_changes_nothing(lab: tuple[World, AsyncClient]) -> None
         assert refused.status_code == 403
         assert await before.digest() == said
     assert staged_files(made.services) == []
+
+
+async def test_a_model_of_before_has_no_intervals(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    refused = await client.post(f"/api/models/{made.ids['model']}/predict", json={"inputs": ROW, "options": {"interval": 0.9}})
+    assert refused.status_code == 422
+    assert "trained before intervals were kept" in refused.json()["message"]
+    assert refused.json()["detail"][0]["loc"] == ["body", "options", "interval"]
+    assert (await client.get(f"/api/models/{made.ids['model']}")).json()["threshold"] is None
 
 
 async def test_a_version_that_is_gone_leaves_its_evaluation(lab: tuple[World, AsyncClient]) -> None:

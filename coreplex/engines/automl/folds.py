@@ -96,8 +96,8 @@ def plan(
     part = _deal(strata, sizes, count or round(1 / HOLDOUT), seed)[units]
     strategy: Strategy = "stratified" if stratify else "random"
     if not count:
-        return FoldPlan((_split(part, 0),), strategy, bag=False, reason=f"the table has {len(y)} rows")
-    rows = f"{len(y)} rows" if len(first) == len(y) else f"{len(first)} different rows"
+        return FoldPlan((_split(part, 0),), strategy, bag=False, reason=f"the table has {len(y):,} rows")
+    rows = f"{len(y):,} rows" if len(first) == len(y) else f"{len(first):,} different rows"
     reason = f"{rows} are too few for more" if wanted > count else f"the table has {rows}"
     together = None if len(first) == len(y) else units
     return FoldPlan(tuple(_split(part, f) for f in range(count)), strategy, bag=True, units=together, reason=reason)

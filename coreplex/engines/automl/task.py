@@ -86,6 +86,9 @@ def prepare(
         else:
             log(plan.told, "info")
     _say_few(y, classes, warn)
+    zeros = int((y == 0).sum()) if kind == "regression" and config.sort_metric == "mape" else 0
+    if zeros:
+        warn(f"MAPE leaves out the {zeros:,} rows whose '{target}' is 0: no share of nothing is an error. WAPE counts them.")
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
     quantile = config.quantile_alpha if kind == "regression" and config.distribution == "quantile" else None
