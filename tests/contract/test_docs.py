@@ -60,6 +60,13 @@ def test_the_journey_with_curl(stack: Stack, folder: Path) -> None:
     assert sum(answer["predictions"][0]["probabilities"].values()) == pytest.approx(1)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_upload_in_pieces(stack: Stack, folder: Path) -> None:
+    script = "set -e\n" + journey(ROOT / "docs" / "tables.md", "resume", "sh")
+    answer = orjson.loads(run(["bash", "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()))
+    assert answer["dataset"]["row_count"] == 150
+
+
 def test_the_journey_with_the_client(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "client.md"
     script = "".join(journey(page, name, "python") for name in ("client", "pandas", "sure"))
