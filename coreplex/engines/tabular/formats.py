@@ -136,8 +136,8 @@ def _inside_zip(source: Path) -> Format:
     """An Excel workbook is a zip archive with certain members; so are many things that are no table."""
     try:
         with zipfile.ZipFile(source) as archive:
-            names = set(archive.namelist())
-            if "xl/workbook.xml" in names or any(name.lower() == "xl/workbook.xml" for name in names):
+            names = {name.replace("\\", "/") for name in archive.namelist()}
+            if "xl/workbook.xml" in map(str.lower, names):
                 return "xlsx"
             for member, (what, advice) in _IN_ZIP.items():
                 if member in names:

@@ -5,6 +5,7 @@ An archive of a few kilobytes can hold terabytes. What comes out is counted whil
 that ends in the middle is refused: half a table would look like a whole one. Names inside an archive are labels, never paths.
 """
 
+import errno
 import gzip
 import lzma
 import zipfile
@@ -28,7 +29,16 @@ _LAYERS = 2
 _SUFFIX: dict[Format, str] = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
 _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _TABLES = {suffix for suffix in SUFFIXES if suffix not in (".txt", ".dat", ".data", ".zip")}
-_DAMAGE = (zlib.error, EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zstandard.ZstdError, lzma.LZMAError, OSError)
+DAMAGE = (
+    zlib.error,
+    EOFError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    zstandard.ZstdError,
+    lzma.LZMAError,
+    OSError,
+    NotImplementedError,
+)
 
 
 class Allowance:
@@ -87,13 +97,18 @@ def _without_layer(outer: Unpacked, target: Path, allowance: Allowance) -> Unpac
         else:
             inner = _inner_name(outer.filename, outer.format)
             _write(_gzipped(outer.path) if outer.format == "gzip" else _zstd(outer.path), target, allowance)
-    except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except DAMAGE as error:
+        if is_of_disk(error):
             raise
         raise BadInput(
             f"This is {CALLED[outer.format]} that is damaged or cut off. Pack it again and upload the new file."
         ) from error
     return Unpacked(target, inner, identify(target, inner), (*outer.packed, _SUFFIX[outer.format]), notes)
+
+
+def is_of_disk(error: Exception) -> bool:
+    """Whether the machine is to blame, not the archive: one that names a place before its beginning is an invalid argument."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def _write(pieces: Iterator[tuple[bytes, int]], target: Path, allowance: Allowance) -> None:

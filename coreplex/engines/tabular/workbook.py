@@ -8,7 +8,6 @@ import posixpath
 import re
 import xml.parsers.expat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from xml.parsers.expat import XMLParserType as XMLParserType
 
 from coreplex.engines.tabular.formats import refused
 from coreplex.engines.tabular.notes import Limits
-from coreplex.engines.tabular.unpacking import Allowance
+from coreplex.engines.tabular.unpacking import DAMAGE, Allowance, is_of_disk
 from coreplex.errors import BadInput, Invalid, TooLarge
 from coreplex.nearest import hint
 
@@ -66,7 +65,7 @@ class Workbook:
         self._archive = archive
         self._packed = packed
         self._allowance = Allowance(limits)
-        self._parts = {info.filename.lower(): info for info in archive.infolist()}
+        self._parts = {info.filename.lower().replace("\\", "/"): info for info in archive.infolist()}
         self._refuse_early(limits)
         self.from_1904 = False
         self.sheets: list[Sheet] = []
@@ -218,7 +217,9 @@ def opened(source: Path, limits: Limits) -> Iterator[Workbook]:
     try:
         with zipfile.ZipFile(source) as archive:
             yield Workbook(archive, source.stat().st_size, limits)
-    except (zipfile.BadZipFile, zlib.error, xml.parsers.expat.ExpatError, EOFError, NotImplementedError) as error:
+    except (*DAMAGE, xml.parsers.expat.ExpatError) as error:
+        if is_of_disk(error):
+            raise
         raise BadInput(_DAMAGED) from error
 
 

@@ -1,9 +1,11 @@
 """What a file is, told by its bytes; archives that are whole, broken, locked, or made to fill a disk."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
+import random
 import struct
 import tarfile
 import zipfile
@@ -186,3 +188,26 @@ def test_any_cut_of_any_archive_is_refused_or_whole(tmp_path: Path) -> None:
             except DomainError:
                 continue
             assert frame.height == 3
+
+
+def test_changed_bytes_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    workbook = book(S=[["a", "b"], [1, "x"], [2, "y"]])
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
+        parts = {info.filename: archive.read(info) for info in archive.infolist()}
+    whole = [data for data, _, _ in WHOLE.values()]
+    for number in range(250):
+        if number % 2:
+            name = rng.choice(["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml", "xl/workbook.xml"])
+            data = zipped({**parts, name: changed(parts[name], rng)})
+        else:
+            data = changed(rng.choice(whole), rng)
+        with contextlib.suppress(DomainError):
+            take(tmp_path, data, "t", limits=SMALL)
+
+
+def changed(data: bytes, rng: random.Random) -> bytes:
+    """With a byte set, a few bytes cut out or put in twice."""
+    at, size = rng.randrange(len(data)), rng.randint(1, 9)
+    ways = (bytes([rng.randrange(256)]) + data[at + 1 :], data[at + size :], data[at - size : at] + data[at:])
+    return data[:at] + rng.choice(ways)
