@@ -103,15 +103,17 @@ async def _rows(services: Services, grant: Grant, wanted: EvaluateModel, model: 
             raise Invalid.field("belongs to another project", "dataset_version_id")
         path = str(await whole(services.storage, artifact))
         if version.upload_artifact_id is None:
+            if wanted.sheet is not None:
+                raise Invalid.field("goes with a workbook, and this version was read from none", "sheet")
             yield _Rows({"table": path, "schema": version.table_schema}, artifact.filename, version.id)
             return
-        sheet = version.read_options.get("sheet")
+        sheet = wanted.sheet or version.read_options.get("sheet")
         with services.staging.scratch() as scratch:
             yield _Rows(_file(services, path, artifact.filename, scratch, sheet), artifact.filename, version.id)
         return
     upload = services.staging.open(str(wanted.upload_id), grant.user_id, "Upload")
     with services.staging.scratch() as scratch:
-        yield _Rows(_file(services, str(upload.path), upload.filename, scratch), upload.filename)
+        yield _Rows(_file(services, str(upload.path), upload.filename, scratch, wanted.sheet), upload.filename)
     services.staging.discard(upload)
 
 

@@ -41,6 +41,7 @@ class EvaluateModel(BaseModel):
     model_id: str = Field(description="The model.")
     dataset_version_id: str | None = Field(None, description="A dataset version of the model's project with the target in it.")
     upload_id: str | None = Field(None, description="Or a file sent to `POST /api/uploads`, which becomes no dataset.")
+    sheet: str | None = Field(None, max_length=255, description="Of an Excel workbook: the sheet, by name or number from 1.")
 
     @model_validator(mode="after")
     def _one_table(self) -> "EvaluateModel":

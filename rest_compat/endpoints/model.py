@@ -57,6 +57,6 @@ EVALUATE = Endpoint(
     "EvaluateModel",
     shapes.created("evaluation"),
     201,
-    body=("dataset_version_id", "upload_id"),
+    body=("dataset_version_id", "upload_id", "sheet"),
 )
 """Takes a file in a form, or JSON that names rows that are there already: see `rest_compat.files`."""

@@ -1,5 +1,6 @@
 """Evaluations over REST and GraphQL: labelled rows as a file, or as a version that is there; who may, and what stays."""
 
+import csv
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from coreplex.database import Database
 from coreplex.dataset.table import DatasetVersion
 from coreplex.model.table import Model
 from coreplex.settings import Settings
+from tests.engines.tabular.files import book
 from tests.factories.account import browser, serving
 from tests.factories.dataset import staged_files
 from tests.factories.world import ROW, World, content, snapshot, world
@@ -43,16 +45,23 @@ async def test_a_file_and_a_version_are_held_against_the_promise(lab: tuple[Worl
     assert found["interval_coverage"] is None
     assert sum(map(sum, found["curves"]["confusion_matrix"]["matrix"])) == 90
     assert staged_files(made.services) == []
+    sheets = book(Notes=[["note"], ["old"]], Later=csv.reader(content(90).decode().splitlines()))
+    of_sheet = await client.post(f"{path}/evaluate", files={"file": ("later.xlsx", sheets), "sheet": (None, "later")})
+    assert of_sheet.status_code == 201, of_sheet.text
+    assert of_sheet.json()["evaluation"]["promises"] == found["promises"]
     named = await client.post(f"{path}/evaluate", json={"dataset_version_id": made.ids["version"]})
     assert named.status_code == 201, named.text
     assert named.json()["evaluation"]["dataset_version_id"] == made.ids["version"]
     assert "rows the model learned from" in named.json()["evaluation"]["notes"][0]
     listed = (await client.get(f"{path}/evaluations")).json()
-    assert (listed["total"], [one["id"] for one in listed["items"]]) == (2, [named.json()["id"], sent.json()["id"]])
-    assert listed["items"][1] == found
+    assert (listed["total"], [one["id"] for one in listed["items"]]) == (
+        3,
+        [one.json()["id"] for one in (named, of_sheet, sent)],
+    )
+    assert listed["items"][2] == found
     query = "query($id: ID!) { model(id: $id) { evaluations(first: 1) { totalCount nodes { promises { metric holds } } } } }"
     answer = (await client.post("/graphql", json={"query": query, "variables": {"id": made.ids["model"]}})).json()
-    assert answer["data"]["model"]["evaluations"]["totalCount"] == 2
+    assert answer["data"]["model"]["evaluations"]["totalCount"] == 3
     assert (await client.delete(f"/api/models/{made.ids['spare_model']}")).status_code == 200
 
 
@@ -66,6 +75,7 @@ async def test_a_refusal_changes_nothing(lab: tuple[World, AsyncClient]) -> None
             (path, {}, 422, "dataset_version_id or an upload_id"),
             (path, {"dataset_version_id": version, "upload_id": version}, 422, "dataset_version_id or an upload_id"),
             (path, {"dataset_version_id": foreign["version"]}, 404, "Dataset version not found"),
+            (path, {"dataset_version_id": version, "sheet": "1"}, 422, "sheet"),
             (path, {"upload_id": version}, 404, "Upload not found"),
             (f"/api/models/{foreign['model']}/evaluate", {"dataset_version_id": version}, 404, "Model not found"),
         ):
