@@ -59,15 +59,21 @@ def test_whole_files_are_read_whole(what: str, tmp_path: Path) -> None:
     assert ("archive_member" in kinds(reading)) == (what == "zip with a readme")
 
 
-@pytest.mark.parametrize("data", [CSV, gzip.compress(CSV), zipped({"t.csv": CSV}), parquet(), TABLE.write_ndjson().encode()])
-@pytest.mark.parametrize("name", ["t.parquet", "t.xlsx", "t.json", "t.exe", "t"])
-def test_the_content_counts_and_a_wrong_name_is_told(data: bytes, name: str, tmp_path: Path) -> None:
+SAME: dict[str, tuple[bytes, set[str]]] = {
+    "text": (CSV, {"t", "t.txt"}),
+    "gzip": (gzip.compress(CSV), {"t", "t.txt"}),
+    "Parquet": (parquet(), {"t.parquet"}),
+    "JSON Lines": (TABLE.write_ndjson().encode(), {"t.json"}),
+}
+
+
+@pytest.mark.parametrize("what", SAME)
+@pytest.mark.parametrize("name", ["t.parquet", "t.xlsx", "t.json", "t.exe", "t.txt", "t"])
+def test_the_content_counts_and_a_wrong_name_is_told(what: str, name: str, tmp_path: Path) -> None:
+    data, fitting = SAME[what]
     reading, frame = take(tmp_path, data, name)
     assert frame["id"].to_list() == [1, 2, 3]
-    inner = reading.format.partition(".")[0]
-    fits = inner in name or (inner in ("csv", "jsonl") and name in ("t", "t.json")[inner == "jsonl" :][:1])
-    if reading.format not in ("csv.zip",):  # in a zip archive the member has a name of its own
-        assert ("read_by_content" in kinds(reading)) == (not fits)
+    assert ("read_by_content" in kinds(reading)) == (name not in fitting)
 
 
 def tarred() -> bytes:
@@ -173,7 +179,7 @@ def test_a_table_that_is_only_large_is_told_so_and_a_dense_one_passes(tmp_path: 
         take(tmp_path, gzip.compress(b"a,b\n" + rows * 4), "t.csv.gz", limits=SMALL)
 
 
-@pytest.mark.parametrize("data", [CSV, b'[{"a": 1}]', parquet()])
+@pytest.mark.parametrize("data", [CSV, b'[{"a": 1}]', parquet()], ids=["text", "JSON", "Parquet"])
 def test_a_sheet_of_what_has_none_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="has sheets"):
         take(tmp_path, data, "t", sheet="1")
