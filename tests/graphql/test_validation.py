@@ -40,7 +40,7 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
     assert found["randomScore"] > found["honestScore"] + 0.05
     assert f"{found['randomScore']:.4g}" in found["reason"]
     assert f"{found['honestScore']:.4g}" in found["reason"]
-    (said,) = [warning for warning in chosen["warnings"] if "a random split promises" in warning]
+    (said,) = [warning for warning in chosen["warnings"] if "by a random split" in warning]
     assert said.startswith(found["reason"])
     assert "validation 'group' by 'patient'" in said
     assert said in [line["message"] for line in chosen["logs"]["nodes"] if line["level"] == "warning"]

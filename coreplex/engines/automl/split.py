@@ -37,9 +37,8 @@ class Split:
         names = [f"'{name}'" for name in self.columns]
         if self.time is None and self.strategy in ("time", "group_time"):
             names.append("the order of the rows in the file")
-        if self.near is not None:
-            names.append("what is no near copy")
-        return f"'{self.strategy}'{' by ' if names else ''}{' and '.join(names)}"
+        near = ", near copies held together" if self.near is not None else ""
+        return f"'{self.strategy}'{' by ' if names else ''}{' and '.join(names)}{near}"
 
     @property
     def special(self) -> set[str]:

@@ -72,4 +72,10 @@ def _reason(trial: Trial) -> str:
         judged = "rows of another time"
     else:
         what, judged = "Many rows are nearly copies of others", "rows that are no copies"
-    return f"{what}: a random split promises {one.metric} {one.random:.4g}, {judged} get {one.honest:.4g}."
+    said = (
+        f"{what}: a quick model promises {one.metric} {one.random:.4g} by a random split and gets {one.honest:.4g} on {judged}."
+    )
+    if trial.lasting is None:
+        return said
+    name = trial.lasting.column
+    return f"{said} The same '{name}' go on; for new ones send validation 'group_time' with group_column '{name}'."

@@ -33,6 +33,8 @@ class Trial:
     group: Group | None = None
     order: Order | None = None
     near: NearCopies | None = None
+    lasting: Group | None = None
+    """Groups that resemble themselves and are there all the time."""
 
     @property
     def columns(self) -> list[str]:
@@ -64,7 +66,7 @@ class Search:
             return order
         known = [one for one in ([order.order] if order and order.order else orders) if not self._new_ones(group.group, one)]
         if known:  # the groups are there all the time: what will be asked for is their future
-            return order
+            return replace(order, lasting=group.group) if order else None
         return (self._by_both(group.group, order.order) if order and order.order else None) or group
 
     def _unnamed(self, orders: Sequence[Order]) -> Trial | None:
