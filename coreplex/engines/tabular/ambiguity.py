@@ -51,7 +51,9 @@ _BARE = r"^\s*[(+-]*[\d.,' ]*[1-9][\d.,' ]*\)?\s*$"
 
 
 def _unit(rule: Rule) -> str:
-    return NumberFormat.of(rule.format).unit if rule.kind in ("integer", "float") else ""
+    """The unit that stands beside the numbers."""
+    written = NumberFormat.of(rule.format)
+    return written.unit if written.decorated and rule.kind in ("integer", "float") else ""
 
 
 def _has_offset(rule: Rule) -> bool:

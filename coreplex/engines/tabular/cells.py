@@ -70,6 +70,8 @@ def means_missing(dtype: str, written: str | None, missing: tuple[str, ...] | No
 
 
 def _integer_parser(written: NumberFormat) -> Parser:
+    written = written.beside_numbers
+
     def parse(raw: Any) -> int | None:
         if type(raw) is int:
             return raw
@@ -86,7 +88,7 @@ def _integer_parser(written: NumberFormat) -> Parser:
 
 
 def _float_parser(written: NumberFormat) -> Parser:
-    plain = NumberFormat()
+    plain, written = NumberFormat(), written.beside_numbers
 
     def parse(raw: Any) -> float | None:
         if type(raw) is float:

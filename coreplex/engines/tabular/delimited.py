@@ -71,6 +71,7 @@ class _Plan:
         """`usual`: which words are missing in the column, where nobody says so (`Column.missing`)."""
 
         def settled(rule: Rule) -> Rule:
+            rule = rule.with_unit(self.dialect.units[index]) if self.dialect.units else rule
             return replace(rule, missing=self.orders.settled(self.names[index], rule.kind, usual))
 
         self.rules[index] = settled(finding.rule)
@@ -90,8 +91,9 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
     csv.field_size_limit(limits.line_bytes)
     found = Encoding("utf-8") if given else encoding.detect(source)
-    head, whole = _head(found, source)
+    blank, head, whole = _head(found, source)
     written = given or dialect.detect(_lines(head, whole))
+    written = replace(written, skip_lines=written.skip_lines + blank)
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
     names, notes = unique_names(written.names, written.width, limits)
@@ -117,14 +119,17 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     return Stored(names, original, rules, done.rows, done.nulls, notes, done.spellings, written.separator)
 
 
-def _head(found: Encoding, source: Path) -> tuple[bytes, bool]:
-    """(the start of the file, with one line end at least; True if that is all of it)."""
-    head = b""
+def _head(found: Encoding, source: Path) -> tuple[int, bytes, bool]:
+    """(blank lines above, then the start of the file with one line end at least; True if that is all of it)."""
+    blank, head = 0, b""
     for piece in found.chunks(source, _HEAD_BYTES):
+        if not head and not piece.strip():
+            blank += piece.count(b"\n") or piece.count(b"\r")
+            continue
         head += piece
         if len(head) >= _HEAD_BYTES and (b"\n" in head or b"\r" in head or len(head) > 16 * _HEAD_BYTES):
             break
-    return head, len(head) < _HEAD_BYTES
+    return blank, head, len(head) < _HEAD_BYTES
 
 
 def _lines(head: bytes, whole: bool) -> str:

@@ -10,11 +10,11 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from coreplex.engines.tabular import dates, words
+from coreplex.engines.tabular import dates, headers, words
 from coreplex.engines.tabular.notes import Note
 from coreplex.errors import Invalid
 
@@ -23,6 +23,7 @@ _SEPARATORS = (",", ";", "\t", "|", "^")
 # What cells of a one-column file are "separated" by: a control character that no text holds.
 NO_SEPARATOR = "\x1f"
 _NUMBER = re.compile(r"[(+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*([eE][+-]?\d+)?\s*[%€$£)]?|[+-]?(inf|nan)", re.IGNORECASE)
+_MOST_PARTED = 0.6
 _SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", re.MULTILINE)
 _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
@@ -38,6 +39,8 @@ class Dialect:
     skip_lines: int
     notes: tuple[Note, ...] = ()
     only_names: bool = False
+    units: tuple[str, ...] = ()
+    """The unit of each column where a line below the names says so; empty for those without one."""
 
 
 class _Record(NamedTuple):
@@ -60,7 +63,9 @@ def detect(head: str) -> Dialect:
     body = head[declared.end() :] if declared else head
     quote = _quote(body)
     separator = declared.group(1) if declared else _separator(body, quote)
-    return _describe(list(islice(_filled(body, separator, quote, first), SAMPLE_RECORDS)), separator, quote)
+    found = _describe(list(islice(_filled(body, separator, quote, first), SAMPLE_RECORDS)), separator, quote)
+    unclear = _unclear(body, quote) if separator == NO_SEPARATOR else None
+    return replace(found, notes=(*found.notes, unclear)) if unclear else found
 
 
 def _filled(text: str, separator: str, quote: str, first: int) -> Iterator[_Record]:
@@ -84,7 +89,35 @@ def _separator(text: str, quote: str) -> str:
     lines = list(islice((line for line in io.StringIO(text) if line.strip()), 4 * SAMPLE_RECORDS))
     scores = {separator: _score(lines, separator, quote) for separator in _SEPARATORS}
     best = max(scores, key=lambda separator: scores[separator])
-    return best if scores[best] > 0 else NO_SEPARATOR
+    if scores[best] > 0:
+        return best
+    uneven = {separator: _uneven(lines, separator, quote) for separator in _SEPARATORS}
+    best = max(uneven, key=lambda separator: uneven[separator])
+    return best if uneven[best] > 0 else NO_SEPARATOR
+
+
+def _uneven(lines: list[str], separator: str, quote: str) -> float:
+    """The share of lines that are parted, however unevenly, below a line of several names; 0 where there is none."""
+    rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
+    names = [cell.strip() for cell in rows[0]] if rows else []
+    if len(names) < 2 or len(rows) < 2 or any(_kind(name) != "text" or " " in name for name in names):
+        return 0.0
+    parted = sum(len(row) > 1 for row in rows) / len(rows)
+    return parted if parted >= _MOST_PARTED else 0.0
+
+
+def _unclear(text: str, quote: str) -> Note | None:
+    """For a file read as one column: said where most of its lines, the first among them, hold a separator."""
+    lines = list(islice((line for line in io.StringIO(text) if line.strip()), SAMPLE_RECORDS))
+    for separator in _SEPARATORS:
+        held = sum(separator in line for line in lines)
+        if lines and separator in lines[0] and held > 0.5 * len(lines) and len(lines) > 1:
+            message = (
+                f"The table was read as one column: {separator!r} stands in most of its lines, but parts them unevenly. If it "
+                "should part them, give every line the same number of cells."
+            )
+            return Note("separator_unclear", "high", message, {"separator": separator, "lines": held})
+    return None
 
 
 def _score(lines: list[str], separator: str, quote: str) -> float:
@@ -143,7 +176,11 @@ def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
         )
         return Dialect(separator, quote, width, None, before, tuple(notes))
     names, width = _fit_names(first, body, width)
-    return Dialect(separator, quote, width, names, line, tuple(notes), only_names=not body and len(filled) == 1)
+    said = headers.below(names, body, _kind) if body and len(body[0]) == width else None
+    if said and said.lines:
+        names, line = said.names, filled[said.lines].after
+        notes += said.notes
+    return Dialect(separator, quote, width, names, line, tuple(notes), not body and len(filled) == 1, said.units if said else ())
 
 
 def _preamble(filled: list[_Record], width: int) -> int:

@@ -66,7 +66,10 @@ def detect(source: Path) -> Encoding:
     """The encoding of a text file. Raises BadInput for files that are no text, Invalid for empty ones."""
     with source.open("rb") as file:
         head = file.read(1 << 16)
-    if not head.removeprefix(codecs.BOM_UTF8).strip():
+        more = head.removeprefix(codecs.BOM_UTF8)
+        while more and not more.strip():
+            more = file.read(CHUNK)
+    if not more:
         raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
     for mark, name in _BOMS:
         if head.startswith(mark):

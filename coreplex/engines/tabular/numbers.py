@@ -7,7 +7,7 @@ chose the type.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import polars as pl
@@ -40,6 +40,11 @@ class NumberFormat:
     def plain(self) -> bool:
         """True where digits, a point and an exponent are all that is written."""
         return self.decimal == "." and not self.thousands and not self.decorated
+
+    @property
+    def beside_numbers(self) -> "NumberFormat":
+        """With the unit beside the numbers, where the file has it above them."""
+        return replace(self, decorated=True) if self.unit else self
 
     @property
     def code(self) -> str | None:

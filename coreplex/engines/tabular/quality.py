@@ -27,6 +27,7 @@ _INCONSISTENT = frozenset(
         "misplaced_quotes",
         "ambiguous_dates",
         "mixed_units",
+        "separator_unclear",
         "mixed_dates",
         "ambiguous_numbers",
     ]

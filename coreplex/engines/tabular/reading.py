@@ -134,7 +134,9 @@ def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Lim
     stored, overrides = delimited.read(source, destination, orders, limits, given), orders.types
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
-    integers, floats = ([name for name, rule in typed.items() if rule.kind == kind] for kind in ("integer", "float"))
+    # What has a unit was measured; it counts no rows.
+    bare = {name: rule.kind for name, rule in typed.items() if not rule.unit}
+    integers, floats = ([name for name, found in bare.items() if found == kind] for kind in ("integer", "float"))
     decided = kinds.decide(
         destination, strings, integers, floats, stored.rows, dict(zip(stored.names, stored.nulls, strict=True))
     )

@@ -19,6 +19,9 @@ from coreplex.errors import BadInput
 
 _NEWLINE, _RETURN = 10, 13
 _SHOWN = 20
+# Beyond these shares of all lines a file is another table than its names say, or hardly one.
+_MOST_LONG = 0.2
+_MANY_SHORT = 0.2
 Positions = npt.NDArray[np.intp]
 
 
@@ -32,6 +35,7 @@ class Damage:
     long_lines: list[int] = field(default_factory=list)
     long_texts: list[str] = field(default_factory=list)
     blank: int = 0
+    """Blank lines between rows."""
     quote_line: int | None = None
     """The first one with a misplaced quote."""
 
@@ -57,6 +61,8 @@ class Records:
         self._line = 1
         self._blank_before = 0
         self._last_filled = -1
+        self._blank_run = 0
+        """Blank lines since the last row; at the end of the file they are none of anyone's business."""
         self.damage = Damage()
         self.rows = 0
 
@@ -81,12 +87,13 @@ class Records:
         left = self._dialect.skip_lines
         self._line += left
         for piece in self._pieces:
-            while left and piece:
-                end = piece.find(b"\n") + 1
-                piece = piece[end:] if end else b""
-                left -= bool(end)
-            if piece:
-                yield piece
+            rest = piece
+            if left:
+                ends = np.flatnonzero(np.frombuffer(piece, dtype=np.uint8) == _NEWLINE)
+                rest = piece[ends[left - 1] + 1 :] if len(ends) >= left else b""
+                left = max(0, left - len(ends))
+            if rest:
+                yield rest
 
     def _cut(self, data: bytes, last: bool) -> tuple[Block, bytes]:
         """(the whole records at the front, the rest)."""
@@ -137,6 +144,7 @@ class Records:
             first, length = np.frombuffer(data, dtype=np.uint8)[starts], ends - starts
             odd = odd | (length == 0) | ((length == 1) & (first == _RETURN))
         if not odd.any() and not self._blank_before:
+            self._row_follows()
             return self._joined([data], len(ends))
         filled = np.flatnonzero(~odd)
         self._last_filled = int(filled[-1]) if len(filled) else -1
@@ -147,15 +155,26 @@ class Records:
             kept += self._blank_before
             self._blank_before = 0
         lines = _line_numbers(data, starts[odd], self._line)
+        following = 0
         for index, line in zip(np.flatnonzero(odd).tolist(), lines, strict=True):
+            if index > following:
+                self._row_follows()
+            following = index + 1
             start, end = int(starts[index]), int(ends[index]) + 1
             parts.append(data[done:start])
             record = self._mended(data[start:end], int(cells[index]), line, index < self._last_filled)
             kept -= not record
             parts.append(record)
             done = end
+        if len(ends) > following:
+            self._row_follows()
         parts.append(data[done:])
         return self._joined(parts, kept)
+
+    def _row_follows(self) -> None:
+        """Blank lines before a row stood inside the table."""
+        self.damage.blank += self._blank_run
+        self._blank_run = 0
 
     def _joined(self, parts: list[bytes], rows: int) -> Block:
         return Block(parts[0] if len(parts) == 1 else b"".join(parts), rows, self._line)
@@ -171,8 +190,9 @@ class Records:
             if width == 1 and inside:
                 return self._empty_cells(1)
             self._blank_before += width == 1
-            self.damage.blank += 1
+            self._blank_run += width > 1
             return b""
+        self._row_follows()
         separator = bytes([self._separator])
         if cells < width:
             self.damage.short += 1
@@ -238,12 +258,17 @@ class Records:
     def notes(self) -> list[Note]:
         """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""
         damage, width = self.damage, self._dialect.width
-        if damage.long >= 5 and damage.long > 0.05 * self.rows:
+        lines = self.rows + damage.long
+        if damage.long > _MOST_LONG * lines or (damage.long >= 5 and damage.long > 0.05 * self.rows):
+            others = f", and so have {damage.long - 1:,} others" if damage.long > 1 else ""
             raise BadInput(
-                f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}), and so have "
-                f"{damage.long - 1} others. Put cells that hold the separator in quotes."
+                f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}){others}. Put cells that hold "
+                "the separator in quotes, and give every line the same number of cells."
             )
         found: list[Note] = []
+        if damage.blank:
+            said = f"{damage.blank:,} blank lines between the rows were left out."
+            found.append(Note("blank_lines", "low", said, {"lines": damage.blank}))
         if damage.long:
             found.append(
                 Note(
@@ -261,7 +286,7 @@ class Records:
             found.append(
                 Note(
                     "short_lines",
-                    "medium",
+                    "high" if damage.short > _MANY_SHORT * lines else "medium",
                     (
                         f"Lines with fewer than {width} cells, the rest taken as missing: {damage.short} (line "
                         f"{_listed(damage.short_lines)})."

@@ -5,7 +5,7 @@ reader widens the rule (`wider`) and starts again, or reports the loss when the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -45,6 +45,17 @@ class Rule:
     def is_text(self) -> bool:
         """True where cells are stored as they stand."""
         return self.kind in ("string", "undecided")
+
+    @property
+    def unit(self) -> str:
+        """The unit of its numbers; empty without one."""
+        return NumberFormat.of(self.format).unit if self.kind in ("integer", "float") else ""
+
+    def with_unit(self, unit: str) -> "Rule":
+        """The same for numbers whose unit stands above them."""
+        if not unit or self.unit or self.kind not in ("integer", "float"):
+            return self
+        return replace(self, format=replace(NumberFormat.of(self.format), unit=unit).code)
 
     @property
     def is_plain_integer(self) -> bool:
@@ -97,7 +108,7 @@ class Rule:
             return pl.lit(value=True)
         if self.kind == "string":
             return ((raw.str.strip_chars() != raw) | raw.is_in(sorted(self.words | words.MISSING))).any()
-        if self.is_plain_number and self.format is None:
+        if self.is_plain_number and not NumberFormat.of(self.format).chosen:
             return numbers.may_be_codes(raw).any()
         return pl.lit(value=False)
 

@@ -1,0 +1,120 @@
+"""The lines of a file that are no rows, and lines that do not agree: said once, or refused with the line."""
+
+from pathlib import Path
+
+import pytest
+
+from coreplex.engines.encoding.values import reader
+from coreplex.engines.tabular.cells import parse_value
+from coreplex.engines.tabular.notes import Limits
+from coreplex.errors import BadInput
+from tests.engines.tabular.judged import judge, take
+
+BODY = "".join(f"{3 * i % 100},{i * 1.5},city {i % 5}\n" for i in range(60))
+TYPES = ["integer", "float", "categorical"]
+
+
+@pytest.mark.parametrize("line", ["kg,km/h,", "(kg),[km/h],-", "KG,km/h,text"])
+def test_a_line_of_units_gives_the_columns_their_unit(tmp_path: Path, line: str) -> None:
+    facts, issues = judge(tmp_path, f"weight,speed,place\n{line}\n{BODY}")
+    assert [facts[name]["type"] for name in ("weight", "speed", "place")] == TYPES
+    assert (facts["weight"]["unit"].lower(), facts["speed"]["unit"], facts["place"]["unit"]) == ("kg", "km/h", None)
+    assert ("units_line", None) in issues
+    assert not any(kind == "mixed_units" for kind, _ in issues)
+    reading, frame = take(tmp_path, f"weight,speed,place\n{line}\n{BODY}")
+    assert frame.height == 60
+    assert [parse_value(reading.schema.columns[1], raw) for raw in (12.5, "12.5", "12.5 km/h")] == [12.5] * 3
+
+
+def test_a_line_of_formats_counts_as_one_of_units(tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-{i % 28 + 1:02},{i / 3:.2f},{i % 11}\n" for i in range(60))
+    facts, issues = judge(tmp_path, f"date,temp,rain\nyyyy-mm-dd,°C,mm\n{rows}")
+    assert [facts[name]["type"] for name in ("date", "temp", "rain")] == ["datetime", "float", "integer"]
+    assert issues["units_line", None]["evidence"] == {"units": {"temp": "°C", "rain": "mm"}}
+
+
+@pytest.mark.parametrize(
+    ("above", "names"),
+    [
+        ("a,b,c\nAmount,Mean,Place", ["a", "b", "c"]),
+        ("Sales,,Town\nn,mean,city", ["Sales n", "Sales mean", "Town city"]),
+        ("A,A,B\nlow,mean,of", ["A low", "A mean", "B of"]),
+        ("a,b,c\nAmount,Mean,Place\nkg,m,", ["a", "b", "c"]),
+    ],
+)
+def test_a_second_line_of_names_is_no_row(tmp_path: Path, above: str, names: list[str]) -> None:
+    reading, frame = take(tmp_path, f"{above}\n{BODY}")
+    assert reading.schema.names == names
+    assert [column.type.value for column in reading.schema] == TYPES
+    assert frame.height == 60
+    assert "second_header" in {note.kind for note in reading.notes}
+    assert ("units_line" in {note.kind for note in reading.notes}) is above.endswith("kg,m,")
+
+
+@pytest.mark.parametrize("row", ["unknown,2.5,city 9", "?,-,city 9", "n/a,n/a,city 1", "many,2.5,town", "none,none,none"])
+def test_an_odd_first_row_is_a_row(tmp_path: Path, row: str) -> None:
+    reading, frame = take(tmp_path, f"a,b,c\n{row}\n{BODY}")
+    assert frame.height == 61
+    assert not {"second_header", "units_line"} & {note.kind for note in reading.notes}
+
+
+@pytest.mark.parametrize("block", [50, 1 << 22])
+def test_blank_lines_are_one_note(tmp_path: Path, block: int) -> None:
+    data = "a,b,c\n" + "\n \n".join(BODY.splitlines()) + "\n" * 500
+    reading, frame = take(tmp_path, data, limits=Limits(block_bytes=block))
+    assert frame.height == 60
+    assert [(note.kind, note.evidence) for note in reading.notes] == [("blank_lines", {"lines": 59})]
+
+
+@pytest.mark.parametrize("blank", ["\n" * 70_000, " \n" * 40_000, "\r\n" * 1_200_000])
+def test_a_table_below_many_blank_lines_is_found(tmp_path: Path, blank: str) -> None:
+    reading, frame = take(tmp_path, blank + "a,b,c\n" + BODY)
+    assert (reading.schema.names, frame.height) == (["a", "b", "c"], 60)
+    with pytest.raises(BadInput, match=f"Line {blank.count(chr(10)) + 62}: a quote"):
+        take(tmp_path, blank + "a,b,c\n" + BODY + '1,2,"c\n')
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ("a,b,c\n1,2\n1,2,3,4\n", 3),
+        ("x;y\n1;2;3\n4\n", 2),
+        ("a,b,c\n1,2,3,4\n", 2),
+        ("a,b,c\n" + "1,2,3\n1,2\n1,2,3,4\n" * 4, 4),
+    ],
+)
+def test_a_short_file_whose_lines_disagree_is_refused_with_the_line(tmp_path: Path, data: str, line: int) -> None:
+    with pytest.raises(BadInput, match=f"Line {line} has more cells"):
+        take(tmp_path, data)
+
+
+def test_lines_that_disagree_cost_quality(tmp_path: Path) -> None:
+    even = "a,b,c\n" + BODY
+    lines = even.splitlines(keepends=True)
+    uneven = "".join(line.rpartition(",")[0] + "\n" if i % 4 == 2 else line for i, line in enumerate(lines))
+    assert judge(tmp_path, uneven)[1]["short_lines", None]["severity"] == "high"
+    few = "a,b,c\n1,2\n3\n4,5,6\n"
+    reading, frame = take(tmp_path, few)
+    assert frame.shape == (3, 3)
+    assert "short_lines" in {note.kind for note in reading.notes}
+    single = "what was said, in words\n" + "".join(f"one{', two' * (i % 4)}\n" for i in range(40))
+    assert judge(tmp_path, single)[1]["separator_unclear", None]["severity"] == "high"
+    assert judge(tmp_path, "review\n" + "".join(f"good{', but slow' * (i % 4)} {i}\n" for i in range(40)))[1].keys() == set()
+
+
+def test_blanks_around_a_class_are_no_part_of_it(tmp_path: Path) -> None:
+    """As in the census table: every text after the first column begins with a blank, in rows as in inputs."""
+    data = "age, work, income\n" + "".join(
+        f"{20 + i % 40}, {('Private', 'Own')[i % 2]}, {('<=50K', '>50K')[i % 3 == 0]}\n" for i in range(90)
+    )
+    reading, frame = take(tmp_path, data)
+    assert reading.schema.names == ["age", "work", "income"]
+    assert set(frame["income"]) == {"<=50K", ">50K"}
+    assert [(note.kind, note.affected_rows, set(note.evidence["cells"])) for note in reading.notes] == [
+        ("trimmed_blanks", 90, {"work", "income"})
+    ]
+    income = reader(reading.schema.columns[2])
+    assert income(" >50K") == income(">50K ") == income(">50K") == ">50K"
+    parquet = take(tmp_path, frame.with_columns(income=" " + frame["income"]))
+    assert set(parquet[1]["income"]) == {"<=50K", ">50K"}
+    assert "trimmed_blanks" in {note.kind for note in parquet[0].notes}
