@@ -112,7 +112,7 @@ LOGARITHMIC = _like(STEADY, objective="poisson", learning_rate=0.08)
 SMALL_LOGARITHMIC = _like(CAREFUL, objective="poisson")
 
 # Trees on what a linear model leaves over: for sums of columns, differences and drifts, of which trees alone make a poor copy.
-RESIDUAL = _like(STEADY, residual=True, learning_rate=0.06)
+RESIDUAL = _like(STEADY, residual=True, learning_rate=0.1, num_leaves=24, patience=30)
 SMALL_RESIDUAL = _like(CAREFUL, residual=True)
 
 _SMALL = 3_000
