@@ -148,7 +148,7 @@ def test_a_wrong_redis_url_is_told_at_once(server: Server, url: str) -> None:
     server.settings["REDIS_URL"] = url
     began = time.monotonic()
     answer = refused(server)
-    assert time.monotonic() - began < 20, "mostly the environment's check and Python's own start"
+    assert time.monotonic() - began < 90, "mostly the environment's check and Python's own start"
     assert answer.returncode == 1
     assert "Check REDIS_URL" in answer.stderr
     assert not server.data.exists()

@@ -74,7 +74,7 @@ async def test_killed_under_load(mortal: tuple[servers.Servers, Stack]) -> None:
         await asyncio.to_thread(revive_postgres, own)
         up = time.monotonic()
         while not any(moment > up and status == 201 for moment, status in history.statuses):
-            assert time.monotonic() < up + 10, "it did not recover by itself"
+            assert time.monotonic() < up + 60, "it did not recover by itself"
             await asyncio.sleep(0.02)
         back.append(time.monotonic() - up)
     end.set()

