@@ -144,7 +144,9 @@ class Search:
             plan = folds.by_group_time(group.codes[index], order.moments[index], nfolds=_FOLDS, seed=self.seed)
             pairs = _as_large(plan.folds, len(index), self.seed)
             trial = Trial("group_time", group=group, order=order)
-            return _best([self._tried(trial, rows, pairs, group.codes[index], {names.index(group.column)})])
+            # That groups and time matter is certain by now: the two together train on so little that their own error is large.
+            tried = self._tried(trial, rows, pairs, group.codes[index], {names.index(group.column)})
+            return tried if tried is not None and tried.comparison.excess > 0 else None
         return None
 
     def _by_copies(self) -> Trial | None:
