@@ -11,6 +11,9 @@ from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.probes import Floats, Probe, Target
 from coreplex.engines.tabular.schema import Column, ColumnType
 
+LARGEST = 1e100
+"""Numbers beyond it count as missing: their squares overflow."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -51,8 +54,9 @@ class Case:
             elif not values.dtype.is_numeric() or column.type is ColumnType.categorical:
                 continue
             numbers = values.cast(pl.Float64).to_numpy().copy()
-            numbers[~np.isfinite(numbers)] = np.nan
-            if np.nanstd(numbers) > 0 if np.isfinite(numbers).any() else False:
+            numbers[~(np.abs(numbers) < LARGEST)] = np.nan
+            known = numbers[~np.isnan(numbers)]
+            if len(known) and known.min() < known.max():
                 found[column.name] = numbers
         return found
 

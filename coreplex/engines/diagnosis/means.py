@@ -7,7 +7,7 @@ two columns are read whole; only columns that could be such means by their form 
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.case import Case
+from coreplex.engines.diagnosis.case import LARGEST, Case
 from coreplex.engines.diagnosis.probes import Floats
 
 MOST = 12
@@ -52,7 +52,7 @@ def _is_mean(case: Case, name: str) -> float | None:
     looks = [target]
     if case.classification:
         looks = [target.eq(pl.lit(value)) for value in case.target.classes[:3]]
-    scan = pl.scan_parquet(case.table, glob=False).select(name, case.name).drop_nulls()
+    scan = pl.scan_parquet(case.table, glob=False).select(name, case.name).drop_nulls().filter(pl.col(name).abs() < LARGEST)
     for look in (one.cast(pl.Float64) for one in looks):
         asked = (pl.len().alias("rows"), look.mean().alias("mean"), look.std().alias("spread"))
         groups = scan.group_by(name).agg(asked).collect(engine="streaming").filter(pl.col("spread") > 0)

@@ -43,10 +43,10 @@ def _forms(case: Case, accused: set[str]) -> Iterator[Leak]:
 
 
 _FORMS = {
-    "copy": "Column {column} is {target} under other names: each of its values stands for one class, without exception.",
-    "cut": "The classes of {target} are ranges of {column} that touch each other: {target} was cut from it.",
-    "binned": "The values of {column} are ranges of {target} that do not overlap: it was made from it.",
-    "transform": "Column {column} rises or falls with {target} without exception: one was computed from the other.",
+    "copy": "Column {column} is {target} under other names: each of its values stands for one class. Leave it out.",
+    "cut": "The classes of {target} are ranges of {column} that touch each other: {target} was cut from it. Leave it out.",
+    "binned": "The values of {column} are ranges of {target} that do not overlap: it was made from it. Leave it out.",
+    "transform": "Column {column} rises or falls with {target} without exception: one was computed from the other. Leave it out.",
 }
 
 

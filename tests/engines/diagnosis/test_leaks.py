@@ -123,6 +123,26 @@ def test_tables_too_small_to_tell_say_nothing(rows: int, tmp_path: Path) -> None
     assert (found["leaks"], found["usefulness"]) == ([], [])
 
 
+@pytest.mark.parametrize("problem", ["classification", "regression"])
+def test_numbers_of_any_size_and_columns_of_any_sort_are_looked_at(problem: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    n = 200
+    columns = {
+        "huge": rng.choice([1e300, -1e300, np.inf, 0.5], n),
+        "steps": rng.choice([1e200, 2.5, 3.5, 7.25, 8.0, 9.0, 10.0, 11.0, 12.0, np.inf], n),
+        "flag": rng.random(n) < 0.5,
+        "empty": [None] * n,
+        "same": ["x"] * n,
+        "word": [f"w {i % 7} {i}" for i in range(n)],
+        "y": rng.integers(0, 4, n),
+    }
+    pl.DataFrame(columns).with_columns(day=pl.lit("2024-01-31")).write_csv(tmp_path / "t.csv")
+    with np.errstate(all="ignore"):
+        found = ask(tmp_path, tmp_path / "t.csv", "y", problem)
+    assert found["leaks"] == []
+    assert all(np.isfinite([entry["share"], entry["score"]]).all() for entry in found["usefulness"])
+
+
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid):
         ask(tmp_path, planted("copy", 0, classes=True).frame, "nobody", "classification")
