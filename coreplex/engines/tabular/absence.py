@@ -15,6 +15,7 @@ from coreplex.engines.tabular.rules import Rule
 
 # Signs such as `?`, `--` or `#N/A` are nobody's category.
 COULD_BE_MEANT = words.ABSENT | words.UNKNOWN | {word for word in words.ALWAYS if word[:1].isalpha()}
+_WORDS = sorted(words.MISSING - words.ALWAYS)
 _MANY = 0.05
 _VERY_MANY = 0.2
 
@@ -35,30 +36,15 @@ class Absences:
         if index not in self._taken:
             return
         text = raw.str.strip_chars()
-        if self._rules[index].is_text and text.is_in(sorted(words.MISSING - words.ALWAYS)).any():
+        if index not in self._met and self._rules[index].kind == "string" and met(raw):
             self._met.add(index)
         taken = text.filter(typed.is_null() & text.is_in(sorted(COULD_BE_MEANT)))
         self._taken[index].update(dict(taken.value_counts().iter_rows()))
 
     def meaning(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
         """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside them."""
-        met = sorted(self._met)
-        if not met:
-            return {}
         scan = pl.scan_parquet(table, glob=False)
-        asked: list[pl.Expr] = []
-        for index in met:
-            rest = pl.col(names[index]).filter(~pl.col(names[index]).is_in(sorted(words.MISSING)))
-            asked += [
-                shape.alias(f"{index}\0{name}")
-                for name, shape in (
-                    ("cells", rest.count()),
-                    ("letters", rest.str.contains(r"\p{L}").sum()),
-                    ("more", rest.str.contains(r"[\p{L}\p{N}]").any()),
-                )
-            ]
-        facts = scan.select(asked).collect(engine="streaming").row(0, named=True)
-        return {i: _meaning(facts[f"{i}\0cells"], facts[f"{i}\0letters"], facts[f"{i}\0more"]) for i in met}
+        return {index: usual(scan.select(pl.col(names[index]))) for index in sorted(self._met)}
 
     def notes(self, names: Sequence[str], rows: int) -> list[Note]:
         return [
@@ -68,15 +54,24 @@ class Absences:
         ]
 
 
-def _meaning(cells: int, letters: int, more: bool) -> tuple[str, ...] | None:
-    """Beside words, `None` and `unknown` are categories (None: the usual words are missing).
+def met(raw: pl.Series) -> bool:
+    """True if a column of text holds words for nothing, or signs."""
+    return bool(raw.str.strip_chars().is_in(_WORDS).any())
 
-    Beside codes, numbers that are not all numbers, and nothing at all they can only be missing. Where all else is signs (`+`),
-    a dash is one of them.
+
+def usual(column: pl.LazyFrame) -> tuple[str, ...] | None:
+    """Which words for nothing are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
+
+    Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that are not all
+    numbers, and nothing at all they can only be missing. Where all else is signs (`+`), a dash is one of them.
     """
+    rest = pl.all().filter(~pl.all().is_in(sorted(words.MISSING)))
+    asked = [rest.count().name.prefix("cells"), rest.str.contains(r"\p{L}").sum().name.prefix("letters")]
+    asked += [rest.str.contains(r"[\p{L}\p{N}]").any().name.prefix("more")]
+    cells, letters, more = column.select(asked).collect(engine="streaming").row(0)
     if cells and not more:
         return tuple(sorted(sign for sign in words.SIGNS if "-" not in sign))
-    return None if 2 * letters >= max(cells, 1) else tuple(sorted(words.MISSING - words.ALWAYS))
+    return None if 2 * letters >= max(cells, 1) else tuple(_WORDS)
 
 
 def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:

@@ -15,7 +15,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from coreplex.engines.tabular import dialect, encoding, inference
-from coreplex.engines.tabular.absence import Absences
+from coreplex.engines.tabular.absence import Absences, met, usual
 from coreplex.engines.tabular.ambiguity import Ambiguities
 from coreplex.engines.tabular.blanks import Trimmed
 from coreplex.engines.tabular.dialect import Dialect
@@ -195,9 +195,9 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
             text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
             plan.forced[index] = overrides[name]
             finding = inference.Finding(inference.forced(overrides[name], finding.rule, text))
-        elif not whole:
+        elif not whole or (name in texts and texts[name].is_empty()):
             finding = inference.undecided(finding, texts.get(name)) or finding
-        plan.found(index, finding)
+        plan.found(index, finding, _usual(sample.to_series(index)) if finding.rule.kind == "string" else None)
         if finding.rule.is_plain_integer and not sample.get_column(name).str.starts_with("+").any():
             plan.unspelled.add(index)
 
@@ -308,12 +308,18 @@ class _Pass:
         self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
 
 
+def _usual(sample: pl.Series) -> tuple[str, ...] | None:
+    """What the first rows say of the words for nothing in a column of text: a guess that spares a second pass when it holds."""
+    return usual(sample.str.strip_chars().to_frame().lazy()) if met(sample) else None
+
+
 def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
     """Which words for nothing are categories, now that all of the table is known. True if it must be read again for that."""
     changed = False
-    for index, usual in done.absences.meaning(table, plan.names).items():
-        plan.found(index, plan.findings[index], usual)
-        changed |= usual is not None
+    for index, meaning in done.absences.meaning(table, plan.names).items():
+        before = plan.rules[index]
+        plan.found(index, plan.findings[index], meaning)
+        changed |= plan.rules[index] != before
     return changed
 
 
