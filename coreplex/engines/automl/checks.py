@@ -80,7 +80,7 @@ def check(column: Column, labelled: int, distinct: int, problem_type: str, *, fe
 def _read_as_missing(count: int) -> str:
     if not count:
         return ""
-    return f" {count} were read as missing: empty, or a word such as NA; spell it differently where it means a class."
+    return f" {count} were read as missing: empty, or a word such as NA; override its missing values where it means a class."
 
 
 def check_classes(column: Column, classes: int, rows: int, rare: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from coreplex.engines.automl import curves, metrics, promise
 from coreplex.engines.encoding.values import canonical_series, reader
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular import frame as tables
-from coreplex.engines.tabular import reading
+from coreplex.engines.tabular import reading, words
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.errors import Invalid
 from coreplex.nearest import folded, hint, nearest
@@ -74,14 +74,16 @@ def _table(request: Mapping[str, Any], trained: TableSchema) -> tuple[Path, Tabl
     again = [column for column in trained if _read_otherwise(column, schema.get(column.name))]
     if again:
         types = {column.name: column.type for column in again}
-        missing = {column.name: column.missing for column in again if column.missing is not None}
+        missing = {column.name: sorted(words.SIGNS) if column.missing is None else column.missing for column in again}
         schema = read(overrides=types, missing=missing, force=True).schema
     return stored, schema
 
 
 def _read_otherwise(column: Column, found: Column | None) -> bool:
-    """Whether text of training came as something else here (codes such as 01 as numbers), or other words were missing there."""
-    return found is not None and column.dtype == "string" and (found.dtype != "string" or column.missing is not None)
+    """Whether text of training came as something else here: codes such as 01 as numbers, other words as missing."""
+    if found is None or column.dtype != "string":
+        return False
+    return found.dtype != "string" or found.missing != column.missing
 
 
 def _spelled(names: list[str], scorer: Scorer, target: Column) -> tuple[dict[str, str], list[str]]:

@@ -15,7 +15,7 @@ from coreplex.engines.tabular.rules import Rule
 
 # Signs such as `?`, `--` or `#N/A` are nobody's category.
 COULD_BE_MEANT = words.ABSENT | words.UNKNOWN | {word for word in words.ALWAYS if word[:1].isalpha()}
-_WORDS = sorted(words.MISSING - words.ALWAYS)
+WORDS = tuple(sorted(words.MISSING - words.ALWAYS))
 _MANY = 0.05
 _VERY_MANY = 0.2
 
@@ -56,7 +56,7 @@ class Absences:
 
 def met(raw: pl.Series) -> bool:
     """True if a column of text holds words for nothing, or signs."""
-    return bool(raw.str.strip_chars().is_in(_WORDS).any())
+    return bool(raw.str.strip_chars().is_in(WORDS).any())
 
 
 def usual(column: pl.LazyFrame) -> tuple[str, ...] | None:
@@ -71,7 +71,7 @@ def usual(column: pl.LazyFrame) -> tuple[str, ...] | None:
     cells, letters, more = column.select(asked).collect(engine="streaming").row(0)
     if cells and not more:
         return tuple(sorted(sign for sign in words.SIGNS if "-" not in sign))
-    return None if 2 * letters >= max(cells, 1) else tuple(_WORDS)
+    return None if 2 * letters >= max(cells, 1) else WORDS
 
 
 def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:

@@ -15,7 +15,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from coreplex.engines.tabular import dialect, encoding, inference
-from coreplex.engines.tabular.absence import Absences, met, usual
+from coreplex.engines.tabular.absence import WORDS, Absences, met, usual
 from coreplex.engines.tabular.ambiguity import Ambiguities
 from coreplex.engines.tabular.blanks import Trimmed
 from coreplex.engines.tabular.dialect import Dialect
@@ -114,7 +114,7 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     if not done.rows:
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
-    rules = [replace(rule, kind="string", format=None) if rule.is_text else rule for rule in plan.rules]
+    rules = [_final(plan, index) for index in range(len(names))]
     notes += [*done.notes, *_losses(plan, done)]
     return Stored(names, original, rules, done.rows, done.nulls, notes, done.spellings, written.separator)
 
@@ -321,6 +321,14 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
         plan.found(index, plan.findings[index], meaning)
         changed |= plan.rules[index] != before
     return changed
+
+
+def _final(plan: _Plan, index: int) -> Rule:
+    """The rule as the schema keeps it: what nothing decided is text. Where nothing stands, every word means so."""
+    rule = plan.rules[index]
+    if rule.kind == "undecided" and not rule.format:
+        rule = replace(rule, missing=plan.orders.settled(plan.names[index], "string", WORDS))
+    return replace(rule, kind="string", format=None) if rule.is_text else rule
 
 
 def _losses(plan: _Plan, done: _Pass) -> list[Note]:

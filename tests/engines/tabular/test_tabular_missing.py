@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coreplex.engines.automl.holdout import _table
 from coreplex.engines.encoding.values import canonical_series
 from coreplex.engines.tabular import words
 from coreplex.engines.tabular.cells import means_missing, parse_value
@@ -137,6 +138,17 @@ def test_a_type_that_loses_most_of_a_column_is_refused_unless_forced(tmp_path: P
 def test_a_column_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match=r"no column 'Valeu'.* Did you mean 'value'"):
         take(tmp_path, written("1", "2"), missing={"Valeu": ["1"]})
+
+
+def test_a_holdout_is_read_as_the_training_table_was(tmp_path: Path) -> None:
+    """Alone, `None` would mean nothing; the model knows it as a kind of roof."""
+    trained, _ = take(tmp_path, "roof,code,y\n" + "".join(f"{('None', 'flat')[i % 2]},0{i},{i}\n" for i in range(60)))
+    (tmp_path / "new.csv").write_text("roof,code,y\n" + "None,01,1\n" * 20)
+    stored, schema = _table(
+        {"source": str(tmp_path / "new.csv"), "filename": "new.csv", "scratch": str(tmp_path)}, trained.schema
+    )
+    assert pl.read_parquet(stored)["roof"].to_list() == ["None"] * 20
+    assert [column.missing for column in schema] == [tuple(sorted(words.SIGNS)), None, None]
 
 
 @given(
