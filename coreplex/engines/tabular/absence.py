@@ -36,7 +36,8 @@ class Absences:
         if index not in self._taken:
             return
         text = raw.str.strip_chars()
-        if index not in self._met and self._rules[index].kind == "string" and met(raw):
+        rule = self._rules[index]
+        if index not in self._met and rule.is_text and not rule.is_empty and met(raw):
             self._met.add(index)
         taken = text.filter(typed.is_null() & text.is_in(sorted(COULD_BE_MEANT)))
         self._taken[index].update(dict(taken.value_counts().iter_rows()))

@@ -318,7 +318,7 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
     changed = False
     for index, meaning in done.absences.meaning(table, plan.names).items():
         before = plan.rules[index]
-        plan.found(index, plan.findings[index], meaning)
+        plan.found(index, Finding(STRING), meaning)
         changed |= plan.rules[index] != before
     return changed
 
@@ -326,7 +326,7 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
 def _final(plan: _Plan, index: int) -> Rule:
     """The rule as the schema keeps it: what nothing decided is text. Where nothing stands, every word means so."""
     rule = plan.rules[index]
-    if rule.kind == "undecided" and not rule.format:
+    if rule.is_empty:
         rule = replace(rule, missing=plan.orders.settled(plan.names[index], "string", WORDS))
     return replace(rule, kind="string", format=None) if rule.is_text else rule
 

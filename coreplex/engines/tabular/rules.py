@@ -58,6 +58,11 @@ class Rule:
         return replace(self, format=replace(NumberFormat.of(self.format), unit=unit).code)
 
     @property
+    def is_empty(self) -> bool:
+        """True while no cell has said anything."""
+        return self.kind == "undecided" and not self.format
+
+    @property
     def is_plain_integer(self) -> bool:
         return self.kind == "integer" and self.format is None
 
