@@ -52,8 +52,7 @@ _BARE = r"^\s*[(+-]*[\d.,' ]*[1-9][\d.,' ]*\)?\s*$"
 
 def _unit(rule: Rule) -> str:
     """The unit that stands beside the numbers."""
-    written = NumberFormat.of(rule.format)
-    return written.unit if written.decorated and rule.kind in ("integer", "float") else ""
+    return rule.unit if rule.unit and NumberFormat.of(rule.format).decorated else ""
 
 
 def _has_offset(rule: Rule) -> bool:
