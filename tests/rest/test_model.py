@@ -20,7 +20,7 @@ from tests.factories.world import World, add_model, world
 MODEL = {
     *("id", "name", "algo", "engine", "project_id", "project_name", "experiment_id", "experiment_name", "is_best"),
     *("is_production", "is_staging", "metrics", "rank", "problem_type", "target_column", "created_at"),
-    *("training_time_secs", "latency_ms"),
+    *("training_time_secs", "latency_ms", "validation"),
 }
 
 
