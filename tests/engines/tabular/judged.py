@@ -19,7 +19,7 @@ def take(tmp_path: Path, data: Data, **more: Any) -> tuple[Reading, pl.DataFrame
         data.write_parquet(source)
     else:
         source.write_bytes(data.encode() if isinstance(data, str) else data)
-    reading = read(source, "t", tmp_path / "table.parquet", **more)
+    reading = read(source, "t.parquet" if isinstance(data, pl.DataFrame) else "t", tmp_path / "table.parquet", **more)
     return reading, pl.read_parquet(reading.path)
 
 

@@ -72,7 +72,8 @@ def test_refusals_are_events(source: Path, tmp_path: Path) -> None:
     base = {"source": str(source), "filename": "a.csv", "destination": str(tmp_path / "a.parquet")}
     wrong = child("ingest", {**base, "overrides": {"late": "colour"}})[-1]
     assert (wrong["event"], wrong["code"], wrong["errors"][0]["loc"]) == ("error", "invalid", ["overrides", "late"])
-    assert child("ingest", {**base, "filename": "a.docx"})[-1]["code"] == "bad_input"
+    source.write_bytes(b"%PDF-1.7 not a table")
+    assert child("ingest", base)[-1]["code"] == "bad_input"
 
 
 def test_importing_the_tasks_is_cheap() -> None:
