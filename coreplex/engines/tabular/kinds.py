@@ -17,6 +17,8 @@ _KEY_WORDS = "id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|
 _ID_NAME = re.compile(rf"(^|[_\W])({_KEY_WORDS})([_\W]|\d*$)", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"(?<=[a-z])(ID|Id|Key|Uuid|Guid|Number|No|Nr|Code|Index)$")
 _TIME_NAME = re.compile(r"year|month|day|week|hour|minute|time|date|period|quarter|age|tenure|lag|step|epoch", re.IGNORECASE)
+_KEY_GAPS = 2.0
+"""Blanks in a key at most (`Invoice No 2019-000123`): more words are a text, though they differ in their numbers alone."""
 _FEW_ROWS = 20
 _NEARLY_ALL = 0.95
 """Of a column named like a key: the share of rows that must have a value of their own."""
@@ -176,7 +178,8 @@ def _string_kind(name: str, table: _Table) -> Decided:
     if form and form not in forms.KEYS:
         repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in forms.GEOMETRIES
         return Decided(ColumnType.categorical, None, form) if repeats else Decided(ColumnType.text, _FORM_SAID[form], form)
-    if unique and (form or (not wordy and gaps < 0.5) or table.of(name, "templates") == 1):
+    numbered = gaps <= _KEY_GAPS and table.of(name, "templates") == 1
+    if unique and (form or (not wordy and gaps < 0.5) or numbered):
         return Decided(ColumnType.id, "every value is different, like a key", form)
     if form:
         return Decided(ColumnType.categorical, None, form)

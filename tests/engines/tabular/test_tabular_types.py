@@ -189,6 +189,8 @@ def test_one_identifier_per_row_is_an_id_whatever_its_form(tmp_path: Path, name:
         ("price", [round(RANDOM.uniform(1, 1000), 4) for _ in range(ROWS)]),
         ("income", RANDOM.sample(range(10_000, 90_000), ROWS)),
         ("rank", RANDOM.sample(range(1, ROWS + 1), ROWS)),
+        ("words", [" ".join(f"w{RANDOM.randrange(5000)}" for _ in range(6)) for _ in range(ROWS)]),
+        ("note", [f"moved {i} chairs and {i * 7} tables" for i in range(ROWS)]),
         ("year", range(1900, 1900 + ROWS)),
         ("when", [f"2024-01-01T{i // 60:02}:{i % 60:02}:07" for i in range(ROWS)]),
         ("id_score", [i + 0.5 for i in range(ROWS)]),
