@@ -57,7 +57,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "revokeApiKey": {"input": {"id": "<api_key>"}},
     "createProject": {"input": {"name": "Fresh"}},
     "updateProject": {"input": {"projectId": "<project>", "name": "Renamed"}},
-    "deleteProject": {"input": {"id": "<project>"}},
+    "deleteProject": {"input": {"id": "<project>", "force": True}},
     "addMember": {"input": {"projectId": "<project>", "email": "newcomer@example.com", "role": "viewer"}},
     "removeMember": {"input": {"projectId": "<project>", "memberId": "<member>"}},
     "uploadDataset": {"input": {"projectId": "<project>", "name": "More", "uploadId": "<upload>"}},
@@ -80,7 +80,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     },
     "cancelExperiment": {"input": {"experimentId": "<waiting_experiment>"}},
     "stopExperiment": {"input": {"experimentId": "<waiting_experiment>"}},
-    "deleteExperiment": {"input": {"id": "<waiting_experiment>"}},
+    "deleteExperiment": {"input": {"id": "<waiting_experiment>", "force": True}},
     "deleteModel": {"input": {"id": "<spare_model>"}},
     "evaluateModel": {"input": {"modelId": "<model>", "datasetVersionId": "<version>"}},
     "createDeployment": {"input": {"projectId": "<project>", "modelId": "<model>", "name": "d", "stage": "production"}},
@@ -206,7 +206,8 @@ class RestSample:
             if self.row.method == "GET":
                 return await client.get(path, params=rest, headers=dict(headers))
             body = rest if self.row.body else None
-            return await client.request(self.row.method, path, json=body, headers=dict(headers))
+            params = None if self.row.body else rest
+            return await client.request(self.row.method, path, params=params, json=body, headers=dict(headers))
 
         writes = self.row.method != "GET"
         return Call(f"{self.row.method} {self.row.path}", self.field, self.permission, kinds, writes, send)

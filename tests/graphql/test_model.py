@@ -80,7 +80,7 @@ async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:
 
 async def test_predictions(asker: Asker) -> None:
     model = asker.world.ids["model"]
-    answer = await asker.data(PREDICT, input={"modelId": model, "inputs": [ROW, {}], "options": {"contributions": 2}})
+    answer = await asker.data(PREDICT, input={"modelId": model, "inputs": [ROW, {"age": None}], "options": {"contributions": 2}})
     found = answer["predictModel"]
     assert (found["count"], found["modelId"], found["deploymentId"]) == (2, model, None)
     assert len(found["predictions"][0]["contributions"]) == 2
@@ -88,7 +88,7 @@ async def test_predictions(asker: Asker) -> None:
     assert "plan" in {warning["column"] for warning in found["warnings"]}
     inline = f'mutation {{ predictModel(input: {{modelId: "{model}", inputs: {{age: 61, plan: "pro"}}}}) {{ count }} }}'
     assert (await asker.data(inline))["predictModel"]["count"] == 1
-    for inputs in ([], 3, None, [[]]):
+    for inputs in ([], {}, [ROW, {}], 3, None, [[]]):
         assert (await asker.refused(PREDICT, input={"modelId": model, "inputs": inputs}))["status"] in {400, 422}
 
 

@@ -22,7 +22,7 @@ DATASET = {
 }
 VERSION = {
     *("id", "dataset_id", "project_id", "version", "row_count", "column_count", "size_bytes", "file_format"),
-    *("artifact_id", "quality_score", "source", "parent_version_id", "created_at"),
+    *("artifact_id", "quality_score", "source", "parent_version_id", "created_at", "sheet"),
 }
 ISSUE = {"kind", "severity", "column", "message", "evidence", "affected_rows", "affected_pct"}
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
