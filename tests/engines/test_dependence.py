@@ -13,7 +13,7 @@ from coreplex.engines.diagnosis import comparison, dependence
 from coreplex.engines.tabular.reading import read
 from tests.factories import dependent
 
-REAL = Path("/work/shared/data")
+REAL = Path(__file__).parents[3] / "shared" / "data"
 
 
 def found(frame: pl.DataFrame, folder: Path, target: str = "y", classes: bool | None = None) -> dict[str, object]:
@@ -36,6 +36,7 @@ SHAPES = (
     "panel of patients",
     "panel that passes by",
     "panel that stays",
+    "countries over years",
 )
 
 

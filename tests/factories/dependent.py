@@ -95,6 +95,16 @@ def panel(
     return pl.DataFrame({**columns, "y": answer(signal, classes)}).sort("date")
 
 
+def countries(seed: int, *, entities: int = 140, periods: int = 14) -> pl.DataFrame:
+    """Countries every five years, on levels of their own, moved together from year to year: an ordinary category, and a panel."""
+    draw = np.random.default_rng(seed)
+    who, turn = np.repeat(np.arange(entities), periods), np.tile(np.arange(periods), entities)
+    level, shock = draw.normal(60, 5, entities)[who], np.cumsum(draw.normal(2, 3, periods))[turn]
+    y = level + shock + draw.normal(0, 0.7, len(who))
+    columns = {"country": [f"{'ABCDEFGHIJ'[k % 10]}land {'abcdefghijklmn'[k // 10]}" for k in who], "year": 1950 + 5 * turn}
+    return pl.DataFrame({**columns, "income": np.exp(level / 12 + draw.normal(0, 0.3, len(who))), "y": y})
+
+
 def independent(seed: int) -> pl.DataFrame:
     """Independent rows of many shapes, with columns that look like groups and times and mean nothing, perhaps sorted."""
     draw = np.random.default_rng(seed)
@@ -138,6 +148,7 @@ PLANTED: dict[str, tuple[Callable[[int], pl.DataFrame], tuple[str, str | None, s
     "panel of patients": (lambda seed: panel(seed, name="patient"), ("group_time", "patient", "date")),
     "panel that passes by": (lambda seed: panel(seed, entities=60, periods=20, pass_by=True), ("group_time", "store", "date")),
     "panel that stays": (panel, ("time", None, "date")),
+    "countries over years": (countries, ("time", None, "year")),
 }
 """What is to be found: strategy, column of the groups, column of the time."""
 

@@ -137,6 +137,16 @@ def _even(sizes: Index) -> bool:
     return float(sizes.var()) / mean**2 - 1 / mean < 0.25
 
 
+def entities(frame: pl.DataFrame, columns: Sequence[Column]) -> list[Index]:
+    """Numbers of the values of columns of words that repeat, whatever their names: what a panel may follow over its periods.
+
+    Countries are no group, for new rows bring the same ones; their years are an order all the same.
+    """
+    words = [frame[c.name] for c in columns if may_group(c) and frame[c.name].dtype == pl.String]
+    found = (values.rank("dense").fill_null(0).to_numpy().astype(np.int64) for values in words)
+    return [codes for codes in found if 20 <= len(np.unique(codes)) <= len(codes) / 3][:_MOST_GROUPS]
+
+
 def times(frame: pl.DataFrame, columns: Sequence[Column], codes: Sequence[Index] = ()) -> list[Order]:
     """The columns that may say when a row was made. `codes`: groups within which a number may count the periods."""
     found = [order for column in columns if (order := _time(frame[column.name], column, codes)) is not None]

@@ -57,7 +57,8 @@ class Search:
         named = [c for c in self.table.columns if structure.may_group(c) or structure.may_order(c)]
         frame = self.table.read([c.name for c in named])
         groups = structure.groups(frame, named)
-        orders = structure.times(frame, named, [group.codes for group in groups])
+        panels = [*(group.codes for group in groups), *structure.entities(frame, named)]
+        orders = structure.times(frame, named, panels)
         group = _best([self._by_group(one) for one in groups])
         order = _best([trial for one in orders for trial in self._forward(one)])
         if group is None and order is None:
