@@ -88,6 +88,18 @@ def test_the_best_of_equals_is_promised_less() -> None:
     assert promise.optimism("auc", measure, rivals[:1], 0) == 0
 
 
+def test_rivals_far_behind_say_nothing_about_luck() -> None:
+    """One model nearly exact, others with errors ten thousand times as large: nobody was chosen by luck."""
+    draw = np.random.default_rng(3)
+    y = draw.normal(size=400)
+    errors = (1e-4, 1.0, 2.0, 3.0)
+    rivals = [promise.Judged(y, (y + e * draw.standard_t(3, 400))[:, None], np.zeros(400, dtype=np.int64)) for e in errors]
+    measure = metrics.of_task("regression")["rmse"]
+    assert promise.optimism("rmse", measure, rivals, 0) == 0
+    told = promise.intervals(rivals[0], {"rmse": measure}, [], 0, shift={"rmse": -0.01}, gains={})[0]
+    assert told["low"] <= told["value"] <= told["high"]
+
+
 def test_a_perfect_score_on_few_rows_is_no_promise_of_another() -> None:
     y = np.arange(60) % 2
     p = np.where(np.eye(2)[y] == 1, 0.95, 0.05)

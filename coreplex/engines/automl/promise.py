@@ -82,7 +82,7 @@ def intervals(
                 high += gains.get(name, 0.0)
             else:
                 low -= gains.get(name, 0.0)
-            low, high = _bounded(name, low, high)
+            low, high = _bounded(name, min(low, value), max(high, value))
             rows = n if name != "mape" else int((judged.y != 0).sum())
             out.append(_entry(name, value, low, high, rows, holdout))
     return out
@@ -92,7 +92,7 @@ def optimism(metric: str, measure: Measure, rivals: Sequence[Judged], seed: int)
     """How much the best of `rivals` (the same rows, each one's predictions) owes to luck, in the metric's unit and direction.
 
     Rows are drawn with replacement; the one that is best on them is looked at on the rows left out; what it loses more than the
-    mean of all does is the price of choosing.
+    mean of all that are ever best is the price of choosing. Where one is always best, nothing was chosen by luck.
     """
     if len(rivals) < 2:
         return 0.0
@@ -110,7 +110,8 @@ def optimism(metric: str, measure: Measure, rivals: Sequence[Judged], seed: int)
         return 0.0
     lost = (inside - outside)[:, known]
     chosen = inside[:, known].argmax(axis=0)
-    return sign * max(float((lost[chosen, np.arange(lost.shape[1])] - lost.mean(axis=0)).mean()), 0.0)
+    contenders = lost[np.unique(chosen)].mean(axis=0)
+    return sign * max(float((lost[chosen, np.arange(lost.shape[1])] - contenders).mean()), 0.0)
 
 
 def scaled(entry: dict[str, Any], rows: int) -> tuple[float, float]:
