@@ -1,4 +1,4 @@
-"""Fifteen tables that packages carry, through the published client: uploaded, trained for a minute, deployed, held against a holdout.
+"""Fifteen tables that packages carry, through the published client: uploaded, trained a minute, deployed, scored on a holdout.
 
     BASE_URL=http://localhost:8888 KEY=… python tests/benchmarks/journey.py FOLDER [TABLE …]
 
