@@ -146,6 +146,14 @@ def test_what_is_odd_is_said() -> None:
     assert kinds({k: v for k, v in good.items() if k != "town"}) == {"town": "missing_column"}
 
 
+def test_an_unknown_column_is_said_with_the_nearest() -> None:
+    said = [warning["message"] for warning in ONE.predict_row({"amuont": 3, "zzz": 1})[1] if warning["kind"] == "extra_column"]
+    assert said == [
+        "Column “amuont” is unknown to the model and was ignored. Did you mean 'amount'?",
+        "Column “zzz” is unknown to the model and was ignored.",
+    ]
+
+
 def test_unused_columns_and_the_target_come_without_a_word() -> None:
     row = rows(1)[0] | {"plan": "pro", "town": "T001"}
     assert {"key", "same"} <= row.keys()

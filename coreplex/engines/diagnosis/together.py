@@ -72,7 +72,8 @@ def _added(case: Case, accused: set[str]) -> Iterator[Leak]:
         f" {'÷' if found.product else '−'} {name!r}" for name in parts if name not in later
     )
     if found.plain:
-        said = f"{case.name!r} is {formula}, up to {100 * found.left:.2g} % of its variance: known amounts give it away. {LATER}"
+        left = "exactly" if found.left < 1e-6 else f"up to {100 * found.left:.2g} % of its variance"
+        said = f"{case.name!r} is {formula}, {left}: known amounts give it away. {LATER}"
         yield Leak(
             "sum" if not found.product else "product",
             parts,

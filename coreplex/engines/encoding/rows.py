@@ -7,7 +7,7 @@ row holds.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import polars as pl
@@ -18,7 +18,7 @@ from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.cells import means_missing, sentinels
 from coreplex.engines.tabular.schema import Column
-from coreplex.nearest import folded
+from coreplex.nearest import folded, hint
 
 if TYPE_CHECKING:
     from coreplex.engines.encoding.encoder import Encoder
@@ -197,10 +197,16 @@ class RowReader:
             {
                 "column": str(name)[:200],
                 "kind": "extra_column",
-                "message": f"Column {_shown(name)} is unknown to the model and was ignored.",
+                "message": f"Column {_shown(name)} is unknown to the model and was ignored.{_meant(str(name)[:200], self.names)}",
             }
             for name in extra[:_EXTRA_SHOWN]
         ]
+
+
+@lru_cache(maxsize=1_024)
+def _meant(name: str, names: tuple[str, ...]) -> str:
+    """`hint`, remembered: whoever sends a column in vain sends it with every row."""
+    return hint(name, names)
 
 
 def renamed(row: Mapping[str, Any], matched: Mapping[str, str]) -> dict[str, Any]:
