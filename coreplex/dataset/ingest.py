@@ -61,6 +61,8 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     upload = services.staging.open(wanted.upload_id, grant.user_id, "Upload")
     with orders.placed(wanted.columns or []):
         table = await TableWork.of(services).read(upload.path, upload.filename, orders.of_upload(wanted), sheet=wanted.sheet)
+    with gone_on_failure(table.path):
+        orders.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
     dataset_id = dataset.id if dataset else target.dataset_id
     assert dataset_id is not None
     draft = Draft(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
@@ -78,6 +80,8 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
     said = orders.of_override(wanted, TableSchema.from_json(parent.table_schema))
     with orders.placed(wanted.columns or []):
         table = await _read_again(services, parent, origin, said)
+    with gone_on_failure(table.path):
+        orders.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
     async with _from_parent(services, grant, parent, table) as draft:
         yield draft
 

@@ -106,6 +106,16 @@ def check_marks(marks: Sequence[Marked], before: Mapping[str, Any], after: Mappi
             raise Invalid.field(message, "columns", index, "values")
 
 
+def check_emptied(columns: Sequence[ColumnOverride], after: Mapping[str, Any], *, force: bool) -> None:
+    """Raises Invalid for a column that has no value left for what is said to be missing in it, by the profile of the table."""
+    left = {c["name"]: c["missing_count"] for c in after["columns"]}
+    for index, column in enumerate(columns):
+        if column.missing_values and left[column.name] == after["row_count"] and not force:
+            values = ", ".join(column.missing_values[:20])
+            message = f"{column.name!r} has no values left without {values}. Leave the column out, or say force: true."
+            raise Invalid.field(message, "columns", index, "missing_values")
+
+
 @contextmanager
 def placed(columns: Sequence[ColumnOverride | Marked]) -> Iterator[None]:
     """The reader's complaints about a column, at its place among the caller's."""

@@ -165,6 +165,9 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     assert places(await post("missing", missing_values={"area": ["-201"]})) == [["body", "missing_values", "area"]]
     assert places(await post("missing", missing_values={"area": []})) == [["body", "missing_values"]]
     assert places(await post("missing", missing_values={"code": [0, 1, 2, 3]})) == [["body", "missing_values", "code"]]
+    emptied = {"code": [0, 1, 2, 3]}
+    assert places(await upload(missing_values=emptied)) == [["body", "missing_values", "code"]]
+    assert places(await post("columns", missing_values=emptied)) == [["body", "missing_values", "code"]]
     assert (await post("missing", version_id=NOBODY, missing_values={"area": [-200]})).status_code == 404
 
     wrong = (await upload(column_types={"area": "number"})).json()
