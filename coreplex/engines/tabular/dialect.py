@@ -117,7 +117,21 @@ def _unclear(text: str, quote: str) -> Note | None:
                 "should part them, give every line the same number of cells."
             )
             return Note("separator_unclear", "high", message, {"separator": separator, "lines": held})
-    return None
+    return _by_blanks(lines[1:])
+
+
+def _by_blanks(lines: list[str]) -> Note | None:
+    """The same for columns of numbers that runs of blanks keep apart, which are not split: a blank also stands within cells."""
+    rows = [line.split() for line in lines]
+    width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+    cells = [cell for row in rows if len(row) == width for cell in row]
+    if width < 2 or count < 0.9 * len(rows) or sum(_NUMBER.fullmatch(cell) is not None for cell in cells) < 0.5 * len(cells):
+        return None
+    message = (
+        f"The table was read as one column: blanks part most of its lines into {width} values, and blanks are no separator here. "
+        "Save it with commas, semicolons or tabs between the values."
+    )
+    return Note("separator_unclear", "high", message, {"separator": " ", "lines": count})
 
 
 def _score(lines: list[str], separator: str, quote: str) -> float:
@@ -189,7 +203,8 @@ def _preamble(filled: list[_Record], width: int) -> int:
         return 0
     for index, (_, _, cells) in enumerate(filled[:20]):
         values = sum(bool(cell.strip()) for cell in cells)
-        if values >= 2 or (len(cells) == width and width == 2) or (index and not values):
+        # A line of nothing but separators belongs to the titles: a spreadsheet pads them to the width of the table.
+        if values >= 2 or (len(cells) == width and width == 2 and values):
             return index
     return 0
 

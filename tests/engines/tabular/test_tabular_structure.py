@@ -102,6 +102,21 @@ def test_lines_that_disagree_cost_quality(tmp_path: Path) -> None:
     assert judge(tmp_path, "review\n" + "".join(f"good{', but slow' * (i % 4)} {i}\n" for i in range(40)))[1].keys() == set()
 
 
+@pytest.mark.parametrize("title", ["Quarterly report,,\n,,\n", ",,\n", "Sales of 2024,,\nby region,,\n,,\n\n"])
+def test_titles_padded_to_the_width_of_the_table_are_no_names(tmp_path: Path, title: str) -> None:
+    reading, frame = take(tmp_path, f"{title}amount,mean,place\n{BODY}")
+    assert reading.schema.names == ["amount", "mean", "place"]
+    assert [column.type.value for column in reading.schema] == TYPES
+    assert frame.height == 60
+
+
+def test_columns_kept_apart_by_blanks_are_said(tmp_path: Path) -> None:
+    numbers = "time temp hum\n" + "".join(f"{i}   {20 + i % 7}.1 {40 + i % 5}\n" for i in range(60))
+    assert judge(tmp_path, numbers)[1]["separator_unclear", None]["severity"] == "high"
+    words = "note\n" + "".join(f"{['all is', 'none was'][i % 2]} well {i % 3}\n" for i in range(60))
+    assert ("separator_unclear", None) not in judge(tmp_path, words)[1]
+
+
 def test_blanks_around_a_class_are_no_part_of_it(tmp_path: Path) -> None:
     """As in the census table: every text after the first column begins with a blank, in rows as in inputs."""
     data = "age, work, income\n" + "".join(
