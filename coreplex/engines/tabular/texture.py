@@ -39,9 +39,10 @@ def _almost(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None
 
 
 def _number_rules(texts: pl.Series) -> list[Rule]:
-    """Plain numbers, and numbers with thousands and the unit that those with one have."""
+    """Plain numbers, and numbers with thousands and the unit that those with one have; with a decimal point, then a comma."""
     unit = units.common(texts.filter(units.looks_like_number(texts))) or ""
-    return [Rule("float"), Rule("float", NumberFormat(".", ",", decorated=True, unit=unit).code)]
+    marks = ((".", ","), (",", "."))
+    return [Rule("float"), *(Rule("float", NumberFormat(*both, decorated=True, unit=unit).code) for both in marks)]
 
 
 def _by_unit(texts: pl.Series, mixed: list[str]) -> list[str]:

@@ -19,6 +19,13 @@ def test_one_odd_cell_among_very_many_numbers_is_found(tmp_path: Path) -> None:
     assert issue["affected_rows"] == 1
 
 
+@pytest.mark.parametrize("odd", ["<0,5", "30*", "nicht gemessen 1"])
+def test_numbers_with_a_decimal_comma_and_something_else_are_named(tmp_path: Path, odd: str) -> None:
+    data = "n;value\n" + "".join(f"{i % 9};{odd if i % 4 == 1 else f'{i % 50},{i % 7 + 1}'}\n" for i in range(200))
+    issue = judge(tmp_path, data)[1]["mixed_types", "value"]
+    assert (issue["affected_rows"], issue["evidence"]["examples"]) == (50, [odd])
+
+
 def test_dates_in_several_formats_are_named(tmp_path: Path) -> None:
     issue = judge(tmp_path, cells("2024-01-15", "16.02.2024", "2024-03-02", "17/05/2024"))[1]["mixed_dates", "value"]
     assert issue["evidence"]["format"] == ["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"]
