@@ -24,7 +24,7 @@ import orjson
 
 from coreplex.errors import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, TooLarge
 from coreplex.identifier import new_id, parse_id
-from coreplex.staging import LIFETIME_SECS, PIECE_BYTES, Staging, clean_filename, in_words
+from coreplex.staging import LIFETIME_SECS, PIECE_BYTES, StagedFile, Staging, clean_filename, in_words
 from coreplex.storage import disk_errors, refuse_when_full, sha256_of
 
 UNFINISHED_SECS = 24 * 3600
@@ -111,6 +111,14 @@ class Resumable:
             raise NotFound.of("Upload")
         expires = state.st_mtime + UNFINISHED_SECS
         return Upload(identity, owner_id, facts["filename"], facts["length"], state.st_size, expires)
+
+    def staged(self, upload_id: str, owner_id: UUID) -> StagedFile:
+        """The whole file of an upload, however it came. Raises NotFound, and Conflict while bytes of it are missing."""
+        upload = self.open(upload_id, owner_id)
+        if not upload.finished:
+            missing = f"{upload.length - upload.offset:,} of {upload.length:,} bytes"
+            raise Conflict(f"The upload is not finished: {missing} are still missing. Send them first.")
+        return self.staging.open(upload.id, owner_id, "Upload")
 
     async def append(self, upload: Upload, offset: int, chunks: AsyncIterator[bytes], checksum: Checksum | None = None) -> Upload:
         """Write what arrives behind the first `offset` bytes; what came before an error or a lost connection stays.

@@ -58,7 +58,7 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     async with services.database.read() as session:
         target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id)
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
-    upload = services.staging.open(wanted.upload_id, grant.user_id, "Upload")
+    upload = services.resumable.staged(wanted.upload_id, grant.user_id)
     with orders.placed(wanted.columns or []):
         table = await TableWork.of(services).read(upload.path, upload.filename, orders.of_upload(wanted), sheet=wanted.sheet)
     with gone_on_failure(table.path):

@@ -111,7 +111,7 @@ async def _rows(services: Services, grant: Grant, wanted: EvaluateModel, model: 
         with services.staging.scratch() as scratch:
             yield _Rows(_file(services, path, artifact.filename, scratch, sheet), artifact.filename, version.id)
         return
-    upload = services.staging.open(str(wanted.upload_id), grant.user_id, "Upload")
+    upload = services.resumable.staged(str(wanted.upload_id), grant.user_id)
     with services.staging.scratch() as scratch:
         yield _Rows(_file(services, str(upload.path), upload.filename, scratch, wanted.sheet), upload.filename)
     services.staging.discard(upload)

@@ -136,8 +136,12 @@ async def test_an_upload_breaks_off_and_goes_on_in_another_process(settings: Set
 async def test_an_upload_is_named_in_a_form_and_in_graphql(ada: Person) -> None:
     for way in ("form", "graphql"):
         place = await begin(ada.client, len(TABLE))
-        assert (await send(ada.client, place, 0, TABLE)).status_code == 204
         upload_id = place.rpartition("/")[2]
+        early = await ada.client.post(
+            "/api/datasets/upload", json={"project_id": ada.project_id, "name": "x", "upload_id": upload_id}
+        )
+        assert (early.status_code, f"{len(TABLE):,} bytes are still missing" in early.json()["detail"]) == (409, True)
+        assert (await send(ada.client, place, 0, TABLE)).status_code == 204
         if way == "form":
             form = {"project_id": (None, ada.project_id), "name": (None, "Form"), "upload_id": (None, upload_id)}
             answer = await ada.client.post("/api/datasets/upload", files=form)
