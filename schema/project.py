@@ -26,7 +26,6 @@ from schema.model import Model, ModelSort
 from schema.pagination import Connection, connection, sort_input
 
 OWN = Permission(Scope.write, Role.owner)
-EDIT = Permission(Scope.write, Role.editor)
 CREATE = LEAVE = Permission(Scope.write)
 
 enum(ProjectStatus, "Whether a project is in use.")

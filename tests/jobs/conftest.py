@@ -14,6 +14,7 @@ from coreplex.project.table import Project
 from coreplex.settings import Settings
 from coreplex.supervisor.trouble import Trouble
 from tests import servers
+from tests.jobs.harness import Workers
 
 QUICK = Timing(lease=2.0, beat=0.4, sweep=0.4, redispatch=1.5, flush=0.1, backoff=0.05, backoff_most=0.2, drain=3.0)
 
@@ -21,6 +22,16 @@ QUICK = Timing(lease=2.0, beat=0.4, sweep=0.4, redispatch=1.5, flush=0.1, backof
 @pytest.fixture
 def timing() -> Timing:
     return QUICK
+
+
+@pytest.fixture
+def workers(settings: Settings, timing: Timing) -> Iterator[Workers]:
+    """Starts worker processes; those still alive at the end are killed."""
+    made = Workers(settings, timing)
+    yield made
+    for process in made.alive:
+        process.kill()
+        process.wait()
 
 
 async def make_project(database: Database) -> UUID:

@@ -1,13 +1,12 @@
 """A sentinel from the table to the prediction: warned of in the target, marked in one call, and read as missing ever after."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from starlette.applications import Starlette
 
 from coreplex.database import Database
-from coreplex.job.timing import Timing
 from coreplex.settings import Settings
 from tests.factories.dataset import Person, laboratory, table
 from tests.jobs.harness import Workers, done, until
@@ -23,15 +22,6 @@ PATIENCE = 120.0
 async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Starlette, Person]]:
     async with laboratory(settings, database) as made:
         yield made
-
-
-@pytest.fixture
-def workers(settings: Settings, timing: Timing) -> Iterator[Workers]:
-    made = Workers(settings, timing)
-    yield made
-    for process in made.alive:
-        process.kill()
-        process.wait()
 
 
 def sensors(rows: int = 400) -> bytes:

@@ -1,7 +1,7 @@
 """Trainings, the jobs this machinery is for: killed in the middle, stopped, cancelled."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,6 @@ from coreplex.errors import NoModel
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.experiment.training import _engine_failed
 from coreplex.isolation import ChildTimeout
-from coreplex.job.timing import Timing
 from coreplex.model.table import Model
 from coreplex.services import Services
 from coreplex.settings import Settings
@@ -32,15 +31,6 @@ PATIENCE = 120.0
 async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Starlette, Person]]:
     async with laboratory(settings, database) as made:
         yield made
-
-
-@pytest.fixture
-def workers(settings: Settings, timing: Timing) -> Iterator[Workers]:
-    made = Workers(settings, timing)
-    yield made
-    for process in made.alive:
-        process.kill()
-        process.wait()
 
 
 def blobs(rows: int = 600) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
 from uuid import UUID
 
 import psutil
@@ -16,21 +15,11 @@ from coreplex.event.service import after
 from coreplex.event.table import EventKind
 from coreplex.job import service
 from coreplex.job.table import JobStatus
-from coreplex.job.timing import Timing
 from coreplex.settings import Settings
 from tests.jobs.harness import Workers, done, enqueue, happened, is_, read, until
 from workers.broker import Bell
 
 FINAL = (JobStatus.succeeded, JobStatus.failed, JobStatus.cancelled)
-
-
-@pytest.fixture
-def workers(settings: Settings, timing: Timing) -> Iterator[Workers]:
-    made = Workers(settings, timing)
-    yield made
-    for process in made.alive:
-        process.kill()
-        process.wait()
 
 
 async def cancel(database: Database, job_id: UUID) -> None:

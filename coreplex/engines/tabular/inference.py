@@ -55,7 +55,6 @@ def distinct(raw: pl.Series, missing: Collection[str] = ()) -> pl.Series:
 
 
 _NOTHING = words.MISSING - words.UNKNOWN
-_LETTER = r"\p{L}"
 
 
 def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
