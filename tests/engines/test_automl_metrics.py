@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from coreplex.engines.automl import curves, ensemble, metrics
+from coreplex.engines.automl.judged import Judged
 
 
 def sample(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,11 +62,26 @@ def test_a_weight_is_as_good_as_a_repeated_row(n: int, k: int, seed: int) -> Non
     y, p = sample(n, k, seed)
     weights = draw.integers(0, 4, (3, len(y))).astype(np.float64)
     for name, measure in metrics.of_task("binary" if k == 2 else "multiclass").items():
-        for value, one in zip(measure(y, p, metrics.decided(p), weights), weights, strict=True):
+        for value, one in zip(measure(Judged(y, p, metrics.decided(p)), weights), weights, strict=True):
             rows = np.repeat(np.arange(len(y)), one.astype(int))
             if len(rows):
-                again = measure(y[rows], p[rows], metrics.decided(p[rows]), np.ones((1, len(rows))))[0]
+                again = measure(Judged(y[rows], p[rows], metrics.decided(p[rows])), np.ones((1, len(rows))))[0]
                 assert value == pytest.approx(again, nan_ok=True), name
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 300), st.integers(3, 40), st.integers(1, 20), st.integers(0, 10_000))
+def test_ranks_of_many_classes_and_equal_scores(n: int, k: int, steps: int, seed: int) -> None:
+    """Scores of few values, and classes that do not occur; counted once, or under weights of one beside others."""
+    draw = np.random.default_rng(seed)
+    y, p = draw.integers(0, k, n), draw.integers(0, steps + 1, (n, k)) / steps
+    there = [c for c in np.unique(y) if not (y == c).all()]
+    judged, weights = Judged(y, p, y), np.vstack([np.ones(n), draw.poisson(1.0, (3, n))])
+    for name, score in (("auc", reference.roc_auc_score), ("aucpr", reference.average_precision_score)):
+        measure = metrics.of_task("multiclass")[name]
+        expected = np.mean([score(y == c, p[:, c]) for c in there]) if there else np.nan
+        assert measure(judged, np.ones((1, n)))[0] == pytest.approx(expected, nan_ok=True)
+        assert measure(judged, weights)[0] == pytest.approx(expected, nan_ok=True)
 
 
 def test_percentage_errors_leave_zeros_out() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl import measures
-from coreplex.engines.automl.measures import Array, Labels, Measure
+from coreplex.engines.automl.judged import Array, Judged, Labels
+from coreplex.engines.automl.measures import Measure
 
 Metrics = dict[str, float | None]
 
@@ -66,12 +67,12 @@ def of_task(task: str, quantile: float | None = None) -> dict[str, Measure]:
 def function(task: str, name: str, quantile: float | None = None) -> Callable[[NDArray[np.generic], Array], float | None]:
     """The metric of that name for a kind of task, of plain rows."""
     measure = of_task(task, quantile)[name]
-    return lambda y, p: _single(measure(y, p, decided(p), np.ones((1, len(y)))))
+    return lambda y, p: _single(measure(Judged(y, p, decided(p)), np.ones((1, len(y)))))
 
 
 def logloss(y: Labels, p: Array) -> float:
     """Mean negative log-likelihood of plain rows."""
-    return float(measures.logloss(y, p, y, np.ones((1, len(y))))[0])
+    return float(measures.logloss(Judged(y, p, y), np.ones((1, len(y))))[0])
 
 
 def mse(y: Array, p: Array) -> float:
@@ -88,9 +89,8 @@ def evaluate(
     task: str, y: NDArray[np.generic], p: Array, *, said: Labels | None = None, quantile: float | None = None
 ) -> Metrics:
     """All metrics of a task. y: (n,) class codes or values; p: (n, k) probabilities or (n, 1) values; said: (n,) class codes."""
-    classes = decided(p) if said is None else said
-    every = np.ones((1, len(y)))
-    return {name: _single(measure(y, p, classes, every)) for name, measure in of_task(task, quantile).items()}
+    judged, every = Judged(y, p, decided(p) if said is None else said), np.ones((1, len(y)))
+    return {name: _single(measure(judged, every)) for name, measure in of_task(task, quantile).items()}
 
 
 def spread(per_fold: Sequence[Metrics]) -> dict[str, dict[str, float]]:

@@ -12,14 +12,14 @@ chosen (Tsamardinos et al. 2018: choose on the drawn rows, look at the others).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics
-from coreplex.engines.automl.measures import Array, Labels, Measure
+from coreplex.engines.automl.judged import Array, Judged
+from coreplex.engines.automl.measures import Measure
 
 LEVEL = 0.9
 HOLDOUT = 0.2
@@ -33,19 +33,6 @@ _HALF = 0.5
 _CHOICES = 60
 _MOST_SHARE = 0.25
 """Of a percentage error, what its largest hundredth of rows may make."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Rows with out-of-fold predictions. y: (n,); p: (n, k); said: (n,) codes; units: (n,) numbers of what is drawn whole."""
-
-    y: NDArray[np.generic]
-    p: Array
-    said: Labels
-    units: NDArray[np.int64] | None = None
-
-    def take(self, rows: NDArray[np.int64]) -> "Judged":
-        return Judged(self.y[rows], self.p[rows], self.said[rows], None if self.units is None else self.units[rows])
 
 
 def intervals(
@@ -68,14 +55,14 @@ def intervals(
     drawn = _sampled(judged, seed)
     rate = 1 / (1 / n + 1 / holdout) / len(drawn.y)
     weights = _weights(drawn.units, len(drawn.y), rate, _draws(drawn), seed)
-    plain = np.ones((1, n))
+    every, some = np.ones((1, n)), np.ones((1, len(drawn.y)))
     doubted, doubt = _doubted(drawn, weights, rate, seed) if judged.p.shape[1] > 1 else (drawn, weights)
     out = []
     for name, measure in measures.items():
-        value = float(measure(judged.y, judged.p, judged.said, plain)[0])
+        value = float(measure(judged, every)[0])
         if np.isfinite(value) and not (name == "mape" and _few_decide(judged)):
-            here = value if drawn is judged else float(measure(drawn.y, drawn.p, drawn.said, plain[:, : len(drawn.y)])[0])
-            spread = measure(doubted.y, doubted.p, doubted.said, doubt) - here
+            here = value if drawn is judged else float(measure(drawn, some)[0])
+            spread = measure(doubted, doubt) - here
             low, high = _quantiles(spread[np.isfinite(spread)], _excess(name, spread, per_fold, n, holdout))
             low, high = value - shift.get(name, 0.0) + low, value - shift.get(name, 0.0) + high
             if name in metrics.HIGHER_IS_BETTER:
@@ -102,9 +89,10 @@ def optimism(metric: str, measure: Measure, rivals: Sequence[Judged], seed: int)
     first = rivals[0]
     draws = int(np.clip(_MOST_CELLS // (first.p.size * len(rivals)), 10, _CHOICES))
     drawn = _weights(first.units, len(first.y), 1.0, draws, seed)
+    undrawn = (drawn == 0).astype(np.float64)
     sign = 1.0 if metric in metrics.HIGHER_IS_BETTER else -1.0
-    inside = sign * np.array([measure(r.y, r.p, r.said, drawn) for r in rivals])
-    outside = sign * np.array([measure(r.y, r.p, r.said, (drawn == 0).astype(np.float64)) for r in rivals])
+    inside = sign * np.array([measure(r, drawn) for r in rivals])
+    outside = sign * np.array([measure(r, undrawn) for r in rivals])
     known = np.isfinite(inside).all(axis=0) & np.isfinite(outside).all(axis=0)
     if not known.any():
         return 0.0

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.measures import Array, Labels, confusion
+from coreplex.engines.automl.judged import Array, Labels
+from coreplex.engines.automl.measures import confusion
 
 DEFAULT = 0.5
 METRICS = ("f1", "balanced_accuracy", "mean_per_class_error", "mcc", "accuracy")
@@ -102,7 +103,7 @@ def gains(falls: Array, hits: Array, positive: float, negative: float) -> dict[s
 
 def sweep(hit: NDArray[np.bool_], score: Array) -> tuple[Array, Array, Array]:
     """False and true positives at every distinct cut, from the highest score down."""
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     ordered = score[order]
     last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
     hits = np.cumsum(hit[order])[last].astype(np.float64)

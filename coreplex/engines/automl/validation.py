@@ -14,9 +14,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import metrics, promise, threshold
+from coreplex.engines.automl import metrics, threshold
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.costs import Costs
+from coreplex.engines.automl.judged import Judged
 from coreplex.engines.automl.learners import lightgbm, linear, mlp, words, xgboost
 from coreplex.engines.automl.learners.base import Learner, Problem, Trained
 from coreplex.engines.automl.matrices import Matrices
@@ -86,11 +87,13 @@ class Finished:
         return [self._judged(fold.valid) for fold in self.task.plan.folds]
 
     @property
-    def judged(self) -> promise.Judged:
+    def judged(self) -> Judged:
         """The judged rows as error bars want them."""
         task, rows = self.task, self.task.plan.judged
         units = None if task.plan.units is None else task.plan.units[rows]
-        return promise.Judged(task.y[rows], self.oof[rows], self.said[rows], units)
+        if len(rows) == len(task.y):  # nothing is copied: of many classes predictions are large, and many models are compared
+            return Judged(task.y, self.oof, self.said, units)
+        return Judged(task.y[rows], self.oof[rows], self.said[rows], units)
 
     def _judged(self, rows: NDArray[np.int64]) -> Metrics:
         task = self.task

@@ -10,7 +10,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from coreplex.errors import BadInput
 
@@ -24,6 +24,12 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 
 def pack(files: Mapping[str, bytes]) -> bytes:
     """The zip of `files`; deflated, except where that would look like a bomb."""
+    whole, dense = _packed(files, frozenset())
+    return whole if not dense else _packed(files, dense)[0]
+
+
+def _packed(files: Mapping[str, bytes], stored: Set[str]) -> tuple[bytes, Set[str]]:
+    """The zip, and the names that deflate shrank so much that they are to be `stored` as they are."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as box:
         for name, data in files.items():
@@ -31,10 +37,10 @@ def pack(files: Mapping[str, bytes]) -> bytes:
                 raise ValueError(f"{name!r} is not a name of a model file")
             info = zipfile.ZipInfo(name, _WHEN)
             info.external_attr = 0o600 << 16
-            packed = len(zlib.compress(data, 6))
-            info.compress_type = zipfile.ZIP_DEFLATED if packed * _HIGHEST_RATIO > 2 * len(data) else zipfile.ZIP_STORED
+            info.compress_type = zipfile.ZIP_STORED if name in stored else zipfile.ZIP_DEFLATED
             box.writestr(info, data, compresslevel=6)
-    return out.getvalue()
+        dense = {one.filename for one in box.infolist() if one.compress_size * _HIGHEST_RATIO <= 2 * one.file_size}
+    return out.getvalue(), dense
 
 
 def unpack(data: bytes, *, most_bytes: int = MOST_BYTES) -> dict[str, bytes]:
