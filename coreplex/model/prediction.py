@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import FieldError, Invalid
 from coreplex.model.inputs import PredictOptions
-from coreplex.nearest import hint
+from coreplex.nearest import by_nearness, hint
 
 MAX_ROWS = 10_000
+NAMES_SHOWN = 20
 INLINE_ROWS = 64
 """Up to here a call is quicker than handing it to a thread."""
 
@@ -40,6 +41,18 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     if len(rows) > MAX_ROWS:
         raise Invalid.field(f"has {len(rows)} rows; send at most {MAX_ROWS} in a call", "inputs")
     return rows
+
+
+def refuse_unknown(scorer: Scorer, rows: Sequence[Mapping[str, Any]], inputs: Any) -> None:
+    """Raise Invalid for a row of which the model knows no column: its answer would be that of an empty one."""
+    for number, row in enumerate(rows):
+        if not scorer.reader.knows(row):
+            place = [number] if rows is inputs else []
+            key = str(next(iter(row)))[:100]
+            names = by_nearness(key, scorer.features)
+            listed = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+            known = f" It has (nearest first): {listed}." if names else ""
+            raise Invalid.field(f"the model knows no column of this row, such as '{key}'.{hint(key, names)}{known}", "inputs", *place)
 
 
 def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -70,6 +83,7 @@ def parse_options(options: Any) -> PredictOptions:
 async def predict(scorer: Scorer, inputs: Any, options: Mapping[str, Any]) -> Answer:
     """Score rows. Small calls run here, large ones in a thread so that nobody else waits."""
     rows = rows_of(inputs)
+    refuse_unknown(scorer, rows, inputs)
     wanted = parse_options(options) if options else None
     began = time.perf_counter()
     if len(rows) <= INLINE_ROWS and (wanted is None or wanted.top is None):

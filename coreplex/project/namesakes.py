@@ -10,11 +10,15 @@ from coreplex.experiment.table import Experiment
 from coreplex.project.table import Project
 
 Named = Project | Dataset | Experiment | Deployment
+UNNAMED = "Experiment"
+"""What the published client calls every experiment whose name was left out: nobody chose it, so nobody chose it twice."""
 
 
 async def namesakes(session: ReadSession, row: Named) -> list[str]:
     """A sentence when something of the same kind has the row's name (in any case) in its project, or, for a project, among those
     of its owner; nothing otherwise."""
+    if isinstance(row, Experiment) and row.name == UNNAMED:
+        return []
     table = type(row)
     owner = "owner_id" if isinstance(row, Project) else "project_id"
     place = col(getattr(table, owner)) == getattr(row, owner)

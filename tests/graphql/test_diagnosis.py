@@ -56,6 +56,8 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     found = told["diagnosis"]
     assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "classification", 300, "auc")
     assert [leak["columns"] for leak in found["leaks"]] == [["ended"]]
+    (said,) = [issue["message"] for issue in told["issues"] if issue["kind"] == "target_leak"]
+    assert "'left' is 'yes' in" in said, "as the file spells it, though it was read as a boolean"
     assert found["imbalance"]["classCount"] == 2
     assert sum(one["count"] for one in found["imbalance"]["classes"]) == 300
     useful = {one["column"]: one for one in found["usefulness"]}

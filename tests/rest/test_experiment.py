@@ -125,7 +125,9 @@ def test_what_is_misspelt_is_said_with_the_nearest(lab: Lab) -> None:
     assert any("no option 'zzz', which is ignored." in one for one in made["warnings"])
     again = lab.ask(name="twice", config=TINY).json()
     assert any("another experiment is called so" in one for one in again["warnings"])
-    for one in (made, again):
+    unnamed = [lab.ask(name="Experiment", config=TINY).json() for _ in range(2)]
+    assert not any("called so" in one for one in unnamed[1]["warnings"]), "the published client's own default"
+    for one in (made, again, *unnamed):
         assert lab.client.post(f"/api/experiments/{one['id']}/cancel").status_code == 200
         lab.wait(one["id"])
         assert lab.client.delete(f"/api/experiments/{one['id']}").status_code == 200

@@ -166,6 +166,16 @@ def test_an_empty_row_is_refused(trained: Lab) -> None:
         assert answer.json()["detail"][0]["loc"] == place
 
 
+def test_a_row_of_unknown_columns_is_refused_with_the_nearest(trained: Lab) -> None:
+    unknown = {"sise": 1.0, "x": 2}
+    for inputs, place in ((unknown, []), ([ROW, unknown], [1]), ([ROW] * 300 + [unknown], [300])):
+        (error,) = ask(trained, inputs=inputs).json()["detail"]
+        assert error["loc"] == ["body", "inputs", *place]
+        assert "such as 'sise'. Did you mean 'size'? It has (nearest first): size" in error["msg"]
+    answer = ask(trained, inputs={"SIZE": 1.0, "x": 2}).json()
+    assert {"extra_column", "matched_column"} <= {warning["kind"] for warning in answer["warnings"]}
+
+
 def test_an_unknown_option_is_said_with_the_nearest(trained: Lab) -> None:
     warnings = ask(trained, inputs=ROW, options={"contribution": True, "zzz": 1}).json()["warnings"]
     unknown = [warning["message"] for warning in warnings if warning["kind"] == "unknown_option"]

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.probes import Floats, Probe, Target
-from coreplex.engines.tabular.schema import Column, ColumnType
+from coreplex.engines.tabular.schema import Column, ColumnType, spell
 
 LARGEST = 1e100
 """Numbers beyond it count as missing: their squares overflow."""
@@ -42,6 +43,10 @@ class Case:
     @property
     def classification(self) -> bool:
         return self.target.classification
+
+    def spelled(self, value: Any) -> Any:
+        """A value of the target as the file has it: `yes` where a boolean was read."""
+        return spell(self.column, value)
 
     @cached_property
     def numbers(self) -> dict[str, Floats]:

@@ -97,12 +97,12 @@ def _absent(case: Case, accused: set[str]) -> Iterator[Leak]:
 def _outcomes(case: Case) -> tuple[probes.Codes | None, list[str]]:
     """(class of each row, names of the classes); of a number, whether it is its most frequent value."""
     if case.classification:
-        return case.target.codes, [repr(value) for value in case.target.classes]
+        return case.target.codes, [repr(case.spelled(value)) for value in case.target.classes]
     usual, rows = case.frame.get_column(case.name).value_counts(sort=True).row(0)
     if not 0.02 * case.target.rows <= rows <= 0.98 * case.target.rows:
         return None, []
     is_usual = (case.frame.get_column(case.name) == usual).to_numpy().astype(np.int64)
-    return is_usual, [f"not {usual!r}", repr(usual)]
+    return is_usual, [f"not {case.spelled(usual)!r}", repr(case.spelled(usual))]
 
 
 def _means(case: Case, accused: set[str]) -> Iterator[Leak]:
@@ -121,7 +121,7 @@ def _named(case: Case, accused: set[str]) -> Iterator[Leak]:
         if values.dtype != pl.String or case.deadline.over:
             continue
         if case.classification and int(case.target.codes.max()) < probes.CLASSES:
-            told = texts.told(values, case.target.codes, [str(value) for value in case.target.classes])
+            told = texts.told(values, case.target.codes, [str(case.spelled(value)) for value in case.target.classes])
             if told is not None:
                 words = ", ".join(f"{word!r} for {outcome!r}" for outcome, word in list(told.words.items())[:5])
                 said = (

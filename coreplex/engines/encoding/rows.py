@@ -126,6 +126,10 @@ class RowReader:
         missing = _unique((folded(name), name) for name in self.names if name not in row)
         return {name: extra[form] for form, name in missing.items() if form in extra}
 
+    def knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether the model was offered one column of `row`, at least under another spelling."""
+        return not self.accepted.isdisjoint(row) or bool(self.matched(row))
+
     def read_exactly(self, row: Mapping[str, Any]) -> tuple[list[Value], Warnings]:
         """`read` for a row whose columns have their own names."""
         values: list[Value] = [None] * len(self.names)
