@@ -2,9 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 _LONGEST = 200
 """Characters compared: a name of a megabyte must not cost minutes."""
+_MOST = 20
+"""Unknown names that are said."""
 
 
 def folded(name: str) -> str:
@@ -36,3 +39,9 @@ def hint(name: str, names: Sequence[str]) -> str:
     """` Did you mean 'x'?`, or nothing when no name is similar."""
     found = nearest(name, names)
     return f" Did you mean '{found}'?" if found is not None else ""
+
+
+def ignored(names: Iterable[str], known: Sequence[str], said: str) -> list[str]:
+    """A sentence, begun by `said`, for each name that is not known, with the nearest one that is; the first twenty."""
+    unknown = islice((name for name in names if name not in known), _MOST)
+    return [f"{said} '{name[:100]}', which is ignored.{hint(name, known)}" for name in unknown]

@@ -1,6 +1,7 @@
 """The one handler that runs any row of the table: path, query and body become variables, the operation's result the body."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
+from rest_compat.unknown import with_warnings
 from rest_compat.variables import Binder
 from schema.door.origin import check_origin
 from schema.errors import domain_error
@@ -58,8 +60,8 @@ class Row:
             return error_answer(domain_error(error, request_id), request_id)
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
-        variables, result = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
-        return json_answer(self.endpoint.shape(result, variables), self.endpoint.status, context.cookies)
+        answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
+        return json_answer(answered, self.endpoint.status, context.cookies)
 
     async def _body(self, request: Request) -> dict[str, Any]:
         if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
@@ -106,15 +108,14 @@ async def run_with(
     path: Mapping[str, str],
     query: Mapping[str, str],
     body: Mapping[str, Any],
-) -> tuple[dict[str, Any], Any]:
-    """(the variables of what the caller sent, the operation's `result`)."""
-    if not binder.endpoint.columns:
-        variables = binder.bind(path, query, body)
-        return variables, await run_bound(binder, operation, variables, context)
-    found = columns.into_input(body, binder.endpoint.columns)
-    with columns.in_callers_words(found):
+) -> Any:
+    """The answer's body to what the caller sent."""
+    endpoint = binder.endpoint
+    found = columns.into_input(body, endpoint.columns) if endpoint.columns else body
+    with columns.in_callers_words(found) if endpoint.columns else nullcontext():
         variables = binder.bind(path, query, found)
-        return variables, await run_bound(binder, operation, variables, context)
+        result = await run_bound(binder, operation, variables, context)
+    return with_warnings(endpoint.shape(result, variables), endpoint, path, body)
 
 
 def result_of(data: dict[str, Any]) -> Any:

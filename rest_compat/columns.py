@@ -31,6 +31,11 @@ def schemas(kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def keys(kind: str) -> set[str]:
+    """What a caller may say of columns."""
+    return {MISSING, FORCE} if kind == MARKS else {TYPES, MISSING, FORCE}
+
+
 def into_input(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """The body with `columns` in place of what it says of single ones. Raises Invalid at the caller's key."""
     missing = _missing(body, kind)

@@ -12,9 +12,9 @@ Shape = Callable[[Any, Mapping[str, Any]], Any]
 class Endpoint:
     """A documented endpoint: method and path, the stored operation that is its meaning, and how the two fit together.
 
-    `params` are the parameters of the query string, `body` the keys taken from a JSON body (others are ignored). Each goes to
-    the GraphQL variable `into` names (`project_id` → `filter.projectId`); unnamed ones go to the variable of the same name in
-    camelCase, or into `input` when the operation takes one.
+    `params` are the parameters of the query string, `body` the keys taken from a JSON body or a form (others are ignored with a
+    warning). Each goes to the GraphQL variable `into` names (`project_id` → `filter.projectId`); unnamed ones go to the variable
+    of the same name in camelCase, or into `input` when the operation takes one.
     """
 
     method: str
@@ -31,6 +31,8 @@ class Endpoint:
     """Variables every call sets."""
     columns: str = ""
     """Takes what REST says of columns: `OVERRIDES` or `MARKS` of `rest_compat.columns`."""
+    warning: Callable[[str], Any] = str
+    """What a sentence is among the `warnings` of the answer."""
     paged: bool = False
     """Takes limit, offset, search, sort_field and sort_direction."""
     body_optional: bool = False

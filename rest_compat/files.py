@@ -25,6 +25,7 @@ from rest_compat.idempotency import Idempotent
 from rest_compat.multipart import Form
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
+from rest_compat.unknown import WARNINGS, sentences
 from rest_compat.variables import Binder
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of
@@ -139,8 +140,8 @@ class Upload(Receiver):
             await run(self.target, ids, context)
 
     async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
-        variables, result = await run_with(self.binder, self.operation, context, request.path_params, {}, fields)
-        return json_answer(self.endpoint.shape(result, variables), self.endpoint.status)
+        answered = await run_with(self.binder, self.operation, context, request.path_params, {}, fields)
+        return json_answer(answered, self.endpoint.status)
 
 
 class Evaluation(Upload):
@@ -163,22 +164,24 @@ class Inbox(Receiver):
         context = await admit(self.services, request, operations()["UploadTarget"])
         authorize(context.principal, self.permission)
         self.check_length(request)
-        file = await self._file(request, context)
+        file, fields = await self._file(request, context)
         with self.kept_on_success(file):
             fingerprint = orjson.dumps([file.filename, file.sha256])
-            return await Idempotent(context, request, lambda: fingerprint).once(lambda: self._receipt(file))
+            return await Idempotent(context, request, lambda: fingerprint).once(lambda: self._receipt(file, fields))
 
-    async def _file(self, request: Request, context: Context) -> StagedFile:
+    async def _file(self, request: Request, context: Context) -> tuple[StagedFile, Mapping[str, str]]:
         content_type = request.headers.get("content-type", "")
         if not content_type.lower().startswith("multipart/"):
-            return await self.receive_raw(request, context)
+            return await self.receive_raw(request, context), {}
         form = self.form(request)
         await form.until_file()
-        return await self.receive(context, form)
+        return await self.receive(context, form), form.fields
 
-    async def _receipt(self, file: StagedFile) -> Response:
+    async def _receipt(self, file: StagedFile, fields: Mapping[str, str]) -> Response:
         facts = {"filename": file.filename, "size_bytes": file.size_bytes, "sha256": file.sha256}
-        return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts}, 201)
+        said = sentences(fields, ())
+        warned = {WARNINGS: said} if said else {}
+        return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts, **warned}, 201)
 
 
 class Download:

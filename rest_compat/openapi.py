@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.pyutils import Undefined
 
-from rest_compat import columns, tus_openapi
+from rest_compat import columns, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset, model
@@ -185,7 +185,10 @@ class Described:
         if self.download:
             return {"description": "The file.", "content": {"application/octet-stream": {}}, "headers": _headers()}
         body = self.endpoint.shape(result_of(sketch(self.operation)), {})
-        return {"description": "Done.", "content": {"application/json": {"schema": schema_of(body)}}, "headers": _headers()}
+        schema = schema_of(body)
+        if self.endpoint.body or self.endpoint.body_optional:
+            schema["properties"].setdefault(unknown.WARNINGS, unknown.SCHEMA)
+        return {"description": "Done.", "content": {"application/json": {"schema": schema}}, "headers": _headers()}
 
 
 def _arguments(operation: Operation) -> list[tuple[str, str]]:
@@ -274,7 +277,8 @@ def _inbox() -> dict[str, Any]:
     binary = {"type": "string", "format": "binary", "description": "The file."}
     form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
     text = {name: {"type": "string"} for name in ("id", "upload_id", "filename", "sha256")}
-    answer = {"type": "object", "properties": {**text, "size_bytes": {"type": "integer"}}, "required": [*text, "size_bytes"]}
+    known = {**text, "size_bytes": {"type": "integer"}}
+    answer = {"type": "object", "properties": {**known, unknown.WARNINGS: unknown.SCHEMA}, "required": list(known)}
     filename = {"name": "filename", "in": "query", "required": False, "schema": {"type": "string"}}
     return {
         "operationId": "Upload",

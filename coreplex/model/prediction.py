@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import FieldError, Invalid
 from coreplex.model.inputs import PredictOptions
-from coreplex.nearest import by_nearness, hint
+from coreplex.nearest import by_nearness, hint, ignored
 
 MAX_ROWS = 10_000
 NAMES_SHOWN = 20
@@ -52,21 +52,14 @@ def refuse_unknown(scorer: Scorer, rows: Sequence[Mapping[str, Any]], inputs: An
             names = by_nearness(key, scorer.features)
             listed = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
             known = f" It has (nearest first): {listed}." if names else ""
-            raise Invalid.field(f"the model knows no column of this row, such as '{key}'.{hint(key, names)}{known}", "inputs", *place)
+            message = f"the model knows no column of this row, such as '{key}'.{hint(key, names)}{known}"
+            raise Invalid.field(message, "inputs", *place)
 
 
 def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A warning for each key that is no option, naming the nearest one; the first twenty."""
-    known = list(PredictOptions.model_fields)
-    return [
-        {
-            "column": "",
-            "kind": "unknown_option",
-            "message": f"options has no option '{key[:100]}', which is ignored.{hint(key, known)}",
-        }
-        for key in options
-        if key not in known
-    ][:20]
+    """A warning for each key that is no option, naming the nearest one."""
+    said = ignored(options, list(PredictOptions.model_fields), "options has no option")
+    return [{"column": "", "kind": "unknown_option", "message": message} for message in said]
 
 
 def parse_options(options: Any) -> PredictOptions:

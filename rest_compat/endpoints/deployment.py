@@ -61,6 +61,11 @@ def predicted(result: Any, _: Mapping[str, Any]) -> Any:
     return body
 
 
+def warning(sentence: str) -> dict[str, Any]:
+    """A sentence among the warnings of a prediction."""
+    return {"column": "", "kind": "unknown_key", "message": sentence}
+
+
 ROWS = (
     Endpoint(
         "GET",
@@ -81,7 +86,7 @@ ROWS = (
         body=tuple(key for key in CREATE if key not in {"model_id", "stage", "strategy", "config"}),
     ),
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok, into={"deployment_id": "input.id"}),
-    Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options")),
+    Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
     Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",)),
     Endpoint(
         "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
@@ -89,5 +94,5 @@ ROWS = (
     Endpoint("POST", f"{ONE}/deactivate", "DeactivateDeployment", changed, body_optional=True),
     Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page, paged=True),
     Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page, paged=True),
-    Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options")),
+    Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options"), warning=warning),
 )

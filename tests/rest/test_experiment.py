@@ -118,7 +118,8 @@ def test_what_is_misspelt_is_said_with_the_nearest(lab: Lab) -> None:
     assert "It has (nearest first): label" in detail
     folds = lab.ask(config={"group_column": "Kind "}).json()["detail"][0]["msg"]
     assert "Did you mean 'kind'?" in folds
-    made = lab.ask(name="Twice", config={**TINY, "max_runtime_sec": 5, "zzz": 1}).json()
+    made = lab.ask(name="Twice", config={**TINY, "max_runtime_sec": 5, "zzz": 1}, dataset_id="x").json()
+    assert "This endpoint takes no key 'dataset_id', which is ignored. Did you mean 'dataset_version_id'?" in made["warnings"]
     assert any(
         "no option 'max_runtime_sec', which is ignored. Did you mean 'max_runtime_secs'?" in one for one in made["warnings"]
     )

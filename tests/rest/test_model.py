@@ -183,6 +183,8 @@ def test_an_unknown_option_is_said_with_the_nearest(trained: Lab) -> None:
         "options has no option 'contribution', which is ignored. Did you mean 'contributions'?",
         "options has no option 'zzz', which is ignored.",
     ]
+    (beside,) = [one for one in ask(trained, inputs=ROW, option={}).json()["warnings"] if one["kind"] == "unknown_key"]
+    assert beside["message"] == "This endpoint takes no key 'option', which is ignored. Did you mean 'options'?"
 
 
 def test_options(trained: Lab) -> None:
@@ -262,5 +264,7 @@ def test_the_published_client(trained: Lab) -> None:
     assert client.models.get(best)["id"] == best
     assert client.models.parameters(best)["parameters"]
     assert client.models.explain(best)["feature_importance"]
-    assert client.models.predict(best, inputs=ROW)["predictions"][0]["prediction"] in {"yes", "no"}
+    answer = client.models.predict(best, inputs=ROW, options={"contributions": 1})
+    assert answer["predictions"][0]["prediction"] in {"yes", "no"}
+    assert [one["kind"] for one in answer["warnings"] if one["kind"].startswith("unknown")] == []
     assert client.models.predict(best, inputs=[ROW, ROW])["count"] == 2

@@ -51,6 +51,7 @@ async def test_create_read_update_delete(ada: Person) -> None:
     made = await ada.client.post("/api/projects", json={"name": "  Churn  ", "description": "who leaves", "unknown": 1})
     body = made.json()
     assert (made.status_code, body["project"]["name"]) == (201, "Churn")
+    assert body["warnings"] == ["This endpoint takes no key 'unknown', which is ignored."]
     assert body["id"] == body["project_id"] == body["project"]["id"]
     assert set(body["project"]) == PROJECT
     assert (body["project"]["role"], body["project"]["status"]) == ("owner", "active")

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from coreplex.engines.automl import presets, threshold
 from coreplex.engines.automl.metrics import CLASSIFICATION, PINBALL, REGRESSION
 from coreplex.errors import FieldError, Invalid
-from coreplex.nearest import hint
+from coreplex.nearest import ignored
 
 ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
@@ -229,9 +229,8 @@ def described_options() -> str:
 
 
 def unknown_options(values: Mapping[str, Any]) -> list[str]:
-    """A sentence for each key that is no option, naming the nearest one; the first twenty."""
-    known = list(AutoMLConfig.model_fields)
-    return [f"config has no option '{key[:100]}', which is ignored.{hint(key, known)}" for key in values if key not in known][:20]
+    """A sentence for each key that is no option, naming the nearest one."""
+    return ignored(values, list(AutoMLConfig.model_fields), "config has no option")
 
 
 def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:
