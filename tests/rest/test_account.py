@@ -50,7 +50,7 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
     answer = await client.post("/api/auth/login", json=ADA)
     assert answer.status_code == 200
     body = answer.json()
-    assert set(body) == {"user", "csrf_token"}
+    assert set(body) == {"user", "csrf_token", "warnings"}, "a login takes no name"
     assert set(body["user"]) == {"id", "email", "name", "role"}
     assert body["user"]["role"] == "user"
     assert body["csrf_token"] == client.cookies["csrf_token"]
