@@ -20,6 +20,10 @@ class Category(StrEnum):
     builder = "builder"
 
 
+FOR_WHAT_IS_MADE = frozenset({Category.training})
+"""Budgets of things, not of requests: a request that makes nothing gets its charge back, and pays as any other."""
+
+
 class Credential(StrEnum):
     session = "session"
     api_key = "api_key"

@@ -153,6 +153,14 @@ class RateLimiter:
             )
         return window
 
+    async def give_back(self, who: str, category: Category, window: Window) -> Window:
+        """Undo a charge of one, in the window it was made in."""
+        item = self._items[category]
+        period = item.get_expiry()
+        key = f"rate/{category}/{who}/{window.reset - period}"
+        used, limit = await self._increment(key, period, -1, item.amount, category)
+        return Window(limit, max(0, limit - used), window.reset)
+
     def unused(self, category: Category = Category.general) -> Window:
         """The window of a caller who was never charged."""
         item = self._items[category]

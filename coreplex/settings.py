@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     rate_limit_general: Rate = Field("100/minute", description="Everything that has no category of its own.")
     rate_limit_authentication: Rate = Field("10/minute", description="Login, registration, password reset.")
     rate_limit_predictions: Rate = Field("50/minute", description="Predictions through models and deployments.")
-    rate_limit_training: Rate = Field("5/minute", description="Creation of experiments.")
+    rate_limit_training: Rate = Field("5/minute", description="Created experiments; a refusal is a general request.")
     rate_limit_reports: Rate = Field("20/minute", description="Creation of reports.")
     rate_limit_builder: Rate = Field("30/minute", description="Dataset Builder.")
 

@@ -11,7 +11,7 @@ from coreplex.database import ReadSession, WriteSession
 from coreplex.identifier import new_id
 from coreplex.paging import Listing, Page, Slice
 from coreplex.permissions import Category, Credential, Principal
-from coreplex.rate import identity
+from coreplex.rate import Window, identity
 from coreplex.services import Services
 from resolvers.loaders import Loaders
 
@@ -39,6 +39,8 @@ class Context:
     request: RequestFacts = field(default_factory=RequestFacts)
     cookies: list[Any] = field(default_factory=list)
     """Cookies the answer sets (login, logout); each door writes them into its response."""
+    unspent: dict[Category, Window] = field(default_factory=dict)
+    """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
 
     @property
     def identity(self) -> str:

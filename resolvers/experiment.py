@@ -36,7 +36,9 @@ async def create(info: Info, input: inputs.CreateExperiment) -> Experiment:
         checked = await service.check(session, grant, input, services.settings)
     found = await Diagnoses.of(services).soon(checked.version.id, checked.question(input))
     async with info.context.transaction() as session:
-        return await service.create(session, grant, input, services.settings, found)
+        made = await service.create(session, grant, input, services.settings, found)
+    info.context.unspent.pop(info.permission.category, None)
+    return made
 
 
 async def cancel(info: Info, id: str) -> Experiment:

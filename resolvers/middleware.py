@@ -12,7 +12,7 @@ from coreplex.identifier import new_id
 from coreplex.services import Services
 from coreplex.settings import Mode
 from resolvers.error_page import wants_page, with_pages
-from resolvers.request import STATE, Answer
+from resolvers.request import STATE, Answer, give_back
 from resolvers.told import Told
 
 log = structlog.get_logger()
@@ -75,6 +75,8 @@ class OuterLayer:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                if answer.context is not None and answer.context.unspent:
+                    await give_back(answer)
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
             await send(message)
 

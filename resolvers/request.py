@@ -2,13 +2,14 @@
 
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.requests import HTTPConnection
 
 from coreplex.account import authenticate
 from coreplex.account.cookies import session_cookie_name
 from coreplex.errors import Forbidden, RateLimited, Unauthenticated
-from coreplex.permissions import Category
+from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import Window
 from coreplex.services import Services
 from resolvers.context import Context, RequestFacts
@@ -25,6 +26,8 @@ class Answer:
         self.window: Window | None = None
         self.general: Window | None = None
         """The window of the general budget, when that was charged."""
+        self.context: Context | None = None
+        """Of the request, once it is known who asks."""
 
 
 def answer_of(connection: HTTPConnection) -> Answer:
@@ -50,7 +53,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         session_cookie=connection.cookies.get(session_cookie_name(services.settings)) if "cookie" in headers else None,
         last_event_id=_cursor(headers.get("last-event-id", "")),
     )
-    context = Context(services, request=facts)
+    context = answer_of(connection).context = Context(services, request=facts)
     bearer = None
     try:
         bearer = bearer_token(headers)
@@ -104,5 +107,19 @@ async def charge(context: Context, charges: Mapping[Category, int], connection: 
             raise
         if category is Category.general:
             answer.general = window
+        if category in FOR_WHAT_IS_MADE:
+            context.unspent[category] = window
         if answer.window is None or window.remaining < answer.window.remaining:
             answer.window = window
+
+
+async def give_back(answer: Answer) -> None:
+    """Return what was charged for things that were not made. A refusal costs what any other request does, while it has budget."""
+    context = answer.context
+    assert context is not None, "only a known caller was charged"
+    limiter = context.services.limiter
+    for category, window in context.unspent.items():
+        with suppress(RateLimited):
+            answer.general = await limiter.charge(context.payer(Category.general), Category.general)
+            answer.window = await limiter.give_back(context.payer(category), category, window)
+    context.unspent.clear()

@@ -14,13 +14,14 @@ from starlette.types import ASGIApp
 
 from asgi import configuration
 from coreplex.database import Database
-from coreplex.permissions import Category
+from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import REDIS_SECS, identity
 from coreplex.settings import Settings
 from rest_compat.stored import operations
 from rest_compat.table import TABLE
 from tests import servers
 from tests.factories.account import PASSWORD, bearer, browser, make_key, make_user, serving, sign_in
+from tests.factories.dataset import laboratory, table
 
 LIMIT = 7
 ID = "01890000-0000-7000-8000-000000000000"
@@ -57,7 +58,7 @@ def check_headers(answer: Response, limit: int = LIMIT) -> None:
         assert "Retry-After" not in answer.headers
 
 
-@pytest.mark.parametrize("category", CHARGED)
+@pytest.mark.parametrize("category", [category for category in CHARGED if category not in FOR_WHAT_IS_MADE])
 async def test_exactly_the_limit_is_let_through_of_fifty_at_once(
     settings: Settings, database: Database, category: Category
 ) -> None:
@@ -71,6 +72,44 @@ async def test_exactly_the_limit_is_let_through_of_fifty_at_once(
         check_headers(answer)
     assert sum(answer.status_code != 429 for answer in answers) == LIMIT
     assert sorted({int(answer.headers["X-RateLimit-Remaining"]) for answer in answers}) == list(range(LIMIT))
+
+
+async def test_only_experiments_that_are_made_use_up_the_training_budget(settings: Settings, database: Database) -> None:
+    async with laboratory(tight(settings, Category.training), database) as (_, ada):
+        rows = [["size", "label"], *([n % 17, "xy"[n % 2]] for n in range(40))]
+        good = {
+            **{"project_id": ada.project_id, "dataset_version_id": (await ada.dataset(table(rows)))["version_id"]},
+            **{"name": "Try", "target_column": "label", "problem_type": "classification", "config": {"max_runtime_secs": 5}},
+        }
+        wrong: list[dict[str, Any]] = [
+            *({"target_column": "nothing"}, {"config": {"nfolds": "5"}}, {"name": ""}, {"project_id": ID}, {"target_column": 1}),
+            *({"engine": "magic"}, {"config": []}, {"dataset_version_id": None}, {"problem_type": "regression"}),
+        ]
+        for change in wrong:
+            refused = await ada.client.post("/api/experiments", json=good | change)
+            assert refused.status_code in {404, 422}, refused.text
+            assert refused.headers["X-RateLimit-Remaining"] == str(LIMIT)
+        for content in (b"{", b"[]"):
+            assert (await ada.client.post("/api/experiments", content=content)).status_code == 422
+        field = "mutation { createExperiment" + ONCE["createExperiment"] + " }"
+        for query in (field, field.replace("{", '{ createProject(input: {name: "p"}) { project { id } }', 1)):
+            answer = await ada.client.post("/graphql", json={"query": query})
+            assert answer.json()["errors"][0]["path"] == ["createExperiment"]
+        once = {"Idempotency-Key": "one"}
+        for _ in range(2):
+            made = await ada.client.post("/api/experiments", json=good, headers=once)
+            assert (made.status_code, made.headers["X-RateLimit-Remaining"]) == (201, str(LIMIT - 1)), "a replay makes nothing"
+        answers = await asyncio.gather(*(ada.client.post("/api/experiments", json=good) for _ in range(LIMIT + 2)))
+    assert Counter(answer.status_code for answer in answers) == {201: LIMIT - 1, 429: 3}
+
+
+async def test_refusals_without_end_are_none(settings: Settings, database: Database) -> None:
+    """A refused creation is paid from the general budget, and when that is used up, from its own."""
+    _, key = await make_key(database, await make_user(database))
+    async with serving(tight(settings, Category.training, Category.general)) as app, browser(app) as client:
+        answers = [await client.post("/api/experiments", json={}, headers=bearer(key)) for _ in range(2 * LIMIT + 1)]
+        assert [answer.status_code for answer in answers] == [422] * 2 * LIMIT + [429]
+        assert (await client.get("/api/projects", headers=bearer(key))).status_code == 429
 
 
 async def test_two_processes_share_one_budget(settings: Settings, database: Database) -> None:
