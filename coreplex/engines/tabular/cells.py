@@ -125,7 +125,7 @@ def _boolean(raw: Any) -> bool | None:
 
 
 def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
-    digits = pattern in (dates.COMPACT, *dates.PADDED)
+    digits = pattern in dates.DIGITS
 
     @lru_cache(maxsize=1024)
     def read(text: str) -> dt.date | None:
@@ -134,7 +134,7 @@ def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
         return dates.iso(text, date_only)
 
     def parse(raw: Any) -> dt.date | None:
-        if digits and type(raw) is int:
+        if digits and type(raw) in (int, float):
             return read(str(raw))
         if isinstance(raw, str) and len(raw) <= 64:
             return read(raw.strip())

@@ -47,6 +47,18 @@ def offset_lost(name: str, pattern: str) -> Note:
     return _note(name, pattern, _in_utc(name, "have offsets from UTC"))
 
 
+def in_seconds(name: str) -> Note:
+    """For a column of durations or times of day."""
+    return _note(name, "time", _seconds(name))
+
+
+def _seconds(name: str) -> str:
+    return (
+        f"The durations or times of day of {name!r} were kept as numbers of seconds. If they are neither, set the type to "
+        "categorical."
+    )
+
+
 def _in_utc(name: str, are: str) -> str:
     return (
         f"The times of {name!r} {are} and were kept in UTC, so their hours and days read differently. Upload them without a "

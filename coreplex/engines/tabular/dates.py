@@ -1,6 +1,7 @@
 """How dates are written, and which way round. ISO needs no thought; `03/04/2024` does.
 
-Patterns are strptime's. Times with an offset are kept as UTC. Times of day alone are not dates and stay text.
+Patterns are strptime's, where a month's name may be of any language in `months`; and `epoch:s`, `:ms`, `:us`, `:ns` for the
+time since 1970. Times with an offset are kept as UTC. Times of day alone are no dates but numbers, see `clock`.
 """
 
 import datetime as dt
@@ -9,16 +10,33 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from coreplex.engines.tabular import months
+
 COMPACT = "%Y%m%d"
 # January 14, 2018 is 01142018, and 1142018 where a program took it for a number.
 PADDED = ("%d%m%Y", "%m%d%Y")
+COMPACT_MOMENTS = ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
+_COMPACT_PARTED = (
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%SZ",
+    "%Y%m%dT%H%M%S%#z",
+    "%Y%m%dT%H%M",
+    "%Y%m%d %H%M%S",
+    "%Y%m%d_%H%M%S",
+    "%Y%m%d-%H%M%S",
+)
+EPOCHS = {"epoch:s": 10**6, "epoch:ms": 10**3, "epoch:us": 1, "epoch:ns": 1e-3}
+"""Microseconds in each unit of time since 1970."""
+DIGITS = frozenset([COMPACT, *PADDED, *COMPACT_MOMENTS, *EPOCHS])
+"""Patterns of digits alone, which programs send as numbers."""
 
-_DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2}|[A-Za-z]{3,9})([-/. ])(\d{1,4})|([A-Za-z]{3,9}) (\d{1,2})(,?) (\d{4})", re.ASCII)
-_TIME = re.compile(r"([T ])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?[+-]\d\d:?\d\d)?", re.ASCII)
+_DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2})([-/. ])(\d{1,4})", re.ASCII)
+_MONTH = re.compile(r"(\d{4})([-/])\d{1,2}|\d{1,2}([-/])(\d{4})", re.ASCII)
+_TIME = re.compile(r"([T :])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?[+-]\d\d:?\d\d)?", re.ASCII)
 
 
 def is_date_only(pattern: str) -> bool:
-    return "%H" not in pattern and "%I" not in pattern
+    return "%H" not in pattern and "%I" not in pattern and pattern not in EPOCHS
 
 
 def has_offset(pattern: str) -> bool:
@@ -34,6 +52,10 @@ def swapped(pattern: str) -> str | None:
 
 def column(raw: pl.Series, pattern: str) -> pl.Series:
     """Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written so."""
+    if pattern in EPOCHS:
+        return _since_1970(raw, pattern)
+    if months.is_named(pattern):
+        raw, pattern = months.normal(raw, pattern)
     if is_date_only(pattern):
         raw = raw.str.zfill(8) if pattern in PADDED else raw
         return raw.str.to_date(pattern, strict=False, cache=True)
@@ -45,6 +67,20 @@ def _moments(raw: pl.Series, pattern: str) -> pl.Series:
         zoned = raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)
         return zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)
+
+
+def _since_1970(raw: pl.Series, pattern: str) -> pl.Series:
+    """Moments from 1980 on, and before 2100: what is farther away is no time of this unit."""
+    micros = EPOCHS[pattern]
+    count = raw.cast(pl.Int64, strict=False)
+    if count.null_count() > raw.null_count():
+        count = (raw.cast(pl.Float64, strict=False) * micros).round().cast(pl.Int64, strict=False)
+    else:
+        count = count // 1000 if pattern == "epoch:ns" else count * int(micros)
+    return count.set(~count.is_between(_YEAR_1980, _YEAR_2100, closed="left"), None).cast(pl.Datetime("us"))
+
+
+_YEAR_1980, _YEAR_2100 = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**6 for year in (1980, 2100))
 
 
 def value(raw: str, pattern: str) -> dt.date | None:
@@ -66,7 +102,7 @@ def iso(raw: str, date_only: bool) -> dt.date | None:
 
 def looks_like_date(text: str) -> bool:
     """A cheap test before any pattern is tried."""
-    return bool(_DATE.match(text))
+    return bool(_DATE.match(text) or _MONTH.fullmatch(text) or months.of(text))
 
 
 def candidates(values: pl.Series) -> list[str]:
@@ -81,22 +117,25 @@ def _date_patterns(text: str) -> Iterator[tuple[str, str]]:
     """(pattern, the text after the date) for one cell."""
     found = _DATE.match(text)
     if not found:
+        yield from _month_patterns(text)
         return
-    first, gap, middle, gap2, last, _month, _, comma, _year = found.groups()
+    first, gap, _middle, gap2, last = found.groups()
     rest = text[found.end() :]
-    if first is None:
-        yield from ((f"{month} %d{comma} %Y", rest) for month in ("%b", "%B"))
-    elif len(first) == 4:
-        yield from ((f"%Y{gap}{month}{gap2}%d", rest) for month in _months(middle))
+    if len(first) == 4:
+        yield f"%Y{gap}%m{gap2}%d", rest
     elif len(first) <= 2 and len(last) in (2, 4):
         year = "%Y" if len(last) == 4 else "%y"
-        yield from ((f"%d{gap}{month}{gap2}{year}", rest) for month in _months(middle))
-        if middle.isdigit():
-            yield f"%m{gap}%d{gap2}{year}", rest
+        yield f"%d{gap}%m{gap2}{year}", rest
+        yield f"%m{gap}%d{gap2}{year}", rest
 
 
-def _months(text: str) -> tuple[str, ...]:
-    return ("%m",) if text.isdigit() else ("%b", "%B")
+def _month_patterns(text: str) -> Iterator[tuple[str, str]]:
+    """The same for a month and its year, and for dates with the name of a month."""
+    found = _MONTH.fullmatch(text)
+    if found:
+        yield (f"%Y{found[2]}%m" if found[1] else f"%m{found[3]}%Y"), ""
+    elif named := months.of(text):
+        yield named
 
 
 def _time_patterns(rest: str) -> Iterator[str]:
@@ -137,10 +176,27 @@ def _plausible(values: pl.Series, pattern: str) -> bool:
 
 def compact(values: pl.Series) -> list[str]:
     """The patterns without separators that read all of these texts as days from 1900 to 2100; `20190131` first."""
+    if values.str.contains(r"^(19|20)\d{6}([T _-]?\d{4}|[T _-]?\d{6}(Z|[+-]\d\d:?\d\d)?)$").all():
+        return [pattern for pattern in (*COMPACT_MOMENTS, *_COMPACT_PARTED) if _in_our_time(_exactly(values, pattern))]
     if not values.str.contains(r"^\d{7,8}$").all():
         return []
     found = [COMPACT] if values.str.contains(r"^(19|20)\d{6}$").all() else []
     return [pattern for pattern in (*found, *PADDED) if _in_our_time(column(values, pattern))]
+
+
+def _exactly(values: pl.Series, pattern: str) -> pl.Series:
+    """Read by a compact pattern: digits alone must be as many as it has."""
+    lengths = dict(zip(COMPACT_MOMENTS, (14, 12), strict=True))
+    if pattern in lengths and not (values.str.len_bytes() == lengths[pattern]).all():
+        return pl.Series([None], dtype=pl.Datetime("us"))
+    return column(values, pattern)
+
+
+def epochs(values: pl.Series) -> list[str]:
+    """The unit of time since 1970 in which all of these numbers are moments from 1980 to 2100."""
+    if not values.str.contains(r"^\d{9,19}(\.\d*)?$").all():
+        return []
+    return [unit for unit in EPOCHS if column(values, unit).null_count() == 0]
 
 
 def _in_our_time(days: pl.Series) -> bool:

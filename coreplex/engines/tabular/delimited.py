@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from coreplex.engines.tabular import dialect, encoding, inference
+from coreplex.engines.tabular import conversion, dialect, encoding, inference
 from coreplex.engines.tabular.absence import WORDS, Absences, met, usual
 from coreplex.engines.tabular.ambiguity import Ambiguities
 from coreplex.engines.tabular.blanks import Trimmed
@@ -115,7 +115,8 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
         raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
     original = list(written.names or [""] * written.width)
     rules = [_final(plan, index) for index in range(len(names))]
-    notes += [*done.notes, *_losses(plan, done)]
+    clocks = [conversion.in_seconds(name) for name, rule in zip(names, rules, strict=True) if rule.is_clock]
+    notes += [*done.notes, *clocks, *_losses(plan, done)]
     return Stored(names, original, rules, done.rows, done.nulls, notes, done.spellings, written.separator)
 
 

@@ -170,7 +170,7 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "unique_count": counts.height,
         "length": {"min": lengths.min(), "max": lengths.max(), "mean": _rounded(lengths.mean())},  # type: ignore[arg-type]
-        "texture": texture.describe(counts),
+        "texture": texture.describe(counts, column.name),
     }
     if column.type is ColumnType.categorical and column.missing is None:
         meant = counts.filter(pl.col("value").str.strip_chars().is_in(sorted(COULD_BE_MEANT))).sort(

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from coreplex.engines.tabular import dates, numbers, units, words
-from coreplex.engines.tabular.numbers import NumberFormat
+from coreplex.engines.tabular import dates, evidence, numbers, units, words
+from coreplex.engines.tabular.numbers import CLOCK, NumberFormat
 from coreplex.engines.tabular.rules import STRING, Kind, Rule, is_missing
 from coreplex.engines.tabular.schema import NUMERIC, ColumnType
 
@@ -19,10 +19,6 @@ from coreplex.engines.tabular.schema import NUMERIC, ColumnType
 LONGEST_TYPED = 64
 # Yes and no in different capitals; more distinct words than this are no boolean.
 _FEW_WORDS = 8
-_DATE_NAME = re.compile(
-    r"date|datum|fecha|timestamp|birth|_on$|_at$|data_|^data$|(^|[_\W])(dt|day|dob|ymd|mdy|dmy|tag|dia|giorno|jour|when)([_\W]|$)",
-    re.IGNORECASE,
-)
 _LOOKS_DECIMAL_COMMA = r"^[^,]*\d,(\d{1,2}|\d{4,})\D*$"
 _AMBIGUOUS = (r"^[+-]?\d{1,3}(,\d{3})+$", r"^[+-]?\d{1,3}(\.\d{3})+$")
 
@@ -73,19 +69,21 @@ def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
             (real.is_not_null() & real.is_not_nan()).sum().alias(f"{name}\0reals"),
             numbers.may_be_codes(text).any().alias(f"{name}\0codes"),
             (text.str.len_bytes().max() > 17).alias(f"{name}\0long"),
+            (text.str.len_bytes() == _MOMENT_DIGITS).all().alias(f"{name}\0moments"),
         ]
     facts = sample.lazy().select(asked).collect(optimizations=pl.QueryOptFlags.none()).row(0, named=True)
     return {name: _plain_rule(name, {key: facts[f"{name}\0{key}"] for key in _FACTS}) for name in sample.columns}
 
 
-_FACTS = ("cells", "integers", "reals", "codes", "long")
+_FACTS = ("cells", "integers", "reals", "codes", "long", "moments")
+_MOMENT_DIGITS = 14
 
 
 def _plain_rule(name: str, facts: dict[str, int]) -> Rule | None:
-    if not facts["cells"] or facts["codes"] or facts["long"]:
+    if not facts["cells"] or facts["codes"] or facts["long"] or facts["moments"] or evidence.may_say_date(name):
         return None
     if facts["integers"] == facts["cells"]:
-        return None if _DATE_NAME.search(name) else Rule("integer")
+        return Rule("integer")
     return Rule("float") if facts["reals"] == facts["cells"] else None
 
 
@@ -115,9 +113,9 @@ def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
     if texts.is_empty():
         return Finding(STRING)
     return (
-        _compact_date(name, texts, known)
+        _date(texts, _as_digits(name, texts), known)
         or _number(texts, known)
-        or _date(texts, dates.candidates(texts), known)
+        or _date(texts, [pattern for pattern in dates.candidates(texts) if evidence.settles(name, texts, pattern)], known)
         or Finding(STRING)
     )
 
@@ -135,6 +133,9 @@ def _number(texts: pl.Series, known: Habit) -> Finding | None:
         return ambiguous
     if fits(Rule("integer"), texts):
         return Finding(Rule("integer"))
+    for kind in ("integer", "float"):
+        if fits(Rule(kind, CLOCK.code), texts):
+            return Finding(Rule(kind, CLOCK.code))
     head = texts.head(16).to_list()
     if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
         return None
@@ -163,9 +164,17 @@ def _ambiguous(texts: pl.Series, known: Habit) -> Finding | None:
     return None
 
 
-def _compact_date(name: str, texts: pl.Series, known: Habit) -> Finding | None:
-    """`20240131` and `01312024` are dates only where the column's name says so."""
-    return _date(texts, dates.compact(texts), known) if _DATE_NAME.search(name) else None
+def _as_digits(name: str, texts: pl.Series) -> list[str]:
+    """The patterns of `20240131`, `01312024`, `1577836800` where the name says date; of `20240131235959` also where many fit."""
+    found = dates.compact(texts)
+    if not found and evidence.says_moment(name):
+        return dates.epochs(texts)
+    plain = texts.len() >= _MANY_MOMENTS and bool((texts.str.len_bytes() == _MOMENT_DIGITS).all())
+    sure = plain or bool(texts.str.contains("T", literal=True).any())
+    return found if sure or evidence.may_say_date(name) else []
+
+
+_MANY_MOMENTS = 10
 
 
 def _too_long(texts: pl.Series) -> bool:
@@ -231,7 +240,7 @@ def _all_formats(texts: pl.Series) -> list[NumberFormat]:
     """Without a unit (any currency and percent), and with each of those that occur."""
     found = ["", units.common(texts) or "", *units.several(texts)]
     decorated = [replace(written, decorated=True, unit=unit) for unit in dict.fromkeys(found) for written in _FORMATS]
-    return [*_FORMATS, *decorated]
+    return [*_FORMATS, *decorated, CLOCK]
 
 
 def _best(rules: list[Rule], texts: pl.Series) -> Rule:

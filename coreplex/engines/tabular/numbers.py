@@ -1,4 +1,4 @@
-"""How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`.
+"""How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`, `00:12:33`.
 
 One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes with
 leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused, unless a person
@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 
 import polars as pl
 
-from coreplex.engines.tabular import units
+from coreplex.engines.tabular import clock, units
 from coreplex.engines.tabular.units import CURRENCY, SPACES
 
 # Beyond this, a float no longer tells a whole number from its neighbour.
@@ -35,6 +35,11 @@ class NumberFormat:
     chosen: bool = False
     unit: str = ""
     """`kg`, `km/h`, `%`, `$`: never another. It may be left out if it is a usual one, and beside 0."""
+
+    @property
+    def clock(self) -> bool:
+        """True for durations and times of day, which are numbers of seconds."""
+        return self.decimal == ":"
 
     @property
     def plain(self) -> bool:
@@ -63,6 +68,8 @@ class NumberFormat:
     @cached_property
     def pattern(self) -> str:
         """One regular expression for both shapes; RE2-safe (no look-around)."""
+        if self.clock:
+            return clock.PATTERN
         decimal = re.escape(self.decimal)
         whole = r"\d+"
         if self.thousands:
@@ -98,6 +105,8 @@ class NumberFormat:
         raw = raw.strip()
         if not self._matches(raw):
             return None
+        if self.clock:
+            return clock.text(raw)
         negative = raw.startswith("(")
         kept = re.sub(rf"{self._unit}([{SPACES})]*)$", r"\1", raw) if self._letters else raw
         kept = _NOISE.sub("", kept) if self.decorated or self.thousands else kept
@@ -108,6 +117,8 @@ class NumberFormat:
     def column(self, raw: pl.Series) -> pl.Series:
         """The same rule over text: plain number text, null where a cell is not written in this format."""
         raw = raw.str.strip_chars()
+        if self.clock:
+            return clock.column(raw)
         good = raw.str.contains(self.pattern)
         kept = raw.str.replace(rf"{self._unit}([{SPACES})]*)$", "${1}") if self._letters else raw
         if self.decorated or self.thousands:
@@ -120,6 +131,8 @@ class NumberFormat:
             kept = kept.str.replace_all(self.decimal, ".", literal=True)
         return pl.select(pl.when(good).then(pl.lit(kept))).to_series()
 
+
+CLOCK = NumberFormat(":", ":", unit="s")
 
 # Letters that are not an exponent, currency signs, spaces, brackets: whatever may stand around the digits.
 _NOISE = re.compile(rf"{CURRENCY}|[{SPACES}()%]")

@@ -51,6 +51,11 @@ class Rule:
         """The unit of its numbers; empty without one."""
         return NumberFormat.of(self.format).unit if self.kind in ("integer", "float") else ""
 
+    @property
+    def is_clock(self) -> bool:
+        """True for durations and times of day read as seconds."""
+        return self.kind in ("integer", "float") and NumberFormat.of(self.format).clock
+
     def with_unit(self, unit: str) -> "Rule":
         """The same for numbers whose unit stands above them."""
         if not unit or self.unit or self.kind not in ("integer", "float"):

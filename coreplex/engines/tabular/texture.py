@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular import dates, inference, units
+from coreplex.engines.tabular import dates, evidence, inference, units
 from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.rules import Rule
 
@@ -19,13 +19,13 @@ _SHOWN = 200
 _SPACES = r"\s+"
 
 
-def describe(counts: pl.DataFrame) -> dict[str, Any]:
-    """From (value, count): cells that read as numbers, dates or yes and no where not all do, and spelling variants."""
+def describe(counts: pl.DataFrame, name: str = "") -> dict[str, Any]:
+    """From (value, count) of a column: cells that read as numbers, dates or yes and no where not all do, and variants."""
     common = counts.top_k(MOST, by="count") if counts.height > MOST else counts
-    return {"almost": _almost(common, counts), "variants": _variants(common)}
+    return {"almost": _almost(name, common, counts), "variants": _variants(common)}
 
 
-def _almost(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+def _almost(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
     """How many cells would be of another type if the others were not there."""
     texts = _texts(common)
     if mixed := units.several(texts):
@@ -35,7 +35,7 @@ def _almost(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None
         return _almost_boolean(counts)
     numbers = [] if inference.numbers_are_codes(texts.filter(digits)) else _number_rules(texts)
     found = (_except_some("number", rule, common, counts) for rule in numbers)
-    return next(filter(None, found), None) or _almost_dates(common, counts)
+    return next(filter(None, found), None) or _almost_dates(name, common, counts)
 
 
 def _number_rules(texts: pl.Series) -> list[Rule]:
@@ -86,16 +86,21 @@ def _almost_boolean(counts: pl.DataFrame) -> dict[str, Any] | None:
     return _except_some("boolean", Rule("boolean"), counts, counts)
 
 
-def _almost_dates(common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+def _almost_dates(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
     """Dates in several formats, or dates and something else."""
     likely = [text for text in _texts(common).head(50).to_list() if dates.looks_like_date(text)]
     patterns = dict.fromkeys(pattern for text in likely for pattern in dates.candidates(pl.Series([text])))
-    taken = _formats(list(patterns), common)
+    taken = _formats([pattern for pattern in patterns if _settled(name, common, pattern)], common)
     if len(taken) > 1 and sum(part["share"] for part in taken) >= _NEARLY:
         cells = int(counts.get_column("count").sum() * (1 - taken[0]["share"]))
         examples = [part["example"] for part in taken]
         return {"kind": "formats", "cells": cells, "examples": examples, "format": [part["format"] for part in taken]}
     return _except_some("date", Rule("datetime", taken[0]["format"]), common, counts) if taken else None
+
+
+def _settled(name: str, common: pl.DataFrame, pattern: str) -> bool:
+    texts = _texts(common)
+    return evidence.settles(name, texts.filter(Rule("datetime", pattern).typed(texts).is_not_null()), pattern)
 
 
 def _formats(patterns: list[str], common: pl.DataFrame) -> list[dict[str, Any]]:
