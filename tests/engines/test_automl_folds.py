@@ -161,6 +161,8 @@ def test_one_holdout_and_automatic_numbers() -> None:
     assert not plan.bag
     assert len(plan.folds[0].valid) == 200
     assert [folds.automatic(n) for n in (100, 10_000, 200_000, 1_000_000)] == [8, 5, 3, 0]
+    assert [folds.automatic(20_000, columns) for columns in (20, 300, 2_000)] == [5, 3, 0], "wide rows take as long as many"
+    assert folds.automatic(300, 1_000) == 8
     assert len(folds.plan(np.arange(12) % 2, nfolds=50, seed=0, classification=True).folds) == 6
 
 

@@ -27,7 +27,8 @@ class Clock:
         self.deadline = self.started + budget
         self.per_model = per_model
         self.budget = budget
-        self._finish = 0.0
+        self.finish = 0.0
+        """Seconds the slowest model so far took to be written and explained."""
 
     @property
     def elapsed(self) -> float:
@@ -41,7 +42,7 @@ class Clock:
     @property
     def reserve(self) -> float:
         """Seconds kept back: the slowest finish seen so far, twice (the ensemble is a bigger model), and a tenth more."""
-        return min(min(max(0.05 * self.budget, 0.2), 15.0) + 2.0 * self._finish, 0.4 * self.budget)
+        return min(min(max(0.05 * self.budget, 0.2), 15.0) + 2.0 * self.finish, 0.4 * self.budget)
 
     @property
     def left(self) -> float:
@@ -63,7 +64,7 @@ class Clock:
 
     def finishing(self, seconds: float) -> None:
         """Remember how long one model took to be written and explained."""
-        self._finish = max(self._finish, seconds)
+        self.finish = max(self.finish, seconds)
 
     def share(self, parts: int, *, stoppable: bool = True, most: float = math.inf, least: float = 0.0) -> "Deadline":
         """The deadline of one model that may use a `parts`-th of what is left, and never more than its own limit, nor than `most`

@@ -23,6 +23,8 @@ LEAST, MOST = 2, 50
 _GROUP_PARTS = 3
 """Into so many parts groups that stay in the table all the time are dealt: a fold trains on two thirds of them."""
 _STRETCHES = 60
+USUAL_COLUMNS = 50
+"""So many columns are taken to be usual: rows of more count as more rows."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,13 @@ class FoldPlan:
         return np.sort(np.concatenate([f.valid for f in self.folds]))
 
 
-def automatic(n: int) -> int:
-    """Number of folds for `n` rows: many where rows are few, one holdout (0) where they are plenty."""
+def automatic(n: int, columns: int = 0) -> int:
+    """Number of folds for `n` rows: many where rows are few, one holdout (0) where they are plenty, or take as long because of
+    their columns."""
     if n < 1_000:
         return 8
-    return 5 if n <= 100_000 else 3 if n <= 400_000 else 0
+    size = n * max(columns / USUAL_COLUMNS, 1.0)
+    return 5 if size <= 100_000 else 3 if size <= 400_000 else 0
 
 
 def plan(

@@ -22,6 +22,9 @@ from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Abandoned, Finished, TooSlow, cross_validate
 from coreplex.errors import DomainError
 
+_PLENTY = 20_000
+"""So many training rows make a good member of an ensemble, however many there are."""
+
 
 class Listener(Protocol):
     """What a run tells its caller: `coreplex.engines.child.Report`, or a test."""
@@ -86,10 +89,7 @@ class Run:
         insist = insist or not self.board.trained
         name = self.board.name(candidate.algo)
         try:
-            try:
-                model = self._validated(name, candidate, matrices, deadline, insist)
-            except TooSlow:  # the estimate was too good; it has learned from that
-                model = self._validated(name, candidate, matrices, deadline, insist)
+            model = self._validated(name, candidate, matrices, deadline, insist)
             if model.metrics[self.board.metric] is not None:
                 return model
             self.log(f"{name} is left out: {self.board.metric} is not defined on the rows that judge it.", "warning")
@@ -108,7 +108,8 @@ class Run:
         return None
 
     def _validated(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline, insist: bool) -> Finished:
-        rows = self._rows(name, candidate, matrices, deadline, insist)
+        least = LEAST_ROWS if insist else self._least
+        rows = self._rows(name, candidate, matrices, deadline, insist, least)
         return cross_validate(
             name,
             candidate,
@@ -119,19 +120,28 @@ class Run:
             costs=self.costs,
             abandon=lambda: self.over,
             insist=insist,
+            least=least,
             doing=self.progress.doing,
         )
 
-    def _rows(self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline, insist: bool) -> int | None:
+    @property
+    def _least(self) -> int:
+        """Training rows per fold below which no candidate is worth its time: a quarter of what a model learned from already."""
+        learned = [model.learned for model in self.board.trained if model.task is self.task]
+        return max(LEAST_ROWS, min(max(learned, default=0) // 4, _PLENTY))
+
+    def _rows(
+        self, name: str, candidate: Candidate, matrices: Matrices, deadline: Deadline, insist: bool, least: int
+    ) -> int | None:
         """How many training rows per fold the candidate may have; None for all. Raises `TooSlow` where even few are too many."""
         encoded = lambda rows: matrices.has(candidate.encoding, rows)  # noqa: E731
-        rows = self.costs.rows(candidate, matrices.task, deadline.left, encoded)
+        rows = self.costs.rows(candidate, matrices.task, deadline.left, encoded, least)
         if rows == 0 and not insist:
             raise TooSlow
         most = max(len(fold.train) for fold in matrices.task.plan.folds)
         if rows is None or most <= LEAST_ROWS:
             return None
-        rows = max(rows, LEAST_ROWS)
+        rows = max(rows, least)
         self.log(f"{name} learns from {rows} of {most} rows per fold: all of them would take longer than its share.", "info")
         return rows
 
@@ -150,9 +160,9 @@ class Run:
             self.failed += 1
             return
         self.report.model(**manifest)
-        # A first model is judged on few rows; one that is judged on all takes so much longer to be written.
-        whole = len(self.task.plan.judged) / len(model.task.plan.judged)
-        self.clock.finishing((time.perf_counter() - started) * max(whole, 1.0))
+        # What grows with the rows, a first model on few of them does not show, but the baseline before it did.
+        few = self.clock.finish if len(model.task.plan.judged) < len(self.task.plan.judged) else 0.0
+        self.clock.finishing(few + time.perf_counter() - started)
         metric = self.board.metric
         self.log(f"{model.name}: {metric} {told(manifest, metric)}, trained in {model.seconds:.1f} s", "info")
         self.advance()

@@ -191,11 +191,13 @@ def _plan(
         return folds.by_group_time(groups, moments, nfolds=nfolds, seed=seed, gap=split.gap)
     if groups is not None:
         return folds.by_group(groups, y, nfolds=nfolds, seed=seed, classification=classes)
-    # On tables of hundreds of thousands of rows the default number of folds buys nothing; another number is kept.
-    nfolds = nfolds if config.folds_asked else min(nfolds, folds.automatic(len(y)))
     features = [c.name for c in columns if c.type != ColumnType.id]
+    # On tables of hundreds of thousands of rows the default number of folds buys nothing; another number is kept.
+    nfolds = nfolds if config.folds_asked else min(nfolds, folds.automatic(len(y), len(features)))
     units, note = copies.units(frame if split.near else frame.select([*features, target.name]), split.near)
     plan = folds.plan(y, nfolds=nfolds, seed=seed, classification=classes, units=units, stratify=split.strategy != "random")
+    if len(features) > folds.USUAL_COLUMNS and nfolds < config.nfolds:
+        plan = replace(plan, reason=f"the table has {len(y):,} rows of {len(features):,} columns")
     return replace(plan, notes=(*plan.notes, *([note] if note else [])))
 
 

@@ -5,6 +5,7 @@ and a better one than a refit where it was measured. A holdout or forward-in-tim
 the rounds the folds found.
 """
 
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics, threshold
 from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.costs import Costs
+from coreplex.engines.automl.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs
 from coreplex.engines.automl.judged import Judged
 from coreplex.engines.automl.learners import lightgbm, linear, mlp, words, xgboost
 from coreplex.engines.automl.learners.base import Learner, Problem, Trained
@@ -27,8 +28,8 @@ from coreplex.engines.automl.task import Task
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
-_TOO_SLOW = 3.0
-"""So many times the time that is left the remaining folds may seem to take, after those that are done."""
+_LIBRARIES = {"linear": "sklearn.linear_model", "mlp": "sklearn.neural_network"}
+"""What families import where they first need it."""
 LEARNERS: dict[str, Learner] = {
     "lightgbm": lightgbm.fit,
     "xgboost": xgboost.fit,
@@ -106,6 +107,12 @@ class Finished:
         vars(slim).update(kept)
         return slim
 
+    @property
+    def learned(self) -> int:
+        """The most training rows a fold had."""
+        whole = max(len(fold.train) for fold in self.task.plan.folds)
+        return cast(int, self.parameters.get("sampled_rows", whole))
+
     def score(self, metric: str) -> float:
         """More is better."""
         return metrics.signed(metric, self.metrics[metric])
@@ -116,7 +123,7 @@ class Abandoned(Exception):
 
 
 class TooSlow(Exception):
-    """The first folds took so long that the rest cannot be done by the deadline; the costs have learned from them."""
+    """Even on the fewest rows the folds cannot be done by the deadline."""
 
 
 def cross_validate(
@@ -130,15 +137,17 @@ def cross_validate(
     costs: Costs | None = None,
     abandon: Callable[[], bool] = lambda: False,
     insist: bool = True,
+    least: int = LEAST_ROWS,
     doing: Callable[[str], None] = lambda message: None,
 ) -> Finished:
     """Fit and judge one candidate, on at most `rows` training rows per fold.
 
-    Between two folds, raises `Abandoned` when `abandon()` says so, and `TooSlow` when the deadline cannot be kept, unless
-    it is to `insist`. `costs` learns what encoding and fits take, `doing` is told where it is.
+    Where the first folds were slower than thought, the next ones get fewer rows, `least` or more. Between two folds, raises
+    `Abandoned` when `abandon()` says so, and `TooSlow` when even those take too long, unless it is to `insist`. `costs` learns
+    what encoding and fits take, `doing` is told where it is.
     """
     task = matrices.task
-    learner = LEARNERS[candidate.family]
+    learner, learned = _learner(candidate, deadline), 0
     started = time.perf_counter()
     oof = np.full((len(task.y), task.outputs), np.nan)
     members: list[Member] = []
@@ -152,19 +161,21 @@ def cross_validate(
         if abandon():
             raise Abandoned
         doing(f"{name}: fold {number + 1} of {count}")
-        if number and not insist and deadline.left * _TOO_SLOW < (time.perf_counter() - started) / number * (pieces - number):
-            raise TooSlow
+        if number and not insist:
+            expected = (time.perf_counter() - started) / number * (pieces - number)
+            rows = _affordable(rows, learned, expected, deadline.left, least)
         sides = matrices.fold(candidate.encoding, number, rows, costs)
         rounds = trained[0].rounds if trained and candidate.settled else None
         assert sides.valid is not None
         part, began = deadline.part(pieces - number), time.perf_counter()
         one = learner(sides.train, sides.valid, problem, candidate.params, part, rounds)
+        learned = len(sides.train.y)
         if costs is not None:
-            costs.learn(candidate, task, len(sides.train.y), part.asked, sides.train.x.shape[1], time.perf_counter() - began)
+            costs.learn(candidate, task, learned, part.asked, sides.train.x.shape[1], time.perf_counter() - began)
         oof[fold.valid] = one.predict(sides.valid)
         members += one.members(sides.encoder, 1.0 / count)
         if sides.asked < sides.whole:
-            sample = {"sampled_rows": len(sides.train.y), "of_rows": sides.whole}
+            sample = {"sampled_rows": learned, "of_rows": sides.whole}
         trained.append(one)
     rounds = int(np.median([t.rounds for t in trained]))
     if not bag:
@@ -174,6 +185,28 @@ def cross_validate(
         members = _refit(candidate, matrices, problem, deadline, rounds, rows)
     parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **sample}
     return Finished(name, candidate.algo, candidate, tuple(members), oof, time.perf_counter() - started, task, parameters)
+
+
+def _learner(candidate: Candidate, deadline: Deadline) -> Learner:
+    """What fits a family, its libraries imported: that takes a second, once, and is no cost of a fit."""
+    if candidate.family in _LIBRARIES:
+        before = deadline.left
+        importlib.import_module(_LIBRARIES[candidate.family])
+        deadline.moment += max(before - deadline.left, 0.0)
+    return LEARNERS[candidate.family]
+
+
+def _affordable(rows: int | None, learned: int, expected: float, left: float, least: int) -> int | None:
+    """Training rows of the next folds: as before, or fewer than were `learned` from where all that is `expected` (seconds) is
+    much longer than is left. Raises `TooSlow` where they would be fewer than `least`, unless there never were more."""
+    if expected <= LENIENCE * left:
+        return rows
+    fewer = int(learned * left / expected)
+    if fewer >= least:
+        return fewer
+    if learned > least or expected > HOPELESS * left:
+        raise TooSlow
+    return rows
 
 
 def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: Deadline) -> Finished:

@@ -183,6 +183,12 @@ def _ranked(features: Sequence[str], importance: Floats, spread: Floats | None) 
     return rows
 
 
+def _mean_error(errors: Floats) -> float | None:
+    """None where no row had two walks to differ."""
+    known = errors[~np.isnan(errors)]
+    return float(known.mean()) if len(known) else None
+
+
 def _shap(scorer: Scorer, shap: Explained, frame: pl.DataFrame) -> dict[str, Any]:
     """The parts of the answer that a chart needs: at most 50 rows and the 50 strongest columns."""
     sizes = _mean_size(shap)
@@ -210,7 +216,7 @@ def _shap(scorer: Scorer, shap: Explained, frame: pl.DataFrame) -> dict[str, Any
         "sample": sample,
         "max_residual": float(np.abs(shap.residual).max(initial=0.0)),
         "rows": len(shap.raw),
-        **({} if shap.error is None else {"mean_std_error": _finite(np.nanmean(shap.error))}),
+        **({} if shap.error is None else {"mean_std_error": _mean_error(shap.error)}),
     }
 
 

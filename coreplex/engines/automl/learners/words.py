@@ -25,9 +25,13 @@ _PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 _START = 3
 """The place on the path from which both sides are tried: right for most tables."""
 _PASSES = 2
-_BATCH = 128
+_SMALL_BATCH, _BATCH, _STEPS = 16, 128, 100
+"""Rows of a batch: a hundredth of them all, within bounds. A handful of steps would be long ones, and overshoot."""
 _ITERATIONS = 40
 _FLOOR = 1e-6
+_REACH = 30.0
+"""A first step moves the answer of a row by the rate times the sum of its entries. Above this sum, which a few columns of texts
+have, rates are lowered in proportion: of fifty columns, steps for one would throw the model about."""
 Weights = NDArray[np.float32]
 Fitted = Callable[[int], SparseLinear]
 
@@ -44,10 +48,11 @@ def fit(
     regression = problem.kind == "regression"
     data = None if regression else _data(train, problem)
     path = tuple(params.get("path", _PENALTIES if regression else _RATES))
+    slower = 1.0 if regression else _slower(train)
 
     def fitted(step: int) -> SparseLinear:
         strength = path[min(step, len(path)) - 1]
-        return _ridge(train, strength) if data is None else _descend(data, strength, problem.seed, deadline)
+        return _ridge(train, strength) if data is None else _descend(data, slower * strength, problem.seed, deadline)
 
     first = min(rounds or _START + 1, len(path))
     best, model = first, fitted(first)
@@ -108,6 +113,11 @@ def _data(train: Sample, problem: Problem) -> _Data:
     return _Data(x, y, counted, start, LINKS[problem.kind])
 
 
+def _slower(train: Sample) -> float:
+    """By what the rates are lowered."""
+    return min(_REACH * train.x.shape[0] / max(float(abs(train.x).sum()), 1.0), 1.0)
+
+
 def _centre(x: sparse.csr_array) -> Array:
     return np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
 
@@ -137,15 +147,16 @@ def _descend(data: _Data, rate: float, seed: int, deadline: Deadline) -> SparseL
 def _batches(x: sparse.csr_array, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], sparse.csr_array]]:
     """Rows, the columns that are not zero in them, and those rows and columns of `x`."""
     draw, n = np.random.default_rng(seed), x.shape[0]
+    size = int(np.clip(n // _STEPS, _SMALL_BATCH, _BATCH))
     for _ in range(_PASSES):
         order = draw.permutation(n)
         mixed = x[order]
-        for at in range(0, n, _BATCH):
-            ends = mixed.indptr[at : at + _BATCH + 1]
+        for at in range(0, n, size):
+            ends = mixed.indptr[at : at + size + 1]
             inside = slice(ends[0], ends[-1])
             own, places = np.unique(mixed.indices[inside], return_inverse=True)
             part = (mixed.data[inside], places.astype(np.int32), ends - ends[0])
-            yield order[at : at + _BATCH], own, sparse.csr_array(part, shape=(len(ends) - 1, len(own)))
+            yield order[at : at + size], own, sparse.csr_array(part, shape=(len(ends) - 1, len(own)))
 
 
 def _loss(model: SparseLinear, valid: Sample, problem: Problem) -> float:
