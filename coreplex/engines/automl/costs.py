@@ -100,8 +100,9 @@ class Costs:
     def rows(
         self, candidate: Candidate, task: Task, seconds: float, encoded: Callable[[int], bool], least: int = LEAST_ROWS
     ) -> int | None:
-        """How many training rows per fold let the candidate be done in `seconds`: all (None), half, a quarter, …, `least`; 0 where
-        even so few would take several times as long.
+        """How many training rows per fold let the candidate be done in `seconds`: all (None), half, a quarter, …, `least`.
+
+        0 where even so few would take several times as long.
 
         `encoded` says whether folds of so many rows are encoded already, so that only the fit counts.
         """
@@ -144,7 +145,8 @@ class Costs:
                 leaves = int(params.get("num_leaves") or params.get("max_leaves") or 2 ** min(int(params.get("max_depth", 5)), 9))
                 filled = min(leaves, rows / (1.5 * params.get("min_data_in_leaf", _LEAST_LEAF)))
                 visited = rows * np.log2(max(leaves, 2)) / 2 + filled * _BINS
-                return float(width * (rounds * outputs * visited + rows * _BINNING))
+                judged = len(task.plan.judged) / len(task.plan.folds)
+                return float(width * (rounds * outputs * visited + (rows + judged) * _BINNING))
             case "mlp":
                 layers = (width, *params.get("hidden", (64, 32)), outputs)
                 return float(rounds * rows * sum(a * b for a, b in itertools.pairwise(layers)))
