@@ -41,14 +41,17 @@ async def of_target(services: Services, version_id: UUID, documents: Documents, 
         raise _unknown(target, schema.names)
     profile = documents.profile
     facts = next(column for column in profile["columns"] if column["name"] == target)
+    identifier = [
+        Issue("target_is_identifier", "high", said, target) for said in creation.target_warnings(profile, schema, target)
+    ]
     question = Question(target, problem_type or suggestion.problem_type(facts, profile["row_count"]))
     try:
         creation.check_creation(profile, schema, target, question.problem_type)
     except Invalid as error:
         issue = Issue("unusable_target", "high", error.message, target)
-        return Judged(quality.for_target(documents.quality, profile, target, [issue]))
+        return Judged(quality.for_target(documents.quality, profile, target, [*identifier, issue]))
     found = await _ask(services, version_id, question)
-    issues = [Issue(**issue) for issue in found["issues"]]
+    issues = [*identifier, *(Issue(**issue) for issue in found["issues"])]
     return Judged(quality.for_target(documents.quality, profile, target, issues), found)
 
 

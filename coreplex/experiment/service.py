@@ -88,6 +88,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
     engines.warnings.extend(remedy.target_warnings(version, wanted.target_column))
+    engines.warnings.extend(creation.target_warnings(version.profile, schema, wanted.target_column))
     return Checked(project, version, config, engines)
 
 

@@ -131,6 +131,11 @@ def _binned(b: Base) -> dict[str, Any]:
     return {"binned": letters[bins]}
 
 
+def _indicator(b: Base) -> dict[str, Any]:
+    """Whether it is the last of the classes; of a number, whether it is a high one."""
+    return {"is_last": b.codes == b.codes.max() if b.classes else b.score > np.quantile(b.score, 0.7)}
+
+
 def _absence(b: Base) -> dict[str, Any]:
     """A date that only those have who ended in one way, nearly."""
     if not b.classes:
@@ -221,6 +226,7 @@ KINDS: dict[str, Callable[[Base], dict[str, Any]]] = {
     "transformed": _transformed,
     "noisy copy": _noisy,
     "binned": _binned,
+    "indicator": _indicator,
     "absence": _absence,
     "pair of amounts": _pair,
     "combination": _combined,

@@ -125,6 +125,23 @@ async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[
     assert body["errors"][0]["extensions"]["errors"][0]["loc"] == ["config", "drop_leaks"]
 
 
+async def test_a_target_that_counts_the_rows_gets_a_word(lab: tuple[Any, Person, str]) -> None:
+    """An identifier by what is stored of it; even steps, in a column that was not taken for one, by looking at the rows."""
+    _, ada, _ = lab
+    rng = random.Random(5)
+    rows: list[list[object]] = [["line", "ticket", "x"], *([i, 500 + 7 * i, round(rng.gauss(0, 1), 3)] for i in range(1, 201))]
+    stored = await ada.dataset(table(rows), "lines.csv")
+    for target, kind, word in (("line", "target_is_identifier", "identifier"), ("ticket", "target_is_order", "rises by about 7")):
+        told = await ada.data(QUALITY, id=stored["version_id"], target=target, problem="regression")
+        (issue,) = [one for one in told["datasetVersion"]["quality"]["issues"] if one["kind"].startswith("target_is")]
+        assert (issue["kind"], issue["column"], issue["severity"]) == (kind, target, "high")
+        assert word in issue["message"]
+        body = {"project_id": ada.project_id, "dataset_version_id": stored["version_id"], "name": target, "target_column": target}
+        made = await ada.client.post("/api/experiments", json={**body, "problem_type": "regression"})
+        found = (await ada.client.get(f"/api/experiments/{made.json()['experiment_id']}")).json()
+        assert issue["message"] in found["warnings"], found
+
+
 async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     lab: tuple[Any, Person, str], monkeypatch: pytest.MonkeyPatch, database: Database
 ) -> None:

@@ -17,11 +17,20 @@ def left_out(found: Mapping[str, Any]) -> list[str]:
 
 
 def warnings(found: Mapping[str, Any], *, drop_leaks: bool) -> list[str]:
-    """One sentence or two for each leak, and what is done about them."""
+    """That the target counts the rows, one sentence or two for each leak, and what is done about them."""
+    order = [counts_rows(found["target"], found["step"])] if found.get("step") is not None else []
     said = [str(leak["message"]) for leak in high_leaks(found)]
     if not said:
-        return []
-    return [*said, _consequence(found, left_out(found), drop_leaks=drop_leaks)]
+        return order
+    return [*order, *said, _consequence(found, left_out(found), drop_leaks=drop_leaks)]
+
+
+def counts_rows(target: str, step: float) -> str:
+    """What to say of a target that is the place of its row in the file."""
+    return (
+        f"The target {target!r} {'rises' if step > 0 else 'falls'} by about {abs(step):g} from each row to the next: it counts "
+        "the rows. All that can be learned of it is the order of the file. Choose another target."
+    )
 
 
 def _consequence(found: Mapping[str, Any], names: Sequence[str], *, drop_leaks: bool) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, probes, quick, sample
+from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, order, probes, quick, sample
 from coreplex.engines.diagnosis.case import Case
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.leak import Leak
@@ -55,7 +55,8 @@ def examine(table: Path, schema: TableSchema, question: Question, *, seed: int =
     """What the columns tell of the target. Raises `Invalid` when there is no such column.
 
     Returns `target`, `problem_type`, `rows`, `sampled_rows`, `metric`, `leaks`, `scores` (with the leaks and without),
-    `imbalance` (of classes), `usefulness`, `issues` (for a report of quality), `unfinished` (sentences).
+    `imbalance` (of classes), `usefulness`, `step` (by which a target that counts the rows rises, else None), `issues` (for a
+    report of quality), `unfinished` (sentences).
     """
     column = schema.get(question.target)
     if column is None:
@@ -65,6 +66,8 @@ def examine(table: Path, schema: TableSchema, question: Question, *, seed: int =
     target = Target.of(seen.frame.get_column(column.name), classification=question.classification, seed=seed)
     case = _case(table, schema, question, column, seen, target, deadline)
     accused = leaks.find(case) if case.probes else []
+    # Of an identifier more is said without looking at rows (`automl.creation`).
+    step = None if column.type is ColumnType.id else order.step(seen.frame.get_column(column.name))
     classes = imbalance.count(table, column) if question.classification else None
     return {
         "target": column.name,
@@ -76,7 +79,8 @@ def examine(table: Path, schema: TableSchema, question: Question, *, seed: int =
         "scores": _scores(case, accused),
         "imbalance": classes,
         "usefulness": usefulness(case.probes),
-        "issues": findings.issues(column.name, accused, classes),
+        "step": step,
+        "issues": findings.issues(column.name, accused, classes, step),
         "unfinished": case.unfinished,
     }
 

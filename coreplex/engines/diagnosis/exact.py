@@ -1,8 +1,8 @@
 """Single columns that hold the target in another form, recognised by their ties and not by how well they predict.
 
-Four forms, each of them exact: other names for the classes; bins of a number; a monotone transform of a number; an amount that a
-class was cut from. An honest feature, however strong, has an exception among a hundred rows, or a gap between its classes; a
-cut amount has neither.
+Five forms, each of them exact: other names for the classes; one class against all others; bins of a number; a monotone
+transform of a number; an amount that a class was cut from. An honest feature, however strong, has an exception among a hundred
+rows, or a gap between its classes; a cut amount has neither.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 from coreplex.engines.diagnosis.probes import Codes, Floats, level_codes
 
 LEAST_ROWS = 50
+ONE_CLASS_ROWS = 30
 SPACINGS = 10
 WIDE_GAP = 6.0
 """A gap between two classes this many times the mean distance of the neighbouring rows is no cut, but two clusters."""
@@ -22,6 +23,23 @@ def same_classes(codes: Codes, classes: Codes) -> bool:
     if levels < 2 or levels > max(3 * count, count + 8) or len(codes) < LEAST_ROWS or 5 * levels > len(codes):
         return False
     return _function(codes, classes)
+
+
+def one_class(values: pl.Series, classes: Codes) -> int | None:
+    """The class that one of two values stands for, all of its rows and no others, missing values apart.
+
+    None where there is no such class, too few rows on either side to prove it, or two classes alone (`same_classes`).
+    """
+    known = values.is_not_null().to_numpy()
+    if values.drop_nulls().n_unique() != 2 or len(np.unique(classes[known])) < 3:
+        return None
+    codes, classes = codes_of(values.drop_nulls()), classes[known]
+    for level in (0, 1):
+        rows = codes == level
+        found = np.unique(classes[rows])
+        if len(found) == 1 and min(rows.sum(), (~rows).sum()) >= ONE_CLASS_ROWS and not (classes[~rows] == found[0]).any():
+            return int(found[0])
+    return None
 
 
 def looks_up(codes: Codes, classes: Codes) -> bool:

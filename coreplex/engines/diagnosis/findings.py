@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.imbalance import EVEN
 from coreplex.engines.diagnosis.leak import Leak
 from coreplex.engines.tabular.notes import Severity
 from coreplex.engines.tabular.rulebook import Issue
 
 
-def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Every leak and the imbalance as `Issue`s, JSON-ready."""
+def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None, step: float | None = None) -> list[dict[str, Any]]:
+    """Every leak, the imbalance, and that the target counts the rows, as `Issue`s, JSON-ready."""
     found = [Issue("target_leak", leak.severity, leak.message, leak.columns[0], _evidence(leak)) for leak in leaks]
     if classes is not None and classes["class_count"] > 1 and classes["even"] < EVEN:
         found.append(_uneven(target, classes))
+    if step is not None:
+        found.append(Issue("target_is_order", "high", advice.counts_rows(target, step), target, {"step": step}))
     return [asdict(issue) for issue in found]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-REVISION = 4
+REVISION = 5
 """Raise it when a diagnosis would say something else of the same table: stored ones are then made anew."""
 
 

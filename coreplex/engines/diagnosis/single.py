@@ -42,6 +42,21 @@ def _forms(case: Case, accused: set[str]) -> Iterator[Leak]:
             yield of_one(case, form, name, _FORMS[form].format(column=repr(name), target=repr(case.name)))
 
 
+def _indicators(case: Case, accused: set[str]) -> Iterator[Leak]:
+    """Columns of two values that say whether it is one of several classes."""
+    if not case.classification:
+        return
+    for column, values in _open(case, accused):
+        code = exact.one_class(values, case.target.codes)
+        if code is not None:
+            outcome = _outcomes(case)[1][code]
+            said = (
+                f"Column {column.name!r} has one value where {case.name!r} is {outcome}, and another everywhere else: it was "
+                "made from it. Leave it out."
+            )
+            yield of_one(case, "indicator", column.name, said, outcome=outcome)
+
+
 _FORMS = {
     "copy": "Column {column} is {target} under other names: each of its values stands for one class. Leave it out.",
     "cut": "The classes of {target} are ranges of {column} that touch each other: {target} was cut from it. Leave it out.",
@@ -220,6 +235,6 @@ def _counters(case: Case, accused: set[str]) -> Iterator[Leak]:
             yield Leak("row_counter", (column.name,), "medium", said, 1.0, 0.0, ())
 
 
-CERTAIN = (_forms, _absent, _means, _named, _lookups)
+CERTAIN = (_forms, _indicators, _absent, _means, _named, _lookups)
 DOUBTFUL = (_near, _counters)
 """What is looked for when the certain ones have been found, those of several columns too."""

@@ -73,6 +73,41 @@ def test_leaks_of_real_tables(name: str, target: str, problem: str, leaking: set
     assert accused(ask(tmp_path, SHARED / f"{name}.csv", target, problem)) == leaking
 
 
+def test_a_column_that_says_one_of_several_classes(tmp_path: Path) -> None:
+    """With a few values missing it is still found; with an exception, with a class of its own, or of few rows it is none."""
+    draw = np.random.default_rng(0)
+    mood = draw.choice(["low", "fair", "high"], 600)
+    high = pl.Series(mood == "high")
+    frame = pl.DataFrame({"mood": mood, "x": draw.normal(size=600), "very_high": high})
+    holes, wrong = pl.Series(draw.random(600) < 0.05), pl.Series(np.arange(600) == int(np.argmax(mood == "high")))
+    found = ask(tmp_path, frame.with_columns(very_high=pl.when(~holes).then(high)), "mood", "classification")
+    (leak,) = found["leaks"]
+    assert (leak["kind"], leak["columns"], leak["severity"]) == ("indicator", ("very_high",), "high")
+    assert "'mood' is 'high'" in leak["message"]
+    assert accused(ask(tmp_path, frame.with_columns(very_high=high ^ wrong), "mood", "classification")) == set()
+    rare = frame.with_columns(very_high=pl.Series(mood == "high") & (pl.int_range(600) < 60)).filter(
+        pl.col("very_high") | (pl.col("mood") != "high")
+    )
+    assert accused(ask(tmp_path, rare, "mood", "classification")) == set()
+
+
+def test_a_target_that_counts_the_rows_is_named(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    frame = pl.DataFrame({"x": draw.normal(size=400), "z": draw.normal(size=400)})
+    targets = {
+        "ticket": 1_000 + np.cumsum(draw.integers(8, 12, 400)),
+        "downwards": -0.5 * np.arange(400) + 7,
+        "sorted": np.sort(draw.normal(size=400)),
+        "uniform": np.sort(draw.random(400)),
+        "plain": np.arange(400)[draw.permutation(400)] * 1.5,
+    }
+    steps = {name: ask(tmp_path, frame.with_columns(pl.Series(name, y)), name, "regression") for name, y in targets.items()}
+    assert {name for name, found in steps.items() if found["step"] is not None} == {"ticket", "downwards"}
+    (warning,) = advice.warnings(steps["ticket"], drop_leaks=False)
+    assert "'ticket' rises by about 10" in warning
+    assert [issue["kind"] for issue in steps["downwards"]["issues"]] == ["target_is_order"]
+
+
 def test_columns_with_another_role_are_not_looked_at(tmp_path: Path) -> None:
     made = planted("copy", 0, classes=True)
     found = ask(tmp_path, made.frame, TARGET, made.problem, ignored_columns=["copy"])
