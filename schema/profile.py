@@ -45,7 +45,9 @@ class Column:
     unit: str | None = strawberry.field(
         description="The unit of its numbers as written: kg, km/h, %, $. Inputs may leave it out."
     )
-    form: str | None = strawberry.field(description="What its texts are, if of one form: url, email, wkt, point, uuid or hash.")
+    form: str | None = strawberry.field(
+        description="What its texts are, if of one form: url, email, wkt, point, uuid, iban or hash."
+    )
     nullable: bool = strawberry.field(description="Whether values are missing.")
     missing_values: list[str] | None = strawberry.field(
         description="Words and values read as missing, in the file and in rows to predict; none: the usual ones of its type."

@@ -23,6 +23,9 @@ _ELAPSED_NAME = re.compile(
 _VERSION_NAME = re.compile(
     r"version|release|build|firmware|revision|chapter|section|score|(^|[_\W])(ver|rev|ip|os|kda|wdl)([_\W]|$)", re.IGNORECASE
 )
+_PLACE_NAME = re.compile(
+    r"addr|adress|street|stra(ss|ß)e|location|place|direcci|(^|[_\W])(ort|rue|calle)([_\W]|$)", re.IGNORECASE
+)
 _ENOUGH = 10
 _THREE = r"^(\d+)[-/. ](\d+)[-/. ](\d+)"
 _SEASON = r"^(\d{4})[-/](\d{2})$"
@@ -41,6 +44,11 @@ def may_say_date(name: str) -> bool:
 def says_moment(name: str) -> bool:
     """The same for moments written as one number: a duration is none."""
     return says_date(name) and not _ELAPSED_NAME.search(name)
+
+
+def says_place(name: str) -> bool:
+    """True for a column of addresses, where what follows a number is a street."""
+    return bool(_PLACE_NAME.search(name))
 
 
 def settles(name: str, texts: pl.Series, pattern: str) -> bool:

@@ -114,7 +114,7 @@ def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
         return Finding(STRING)
     return (
         _date(texts, _as_digits(name, texts), known)
-        or _number(texts, known)
+        or _number(name, texts, known)
         or _date(texts, [pattern for pattern in dates.candidates(texts) if evidence.settles(name, texts, pattern)], known)
         or Finding(STRING)
     )
@@ -127,7 +127,7 @@ def _boolean(texts: pl.Series) -> Finding | None:
     return Finding(Rule("boolean", pair)) if pair else None
 
 
-def _number(texts: pl.Series, known: Habit) -> Finding | None:
+def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
     ambiguous = _ambiguous(texts, known)
     if ambiguous:
         return ambiguous
@@ -139,9 +139,7 @@ def _number(texts: pl.Series, known: Habit) -> Finding | None:
     head = texts.head(16).to_list()
     if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
         return None
-    unit = units.common(texts)
-    decorated = [] if unit is None else [replace(written, decorated=True, unit=unit) for written in _FORMATS]
-    for written in [*_FORMATS, *decorated]:
+    for written in [*_FORMATS, *_decorated(name, texts)]:
         if written.code and not all(map(written.text, head)):
             continue
         if fits(Rule("integer", written.code), texts):
@@ -149,6 +147,24 @@ def _number(texts: pl.Series, known: Habit) -> Finding | None:
         if fits(Rule("float", written.code), texts):
             return Finding(Rule("float", written.code))
     return None
+
+
+_COUNTED = r"^\(\d+\)$"
+_MINUS_AFTER = rf"\d[{units.MINUS}]\D*$"
+
+
+def _decorated(name: str, texts: pl.Series) -> list[NumberFormat]:
+    """Formats with a unit, brackets, or the minus behind; none where these may be a place in a street, `(1)` `(2)`, or grades."""
+    behind = texts.filter(texts.str.contains(_MINUS_AFTER))
+    grades = not behind.is_empty() and (not behind.str.contains(r"\d\D?\d").any() or texts.str.contains(r"^[−–-]").any())
+    if grades or texts.str.contains(_COUNTED).all():
+        return []
+    unit = units.common(texts)
+    if unit and not units.is_known(unit) and evidence.says_place(name):
+        return []
+    scaled = unit is None
+    unit = units.scaled(texts) if scaled else unit
+    return [] if unit is None else [replace(written, decorated=True, scaled=scaled, unit=unit) for written in _FORMATS]
 
 
 def _ambiguous(texts: pl.Series, known: Habit) -> Finding | None:
@@ -240,7 +256,9 @@ def _all_formats(texts: pl.Series) -> list[NumberFormat]:
     """Without a unit (any currency and percent), and with each of those that occur."""
     found = ["", units.common(texts) or "", *units.several(texts)]
     decorated = [replace(written, decorated=True, unit=unit) for unit in dict.fromkeys(found) for written in _FORMATS]
-    return [*_FORMATS, *decorated, CLOCK]
+    currency = units.scaled(texts)
+    scaled = [] if currency is None else [replace(written, decorated=True, scaled=True, unit=currency) for written in _FORMATS]
+    return [*_FORMATS, *decorated, *scaled, CLOCK]
 
 
 def _best(rules: list[Rule], texts: pl.Series) -> Rule:

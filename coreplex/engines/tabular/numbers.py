@@ -1,4 +1,4 @@
-"""How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`, `00:12:33`.
+"""How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`, `3.00-`, `$1.2M`, `00:12:33`.
 
 One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes with
 leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused, unless a person
@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import polars as pl
 
 from coreplex.engines.tabular import clock, units
-from coreplex.engines.tabular.units import CURRENCY, SPACES
+from coreplex.engines.tabular.units import CURRENCY, MINUS, SPACES
 
 # Beyond this, a float no longer tells a whole number from its neighbour.
 EXACT = 2**53
@@ -33,6 +33,8 @@ class NumberFormat:
     thousands: str = ""
     decorated: bool = False
     chosen: bool = False
+    scaled: bool = False
+    """`K`, `M`, `bn` after a number multiply it (`units.SCALES`)."""
     unit: str = ""
     """`kg`, `km/h`, `%`, `$`: never another. It may be left out if it is a usual one, and beside 0."""
 
@@ -53,17 +55,20 @@ class NumberFormat:
 
     @property
     def code(self) -> str | None:
-        """A short text for schemas; None for plain numbers. `'.,*!kg'`: decimal, thousands (or `_`), brackets, chosen, unit."""
+        """A short text, None for plain numbers. `'.,*!#$'`: decimal, thousands (or `_`), brackets, chosen, scaled, unit."""
         if self == NumberFormat():
             return None
-        return f"{self.decimal}{self.thousands or '_'}{'*' if self.decorated else ''}{'!' if self.chosen else ''}{self.unit}"
+        flags = "".join(sign for sign, has in zip("*!#", (self.decorated, self.chosen, self.scaled), strict=True) if has)
+        return f"{self.decimal}{self.thousands or '_'}{flags}{self.unit}"
 
     @staticmethod
     @lru_cache(maxsize=256)
     def of(code: str | None) -> "NumberFormat":
         if not code:
             return NumberFormat()
-        return NumberFormat(code[0], code[1].replace("_", ""), "*" in code[2:], "!" in code[2:], code[2:].lstrip("*!"))
+        unit = code[2:].lstrip("*!#")
+        decorated, chosen, scaled = (sign in code[2 : len(code) - len(unit)] for sign in "*!#")
+        return NumberFormat(code[0], code[1].replace("_", ""), decorated, chosen, scaled, unit)
 
     @cached_property
     def pattern(self) -> str:
@@ -78,11 +83,14 @@ class NumberFormat:
         number = rf"(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
         if not self.decorated:
             return rf"^[+-]?{number}$"
-        sign = rf"[+-]?[{SPACES}]*"
+        if self.scaled:
+            number += rf"(?:[{SPACES}]*(?:{'|'.join(units.SCALES)}))?"
+        sign = rf"[+{MINUS}]?[{SPACES}]*"
         core = rf"{sign}(?:{self._unit}[{SPACES}]*)?{sign}{number}(?:[{SPACES}]*{self._unit})?"
         if self.unit and not units.is_known(self.unit):
             core = rf"(?:{sign}{number}[{SPACES}]*{self._unit}|0)"
-        return rf"^(?:{core}|\({core}\))$"
+        after = rf"(?:{self._unit}[{SPACES}]*)?{number}[{MINUS}](?:[{SPACES}]*{self._unit})?"
+        return rf"^(?:{core}|\({core}\)|{after})$"
 
     @property
     def _unit(self) -> str:
@@ -107,9 +115,13 @@ class NumberFormat:
             return None
         if self.clock:
             return clock.text(raw)
-        negative = raw.startswith("(")
         kept = re.sub(rf"{self._unit}([{SPACES})]*)$", r"\1", raw) if self._letters else raw
         kept = _NOISE.sub("", kept) if self.decorated or self.thousands else kept
+        kept = _OTHER_MINUS.sub("-", kept) if self.decorated else kept
+        negative = raw.startswith("(") or kept.endswith("-")
+        kept = kept.removesuffix("-")
+        for scale, power in units.SCALES.items() if self.scaled else ():
+            kept = re.sub(f"(?:{scale})$", f"e{power}", kept)
         kept = kept.replace(self.thousands, "") if self.thousands.strip() else kept
         kept = kept.replace(self.decimal, ".")
         return f"-{kept}" if negative else kept
@@ -122,8 +134,12 @@ class NumberFormat:
         good = raw.str.contains(self.pattern)
         kept = raw.str.replace(rf"{self._unit}([{SPACES})]*)$", "${1}") if self._letters else raw
         if self.decorated or self.thousands:
-            negative = raw.str.starts_with("(")
             kept = kept.str.replace_all(_NOISE.pattern, "")
+            kept = kept.str.replace_all(_OTHER_MINUS.pattern, "-") if self.decorated else kept
+            negative = raw.str.starts_with("(") | kept.str.ends_with("-")
+            kept = kept.str.strip_suffix("-")
+            for scale, power in units.SCALES.items() if self.scaled else ():
+                kept = kept.str.replace(f"(?:{scale})$", f"e{power}")
             if self.thousands.strip():
                 kept = kept.str.replace_all(self.thousands, "", literal=True)
             kept = pl.select(pl.when(negative).then("-" + pl.lit(kept)).otherwise(pl.lit(kept))).to_series()
@@ -136,6 +152,7 @@ CLOCK = NumberFormat(":", ":", unit="s")
 
 # Letters that are not an exponent, currency signs, spaces, brackets: whatever may stand around the digits.
 _NOISE = re.compile(rf"{CURRENCY}|[{SPACES}()%]")
+_OTHER_MINUS = re.compile(rf"[{MINUS}]")
 
 
 def is_code(text: str) -> bool:

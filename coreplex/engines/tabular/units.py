@@ -10,6 +10,10 @@ import polars as pl
 
 CURRENCY = r"(?:R\$|[$€£¥₹₽₩₺₫₴₪฿]|CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|Fr\.|kr\.?|zł|Kč)"
 SPACES = " \t\u00a0\u202f\u2009"
+MINUS = "\u2212\u2013-"
+"""Minus signs for a class of characters: that of typography, the dash that word processors make of it, and the usual one."""
+SCALES = {"K|k|Tsd\\.?": 3, "M|m|MM|mm|mn|Mn|mio|Mio\\.?": 6, "B|b|bn|Bn|Mrd\\.?|mrd": 9, "T|tn": 12}
+"""Powers of ten by the letters that say them after a number."""
 
 # Lower case, singular. Only these may follow a number without a space, and only these make a column of "mixed units".
 _KNOWN_TEXT = """
@@ -25,9 +29,15 @@ _KNOWN_TEXT = """
 _KNOWN = frozenset(_KNOWN_TEXT.split())
 _NEVER = frozenset(["st", "nd", "rd", "th", "am", "pm", "a.m.", "p.m.", "e", "bc", "ad"])
 _SHAPE = (
-    rf"^\(?[+-]?[{SPACES}]*(?P<before>{CURRENCY})?[{SPACES}]*[+-]?"
+    rf"^\(?[+{MINUS}]?[{SPACES}]*(?P<before>{CURRENCY})?[{SPACES}]*[+{MINUS}]?"
     rf"(?P<number>(?:[0-9](?:[0-9.,'{SPACES}]*[0-9])?\.?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    rf"(?P<gap>[{SPACES}]*)(?P<after>{CURRENCY}|[\p{{L}}°%‰](?:[\p{{L}}0-9/·^²³%°.]| \p{{L}}){{0,14}})?\)?$"
+    rf"(?:\b[{MINUS}])?(?P<gap>[{SPACES}]*)(?P<after>{CURRENCY}|[\p{{L}}°%‰](?:[\p{{L}}0-9/·^²³%°.]| \p{{L}}){{0,14}})?\)?$"
+)
+
+
+_SCALED = (
+    rf"^\(?[+{MINUS}]?[{SPACES}]*(?P<before>{CURRENCY})?[{SPACES}]*[+{MINUS}]?(?P<number>\d[\d.,' ]*)"
+    rf"(?P<scale>{'|'.join(SCALES)})?[{SPACES}]*(?P<after>{CURRENCY})?\)?$"
 )
 
 
@@ -61,6 +71,21 @@ def common(texts: pl.Series) -> str | None:
         return None
     unit = min(found.units, key=lambda unit: (-found.units[unit], unit.swapcase()))
     return unit if _is_unit(unit, found.attached, texts.len()) else None
+
+
+def scaled(texts: pl.Series) -> str | None:
+    """The currency, or nothing, of numbers that `K` and `M` multiply (`$345K`, or `1.2M` beside `300K`); None where they do not.
+
+    A letter alone is a unit like any other: nobody knows whether 5 m are millions.
+    """
+    parts = texts.str.extract_groups(_SCALED).struct.unnest()
+    if parts["number"].null_count():
+        return None
+    currencies = parts.select(pl.coalesce("before", "after")).to_series().drop_nulls().unique().to_list()
+    letters = set(parts["scale"].drop_nulls())
+    powers = {power for scale, power in SCALES.items() for letter in letters if re.fullmatch(scale, letter)}
+    said = len(powers) > 1 and not letters & {"m", "b", "mm"}
+    return "".join(currencies) if letters and len(currencies) <= 1 and (currencies or said) else None
 
 
 def is_known(text: str) -> bool:
@@ -105,4 +130,5 @@ def _parts(texts: pl.Series) -> _Parts | None:
 
 
 def _is_unit(unit: str, attached: bool, numbers: int) -> bool:
-    return is_known(unit) or (not attached and numbers > 1 and unit.lower() not in _NEVER)
+    """True for a known unit, and for one word after blanks that stands beside several numbers; `12 Main St` has none."""
+    return is_known(unit) or (not attached and numbers > 1 and " " not in unit and unit.lower() not in _NEVER)

@@ -128,9 +128,14 @@ FORMATS = [
     for decorated in (False, True)
     for chosen in (False, True)
 ] + [NumberFormat(",", ".", decorated=True, unit=unit) for unit in ("€", "%", "kg", "km/h", "m2", "years")]
+FORMATS += [numbers.CLOCK, *(NumberFormat(".", ",", decorated=True, scaled=True, unit=unit) for unit in ("", "$", "USD"))]
 NUMBERISH = (
     st.text("0123456789.,'+-eE %$€()xinf ", max_size=12)
     | st.builds("{}{}".format, st.text("0123456789.,-( ", max_size=6), st.sampled_from(["€", "%", "KG", "km/h", "m2", "Years)"]))
+    | st.builds(
+        "{}{}{}".format, st.sampled_from(["", "−", "$", "("]), st.floats(0, 10**6), st.sampled_from(["K", " bn", "M-", ")"])
+    )
+    | st.from_regex(r"-?(1 day, )?[0-9]{1,3}:[0-6][0-9]:[0-6][0-9](\.[0-9]+)?", fullmatch=True)
     | st.floats().map(str)
     | st.integers().map(str)
     | st.integers().map("00{}.0".format)

@@ -3,15 +3,21 @@
 import random
 import uuid
 from collections.abc import Sequence
+from decimal import Decimal
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.tabular.cells import parse_value
+from coreplex.engines.tabular.inference import Habit, infer
+from coreplex.engines.tabular.numbers import NumberFormat, real
 from coreplex.engines.tabular.schema import Column, ColumnType
 from tests.engines.tabular.judged import judge, take
 
@@ -47,6 +53,12 @@ def spread(*cells: Any) -> list[Any]:
         (["9.5 L/100km", "11 L/100km"], [9.5, 11], "L/100km"),
         (["0", "55 m2", "70 m2"], [0, 55, 70], "m2"),
         (["1.5M", "2M"], [1.5, 2], "M"),
+        (["$345K", "$1.2M", "$900"], [345_000, 1_200_000, 900], "$"),
+        (["€110,5 Mio.", "€1.565 Tsd.", "€0"], [110_500_000, 1_565_000, 0], "€"),
+        (["1.2 bn USD", "-300K USD"], [1_200_000_000, -300_000], "USD"),
+        (["€−5.00", "€7.10"], [-5, 7.1], "€"),
+        (["€ 1.234,50-", "€ 12,00"], [-1234.5, 12], "€"),
+        (["3 bedrooms", "5 bedrooms", "1 bedroom"], [3, 5, 1], "bedrooms"),
     ],
 )
 def test_numbers_with_a_unit(tmp_path: Path, cells: list[str], values: list[float], unit: str) -> None:
@@ -62,7 +74,7 @@ def test_numbers_with_a_unit(tmp_path: Path, cells: list[str], values: list[floa
 
 
 def test_several_units_are_not_merged_and_said(tmp_path: Path) -> None:
-    for cells in (["5 kg", "500 g", "7 kg"], ["$3", "€4", "$5"], ["1.5M", "300k", "2.5M"]):
+    for cells in (["5 kg", "500 g", "7 kg"], ["$3", "€4", "$5"], ["15k", "300m", "25k"]):
         facts, issues = judge(tmp_path, lines("value", spread(*cells)))
         assert (facts["value"]["type"], facts["value"]["unit"]) == ("categorical", None)
         issue = issues["mixed_units", "value"]
@@ -85,6 +97,11 @@ def test_a_number_without_its_unit_is_taken_and_said(tmp_path: Path) -> None:
         ["1st", "2nd", "3rd"],
         ["3 PM", "11 AM"],
         ["12 Main St", "7 Park Ave"],
+        ["12 Main St", "7 Main St", "130 Main St"],
+        ["(1)", "(2)", "(3)"],
+        ["1-", "2", "3-"],
+        ["10,000+", "5,000+"],
+        ["3–5", "4–6"],
         ["12A", "12B"],
         ["1", "2", "3 or more"],
         ["4WD", "x"],
@@ -94,6 +111,22 @@ def test_what_only_begins_with_a_number_stays_text(tmp_path: Path, cells: list[s
     facts, issues = judge(tmp_path, lines("value", spread(*cells)))
     assert facts["value"]["type"] == "categorical"
     assert ("mixed_units", "value") not in issues
+
+
+def test_what_follows_a_house_number_is_no_unit(tmp_path: Path) -> None:
+    assert column(tmp_path, spread("12 Broadway", "7 Broadway"), "address")[0].dtype == "string"
+
+
+@pytest.mark.parametrize("minus", ["−{}", "–{}", "-{}", "({})", "{}-", "{}−"])
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.decimals(-(10**9), 10**9, places=2), min_size=2, max_size=20).filter(lambda found: len(set(found)) > 1))
+def test_a_number_is_below_zero_however_its_minus_is_written(minus: str, values: list[Decimal]) -> None:
+    cells = [minus.format(f"{abs(value):,}") if value < 0 else f"{value:,}" for value in [*values, Decimal("12.50")]]
+    texts = pl.Series(cells, dtype=pl.String)
+    rule = infer("value", texts.unique(maintain_order=True), Habit()).rule
+    assert rule.kind == "float"
+    assert rule.typed(texts).to_list() == [*map(float, values), 12.5]
+    assert [real(cell, NumberFormat.of(rule.format)) for cell in cells] == [*map(float, values), 12.5]
 
 
 @pytest.mark.parametrize(
@@ -121,11 +154,18 @@ def urls(hosts: int) -> list[str]:
     return [f"https://www.site{i % hosts}.org/{RANDOM.choice(['news', 'shop'])}/item-{i}?x={i}" for i in range(ROWS)]
 
 
+def iban(account: str) -> str:
+    """A German one: the check digits are those that make the number 1 modulo 97 (ISO 13616)."""
+    return f"DE{98 - int(account + '131400') % 97:02}{account}"
+
+
 FORMS: dict[str, tuple[list[str], str]] = {
     "url": (urls(3), "text"),
     "email": ([f"person{i}.{i % 5}@{'mail' if i % 3 else 'firm'}.example" for i in range(ROWS)], "text"),
     "wkt": ([f"POINT ({i / 7:.4f} {40 - i / 9:.3f})" for i in range(ROWS)], "text"),
     "point": ([f"({40 + i / 7:.5f}, -{74 + i / 9:.5f})" for i in range(ROWS)], "text"),
+    "pair": ([f"{40 + i / 7:.5f}, -{74 + i / 9:.5f}" for i in range(ROWS)], "text"),
+    "iban": ([iban(f"{i:018}") for i in range(ROWS)], "id"),
     "uuid": ([str(uuid.UUID(int=RANDOM.getrandbits(128))) for _ in range(ROWS)], "id"),
     "hash": ([sha1(str(i).encode(), usedforsecurity=False).hexdigest() for i in range(ROWS)], "id"),
 }
@@ -134,6 +174,7 @@ FORMS: dict[str, tuple[list[str], str]] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_texts_of_a_form_of_their_own(tmp_path: Path, form: str) -> None:
     cells, kind = FORMS[form]
+    form = "point" if form == "pair" else form
     facts = judge(tmp_path, lines("value", cells))[0]["value"]
     assert (facts["form"], facts["type"]) == (form, kind)
     repeated = judge(tmp_path, lines("value", [cells[i % 4] for i in range(ROWS)]))[0]["value"]
