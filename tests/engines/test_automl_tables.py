@@ -16,7 +16,7 @@ from coreplex.engines.automl.portfolio import LINEAR, NETWORK, QUICK, STEADY, XR
 from coreplex.engines.automl.progress import Progress
 from coreplex.engines.automl.sampling import one_fold, sampled, spread
 from coreplex.engines.scoring.scorer import Scorer
-from tests.engines.test_automl_train import Report, request
+from tests.engines.runs import Report, request
 
 DRAW = np.random.default_rng(0)
 

@@ -11,7 +11,7 @@ import pytest
 from coreplex.engines.automl import holdout, train
 from coreplex.engines.tabular.reading import read
 from coreplex.errors import Invalid
-from tests.engines.test_automl_train import Report
+from tests.engines.runs import Report
 
 
 def rows(n: int, seed: int) -> pl.DataFrame:

@@ -55,6 +55,11 @@ class FoldPlan:
     """The number of folds asked for: 0 means one holdout, -1 whatever fits."""
 
     @property
+    def forward(self) -> bool:
+        """Whether the folds judge later rows than they train on, the earliest first."""
+        return self.strategy in ("time", "group_time")
+
+    @property
     def told(self) -> str:
         """A sentence where the number of folds is not the one asked for."""
         asked, found = self.asked, 0 if len(self.folds) == 1 else len(self.folds)

@@ -5,10 +5,11 @@ The promise is for a holdout of a fifth as many rows as were judged, drawn as th
 Two samples are random, the judged rows (n) and the holdout (h), and the difference of a metric between the two varies as the
 metric of one sample of m = 1 / (1/n + 1/h) rows does. So m rows are drawn from the judged ones, many times, each weighted by a
 Poisson number (the m-out-of-n bootstrap: Bickel, Götze, van Zwet 1997; prediction by bootstrap: Stine 1985); the interval lies
-between the quantiles. Rows that belong together (a group, neighbours in time) are drawn together. It is widened by what the folds
-differ more than samples of their size would: that much depends on the training rows. Its better end is moved by what averaging
-the fold copies may gain. For the leader of a leaderboard the rank metric's interval is moved by the optimism of being the one
-chosen (Tsamardinos et al. 2018: choose on the drawn rows, look at the others).
+between the quantiles. Rows that belong together (a group, neighbours in time) are drawn together. It is widened by what the
+folds differ more than samples of their size would: that much depends on the training rows; and forward in time by what the next
+stretch may differ from those judged (`forward`). Its better end is moved by what averaging the fold copies may gain. For the
+leader of a leaderboard the rank metric's interval is moved by the optimism of being the one chosen (Tsamardinos et al. 2018:
+choose on the drawn rows, look at the others).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import metrics
+from coreplex.engines.automl import forward, metrics
 from coreplex.engines.automl.judged import Array, Judged
 from coreplex.engines.automl.measures import Measure
 
@@ -43,12 +44,14 @@ def intervals(
     *,
     shift: Mapping[str, float],
     gains: Mapping[str, float],
+    later: bool = False,
 ) -> list[dict[str, Any]]:
     """One entry per defined metric that can be promised (MAPE not where values lie next to zero): metric, value, low, high,
     level, rows (that it is measured on), holdout_rows.
 
     `per_fold`: the metrics of each fold; `shift`: how much too good a metric is because of it the model was chosen; `gains`: how
-    much better than out-of-fold it may be (`averaging`).
+    much better than out-of-fold it may be (`averaging`); `later`: the folds are stretches of time, the earliest first, and the
+    holdout comes after them.
     """
     n = len(judged.y)
     holdout = max(round(HOLDOUT * n), 1)
@@ -69,6 +72,8 @@ def intervals(
                 high += gains.get(name, 0.0)
             else:
                 low -= gains.get(name, 0.0)
+            if later:
+                low, high = forward.widened(name, low, high, [fold[name] for fold in per_fold])
             low, high = _bounded(name, min(low, value), max(high, value))
             rows = n if name != "mape" else int((judged.y != 0).sum())
             out.append(_entry(name, value, low, high, rows, holdout))

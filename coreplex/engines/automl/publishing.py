@@ -81,7 +81,8 @@ class Publisher:
         best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
         luck = promise.optimism(self.metric, measures[self.metric], [m.judged for m in best], task.seed)
         gains = averaging.gains(task, model.members, model.combine, model.metrics)
-        return promise.intervals(model.judged, measures, model.per_fold, task.seed, shift={self.metric: luck}, gains=gains)
+        shift, later = {self.metric: luck}, task.plan.forward
+        return promise.intervals(model.judged, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
 
     def _threshold(self, model: Finished) -> dict[str, Any] | None:
         task = self.task

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from coreplex.engines.automl import lean, metrics, task  # noqa: F401  (`lean` loads the boosters, first of all)
+from coreplex.engines.automl import forward, lean, metrics, task  # noqa: F401  (`lean` loads the boosters, first of all)
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.costs import Costs
@@ -65,6 +65,8 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
     if "StackedEnsemble" in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
+    if ranked[0].task.plan.forward and (doubts := forward.doubts(this.board.metric, ranked[0].scores(this.board.metric))):
+        _warner(report, this.log)(doubts)
     this.progress.done(f"models trained: {len(ranked)}")
     this.log(f"Best model: {ranked[0].name} after {this.clock.elapsed:.1f} s", "info")
     return {

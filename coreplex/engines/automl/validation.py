@@ -87,6 +87,10 @@ class Finished:
         """All metrics over the rows of each fold."""
         return [self._judged(fold.valid) for fold in self.task.plan.folds]
 
+    def scores(self, metric: str) -> list[float | None]:
+        """A metric of each fold."""
+        return [fold[metric] for fold in self.per_fold]
+
     @property
     def judged(self) -> Judged:
         """The judged rows as error bars want them."""
