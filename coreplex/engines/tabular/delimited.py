@@ -14,12 +14,13 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from coreplex.engines.tabular import conversion, dialect, encoding, inference
+from coreplex.engines.tabular import conversion, dialect, encoding, footers, inference
 from coreplex.engines.tabular.absence import WORDS, Absences, met, usual
 from coreplex.engines.tabular.ambiguity import Ambiguities
 from coreplex.engines.tabular.blanks import Trimmed
 from coreplex.engines.tabular.dialect import Dialect
 from coreplex.engines.tabular.encoding import Encoding
+from coreplex.engines.tabular.footers import Footers
 from coreplex.engines.tabular.inference import Finding, Habit
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note
@@ -56,6 +57,7 @@ class _Plan:
     names: list[str]
     rules: list[Rule]
     orders: Orders
+    footers: Footers
     old_macintosh: bool
     """Lines end in CR alone."""
     findings: dict[int, Finding] = field(default_factory=dict)
@@ -99,7 +101,8 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     names, notes = unique_names(written.names, written.width, limits)
     if written.only_names and whole:
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
-    plan = _Plan(written, found, names, [STRING] * len(names), orders, b"\r" in head[:-1] and b"\n" not in head)
+    below = Footers() if written.rows_only else _footers(found, source, written)
+    plan = _Plan(written, found, names, [STRING] * len(names), orders, below, b"\r" in head[:-1] and b"\n" not in head)
     _infer(plan, source, limits)
     notes = [*found.notes, *written.notes, *notes]
     for attempt in range(_PASSES):
@@ -140,9 +143,20 @@ def _lines(head: bytes, whole: bool) -> str:
     return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _footers(found: Encoding, source: Path, written: Dialect) -> Footers:
+    tail, whole = found.tail(source, footers.BYTES)
+    rows = tail.split("\n", written.skip_lines)[-1] if whole else tail
+    return footers.find(rows, written, whole=whole)
+
+
 def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
+    """The text as UTF-8, without what stands below the table."""
+    left, held = plan.footers.size, b""
     for piece in plan.encoding.chunks(source, limits.block_bytes):
-        yield piece.replace(b"\r", b"\n") if plan.old_macintosh else piece
+        held += piece.replace(b"\r", b"\n") if plan.old_macintosh else piece
+        if len(held) > left:
+            yield held[: len(held) - left]
+            held = held[len(held) - left :]
 
 
 def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
@@ -258,6 +272,7 @@ class _Pass:
             self.notes = [
                 *self._ambiguities.notes(names),
                 *self._records.notes(),
+                *self._plan.footers.notes(self._records.line),
                 *self.absences.notes(names, self.rows),
                 *self._trimmed.notes(names),
             ]

@@ -41,6 +41,8 @@ class Dialect:
     only_names: bool = False
     units: tuple[str, ...] = ()
     """The unit of each column where a line below the names says so; empty for those without one."""
+    rows_only: bool = False
+    """The format says what its rows are: nothing stands below them that is none."""
 
 
 class _Record(NamedTuple):
@@ -100,7 +102,7 @@ def _uneven(lines: list[str], separator: str, quote: str) -> float:
     """The share of lines that are parted, however unevenly, below a line of several names; 0 where there is none."""
     rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
     names = [cell.strip() for cell in rows[0]] if rows else []
-    if len(names) < 2 or len(rows) < 2 or any(_kind(name) != "text" or " " in name for name in names):
+    if len(names) < 2 or len(rows) < 2 or any(kind_of(name) != "text" or " " in name for name in names):
         return 0.0
     parted = sum(len(row) > 1 for row in rows) / len(rows)
     return parted if parted >= _MOST_PARTED else 0.0
@@ -190,7 +192,7 @@ def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
         )
         return Dialect(separator, quote, width, None, before, tuple(notes))
     names, width = _fit_names(first, body, width)
-    said = headers.below(names, body, _kind) if body and len(body[0]) == width else None
+    said = headers.below(names, body, kind_of) if body and len(body[0]) == width else None
     if said and said.lines:
         names, line = said.names, filled[said.lines].after
         notes += said.notes
@@ -198,15 +200,31 @@ def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
 
 
 def _preamble(filled: list[_Record], width: int) -> int:
-    """How many leading records are titles or comments: one filled cell where the table has more."""
+    """How many leading records are titles or comments: one filled cell where the table has more, or `Exported,2024-01-05,`."""
     if width < 2:
         return 0
+    titles = 0
     for index, (_, _, cells) in enumerate(filled[:20]):
         values = sum(bool(cell.strip()) for cell in cells)
         # A line of nothing but separators belongs to the titles: a spreadsheet pads them to the width of the table.
-        if values >= 2 or (len(cells) == width and width == 2 and values):
-            return index
+        if values < 2 and not (len(cells) == width == 2 and values):
+            titles += titles == index
+        elif not _is_entry(cells, values, width):
+            return index if index == titles or _names_all(filled[index:], width) else titles
     return 0
+
+
+def _is_entry(cells: list[str], values: int, width: int) -> bool:
+    """True for a line such as `Customer:,ACME,` of the block that some programs write above a table of more columns."""
+    first, second = (cell.strip() for cell in cells[:2])
+    return values == 2 < width and bool(first and second) and (first.endswith(":") or kind_of(second) in ("number", "date"))
+
+
+def _names_all(filled: list[_Record], width: int) -> bool:
+    """True if the first of these records names every column, which others below show by what they hold."""
+    first, body = filled[0].cells, [record.cells for record in filled[1:] if len(record.cells) == width]
+    named = len(first) == width and all(kind_of(cell) == "text" for cell in first)
+    return named and len(body) >= 3 and _over_typed(first, list(zip(*body, strict=True)))
 
 
 def _fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tuple[str, ...], int]:
@@ -220,7 +238,7 @@ def _fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tup
     return tuple(first + [""] * (width - len(first))), width
 
 
-def _kind(cell: str) -> str:
+def kind_of(cell: str) -> str:
     cell = cell.strip()
     if cell in words.MISSING:
         return "empty"
@@ -232,17 +250,20 @@ def _kind(cell: str) -> str:
 
 
 def _has_names(first: list[str], body: list[list[str]]) -> bool:
-    kinds = [_kind(cell) for cell in first]
+    kinds = [kind_of(cell) for cell in first]
     if "text" not in kinds and not _is_counted(first):
         return False
     columns = list(zip(*body, strict=True)) if body else []
-    below = [Counter(map(_kind, column)) for column in columns]
-    typed = [count["number"] + count["date"] > count["text"] for count in below]
     if any(kind in ("number", "date") for kind in kinds):
         return not _recurs(first, columns) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
-    if any(kind == "text" and is_typed for kind, is_typed in zip(kinds, typed, strict=False)):
-        return True
-    return not _recurs(first, columns)
+    return _over_typed(first, columns) or not _recurs(first, columns)
+
+
+def _over_typed(first: list[str], columns: list[tuple[str, ...]]) -> bool:
+    """True if a text of the first record stands above numbers or dates."""
+    below = [Counter(map(kind_of, column)) for column in columns]
+    typed = [count["number"] + count["date"] > count["text"] for count in below]
+    return any(kind_of(cell) == "text" and is_typed for cell, is_typed in zip(first, typed, strict=False))
 
 
 def _recurs(first: list[str], columns: list[tuple[str, ...]]) -> bool:

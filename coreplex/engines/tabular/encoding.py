@@ -61,6 +61,19 @@ class Encoding:
                 yield decoder.decode(piece).encode()
             yield decoder.decode(b"", final=True).encode()
 
+    def tail(self, source: Path, size: int) -> tuple[str, bool]:
+        """(the last lines of the text, at most so many bytes of the file; True if that is all of it)."""
+        start = max(self.skip, source.stat().st_size - size)
+        start -= (start - self.skip) % _UNIT.get(self.name[:6], 1)
+        with source.open("rb") as file:
+            file.seek(start)
+            text = file.read().decode(self.name, "replace")
+        return (text, True) if start == self.skip else (text.partition("\n")[2], False)
+
+
+_UNIT = {"utf-16": 2, "utf-32": 4}
+"""Bytes of a character, where each has more than one."""
+
 
 def detect(source: Path) -> Encoding:
     """The encoding of a text file. Raises BadInput for files that are no text, Invalid for empty ones."""

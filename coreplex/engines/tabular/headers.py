@@ -1,10 +1,12 @@
 """Lines between the names and the rows: a second line of names, or of the units of the columns.
 
 Such a line is text where every row below holds a number or a date. One that says units (`kg`, `[km/h]`, `yyyy-mm-dd`) gives the
-columns their unit; one of names completes names that are blank or repeat, and is only reported where the first line has them all.
+columns their unit. One of names below groups (`Sales,,Costs,` above `2019,2020,2019,2020`, as spreadsheets and pandas write them)
+is joined with them, `Sales / 2019`; where the first line names every column it is only reported.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +15,12 @@ from coreplex.engines.tabular.notes import Note
 
 Kind = Callable[[str], str]
 """`empty`, `number`, `date` or `text` for a cell."""
-_MOST_LINES = 2
+_MOST_LINES = 3
+_UNTYPED = 2
+"""Records that are not asked what a column holds: they may be lines of names."""
 _ROWS_BELOW = 3
+BETWEEN = " / "
+"""What stands between the name of a group and the name below it."""
 _BRACKETS = re.compile(r"[\[(](.*)[\])]")
 _NO_UNIT = re.compile(
     r"[-–—]|[ymdhs:/.\s-]*(yy|dd|hh)[ymdhs:/.t\s-]*|str(ing)?|text|int(eger)?|float|num(ber|eric)?|date(time)?|bool(ean)?",
@@ -35,29 +41,55 @@ class Headers:
 def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: Kind) -> Headers:
     """Reads the lines below the names. `rows`: the first records after them, each as wide as `names`."""
     found = Headers(tuple(names), ("",) * len(names), 0, ())
-    while found.lines < _MOST_LINES and _is_header(rows[found.lines :], kind):
-        line = [cell.strip() for cell in rows[found.lines]]
-        said = [_unit(cell) for cell in line]
-        found = _with_units(found, said) if None not in said else _with_names(found, line)
+    while found.lines < _MOST_LINES and len(rows) - found.lines >= _UNTYPED + _ROWS_BELOW:
+        columns = list(zip(*rows[found.lines :], strict=True))
+        line = [column[0].strip() for column in columns]
+        typed = [cell for cell, column in zip(line, columns, strict=True) if _is_typed(column[_UNTYPED:], kind)]
+        if not typed or any(column[0].strip() and column[0] in column[1:] for column in columns):
+            break
+        if _are_of_groups(found.names, line, typed, kind) or (found.lines and _is_of_index(found.names, line)):
+            found = _with_names(found, line)
+        elif _are_units(typed, kind):
+            found = _with_units(found, [_unit(cell) or "" for cell in line])
+        elif _are_names(typed, kind):
+            found = _with_names(found, line)
+        else:
+            break
     return found
 
 
-def _is_header(rows: Sequence[Sequence[str]], kind: Kind) -> bool:
-    """True if the first of these records is no row: text, or nothing, over every column of numbers or dates."""
-    if len(rows) < _MOST_LINES + _ROWS_BELOW:
+def _are_units(cells: Sequence[str], kind: Kind) -> bool:
+    """True where most of what stands above numbers and dates is a unit."""
+    filled = [cell for cell in cells if cell not in words.MISSING]
+    said = [unit for cell in filled if (unit := _unit(cell)) is not None]
+    return any(said) and 2 * len(said) > len(filled) and all(kind(cell) == "text" for cell in filled)
+
+
+def _are_names(cells: Sequence[str], kind: Kind) -> bool:
+    """One odd cell may stand in any row; a line of names has several, all different."""
+    words_only = all(kind(cell) == "text" and cell not in words.UNKNOWN for cell in cells)
+    return words_only and 2 <= len(cells) == len(set(cells))
+
+
+def _are_of_groups(names: Sequence[str], line: Sequence[str], cells: Sequence[str], kind: Kind) -> bool:
+    """True for a line below names that repeat or are blank, where both together name every column."""
+    above = [name for name in names if name.strip()]
+    joined = joined_names(names, line)
+    if len(set(above)) == len(names) or len(set(joined)) < len(names) or len(cells) < 2:
         return False
-    columns = list(zip(*rows, strict=True))
-    typed = [column for column in columns if _is_typed(column[_MOST_LINES:], kind)]
-    cells = [column[0].strip() for column in typed]
-    if not cells or any(kind(cell) not in ("text", "empty") or cell in words.MISSING | words.UNKNOWN - {""} for cell in cells):
-        return False
-    texts = [cell for cell in cells if cell]
-    if any(column[0].strip() and column[0] in column[1:] for column in columns):
-        return False
-    if all(_unit(column[0].strip()) is not None for column in columns):
-        return any(_unit(text) for text in texts)
-    # One odd cell may stand in any row; a line of names has several, all different.
-    return len(texts) == len(cells) == len(set(texts)) and len(texts) >= 2
+    if all(kind(cell) == "text" and cell not in words.UNKNOWN for cell in cells):
+        return True
+    # Years are numbers, and names where every group has the same.
+    often = set(Counter(cells).values())
+    return all(map(_YEAR.fullmatch, cells)) and len(often) == 1 and min(often) > 1
+
+
+def _is_of_index(names: Sequence[str], line: Sequence[str]) -> bool:
+    """True where only columns without a name get one: pandas writes the name of its index there."""
+    return any(line) and not any(cell for cell, name in zip(line, names, strict=True) if name.strip())
+
+
+_YEAR = re.compile(r"(19|20)\d\d")
 
 
 def _is_typed(cells: Sequence[str], kind: Kind) -> bool:
@@ -84,7 +116,7 @@ def _with_units(found: Headers, said: Sequence[str | None]) -> Headers:
 
 def _with_names(found: Headers, line: Sequence[str]) -> Headers:
     complete = all(found.names) and len(set(found.names)) == len(found.names)
-    names = found.names if complete else tuple(_joined(found.names, line))
+    names = found.names if complete else tuple(joined_names(found.names, line))
     shown = ", ".join(map(repr, (line if complete else names)[:5]))
     done = "was left out" if complete else "was joined with the first"
     message = f"The table has a second line of names, which {done}: {shown[:300]}."
@@ -92,10 +124,10 @@ def _with_names(found: Headers, line: Sequence[str]) -> Headers:
     return Headers(names, found.units, found.lines + 1, (*found.notes, note))
 
 
-def _joined(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """`Sales n`, `Sales mean` of `Sales,` above `n,mean`: a group stands over its first column."""
+def joined_names(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """`Sales / n`, `Sales / mean` of `Sales,` above `n,mean`: a group stands over its first column."""
     names, group = [], ""
     for above, name in zip(first, second, strict=True):
         group = above.strip() or group
-        names.append(" ".join(dict.fromkeys(part for part in (group, name) if part)))
+        names.append(BETWEEN.join(dict.fromkeys(part for part in (group, name) if part)))
     return names

@@ -89,7 +89,7 @@ def _about_name(filename: str, inner: str, found: Format, packed: bool) -> list[
 
 def _read_json(source: Path, filename: str, destination: Path, orders: Orders, limits: Limits, scratch: Path) -> Reading:
     records = JsonTable(source, filename, scratch, limits)
-    given = Dialect(",", '"', len(records.names), tuple(records.names), 0)
+    given = Dialect(",", '"', len(records.names), tuple(records.names), 0, rows_only=True)
     reading = _read_delimited(records.path, destination, orders, limits, given)
     return replace(reading, format=records.format, notes=[*records.notes, *reading.notes])
 

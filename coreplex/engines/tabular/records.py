@@ -58,7 +58,8 @@ class Records:
         self._quote = ord(dialect.quote)
         self._dialect = dialect
         self._limits = limits
-        self._line = 1
+        self.line = 1
+        """The line after the records that were read."""
         self._blank_before = 0
         self._last_filled = -1
         self._blank_run = 0
@@ -72,7 +73,7 @@ class Records:
             carry += piece
             block, carry = self._cut(carry, last=False)
             if len(carry) > self._limits.line_bytes:
-                self._refuse_long(self._line)
+                self._refuse_long(self.line)
             if block.rows:
                 self.rows += block.rows
                 yield block
@@ -85,7 +86,7 @@ class Records:
     def _after_names(self) -> Iterator[bytes]:
         """The pieces without the lines above the first record; old Macintosh line ends become new ones."""
         left = self._dialect.skip_lines
-        self._line += left
+        self.line += left
         for piece in self._pieces:
             rest = piece
             if left:
@@ -108,10 +109,10 @@ class Records:
             if last and len(quotes) & 1:
                 self._refuse_open_quote(data, int(quotes[-1]))
         if not len(ends):
-            return Block(b"", 0, self._line), data
+            return Block(b"", 0, self.line), data
         stop = int(ends[-1]) + 1
         block = self._mend(data[:stop], ends, commas)
-        self._line += data.count(b"\n", 0, stop)
+        self.line += data.count(b"\n", 0, stop)
         return block, data[stop:]
 
     def _well_quoted(self, letters: npt.NDArray[np.uint8], quotes: Positions) -> bool:
@@ -126,7 +127,7 @@ class Records:
         return bool(good_before.all() and good_after.all())
 
     def _refuse_open_quote(self, data: bytes, position: int) -> None:
-        line = self._line + data.count(b"\n", 0, position)
+        line = self.line + data.count(b"\n", 0, position)
         raise BadInput(f"Line {line}: a quote is opened there and never closed. Close it or double it, and upload again.")
 
     def _refuse_long(self, line: int) -> None:
@@ -154,7 +155,7 @@ class Records:
             parts.append(self._empty_cells(self._blank_before))
             kept += self._blank_before
             self._blank_before = 0
-        lines = _line_numbers(data, starts[odd], self._line)
+        lines = _line_numbers(data, starts[odd], self.line)
         following = 0
         for index, line in zip(np.flatnonzero(odd).tolist(), lines, strict=True):
             if index > following:
@@ -177,7 +178,7 @@ class Records:
         self._blank_run = 0
 
     def _joined(self, parts: list[bytes], rows: int) -> Block:
-        return Block(parts[0] if len(parts) == 1 else b"".join(parts), rows, self._line)
+        return Block(parts[0] if len(parts) == 1 else b"".join(parts), rows, self.line)
 
     def _empty_cells(self, count: int) -> bytes:
         return bytes([self._quote, self._quote, _NEWLINE]) * count
@@ -213,14 +214,14 @@ class Records:
         """Misplaced quotes: read by the lenient standard parser, written again by the book."""
         self.damage.quote_line = self.damage.quote_line or self._first_bad_quote(data)
         clean, done = self._rewritten(data, last)
-        block = Block(b"", 0, self._line)
+        block = Block(b"", 0, self.line)
         if clean:
             letters = np.frombuffer(clean, dtype=np.uint8)
             quotes = np.flatnonzero(letters == self._quote)
             ends, commas = np.flatnonzero(letters == _NEWLINE), np.flatnonzero(letters == self._separator)
             outside = (np.searchsorted(quotes, ends) & 1) == 0, (np.searchsorted(quotes, commas) & 1) == 0
             block = self._mend(clean, ends[outside[0]], commas[outside[1]])
-        self._line += data.count(b"\n", 0, done)
+        self.line += data.count(b"\n", 0, done)
         return block, data[done:]
 
     def _rewritten(self, data: bytes, last: bool) -> tuple[bytes, int]:
@@ -243,7 +244,7 @@ class Records:
                 else:
                     out.write("\n")
         except csv.Error:
-            self._refuse_long(self._line + data.count(b"\n", 0, done))
+            self._refuse_long(self.line + data.count(b"\n", 0, done))
         return out.getvalue().encode(), done
 
     def _first_bad_quote(self, data: bytes) -> int:
@@ -253,7 +254,7 @@ class Records:
         while low < high:
             middle = (low + high) // 2
             low, high = (middle + 1, high) if self._well_quoted(letters, quotes[:middle]) else (low, middle)
-        return self._line + data.count(b"\n", 0, int(quotes[low - 1]))
+        return self.line + data.count(b"\n", 0, int(quotes[low - 1]))
 
     def notes(self) -> list[Note]:
         """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""

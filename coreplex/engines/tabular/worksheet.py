@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import islice
 
 from coreplex.engines.tabular.flat import Cells, FlatTable
+from coreplex.engines.tabular.headers import BETWEEN
 from coreplex.engines.tabular.notes import Note
 from coreplex.engines.tabular.workbook import LOCAL, DateStyle, End, Sheet, Start, Workbook, XMLParserType, unescaped
 from coreplex.errors import BadInput, Invalid
@@ -188,7 +189,7 @@ class Worksheet:
             yield row
 
     def _joined_names(self, head: list[list[str]]) -> Iterator[list[str]]:
-        """Two lines of names, the upper one merged over several of the lower: one line, `2023 Q1`."""
+        """Two lines of names, the upper one merged over several of the lower: one line, `2023 / Q1`."""
         numbers = list(self._numbers[: len(head)])
         mixed = self._days & self._moments
         skip = False
@@ -249,7 +250,9 @@ def _joined(upper: list[str], lower: list[str], wide: list[Merged]) -> list[str]
     for merged in wide:
         for column in range(merged.left, min(merged.right + 1, len(over))):
             over[column] = upper[merged.left]
-    return [above if above == below else f"{above} {below}".strip() for above, below in zip(over, lower, strict=True)]
+    return [
+        above if above == below else BETWEEN.join(filter(None, (above, below))) for above, below in zip(over, lower, strict=True)
+    ]
 
 
 def _is_value(cell: str) -> bool:

@@ -115,7 +115,7 @@ def test_every_line_is_a_row_or_is_reported(lines: list[str]) -> None:
             reading = read(source, "table.csv", Path(folder) / "table.parquet")
         except DomainError:
             return
-    out = sum(note.affected_rows for note in reading.notes if note.kind == "bad_lines")
+    out = sum(note.affected_rows for note in reading.notes if note.kind in ("bad_lines", "footer_lines"))
     above = sum(len(note.evidence["lines"]) for note in reading.notes if note.kind == "preamble_skipped")
     unnamed = any(note.kind == "header_missing" for note in reading.notes)
     blank = sum(not line.strip() for line in lines)

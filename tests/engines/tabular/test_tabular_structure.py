@@ -37,8 +37,8 @@ def test_a_line_of_formats_counts_as_one_of_units(tmp_path: Path) -> None:
     ("above", "names"),
     [
         ("a,b,c\nAmount,Mean,Place", ["a", "b", "c"]),
-        ("Sales,,Town\nn,mean,city", ["Sales n", "Sales mean", "Town city"]),
-        ("A,A,B\nlow,mean,of", ["A low", "A mean", "B of"]),
+        ("Sales,,Town\nn,mean,city", ["Sales / n", "Sales / mean", "Town / city"]),
+        ("A,A,B\nlow,mean,of", ["A / low", "A / mean", "B / of"]),
         ("a,b,c\nAmount,Mean,Place\nkg,m,", ["a", "b", "c"]),
     ],
 )
@@ -49,6 +49,52 @@ def test_a_second_line_of_names_is_no_row(tmp_path: Path, above: str, names: lis
     assert frame.height == 60
     assert "second_header" in {note.kind for note in reading.notes}
     assert ("units_line" in {note.kind for note in reading.notes}) is above.endswith("kg,m,")
+
+
+WIDE = "".join(f"city {i % 5},{i * 1.5},{3 * i % 100},{i * 2},{i % 7}\n" for i in range(40))
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "region,Sales,,Costs,\n,2019,2020,2019,2020\n",
+        "region,Sales,Sales,Costs,Costs\n,2019,2020,2019,2020\n",
+        ",Sales,,Costs,\nregion,2019,2020,2019,2020\n",
+        ",Sales,Sales,Costs,Costs\n,2019,2020,2019,2020\nregion,,,,\n",
+    ],
+)
+def test_names_below_groups_are_joined_and_said(tmp_path: Path, above: str) -> None:
+    """As spreadsheets write them, and pandas for an index of two levels."""
+    reading, frame = take(tmp_path, above + WIDE)
+    assert reading.schema.names == ["region", "Sales / 2019", "Sales / 2020", "Costs / 2019", "Costs / 2020"]
+    assert frame.height == 40
+    assert {note.kind for note in reading.notes} == {"second_header"}
+    words = take(tmp_path, above.replace("2019", "plan").replace("2020", "done") + WIDE)[0]
+    assert words.schema.names == ["region", "Sales / plan", "Sales / done", "Costs / plan", "Costs / done"]
+
+
+@pytest.mark.parametrize("row", ["r1,2019,2020,2021,2022", "r1,1,2,1,2", "r1,2019,2020,2019,2021"])
+def test_numbers_below_repeated_names_are_a_row(tmp_path: Path, row: str) -> None:
+    assert take(tmp_path, f",a,a,b,b\n{row}\n{WIDE}")[1].height == 41
+
+
+@pytest.mark.parametrize(
+    ("line", "units"),
+    [
+        (",km/h,kg", ["km/h", "kg"]),
+        ("where it was,km/h,kg", ["km/h", "kg"]),
+        (",km/h,", ["km/h", None]),
+        ("-,km/h,-", ["km/h", None]),
+        ("text,[furlongs],kg", ["furlongs", "kg"]),
+    ],
+)
+def test_a_line_of_units_may_have_a_gap_or_a_text(tmp_path: Path, line: str, units: list[str | None]) -> None:
+    rows = "".join(f"city {i % 5},{i * 1.5},{3 * i % 100}\n" for i in range(60))
+    facts, issues = judge(tmp_path, f"place,speed,weight\n{line}\n{rows}")
+    assert [facts[name]["unit"] for name in ("speed", "weight")] == units
+    assert ("units_line", None) in issues
+    mostly = judge(tmp_path, f"place,speed,weight,long\n,km/h,kg,how long\n{rows.replace(chr(10), f',1{chr(10)}')}")
+    assert [mostly[0][name]["unit"] for name in ("speed", "weight", "long")] == ["km/h", "kg", None]
 
 
 @pytest.mark.parametrize("row", ["unknown,2.5,city 9", "?,-,city 9", "n/a,n/a,city 1", "many,2.5,town", "none,none,none"])
@@ -100,6 +146,74 @@ def test_lines_that_disagree_cost_quality(tmp_path: Path) -> None:
     single = "what was said, in words\n" + "".join(f"one{', two' * (i % 4)}\n" for i in range(40))
     assert judge(tmp_path, single)[1]["separator_unclear", None]["severity"] == "high"
     assert judge(tmp_path, "review\n" + "".join(f"good{', but slow' * (i % 4)} {i}\n" for i in range(40)))[1].keys() == set()
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Exported,2024-01-05,\nCustomer:,ACME,\n", "Exported,2024-01-05\nRows,40\n\n", "Sales,,\nExported:,Friday,\n,,\n",
+    ],
+)  # fmt: skip
+def test_a_block_of_titles_above_the_names_is_left_out(tmp_path: Path, title: str) -> None:
+    reading, frame = take(tmp_path, f"{title}amount,mean,place\n{BODY}")
+    assert (reading.schema.names, frame.height) == (["amount", "mean", "place"], 60)
+    assert "preamble_skipped" in {note.kind for note in reading.notes}
+
+
+@pytest.mark.parametrize("first", ["a,5,", "2023,2024,"])
+def test_a_row_with_gaps_is_no_title(tmp_path: Path, first: str) -> None:
+    assert take(tmp_path, f"{first}\n" + "".join(f"{'bcd'[i % 3]},{i},{i * 3}\n" for i in range(60)))[1].height >= 60
+
+
+def total(*cells: str) -> str:
+    return ",".join(cells) + "\n"
+
+
+SUMS = (str(sum(3 * i % 100 for i in range(60))), str(sum(i * 1.5 for i in range(60))))
+DATED = "".join(f"2024-01-{i % 28 + 1:02},{i * 1.5},city {i % 5}\n" for i in range(60))
+
+
+@pytest.mark.parametrize("block", [40, 1 << 22])
+@pytest.mark.parametrize(
+    ("names", "rows", "end", "lines"),
+    [
+        ("place,n,x\n", "".join(f"city {i % 5},{3 * i % 100},{i * 1.5}\n" for i in range(60)), total("Total", *SUMS), [62]),
+        ("n,x,place\n", BODY, "\nSource: Office of statistics, Bern\n", [63]),
+        ("n,x,place\n", BODY, "* preliminary,,\n", [62]),
+        ("n,x,place\n", BODY, "Summe,90.5,\n", [62]),
+        ("day,x,place\n", DATED, "Gesamt:,17,\n\n\nQuelle: Amt\nStand: 2024\n", [62, 65, 66]),
+        ("day,x,place\n", DATED, "\nAll values are estimates\n", [63]),
+        ("place,n\n", "".join(f"city {i % 5},{3 * i % 100}\n" for i in range(60)), f"Sum,{SUMS[0]}\n", [62]),
+    ],
+)
+def test_totals_and_notes_below_a_table_are_no_rows(
+    tmp_path: Path, names: str, rows: str, end: str, lines: list[int], block: int
+) -> None:
+    for line_end, encoding in (("\n", "utf-8"), ("\r\n", "utf-16")):
+        data = (names + rows + end).replace("\n", line_end).encode(encoding)
+        reading, frame = take(tmp_path, data, limits=Limits(block_bytes=block))
+        said = next(note for note in reading.notes if note.kind == "footer_lines")
+        assert (said.evidence["lines"], said.affected_rows) == (lines, len(lines))
+        alone = take(tmp_path, (names + rows).replace("\n", line_end).encode(encoding))
+        assert frame.equals(alone[1])
+        assert reading.schema == alone[0].schema
+
+
+@pytest.mark.parametrize(
+    "end", ["7,5,Total\n", "Totals Inc,5,city 1\n", "7,5,\n", "\n7,5,city 1\n", "7,,\n", "city 2,5,7\n", "many,,\n"]
+)
+def test_what_may_be_a_row_is_kept(tmp_path: Path, end: str) -> None:
+    reading, frame = take(tmp_path, f"n,x,place\n{BODY}{end}")
+    assert frame.height == 61
+    assert {note.kind for note in reading.notes} & {"footer_lines", "total_row"} == set()
+
+
+def test_a_total_that_does_not_add_up_is_kept_and_said(tmp_path: Path) -> None:
+    rows = "place,n,x\n" + "".join(f"city {i % 5},{3 * i % 100},{i * 1.5}\n" for i in range(60))
+    reading, frame = take(tmp_path, rows + "Total,5,7\n")
+    assert frame.height == 61
+    assert [(note.kind, note.evidence["line"]) for note in reading.notes] == [("total_row", 62)]
+    assert take(tmp_path, rows.replace("city 3", "Total") + "Total,5,7\n")[0].notes == [], "a level like any other"
 
 
 @pytest.mark.parametrize("title", ["Quarterly report,,\n,,\n", ",,\n", "Sales of 2024,,\nby region,,\n,,\n\n"])
