@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from coreplex.engines.automl import train
+from coreplex.engines.automl.clock import Clock
+from coreplex.engines.automl.progress import Progress
 from coreplex.engines.automl.registry import BASELINE
 from coreplex.engines.tabular.reading import read
 
@@ -81,3 +83,14 @@ def request(frame: pl.DataFrame, target: str, problem: str, folder: Path, **conf
 def run(frame: pl.DataFrame, target: str, problem: str, folder: Path, **config: Any) -> tuple[dict[str, Any], Report]:
     report = Report()
     return train.run(request(frame, target, problem, folder, **config), report), report
+
+
+def task_of(rows: int, tmp_path: Path, columns: int = 6) -> Any:
+    """The task of a run on a table of two classes, one of them rare."""
+    x = np.random.default_rng(rows).normal(size=(rows, columns))
+    rare = np.where(np.arange(rows) % 100 == 0, "rare", "common")
+    table = pl.DataFrame(x, schema=[f"x{i}" for i in range(columns)]).with_columns(y=pl.Series(rare))
+    asked = request(table, "y", "classification", tmp_path)
+    config = train.parse_config(asked["config"], "classification")
+    clock = Clock(600.0)
+    return train.prepare(asked, config, clock, Progress(clock, lambda *_: None), Report()).task

@@ -10,13 +10,11 @@ import pytest
 
 from coreplex.engines.automl import metrics, train
 from coreplex.engines.automl.clock import Clock
-from coreplex.engines.automl.costs import Costs, fair_rounds
 from coreplex.engines.automl.memory import Memory
-from coreplex.engines.automl.portfolio import LINEAR, NETWORK, QUICK, STEADY, XRT, Candidate
 from coreplex.engines.automl.progress import Progress
 from coreplex.engines.automl.sampling import one_fold, sampled, spread
 from coreplex.engines.scoring.scorer import Scorer
-from tests.engines.runs import Report, request
+from tests.engines.runs import Report, request, task_of
 
 DRAW = np.random.default_rng(0)
 
@@ -157,17 +155,6 @@ def test_progress_goes_on_without_anybody_asking_and_never_back() -> None:
     assert told[-1] == (1.0, "over")
 
 
-def task_of(rows: int, tmp_path: Path, columns: int = 6) -> Any:
-    """The task of a run on a table of two classes, one of them rare."""
-    x = DRAW.normal(size=(rows, columns))
-    rare = np.where(np.arange(rows) % 100 == 0, "rare", "common")
-    table = pl.DataFrame(x, schema=[f"x{i}" for i in range(columns)]).with_columns(y=pl.Series(rare))
-    asked = request(table, "y", "classification", tmp_path)
-    config = train.parse_config(asked["config"], "classification")
-    clock = Clock(600.0)
-    return train.prepare(asked, config, clock, Progress(clock, lambda *_: None), Report()).task
-
-
 def test_samples_keep_the_shares_and_the_folds(tmp_path: Path) -> None:
     task = task_of(2_000, tmp_path)
     for rows in (100, 999):
@@ -186,21 +173,6 @@ def test_samples_keep_the_shares_and_the_folds(tmp_path: Path) -> None:
     kept = y[spread(y, 100, 1, classification=False)]
     assert np.quantile(kept, 0.5) == pytest.approx(np.quantile(y, 0.5), abs=0.1)
     assert len(spread(y, 5_000, 1, classification=False)) == 1_000
-
-
-@pytest.mark.parametrize("candidate", [QUICK, LINEAR, NETWORK, XRT, STEADY], ids=lambda one: f"{one.algo}-{len(one.params)}")
-def test_what_a_candidate_takes_decides_its_rows(candidate: Candidate, tmp_path: Path) -> None:
-    task, costs = task_of(3_000, tmp_path), Costs()
-    costs.measure(task, budget=600.0)
-    assert costs.width["tree"] == 6
-    few, many = (costs.candidate(candidate, task, rows, encoded=False) for rows in (500, 2_000))
-    assert 0 < few < many
-    assert costs.rows(candidate, task, 1e6, lambda rows: False) is None
-    assert costs.rows(candidate, task, 1e-6, lambda rows: False) == 0
-    assert costs.rows(candidate, task, few, lambda rows: False) in (500, None)
-    before = costs.fitting(candidate, task, 2_000)
-    costs.learn(candidate, task, 2_000, fair_rounds(candidate), 6, 10 * before + 1)
-    assert costs.fitting(candidate, task, 2_000) == pytest.approx(10 * before + 1)
 
 
 def test_memory_decides_the_rows_before_anything_is_made_of_them(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class Finished:
 
     @property
     def learned(self) -> int:
-        """The most training rows a fold had."""
+        """Training rows of a fold; of the last one, where the clock left fewer to it."""
         whole = max(len(fold.train) for fold in self.task.plan.folds)
         return cast(int, self.parameters.get("sampled_rows", whole))
 

@@ -1,0 +1,76 @@
+"""What a candidate is expected to take, what is learned of that, and what happens where it takes longer."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coreplex.engines.automl import validation
+from coreplex.engines.automl.clock import Deadline
+from coreplex.engines.automl.costs import HOPELESS, Costs, fair_rounds
+from coreplex.engines.automl.learners import lightgbm
+from coreplex.engines.automl.learners.base import Problem, Trained
+from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.portfolio import LINEAR, NETWORK, QUICK, STEADY, XRT, Candidate
+from coreplex.engines.automl.validation import TooSlow, cross_validate
+from tests.engines.runs import task_of
+
+
+@pytest.mark.parametrize("candidate", [QUICK, LINEAR, NETWORK, XRT, STEADY], ids=lambda one: f"{one.algo}-{len(one.params)}")
+def test_what_a_candidate_takes_decides_its_rows(candidate: Candidate, tmp_path: Path) -> None:
+    task, costs = task_of(3_000, tmp_path), Costs()
+    costs.measure(task, budget=600.0)
+    assert costs.width["tree"] == 6
+    few, many = (costs.candidate(candidate, task, rows, encoded=False) for rows in (500, 2_000))
+    assert 0 < few < many
+    assert costs.rows(candidate, task, 1e6, lambda rows: False) is None
+    assert costs.rows(candidate, task, 1e-6, lambda rows: False) == 0
+    assert costs.rows(candidate, task, few, lambda rows: False) in (500, None)
+    before = costs.fitting(candidate, task, 2_000)
+    costs.learn(candidate, task, 2_000, fair_rounds(candidate), 6, 10 * before + 1)
+    assert costs.fitting(candidate, task, 2_000) == pytest.approx(10 * before + 1)
+
+
+def test_one_slow_fit_among_quick_ones_is_no_pace(tmp_path: Path) -> None:
+    """The first fit of a family may load libraries, or be interrupted; those after it say what it takes."""
+    task, costs = task_of(1_000, tmp_path), Costs()
+    before = costs.fitting(LINEAR, task, 500)
+    costs.learn(LINEAR, task, 500, 1, 6, 2.0)
+    assert costs.fitting(LINEAR, task, 500) == pytest.approx(2.0)
+    costs.learn(LINEAR, task, 500, 1, 6, 0.001)
+    assert costs.fitting(LINEAR, task, 500) == pytest.approx(0.001)
+    costs.learn(NETWORK, task, 500, 12, 6, 0.0199)
+    assert costs.fitting(NETWORK, task, 500) <= 0.02
+    assert costs.fitting(LINEAR, task, 500) < before * 10, "a short fit says that the family is no slower"
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.01], ids=["enough", "for fewer rows", "for none"])
+def test_fitted_folds_are_kept_where_the_rest_get_fewer_rows(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only fits move on: a second for a thousand rows."""
+    task, moment, learned = task_of(4_000, tmp_path), [0.0], []
+    problem = Problem("binary", 2, 0)
+
+    def fit(train: Any, valid: Any, *rest: Any) -> Trained:
+        learned.append(len(train.y))
+        moment[0] += len(train.y) / 1_000
+        return lightgbm.fit(train, valid, problem, QUICK.params, Deadline.never(), 2)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: moment[0])
+    monkeypatch.setitem(validation.LEARNERS, "lightgbm", fit)
+    folds, whole = task.plan.folds, max(len(fold.train) for fold in task.plan.folds)
+    seconds = share * sum(len(fold.train) for fold in folds) / 1_000
+    deadline = Deadline(seconds, lambda: False, lambda: moment[0])
+    arguments = ("GBM_1", QUICK, Matrices(task), problem, deadline)
+    if share < 1 / HOPELESS:
+        with pytest.raises(TooSlow):
+            cross_validate(*arguments, insist=False)
+        assert len(learned) == 1
+        return
+    model = cross_validate(*arguments, insist=False)
+    assert learned[0] >= whole - 1
+    assert len(learned) == len(model.members) == len(folds)
+    assert (min(learned) < whole - 1) == (share < 1.0) == (model.learned < whole - 1)
+    assert moment[0] <= 2 * len(folds) * whole / 1_000
