@@ -2,16 +2,13 @@
 
 import asyncio
 import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from coreplex.artifact.service import whole
-from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.artifact.table import Artifact
 from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.dataset import diagnosis
@@ -23,9 +20,9 @@ from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors import DomainError, NoModel
 from coreplex.event import service as event
-from coreplex.event.table import EventKind
+from coreplex.experiment.plan import Plan
+from coreplex.experiment.recorder import Recorder, remember
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
-from coreplex.identifier import new_id
 from coreplex.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.job import service as job_service
 from coreplex.job.context import JobContext
@@ -37,25 +34,6 @@ from coreplex.storage import disk_errors
 OVERRUN_FACTOR = 1.05
 OVERRUN_SECS = 4.0
 """A child that does not end by itself within its budget and this much more is ended; what it has finished stays."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What one attempt of the job works on."""
-
-    experiment: Experiment
-    runs: list[EngineRun]
-    version: DatasetVersion
-    table: Path
-    folder: Path
-    prefix: str
-    """Before every model's name: only where a former attempt's models are still deployed under theirs."""
-    fractions: dict[UUID, float] = field(default_factory=dict)
-    """How far each engine is, 0 to 1."""
-    left_out: list[str] = field(default_factory=list)
-    """Columns that give the target away and are not to be learned from."""
-    dependence: dict[str, Any] = field(default_factory=dict)
-    """How rows were found to depend on each other; empty where that could not be looked at."""
 
 
 async def run(job: Job, context: JobContext) -> dict[str, Any]:
@@ -131,17 +109,8 @@ async def _say_validation(context: JobContext, plan: Plan) -> None:
 
 async def _warn(context: JobContext, experiment: Experiment, message: str) -> None:
     """A warning for the log and to stay with the experiment, unless it does already."""
-    if await context.save(lambda session: _remember(session, experiment.id, message)):
+    if await context.save(lambda session: remember(session, experiment.id, message)):
         context.log(message, "warning")
-
-
-async def _remember(session: WriteSession, experiment_id: UUID, message: str) -> bool:
-    """Keep a warning with the experiment; once, though its creation, each engine and each attempt may say it."""
-    experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
-    if message in experiment.warnings:
-        return False
-    experiment.warnings = [*experiment.warnings, message]
-    return True
 
 
 async def _forget_former_attempt(session: WriteSession, experiment: Experiment) -> None:
@@ -188,7 +157,7 @@ async def _run_engine(context: JobContext, plan: Plan, run: EngineRun) -> Domain
     return None
 
 
-async def _engine_failed(context: JobContext, run: EngineRun, recorder: "Recorder", error: DomainError) -> DomainError | None:
+async def _engine_failed(context: JobContext, run: EngineRun, recorder: Recorder, error: DomainError) -> DomainError | None:
     if isinstance(error, ChildTimeout) and recorder.count:
         context.log(f"Engine {run.engine} was ended at its time limit; its {recorder.count} models are kept.", "warning")
         await context.save(lambda session: _mark(session, run, ExperimentStatus.succeeded))
@@ -225,129 +194,6 @@ def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> 
 def _config(plan: Plan) -> dict[str, Any]:
     config = plan.experiment.config
     return {**config, "ignored_columns": [*config.get("ignored_columns", ()), *plan.left_out]}
-
-
-FILES = (
-    ("bundle", ArtifactKind.model, "model.zip", "application/zip"),
-    ("curves", ArtifactKind.curves, "curves.json", "application/json"),
-    ("explanation", ArtifactKind.explanation, "explanation.json", "application/json"),
-)
-
-
-class Recorder:
-    """Turns what an engine reports into rows, files and events."""
-
-    def __init__(self, context: JobContext, plan: Plan, run: EngineRun) -> None:
-        self.context, self.plan, self.run = context, plan, run
-        self.count = 0
-
-    async def on_event(self, told: dict[str, Any]) -> None:
-        match told["event"]:
-            case "log":
-                self.context.log(told["message"], told.get("level", "info"))
-            case "warning":
-                await self.context.save(lambda session: _remember(session, self.plan.experiment.id, told["message"]))
-            case "progress":
-                self._progress(told["fraction"], told.get("message", ""))
-            case "model":
-                await self._model(told)
-
-    def _progress(self, fraction: float, message: str) -> None:
-        """Progress of the experiment is the mean over its engines."""
-        self.plan.fractions[self.run.id] = fraction
-        mean = sum(self.plan.fractions.values()) / len(self.plan.runs)
-        self.context.report(mean, f"{self.run.engine}: {message}" if len(self.plan.runs) > 1 else message)
-
-    async def _model(self, told: dict[str, Any]) -> None:
-        """Files first, then the row that names them: a row without its file never exists."""
-        experiment, model_id = self.plan.experiment, new_id()
-        prefix = f"projects/{experiment.project_id}/experiments/{experiment.id}/models/{model_id}"
-        try:
-            for part, _, filename, _ in FILES:
-                await self.context.storage.put(f"{prefix}/{filename}", Path(told[part]["path"]))
-            await self.context.save(lambda session: self._store(session, told, model_id, prefix))
-        except BaseException:
-            await self.context.storage.delete_all(prefix)
-            raise
-        self.count += 1
-
-    def _artifacts(self, told: dict[str, Any], prefix: str) -> dict[str, Artifact]:
-        return {
-            part: Artifact(
-                project_id=self.plan.experiment.project_id,
-                kind=kind,
-                storage_key=f"{prefix}/{filename}",
-                filename=f"{told['name']}.zip" if part == "bundle" else filename,
-                content_type=content_type,
-                sha256=told[part]["sha256"],
-                size_bytes=told[part]["size"],
-            )
-            for part, kind, filename, content_type in FILES
-        }
-
-    async def _store(self, session: WriteSession, told: dict[str, Any], model_id: UUID, prefix: str) -> None:
-        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
-        if await session.get(Model, model_id) is not None:
-            return  # stored already: the database went away after the commit and before it could say so
-        rows = self._artifacts(told, prefix)
-        session.add_all(rows.values())
-        await session.flush()
-        experiment.sort_metric = told["sort_metric"]
-        if experiment.validation is not None:
-            experiment.validation = {**experiment.validation, "folds": told["folds"]}
-        model = self._row(told, model_id, rows)
-        session.add(model)
-        await session.flush()
-        (await session.get_one(EngineRun, self.run.id)).models_trained += 1
-        best = await model_service.rank(session, experiment)
-        await event.append(
-            session,
-            entity_type="experiment",
-            entity_id=experiment.id,
-            project_id=experiment.project_id,
-            kind=EventKind.state,
-            type="model.trained",
-            message=f"{model.name} is finished.",
-            data={
-                "model_id": str(model.id),
-                "name": model.name,
-                "algo": model.algo,
-                "metrics": model.metrics,
-                "rank": model.rank,
-                "best_model_id": str(best.id) if best else None,
-            },
-        )
-
-    def _row(self, told: dict[str, Any], model_id: UUID, artifacts: dict[str, Artifact]) -> Model:
-        experiment, version = self.plan.experiment, self.plan.version
-        types = {column["name"]: column["type"] for column in version.table_schema["columns"]}
-        metric = told["sort_metric"]
-        return Model(
-            id=model_id,
-            project_id=experiment.project_id,
-            experiment_id=experiment.id,
-            engine_run_id=self.run.id,
-            dataset_version_id=version.id,
-            artifact_id=artifacts["bundle"].id,
-            curves_artifact_id=artifacts["curves"].id,
-            explanation_artifact_id=artifacts["explanation"].id,
-            name=told["name"],
-            algo=told["algo"],
-            engine=self.run.engine,
-            problem_type=experiment.problem_type,
-            target_column=experiment.target_column,
-            classes=told["classes"],
-            features=[{"name": name, "type": types.get(name, "")} for name in told["features"]],
-            metrics=told["metrics"],
-            cv_metrics=told["cv_metrics"],
-            metric_intervals=told["metric_intervals"],
-            threshold=told["threshold"],
-            parameters=told["parameters"],
-            score=model_service.merit(metric, told["score"]),
-            training_time_secs=told["training_time_secs"],
-            latency_ms=told["latency_ms"],
-            size_bytes=told["size_bytes"],
-        )
 
 
 async def _count(session: WriteSession, experiment: Experiment) -> int:
