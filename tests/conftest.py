@@ -17,6 +17,9 @@ from coreplex.settings import Settings
 from tests import servers
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from tests.factories.dataset import Person
     from tests.factories.experiment import Lab
     from tests.stack import Stack
 
@@ -147,3 +150,18 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
     return Settings.model_validate(
         {"data_dir": tmp_path / "data", "database_url": database_url, "redis_url": redis_url, **limits}
     )
+
+
+@pytest.fixture
+async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple["Starlette", "Person"]]:
+    """The application, and a person with a project who may upload tables."""
+    from tests.factories.dataset import laboratory
+
+    async with laboratory(settings, database) as made:
+        yield made
+
+
+@pytest.fixture
+def ada(lab: tuple["Starlette", "Person"]) -> "Person":
+    """The person of `lab`."""
+    return lab[1]

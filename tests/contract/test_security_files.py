@@ -10,7 +10,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,7 +22,7 @@ from sqlmodel import col, select
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.database import Database
 from coreplex.settings import Settings
-from tests.factories.dataset import PEOPLE, Person, laboratory
+from tests.factories.dataset import PEOPLE, Person
 
 
 class Bite:
@@ -86,17 +86,11 @@ def evil_files(canary: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture
-async def person(settings: Settings, database: Database) -> AsyncIterator[Person]:
-    async with laboratory(settings, database) as (_, someone):
-        yield someone
-
-
-async def test_evil_files_are_refused_and_nothing_in_them_runs(person: Person, tmp_path: Path, watched: list[str]) -> None:
+async def test_evil_files_are_refused_and_nothing_in_them_runs(ada: Person, tmp_path: Path, watched: list[str]) -> None:
     canary = tmp_path / "canary"
     names = ("table.csv", "table.parquet", "model.pkl")
     for number, (kind, content) in enumerate(evil_files(canary).items()):
-        answer = await person.upload(content, names[number % 3])
+        answer = await ada.upload(content, names[number % 3])
         assert 400 <= answer.status_code < 500, (kind, answer.text)
         assert answer.json()["detail"]
     assert not canary.exists()
@@ -262,10 +256,10 @@ def outside(settings: Settings) -> Iterator[dict[str, int]]:
     assert after == before
 
 
-async def test_names_of_uploads_are_labels(person: Person, settings: Settings, outside: dict[str, int]) -> None:
+async def test_names_of_uploads_are_labels(ada: Person, settings: Settings, outside: dict[str, int]) -> None:
     assert len(NAMES) >= 100
     for name in NAMES:
-        answer = await person.client.post("/api/uploads", params={"filename": name}, content=PEOPLE)
+        answer = await ada.client.post("/api/uploads", params={"filename": name}, content=PEOPLE)
         assert answer.status_code in {201, 422}, (name, answer.text)
         if answer.status_code == 201:
             shown = answer.json()["filename"]
@@ -276,15 +270,15 @@ async def test_names_of_uploads_are_labels(person: Person, settings: Settings, o
     assert all(re.fullmatch(r"[0-9a-f-]{36}\.(part|json)", name) for name in made)
 
 
-async def test_names_of_datasets_become_safe_file_names(person: Person, outside: dict[str, int]) -> None:
-    dataset = (await person.dataset())["dataset_id"]
+async def test_names_of_datasets_become_safe_file_names(ada: Person, outside: dict[str, int]) -> None:
+    dataset = (await ada.dataset())["dataset_id"]
     rename = "mutation($input: UpdateDatasetInput!) { updateDataset(input: $input) { dataset { name } } }"
     renamed = 0
     for name in NAMES:
-        answer = await person.ask(rename, input={"datasetId": dataset, "name": name})
+        answer = await ada.ask(rename, input={"datasetId": dataset, "name": name})
         assert "errors" not in answer or answer["errors"][0]["extensions"]["code"] == "invalid", (name, answer)
         renamed += "errors" not in answer
-        got = await person.client.get(f"/api/datasets/{dataset}/download", params={"format": "parquet"})
+        got = await ada.client.get(f"/api/datasets/{dataset}/download", params={"format": "parquet"})
         assert got.status_code == 200
         check_disposition(got.headers["Content-Disposition"], "_v1.parquet")
     assert renamed > 50
@@ -292,17 +286,17 @@ async def test_names_of_datasets_become_safe_file_names(person: Person, outside:
 
 @pytest.mark.parametrize("name", ["../../x.csv", "a\\..\\x.csv", "a%00b.csv", "a" * 300 + ".csv", "\u202egpj.csv", "x; y.csv"])
 async def test_the_uploaded_file_comes_back_under_a_safe_name(
-    person: Person, database: Database, outside: dict[str, int], name: str
+    ada: Person, database: Database, outside: dict[str, int], name: str
 ) -> None:
-    await person.dataset(filename=name)
+    await ada.dataset(filename=name)
     async with database.read() as session:
         artifact = await session.scalar(select(col(Artifact.id)).where(col(Artifact.kind) == ArtifactKind.upload))
-    got = await person.client.get(f"/api/artifacts/{artifact}/download")
+    got = await ada.client.get(f"/api/artifacts/{artifact}/download")
     assert got.status_code == 200
     check_disposition(got.headers["Content-Disposition"])
 
 
-async def test_names_in_paths_name_nothing(person: Person, outside: dict[str, int]) -> None:
+async def test_names_in_paths_name_nothing(ada: Person, outside: dict[str, int]) -> None:
     for name in NAMES:
         quoted = "".join(f"%{byte:02x}" for byte in name.encode())
         for template in (
@@ -312,6 +306,6 @@ async def test_names_in_paths_name_nothing(person: Person, outside: dict[str, in
             "/api/projects/{}",
             "/docs/{}",
         ):
-            answer = await person.client.get(template.format(quoted))
+            answer = await ada.client.get(template.format(quoted))
             assert answer.status_code in {404, 405, 422}, (template, name, answer.text)
             assert "root:" not in answer.text

@@ -1,7 +1,6 @@
 """Datasets over GraphQL: uploads by id, overridden types, nested views without a query per row, and what deletion respects."""
 
 import io
-from collections.abc import AsyncIterator
 from typing import Any
 
 import polars as pl
@@ -10,8 +9,7 @@ from sqlalchemy import event as listen
 
 from coreplex.database import Database
 from coreplex.services import Services
-from coreplex.settings import Settings
-from tests.factories.dataset import PEOPLE, Person, laboratory, person, staged_files, stored_files, table
+from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table
 
 UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {
   dataset { id name latestVersionId versionCount } version { id version source quality { overallScore } } } }"""
@@ -19,17 +17,6 @@ OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(
   version { id version source parentVersionId fileFormat sizeBytes columns { name type reason } } } }"""
 TYPES = "query($id: ID!) { datasetVersion(id: $id) { columns { name type reason } } }"
 CODES = table([["code", "score", "group"], *[[f"{i % 4}", i / 2, i % 3] for i in range(40)]])
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Deleting a dataset: what stands in the way, and what goes with it."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
@@ -14,16 +12,9 @@ from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job.table import Job, JobType
 from coreplex.model.table import Model
-from coreplex.settings import Settings
-from tests.factories.dataset import Person, laboratory
+from tests.factories.dataset import Person
 
 DELETE = "mutation($id: ID!) { deleteDataset(input: {id: $id}) { id } }"
-
-
-@pytest.fixture
-async def ada(settings: Settings, database: Database) -> AsyncIterator[Person]:
-    async with laboratory(settings, database) as (_, someone):
-        yield someone
 
 
 async def experiment_on(database: Database, made: dict[str, Any], status: ExperimentStatus) -> Experiment:

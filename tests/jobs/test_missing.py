@@ -1,14 +1,11 @@
 """A sentinel from the table to the prediction: warned of in the target, marked in one call, and read as missing ever after."""
 
 import random
-from collections.abc import AsyncIterator
 
-import pytest
 from starlette.applications import Starlette
 
 from coreplex.database import Database
-from coreplex.settings import Settings
-from tests.factories.dataset import Person, laboratory, table
+from tests.factories.dataset import Person, table
 from tests.jobs.harness import Workers, done, until
 
 CREATE = "mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id warnings } } }"
@@ -16,12 +13,6 @@ CANCEL = "mutation($id: ID!) { cancelExperiment(input: {experimentId: $id}) { ex
 MARK = """mutation($dataset: String!) { markMissing(input: {datasetId: $dataset}) {
   version { id columns { name missingCount missingValues } } } }"""
 PATIENCE = 120.0
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Starlette, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
 
 
 def sensors(rows: int = 400) -> bytes:

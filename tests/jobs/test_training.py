@@ -1,7 +1,6 @@
 """Trainings, the jobs this machinery is for: killed in the middle, stopped, cancelled."""
 
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +17,12 @@ from coreplex.experiment.training import _engine_failed
 from coreplex.isolation import ChildTimeout
 from coreplex.model.table import Model
 from coreplex.services import Services
-from coreplex.settings import Settings
-from tests.factories.dataset import Person, laboratory, stored_files, table
+from tests.factories.dataset import Person, stored_files, table
 from tests.jobs.harness import Workers, done, read, until
 
 LONG = {"max_runtime_secs": 300, "max_models": 200, "nfolds": 5}
 SHORT = {"max_runtime_secs": 120, "max_models": 2, "nfolds": 3, "include_algos": ["GLM", "GBM"]}
 PATIENCE = 120.0
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Starlette, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
 
 
 def blobs(rows: int = 600) -> bytes:

@@ -1,7 +1,6 @@
 """Tables in the formats people have, through both doors: what is kept of them, and that refusals leave nothing."""
 
 import gzip
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,17 +17,6 @@ UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input)
 OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(input: $input) {
   version { fileFormat sheet columns { name type } preview(rows: 1) } } }"""
 BOOK = book(Prices=[["a", "b"], [1, 2.5], [3, 4.5]], Clients=[["c", "d"], *([f"{n:03d}", n] for n in range(30))])
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
 
 
 @pytest.fixture

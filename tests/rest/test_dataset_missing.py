@@ -1,16 +1,13 @@
 """What is missing and what a column is, said with an upload and afterwards, through REST and GraphQL."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from httpx import Response
 
 from coreplex.database import Database
 from coreplex.services import Services
-from coreplex.settings import Settings
-from tests.factories.dataset import Person, laboratory, person, staged_files, stored_files, table
+from tests.factories.dataset import Person, person, staged_files, stored_files, table
 
 NOBODY = "01890000-0000-7000-8000-000000000000"
 GARAGES = table(
@@ -28,17 +25,6 @@ OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(
   version { id source columns { name type reason missingCount missingValues } } } }"""
 MARK = """mutation($input: MarkMissingInput!) { markMissing(input: $input) {
   version { id version parentVersionId columns { name type missingCount missingValues min } } } }"""
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
 
 
 async def columns(ada: Person, dataset_id: str, version_id: str) -> dict[str, dict[str, Any]]:

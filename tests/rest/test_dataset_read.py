@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openpyxl
@@ -12,9 +11,8 @@ import pytest
 from coreplex.account.table import Scope
 from coreplex.database import Database
 from coreplex.services import Services
-from coreplex.settings import Settings
 from tests.factories.account import bearer, make_key
-from tests.factories.dataset import PEOPLE, Person, laboratory, person, staged_files, stored_files, table
+from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table
 
 DATASET = {
     *("id", "project_id", "name", "description", "status", "latest_version_id", "version_count", "row_count"),
@@ -27,17 +25,6 @@ VERSION = {
 ISSUE = {"kind", "severity", "column", "message", "evidence", "affected_rows", "affected_pct"}
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORMULAS = ("=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "＝1+1", '  =HYPERLINK("http://x")', "=cmd|'/c'!A1")
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
 
 
 @pytest.fixture

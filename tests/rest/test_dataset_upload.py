@@ -23,17 +23,6 @@ NOBODY = "01890000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
-
-
-@pytest.fixture
 def services(lab: tuple[Any, Person]) -> Services:
     return lab[0].state.services
 

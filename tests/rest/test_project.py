@@ -1,6 +1,6 @@
 """Projects, members and timelines over REST (contract B.2)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,9 +18,8 @@ from coreplex.job import service as job
 from coreplex.job.cleaning import run as clean
 from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.project.table import Membership, Project, Role
-from coreplex.settings import Settings
 from tests.factories.account import make_user
-from tests.factories.dataset import Person, laboratory, person, stored_files
+from tests.factories.dataset import Person, person, stored_files
 from tests.stack import Stack
 
 PROJECT = {
@@ -28,17 +27,6 @@ PROJECT = {
     *("deployment_count", "created_at", "updated_at"),
 }
 SORTS = ("created_at", "updated_at", "name", "dataset_count", "experiment_count", "model_count", "deployment_count")
-
-
-@pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Any, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
 
 
 async def names(ada: Person, **params: Any) -> list[str]:

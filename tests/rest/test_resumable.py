@@ -29,17 +29,6 @@ UPLOAD = "mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {
 
 
 @pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple[Starlette, Person]]:
-    async with laboratory(settings, database) as made:
-        yield made
-
-
-@pytest.fixture
-def ada(lab: tuple[Any, Person]) -> Person:
-    return lab[1]
-
-
-@pytest.fixture
 def services(lab: tuple[Any, Person]) -> Services:
     return lab[0].state.services
 

@@ -1,19 +1,8 @@
 """What a caller sends and the endpoint does not take is said in the answer, with the nearest key that it does take."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from coreplex.database import Database
-from coreplex.settings import Settings
-from tests.factories.dataset import PEOPLE, Person, laboratory
-
-
-@pytest.fixture
-async def ada(settings: Settings, database: Database) -> AsyncIterator[Person]:
-    async with laboratory(settings, database) as (_, person):
-        yield person
+from tests.factories.dataset import PEOPLE, Person
 
 
 def said(answer: Any) -> list[str]:
