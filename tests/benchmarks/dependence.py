@@ -28,6 +28,7 @@ from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
 from coreplex.engines.tabular import reading  # noqa: E402
 from coreplex.engines.tabular.schema import TableSchema  # noqa: E402
+from tests.engines.scoring_samples import predict_frame  # noqa: E402
 from tests.factories import dependent  # noqa: E402
 
 
@@ -106,7 +107,7 @@ def promise(table: pl.DataFrame, holdout: pl.DataFrame, validation: str, asked: 
         scorer = Scorer.load(model["bundle"]["path"], model["bundle"]["sha256"])
         (folder / "held").mkdir()
         held = frames.load(stored(holdout, folder / "held")[0], schema)
-        return model["sort_metric"], model["score"], got(model["sort_metric"], holdout["y"], scorer.predict_frame(held))
+        return model["sort_metric"], model["score"], got(model["sort_metric"], holdout["y"], predict_frame(scorer, held))
 
 
 def got(metric: str, truth: pl.Series, answer: pl.DataFrame) -> float:

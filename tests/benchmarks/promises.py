@@ -114,10 +114,9 @@ def trained(frame: pl.DataFrame, folder: Path, config: dict[str, Any]) -> dict[s
 
 def held(model: dict[str, Any], frame: pl.DataFrame) -> tuple[metrics.Metrics, int]:
     scorer = Scorer.load(Path(model["bundle"]["path"]), model["bundle"]["sha256"])
-    answers = scorer.predict_frame(frame)
+    p = scorer.ensemble.predict(frame)
     if not model["classes"]:
-        return metrics.evaluate("regression", frame["y"].to_numpy(), answers["prediction"].to_numpy()[:, None]), frame.height
-    p = np.column_stack([answers[f"probability_{label}"].to_numpy() for label in model["classes"]])
+        return metrics.evaluate("regression", frame["y"].to_numpy(), p), frame.height
     y = frame["y"].replace_strict(model["classes"], list(range(len(model["classes"]))), return_dtype=pl.Int64).to_numpy()
     said = metrics.decided(p, (model["threshold"] or {}).get("value", 0.5))
     return metrics.evaluate("binary" if p.shape[1] == 2 else "multiclass", y, p, said=said), frame.height

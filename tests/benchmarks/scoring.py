@@ -84,7 +84,7 @@ def main() -> None:
     linear = Member(dense, Linear(np.ones(dense.width) / 9, 0.0, "logit", dense_matrix.mean(axis=0)))
     one, bag, flat = scorer(columns, members[:1]), scorer(columns, members, combine="raw"), scorer(columns, [linear])
     row, encoder, booster = frame.row(0, named=True), members[0].encoder, boosters[0]
-    encoded = encoder.transform(frame[:1])
+    encode, encoded = encoder.compile(one.reader.names), encoder.transform(frame[:1])
     values = encoded[0].tolist()
 
     xgb_one = _xgb(frame, y, columns)
@@ -92,14 +92,14 @@ def main() -> None:
         "one row, dict → answer",
         {
             "Scorer.predict_row, LightGBM": (lambda: one.predict_row(row)),
-            "of which reading and encoding the row": (lambda: encoder.encode_row(row)),
+            "of which reading and encoding the row": (lambda: encode(one.reader.read(row)[0])),
             "of which LightGBM's single-row call": (lambda: members[0].predictor.raw_row(values)),
             "Scorer.predict_row, bag of 5 LightGBM": (lambda: bag.predict_row(row)),
             "Scorer.predict_row, linear": (lambda: flat.predict_row(row)),
             "Booster.predict of a ready array": (lambda: booster.predict(encoded, num_threads=1)),
-            "encode_row + Booster.predict": (lambda: booster.predict(np.array([encoder.encode_row(row)[0]]), num_threads=1)),
+            "the same + Booster.predict": (lambda: booster.predict(np.array([encode(one.reader.read(row)[0])]), num_threads=1)),
             "a one-row DataFrame only": (lambda: pl.DataFrame([row])),
-            "Scorer.predict_frame of one row": (lambda: one.predict_frame(pl.DataFrame([row]))),
+            "Ensemble.predict of a frame of one row": (lambda: one.ensemble.predict(pl.DataFrame([row]))),
             "predict_row + contributions, LightGBM": (lambda: (one.predict_row(row), one.contributions([row]))),
             "XGBoost, one row": (lambda: xgb_one.predict_row(row)),
         },
@@ -109,7 +109,7 @@ def main() -> None:
     show(
         "5,000 rows, per row",
         {
-            "Scorer.predict_frame": (lambda: one.predict_frame(frame)),
+            "Ensemble.predict of a frame": (lambda: one.ensemble.predict(frame)),
             "of which encoding": (lambda: encoder.transform(frame)),
             "Booster.predict of a ready array": (lambda: booster.predict(matrix, num_threads=1)),
             "Scorer.predict_rows": (lambda: one.predict_rows(rows)),
@@ -146,7 +146,7 @@ def _large(frame: pl.DataFrame, y: Any, columns: tuple[Column, ...]) -> None:
             {
                 "the library's predict of ready arrays": reference,
                 "Scorer.predict_rows": (lambda one=one: one.predict_rows(rows)),
-                "Scorer.predict_frame": (lambda one=one: one.predict_frame(frame)),
+                "Ensemble.predict of a frame": (lambda one=one: one.ensemble.predict(frame)),
             },
             ROWS,
         )

@@ -1,6 +1,8 @@
 """Small tables and models for the tests of encoding, scoring and explaining."""
 
 import itertools
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import lightgbm as lgb
@@ -8,13 +10,15 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 
+from coreplex.engines.automl.metrics import decided
 from coreplex.engines.encoding.encoder import Encoder
-from coreplex.engines.scoring.bundle import Manifest
+from coreplex.engines.encoding.rows import RowReader, Warnings
+from coreplex.engines.scoring.bundle import Manifest, label_key
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.mlp import Mlp
-from coreplex.engines.scoring.scorer import background_of
+from coreplex.engines.scoring.scorer import Scorer, background_of
 from coreplex.engines.scoring.xgboost import XgBoost
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 
@@ -116,3 +120,33 @@ def manifest(table: pl.DataFrame, task: str = "binary", **more: Any) -> Manifest
     fields = {"task": task, "target": "left", "classes": classes, "feature_schema": SCHEMA.to_json(), "algo": "GBM"}
     fields["background"] = background_of(table, COLUMNS, 20)
     return Manifest(**{**fields, **more})
+
+
+def predict_frame(scorer: Scorer, table: pl.DataFrame) -> pl.DataFrame:
+    """What the ensemble says of a table: `prediction`, of classes also its `probability` and one `probability_<class>` each."""
+    response = scorer.ensemble.predict(table)
+    if not scorer.classes:
+        return pl.DataFrame({"prediction": response[:, 0]})
+    chosen = decided(response, scorer.manifest.threshold)
+    answers = pl.DataFrame(
+        {"prediction": [scorer.classes[code] for code in chosen], "probability": response[np.arange(len(chosen)), chosen]}
+    )
+    each = [pl.Series(f"probability_{label_key(label)}", response[:, code]) for code, label in enumerate(scorer.classes)]
+    return answers.with_columns(each)
+
+
+@cache
+def row_encoder(encoder: Encoder) -> Callable[[dict[str, Any]], tuple[list[float], Warnings]]:
+    """The numbers of one row, read as a server reads it, and what was odd about it."""
+    reader = RowReader.of([encoder])
+    encode = encoder.compile(reader.names)
+
+    def encoded(row: dict[str, Any]) -> tuple[list[float], Warnings]:
+        values, warnings = reader.read(row)
+        return encode(values), warnings
+
+    return encoded
+
+
+def encode_row(encoder: Encoder, row: dict[str, Any]) -> tuple[list[float], Warnings]:
+    return row_encoder(encoder)(row)

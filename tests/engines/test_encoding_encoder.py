@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coreplex.engines.encoding.categories import natural
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.errors import BadInput, Invalid
-from tests.engines.scoring_samples import COLUMNS, WORDS, column, frame, target
+from tests.engines.scoring_samples import COLUMNS, WORDS, column, encode_row, frame, target
 
 TABLE = frame()
 Y = target(TABLE, "binary")
@@ -58,7 +58,7 @@ def test_a_row_is_encoded_like_a_frame(encoder: Encoder, rows: list[dict[str, An
     rows = [{**row, "amount": None if row["amount"] is None else float(row["amount"])} for row in rows]
     matrix = encoder.transform(typed(rows))
     for row, expected in zip(rows, matrix, strict=True):
-        values, _ = encoder.encode_row(row)
+        values, _ = encode_row(encoder, row)
         np.testing.assert_array_equal(np.array(values, dtype=np.float64), expected)
 
 
@@ -77,7 +77,7 @@ def test_a_row_is_encoded_like_a_frame(encoder: Encoder, rows: list[dict[str, An
     )
 )
 def test_no_row_is_too_strange(encoder: Encoder, row: dict[str, Any]) -> None:
-    values, warnings = encoder.encode_row(row)
+    values, warnings = encode_row(encoder, row)
     assert len(values) == encoder.width
     if encoder.kind == "dense":
         assert all(math.isfinite(value) for value in values)
@@ -131,9 +131,9 @@ def test_a_table_without_a_feature_is_refused_with_reasons() -> None:
 
 def test_missing_and_unseen_categories_differ() -> None:
     encoder = Encoder.fit(TABLE, [column("plan", "categorical")], Y, kind="tree", task="binary")
-    missing, unseen = encoder.encode_row({"plan": None})[0][0], encoder.encode_row({"plan": "new"})[0][0]
+    missing, unseen = encode_row(encoder, {"plan": None})[0][0], encode_row(encoder, {"plan": "new"})[0][0]
     assert missing == 3.0
-    assert encoder.encode_row({"plan": "pro"})[0] == [2.0]
+    assert encode_row(encoder, {"plan": "pro"})[0] == [2.0]
     assert math.isnan(unseen)
 
 
@@ -141,7 +141,7 @@ def test_codes_of_few_and_of_many_levels_are_known_as_categories() -> None:
     encoder = ENCODERS["tree", "multiclass"]
     assert [encoder.names[place] for place in encoder.categorical] == ["plan", "town:code"]
     assert ENCODERS["dense", "binary"].categorical == ()
-    known, unseen = (encoder.encode_row({"plan": "pro", "town": town})[0] for town in ("T001", "nowhere"))
+    known, unseen = (encode_row(encoder, {"plan": "pro", "town": town})[0] for town in ("T001", "nowhere"))
     assert [math.isnan(known[place]) for place in encoder.categorical] == [False, False]
     assert [math.isnan(unseen[place]) for place in encoder.categorical] == [False, True]
 
@@ -184,14 +184,14 @@ def test_levels_with_an_effect_keep_their_mean_and_rare_ones_shrink() -> None:
     table = pl.DataFrame({"c": [f"L{i}" for i in level]})
     encoder = Encoder.fit(table, [column("c", "categorical")], y, kind="tree", task="regression")
     at = encoder.names.index("c:target")
-    means = {f"L{i}": encoder.encode_row({"c": f"L{i}"})[0][at] for i in range(40)}
+    means = {f"L{i}": encode_row(encoder, {"c": f"L{i}"})[0][at] for i in range(40)}
     assert max(abs(means[f"L{i}"] - effect[i]) for i in range(40)) < 0.1
-    assert encoder.encode_row({"c": "unseen"})[0][at] == pytest.approx(y.mean())
+    assert encode_row(encoder, {"c": "unseen"})[0][at] == pytest.approx(y.mean())
 
 
 def test_parts_of_a_moment() -> None:
     encoder = Encoder.fit(TABLE, [column("since", "datetime")], Y, kind="tree", task="binary")
-    values = dict(zip(encoder.names, encoder.encode_row({"since": "2015-03-08T14:30:00"})[0], strict=True))
+    values = dict(zip(encoder.names, encode_row(encoder, {"since": "2015-03-08T14:30:00"})[0], strict=True))
     parts = [values[f"since:{part}"] for part in ("year", "month", "day", "weekday", "hour", "minute")]
     assert parts == [2015, 3, 8, 7, 14, 30]
 
@@ -226,7 +226,7 @@ def test_1500_columns_of_every_kind_are_encoded() -> None:
     columns = [column(name, "float" if name[0] == "n" else "categorical") for name in data]
     encoder, matrix = Encoder.fit_transform(pl.DataFrame(data), columns, rng.integers(0, 2, 60), kind="tree", task="binary")
     assert matrix.shape == (60, 1500)
-    assert encoder.encode_row({})[1][0]["kind"] == "missing_column"
+    assert encode_row(encoder, {})[1][0]["kind"] == "missing_column"
 
 
 def test_frames_of_other_types_mean_the_same() -> None:

@@ -21,7 +21,7 @@ from coreplex.engines.explain.local import exact
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema
-from tests.engines.scoring_samples import column
+from tests.engines.scoring_samples import column, encode_row, predict_frame
 
 COLUMNS = (*(column(f"part{i}", "float") for i in range(4)), column("total", "float"), column("plan", "categorical"))
 
@@ -67,7 +67,7 @@ def test_it_is_stored_and_scored_like_any_other(model: Finished, tmp_path: Path)
     written = bundle.write(tmp_path / "bundle.zip", manifest, model.members)
     scorer = Scorer.load(written.path, written.sha256)
     frame = TABLE[:60]
-    answers = scorer.predict_frame(frame)["prediction"].to_numpy()
+    answers = predict_frame(scorer, frame)["prediction"].to_numpy()
     rows = [scorer.predict_row(row)[0]["prediction"] for row in frame.to_dicts()]
     np.testing.assert_allclose(rows, answers, rtol=1e-12)
     assert np.abs(answers - Y[:60]).mean() < 5
@@ -114,9 +114,9 @@ def test_amounts_are_seen_as_logarithms_too() -> None:
     again = Encoder.from_json(*encoder.to_json())
     odd = [*frame.to_dicts()[:5], {"debt": -4.0, "income": 1e300, "x": None}, {"debt": 0, "income": None, "x": 3}]
     matrix = again.transform(pl.DataFrame(odd, schema=dict.fromkeys(frame.columns, pl.Float64)))
-    np.testing.assert_array_equal(np.array([encoder.encode_row(row)[0] for row in odd]), matrix)
+    np.testing.assert_array_equal(np.array([encode_row(encoder, row)[0] for row in odd]), matrix)
     assert np.isfinite(matrix).all()
-    assert encoder.encode_row({"debt": 1e9, "income": 1.0, "x": 0.0})[1][0]["kind"] == "out_of_range"
+    assert encode_row(encoder, {"debt": 1e9, "income": 1.0, "x": 0.0})[1][0]["kind"] == "out_of_range"
 
 
 @pytest.mark.parametrize("weighted", [False, True])

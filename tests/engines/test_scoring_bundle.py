@@ -18,7 +18,7 @@ from coreplex.engines.scoring import archive, bundle
 from coreplex.engines.scoring.bundle import Corrupt, Manifest
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import BadInput, DomainError, NotFound
-from tests.engines.scoring_samples import frame, manifest, member, target
+from tests.engines.scoring_samples import frame, manifest, member, predict_frame, target
 
 TABLE = frame(200)
 BOOSTER = member(TABLE, target(TABLE, "binary"), "binary", "lightgbm")
@@ -35,8 +35,8 @@ def test_the_same_model_makes_the_same_bytes_and_answers(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
     loaded = bundle.read(written.path, written.sha256)
     assert bundle.dumps(loaded.manifest, loaded.ensemble.members) == DATA
-    before = Scorer(bundle.read(DATA)).predict_frame(TABLE)
-    assert Scorer.load(written.path, written.sha256).predict_frame(TABLE).equals(before)
+    before = predict_frame(Scorer(bundle.read(DATA)), TABLE)
+    assert predict_frame(Scorer.load(written.path, written.sha256), TABLE).equals(before)
 
 
 def test_a_shared_encoder_is_stored_once() -> None:

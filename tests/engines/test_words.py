@@ -22,7 +22,7 @@ from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 from coreplex.errors import BadInput
-from tests.engines.scoring_samples import column
+from tests.engines.scoring_samples import column, encode_row
 
 COLUMNS = (column("title", "text"), column("body", "text"), column("price", "float"), column("plan", "categorical"))
 KINDS = {"binary": 2, "multiclass": 12, "regression": 1}
@@ -83,7 +83,7 @@ def test_words_tell_the_target(kind: str, models: dict[str, Finished]) -> None:
 def test_a_row_is_scored_like_a_frame_and_after_storage_alike(kind: str, models: dict[str, Finished]) -> None:
     member = models[kind].members[0]
     matrix = member.encoder.transform(TABLE[:40])
-    rows = [member.encoder.encode_row(row)[0] for row in TABLE[:40].to_dicts()]
+    rows = [encode_row(member.encoder, row)[0] for row in TABLE[:40].to_dicts()]
     np.testing.assert_array_equal(np.array(rows), matrix)
     again = Encoder.from_json(*member.encoder.to_json())
     np.testing.assert_array_equal(again.transform(TABLE[:40]), matrix)

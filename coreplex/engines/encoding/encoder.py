@@ -17,9 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding import choice
-from coreplex.engines.encoding.rows import RowReader, Warnings
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State, Step, Task
-from coreplex.engines.encoding.values import Canonical, Value
+from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.errors import BadInput, Invalid
 
@@ -115,18 +114,6 @@ class Encoder:
     def features(self) -> tuple[str, ...]:
         """The source columns in use."""
         return tuple(step.column for step in self.steps)
-
-    # One row
-
-    def encode_row(self, row: Mapping[str, Any]) -> tuple[list[float], Warnings]:
-        """The same numbers as `transform` of a frame of this one row, and what was odd about the row. Never raises."""
-        reader, encode = self._row_path
-        values, warnings = reader.read(row)
-        return encode(values), warnings
-
-    @cached_property
-    def _row_path(self) -> tuple[RowReader, Callable[[Sequence[Value]], list[float]]]:
-        return RowReader.of([self]), self.compile(self.features)
 
     def compile(self, order: Sequence[str]) -> Callable[[Sequence[Any]], list[float]]:
         """A fast function from canonical values in `order` of columns to the encoded row."""

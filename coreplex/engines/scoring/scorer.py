@@ -1,11 +1,11 @@
-"""Answers of one model: for one row (the hot path of a deployment), for some rows, for a whole frame.
+"""Answers of one model: for one row (the hot path of a deployment) and for many.
 
 The very same code runs in the worker that trained the model and in the web process that serves it. A scorer is
 immutable and shared by threads. Whatever a row holds, the answer is an answer, with warnings; only a row that is no
 object is an error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,6 @@ from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.tabular.schema import Column
 from coreplex.errors import Invalid
 
-_CHUNK = 20_000
 _ONE_BY_ONE = 3
 """Up to here the members' calls for one row are quicker than those for arrays."""
 _FEW_ROWS = 200
@@ -228,38 +227,11 @@ class Scorer:
             return value if np.isfinite(value) else None
         return value if value is None or isinstance(value, str | int) else str(value)
 
-    # Frames
-
-    def predict_frame(self, frame: pl.DataFrame, threshold: float | None = None) -> pl.DataFrame:
-        """`prediction`, and for classification `probability` and one `probability_<class>` per class; row for row."""
-        return pl.concat(self.predict_chunks(frame, threshold)) if frame.height else self._frame(self._nothing(), threshold)
-
-    def predict_chunks(self, frame: pl.DataFrame, threshold: float | None = None) -> Iterator[pl.DataFrame]:
-        """The same in pieces of 20,000 rows, for callers that write as they go."""
-        for start in range(0, frame.height, _CHUNK):
-            yield self._frame(self.ensemble.predict(frame[start : start + _CHUNK]), threshold)
+    # Tables
 
     def check_frame(self, frame: pl.DataFrame) -> Warnings:
         """What is odd about a table to be predicted: once per column and kind, with the number of `rows`."""
         return self.reader.check(frame)
-
-    def _nothing(self) -> Floats:
-        return np.empty((0, max(len(self._classes), 1)))
-
-    def _frame(self, response: Floats, threshold: float | None) -> pl.DataFrame:
-        if not self._classes:
-            return pl.DataFrame({"prediction": response[:, 0]})
-        chosen = self._chosen(response, threshold)
-        columns: dict[str, Any] = {
-            "prediction": pl.Series(self._labels()).gather(chosen),
-            "probability": response[np.arange(len(chosen)), chosen],
-        }
-        columns |= {f"probability_{key}": response[:, index] for index, key in enumerate(self._keys)}
-        return pl.DataFrame(columns)
-
-    def _labels(self) -> list[Label]:
-        """The classes as one Polars column can hold them: of one type, or as text."""
-        return list(self._classes if len({type(label) for label in self._classes}) == 1 else self._keys)
 
 
 def check_rows(rows: Any) -> None:

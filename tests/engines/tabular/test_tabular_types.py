@@ -19,6 +19,7 @@ from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.inference import Habit, infer
 from coreplex.engines.tabular.numbers import NumberFormat, real
 from coreplex.engines.tabular.schema import Column, ColumnType
+from tests.engines.scoring_samples import encode_row
 from tests.engines.tabular.judged import judge, take
 
 ROWS = 120
@@ -196,13 +197,13 @@ def test_models_read_forms_by_what_they_say(tmp_path: Path, kind: Any) -> None:
     again = Encoder.from_json(*encoder.to_json())
     rows = frame.to_dicts()
     rows += [dict.fromkeys(cells), dict.fromkeys(cells, "nothing of the kind"), {"wkt": "SRID=4326;POINT Z (1 2 3)"}]
-    matrix = [again.encode_row(row)[0] for row in rows]
+    matrix = [encode_row(again, row)[0] for row in rows]
     np.testing.assert_array_equal(matrix[:ROWS], encoder.transform(frame))
     if kind == "tree":
         place = encoder.names.index("wkt:x")
         assert matrix[-1][place : place + 2] == [1.0, 2.0]
         assert matrix[7][encoder.names.index("shape:height")] == 2.0
-    assert any(warning["kind"] == "unseen_category" for warning in encoder.encode_row({**rows[0], "email": "a@new.example"})[1])
+    assert any(warning["kind"] == "unseen_category" for warning in encode_row(encoder, {**rows[0], "email": "a@new.example"})[1])
 
 
 @pytest.mark.parametrize(
