@@ -4,6 +4,7 @@ Nothing here is written by hand that the table or the schema knows already. A sk
 place of values; the envelope of the row is run on it, and what comes out is read back as a JSON Schema.
 """
 
+import re
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -238,6 +239,20 @@ def _security(public: bool, session_only: bool, method: str) -> list[dict[str, l
     return [session] if session_only else [{"apiKey": []}, session]
 
 
+_ROOT_FIELDS = {name for root in ROOTS.values() if root is not None for name in root.fields}
+
+
+def _respelled(value: Any) -> Any:
+    """The texts with names of inputs as REST spells them, `dataset_id` for `datasetId`; those of GraphQL's operations stay."""
+    if isinstance(value, dict):
+        return {key: _respelled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_respelled(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"`([a-z]+[A-Z]\w*)`", lambda found: found[0] if found[1] in _ROOT_FIELDS else snake(found[0]), value)
+
+
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """The whole description; the same for every request and every process."""
@@ -260,7 +275,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": dict(sorted(paths.items())),
+        "paths": _respelled(dict(sorted(paths.items()))),
         "components": _components(),
     }
 

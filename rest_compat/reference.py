@@ -82,10 +82,15 @@ def render(described: dict[str, Any]) -> str:
 def _menu(tag: str, entries: list[tuple[str, str, dict[str, Any]]]) -> str:
     links = "".join(
         f'<a href="#{escape(operation["operationId"])}"><span class="method">{method}</span>'
-        f"{escape(path.removeprefix('/api'))}</a>"
+        f"{_breaking(path.removeprefix('/api'))}</a>"
         for method, path, operation in entries
     )
     return f"<h2>{escape(tag)}</h2>{links}"
+
+
+def _breaking(path: str) -> str:
+    """A path that is broken, where it does not fit, before a slash and never inside a name."""
+    return escape(path[:1]) + escape(path[1:]).replace("/", "<wbr>/")
 
 
 def _article(entry: tuple[str, str, dict[str, Any]]) -> str:

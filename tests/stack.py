@@ -29,7 +29,7 @@ from tests.responses import check
 
 ROOT = Path(__file__).resolve().parents[1]
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "correct-horse-battery"
-READY_SECS = 90.0
+READY_SECS = 240.0
 GENEROUS = "100000/minute"
 TIMING = Timing(lease=4.0, beat=0.5, sweep=0.5, redispatch=2.0, flush=0.1, backoff=0.1, backoff_most=0.5, drain=1.0)
 

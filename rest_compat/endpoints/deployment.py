@@ -63,7 +63,7 @@ def predicted(result: Any, _: Mapping[str, Any]) -> Any:
 
 def warning(sentence: str) -> dict[str, Any]:
     """A sentence among the warnings of a prediction."""
-    return {"column": "", "kind": "unknown_key", "message": sentence}
+    return {"column": "", "kind": "unknown_key", "message": sentence, "row": None}
 
 
 ROWS = (

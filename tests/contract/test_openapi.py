@@ -1,5 +1,6 @@
 """The committed OpenAPI is what the table and the schema say, valid, and described to the last parameter."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import openapi_spec_validator
 
 from rest_compat import export
 from rest_compat.openapi import document
+from rest_compat.reference import render
 from rest_compat.stored import operations
 from rest_compat.table import TABLE
 from schema.execution import prepare
@@ -35,6 +37,14 @@ def described(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_every_parameter_and_body_field_is_described() -> None:
     assert [place for place, text in described(document()["paths"]) if not text] == []
+
+
+def test_texts_and_menu_speak_of_rest() -> None:
+    text = export.text().decode()
+    assert set(re.findall(r"`[a-z]+[A-Z]\w*`", text)) == {"`uploadDataset`"}, "operations keep their names"
+    assert "not needed with `dataset_id`" in text
+    menu = render(document()).partition("</nav>")[0]
+    assert "/datasets<wbr>/{dataset_id}<wbr>/quality</a>" in menu, "paths are broken before a slash, never inside a name"
 
 
 def test_cancelled_is_no_word_of_rest() -> None:

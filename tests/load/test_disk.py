@@ -140,10 +140,11 @@ def test_who_hangs_up_in_mid_upload_leaves_nothing(small: Stack) -> None:
     for offset in [*range(40, 1000, 90), len(whole) // 3, len(whole) // 2, len(whole) - 1]:
         with socket.create_connection((address.hostname, address.port or 80)) as connection:
             connection.sendall(whole[:offset])
-    deadline = time.monotonic() + 10
-    while files(small) != before and time.monotonic() < deadline:
+    deadline, same = time.monotonic() + 60, 0
+    while same < 10:  # looks in a row: a busy server may open a file for one of them yet
+        assert time.monotonic() < deadline, files(small) - before
+        same = same + 1 if files(small) == before else 0
         time.sleep(0.1)
-    assert files(small) == before
     said = (small.folder / "web.log").read_text().split("\n")[logged:]
     assert len([line for line in said if line]) < 20, said
     assert "Traceback" not in "".join(said)
