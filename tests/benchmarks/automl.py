@@ -9,6 +9,7 @@ wrote. Wall clock, overrun and peak memory are those of the child. Tables that a
 
 import argparse
 import json
+import math
 import os
 import resource
 import subprocess
@@ -90,12 +91,13 @@ def engine_run(
     table: Table,
     train: pl.DataFrame,
     engine: str,
-    secs: int,
+    secs: float,
     seed: int,
     folder: Path,
     *,
     threads: int = 1,
     task: str = "coreplex.engines.automl.train:run",
+    dependence: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One child process; its best bundle, seconds, CPU seconds, peak memory in MB and number of models."""
     path = folder / "train.parquet"
@@ -105,10 +107,12 @@ def engine_run(
         "schema": table.schema.to_json(),
         "target": table.target,
         "problem_type": table.problem,
-        "config": {"max_runtime_secs": secs, "seed": seed, "max_models": 100, "stopping_rounds": 20},
+        "config": {"max_runtime_secs": math.ceil(secs), "seed": seed, "max_models": 100, "stopping_rounds": 20},
         "engine": engine,
         "work_dir": str(folder),
         "threads": threads,
+        "deadline_secs": secs,
+        "dependence": dependence,
     }
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "POLARS_MAX_THREADS": "1"}
     started = time.perf_counter()

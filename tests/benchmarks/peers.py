@@ -141,7 +141,7 @@ def h2o(job: Job) -> Answer:
     import h2o as server
     from h2o.automl import H2OAutoML
 
-    server.init(nthreads=job.threads, max_mem_size="4g", log_level="FATAL")
+    server.init(nthreads=job.threads, max_mem_size="4g", log_level="FATA")
     levels = [c for c in job.features if job.train[c].dtype == object]
     train = server.H2OFrame(job.train[job.features].assign(target__=job.y))
     test = server.H2OFrame(job.test[job.features], column_types=None)
