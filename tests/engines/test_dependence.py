@@ -62,6 +62,17 @@ def test_independent_rows_are_left_alone(tmp_path: Path) -> None:
     assert wrong == []
 
 
+def test_a_time_of_day_is_no_order(tmp_path: Path) -> None:
+    """Hours and minutes beside thousands of machines: that no pair of the two occurs twice is chance, not a panel."""
+    draw = np.random.default_rng(5)
+    rows = 4_000
+    clock = draw.integers(0, 24, rows) * 100 + draw.integers(0, 60, rows)
+    machines = [f"N{k}" for k in draw.integers(0, 1_200, rows)]
+    late = 20 * (clock > 2_000) * draw.exponential(2, rows) + draw.normal(0, 5, rows)
+    frame = pl.DataFrame({"dep_time": clock, "machine": machines, "wind": draw.normal(size=rows), "y": late})
+    assert found(frame, tmp_path)["strategy"] is None
+
+
 @pytest.mark.parametrize("name", ["iris", "diabetes"])
 def test_ordinary_tables_stay_random(name: str, tmp_path: Path) -> None:
     bunch = getattr(datasets, f"load_{name}")()

@@ -50,6 +50,8 @@ _MOST_GROUPS, _MOST_TIMES = 4, 3
 _MIN_DATES, _MIN_NUMBERED, _MIN_PERIODS = 20, 30, 10
 """Moments a date, a number that rises along the file, the periods of groups need: twelve years of cars are a trait."""
 _SORTED = 0.98
+_BY_CHANCE = 0.9
+"""Where more of all pairs of a number and a group occur once by chance already, that none occurs twice says nothing."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,10 @@ def _time(values: pl.Series, column: Column, codes: Sequence[Index]) -> Order | 
 
 
 def _periods(moments: NDArray[np.float64], codes: Index) -> bool:
-    """Whether a number counts the periods of groups: hardly a pair of group and number occurs twice."""
-    pairs = np.unique(np.column_stack([moments, codes]), axis=0)
-    return len(pairs) > 0.98 * len(moments) and len(np.unique(codes)) < 0.5 * len(moments)
+    """Whether a number counts the periods of groups: hardly a pair of group and number occurs twice, and by chance many would."""
+    n, shuffled = len(moments), np.random.default_rng(0).permutation(moments)
+    seen, chance = (len(np.unique(np.column_stack([numbers, codes]), axis=0)) for numbers in (moments, shuffled))
+    return seen > 0.98 * n and chance < _BY_CHANCE * n and len(np.unique(codes)) < 0.5 * n
 
 
 def monotone(values: NDArray[np.float64]) -> bool:
