@@ -15,6 +15,7 @@ from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.rows import RowReader, Warnings
 from coreplex.engines.scoring.bundle import Manifest, label_key
 from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.kernel import Kernel
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.mlp import Mlp
@@ -94,7 +95,7 @@ def xgbooster(matrix: Any, y: Any, task: str) -> XgBoost:
 
 
 def member(table: pl.DataFrame, y: Any, task: str, family: str, seed: int = 0) -> Member:
-    """One trained member of a family: lightgbm, forest, xgboost, linear, mlp (the last two with drawn weights)."""
+    """One trained member of a family: lightgbm, forest, xgboost, linear, kernel, mlp (the last three with drawn weights)."""
     kind = "tree" if family in ("lightgbm", "forest", "xgboost") else "dense"
     encoder, matrix = Encoder.fit_transform(table, COLUMNS, y, kind=kind, task=task, seed=seed)  # type: ignore[arg-type]
     rng = np.random.default_rng(seed)
@@ -110,6 +111,9 @@ def member(table: pl.DataFrame, y: Any, task: str, family: str, seed: int = 0) -
     if family == "linear":
         weights = rng.normal(size=(encoder.width, raw)) / encoder.width**0.5
         return Member(encoder, Linear(weights, rng.normal(size=raw), link, matrix.mean(axis=0)))  # type: ignore[arg-type]
+    if family == "kernel":
+        landmarks = matrix[:20].astype(np.float32)
+        return Member(encoder, Kernel(landmarks, 0.01, rng.normal(size=(20, raw)), rng.normal(size=raw), link))  # type: ignore[arg-type]
     sizes = [encoder.width, 8, raw]
     layers = [(rng.normal(size=(a, b)) / a**0.5, rng.normal(size=b)) for a, b in itertools.pairwise(sizes)]
     return Member(encoder, Mlp(layers, "relu", link))  # type: ignore[arg-type]

@@ -127,6 +127,9 @@ def test_time_folds_only_look_back(moments: list[int], nfolds: int, gap: int) ->
         return
     check(plan, len(values), complete=False)
     assert not plan.bag
+    assert len(plan.copies) == 3
+    for copy in plan.copies:
+        assert sorted([*copy.train, *copy.valid]) == list(range(len(values)))
     for fold in plan.folds:
         assert values[fold.train].max() < values[fold.valid].min() - gap + 1e-9
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.learners import forest, lightgbm, linear, mlp, xgboost
+from coreplex.engines.automl.learners import forest, kernel, lightgbm, linear, mlp, xgboost
 from coreplex.engines.automl.learners.base import Learner, Params, Problem, Sample, Watch
 from coreplex.engines.automl.metrics import evaluate
 from coreplex.engines.scoring.lightgbm import LightGbm
@@ -18,6 +18,7 @@ LEARNERS: list[tuple[Learner, Params]] = [
     (linear.fit, {}),
     (linear.fit, {"l1_ratio": 0.5}),
     (mlp.fit, {"hidden": (8,), "rounds": 40, "learning_rate": 0.01}),
+    (kernel.fit, {"width": 2.0}),
 ]
 
 
@@ -119,3 +120,20 @@ def test_the_watch_stops_for_patience_and_for_the_clock() -> None:
     now[0] = 6.0
     assert slow.stop(1, None)
     assert slow.cut
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_kernel_learns_what_no_straight_line_can(kind: str) -> None:
+    """Far from the origin or near it, on more rows than there are landmarks."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(1_600, 3))
+    far = np.square(x[:, :2]).sum(axis=1) + 0.2 * draw.normal(size=len(x))
+    y = far if kind == "regression" else np.digitize(far, [1.4] if kind == "binary" else [0.8, 2.4])
+    train, valid = Sample(x[:1_200], y[:1_200]), Sample(x[1_200:], y[1_200:])
+    problem = Problem(kind, {"binary": 2, "multiclass": 3}.get(kind, 1), seed=1)  # type: ignore[arg-type]
+    scores = [
+        evaluate(kind, valid.y, learner(train, valid, problem, {}, Deadline.never()).predictor.predict(valid.x))
+        for learner in (kernel.fit, linear.fit)
+    ]
+    curved, straight = (found["r2"] if kind == "regression" else found["auc"] for found in scores)
+    assert curved > 0.9 > 0.7 > straight

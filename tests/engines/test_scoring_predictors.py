@@ -21,7 +21,7 @@ from coreplex.errors import BadInput
 from tests.engines.scoring_samples import frame, member, target
 
 TABLE = frame(300)
-FAMILIES = ["lightgbm", "forest", "xgboost", "linear", "mlp"]
+FAMILIES = ["lightgbm", "forest", "xgboost", "linear", "mlp", "kernel"]
 TASKS = ["binary", "multiclass", "regression"]
 MEMBERS = {(f, t): member(TABLE, target(TABLE, t), t, f) for f in FAMILIES for t in TASKS}
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coreplex.engines.automl.learners import kernel
 from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
 
-_PACE = {"lightgbm": 1.5e-9, "xgboost": 1.5e-9, "linear": 1e-9, "mlp": 0.8e-9, "words": 2e-6}
+_PACE = {"lightgbm": 1.5e-9, "xgboost": 1.5e-9, "linear": 1e-9, "mlp": 0.8e-9, "kernel": 1e-9, "words": 2e-6}
 """Seconds per unit of work on one core of a server of 2023."""
 _OTHER_PACE = 8e-9
 _ROUNDS = ("lightgbm", "xgboost", "mlp")
@@ -120,7 +121,7 @@ class Costs:
     def candidate(self, candidate: Candidate, task: Task, rows: int, *, encoded: bool) -> float:
         """Seconds of a candidate on all folds, with so many training rows each."""
         folds, judged = len(task.plan.folds), len(task.plan.judged)
-        fits = folds + (not (task.plan.bag and candidate.bagged))
+        fits = folds + fits_after(task, candidate)
         learned = self.per_judged * rows if candidate.encoding == "sparse" else self.encoding(rows, 0)
         matrices = 0.0 if encoded else fits * learned + self.per_judged * judged
         return matrices + fits * self.fitting(candidate, task, rows)
@@ -150,10 +151,21 @@ class Costs:
             case "mlp":
                 layers = (width, *params.get("hidden", (64, 32)), outputs)
                 return float(rounds * rows * sum(a * b for a, b in itertools.pairwise(layers)))
+            case "kernel":
+                rows = min(rows, kernel.ROWS)
+                landmarks = min(rows, kernel.LANDMARKS)
+                return float(landmarks * rows * (10 * width + 2 * landmarks + 240 * outputs))
             case "words":
                 return float(rows * outputs)
             case _:
                 return 240.0 * rows * width * outputs
+
+
+def fits_after(task: Task, candidate: Candidate) -> int:
+    """How many fits on all rows follow those of the folds: none where the fold copies are the model."""
+    if task.plan.bag and candidate.bagged:
+        return 0
+    return len(task.plan.copies) if task.plan.copies and candidate.booster else 1
 
 
 def _line(sizes: list[int], took: list[float]) -> tuple[float, float]:

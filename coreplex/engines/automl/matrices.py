@@ -74,11 +74,13 @@ class Matrices:
         )
 
     def fold(self, encoding: Encoding, number: int, rows: int | None = None, costs: Costs | None = None) -> Sides:
-        """Fold `number` of the plan, with at most `rows` training rows: some of a matrix that is kept, or newly encoded ones.
+        """Fold `number` of the plan, the copies after the folds, with at most `rows` training rows: of a matrix that is kept,
+        or newly encoded ones.
 
         `costs` learns what encoding for trees takes.
         """
-        fold = self.task.plan.folds[number]
+        plan = self.task.plan
+        fold = (*plan.folds, *plan.copies)[number]
         wanted = self._most(encoding, fold.train, rows)
         kept = self._kept.get((encoding, number))
         if kept is None or kept.asked < wanted:

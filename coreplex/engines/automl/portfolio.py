@@ -17,7 +17,7 @@ from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.values import Canonical
 
-Family = Literal["lightgbm", "xgboost", "linear", "mlp", "words"]
+Family = Literal["lightgbm", "xgboost", "linear", "mlp", "kernel", "words"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Candidate:
         if self.params.get("residual"):
             return "residual"
         return "tree" if self.family in ("lightgbm", "xgboost") else "dense"
+
+    @property
+    def booster(self) -> bool:
+        """Whether rounds are added until a validation part says stop."""
+        return self.family in ("lightgbm", "xgboost") and self.params.get("boosting") != "rf"
 
     @property
     def bagged(self) -> bool:
@@ -97,6 +102,10 @@ DRF = _forest("DRF", feature_fraction_bynode=0.5, min_data_in_leaf=3)
 # Networks: smooth surfaces, where trees make steps.
 NETWORK = Candidate("DeepLearning", "mlp", {"hidden": (96, 48), "alpha": 1e-3, "learning_rate": 2e-3, "batch": 128})
 WIDE_NETWORK = Candidate("DeepLearning", "mlp", {"hidden": (256,), "alpha": 1e-2, "learning_rate": 1e-3, "batch": 256})
+# Networks of Gaussian units: smooth and quick, the best single model of several tables of a few hundred or thousand rows. The
+# flat ones are between those and a linear model.
+KERNEL = Candidate("DeepLearning", "kernel", {"width": 1.5})
+FLAT_KERNEL = Candidate("DeepLearning", "kernel", {"width": 8.0})
 # Many leaves: big tables with real interactions.
 LARGE = _gbm(
     learning_rate=0.03, num_leaves=160, min_data_in_leaf=5, feature_fraction=0.6, bagging_fraction=0.9, bagging_freq=1,
@@ -123,9 +132,14 @@ def portfolio(task: Task) -> list[Candidate]:
     """The candidates for a task, best order first."""
     small, levels = len(task.y) < _SMALL, _most_levels(task)
     if small:
-        order = [QUICK, LINEAR, CAREFUL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, WIDE_NETWORK, XGB_DEEP]
+        order = [
+            QUICK, LINEAR, KERNEL, CAREFUL, FLAT_KERNEL, XRT, NETWORK, XGB, RANDOM_CUTS, DRF, STEADY, WIDE_NETWORK, XGB_DEEP,
+        ]  # fmt: skip
     else:
-        order = [QUICK, STEADY, LINEAR, CAREFUL, XGB, RANDOM_CUTS, NETWORK, XRT, LARGE, XGB_DEEP, DRF, WIDE_NETWORK]
+        order = [
+            QUICK, STEADY, LINEAR, CAREFUL, XGB, KERNEL, RANDOM_CUTS, NETWORK, XRT, LARGE, XGB_DEEP, DRF, FLAT_KERNEL,
+            WIDE_NETWORK,
+        ]  # fmt: skip
     if levels > choice.FEW_LEVELS:
         order.insert(1, SETS)
         order.insert(4, FINE_SETS)

@@ -34,19 +34,22 @@ def restricted(task: Task, rows: Index) -> Task:
     """The task of these rows alone (ascending), with the folds as they were; a fold that lost a side is gone."""
     place = np.full(len(task.y), -1)
     place[rows] = np.arange(len(rows))
-    folds = [Fold(_kept(place, fold.train), _kept(place, fold.valid)) for fold in task.plan.folds]
+    folds, copies = (
+        tuple(one for fold in parts if len((one := _kept(place, fold)).train) and len(one.valid))
+        for parts in (task.plan.folds, task.plan.copies)
+    )
     return replace(
         task,
         frame=task.frame[rows],
         y=task.y[rows],
         weights=None if task.weights is None else task.weights[rows],
-        plan=replace(task.plan, folds=tuple(fold for fold in folds if len(fold.train) and len(fold.valid))),
+        plan=replace(task.plan, folds=folds, copies=copies),
     )
 
 
-def _kept(place: Index, rows: Index) -> Index:
-    kept = place[rows]
-    return kept[kept >= 0]
+def _kept(place: Index, fold: Fold) -> Fold:
+    train, valid = place[fold.train], place[fold.valid]
+    return Fold(train[train >= 0], valid[valid >= 0])
 
 
 def sampled(task: Task, rows: int) -> Task:

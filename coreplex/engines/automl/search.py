@@ -64,8 +64,9 @@ SPACES: dict[str, tuple[str, Space, dict[str, Any]]] = {
         },
         {"rounds": 120, "patience": 10},
     ),
+    "kernel": ("DeepLearning", {"width": _log(0.3, 20.0)}, {}),
 }
-_WEIGHTS = {"lightgbm": 0.5, "xgboost": 0.35, "mlp": 0.15}
+_WEIGHTS = {"lightgbm": 0.5, "xgboost": 0.3, "mlp": 0.1, "kernel": 0.1}
 
 
 def propose(best: Sequence[Candidate], algorithms: set[str], exploitation: float, draw: Draw) -> Candidate | None:
@@ -86,7 +87,7 @@ def _anywhere(family: str, draw: Draw) -> Candidate:
 
 
 def _near(leader: Candidate, draw: Draw) -> Candidate:
-    """A leader with two of its parameters drawn anew."""
+    """A leader with up to two of its parameters drawn anew."""
     space = SPACES[leader.family][1]
-    changed = draw.choice(sorted(space), size=2, replace=False)
+    changed = draw.choice(sorted(space), size=min(2, len(space)), replace=False)
     return Candidate(leader.algo, leader.family, {**leader.params, **{str(k): space[str(k)](draw) for k in changed}})

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics, threshold
 from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs
+from coreplex.engines.automl.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs, fits_after
 from coreplex.engines.automl.judged import Judged
-from coreplex.engines.automl.learners import lightgbm, linear, mlp, words, xgboost
+from coreplex.engines.automl.learners import kernel, lightgbm, linear, mlp, words, xgboost
 from coreplex.engines.automl.learners.base import Learner, Problem, Trained
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.metrics import Metrics
 from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.task import Task
+from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
@@ -35,6 +36,7 @@ LEARNERS: dict[str, Learner] = {
     "xgboost": xgboost.fit,
     "linear": linear.fit,
     "mlp": mlp.fit,
+    "kernel": kernel.fit,
     "words": words.fit,
 }
 
@@ -52,6 +54,7 @@ class Finished:
     task: Task
     parameters: dict[str, object] = field(default_factory=dict)
     combine: Combine = "raw"
+    calibration: Calibration | None = None
 
     @cached_property
     def decision(self) -> threshold.Decision | None:
@@ -158,9 +161,9 @@ def cross_validate(
     trained: list[Trained] = []
     sample: dict[str, int] = {}
     count = len(task.plan.folds)
-    # A refit costs as much as a fold, and comes out of the same time.
+    # What is fitted on all rows costs as much as a fold, and comes out of the same time.
     bag = task.plan.bag and candidate.bagged
-    pieces = count if bag else count + 1
+    pieces = count + fits_after(task, candidate)
     for number, fold in enumerate(task.plan.folds):
         if abandon():
             raise Abandoned
@@ -186,7 +189,7 @@ def cross_validate(
         if abandon():
             raise Abandoned
         doing(f"{name}: fitted on all rows")
-        members = _refit(candidate, matrices, problem, deadline, rounds, rows)
+        members, rounds = _final(candidate, matrices, problem, deadline, rounds, rows)
     parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **sample}
     return Finished(name, candidate.algo, candidate, tuple(members), oof, time.perf_counter() - started, task, parameters)
 
@@ -214,17 +217,35 @@ def _affordable(rows: int | None, learned: int, expected: float, left: float, le
 
 
 def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: Deadline) -> Finished:
-    """A model of a candidate, judged as before, whose one member is fitted on all rows for the rounds its folds found."""
+    """A model of a candidate, judged as before, whose members are fitted on all rows."""
     assert model.candidate is not None
     rounds = cast(int, model.parameters["rounds"])
     started = time.perf_counter()
-    members = _refit(model.candidate, matrices, problem, deadline, rounds, None)
-    return replace(model, members=tuple(members), seconds=model.seconds + time.perf_counter() - started)
+    members, rounds = _final(model.candidate, matrices, problem, deadline, rounds, None)
+    parameters = {**model.parameters, "rounds": rounds}
+    seconds = model.seconds + time.perf_counter() - started
+    return replace(model, members=tuple(members), parameters=parameters, seconds=seconds)
 
 
-def _refit(
+def _final(
     candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int, rows: int | None
-) -> list[Member]:
+) -> tuple[list[Member], int]:
+    """The members fitted on all rows: boosters of a forward plan as copies that stop on a random part of the rows, everything
+    else once, for the rounds its folds found; and the rounds they took.
+
+    Rounds that forward folds find are of fewer rows and of a time that was different: of ten boosters on sensor readings and on
+    house prices the copies were better than a fit for the median in eight, by 0.5 to 16 %, and worse in two, by 1 and 3 %.
+    """
+    plan = matrices.task.plan
+    if plan.copies and candidate.booster:
+        first, count = len(plan.folds), len(plan.copies)
+        made, took = list[Member](), list[int]()
+        for number in range(count):
+            sides = matrices.fold(candidate.encoding, first + number, rows)
+            part = deadline.part(count - number)
+            one = LEARNERS[candidate.family](sides.train, sides.valid, problem, candidate.params, part)
+            made, took = [*made, *one.members(sides.encoder, 1.0 / count)], [*took, one.rounds]
+        return made, int(np.median(took))
     sides = matrices.everything(candidate.encoding, rows)
     one = LEARNERS[candidate.family](sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
-    return one.members(sides.encoder)
+    return one.members(sides.encoder), rounds

@@ -108,6 +108,10 @@ def from_files(kind: str, files: Files) -> Predictor:
                 from coreplex.engines.scoring.linear import Linear
 
                 return Linear.from_files(files)
+            case "kernel":
+                from coreplex.engines.scoring.kernel import Kernel
+
+                return Kernel.from_files(files)
             case "mlp":
                 from coreplex.engines.scoring.mlp import Mlp
 

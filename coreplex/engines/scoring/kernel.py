@@ -1,0 +1,56 @@
+"""Kernel machines: weights of Gaussian bumps around landmarks, as a Nyström approximation leaves them."""
+
+import json
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring import arrays
+from coreplex.engines.scoring.links import Link
+from coreplex.engines.scoring.predictor import Files, Scoring
+
+_CHUNK = 2048
+"""Rows at a time: their distances to all landmarks are held at once."""
+
+
+class Kernel(Scoring):
+    """raw = k(row, landmarks) @ weights + bias with k(x, c) = exp(-gamma |x - c|²). landmarks: (m, width), weights: (m, r)."""
+
+    kind = "kernel"
+
+    def __init__(self, landmarks: ArrayLike, gamma: float, weights: ArrayLike, bias: ArrayLike, link: Link) -> None:
+        self.landmarks = np.ascontiguousarray(landmarks, dtype=np.float64)
+        self.gamma = float(gamma)
+        self.weights = np.ascontiguousarray(weights, dtype=np.float64)
+        self.bias = np.atleast_1d(np.asarray(bias, dtype=np.float64))
+        self.link = link
+        self.width, self.raw_width = self.landmarks.shape[1], self.weights.shape[1]
+        if self.weights.shape[0] != len(self.landmarks) or self.bias.shape != (self.raw_width,) or not self.gamma > 0:
+            raise ValueError("landmarks, weights and bias do not fit together")
+        self._squares = np.square(self.landmarks).sum(axis=1)
+
+    def features(self, matrix: Floats) -> Floats:
+        """(n, m) the kernel between rows and landmarks."""
+        squares = np.square(matrix).sum(axis=1)[:, None] + self._squares - 2.0 * (matrix @ self.landmarks.T)
+        return np.asarray(np.exp(-self.gamma * np.maximum(squares, 0.0)), dtype=np.float64)
+
+    def raw(self, matrix: Floats) -> Floats:
+        chunks = [self.features(matrix[at : at + _CHUNK]) @ self.weights + self.bias for at in range(0, len(matrix), _CHUNK)]
+        return np.vstack(chunks) if chunks else np.empty((0, self.raw_width))
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            "kernel.json": json.dumps({"link": self.link, "gamma": self.gamma}).encode(),
+            "landmarks.npy": arrays.dump(self.landmarks.astype(np.float32)),
+            "weights.npy": arrays.dump(self.weights),
+            "bias.npy": arrays.dump(self.bias),
+        }
+
+    @classmethod
+    def from_files(cls, files: Files) -> "Kernel":
+        head = json.loads(files["kernel.json"])
+        if head["link"] not in ("identity", "log", "logit", "softmax"):
+            raise ValueError(f"unknown link {head['link']!r}")
+        landmarks, weights, bias = (arrays.load(files[f"{name}.npy"]) for name in ("landmarks", "weights", "bias"))
+        return cls(landmarks, float(head["gamma"]), weights, bias, head["link"])
