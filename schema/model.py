@@ -156,7 +156,8 @@ class Model:
     artifact_id: strawberry.ID = strawberry.field(description="Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
     algo: str = strawberry.field(
-        description="Algorithm family: GLM, DRF, XRT, GBM, XGBoost, DeepLearning, StackedEnsemble, Baseline."
+        description="Algorithm family: GLM, DRF, XRT, GBM, XGBoost, DeepLearning (perceptrons and kernel networks), "
+        "StackedEnsemble, Baseline."
     )
     engine: str = strawberry.field(description="The engine that made it.")
     problem_type: ProblemType = strawberry.field(description="Classification or regression.")

@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics
 from coreplex.engines.automl.task import Task
+from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Ensemble, Member
 
 _ROWS = 300
 
 
-def gains(task: Task, members: tuple[Member, ...], combine: Combine, judged: metrics.Metrics) -> dict[str, float]:
+def gains(
+    task: Task,
+    members: tuple[Member, ...],
+    combine: Combine,
+    judged: metrics.Metrics,
+    calibration: Calibration | None = None,
+) -> dict[str, float]:
     """By how much each metric may be better than out-of-fold (zero or more, in its unit); empty for models that are no bag.
 
     `members`: of each model that is in, its copies in the order of the folds. `judged`: the out-of-fold metrics.
@@ -27,8 +34,8 @@ def gains(task: Task, members: tuple[Member, ...], combine: Combine, judged: met
         return {}
     rows = np.sort(np.random.default_rng(task.seed).permutation(len(task.y))[:_ROWS])
     frame, y = task.frame[rows], task.y[rows]
-    alone = [_evaluated(task, members[fold::folds], combine, frame, y) for fold in range(folds)]
-    together = _evaluated(task, members, combine, frame, y)
+    alone = [_evaluated(task, Ensemble(members[fold::folds], combine, calibration), frame, y) for fold in range(folds)]
+    together = _evaluated(task, Ensemble(members, combine, calibration), frame, y)
     found: dict[str, float] = {}
     for name, value in together.items():
         single = [v for one in alone if (v := one[name]) is not None]
@@ -41,7 +48,5 @@ def gains(task: Task, members: tuple[Member, ...], combine: Combine, judged: met
     return found
 
 
-def _evaluated(
-    task: Task, members: tuple[Member, ...], combine: Combine, frame: pl.DataFrame, y: NDArray[np.generic]
-) -> metrics.Metrics:
-    return metrics.evaluate(task.kind, y, Ensemble(members, combine).predict(frame), quantile=task.quantile)
+def _evaluated(task: Task, ensemble: Ensemble, frame: pl.DataFrame, y: NDArray[np.generic]) -> metrics.Metrics:
+    return metrics.evaluate(task.kind, y, ensemble.predict(frame), quantile=task.quantile)

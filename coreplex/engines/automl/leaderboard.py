@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from coreplex.engines.automl import ensemble, metrics
+from coreplex.engines.automl import ensemble, metrics, stacking
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.registry import BASELINE
 from coreplex.engines.automl.task import Task
@@ -55,28 +55,31 @@ class Leaderboard:
         return self.ranked[0] if self.models else None
 
     def stack(self, task: Task, clock: Clock) -> Finished | None:
-        """The greedy ensemble of all models trained on the task so far, or None where one model alone is as good."""
+        """The blend of all models trained on the task so far, or None where one model alone is as good."""
         models = [m for m in self.trained if m.task is task and len(m.oof)]
         if len(models) < 2:
             return None
         rows = task.plan.judged
         started = time.perf_counter()
-        predictions = [m.oof[rows] for m in models]
-        score = self._smooth(task)
-        weights = ensemble.select(predictions, task.y[rows], score, seed=task.seed, over=lambda: clock.late)
-        if np.count_nonzero(weights) < 2:
+        found = stacking.blend([m.oof[rows] for m in models], task.y[rows], self._smooth(task), task, lambda: clock.late)
+        if np.count_nonzero(found.weights) < 2:
             return None
-        parts = [
-            Member(member.encoder, member.predictor, member.weight * float(w))
-            for model, w in zip(models, weights, strict=True)
-            if w > 0
-            for member in model.members
-        ]
-        members = {m.name: round(float(w), 4) for m, w in zip(models, weights, strict=True) if w > 0}
+        chosen = [(model, float(w)) for model, w in zip(models, found.weights, strict=True) if w > 0]
+        parts = [Member(part.encoder, part.predictor, part.weight * w) for model, w in chosen for part in model.members]
         oof = np.full_like(models[0].oof, np.nan)
-        oof[rows] = ensemble.blend(predictions, weights)
-        name, seconds = self.name("StackedEnsemble"), time.perf_counter() - started
-        return Finished(name, "StackedEnsemble", None, tuple(parts), oof, seconds, task, {"members": members}, "response")
+        oof[rows] = found.said
+        return Finished(
+            self.name("StackedEnsemble"),
+            "StackedEnsemble",
+            None,
+            tuple(parts),
+            oof,
+            time.perf_counter() - started,
+            task,
+            {"members": {model.name: round(w, 4) for model, w in chosen}},
+            found.combine,
+            found.calibration,
+        )
 
     def _smooth(self, task: Task) -> ensemble.Score:
         """What the selection climbs: the metric, and for those that see only ranks or hits a little log-likelihood beside it.

@@ -80,7 +80,7 @@ class Publisher:
         task, measures = self.task, of_task(self.task.kind, self.task.quantile)
         best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
         luck = promise.optimism(self.metric, measures[self.metric], [m.judged for m in best], task.seed)
-        gains = averaging.gains(task, model.members, model.combine, model.metrics)
+        gains = averaging.gains(task, model.members, model.combine, model.metrics, model.calibration)
         shift, later = {self.metric: luck}, task.plan.forward
         return promise.intervals(model.judged, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
 
@@ -111,6 +111,7 @@ class Publisher:
             algo=model.algo,
             engine=self.engine,
             combine=model.combine,
+            calibration=None if model.calibration is None else model.calibration.to_json(),
             threshold=threshold.DEFAULT if model.decision is None else model.decision.threshold,
             conformal=self._conformal(model).to_json(),
             background=background_of(task.frame, task.columns, seed=task.seed),
