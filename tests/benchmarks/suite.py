@@ -229,15 +229,17 @@ def report(asked: argparse.Namespace) -> str:
     compared = [f"| table | {' | '.join(f'against {a}' for a in asked.arms[1:])} |", "|---" * len(asked.arms) + "|"]
     ranks: list[list[float]] = []
     for table, arms in found.items():
-        if set(arms) != set(asked.arms):
+        if asked.arms[0] not in arms:
             continue
         seeds = sorted(set.intersection(*(set(values) for values in arms.values())))
         sign = 1.0 if metric_of[table] == "auc" else -1.0
-        means = np.array([np.mean([arms[a][s] for s in seeds]) for a in asked.arms])
+        # An arm that ended without a model on this table comes last.
+        means = np.array([np.mean([arms[a][s] for s in seeds]) if a in arms else -sign * np.inf for a in asked.arms])
         ranks.append([float(np.sum(sign * means > sign * mean) + (np.sum(means == mean) + 1) / 2) for mean in means])
-        cells = [f"**{m:.4g}**" if r == min(ranks[-1]) else f"{m:.4g}" for m, r in zip(means, ranks[-1], strict=True)]
+        told = [f"{m:.4g}" if np.isfinite(m) else "no model" for m in means]
+        cells = [f"**{m}**" if r == min(ranks[-1]) else m for m, r in zip(told, ranks[-1], strict=True)]
         lines.append(f"| {table} | {metric_of[table]} | {len(seeds)} | {' | '.join(cells)} |")
-        others = [_difference(asked, table, seeds, a, kinds[metric_of[table]]) for a in asked.arms[1:]]
+        others = [_difference(asked, table, seeds, a, kinds[metric_of[table]]) if a in arms else "" for a in asked.arms[1:]]
         compared.append(f"| {table} | {' | '.join(others)} |")
     if ranks:
         lines.append(f"| **mean rank** | | | {' | '.join(f'**{r:.2f}**' for r in np.mean(ranks, axis=0))} |")
