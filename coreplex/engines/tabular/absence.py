@@ -3,8 +3,9 @@
 `NA` is North America to some, `None` a kind of garage.
 """
 
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -45,7 +46,7 @@ class Absences:
     def meaning(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
         """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside them."""
         scan = pl.scan_parquet(table, glob=False)
-        return {index: usual(scan.select(pl.col(names[index]))) for index in sorted(self._met)}
+        return {index: usual(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
 
     def notes(self, names: Sequence[str], rows: int) -> list[Note]:
         return [
@@ -60,19 +61,31 @@ def met(raw: pl.Series) -> bool:
     return bool(raw.str.strip_chars().is_in(WORDS).any())
 
 
-def usual(column: pl.LazyFrame) -> tuple[str, ...] | None:
+def usual(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
     """Which words for nothing are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
 
     Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that are not all
-    numbers, and nothing at all they can only be missing. Where all else is signs (`+`), a dash is one of them.
+    numbers, and nothing at all they can only be missing. Where all else is signs (`+`), a dash is one of them. Beside two words,
+    such as yes and no, several words for nothing are missing: nobody has three kinds of nothing.
+
+    `taken`: such words that the column held before they were taken as missing.
     """
     rest = pl.all().filter(~pl.all().is_in(sorted(words.MISSING)))
     asked = [rest.count().name.prefix("cells"), rest.str.contains(r"\p{L}").sum().name.prefix("letters")]
     asked += [rest.str.contains(r"[\p{L}\p{N}]").any().name.prefix("more")]
-    cells, letters, more = column.select(asked).collect(engine="streaming").row(0)
+    asked += [rest.n_unique().name.prefix("levels")]
+    cells, letters, more, levels = column.select(asked).collect(engine="streaming").row(0)
     if cells and not more:
         return tuple(sorted(sign for sign in words.SIGNS if "-" not in sign))
-    return None if 2 * letters >= max(cells, 1) else WORDS
+    if 2 * letters < max(cells, 1):
+        return WORDS
+    return WORDS if levels == 2 and _say_the_same({*column.unique().collect().to_series().drop_nulls(), *taken}) else None
+
+
+def _say_the_same(texts: set[str]) -> bool:
+    """True for several words for nothing, such as `NA` and `unknown`: with two levels of words beside them they are no third."""
+    said = {re.sub(r"[/. ]", "", text).lower() for text in texts & (words.ABSENT | words.UNKNOWN)}
+    return len(said) > 1
 
 
 def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:

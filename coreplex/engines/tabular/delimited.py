@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from coreplex.engines.tabular import conversion, dialect, encoding, footers, inference
+from coreplex.engines.tabular import conversion, dialect, encoding, footers, inference, parting, words
 from coreplex.engines.tabular.absence import WORDS, Absences, met, usual
 from coreplex.engines.tabular.ambiguity import Ambiguities
 from coreplex.engines.tabular.blanks import Trimmed
@@ -34,6 +34,7 @@ from coreplex.errors import BadInput, DomainError, Invalid
 
 _HEAD_BYTES = 1 << 20
 _PASSES = 4
+_FEW_ROWS = 1_000
 
 
 @dataclass
@@ -120,7 +121,9 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     rules = [_final(plan, index) for index in range(len(names))]
     clocks = [conversion.in_seconds(name) for name, rule in zip(names, rules, strict=True) if rule.is_clock]
     notes += [*done.notes, *clocks, *_losses(plan, done)]
-    return Stored(names, original, rules, done.rows, done.nulls, notes, done.spellings, written.separator)
+    return Stored(
+        names, original, rules, done.rows, done.nulls, notes, done.spellings, " " if written.blanks else written.separator
+    )
 
 
 def _head(found: Encoding, source: Path) -> tuple[int, bytes, bool]:
@@ -145,15 +148,19 @@ def _lines(head: bytes, whole: bool) -> str:
 
 def _footers(found: Encoding, source: Path, written: Dialect) -> Footers:
     tail, whole = found.tail(source, footers.BYTES)
+    tail = b"".join(parting.tabbed([tail.encode()])).decode() if written.blanks else tail
     rows = tail.split("\n", written.skip_lines)[-1] if whole else tail
     return footers.find(rows, written, whole=whole)
 
 
 def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
     """The text as UTF-8, without what stands below the table."""
+    pieces = plan.encoding.chunks(source, limits.block_bytes)
+    if plan.old_macintosh:
+        pieces = (piece.replace(b"\r", b"\n") for piece in pieces)
     left, held = plan.footers.size, b""
-    for piece in plan.encoding.chunks(source, limits.block_bytes):
-        held += piece.replace(b"\r", b"\n") if plan.old_macintosh else piece
+    for piece in parting.tabbed(pieces) if plan.dialect.blanks else pieces:
+        held += piece
         if len(held) > left:
             yield held[: len(held) - left]
             held = held[len(held) - left :]
@@ -333,10 +340,24 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
     """Which words for nothing are categories, now that all of the table is known. True if it must be read again for that."""
     changed = False
     for index, meaning in done.absences.meaning(table, plan.names).items():
-        before = plan.rules[index]
-        plan.found(index, Finding(STRING), meaning)
+        before, kind = (
+            plan.rules[index],
+            None if index in plan.forced or meaning is None else _yes_and_no(table, plan.names[index]),
+        )
+        plan.found(index, Finding(kind or STRING), tuple(sorted(words.UNKNOWN)) if kind else meaning)
         changed |= plan.rules[index] != before
     return changed
+
+
+def _yes_and_no(table: Path, name: str) -> Rule | None:
+    """The rule of a column of text that holds yes and no besides words for nothing, once those are known to be missing."""
+    column = pl.scan_parquet(table, glob=False).select(name)
+    for part in (column.head(_FEW_ROWS), column.unique()):
+        texts = inference.distinct(part.collect(engine="streaming").to_series(), WORDS).str.to_lowercase()
+        if texts.len() > 2 or not texts.is_in(sorted(words.YES | words.NO)).all():
+            return None
+    pair = words.boolean_pair(set(texts))
+    return Rule("boolean", pair) if pair else None
 
 
 def _final(plan: _Plan, index: int) -> Rule:

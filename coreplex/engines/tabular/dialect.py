@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from coreplex.engines.tabular import dates, headers, words
+from coreplex.engines.tabular import dates, headers, parting, words
 from coreplex.engines.tabular.notes import Note
 from coreplex.errors import Invalid
 
@@ -41,6 +41,8 @@ class Dialect:
     only_names: bool = False
     units: tuple[str, ...] = ()
     """The unit of each column where a line below the names says so; empty for those without one."""
+    blanks: bool = False
+    """Runs of blanks part the cells (`parting`); the text is read with tabs in their place."""
     rows_only: bool = False
     """The format says what its rows are: nothing stands below them that is none."""
 
@@ -58,6 +60,23 @@ def of_rows(head: str) -> Dialect:
     return _describe(list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS)), ",", '"')
 
 
+def holds_table(head: str) -> bool:
+    """True for rows of another format that are surely a table: names, below them columns of one kind each, no list of entries."""
+    filled = list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS))
+    found = _describe(filled, ",", '"')
+    body = [record.cells for record in filled if record.before >= found.skip_lines and len(record.cells) == found.width]
+    if found.width < 2 or len(body) < _TABLE_ROWS or (found.width == 2 and len(body) <= _LIST_ROWS):
+        return False
+    kinds = [Counter(map(kind_of, column)) for column in zip(*body, strict=True)]
+    alike = [max(count[kind] for kind in ("number", "date", "text")) + count["empty"] for count in kinds]
+    filled_cells = sum(count.total() - count["empty"] for count in kinds)
+    return min(alike) >= 0.8 * len(body) and 2 * filled_cells > len(body) * found.width
+
+
+_TABLE_ROWS, _LIST_ROWS = 3, 20
+"""Rows that a table has at least; up to so many of two columns may be entries (`Author`, `Ann`)."""
+
+
 def detect(head: str) -> Dialect:
     """The dialect of a file from its first lines (whole lines, at least one)."""
     declared = _SEP_LINE.match(head)
@@ -65,9 +84,25 @@ def detect(head: str) -> Dialect:
     body = head[declared.end() :] if declared else head
     quote = _quote(body)
     separator = declared.group(1) if declared else _separator(body, quote)
+    if not declared and (blanks := _by_blanks(body, separator, quote)):
+        return blanks
     found = _describe(list(islice(_filled(body, separator, quote, first), SAMPLE_RECORDS)), separator, quote)
     unclear = _unclear(body, quote) if separator == NO_SEPARATOR else None
     return replace(found, notes=(*found.notes, unclear)) if unclear else found
+
+
+def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
+    """The dialect of columns kept apart by blanks; tabs may stand there, too, before the one text of a row."""
+    lines = list(islice((line for line in io.StringIO(text) if line.strip()), 10 * SAMPLE_RECORDS))
+    if separator not in (NO_SEPARATOR, "\t") or (separator == "\t" and any(line.count("\t") != 1 for line in lines)):
+        return None
+    width = parting.width(lines, _NUMBER)
+    if width < (4 if separator == "\t" else 2):
+        return None
+    tabs = b"".join(parting.tabbed([text.encode()])).decode()
+    found = _describe(list(islice(_filled(tabs, "\t", quote, 0), SAMPLE_RECORDS)), "\t", quote)
+    message = f"Runs of blanks part every line into {width} cells, and were read as the separator."
+    return replace(found, blanks=True, notes=(*found.notes, Note("parted_by_blanks", "low", message, {"columns": width})))
 
 
 def _filled(text: str, separator: str, quote: str, first: int) -> Iterator[_Record]:
@@ -119,18 +154,18 @@ def _unclear(text: str, quote: str) -> Note | None:
                 "should part them, give every line the same number of cells."
             )
             return Note("separator_unclear", "high", message, {"separator": separator, "lines": held})
-    return _by_blanks(lines[1:])
+    return _nearly_by_blanks(lines[1:])
 
 
-def _by_blanks(lines: list[str]) -> Note | None:
-    """The same for columns of numbers that runs of blanks keep apart, which are not split: a blank also stands within cells."""
+def _nearly_by_blanks(lines: list[str]) -> Note | None:
+    """The same for columns of numbers that blanks keep apart in most lines, not all: then they are not split."""
     rows = [line.split() for line in lines]
     width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
     cells = [cell for row in rows if len(row) == width for cell in row]
     if width < 2 or count < 0.9 * len(rows) or sum(_NUMBER.fullmatch(cell) is not None for cell in cells) < 0.5 * len(cells):
         return None
     message = (
-        f"The table was read as one column: blanks part most of its lines into {width} values, and blanks are no separator here. "
+        f"The table was read as one column: blanks part most of its lines, but not all, into {width} values. "
         "Save it with commas, semicolons or tabs between the values."
     )
     return Note("separator_unclear", "high", message, {"separator": " ", "lines": count})

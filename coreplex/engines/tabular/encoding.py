@@ -6,6 +6,7 @@ file is no text: it is refused with the line, never half-read.
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,8 @@ def _refuse_noise(source: Path) -> None:
 
 def _guess(source: Path, skip: int) -> Encoding:
     sample = _interesting_bytes(source, skip)
-    latin = [name for name in ("cp1252", "cp1250") if _looks_latin(sample, name)]
-    names = [*latin[:1], "latin-1"] if latin else [_by_statistics(sample), "cp1252", "latin-1"]
+    latin = [name for name in _ALPHABETS if _looks_latin(sample, name)]
+    names = [_by_letters(sample, latin), "latin-1"] if latin else [_by_statistics(sample), "cp1252", "latin-1"]
     name = next((name for name in names if _decodes(source, skip, name)), "latin-1")
     note = Note(
         "encoding_guessed",
@@ -187,6 +188,32 @@ def _guess(source: Path, skip: int) -> Encoding:
         {"encoding": name},
     )
     return Encoding(name, skip, "strict", (note,))
+
+
+_CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "áäčďéíĺľňóôŕšťúýž", "äöüß")
+_ALPHABETS = {
+    "cp1252": ("äöüß", "éèêëàâçîïôûùüœæ", "áéíóúüñ¿¡", "áâãàçéêíóôõú", "àèéìíòóù", "åäöæøé", "áðéíóúýþæö", "ëïéèöü"),
+    "cp1250": _CENTRAL,
+    "iso8859_2": _CENTRAL,
+    "cp1254": ("çğıöşüâîûi̇",),
+}
+"""Letters beyond ASCII by language, of the encodings that hold them."""
+_SURELY = 0.05
+
+
+def _by_letters(sample: bytes, names: list[str]) -> str:
+    """The encoding in which the letters are most nearly those of one language; the first unless another is better for sure."""
+    shares = {name: _of_one_language(sample.decode(name, "replace"), _ALPHABETS[name]) for name in names}
+    best = max(names, key=lambda name: shares[name])
+    return best if shares[best] > shares[names[0]] + _SURELY else names[0]
+
+
+def _of_one_language(text: str, alphabets: tuple[str, ...]) -> float:
+    """The share of letters beyond ASCII that the best alphabet has; several languages together count a little less."""
+    letters = Counter(_NON_ASCII.findall(_WESTERN_SIGN.sub("", text).lower()))
+    shares = [sum(letters[letter] for letter in set(alphabet)) for alphabet in alphabets]
+    together = 0.9 * sum(letters[letter] for letter in set("".join(alphabets)))
+    return max(*shares, together) / max(letters.total(), 1)
 
 
 def _looks_latin(sample: bytes, name: str) -> bool:

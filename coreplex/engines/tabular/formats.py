@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from coreplex.engines.tabular.encoding import decoded_head
-from coreplex.errors import BadInput
+from coreplex.errors import BadInput, Invalid
 
 Format = Literal["gzip", "zip", "zstd", "parquet", "xlsx", "json", "text"]
 
@@ -52,6 +52,7 @@ _MAGIC: dict[bytes, Format] = {
 }
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+DAMAGED_BOOK = "The Excel workbook is damaged or cut off. Save it again and upload the new file."
 _EXPORT = "Export the table as CSV, Parquet or Excel (.xlsx) and upload that."
 _UNPACK = "Unpack it and upload the table itself, or pack it as gzip, zip or zstd."
 _RESAVE = "Open it in a spreadsheet program, save it as an Excel workbook (.xlsx) or CSV and upload that."
@@ -88,6 +89,14 @@ _IN_ZIP: dict[str, tuple[str, str]] = {
 # Possessive and atomic: a row of comments must not be tried in every way there is.
 _MARKUP = re.compile(r"(?:(?><!--.*?-->)|<\?[^>]*>|<!doctype[^>]*>|\s)*+<\s*([\w:]+)", re.IGNORECASE | re.DOTALL)
 _JSON = re.compile(r"\{\s*[\"}]|\[\s*[\[{\]]")
+_JSON_VALUE = re.compile(r'(null|true|false|-?\d[\d.eE+-]*|"[^"]*")\s*')
+_SQL = re.compile(
+    r"(?:--[^\n]*\n|/\*.*?\*/|[\s;]|\b(?:SET|USE|BEGIN|START|PRAGMA|LOCK)\b[^;\n]*;)*+"
+    r"(CREATE\s+(TEMP\w*\s+)?(TABLE|DATABASE|SCHEMA)|INSERT\s+(IGNORE\s+)?INTO|DROP\s+(TABLE|DATABASE)|ALTER\s+TABLE)\s",
+    re.IGNORECASE | re.DOTALL,
+)
+_ARFF = re.compile(r"(?:%[^\n]*\n|\s)*+@relation\s", re.IGNORECASE)
+_WORKBOOK = ".xlsx", ".xlsm"
 _JSON_NAMED = re.compile(r"[\[{]")
 
 
@@ -97,7 +106,7 @@ def identify(source: Path, filename: str) -> Format:
         head = file.read(1 << 16)
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     if found == "zip":
-        return _inside_zip(source)
+        return _inside_zip(source, filename)
     if found is not None:
         return found
     if head.startswith(_OLE):
@@ -128,11 +137,17 @@ def _text_or_json(text: str, filename: str) -> Format:
             raise refused("an XML spreadsheet of 2003", _RESAVE)
         if text.startswith("<?xml") or "</" in text:
             raise refused("an XML document")
+    if _SQL.match(text):
+        raise refused("a dump of a database (SQL)", "Export the table itself as CSV or Parquet and upload that.")
+    if _ARFF.match(text):
+        raise refused("an ARFF file (Weka)", "Save it as CSV and upload that.")
+    if expected(filename) == "json" and (value := _JSON_VALUE.fullmatch(text)):
+        raise Invalid(f"The JSON is a single value ({value[1][:20]}). A table is a list of objects, one for each row.")
     pattern = _JSON_NAMED if expected(filename) == "json" else _JSON
     return "json" if pattern.match(text) else "text"
 
 
-def _inside_zip(source: Path) -> Format:
+def _inside_zip(source: Path, filename: str) -> Format:
     """An Excel workbook is a zip archive with certain members; so are many things that are no table."""
     try:
         with zipfile.ZipFile(source) as archive:
@@ -145,7 +160,9 @@ def _inside_zip(source: Path) -> Format:
             if "mimetype" in names and b"opendocument" in archive.open("mimetype").read(100):
                 raise refused("an OpenDocument file (.ods)", _RESAVE)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise BadInput("The zip archive is damaged or cut off. Pack it again and upload the new file.") from error
+        with source.open("rb") as file:
+            book = filename.lower().endswith(_WORKBOOK) or b"[Content_Types].xml" in file.read(1 << 16)
+        raise BadInput(DAMAGED_BOOK if book else "The zip archive is damaged or cut off. Pack it again and upload it.") from error
     return "zip"
 
 

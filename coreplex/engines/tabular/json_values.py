@@ -156,6 +156,8 @@ class Values:
                 self._more()
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated") or len(self._text) - error.pos < _LONGEST_WORD
+                if self._ended and (error.msg.startswith("Unterminated") or not self._text[error.pos :].strip()):
+                    raise self._cut_off() from None
                 final = self._ended or not cut
                 if final or len(self._text) - self._at > self._limits.line_bytes:
                     raise self._refused(error.msg, error.pos) from None
@@ -227,7 +229,8 @@ class Values:
         )
 
     def _cut_off(self) -> BadInput:
-        return BadInput("The JSON ends in the middle: the file was cut off. Write it again and upload the new file.")
+        line = self._line_of(len(self._text.rstrip()))
+        return BadInput(f"Line {line} ends in the middle of the JSON: the file was cut off. Write it again and upload it.")
 
 
 def written(value: Any) -> str:

@@ -5,14 +5,15 @@ says what to do, and reports in notes whatever it had to decide. It streams: mem
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from coreplex.engines.tabular import columnar, delimited, kinds, workbook
-from coreplex.engines.tabular.dialect import Dialect, of_rows
+from coreplex.engines.tabular.dialect import Dialect, holds_table, of_rows
 from coreplex.engines.tabular.flat import FlatTable
 from coreplex.engines.tabular.formats import CALLED, Format, expected
 from coreplex.engines.tabular.json_table import JsonTable
@@ -23,7 +24,7 @@ from coreplex.engines.tabular.storage import dtype_name
 from coreplex.engines.tabular.unpacking import unpack
 from coreplex.engines.tabular.workbook import Sheet, Workbook
 from coreplex.engines.tabular.worksheet import Worksheet
-from coreplex.errors import Invalid
+from coreplex.errors import DomainError, Invalid
 
 __all__ = ["Limits", "Note", "Reading", "read"]
 
@@ -96,18 +97,42 @@ def _read_json(source: Path, filename: str, destination: Path, orders: Orders, l
 
 def _read_workbook(source: Path, destination: Path, orders: Orders, limits: Limits, scratch: Path, wanted: str | None) -> Reading:
     with workbook.opened(source, limits) as book:
-        order = [book.choose(wanted)] if wanted is not None else sorted(book.sheets, key=lambda sheet: sheet.hidden)
-        for sheet in order:
-            table = FlatTable(scratch / "sheet.csv", limits)
-            cells = Worksheet(book, sheet, table)
-            cells.read()
-            if table.rows:
-                break
-        else:
-            raise Invalid(_empty_sheets(order, wanted), errors=())
+        order = [book.choose(wanted)] if wanted is not None else book.sheets
+        read = {sheet: partial(_read_sheet, book, sheet, scratch / f"sheet{at}.csv", limits) for at, sheet in enumerate(order)}
+        shown, hidden = ([one for sheet, one in read.items() if sheet.hidden is off] for off in (False, True))
+        cells = _first_table(shown) or _first_table(hidden)
+    if cells is None:
+        raise Invalid(_empty_sheets(order, wanted), errors=())
+    table, sheet = cells.table, cells.sheet
     reading = _read_delimited(table.path, destination, orders, limits, of_rows(_head(table.path)))
     notes = [*_about_sheets(book, sheet, wanted), *cells.notes(), *reading.notes]
     return replace(reading, format="xlsx", sheet=sheet.name, notes=notes)
+
+
+def _read_sheet(book: Workbook, sheet: Sheet, path: Path, limits: Limits) -> Worksheet:
+    cells = Worksheet(book, sheet, FlatTable(path, limits))
+    cells.read()
+    return cells
+
+
+def _first_table(sheets: Iterable[Callable[[], Worksheet]]) -> Worksheet | None:
+    """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than needed."""
+    first = None
+    for read in sheets:
+        try:
+            cells = read()
+        except DomainError:
+            if first is None:
+                raise
+            return first
+        if cells.table.rows > _COVER_ROWS or (cells.table.rows and holds_table(_head(cells.table.path))):
+            return cells
+        first = first or (cells if cells.table.rows else None)
+    return first
+
+
+_COVER_ROWS = 40
+"""Longer sheets are no cover page."""
 
 
 def _empty_sheets(sheets: list[Sheet], wanted: str | None) -> str:

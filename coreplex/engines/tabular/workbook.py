@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.parsers.expat import XMLParserType as XMLParserType
 
-from coreplex.engines.tabular.formats import refused
+from coreplex.engines.tabular.formats import DAMAGED_BOOK, refused
 from coreplex.engines.tabular.notes import Limits
 from coreplex.engines.tabular.unpacking import DAMAGE, Allowance, is_of_disk
 from coreplex.errors import BadInput, Invalid, TooLarge
@@ -94,7 +94,7 @@ class Workbook:
         """Parses a part as it is unpacked."""
         info = self._parts.get(part.lower())
         if info is None:
-            raise BadInput(_DAMAGED)
+            raise BadInput(DAMAGED_BOOK)
         size = 0
         with self._archive.open(info) as file:
             while piece := file.read(_PIECE):
@@ -102,7 +102,7 @@ class Workbook:
                 self._allowance.take(len(piece), self._packed)
                 parser.Parse(piece, False)
         if size != info.file_size:
-            raise BadInput(_DAMAGED)
+            raise BadInput(DAMAGED_BOOK)
         parser.Parse(b"", True)
 
     def _run(self, part: str, start: Start, end: End | None = None) -> None:
@@ -208,9 +208,6 @@ class Workbook:
         return [shows(formats[cell]) if cell in formats else _BUILT_IN.get(cell) for cell in cells]
 
 
-_DAMAGED = "The Excel workbook is damaged or cut off. Save it again and upload the new file."
-
-
 @contextmanager
 def opened(source: Path, limits: Limits) -> Iterator[Workbook]:
     """The workbook; what its libraries say about damage becomes BadInput."""
@@ -220,7 +217,7 @@ def opened(source: Path, limits: Limits) -> Iterator[Workbook]:
     except (*DAMAGE, xml.parsers.expat.ExpatError) as error:
         if is_of_disk(error):
             raise
-        raise BadInput(_DAMAGED) from error
+        raise BadInput(DAMAGED_BOOK) from error
 
 
 def shows(code: str) -> DateStyle | None:

@@ -42,8 +42,8 @@ class Worksheet:
 
     def __init__(self, book: Workbook, sheet: Sheet, table: FlatTable) -> None:
         self._book = book
-        self._sheet = sheet
-        self._table = table
+        self.sheet = sheet
+        self.table = table
         self._day_of = lru_cache(maxsize=65_536)(lambda raw, style: moment(raw, style, book.from_1904))
         self._dates = {str(index): style for index, style in enumerate(book.styles) if style is not None}
         self._rows: list[Cells] = []
@@ -57,20 +57,20 @@ class Worksheet:
     def read(self) -> None:
         parser = self._book.parse()
         parser.StartElementHandler, parser.EndElementHandler = self._handlers(parser)
-        self._book.feed(self._sheet.part, parser)
+        self._book.feed(self.sheet.part, parser)
         self._flush()
-        if self._table.rows:
-            self._table.finish(self._edited if self._merged or self._days & self._moments else None)
+        if self.table.rows:
+            self.table.finish(self._edited if self._merged or self._days & self._moments else None)
 
     def _flush(self) -> None:
         self._cells += sum(len(row) - row.count(None) for row in self._rows)
         self._span += self._waiting
         self._waiting = 0
-        self._table.add(self._rows)
+        self.table.add(self._rows)
         self._rows = []
         if self._span > _SPAN_FREE and self._span > _SPAN_RATIO * self._cells:
             raise Invalid(
-                f"The sheet {self._sheet.name!r} is nearly empty: {self._cells:,} values spread over {self._span:,} cells. "
+                f"The sheet {self.sheet.name!r} is nearly empty: {self._cells:,} values spread over {self._span:,} cells. "
                 "Delete what stands far to the right of the table, or upload the table as CSV."
             )
 

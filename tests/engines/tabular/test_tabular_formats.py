@@ -114,6 +114,10 @@ NO_TABLES: dict[str, tuple[bytes, str]] = {
     "cut gzip in its first bytes": (gzip.compress(CSV)[:4], "cut off"),
     "changed gzip": (gzip.compress(CSV)[:-6] + b"abcdef", "damaged"),
     "cut zstd": (ZSTD.compress(CSV * 50)[:-5], "cut off"),
+    "cut workbook": (book(S=[["a", "b"], *([i, i] for i in range(50))])[:-30], "The Excel workbook is damaged or cut off"),
+    "SQL": (b"-- MySQL dump\n/*!40101 SET NAMES utf8 */;\nSET x = 1;\nDROP TABLE IF EXISTS t;\nCREATE TABLE t (a int);\n", "SQL"),
+    "inserts": (b"INSERT INTO t VALUES (1, 2), (3, 4);\n" * 9, "SQL"),
+    "ARFF": (b"% flowers\n\n@RELATION iris\n@ATTRIBUTE a REAL\n@DATA\n1\n2\n", "ARFF"),
     "cut zip": (zipped({"t.csv": CSV})[:-30], "cut off"),
 }
 

@@ -68,6 +68,9 @@ def test_numbers_keep_their_digits_and_mixtures_are_told(tmp_path: Path) -> None
 REFUSED = {
     "a broken line": ('{"a": 1}\n{"a": 2\n{"a": 3}\n', "began on line 2"),
     "a broken line far below": ("\n".join(['{"a": 1}'] * 5_000 + ['{"a": tru}', '{"a": 1}']), "Line 5001"),
+    "an object cut in its value": ('[{"a": 1}, {"a":', "ends in the middle"),
+    "an object cut in a text": ('[{"a": "x"}, {"a": "y', "ends in the middle"),
+    "a line cut off": ('{"a": 1}\n{"a": 2', "ends in the middle"),
     "an open array": ('[{"a": 1},\n{"a": 2}', "cut off"),
     "an open object": ('[{"a": 1},\n{"a": 2', "Line 2"),
     "no comma": ('[{"a": 1}\n{"a": 2}]', "Line 2"),
@@ -143,3 +146,9 @@ def test_many_records_with_a_late_key_are_one_table(tmp_path: Path) -> None:
     assert frame["a"].sum() == sum(range(25_000)) + 1
     assert frame["late"].drop_nulls().to_list() == [2.5]
     assert frame.schema["a"] == pl.Int64
+
+
+@pytest.mark.parametrize("value", ["null", "true", "-1.5e3", '"words"', "null\n"])
+def test_a_bare_value_is_no_table(tmp_path: Path, value: str) -> None:
+    with pytest.raises(Invalid, match="single value"):
+        take(tmp_path, value.encode(), "t.json")

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.automl.holdout import _table
@@ -45,6 +45,11 @@ def values(tmp_path: Path, data: Data, count: int, **more: Any) -> tuple[Column,
         (["2024-01-31", "Not Available", "none"], [dt.date(2024, 1, 31), None, None]),
         (["yes", "no", "NA", "None"], [True, False, None, None]),
         (["yes", "no", "unknown"], ["yes", "no", "unknown"]),
+        (["yes", "no", "None", "NA", "unknown"], [True, False, None, None, None]),
+        (["Y", "N", "n/a", "Missing"], [True, False, None, None]),
+        (["male", "female", "NA", "unknown"], ["male", "female", None, None]),
+        (["male", "female", "NA", "n/a"], ["male", "female", "NA", "n/a"]),
+        (["red", "green", "blue", "NA", "unknown"], ["red", "green", "blue", "NA", "unknown"]),
         (["007", "012", "NA", "unknown"], ["007", "012", None, None]),
         (["NA", "None", "?", ""], [None, None, None, None]),
         (["1", "2", "see note", "3", "NA"], ["1", "2", "see note", "3", None]),
@@ -151,6 +156,7 @@ def test_a_holdout_is_read_as_the_training_table_was(tmp_path: Path) -> None:
     assert [column.missing for column in schema] == [tuple(sorted(words.SIGNS)), None, None]
 
 
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(sorted(DTYPES)),
     missing=st.none() | st.lists(st.sampled_from(["-200", "1e3", "NA", "red", "2020-01-31", "yes"]), max_size=3).map(tuple),

@@ -224,8 +224,53 @@ def test_titles_padded_to_the_width_of_the_table_are_no_names(tmp_path: Path, ti
     assert frame.height == 60
 
 
-def test_columns_kept_apart_by_blanks_are_said(tmp_path: Path) -> None:
-    numbers = "time temp hum\n" + "".join(f"{i}   {20 + i % 7}.1 {40 + i % 5}\n" for i in range(60))
+PARTED = "".join(f"{i}{' ' * (i % 3 + 1)}{20 + i % 7}.5   {'a b' if i % 2 else 'c'!r} {40 + i % 5}\n" for i in range(60)).replace(
+    "'", '"'
+)
+
+
+@pytest.mark.parametrize("block", [40, 1 << 22])
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [("n temp place  hum", ["n", "temp", "place", "hum"]), ("temp place hum", ["column_1", "temp", "place", "hum"])],
+)
+def test_columns_kept_apart_by_blanks_are_split(tmp_path: Path, names: str, columns: list[str], block: int) -> None:
+    for data in (PARTED, PARTED.replace("\n", "  \r\n"), "".join(f"   {line}\n" for line in PARTED.splitlines())):
+        reading, frame = take(tmp_path, f"{names}\n{data}", limits=Limits(block_bytes=block))
+        assert reading.schema.names == columns
+        assert frame.row(1) == (1, 21.5, "a b", 41)
+        assert (frame.height, reading.format) == (60, "csv")
+        assert "parted_by_blanks" in {note.kind for note in reading.notes}
+
+
+def test_a_tab_before_the_one_text_of_a_row_is_a_blank_like_others(tmp_path: Path) -> None:
+    """As in the table of cars and their consumption that many courses use."""
+    data = "".join(
+        f'{18 + i % 9}.0   {4 + i % 5}   307.{i % 10}  130.0      {3000 + i}.\t"chevrolet no {i % 7}"\n' for i in range(60)
+    )
+    _, frame = take(tmp_path, data)
+    assert frame.shape == (60, 6)
+    assert frame.row(3) == (21.0, 7, 307.3, 130, 3003, "chevrolet no 3")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["note", *[f"{['all is', 'none was'][i % 2]} well {i % 3}" for i in range(60)]],
+        ["amount", *[f"{i % 9 + 1} {500 + i}" for i in range(60)]],
+        ["amount in francs", *[f"{i % 9 + 1} {500 + i}" for i in range(60)]],
+        ["point", *[f"{40 + i / 7:.3f} {7 + i / 9:.3f}" for i in range(60)]],
+        ["when", *[f"2024-01-{i % 28 + 1:02} 10:{i:02}:00" for i in range(60)]],
+    ],
+)
+def test_blanks_within_one_column_do_not_part_it(tmp_path: Path, lines: list[str]) -> None:
+    reading, frame = take(tmp_path, "\n".join(lines) + "\n")
+    assert reading.schema.names == [lines[0]]
+    assert frame.height == 60
+
+
+def test_columns_that_blanks_part_unevenly_are_said(tmp_path: Path) -> None:
+    numbers = "time temp hum\n" + "".join(f"{i}   {20 + i % 7}.1 {'' if i == 50 else 40 + i % 5}\n" for i in range(60))
     assert judge(tmp_path, numbers)[1]["separator_unclear", None]["severity"] == "high"
     words = "note\n" + "".join(f"{['all is', 'none was'][i % 2]} well {i % 3}\n" for i in range(60))
     assert ("separator_unclear", None) not in judge(tmp_path, words)[1]

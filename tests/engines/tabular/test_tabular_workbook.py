@@ -240,3 +240,32 @@ def test_formats_that_show_dates(code: str, expected: str | None) -> None:
 )
 def test_serial_numbers_are_days(raw: str, style: Any, expected: str) -> None:
     assert moment(raw, style) == expected
+
+
+TABLE = [["n", "place", "x"], *([number, f"city {number % 5}", number / 4] for number in range(60))]
+COVERS: dict[str, list[list[Any]]] = {
+    "title": [["Sales of 2024"], [], ["Made by the office of statistics"]],
+    "entries": [["Title:", "Sales"], ["Author:", "Ann"], ["Date", DAY], ["Rows", 60]],
+    "words": [["Company", "ACME"], ["Contact", "Ann"], ["Purpose", "planning"], ["State", "final"], ["See", "next"]],
+    "picture": [["", "", "", "ACME"], ["", "Report"], ["", "", "confidential"], ["2024"]],
+}
+
+
+@pytest.mark.parametrize("cover", COVERS)
+def test_a_cover_page_is_passed_over_and_said(tmp_path: Path, cover: str) -> None:
+    data = book(Cover=COVERS[cover], Data=TABLE, More=TABLE[:30])
+    reading, frame = take(tmp_path, data, "t.xlsx")
+    assert (reading.sheet, frame.height) == ("Data", 60)
+    said = next(note for note in reading.notes if note.kind == "sheet_chosen")
+    assert said.evidence["others"] == ["Cover", "More"]
+    assert take(tmp_path, data, "t.xlsx", sheet="More")[1].height == 29
+
+
+def test_the_first_sheet_is_read_where_it_may_be_the_table(tmp_path: Path) -> None:
+    short = [["n", "place", "x"], [1, "a", 0.5], [2, "b", 1.5], [3, "a", 2.5]]
+    narrow = [["n", "place"], *([number, "ab"[number % 2]] for number in range(30))]
+    for first in (short, narrow, TABLE):
+        assert take(tmp_path, book(First=first, Second=TABLE), "t.xlsx")[0].sheet == "First"
+    assert take(tmp_path, book(First=COVERS["words"], Second=COVERS["entries"]), "t.xlsx")[0].sheet == "First", (
+        "no table for sure"
+    )
