@@ -126,6 +126,8 @@ class Upload(Receiver):
         await self._check_target(context, {**form.fields, **request.path_params})
         file = await self.receive(context, form)
         with self.kept_on_success(file):
+            if "upload_id" in form.fields:
+                raise Invalid.field("send a file or the id of one, not both", "body", "upload_id")
             fingerprint = orjson.dumps([form.fields, file.filename, file.sha256], option=orjson.OPT_SORT_KEYS)
             response = await Idempotent(context, request, lambda: fingerprint).once(
                 lambda: self._run(context, request, {**form.fields, "upload_id": str(file.id)})

@@ -217,7 +217,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def report(asked: argparse.Namespace) -> str:
-    """Two tables in Markdown: the mean of each arm with its rank, and what the first arm is better by than each other."""
+    """Tables in Markdown: the mean of each arm with its rank, what the first arm is better by than each other, what runs took."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     kinds = {metric: kind for kind, metric in METRICS.items()}
     metric_of: dict[str, str] = {}
@@ -243,7 +243,20 @@ def report(asked: argparse.Namespace) -> str:
         compared.append(f"| {table} | {' | '.join(others)} |")
     if ranks:
         lines.append(f"| **mean rank** | | | {' | '.join(f'**{r:.2f}**' for r in np.mean(ranks, axis=0))} |")
-    return "\n".join([*lines, "", *compared])
+    return "\n".join([*lines, "", *compared, "", *_spent(asked)])
+
+
+def _spent(asked: argparse.Namespace) -> list[str]:
+    """What the runs of each arm took. Java's memory is not that of the process that waits for it."""
+    lines = ["| arm | runs | seconds, median and most | CPU seconds, median and most | peak memory, MB |", "|---" * 5 + "|"]
+    for arm in asked.arms:
+        rows = [row for row in read(asked.out / "runs.csv") if row["arm"] == arm]
+        taken = [[float(row[key]) for row in rows] for key in ("seconds", "cpu", "rss")]
+        if rows:
+            seconds, cpu, memory = taken
+            told = [f"{np.median(one):.0f}, {max(one):.0f}" for one in (seconds, cpu)]
+            lines.append(f"| {arm} | {len(rows)} | {' | '.join(told)} | {max(memory):.0f} |")
+    return lines
 
 
 def _difference(asked: argparse.Namespace, table: str, seeds: list[str], other: str, kind: str) -> str:

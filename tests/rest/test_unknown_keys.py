@@ -40,5 +40,8 @@ async def test_of_a_form(ada: Person) -> None:
     assert said(inbox) == ["'sheet'"]
     by_id = {"project_id": ada.project_id, "name": "Again", "upload_id": inbox.json()["upload_id"], "columns": []}
     assert said(await ada.client.post("/api/datasets/upload", json=by_id)) == ["'columns' Did you mean 'column_types'?"]
+    both = await ada.client.post("/api/datasets/upload", files={"file": ("p.csv", PEOPLE)}, data={**fields, "upload_id": "x"})
+    assert (both.status_code, both.json()["detail"][0]["loc"]) == (422, ["body", "upload_id"])
+    assert (await ada.client.get("/api/datasets")).json()["total"] == 2
     read = await ada.client.post(f"{one}/columns", json={"column_types": {}, "missing_values": ["?"], "forced": True})
     assert said(read) == ["'forced' Did you mean 'force'?"]
