@@ -137,3 +137,13 @@ def test_a_kernel_learns_what_no_straight_line_can(kind: str) -> None:
     ]
     curved, straight = (found["r2"] if kind == "regression" else found["auc"] for found in scores)
     assert curved > 0.9 > 0.7 > straight
+
+
+def test_a_kernel_takes_rows_that_repeat() -> None:
+    """Fewer different rows than landmarks are the landmarks."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 4, size=(900, 2)).astype(float)
+    sample = Sample(x, x[:, 0] * x[:, 1])
+    trained = kernel.fit(sample, sample, Problem("regression", 1, seed=1), {}, Deadline.never())
+    assert trained.predictor.landmarks.shape == (16, 2)
+    assert evaluate("regression", sample.y, trained.predictor.predict(x))["r2"] > 0.99

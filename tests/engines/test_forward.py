@@ -55,3 +55,10 @@ def test_a_run_on_what_gets_noisier_says_so_and_promises_less(tmp_path: Path) ->
     (promise,) = [one for one in told["time"].models[0]["metric_intervals"] if one["metric"] == "rmse"]
     next_ones = 2.5 * (1 + 0.5 / 6)  # the deviation of the noise in the middle of what comes next
     assert promise["low"] < promise["value"] < next_ones < promise["high"]
+
+
+def test_a_perfect_stretch_does_not_widen_a_promise_without_end() -> None:
+    for scores in ([1e-16, 1e-16, 1.0], [1e-300, 1e-300, 1e300, 1e300]):
+        low, high = forward.widened("mse", 0.5, 0.6, scores)
+        assert 0.0 <= low <= 0.5
+        assert 0.6 <= high <= 10.001 * max(scores)

@@ -78,6 +78,7 @@ def test_a_target_of_noise_leaves_the_greedy_choice() -> None:
 def test_numbers_and_runs_that_are_over_are_blended_greedily() -> None:
     said, y, _ = views(4, 300, 2, 1.0)
     assert stacking.blend(said, y, logloss, CLASSES, lambda: True).combine == "response"
+    assert stacking.blend([p[:1] for p in said], y[:1], logloss, CLASSES, never).combine == "response"
     numbers = SimpleNamespace(classification=False, seed=1)
     values = [p[:, 1:] for p in said]
     score = lambda y, p: -float(np.mean((y - p[:, 0]) ** 2))  # noqa: E731

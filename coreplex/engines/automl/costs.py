@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coreplex.engines.automl.learners import kernel
-from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.portfolio import KERNEL_ROWS, Candidate
 from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
@@ -152,7 +152,7 @@ class Costs:
                 layers = (width, *params.get("hidden", (64, 32)), outputs)
                 return float(rounds * rows * sum(a * b for a, b in itertools.pairwise(layers)))
             case "kernel":
-                rows = min(rows, kernel.ROWS)
+                rows = min(rows, KERNEL_ROWS)
                 landmarks = min(rows, kernel.LANDMARKS)
                 return float(landmarks * rows * (10 * width + 2 * landmarks + 240 * outputs))
             case "words":

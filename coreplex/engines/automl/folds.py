@@ -41,7 +41,7 @@ class Fold:
 class FoldPlan:
     """The folds, how they were made, what a reader of the log should know.
 
-    `bag`: the folds are exchangeable, so the fold copies together are the model; otherwise it is fitted again on all rows.
+    `bag`: the folds are exchangeable, so the fold copies together are the model; otherwise it is fitted again afterwards.
     """
 
     folds: tuple[Fold, ...]

@@ -17,6 +17,9 @@ from coreplex.engines.automl import metrics
 _LEVEL = 0.95
 """Of the prediction: stretches are not quite independent of each other, and nine in ten are promised."""
 _LEAST = 3
+_SMALL, _FURTHEST = 0.01, 10.0
+"""Of the largest loss: lesser ones count as so much, since a perfect stretch has a logarithm without end, and no more than so many
+times it is promised."""
 _FACTOR, _DISTANCE = 0.15, 0.04
 """Deviations between stretches worth a word: of the logarithm of a loss, of any other metric."""
 
@@ -28,7 +31,8 @@ def widened(name: str, low: float, high: float, scores: Sequence[float | None]) 
         return low, high
     ends = [_next(values), *([_next_on_line(values)] if _line(values) else [])]
     first, last = min(end[0] for end in ends), max(end[1] for end in ends)
-    first, last = (float(np.exp(end)) if _loss(name, scores) else float(end) for end in (first, last))
+    if _loss(name, scores):
+        first, last = float(np.exp(first)), float(np.exp(min(last, values.max() + np.log(_FURTHEST))))
     return min(low, first), max(high, last)
 
 
@@ -51,7 +55,7 @@ def doubts(name: str, scores: Sequence[float | None]) -> str | None:
 
 def _values(name: str, scores: Sequence[float | None]) -> NDArray[np.float64]:
     known = np.array([score for score in scores if score is not None and np.isfinite(score)])
-    return np.log(known) if _loss(name, scores) else known
+    return np.log(np.maximum(known, _SMALL * known.max())) if len(known) and _loss(name, scores) else known
 
 
 def _loss(name: str, scores: Sequence[float | None]) -> bool:

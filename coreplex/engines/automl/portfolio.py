@@ -19,6 +19,9 @@ from coreplex.engines.encoding.values import Canonical
 
 Family = Literal["lightgbm", "xgboost", "linear", "mlp", "kernel", "words"]
 
+KERNEL_ROWS = 12_000
+"""Kernel networks hold rows times landmarks."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -35,6 +38,10 @@ class Candidate:
         if self.params.get("residual"):
             return "residual"
         return "tree" if self.family in ("lightgbm", "xgboost") else "dense"
+
+    def at_most(self, rows: int | None) -> int | None:
+        """The training rows of a fold that the family can use, of so many (None: all)."""
+        return rows if self.family != "kernel" else min(rows or KERNEL_ROWS, KERNEL_ROWS)
 
     @property
     def booster(self) -> bool:

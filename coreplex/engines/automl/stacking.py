@@ -24,15 +24,16 @@ _PENALTY = 1e-3
 _HELD, _FITTED = 8_000_000, 1_000_000
 """Log-odds that are held at once, which limits the models, and that weights are fitted on, which limits the rows."""
 _FOLDS = 3
-_OPTIMISTIC = 20_000
-"""Up to so many rows the greedy choice, too, is judged on rows it was not made on."""
+_FEW, _OPTIMISTIC = 30, 20_000
+"""With fewer rows there is no linear layer; up to so many the greedy choice, too, is judged on rows it was not made on."""
 _LEAST = 0.01
 """Of the sum: lesser weights are left out, since each member costs time when the blend is asked."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """weights: (m,) of the models, summing to 1; said: (n, k) what the blend says of the rows it was fitted on."""
+    """weights: (m,) of the models, summing to 1; said: (n, k) what the blend says of the judged rows: a linear layer of
+    those it was not fitted on."""
 
     weights: Array
     said: Array
@@ -43,11 +44,11 @@ class Blend:
 def blend(predictions: list[Array], y: NDArray[np.generic], score: ensemble.Score, task: Task, over: Callable[[], bool]) -> Blend:
     """The greedy ensemble, or for classes a linear layer where that scores better on rows it was not fitted on.
 
-    predictions: (n, k) of each of m models, y: (n,), score: more is better. Ends early when `over()`.
+    predictions: (n, k) of each of m models, y: (n,), score: more is better. The greedy choice alone when `over()`.
     """
     weights = ensemble.select(predictions, y, score, seed=task.seed, over=over)
     greedy = Blend(weights, ensemble.blend(predictions, weights))
-    if not task.classification or over() or 2 * predictions[0].size > _HELD:
+    if not task.classification or len(y) < _FEW or over() or 2 * predictions[0].size > _HELD:
         return greedy
     pool = np.argsort([-score(y, p) for p in predictions], kind="stable")[: _HELD // predictions[0].size]
     raw, codes = logits([predictions[i] for i in pool]), y.astype(np.int64)

@@ -1,8 +1,8 @@
 """One configuration on all folds: out-of-fold predictions, the model that made them, and what it cost.
 
 With exchangeable folds the fold copies together are the model (bagging, as AutoGluon does it): no second training,
-and a better one than a refit where it was measured. A holdout or forward-in-time plan fits once more on all rows, for
-the rounds the folds found.
+and a better one than a refit where it was measured. A holdout or forward-in-time plan fits on all rows afterwards:
+boosters of a forward plan as copies that stop on a random part, everything else once, for the rounds the folds found.
 """
 
 import importlib
@@ -29,7 +29,7 @@ from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
-_LIBRARIES = {"linear": "sklearn.linear_model", "mlp": "sklearn.neural_network"}
+_LIBRARIES = {"linear": "sklearn.linear_model", "kernel": "sklearn.cluster", "mlp": "sklearn.neural_network"}
 """What families import where they first need it."""
 LEARNERS: dict[str, Learner] = {
     "lightgbm": lightgbm.fit,
@@ -153,7 +153,7 @@ def cross_validate(
     `Abandoned` when `abandon()` says so, and `TooSlow` when even those take too long, unless it is to `insist`. `costs` learns
     what encoding and fits take, `doing` is told where it is.
     """
-    task = matrices.task
+    task, rows = matrices.task, candidate.at_most(rows)
     learner, learned = _learner(candidate, deadline), 0
     started = time.perf_counter()
     oof = np.full((len(task.y), task.outputs), np.nan)
@@ -221,7 +221,7 @@ def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: De
     assert model.candidate is not None
     rounds = cast(int, model.parameters["rounds"])
     started = time.perf_counter()
-    members, rounds = _final(model.candidate, matrices, problem, deadline, rounds, None)
+    members, rounds = _final(model.candidate, matrices, problem, deadline, rounds, model.candidate.at_most(None))
     parameters = {**model.parameters, "rounds": rounds}
     seconds = model.seconds + time.perf_counter() - started
     return replace(model, members=tuple(members), parameters=parameters, seconds=seconds)

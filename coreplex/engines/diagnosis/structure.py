@@ -170,6 +170,8 @@ def _time(values: pl.Series, column: Column, codes: Sequence[Index]) -> Order | 
 
 def _periods(moments: NDArray[np.float64], codes: Index) -> bool:
     """Whether a number counts the periods of groups: hardly a pair of group and number occurs twice, and by chance many would."""
+    known = ~np.isnan(moments)
+    moments, codes = moments[known], codes[known]
     n, shuffled = len(moments), np.random.default_rng(0).permutation(moments)
     seen, chance = (len(np.unique(np.column_stack([numbers, codes]), axis=0)) for numbers in (moments, shuffled))
     return seen > 0.98 * n and chance < _BY_CHANCE * n and len(np.unique(codes)) < 0.5 * n

@@ -12,12 +12,10 @@ import numpy as np
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners import linear
 from coreplex.engines.automl.learners.base import Array, Params, Problem, Sample, Trained
-from coreplex.engines.automl.sampling import spread
 from coreplex.engines.scoring.kernel import Kernel
 from coreplex.engines.scoring.linear import Linear
 
-ROWS, LANDMARKS = 12_000, 500
-"""Of the training rows and of the clusters at most so many: what is held at once is their product."""
+LANDMARKS = 500
 _DISTANCES, _ITERATIONS = 500, 5
 _LEAST_EIGENVALUE = 1e-6
 _PATHS = {True: (0.3, 3.0, 30.0, 300.0), False: (30.0, 3.0, 0.3, 0.03, 0.003)}
@@ -33,8 +31,6 @@ def fit(
     rounds: int | None = None,
 ) -> Trained:
     """One machine. `params`: width (2 is twice as flat), path. `rounds` is the step of the path to end at."""
-    classification = problem.kind != "regression"
-    train = _fewer(train, problem.seed, classification=classification)
     landmarks = _landmarks(train.x, problem.seed)
     plain = Kernel(landmarks, _gamma(train.x, params, problem.seed), np.zeros((len(landmarks), 1)), 0.0, "identity")
     values, vectors = np.linalg.eigh(plain.features(plain.landmarks))
@@ -44,28 +40,22 @@ def fit(
         None if side is None else replace(side, x=plain.features(side.x) @ whitening, categorical=()) for side in (train, valid)
     )
     assert seen is not None
-    found = linear.fit(seen, judged, problem, {"path": _PATHS[classification], **params}, deadline, rounds)
+    found = linear.fit(seen, judged, problem, {"path": _PATHS[problem.kind != "regression"], **params}, deadline, rounds)
     assert isinstance(found.predictor, Linear)
     weights, bias, link = whitening @ found.predictor.weights, found.predictor.bias, found.predictor.link
     return replace(found, predictor=Kernel(plain.landmarks, plain.gamma, weights, bias, link))
 
 
-def _fewer(train: Sample, seed: int, *, classification: bool) -> Sample:
-    if len(train.y) <= ROWS:
-        return train
-    rows = spread(train.y, ROWS, seed, classification=classification)
-    return replace(train, x=train.x[rows], y=train.y[rows], weights=None if train.weights is None else train.weights[rows])
-
-
 def _landmarks(x: Array, seed: int) -> Array:
-    """(m, width) centres of clusters, in single precision as they are stored."""
-    count = min(LANDMARKS, len(x))
-    if count < len(x):
+    """(m, width) centres of clusters, or the different rows where they are few; in single precision as they are stored."""
+    different = np.unique(x.astype(np.float32), axis=0)
+    if len(different) > LANDMARKS:
         # Imported where it is used: the first model of a run does not wait for scikit-learn.
         from sklearn.cluster import KMeans
 
-        x = KMeans(count, init="random", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(x).cluster_centers_
-    return x.astype(np.float32).astype(np.float64)
+        found = KMeans(LANDMARKS, init="random", n_init=1, max_iter=_ITERATIONS, random_state=seed).fit(x)
+        different = found.cluster_centers_.astype(np.float32)
+    return np.asarray(different, dtype=np.float64)
 
 
 def _gamma(x: Array, params: Params, seed: int) -> float:
