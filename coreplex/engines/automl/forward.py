@@ -18,8 +18,8 @@ _LEVEL = 0.95
 """Of the prediction: stretches are not quite independent of each other, and nine in ten are promised."""
 _LEAST = 3
 _SMALL, _FURTHEST = 0.01, 10.0
-"""Of the largest loss: lesser ones count as so much, since a perfect stretch has a logarithm without end, and no more than so many
-times it is promised."""
+"""Of the largest loss: lesser ones count as so much, since a perfect stretch has a logarithm without end, and so many times it
+is the most that is promised."""
 _FACTOR, _DISTANCE = 0.15, 0.04
 """Deviations between stretches worth a word: of the logarithm of a loss, of any other metric."""
 
