@@ -65,16 +65,21 @@ def holds_table(head: str) -> bool:
     filled = list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS))
     found = _describe(filled, ",", '"')
     body = [record.cells for record in filled if record.before >= found.skip_lines and len(record.cells) == found.width]
-    if found.width < 2 or len(body) < _TABLE_ROWS or (found.width == 2 and len(body) <= _LIST_ROWS):
+    if found.width < 2 or not body:
         return False
     kinds = [Counter(map(kind_of, column)) for column in zip(*body, strict=True)]
+    measured = [max(count["number"], count["date"]) >= 0.8 * len(body) for count in kinds]
+    if all(measured) and found.names:
+        return True
+    if len(body) < _TABLE_ROWS or (found.width == 2 and len(body) <= _LIST_ROWS and not any(measured)):
+        return False
     alike = [max(count[kind] for kind in ("number", "date", "text")) + count["empty"] for count in kinds]
     filled_cells = sum(count.total() - count["empty"] for count in kinds)
     return min(alike) >= 0.8 * len(body) and 2 * filled_cells > len(body) * found.width
 
 
 _TABLE_ROWS, _LIST_ROWS = 3, 20
-"""Rows that a table has at least; up to so many of two columns may be entries (`Author`, `Ann`)."""
+"""Rows that a table has at least; up to so many of two columns without a number may be entries (`Author`, `Ann`)."""
 
 
 def detect(head: str) -> Dialect:

@@ -264,7 +264,8 @@ def test_a_cover_page_is_passed_over_and_said(tmp_path: Path, cover: str) -> Non
 def test_the_first_sheet_is_read_where_it_may_be_the_table(tmp_path: Path) -> None:
     short = [["n", "place", "x"], [1, "a", 0.5], [2, "b", 1.5], [3, "a", 2.5]]
     narrow = [["n", "place"], *([number, "ab"[number % 2]] for number in range(30))]
-    for first in (short, narrow, TABLE):
+    prices, numbers = [["item", "price"], ["a", 1.5], ["b", 2], ["c", 4]], [["a", "b"], [1, 2.5], [3, 4.5]]
+    for first in (short, narrow, TABLE, prices, numbers):
         assert take(tmp_path, book(First=first, Second=TABLE), "t.xlsx")[0].sheet == "First"
     assert take(tmp_path, book(First=COVERS["words"], Second=COVERS["entries"]), "t.xlsx")[0].sheet == "First", (
         "no table for sure"
