@@ -9,8 +9,10 @@ import re
 import polars as pl
 
 PATTERN = (
-    r"^(?P<sign>-)?(?:(?P<days>\d{1,6}) days?,? )?(?P<hours>\d{1,4}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)(?P<part>\.\d+)?$"
+    r"^(?P<sign>-)?(?:(?P<days>[0-9]{1,6}) days?,? )?(?P<hours>[0-9]{1,4}):(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])"
+    r"(?P<part>\.[0-9]+)?$"
 )
+"""For Python and for Polars, whose `\\d` is any digit of Unicode."""
 _MATCH = re.compile(PATTERN, re.ASCII)
 _SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 

@@ -186,3 +186,9 @@ def test_moments_are_counted_exactly(unit: str) -> None:
 def table(name: str, cells: list[str]) -> str:
     rows = [cells[i % len(cells)] for i in range(max(60, len(cells)))]
     return f"group;{name}\n" + "".join(f'g{i % 7};"{cell}"\n' for i, cell in enumerate(rows))
+
+
+@pytest.mark.parametrize("cell", ["١:00:00", "١ days 00:00:00", "00:00:0١", "00:00:00.١"])
+def test_times_in_digits_of_another_script_are_no_times(tmp_path: Path, cell: str) -> None:
+    _, frame = take(tmp_path, "t,x\n" + "00:12:33,1\n" * 5 + f"{cell},2\n")
+    assert frame["t"].to_list() == ["00:12:33"] * 5 + [cell]
