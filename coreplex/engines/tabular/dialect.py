@@ -60,6 +60,11 @@ def of_rows(head: str) -> Dialect:
     return _describe(list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS)), ",", '"')
 
 
+def holds_values(head: str) -> bool:
+    """True for rows of another format in which some cell is more than blanks."""
+    return any(cell.strip() for row in csv.reader(io.StringIO(head)) for cell in row)
+
+
 def holds_table(head: str) -> bool:
     """True for rows of another format that are surely a table: names, below them columns of one kind each, no list of entries."""
     filled = list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS))

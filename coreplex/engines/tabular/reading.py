@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from coreplex.engines.tabular import columnar, delimited, kinds, workbook
-from coreplex.engines.tabular.dialect import Dialect, holds_table, of_rows
+from coreplex.engines.tabular.dialect import Dialect, holds_table, holds_values, of_rows
 from coreplex.engines.tabular.flat import FlatTable
 from coreplex.engines.tabular.formats import CALLED, Format, expected
 from coreplex.engines.tabular.json_table import JsonTable
@@ -125,9 +125,12 @@ def _first_table(sheets: Iterable[Callable[[], Worksheet]]) -> Worksheet | None:
             if first is None:
                 raise
             return first
-        if cells.table.rows > _COVER_ROWS or (cells.table.rows and holds_table(_head(cells.table.path))):
+        head = _head(cells.table.path) if cells.table.rows else ""
+        if not holds_values(head):
+            continue
+        if cells.table.rows > _COVER_ROWS or holds_table(head):
             return cells
-        first = first or (cells if cells.table.rows else None)
+        first = first or cells
     return first
 
 

@@ -270,3 +270,12 @@ def test_the_first_sheet_is_read_where_it_may_be_the_table(tmp_path: Path) -> No
     assert take(tmp_path, book(First=COVERS["words"], Second=COVERS["entries"]), "t.xlsx")[0].sheet == "First", (
         "no table for sure"
     )
+
+
+def test_a_sheet_of_blank_texts_is_an_empty_one(tmp_path: Path) -> None:
+    for blank in ([[" "]], [[" ", " "]], [[" "]] * 50):
+        reading, frame = take(tmp_path, book(Blank=blank, Words=COVERS["words"], Data=TABLE), "t.xlsx")
+        assert (reading.sheet, frame.height) == ("Data", len(TABLE) - 1)
+        assert take(tmp_path, book(Blank=blank, Words=COVERS["words"]), "t.xlsx")[0].sheet == "Words"
+        with pytest.raises(Invalid, match="no sheet with a value"):
+            take(tmp_path, book(Blank=blank), "t.xlsx")
