@@ -238,7 +238,8 @@ def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
         return Dialect(separator, quote, width, None, before, tuple(notes))
     names, width = _fit_names(first, body, width)
     said = headers.below(names, body, kind_of) if body and len(body[0]) == width else None
-    if said and said.lines:
+    # Lines are skipped by their count: a record of another width among them is no line of names or units.
+    if said and said.lines and all(len(record.cells) == width for record in filled[1 : said.lines + 1]):
         names, line = said.names, filled[said.lines].after
         notes += said.notes
     return Dialect(separator, quote, width, names, line, tuple(notes), not body and len(filled) == 1, said.units if said else ())

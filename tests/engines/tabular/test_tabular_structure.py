@@ -292,3 +292,11 @@ def test_blanks_around_a_class_are_no_part_of_it(tmp_path: Path) -> None:
     parquet = take(tmp_path, frame.with_columns(income=" " + frame["income"]))
     assert set(parquet[1]["income"]) == {"<=50K", ">50K"}
     assert "trimmed_blanks" in {note.kind for note in parquet[0].notes}
+
+
+def test_a_short_row_above_a_line_of_units_is_kept(tmp_path: Path) -> None:
+    _, frame = take(tmp_path, "a,b,c\n1,2\nkg,m,s\n" + "1,2,3\n4,5,6\n" * 5)
+    assert frame.rows()[:3] == [("1", "2", None), ("kg", "m", "s"), ("1", "2", "3")]
+    assert frame.height == 12
+    reading, frame = take(tmp_path, "a,b,c\nkg,m,s\n1,2\n" + "1,2,3\n4,5,6\n" * 5)
+    assert (frame.height, "units_line" in {note.kind for note in reading.notes}) == (11, True), "below it, it changes nothing"
