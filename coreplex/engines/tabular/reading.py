@@ -24,7 +24,7 @@ from coreplex.engines.tabular.storage import dtype_name
 from coreplex.engines.tabular.unpacking import unpack
 from coreplex.engines.tabular.workbook import Sheet, Workbook
 from coreplex.engines.tabular.worksheet import Worksheet
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors import Invalid
 
 __all__ = ["Limits", "Note", "Reading", "read"]
 
@@ -119,12 +119,7 @@ def _first_table(sheets: Iterable[Callable[[], Worksheet]]) -> Worksheet | None:
     """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than needed."""
     first = None
     for read in sheets:
-        try:
-            cells = read()
-        except DomainError:
-            if first is None:
-                raise
-            return first
+        cells = read()
         head = _head(cells.table.path) if cells.table.rows else ""
         if not holds_values(head):
             continue

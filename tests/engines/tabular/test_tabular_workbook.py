@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
+from coreplex.engines.tabular.notes import Limits
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.workbook import shows
 from coreplex.engines.tabular.worksheet import moment
@@ -279,3 +280,11 @@ def test_a_sheet_of_blank_texts_is_an_empty_one(tmp_path: Path) -> None:
         assert take(tmp_path, book(Blank=blank, Words=COVERS["words"]), "t.xlsx")[0].sheet == "Words"
         with pytest.raises(Invalid, match="no sheet with a value"):
             take(tmp_path, book(Blank=blank), "t.xlsx")
+
+
+def test_a_refused_table_is_not_replaced_by_its_cover_page(tmp_path: Path) -> None:
+    cover = [["Report", "x"], ["Author:", "Ann"], ["Made:", "Bob"]]
+    data = book(Cover=cover, Data=[list("abcde"), *([number] * 5 for number in range(60))])
+    with pytest.raises((Invalid, TooLarge), match="columns"):
+        take(tmp_path, data, "t.xlsx", limits=Limits(columns=3))
+    assert take(tmp_path, data, "t.xlsx", limits=Limits(columns=3), sheet="Cover")[0].sheet == "Cover"
