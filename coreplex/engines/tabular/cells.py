@@ -135,7 +135,8 @@ def _moment_parser(date_only: bool, pattern: str | None) -> Parser:
 
     def parse(raw: Any) -> dt.date | None:
         if digits and type(raw) in (int, float):
-            return read(str(raw))
+            # A column of a program holds whole numbers as floats where one of them is missing.
+            return read(str(int(raw) if type(raw) is float and raw.is_integer() else raw))
         if isinstance(raw, str) and len(raw) <= 64:
             return read(raw.strip())
         if isinstance(raw, dt.datetime):

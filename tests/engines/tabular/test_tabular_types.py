@@ -143,7 +143,9 @@ def test_eight_digits_are_days_where_name_and_range_say_so(tmp_path: Path, name:
     found, read = column(tmp_path, spread(*cells), name)
     assert found.type is ColumnType.datetime
     assert [str(day) for day in read] == spread(*days)
-    assert [str(parse_value(found, int(cell))) for cell in cells] == days, "programs send them as numbers"
+    for number in (int, float):
+        assert [str(parse_value(found, number(cell))) for cell in cells] == days, "programs send them as numbers"
+    assert [parse_value(found, raw) for raw in (float("nan"), float("inf"), 1e300, 20190101.5)] == [None] * 4
 
 
 def test_eight_digits_are_numbers_elsewhere(tmp_path: Path) -> None:
