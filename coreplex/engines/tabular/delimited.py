@@ -102,8 +102,9 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     names, notes = unique_names(written.names, written.width, limits)
     if written.only_names and whole:
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
-    below = Footers() if written.rows_only else _footers(found, source, written)
-    plan = _Plan(written, found, names, [STRING] * len(names), orders, below, b"\r" in head[:-1] and b"\n" not in head)
+    old_macintosh = b"\r" in head[:-1] and b"\n" not in head
+    below = Footers() if written.rows_only else _footers(found, source, written, "\r" if old_macintosh else "\n")
+    plan = _Plan(written, found, names, [STRING] * len(names), orders, below, old_macintosh)
     _infer(plan, source, limits)
     notes = [*found.notes, *written.notes, *notes]
     for attempt in range(_PASSES):
@@ -146,8 +147,9 @@ def _lines(head: bytes, whole: bool) -> str:
     return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _footers(found: Encoding, source: Path, written: Dialect) -> Footers:
-    tail, whole = found.tail(source, footers.BYTES)
+def _footers(found: Encoding, source: Path, written: Dialect, line_end: str) -> Footers:
+    tail, whole = found.tail(source, footers.BYTES, line_end)
+    tail = tail.replace("\r", "\n") if line_end == "\r" else tail
     tail = b"".join(parting.tabbed([tail.encode()])).decode() if written.blanks else tail
     rows = tail.split("\n", written.skip_lines)[-1] if whole else tail
     return footers.find(rows, written, whole=whole)

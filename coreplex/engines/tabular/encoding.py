@@ -62,14 +62,14 @@ class Encoding:
                 yield decoder.decode(piece).encode()
             yield decoder.decode(b"", final=True).encode()
 
-    def tail(self, source: Path, size: int) -> tuple[str, bool]:
+    def tail(self, source: Path, size: int, line_end: str = "\n") -> tuple[str, bool]:
         """(the last lines of the text, at most so many bytes of the file; True if that is all of it)."""
         start = max(self.skip, source.stat().st_size - size)
         start -= (start - self.skip) % _UNIT.get(self.name[:6], 1)
         with source.open("rb") as file:
             file.seek(start)
             text = file.read().decode(self.name, "replace")
-        return (text, True) if start == self.skip else (text.partition("\n")[2], False)
+        return (text, True) if start == self.skip else (text.partition(line_end)[2], False)
 
 
 _UNIT = {"utf-16": 2, "utf-32": 4}

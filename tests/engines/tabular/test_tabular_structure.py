@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from coreplex.engines.encoding.values import reader
+from coreplex.engines.tabular import footers
 from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.notes import Limits
 from coreplex.errors import BadInput
@@ -189,7 +190,7 @@ DATED = "".join(f"2024-01-{i % 28 + 1:02},{i * 1.5},city {i % 5}\n" for i in ran
 def test_totals_and_notes_below_a_table_are_no_rows(
     tmp_path: Path, names: str, rows: str, end: str, lines: list[int], block: int
 ) -> None:
-    for line_end, encoding in (("\n", "utf-8"), ("\r\n", "utf-16")):
+    for line_end, encoding in (("\n", "utf-8"), ("\r\n", "utf-16"), ("\r", "utf-8")):
         data = (names + rows + end).replace("\n", line_end).encode(encoding)
         reading, frame = take(tmp_path, data, limits=Limits(block_bytes=block))
         said = next(note for note in reading.notes if note.kind == "footer_lines")
@@ -197,6 +198,13 @@ def test_totals_and_notes_below_a_table_are_no_rows(
         alone = take(tmp_path, (names + rows).replace("\n", line_end).encode(encoding))
         assert frame.equals(alone[1])
         assert reading.schema == alone[0].schema
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r"])
+def test_notes_are_found_where_only_the_end_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line_end: str) -> None:
+    monkeypatch.setattr(footers, "BYTES", 600)
+    reading, frame = take(tmp_path, f"n,x,place\n{BODY}Summe,90.5,\n".replace("\n", line_end))
+    assert (frame.height, [note.kind for note in reading.notes]) == (60, ["footer_lines"])
 
 
 @pytest.mark.parametrize(
