@@ -15,6 +15,28 @@ from tests.stack import Stack
 TINY = {"max_runtime_secs": 60, "max_models": 2, "nfolds": 2, "seed": 1}
 LONG = {"max_runtime_secs": 600, "max_models": 500, "nfolds": 5}
 """More than a test wants to see the end of."""
+WRONG_CONFIG: list[tuple[str, Any]] = [
+    *(("max_runtime_secs", value) for value in (0, -1, "60", 1.5, 10**9, [])),
+    *(("max_models", value) for value in (0, "2", 10**6, True)),
+    *(("nfolds", value) for value in (-2, 1, 51, "5", 2.5)),
+    *(("seed", value) for value in ("x", 2**70, 1.5)),
+    *(("sort_metric", value) for value in ("best", 1, "rmse")),
+    *(("balance_classes", value) for value in ("yes", 1)),
+    *(("include_algos", value) for value in ("GBM", ["Magic"], [1], [])),
+    ("exclude_algos", ["Magic"]),
+    *(("stopping_rounds", value) for value in (-1, "3")),
+    ("stopping_metric", "hunch"),
+    *(("stopping_tolerance", value) for value in (-0.1, 2, "0.1")),
+    ("exploitation_ratio", 1.5),
+    ("distribution", "flat"),
+    ("quantile_alpha", 1),
+    ("tweedie_power", 2),
+    ("keep_cross_validation_predictions", "no"),
+    ("verbosity", "loud"),
+    ("max_runtime_secs_per_model", 0),
+    *(("ignored_columns", value) for value in ("size", [1])),
+]
+"""Values that each option of a training refuses."""
 WAIT_SECS = 120
 ROW = {"size": 3.5, "weight": 1, "kind": "b"}
 FINAL = ("succeeded", "failed")

@@ -14,7 +14,7 @@ from coreplex.account.table import Plan, User
 from coreplex.database import Database
 from tests.factories.account import bearer, make_key, make_user
 from tests.factories.dataset import table
-from tests.factories.experiment import LONG, TINY, Lab, laboratory
+from tests.factories.experiment import LONG, TINY, WRONG_CONFIG, Lab, laboratory
 from tests.stack import Stack
 
 RUN = {
@@ -30,27 +30,6 @@ def lab(stack: Stack) -> Iterator[Lab]:
 
 
 AMOUNT = {"target_column": "amount", "problem_type": "regression"}
-WRONG_CONFIG: list[tuple[str, Any]] = [
-    *(("max_runtime_secs", value) for value in (0, -1, "60", 1.5, 10**9, [])),
-    *(("max_models", value) for value in (0, "2", 10**6, True)),
-    *(("nfolds", value) for value in (-2, 1, 51, "5", 2.5)),
-    *(("seed", value) for value in ("x", 2**70, 1.5)),
-    *(("sort_metric", value) for value in ("best", 1, "rmse")),
-    *(("balance_classes", value) for value in ("yes", 1)),
-    *(("include_algos", value) for value in ("GBM", ["Magic"], [1], [])),
-    ("exclude_algos", ["Magic"]),
-    *(("stopping_rounds", value) for value in (-1, "3")),
-    ("stopping_metric", "hunch"),
-    *(("stopping_tolerance", value) for value in (-0.1, 2, "0.1")),
-    ("exploitation_ratio", 1.5),
-    ("distribution", "flat"),
-    ("quantile_alpha", 1),
-    ("tweedie_power", 2),
-    ("keep_cross_validation_predictions", "no"),
-    ("verbosity", "loud"),
-    ("max_runtime_secs_per_model", 0),
-    *(("ignored_columns", value) for value in ("size", [1])),
-]
 
 
 def test_every_wrong_option_is_named(lab: Lab) -> None:
