@@ -29,7 +29,11 @@ from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
-_LIBRARIES = {"linear": "sklearn.linear_model", "kernel": "sklearn.cluster", "mlp": "sklearn.neural_network"}
+_LIBRARIES = {
+    "linear": ("sklearn.linear_model",),
+    "kernel": ("sklearn.cluster", "sklearn.linear_model"),
+    "mlp": ("sklearn.neural_network",),
+}
 """What families import where they first need it."""
 LEARNERS: dict[str, Learner] = {
     "lightgbm": lightgbm.fit,
@@ -198,7 +202,8 @@ def _learner(candidate: Candidate, deadline: Deadline) -> Learner:
     """What fits a family, its libraries imported: that takes a second, once, and is no cost of a fit."""
     if candidate.family in _LIBRARIES:
         before = deadline.left
-        importlib.import_module(_LIBRARIES[candidate.family])
+        for library in _LIBRARIES[candidate.family]:
+            importlib.import_module(library)
         deadline.moment += max(before - deadline.left, 0.0)
     return LEARNERS[candidate.family]
 
