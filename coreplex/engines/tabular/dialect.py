@@ -297,12 +297,22 @@ def kind_of(cell: str) -> str:
 
 def _has_names(first: list[str], body: list[list[str]]) -> bool:
     kinds = [kind_of(cell) for cell in first]
+    columns = list(zip(*body, strict=True)) if body else []
+    if _leaves_corner(first, columns):
+        return True
     if "text" not in kinds and not _is_counted(first):
         return False
-    columns = list(zip(*body, strict=True)) if body else []
     if any(kind in ("number", "date") for kind in kinds):
         return not _recurs(first, columns) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
     return _over_typed(first, columns) or not _recurs(first, columns)
+
+
+def _leaves_corner(first: list[str], columns: list[tuple[str, ...]]) -> bool:
+    """True for `,1940,1945,1950` above rows that each have a name of their own: R and pandas leave the corner blank."""
+    if len(first) < 2 or len(first) != len(columns) or first[0].strip() or not all(cell.strip() for cell in first[1:]):
+        return False
+    names = [name.strip() for name in columns[0]]
+    return len(names) > 2 and all(names) and len(set(names)) == len(names) and len(set(first)) == len(first)
 
 
 def _over_typed(first: list[str], columns: list[tuple[str, ...]]) -> bool:
