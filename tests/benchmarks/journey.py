@@ -1,4 +1,4 @@
-"""Fifteen tables that packages carry, through the published client: uploaded, trained a minute, deployed, scored on a holdout.
+"""Tables that packages carry, through the published client: uploaded, trained a minute, deployed, scored on a holdout.
 
     BASE_URL=http://localhost:8888 KEY=… python tests/benchmarks/journey.py FOLDER [TABLE …]
 
@@ -10,6 +10,7 @@ holdout's score lies in the interval that the model promised. None of these tabl
 import json
 import os
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,23 @@ def anes(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "statsmodels/datasets/anes96/anes96.csv", sep="\t", quotechar="'")
 
 
+def pydataset(name: str, most: int = 30_000) -> Read:
+    """A table of R, without its names of rows, and with `most` rows drawn from it where it is longer."""
+
+    def read(folder: Path) -> pd.DataFrame:
+        with tarfile.open(folder / "pydataset/resources.tar.gz") as archive:
+            file = archive.extractfile(f"resources/rdata/csv/{name}.csv")
+            assert file is not None
+            table = pd.read_csv(file, index_col=0)
+        return table.sample(most, random_state=0) if len(table) > most else table
+
+    return read
+
+
+def river(name: str) -> Read:
+    return lambda folder: pd.read_csv(folder / f"river/datasets/{name}")
+
+
 TABLES: dict[str, tuple[Read, str, str]] = {
     "default": (islp("Default"), "default", "classification"),
     "hitters": (islp("Hitters"), "Salary", "regression"),
@@ -65,6 +83,21 @@ TABLES: dict[str, tuple[Read, str, str]] = {
     "gapminder": (causal("gapminder"), "lifeExp", "regression"),
     "adult_services": (causal("adult_services"), "llength", "regression"),
     "nhefs": (causal("nhefs"), "wt82_71", "regression"),
+    "nox": (pydataset("robustbase/NOxEmissions"), "LNOx", "regression"),
+    "computers": (pydataset("Ecdat/Computers"), "price", "regression"),
+    "visits": (pydataset("Ecdat/OFP"), "ofp", "regression"),
+    "slid": (pydataset("car/SLID"), "wages", "regression"),
+    "hdma": (pydataset("Ecdat/Hdma"), "deny", "classification"),
+    "flchain": (pydataset("survival/flchain"), "death", "classification"),
+    "verbagg": (pydataset("lme4/VerbAgg"), "r2", "classification"),
+    "males": (pydataset("Ecdat/Males"), "wage", "regression"),
+    "segment": (river("segment.csv.zip"), "category", "classification"),
+    "phishing": (river("phishing.csv.gz"), "is_phishing", "classification"),
+    "salaries": (pydataset("car/Salaries"), "salary", "regression"),
+    "bfi": (pydataset("psych/bfi"), "gender", "classification"),
+    "forbes": (pydataset("HSAUR/Forbes2000"), "marketvalue", "regression"),
+    "movies": (pydataset("ggplot2/movies"), "rating", "regression"),
+    "star": (pydataset("Ecdat/Star"), "tmathssk", "regression"),
 }
 
 

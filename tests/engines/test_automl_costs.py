@@ -1,6 +1,7 @@
 """What a candidate is expected to take, what is learned of that, and what happens where it takes longer."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from coreplex.engines.automl.costs import HOPELESS, Costs, fair_rounds
 from coreplex.engines.automl.learners import lightgbm
 from coreplex.engines.automl.learners.base import Problem, Trained
 from coreplex.engines.automl.matrices import Matrices
-from coreplex.engines.automl.portfolio import LINEAR, NETWORK, QUICK, STEADY, XRT, Candidate
+from coreplex.engines.automl.pacing import paced
+from coreplex.engines.automl.portfolio import LINEAR, NETWORK, QUICK, STEADY, XGB, XRT, Candidate
 from coreplex.engines.automl.validation import TooSlow, cross_validate
 from tests.engines.runs import task_of
 
@@ -74,3 +76,23 @@ def test_fitted_folds_are_kept_where_the_rest_get_fewer_rows(
     assert len(learned) == len(model.members) == len(folds)
     assert (min(learned) < whole - 1) == (share < 1.0) == (model.learned < whole - 1)
     assert moment[0] <= 2 * len(folds) * whole / 1_000
+
+
+@pytest.mark.parametrize("candidate", [STEADY, XGB], ids=["learning_rate", "eta"])
+def test_a_booster_that_has_no_time_for_its_small_steps_takes_larger_ones(candidate: Candidate, tmp_path: Path) -> None:
+    task, costs = task_of(1_000, tmp_path), Costs()
+    short = replace(QUICK, params={**QUICK.params, "rounds": 40})
+    quick = cross_validate("GBM_1", short, Matrices(task), Problem("binary", 2, 0), Deadline.never())
+    for cut, distance in ((False, 1.0), (True, 2.5)):
+        model = replace(quick, cut=cut, parameters={**quick.parameters, "rounds": 40})
+        needed = distance * 40 * 0.1 / candidate.rate
+        assert paced(candidate, [model], needed) == candidate, "there is time enough"
+        faster = paced(candidate, [model], needed / 2)
+        assert faster.rate == pytest.approx(2 * candidate.rate, rel=0.01)
+        assert faster.algo == candidate.algo
+        assert set(faster.params) == set(candidate.params)
+        assert candidate.rate < paced(candidate, [model], 1.0).rate <= 0.2
+    assert paced(candidate, [], 1.0) == candidate
+    before = costs.rounds(candidate, task, 800, 1.0)
+    assert costs.rounds(candidate, task, 800, 2.0) > before > costs.rounds(candidate, task, 1_600, 1.0)
+    assert costs.rounds(candidate, task, 800, 0.0) == 0

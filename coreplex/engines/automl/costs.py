@@ -126,6 +126,11 @@ class Costs:
         matrices = 0.0 if encoded else fits * learned + self.per_judged * judged
         return matrices + fits * self.fitting(candidate, task, rows)
 
+    def rounds(self, candidate: Candidate, task: Task, rows: int, seconds: float) -> float:
+        """Rounds of a booster that so many seconds allow on one fold."""
+        start = self._work(candidate, task, rows, 0)
+        return max(seconds / self._pace(candidate.family) - start, 0.0) / (self._work(candidate, task, rows, 1) - start)
+
     def _pace(self, family: str) -> float:
         if family in self.pace:
             return self.pace[family]
@@ -185,5 +190,4 @@ def fair_rounds(candidate: Candidate) -> int:
         return 1
     if params.get("boosting") == "rf":
         return min(40, int(params.get("rounds", 40)))
-    rate = float(params.get("learning_rate") or params.get("eta") or 0.1)
-    return int(min(6.0 / max(rate, 1e-3), 300, int(params.get("rounds", 300))))
+    return int(min(6.0 / max(candidate.rate, 1e-3), 300, int(params.get("rounds", 300))))

@@ -49,6 +49,15 @@ class Candidate:
         return self.family in ("lightgbm", "xgboost") and self.params.get("boosting") != "rf"
 
     @property
+    def rate(self) -> float:
+        """The learning rate of a booster."""
+        return float(self.params.get("learning_rate") or self.params.get("eta") or 0.1)
+
+    def at_rate(self, rate: float) -> "Candidate":
+        """The same booster with another learning rate."""
+        return _like(self, **{"eta" if self.family == "xgboost" else "learning_rate": float(f"{rate:.3g}")})
+
+    @property
     def bagged(self) -> bool:
         """Whether the fold copies are the model. A linear model of words is fitted once more instead: as good as the mean of five
         linear ones, and a fifth as large."""

@@ -10,10 +10,11 @@ from typing import Protocol
 
 from coreplex.engines.automl.clock import Clock, Deadline
 from coreplex.engines.automl.config import AutoMLConfig
-from coreplex.engines.automl.costs import LEAST_ROWS, Costs
+from coreplex.engines.automl.costs import LEAST_ROWS, Costs, fits_after
 from coreplex.engines.automl.leaderboard import Leaderboard
 from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.pacing import paced
 from coreplex.engines.automl.portfolio import Candidate
 from coreplex.engines.automl.progress import Progress
 from coreplex.engines.automl.promise import told
@@ -112,7 +113,7 @@ class Run:
         rows = self._rows(name, candidate, matrices, deadline, insist, least)
         return cross_validate(
             name,
-            candidate,
+            self._paced(candidate, matrices.task, deadline, rows),
             matrices,
             self.problem,
             deadline,
@@ -123,6 +124,15 @@ class Run:
             least=least,
             doing=self.progress.doing,
         )
+
+    def _paced(self, candidate: Candidate, task: Task, deadline: Deadline, rows: int | None) -> Candidate:
+        """A booster with larger steps where all the rounds it seems to need would take longer than its share."""
+        finished = [model for model in self.board.trained if model.task is task]
+        if not candidate.booster or not finished:
+            return candidate
+        learned = rows or max(len(fold.train) for fold in task.plan.folds)
+        seconds = deadline.left / (len(task.plan.folds) + fits_after(task, candidate))
+        return paced(candidate, finished, self.costs.rounds(candidate, task, learned, seconds))
 
     @property
     def _least(self) -> int:

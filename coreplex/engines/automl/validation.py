@@ -59,6 +59,8 @@ class Finished:
     parameters: dict[str, object] = field(default_factory=dict)
     combine: Combine = "raw"
     calibration: Calibration | None = None
+    cut: bool = False
+    """Whether the clock, or the most rounds allowed, ended a fold that was still getting better."""
 
     @cached_property
     def decision(self) -> threshold.Decision | None:
@@ -195,7 +197,9 @@ def cross_validate(
         doing(f"{name}: fitted on all rows")
         members, rounds = _final(candidate, matrices, problem, deadline, rounds, rows)
     parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **sample}
-    return Finished(name, candidate.algo, candidate, tuple(members), oof, time.perf_counter() - started, task, parameters)
+    cut = any(one.cut or one.rounds >= candidate.params.get("rounds", np.inf) for one in trained)
+    seconds = time.perf_counter() - started
+    return Finished(name, candidate.algo, candidate, tuple(members), oof, seconds, task, parameters, cut=cut)
 
 
 def _learner(candidate: Candidate, deadline: Deadline) -> Learner:
