@@ -89,6 +89,11 @@ class ChecksumMismatch(DomainError):
     code, status = "checksum_mismatch", 460
 
 
+def _spelled(loc: tuple[str | int, ...]) -> str:
+    """A place as a caller writes it, without the part of the request it stands in."""
+    return ".".join(map(str, loc[loc[:1] in {("body",), ("query",)} :]))
+
+
 class Invalid(DomainError):
     """The request was understood and one or more values are wrong."""
 
@@ -96,7 +101,8 @@ class Invalid(DomainError):
 
     @classmethod
     def field(cls, msg: str, *loc: str | int) -> "Invalid":
-        return cls(msg, errors=[FieldError(loc, msg)])
+        """One wrong value. `msg` is a sentence of its own, or begins in lower case and goes on from the name of the place."""
+        return cls(msg if msg[:1].isupper() else f"{_spelled(loc)}: {msg}", errors=[FieldError(loc, msg)])
 
 
 class NoModel(DomainError):

@@ -38,7 +38,12 @@ def with_pages(send: Send) -> Send:
         else:
             body.extend(message.get("body", b""))
             if not message.get("more_body", False):
-                page = _page(held["status"], bytes(body))
+                told = _told(bytes(body))
+                if told is None:
+                    await send(held)
+                    await send({"type": "http.response.body", "body": bytes(body)})
+                    return
+                page = _page(held["status"], *told)
                 await send({**held, "headers": _headers(held, len(page))})
                 await send({"type": "http.response.body", "body": page})
 
@@ -55,16 +60,24 @@ def _headers(start: Message, length: int) -> list[tuple[bytes, bytes]]:
     return [*kept, *page, (b"content-security-policy", POLICY), (b"vary", b"Accept")]
 
 
-def _page(status: int, body: bytes) -> bytes:
-    try:
-        said = orjson.loads(body)
-        detail, request_id = str(said.get("detail", "")), str(said.get("request_id", ""))
-    except (ValueError, AttributeError):  # an empty body answers HEAD
-        detail, request_id = "", ""
+def _told(body: bytes) -> tuple[str, str] | None:
+    """What is wrong in a sentence, and the id of the request: of REST's errors, or the first of GraphQL's. None for a report
+    (`/ready`), which is shown as it is."""
+    if not body:  # the answer to HEAD
+        return "", ""
+    said = orjson.loads(body)
+    if "errors" in said:
+        first = said["errors"][0]
+        return first["message"], first["extensions"]["requestId"]
+    # `detail` is a list where single values are wrong; then there is a sentence beside it
+    return (said.get("message", said["detail"]), said.get("request_id", "")) if "detail" in said else None
+
+
+def _page(status: int, sentence: str, request_id: str) -> bytes:
     title = f"{status} {HTTPStatus(status).phrase}"
     asked = f"<p><small>Request {escape(request_id)}</small></p>" if request_id else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style><h1>{escape(title)}</h1><p>{escape(detail)}</p>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style><h1>{escape(title)}</h1><p>{escape(sentence)}</p>"
         f'<p><a href="/">Reference of the REST API</a> · <a href="/graphql">GraphQL</a></p>{asked}</html>'
     ).encode()

@@ -16,7 +16,7 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.idempotency import Idempotent
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
-from rest_compat.unknown import with_warnings
+from rest_compat.unknown import parameters, with_warnings
 from rest_compat.variables import Binder
 from schema.door.origin import check_origin
 from schema.errors import domain_error
@@ -115,7 +115,8 @@ async def run_with(
     with columns.in_callers_words(found) if endpoint.columns else nullcontext():
         variables = binder.bind(path, query, found)
         result = await run_bound(binder, operation, variables, context)
-    return with_warnings(endpoint.shape(result, variables), endpoint, path, body)
+    unknown = parameters(query, binder.accepted) if query else ()
+    return with_warnings(endpoint.shape(result, variables), endpoint, path, body, unknown)
 
 
 def result_of(data: dict[str, Any]) -> Any:

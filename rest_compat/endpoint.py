@@ -12,9 +12,9 @@ Shape = Callable[[Any, Mapping[str, Any]], Any]
 class Endpoint:
     """A documented endpoint: method and path, the stored operation that is its meaning, and how the two fit together.
 
-    `params` are the parameters of the query string, `body` the keys taken from a JSON body or a form (others are ignored with a
-    warning). Each goes to the GraphQL variable `into` names (`project_id` → `filter.projectId`); unnamed ones go to the variable
-    of the same name in camelCase, or into `input` when the operation takes one.
+    `params` are the parameters of the query string, `body` the keys taken from a JSON body or a form (others of either are
+    ignored with a warning). Each goes to the GraphQL variable `into` names (`project_id` → `filter.projectId`); unnamed ones go
+    to the variable of the same name in camelCase, or into `input` when the operation takes one.
     """
 
     method: str

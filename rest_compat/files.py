@@ -4,7 +4,7 @@ An upload is received first, hashed and counted on its way to disk, and then nam
 an operation for a file and streams what it names. Whether the caller may is asked before a byte is taken.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, Response
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
 from coreplex.staging import StagedFile, in_words
+from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
@@ -25,7 +26,6 @@ from rest_compat.idempotency import Idempotent
 from rest_compat.multipart import Form
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
-from rest_compat.unknown import WARNINGS, sentences
 from rest_compat.variables import Binder
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of
@@ -142,7 +142,7 @@ class Upload(Receiver):
             await run(self.target, ids, context)
 
     async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
-        answered = await run_with(self.binder, self.operation, context, request.path_params, {}, fields)
+        answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, fields)
         return json_answer(answered, self.endpoint.status)
 
 
@@ -166,23 +166,24 @@ class Inbox(Receiver):
         context = await admit(self.services, request, operations()["UploadTarget"])
         authorize(context.principal, self.permission)
         self.check_length(request)
-        file, fields = await self._file(request, context)
+        file, ignored = await self._file(request, context)
         with self.kept_on_success(file):
             fingerprint = orjson.dumps([file.filename, file.sha256])
-            return await Idempotent(context, request, lambda: fingerprint).once(lambda: self._receipt(file, fields))
+            return await Idempotent(context, request, lambda: fingerprint).once(lambda: self._receipt(file, ignored))
 
-    async def _file(self, request: Request, context: Context) -> tuple[StagedFile, Mapping[str, str]]:
+    async def _file(self, request: Request, context: Context) -> tuple[StagedFile, list[str]]:
+        """The file, and what was ignored beside it."""
         content_type = request.headers.get("content-type", "")
         if not content_type.lower().startswith("multipart/"):
-            return await self.receive_raw(request, context), {}
+            return await self.receive_raw(request, context), unknown.parameters(request.query_params, {"filename"})
         form = self.form(request)
         await form.until_file()
-        return await self.receive(context, form), form.fields
+        file = await self.receive(context, form)
+        return file, unknown.keys(form.fields, ()) + unknown.parameters(request.query_params, ())
 
-    async def _receipt(self, file: StagedFile, fields: Mapping[str, str]) -> Response:
+    async def _receipt(self, file: StagedFile, ignored: Sequence[str]) -> Response:
         facts = {"filename": file.filename, "size_bytes": file.size_bytes, "sha256": file.sha256}
-        said = sentences(fields, ())
-        warned = {WARNINGS: said} if said else {}
+        warned = {unknown.WARNINGS: ignored} if ignored else {}
         return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts, **warned}, 201)
 
 
@@ -202,10 +203,10 @@ class Download:
         named = await run_bound(self.binder, self.operation, variables, context)
         assert context.principal is not None, "downloads need a scope"
         file = self.services.staging.open(named["id"], context.principal.user_id)
-        return self._stream(file)
+        return self._stream(file, unknown.parameters(request.query_params, self.binder.accepted))
 
-    def _stream(self, file: StagedFile) -> Response:
-        headers = {"Content-Disposition": attachment(file.filename)}
+    def _stream(self, file: StagedFile, ignored: Sequence[str]) -> Response:
+        headers = {"Content-Disposition": attachment(file.filename), **unknown.header(ignored)}
         # A file somebody asked for by its id may be fetched again; one made for this answer has served.
         served = BackgroundTask(self.services.staging.discard, file) if self.once else None
         return FileResponse(file.path, headers=headers, media_type=file.content_type, background=served)

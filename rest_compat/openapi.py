@@ -187,8 +187,7 @@ class Described:
             return {"description": "The file.", "content": {"application/octet-stream": {}}, "headers": _headers()}
         body = self.endpoint.shape(result_of(sketch(self.operation)), {})
         schema = schema_of(body)
-        if self.endpoint.body or self.endpoint.body_optional:
-            schema["properties"].setdefault(unknown.WARNINGS, unknown.SCHEMA)
+        schema["properties"].setdefault(unknown.WARNINGS, unknown.SCHEMA)
         return {"description": "Done.", "content": {"application/json": {"schema": schema}}, "headers": _headers()}
 
 

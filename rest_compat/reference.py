@@ -39,8 +39,9 @@ ul.fields{list-style:none;padding-left:1.1rem;margin:.2rem 0;font-size:13px}
 INTRODUCTION = """
 <p>Every endpoint below is a stored operation of the GraphQL schema at <code>/graphql</code>. Send an API key as
 <code>Authorization: Bearer cpx_live.…</code>, or a session cookie with <code>X-CSRF-Token</code> on writes. Lists answer
-<code>{"items", "total", "limit", "offset"}</code>; errors <code>{"detail", "code", "request_id"}</code>. A key of a body that an
-endpoint does not take is ignored and named in <code>warnings</code>. Every answer says how much of its rate limit is left.
+<code>{"items", "total", "limit", "offset"}</code>; errors <code>{"detail", "code", "request_id"}</code>. A key of a body or a
+parameter of a query that an endpoint does not take is ignored and named in <code>warnings</code> (beside a file in the header
+<code>Warning</code>). Every answer says how much of its rate limit is left.
 <a href="/openapi.json">openapi.json</a> is the same for machines.</p>
 """
 

@@ -1,6 +1,7 @@
-"""Keys of a body and fields of a form that an endpoint does not take: they are ignored, and the answer says so."""
+"""What an endpoint does not take is ignored, and the answer says so: keys of a body, fields of a form, parameters of a query."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coreplex.nearest import ignored
@@ -11,24 +12,38 @@ WARNINGS = "warnings"
 SCHEMA = {
     "type": "array",
     "items": {"type": "string"},
-    "description": "Keys of the body that were ignored; left out if none was.",
+    "description": "Keys of the body and parameters of the query that were ignored; left out if none was.",
 }
 
 
-def sentences(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """One for each name that is not known."""
+def keys(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A sentence for each key of a body that is not known."""
     return ignored(names, sorted(known), "This endpoint takes no key")
 
 
-def with_warnings(body: Any, endpoint: Endpoint, path: Mapping[str, str], sent: Mapping[str, Any]) -> Any:
-    """The answer with a warning for each key of `sent` that was ignored, beside its own ones if it has any.
+def parameters(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A sentence for each parameter of a query that is not known."""
+    return ignored(names, sorted(known), "This endpoint takes no parameter")
+
+
+def with_warnings(
+    body: Any, endpoint: Endpoint, path: Mapping[str, str], sent: Mapping[str, Any], unknown_parameters: Sequence[str] = ()
+) -> Any:
+    """The answer with a warning for each key of `sent` and each parameter that was ignored, beside its own ones if it has any.
 
     A key that repeats what the path says is no such key.
     """
     known = {*endpoint.body}
     if endpoint.columns:
         known = known - {"columns"} | columns.keys(endpoint.columns)
-    said = sentences((name for name, value in sent.items() if name not in path or path[name] != value), known)
+    said = keys((name for name, value in sent.items() if name not in path or path[name] != value), known)
+    said += unknown_parameters
     if not said:
         return body
     return {**body, WARNINGS: [*body.get(WARNINGS, ()), *map(endpoint.warning, said)]}
+
+
+def header(said: Sequence[str]) -> dict[str, str]:
+    """The sentences as a header (RFC 7234, 5.5), for answers whose body is a file."""
+    text = re.sub(r"[^ !#-\[\]-~]", "?", " ".join(said))
+    return {"Warning": f'299 - "{text}"'} if said else {}

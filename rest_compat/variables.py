@@ -57,6 +57,8 @@ class Binder:
         self.path_names = tuple(re.findall(r"{(\w+)", endpoint.path))
         paging = tuple(name for name, into in PAGE_INTO.items() if endpoint.paged and into.split(".")[0] in self.types)
         self.params = (*endpoint.params, *paging)
+        self.accepted = frozenset(self.params) | {ALIASES[name] for name in self.params if name in ALIASES}
+        """Parameters of the query, every spelling."""
         self.targets = {name: self.target(name) for name in (*self.path_names, *self.params, *endpoint.body)}
 
     def target(self, name: str) -> list[str]:

@@ -63,7 +63,7 @@ def told(errors: Sequence[FieldError], skip: int = 0) -> str:
 def without_values(message: str) -> str:
     """GraphQL's complaint about a value without the value: it may be a password in the wrong place."""
     message = re.sub(r"(?s)(cannot represent [\w\s-]*value): .*", r"\1", message)
-    return re.sub(r"(?s)[,;.] [Ff]ound: .*", "", message)
+    return re.sub(r"(?s)([,;.]|(?<=\?)) [Ff]ound: .*", "", message)
 
 
 def _sentence(message: str) -> str:

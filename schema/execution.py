@@ -113,7 +113,7 @@ def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operat
     errors = validate(core_schema, document, max_errors=10, hide_suggestions=not suggestions)
     if errors:
         raise BadDocument(errors)
-    operation = from_document(document, operation_name)
+    operation = from_document(document, operation_name, suggestions=suggestions)
     once = [name for name, permission in operation.root_fields if permission is not None and permission.once]
     for name in once:
         if once.count(name) > 1:
@@ -124,7 +124,7 @@ def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operat
 _remembered = lru_cache(maxsize=256)(_prepare)
 
 
-def from_document(document: DocumentNode, operation_name: str | None = None) -> Operation:
+def from_document(document: DocumentNode, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
     """The operation of a document that was validated already."""
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     if operation_name is not None:
@@ -133,7 +133,7 @@ def from_document(document: DocumentNode, operation_name: str | None = None) -> 
             raise BadRequest(f"The document has no operation named '{operation_name}'.")
     if len(operations) != 1:
         raise BadRequest("The document must hold one operation, or `operationName` must name one of them.")
-    compiled = Compiled(PLANNER, document, operations[0])
+    compiled = Compiled(PLANNER, document, operations[0], suggestions=suggestions)
     names = _root_names(operations[0].selection_set, compiled.fragments)
     root = ROOTS[operations[0].operation]
     return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), compiled)
@@ -181,6 +181,6 @@ async def subscribe(
         context_value=context,
         variable_values=dict(variables or {}),
         operation_name=operation.name,
-        hide_suggestions=True,
+        hide_suggestions=not operation.compiled.suggestions,
     )
     return found if isinstance(found, ExecutionResult | AsyncIterator) else await found

@@ -218,7 +218,7 @@ async def delete(session: WriteSession, grant: Grant, experiment_id: str, *, for
     experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
     if not force:
         if not experiment.status.final:
-            raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force.")
+            raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force=true.")
         await refuse_while_serving(session, col(Model.experiment_id) == experiment.id)
     if experiment.job_id is not None and not experiment.status.final:
         await job.request_cancel(session, await session.get_one(Job, experiment.job_id))

@@ -115,13 +115,13 @@ async def _refuse_in_use(session: ReadSession, project: Project) -> None:
         col(Deployment.status) == DeploymentStatus.active,
     )
     if (name := await session.scalar(serving)) is not None:
-        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force.")
+        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force=true.")
     training = select(col(Experiment.name)).where(
         col(Experiment.project_id) == project.id,
         col(Experiment.status).in_([status for status in ExperimentStatus if not status.final]),
     )
     if (name := await session.scalar(training.limit(1))) is not None:
-        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force.")
+        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force=true.")
 
 
 def member_listing(project_id: UUID) -> Listing:

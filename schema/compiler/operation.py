@@ -27,10 +27,16 @@ MAX_ERRORS = 50
 
 
 class Compiled:
-    """One query or mutation of a valid document. Where `kept` is None, everything but variables is left to graphql-core."""
+    """One query or mutation of a valid document. Where `kept` is None, everything but variables is left to graphql-core.
 
-    def __init__(self, planner: Planner, document: DocumentNode, definition: OperationDefinitionNode) -> None:
+    `suggestions`: complaints about variables name similar fields.
+    """
+
+    def __init__(
+        self, planner: Planner, document: DocumentNode, definition: OperationDefinitionNode, *, suggestions: bool = False
+    ) -> None:
         self.planner = planner
+        self.suggestions = suggestions
         self.definition = definition
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.kept = kept_for(document)
@@ -45,7 +51,8 @@ class Compiled:
             return self._variables.coerce(given)
         except Exception:
             nodes = self.definition.variable_definitions or ()
-            return get_variable_values(self.planner.schema, nodes, dict(given), MAX_ERRORS, hide_suggestions=True)
+            hidden = not self.suggestions
+            return get_variable_values(self.planner.schema, nodes, dict(given), MAX_ERRORS, hide_suggestions=hidden)
 
     def takes(self, given: Mapping[str, Any]) -> bool:
         """Whether the variables are plainly right. False says nothing: ask `coerce`."""

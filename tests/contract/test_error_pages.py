@@ -29,6 +29,20 @@ async def test_a_browser_gets_a_page(client: AsyncClient) -> None:
         assert "script-src" not in page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert "Accept" in page.headers["Vary"]
+    graphql = await client.get("/graphql?query={__typename}", headers={"Accept": BROWSER})
+    assert "<p>GraphQL is served by POST only.</p>" in graphql.text
+    assert graphql.headers["X-Request-Id"] in graphql.text
+
+
+async def test_a_report_is_shown_as_it_is(client: AsyncClient) -> None:
+    report = await client.get("/ready", headers={"Accept": BROWSER})
+    assert (report.status_code, report.json()["ready"]) == (503, False)
+    assert report.json()["checks"]["worker"] != "ok"
+
+
+async def test_wrong_values_are_a_sentence(client: AsyncClient) -> None:
+    page = await client.get("/api/auth/verify-email", headers={"Accept": BROWSER})
+    assert (page.status_code, "<p>token: Field required</p>" in page.text) == (422, True)
 
 
 async def test_a_program_gets_json(client: AsyncClient) -> None:

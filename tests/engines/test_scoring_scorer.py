@@ -149,8 +149,8 @@ def test_what_is_odd_is_said() -> None:
 def test_an_unknown_column_is_said_with_the_nearest() -> None:
     said = [warning["message"] for warning in ONE.predict_row({"amuont": 3, "zzz": 1})[1] if warning["kind"] == "extra_column"]
     assert said == [
-        "Column “amuont” is unknown to the model and was ignored. Did you mean 'amount'?",
-        "Column “zzz” is unknown to the model and was ignored.",
+        "Column “amuont” is no feature of the model and was ignored. Did you mean 'amount'?",
+        "Column “zzz” is no feature of the model and was ignored.",
     ]
 
 

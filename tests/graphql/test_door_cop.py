@@ -37,6 +37,11 @@ async def test_refused(production: AsyncClient, name: str) -> None:
 async def test_field_suggestions(production: AsyncClient) -> None:
     for query in ("{ projecs { id } }", "{ __shema { types { name } } }", "{ projects(frist: 1) { totalCount } }"):
         assert "Did you mean" not in (await production.post("/graphql", json={"query": query})).text
+    login = "mutation M($input: LoginInput!) { login(input: $input) { csrfToken } }"
+    variables = {"input": {"email": "a@b.de", "pasword": "x"}}
+    refused = await production.post("/graphql", json={"query": login, "variables": variables})
+    assert "unknown field 'pasword'" in refused.text
+    assert "Did you mean" not in refused.text
 
 
 async def test_no_console_and_no_get(production: AsyncClient) -> None:

@@ -139,6 +139,18 @@ async def test_development_suggests(client: AsyncClient) -> None:
     assert "Did you mean" in (await ask(client, "{ projetcs { totalCount } }")).text
 
 
+async def test_development_suggests_fields_of_variables(client: AsyncClient, database: Database) -> None:
+    writer = await key_header(database, Scope.write, Scope.read)
+    refused = await ask(client, CREATE, writer, input={"name": "Secret", "descripton": "Secret"})
+    assert refused.status_code == 400
+    assert "unknown field 'descripton'. Did you mean 'description'?" in refused.json()["errors"][0]["message"]
+    literal = await ask(client, 'mutation { createProject(input: {name: "Secret", nme: "x"}) { project { id } } }', writer)
+    assert "Did you mean 'name'?" in literal.json()["errors"][0]["message"]
+    assert "Secret" not in refused.text + literal.text, "a value may be a password in the wrong place"
+    nothing = await ask(client, "{ projects { totalCount } }", writer)
+    assert nothing.json()["data"]["projects"]["totalCount"] == 0
+
+
 async def test_statuses_of_refusals(client: AsyncClient, database: Database) -> None:
     reader = await key_header(database, Scope.read)
     projects = "{ projects { totalCount } }"

@@ -45,3 +45,61 @@ async def test_of_a_form(ada: Person) -> None:
     assert (await ada.client.get("/api/datasets")).json()["total"] == 2
     read = await ada.client.post(f"{one}/columns", json={"column_types": {}, "missing_values": ["?"], "forced": True})
     assert said(read) == ["'forced' Did you mean 'force'?"]
+
+
+def ignored_parameters(answer: Any) -> list[str]:
+    """The unknown parameters of a query that an answer names, each with what was probably meant."""
+    assert answer.status_code < 300, answer.text
+    begun = "This endpoint takes no parameter "
+    warnings = [one if isinstance(one, str) else one["message"] for one in answer.json().get("warnings", ())]
+    return [one.removeprefix(begun).replace(", which is ignored.", "") for one in warnings if one.startswith(begun)]
+
+
+async def test_of_a_query(ada: Person) -> None:
+    get = ada.client.get
+    page = await get("/api/projects?limitt=1&Offset=0&colour=")
+    assert ignored_parameters(page) == ["'limitt' Did you mean 'limit'?", "'Offset' Did you mean 'offset'?", "'colour'"]
+    assert page.json()["limit"] == 50
+    filtered = await get(f"/api/experiments?projectId={ada.project_id}&sort_dir=asc")
+    assert ignored_parameters(filtered) == ["'projectId' Did you mean 'project_id'?"]
+    assert len(ignored_parameters(await get("/api/projects?" + "&".join(f"k{number}=1" for number in range(100))))) == 20
+    one = f"/api/projects/{ada.project_id}"
+    assert ignored_parameters(await get(f"{one}?limit=3&project_id={ada.project_id}")) == ["'limit'", "'project_id'"]
+    renamed = await ada.client.put(f"{one}?nam=x", json={"name": "Loss", "colour": 1})
+    assert (len(renamed.json()["warnings"]), ignored_parameters(renamed)) == (2, ["'nam'"])
+    made = await ada.client.post("/api/projects", json={"name": "Gone"})
+    assert ignored_parameters(await ada.client.delete(f"/api/projects/{made.json()['id']}?forced=1")) == [
+        "'forced' Did you mean 'force'?"
+    ]
+
+
+async def test_what_the_published_client_sends_in_a_query_is_known(ada: Person) -> None:
+    paged = {"limit": 50, "offset": 0}
+    of_project = {**paged, "project_id": ada.project_id}
+    for path, sent in {
+        "/api/projects": {**paged, "search": "a"},
+        "/api/datasets": of_project,
+        "/api/experiments": of_project,
+        "/api/models": of_project,
+        f"/api/mlops/projects/{ada.project_id}/deployments": paged,
+        f"/api/projects/{ada.project_id}/timeline": {},
+    }.items():
+        answer = await ada.client.get(path, params=sent)
+        assert "items" in answer.json(), path
+        assert "warnings" not in answer.json(), path
+
+
+async def test_of_a_query_for_a_file_and_with_one(ada: Person) -> None:
+    fields = {"project_id": ada.project_id, "name": "People"}
+    upload = await ada.client.post("/api/datasets/upload?nme=x", files={"file": ("p.csv", PEOPLE)}, data=fields)
+    assert ignored_parameters(upload) == ["'nme'"]
+    raw = await ada.client.post("/api/uploads?filename=p.csv&sheet=2", content=PEOPLE)
+    assert ignored_parameters(raw) == ["'sheet'"]
+    file = f"/api/datasets/{upload.json()['id']}/download"
+    typo = await ada.client.get(file, params={"fromat": "parquet", 'a"\\é\r\nX-Made-Up: 1': ""})
+    assert typo.status_code == 200
+    assert "X-Made-Up" not in typo.headers
+    first, second = typo.headers["Warning"].removeprefix("299 - ").strip('"').split(" This endpoint")
+    assert first == "This endpoint takes no parameter 'fromat', which is ignored. Did you mean 'format'?"
+    assert second == " takes no parameter 'a?????X-Made-Up: 1', which is ignored."
+    assert "Warning" not in (await ada.client.get(file, params={"format": "csv"})).headers

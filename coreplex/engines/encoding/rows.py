@@ -201,7 +201,8 @@ class RowReader:
             {
                 "column": str(name)[:200],
                 "kind": "extra_column",
-                "message": f"Column {_shown(name)} is unknown to the model and was ignored.{_meant(str(name)[:200], self.names)}",
+                "message": f"Column {_shown(name)} is no feature of the model and was ignored."
+                f"{_meant(str(name)[:200], self.names)}",
             }
             for name in extra[:_EXTRA_SHOWN]
         ]
