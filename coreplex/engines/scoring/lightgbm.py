@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.lightgbm_library import CONTRIBUTIONS, RAW, Blocks, Booster, Rows
+from coreplex.engines.scoring.lightgbm_blocks import Blocks, Untranslatable
+from coreplex.engines.scoring.lightgbm_library import CONTRIBUTIONS, RAW, Booster, Rows
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Files, Scoring
 
-_MANY_ROWS = 1_000
-"""From here on the copy of the model that blocks of trees need is worth being made."""
+_MANY_ROWS = 2_000
+"""From here on the form of the model that blocks of rows need is worth being made."""
 _LINKS: dict[str, Link] = {
     "binary": "logit",
     "cross_entropy": "logit",
@@ -35,7 +37,6 @@ class LightGbm(Scoring):
         forest = re.search(r"^average_output$", text, re.MULTILINE)
         self._share = 1.0 / max(self._booster.iterations, 1) if forest else 1.0
         self._rows = Rows.of(self._booster)
-        self._blocks = Blocks(text)
 
     @classmethod
     def of(cls, booster: Any) -> "LightGbm":
@@ -43,8 +44,16 @@ class LightGbm(Scoring):
         return cls(booster.model_to_string(num_iteration=booster.best_iteration or -1, importance_type="gain"))
 
     def raw(self, matrix: Floats) -> Floats:
-        scores = self._booster.predict(matrix, RAW) if len(matrix) < _MANY_ROWS else self._blocks.predict(matrix)
-        return scores * self._share
+        many = self._blocks if len(matrix) >= _MANY_ROWS else None
+        return (self._booster.predict(matrix, RAW) if many is None else many.predict(matrix)) * self._share
+
+    @cached_property
+    def _blocks(self) -> Blocks | None:
+        """None for a model that has no such form."""
+        try:
+            return Blocks(self.text, self.width, self.raw_width)
+        except Untranslatable:
+            return None
 
     def raw_row(self, row: Sequence[float]) -> Sequence[float]:
         if self._rows is None:

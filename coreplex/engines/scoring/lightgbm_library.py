@@ -5,43 +5,27 @@ seconds. Only scoring is here, on one thread. Training uses the package.
 """
 
 import ctypes
-import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring.shared_library import library_path
 
 RAW, CONTRIBUTIONS = 1, 3  # C_API_PREDICT_RAW_SCORE, C_API_PREDICT_CONTRIB
 _FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 _PARAMETERS = b"num_threads=1 verbosity=-1"
-_BLOCK_TREES = 25
-_NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
-
-
-@lru_cache(maxsize=1)
-def _path() -> str:
-    spec = find_spec("lightgbm")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for place in ("lib", "bin", ""):
-            for name in _NAMES:
-                if (found := Path(folder, place, name)).is_file():
-                    return str(found)
-    from lightgbm.basic import _LIB  # an unusual build: its own package knows where it is
-
-    return str(_LIB._name)
 
 
 @lru_cache(maxsize=2)
 def _library(*, holding_lock: bool) -> Any:
     """The library; `holding_lock`: its functions are called without giving up the interpreter's lock."""
-    library = (ctypes.PyDLL if holding_lock else ctypes.CDLL)(_path())
+    path = library_path("lightgbm", "lib_lightgbm", told_by="lightgbm.basic")
+    library = (ctypes.PyDLL if holding_lock else ctypes.CDLL)(path)
     library.LGBM_GetLastError.restype = ctypes.c_char_p
     return library
 
@@ -74,48 +58,16 @@ class Booster:
         """(n, r) raw scores or (n, r × (width + 1)) contributions of an (n, width) matrix."""
         if matrix.ndim != 2 or matrix.shape[1] != self.width:
             raise ValueError(f"expected {self.width} encoded columns, got an array of shape {matrix.shape}")
-        return self.predict_part(matrix, what, 0, -1)
-
-    def predict_part(self, matrix: Floats, what: int, start: int, count: int) -> Floats:
-        """The same from `count` iterations beginning at `start`. The library keeps that range in the model, for all callers:
-        nobody else may use this booster meanwhile, or later without naming a range."""
         data = np.ascontiguousarray(matrix, dtype=np.float64)
         out = np.empty((len(data), self.raw_width * (self.width + 1 if what == CONTRIBUTIONS else 1)))
         if len(data):
             size = ctypes.c_int64()
             source, sink = (array.ctypes.data_as(ctypes.c_void_p) for array in (data, out))
             shape = [ctypes.c_int32(length) for length in data.shape]
-            options = (1, what, start, count, _PARAMETERS)  # 1: row-major
+            options = (1, what, 0, -1, _PARAMETERS)  # 1: row-major; all iterations
             function = self._c.LGBM_BoosterPredictForMat
             _check(function(self.handle, source, _FLOAT64, *shape, *options, ctypes.byref(size), sink))
         return out
-
-
-class Blocks:
-    """Raw scores of many rows: all rows through 25 trees, then through the next 25.
-
-    These stay in the processor's cache, where 2,000 trees of 40 leaves do not (10,000 rows: 0.6 s instead of 1.8 s of CPU).
-    The sums differ in the last bits only. It works on a copy of the model, made when first needed, one thread at a time.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._lock = threading.Lock()
-
-    @cached_property
-    def _booster(self) -> Booster:
-        return Booster(self._text)
-
-    def predict(self, matrix: Floats) -> Floats:
-        """(n, width) → (n, r)."""
-        with self._lock:
-            booster = self._booster
-        step = max(_BLOCK_TREES // booster.raw_width, 1)
-        total = np.zeros((len(matrix), booster.raw_width))
-        for start in range(0, booster.iterations, step):
-            with self._lock:
-                total += booster.predict_part(matrix, RAW, start, step)
-        return total
 
 
 class Rows:

@@ -1,14 +1,13 @@
 """XGBoost from its own binary JSON (UBJ)."""
 
-import json
 from typing import Any
 
 import numpy as np
-import xgboost as xgb
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Files, Scoring
+from coreplex.engines.scoring.xgboost_library import Booster
 
 # One step inside: float32's own largest value is refused as infinite once text has rounded it up.
 _LARGEST = float(np.nextafter(np.finfo(np.float32).max, np.float32(0)))
@@ -33,16 +32,13 @@ class XgBoost(Scoring):
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        try:
-            self._booster = xgb.Booster(params={"nthread": 1, "verbosity": 0}, model_file=bytearray(data))
-            learner = json.loads(self._booster.save_config())["learner"]
-        except xgb.core.XGBoostError as error:
-            raise ValueError(str(error)[:200]) from error
+        self._booster = Booster(data)
+        learner = self._booster.config()["learner"]
         objective = learner["objective"]["name"]
         if objective not in _LINKS:
             raise ValueError(f"the XGBoost objective {objective!r} is not served")
         self.link = _LINKS[objective]
-        self.width: int = self._booster.num_features()
+        self.width = self._booster.width
         self.raw_width = max(int(learner["learner_model_param"]["num_class"]), 1)
 
     @classmethod
@@ -54,14 +50,11 @@ class XgBoost(Scoring):
         return cls(bytes(kept.save_raw("ubj")))
 
     def raw(self, matrix: Floats) -> Floats:
-        scores = self._booster.inplace_predict(_within_float32(matrix), predict_type="margin", validate_features=False)
-        return np.asarray(scores, dtype=np.float64).reshape(len(matrix), self.raw_width)
+        return self._booster.margins(_within_float32(matrix)).astype(np.float64).reshape(len(matrix), self.raw_width)
 
     def contributions(self, matrix: Floats) -> Floats:
-        names, types = self._booster.feature_names, self._booster.feature_types
-        data = xgb.DMatrix(_within_float32(matrix), feature_names=names, feature_types=types, nthread=1, enable_categorical=True)
-        found = self._booster.predict(data, pred_contribs=True, strict_shape=True)
-        return np.asarray(found, dtype=np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
+        found = self._booster.contributions(_within_float32(matrix))
+        return found.astype(np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
 
     def files(self) -> dict[str, bytes]:
         return {"model.ubj": self.data}

@@ -1,0 +1,231 @@
+"""Raw scores of many rows from the trees of a LightGBM model, by XGBoost's predictor: it takes 64 rows at a time down a tree,
+without a branch to be guessed wrongly, where LightGBM takes row after row (10,000 rows, 1,000 trees: 0.2 s of CPU, not 0.55 s).
+
+XGBoost computes in float32, so it gets no values but the numbers of the intervals that the model's thresholds make, which float32
+holds exactly: every row reaches the leaf that LightGBM finds. Leaf values are rounded to float32 after each tree's mean is set
+aside, and summed in float64 every few trees: scores differ from LightGBM's by about a millionth of their spread.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring.xgboost_library import Booster
+
+Index = NDArray[np.int64]
+_SUMMED_TREES = 100
+"""Whose leaf values are added up in float32."""
+_ROOT = 2_147_483_647
+"""What XGBoost has for the parent of a root."""
+_CATEGORICAL, _DEFAULT_LEFT = 1, 2  # bits of a decision_type; the next two say what is read as missing
+_ZERO, _NAN = 1, 2
+_WHOLE = 2**24
+"""Up to here float32 holds every whole number."""
+
+
+class Untranslatable(Exception):
+    """The model has what XGBoost has not: linear models in leaves, or zero read as missing."""
+
+
+@dataclass(frozen=True)
+class _Trees:
+    """All trees of a model, one after the other. `first`, `leaf`: (t + 1,) where the splits and the leaves of each begin."""
+
+    first: Index
+    leaf: Index
+    feature: Index
+    threshold: Floats
+    decision: Index
+    left: Index
+    right: Index
+    """A split of the same tree, or ~leaf."""
+    value: Floats
+    levels: dict[int, Index]
+    """Split by categories → the codes that go left."""
+
+    @property
+    def categorical(self) -> NDArray[np.bool_]:
+        return (self.decision & _CATEGORICAL) != 0
+
+
+class Blocks:
+    """`predict`: (n, width) → (n, r), for any number of threads at a time."""
+
+    def __init__(self, text: str, width: int, raw_width: int) -> None:
+        trees = _read(text)
+        self._raw_width = raw_width
+        self._iterations = (len(trees.first) - 1) // raw_width
+        numeric = ~trees.categorical
+        split, cut = trees.feature[numeric], trees.threshold[numeric]
+        self._cuts = [np.unique(cut[split == feature]) for feature in range(width)]
+        self._as_they_are = frozenset(trees.feature[~numeric].tolist())
+        means = np.add.reduceat(trees.value, trees.leaf[:-1]) / np.diff(trees.leaf)
+        self._offset = means.reshape(-1, raw_width).sum(axis=0)
+        self._booster = Booster(_model(_nodes(trees, means, self._cuts), width, raw_width))
+
+    def predict(self, matrix: Floats) -> Floats:
+        codes = self._coded(matrix)
+        total = np.tile(self._offset, (len(matrix), 1))
+        step = max(_SUMMED_TREES // self._raw_width, 1)
+        for start in range(0, self._iterations, step):
+            end = min(start + step, self._iterations)
+            total += self._booster.margins(codes, start, end).reshape(total.shape)
+        return total
+
+    def _coded(self, matrix: Floats) -> NDArray[np.float32]:
+        """Of each value how many thresholds of its column lie below it; codes of categories as they are."""
+        columns = np.ascontiguousarray(matrix.T)
+        codes = np.zeros(columns.shape, dtype=np.float32)
+        for feature, (cuts, values) in enumerate(zip(self._cuts, columns, strict=True)):
+            if feature in self._as_they_are:
+                codes[feature] = np.where(np.abs(values) < _WHOLE, values, -1.0)
+            elif len(cuts):
+                codes[feature] = np.searchsorted(cuts, values)
+        codes[np.isnan(columns)] = np.nan
+        return np.ascontiguousarray(codes.T)
+
+
+def _read(text: str) -> _Trees:
+    parts = re.split(r"^Tree=\d+$", text.partition("\nend of trees")[0], flags=re.MULTILINE)[1:]
+    found = [dict(re.findall(r"^(\w+)=(.*)$", part, re.MULTILINE)) for part in parts]
+    leaves = np.array([int(tree["num_leaves"]) for tree in found])
+    first = np.concatenate([[0], np.cumsum(leaves - 1)])
+    decision = _joined(found, "decision_type", int)
+    if any(tree.get("is_linear", "0") != "0" for tree in found) or np.any((decision >> 2) == _ZERO):
+        raise Untranslatable
+    return _Trees(
+        first,
+        np.concatenate([[0], np.cumsum(leaves)]),
+        _joined(found, "split_feature", int),
+        _joined(found, "threshold", float),
+        decision,
+        _joined(found, "left_child", int),
+        _joined(found, "right_child", int),
+        _joined(found, "leaf_value", float),
+        {int(start) + split: codes for start, tree in zip(first, found, strict=False) for split, codes in _levels(tree)},
+    )
+
+
+def _joined(found: list[dict[str, str]], name: str, kind: type) -> NDArray[Any]:
+    return np.array([kind(word) for tree in found for word in tree.get(name, "").split()], dtype=kind)
+
+
+def _levels(tree: dict[str, str]) -> Iterator[tuple[int, Index]]:
+    """The splits by categories of one tree, with the codes that go left."""
+    if tree.get("num_cat", "0") == "0":
+        return
+    bounds = [int(word) for word in tree["cat_boundaries"].split()]
+    bits = np.array([int(word) for word in tree["cat_threshold"].split()], dtype="<u4")
+    for split, (decision, place) in enumerate(zip(tree["decision_type"].split(), tree["threshold"].split(), strict=True)):
+        if int(decision) & _CATEGORICAL:
+            own = bits[bounds[int(place)] : bounds[int(place) + 1]]
+            yield split, np.flatnonzero(np.unpackbits(own.view(np.uint8), bitorder="little"))
+
+
+def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, Any]]:
+    """Per tree its nodes in XGBoost's terms. Node 0 is the root; the children of split q are 2q + 1 and 2q + 2, because siblings
+    have to be neighbours. `means` are taken from the leaves."""
+    start = trees.first + trees.leaf
+    splits, leaves = np.diff(trees.first), np.diff(trees.leaf)
+    before_splits, before_leaves = np.repeat(trees.first[:-1], splits), np.repeat(trees.leaf[:-1], splits)
+    own = 2 * (np.arange(len(trees.feature)) - before_splits)
+    # XGBoost sends to the right what is in a set of categories.
+    sides = [np.where(trees.categorical, b, a) for a, b in ((trees.left, trees.right), (trees.right, trees.left))]
+    split_at, leaf_at = np.zeros(len(trees.feature), dtype=np.int64), np.zeros(len(trees.value), dtype=np.int64)
+    for side, child in enumerate(sides):
+        inner = child >= 0
+        split_at[(before_splits + child)[inner]] = (own + side + 1)[inner]
+        leaf_at[(before_leaves + ~child)[~inner]] = (own + side + 1)[~inner]
+    local, base = split_at.copy(), np.repeat(start[:-1], splits)
+    split_at += base
+    leaf_at += np.repeat(start[:-1], leaves)
+
+    size = int(start[-1])
+    left, right, which, default, kind = (np.full(size, fill, dtype=np.int64) for fill in (-1, -1, 0, 0, 0))
+    left[split_at], right[split_at], which[split_at] = own + 1, own + 2, trees.feature
+    parents = np.full(size, _ROOT, dtype=np.int64)
+    parents[base + own + 1] = parents[base + own + 2] = local
+    condition = np.zeros(size)
+    condition[split_at] = _conditions(trees, cuts)
+    condition[leaf_at] = trees.value - np.repeat(means, leaves)
+    # Where nothing was missing in training LightGBM reads NaN as zero.
+    to_left = np.where((trees.decision >> 2) == _NAN, (trees.decision & _DEFAULT_LEFT) != 0, trees.threshold >= 0)
+    default[split_at], kind[split_at] = to_left | trees.categorical, trees.categorical
+    nothing = np.zeros(size)
+    sets: list[list[tuple[int, Index]]] = [[] for _ in splits]
+    for split, codes in trees.levels.items():
+        sets[int(np.searchsorted(trees.first, split, side="right")) - 1].append((int(local[split]), codes))
+    return [
+        {
+            "left_children": left[a:b],
+            "right_children": right[a:b],
+            "parents": parents[a:b],
+            "split_indices": which[a:b],
+            "split_conditions": condition[a:b],
+            "split_type": kind[a:b],
+            "default_left": default[a:b],
+            **dict.fromkeys(("base_weights", "loss_changes", "sum_hessian"), nothing[a:b]),
+            **_categories(sets[number]),
+        }
+        for number, (a, b) in enumerate(itertools.pairwise(start.tolist()))
+    ]
+
+
+def _conditions(trees: _Trees, cuts: list[Floats]) -> Floats:
+    """(splits,) x is at most threshold number k: fewer than k + 1 thresholds lie below x."""
+    found = np.zeros(len(trees.feature))
+    for feature, own in enumerate(cuts):
+        rows = trees.feature == feature
+        found[rows] = np.searchsorted(own, trees.threshold[rows]) + 1
+    return found
+
+
+def _categories(sets: list[tuple[int, Index]]) -> dict[str, Any]:
+    """The categories of one tree by node."""
+    sets = sorted(sets, key=lambda one: one[0])
+    sizes = np.array([len(codes) for _, codes in sets], dtype=np.int64)
+    return {
+        "categories": np.concatenate([np.zeros(0, dtype=np.int64), *(codes for _, codes in sets)]),
+        "categories_nodes": [node for node, _ in sets],
+        "categories_segments": np.cumsum(sizes) - sizes,
+        "categories_sizes": sizes,
+    }
+
+
+def _model(trees: list[dict[str, Any]], width: int, raw_width: int) -> bytes:
+    """XGBoost's JSON form of a model."""
+    shape = {"num_deleted": "0", "num_feature": str(width), "size_leaf_vector": "1"}
+    for number, tree in enumerate(trees):
+        tree |= {"id": number, "tree_param": {**shape, "num_nodes": str(len(tree["parents"]))}}
+    model = {
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(len(trees))},
+        "iteration_indptr": list(range(0, len(trees) + 1, raw_width)),
+        "tree_info": [number % raw_width for number in range(len(trees))],
+        "trees": trees,
+    }
+    objective: dict[str, Any] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
+    if raw_width > 1:
+        objective = {"name": "multi:softprob", "softmax_multiclass_param": {"num_class": str(raw_width)}}
+    classes = str(raw_width if raw_width > 1 else 0)
+    learner = {
+        "attributes": {},
+        "feature_names": [],
+        "feature_types": [],
+        "gradient_booster": {"name": "gbtree", "model": model},
+        "learner_model_param": {
+            "base_score": "0E0",
+            "boost_from_average": "0",
+            "num_class": classes,
+            "num_feature": str(width),
+            "num_target": "1",
+        },
+        "objective": objective,
+    }
+    return orjson.dumps({"version": [2, 0, 0], "learner": learner}, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,0 +1,101 @@
+"""Many rows at once: of every kind of predictor the answers that each row has alone, and those of the trained libraries."""
+
+import threading
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.xgboost import XgBoost
+from tests.engines.scoring_samples import frame, member, target
+
+ROWS = 2_100
+"""More than from where LightGBM's trees are evaluated by blocks of rows."""
+
+
+def table(rows: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(rows, 6): three numbers of which one is never missing, one with few values, two categories; and what depends on them."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(rows, 6))
+    x[:, 3] = x[:, 3].round()
+    x[:, 4], x[:, 5] = draw.integers(0, 60, rows), draw.integers(0, 4, rows)
+    signal = x[:, 0] + x[:, 1] * x[:, 2] + np.sin(7 * x[:, 4]) + 0.5 * (x[:, 3] == 0) + 0.3 * draw.normal(size=rows)
+    x[:, 1:][draw.random((rows, 5)) < 0.08] = np.nan
+    return x, signal
+
+
+def strange(rows: int) -> np.ndarray[Any, Any]:
+    """Rows with what training never saw: holes where there were none, infinite numbers, unknown and negative categories."""
+    x = table(rows, 1)[0]
+    draw = np.random.default_rng(2)
+    for column, values in ((0, [np.nan, np.inf, -np.inf, 1e300, 0.0, -0.0]), (4, [np.nan, -1.0, 61.0, 1e9, -1e12, 3.7])):
+        places = draw.random(rows) < 0.2
+        x[places, column] = draw.choice(values, int(places.sum()))
+    return x
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("family", ["lightgbm", "forest", "xgboost", "linear", "mlp", "kernel"])
+def test_many_rows_score_like_each_alone(family: str, task: str) -> None:
+    learned = frame(300)
+    one = member(learned, target(learned, task), task, family)
+    matrix = one.encoder.transform(frame(ROWS, seed=3))
+    raw, some = one.predictor.raw(matrix), np.random.default_rng(0).permutation(ROWS)[:150]
+    alone = np.array([one.predictor.raw_row(row) for row in matrix[some].tolist()])
+    np.testing.assert_allclose(raw[some], alone, atol=5e-6 * max(float(raw.std()), 1e-3))
+    np.testing.assert_array_equal(raw, one.predictor.raw(matrix))
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "binary": {"objective": "binary"},
+    "classes": {"objective": "multiclass", "num_class": 3},
+    "trees of one leaf": {"objective": "multiclass", "num_class": 3, "min_data_in_leaf": 900},
+    "far from zero": {"objective": "regression"},
+    "large sets of categories": {"objective": "regression", "cat_smooth": 1, "max_cat_threshold": 60, "num_leaves": 90},
+    "nothing is missing": {"objective": "regression", "use_missing": False},
+    "zero is missing": {"objective": "regression", "zero_as_missing": True},
+    "lines in leaves": {"objective": "regression", "linear_tree": True},
+}
+
+
+@pytest.mark.parametrize("categorical", [[], [4, 5]], ids=["numbers", "categories"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_lightgbm_finds_the_same_leaves_for_many_rows(name: str, categorical: list[int]) -> None:
+    settings = {**SETTINGS[name], "verbosity": -1, "num_threads": 1}
+    x, signal = table(1_800, 0)
+    classes = (signal > 0).astype(int) + (signal > 1.5)
+    y = {"binary": signal > 0, "multiclass": classes}.get(settings["objective"], signal + 20_000)
+    booster = lgb.train(settings, lgb.Dataset(x, np.asarray(y, dtype=float), categorical_feature=categorical), 36)
+    one, rows = LightGbm.of(booster), table(ROWS, 1)[0] if name == "lines in leaves" else strange(ROWS)
+    expected = booster.predict(rows, raw_score=True).reshape(ROWS, -1)
+    np.testing.assert_allclose(one.raw(rows), expected, rtol=0, atol=5e-6 * max(float(expected.std()), 1e-3))
+    # In whatever order the memory lies, and from several threads.
+    found: list[np.ndarray[Any, Any]] = []
+    threads = [threading.Thread(target=lambda: found.append(one.raw(np.asfortranarray(rows)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    for again in found:
+        np.testing.assert_array_equal(again, one.raw(rows))
+
+
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob", "reg:squarederror", "count:poisson"])
+def test_xgboost_answers_and_explains_as_its_package_does(objective: str) -> None:
+    x, signal = table(600, 0)
+    y = {"multi:softprob": (signal > 0).astype(int) + (signal > 1.5), "reg:squarederror": signal}.get(objective, signal > 0)
+    names, types = ["a", "b", "c", "d", "e", "f"], ["q", "q", "q", "q", "c", "c"]
+    data = xgb.DMatrix(x, np.asarray(y, dtype=float), feature_names=names, feature_types=types, enable_categorical=True)
+    classes = {"num_class": 3} if objective == "multi:softprob" else {}
+    booster = xgb.train({"objective": objective, "nthread": 1, "max_cat_to_onehot": 2, **classes}, data, 8)
+    one = XgBoost.of(booster)
+    np.testing.assert_array_equal(one.raw(x), booster.predict(data, output_margin=True).reshape(600, -1))
+    np.testing.assert_array_equal(one.contributions(x), booster.predict(data, pred_contribs=True, strict_shape=True))
+    assert one.raw(x[:0]).shape == (0, one.raw_width)
+    for wrong in (x[:, :5], x[0]):
+        with pytest.raises(ValueError, match="6 encoded columns"):
+            one.raw(wrong)
