@@ -19,6 +19,7 @@ from coreplex.engines.automl.portfolio import (
 )
 from coreplex.engines.automl.split import Split
 from coreplex.engines.automl.task import Task
+from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.choice import FEW_LEVELS
 from tests.engines.scoring_samples import column
 
@@ -29,7 +30,7 @@ def task(levels: int, *, rows: int = 400, skewed: bool = False) -> Task:
     draw = np.random.default_rng(0)
     x = draw.normal(size=rows)
     table = pl.DataFrame({"x": x, "c": [f"c{i % levels}" for i in range(rows)]} if levels else {"x": x})
-    columns = tuple(column(name, "float" if name == "x" else "categorical") for name in table.columns)
+    columns = choice.settled([column(name, "float" if name == "x" else "categorical") for name in table.columns], table)
     y = np.exp(x) if skewed else x
     plan = folds.plan(y, nfolds=3, seed=1, classification=False)
     return Task("regression", column("y", "float"), columns, table, y, (), None, Split("random", ""), plan, 1)

@@ -120,6 +120,20 @@ def test_every_table_gets_a_model(name: str, tmp_path: Path) -> None:
     check(result, report, table)
 
 
+def test_columns_of_many_levels_are_learned_from(tmp_path: Path) -> None:
+    """Six columns of 600 levels, ten rows each: of a sample they would look like texts, whose words tell nothing."""
+    draw = np.random.default_rng(5)
+    codes, effects = draw.integers(0, 600, (6_000, 6)), draw.normal(size=(600, 6))
+    signal = effects[codes, np.arange(6)].sum(axis=1) + draw.logistic(size=6_000)
+    columns = {f"part{i}": [f"p{v * 7919 % 10_007}" for v in codes[:, i]] for i in range(6)}
+    table = pl.DataFrame({**columns, "y": np.where(signal > 0, "yes", "no")})
+    told = Told()
+    train.run(request(table, "y", "classification", tmp_path, max_models=1, algorithms=["GLM"]), told)
+    (model,) = told.models
+    assert model["metrics"]["auc"] > 0.6
+    assert not any("sample" in warning for warning in told.warnings)
+
+
 def test_flaml_begins_with_the_baseline_too(tmp_path: Path) -> None:
     report = Told()
     asked = {**request(few(60), "y", "classification", tmp_path, max_runtime_secs=1, max_models=1, nfolds=2), "engine": "flaml"}

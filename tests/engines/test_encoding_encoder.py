@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.categories import natural
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.errors import BadInput, Invalid
@@ -215,8 +216,31 @@ def test_text_alone_separates_two_topics() -> None:
 
 def test_names_that_hardly_repeat_are_read_as_text() -> None:
     table = pl.DataFrame({"c": [f"{['Mr', 'Mrs'][i % 2]} Number{i}" for i in range(200)]})
-    encoder = Encoder.fit(table, [column("c", "categorical")], None, kind="tree", task="binary")
-    assert encoder.steps[0].kind == "text"
+    (names,) = choice.settled([column("c", "categorical")], table)
+    encoder = Encoder.fit(table, [names], None, kind="tree", task="binary")
+    assert (encoder.steps[0].kind, names.reason) == ("text", "its values hardly ever repeat, so it is read by its words")
+
+
+def test_dense_outputs_of_many_levels_are_standardised_in_training_too() -> None:
+    rng = np.random.default_rng(3)
+    level = rng.integers(0, 400, 4_000)
+    y = rng.normal(scale=1_000.0, size=400)[level] + rng.normal(scale=500.0, size=4_000)
+    table = pl.DataFrame({"c": [f"k{i:03d}" for i in level]})
+    encoder, matrix = Encoder.fit_transform(table, [column("c", "categorical")], y, kind="dense", task="regression")
+    served = encoder.transform(table)
+    np.testing.assert_allclose([matrix[:, 1].mean(), matrix[:, 1].std()], [0.0, 1.0], atol=0.1)
+    np.testing.assert_allclose([served[:, 1].mean(), served[:, 1].std()], [0.0, 1.0], atol=1e-9)
+    unseen = encoder.transform(pl.DataFrame({"c": ["another"]}))
+    assert abs(unseen[0, 1]) < 0.1
+    assert abs(unseen[0, 0]) < 4.0
+
+
+def test_a_category_of_many_levels_is_one_in_a_sample_as_well() -> None:
+    table = pl.DataFrame({"c": [f"k{i % 900:03d}" for i in range(3_000)]})
+    columns = choice.settled([column("c", "categorical")], table)
+    few = table[:400]
+    encoder = Encoder.fit(few, columns, np.arange(400) % 2, kind="tree", task="binary")
+    assert (columns[0].type.value, few["c"].n_unique(), encoder.steps[0].kind) == ("categorical", 400, "table")
 
 
 def test_1500_columns_of_every_kind_are_encoded() -> None:

@@ -141,6 +141,8 @@ RESIDUAL = _like(STEADY, residual=True, learning_rate=0.1, num_leaves=24, patien
 SMALL_RESIDUAL = _like(CAREFUL, residual=True)
 
 _SMALL = 3_000
+_MANY_LEVELS = 500
+"""Levels of a category from which on effects are told apart by adding up their means and by sets, not by cutting codes."""
 _MANY_CLASSES = 10
 
 
@@ -159,6 +161,9 @@ def portfolio(task: Task) -> list[Candidate]:
     if levels > choice.FEW_LEVELS:
         order.insert(1, SETS)
         order.insert(4, FINE_SETS)
+        if levels > _MANY_LEVELS:
+            order.remove(LINEAR)
+            order.insert(1, LINEAR)
     elif levels:
         order.insert(9, SETS)
     if not task.classification:

@@ -15,6 +15,7 @@ from coreplex.engines.automl import checks, copies, folds
 from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.automl.split import Split
 from coreplex.engines.automl.threshold import Aim
+from coreplex.engines.encoding import choice
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
 from coreplex.errors import Invalid
 
@@ -91,6 +92,7 @@ def prepare(
         warn(f"MAPE leaves out the {zeros:,} rows whose '{target}' is 0: no share of nothing is an error. WAPE counts them.")
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
+    columns = choice.settled(columns, features)
     quantile = config.quantile_alpha if kind == "regression" and config.distribution == "quantile" else None
     aim = _aim(kind, config, warn)
     return Task(kind, column, columns, features, y, classes, weights, split, plan, config.seed % _SEED_LIMIT, quantile, aim)

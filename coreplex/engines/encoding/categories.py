@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
 
 Codes = NDArray[np.int64]
+_LEAST_SCALE, _NOTHING = 0.01, 1e-12
+"""Deviations of the mean target per level, as a share of the deviation of the target, that are as good as none."""
 _DIGITS = re.compile(r"[0-9]{1,18}|[^0-9]+")
 
 
@@ -38,6 +40,9 @@ class Table:
     table: Floats
     targets: tuple[int, ...] = ()
     """Which outputs average the target, and must be out of fold in training."""
+    centre: Floats | None = None
+    scale: Floats | None = None
+    """By what the columns were standardised, if they were; known only to the table that was fitted, not to one read back."""
 
     @property
     def categorical(self) -> tuple[int, ...]:
@@ -45,21 +50,17 @@ class Table:
         return tuple(np.flatnonzero(np.isnan(self.table[-1])).tolist())
 
     @cached_property
-    def _places(self) -> dict[str | None, int]:
-        return {level: place for place, level in enumerate(self.levels)}
+    def _known(self) -> pl.Enum:
+        """The levels but the missing one, which is the last, as a type: its codes are their places."""
+        return pl.Enum([level for level in self.levels if level is not None])
 
     def codes(self, series: pl.Series) -> Codes:
         """(n,) the place of each value among the levels, `len(levels)` for unseen."""
         unseen = len(self.levels)
-        known = [level for level in self.levels if level is not None]
-        places = [self._places[level] for level in known]
-        if not known:
-            coded = pl.Series([unseen], dtype=pl.Int64).new_from_index(0, series.len())
-        else:
-            coded = series.replace_strict(known, places, default=unseen, return_dtype=pl.Int64)
-        codes = coded.to_numpy().astype(np.int64)
-        if None in self._places:
-            codes[series.is_null().to_numpy()] = self._places[None]
+        coded = series.cast(pl.String).cast(self._known, strict=False).to_physical().cast(pl.Int64)
+        codes = coded.fill_null(unseen).to_numpy().astype(np.int64)
+        if None in self.levels[-1:]:
+            codes[series.is_null().to_numpy()] = unseen - 1
         return codes
 
     def transform(self, series: pl.Series) -> Floats:
@@ -69,7 +70,10 @@ class Table:
         codes = self.codes(series)
         block = self.table[codes]
         if self.targets and context.target is not None:
-            block[:, list(self.targets)] = out_of_fold(codes, len(self.levels) + 1, context)
+            means = out_of_fold(codes, len(self.levels) + 1, context)
+            if self.centre is not None and self.scale is not None:
+                means = (means - self.centre[1:]) / self.scale[1:]
+            block[:, list(self.targets)] = means
         return block
 
     def row(self) -> Callable[[Any], Sequence[float]]:
@@ -85,20 +89,22 @@ class Table:
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Table":
         levels, names = tuple(state["levels"]), tuple(state["names"])
         table = np.ascontiguousarray(arrays["table"], dtype=np.float64)
-        if table.shape != (len(levels) + 1, len(names)):
-            raise ValueError(f"the table of column {column!r} has the wrong shape")
+        if table.shape != (len(levels) + 1, len(names)) or None in levels[:-1]:
+            raise ValueError(f"the table of column {column!r} does not fit its levels")
         return cls(column, levels, names, table, tuple(state["targets"]))
 
 
 def levels_of(series: pl.Series) -> tuple[tuple[str | None, ...], Floats]:
     """Levels in natural order, missing last, and how many rows each has."""
-    counts: list[tuple[str | None, int]] = list(series.value_counts().iter_rows())
+    # Sorted as texts they are nearly in natural order, which is then soon found.
+    counts: list[tuple[str | None, int]] = list(series.value_counts().sort(series.name).iter_rows())
     counts.sort(key=lambda item: (item[0] is None, natural(item[0] or "")))
     return tuple(level for level, _ in counts), np.array([count for _, count in counts], dtype=np.float64)
 
 
+@lru_cache(maxsize=100_000)
 def natural(level: str) -> tuple[list[tuple[int, str]], str]:
-    """A key that sorts numbers inside text by size."""
+    """A key that sorts numbers inside text by size; remembered, since every fold sorts the same levels."""
     parts = _DIGITS.findall(level.lower())
     return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts], level
 
@@ -121,18 +127,29 @@ def fit_onehot(series: pl.Series, context: Context) -> Table:
 def fit_target(series: pl.Series, context: Context) -> Table:
     """Mean of the target and share of rows per level; dense outputs are standardised."""
     levels, counts = levels_of(series)
-    shares = np.append(np.log1p(counts), 0.0)[:, None]
-    names, columns = [f"{series.name}:count"], [shares]
+    table, names = np.append(np.log1p(counts), 0.0)[:, None], [f"{series.name}:count"]
+    targets: tuple[int, ...] = ()
     if context.target is not None:
         places = Table(series.name, levels, (), np.zeros((len(levels) + 1, 0)))
         means = shrunken(*sums(places.codes(series), len(levels) + 1, context.target), context.target)
-        columns.append(means)
+        targets = tuple(range(1, 1 + means.shape[1]))
+        table = np.hstack([table, means])
         names += [f"{series.name}:target{i or ''}" for i in range(means.shape[1])]
     if context.kind == "tree":
-        columns.append(_numbered(len(levels)))
-        names.append(f"{series.name}:code")
-    targets = () if context.target is None else tuple(range(1, 1 + context.target.shape[1]))
-    return Table(series.name, levels, tuple(names), np.hstack(columns), targets)
+        numbered = np.hstack([table, _numbered(len(levels))])
+        return Table(series.name, levels, (*names, f"{series.name}:code"), numbered, targets)
+    centre, scale = _standard(table, counts, context)
+    return Table(series.name, levels, tuple(names), (table - centre) / scale, targets, centre, scale)
+
+
+def _standard(table: Floats, counts: Floats, context: Context) -> tuple[Floats, Floats]:
+    """Mean and deviation over the rows of each column, the deviation not below one factor e of rows, nor below so little that the
+    levels tell nothing: neither is blown up, or an unseen level would stand far outside."""
+    centre = counts @ table[:-1] / counts.sum()
+    scale = np.sqrt(counts @ (table[:-1] - centre) ** 2 / counts.sum())
+    target = np.zeros(0) if context.target is None else context.target.std(axis=0)
+    least = np.append(1.0, np.maximum(_LEAST_SCALE * target, _NOTHING))
+    return centre, np.maximum(scale, least)
 
 
 def sums(codes: Codes, size: int, target: Floats) -> tuple[Floats, Floats, Floats]:

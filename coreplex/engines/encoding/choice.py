@@ -1,11 +1,12 @@
 """Which step encodes which column, and which columns are left out and why.
 
 Left out: what the caller excluded, identifiers, columns that never change, columns that are empty. Everything else is
-encoded; a category whose values hardly ever repeat carries its meaning in its letters, so it is read as text. Texts of a form of
-their own (`tabular.forms`) are read by what the form says: an URL by host and words, a geometry by its coordinates.
+encoded; a category whose values hardly ever repeat in the whole table carries its meaning in its letters, so it is read as text.
+Texts of a form of their own (`tabular.forms`) are read by what the form says: an URL by host and words, a geometry by its
+coordinates.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import polars as pl
@@ -17,7 +18,7 @@ from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
-from coreplex.engines.encoding.values import domain
+from coreplex.engines.encoding.values import Canonical, domain
 from coreplex.engines.encoding.words import Words
 from coreplex.engines.tabular import forms
 from coreplex.engines.tabular.schema import Column, ColumnType
@@ -25,7 +26,7 @@ from coreplex.engines.tabular.schema import Column, ColumnType
 FEW_LEVELS = 24
 """Up to here a category gets codes (trees) or one column per level (dense); above, the mean of the target as well."""
 REPEATS = 0.5
-"""A category with more than this share of distinct values is read as text."""
+"""A category with more than this share of distinct values in the whole table is read as text."""
 
 KINDS: Mapping[str, StepType] = {
     "raw": Raw,
@@ -38,6 +39,8 @@ KINDS: Mapping[str, StepType] = {
     "geometry": Geometry,
     "url": Url,
 }
+
+_WORDY = "its values hardly ever repeat, so it is read by its words"
 
 Fit = Callable[[pl.Series, Context], Step]
 
@@ -54,6 +57,22 @@ def reason_to_drop(column: Column, series: pl.Series) -> str | None:
     return None
 
 
+def settled(columns: Sequence[Column], frame: pl.DataFrame) -> tuple[Column, ...]:
+    """The columns with categories that hardly ever repeat turned into texts.
+
+    Once, by all rows there are: of any category of many levels a sample is small enough that hardly a level repeats in it.
+    """
+    seen = Canonical(frame)
+    return tuple(column.with_type(ColumnType.text, _WORDY) if _is_wordy(column, seen) else column for column in columns)
+
+
+def _is_wordy(column: Column, seen: Canonical) -> bool:
+    if domain(column) != "category":
+        return False
+    values = seen.series(column)
+    return reason_to_drop(column, values) is None and _hardly_repeats(values)
+
+
 def step_for(column: Column, series: pl.Series, context: Context) -> Fit:
     """The fitting function for a column that is not dropped."""
     dense = context.kind == "dense"
@@ -65,35 +84,30 @@ def step_for(column: Column, series: pl.Series, context: Context) -> Fit:
         case "text":
             return _for_text(column, series, dense)
         case "category":
-            return _for_category(series, dense)
+            return _for_levels(series, dense)
 
 
 def levels(column: Column, series: pl.Series) -> int:
     """How many levels a column has that is encoded as a category; 0 for any other."""
     category = domain(column) == "category" and reason_to_drop(column, series) is None
-    return series.n_unique() if category and not _reads_as_text(series) else 0
+    return series.n_unique() if category else 0
 
 
 def is_text(column: Column, series: pl.Series) -> bool:
     """Whether a column is encoded by its words."""
-    text = domain(column) == "text" or (domain(column) == "category" and _reads_as_text(series))
-    return text and column.format not in forms.GEOMETRIES and reason_to_drop(column, series) is None
+    return domain(column) == "text" and column.format not in forms.GEOMETRIES and reason_to_drop(column, series) is None
 
 
-def _reads_as_text(series: pl.Series) -> bool:
+def _hardly_repeats(series: pl.Series) -> bool:
     return series.n_unique() > max(50, REPEATS * series.len())
 
 
 def _for_text(column: Column, series: pl.Series, dense: bool) -> Fit:
     if column.format in forms.GEOMETRIES:
         return Geometry.fit
-    if column.format == "url" and not _reads_as_text(known := hosts(series)):
+    if column.format == "url" and not _hardly_repeats(known := hosts(series)):
         return partial(Url.fit, fit_host=_for_levels(known, dense))
     return Text.fit
-
-
-def _for_category(series: pl.Series, dense: bool) -> Fit:
-    return Text.fit if _reads_as_text(series) else _for_levels(series, dense)
 
 
 def _for_levels(series: pl.Series, dense: bool) -> Callable[[pl.Series, Context], categories.Table]:

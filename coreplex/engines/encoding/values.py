@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from coreplex.engines.tabular import words
 from coreplex.engines.tabular.cells import parser, sentinels
 from coreplex.engines.tabular.forms import mail_domain
 from coreplex.engines.tabular.schema import Column, ColumnType
@@ -35,6 +36,8 @@ _DOMAINS: Mapping[ColumnType, Domain] = {
     ColumnType.text: "text",
 }
 _POLARS: Mapping[Domain, Any] = {"number": pl.Float64, "category": pl.String, "moment": pl.Int64, "text": pl.String}
+_BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+"""What `str.strip` takes away, which is a little more than Polars does."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (naive on purpose: canonical moments are UTC without a zone)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = ((end - _EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max))  # noqa: DTZ901
@@ -171,10 +174,19 @@ def _mapped(series: pl.Series, column: Column, kind: Domain) -> pl.Series:
     if series.dtype.is_nested() or series.dtype == pl.Object:
         return pl.Series(column.name, [read(value) for value in series.to_list()], dtype=_POLARS[kind])
     distinct = series.unique()
-    meaning = pl.Series([_nan_to_none(read(value)) for value in distinct.to_list()], dtype=_POLARS[kind])
+    if distinct.dtype == pl.String and column.dtype == "string" and not _is_mail(column):
+        meaning = _texts(distinct, column)
+    else:
+        meaning = pl.Series([_nan_to_none(read(value)) for value in distinct.to_list()], dtype=_POLARS[kind])
     if distinct.dtype == meaning.dtype and distinct.equals(meaning, null_equal=True):
         return series
     return series.replace_strict(distinct, meaning, return_dtype=_POLARS[kind])
+
+
+def _texts(values: pl.Series, column: Column) -> pl.Series:
+    """What `reader` makes of texts, all at once."""
+    texts = values.str.strip_chars(_BLANKS)
+    return texts.set(texts.is_in(list(words.missing("string", column.missing))), None)
 
 
 def _nan_to_none(value: Value) -> Value:
