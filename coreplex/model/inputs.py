@@ -52,7 +52,7 @@ class EvaluateModel(BaseModel):
 
 class PredictModel(BaseModel):
     model_id: str = Field(description="The model.")
-    inputs: JSON = Field(description="One row (an object of feature values) or a list of rows.")
+    inputs: JSON = Field(description="One row (an object of feature values) or a list of at most 10,000 rows.")
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",

@@ -44,7 +44,10 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"The request body is larger than {limit >> 20} MiB.")
+            raise TooLarge(
+                f"The request body is larger than {limit >> 20} MiB. Files and many rows to predict go by REST: "
+                "POST /api/uploads, POST /api/models/{id}/predict."
+            )
         parts.append(chunk)
     return b"".join(parts)
 

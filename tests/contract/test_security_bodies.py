@@ -1,5 +1,6 @@
 """Bodies that cost more than their bytes are refused before they are read (V16, V33)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import orjson
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreplex.database import Database
+from coreplex.model.prediction import MAX_ROWS
 from coreplex.settings import Settings
 from schema.scalars import MAX_JSON_CONTAINERS, containers
 from tests.factories.account import bearer, browser, make_key, make_user, serving
@@ -53,4 +55,14 @@ async def test_only_predictions_take_large_bodies(client: AsyncClient) -> None:
     for path in ("/api/projects", "/api/auth/login", "/api/auth/register", "/graphql"):
         assert (await client.post(path, content=large)).status_code == 413, path
     assert (await client.post(PREDICT, content=large)).status_code == 404
-    assert (await client.post(PREDICT, content=large * 5)).status_code == 413
+
+
+async def test_the_most_rows_of_many_numbers_fit_into_a_call_and_more_are_refused_with_advice(client: AsyncClient) -> None:
+    row = orjson.dumps({f"feature_{number}": -0.12345678901234567 for number in range(64)})
+    whole = b'{"inputs": [' + b",".join([row] * MAX_ROWS) + b"]}"
+    assert [answer.status_code for answer in await asyncio.gather(*(client.post(PREDICT, content=whole) for _ in range(3)))] == [
+        404
+    ] * 3
+    refused = await client.post(PREDICT, content=whole + whole)
+    assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+    assert "several calls" in refused.json()["detail"]
