@@ -73,7 +73,7 @@ def usual(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | 
     rest = pl.all().filter(~pl.all().is_in(sorted(words.MISSING)))
     asked = [rest.count().name.prefix("cells"), rest.str.contains(r"\p{L}").sum().name.prefix("letters")]
     asked += [rest.str.contains(r"[\p{L}\p{N}]").any().name.prefix("more")]
-    asked += [rest.n_unique().name.prefix("levels")]
+    asked += [rest.str.to_lowercase().n_unique().name.prefix("levels")]
     cells, letters, more, levels = column.select(asked).collect(engine="streaming").row(0)
     if cells and not more:
         return tuple(sorted(sign for sign in words.SIGNS if "-" not in sign))

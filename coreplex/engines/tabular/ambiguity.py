@@ -26,7 +26,7 @@ class Ambiguities:
         if finding and finding.other and finding.other.read(raw)[1] is not None:
             del self._open[index]
         if index in self._zones and index not in self._shifted:
-            offset = raw.str.extract(r"([+-]\d\d:?\d\d)\]?\s*$")
+            offset = raw.str.extract(r":\d\d(?:[.,]\d+)? ?([+-]\d\d(?::?\d\d)?)\]?\s*$")
             if offset.str.contains("[1-9]").any():
                 self._shifted.add(index)
 

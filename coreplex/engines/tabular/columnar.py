@@ -14,6 +14,7 @@ from coreplex.engines.tabular import conversion, inference, kinds
 from coreplex.engines.tabular.cells import sentinels
 from coreplex.engines.tabular.names import unique_names
 from coreplex.engines.tabular.notes import Limits, Note, Reading
+from coreplex.engines.tabular.numbers import CLOCK
 from coreplex.engines.tabular.orders import EXAMPLES, Orders
 from coreplex.engines.tabular.rules import Rule
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
@@ -22,11 +23,12 @@ from coreplex.engines.tabular.storage import dtype_name, row_group_size
 from coreplex.errors import BadInput, Invalid
 
 _SAMPLE = 50_000
+_TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
 _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
 
 
 def read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> Reading:
-    """Reads Parquet into plain Parquet. Raises BadInput for damaged files and nested columns, Invalid for empty tables."""
+    """Reads Parquet into plain Parquet. Raises BadInput for damaged files and odd types, Invalid for empty tables."""
     try:
         return _read(source, destination, orders, limits, previous)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -34,14 +36,15 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, previo
 
 
 def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> Reading:
-    scan = pl.scan_parquet(source, glob=False)
+    scan = conversion.flattened(pl.scan_parquet(source, glob=False))
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
     _check_size(rows, len(stored), limits)
     names, notes = unique_names(list(stored), len(stored), limits)
     columns = [(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
     base = {column.name: column for column in previous} if previous else {}
-    table = scan.select(conversion.plain(*column) for column in columns)
+    texts = {name for name, kind in orders.types.items() if kind in _TEXTS}
+    table = scan.select(conversion.plain(*column, text=column[1] in texts) for column in columns)
     rules = _ordered_rules(table, orders, base)
     group_rows = row_group_size(table.head(1_000).collect())
     lost: dict[str, list[pl.Series]] = {name: [] for name in rules}
@@ -51,7 +54,7 @@ def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previ
     table = table.with_columns(_without(name, said, base.get(name)) for name, said in missing.items() if said)
     table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
     schema = _schema(destination, list(stored), stored, names, orders.types, rules, base, rows, missing)
-    notes += conversion.changes(scan, columns)
+    notes += conversion.changes(scan, [column for column in columns if not (column[1] in texts and conversion.is_clock(column[2]))])
     notes += _losses(destination, lost, rules, orders)
     return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)
 
@@ -154,7 +157,10 @@ def _schema(
     scan = pl.scan_parquet(destination)
     types = scan.collect_schema()
     categories = {new for old, new in zip(written, names, strict=True) if isinstance(stored[old], (pl.Categorical, pl.Enum))}
-    fresh = [name for name in names if name not in base and name not in categories]
+    clocks = {
+        new for old, new in zip(written, names, strict=True) if conversion.is_clock(stored[old]) and types[new].is_float()
+    }
+    fresh = [name for name in names if name not in base and name not in categories | clocks]
     nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
     decided = kinds.decide(
         destination,
@@ -167,6 +173,8 @@ def _schema(
     columns = []
     for old, name in zip(written, names, strict=True):
         column = base.get(name) or Column(name, _type_of(types[name]), dtype_name(types[name]))
+        if name in clocks:
+            column = replace(column, format=CLOCK.code)
         column = replace(column, nullable=nulls[name] > 0, missing=missing[name])
         if name in decided:
             found = decided[name]

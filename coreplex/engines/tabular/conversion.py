@@ -16,8 +16,25 @@ _SURE_DIGITS = 15
 """As many decimal digits as every float keeps."""
 
 
-def plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
-    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats."""
+def flattened(table: pl.LazyFrame) -> pl.LazyFrame:
+    """Structs as a column for each of their fields, `address.city`, one level deep."""
+    stored = table.collect_schema()
+    if not any(isinstance(dtype, pl.Struct) for dtype in stored.values()):
+        return table
+    return table.select(part for name, dtype in stored.items() for part in _fields(name, dtype))
+
+
+def _fields(name: str, dtype: pl.DataType) -> list[pl.Expr]:
+    if not isinstance(dtype, pl.Struct) or not dtype.fields:
+        return [pl.col(name)]
+    return [pl.col(name).struct.field(field.name).alias(f"{name}.{field.name}") for field in dtype.fields]
+
+
+def plain(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
+    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats, lists as JSON text.
+
+    Durations and times of day are numbers of seconds; times are texts where `text` is ordered.
+    """
     column = pl.col(old).alias(new)
     if isinstance(dtype, (pl.Float32, pl.Float64)):
         return column.fill_nan(None)
@@ -28,6 +45,14 @@ def plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
         return column.cast(pl.Float64)
     if isinstance(dtype, pl.Duration):
         return column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    if isinstance(dtype, pl.Time) and not text:
+        return (column.cast(pl.Int64).cast(pl.Float64) / 1e9).round(6)
+    if isinstance(dtype, pl.Binary):
+        return column.map_batches(_decoded, return_dtype=pl.String(), is_elementwise=True)
+    if isinstance(dtype, _NESTED):
+        # Only structs can be encoded, so the value is the one field of one: {"a":…}
+        encoded = pl.struct(pl.col(old).alias("a")).struct.json_encode().str.slice(5).str.head(-1)
+        return pl.when(pl.col(old).is_not_null()).then(encoded).alias(new)
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Time, pl.Null)):
         return column.cast(pl.String).str.strip_chars()
     if dtype.is_integer() or dtype in (pl.Boolean, pl.Date):
@@ -35,11 +60,42 @@ def plain(old: str, new: str, dtype: pl.DataType) -> pl.Expr:
     raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
 
 
+_NESTED = (pl.List, pl.Array, pl.Struct)
+
+
+def is_clock(dtype: pl.DataType) -> bool:
+    """True for what is kept as a number of seconds."""
+    return isinstance(dtype, (pl.Time, pl.Duration))
+
+
+def _decoded(values: pl.Series) -> pl.Series:
+    """Bytes as the text they are (older writers do not mark it), or as hexadecimal digits."""
+    try:
+        return values.cast(pl.String).str.strip_chars()
+    except pl.exceptions.ComputeError:
+        return pl.Series(values.name, [None if value is None else _text(value) for value in values], dtype=pl.String)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.hex()
+
+
 def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Note]:
     """A note for each column (old name, new name, type) that is not kept just as it was."""
     columns = list(columns)
     notes = [_note(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
-    return [*notes, *_rounded(table, columns), *_trimmed(table, columns)]
+    nested = [new for _, new, dtype in columns if isinstance(dtype, _NESTED)]
+    return [*notes, *([json_text(nested)] if nested else []), *_rounded(table, columns), *_trimmed(table, columns)]
+
+
+def json_text(names: list[str]) -> Note:
+    """For columns whose values are lists, or objects in objects."""
+    shown = ", ".join(map(repr, names[:5]))
+    message = f"Lists, and objects in objects, were kept as JSON text in {len(names)} of the columns: {shown}."
+    return Note("json_text", "low", message, {"columns": names[:100]})
 
 
 def offset_lost(name: str, pattern: str) -> Note:
@@ -69,10 +125,8 @@ def _in_utc(name: str, are: str) -> str:
 def _said(name: str, dtype: pl.DataType) -> str | None:
     if isinstance(dtype, pl.Datetime) and dtype.time_zone not in (None, "UTC"):
         return _in_utc(name, f"are on the clock of {dtype.time_zone}")
-    if isinstance(dtype, pl.Duration):
-        return f"The durations of {name!r} were kept as numbers of seconds."
-    if isinstance(dtype, pl.Time):
-        return f"The times of day of {name!r} were kept as text. Upload hours as numbers if models should compare them."
+    if is_clock(dtype):
+        return _seconds(name)
     return None
 
 

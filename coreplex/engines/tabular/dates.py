@@ -32,7 +32,7 @@ DIGITS = frozenset([COMPACT, *PADDED, *COMPACT_MOMENTS, *EPOCHS])
 
 _DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2})([-/. ])(\d{1,4})", re.ASCII)
 _MONTH = re.compile(r"(\d{4})([-/])\d{1,2}|\d{1,2}([-/])(\d{4})", re.ASCII)
-_TIME = re.compile(r"([T :])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?[+-]\d\d:?\d\d)?", re.ASCII)
+_TIME = re.compile(r"([T :])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?GMT| ?[+-]\d\d(?::?\d\d)?)?", re.ASCII)
 
 
 def is_date_only(pattern: str) -> bool:
@@ -63,6 +63,18 @@ def column(raw: pl.Series, pattern: str) -> pl.Series:
 
 
 def _moments(raw: pl.Series, pattern: str) -> pl.Series:
+    """Moments; a day alone is its midnight, as programs leave the time out where it is zero."""
+    found = _with_time(raw, pattern)
+    if found.null_count() == raw.null_count() or pattern in COMPACT_MOMENTS:
+        return found
+    days = raw.str.to_date(_TIME_PART.split(pattern)[0], strict=False, cache=True)
+    return found.fill_null(days.cast(pl.Datetime("us")))
+
+
+_TIME_PART = re.compile(r".%[HI]")
+
+
+def _with_time(raw: pl.Series, pattern: str) -> pl.Series:
     if has_offset(pattern):
         zoned = raw.str.to_datetime(pattern, time_unit="us", strict=False, cache=True)
         return zoned.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
@@ -105,11 +117,17 @@ def looks_like_date(text: str) -> bool:
     return bool(_DATE.match(text) or _MONTH.fullmatch(text) or months.of(text))
 
 
+_LOOKED_AT = 1_000
+"""Texts among which the longest is looked for: it has all the parts that others may lack."""
+
+
 def candidates(values: pl.Series) -> list[str]:
     """Every pattern that reads all of these texts (no nulls), best first."""
     if values.is_empty():
         return []
-    possible = [date + time for date, rest in _date_patterns(values[0]) for time in _time_patterns(rest)]
+    longest = max(values.head(_LOOKED_AT).to_list(), key=len)
+    parts = [part for text in dict.fromkeys((values[0], longest)) for part in _date_patterns(text)]
+    possible = dict.fromkeys(date + time for date, rest in parts for time in _time_patterns(rest))
     return [pattern for pattern in possible if _reads(values, pattern)]
 
 
@@ -146,6 +164,8 @@ def _time_patterns(rest: str) -> Iterator[str]:
     if not found:
         return
     gap, seconds, _fraction, half, zone = found.groups()
+    if zone and not seconds and re.fullmatch(r" ?[+-]\d\d", zone):
+        return  # `10:00-12` is a span of hours, `10:00:00-12` has the offset as PostgreSQL writes it
     hour = "%I" if half else "%H"
     noon = (" %p" if half.startswith(" ") else "%p") if half else ""
     for tail in _zone_patterns(zone):
@@ -160,7 +180,7 @@ def _zone_patterns(zone: str | None) -> tuple[str, ...]:
         return ("",)
     space = " " if zone.startswith(" ") else ""
     word = zone.strip()
-    return (space + word, f"{space}%#z") if word in ("Z", "UTC") else (f"{space}%#z",)
+    return (space + word, f"{space}%#z") if word in ("Z", "UTC", "GMT") else (f"{space}%#z",)
 
 
 def _reads(values: pl.Series, pattern: str) -> bool:

@@ -355,7 +355,7 @@ def _yes_and_no(table: Path, name: str) -> Rule | None:
     """The rule of a column of text that holds yes and no besides words for nothing, once those are known to be missing."""
     column = pl.scan_parquet(table, glob=False).select(name)
     for part in (column.head(_FEW_ROWS), column.unique()):
-        texts = inference.distinct(part.collect(engine="streaming").to_series(), WORDS).str.to_lowercase()
+        texts = inference.distinct(part.collect(engine="streaming").to_series(), WORDS).str.to_lowercase().unique()
         if texts.len() > 2 or not texts.is_in(sorted(words.YES | words.NO)).all():
             return None
     pair = words.boolean_pair(set(texts))

@@ -164,7 +164,7 @@ def _unclear(text: str, quote: str) -> Note | None:
                 "should part them, give every line the same number of cells."
             )
             return Note("separator_unclear", "high", message, {"separator": separator, "lines": held})
-    return _nearly_by_blanks(lines[1:])
+    return _nearly_by_blanks(lines[1:]) or _of_fixed_width(lines)
 
 
 def _nearly_by_blanks(lines: list[str]) -> Note | None:
@@ -179,6 +179,18 @@ def _nearly_by_blanks(lines: list[str]) -> Note | None:
         "Save it with commas, semicolons or tabs between the values."
     )
     return Note("separator_unclear", "high", message, {"separator": " ", "lines": count})
+
+
+def _of_fixed_width(lines: list[str]) -> Note | None:
+    """The same for columns of one width each: gaps of several blanks in the line of names and in most others."""
+    gaps = [len(re.findall(r"\S(?: {2,}| *\t+ *)(?=\S)", line)) for line in lines]
+    if len(lines) < 3 or not gaps[0] or sum(map(bool, gaps)) < 0.8 * len(lines):
+        return None
+    message = (
+        "The table was read as one column, but blanks keep several columns apart, each of one width. Save it with commas, "
+        "semicolons or tabs between the values."
+    )
+    return Note("separator_unclear", "high", message, {"separator": " ", "lines": len(lines)})
 
 
 def _score(lines: list[str], separator: str, quote: str) -> float:

@@ -160,7 +160,9 @@ def _utf8(source: Path, skip: int) -> Encoding:
 
 _SURROGATES = re.compile("[\udc80-\udcff]")
 _NON_ASCII = re.compile("[^\x00-\x7f]")
-_WESTERN_SIGN = re.compile(r"[€£](?=[\s\d])|[°§–—’“”«»·]")
+_WESTERN_SIGN = re.compile(r"[€£](?=[\s\d])|(?<=[\s\d])[€£]|[°§–—’“”«»·]")
+_INSIDE = re.compile("(?<=[a-z])[^\x00-\x7f]")
+"""What follows a small letter; a capital there (`OrlŽans`) says that the encoding is another."""
 _ACCENT_PAIR = re.compile("[^\x00-\x7f]{2}")
 
 
@@ -197,6 +199,7 @@ _ALPHABETS = {
     "iso8859_2": _CENTRAL,
     "cp1254": ("çğıöşüâîûi̇",),
 }
+_ALPHABETS["mac_roman"] = _ALPHABETS["cp1252"]
 """Letters beyond ASCII by language, of the encodings that hold them."""
 _SURELY = 0.05
 
@@ -210,7 +213,8 @@ def _by_letters(sample: bytes, names: list[str]) -> str:
 
 def _of_one_language(text: str, alphabets: tuple[str, ...]) -> float:
     """The share of letters beyond ASCII that the best alphabet has; several languages together count a little less."""
-    letters = Counter(_NON_ASCII.findall(_WESTERN_SIGN.sub("", text).lower()))
+    text = _INSIDE.sub(lambda found: "\ufffd" if found[0].isupper() else found[0], _WESTERN_SIGN.sub("", text))
+    letters = Counter(_NON_ASCII.findall(text.lower()))
     shares = [sum(letters[letter] for letter in set(alphabet)) for alphabet in alphabets]
     together = 0.9 * sum(letters[letter] for letter in set("".join(alphabets)))
     return max(*shares, together) / max(letters.total(), 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from coreplex.engines.tabular import encoding
+from coreplex.engines.tabular import conversion, encoding
 from coreplex.engines.tabular.flat import FlatTable
 from coreplex.engines.tabular.json_values import Number, Record, Values, written
 from coreplex.engines.tabular.notes import Limits, Note
@@ -79,9 +79,7 @@ class JsonTable:
         notes = []
         nested = [name for name, kinds in self._kinds.items() if kinds & {list, dict}]
         if nested:
-            shown = ", ".join(map(repr, nested[:5]))
-            message = f"Lists, and objects in objects, were kept as JSON text in {len(nested)} of the columns: {shown}."
-            notes.append(Note("json_text", "low", message, {"columns": nested[:100]}))
+            notes.append(conversion.json_text(nested))
         for name, kinds in self._kinds.items():
             told = [text for kind, text in _CALLED.items() if kind in kinds]
             if len(told) > 1:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
-from coreplex.engines.tabular import forms
+from coreplex.engines.tabular import forms, units
 from coreplex.engines.tabular.schema import ColumnType
 
-_KEY_WORDS = "id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku"
+_KEY_WORDS = "ean|gtin|upc|isbn|imei|ssn|barcode|msisdn|id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku"
 _ID_NAME = re.compile(rf"(^|[_\W])({_KEY_WORDS})([_\W]|\d*$)", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"(?<=[a-z])(ID|Id|Key|Uuid|Guid|Number|No|Nr|Code|Index)$")
 _TIME_NAME = re.compile(r"year|month|day|week|hour|minute|time|date|period|quarter|age|tenure|lag|step|epoch", re.IGNORECASE)
@@ -96,6 +96,7 @@ def _look_at_texts(table: _Table, names: list[str]) -> None:
             f"{name}\0length": _mean(sample.get_column(f"{name}\0length")),
             f"{name}\0gaps": _mean(texts.str.count_matches(" ", literal=True)),
             f"{name}\0templates": texts.str.replace_all(r"\d+", "").n_unique(),
+            f"{name}\0codes": float(_are_codes(texts)),
         }
     if step > 1:
         # Where texts repeat in the sample, so does the column. Hashes, not texts: long texts would all be held in memory.
@@ -119,6 +120,15 @@ def _sample(scan: pl.LazyFrame, names: list[str], step: int) -> pl.DataFrame:
 
 def _mean(values: pl.Series) -> float:
     return float(values.cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _are_codes(texts: pl.Series) -> bool:
+    """True for capitals and digits, some digit in each (`B-MW 1234`, `AB 12 CD`); numbers with units are none."""
+    coded = (texts.str.contains(_CODE) & texts.str.contains(r"\d")).all()
+    return bool(coded and not units.looks_like_number(texts.head(100)).all())
+
+
+_CODE = r"^[A-ZÄÖÜ0-9]+(?:[ ./_-][A-ZÄÖÜ0-9]+)*$"
 
 
 def _look_at_numbers(table: _Table, integers: list[str], floats: list[str]) -> None:
@@ -178,7 +188,7 @@ def _string_kind(name: str, table: _Table) -> Decided:
     if form and form not in forms.KEYS:
         repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in forms.GEOMETRIES
         return Decided(ColumnType.categorical, None, form) if repeats else Decided(ColumnType.text, _FORM_SAID[form], form)
-    numbered = gaps <= _KEY_GAPS and table.of(name, "templates") == 1
+    numbered = gaps <= _KEY_GAPS and bool(table.of(name, "templates") == 1 or table.of(name, "codes"))
     if unique and (form or (not wordy and gaps < 0.5) or numbered):
         return Decided(ColumnType.id, "every value is different, like a key", form)
     if form:

@@ -30,6 +30,7 @@ _ORDERS = (
     rf"^\[?{_WEEKDAY}(?P<day>\d{{1,2}})(?:\.|er|st|nd|rd|th)?[-/ ]? ?(?:de )?{_NAME}[-/, ]? ?(?:del? )?"
     r"(?P<year>\d{4}|\d{2})(?P<rest>\D.*?)?\]?$",
     rf"^{_WEEKDAY}{_NAME} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year>\d{{4}})(?P<rest>\D.*)?$",
+    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}})(?P<rest> \d\d:\d\d:\d\d(?: [+-]\d{{4}}| UTC| GMT)?) (?P<year>\d{{4}})$",
     rf"^(?P<year>\d{{4}})[-/. ]{_NAME}[-/. ](?P<day>\d{{1,2}})(?P<rest>\D.*)?$",
     rf"^{_NAME}[-/, ] ?(?:del? )?(?P<year>\d{{4}})(?P<day>)(?P<rest>)$",
 )

@@ -79,7 +79,8 @@ class NumberFormat:
         whole = r"\d+"
         if self.thousands:
             gap = "[ \u00a0\u202f\u2009]" if self.thousands == " " else re.escape(self.thousands)
-            whole = rf"(?:\d{{1,3}}(?:{gap}\d{{3}})+|\d+)"
+            indian = r"\d{1,2}(?:,\d{2})+,\d{3}|" if self.thousands == "," else ""  # 1,34,258
+            whole = rf"(?:\d{{1,3}}(?:{gap}\d{{3}})+|{indian}\d+)"
         number = rf"(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
         if not self.decorated:
             return rf"^[+-]?{number}$"

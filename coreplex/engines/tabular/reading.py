@@ -21,10 +21,10 @@ from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.orders import Orders, unknown
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.storage import dtype_name
-from coreplex.engines.tabular.unpacking import unpack
+from coreplex.engines.tabular.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.workbook import Sheet, Workbook
 from coreplex.engines.tabular.worksheet import Worksheet
-from coreplex.errors import Invalid
+from coreplex.errors import BadInput, Invalid
 
 __all__ = ["Limits", "Note", "Reading", "read"]
 
@@ -98,14 +98,15 @@ def _read_json(source: Path, filename: str, destination: Path, orders: Orders, l
 def _read_workbook(source: Path, destination: Path, orders: Orders, limits: Limits, scratch: Path, wanted: str | None) -> Reading:
     with workbook.opened(source, limits) as book:
         order = [book.choose(wanted)] if wanted is not None else book.sheets
-        read = {sheet: partial(_read_sheet, book, sheet, scratch / f"sheet{at}.csv", limits) for at, sheet in enumerate(order)}
-        shown, hidden = ([one for sheet, one in read.items() if sheet.hidden is off] for off in (False, True))
-        cells = _first_table(shown) or _first_table(hidden)
+        read = [partial(_read_sheet, book, sheet, scratch / f"sheet{at}.csv", limits) for at, sheet in enumerate(order)]
+        shown, hidden = ([one for sheet, one in zip(order, read, strict=True) if sheet.hidden is off] for off in (False, True))
+        broken: list[Note] = []
+        cells = _first_table(shown, broken) or _first_table(hidden, broken)
     if cells is None:
         raise Invalid(_empty_sheets(order, wanted), errors=())
     table, sheet = cells.table, cells.sheet
     reading = _read_delimited(table.path, destination, orders, limits, of_rows(_head(table.path)))
-    notes = [*_about_sheets(book, sheet, wanted), *cells.notes(), *reading.notes]
+    notes = [*_about_sheets(book, sheet, wanted), *broken, *cells.notes(), *reading.notes]
     return replace(reading, format="xlsx", sheet=sheet.name, notes=notes)
 
 
@@ -115,11 +116,21 @@ def _read_sheet(book: Workbook, sheet: Sheet, path: Path, limits: Limits) -> Wor
     return cells
 
 
-def _first_table(sheets: Iterable[Callable[[], Worksheet]]) -> Worksheet | None:
-    """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than needed."""
+def _first_table(sheets: Iterable[Callable[[], Worksheet]], broken: list[Note]) -> Worksheet | None:
+    """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than needed.
+
+    A sheet that cannot be read is refused, unless an earlier one holds something: then `broken` says so.
+    """
     first = None
     for read in sheets:
-        cells = read()
+        try:
+            cells = read()
+        except (*workbook.BROKEN, BadInput) as error:
+            if first is None or is_of_disk(error):
+                raise
+            message = "A later sheet of the workbook is damaged and was passed over. If it holds the table, save the workbook again."
+            broken.append(Note("damaged_sheet", "medium", message))
+            break
         head = _head(cells.table.path) if cells.table.rows else ""
         if not holds_values(head):
             continue

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-CURRENCY = r"(?:R\$|[$€£¥₹₽₩₺₫₴₪฿]|CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|Fr\.|kr\.?|zł|Kč)"
+_CODES = "CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|MXN|NZD|SGD|HKD|ZAR|TRY|HUF|ILS|KRW|THB|AED|SAR"
+CURRENCY = rf"(?:(?:US|CA|AU|NZ|HK|MX|[ACRS])?\$|[$€£¥₹₽₩₺₫₴₪฿]|{_CODES}|Fr\.|kr\.?|zł|Kč|Rs\.?|Ft)"
 SPACES = " \t\u00a0\u202f\u2009"
 MINUS = "\u2212\u2013-"
 """Minus signs for a class of characters: that of typography, the dash that word processors make of it, and the usual one."""
@@ -27,7 +28,11 @@ _KNOWN_TEXT = """
     mpg l/100km kmpl km/l g/km usd/kwh
 """
 _KNOWN = frozenset(_KNOWN_TEXT.split())
-_NEVER = frozenset(["st", "nd", "rd", "th", "am", "pm", "a.m.", "p.m.", "e", "bc", "ad"])
+_NEVER_TEXT = """
+    st nd rd th am pm a.m. p.m. e bc ad
+    street road rd. st. avenue ave ave. av. lane drive blvd boulevard broadway court plaza way rue straße strasse str. platz weg calle via
+"""
+_NEVER = frozenset(_NEVER_TEXT.split())
 _SHAPE = (
     rf"^\(?[+{MINUS}]?[{SPACES}]*(?P<before>{CURRENCY})?[{SPACES}]*[+{MINUS}]?"
     rf"(?P<number>(?:[0-9](?:[0-9.,'{SPACES}]*[0-9])?\.?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"

@@ -174,7 +174,8 @@ def _member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, list[Note]]:
         raise refused("a zip archive with a password", "Pack it without a password and upload it again.")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         raise refused("a zip archive packed by an unusual method", "Pack it with the usual one (deflate), or as gzip.")
-    left = f"Of the zip archive, {member.filename[-80:]!r} was read; the others are no tables: {names}."
+    others = ", ".join(repr(info.filename[-80:]) for info in members[:10] if info is not member)
+    left = f"Of the zip archive, {member.filename[-80:]!r} was read; what is beside it is no table: {others}."
     return member, [Note("archive_member", "low", left)] if len(members) > 1 else []
 
 

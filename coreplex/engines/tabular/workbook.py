@@ -21,8 +21,8 @@ from coreplex.engines.tabular.unpacking import DAMAGE, Allowance, is_of_disk
 from coreplex.errors import BadInput, Invalid, TooLarge
 from coreplex.nearest import hint
 
-DateStyle = Literal["date", "datetime", "fraction", "time"]
-"""What a number format shows: a day, a day and a time, the same with parts of a second, a time of day."""
+DateStyle = Literal["date", "datetime", "fraction", "time", "elapsed"]
+"""What a number format shows: a day, a day and a time, the same with parts of a second, a time of day, a duration."""
 
 _PIECE = 256 << 10
 _TEXT_BYTES = 768 << 20
@@ -31,6 +31,7 @@ _BUILT_IN: dict[int, DateStyle] = {
     **dict.fromkeys((14, 15, 16, 17, *range(27, 32), 34, 35, 36, *range(50, 59)), "date"),
     **dict.fromkeys((18, 19, 20, 21, 32, 33, 45), "time"),
     22: "datetime",
+    46: "elapsed",
 }
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.')
 _ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
@@ -47,6 +48,8 @@ class _Local(dict[str, str]):
 
 
 LOCAL = _Local()
+BROKEN = (*DAMAGE, xml.parsers.expat.ExpatError)
+"""What reading a damaged part raises."""
 Start = Callable[[str, dict[str, str]], Any]
 End = Callable[[str], Any]
 
@@ -214,17 +217,17 @@ def opened(source: Path, limits: Limits) -> Iterator[Workbook]:
     try:
         with zipfile.ZipFile(source) as archive:
             yield Workbook(archive, source.stat().st_size, limits)
-    except (*DAMAGE, xml.parsers.expat.ExpatError) as error:
+    except BROKEN as error:
         if is_of_disk(error):
             raise
         raise BadInput(DAMAGED_BOOK) from error
 
 
 def shows(code: str) -> DateStyle | None:
-    """What kind of date a number format shows. Elapsed times (`[h]:mm`) are numbers: of days."""
+    """What kind of date a number format shows; `[h]:mm` is a duration."""
     code = _LITERAL.sub("", code.partition(";")[0])
     if _ELAPSED.search(code):
-        return None
+        return "elapsed"
     code = _BRACKET.sub("", code).lower()
     if "general" in code or "@" in code:
         return None

@@ -156,7 +156,7 @@ class Worksheet:
 
     def _moment(self, raw: str, style: DateStyle, column: int) -> str:
         text: str = self._day_of(raw, style)
-        if style != "time":
+        if style not in ("time", "elapsed"):
             (self._days if len(text) == 10 else self._moments).add(column)
         return text
 
@@ -225,6 +225,8 @@ def moment(raw: str, style: DateStyle, from_1904: bool = False) -> str:
         days = float(raw)
     except ValueError:
         return raw
+    if style == "elapsed":
+        return _elapsed(days) or raw
     if not 0 <= days < _LAST_SERIAL:
         return raw
     if style == "time" and days < 1:
@@ -243,6 +245,17 @@ def moment(raw: str, style: DateStyle, from_1904: bool = False) -> str:
     return (
         found.date().isoformat() if style == "date" and not (found.hour or found.minute or found.second) else found.isoformat(" ")
     )
+
+
+def _elapsed(days: float) -> str | None:
+    """`30:05:00` for a number of days; None where it is longer than such texts say."""
+    seconds = round(abs(days) * 86_400, 3)
+    if not seconds < 10_000 * 3_600:
+        return None
+    whole, part = divmod(seconds, 1)
+    minutes, second = divmod(int(whole), 60)
+    after = f"{part:.3f}"[1:] if round(part, 3) else ""
+    return f"{'-' if days < 0 and seconds else ''}{minutes // 60:02}:{minutes % 60:02}:{second:02}{after}"
 
 
 def _joined(upper: list[str], lower: list[str], wide: list[Merged]) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.frame import load, preview
+from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.reading import Limits, Reading, read
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.errors import BadInput, Invalid
@@ -44,7 +46,7 @@ def test_types_are_kept_or_made_plain(tmp_path: Path) -> None:
     dtypes = {column.name: column.dtype for column in reading.schema}
     assert dtypes == {
         "small": "int8", "big": "uint64", "real": "float64", "half": "float32", "money": "float64", "colour": "string",
-        "size": "string", "flag": "bool", "day": "date", "when": "datetime", "took": "float64", "at": "string",
+        "size": "string", "flag": "bool", "day": "date", "when": "datetime", "took": "float64", "at": "float64",
         "nothing": "string", "words": "string",
     }  # fmt: skip
     assert table["real"].to_list() == [1.5, None, float("inf")]
@@ -58,10 +60,31 @@ def test_types_are_kept_or_made_plain(tmp_path: Path) -> None:
         load(reading.path, reading.schema, ["no such"])
 
 
-@pytest.mark.parametrize("values", [[[1, 2], [3]], [{"a": 1}, {"a": 2}], [b"\xff", b"\x00"]])
-def test_what_is_no_single_value_is_refused_by_name(tmp_path: Path, values: list[Any]) -> None:
-    with pytest.raises(BadInput, match="odd"):
-        take(tmp_path, pl.DataFrame({"odd": values}))
+def test_what_is_nested_is_flattened_once_and_then_kept_as_json_text(tmp_path: Path) -> None:
+    place = {"city": "Bern", "at": [46.9, 7.4], "more": {"zip": "3000"}}
+    reading, table = take(tmp_path, pl.DataFrame({"tags": [["a", None], None, []], "place": [place, None, place]}))
+    assert table.to_dict(as_series=False) == {
+        "tags": ['["a",null]', None, "[]"], "place.city": ["Bern", None, "Bern"], "place.at": ["[46.9,7.4]", None, "[46.9,7.4]"],
+        "place.more": ['{"zip":"3000"}', None, '{"zip":"3000"}'],
+    }  # fmt: skip
+    assert [note.evidence["columns"] for note in reading.notes] == [["tags", "place.at", "place.more"]]
+
+
+def test_bytes_are_the_text_they_hold_or_hexadecimal_digits(tmp_path: Path) -> None:
+    _, table = take(tmp_path, pl.DataFrame({"name": ["Müller ".encode(), None], "raw": [b"\xff\x00", b"ok"]}))
+    assert table.to_dict(as_series=False) == {"name": ["Müller", None], "raw": ["ff00", "ok"]}
+
+
+def test_times_of_day_are_seconds_as_in_text_unless_a_text_is_ordered(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"at": [dt.time(10, 30), None, dt.time(0, 0, 1, 500_000)]})
+    reading, table = take(tmp_path, frame)
+    assert table["at"].to_list() == [37_800.0, None, 1.5]
+    column = reading.schema.columns[0]
+    assert NumberFormat.of(column.format).unit == "s"
+    assert parse_value(column, "10:30:00") == parse_value(column, 37_800) == 37_800.0
+    reading, table = take(tmp_path, frame, overrides={"at": ColumnType.categorical})
+    assert table["at"].to_list() == ["10:30:00", None, "00:00:01.500"]
+    assert not reading.notes
 
 
 def test_empty_tables_are_422(tmp_path: Path) -> None:
