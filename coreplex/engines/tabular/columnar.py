@@ -54,7 +54,7 @@ def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previ
     table = table.with_columns(_without(name, said, base.get(name)) for name, said in missing.items() if said)
     table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
     schema = _schema(destination, list(stored), stored, names, orders.types, rules, base, rows, missing)
-    notes += conversion.changes(scan, [column for column in columns if not (column[1] in texts and conversion.is_clock(column[2]))])
+    notes += conversion.changes(scan, [one for one in columns if not (one[1] in texts and conversion.is_clock(one[2]))])
     notes += _losses(destination, lost, rules, orders)
     return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)
 
@@ -157,9 +157,7 @@ def _schema(
     scan = pl.scan_parquet(destination)
     types = scan.collect_schema()
     categories = {new for old, new in zip(written, names, strict=True) if isinstance(stored[old], (pl.Categorical, pl.Enum))}
-    clocks = {
-        new for old, new in zip(written, names, strict=True) if conversion.is_clock(stored[old]) and types[new].is_float()
-    }
+    clocks = {new for old, new in zip(written, names, strict=True) if conversion.is_clock(stored[old]) and types[new].is_float()}
     fresh = [name for name in names if name not in base and name not in categories | clocks]
     nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
     decided = kinds.decide(

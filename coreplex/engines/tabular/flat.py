@@ -7,12 +7,14 @@ may be known at the end only (a key that appears late, an empty column): then th
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from coreplex.engines.tabular.notes import Limits
 from coreplex.errors import Invalid, TooLarge
 from coreplex.storage import refuse_when_full
+
+_MOST_PADDED = 3
+"""Rows are made even where that is at most so many times their cells."""
 
 Cells = Sequence[str | None]
 Edit = Callable[[Iterator[list[str]]], Iterable[Cells]]
@@ -37,11 +39,8 @@ class FlatTable:
     def add(self, rows: Sequence[Cells]) -> None:
         """Append rows; each may be shorter than the table. Raises Invalid and TooLarge beyond the limits."""
         self.rows += len(rows)
+        rows = self._even(rows)
         self._widths.update(map(len, rows))
-        for index, column in enumerate(zip_longest(*rows)):
-            if index == len(self._filled):
-                self._filled.append(False)
-            self._filled[index] = self._filled[index] or any(column)
         if sum(self._filled) > self._limits.columns:
             raise Invalid(f"The table has more than {self._limits.columns} columns, which is the most that can be used.")
         text = io.StringIO()
@@ -53,6 +52,23 @@ class FlatTable:
         refuse_when_full(self.path.parent)
         with self.path.open("ab") as file:
             file.write(data)
+
+    def _even(self, rows: Sequence[Cells]) -> Sequence[Cells]:
+        """The rows as wide as the table, unless that would be many more cells; remembers which columns hold something."""
+        if not rows:
+            return rows
+        lengths = list(map(len, rows))
+        width = max([self.width, *lengths])
+        self._filled += [False] * (width - self.width)
+        if width * len(rows) > _MOST_PADDED * sum(lengths):
+            for row in rows:
+                for index, cell in enumerate(row):
+                    self._filled[index] = self._filled[index] or bool(cell)
+            return rows
+        if min(lengths) < width:
+            rows = [row if len(row) == width else [*row, *[None] * (width - len(row))] for row in rows]
+        self._filled = [filled or any(column) for filled, column in zip(self._filled, zip(*rows, strict=True), strict=True)]
+        return rows
 
     def finish(self, edit: Edit | None = None, *, keep_empty: bool = False) -> Path:
         """The file with rows of one width, each through `edit`; columns that hold nothing go, unless `keep_empty`."""

@@ -13,7 +13,8 @@ import polars as pl
 from coreplex.engines.tabular import forms, units
 from coreplex.engines.tabular.schema import ColumnType
 
-_KEY_WORDS = "ean|gtin|upc|isbn|imei|ssn|barcode|msisdn|id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku"
+_ARTICLE_WORDS = "ean|gtin|upc|isbn|imei|ssn|barcode|msisdn"
+_KEY_WORDS = "id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku|" + _ARTICLE_WORDS
 _ID_NAME = re.compile(rf"(^|[_\W])({_KEY_WORDS})([_\W]|\d*$)", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"(?<=[a-z])(ID|Id|Key|Uuid|Guid|Number|No|Nr|Code|Index)$")
 _TIME_NAME = re.compile(r"year|month|day|week|hour|minute|time|date|period|quarter|age|tenure|lag|step|epoch", re.IGNORECASE)

@@ -128,7 +128,7 @@ def _first_table(sheets: Iterable[Callable[[], Worksheet]], broken: list[Note]) 
         except (*workbook.BROKEN, BadInput) as error:
             if first is None or is_of_disk(error):
                 raise
-            message = "A later sheet of the workbook is damaged and was passed over. If it holds the table, save the workbook again."
+            message = "A later sheet of the workbook is damaged and was passed over. If it holds the table, save the book again."
             broken.append(Note("damaged_sheet", "medium", message))
             break
         head = _head(cells.table.path) if cells.table.rows else ""

@@ -30,7 +30,8 @@ _KNOWN_TEXT = """
 _KNOWN = frozenset(_KNOWN_TEXT.split())
 _NEVER_TEXT = """
     st nd rd th am pm a.m. p.m. e bc ad
-    street road rd. st. avenue ave ave. av. lane drive blvd boulevard broadway court plaza way rue straße strasse str. platz weg calle via
+    street road rd. st. avenue ave ave. av. lane drive blvd boulevard broadway court plaza way rue straße strasse str. platz weg
+    calle via
 """
 _NEVER = frozenset(_NEVER_TEXT.split())
 _SHAPE = (

@@ -17,6 +17,7 @@ from xml.parsers.expat import XMLParserType as XMLParserType
 
 from coreplex.engines.tabular.formats import DAMAGED_BOOK, refused
 from coreplex.engines.tabular.notes import Limits
+from coreplex.engines.tabular.plain_rows import PlainRows
 from coreplex.engines.tabular.unpacking import DAMAGE, Allowance, is_of_disk
 from coreplex.errors import BadInput, Invalid, TooLarge
 from coreplex.nearest import hint
@@ -93,7 +94,7 @@ class Workbook:
         parser.StartDoctypeDeclHandler = _refuse_doctype
         return parser
 
-    def feed(self, part: str, parser: XMLParserType) -> None:
+    def feed(self, part: str, parser: XMLParserType | PlainRows) -> None:
         """Parses a part as it is unpacked."""
         info = self._parts.get(part.lower())
         if info is None:

@@ -6,20 +6,24 @@ rows; merged names above the line of names (`2023` over `Q1`, `Q2`) become part 
 
 import datetime as dt
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
+from operator import itemgetter
 
 from coreplex.engines.tabular.flat import Cells, FlatTable
 from coreplex.engines.tabular.headers import BETWEEN
 from coreplex.engines.tabular.notes import Note
+from coreplex.engines.tabular.plain_rows import PlainRows, Row
 from coreplex.engines.tabular.workbook import LOCAL, DateStyle, End, Sheet, Start, Workbook, XMLParserType, unescaped
 from coreplex.errors import BadInput, Invalid
 
 _BLOCK_CELLS = 100_000
 _HEAD_ROWS = 20
 _MOST_MERGED = 100_000
+_MOST_LAYOUTS = 1_000
+_VALUE_OF = itemgetter(3)
 _SPAN_FREE, _SPAN_RATIO = 20_000_000, 50
 _EPOCH, _EPOCH_1904 = dt.datetime(1899, 12, 30), dt.datetime(1904, 1, 1)  # noqa: DTZ001 sheets know no time zones
 _LAST_SERIAL = 2_958_466.0
@@ -45,19 +49,24 @@ class Worksheet:
         self.sheet = sheet
         self.table = table
         self._day_of = lru_cache(maxsize=65_536)(lambda raw, style: moment(raw, style, book.from_1904))
+        self._texts, self._columns = book.texts, _Columns()
         self._dates = {str(index): style for index, style in enumerate(book.styles) if style is not None}
+        self._layouts = _Layouts(self._columns, self._dates)
         self._rows: list[Cells] = []
         self._numbers = array("L")
         self._days: set[int] = set()
         self._moments: set[int] = set()
         self._merged: list[Merged] = []
+        self._number = -1
+        """The row that is read, from 0."""
         self._span = self._cells = self._waiting = 0
         self.errors = self.uncomputed = 0
 
     def read(self) -> None:
         parser = self._book.parse()
-        parser.StartElementHandler, parser.EndElementHandler = self._handlers(parser)
-        self._book.feed(self.sheet.part, parser)
+        rows = PlainRows(parser, self._take)
+        parser.StartElementHandler, parser.EndElementHandler = self._handlers(parser, rows)
+        self._book.feed(self.sheet.part, rows)
         self._flush()
         if self.table.rows:
             self.table.finish(self._edited if self._merged or self._days & self._moments else None)
@@ -74,16 +83,16 @@ class Worksheet:
                 "Delete what stands far to the right of the table, or upload the table as CSV."
             )
 
-    def _handlers(self, parser: XMLParserType) -> tuple[Start, End]:
+    def _handlers(self, parser: XMLParserType, rows: PlainRows) -> tuple[Start, End]:
         """What is done at each element. Closures: they are called five times a cell, and attributes cost half as much again."""
-        texts, dates, columns = self._book.texts, self._dates, _Columns()
+        columns = self._columns
         row: list[str | None] = []
         value: list[str] = []
-        number, column, kind, style = -1, -1, "n", ""
+        column, kind, style = -1, "n", ""
         formula = phonetic = False
 
         def start(name: str, said: dict[str, str]) -> None:
-            nonlocal row, number, column, kind, style, formula, phonetic
+            nonlocal row, column, kind, style, formula, phonetic
             local = LOCAL[name]
             if local == "c":
                 reference = said.get("r")
@@ -93,12 +102,14 @@ class Worksheet:
                 parser.CharacterDataHandler = value.append
             elif local == "row":
                 stated = said.get("r", "")
-                number = int(stated) - 1 if stated.isdecimal() and len(stated) < 10 else number + 1
+                self._number = int(stated) - 1 if stated.isdecimal() and len(stated) < 10 else self._number + 1
                 row, column = [], -1
             elif local == "f":
                 formula = True
             elif local == "rPh":
                 phonetic = True
+            elif local == "sheetData":
+                rows.between = True
             elif local == "mergeCell" and len(self._merged) < _MOST_MERGED:
                 self._merged.extend(_range(said.get("ref", ""), columns))
 
@@ -111,40 +122,68 @@ class Worksheet:
                 raw = value[0] if len(value) == 1 else "".join(value)
                 value.clear()
                 if raw:
-                    place(raw)
+                    self._place(row, column, self._text(kind, style, raw, column))
                 elif formula:
                     self.uncomputed += 1
                 formula = False
             elif local == "row":
-                if row:
-                    self._rows.append(row)
-                    self._numbers.append(max(number, 0))
-                    self._waiting += len(row)
-                    if self._waiting > _BLOCK_CELLS:
-                        self._flush()
+                self._ended(row)
+                rows.between = True
             elif local == "rPh":
                 phonetic = False
 
-        def place(raw: str) -> None:
-            found: str | None = raw
-            if kind == "n":
-                if style in dates:
-                    found = self._moment(raw, dates[style], column)
-            elif kind == "s":
-                if not raw.isdecimal() or int(raw) >= len(texts):
-                    raise BadInput(f"{_DAMAGED}: a cell names a text that is not there. {_SAVE}")
-                found = texts[int(raw)]
-            else:
-                found = self._other(kind, raw)
-            if found:
-                missing = column - len(row)
+        return start, end
+
+    def _take(self, rows: Iterator[Row]) -> None:
+        """The same for rows of cells that need no parser."""
+        for number, cells in rows:
+            self._number = number - 1
+            if filled := list(filter(_VALUE_OF, cells)):
+                *layout, raws = zip(*filled, strict=True)
+                row = self._row(self._layouts[*layout], raws)
+                self._ended(row if any(row) else [])
+
+    def _row(self, layout: "_Layout", raws: tuple[str, ...]) -> list[str | None]:
+        found: list[str | None] = list(raws)
+        for at in layout.shared:
+            found[at] = self._shared(raws[at])
+        for at, kind, style in layout.special:
+            found[at] = self._text(kind, style, raws[at], layout.columns[at])
+        if not layout.gaps:
+            return found
+        row: list[str | None] = [None] * (layout.columns[-1] + 1)
+        for column, text in zip(layout.columns, found, strict=True):
+            row[column] = text
+        return row
+
+    def _ended(self, row: list[str | None]) -> None:
+        if row:
+            self._rows.append(row)
+            self._numbers.append(max(self._number, 0))
+            self._waiting += len(row)
+            if self._waiting > _BLOCK_CELLS:
+                self._flush()
+
+    def _text(self, kind: str, style: str, raw: str, column: int) -> str | None:
+        """What stands in a cell, as text."""
+        if kind == "n":
+            return self._moment(raw, self._dates[style], column) if style in self._dates else raw
+        return self._shared(raw) if kind == "s" else self._other(kind, raw)
+
+    def _shared(self, raw: str) -> str:
+        if raw.isdecimal() and (number := int(raw)) < len(self._texts):
+            return self._texts[number]
+        raise BadInput(f"{_DAMAGED}: a cell names a text that is not there. {_SAVE}")
+
+    @staticmethod
+    def _place(row: list[str | None], column: int, found: str | None) -> None:
+        if found:
+            missing = column - len(row)
+            if missing:
                 if missing < 0:
                     raise BadInput(f"{_DAMAGED}: the cells of a row are not in order. {_SAVE}")
-                if missing:
-                    row.extend([None] * missing)
-                row.append(found)
-
-        return start, end
+                row.extend([None] * missing)
+            row.append(found)
 
     def _other(self, kind: str, raw: str) -> str | None:
         if kind == "b":
@@ -270,6 +309,40 @@ def _joined(upper: list[str], lower: list[str], wide: list[Merged]) -> list[str]
 
 def _is_value(cell: str) -> bool:
     return bool(cell) and not any(map(str.isalpha, cell))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the cells of a row stand. Most rows of a sheet have one layout, so what it takes to read them is found once."""
+
+    columns: list[int]
+    gaps: bool
+    """True where a column before the last has no cell."""
+    shared: list[int]
+    """Positions of the cells that name a text of the workbook."""
+    special: list[tuple[int, str, str]]
+    """Position, type and style of each other cell that is not just its own text."""
+
+
+class _Layouts(dict[tuple[tuple[str, ...], ...], _Layout]):
+    """Layouts by the letters, styles and types of all cells of a row."""
+
+    def __init__(self, columns: "_Columns", dates: Mapping[str, DateStyle]) -> None:
+        self._columns = columns
+        self._dates = dates
+
+    def __missing__(self, cells: tuple[tuple[str, ...], ...]) -> _Layout:
+        letters, styles, kinds = cells
+        columns = [self._columns[one] for one in letters]
+        if any(after <= before for before, after in pairwise(columns)):
+            raise BadInput(f"{_DAMAGED}: the cells of a row are not in order. {_SAVE}")
+        marked = list(zip(range(len(columns)), kinds, styles, strict=True))
+        shared = [at for at, kind, _ in marked if kind == "s"]
+        others = [one for one in marked if one[1] != "s"]
+        special = [(at, kind or "n", style) for at, kind, style in others if kind not in ("", "n") or style in self._dates]
+        if len(self) > _MOST_LAYOUTS:
+            self.clear()
+        return self.setdefault(cells, _Layout(columns, columns[-1] + 1 > len(columns), shared, special))
 
 
 class _Columns(dict[str, int]):

@@ -85,7 +85,7 @@ def test_plates_and_article_numbers_are_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["cp1252", "mac_roman"])
 def test_western_letters_are_told_from_central_european_ones(tmp_path: Path, encoding: str) -> None:
     rows = [f"Orléans,Besançon {i},“très bien” – {i},50 €" for i in range(30)]
-    reading, table = take(tmp_path, "ville,lieu,avis,prix\n".encode() + "\n".join(rows).encode(encoding))
+    reading, table = take(tmp_path, b"ville,lieu,avis,prix\n" + "\n".join(rows).encode(encoding))
     assert table.row(3) == ("Orléans", "Besançon 3", "“très bien” – 3", 50)
     assert [note.evidence for note in reading.notes if note.kind == "encoding_guessed"] == [{"encoding": encoding}]
 

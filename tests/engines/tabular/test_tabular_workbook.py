@@ -213,7 +213,7 @@ def test_sheets_that_are_mostly_blank_stay_small(tmp_path: Path) -> None:
         ("yyyy-mm-dd hh:mm:ss.000", "fraction"),
         ("h:mm AM/PM", "time"),
         ("mm:ss", "time"),
-        ("[h]:mm:ss", None),
+        ("[h]:mm:ss", "elapsed"),
         ("@", None),
     ],
 )
