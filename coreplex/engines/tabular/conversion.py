@@ -53,7 +53,9 @@ def plain(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.E
         # Only structs can be encoded, so the value is the one field of one: {"a":…}
         encoded = pl.struct(pl.col(old).alias("a")).struct.json_encode().str.slice(5).str.head(-1)
         return pl.when(pl.col(old).is_not_null()).then(encoded).alias(new)
-    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Time, pl.Null)):
+    if isinstance(dtype, pl.Time):
+        return column.dt.to_string("%H:%M:%S%.f")
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null)):
         return column.cast(pl.String).str.strip_chars()
     if dtype.is_integer() or dtype in (pl.Boolean, pl.Date):
         return column

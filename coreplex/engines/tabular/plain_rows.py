@@ -7,7 +7,7 @@ holds anything else (an entity, rich text, a comment, a formula without result, 
 
 import re
 from collections.abc import Callable, Iterator
-from xml.parsers.expat import XMLParserType
+from typing import Any, Protocol
 
 _TEXT = r"[^<&\x00-\x08\x0b-\x1f]"
 _FORMULA = r"<f(?: [^<>]*)?(?:(?<=/)>|>[^<]*</f>)"
@@ -29,13 +29,21 @@ Row = tuple[int, list[tuple[str, str, str, str]]]
 """Number from 1, and its cells: letters of the column, style, type, and what stands in it."""
 
 
+class Parser(Protocol):
+    """What is used of an expat parser."""
+
+    XmlDeclHandler: Any
+
+    def Parse(self, data: bytes, isfinal: bool, /) -> Any: ...
+
+
 class PlainRows:
     """Stands before an expat parser: `Parse` gives it everything but the plain rows, which go to `take`.
 
     Whoever handles the elements sets `between` where the rows begin, and at the end of each row.
     """
 
-    def __init__(self, parser: XMLParserType, take: Callable[[Iterator[Row]], None]) -> None:
+    def __init__(self, parser: Parser, take: Callable[[Iterator[Row]], None]) -> None:
         self._parser = parser
         self._take = take
         self._held = b""
