@@ -6,7 +6,7 @@ being made waits for it instead of making it twice.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
 from coreplex.dataset.work import without_nul
+from coreplex.engines.diagnosis.deadline import PATIENCE
 from coreplex.engines.diagnosis.question import Question
 from coreplex.errors import DomainError
 from coreplex.identifier import new_id
@@ -35,8 +36,20 @@ log = structlog.get_logger()
 Found = dict[str, Any]
 AT_ONCE = 2
 SECONDS = 8.0
-"""What the child may think; what it did not get to, it names."""
-TIME_LIMIT_SECS = 30.0
+"""What the child may think, in processor time; what it did not get to, it names."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long the machine may take for it: seconds by the clock for one of processor time, and for the child in all."""
+
+    patience: float
+    time_limit_secs: float
+
+
+WAITED_FOR = Pace(PATIENCE, 30.0)
+IN_TRAINING = Pace(6.0, 90.0)
+"""Nobody holds a connection open, and a training on rows nobody has looked at may mislead."""
 SOON_SECS = 15.0
 """How long the creation of an experiment waits, for a turn too: the published client gives up after 30 s."""
 MEMORY_BYTES = 2 << 30
@@ -49,7 +62,9 @@ async def known(session: ReadSession, version_id: UUID, question: Question) -> F
 
 
 async def keep(session: WriteSession, version_id: UUID, question: Question, found: Found) -> None:
-    """Keep an answer; one that somebody else has kept meanwhile is the same."""
+    """Keep an answer, unless a busy machine cut it short; one that somebody else has kept meanwhile is the same."""
+    if found["rushed"]:
+        return
     values = {
         "id": new_id(),
         "dataset_version_id": version_id,
@@ -61,7 +76,12 @@ async def keep(session: WriteSession, version_id: UUID, question: Question, foun
 
 
 async def make(
-    settings: Settings, table: Path, schema: Mapping[str, Any], question: Question, control: Control | None = None
+    settings: Settings,
+    table: Path,
+    schema: Mapping[str, Any],
+    question: Question,
+    pace: Pace,
+    control: Control | None = None,
 ) -> Found:
     """Ask a child. Raises the errors of `run_child`."""
     found = await run_child(
@@ -74,9 +94,10 @@ async def make(
             "roles": asdict(question.roles),
             "seed": 0,
             "seconds": SECONDS,
+            "patience": pace.patience,
         },
         on_event=_ignore,
-        time_limit_secs=TIME_LIMIT_SECS,
+        time_limit_secs=pace.time_limit_secs,
         memory_bytes=MEMORY_BYTES,
         env_threads=settings.training_threads,
         control=control,
@@ -132,7 +153,7 @@ class Diagnoses:
             version = await session.get_one(DatasetVersion, version_id)
             artifact = await session.get_one(Artifact, version.artifact_id)
         table = await self.services.storage.path(artifact.storage_key)
-        found = await make(self.services.settings, table, version.table_schema, question)
+        found = await make(self.services.settings, table, version.table_schema, question, WAITED_FOR)
         async with database.transaction() as session:
             await keep(session, version_id, question, found)
         return found

@@ -81,11 +81,12 @@ async def _diagnose(context: JobContext, plan: Plan) -> None:
     if found is None:
         context.report(0.0, "looking for columns that give the target away")
         try:
-            found = await diagnosis.make(context.settings, plan.table, plan.version.table_schema, question, context.control)
+            schema, pace = plan.version.table_schema, diagnosis.IN_TRAINING
+            found = await diagnosis.make(context.settings, plan.table, schema, question, pace, context.control)
         except ChildCancelled:
             raise
         except DomainError as error:
-            await _warn(context, experiment, f"Columns that give the target away were not looked for: {error.message}")
+            await _warn(context, experiment, advice.missed(error.message, drop_leaks=drop))
             return
         await context.save(lambda session: diagnosis.keep(session, plan.version.id, question, found))
     for warning in advice.warnings(found, drop_leaks=drop):

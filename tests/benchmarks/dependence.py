@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from coreplex.engines.automl import metrics, train  # noqa: E402
 from coreplex.engines.diagnosis import dependence  # noqa: E402
+from coreplex.engines.diagnosis.deadline import Deadline  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
 from coreplex.engines.tabular import reading  # noqa: E402
@@ -42,7 +43,7 @@ def looked(frame: pl.DataFrame) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         path, schema = stored(frame, Path(name))
         started = time.process_time()
-        found = dependence.find(path, schema, "y", classification=frame["y"].dtype == pl.String, seconds=600)
+        found = dependence.find(path, schema, "y", classification=frame["y"].dtype == pl.String, deadline=Deadline(600))
         return {**found, "cpu": time.process_time() - started}
 
 
@@ -97,7 +98,7 @@ def promise(table: pl.DataFrame, holdout: pl.DataFrame, validation: str, asked: 
             "target": "y",
             "problem_type": problem,
             "config": {"max_runtime_secs": asked.secs, "max_models": asked.models, "validation": validation, "seed": seed},
-            "dependence": dependence.find(path, schema, "y", classification=problem == "classification", seconds=600),
+            "dependence": dependence.find(path, schema, "y", classification=problem == "classification", deadline=Deadline(600)),
             "work_dir": str(folder),
             "threads": 1,
         }

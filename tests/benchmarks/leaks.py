@@ -18,6 +18,7 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular.reading import read
@@ -40,7 +41,7 @@ class Asked:
         frame.write_csv(self.folder / "t.csv")
         reading = read(self.folder / "t.csv", "t.csv", self.folder / "t.parquet")
         started = time.process_time()
-        found = examine(reading.path, reading.schema, Question(target, problem), seconds=SECONDS)
+        found = examine(reading.path, reading.schema, Question(target, problem), deadline=Deadline(SECONDS))
         self.seconds.append(time.process_time() - started)
         return [leak for leak in found["leaks"] if leak["severity"] == "high"], found
 

@@ -10,6 +10,7 @@ from sklearn import datasets
 
 from coreplex.engines.automl.folds import Fold
 from coreplex.engines.diagnosis import comparison, dependence
+from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.tabular.reading import read
 from tests.factories import dependent
 
@@ -21,7 +22,7 @@ def found(frame: pl.DataFrame, folder: Path, target: str = "y", classes: bool | 
     frame.write_csv(source)
     schema = read(source, "t.csv", stored).schema
     classes = frame[target].dtype == pl.String if classes is None else classes
-    return dependence.find(stored, schema, target, classification=classes, seconds=300)
+    return dependence.find(stored, schema, target, classification=classes, deadline=Deadline(300))
 
 
 SHAPES = (
@@ -119,7 +120,7 @@ def test_no_trial_begins_after_its_time(tmp_path: Path) -> None:
     frame = dependent.subjects(0)
     frame.write_csv(tmp_path / "t.csv")
     schema = read(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet").schema
-    answer = dependence.find(tmp_path / "t.parquet", schema, "y", classification=False, seconds=-1)
+    answer = dependence.find(tmp_path / "t.parquet", schema, "y", classification=False, deadline=Deadline(-1))
     assert answer == {"rows": frame.height, "strategy": None, "tried": [], "unfinished": True}
 
 

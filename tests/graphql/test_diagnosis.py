@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from coreplex.database import Database
-from coreplex.dataset.diagnosis import Diagnoses
+from coreplex.dataset.diagnosis import Diagnoses, Pace
 from coreplex.dataset.table import Diagnosis
 from coreplex.settings import Settings
 from tests.factories.dataset import Person, laboratory, person, table
@@ -153,3 +153,17 @@ async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     assert made["createExperiment"]["experiment"]["status"] == "queued"
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0
+
+
+async def test_an_answer_that_a_busy_machine_cut_short_is_said_and_not_kept(
+    lab: tuple[Any, Person, str], monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    _, ada, version = lab
+    monkeypatch.setattr("coreplex.dataset.diagnosis.WAITED_FOR", Pace(0.0, 120.0))
+    monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 120.0)
+    wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
+    made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
+    warnings = made["createExperiment"]["experiment"]["warnings"]
+    assert any(one.startswith("The table was looked at in part only.") for one in warnings), warnings
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0, "the training has time for all of it"

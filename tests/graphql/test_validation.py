@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from coreplex.database import Database
+from coreplex.dataset.diagnosis import Pace
 from coreplex.experiment.table import Experiment
 from coreplex.settings import Settings
 from tests.factories.dataset import Person, laboratory
@@ -19,8 +20,8 @@ CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $
 @pytest.fixture
 async def patients(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Person, str]]:
     """A person, and the version of a table of patients who repeat. The machine may be as busy as it likes."""
-    for name in ("SECONDS", "TIME_LIMIT_SECS", "SOON_SECS"):
-        monkeypatch.setattr(f"coreplex.dataset.diagnosis.{name}", 300.0)
+    for name, value in (("SECONDS", 300.0), ("SOON_SECS", 300.0), ("WAITED_FOR", Pace(1.5, 300.0))):
+        monkeypatch.setattr(f"coreplex.dataset.diagnosis.{name}", value)
     table = subjects(5, people=50, each=8, classes=True, name="patient").write_csv().encode()
     async with laboratory(settings, database) as (_, ada):
         yield ada, (await ada.dataset(table, "visits.csv"))["version_id"]

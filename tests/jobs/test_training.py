@@ -145,7 +145,9 @@ async def test_how_a_training_ends_is_told(lab: tuple[Starlette, Person], databa
     assert told["message"] == (f"Experiment “Blobs” finished: {len(models)} models, the best is {models[found.best_model_id]}.")
     await training.begin({**SHORT, "time_column": "a", "time_gap": 1e9})
     await until(done(database), PATIENCE)
-    assert (await training.timeline())["experiment.failed"]["message"].startswith("Experiment “Blobs” failed: leaves nothing")
+    assert (await training.timeline())["experiment.failed"]["message"].startswith(
+        "Experiment “Blobs” failed: config.time_gap: leaves nothing"
+    )
 
 
 async def test_columns_that_give_the_target_away_are_left_out_on_request(

@@ -56,7 +56,16 @@ def choose(config: AutoMLConfig, found: Finding | None = None) -> Split:
         return _named(_MEANT[columns], config, f"You gave {asked}.")
     if found and found.get("strategy"):
         return _honest(found, config.time_gap)
-    return Split("stratified", "Rows seem independent of each other." if found else "Rows are taken to be independent.")
+    return Split("stratified", _independent(found))
+
+
+def _independent(found: Finding | None) -> str:
+    """Why rows are dealt as if they were independent: it was looked at, in part, or not at all."""
+    if not found:
+        return "Whether rows depend on each other is not known; they are taken to be independent."
+    if found.get("unfinished"):
+        return "Rows seem independent of each other, but there was no time to try every way to split them."
+    return "Rows seem independent of each other."
 
 
 def described(config: AutoMLConfig, found: Finding | None) -> dict[str, Any]:

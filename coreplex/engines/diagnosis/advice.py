@@ -20,9 +20,15 @@ def warnings(found: Mapping[str, Any], *, drop_leaks: bool) -> list[str]:
     """That the target counts the rows, one sentence or two for each leak, and what is done about them."""
     order = [counts_rows(found["target"], found["step"])] if found.get("step") is not None else []
     said = [str(leak["message"]) for leak in high_leaks(found)]
-    if not said:
-        return order
-    return [*order, *said, _consequence(found, left_out(found), drop_leaks=drop_leaks)]
+    if said:
+        said.append(_consequence(found, left_out(found), drop_leaks=drop_leaks))
+    return [*(f"The table was looked at in part only. {one}" for one in found["unfinished"]), *order, *said]
+
+
+def missed(why: str, *, drop_leaks: bool) -> str:
+    """What to say of a training that begins without a diagnosis."""
+    nothing = " drop_leaks leaves nothing out." if drop_leaks else ""
+    return f"Columns that give the target away and rows that depend on each other were not looked for.{nothing} {why}"
 
 
 def counts_rows(target: str, step: float) -> str:

@@ -9,12 +9,12 @@ copies of one row) count as one observation.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics
 from coreplex.engines.automl.folds import Fold, Index
+from coreplex.engines.automl.lean import lightgbm as lgb
 
 Array = NDArray[np.float64]
 CHANCE = 3.0

@@ -9,11 +9,11 @@ Roberts et al., "Cross-validation strategies for data with temporal, spatial, hi
 Ecography 40 (2017).
 """
 
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.rows import Table
 from coreplex.engines.diagnosis.trials import Search, Trial
 from coreplex.engines.tabular.schema import TableSchema
@@ -29,15 +29,15 @@ def find(
     classification: bool,
     ignored: Collection[str | None] = (),
     leaks: Collection[str] = (),
-    seconds: float = 10.0,
+    deadline: Deadline,
     seed: int = 0,
 ) -> dict[str, Any]:
     """What was found: `strategy` (None: rows seem independent), its columns, `near` copies, both promises, and a `reason`.
 
-    `leaks` give the target away, and would hide what else does. Everything is JSON. No trial is begun after `seconds`;
+    `leaks` give the target away, and would hide what else does. Everything is JSON. No trial is begun after `deadline`;
     `unfinished` says whether one was left out for that.
     """
-    search = Search(Table(table, schema, target, ignored, leaks), classification, seed, time.monotonic() + seconds)
+    search = Search(Table(table, schema, target, ignored, leaks), classification, seed, deadline)
     found = search.run() if search.table.rows >= _MIN_ROWS else None
     tried = [_told(trial) for trial in search.trials]
     chosen = _told(found) if found else {"strategy": None}

@@ -14,7 +14,7 @@ import polars as pl
 
 from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, order, probes, quick, sample
 from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.deadline import Deadline
+from coreplex.engines.diagnosis.deadline import PATIENCE, Deadline
 from coreplex.engines.diagnosis.leak import Leak
 from coreplex.engines.diagnosis.probes import Probe, Target
 from coreplex.engines.diagnosis.question import Question
@@ -28,13 +28,19 @@ LEAST_SECONDS = 3.0
 """For the question whether rows depend on each other, however long the columns took."""
 
 
-def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int = 0, seconds: float = 8.0) -> dict[str, Any]:
+def diagnose(
+    table: Path, schema: TableSchema, question: Question, *, seed: int = 0, seconds: float = 8.0, patience: float = PATIENCE
+) -> dict[str, Any]:
     """The diagnosis of one target of a stored table. Raises `Invalid` when there is no such column.
 
-    Returns what `examine` does and `dependence`: whether rows depend on each other, the accused columns left out.
+    Returns what `examine` does, `dependence`: whether rows depend on each other, the accused columns left out, and `rushed`:
+    whether a busy machine cut it short. `seconds` and `patience`: see `Deadline`.
     """
-    started = time.monotonic()
-    found = examine(table, schema, question, seed=seed, seconds=SHARE_OF_COLUMNS * seconds)
+    started = time.process_time()
+    first = Deadline(SHARE_OF_COLUMNS * seconds, patience)
+    found = examine(table, schema, question, seed=seed, deadline=first)
+    left = max(seconds - (time.process_time() - started), LEAST_SECONDS)
+    second = Deadline(left, patience)
     roles = question.roles
     together = dependence.find(
         table,
@@ -43,15 +49,15 @@ def diagnose(table: Path, schema: TableSchema, question: Question, *, seed: int 
         classification=question.classification,
         ignored={roles.weights_column, roles.fold_column, *roles.ignored_columns},
         leaks={name for leak in found["leaks"] for name in leak["leave_out"]},
-        seconds=max(seconds - (time.monotonic() - started), LEAST_SECONDS),
+        deadline=second,
         seed=seed,
     )
     if together["unfinished"]:
         found["unfinished"].append("Not every way to split the rows was tried: the time was over.")
-    return {**found, "dependence": together}
+    return {**found, "dependence": together, "rushed": first.rushed or second.rushed}
 
 
-def examine(table: Path, schema: TableSchema, question: Question, *, seed: int = 0, seconds: float = 5.0) -> dict[str, Any]:
+def examine(table: Path, schema: TableSchema, question: Question, *, seed: int = 0, deadline: Deadline) -> dict[str, Any]:
     """What the columns tell of the target. Raises `Invalid` when there is no such column.
 
     Returns `target`, `problem_type`, `rows`, `sampled_rows`, `metric`, `leaks`, `scores` (with the leaks and without),
@@ -61,7 +67,6 @@ def examine(table: Path, schema: TableSchema, question: Question, *, seed: int =
     column = schema.get(question.target)
     if column is None:
         raise Invalid.field(f"There is no column {question.target!r} in this table.", "target")
-    deadline = Deadline(seconds)
     seen = sample.read(table, schema, column)
     target = Target.of(seen.frame.get_column(column.name), classification=question.classification, seed=seed)
     case = _case(table, schema, question, column, seen, target, deadline)

@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from coreplex.engines.diagnosis import ranks
 from coreplex.engines.tabular.schema import Column
 
 Floats = NDArray[np.float64]
@@ -55,10 +55,10 @@ class Target:
             looks: tuple[Floats, ...] = (np.equal.outer(codes, np.arange(count)).astype(np.float64),) if count > 1 else ()
             return cls(values, True, looks, codes, folds, ties)
         numbers = _scaled(values.cast(pl.Float64).to_numpy())
-        ranks = rankdata(numbers, method="dense").astype(np.int64) - 1
+        codes = ranks.dense(numbers)
         spread = numbers.std() > 0
-        looks = (numbers[:, None], (rankdata(numbers) / n)[:, None]) if spread else ()
-        return cls(values, False, looks, ranks, folds, ties)
+        looks = (numbers[:, None], (ranks.average(numbers) / n)[:, None]) if spread else ()
+        return cls(values, False, looks, codes, folds, ties)
 
     @property
     def rows(self) -> int:
@@ -203,5 +203,5 @@ def _auc(positive: NDArray[np.bool_], guesses: Floats) -> float:
     count = int(positive.sum())
     if not 0 < count < len(positive):
         return 0.5
-    ranks = rankdata(guesses)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(positive) - count)))
+    places = ranks.average(guesses)
+    return float((places[positive].sum() - count * (count + 1) / 2) / (count * (len(positive) - count)))

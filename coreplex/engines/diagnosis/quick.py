@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.automl import lean  # noqa: F401  (loads the booster without what it does not need)
+from coreplex.engines.automl.lean import lightgbm
 from coreplex.engines.diagnosis.case import Case
 from coreplex.engines.diagnosis.probes import Codes, Floats, Probe, Target, explained
 from coreplex.engines.tabular.schema import Column, ColumnType
@@ -34,8 +34,6 @@ def model(case: Case, columns: Sequence[Column]) -> Probe:
 
 def _guessed(matrix: Floats, target: Target, rows: Codes) -> Floats:
     """Out-of-fold guesses (rows, k) for the first look of the target."""
-    import lightgbm
-
     truth = target.looks[0][rows]
     guesses = np.zeros_like(truth)
     classes = len(np.unique(target.codes[rows])) if target.classification else 1

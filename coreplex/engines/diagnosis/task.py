@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(request: dict[str, Any], report: "Report") -> dict[str, Any]:
-    """request: `table`, `schema`, `target`, `problem_type`, `roles`, `seed`, `seconds`. Returns what `diagnose` does."""
+    """request: `table`, `schema`, `target`, `problem_type`, `roles`, `seed`, `seconds`, `patience`. Returns what it finds."""
     from coreplex.engines.diagnosis.diagnose import diagnose
     from coreplex.engines.diagnosis.question import Question, Roles
     from coreplex.engines.tabular.schema import TableSchema
@@ -19,4 +19,5 @@ def run(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     report.progress(0.05, "looking at the target before training")
     question = Question(request["target"], request["problem_type"], Roles.of(request["roles"]))
     schema = TableSchema.from_json(request["schema"])
-    return diagnose(Path(request["table"]), schema, question, seed=request["seed"], seconds=request["seconds"])
+    limits = {name: request[name] for name in ("seed", "seconds", "patience")}
+    return diagnose(Path(request["table"]), schema, question, **limits)

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from scipy.stats import rankdata
 
-from coreplex.engines.diagnosis import amounts, pairs
+from coreplex.engines.diagnosis import amounts, pairs, ranks
 from coreplex.engines.diagnosis.case import Case
 from coreplex.engines.diagnosis.leak import LATER, Leak
 
@@ -53,7 +52,7 @@ def _later(case: Case, pair: pairs.Pair) -> tuple[str, ...]:
     if case.classification:
         return names
     known = np.isfinite(between)
-    along = np.corrcoef(rankdata(between[known]), case.target.codes[known])[0, 1]
+    along = np.corrcoef(ranks.average(between[known]), case.target.codes[known])[0, 1]
     return (pair.first,) if along > 0 else (pair.second,)
 
 

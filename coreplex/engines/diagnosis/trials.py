@@ -1,6 +1,5 @@
 """Honest splits tried against a random one, on the same rows: by group, forward in time, both, and with near copies together."""
 
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from coreplex.engines.automl.copies import NearCopies
 from coreplex.engines.automl.folds import Fold, Index
 from coreplex.engines.diagnosis import nearness, structure
 from coreplex.engines.diagnosis.comparison import Comparison, Pair, Rows, compare
+from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.rows import Table, encoded, evenly, stretches, whole_groups
 from coreplex.engines.diagnosis.structure import Group, Order
 from coreplex.errors import Invalid
@@ -48,7 +48,7 @@ class Search:
     table: Table
     classification: bool
     seed: int
-    deadline: float
+    deadline: Deadline
     trials: list[Trial] = field(default_factory=list)
     unfinished: bool = False
 
@@ -176,7 +176,7 @@ class Search:
     def _tried(
         self, trial: Trial, rows: Rows, pairs: Sequence[Pair], clusters: Index, doubtful: Collection[int] = ()
     ) -> Trial | None:
-        if time.monotonic() > self.deadline:
+        if self.deadline.over:
             self.unfinished = True
             return None
         comparison = compare(rows, pairs, clusters, doubtful)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.reading import read
@@ -26,7 +27,7 @@ def ask(tmp_path: Path, table: pl.DataFrame | Path, target: str, problem: str, *
     if isinstance(table, pl.DataFrame):
         table.write_csv(source)
     reading = read(source, "t.csv", tmp_path / "t.parquet")
-    return examine(reading.path, reading.schema, Question(target, problem, Roles.of(options)))
+    return examine(reading.path, reading.schema, Question(target, problem, Roles.of(options)), deadline=Deadline(60.0))
 
 
 def accused(found: dict[str, Any], severity: str = "high") -> set[str]:
