@@ -133,7 +133,8 @@ def _quote(text: str) -> str:
 
 
 def _separator(text: str, quote: str) -> str:
-    lines = list(islice((line for line in io.StringIO(text) if line.strip()), 4 * SAMPLE_RECORDS))
+    filled = (line for line in io.StringIO(text) if line.strip())
+    lines = list(islice((line for line in filled if not is_ruler(line.strip())), 4 * SAMPLE_RECORDS))
     scores = {separator: _score(lines, separator, quote) for separator in _SEPARATORS}
     best = max(scores, key=lambda separator: scores[separator])
     if scores[best] > 0:
@@ -217,6 +218,8 @@ def _is_clean(cell: str, separator: str) -> bool:
 def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
     if not filled:
         raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
+    drawn = [record for record in filled if is_ruler(separator.join(record.cells))]
+    filled = [record for record in filled if record not in drawn] or filled
     width = Counter(len(record.cells) for record in filled).most_common(1)[0][0]
     notes: list[Note] = []
     if len(filled) == 2 and len(filled[1].cells) > len(filled[0].cells):
@@ -254,6 +257,8 @@ def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
     if said and said.lines and all(len(record.cells) == width for record in filled[1 : said.lines + 1]):
         names, line = said.names, filled[said.lines].after
         notes += said.notes
+    if drawn and (below := next((record for record in filled[1:] if record.before >= line), None)):
+        line = below.before
     return Dialect(separator, quote, width, names, line, tuple(notes), not body and len(filled) == 1, said.units if said else ())
 
 
@@ -267,9 +272,17 @@ def _preamble(filled: list[_Record], width: int) -> int:
         # A line of nothing but separators belongs to the titles: a spreadsheet pads them to the width of the table.
         if values < 2 and not (len(cells) == width == 2 and values):
             titles += titles == index
-        elif not _is_entry(cells, values, width):
+        elif not _is_entry(cells, values, width) and len(cells) <= width < 2 * len(cells):
             return index if index == titles or _names_all(filled[index:], width) else titles
     return 0
+
+
+_RULER = re.compile(r"[\s|+:=_-]*[=_-]{3}[\s|+:=_-]*")
+
+
+def is_ruler(line: str) -> bool:
+    """True for `+----+----+`, `-----|:---:` and their like, which databases and text formats draw between lines."""
+    return _RULER.fullmatch(line) is not None
 
 
 def _is_entry(cells: list[str], values: int, width: int) -> bool:

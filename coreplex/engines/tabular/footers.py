@@ -30,7 +30,7 @@ _SAYS_NOTE = re.compile(
     r"\W{0,2}((sources?|(foot ?)?notes?|quellen?|hinweise?|anmerkung(en)?|fuentes?|notas?|stand)\s*[:(–-]"
     r"|(generated|exported|created|printed|downloaded|retrieved) (on|by|at|from)|page \d|seite \d|end of|©"
     r"|\(c\) |copyright|as of )"
-    r"|[*†‡¹²#] ?\w|--|==",
+    r"|[*†‡¹²#] ?\w|--|==|\+-|\(?\d+ (rows?|records?|zeilen|datensätze)\b",
     re.IGNORECASE,
 )
 
@@ -87,7 +87,7 @@ def _judged(lines: Sequence[str], ends: Sequence[Sequence[str]], body: "_Body") 
     at, total = len(ends), None
     for index in reversed(range(len(ends))):
         cells = ends[index]
-        apart = not any(any(cells) for cells in ends[index - 1 : index]) and index > 0
+        apart = _apart(ends[:index])
         if any(cells) and not body.proves_total(cells) and not body.proves_note(cells, apart=apart):
             total = lines[index].strip() if body.has_label(cells) else None
             break
@@ -96,6 +96,11 @@ def _judged(lines: Sequence[str], ends: Sequence[Sequence[str]], body: "_Body") 
     if not any(left):
         return Footers(total=total)
     return Footers(len("".join(lines[at:]).encode()), left, total)
+
+
+def _apart(above: Sequence[Sequence[str]]) -> bool:
+    """True below a blank line, or below lines of one cell each that are."""
+    return any(not any(cells) for cells in above) and all(_filled(cells) < 2 for cells in above)
 
 
 class _Body:

@@ -8,7 +8,7 @@ is joined with them, `Sales / 2019`; where the first line names every column it 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coreplex.engines.tabular import units, words
 from coreplex.engines.tabular.notes import Note
@@ -23,7 +23,7 @@ BETWEEN = " / "
 """What stands between the name of a group and the name below it."""
 _BRACKETS = re.compile(r"[\[(](.*)[\])]")
 _NO_UNIT = re.compile(
-    r"[-–—]|[ymdhs:/.\s-]*(yy|dd|hh)[ymdhs:/.t\s-]*|str(ing)?|text|int(eger)?|float|num(ber|eric)?|date(time)?|bool(ean)?",
+    r"[-–—]|[ymdhs:/.\s-]*(yy|dd|hh)[ymdhs:/.t\s-]*|str(ing)?|text|int(eger)?|float|num(ber|eric)?|date(time)?|bool(ean)?|ts|rn",
     re.IGNORECASE,
 )
 
@@ -47,11 +47,14 @@ def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: Kind) -> He
         typed = [cell for cell, column in zip(line, columns, strict=True) if _is_typed(column[_UNTYPED:], kind)]
         if not typed or any(column[0].strip() and column[0] in column[1:] for column in columns):
             break
-        if _are_of_groups(found.names, line, typed, kind) or (found.lines and _is_of_index(found.names, line)):
+        if found.lines and line[0] and not any(line[1:]):
+            # Below its groups pandas writes the name of the index, above it the names of the groups.
+            found = replace(found, names=(line[0], *found.names[1:]), lines=found.lines + 1)
+        elif _are_of_groups(found.names, line, typed, kind) or (found.lines and _is_of_index(found.names, line)):
             found = _with_names(found, line)
         elif _are_units(typed, kind):
             found = _with_units(found, [_unit(cell) or "" for cell in line])
-        elif _are_names(typed, kind):
+        elif _are_names(typed, kind) or (found.lines and _are_statistics(line)):
             found = _with_names(found, line)
         else:
             break
@@ -82,6 +85,14 @@ def _are_of_groups(names: Sequence[str], line: Sequence[str], cells: Sequence[st
     # Years are numbers, and names where every group has the same.
     often = set(Counter(cells).values())
     return all(map(_YEAR.fullmatch, cells)) and len(often) == 1 and min(often) > 1
+
+
+def _are_statistics(line: Sequence[str]) -> bool:
+    """True for `,,Avg,Avg,Smp`, which loggers write below the units."""
+    return any(line) and all(not cell or _STATISTIC.fullmatch(cell) for cell in line)
+
+
+_STATISTIC = re.compile(r"avg|mean|min|max|sum|tot(al)?|std|smp|sample|count|median|first|last|wvc", re.IGNORECASE)
 
 
 def _is_of_index(names: Sequence[str], line: Sequence[str]) -> bool:

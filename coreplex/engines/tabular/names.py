@@ -23,7 +23,7 @@ def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> t
         names.append(final)
         if final != written[index - 1].strip():
             renamed[final] = written[index - 1]
-    return names, _note(renamed)
+    return names, renamed_note(renamed)
 
 
 def _free(base: str, taken: set[str], repeated: bool) -> str:
@@ -32,7 +32,8 @@ def _free(base: str, taken: set[str], repeated: bool) -> str:
     return next(name for number in range(2, 1_000_000) if (name := f"{base}_{number}") not in taken)
 
 
-def _note(renamed: dict[str, str]) -> list[Note]:
+def renamed_note(renamed: dict[str, str]) -> list[Note]:
+    """What to tell of changed names (new → written)."""
     if not renamed:
         return []
     shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])

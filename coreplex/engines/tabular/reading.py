@@ -12,15 +12,19 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import polars as pl
+
 from coreplex.engines.tabular import columnar, delimited, kinds, workbook
+from coreplex.engines.tabular.delimited import Stored
 from coreplex.engines.tabular.dialect import Dialect, holds_table, holds_values, of_rows
 from coreplex.engines.tabular.flat import FlatTable
 from coreplex.engines.tabular.formats import CALLED, Format, expected
 from coreplex.engines.tabular.json_table import JsonTable
+from coreplex.engines.tabular.names import renamed_note
 from coreplex.engines.tabular.notes import Limits, Note, Reading
 from coreplex.engines.tabular.orders import Orders, unknown
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
-from coreplex.engines.tabular.storage import dtype_name
+from coreplex.engines.tabular.storage import dtype_name, row_group_size
 from coreplex.engines.tabular.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.workbook import Sheet, Workbook
 from coreplex.engines.tabular.worksheet import Worksheet
@@ -188,5 +192,24 @@ def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Lim
         )
         for index, (name, rule) in enumerate(typed.items())
     )
+    schema, left = _without_nameless(TableSchema(columns), stored, destination, orders)
+    notes = [*(note for note in stored.notes if not left or note.kind != "renamed_columns"), *left]
     written = "tsv" if stored.separator == "\t" else "csv"
-    return Reading(TableSchema(columns), stored.rows, destination.stat().st_size, written, stored.notes, destination)
+    return Reading(schema, stored.rows, destination.stat().st_size, written, notes, destination)
+
+
+def _without_nameless(schema: TableSchema, stored: Stored, table: Path, orders: Orders) -> tuple[TableSchema, list[Note]]:
+    """The columns but those without a name and without a value: separators at the ends of lines make such."""
+    facts = zip(stored.names, stored.written, stored.nulls, strict=True)
+    empty = [name for name, written, nulls in facts if not written.strip() and nulls == stored.rows]
+    empty = [name for name in empty if name not in orders.types and name not in orders.missing]
+    if not empty or not any(stored.written):
+        return schema, []
+    kept = TableSchema(tuple(column for column in schema.columns if column.name not in empty))
+    fewer, scan = table.with_suffix(".fewer"), pl.scan_parquet(table, glob=False).select(kept.names)
+    scan.sink_parquet(fewer, compression="snappy", row_group_size=row_group_size(scan.head(1_000).collect()), engine="streaming")
+    fewer.replace(table)
+    message = f"{len(empty)} columns without a name and without a value were left out."
+    written = {column.name: column.original_name or column.name for column in kept.columns}
+    others = {name: before for name, before in written.items() if before.strip() != name}
+    return kept, [Note("nameless_columns", "low", message, {"columns": len(empty)}), *renamed_note(others)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreplex.engines.tabular.dialect import Dialect
+from coreplex.engines.tabular.dialect import Dialect, is_ruler
 from coreplex.engines.tabular.notes import Limits, Note
 from coreplex.errors import BadInput
 
@@ -34,6 +34,8 @@ class Damage:
     long: int = 0
     long_lines: list[int] = field(default_factory=list)
     long_texts: list[str] = field(default_factory=list)
+    rulers: int = 0
+    """Lines that are drawn, such as `+----+----+`."""
     blank: int = 0
     """Blank lines between rows."""
     quote_line: int | None = None
@@ -193,6 +195,9 @@ class Records:
             self._blank_before += width == 1
             self._blank_run += width > 1
             return b""
+        if cells != width > 1 and is_ruler(body.decode(errors="replace")):
+            self.damage.rulers += 1
+            return b""
         self._row_follows()
         separator = bytes([self._separator])
         if cells < width:
@@ -270,6 +275,9 @@ class Records:
         if damage.blank:
             said = f"{damage.blank:,} blank lines between the rows were left out."
             found.append(Note("blank_lines", "low", said, {"lines": damage.blank}))
+        if damage.rulers:
+            said = f"{damage.rulers:,} lines that only draw a line were left out."
+            found.append(Note("ruler_lines", "low", said, {"lines": damage.rulers}))
         if damage.long:
             found.append(
                 Note(

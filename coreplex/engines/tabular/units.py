@@ -24,10 +24,11 @@ _KNOWN_TEXT = """
     s sec second ms µs us ns min minute h hr hour d day week wk month mo year yr y
     km/h kmh kph mph m/s kn knot °c °f ° c f deg rad w kw mw gw hp bhp ps wh kwh mwh j kj mj cal kcal
     v mv kv a ma mah ah ohm ω hz khz mhz ghz pa kpa mpa hpa bar mbar psi mmhg atm rpm n nm db
+    volt watt amp ampere celsius fahrenheit kelvin pascal meter metre degc degf degree
     bit kb mb gb tb kib mib gib kbps mbps gbps mg/l mg/dl g/dl g/l mmol/l ppm ppb µg/m3 µg/m³ ug/m3 iu mol kg/m2 kg/m² kg/m3 kg/m³
     mpg l/100km kmpl km/l g/km usd/kwh
 """
-_KNOWN = frozenset(_KNOWN_TEXT.split())
+_KNOWN = frozenset([*_KNOWN_TEXT.split(), "deg c", "deg f"])
 _NEVER_TEXT = """
     st nd rd th am pm a.m. p.m. e bc ad
     street road rd. st. avenue ave ave. av. lane drive blvd boulevard broadway court plaza way rue straße strasse str. platz weg
