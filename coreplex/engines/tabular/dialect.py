@@ -9,20 +9,21 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coreplex.engines.tabular import dates, headers, parting, words
 from coreplex.engines.tabular.notes import Note
 from coreplex.errors import Invalid
 
 SAMPLE_RECORDS = 200
-_SEPARATORS = (",", ";", "\t", "|", "^")
+_SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01")
 # What cells of a one-column file are "separated" by: a control character that no text holds.
 NO_SEPARATOR = "\x1f"
 _NUMBER = re.compile(r"[(+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*([eE][+-]?\d+)?\s*[%€$£)]?|[+-]?(inf|nan)", re.IGNORECASE)
+_UNUSUAL = (":", "/", "#", "!", "§", "¦")
 _MOST_PARTED = 0.6
 _SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", re.MULTILINE)
 _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
@@ -43,6 +44,8 @@ class Dialect:
     """The unit of each column where a line below the names says so; empty for those without one."""
     blanks: bool = False
     """Runs of blanks part the cells (`parting`); the text is read with tabs in their place."""
+    after_blanks: bool = False
+    """Blanks may stand between a separator and the quote that opens a cell (`1, "a, b"`)."""
     rows_only: bool = False
     """The format says what its rows are: nothing stands below them that is none."""
 
@@ -94,9 +97,11 @@ def detect(head: str) -> Dialect:
     body = head[declared.end() :] if declared else head
     quote = _quote(body)
     separator = declared.group(1) if declared else _separator(body, quote)
+    after_blanks = _quotes_after_blanks(body, separator, quote)
     if not declared and (blanks := _by_blanks(body, separator, quote)):
         return blanks
-    found = _describe(list(islice(_filled(body, separator, quote, first), SAMPLE_RECORDS)), separator, quote)
+    records = _filled(body, separator, quote, first, after_blanks=after_blanks)
+    found = replace(_describe(list(islice(records, SAMPLE_RECORDS)), separator, quote), after_blanks=after_blanks)
     unclear = _unclear(body, quote) if separator == NO_SEPARATOR else None
     return replace(found, notes=(*found.notes, unclear)) if unclear else found
 
@@ -115,10 +120,23 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
     return replace(found, blanks=True, notes=(*found.notes, Note("parted_by_blanks", "low", message, {"columns": width})))
 
 
-def _filled(text: str, separator: str, quote: str, first: int) -> Iterator[_Record]:
+def _quotes_after_blanks(text: str, separator: str, quote: str) -> bool:
+    """True where cells are quoted behind blanks: read so, the lines have one width more nearly than they have otherwise."""
+    lines = list(islice((line for line in io.StringIO(text) if line.strip()), 4 * SAMPLE_RECORDS))
+    if separator == NO_SEPARATOR or not any(re.search(f"{re.escape(separator)} +{quote}", line) for line in lines):
+        return False
+    skipped, kept = ([len(row) for row in _rows(lines, separator, quote, after_blanks=skip)] for skip in (True, False))
+    return skipped.count(skipped[0]) >= kept.count(skipped[0])
+
+
+def _rows(lines: Iterable[str], separator: str, quote: str, *, after_blanks: bool) -> Any:
+    return csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=after_blanks)
+
+
+def _filled(text: str, separator: str, quote: str, first: int, *, after_blanks: bool = False) -> Iterator[_Record]:
     """The records that hold something: any number of blank lines may stand above the first."""
     # Lines end in LF only, as they do for the scan of records: U+2028 and its like belong to their cell.
-    reader = csv.reader(io.StringIO(text), delimiter=separator, quotechar=quote)
+    reader = _rows(io.StringIO(text), separator, quote, after_blanks=after_blanks)
     before = first
     for cells in reader:
         if len(cells) > 1 or any(cell.strip() for cell in cells):
@@ -165,6 +183,14 @@ def _unclear(text: str, quote: str) -> Note | None:
                 "should part them, give every line the same number of cells."
             )
             return Note("separator_unclear", "high", message, {"separator": separator, "lines": held})
+    for separator in _UNUSUAL:
+        often = {line.count(separator) for line in lines}
+        if len(lines) > 1 and len(often) == 1 and min(often) > 1:
+            message = (
+                f"The table was read as one column, but {separator!r} stands {min(often)} times in every line. If it parts "
+                "them, save the table with commas, semicolons or tabs."
+            )
+            return Note("separator_unclear", "high", message, {"separator": separator, "lines": len(lines)})
     return _nearly_by_blanks(lines[1:]) or _of_fixed_width(lines)
 
 

@@ -156,7 +156,7 @@ class _Body:
 
 def _cells(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     """Each line as trimmed cells; blank lines too."""
-    rows = csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote)
+    rows = csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote, skipinitialspace=dialect.after_blanks)
     return [[cell.strip() for cell in row] for row in rows]
 
 

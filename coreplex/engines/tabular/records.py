@@ -217,7 +217,8 @@ class Records:
 
     def _cut_slowly(self, data: bytes, last: bool) -> tuple[Block, bytes]:
         """Misplaced quotes: read by the lenient standard parser, written again by the book."""
-        self.damage.quote_line = self.damage.quote_line or self._first_bad_quote(data)
+        if not self._dialect.after_blanks:
+            self.damage.quote_line = self.damage.quote_line or self._first_bad_quote(data)
         clean, done = self._rewritten(data, last)
         block = Block(b"", 0, self.line)
         if clean:
@@ -233,7 +234,8 @@ class Records:
         """(the whole records at the front by the book, how many bytes they were)."""
         # A line that the end of the piece cuts off would pass for a whole record.
         lines = _Lines(data[: data.rfind(b"\n") + 1])
-        reader = csv.reader(lines, delimiter=self._dialect.separator, quotechar=self._dialect.quote)
+        written, blanks = self._dialect, self._dialect.after_blanks
+        reader = csv.reader(lines, delimiter=written.separator, quotechar=written.quote, skipinitialspace=blanks)
         out = io.StringIO(newline="")
         writer = csv.writer(out, delimiter=self._dialect.separator, quotechar=self._dialect.quote, lineterminator="\n")
         done = 0

@@ -78,3 +78,25 @@ def test_pandas_names_its_index_below_two_lines_of_names(tmp_path: Path) -> None
     assert table.columns == ["date", "Bern / mean", "Bern / max", "Rom / mean"]
     assert table["date"].dtype == pl.Date
     assert table.height == N
+
+
+def test_quotes_behind_blanks_hold_their_separators(tmp_path: Path) -> None:
+    reading, table = take(tmp_path, "a, b, c\n" + lines('{i}, "{city}, ""CH""\nx", {x}\n') + '30, , 1.5\n31, "Rom, y", 2.5\n')
+    assert table.columns == ["a", "b", "c"]
+    assert table.row(0) == (0, 'Bern, "CH"\nx', 0.0)
+    assert table["b"].to_list()[-2:] == [None, "Rom, y"]
+    assert table["c"].sum() == sum(i / 4 for i in range(N)) + 4
+    assert "misplaced_quotes" not in {note.kind for note in reading.notes}
+    _, table = take(tmp_path, "a,b\n" + lines('{i},"said, ""{city}"" twice"\n'))
+    assert table["b"][0] == 'said, "Bern" twice'
+
+
+def test_an_unusual_separator_is_used_or_named(tmp_path: Path) -> None:
+    for separator in ("~", "\x01", "^"):
+        _, table = take(tmp_path, separator.join("abc") + "\n" + lines("{i},{city},{x}\n").replace(",", separator))
+        assert table.columns == ["a", "b", "c"], separator
+        assert table.height == N
+    _, issues = judge(tmp_path, "a:b:c\n" + lines("{i}:{city}:{x}\n"))
+    assert issues["separator_unclear", None]["evidence"]["separator"] == ":"
+    _, issues = judge(tmp_path, "time\n" + lines("{i}:10:00\n"))
+    assert not told(issues) & {"separator_unclear"}
