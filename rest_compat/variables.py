@@ -1,7 +1,8 @@
 """From path, query string and JSON body to GraphQL variables, with errors that name the caller's own keys."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphql import (
@@ -20,6 +21,7 @@ from graphql import (
 from graphql.utilities import validate_input_value
 
 from coreplex.errors import FieldError, Invalid
+from coreplex.nearest import nearest
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
 from schema.errors import told, without_values
@@ -85,7 +87,7 @@ class Binder:
                 self._put(variables, origin, name, body[name], "body")
         for target, value in self.endpoint.constants.items():
             _set(variables, target.split("."), value)
-        self._check(variables, origin)
+        self._check(variables, origin, [name for name in body if name not in self.endpoint.body])
         return variables
 
     def _put(self, variables: Any, origin: Any, name: str, value: Any, place: str) -> None:
@@ -115,7 +117,9 @@ class Binder:
             found = inner.fields[part].type
         return found
 
-    def _check(self, variables: dict[str, Any], origin: Mapping[tuple[str, ...], tuple[str, ...]]) -> None:
+    def _check(
+        self, variables: dict[str, Any], origin: Mapping[tuple[str, ...], tuple[str, ...]], unknown: Sequence[str]
+    ) -> None:
         if "input" in self.required:
             variables.setdefault("input", {})
         if self.operation.compiled.takes(variables):
@@ -125,7 +129,8 @@ class Binder:
             if variable in variables:
                 self._check_one(variable, kind, variables[variable], origin, errors)
             elif variable in self.required:
-                errors.append(FieldError((*self._place(variable),), "Field required", "missing"))
+                errors.append(FieldError(self._place(variable), "Field required", "missing"))
+        errors = [_beside(error, unknown) for error in errors]
         if errors:
             raise Invalid(told(errors, skip=1), errors=errors)
 
@@ -173,6 +178,12 @@ class Binder:
     def _place(self, variable: str) -> tuple[str, ...]:
         name = snake(variable)
         return ("query", name) if name in self.params else ("body", name)
+
+
+def _beside(error: FieldError, unknown: Sequence[str]) -> FieldError:
+    """A key that is missing, with the unknown key that was probably meant for it."""
+    sent = nearest(str(error.loc[-1]), unknown) if error.type == "missing" else None
+    return replace(error, msg=f"{error.msg}; you sent '{sent[:100]}'") if sent is not None else error
 
 
 def _plain(message: str, kind: Any) -> str:

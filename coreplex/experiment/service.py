@@ -13,7 +13,7 @@ from coreplex.dataset import remedy
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.automl import creation, split
-from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_options
+from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema
@@ -84,6 +84,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
         f"The engine '{name}' can train none of the algorithms asked for." for name in creation.idle(engines.names, kind, config)
     )
     engines.warnings.extend(unknown_options(wanted.config))
+    engines.warnings.extend(without_effect(config, wanted.problem_type))
     config = _within_quota(config, grant, engines)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")

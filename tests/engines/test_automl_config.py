@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from coreplex.engines.automl import creation, registry
 from coreplex.engines.automl.clock import Clock
-from coreplex.engines.automl.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.config import AutoMLConfig, parse_config, without_effect
 from coreplex.engines.automl.split import choose
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors import DomainError, Invalid
@@ -309,3 +309,14 @@ def test_the_registry_tells_what_is_installed() -> None:
     assert registry.installed()[0] == "native"
     assert not registry.ENGINES["h2o"].installed()
     assert "GBM" in registry.ENGINES["native"].algos
+
+
+def test_options_that_change_nothing_are_said() -> None:
+    asked = AutoMLConfig(balance_classes=True, distribution="quantile", quantile_alpha=0.9, tweedie_power=1.7)
+    classes = [one.split()[0] for one in without_effect(asked, "classification")]
+    assert classes == ["config.distribution", "config.quantile_alpha", "config.tweedie_power"]
+    numbers = [one.split()[0] for one in without_effect(asked, "regression")]
+    assert numbers == ["config.balance_classes", "config.tweedie_power"]
+    for problem in ("classification", "regression"):
+        assert without_effect(AutoMLConfig(), problem) == []
+        assert without_effect(parse_config({"preset": "best"}), problem) == []

@@ -233,6 +233,22 @@ def unknown_options(values: Mapping[str, Any]) -> list[str]:
     return ignored(values, list(AutoMLConfig.model_fields), "config has no option")
 
 
+def without_effect(config: AutoMLConfig, problem_type: str) -> list[str]:
+    """A sentence for each option that was set and changes nothing in such a task."""
+    regression, distribution = problem_type == "regression", config.distribution
+    uses = {
+        "balance_classes": ("classification", not regression),
+        "distribution": ("regression", regression),
+        "quantile_alpha": ("regression with distribution 'quantile'", regression and distribution == "quantile"),
+        "tweedie_power": ("regression with distribution 'tweedie'", regression and distribution == "tweedie"),
+    }
+    return [
+        f"config.{key} is for {what} and changes nothing here."
+        for key, (what, used) in uses.items()
+        if not used and getattr(config, key) != AutoMLConfig.model_fields[key].default
+    ]
+
+
 def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:
     """The options as sent. Raises `Invalid` that names every wrong key as `("config", key)`."""
     if not isinstance(values, Mapping):

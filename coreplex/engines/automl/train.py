@@ -202,5 +202,3 @@ def _say(what: task.Task, config: AutoMLConfig, metric: str, clock: Clock, log: 
     log(what.split.reason, "info")
     if not what.plan.bag:
         log("Models are judged on what their folds held back, and published after a fit on all rows.", "info")
-    if config.balance_classes and not what.classification:
-        log("balance_classes is for classification and changes nothing here.", "warning")
