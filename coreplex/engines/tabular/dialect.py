@@ -303,12 +303,9 @@ def _preamble(filled: list[_Record], width: int) -> int:
     return 0
 
 
-_RULER = re.compile(r"[\s|+:=_-]*[=_-]{3}[\s|+:=_-]*")
-
-
 def is_ruler(line: str) -> bool:
     """True for `+----+----+`, `-----|:---:` and their like, which databases and text formats draw between lines."""
-    return _RULER.fullmatch(line) is not None
+    return not line.strip(" \t\r\n|+:=_-") and any(3 * sign in line for sign in "-=_")
 
 
 def _is_entry(cells: list[str], values: int, width: int) -> bool:

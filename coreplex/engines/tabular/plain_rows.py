@@ -46,15 +46,16 @@ class PlainRows:
     def __init__(self, parser: Parser, take: Callable[[Iterator[Row]], None]) -> None:
         self._parser = parser
         self._take = take
-        self._held = b""
+        self._held, self._at = b"", 0
+        """What no one has been given yet begins at that place."""
         self._step = self._before
         self._utf8 = True
         self.between = False
         parser.XmlDeclHandler = self._declared
 
     def Parse(self, piece: bytes, final: bool) -> None:
-        self._held += piece
-        while self._held and self._step():
+        self._held, self._at = self._held[self._at :] + piece, 0
+        while self._at < len(self._held) and self._step():
             pass
         if final:
             self._pass_on(len(self._held), final=True)
@@ -62,31 +63,31 @@ class PlainRows:
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         self._utf8 = encoding is None or encoding.lower() == "utf-8"
 
-    def _pass_on(self, size: int, *, final: bool = False) -> None:
+    def _pass_on(self, end: int, *, final: bool = False) -> None:
         """Gives expat what is held, up to there."""
-        front, self._held = self._held[:size], self._held[size:]
+        front, self._at = self._held[self._at : end], end
         self._parser.Parse(front, final)
 
     # Steps: each does something with what is held, and is true if there may be more to do with it.
 
     def _before(self) -> bool:
-        at = self._held.find(_BEGINS)
+        at = self._held.find(_BEGINS, self._at)
         if at < 0:
-            self._pass_on(max(0, len(self._held) - len(_BEGINS)))
+            self._pass_on(max(self._at, len(self._held) - len(_BEGINS)))
             return False
         self._pass_on(at + len(_BEGINS))
         self._step = self._rows if self._utf8 else self._after
         return True
 
     def _rows(self) -> bool:
-        run = _PLAIN_ROWS.match(self._held) if self.between else None
+        run = _PLAIN_ROWS.match(self._held, self._at) if self.between else None
         if run:
             return self._taken(run.end())
-        if self.between and self._held.startswith(_ENDS):
+        if self.between and self._held.startswith(_ENDS, self._at):
             self._step = self._after
             return True
-        end = self._held.find(_ROW_ENDS)
-        if end < 0 and len(self._held) < _MOST_HELD:
+        end = self._held.find(_ROW_ENDS, self._at)
+        if end < 0 and len(self._held) - self._at < _MOST_HELD:
             return False
         # A comment may hold the end of a row: only expat knows whether it is one.
         self.between = False
@@ -95,11 +96,11 @@ class PlainRows:
 
     def _taken(self, end: int) -> bool:
         try:
-            text = self._held[:end].decode()
+            text = self._held[self._at : end].decode()
         except UnicodeDecodeError:
             self._step = self._after  # expat says so
             return True
-        self._held = self._held[end:]
+        self._at = end
         self._take(_read(text))
         return True
 
