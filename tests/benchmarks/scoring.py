@@ -14,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
+from coreplex.engines.encoding.batch import read_batch
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
@@ -117,6 +118,49 @@ def main() -> None:
         ROWS,
     )
     _large(frame, y, columns)
+    _classes()
+
+
+def _classes() -> None:
+    """The handwritten digits of scikit-learn: what a minute of training makes of ten classes, five fold copies of each family."""
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    from coreplex.engines.scoring.kernel import Kernel
+    from coreplex.engines.scoring.mlp import Mlp
+
+    digits = load_digits()
+    frame = pl.DataFrame(digits.data, schema=[f"pixel_{i}" for i in range(64)])
+    columns, draw = tuple(Column(name, ColumnType.float, "float64") for name in frame.columns), np.random.default_rng(0)
+    members, boosters = [], []
+    for fold in range(5):
+        kept = np.arange(len(digits.target)) % 5 != fold
+        part, y = frame.filter(pl.Series(kept)), digits.target[kept]
+        trees, matrix = Encoder.fit_transform(part, columns, y, kind="tree", task="multiclass")
+        settings = {"objective": "multiclass", "num_class": 10, "num_threads": 1, "verbosity": -1}
+        boosters.append(lgb.train(settings, lgb.Dataset(matrix, y), 80))
+        dense, scaled = Encoder.fit_transform(part, columns, y, kind="dense", task="multiclass")
+        network = MLPClassifier((96, 48), max_iter=5, early_stopping=True).fit(scaled, y)
+        weights = draw.normal(size=(500, 10))
+        bumps = Kernel(scaled[:500], 1 / 120, weights, np.zeros(10), "softmax")
+        members += [Member(trees, LightGbm.of(boosters[-1])), Member(dense, bumps), Member(dense, Mlp.of(network))]
+    schema = TableSchema(columns).to_json()
+    head = Manifest(task="multiclass", target="y", classes=tuple(range(10)), feature_schema=schema, algo="StackedEnsemble")
+    one = Scorer.load(bundle.dumps(head, members))
+    many = pl.concat([frame] * 6)[:10_000]
+    rows = many.to_dicts()
+    ready = [(booster, member.encoder.transform(many)) for booster, member in zip(boosters, members[::3], strict=True)]
+    show(
+        "ten classes, 64 columns: 5 LightGBM of 80 rounds, 5 kernel networks, 5 MLP; 10,000 rows, per row",
+        {
+            "the library's predict of ready arrays, LightGBM only": (lambda: [b.predict(x, num_threads=1) for b, x in ready]),
+            "Scorer.predict_rows": (lambda: one.predict_rows(rows)),
+            "of which reading the rows": (lambda: read_batch(one.reader, rows)),
+        },
+        len(rows),
+    )
+    row = rows[0]
+    show("one row of the same", {"Scorer.predict_row": (lambda: one.predict_row(row))})
 
 
 def _large(frame: pl.DataFrame, y: Any, columns: tuple[Column, ...]) -> None:

@@ -5,6 +5,7 @@ goes through the reader's own slow path, once per distinct value and column.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -34,26 +35,44 @@ class Batch(Canonical):
 def read_batch(reader: RowReader, rows: Rows) -> tuple[Batch, Warnings]:
     """The canonical columns of `rows`, and what was odd in row order, each warning with its `row`. Never raises."""
     said: dict[int, Warnings] = {}
-    rows, spelled = _matched(reader, rows)
+    whole = _whole(reader, rows)
+    if whole is None:
+        rows, spelled = _matched(reader, rows)
+        cells: Sequence[Sequence[Any]] = [[row.get(name, ABSENT) for row in rows] for name in reader.names]
+    else:
+        cells, spelled = whole, {}
     columns: dict[str, pl.Series] = {}
     for index, name, low, high in reader.numbers:
-        raws = [row.get(name, ABSENT) for row in rows]
-        values = _floats(raws)
+        values = _floats(cells[index])
         unusual = np.flatnonzero(~((values >= low) & (values <= high))).tolist()
-        for place, value in _read(reader, index, raws, unusual, said):
+        for place, value in _read(reader, index, cells[index], unusual, said):
             values[place] = np.nan if value is None else value
         columns[name] = pl.Series(name, values)
     for index, name, levels in reader.levels:
-        raws = [row.get(name, ABSENT) for row in rows]
+        raws = list(cells[index])
         unusual = [place for place, raw in enumerate(raws) if type(raw) is not str or raw not in levels]
         columns[name] = _series(reader, index, raws, unusual, said)
     for index, name in reader.others:
-        raws = [row.get(name, ABSENT) for row in rows]
-        columns[name] = _series(reader, index, raws, range(len(raws)), said)
-    _extra_columns(reader, rows, said)
+        columns[name] = _series(reader, index, list(cells[index]), range(len(rows)), said)
+    if whole is None:
+        _extra_columns(reader, rows, said)
     for place, warnings in spelled.items():
         said.setdefault(place, []).extend(in_row(warnings, place))
     return Batch(columns, len(rows)), [warning for place in sorted(said) for warning in said[place]]
+
+
+def _whole(reader: RowReader, rows: Rows) -> Sequence[Sequence[Any]] | None:
+    """The cells column by column where every row has all columns of the reader and none that it would speak of; else None."""
+    names = reader.names
+    if len(names) < 2:
+        return None
+    others = any(len(row) != len(names) for row in rows)
+    if others and not all(map(reader.accepted.issuperset, set(map(tuple, rows)))):
+        return None
+    try:
+        return list(zip(*map(itemgetter(*names), rows), strict=True))
+    except KeyError:
+        return None
 
 
 def _matched(reader: RowReader, rows: Rows) -> tuple[Rows, dict[int, Warnings]]:

@@ -158,7 +158,7 @@ def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, A
     # Where nothing was missing in training LightGBM reads NaN as zero.
     to_left = np.where((trees.decision >> 2) == _NAN, (trees.decision & _DEFAULT_LEFT) != 0, trees.threshold >= 0)
     default[split_at], kind[split_at] = to_left | trees.categorical, trees.categorical
-    nothing = np.zeros(size)
+    nothing, no_sets = np.zeros(size), _categories([])
     sets: list[list[tuple[int, Index]]] = [[] for _ in splits]
     for split, codes in trees.levels.items():
         sets[int(np.searchsorted(trees.first, split, side="right")) - 1].append((int(local[split]), codes))
@@ -172,7 +172,7 @@ def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, A
             "split_type": kind[a:b],
             "default_left": default[a:b],
             **dict.fromkeys(("base_weights", "loss_changes", "sum_hessian"), nothing[a:b]),
-            **_categories(sets[number]),
+            **(_categories(sets[number]) if sets[number] else no_sets),
         }
         for number, (a, b) in enumerate(itertools.pairwise(start.tolist()))
     ]

@@ -134,6 +134,12 @@ class Scorer:
         if not classes:
             return [{"prediction": value} for value in response[:, 0].tolist()]
         chosen = self._chosen(response, threshold).tolist()
+        if len(classes) == 2:
+            first, second = keys
+            return [
+                {"prediction": classes[place], "probability": q if place else p, "probabilities": {first: p, second: q}}
+                for place, (p, q) in zip(chosen, response.tolist(), strict=True)
+            ]
         return [
             {"prediction": classes[place], "probability": values[place], "probabilities": dict(zip(keys, values, strict=True))}
             for place, values in zip(chosen, response.tolist(), strict=True)
