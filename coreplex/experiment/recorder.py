@@ -145,3 +145,9 @@ async def remember(session: WriteSession, experiment_id: UUID, message: str) -> 
         return False
     experiment.warnings = [*experiment.warnings, message]
     return True
+
+
+async def forget(session: WriteSession, experiment_id: UUID, message: str) -> None:
+    """Take back a warning that is true no longer."""
+    experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
+    experiment.warnings = [one for one in experiment.warnings if one != message]

@@ -111,6 +111,8 @@ async def create(
         _refuse_without_features(checked, wanted, diagnosis)
         warnings += advice.warnings(diagnosis, drop_leaks=config.drop_leaks)
         warnings += split.warnings(config, diagnosis["dependence"])
+    else:
+        warnings.append(advice.LATER)
     experiment = Experiment(
         project_id=checked.project.id,
         dataset_version_id=checked.version.id,

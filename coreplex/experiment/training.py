@@ -21,7 +21,7 @@ from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.plan import Plan
-from coreplex.experiment.recorder import Recorder, remember
+from coreplex.experiment.recorder import Recorder, forget, remember
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.job import service as job_service
@@ -78,8 +78,9 @@ async def _diagnose(context: JobContext, plan: Plan) -> None:
     question = Question(experiment.target_column, experiment.problem_type, Roles.of(experiment.config))
     drop = bool(experiment.config.get("drop_leaks"))
     found = await context.save(lambda session: diagnosis.known(session, plan.version.id, question))
+    await context.save(lambda session: forget(session, experiment.id, advice.LATER))
     if found is None:
-        context.report(0.0, "looking for columns that give the target away")
+        context.report(0.0, "looking for columns that give the target away, and for rows that depend on each other")
         try:
             schema, pace = plan.version.table_schema, diagnosis.IN_TRAINING
             found = await diagnosis.make(context.settings, plan.table, schema, question, pace, context.control)

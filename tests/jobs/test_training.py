@@ -11,6 +11,7 @@ from sqlmodel import col
 from starlette.applications import Starlette
 
 from coreplex.database import Database
+from coreplex.engines.diagnosis import advice
 from coreplex.errors import NoModel
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.experiment.training import _engine_failed
@@ -163,6 +164,7 @@ async def test_columns_that_give_the_target_away_are_left_out_on_request(
     await until(done(database), PATIENCE)
     found = await training.look()
     assert found.status is ExperimentStatus.succeeded
+    assert advice.LATER not in found.warnings
     assert found.warnings[-1].startswith("Left out of the features, as drop_leaks asks: 'copy'."), found.warnings
     async with database.read() as session:
         model = await session.get_one(Model, found.best_model_id)

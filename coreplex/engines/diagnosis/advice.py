@@ -3,6 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+LATER = (
+    "The table could not be looked at within seconds. Columns that give the target away and rows that depend on each other are "
+    "looked for when the training begins, and what is found is said here."
+)
+"""The warning of an experiment that was created without a diagnosis, until its training has made one."""
 METRICS = {"r2": "R²", "auc": "AUC", "accuracy": "accuracy"}
 
 
