@@ -24,7 +24,7 @@ class Batch(Canonical):
     """Canonical columns that were read already; what an encoder asks for is there."""
 
     def __init__(self, columns: Mapping[str, pl.Series], height: int) -> None:
-        super().__init__(pl.DataFrame())
+        super().__init__(pl.DataFrame(), keep=True)
         self.height = height
         self._columns = columns
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State, Step, Task
+from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.errors import BadInput, Invalid
@@ -73,19 +74,18 @@ class Encoder:
         context = _context(frame.height, target, kind, task, seed)
         seen = Canonical(frame)
         encoder = _fit(seen, columns, context, exclude)
-        return encoder, encoder._matrix(seen, lambda step, series: step.training(series, context))
+        return encoder, encoder._matrix(seen, lambda step, column: step.training(seen.series(column), context))
 
     def transform(self, frame: pl.DataFrame | Canonical) -> Floats:
         """(n, width) C-contiguous float64. Columns of `frame` may be missing, in any order, and may hold anything."""
-        return self._matrix(
-            frame if isinstance(frame, Canonical) else Canonical(frame), lambda step, series: step.transform(series)
-        )
+        seen = frame if isinstance(frame, Canonical) else Canonical(frame)
+        return self._matrix(seen, lambda step, column: _transformed(step, column, seen))
 
-    def _matrix(self, frame: Canonical, encode: Callable[[Step, pl.Series], Floats]) -> Floats:
+    def _matrix(self, frame: Canonical, encode: Callable[[Step, Column], Floats]) -> Floats:
         matrix = np.empty((frame.height, self.width))
         at = 0
         for column, step in zip(self.columns, self.steps, strict=True):
-            block = encode(step, frame.series(column))
+            block = encode(step, column)
             matrix[:, at : at + block.shape[1]] = block
             at += block.shape[1]
         return matrix
@@ -165,6 +165,13 @@ class Encoder:
             return cls(data["kind"], tuple(columns), tuple(steps), dict(data["dropped"]))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise BadInput(f"The encoder of this model cannot be read: {error}") from error
+
+
+def _transformed(step: Step, column: Column, frame: Canonical) -> Floats:
+    """Texts are read once for all encoders of a model."""
+    if isinstance(step, Text) and frame.height:
+        return step.encoded(frame.derived(column, step.buckets, step.read))
+    return step.transform(frame.series(column))
 
 
 def _context(rows: int, target: NDArray[Any] | None, kind: Kind, task: Task, seed: int) -> Context:

@@ -28,6 +28,14 @@ _STATISTICS = ("length", "words", "digits", "capitals")
 
 
 @dataclass(frozen=True)
+class Read:
+    """Texts as numbers, before anything learned: counts (n, buckets), statistics (n, 4)."""
+
+    counts: sparse.csr_array
+    statistics: Floats
+
+
+@dataclass(frozen=True)
 class Text:
     kind: ClassVar[str] = "text"
     categorical: ClassVar[tuple[int, ...]] = ()
@@ -59,7 +67,7 @@ class Text:
         directions = _directions(weighted, _topics(context.kind, sample.len()), context.seed)
         target = np.zeros((len(rows), 0)) if context.target is None else context.target[rows]
         step = cls(series.name, rarity, directions, _ridge(weighted, target), np.zeros(1), np.ones(1))
-        outputs = step._raw(sample.to_list(), counts)
+        outputs = step._raw(Read(counts, _all_statistics(sample.to_list())))
         if context.kind == "tree":
             return replace(step, centre=np.zeros(outputs.shape[1]), scale=np.ones(outputs.shape[1]))
         scale = outputs.std(axis=0)
@@ -70,17 +78,24 @@ class Text:
         """(buckets, k + m) everything a weighted row is multiplied with."""
         return np.hstack([self.directions.astype(np.float64), self.slopes])
 
-    def _raw(self, values: Sequence[str | None], counts: sparse.csr_array | None = None) -> Floats:
-        counts = tokens.counts(values, len(self.rarity)) if counts is None else counts
-        weighted = tokens.weigh(counts, self.rarity)
-        found = weighted @ self._projection
-        return np.hstack([found, np.array([_statistics(value) for value in values]).reshape(len(values), -1)])
+    @property
+    def buckets(self) -> int:
+        return len(self.rarity)
+
+    def read(self, series: pl.Series) -> Read:
+        """What every text step of so many buckets reads in these texts."""
+        values = series.to_list()
+        return Read(tokens.counts(values, self.buckets), _all_statistics(values))
+
+    def encoded(self, read: Read) -> Floats:
+        """`transform` of what was read."""
+        return (self._raw(read) - self.centre) / self.scale
+
+    def _raw(self, read: Read) -> Floats:
+        return np.hstack([tokens.weigh(read.counts, self.rarity) @ self._projection, read.statistics])
 
     def transform(self, series: pl.Series) -> Floats:
-        values = series.to_list()
-        if not values:
-            return np.empty((0, len(self.names)))
-        return (self._raw(values) - self.centre) / self.scale
+        return self.encoded(self.read(series)) if len(series) else np.empty((0, len(self.names)))
 
     def training(self, series: pl.Series, context: Context) -> Floats:
         block = self.transform(series)
@@ -98,9 +113,8 @@ class Text:
 
     def row(self) -> Callable[[Any], Sequence[float]]:
         def encode(value: str | None) -> Sequence[float]:
-            row: list[float] = ((self._raw([value], tokens.counts_of(value, len(self.rarity))) - self.centre) / self.scale)[
-                0
-            ].tolist()
+            read = Read(tokens.counts_of(value, self.buckets), _all_statistics([value]))
+            row: list[float] = self.encoded(read)[0].tolist()
             return row
 
         return encode
@@ -167,6 +181,10 @@ def _sampled(rows: int, seed: int) -> NDArray[np.int64]:
 def _topics(kind: Kind, rows: int) -> int:
     """Few rows carry few topics; trees, which look at one at a time, want few as well."""
     return max(2, min(16 if kind == "tree" else 48, rows // 40))
+
+
+def _all_statistics(values: Sequence[str | None]) -> Floats:
+    return np.array([_statistics(value) for value in values]).reshape(len(values), -1)
 
 
 def _statistics(value: str | None) -> tuple[float, float, float, float]:

@@ -38,6 +38,8 @@ _DOMAINS: Mapping[ColumnType, Domain] = {
 _POLARS: Mapping[Domain, Any] = {"number": pl.Float64, "category": pl.String, "moment": pl.Int64, "text": pl.String}
 _BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 """What `str.strip` takes away, which is a little more than Polars does."""
+_DERIVED_ROWS = 20_000
+"""Counted words are many times the texts."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (naive on purpose: canonical moments are UTC without a zone)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = ((end - _EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max))  # noqa: DTZ901
@@ -126,10 +128,20 @@ class Canonical:
         self._places = {name: index for index, name in enumerate(frame.columns)}
         self._keep = keep
         self._kept: dict[tuple[object, ...], pl.Series] = {}
+        self._derived: dict[tuple[object, ...], Any] = {}
+
+    def derived(self, column: Column, what: object, make: Callable[[pl.Series], Any]) -> Any:
+        """What `make` finds in one column, `what` being its name: where columns are kept, made once for all encoders."""
+        if not self._keep or self.height > _DERIVED_ROWS:
+            return make(self.series(column))
+        key = *_key(column), what
+        if key not in self._derived:
+            self._derived[key] = make(self.series(column))
+        return self._derived[key]
 
     def series(self, column: Column) -> pl.Series:
         """The canonical values of one column; a column that is not there is missing everywhere."""
-        key = column.name, column.type.value, column.dtype, column.format, column.missing
+        key = _key(column)
         found = self._kept.get(key)
         if found is None:
             place = self._places.get(column.name)
@@ -137,6 +149,10 @@ class Canonical:
             if self._keep:
                 self._kept[key] = found
         return found
+
+
+def _key(column: Column) -> tuple[object, ...]:
+    return column.name, column.type.value, column.dtype, column.format, column.missing
 
 
 def _absent(column: Column, rows: int) -> pl.Series:
