@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset import remedy
+from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.automl import creation, split
@@ -72,7 +73,7 @@ class Checked:
 async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, settings: Settings) -> Checked:
     """Whether it can be trained, as far as that can be known now. Raises Invalid naming the wrong key."""
     project = await open_project(session, grant, wanted.project_id)
-    version = await open_row(session, grant, DatasetVersion, wanted.dataset_version_id, "Dataset version")
+    version = await open_version(session, grant, wanted.dataset_version_id)
     if version.project_id != project.id:
         raise Invalid.field("belongs to another project", "dataset_version_id")
     config = parse_config(wanted.config, wanted.problem_type)

@@ -16,6 +16,7 @@ from sqlmodel import col
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.database import WriteSession
+from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.work import UNPACKED_TIMES, TableWork, without_nul
 from coreplex.errors import Invalid
@@ -97,7 +98,7 @@ async def _rows(services: Services, grant: Grant, wanted: EvaluateModel, model: 
     """The table asked for; a staged upload is used up by a success only."""
     if wanted.dataset_version_id is not None:
         async with services.database.read() as session:
-            version = await open_row(session, grant, DatasetVersion, wanted.dataset_version_id, "Dataset version")
+            version = await open_version(session, grant, wanted.dataset_version_id)
             artifact = await session.get_one(Artifact, version.upload_artifact_id or version.artifact_id)
         if version.project_id != model.project_id:
             raise Invalid.field("belongs to another project", "dataset_version_id")

@@ -58,6 +58,14 @@ async def test_wrong_options_name_their_keys(asker: Asker) -> None:
     assert (await asker.refused(CREATE, input=wanted(asker, problemType="guess")))["errors"][0]["loc"] == ["problemType"]
 
 
+async def test_a_dataset_in_place_of_its_version_is_told_its_newest(asker: Asker) -> None:
+    ids = asker.world.ids
+    refused = await asker.refused(CREATE, input=wanted(asker, datasetVersionId=ids["dataset"]))
+    assert (refused["status"], refused["errors"][0]["loc"]) == (422, ["dataset_version_id"])
+    assert ids["version"] in refused["message"]
+    assert (await asker.refused(CREATE, input=wanted(asker, datasetVersionId=ids["project"])))["status"] == 404
+
+
 async def test_ends(asker: Asker) -> None:
     ids = asker.world.ids
     for action in ("cancel", "stop"):
