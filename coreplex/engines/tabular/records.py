@@ -6,6 +6,7 @@ checked here first, vectorised: pieces in order are passed on untouched, broken 
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from coreplex.engines.tabular.notes import Limits, Note
 from coreplex.errors import BadInput
 
 _NEWLINE, _RETURN = 10, 13
+_BLANK = b" \t\r\n\f\v\x1a"
+"""What a line of nothing is made of; DOS programs end a file with 1A."""
 _SHOWN = 20
 # Beyond these shares of all lines a file is another table than its names say, or hardly one.
 _MOST_LONG = 0.2
@@ -34,6 +37,8 @@ class Damage:
     long: int = 0
     long_lines: list[int] = field(default_factory=list)
     long_texts: list[str] = field(default_factory=list)
+    headings: int = 0
+    """Lines that say the names again, as files that were joined do."""
     rulers: int = 0
     """Lines that are drawn, such as `+----+----+`."""
     blank: int = 0
@@ -60,6 +65,9 @@ class Records:
         self._quote = ord(dialect.quote)
         self._dialect = dialect
         self._limits = limits
+        first = (dialect.names or ("",))[0].strip() if dialect.width > 1 and not dialect.rows_only else ""
+        quote = re.escape(dialect.quote)
+        self._heading = re.compile(rf"^{quote}?\s*{re.escape(first)}".encode(), re.MULTILINE) if first else None
         self.line = 1
         """The line after the records that were read."""
         self._blank_before = 0
@@ -142,7 +150,7 @@ class Records:
         width = self._dialect.width
         cells = np.diff(np.searchsorted(commas, ends), prepend=0) + 1
         starts = np.concatenate(([0], ends[:-1] + 1))
-        odd = cells != width
+        odd = (cells != width) | self._may_be_headings(data, starts)
         if width == 1:
             first, length = np.frombuffer(data, dtype=np.uint8)[starts], ends - starts
             odd = odd | (length == 0) | ((length == 1) & (first == _RETURN))
@@ -174,6 +182,18 @@ class Records:
         parts.append(data[done:])
         return self._joined(parts, kept)
 
+    def _may_be_headings(self, data: bytes, starts: Positions) -> npt.NDArray[np.bool_]:
+        """Where a record begins as the line of names does."""
+        at = [found.start() for found in self._heading.finditer(data)] if self._heading else []
+        return np.isin(starts, at) if at else np.zeros(len(starts), dtype=np.bool_)
+
+    def _is_heading(self, body: bytes) -> bool:
+        names = self._dialect.names
+        if not self._heading or not names or not self._heading.match(body):
+            return False
+        read = csv.reader([body.decode(errors="replace")], delimiter=self._dialect.separator, quotechar=self._dialect.quote)
+        return [cell.strip() for cell in next(read, [])] == [name.strip() for name in names]
+
     def _row_follows(self) -> None:
         """Blank lines before a row stood inside the table."""
         self.damage.blank += self._blank_run
@@ -188,12 +208,15 @@ class Records:
     def _mended(self, record: bytes, cells: int, line: int, inside: bool) -> bytes:
         """The record with the right number of cells, or nothing when it is blank or cannot be saved."""
         width, body = self._dialect.width, record.rstrip(b"\r\n")
-        if not body.strip():
+        if not body.strip(_BLANK):
             # One column: a blank line is a missing cell, unless only blank lines follow.
             if width == 1 and inside:
                 return self._empty_cells(1)
             self._blank_before += width == 1
             self._blank_run += width > 1
+            return b""
+        if cells == width and self._is_heading(body):
+            self.damage.headings += 1
             return b""
         if cells != width > 1 and is_ruler(body.decode(errors="replace")):
             self.damage.rulers += 1
@@ -277,6 +300,9 @@ class Records:
         if damage.blank:
             said = f"{damage.blank:,} blank lines between the rows were left out."
             found.append(Note("blank_lines", "low", said, {"lines": damage.blank}))
+        if damage.headings:
+            said = f"{damage.headings:,} lines that repeat the line of names were left out."
+            found.append(Note("repeated_names", "low", said, {"lines": damage.headings}))
         if damage.rulers:
             said = f"{damage.rulers:,} lines that only draw a line were left out."
             found.append(Note("ruler_lines", "low", said, {"lines": damage.rulers}))

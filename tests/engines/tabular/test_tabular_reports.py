@@ -100,3 +100,13 @@ def test_an_unusual_separator_is_used_or_named(tmp_path: Path) -> None:
     assert issues["separator_unclear", None]["evidence"]["separator"] == ":"
     _, issues = judge(tmp_path, "time\n" + lines("{i}:10:00\n"))
     assert not told(issues) & {"separator_unclear"}
+
+
+def test_names_said_again_and_the_end_of_dos_files_are_no_rows(tmp_path: Path) -> None:
+    rows = lines("{i},{city},{x}\n")
+    expected = take(tmp_path, f"a,b,c\n{rows}{rows}")[1]
+    reading, table = take(tmp_path, f'a,b,c\n{rows}"a", b,c\r\n{rows}\x1a')
+    assert table.equals(expected)
+    assert {note.kind: note.evidence for note in reading.notes} == {"repeated_names": {"lines": 1}}
+    _, table = take(tmp_path, f"a,b,c\n{rows}a,b,7\nab,x,\n")
+    assert table.height == N + 2
