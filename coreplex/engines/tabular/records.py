@@ -67,7 +67,7 @@ class Records:
         self._limits = limits
         first = (dialect.names or ("",))[0].strip() if dialect.width > 1 and not dialect.rows_only else ""
         quote = re.escape(dialect.quote)
-        self._heading = re.compile(rf"^{quote}?\s*{re.escape(first)}".encode(), re.MULTILINE) if first else None
+        self._heading = re.compile(rf"^{quote}?[ \t]*{re.escape(first)}".encode(), re.MULTILINE) if first else None
         self.line = 1
         """The line after the records that were read."""
         self._blank_before = 0
