@@ -267,17 +267,6 @@ def test_years_are_names(tmp_path: Path) -> None:
     assert frame.height == 30
 
 
-@pytest.mark.parametrize("names", [["1940", "1945", "1950"], ["16.5", "16.75", "17.25"], ["0"]])
-def test_numbers_are_names_where_the_corner_is_blank(tmp_path: Path, names: list[str]) -> None:
-    body = [[f"item {i}", *((i + 1) / (j + 2) for j in range(len(names)))] for i in range(20)]
-    reading, frame = take(tmp_path, text(body, ["", *names]))
-    assert reading.schema.names == ["column_1", *names]
-    assert frame.height == 20
-    body[3][0] = body[2][0]
-    _, frame = take(tmp_path, text(body, ["", *names]))
-    assert frame.height == 21
-
-
 def test_names_are_made_unique_and_short(tmp_path: Path) -> None:
     reading, _ = take(tmp_path, text(rows(), header=["id", "amount", "amount", "", "i" * 400]))
     assert reading.schema.names == ["id", "amount", "amount_2", "column_4", "i" * 256]

@@ -308,3 +308,14 @@ def test_a_short_row_above_a_line_of_units_is_kept(tmp_path: Path) -> None:
     assert frame.height == 12
     reading, frame = take(tmp_path, "a,b,c\nkg,m,s\n1,2\n" + "1,2,3\n4,5,6\n" * 5)
     assert (frame.height, "units_line" in {note.kind for note in reading.notes}) == (11, True), "below it, it changes nothing"
+
+
+@pytest.mark.parametrize("names", ["1940,1945,1950", "16.5,16.75,17.25", "0"])
+def test_numbers_are_names_where_the_corner_is_blank(tmp_path: Path, names: str) -> None:
+    count = names.count(",") + 1
+    lines = [f"item {i}" + "".join(f",{(i + 1) / (j + 2)}" for j in range(count)) for i in range(20)]
+    reading, frame = take(tmp_path, "\n".join([f",{names}", *lines]))
+    assert reading.schema.names == ["column_1", *names.split(",")]
+    assert frame.height == 20
+    _, frame = take(tmp_path, "\n".join([f",{names}", *lines, lines[0]]))
+    assert frame.height == 22, "rows of one name are no names of rows"
