@@ -346,7 +346,7 @@ def kind_of(cell: str) -> str:
 def _has_names(first: list[str], body: list[list[str]]) -> bool:
     kinds = [kind_of(cell) for cell in first]
     columns = list(zip(*body, strict=True)) if body else []
-    if _leaves_corner(first, columns):
+    if _leaves_corner(first, columns) or _is_numbered(first):
         return True
     if "text" not in kinds and not _is_counted(first):
         return False
@@ -373,6 +373,14 @@ def _over_typed(first: list[str], columns: list[tuple[str, ...]]) -> bool:
 def _recurs(first: list[str], columns: list[tuple[str, ...]]) -> bool:
     """True if a cell of the first record stands in its column again: then it is a value, not a name."""
     return any(cell.strip() and cell in column for cell, column in zip(first, columns, strict=False))
+
+
+def _is_numbered(cells: list[str]) -> bool:
+    """`c0, c1, c2`: one word with a number of its own, three times or more in a row, whatever the codes below look like."""
+    found = [re.fullmatch(r"([^\W\d]+[_ .-]?)(\d{1,4})", cell.strip()) for cell in cells]
+    parts = [(match[1], int(match[2])) if match else ("", 0) for match in found]
+    steps = [a[0] != "" and a[0] == b[0] and b[1] == a[1] + 1 for a, b in pairwise(parts)]
+    return any(first and second for first, second in pairwise(steps))
 
 
 def _is_counted(cells: list[str]) -> bool:

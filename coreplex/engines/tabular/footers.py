@@ -92,10 +92,9 @@ def _judged(lines: Sequence[str], ends: Sequence[Sequence[str]], body: "_Body") 
             total = lines[index].strip() if body.has_label(cells) else None
             break
         at = index
-    left = tuple(line.strip() if any(cells) else None for line, cells in zip(lines[at:], ends[at:], strict=True))
-    if not any(left):
+    if not any(map(any, ends[at:])):
         return Footers(total=total)
-    return Footers(len("".join(lines[at:]).encode()), left, total)
+    return Footers(len("".join(lines[at:]).encode()), tuple(line.strip() or None for line in lines[at:]), total)
 
 
 def _apart(above: Sequence[Sequence[str]]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.tabular import numbers, words
@@ -106,6 +106,7 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
         max_size=30,
     )
 )
+@example(lines=['"", ""', "ab"])
 def test_every_line_is_a_row_or_is_reported(lines: list[str]) -> None:
     """Rows + lines reported as left out + blank lines + the names = lines of the file (no cell here spans lines)."""
     with tempfile.TemporaryDirectory() as folder:

@@ -319,3 +319,11 @@ def test_numbers_are_names_where_the_corner_is_blank(tmp_path: Path, names: str)
     assert frame.height == 20
     _, frame = take(tmp_path, "\n".join([f",{names}", *lines, lines[0]]))
     assert frame.height == 22, "rows of one name are no names of rows"
+
+
+def test_numbered_names_are_names_though_codes_below_look_like_them(tmp_path: Path) -> None:
+    lines = [",".join([*(f"{(i * 7 + j * 13) % 256:02x}" for j in range(4)), "yes" if i % 3 else "no"]) for i in range(300)]
+    assert any(line.startswith("c0,") for line in lines)
+    reading, frame = take(tmp_path, "\n".join(["c0,c1,c2,c3,y", *lines]))
+    assert reading.schema.names == ["c0", "c1", "c2", "c3", "y"]
+    assert frame.height == 300
