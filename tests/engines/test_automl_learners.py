@@ -147,3 +147,10 @@ def test_a_kernel_takes_rows_that_repeat() -> None:
     trained = kernel.fit(sample, sample, Problem("regression", 1, seed=1), {}, Deadline.never())
     assert trained.predictor.landmarks.shape == (16, 2)
     assert evaluate("regression", sample.y, trained.predictor.predict(x))["r2"] > 0.99
+
+
+def test_xgboost_learns_from_numbers_beyond_float32() -> None:
+    train, valid, outputs = sides("binary")
+    large = [Sample(np.sign(side.x) * 1e300, side.y) for side in (train, valid)]
+    made = xgboost.fit(*large, Problem("binary", outputs, 0), {"rounds": 5}, Deadline.never())
+    assert np.isfinite(made.predict(large[1])).all()

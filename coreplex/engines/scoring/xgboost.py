@@ -50,10 +50,10 @@ class XgBoost(Scoring):
         return cls(bytes(kept.save_raw("ubj")))
 
     def raw(self, matrix: Floats) -> Floats:
-        return self._booster.margins(_within_float32(matrix)).astype(np.float64).reshape(len(matrix), self.raw_width)
+        return self._booster.margins(within_float32(matrix)).astype(np.float64).reshape(len(matrix), self.raw_width)
 
     def contributions(self, matrix: Floats) -> Floats:
-        found = self._booster.contributions(_within_float32(matrix))
+        found = self._booster.contributions(within_float32(matrix))
         return found.astype(np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
 
     def files(self) -> dict[str, bytes]:
@@ -64,6 +64,6 @@ class XgBoost(Scoring):
         return cls(files["model.ubj"])
 
 
-def _within_float32(matrix: Floats) -> Floats:
+def within_float32(matrix: Floats) -> Floats:
     """XGBoost computes in float32 and refuses what does not fit; beyond its range every split says the same anyway."""
     return np.clip(matrix, -_LARGEST, _LARGEST)

@@ -11,7 +11,7 @@ import xgboost as xgb
 
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners.base import Params, Problem, Sample, Trained, Watch
-from coreplex.engines.scoring.xgboost import XgBoost
+from coreplex.engines.scoring.xgboost import XgBoost, within_float32
 
 _OBJECTIVES = {
     "AUTO": "reg:squarederror",
@@ -52,7 +52,7 @@ def _greater(new: float, old: float) -> bool:
 
 def _matrix(sample: Sample, problem: Problem) -> "xgb.DMatrix":
     label = np.asarray(sample.y, dtype=np.float64)
-    return xgb.DMatrix(sample.x, label=label, weight=sample.weights, nthread=problem.threads)
+    return xgb.DMatrix(within_float32(sample.x), label=label, weight=sample.weights, nthread=problem.threads)
 
 
 def _settings(problem: Problem, params: Params) -> dict[str, Any]:
