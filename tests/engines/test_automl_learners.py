@@ -90,7 +90,8 @@ def test_categories_as_sets_score_as_they_were_judged(levels: int, monkeypatch: 
     train, valid = Sample(x[:2000], y[:2000], None, (0,)), Sample(x[2000:], y[2000:], None, (0,))
     params = {"native_categories": True, "rounds": 80, "cat_smooth": 2.0, "min_data_in_leaf": 5}
     made = lightgbm.fit(train, valid, Problem("regression", 1, seed=1), params, Deadline.never()).predictor
-    raw = made.raw(valid.x)
+    raw = np.vstack([made.raw(half) for half in np.split(valid.x, 2)])
+    np.testing.assert_allclose(made.raw(valid.x), raw, atol=1e-5, err_msg="many rows are scored in blocks, of float32")
     assert "cat_threshold=" in "".join(part.decode() for part in made.files().values())
     assert float(np.sqrt(np.mean((raw[:, 0] - valid.y) ** 2))) == pytest.approx(min(losses), abs=1e-6)
     np.testing.assert_allclose([made.raw_row(row) for row in valid.x.tolist()], raw, atol=1e-12)
