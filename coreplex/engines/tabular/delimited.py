@@ -186,13 +186,13 @@ def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
 def _sample(plan: _Plan, source: Path, limits: Limits) -> tuple[pl.DataFrame | None, bool]:
     """(the first rows as text, None if there are none; True if that is the whole file)."""
     frames: list[pl.DataFrame] = []
-    rows = 0
+    rows, most = 0, min(limits.sample_rows, max(limits.sample_cells // max(len(plan.names), 1), 1))
     for block in Records(_pieces(plan, source, limits), plan.dialect, limits):
-        frames.append(_parse(block, plan).head(limits.sample_rows - rows))
+        frames.append(_parse(block, plan).head(most - rows))
         rows += block.rows
-        if rows > limits.sample_rows:
+        if rows > most:
             break
-    return (pl.concat(frames) if frames else None), rows <= limits.sample_rows
+    return (pl.concat(frames) if frames else None), rows <= most
 
 
 def _infer(plan: _Plan, source: Path, limits: Limits) -> None:

@@ -33,6 +33,8 @@ class Limits:
     block_bytes: int = 4 << 20
     """How much of a file is looked at together. What is read does not depend on it."""
     sample_rows: int = 20_000
+    sample_cells: int = 2_000_000
+    """Of wide tables fewer rows are held: cells as text take a few hundred bytes each until their types are known."""
     """The first rows, by which types are judged before all cells are read."""
     unpacked_bytes: int = 2 << 30
     """What may come out of a compressed file: four times the largest upload, as tables of text compress."""

@@ -183,3 +183,12 @@ def test_a_later_date_settles_what_the_first_ones_leave_open() -> None:
     settled, frame = taken(lines(range(101), [*day, "12/31/2024"]), 300, 20)
     assert not settled.notes
     assert frame["value"][-1].isoformat() == "2024-12-31"
+
+
+def test_a_wide_table_is_read_alike_whatever_part_of_it_is_held_at_once(tmp_path: Path) -> None:
+    lines = [",".join(f"{i * j / 4}" if i > 60 else f"{i * j}" for j in range(30)) for i in range(100)]
+    (tmp_path / "upload").write_text("\n".join([",".join(f"x{j}" for j in range(30)), *lines]))
+    limits = [Limits(block_bytes=2_000), Limits(block_bytes=2_000, sample_cells=60)]
+    whole, part = (read(tmp_path / "upload", "t.csv", tmp_path / f"{i}.parquet", limits=one) for i, one in enumerate(limits))
+    assert [column.type for column in part.schema] == [column.type for column in whole.schema]
+    assert pl.read_parquet(part.path).equals(pl.read_parquet(whole.path))
