@@ -54,9 +54,16 @@ _NOTHING = words.MISSING - words.UNKNOWN
 
 
 def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
-    """The rule of each column that is plain integers or floats throughout the sample; None for the others. One query."""
-    if not sample.width:
-        return {}
+    """The rule of each column that is plain integers or floats throughout the sample; None for the others."""
+    parts = [sample[:, at : at + _AT_ONCE] for at in range(0, sample.width, _AT_ONCE)]
+    return {name: rule for part in parts for name, rule in _plain_rules(part).items()}
+
+
+_AT_ONCE = 100
+"""Columns of one query, which holds several copies of all of its cells."""
+
+
+def _plain_rules(sample: pl.DataFrame) -> dict[str, Rule | None]:
     asked: list[pl.Expr] = []
     trimmed = pl.all().str.strip_chars()
     sample = sample.select(pl.when(trimmed.is_in(sorted(words.MISSING))).then(None).otherwise(trimmed).name.keep())
@@ -68,7 +75,7 @@ def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
             text.cast(pl.Int64, strict=False).count().alias(f"{name}\0integers"),
             (real.is_not_null() & real.is_not_nan()).sum().alias(f"{name}\0reals"),
             numbers.may_be_codes(text).any().alias(f"{name}\0codes"),
-            (text.str.len_bytes().max() > 17).alias(f"{name}\0long"),
+            ((text.str.len_bytes() > 17) & ~text.str.contains(".", literal=True)).any().alias(f"{name}\0long"),
             (text.str.len_bytes() == _MOMENT_DIGITS).all().alias(f"{name}\0moments"),
         ]
     facts = sample.lazy().select(asked).collect(optimizations=pl.QueryOptFlags.none()).row(0, named=True)

@@ -4,7 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+
+from coreplex.dataset.work import MEMORY_BYTES
+from coreplex.isolation import run_child
 
 INSIDE = """
 import resource, sys
@@ -30,3 +35,19 @@ def test_memory_is_bounded(columns: int, letters: int, tmp_path: Path) -> None:
     count, megabytes = map(int, run.stdout.split())
     assert count == rows
     assert megabytes < 700
+
+
+async def _ignored(event: object) -> None:
+    """A table that is read says nothing that matters here."""
+
+
+@pytest.mark.slow
+async def test_two_thousand_columns_are_read_within_the_limit_of_uploads(tmp_path: Path) -> None:
+    """A hundred megabytes of floats with all their digits, as pandas writes them."""
+    values = np.random.default_rng(0).normal(size=(5_000, 2_000))
+    pl.DataFrame(values, schema=[f"x{index}" for index in range(2_000)]).write_csv(tmp_path / "t.csv")
+    request = {"source": str(tmp_path / "t.csv"), "filename": "t.csv", "destination": str(tmp_path / "t.parquet")}
+    task = "coreplex.engines.tabular.tasks:ingest"
+    found = await run_child(task, request, on_event=_ignored, time_limit_secs=600, memory_bytes=MEMORY_BYTES, env_threads=2)
+    assert found["row_count"] == 5_000
+    assert {column["type"] for column in found["schema"]["columns"]} == {"float"}
