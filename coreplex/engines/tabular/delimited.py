@@ -33,6 +33,8 @@ from coreplex.engines.tabular.storage import row_group_size
 from coreplex.errors import BadInput, DomainError, Invalid
 
 _HEAD_BYTES = 1 << 20
+_WIDE, _WIDER = 500, 4
+"""From so many columns on blocks are so many times as large: whatever its rows, each column of a block costs something."""
 _PASSES = 4
 _FEW_ROWS = 1_000
 
@@ -157,7 +159,7 @@ def _footers(found: Encoding, source: Path, written: Dialect, line_end: str) -> 
 
 def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
     """The text as UTF-8, without what stands below the table."""
-    pieces = plan.encoding.chunks(source, limits.block_bytes)
+    pieces = plan.encoding.chunks(source, limits.block_bytes * (_WIDER if len(plan.names) > _WIDE else 1))
     if plan.old_macintosh:
         pieces = (piece.replace(b"\r", b"\n") for piece in pieces)
     left, held = plan.footers.size, b""
