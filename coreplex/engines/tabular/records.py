@@ -66,8 +66,10 @@ class Records:
         self._dialect = dialect
         self._limits = limits
         first = (dialect.names or ("",))[0].strip() if dialect.width > 1 and not dialect.rows_only else ""
-        quote = re.escape(dialect.quote)
-        self._heading = re.compile(rf"^{quote}?[ \t]*{re.escape(first)}".encode(), re.MULTILINE) if first else None
+        quote, separator = re.escape(dialect.quote), re.escape(dialect.separator)
+        # The whole first cell: where it is `p`, codes such as `p123` are looked at once, and not one by one.
+        cell = rf"^{quote}?[ \t]*{re.escape(first)}[ \t]*{quote}?[ \t]*{separator}"
+        self._heading = re.compile(cell.encode(), re.MULTILINE) if first else None
         self.line = 1
         """The line after the records that were read."""
         self._blank_before = 0
