@@ -162,7 +162,9 @@ class Settings(BaseSettings):
     worker_processes: int = Field(1, ge=1, le=64, description="Worker processes; each runs its jobs' children.")
     worker_threads: int = Field(4, ge=1, le=64, description="Jobs one worker process runs side by side.")
     training_threads: int = Field(
-        default_factory=lambda: max(1, (os.cpu_count() or 2) - 1), ge=1, description="Threads of one training run."
+        default_factory=lambda: max(1, (os.cpu_count() or 2) - 1),
+        ge=1,
+        description="Threads of one training run, which fits so many folds side by side.",
     )
     training_memory_bytes: int = Field(4 * 1024**3, ge=256 * 1024**2, description="Address space one training run may use.")
     database_pool_size: int = Field(10, ge=1, le=200, description="Database connections per process.")

@@ -28,6 +28,7 @@ import polars as pl
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from coreplex import isolation  # noqa: E402
 from coreplex.engines.automl import metrics  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
@@ -114,7 +115,7 @@ def engine_run(
         "deadline_secs": secs,
         "dependence": dependence,
     }
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "POLARS_MAX_THREADS": "1"}
+    environment = {**os.environ, **isolation.environment(threads)}
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "coreplex.engines.child", task],

@@ -6,6 +6,7 @@ pace of a family is what its last fit on this machine took, and until then a con
 """
 
 import itertools
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -45,6 +46,9 @@ class Costs:
     """What is known of this table and this machine so far."""
 
     threads: int = 1
+    """Of one fit."""
+    workers: int = 1
+    """Fits side by side."""
     width: dict[str, int] = field(default_factory=dict)
     """Encoded columns per encoding."""
     fixed: float = 0.0
@@ -55,6 +59,7 @@ class Costs:
     pace: dict[str, float] = field(default_factory=dict)
     """Seconds per unit of work: the least of the last fits, because the first of a family loads libraries as well."""
     _took: dict[str, deque[float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def measure(self, task: Task, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
         """Encode small samples for trees, larger ones while that is quick: the width of the matrix and the lines of the time."""
@@ -81,11 +86,12 @@ class Costs:
         return self._pace(candidate.family) * self._work(candidate, task, rows, rounds or fair_rounds(candidate))
 
     def encoded(self, rows: int, judged: int, seconds: float) -> None:
-        """Correct the line by what encoding a fold took."""
-        expected = self.encoding(rows, judged)
-        if expected > 0.0 and seconds > 0.02:
-            off = seconds / expected
-            self.fixed, self.per_row, self.per_judged = self.fixed * off, self.per_row * off, self.per_judged * off
+        """Correct the line by what encoding a fold took. Folds may be encoded side by side."""
+        with self._lock:
+            expected = self.encoding(rows, judged)
+            if expected > 0.0 and seconds > 0.02:
+                off = seconds / expected
+                self.fixed, self.per_row, self.per_judged = self.fixed * off, self.per_row * off, self.per_judged * off
 
     def learn(self, candidate: Candidate, task: Task, rows: int, rounds: int, width: int, seconds: float) -> None:
         """Remember what a fit took."""
@@ -122,9 +128,14 @@ class Costs:
         """Seconds of a candidate on all folds, with so many training rows each."""
         folds, judged = len(task.plan.folds), len(task.plan.judged)
         fits = folds + fits_after(task, candidate)
+        together = fits / self.turns(task, candidate)
         learned = self.per_judged * rows if candidate.encoding == "sparse" else self.encoding(rows, 0)
         matrices = 0.0 if encoded else fits * learned + self.per_judged * judged
-        return matrices + fits * self.fitting(candidate, task, rows)
+        return (matrices + fits * self.fitting(candidate, task, rows)) / together
+
+    def turns(self, task: Task, candidate: Candidate) -> int:
+        """How many fits of a candidate come after each other."""
+        return waves(len(task.plan.folds), self.workers) + waves(fits_after(task, candidate), self.workers)
 
     def rounds(self, candidate: Candidate, task: Task, rows: int, seconds: float) -> float:
         """Rounds of a booster that so many seconds allow on one fold."""
@@ -171,6 +182,11 @@ def fits_after(task: Task, candidate: Candidate) -> int:
     if task.plan.bag and candidate.bagged:
         return 0
     return len(task.plan.copies) if task.plan.copies and candidate.booster else 1
+
+
+def waves(pieces: int, workers: int) -> int:
+    """How many times so many workers begin the next of so many pieces together."""
+    return -(-pieces // workers)
 
 
 def _line(sizes: list[int], took: list[float]) -> tuple[float, float]:

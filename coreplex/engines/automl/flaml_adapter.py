@@ -28,11 +28,12 @@ from flaml.automl.model import (
 from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics
+from coreplex.engines.automl.fitting import LEARNERS
 from coreplex.engines.automl.learners.base import Sample, Trained
 from coreplex.engines.automl.portfolio import Candidate, Family, supports
 from coreplex.engines.automl.registry import ENGINES
 from coreplex.engines.automl.run import Run
-from coreplex.engines.automl.validation import LEARNERS, Finished, refitted
+from coreplex.engines.automl.validation import Finished, refitted
 from coreplex.engines.scoring.ensemble import Member
 
 Ids = NDArray[np.int64]

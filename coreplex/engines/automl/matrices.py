@@ -4,6 +4,7 @@ not.
 This is where leakage would come in, and so the one place where a frame is encoded for training.
 """
 
+import threading
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -57,7 +58,10 @@ class Sides:
 
 
 class Matrices:
-    """Encodes folds on demand. `balance`: weigh the classes of the training rows alike, never those that judge."""
+    """Encodes folds on demand, different ones on several threads at a time.
+
+    `balance`: weigh the classes of the training rows alike, never those that judge.
+    """
 
     def __init__(self, task: Task, *, balance: bool = False, memory: Memory | None = None) -> None:
         self.task = task
@@ -65,6 +69,7 @@ class Matrices:
         self.memory = memory or Memory()
         self._kept: dict[tuple[Encoding, int], Sides] = {}
         self._encoders: dict[tuple[Encoding, int, int], AnyEncoder] = {}
+        self._lock = threading.Lock()
 
     def has(self, encoding: Encoding, rows: int) -> bool:
         """Whether every fold is encoded already, with so many training rows or all that there are."""
@@ -97,12 +102,13 @@ class Matrices:
 
     def _keep(self, encoding: Encoding, number: int, sides: Sides) -> Sides:
         """The fold again, for the next candidate where there is room for it."""
-        # One encoder object per fold and rows, so that the members of an ensemble share it.
-        sides = replace(sides, encoder=self._encoders.setdefault((encoding, number, sides.asked), sides.encoder))
-        others = sum(kept.nbytes for key, kept in self._kept.items() if key != (encoding, number))
-        if others + sides.nbytes <= self.memory.matrices:
-            self._kept[encoding, number] = sides
-        return sides
+        with self._lock:
+            # One encoder object per fold and rows, so that the members of an ensemble share it.
+            sides = replace(sides, encoder=self._encoders.setdefault((encoding, number, sides.asked), sides.encoder))
+            others = sum(kept.nbytes for key, kept in self._kept.items() if key != (encoding, number))
+            if others + sides.nbytes <= self.memory.matrices:
+                self._kept[encoding, number] = sides
+            return sides
 
     def _most(self, encoding: Encoding, rows: NDArray[np.int64], wanted: int | None) -> int:
         most = len(rows) if wanted is None else min(wanted, len(rows))

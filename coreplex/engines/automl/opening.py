@@ -36,6 +36,8 @@ def begin(run: Run, memory: Memory, warn: Warn) -> None:
 def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
     """Go on with a sample where memory or time to encode all rows would run out; said aloud."""
     width = run.costs.width.get("tree", len(run.task.columns))
+    memory = run.matrices.memory = memory.roomy(run.task, width, run.config.max_models)
+    run.costs.workers = memory.workers
     whole, fit = len(run.task.y), memory.rows(run.task, width, run.config.max_models)
     timely = _ENCODING * run.clock.budget / run.costs.per_judged if run.costs.per_judged else whole
     most = max(min(fit, int(timely)), _SMALL_ROWS)

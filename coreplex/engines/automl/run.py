@@ -10,7 +10,7 @@ from typing import Protocol
 
 from coreplex.engines.automl.clock import Clock, Deadline
 from coreplex.engines.automl.config import AutoMLConfig
-from coreplex.engines.automl.costs import LEAST_ROWS, Costs, fits_after
+from coreplex.engines.automl.costs import LEAST_ROWS, Costs
 from coreplex.engines.automl.leaderboard import Leaderboard
 from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
@@ -131,7 +131,7 @@ class Run:
         if not candidate.booster or not finished:
             return candidate
         learned = rows or max(len(fold.train) for fold in task.plan.folds)
-        seconds = deadline.left / (len(task.plan.folds) + fits_after(task, candidate))
+        seconds = deadline.left / self.costs.turns(task, candidate)
         return paced(candidate, finished, self.costs.rounds(candidate, task, learned, seconds))
 
     @property

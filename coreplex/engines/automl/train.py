@@ -95,11 +95,12 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
     metric = _metric(config, what, _warner(report, log))
     _say(what, config, metric, clock, log)
     threads = max(int(request.get("threads") or 1), 1)
-    memory = Memory(int(request.get("memory_bytes") or DEFAULT_BYTES))
+    workers = min(threads, len(what.plan.folds))
+    memory = Memory(int(request.get("memory_bytes") or DEFAULT_BYTES), workers)
     return Run(
         task=what,
         config=config,
-        problem=_problem(what, config, threads),
+        problem=_problem(what, config, threads // workers),
         matrices=Matrices(what, balance=config.balance_classes, memory=memory),
         clock=clock,
         board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
@@ -107,7 +108,7 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
         report=report,
         log=log,
         progress=progress,
-        costs=Costs(threads),
+        costs=Costs(threads // workers, workers),
     )
 
 

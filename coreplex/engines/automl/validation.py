@@ -5,7 +5,6 @@ and a better one than a refit where it was measured. A holdout or forward-in-tim
 boosters of a forward plan as copies that stop on a random part, everything else once, for the rounds the folds found.
 """
 
-import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl import metrics, threshold
 from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs, fits_after
+from coreplex.engines.automl.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs, fits_after, waves
+from coreplex.engines.automl.fitting import LEARNERS, Fitted, Fitting
 from coreplex.engines.automl.judged import Judged
-from coreplex.engines.automl.learners import kernel, lightgbm, linear, mlp, words, xgboost
-from coreplex.engines.automl.learners.base import Learner, Problem, Trained
+from coreplex.engines.automl.learners.base import Problem
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.metrics import Metrics
 from coreplex.engines.automl.portfolio import Candidate
@@ -29,20 +28,6 @@ from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Member
 
 Array = NDArray[np.float64]
-_LIBRARIES = {
-    "linear": ("sklearn.linear_model",),
-    "kernel": ("sklearn.cluster", "sklearn.linear_model"),
-    "mlp": ("sklearn.neural_network",),
-}
-"""What families import where they first need it."""
-LEARNERS: dict[str, Learner] = {
-    "lightgbm": lightgbm.fit,
-    "xgboost": xgboost.fit,
-    "linear": linear.fit,
-    "mlp": mlp.fit,
-    "kernel": kernel.fit,
-    "words": words.fit,
-}
 
 
 @dataclass(frozen=True)
@@ -159,57 +144,40 @@ def cross_validate(
     `Abandoned` when `abandon()` says so, and `TooSlow` when even those take too long, unless it is to `insist`. `costs` learns
     what encoding and fits take, `doing` is told where it is.
     """
-    task, rows = matrices.task, candidate.at_most(rows)
-    learner, learned = _learner(candidate, deadline), 0
+    task, fitting = matrices.task, Fitting.of(candidate, matrices, problem, deadline, rows, costs)
     started = time.perf_counter()
-    oof = np.full((len(task.y), task.outputs), np.nan)
-    members: list[Member] = []
-    trained: list[Trained] = []
-    sample: dict[str, int] = {}
-    count = len(task.plan.folds)
+    count, workers, done = len(task.plan.folds), matrices.memory.workers, list[Fitted]()
     # What is fitted on all rows costs as much as a fold, and comes out of the same time.
-    bag = task.plan.bag and candidate.bagged
-    pieces = count + fits_after(task, candidate)
-    for number, fold in enumerate(task.plan.folds):
+    bag, after = task.plan.bag and candidate.bagged, waves(fits_after(task, candidate), workers)
+    while len(done) < count:
         if abandon():
             raise Abandoned
-        doing(f"{name}: fold {number + 1} of {count}")
-        if number and not insist:
-            expected = (time.perf_counter() - started) / number * (pieces - number)
-            rows = _affordable(rows, learned, expected, deadline.left, least)
-        sides = matrices.fold(candidate.encoding, number, rows, costs)
-        rounds = trained[0].rounds if trained and candidate.settled else None
-        assert sides.valid is not None
-        part, began = deadline.part(pieces - number), time.perf_counter()
-        one = learner(sides.train, sides.valid, problem, candidate.params, part, rounds)
-        learned = len(sides.train.y)
-        if costs is not None:
-            costs.learn(candidate, task, learned, part.asked, sides.train.x.shape[1], time.perf_counter() - began)
-        oof[fold.valid] = one.predict(sides.valid)
-        members += one.members(sides.encoder, 1.0 / count)
-        if sides.asked < sides.whole:
-            sample = {"sampled_rows": learned, "of_rows": sides.whole}
-        trained.append(one)
-    rounds = int(np.median([t.rounds for t in trained]))
+        first, turns = len(done), waves(count - len(done), workers) + after
+        if done and not insist:
+            expected = (time.perf_counter() - started) / waves(first, workers) * turns
+            fitting = fitting.at_most(_affordable(fitting.rows, done[-1].learned, expected, deadline.left, least))
+        # The first fold of a candidate that settles something settles it for the others.
+        settles = candidate.settled and not done
+        numbers = range(first, min(first + (1 if settles else workers), count))
+        doing(f"{name}: fold {' and '.join(str(number + 1) for number in numbers)} of {count}")
+        done += fitting.side_by_side(numbers, turns, done[0].trained.rounds if done and candidate.settled else None)
+    trained = [one.trained for one in done]
+    rounds = int(np.median([one.rounds for one in trained]))
     if not bag:
         if abandon():
             raise Abandoned
         doing(f"{name}: fitted on all rows")
-        members, rounds = _final(candidate, matrices, problem, deadline, rounds, rows)
-    parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **sample}
+        members, rounds = _final(candidate, matrices, problem, deadline, rounds, fitting.rows)
+    else:
+        members = [member for one in done for member in one.trained.members(one.encoder, 1.0 / count)]
+    oof = np.full((len(task.y), task.outputs), np.nan)
+    for fold, one in zip(task.plan.folds, done, strict=True):
+        oof[fold.valid] = one.predicted
+    sampled = [{"sampled_rows": one.learned, "of_rows": one.whole} for one in done if one.asked < one.whole]
+    parameters = {**candidate.params, "rounds": rounds, "folds": count, **trained[0].notes, **(sampled[-1] if sampled else {})}
     cut = any(one.cut or one.rounds >= candidate.params.get("rounds", np.inf) for one in trained)
     seconds = time.perf_counter() - started
     return Finished(name, candidate.algo, candidate, tuple(members), oof, seconds, task, parameters, cut=cut)
-
-
-def _learner(candidate: Candidate, deadline: Deadline) -> Learner:
-    """What fits a family, its libraries imported: that takes a second, once, and is no cost of a fit."""
-    if candidate.family in _LIBRARIES:
-        before = deadline.left
-        for library in _LIBRARIES[candidate.family]:
-            importlib.import_module(library)
-        deadline.moment += max(before - deadline.left, 0.0)
-    return LEARNERS[candidate.family]
 
 
 def _affordable(rows: int | None, learned: int, expected: float, left: float, least: int) -> int | None:
@@ -248,13 +216,13 @@ def _final(
     plan = matrices.task.plan
     if plan.copies and candidate.booster:
         first, count = len(plan.folds), len(plan.copies)
-        made, took = list[Member](), list[int]()
-        for number in range(count):
-            sides = matrices.fold(candidate.encoding, first + number, rows)
-            part = deadline.part(count - number)
-            one = LEARNERS[candidate.family](sides.train, sides.valid, problem, candidate.params, part)
-            made, took = [*made, *one.members(sides.encoder, 1.0 / count)], [*took, one.rounds]
-        return made, int(np.median(took))
+        workers, done = matrices.memory.workers, list[Fitted]()
+        fitting = Fitting.of(candidate, matrices, problem, deadline, rows)
+        for start in range(0, count, workers):
+            numbers = range(first + start, first + min(start + workers, count))
+            done += fitting.side_by_side(numbers, waves(count - start, workers))
+        made = [member for one in done for member in one.trained.members(one.encoder, 1.0 / count)]
+        return made, int(np.median([one.trained.rounds for one in done]))
     sides = matrices.everything(candidate.encoding, rows)
     one = LEARNERS[candidate.family](sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
     return one.members(sides.encoder), rounds

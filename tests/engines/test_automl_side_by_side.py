@@ -1,0 +1,98 @@
+"""Folds that are fitted side by side are the folds that are fitted one after the other."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coreplex.engines.automl.clock import Deadline
+from coreplex.engines.automl.costs import Costs, waves
+from coreplex.engines.automl.fitting import LEARNERS
+from coreplex.engines.automl.learners.base import Problem, Trained
+from coreplex.engines.automl.matrices import Matrices
+from coreplex.engines.automl.memory import Memory
+from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.validation import Finished, cross_validate
+from tests.engines.runs import task_of
+
+CANDIDATES = [
+    Candidate("GBM", "lightgbm", {"rounds": 20, "num_leaves": 7}),
+    Candidate("XGBoost", "xgboost", {"rounds": 10, "max_depth": 3}),
+    Candidate("GLM", "linear", {}),
+    Candidate("DeepLearning", "mlp", {"rounds": 3, "hidden": (8,)}),
+]
+
+
+def judged(candidate: Candidate, path: Path, workers: int, costs: Costs | None = None) -> Finished:
+    task = task_of(600, path)
+    matrices = Matrices(task, memory=Memory(workers=workers))
+    problem = Problem(task.kind, task.outputs, seed=1)
+    return cross_validate("one", candidate, matrices, problem, Deadline.never(), costs=costs)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda one: one.family)
+def test_predictions_and_members_are_the_same_however_many_are_fitted_at_a_time(candidate: Candidate, tmp_path: Path) -> None:
+    alone, *others = (judged(candidate, tmp_path, workers) for workers in (1, 2, 3, 50))
+    for other in others:
+        np.testing.assert_array_equal(other.oof, alone.oof)
+        assert other.parameters == alone.parameters
+        assert len(other.members) == len(alone.members) > 1
+    assert not np.isnan(alone.oof).any()
+
+
+def test_as_many_folds_as_workers_are_under_way_and_costs_learn_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way, most, lock, fit = 0, 0, threading.Lock(), LEARNERS["lightgbm"]
+
+    def watched(*arguments: Any) -> Trained:
+        nonlocal under_way, most
+        with lock:
+            under_way, most = under_way + 1, max(most, under_way + 1)
+        time.sleep(0.05)
+        found = fit(*arguments)
+        with lock:
+            under_way -= 1
+        return found
+
+    monkeypatch.setitem(LEARNERS, "lightgbm", watched)
+    costs = Costs(workers=3)
+    judged(CANDIDATES[0], tmp_path, 3, costs)
+    assert most == 3
+    assert costs.pace["lightgbm"] > 0
+
+
+def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, ended = LEARNERS["lightgbm"], list[int]()
+
+    def failing(*arguments: Any) -> Trained:
+        if not ended:
+            ended.append(0)
+            raise ValueError("a strange fold")
+        found = fit(*arguments)
+        ended.append(1)
+        return found
+
+    monkeypatch.setitem(LEARNERS, "lightgbm", failing)
+    with pytest.raises(ValueError, match="a strange fold"):
+        judged(CANDIDATES[0], tmp_path, 2)
+    assert ended == [0, 1]
+
+
+def test_what_comes_after_each_other_is_what_takes_time(tmp_path: Path) -> None:
+    task = task_of(600, tmp_path)
+    assert [waves(5, workers) for workers in (1, 2, 3, 5, 8)] == [5, 3, 2, 1, 1]
+    alone, two = (
+        Costs(workers=workers).candidate(CANDIDATES[0], task, 400, encoded=True) for workers in (1, len(task.plan.folds))
+    )
+    assert alone == pytest.approx(two * len(task.plan.folds))
+
+
+def test_fewer_folds_side_by_side_where_memory_is_short(tmp_path: Path) -> None:
+    task = task_of(2_000, tmp_path)
+    assert Memory(8 << 30, workers=4).roomy(task, 10, 20).workers == 4
+    assert Memory(1, workers=4).roomy(task, 10, 20).workers == 1
+    wide = [Memory(4 << 30, workers=count).rows(task, 100_000, 20) for count in (1, 2, 4)]
+    assert wide == sorted(wide, reverse=True)
+    assert Memory(4 << 30, workers=2).dense_rows(100) == Memory(4 << 30).dense_rows(100) // 2
