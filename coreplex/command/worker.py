@@ -4,7 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 
 from coreplex.command.environment import read_settings, require_stores
-from coreplex.supervisor.process import python, python_path
+from coreplex.supervisor.process import environment, python
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -14,4 +14,4 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     require_stores(read_settings())
     command = python("-m", "workers")
-    os.execve(command[0], command, os.environ | {"PYTHONPATH": python_path()})  # noqa: S606 our own interpreter and module
+    os.execve(command[0], command, environment())  # noqa: S606 our own interpreter and module

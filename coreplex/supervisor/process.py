@@ -30,6 +30,15 @@ def python_path() -> str:
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
+def environment() -> dict[str, str]:
+    """What the programs of the server see: our own environment, and where they find the project.
+
+    Many rows are scored by several threads, each with a member of the model (`coreplex.engines.scoring.threads`). Threads of
+    OpenBLAS below them would take the cores only to wait for each other; unless told otherwise there are none.
+    """
+    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": python_path()}
+
+
 def spawn(
     command: Sequence[str | Path],
     *,

@@ -23,7 +23,7 @@ from coreplex.supervisor.logs import rotate
 from coreplex.supervisor.part import Keeper, Part, Program, stop_together
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.postgres import tail
-from coreplex.supervisor.process import python, python_path, spawn
+from coreplex.supervisor.process import environment, python, spawn
 from coreplex.supervisor.revision import ask, at_head
 from coreplex.supervisor.trouble import Trouble
 
@@ -147,10 +147,9 @@ class Supervisor:
             "REDIS_URL": self.settings.redis_url or "",
             "DATA_DIR": str(self.settings.data_dir),
             "PORT": str(self.settings.port),
-            "PYTHONPATH": python_path(),
             "PYTHONUNBUFFERED": "1",
         }
-        return {name: value for name, value in (os.environ | decided).items() if name not in without}
+        return {name: value for name, value in (environment() | decided).items() if name not in without}
 
     def _keep(self, parts: Sequence[Part]) -> None:
         """Start the parts of one stage; stages are stopped in the reverse order."""

@@ -1,6 +1,9 @@
 """Many rows at once: of every kind of predictor the answers that each row has alone, and those of the trained libraries."""
 
+import os
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import lightgbm as lgb
@@ -8,7 +11,10 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from coreplex.engines.scoring import threads
+from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.links import raw_of, respond
 from coreplex.engines.scoring.xgboost import XgBoost
 from tests.engines.scoring_samples import frame, member, target
 
@@ -49,6 +55,51 @@ def test_many_rows_score_like_each_alone(family: str, task: str) -> None:
     np.testing.assert_array_equal(raw, one.predictor.raw(matrix))
 
 
+@pytest.fixture
+def threads_used(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """The names of the threads that scored; two may, whatever the machine has."""
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    threads._pool.cache_clear()
+    used: set[str] = set()
+    raw = LightGbm.raw
+    monkeypatch.setattr(LightGbm, "raw", lambda one, rows: used.add(threading.current_thread().name) or raw(one, rows))
+    yield used
+    threads._pool().shutdown()
+    threads._pool.cache_clear()
+
+
+@pytest.mark.parametrize("combine", ["raw", "response"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_threads_change_no_bit_of_an_answer(task: str, combine: Any, threads_used: set[str]) -> None:
+    learned = frame(300)
+    trained = [member(learned, target(learned, task), task, "lightgbm", seed) for seed in range(3)]
+    members = [replace(one, weight=weight) for one, weight in zip(trained, (1.0, 2.0, 3.0), strict=True)]
+    one, many = Ensemble(tuple(members), combine), frame(ROWS, seed=3)
+    said = one.predict(many)
+    assert {"scoring_0"} <= threads_used <= {"scoring_0", "scoring_1"}
+    parts = [m.predictor.raw(m.encoder.transform(many)) for m in members]
+    alone = [part if combine == "raw" else respond(m.predictor.link, part) for m, part in zip(members, parts, strict=True)]
+    mixed = sum(weight * part for weight, part in zip(one.weights, alone, strict=True))
+    expected = respond(one.link, np.asarray(mixed) if one.mixes_raw else raw_of(one.link, np.asarray(mixed)))
+    np.testing.assert_array_equal(said, expected)
+    threads_used.clear()
+    one.predict(many[:50])
+    assert threads_used == {threading.current_thread().name}
+
+
+def test_an_error_in_a_thread_is_the_error_of_the_call(threads_used: set[str]) -> None:
+    learned = frame(300)
+    one = member(learned, target(learned, "binary"), "binary", "lightgbm")
+    with pytest.raises(ValueError, match="longer than"):
+        Ensemble((one, one)).raw([np.zeros((ROWS, one.predictor.width + 1))])
+
+
+@pytest.mark.parametrize(("told", "most"), [("1", 1), ("1,4", 1), ("100000", 8), ("", 8), ("many", 8)])
+def test_no_more_threads_than_the_process_may_use(told: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert 1 <= threads.cores() <= min(most, os.cpu_count() or 1)
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "binary": {"objective": "binary"},
     "classes": {"objective": "multiclass", "num_class": 3},
@@ -74,11 +125,11 @@ def test_lightgbm_finds_the_same_leaves_for_many_rows(name: str, categorical: li
     np.testing.assert_allclose(one.raw(rows), expected, rtol=0, atol=5e-6 * max(float(expected.std()), 1e-3))
     # In whatever order the memory lies, and from several threads.
     found: list[np.ndarray[Any, Any]] = []
-    threads = [threading.Thread(target=lambda: found.append(one.raw(np.asfortranarray(rows)))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    callers = [threading.Thread(target=lambda: found.append(one.raw(np.asfortranarray(rows)))) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
     assert len(found) == 3
     for again in found:
         np.testing.assert_array_equal(again, one.raw(rows))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import metrics, stacking
+from coreplex.engines.automl import metrics, pruning, stacking
 from coreplex.engines.scoring.links import respond
 
 Array = np.ndarray
@@ -83,3 +83,33 @@ def test_numbers_and_runs_that_are_over_are_blended_greedily() -> None:
     values = [p[:, 1:] for p in said]
     score = lambda y, p: -float(np.mean((y - p[:, 0]) ** 2))  # noqa: E731
     assert stacking.blend(values, y.astype(float), score, numbers, never).combine == "response"
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4], ids=["numbers", "two", "four"])
+def test_an_expensive_model_that_adds_nothing_is_left_out(classes: int) -> None:
+    said, y, _ = views(6, 1_500, max(classes, 2), 1.0)
+    task, score = CLASSES, logloss
+    if classes == 1:
+        said, y, task = [p[:, 1:] for p in said], y.astype(float), SimpleNamespace(classification=False, seed=1)
+        score = lambda y, p: -float(np.mean((y - p[:, 0]) ** 2))  # noqa: E731
+    twice = [*said, 0.999 * said[0] + 0.001 * said[1]]
+    even = stacking.Blend(np.full(4, 0.25), sum(0.25 * p for p in twice))
+    found = even if classes == 1 else stacking.fewer(stacking.Blend(even.weights, even.said, "raw"), twice, np.arange(4), y, task)
+    assert found is not None
+    assert (found.weights > 0).all()
+    cost = [1e-6, 1e-6, 1e-6, 1.0]
+    assert pruning.pruned(found, twice, y, score, task, [2e-5] * 4, never) is found  # quick as it is
+    assert pruning.pruned(found, twice, y, score, task, cost, lambda: True) is found
+    assert pruning.pruned(found, twice, y, score, task, [1.0, 1.0, 1e-6, 1e-6], never).weights[2] > 0
+    fewer = pruning.pruned(found, twice, y, score, task, cost, never)
+    assert fewer.weights[3] == 0.0
+    assert (fewer.weights[:3] > 0).all()
+    assert fewer.weights.sum() == pytest.approx(1.0)
+    assert fewer.combine == found.combine
+    assert score(y, fewer.said) >= score(y, found.said)
+
+
+def test_a_model_that_others_cannot_replace_stays_however_expensive() -> None:
+    said, y, _ = views(7, 1_500, 3, 1.0)
+    found = stacking.blend(said, y, logloss, CLASSES, never)
+    assert pruning.pruned(found, said, y, logloss, CLASSES, [1.0, 1.0, 1.0], never) is found

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from coreplex.engines.automl import ensemble, metrics, stacking
+from coreplex.engines.automl import ensemble, metrics, pruning, stacking
 from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.registry import BASELINE
 from coreplex.engines.automl.task import Task
@@ -61,7 +61,11 @@ class Leaderboard:
             return None
         rows = task.plan.judged
         started = time.perf_counter()
-        found = stacking.blend([m.oof[rows] for m in models], task.y[rows], self._smooth(task), task, lambda: clock.late)
+        predictions, y, score = [m.oof[rows] for m in models], task.y[rows], self._smooth(task)
+        found = stacking.blend(predictions, y, score, task, lambda: clock.late)
+        if np.count_nonzero(found.weights) > 1:
+            costs = [pruning.seconds_per_row(m) if w > 0 else 0.0 for m, w in zip(models, found.weights, strict=True)]
+            found = pruning.pruned(found, predictions, y, score, task, costs, lambda: clock.late)
         if np.count_nonzero(found.weights) < 2:
             return None
         chosen = [(model, float(w)) for model, w in zip(models, found.weights, strict=True) if w > 0]

@@ -51,23 +51,38 @@ def blend(predictions: list[Array], y: NDArray[np.generic], score: ensemble.Scor
     if not task.classification or len(y) < _FEW or over() or 2 * predictions[0].size > _HELD:
         return greedy
     pool = np.argsort([-score(y, p) for p in predictions], kind="stable")[: _HELD // predictions[0].size]
-    raw, codes = logits([predictions[i] for i in pool]), y.astype(np.int64)
-    parts = np.random.default_rng(task.seed).permutation(len(y)) % _FOLDS
-    layered = _crossed(parts, lambda seen, out: respond_all(raw[:, out], fit(raw[:, seen], codes[seen], task.seed)))
-    chosen = greedy.said
+    layer, chosen = _layer(predictions, pool, y, task), greedy.said
     if len(y) <= _OPTIMISTIC:
 
         def select(seen: Mask, out: Mask) -> Array:
             found = ensemble.select([p[seen] for p in predictions], y[seen], score, seed=task.seed, over=over)
             return ensemble.blend([p[out] for p in predictions], found)
 
-        chosen = _crossed(parts, select)
-    found = np.zeros(len(predictions))
-    found[pool] = fit(raw, codes, task.seed)
-    total = float(found.sum())
-    if over() or total <= 0.0 or score(y, layered) <= score(y, chosen):
-        return greedy
-    return Blend(found / total, layered, "raw", Calibration("temperature", total))
+        chosen = _crossed(_parts(y, task), select)
+    return greedy if over() or layer is None or score(y, layer.said) <= score(y, chosen) else layer
+
+
+def fewer(found: Blend, predictions: list[Array], kept: NDArray[np.int64], y: NDArray[np.generic], task: Task) -> Blend | None:
+    """The same kind of blend of the models `kept` alone: a linear layer is fitted anew. None where that gives them no weight."""
+    if found.combine == "raw":
+        return _layer(predictions, kept, y, task)
+    weights = np.zeros(len(predictions))
+    weights[kept] = found.weights[kept] / found.weights[kept].sum()
+    return Blend(weights, ensemble.blend(predictions, weights))
+
+
+def _layer(predictions: list[Array], pool: NDArray[np.int64], y: NDArray[np.generic], task: Task) -> Blend | None:
+    """A linear layer over the models of `pool`; None where none has a weight."""
+    raw, codes = logits([predictions[i] for i in pool]), y.astype(np.int64)
+    said = _crossed(_parts(y, task), lambda seen, out: respond_all(raw[:, out], fit(raw[:, seen], codes[seen], task.seed)))
+    weights = np.zeros(len(predictions))
+    weights[pool] = fit(raw, codes, task.seed)
+    total = float(weights.sum())
+    return Blend(weights / total, said, "raw", Calibration("temperature", total)) if total > 0.0 else None
+
+
+def _parts(y: NDArray[np.generic], task: Task) -> NDArray[np.int64]:
+    return np.random.default_rng(task.seed).permutation(len(y)) % _FOLDS
 
 
 def logits(predictions: list[Array]) -> Array:

@@ -6,7 +6,7 @@ members.
 `combine="response"` averages probabilities (or values), whatever the members are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -20,6 +20,7 @@ from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.links import Link, raw_of, respond, respond_row
 from coreplex.engines.scoring.predictor import Predictor
+from coreplex.engines.scoring.threads import each
 
 Combine = Literal["raw", "response"]
 Transform = Literal["none", "log1p"]
@@ -108,14 +109,19 @@ class Ensemble:
 
     def raw(self, matrices: Sequence[Floats]) -> Floats:
         """(n, r) raw scores of the whole model, calibrated where that is affine."""
-        parts = zip(self.members, self.places, self.weights, strict=True)
+        rows = len(matrices[0])
         if self.mixes_raw:
-            total = sum(weight * member.predictor.raw(matrices[place]) for member, place, weight in parts)
+            parts = each(lambda member, place: member.predictor.raw(matrices[place]), self.members, self.places, rows=rows)
+            total = self._mixed(parts)
         else:
-            mixed = sum(weight * member.predictor.predict(matrices[place]) for member, place, weight in parts)
-            total = raw_of(self.link, np.asarray(mixed))
+            parts = each(lambda member, place: member.predictor.predict(matrices[place]), self.members, self.places, rows=rows)
+            total = raw_of(self.link, np.asarray(self._mixed(parts)))
         raw = np.asarray(total, dtype=np.float64)
         return self.calibration.raw(raw) if self.calibration else raw
+
+    def _mixed(self, parts: Iterator[Floats]) -> Floats | int:
+        """The weighted sum of what the members say, always in their order, so that threads change no bit of it."""
+        return sum(weight * part for weight, part in zip(self.weights, parts, strict=True))
 
     def respond(self, raw: Floats) -> Floats:
         """From `raw` to the answer: link, isotonic calibration, inverse of the target's transform."""
