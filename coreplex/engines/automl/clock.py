@@ -101,7 +101,7 @@ class Deadline:
     def passed(self) -> bool:
         return self.left <= 0.0
 
-    def part(self, parts: int) -> "Deadline":
+    def part(self, parts: float) -> "Deadline":
         """The deadline of the next of `parts` equal pieces of what is left."""
         return Deadline(self._now() + self.left / max(parts, 1), self._stopped, self._now)
 

@@ -11,16 +11,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from coreplex.engines.automl.learners import kernel
 from coreplex.engines.automl.portfolio import KERNEL_ROWS, Candidate
 from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.sparse import SparseEncoder
+from coreplex.errors import Invalid
 
-_PACE = {"lightgbm": 1.5e-9, "xgboost": 1.5e-9, "linear": 1e-9, "mlp": 0.8e-9, "kernel": 1e-9, "words": 2e-6}
+_PACE = {"lightgbm": 1.5e-9, "xgboost": 1.5e-9, "linear": 1e-9, "mlp": 0.8e-9, "kernel": 1e-9, "words": 1e-8}
 """Seconds per unit of work on one core of a server of 2023."""
 _OTHER_PACE = 8e-9
 _ROUNDS = ("lightgbm", "xgboost", "mlp")
@@ -28,6 +33,10 @@ _ROUNDS = ("lightgbm", "xgboost", "mlp")
 _REMEMBERED = 3
 _BINS, _BINNING = 1_200, 130
 """Cells that one leaf costs per column, whatever its rows (histograms, the best split), and one cell before the first round."""
+_PER_ENTRY = 4
+"""What finding the weights of an entry of a row of words costs, in outputs that it adds to."""
+_WEIGHING = 0.25
+"""What weighing words takes, of what counting them takes as well."""
 _LEAST_LEAF = 8
 """Rows of a leaf where the parameters do not say it: XGBoost counts hessians instead."""
 _OVERHEAD = 0.02
@@ -56,6 +65,10 @@ class Costs:
     """Seconds to learn an encoding and encode the rows it is learned from: fixed + per_row × rows."""
     per_judged: float = 0.0
     """Seconds to encode a row that the encoding was not learned from."""
+    per_words: float = 0.0
+    """Seconds to count the words of a row, once for all folds, and to weigh them in one."""
+    entries: float = 150.0
+    """Entries of a row of words."""
     pace: dict[str, float] = field(default_factory=dict)
     """Seconds per unit of work: the least of the last fits, because the first of a family loads libraries as well."""
     _took: dict[str, deque[float]] = field(default_factory=dict)
@@ -63,19 +76,29 @@ class Costs:
 
     def measure(self, task: Task, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
         """Encode small samples for trees, larger ones while that is quick: the width of the matrix and the lines of the time."""
-        began, sizes, learned, judged = now(), list[int](), list[float](), list[float]()
-        for rows in (size for size in _PROBE_ROWS if size in _PROBE_ROWS[:2] or 2 * size <= len(task.y)):
-            chosen = spread(task.y, rows, task.seed, classification=task.classification)
-            frame, start = task.frame[chosen], now()
-            encoder, _ = Encoder.fit_transform(frame, task.columns, task.y[chosen], kind="tree", task=task.kind)
+
+        def encode(frame: pl.DataFrame, y: NDArray[Any]) -> tuple[float, ...]:
+            start = now()
+            encoder, _ = Encoder.fit_transform(frame, task.encoded, y, kind="tree", task=task.kind)
             middle = now()
             encoder.transform(frame)
-            sizes, learned, judged = [*sizes, len(chosen)], [*learned, middle - start], [*judged, now() - middle]
             self.width["tree"] = encoder.width
-            if now() - began > _PROBE * budget:
-                break
-        self.per_row, self.fixed = _line(sizes, learned)
-        self.per_judged, _ = _line(sizes, judged)
+            return middle - start, now() - middle
+
+        if lines := _measured(task, budget, now, encode):
+            (self.per_row, self.fixed), (self.per_judged, _) = lines
+
+    def measure_words(self, task: Task, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
+        """The same for words: what a row takes, and how many entries it has."""
+
+        def encode(frame: pl.DataFrame, y: NDArray[Any]) -> tuple[float, ...]:
+            start = now()
+            _, x = SparseEncoder.fit_transform(frame, task.columns, y, task=task.kind, seed=task.seed)
+            self.entries = x.nnz / len(y)
+            return (now() - start,)
+
+        if lines := _measured(task, budget, now, encode):
+            self.per_words, _ = lines[0]
 
     def encoding(self, rows: int, judged: int) -> float:
         """Seconds to encode one fold of so many training rows and rows that judge."""
@@ -115,7 +138,9 @@ class Costs:
         """
         most = max(len(fold.train) for fold in task.plan.folds)
         least = max(least, 20 * task.outputs)
-        if self.candidate(candidate, task, most, encoded=encoded(most)) <= LENIENCE * seconds:
+        # The clock cuts rounds, and no model of words.
+        lenience = 1.0 if candidate.trials else LENIENCE
+        if self.candidate(candidate, task, most, encoded=encoded(most)) <= lenience * seconds:
             return None
         rows = most
         while (takes := self.candidate(candidate, task, rows, encoded=encoded(rows))) > seconds and rows > least:
@@ -129,9 +154,12 @@ class Costs:
         folds, judged = len(task.plan.folds), len(task.plan.judged)
         fits = folds + fits_after(task, candidate)
         together = fits / self.turns(task, candidate)
-        learned = self.per_judged * rows if candidate.encoding == "sparse" else self.encoding(rows, 0)
-        matrices = 0.0 if encoded else fits * learned + self.per_judged * judged
-        return (matrices + fits * self.fitting(candidate, task, rows)) / together
+        if candidate.encoding == "sparse":
+            matrices = self.per_words * _WEIGHING * (fits * rows + judged)
+        else:
+            matrices = fits * self.encoding(rows, 0) + self.per_judged * judged
+        fitting = self.fitting(candidate, task, rows)
+        return ((0.0 if encoded else matrices) + fits * fitting) / together + candidate.trials * fitting
 
     def turns(self, task: Task, candidate: Candidate) -> int:
         """How many fits of a candidate come after each other."""
@@ -154,7 +182,7 @@ class Costs:
         For trees a unit is a cell that is added to a histogram; what leaves and binning cost beside it was measured on 300 to
         400,000 rows of 20 to 2,000 columns, where it is right within a factor of two.
         """
-        width = self.width.get(candidate.encoding) or self.width.get("tree") or len(task.columns)
+        width = self.width.get(candidate.encoding) or self.width.get("tree") or len(task.encoded)
         outputs = task.outputs if task.outputs > 2 else 1
         params = candidate.params
         match candidate.family:
@@ -172,7 +200,7 @@ class Costs:
                 landmarks = min(rows, kernel.LANDMARKS)
                 return float(landmarks * rows * (10 * width + 2 * landmarks + 240 * outputs))
             case "words":
-                return float(rows * outputs)
+                return float(rows * self.entries * (outputs + _PER_ENTRY))
             case _:
                 return 240.0 * rows * width * outputs
 
@@ -187,6 +215,23 @@ def fits_after(task: Task, candidate: Candidate) -> int:
 def waves(pieces: int, workers: int) -> int:
     """How many times so many workers begin the next of so many pieces together."""
     return -(-pieces // workers)
+
+
+def _measured(
+    task: Task, budget: float, now: Callable[[], float], encode: Callable[[pl.DataFrame, NDArray[Any]], tuple[float, ...]]
+) -> list[tuple[float, float]]:
+    """The lines of all times that `encode` gives for samples of growing size; none where no sample can be encoded."""
+    began, sizes, took = now(), list[int](), list[tuple[float, ...]]()
+    for rows in (size for size in _PROBE_ROWS if size in _PROBE_ROWS[:2] or 2 * size <= len(task.y)):
+        chosen = spread(task.y, rows, task.seed, classification=task.classification)
+        try:
+            took.append(encode(task.frame[chosen], task.y[chosen]))
+        except Invalid:  # in so few rows each column may have but one value
+            continue
+        sizes.append(len(chosen))
+        if now() - began > _PROBE * budget:
+            break
+    return [_line(sizes, list(times)) for times in zip(*took, strict=True)]
 
 
 def _line(sizes: list[int], took: list[float]) -> tuple[float, float]:

@@ -50,6 +50,7 @@ class Fitted:
     rounds: int
     """How often the clock was looked at."""
     seconds: float
+    """Of one fit, where the rounds were found by several."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Fitting:
         rows: int | None,
         costs: Costs | None = None,
     ) -> "Fitting":
-        learner = _learner(candidate, deadline)
+        learner = _learner(candidate, matrices, deadline)
         return cls(learner, candidate, matrices, problem, deadline, candidate.at_most(rows), costs)
 
     def at_most(self, rows: int | None) -> "Fitting":
@@ -100,18 +101,19 @@ class Fitting:
     def _fold(self, number: int, turns: int, rounds: int | None) -> Fitted:
         sides = self.matrices.fold(self.candidate.encoding, number, self.rows, self.costs)
         assert sides.valid is not None
-        part, began = self.deadline.part(turns), time.perf_counter()
+        fits = 1 if rounds else 1 + self.candidate.trials
+        part, began = self.deadline.part((turns - 1) / fits + 1), time.perf_counter()
         one = self.learner(sides.train, sides.valid, self.problem, self.candidate.params, part, rounds)
-        seconds, looked = time.perf_counter() - began, part.asked
+        seconds, looked = (time.perf_counter() - began) / fits, part.asked
         learned, width = sides.train.x.shape
         return Fitted(one, sides.encoder, one.predict(sides.valid), learned, sides.asked, sides.whole, width, looked, seconds)
 
 
-def _learner(candidate: Candidate, deadline: Deadline) -> Learner:
-    """What fits a family, its libraries imported: that takes a second, once, and is no cost of a fit."""
-    if candidate.family in _LIBRARIES:
-        before = deadline.left
-        for library in _LIBRARIES[candidate.family]:
-            importlib.import_module(library)
-        deadline.moment += max(before - deadline.left, 0.0)
+def _learner(candidate: Candidate, matrices: Matrices, deadline: Deadline) -> Learner:
+    """What fits a family, its libraries imported and words counted: that is done once, and is no cost of a fit."""
+    before = deadline.left
+    for library in _LIBRARIES.get(candidate.family, ()):
+        importlib.import_module(library)
+    matrices.prepare(candidate.encoding)
+    deadline.moment += max(0.0, before - deadline.left)
     return LEARNERS[candidate.family]

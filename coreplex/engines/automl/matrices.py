@@ -6,6 +6,7 @@ This is where leakage would come in, and so the one place where a frame is encod
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from coreplex.engines.automl.learners.base import AnyEncoder, Array, Sample
 from coreplex.engines.automl.memory import Memory
 from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
+from coreplex.engines.encoding.counted import Counted, counted
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
@@ -29,6 +31,8 @@ Encoding = Literal["tree", "dense", "sparse", "residual"]
 _DENSE_ROWS = 100_000
 """Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
 _PROBE_ROWS = 500
+_COUNTED = 0.5
+"""The share of the bytes for matrices that counted words may take."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class Matrices:
             # One encoder object per fold and rows, so that the members of an ensemble share it.
             sides = replace(sides, encoder=self._encoders.setdefault((encoding, number, sides.asked), sides.encoder))
             others = sum(kept.nbytes for key, kept in self._kept.items() if key != (encoding, number))
+            if "_words" in vars(self):
+                others += sum(one.nbytes for one in self._words.values())
             if others + sides.nbytes <= self.memory.matrices:
                 self._kept[encoding, number] = sides
             return sides
@@ -116,12 +122,24 @@ class Matrices:
             return min(most, self._dense_rows)
         return min(most, _DENSE_ROWS) if encoding == "sparse" else most
 
+    def prepare(self, encoding: Encoding) -> None:
+        """Do what is done once for all folds: count the words."""
+        if encoding == "sparse":
+            _ = self._words
+
+    @cached_property
+    def _words(self) -> Mapping[str, Counted]:
+        return counted(self.task.frame, self.task.texts, int(_COUNTED * self.memory.matrices))
+
+    def _counted(self, rows: NDArray[np.int64]) -> dict[str, Counted]:
+        return {name: one.rows(rows) for name, one in self._words.items()}
+
     @cached_property
     def _dense_rows(self) -> int:
         """Training rows that a dense matrix of this table may have: its width is seen on a few."""
         task = self.task
         few = spread(task.y, _PROBE_ROWS, task.seed, classification=task.classification)
-        probe = Encoder.fit(task.frame[few], task.columns, task.y[few], kind="dense", task=task.kind)
+        probe = Encoder.fit(task.frame[few], task.encoded, task.y[few], kind="dense", task=task.kind)
         return min(self.memory.dense_rows(probe.width), _DENSE_ROWS)
 
     def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, most: int, seed: int) -> Sides:
@@ -132,17 +150,23 @@ class Matrices:
         encoder: AnyEncoder
         start = None
         if encoding == "sparse":
-            encoder, x = SparseEncoder.fit_transform(frame, task.columns, y, task=task.kind, seed=seed)
+            known = self._counted(rows)
+            encoder, x = SparseEncoder.fit_transform(frame, task.columns, y, task=task.kind, seed=seed, counted=known)
         elif encoding == "residual":
-            encoder, x, start = ResidualEncoder.fit_transform(frame, task.columns, y, weights, seed=seed)
+            encoder, x, start = ResidualEncoder.fit_transform(frame, task.encoded, y, weights, seed=seed)
         else:
-            encoder, x = Encoder.fit_transform(frame, task.columns, y, kind=encoding, task=task.kind, seed=seed)
+            encoder, x = Encoder.fit_transform(frame, task.encoded, y, kind=encoding, task=task.kind, seed=seed)
         train = Sample(x, y, weights, encoder.categorical, start)
         if fold is None:
             return Sides(encoder, train, None, most, whole)
         own = task.weights[fold.valid] if task.weights is not None else None
         seen = _take(task.frame, fold.valid)
-        judged, start = encoder.transform(seen) if isinstance(encoder, ResidualEncoder) else (encoder.transform(seen), None)
+        if isinstance(encoder, ResidualEncoder):
+            judged, start = encoder.transform(seen)
+        elif isinstance(encoder, SparseEncoder):
+            judged = encoder.transform(seen, self._counted(fold.valid))
+        else:
+            judged = encoder.transform(seen)
         return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical, start), most, whole)
 
 

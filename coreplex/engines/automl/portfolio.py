@@ -64,9 +64,10 @@ class Candidate:
         return self.family != "words"
 
     @property
-    def settled(self) -> bool:
-        """Whether the first fold finds the rounds for all: where they are one of a few, and each costs a whole fit."""
-        return self.family == "words"
+    def trials(self) -> int:
+        """About how many more fits the first fold takes, to find the rounds for all: where these are one of a few and each costs
+        a whole fit. 0 where every fold finds its own."""
+        return 5 if self.family == "words" else 0
 
 
 def _gbm(**params: Any) -> Candidate:
@@ -172,7 +173,7 @@ def portfolio(task: Task) -> list[Candidate]:
             link = SMALL_LOGARITHMIC if small else LOGARITHMIC
             order[1:1] = [_like(link, native_categories=True), link] if levels else [link]
         order.insert(1, SMALL_RESIDUAL if small else RESIDUAL)
-    if _has_texts(task):
+    if task.texts:
         # Trees cost as much as there are classes, and words are cheap.
         order.insert(0 if task.outputs > _MANY_CLASSES else 1, WORDS)
     return order
@@ -182,11 +183,6 @@ def _most_levels(task: Task) -> int:
     """Levels of the category that has the most of them; 0 for a table without categories."""
     seen = Canonical(task.frame)
     return max((choice.levels(column, seen.series(column)) for column in task.columns), default=0)
-
-
-def _has_texts(task: Task) -> bool:
-    seen = Canonical(task.frame)
-    return any(choice.is_text(column, seen.series(column)) for column in task.columns)
 
 
 def skewed(task: Task) -> bool:

@@ -6,6 +6,7 @@ be learned. It encodes no feature: that is learned inside each fold.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,7 @@ from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.automl.split import Split
 from coreplex.engines.automl.threshold import Aim
 from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
 from coreplex.errors import Invalid
 
@@ -45,6 +47,18 @@ class Task:
     """Regression: the level of the quantile that is predicted, None for the mean."""
     aim: Aim | None = None
     """Two classes: what the threshold is chosen for; None for 0.5."""
+    apart: frozenset[str] = frozenset()
+    """Names of the texts that only models of words read (`opening`)."""
+
+    @property
+    def encoded(self) -> tuple[Column, ...]:
+        """The columns that all other models read."""
+        return tuple(column for column in self.columns if column.name not in self.apart)
+
+    @cached_property
+    def texts(self) -> tuple[Column, ...]:
+        """The columns that are encoded by their words."""
+        return choice.texts(self.columns, Canonical(self.frame))
 
     @property
     def outputs(self) -> int:

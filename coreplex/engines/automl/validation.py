@@ -154,13 +154,14 @@ def cross_validate(
             raise Abandoned
         first, turns = len(done), waves(count - len(done), workers) + after
         if done and not insist:
-            expected = (time.perf_counter() - started) / waves(first, workers) * turns
+            searched = candidate.trials * done[0].seconds
+            expected = (time.perf_counter() - started - searched) / waves(first, workers) * turns
             fitting = fitting.at_most(_affordable(fitting.rows, done[-1].learned, expected, deadline.left, least))
         # The first fold of a candidate that settles something settles it for the others.
-        settles = candidate.settled and not done
+        settles = candidate.trials and not done
         numbers = range(first, min(first + (1 if settles else workers), count))
         doing(f"{name}: fold {' and '.join(str(number + 1) for number in numbers)} of {count}")
-        done += fitting.side_by_side(numbers, turns, done[0].trained.rounds if done and candidate.settled else None)
+        done += fitting.side_by_side(numbers, turns, done[0].trained.rounds if done and candidate.trials else None)
     trained = [one.trained for one in done]
     rounds = int(np.median([one.rounds for one in trained]))
     if not bag:

@@ -98,6 +98,11 @@ def is_text(column: Column, series: pl.Series) -> bool:
     return domain(column) == "text" and column.format not in forms.GEOMETRIES and reason_to_drop(column, series) is None
 
 
+def texts(columns: Sequence[Column], seen: Canonical) -> tuple[Column, ...]:
+    """The columns that are encoded by their words."""
+    return tuple(column for column in columns if is_text(column, seen.series(column)))
+
+
 def _hardly_repeats(series: pl.Series) -> bool:
     return series.n_unique() > max(50, REPEATS * series.len())
 

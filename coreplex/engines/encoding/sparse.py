@@ -4,9 +4,10 @@ A row of it is hundreds of thousands of columns wide, so it is never served: onc
 steps of the texts, and what is served is an ordinary encoder with one score per class and text, and weights that add them up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.counted import Counted
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats, Task
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.encoding.words import Words
 from coreplex.engines.tabular.schema import Column
+from coreplex.errors import Invalid
 
+NOTHING: Mapping[str, Counted] = MappingProxyType({})
 _SCALE = 0.1
 """Standardised columns beside TF-IDF values, which are about as large: one rate of learning serves both."""
 
@@ -34,17 +38,28 @@ class SparseEncoder:
 
     @classmethod
     def fit_transform(
-        cls, frame: pl.DataFrame, columns: Sequence[Column], target: NDArray[Any], *, task: Task, seed: int
+        cls,
+        frame: pl.DataFrame,
+        columns: Sequence[Column],
+        target: NDArray[Any],
+        *,
+        task: Task,
+        seed: int,
+        counted: Mapping[str, Counted] = NOTHING,
     ) -> tuple["SparseEncoder", sparse.csr_array]:
-        """The encoder and the (n, width) matrix to train on. Raises `Invalid` where no column is a text."""
+        """The encoder and the (n, width) matrix to train on. Raises `Invalid` where no column is a text. `counted`: columns of
+        these rows whose words are counted already."""
         seen = Canonical(frame)
-        texts = tuple(column for column in columns if choice.is_text(column, seen.series(column)))
+        texts = choice.texts(columns, seen)
+        if not texts:
+            raise Invalid("No column holds texts that differ.")
         rest = [column for column in columns if column not in texts]
         usable = any(choice.reason_to_drop(column, seen.series(column)) is None for column in rest)
         scores = len(np.unique(target)) if task == "multiclass" else 1
         steps, blocks = [], []
         for column in texts:
-            step, block = Words.fit(seen.series(column), scores)
+            known = counted.get(column.name) or Counted.of(seen.series(column), texts=len(texts))
+            step, block = Words.fit(column.name, known, scores)
             steps.append(step)
             blocks.append(block)
         others = None
@@ -53,9 +68,12 @@ class SparseEncoder:
             blocks.append(sparse.csr_array((dense * _SCALE).astype(np.float32)))
         return cls(texts, tuple(steps), others), sparse.csr_array(sparse.hstack(blocks, format="csr"))
 
-    def transform(self, frame: pl.DataFrame) -> sparse.csr_array:
-        seen = Canonical(frame)
-        blocks = [step.weighted(seen.series(column)) for column, step in zip(self.texts, self.words, strict=True)]
+    def transform(self, frame: pl.DataFrame, counted: Mapping[str, Counted] = NOTHING) -> sparse.csr_array:
+        """(n, width). `counted`: columns of these rows, counted together with those that this was learned from."""
+        seen, blocks = Canonical(frame), []
+        for column, step in zip(self.texts, self.words, strict=True):
+            known = counted.get(column.name)
+            blocks.append(step.weighted(seen.series(column)) if known is None else step.weighed(known))
         if self.others is not None:
             blocks.append(sparse.csr_array((self.others.transform(frame) * _SCALE).astype(np.float32)))
         return sparse.csr_array(sparse.hstack(blocks, format="csr"))

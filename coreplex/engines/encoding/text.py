@@ -7,6 +7,7 @@ score a model is *trained* on comes from inner folds, so no row sees its own tar
 shares of digits and capitals are added. A frame and a row run through the same code.
 """
 
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ _DAMPING = 1.0
 _ITERATIONS = 30
 _PRECISE, _NOTHING = 1e-8, 1e-300
 _STATISTICS = ("length", "words", "digits", "capitals")
+_DIGITS, _CAPITALS = string.digits.encode(), string.ascii_uppercase.encode()
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class Text:
         directions = _directions(weighted, _topics(context.kind, sample.len()), context.seed)
         target = np.zeros((len(rows), 0)) if context.target is None else context.target[rows]
         step = cls(series.name, rarity, directions, _ridge(weighted, target), np.zeros(1), np.ones(1))
-        outputs = step._raw(Read(counts, _all_statistics(sample.to_list())))
         if context.kind == "tree":
-            return replace(step, centre=np.zeros(outputs.shape[1]), scale=np.ones(outputs.shape[1]))
+            return replace(step, centre=np.zeros(len(step.names)), scale=np.ones(len(step.names)))
+        outputs = step._raw(Read(counts, _all_statistics(sample.to_list())))
         scale = outputs.std(axis=0)
         return replace(step, centre=outputs.mean(axis=0), scale=np.where(scale > 1e-9, scale, 1.0))
 
@@ -98,11 +100,12 @@ class Text:
         return self.encoded(self.read(series)) if len(series) else np.empty((0, len(self.names)))
 
     def training(self, series: pl.Series, context: Context) -> Floats:
-        block = self.transform(series)
+        read = self.read(series)
+        block = self.encoded(read)
         if context.target is None or not self.slopes.shape[1]:
             return block
         rows = _sampled(series.len(), context.seed)
-        weighted = tokens.weigh(tokens.counts(series.gather(rows).to_list(), len(self.rarity)), self.rarity)
+        weighted = tokens.weigh(read.counts[rows], self.rarity)
         target, folds = context.target[rows], context.folds[rows]
         place = slice(self.directions.shape[1], self.directions.shape[1] + self.slopes.shape[1])
         for fold in np.unique(folds):
@@ -190,5 +193,9 @@ def _all_statistics(values: Sequence[str | None]) -> Floats:
 def _statistics(value: str | None) -> tuple[float, float, float, float]:
     text = (value or "")[: tokens.LONGEST]
     size = max(len(text), 1)
-    digits = sum(map(str.isdigit, text)) / size
-    return float(len(text)), float(len(text.split())), digits, sum(map(str.isupper, text)) / size
+    if text.isascii():
+        letters = text.encode()
+        digits, capitals = (len(letters) - len(letters.translate(None, those)) for those in (_DIGITS, _CAPITALS))
+    else:
+        digits, capitals = sum(map(str.isdigit, text)), sum(map(str.isupper, text))
+    return float(len(text)), float(len(text.split())), digits / size, capitals / size

@@ -16,16 +16,25 @@ from scipy import sparse
 from coreplex.engines.encoding.steps import Floats
 
 _WORD = re.compile(r"\w+")
+_ASCII = bytes(ord(letter.lower()) if _WORD.match(letter) else ord(" ") for letter in map(chr, range(128))) + bytes(128)
+"""For `bytes.translate`: small letters, blanks between words."""
 LONGEST = 5_000
 """Characters read of one value: what stands later changes the meaning of a table cell rarely, and the time always."""
 _ROWS = 4_096
 """Rows counted at a time: the list of all tokens is many times the matrix."""
 _LONGEST_WORD = 24
+_FEW_PAIRS = 100
+"""Up to here pairs are hashed one by one: of the words of one row that is the quicker way."""
+_TRIGRAMS = 65_536
+"""Trigrams whose hash is remembered: those of some languages."""
 Hashes = NDArray[np.uint32]
 
 
 def words(value: str) -> list[str]:
-    return _WORD.findall(value[:LONGEST].lower())
+    text = value[:LONGEST]
+    if text.isascii():  # the same, several times as fast
+        return text.encode().translate(_ASCII).decode().split()
+    return _WORD.findall(text.lower())
 
 
 def counts(values: Sequence[str | None], buckets: int, *, trigrams: bool = True) -> sparse.csr_array:
@@ -44,7 +53,7 @@ def counts_of(value: str | None, buckets: int, *, trigrams: bool = True) -> spar
 
 def weigh(counted: sparse.csr_array, rarity: NDArray[np.floating]) -> sparse.csr_array:
     """TF-IDF with damped counts, each row of length one."""
-    data = (1.0 + np.log(counted.data)) * rarity[counted.indices]
+    data = (1.0 + np.log(counted.data, dtype=np.float64)) * rarity[counted.indices]
     rows = np.repeat(np.arange(counted.shape[0]), np.diff(counted.indptr))
     length = np.sqrt(np.bincount(rows, data * data, minlength=counted.shape[0]))
     data = data / np.where(length > 0, length, 1.0)[rows]
@@ -93,12 +102,35 @@ def _hashed(flat: list[str], rows: NDArray[np.int64], trigrams: bool) -> tuple[H
 
 
 def _pairs(left: NDArray[np.int64], right: NDArray[np.int64], own: Hashes, spelled: list[bytes]) -> Hashes:
-    """CRC-32 of "left right" continues that of "left"."""
-    hashes, after = own.tolist(), [b" " + word for word in spelled]
-    both = zip(left.tolist(), right.tolist(), strict=True)
-    return np.fromiter((crc32(after[second], hashes[first]) for first, second in both), dtype=np.uint32, count=len(left))
+    """CRC-32 of "left right": of " right", and that of "left" carried over as many bytes, which is linear over GF(2)."""
+    after = [b" " + word for word in spelled]
+    if len(left) <= _FEW_PAIRS:
+        hashes, both = own.tolist(), zip(left.tolist(), right.tolist(), strict=True)
+        return np.array([crc32(after[second], hashes[first]) for first, second in both], dtype=np.uint32)
+    sizes, places = np.unique([len(word) for word in after], return_inverse=True)
+    tables = np.array([_carried(size) for size in sizes.tolist()])
+    found, before, size = np.array([crc32(word) for word in after], dtype=np.uint32)[right], own[left], places[right]
+    for byte in range(4):
+        found ^= tables[size, byte, (before >> np.uint32(8 * byte)) & np.uint32(255)]
+    return found
+
+
+@lru_cache(maxsize=256)
+def _carried(size: int) -> Hashes:
+    """(4, 256): what a CRC-32 with this value of this byte becomes after `size` zero bytes, apart from what zero becomes."""
+    zeros, table = bytes(size), np.zeros((4, 256), dtype=np.uint32)
+    nothing = crc32(zeros)
+    for bit in range(8):
+        one = np.array([crc32(zeros, 1 << (8 * byte + bit)) ^ nothing for byte in range(4)], dtype=np.uint32)
+        table[:, 1 << bit : 2 << bit] = table[:, : 1 << bit] ^ one[:, None]
+    return table
 
 
 def _trigrams(word: str) -> list[int]:
     marked = f"<{word[:_LONGEST_WORD]}>"
-    return [crc32(f"#{marked[at : at + 3]}".encode("utf-8", "replace")) for at in range(len(marked) - 2)]
+    return [_trigram(marked[at : at + 3]) for at in range(len(marked) - 2)]
+
+
+@lru_cache(maxsize=_TRIGRAMS)
+def _trigram(letters: str) -> int:
+    return crc32(f"#{letters}".encode("utf-8", "replace"))

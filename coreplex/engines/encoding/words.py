@@ -2,8 +2,7 @@
 
 The model is trained outside, on the TF-IDF rows of all text columns at once (`sparse.SparseEncoder`); a step holds the weights of
 its own column. Only buckets that two rows hit are kept, the most frequent ones where classes are many, so that the weights stay
-within megabytes. Trigrams count where texts are short: names and titles are misspelled and inflected, and in a long text they are
-ten times the words.
+within megabytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +16,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coreplex.engines.encoding import tokens
+from coreplex.engines.encoding.counted import BUCKETS, Counted
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
 
-_BUCKETS = 2**20
 _MOST_CELLS = 4_000_000
 """Weights of one column: buckets × scores."""
-_SHORT = 12.0
-"""Words of a text on average up to which its trigrams count."""
-_LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True)
@@ -45,29 +41,34 @@ class Words:
         return [f"{self.column}:score{i or ''}" for i in range(self.slopes.shape[1])]
 
     @classmethod
-    def fit(cls, series: pl.Series, scores: int) -> tuple["Words", sparse.csr_array]:
+    def fit(cls, column: str, counted: Counted, scores: int) -> tuple["Words", sparse.csr_array]:
         """The step without weights, and the TF-IDF rows to train them on. `scores`: how many there will be."""
-        values = series.to_list()
-        some = [len(tokens.words(value)) for value in values[:_LOOKED_AT] if value]
-        trigrams = bool(some) and float(np.mean(some)) <= _SHORT
-        counted = tokens.counts(values, _BUCKETS, trigrams=trigrams)
-        frequency = np.bincount(counted.indices, minlength=_BUCKETS)
+        frequency = np.bincount(counted.counts.indices, minlength=len(counted.buckets))
         known = np.flatnonzero(frequency >= 2)
         most = _MOST_CELLS // max(scores, 1)
         if len(known) > most:
             known = np.sort(known[np.argsort(-frequency[known], kind="stable")[:most]])
-        rarity = tokens.rarity(frequency[known], len(values)).astype(np.float32)
-        step = cls(series.name, known.astype(np.int32), rarity, np.zeros((len(known), 0), np.float32), trigrams)
-        return step, step._weighted(counted)
+        rarity = tokens.rarity(frequency[known], counted.counts.shape[0]).astype(np.float32)
+        step = cls(column, counted.buckets[known], rarity, np.zeros((len(known), 0), np.float32), counted.trigrams)
+        return step, step.weighed(counted)
 
     def weighted(self, series: pl.Series) -> sparse.csr_array:
         """(n, width) TF-IDF rows of length one; a missing value is an empty row."""
-        return self._weighted(tokens.counts(series.to_list(), _BUCKETS, trigrams=self.trigrams))
+        counted = tokens.counts(series.to_list(), BUCKETS, trigrams=self.trigrams)
+        return self._weighted(counted, self._places(counted.indices))
 
-    def _weighted(self, counted: sparse.csr_array) -> sparse.csr_array:
-        places = np.searchsorted(self.buckets, counted.indices)
-        found = self._ended[places] == counted.indices
-        ends = np.concatenate([[0], np.cumsum(found)])[counted.indptr]
+    def weighed(self, counted: Counted) -> sparse.csr_array:
+        """`weighted` of texts that were counted already, among others that the step was learned from."""
+        return self._weighted(counted.counts, self._places(counted.buckets)[counted.counts.indices])
+
+    def _places(self, buckets: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where buckets stand among those that count, -1 for others."""
+        places = np.searchsorted(self.buckets, buckets)
+        return np.where(self._ended[places] == buckets, places, -1).astype(np.int32)
+
+    def _weighted(self, counted: sparse.csr_array, places: NDArray[np.int32]) -> sparse.csr_array:
+        found = places >= 0
+        ends = np.concatenate([[0], np.cumsum(found)])[counted.indptr].astype(np.int32)
         kept = sparse.csr_array((counted.data[found], places[found], ends), shape=(counted.shape[0], len(self.buckets)))
         # Of the type of the weights: SciPy would copy them all to multiply one row of another.
         return tokens.weigh(kept, self.rarity).astype(np.float32)
@@ -88,8 +89,9 @@ class Words:
 
     def row(self) -> Callable[[Any], Sequence[float]]:
         def encode(value: str | None) -> Sequence[float]:
-            counted = tokens.counts_of(value, _BUCKETS, trigrams=self.trigrams)
-            row: list[float] = np.asarray(self._weighted(counted) @ self.slopes, dtype=np.float64)[0].tolist()
+            counted = tokens.counts_of(value, BUCKETS, trigrams=self.trigrams)
+            weighted = self._weighted(counted, self._places(counted.indices))
+            row: list[float] = np.asarray(weighted @ self.slopes, dtype=np.float64)[0].tolist()
             return row
 
         return encode

@@ -2,12 +2,15 @@
 
 A pass over 14,000 texts and 35 classes takes a fifth of a second, where L-BFGS needs a hundred of them: each batch changes the
 weights of its own words only (Duchi, Hazan, Singer 2011), with one sum of squared gradients per word for all classes; stopping
-early is the only penalty there. A path from weak to strong fits (rates, penalties of the ridge); the best on the validation part
-wins.
+early is the only penalty there. Of very many words most say nothing, and together they drown those that do, so words are screened
+one by one before (`screening`). Which screen, and how strong a fit (a path of rates, of penalties of the ridge): what is best on
+the validation part.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from scipy.sparse.linalg import lsqr
 
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.learners.base import LINKS, Array, Params, Problem, Sample, Trained
+from coreplex.engines.automl.learners.screening import relative_weights, screening
 from coreplex.engines.automl.metrics import logloss, mse
 from coreplex.engines.scoring.links import Link, respond
 from coreplex.engines.scoring.sparse import SparseLinear
@@ -27,6 +31,10 @@ _START = 3
 _PASSES = 2
 _SMALL_BATCH, _BATCH, _STEPS = 16, 128, 100
 """Rows of a batch: a hundredth of them all, within bounds. A handful of steps would be long ones, and overshoot."""
+_SCREENS = (0.0, 2.0, 3.0, 4.0)
+"""Standard errors that the dependence on a column must exceed; 0: all columns as they are."""
+_ORDER = (2, 1, 3, 0)
+"""In which screens are tried: quick ones first."""
 _ITERATIONS = 40
 _FLOOR = 1e-6
 _REACH = 30.0
@@ -44,32 +52,57 @@ def fit(
     deadline: Deadline,
     rounds: int | None = None,
 ) -> Trained:
-    """One linear model. `rounds`: the step of the path to take; without it the best on the validation part, or the usual one."""
+    """One linear model. `rounds`: the screen and the place on the path to take, numbered through from 1; without it the best on
+    the validation part, or the usual one."""
     regression = problem.kind == "regression"
-    data = None if regression else _data(train, problem)
     path = tuple(params.get("path", _PENALTIES if regression else _RATES))
-    slower = 1.0 if regression else _slower(train)
+    usual = min(_START + 1, len(path))
+    centre, part = _centre(train.x), lru_cache(maxsize=1)(screening(train, problem))
 
     def fitted(step: int) -> SparseLinear:
-        strength = path[min(step, len(path)) - 1]
-        return _ridge(train, strength) if data is None else _descend(data, slower * strength, problem.seed, deadline)
+        screen, place = divmod(step - 1, len(path))
+        own = part(_SCREENS[screen])
+        if regression:
+            model = _ridge(own.train, path[place])
+        else:
+            model = _descend(_data(own.train, problem), _slower(own.train) * path[place], problem.seed, deadline)
+        return replace(model, slopes=own.widened(model.slopes, len(centre)), centre=centre)
 
-    first = min(rounds or _START + 1, len(path))
-    best, model = first, fitted(first)
-    if rounds is None and valid is not None and not deadline.passed:
-        best, model = _climbed(first, model, len(path), fitted, lambda one: _loss(one, valid, problem), deadline)
+    if rounds is None and valid is not None:
+        best, model = _searched(usual, len(path), fitted, lambda one: _loss(one, valid, problem), deadline)
+    else:
+        best = min(rounds or usual, len(_SCREENS) * len(path))
+        model = fitted(best)
+    screen, place = divmod(best - 1, len(path))
     name = "penalty" if regression else "rate"
-    return Trained(model, best, deadline.passed, {name: path[best - 1]})
+    return Trained(model, best, deadline.passed, {name: path[place], "least_z": _SCREENS[screen]})
+
+
+def _searched(
+    usual: int, length: int, fitted: Fitted, loss: Callable[[SparseLinear], float], deadline: Deadline
+) -> tuple[int, SparseLinear]:
+    """The best step and its model: the best screen at the `usual` place of a path of so many, then the best place."""
+    tried = list[tuple[float, int, SparseLinear]]()
+    for screen in _ORDER:
+        model = fitted(screen * length + usual)
+        if tried and deadline.passed:  # it was not finished
+            break
+        tried.append((loss(model), screen * length + usual, model))
+    _, step, model = min(tried, key=itemgetter(0))
+    if deadline.passed:
+        return step, model
+    start = step - usual
+    return _climbed(step, model, range(start + 1, start + length + 1), fitted, loss, deadline)
 
 
 def _climbed(
-    first: int, model: SparseLinear, last: int, fitted: Fitted, loss: Callable[[SparseLinear], float], deadline: Deadline
+    first: int, model: SparseLinear, path: range, fitted: Fitted, loss: Callable[[SparseLinear], float], deadline: Deadline
 ) -> tuple[int, SparseLinear]:
     """The best step of the path and its model: from `first` in the direction that is better, as long as it is."""
     least, best = loss(model), first
     for direction in (-1, 1):
         step = first + direction
-        while 1 <= step <= last and best in (first, step - direction):
+        while step in path and best in (first, step - direction):
             other = fitted(step)
             if deadline.passed:  # it was not finished
                 return best, model
@@ -84,7 +117,7 @@ def _climbed(
 def _ridge(train: Sample, penalty: float) -> SparseLinear:
     """Least squares around the mean by LSQR (Paige, Saunders 1982), whose few iterations are a penalty as well."""
     y = np.asarray(train.y, dtype=np.float64)
-    weights = np.ones(len(y)) if train.weights is None else train.weights / train.weights.mean()
+    weights = relative_weights(train)
     mean, roots = float(np.average(y, weights=weights)), np.sqrt(weights)
     x = sparse.csr_array(train.x).multiply(roots[:, None]).tocsr()
     slopes = lsqr(x, roots * (y - mean), damp=float(np.sqrt(penalty)), iter_lim=_ITERATIONS)[0]
@@ -103,7 +136,7 @@ class _Data:
 
 
 def _data(train: Sample, problem: Problem) -> _Data:
-    weights = np.ones(len(train.y)) if train.weights is None else train.weights / train.weights.mean()
+    weights = relative_weights(train)
     several = problem.kind == "multiclass"
     y = np.equal(np.asarray(train.y)[:, None], np.arange(problem.outputs) if several else [1])
     shares = np.clip(np.average(y, axis=0, weights=weights), 1e-4, 1 - 1e-4)
@@ -144,9 +177,10 @@ def _descend(data: _Data, rate: float, seed: int, deadline: Deadline) -> SparseL
     return SparseLinear(slopes, bias.astype(np.float64), data.link, _centre(data.x))
 
 
-def _batches(x: sparse.csr_array, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], sparse.csr_array]]:
+def _batches(x: sparse.csr_array, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], sparse.csr_array]]:
     """Rows, the columns that are not zero in them, and those rows and columns of `x`."""
-    draw, n = np.random.default_rng(seed), x.shape[0]
+    draw, (n, width) = np.random.default_rng(seed), x.shape
+    hit, place = np.zeros(width, dtype=bool), np.zeros(width, dtype=np.int32)
     size = int(np.clip(n // _STEPS, _SMALL_BATCH, _BATCH))
     for _ in range(_PASSES):
         order = draw.permutation(n)
@@ -154,8 +188,11 @@ def _batches(x: sparse.csr_array, seed: int) -> Iterator[tuple[NDArray[np.int64]
         for at in range(0, n, size):
             ends = mixed.indptr[at : at + size + 1]
             inside = slice(ends[0], ends[-1])
-            own, places = np.unique(mixed.indices[inside], return_inverse=True)
-            part = (mixed.data[inside], places.astype(np.int32), ends - ends[0])
+            # What np.unique gives, without sorting.
+            hit[mixed.indices[inside]] = True
+            own = np.flatnonzero(hit)
+            hit[own], place[own] = False, np.arange(len(own))
+            part = (mixed.data[inside], place[mixed.indices[inside]], ends - ends[0])
             yield order[at : at + size], own, sparse.csr_array(part, shape=(len(ends) - 1, len(own)))
 
 
