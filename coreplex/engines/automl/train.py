@@ -95,7 +95,8 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
     metric = _metric(config, what, _warner(report, log))
     _say(what, config, metric, clock, log)
     threads = max(int(request.get("threads") or 1), 1)
-    workers = min(threads, len(what.plan.folds))
+    # FLAML asks for one fold after the other.
+    workers = min(threads, len(what.plan.folds)) if engine == "native" else 1
     memory = Memory(int(request.get("memory_bytes") or DEFAULT_BYTES), workers)
     return Run(
         task=what,
