@@ -40,6 +40,10 @@ class Leaderboard:
         for late in sorted((m for m in self.trained if len(m.oof)), key=lambda m: -m.score(self.metric))[ensemble.TOP :]:
             self.models[self.models.index(late)] = late.settled(late.task)
 
+    def remove(self, name: str) -> None:
+        """Take a model off that cannot be stored."""
+        self.models = [model for model in self.models if model.name != name]
+
     @property
     def ranked(self) -> list[Finished]:
         """Best first; of equals the one that came first, and the baseline after all that are as good."""

@@ -5,7 +5,10 @@ published and limited by the same code.
 """
 
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from coreplex.engines.automl.clock import Clock, Deadline
@@ -58,6 +61,9 @@ class Run:
     """Families of which the log has said that they are too slow."""
     counted: bool = True
     """Whether the last model ends the run; False for an engine that searches on and publishes the best it found."""
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer"), repr=False)
+    _writing: tuple[Finished, Future[float]] | None = None
+    """The last model, where it is written beside the next fits."""
 
     @property
     def full(self) -> bool:
@@ -156,26 +162,48 @@ class Run:
         return rows
 
     def publish(self, model: Finished) -> None:
-        """Put a model on the leaderboard: files, manifest, log line, progress."""
-        started = time.perf_counter()
-        self.progress.doing(f"{model.name}: written and explained")
+        """Put a model on the leaderboard: files, manifest, log line, progress.
+
+        Written beside the next fits where a run has threads for that; what comes of it is settled by the next one or `settle`.
+        """
+        self.settle()
         self.board.add(model)
+        # A first model has a task of its own: few rows of the run's.
+        publisher = replace(self.publisher, task=model.task)
+        write = partial(self._write, publisher, model, self._explain_secs(model), self._rivals(model))
+        if self.costs.workers > 1:
+            self._writing = model, self._writer.submit(write)
+        else:
+            self.progress.doing(f"{model.name}: written and explained")
+            self._settled(model, write)
+
+    def settle(self) -> None:
+        """Wait until the last model is written; take it off the leaderboard where it could not be."""
+        if self._writing is not None:
+            (model, written), self._writing = self._writing, None
+            self._settled(model, written.result)
+
+    def _settled(self, model: Finished, written: Callable[[], float]) -> None:
         try:
-            # A first model has a task of its own: few rows of the run's.
-            publisher = replace(self.publisher, task=model.task)
-            manifest = publisher.publish(model, explain_secs=self._explain_secs(model), rivals=self._rivals(model))
+            seconds = written()
         except (DomainError, ValueError) as error:  # a bundle beyond the limits, say: this model is lost, not the run
             self.log(f"{model.name} cannot be stored and is left out: {error}", "warning")
-            self.board.models.pop()
+            self.board.remove(model.name)
             self.failed += 1
             return
-        self.report.model(**manifest)
         # What grows with the rows, a first model on few of them does not show, but the baseline before it did.
         few = self.clock.finish if len(model.task.plan.judged) < len(self.task.plan.judged) else 0.0
-        self.clock.finishing(few + time.perf_counter() - started)
+        self.clock.finishing(few + seconds)
+        self.advance()
+
+    def _write(self, publisher: Publisher, model: Finished, explain_secs: float, rivals: list[Finished]) -> float:
+        """Files, manifest, log line; the seconds it took."""
+        started = time.perf_counter()
+        manifest = publisher.publish(model, explain_secs=explain_secs, rivals=rivals)
+        self.report.model(**manifest)
         metric = self.board.metric
         self.log(f"{model.name}: {metric} {told(manifest, metric)}, trained in {model.seconds:.1f} s", "info")
-        self.advance()
+        return time.perf_counter() - started
 
     def _rivals(self, model: Finished) -> list[Finished]:
         """The models a leader was chosen from, as far as they were judged on the same rows."""
@@ -184,10 +212,10 @@ class Run:
         return [one for one in self.board.models if one.task is model.task and len(one.oof)]
 
     def _explain_secs(self, model: Finished) -> float:
-        """Up to two hundredths of the budget for the leader, half of it for the others, never more than a few seconds."""
+        """Up to two hundredths of the budget for the leader, a fifth of it for the others, never more than a few seconds."""
         leads = self.board.best is model
         return min(
-            max(self.clock.budget * (0.02 if leads else 0.01), 0.2), 4.0 if leads else 1.0, max(self.clock.remaining / 4, 0.1)
+            max(self.clock.budget * (0.02 if leads else 0.004), 0.2), 4.0 if leads else 1.0, max(self.clock.remaining / 4, 0.1)
         )
 
     def advance(self) -> None:

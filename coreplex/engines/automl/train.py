@@ -56,7 +56,10 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
     begin(this, this.matrices.memory, _warner(report, this.log))
     this.progress.doing("preparing the search")
     search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
-    search(this)
+    try:
+        search(this)
+    finally:
+        this.settle()
     if not this.board.trained:
         _warner(report, this.log)(
             "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
@@ -171,6 +174,7 @@ def _stack(this: Run) -> None:
         this.log("No blend of the models beats the best one alone.", "info")
         return
     this.publish(model)
+    this.settle()
 
 
 def _logger(report: Listener, verbosity: str) -> task.Log:

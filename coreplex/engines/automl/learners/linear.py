@@ -66,9 +66,9 @@ def _steps(train: Sample, problem: Problem, params: Params, deadline: Deadline) 
     # scikit-learn is imported where it is used: the first model of a run does not wait for it.
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield from (_regression if problem.kind == "regression" else _classification)(train, problem, params, deadline)
+    # For good: what is set for a while is set for all threads, and folds are fitted side by side.
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    return (_regression if problem.kind == "regression" else _classification)(train, problem, params, deadline)
 
 
 def _classification(train: Sample, problem: Problem, params: Params, deadline: Deadline) -> Iterator[_Weights]:
