@@ -1,4 +1,4 @@
-"""Folds that are fitted side by side are the folds that are fitted one after the other."""
+"""Folds that are fitted side by side are those that are fitted one after the other, and models are written beside them."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coreplex.engines.automl import train
 from coreplex.engines.automl.clock import Deadline
 from coreplex.engines.automl.costs import Costs, waves
 from coreplex.engines.automl.fitting import LEARNERS
@@ -15,8 +16,9 @@ from coreplex.engines.automl.learners.base import Problem, Trained
 from coreplex.engines.automl.matrices import Matrices
 from coreplex.engines.automl.memory import Memory
 from coreplex.engines.automl.portfolio import Candidate
+from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.validation import Finished, cross_validate
-from tests.engines.runs import task_of
+from tests.engines.runs import Report, request, table, task_of
 
 CANDIDATES = [
     Candidate("GBM", "lightgbm", {"rounds": 20, "num_leaves": 7}),
@@ -96,3 +98,31 @@ def test_fewer_folds_side_by_side_where_memory_is_short(tmp_path: Path) -> None:
     wide = [Memory(4 << 30, workers=count).rows(task, 100_000, 20) for count in (1, 2, 4)]
     assert wide == sorted(wide, reverse=True)
     assert Memory(4 << 30, workers=2).dense_rows(100) == Memory(4 << 30).dense_rows(100) // 2
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("when", [None, 1], ids=["all are stored", "one cannot be"])
+def test_models_are_written_beside_the_next_fits_and_all_before_the_end(
+    threads: int, when: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, begun = Publisher.publish, list[str]()
+
+    def watched(one: Publisher, model: Finished, **more: Any) -> dict[str, Any]:
+        begun.append(threading.current_thread().name.split("_")[0])
+        if len(begun) - 1 == when:
+            raise ValueError("The model is too large")
+        time.sleep(0.1)
+        return publish(one, model, **more)
+
+    monkeypatch.setattr(Publisher, "publish", watched)
+    report = Report()
+    config = {"max_models": 3, "algorithms": ["GBM", "StackedEnsemble"]}
+    asked = request(table(), "amount", "regression", tmp_path, **config)
+    result = train.run({**asked, "threads": threads}, report)
+    assert set(begun) == {"MainThread" if threads == 1 else "writer"}
+    said = [model["name"] for model in report.baselines + report.models]
+    assert sorted(said) == sorted(result["leaderboard"])
+    assert len(said) == len(begun) - (when is not None)
+    lost = [message for message in report.logs if "cannot be stored and is left out: The model is too large" in message]
+    assert len(lost) == (when is not None)
+    assert all((tmp_path / name / "bundle.zip").exists() for name in said)
