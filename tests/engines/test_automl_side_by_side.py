@@ -116,7 +116,7 @@ def test_models_are_written_beside_the_next_fits_and_all_before_the_end(
 
     monkeypatch.setattr(Publisher, "publish", watched)
     report = Report()
-    config = {"max_models": 3, "algorithms": ["GBM", "StackedEnsemble"]}
+    config = {"max_models": 3, "max_runtime_secs": 30, "algorithms": ["GBM", "StackedEnsemble"]}
     asked = request(table(), "amount", "regression", tmp_path, **config)
     result = train.run({**asked, "threads": threads}, report)
     assert set(begun) == {"MainThread" if threads == 1 else "writer"}
