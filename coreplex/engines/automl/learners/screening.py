@@ -58,11 +58,11 @@ def _dependence(train: Sample, problem: Problem) -> Array:
     if problem.kind == "multiclass":
         y = np.equal(y, np.arange(problem.outputs)).astype(np.float64)
     centred = y - np.average(y, axis=0, weights=weights)
-    sums = x.T @ (weights[:, None] * centred)
-    counted = x.data * np.repeat(weights, np.diff(x.indptr))
-    first, second = (np.bincount(x.indices, part, minlength=x.shape[1]) for part in (counted, counted * counted))
+    # Vectors of the type of the matrix: SciPy would copy it to multiply it by others.
+    sums, first = (x.T @ side.astype(np.float32) for side in (weights[:, None] * centred, weights))
+    second = x.power(2).T @ (weights * weights).astype(np.float32)
     variance = np.maximum(second - first * first / x.shape[0], _NOTHING)[:, None] * (centred * centred).mean(axis=0)
-    return np.asarray(np.abs(sums / np.sqrt(np.maximum(variance, _NOTHING))).max(axis=1))
+    return np.asarray(np.abs(sums / np.sqrt(np.maximum(variance, _NOTHING))).max(axis=1), dtype=np.float64)
 
 
 def relative_weights(train: Sample) -> Array:

@@ -141,7 +141,7 @@ def _data(train: Sample, problem: Problem) -> _Data:
     y = np.equal(np.asarray(train.y)[:, None], np.arange(problem.outputs) if several else [1])
     shares = np.clip(np.average(y, axis=0, weights=weights), 1e-4, 1 - 1e-4)
     start = np.log(shares) if several else np.log(shares / (1 - shares))
-    x = sparse.csr_array(train.x).astype(np.float32)
+    x = sparse.csr_array(train.x).astype(np.float32, copy=False)
     y, counted, start = (part.astype(np.float32) for part in (y, weights[:, None], start))
     return _Data(x, y, counted, start, LINKS[problem.kind])
 
