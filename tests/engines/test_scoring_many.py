@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from coreplex.engines.scoring import threads
+from coreplex.engines.scoring import threads, ubjson
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.links import raw_of, respond
@@ -150,3 +150,15 @@ def test_xgboost_answers_and_explains_as_its_package_does(objective: str) -> Non
     for wrong in (x[:, :5], x[0]):
         with pytest.raises(ValueError, match="6 encoded columns"):
             one.raw(wrong)
+
+
+def test_binary_json_is_as_xgboost_writes_it() -> None:
+    arrays = {kind: np.array([1, 0, 100], dtype=kind) for kind in ("<f4", "<f8", "<u1", "<i2", "<i4", "<i8", ">i4")}
+    said = ubjson.dumps({"name": "é", "count": -3, "empty": [], "two": [{"a": 1}, "b"], **arrays})
+    assert said.startswith(
+        b"{L\0\0\0\0\0\0\0\4nameSL\0\0\0\0\0\0\0\2\xc3\xa9L\0\0\0\0\0\0\0\5countL\xff\xff\xff\xff\xff\xff\xff\xfd"
+    )
+    assert b"[$d#L\0\0\0\0\0\0\0\3\x3f\x80\0\0\0\0\0\0\x42\xc8\0\0" in said
+    assert said.count(b"[$l#L\0\0\0\0\0\0\0\3\0\0\0\1\0\0\0\0\0\0\0\x64") == 2
+    with pytest.raises(TypeError, match="set has no form"):
+        ubjson.dumps([{1}])

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring import ubjson
 from coreplex.engines.scoring.xgboost_library import Booster
 
 Index = NDArray[np.int64]
@@ -31,7 +31,7 @@ _WHOLE = 2**24
 
 
 class Untranslatable(Exception):
-    """The model has what XGBoost has not: linear models in leaves, or zero read as missing."""
+    """The model has what XGBoost has not (linear models in leaves, zero read as missing), or is not written as expected."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _read(text: str) -> _Trees:
     decision = _joined(found, "decision_type", int)
     if any(tree.get("is_linear", "0") != "0" for tree in found) or np.any((decision >> 2) == _ZERO):
         raise Untranslatable
-    return _Trees(
+    trees = _Trees(
         first,
         np.concatenate([[0], np.cumsum(leaves)]),
         _joined(found, "split_feature", int),
@@ -111,10 +111,14 @@ def _read(text: str) -> _Trees:
         _joined(found, "leaf_value", float),
         {int(start) + split: codes for start, tree in zip(first, found, strict=False) for split, codes in _levels(tree)},
     )
+    splits = (trees.feature, trees.threshold, trees.decision, trees.left, trees.right)
+    if any(len(each) != first[-1] for each in splits) or len(trees.value) != trees.leaf[-1]:
+        raise Untranslatable
+    return trees
 
 
 def _joined(found: list[dict[str, str]], name: str, kind: type) -> NDArray[Any]:
-    return np.array([kind(word) for tree in found for word in tree.get(name, "").split()], dtype=kind)
+    return np.fromstring(" ".join(tree.get(name, "") for tree in found), dtype=kind, sep=" ")
 
 
 def _levels(tree: dict[str, str]) -> Iterator[tuple[int, Index]]:
@@ -148,17 +152,18 @@ def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, A
     leaf_at += np.repeat(start[:-1], leaves)
 
     size = int(start[-1])
-    left, right, which, default, kind = (np.full(size, fill, dtype=np.int64) for fill in (-1, -1, 0, 0, 0))
+    left, right, which = (np.full(size, fill, dtype=np.int32) for fill in (-1, -1, 0))
+    default, kind = np.zeros((2, size), dtype=np.uint8)
     left[split_at], right[split_at], which[split_at] = own + 1, own + 2, trees.feature
-    parents = np.full(size, _ROOT, dtype=np.int64)
+    parents = np.full(size, _ROOT, dtype=np.int32)
     parents[base + own + 1] = parents[base + own + 2] = local
-    condition = np.zeros(size)
+    condition = np.zeros(size, dtype=np.float32)
     condition[split_at] = _conditions(trees, cuts)
     condition[leaf_at] = trees.value - np.repeat(means, leaves)
     # Where nothing was missing in training LightGBM reads NaN as zero.
     to_left = np.where((trees.decision >> 2) == _NAN, (trees.decision & _DEFAULT_LEFT) != 0, trees.threshold >= 0)
     default[split_at], kind[split_at] = to_left | trees.categorical, trees.categorical
-    nothing, no_sets = np.zeros(size), _categories([])
+    nothing, no_sets = np.zeros(size, dtype=np.float32), _categories([])
     sets: list[list[tuple[int, Index]]] = [[] for _ in splits]
     for split, codes in trees.levels.items():
         sets[int(np.searchsorted(trees.first, split, side="right")) - 1].append((int(local[split]), codes))
@@ -192,15 +197,15 @@ def _categories(sets: list[tuple[int, Index]]) -> dict[str, Any]:
     sets = sorted(sets, key=lambda one: one[0])
     sizes = np.array([len(codes) for _, codes in sets], dtype=np.int64)
     return {
-        "categories": np.concatenate([np.zeros(0, dtype=np.int64), *(codes for _, codes in sets)]),
-        "categories_nodes": [node for node, _ in sets],
+        "categories": np.concatenate([np.zeros(0, dtype=np.int32), *(codes for _, codes in sets)], dtype=np.int32),
+        "categories_nodes": np.array([node for node, _ in sets], dtype=np.int32),
         "categories_segments": np.cumsum(sizes) - sizes,
         "categories_sizes": sizes,
     }
 
 
 def _model(trees: list[dict[str, Any]], width: int, raw_width: int) -> bytes:
-    """XGBoost's JSON form of a model."""
+    """XGBoost's own form of a model."""
     shape = {"num_deleted": "0", "num_feature": str(width), "size_leaf_vector": "1"}
     for number, tree in enumerate(trees):
         tree |= {"id": number, "tree_param": {**shape, "num_nodes": str(len(tree["parents"]))}}
@@ -228,4 +233,4 @@ def _model(trees: list[dict[str, Any]], width: int, raw_width: int) -> bytes:
         },
         "objective": objective,
     }
-    return orjson.dumps({"version": [2, 0, 0], "learner": learner}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return ubjson.dumps({"learner": learner, "version": [2, 0, 0]})
