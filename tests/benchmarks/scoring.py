@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.scoring
     OPENBLAS_NUM_THREADS=1 python -m tests.benchmarks.scoring BUNDLE.zip TABLE.parquet ...
 
-The second form is 10,000 rows, those of the table again and again, through models that training made, as a web process scores them.
+The second form sends 10,000 rows, those of the table again and again, through models that training made, as a web process does.
+
 Twenty features (16 numbers, 4 categories), a LightGBM model of 100 trees × 31 leaves. Microseconds of CPU time of the
 calling thread, best and median of seven rounds; the ratio is of the best ones, against the first line of the same table and run.
 """
