@@ -156,7 +156,7 @@ def alone(table: Table, train: pl.DataFrame, test: pl.DataFrame, secs: int, seed
     test.write_parquet(folder / "test.parquet")
     classes = train[table.target].n_unique() if table.problem == "classification" else 0
     kind = "regression" if not classes else "binary" if classes == 2 else "multiclass"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "POLARS_MAX_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     started = time.perf_counter()
     command = [sys.executable, str(Path(__file__).with_name("peers.py")), "flaml", str(folder), table.target, kind]
     process = subprocess.Popen([*command, str(secs), str(seed)], stdout=subprocess.DEVNULL, env=environment)
