@@ -1,8 +1,8 @@
 """The price of an operation, known before it runs: one per object, times the sizes of the lists around it.
 
-Scalars cost nothing. A list is as long as its page argument says (the literal, the variable's value or the default), and 50 where
-nobody says. Linear in the document: a selection's cost is a line `fixed + per_item * page of the enclosing field`, worked out
-once per fragment.
+Scalars cost nothing. A list is as long as its page argument says, read as the resolver will get it (coerced variables and
+defaults), and 50 where nobody says. Linear in the document: a selection's cost is a line `fixed + per_item * page of the
+enclosing field`, worked out once per fragment.
 """
 
 from collections.abc import Mapping
@@ -12,20 +12,20 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
     GraphQLField,
     GraphQLNamedType,
     GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
-    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    VariableNode,
+    get_argument_values,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
     is_list_type,
 )
+from graphql.execution.values import VariableValues
 
 from coreplex.paging import DEFAULT_PAGE, MAX_PAGE
 from schema.errors import BadRequest
@@ -64,12 +64,11 @@ class Meter:
         schema: GraphQLSchema,
         fragments: Mapping[str, FragmentDefinitionNode],
         operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
+        variables: VariableValues,
     ) -> None:
         self.schema = schema
         self.fragments = fragments
         self.variables = variables
-        self.defaults = {v.variable.name.value: v.default_value for v in operation.variable_definitions or ()}
         self.known: dict[str, Line] = {}
         root: Any = schema.get_root_type(operation.operation)
         self.cost = self._selection(operation.selection_set, root).at(None)
@@ -109,23 +108,14 @@ class Meter:
         return Line(0, each) if page is None else Line(min(MUCH, page * each))
 
     def _page(self, node: FieldNode, definition: GraphQLField) -> int | None:
-        """The page size a field was given, at most what a page can have; None for a field without such an argument."""
-        for name in PAGE_ARGUMENTS:
-            if name in definition.args:
-                given = next((a.value for a in node.arguments or () if a.name.value == name), None)
-                default = definition.args[name].default_value
-                value = self._value(given, default if isinstance(default, int) else DEFAULT_PAGE)
-                return max(0, min(MAX_PAGE, value))
-        return None
-
-    def _value(self, given: Any, default: int) -> int:
-        if isinstance(given, VariableNode):
-            name = given.name.value
-            if name not in self.variables:
-                return self._value(self.defaults.get(name), default)
-            value = self.variables[name]
-            return value if isinstance(value, int) else default
-        if isinstance(given, IntValueNode):
-            return int(given.value) if len(given.value) < 10 else MAX_PAGE
-        assert given is None or isinstance(given, NullValueNode)
-        return default
+        """The page size a field will be given, at most what a page can have; None for a field without such an argument."""
+        name = next((name for name in PAGE_ARGUMENTS if name in definition.args), None)
+        if name is None:
+            return None
+        alone = GraphQLField(definition.type, args={name: definition.args[name]})
+        given = FieldNode(name=node.name, arguments=tuple(a for a in node.arguments or () if a.name.value == name))
+        try:
+            page = get_argument_values(alone, given, self.variables).get(name)
+        except GraphQLError:
+            return DEFAULT_PAGE  # the field will fail in the same way, and fetch nothing
+        return max(0, min(MAX_PAGE, page)) if isinstance(page, int) else DEFAULT_PAGE

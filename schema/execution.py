@@ -14,6 +14,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
     GraphQLObjectType,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -22,6 +23,7 @@ from graphql import (
     validate,
 )
 from graphql import subscribe as graphql_subscribe
+from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
 
@@ -41,6 +43,8 @@ from schema.scalars import QUICK
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
 PLANNER = Planner(core_schema, readings_of(core_schema), QUICK, optimized_is_awaitable)
 REMEMBERED_CHARS = 4_000
+Coerced = VariableValues | list[GraphQLError]
+"""Variables as the operation wants them, or everything that is wrong with them."""
 _caller = Caller(graphql_schema)
 for _kind in core_schema.type_map.values():
     if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
@@ -92,9 +96,12 @@ class Operation:
     def introspects(self) -> bool:
         return any(name in limits.INTROSPECTION for name, _ in self.root_fields)
 
-    def cost(self, variables: Mapping[str, Any]) -> int:
-        """What running it with these variables costs at most (see schema/cost.py)."""
-        return Meter(core_schema, self.fragments, self.definition, variables).cost
+    def coerce(self, variables: Mapping[str, Any]) -> Coerced:
+        return self.compiled.coerce(variables)
+
+    def cost(self, variables: Coerced) -> int:
+        """What running it with these variables costs at most (see schema/cost.py); with wrong ones it will not run."""
+        return 0 if isinstance(variables, list) else Meter(core_schema, self.fragments, self.definition, variables).cost
 
 
 def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
@@ -165,10 +172,14 @@ def permission_of(parent: Any, name: str) -> Permission | None:
 
 async def execute(operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> ExecutionResult:
     """Run a query or mutation. Errors of fields are in the result; nothing is raised."""
-    values = operation.compiled.coerce(variables or {})
-    if isinstance(values, list):
-        return ExecutionResult(None, values)
-    return await operation.compiled.run(values, context)
+    return await run(operation, operation.coerce(variables or {}), context)
+
+
+async def run(operation: Operation, variables: Coerced, context: Context) -> ExecutionResult:
+    """The same with variables that were read already."""
+    if isinstance(variables, list):
+        return ExecutionResult(None, variables)
+    return await operation.compiled.run(variables, context)
 
 
 async def subscribe(

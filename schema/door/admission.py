@@ -1,5 +1,6 @@
 """Between reading an operation and running it: may this caller, at this price, now? The same questions on every transport."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import OperationType
@@ -13,17 +14,27 @@ from resolvers.request import charge, check_csrf
 from schema.cost import check_cost
 from schema.door.message import Message
 from schema.errors import BadRequest
-from schema.execution import Operation, prepare
+from schema.execution import Coerced, Operation, prepare
 
 
-async def admit(context: Context, connection: HTTPConnection, message: Message) -> tuple[Operation, int]:
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An operation that may run, with its variables as it wants them and what it costs with them."""
+
+    operation: Operation
+    variables: Coerced
+    cost: int
+
+
+async def admit(context: Context, connection: HTTPConnection, message: Message) -> Admitted:
     """The operation and its cost, charged to the caller's rate budget. Raises the DomainError of a refusal.
 
     What cannot be understood is charged too: refusing it was work.
     """
     try:
         operation = prepare(message.query, message.operation_name, suggestions=_development(context))
-        cost = operation.cost(message.variables)
+        variables = operation.coerce(message.variables)
+        cost = operation.cost(variables)
         check_cost(cost)
     except DomainError:
         await charge(context, {Category.general: 1}, connection)
@@ -34,7 +45,7 @@ async def admit(context: Context, connection: HTTPConnection, message: Message) 
     if operation.introspects:
         _check_introspection(context)
     _authorize_any(context, operation)
-    return operation, cost
+    return Admitted(operation, variables, cost)
 
 
 def _check_introspection(context: Context) -> None:

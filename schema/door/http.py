@@ -15,7 +15,7 @@ from coreplex.services import Services
 from coreplex.settings import Mode
 from resolvers.context import Context
 from resolvers.request import answer_of, charge, open_context
-from schema.door.admission import admit
+from schema.door.admission import Admitted, admit
 from schema.door.answers import executed, is_request_error, refuse, respond
 from schema.door.explorer import explorer_page
 from schema.door.message import Message, check_media_type, parse_json, parse_message, read_body
@@ -23,7 +23,7 @@ from schema.door.origin import check_origin
 from schema.door.sse import EventStreams, wants_stream
 from schema.door.websocket import Sockets
 from schema.errors import BadRequest
-from schema.execution import Operation, execute
+from schema.execution import run
 
 PATH = "/graphql"
 STREAM_PATH = "/graphql/stream"
@@ -68,11 +68,11 @@ class GraphQLDoor:
         check_origin(request, self.services.settings)
         context = await open_context(self.services, request)
         message = await self._message(request, context)
-        operation, cost = await admit(context, request, message)
+        admitted = await admit(context, request, message)
         if wants_stream(request) or request.url.path == STREAM_PATH:
-            response = await self.streams.answer(request, context, operation, message.variables)
+            response = await self.streams.answer(request, context, admitted, message.variables)
         else:
-            response = await self._run(request, context, operation, message, cost)
+            response = await self._run(request, context, admitted)
         for cookie in context.cookies:
             cookie.write(response)
         return response
@@ -84,9 +84,9 @@ class GraphQLDoor:
             await charge(context, {Category.general: 1}, request)
             raise
 
-    async def _run(self, request: Request, context: Context, operation: Operation, message: Message, cost: int) -> Response:
-        if operation.kind is OperationType.SUBSCRIPTION:
+    async def _run(self, request: Request, context: Context, admitted: Admitted) -> Response:
+        if admitted.operation.kind is OperationType.SUBSCRIPTION:
             raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
-        result = await execute(operation, message.variables, context)
+        result = await run(admitted.operation, admitted.variables, context)
         status = 400 if is_request_error(result) else 200
-        return respond(request, executed(result, context.request.id, cost), status)
+        return respond(request, executed(result, context.request.id, admitted.cost), status)

@@ -17,9 +17,10 @@ from starlette.types import Receive, Scope, Send
 from coreplex.permissions import Principal
 from resolvers.context import Context
 from resolvers.request import open_context
+from schema.door.admission import Admitted
 from schema.door.answers import dump, executed, refused
 from schema.door.live import Places, confirm, pulsing
-from schema.execution import Operation, execute, subscribe
+from schema.execution import run, subscribe
 
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 20
@@ -36,13 +37,16 @@ class EventStreams:
     def __init__(self) -> None:
         self.places = Places(MAX_STREAMS, "event streams")
 
-    async def answer(self, request: Request, context: Context, operation: Operation, variables: Mapping[str, Any]) -> Response:
-        """The streaming response of an admitted operation. Raises the error of a subscription that is refused."""
-        if operation.kind is not OperationType.SUBSCRIPTION:
-            result = await execute(operation, variables, context)
+    async def answer(self, request: Request, context: Context, admitted: Admitted, variables: Mapping[str, Any]) -> Response:
+        """The streaming response of an admitted operation. Raises the error of a subscription that is refused.
+
+        `variables` as they came: a subscription reads them itself.
+        """
+        if admitted.operation.kind is not OperationType.SUBSCRIPTION:
+            result = await run(admitted.operation, admitted.variables, context)
             return Response(_next(result, context) + _event("complete"), headers=HEADERS, media_type=EVENT_STREAM)
         self.places.require(context.identity)
-        results = await subscribe(operation, variables, context)
+        results = await subscribe(admitted.operation, variables, context)
         if isinstance(results, ExecutionResult):
             raise (results.errors or [GraphQLError("The subscription could not be opened.")])[0]
         return EventStream(_events(results, request, context), self.places.taken(context.identity))

@@ -210,7 +210,7 @@ class Session:
         request_id = self.context.request.id
         try:
             message = parse_message(payload)
-            operation, _ = await admit(self.context, self.socket, message)
+            operation = (await admit(self.context, self.socket, message)).operation
             if operation.kind is not OperationType.SUBSCRIPTION:
                 raise Forbidden("Sockets are for subscriptions; send queries and mutations by POST.")
             results = await subscribe(operation, message.variables, self.context)
