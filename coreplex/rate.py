@@ -8,17 +8,17 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
-from limits.aio.storage.redis.redispy import RedispyBridge
-from limits.errors import StorageError
+from limits.aio.storage import MemoryStorage, Storage
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from coreplex.errors import RateLimited
 from coreplex.permissions import Category, Principal
@@ -47,12 +47,6 @@ class Window:
         )
 
 
-def storage_url(redis_url: str) -> str:
-    """A redis address as `limits` spells it: `async+redis://…`, and `async+redis+unix://…` for sockets."""
-    scheme, _, rest = redis_url.partition("://")
-    return f"async+redis+unix://{rest}" if scheme == "unix" else f"async+{scheme}://{rest}"
-
-
 def identity(principal: Principal | None, address: str) -> str:
     """Whose budget: the user's, whatever the credential; the network's when nobody is signed in."""
     return f"user:{principal.user_id}" if principal is not None else f"address:{network_of(address)}"
@@ -69,59 +63,80 @@ def network_of(address: str) -> str:
     return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))
 
 
-class SharedCounter:
-    """Counters in Redis. Who comes while a key's increment is under way shares the next one, each with a place of its own in it.
+@dataclass(slots=True)
+class Waiting:
+    """Those who wait for the next increment of one key: what each adds, and where its place goes."""
 
-    So a busy caller costs one round trip at a time, and the places are the same as if each had gone by itself.
+    period: int
+    places: list[tuple[int, asyncio.Future[int]]] = field(default_factory=list)
+
+    def fill(self, total: int) -> None:
+        """Hand out the places that lead up to `total`."""
+        used = total - sum(amount for amount, _ in self.places)
+        for amount, place in self.places:
+            used += amount
+            if not place.done():
+                place.set_result(used)
+
+    def fail(self, error: Exception) -> None:
+        for _, place in self.places:
+            if not place.done():
+                place.set_exception(error)
+
+
+class SharedCounter:
+    """Counters in Redis, over one connection. Who comes while increments are under way goes with the next.
+
+    All that wait, whatever their keys, are one pipeline: however many callers come at once, they cost one round trip at a time
+    and no further connection. Each has a place of its own, the same as if it had gone by itself.
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = RedisStorage(
-            storage_url(redis_url),
-            implementation="redispy",
-            wrap_exceptions=True,
+        self._redis = Redis.from_url(
+            redis_url,
             socket_timeout=REDIS_SECS,
             socket_connect_timeout=REDIS_SECS,
-            retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]  # an idle connection may have been closed
+            retry=Retry(NoBackoff(), 1),  # an idle connection may have been closed
         )
-        self._waiting: dict[str, list[tuple[int, asyncio.Future[int]]]] = {}
-        self._busy: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, Waiting] = {}
+        self._task: asyncio.Task[None] | None = None
 
     async def add(self, key: str, period: int, amount: int) -> int:
-        """The counter after adding `amount`. Raises StorageError or OSError when Redis is away."""
+        """The counter after adding `amount`; it lives `period` seconds. Raises RedisError or OSError when Redis is away."""
         place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        if key in self._waiting:
-            self._waiting[key].append((amount, place))
-        else:
-            self._waiting[key] = [(amount, place)]
-            task = asyncio.create_task(self._work(key, period))
-            self._busy.add(task)
-            task.add_done_callback(self._busy.discard)
+        self._waiting.setdefault(key, Waiting(period)).places.append((amount, place))
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())
         return await place
 
-    async def _work(self, key: str, period: int) -> None:
-        """Increment until nobody waits for this key."""
-        while batch := self._waiting[key]:
-            self._waiting[key] = []
-            total = sum(amount for amount, _ in batch)
-            try:
-                used = await self._redis.incr(key, period, amount=total) - total
-            except Exception as error:
-                for _, place in batch:
-                    if not place.done():
-                        place.set_exception(error)
-                continue
-            for amount, place in batch:
-                used += amount
-                if not place.done():
-                    place.set_result(used)
-        del self._waiting[key]
+    async def _work(self) -> None:
+        """Increment until nobody waits."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, {}
+                try:
+                    totals = await self._increment(batch)
+                except Exception as error:  # who came meanwhile would wait for the same silence
+                    for one in (*batch.values(), *self._waiting.values()):
+                        one.fail(error)
+                    self._waiting.clear()
+                else:
+                    for one, total in zip(batch.values(), totals, strict=True):
+                        one.fill(total)
+        finally:
+            self._task = None
+
+    async def _increment(self, batch: Mapping[str, Waiting]) -> list[int]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for key, one in batch.items():
+                pipeline.incrby(key, sum(amount for amount, _ in one.places))
+                pipeline.expire(key, one.period)
+            answers = await pipeline.execute()
+        return answers[::2]
 
     async def close(self) -> None:
         """Let go of Redis."""
-        bridge = self._redis.bridge
-        assert isinstance(bridge, RedispyBridge)
-        await bridge.storage.aclose()
+        await self._redis.aclose()
 
 
 class RateLimiter:
@@ -178,7 +193,7 @@ class RateLimiter:
                 self._ask_redis_at = time.monotonic() + RETRY_REDIS_SECS
             try:
                 used = await self._shared.add(key, period, amount)
-            except (StorageError, OSError) as error:
+            except (RedisError, OSError) as error:
                 if not self._redis_away:
                     log.warning("rate_limits_without_redis", error=str(error))
                 self._redis_away, self._ask_redis_at = True, time.monotonic() + RETRY_REDIS_SECS

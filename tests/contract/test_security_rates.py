@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
+from limits import parse
 from pydantic import ValidationError
+from redis.asyncio import Redis
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
 from asgi import configuration
 from coreplex.database import Database
 from coreplex.permissions import FOR_WHAT_IS_MADE, Category
-from coreplex.rate import REDIS_SECS, identity
+from coreplex.rate import REDIS_SECS, RateLimiter, identity
 from coreplex.settings import Settings
 from rest_compat.stored import operations
 from rest_compat.table import TABLE
@@ -304,6 +307,26 @@ def test_what_is_no_network_is_refused_at_the_start(monkeypatch: pytest.MonkeyPa
 def test_networks_may_be_written_as_people_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.1/8, 127.0.0.1, ::1")
     assert Settings().trusted_proxies == ("10.0.0.0/8", "127.0.0.1/32", "::1/128")
+
+
+async def test_hundreds_of_callers_at_once_are_counted_together(settings: Settings, redis_url: str) -> None:
+    """Each a key of its own, at one moment in one process: no connection for each, and Redis is not taken for away."""
+    item = parse(settings.rate_limit_general)
+    limiters = [RateLimiter(settings), RateLimiter(settings)]
+    callers = [f"user:{n}" for n in range(300)] * 2
+    with capture_logs() as logs:
+        for limiter in limiters:
+            windows = await asyncio.gather(*(limiter.charge(who, Category.general) for who in callers))
+    left = Counter(item.amount - window.remaining for window in windows)
+    assert left == {3: 300, 4: 300}, "two processes, one counter for each caller"
+    assert not logs
+    async with Redis.from_url(redis_url) as redis:
+        assert len(await redis.client_list()) <= 3  # type: ignore[no-untyped-call]
+        keys = await redis.keys("rate/general/user:*")
+        assert len(keys) == 300
+        assert 0 < await redis.ttl(keys[0]) <= item.get_expiry()
+    for limiter in limiters:
+        await limiter.close()
 
 
 @pytest.fixture
