@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import gc
 import os
-import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from coreplex import housekeeping
+from coreplex import files, housekeeping
 from coreplex import services as composition
 from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
@@ -31,6 +30,7 @@ from coreplex.settings import Settings
 from resolvers.middleware import OuterLayer
 from resolvers.protocol import DeadlineProtocol
 from resolvers.request import answer_of
+from resolvers.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.files import file_rows
@@ -54,7 +54,6 @@ EXPOSED = (
     *TUS_EXPOSED,
 )
 SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id", *TUS_SENT)
-OPEN_FILES = 10_000
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -141,19 +140,22 @@ def main() -> None:
     settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
-    _allow_many_connections()
+    files.allow_many()
     gc.collect()
     gc.set_threshold(10_000, 10, 10)  # a list of 500 makes thousands of objects that live for one answer
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
     sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
-    uvicorn.Server(configuration(settings)).run(sockets)  # on uvloop where there is one; `asyncio.run` would not
+    uvicorn.Server(configuration(settings, create_app(settings))).run(
+        sockets
+    )  # on uvloop where there is one; `asyncio.run` would not
 
 
-def configuration(settings: Settings) -> uvicorn.Config:
+def configuration(settings: Settings, app: Starlette) -> uvicorn.Config:
     """How uvicorn serves us."""
     return uvicorn.Config(
-        create_app(settings),
+        app,
         http=DeadlineProtocol,
+        ws=DeadlineSocketProtocol,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -164,13 +166,6 @@ def configuration(settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=10,
         ws_max_size=1 << 16,
     )
-
-
-def _allow_many_connections() -> None:
-    """Each connection is a file; many systems start a process with 1024 and let it ask for more."""
-    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= least < OPEN_FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most) if most >= 0 else OPEN_FILES, most))
 
 
 if __name__ == "__main__":

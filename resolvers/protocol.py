@@ -2,21 +2,26 @@
 
 A head (request line and headers) must be whole within five seconds and 32 KiB, a body must make progress, and who asked for an
 answer must take it. Time in which we ourselves do not read is never held against the client. What is refused before the
-application hears of it gets the same JSON body and safe headers as everything else.
+application hears of it gets the same JSON body and safe headers as everything else. Near the limit of open files who waits goes.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from coreplex.errors import TooLarge, Unavailable
 from coreplex.identifier import new_id
 from resolvers.middleware import DEFAULTS, SAFE_HEADERS
+from resolvers.shedding import Shedding
 
 HEAD_SECS = 5.0
 HEAD_BYTES = 32 << 10
+LENGTH_DIGITS = 18
+"""A body of more digits than this is larger than any limit, and than what most programs can count."""
 BODY_SECS, BODY_BYTES = 20.0, 64 << 10
 """In each period so many bytes of a body, or its end: 3.3 KB/s, and a link may fail for twenty seconds."""
 ANSWERED_SECS = 30.0
@@ -28,12 +33,22 @@ LOOK_SECS, LINGER_SECS = 1.0, 1.0
 REFUSALS = {
     HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
     HTTPStatus.REQUEST_TIMEOUT: f"The headers took longer than {HEAD_SECS:g} seconds.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request's Content-Length is larger than anything this server takes.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The headers are larger than {HEAD_BYTES >> 10} KiB.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The server has as many connections as it can hold; try again shortly.",
 }
+CODES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code, HTTPStatus.SERVICE_UNAVAILABLE: Unavailable.code}
+UPGRADE_HAS_A_BODY = "A request for a WebSocket has no body, and follows no request that waits for its answer."
+NO_HANDSHAKE = "This is no WebSocket handshake: GET, at most 128 headers of 8 KiB each."
+watch = Shedding()
 
 
-class HeadTooLarge(Exception):
-    """Raised inside the parser, which makes it an HttpParserError."""
+class Refused(Exception):
+    """Raised inside the parser, which makes it an HttpParserError: the request ends with this status."""
+
+    def __init__(self, status: HTTPStatus, sentence: str | None = None) -> None:
+        self.status = status
+        self.sentence = sentence or REFUSALS[status]
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -45,7 +60,10 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._taking: asyncio.TimerHandle | None = None
         self._head_open = self._body_open = self._refused = False
         self._head_bytes = self._raw_head_bytes = 0
+        self._since = self.loop.time()
         self._wait_for_head()
+        if not watch.admits(transport.get_extra_info("socket").fileno(), self.connections):
+            self.shed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel()
@@ -85,6 +103,20 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    # Shedding
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when it is idle, in the middle of a head, or sends what was answered already; None while it is served."""
+        return None if self._answering or self._refused or self.transport.is_closing() else self._since
+
+    def shed(self) -> None:
+        """Hang up at once: a moment to linger would keep the file. Who has said nothing since its last answer may ask again."""
+        if self._head_open or self.cycle is None:
+            self.transport.write(refusal(HTTPStatus.SERVICE_UNAVAILABLE))
+        self._refused = True
+        self.transport.close()
+
     # The head
 
     def _wait_for_head(self) -> None:
@@ -100,7 +132,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_open, self._head_bytes = True, 0
+        self._head_open, self._head_bytes, self._since = True, 0, self.loop.time()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -109,17 +141,33 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         self._count(len(name) + len(value) + len(": \r\n"))
+        if self.headers[-1][0] == b"content-length" and len(value) > LENGTH_DIGITS:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES:
-            raise HeadTooLarge
+            raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
+        upgrade = self.parser.should_upgrade()
+        to_socket = upgrade and self._should_upgrade()
+        if to_socket and (self._answering or self._announces_body):
+            raise Refused(HTTPStatus.BAD_REQUEST, UPGRADE_HAS_A_BODY)
         self._cancel()
-        self._head_open = False
-        self._body_open = not (self.parser.should_upgrade() and self._should_upgrade())
+        self._head_open, self._body_open = False, not to_socket
         super().on_headers_complete()
+        if upgrade and not to_socket:
+            self.cycle.keep_alive = False  # the parser takes what follows for another protocol, which nobody here speaks
+
+    @property
+    def _announces_body(self) -> bool:
+        """The parser would wait for that body before it hands the connection over, and no deadline holds meanwhile."""
+        headers = dict(self.headers)
+        return b"transfer-encoding" in headers or bool(headers.get(b"content-length", b"").strip(b"0"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: a protocol we do not speak (h2c) is answered as a plain request, as RFC 9110 has it."""
 
     # The body
 
@@ -162,17 +210,18 @@ class DeadlineProtocol(HttpToolsProtocol):
     # Refusals
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn's answer to what its parser does not take."""
-        too_large = self._head_open and self._head_bytes > HEAD_BYTES
-        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST)
+        """uvicorn's answer to what its parser does not take; the parser keeps what one of our own callbacks raised."""
+        context = getattr(sys.exception(), "__context__", None)
+        reason = context if isinstance(context, Refused) else Refused(HTTPStatus.BAD_REQUEST)
+        self._refuse(reason.status, reason.sentence)
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, status: HTTPStatus, sentence: str | None = None) -> None:
         """Say why and hang up, after a moment in which the rest is thrown away: the kernel would take the answer back."""
         self._refused = True
         if self._answering:
             self.transport.close()  # not into the middle of another answer
         else:
-            self.transport.write(_answer(status))
+            self.transport.write(refusal(status, sentence))
             self.transport.write_eof()
             self._after(LINGER_SECS, self.transport.close)
 
@@ -186,9 +235,10 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._timer = None
 
 
-def _answer(status: HTTPStatus) -> bytes:
+def refusal(status: HTTPStatus, sentence: str | None = None) -> bytes:
     request_id = str(new_id())
-    body = orjson.dumps({"detail": REFUSALS[status], "code": status.name.lower(), "request_id": request_id})
+    code = CODES.get(status, status.name.lower())
+    body = orjson.dumps({"detail": sentence or REFUSALS[status], "code": code, "request_id": request_id})
     headers = {
         b"content-type": b"application/json",
         b"content-length": b"%d" % len(body),
@@ -197,5 +247,7 @@ def _answer(status: HTTPStatus) -> bytes:
         **dict(SAFE_HEADERS),
         **DEFAULTS,
     }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers[b"retry-after"] = b"1"
     lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b": ".join(header) for header in headers.items())]
     return b"\r\n".join([*lines, b"", body])

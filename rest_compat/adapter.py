@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors import DomainError, Invalid, TooLarge
+from coreplex.errors import DomainError, Invalid
 from coreplex.permissions import Category, authorize
 from rest_compat import columns
 from rest_compat.answers import error_answer, json_answer
@@ -19,6 +19,7 @@ from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
 from rest_compat.variables import Binder
+from schema.door.message import read_body
 from schema.door.origin import check_origin
 from schema.errors import domain_error
 from schema.execution import Operation, execute
@@ -74,8 +75,8 @@ class Row:
         if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
             return None
         if self.takes_rows:
-            return await read_limited(request, MAX_ROWS_BODY, " Send the rows in several calls.")
-        return await read_limited(request, MAX_BODY)
+            return await read_body(request, MAX_ROWS_BODY, "Send the rows in several calls.")
+        return await read_body(request, MAX_BODY, "")
 
 
 async def admit(services: Services, request: Request, operation: Operation) -> Context:
@@ -132,17 +133,6 @@ def result_of(data: dict[str, Any]) -> Any:
     while "result" not in data:
         (data,) = data.values()
     return data["result"]
-
-
-async def read_limited(request: Request, limit: int, advice: str = "") -> bytes:
-    """The body, refused as soon as it grows beyond `limit` bytes; `advice` says what to do then."""
-    parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"The request body is larger than {limit >> 20} MB.{advice}")
-        parts.append(chunk)
-    return b"".join(parts)
 
 
 def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:

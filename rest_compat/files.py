@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import orjson
 from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from coreplex.errors import DomainError, Invalid, TooLarge
@@ -27,6 +27,7 @@ from rest_compat.multipart import Form
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
+from schema.door.message import announced
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of
 
@@ -47,13 +48,11 @@ def file_rows(services: Services) -> list[RouteRow]:
 
 
 def answering(handler: Handler) -> Handler:
-    """Errors as answers. Who hung up in the middle gets none, and the log no traceback."""
+    """Errors as answers."""
 
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
         except Exception as error:
             request_id = answer_of(request).request_id
             return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
@@ -89,8 +88,7 @@ class Receiver:
 
     def check_length(self, request: Request) -> None:
         """Refuse by the announced length, where there is one, before anything is read."""
-        length = request.headers.get("content-length", "")
-        if length.isdigit() and len(length) < 19 and int(length) > self.limit + FORM_OVERHEAD:
+        if announced(request) > self.limit + FORM_OVERHEAD:
             raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
 
     @contextmanager

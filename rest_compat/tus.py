@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from typing import ClassVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors import BadInput, DomainError
@@ -96,8 +96,6 @@ class Tus:
                 if request.headers.get("tus-resumable") != VERSION:
                     raise WrongVersion(f"Send the header Tus-Resumable: {VERSION}, the version of tus spoken here.")
                 response = await act(request)
-            except ClientDisconnect:
-                response = Response(status_code=400)
             except Exception as error:
                 request_id = answer_of(request).request_id
                 known = error if isinstance(error, DomainError) else domain_error(error, request_id)

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.database import is_bad_value, is_unavailable
@@ -79,6 +80,8 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
         return from_input(original)
     if isinstance(original, GraphQLError):
         original = original.original_error or original
+    if isinstance(original, ClientDisconnect):
+        return BadRequest("The connection ended before the whole request was here.")  # nobody is left to read it
     if isinstance(original, DomainError):
         if isinstance(original, Damaged):
             log.error("stored_file_damaged", exc_info=original, request_id=request_id)

@@ -15,7 +15,7 @@ import structlog
 from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
-from coreplex import housekeeping
+from coreplex import files, housekeeping
 from coreplex import services as composition
 from coreplex.job.timing import Timing
 from coreplex.log import configure
@@ -120,6 +120,7 @@ def main() -> None:
     timing, settings = _timing(), Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
+    files.allow_many()
     code = asyncio.run(serve(settings, timing))
     # Not sys.exit: a thread stuck in a read from Redis would be waited for.
     os._exit(code)

@@ -5,10 +5,13 @@ So a port that is taken is found at once, and connections wait instead of being 
 
 import errno
 import socket
+import sys
 
 from coreplex.supervisor.trouble import Trouble
 
 BACKLOG = 2048
+UNTAKEN_SECS = 60
+"""How long bytes of an answer may lie in the kernel without being taken, also behind a connection that is closed already."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -20,6 +23,8 @@ def listen(host: str, port: int) -> socket.socket:
     made = socket.socket(family, kind, protocol)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":  # what is accepted from this socket inherits it
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_SECS * 1000)
         made.bind(address)
         made.listen(BACKLOG)
     except OSError as error:

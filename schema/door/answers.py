@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from graphql import ExecutionResult
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from coreplex.errors import DomainError, RateLimited
@@ -48,13 +48,13 @@ def dump(body: dict[str, Any]) -> bytes:
     return orjson.dumps(body)
 
 
-def respond(request: Request, body: dict[str, Any], status: int = 200) -> Response:
+def respond(request: HTTPConnection, body: dict[str, Any], status: int = 200) -> Response:
     accepted = request.headers.get("accept", "")
     media_type = RESPONSE_TYPE if RESPONSE_TYPE in accepted else JSON_TYPE
     return Response(dump(body), status, media_type=media_type)
 
 
-def refuse(request: Request, error: BaseException, request_id: str) -> Response:
+def refuse(request: HTTPConnection, error: BaseException, request_id: str) -> Response:
     seen: DomainError = domain_error(error, request_id)
     response = respond(request, refused(seen, request_id), seen.status)
     if isinstance(seen, RateLimited):

@@ -11,6 +11,7 @@ from schema.errors import BadRequest
 from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 
 MAX_BODY = 1 << 20
+BY_REST = "Files and many rows to predict go by REST: POST /api/uploads, POST /api/models/{id}/predict."
 JSON_TYPE = "application/json"
 
 
@@ -38,17 +39,24 @@ def check_media_type(request: Request) -> None:
         raise UnsupportedMediaType(f"Send the request with `Content-Type: {JSON_TYPE}`.")
 
 
-async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """The body, refused as soon as it grows beyond `limit` bytes."""
-    parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(
-                f"The request body is larger than {limit >> 20} MiB. Files and many rows to predict go by REST: "
-                "POST /api/uploads, POST /api/models/{id}/predict."
-            )
-        parts.append(chunk)
+def announced(request: Request) -> int:
+    """The bytes of the body that Content-Length announces; 0 where it announces none."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and length.isascii() else 0
+
+
+async def read_body(request: Request, limit: int = MAX_BODY, advice: str = BY_REST) -> bytes:
+    """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
+    parts, size = [], announced(request)
+    if size <= limit:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                break
+            parts.append(chunk)
+    if size > limit:
+        raise TooLarge(f"The request body is larger than {limit >> 20} MiB. {advice}".rstrip())
     return b"".join(parts)
 
 

@@ -7,7 +7,7 @@ an orderly close with a code of the protocol, never a traceback.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any
 
 import structlog
@@ -17,11 +17,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from coreplex.account import authenticate
 from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
 from coreplex.permissions import Principal
+from coreplex.rate import network_of
 from coreplex.services import Services
 from resolvers.context import Context
-from resolvers.request import bearer_token, open_context
+from resolvers.request import answer_of, bearer_token, open_context
 from schema.door.admission import admit
-from schema.door.answers import dump, executed, refused
+from schema.door.answers import dump, executed, refuse, refused
 from schema.door.live import PULSE_SECS, Places, confirm, pulsing
 from schema.door.message import parse_json, parse_message
 from schema.door.origin import check_origin
@@ -34,6 +35,8 @@ PROTOCOL = "graphql-transport-ws"
 INIT_SECS = 5.0
 MAX_FRAME = 1 << 16
 MAX_SOCKETS = 5
+MAX_STRANGERS = 20
+"""Sockets of one network that have not said yet who they are, in one process."""
 MAX_SUBSCRIPTIONS = 20
 MAX_ID = 200
 
@@ -53,21 +56,31 @@ class Sockets:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.places = Places(MAX_SOCKETS, "sockets")
+        self.strangers = Places(MAX_STRANGERS, "sockets that have not said who they are")
 
     async def serve(self, socket: WebSocket) -> None:
         """One socket, from the handshake to its end."""
-        try:
-            check_origin(socket, self.services.settings)
-            context = await open_context(self.services, socket)
-        except DomainError:
-            await socket.close()  # before it was accepted: the handshake is answered with 403
-            return
+        with suppress(WebSocketDisconnect), ExitStack() as stranger:
+            try:
+                check_origin(socket, self.services.settings)
+                network = network_of(socket.client.host if socket.client else "")
+                self.strangers.require(network)
+                stranger.enter_context(self.strangers.taken(network))
+                context = await open_context(self.services, socket)
+            except RateLimited as error:
+                await socket.send_denial_response(refuse(socket, error, answer_of(socket).request_id))
+            except DomainError:
+                await socket.close()  # before it was accepted: the handshake is answered with 403
+            else:
+                await self._greet(socket, context, stranger)
+
+    async def _greet(self, socket: WebSocket, context: Context, stranger: ExitStack) -> None:
         offered = PROTOCOL in socket.scope.get("subprotocols", ())
         await socket.accept(PROTOCOL if offered else None)
         try:
             if not offered:
                 raise Close(4406, "Subprotocol not acceptable")
-            await Session(socket, context, self.places).run()
+            await Session(socket, context, self.places).run(known=stranger.close)
         except Close as end:
             await _close(socket, end.code, end.reason)
         except WebSocketDisconnect:
@@ -94,8 +107,10 @@ class Session:
         self._sending = asyncio.Lock()
         self._again: Callable[[], Awaitable[Principal | None]] = self._by_handshake
 
-    async def run(self) -> None:
+    async def run(self, known: Callable[[], None]) -> None:
+        """`known` is called once it is known whose the socket is."""
         await self._initialise()
+        known()
         try:
             self.places.require(self.context.identity)
         except RateLimited as error:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import orjson
 import pytest
 import uvicorn
+from structlog.testing import capture_logs
 
+from coreplex import files
 from resolvers import protocol
+from resolvers.socket_protocol import DeadlineSocketProtocol
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
@@ -19,11 +23,18 @@ POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
 
 @dataclass
 class Application:
-    """Answers with the size of the body; refuses at `/refused` without reading it, answers a lot at `/much`."""
+    """Answers with the size of the body; refuses at `/refused` without reading it, answers a lot at `/much`. Accepts sockets."""
 
     disconnects: int = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            self.disconnects += 1
+            return
         size, more = 0, scope["path"] == "/"
         while more:
             message = await receive()
@@ -77,7 +88,14 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     for name, seconds in {"HEAD": 0.4, "BODY": 0.6, "ANSWERED": 0.6, "TAKE": 0.4, "LOOK": 0.05, "LINGER": 0.3}.items():
         monkeypatch.setattr(protocol, f"{name}_SECS", seconds)
     application = Application()
-    config = uvicorn.Config(application, http=protocol.DeadlineProtocol, lifespan="off", log_config=None, timeout_keep_alive=1)
+    config = uvicorn.Config(
+        application,
+        http=protocol.DeadlineProtocol,
+        ws=DeadlineSocketProtocol,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=1,
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as bound:
         task = asyncio.create_task(server._serve([bound]))
@@ -187,3 +205,99 @@ async def test_who_does_not_take_the_answer_loses_it(served: Served) -> None:
         await asyncio.sleep(0.1)
         assert served.server.server_state.connections
         await served.until_quiet()
+
+
+UPGRADE = b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+async def test_a_socket_is_opened(served: Served) -> None:
+    leave = b"\x88\x80\x00\x00\x00\x00"
+    assert (await served.say(UPGRADE + KEY + b"\r\n", leave, pause=0.1)).startswith(b"HTTP/1.1 101 ")
+    assert (await served.say(UPGRADE + KEY + b"Content-Length: 0\r\n\r\n", leave, pause=0.1)).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        UPGRADE + KEY + b"Content-Length: 100\r\n\r\n",
+        UPGRADE + KEY + b"Transfer-Encoding: chunked\r\n\r\n",
+        UPGRADE.replace(b"GET", b"POST") + KEY + b"Content-Length: 100\r\n\r\n",
+        UPGRADE.replace(b"GET", b"POST") + KEY + b"\r\n",
+        UPGRADE + KEY + b"X-A: b\r\n" * 200 + b"\r\n",
+        UPGRADE + KEY + b"X-Long: " + b"a" * 9000 + b"\r\n\r\n",
+        UPGRADE + b"Sec-WebSocket-Key: short\r\n\r\n",
+    ],
+)
+async def test_what_never_becomes_a_socket_is_refused_at_once(
+    served: Served, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    for name in ("HEAD", "BODY"):
+        monkeypatch.setattr(protocol, f"{name}_SECS", 60.0)
+    assert (await served.say(head)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ", b"HTTP/1.1 426 "))
+    await served.until_quiet()
+
+
+async def test_a_socket_does_not_overtake_an_answer(served: Served) -> None:
+    assert b"101" not in await served.say(GET + UPGRADE + KEY + b"\r\n")
+    await served.until_quiet()
+
+
+async def test_a_socket_that_takes_nothing_is_lost(served: Served) -> None:
+    """Pings are answered by the protocol itself: neither they nor their answers may pile up."""
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(UPGRADE + KEY + b"\r\n")
+        client.setblocking(False)
+        ping = b"\x89\xfd\x00\x00\x00\x00" + b"p" * 125
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(10):
+                while True:
+                    await loop.sock_sendall(client, ping * 500)
+    await served.until_quiet()
+    assert served.application.disconnects == 1
+
+
+async def test_another_protocol_is_answered_in_this_one(served: Served) -> None:
+    h2c = GET.replace(
+        b"\r\n\r\n", b"\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    )
+    answer = await served.say(h2c, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", pause=0.1)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+    assert (await served.say(b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("length", [b"9" * 19, b"0" * 5000 + b"1", b"1" + b"0" * 18])
+async def test_a_length_beyond_all_limits_is_refused_at_once(
+    served: Served, monkeypatch: pytest.MonkeyPatch, length: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_SECS", 60.0)
+    answer = await served.say(POST.replace(b"%d", length))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too_large"
+
+
+async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven hundred silent connections of another process, room for four hundred: who asks for something is answered."""
+    monkeypatch.setattr(protocol, "HEAD_SECS", 60.0)
+    monkeypatch.setattr(protocol, "watch", protocol.Shedding())
+    most = (files.opened() + 400) * 8 // 7
+    monkeypatch.setattr(files, "limit", lambda: most)
+    open_more = f"held += [socket.create_connection(('127.0.0.1', {served.port})) for _ in range(35)]"
+    code = f"import socket, sys; held = []\nfor line in sys.stdin: {open_more}"
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=asyncio.subprocess.PIPE)
+    assert holder.stdin is not None
+    try:
+        with capture_logs() as logs:
+            for _ in range(20):
+                holder.stdin.write(b"more\n")
+                await asyncio.sleep(0.1)
+                answer = await served.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                assert answer.startswith(b"HTTP/1.1 200 ")
+            assert files.opened() < most
+        assert [line["files_limit"] for line in logs if line["event"] == "connections.shed"] == [most]
+    finally:
+        holder.kill()
+        await holder.wait()

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
-from asgi import configuration
+from asgi import configuration, create_app
 from coreplex.database import Database
 from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import REDIS_SECS, RateLimiter, identity
@@ -213,19 +213,14 @@ async def test_signing_in_buys_no_further_guesses(settings: Settings, database: 
 @asynccontextmanager
 async def proxied(settings: Settings, address: str, **headers: str) -> AsyncIterator[AsyncClient]:
     """A client of the application exactly as uvicorn is told to run it, calling from an address."""
-    config = configuration(settings)
-    async with serving_loaded(config.app) as _:
+    made = create_app(settings)
+    config = configuration(settings, made)
+    async with made.router.lifespan_context(made):
         config.load()
         app: ASGIApp = config.loaded_app
         transport = ASGITransport(app, client=(address, 1))
         async with AsyncClient(transport=transport, base_url="http://localhost:8888", headers=headers) as client:
             yield client
-
-
-@asynccontextmanager
-async def serving_loaded(app: Any) -> AsyncIterator[Any]:
-    async with app.router.lifespan_context(app):
-        yield app
 
 
 TRICKS: list[dict[str, str]] = [

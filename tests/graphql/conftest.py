@@ -10,7 +10,7 @@ import uvicorn
 from httpx import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
-from asgi import create_app
+from asgi import configuration, create_app
 from coreplex.database import Database
 from coreplex.services import Services
 from coreplex.settings import Settings
@@ -43,7 +43,8 @@ async def client(app: Starlette) -> AsyncIterator[AsyncClient]:
 async def address(app: Starlette) -> AsyncIterator[str]:
     """`localhost:PORT` of the same application behind uvicorn, for streams and sockets."""
     bound = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws_max_size=1 << 16, timeout_graceful_shutdown=1)
+    config = configuration(app.state.services.settings, app)
+    config.lifespan, config.timeout_graceful_shutdown = "off", 1
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([bound]))
     while not server.started:  # noqa: ASYNC110 uvicorn has no event for it

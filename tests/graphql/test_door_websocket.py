@@ -175,6 +175,24 @@ async def test_twenty_subscriptions_and_five_sockets(address: str, database: Dat
         await greet(again, token)
 
 
+async def test_strangers_of_one_network_are_few(
+    address: str, owned: tuple[str, Job, ApiKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "INIT_SECS", 60.0)
+    async with AsyncExitStack() as held:
+        strangers = [await held.enter_async_context(dial(address)) for _ in range(websocket.MAX_STRANGERS)]
+        with pytest.raises(InvalidStatus) as refused:
+            await held.enter_async_context(dial(address))
+        assert refused.value.response.status_code == 429
+        assert refused.value.response.headers["Retry-After"]
+        await greet(strangers[0], owned[0])
+        known = await held.enter_async_context(dial(address))
+        await greet(known, owned[0])
+        await strangers[1].close()
+        async with dial(address) as again:
+            await greet(again, owned[0])
+
+
 MALFORMED: list[Any] = [
     "",
     "{",

@@ -1,7 +1,8 @@
-"""Eight hundred clients that trickle their headers are gone in seconds, and nobody else notices them (S17)."""
+"""Clients that hold connections and say little: they are gone in seconds, and nobody else notices them (S17)."""
 
 import asyncio
 import contextlib
+import resource
 import socket
 import statistics
 import time
@@ -10,10 +11,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from coreplex import files
 from resolvers.protocol import HEAD_SECS
 from tests.stack import Stack
 
 TRICKLING = 800
+UPGRADE = (
+    b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n"
+)
 
 
 @pytest.mark.slow
@@ -30,6 +37,27 @@ async def test_eight_hundred_trickling_clients(stack: Stack) -> None:
     assert min(lives) > HEAD_SECS / 2, "they are let be until the deadline"
     print(f"p99 before {_p99(before) * 1000:.0f} ms, during {_p99(during) * 1000:.0f} ms, longest life {max(lives):.2f} s")
     assert _p99(during) < max(0.1, 4 * _p99(before))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", [UPGRADE + b"Content-Length: 100\r\n\r\n", UPGRADE + b"\r\n", b"GET / HT", b""])
+async def test_sixteen_hundred_connections_at_a_limit_of_fifteen_hundred_files(stack: Stack, said: bytes) -> None:
+    files.allow_many()
+    address = urlsplit(stack.base_url)
+    web = stack.children["web"].pid
+    before = resource.prlimit(web, resource.RLIMIT_NOFILE)
+    resource.prlimit(web, resource.RLIMIT_NOFILE, (1500, before[1]))
+    try:
+        with contextlib.ExitStack() as held:
+            for number in range(1600):
+                client = held.enter_context(socket.create_connection((address.hostname, address.port)))
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(said)
+                if number % 200 == 199:
+                    async with httpx.AsyncClient(base_url=stack.base_url) as fresh:
+                        assert (await fresh.get("/health")).status_code == 200
+    finally:
+        resource.prlimit(web, resource.RLIMIT_NOFILE, before)
 
 
 async def _trickle(place: tuple[str | None, int | None]) -> float:

@@ -1,0 +1,84 @@
+"""What happens when connections come near the limit of open files: somebody goes, so that `accept` never fails for everybody.
+
+The system gives a new file the lowest free number, so the number of a new connection says how many are open. Above the mark
+connections are closed that wait for their client to say something: first those of the network that holds most, the oldest
+first. A request that is being answered is never touched. Where nobody can go the newcomer does, with 503.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+import structlog
+
+from coreplex import files
+from coreplex.rate import network_of
+
+log = structlog.get_logger()
+
+KEPT_FREE = 8
+"""One file in so many is kept for what is no connection: the database, uploads, models."""
+BATCH = 8
+"""So much of what one network holds is chosen at once, or a flood would be looked through for each newcomer."""
+LOG_SECS = 10.0
+
+
+@runtime_checkable
+class Waiting(Protocol):
+    """A connection that can tell whether it waits for its client, since when, and how to end it."""
+
+    client: tuple[str, int] | None
+
+    @property
+    def waits_since(self) -> float | None: ...
+    def shed(self) -> None: ...
+
+
+class Shedding:
+    """One process's watch on its files."""
+
+    def __init__(self) -> None:
+        self._chosen: deque[Waiting] = deque()
+        self._next_line = 0.0
+
+    def admits(self, number: int, connections: Iterable[object]) -> bool:
+        """Whether the newcomer with this file number may stay; above the mark another one goes for it."""
+        most = files.limit()
+        free = most // KEPT_FREE
+        if number < most - free:
+            self._chosen.clear()
+            return True
+        # What is closed keeps its file until the loop comes round: a burst may take half of what is kept free. Two go for each,
+        # so that there is room again afterwards.
+        admitted = self._close(connections, 2) and number < most - free // 2
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_line:
+            self._next_line = now + LOG_SECS
+            log.warning("connections.shed", files_limit=most, file=number, newcomer_admitted=admitted)
+        return admitted
+
+    def _close(self, connections: Iterable[object], count: int) -> bool:
+        """Close so many that wait; whether there was one."""
+        closed = 0
+        while closed < count:
+            if not self._chosen:
+                self._chosen.extend(choose(connections))
+            if not self._chosen:
+                break
+            one = self._chosen.popleft()
+            if one.waits_since is not None:
+                one.shed()
+                closed += 1
+        return closed > 0
+
+
+def choose(connections: Iterable[object]) -> list[Waiting]:
+    """The oldest waiting connections of the network that holds most."""
+    held: dict[str, list[tuple[float, int, Waiting]]] = {}
+    for number, one in enumerate(connections):
+        if isinstance(one, Waiting) and (since := one.waits_since) is not None:
+            network = network_of(one.client[0]) if one.client else ""
+            held.setdefault(network, []).append((since, number, one))
+    heaviest = max(held.values(), key=len, default=[])
+    return [one for *_, one in sorted(heaviest)[: len(heaviest) // BATCH + 1]]
