@@ -6,6 +6,8 @@ domain commits: the edge that opened `transaction()` does, once.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -17,10 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from coreplex.errors import Unavailable
+from coreplex.fair import FairPlaces, Limits
 
 STATEMENT_TIMEOUT_MS = 10_000
 SILENT_SECS = 5
 """How much longer than a statement may take a server may say nothing before the connection counts as lost."""
+POOL_PATIENCE_SECS = 3.0
+"""How long a request waits for a connection before it is told that the server is busy."""
 
 
 class _Reading(Session):
@@ -52,7 +57,7 @@ def async_url(url: str) -> str:
 
 def is_unavailable(error: BaseException) -> bool:
     """True when the database is away or refuses for the moment (busy, a deadlock broken): weather, not a bug."""
-    if isinstance(error, PoolTimeout | InterfaceError | ConnectionError | TimeoutError):
+    if isinstance(error, InterfaceError | ConnectionError | TimeoutError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -86,16 +91,28 @@ def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
         raise DisconnectionError
 
 
+@dataclass
+class _Held:
+    """A session is open in the task (or one it waits for) that sees this."""
+
+    now: bool = True
+
+
+_held: ContextVar[_Held | None] = ContextVar("held", default=None)
+
+
 class Database:
-    """The process's pool of connections to PostgreSQL."""
+    """The process's pool of connections to PostgreSQL; one caller (`fair.CALLER`) holds at most half of them."""
 
     def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
         self.url = url
+        limits = Limits(total=pool_size, each=max(1, pool_size // 2), patience=POOL_PATIENCE_SECS)
+        self.places = FairPlaces(limits, "the database")
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=2,
+            pool_timeout=POOL_PATIENCE_SECS,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={
@@ -129,12 +146,30 @@ class Database:
     @asynccontextmanager
     async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:
         try:
-            async with kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session:
+            async with self._place(), kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session:
                 yield session
+        except PoolTimeout:
+            raise self.places.busy() from None
         except Exception as error:
             if is_unavailable(error):
                 raise Unavailable("The database is not reachable at the moment; try again shortly.") from error
             raise
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the connections. A session within a session takes none: its caller would wait for itself."""
+        outer = _held.get()
+        if outer is not None and outer.now:
+            yield
+            return
+        async with self.places.place():
+            mine = _Held()
+            _held.set(mine)
+            try:
+                yield
+            finally:
+                mine.now = False
+                _held.set(outer)
 
     async def ping(self) -> None:
         async with self.read() as session:

@@ -4,7 +4,7 @@
     ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged 409
     ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
     ├── Locked 423             ├── ChecksumMismatch 460
-    ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable 503  └── StorageFull 507
+    ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable, Busy 503  └── StorageFull 507
 
 GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, both from the same object.
 Anything that is not a DomainError is masked and logged with a request id.
@@ -32,6 +32,8 @@ class DomainError(Exception):
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
+    retry_after: int | None = None
+    """Seconds after which the same request may succeed, where that is known."""
 
     def __init__(self, message: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
@@ -132,6 +134,16 @@ class Unavailable(DomainError):
     """A part we need (database, Redis) is away for the moment."""
 
     code, status = "unavailable", 503
+
+
+class Busy(Unavailable):
+    """Everything is there, and others are served first: too many requests wait for the same."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StorageFull(DomainError):

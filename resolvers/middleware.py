@@ -8,7 +8,9 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.database import is_unavailable
+from coreplex.fair import CALLER
 from coreplex.identifier import new_id
+from coreplex.rate import identity
 from coreplex.services import Services
 from coreplex.settings import Mode
 from resolvers.error_page import wants_page, with_pages
@@ -64,6 +66,7 @@ class OuterLayer:
         if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, send)
         answer = scope[STATE] = Answer(request_id_of(scope))
+        CALLER.set(identity(None, scope["client"][0] if scope.get("client") else ""))
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
             return await (send({"type": "websocket.close"}) if foreign else self.app(scope, receive, send))

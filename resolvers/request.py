@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from coreplex.account import authenticate
 from coreplex.account.cookies import session_cookie_name
 from coreplex.errors import Forbidden, RateLimited, Unauthenticated
+from coreplex.fair import CALLER
 from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import Window
 from coreplex.services import Services
@@ -61,6 +62,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
             context.principal = await authenticate.by_key(services, bearer)
         elif facts.session_cookie:
             context.principal = await authenticate.by_session(services, facts.session_cookie)
+        CALLER.set(context.identity)
     except Unauthenticated:
         if "authorization" not in headers:
             # A stale cookie is an anonymous caller: public endpoints (login above all) must stay reachable.

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from coreplex.errors import DomainError, RateLimited
+from coreplex.errors import DomainError
 
 
 def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = ()) -> Response:
@@ -26,7 +26,7 @@ def error_body(error: DomainError, request_id: str) -> dict[str, Any]:
 
 def error_answer(error: DomainError, request_id: str) -> Response:
     response = Response(orjson.dumps(error_body(error, request_id)), error.status, media_type="application/json")
-    if isinstance(error, RateLimited):
+    if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

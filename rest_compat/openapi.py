@@ -40,7 +40,7 @@ PROBLEMS = {
     "422": "A value is missing or wrong.",
     "507": "The server's disk is full.",
     "429": "The budget of the window is used up; see Retry-After.",
-    "503": "A part of the server is away for the moment.",
+    "503": "A part of the server is away for the moment, or the server is busy; see Retry-After.",
 }
 
 

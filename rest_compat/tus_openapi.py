@@ -26,7 +26,7 @@ PROBLEMS = {
     "423": "Another request is sending bytes of this upload.",
     "429": "The budget of the window is used up; see Retry-After.",
     "460": "The bytes are not those of Upload-Checksum.",
-    "503": "A part of the server is away for the moment.",
+    "503": "A part of the server is away for the moment, or the server is busy; see Retry-After.",
     "507": "The server's disk is full.",
 }
 PARAMETERS = {

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.database import is_bad_value, is_unavailable
-from coreplex.errors import Damaged, DomainError, FieldError, Invalid, RateLimited, Unavailable
+from coreplex.errors import Damaged, DomainError, FieldError, Invalid, Unavailable
 
 log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ def extensions(error: DomainError, request_id: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"code": error.code, "status": error.status, "requestId": request_id}
     if error.errors:
         shown["errors"] = [field.as_dict() for field in error.errors]
-    if isinstance(error, RateLimited):
+    if error.retry_after is not None:
         shown["retryAfter"] = error.retry_after
     return shown
 

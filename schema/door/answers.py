@@ -11,7 +11,7 @@ from graphql import ExecutionResult
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from coreplex.errors import DomainError, RateLimited
+from coreplex.errors import DomainError
 from schema.cost import MAX_COST
 from schema.door.message import JSON_TYPE
 from schema.errors import BadDocument, domain_error, extensions, graphql_error
@@ -57,7 +57,7 @@ def respond(request: HTTPConnection, body: dict[str, Any], status: int = 200) ->
 def refuse(request: HTTPConnection, error: BaseException, request_id: str) -> Response:
     seen: DomainError = domain_error(error, request_id)
     response = respond(request, refused(seen, request_id), seen.status)
-    if isinstance(seen, RateLimited):
+    if seen.retry_after is not None:
         response.headers["Retry-After"] = str(seen.retry_after)
     if seen.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
 from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
+from coreplex.fair import CALLER
 from coreplex.permissions import Principal
 from coreplex.rate import network_of
 from coreplex.services import Services
@@ -153,6 +154,7 @@ class Session:
         if token is not None:
             self._again = lambda: authenticate.by_key(self.context.services, token)
             self.context.principal = await self._again()
+            CALLER.set(self.context.identity)
 
     async def _by_handshake(self) -> Principal | None:
         return (await open_context(self.context.services, self.socket)).principal
