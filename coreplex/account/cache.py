@@ -5,7 +5,9 @@ announces the id on a PostgreSQL channel inside its transaction, and each proces
 nothing.
 """
 
+import asyncio
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -65,6 +67,11 @@ class AccessCache:
         self.generation += 1
         gone = UUID(identity)
         self._entries = {d: e for d, e in self._entries.items() if gone not in (e.principal.user_id, e.principal.credential_id)}
+        self._listener.ring(f"access:{gone}")
+
+    def watched(self, principal: Principal) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set when what this caller may do has changed: the user, the credential, a membership."""
+        return self._listener.subscribe(f"access:{principal.user_id}", f"access:{principal.credential_id}")
 
     def clear(self) -> None:
         """Forget everybody."""
@@ -85,9 +92,9 @@ def cache_of(services: Services) -> AccessCache:
 
 
 async def announce(session: WriteSession, *identities: UUID) -> None:
-    """Tell every process, when this transaction commits, that these users, sessions or keys changed."""
-    for identity in identities:
-        await notify(session, CHANNEL, str(identity))
+    """Tell every process, when this transaction commits, that these users, sessions or keys changed, or what the users may do."""
+    if identities:
+        await notify(session, CHANNEL, *map(str, identities))
 
 
 def forget(services: Services, *identities: UUID) -> None:

@@ -8,6 +8,7 @@ SERVING = "coreplex_serving"
 """A deployment, a model, a membership or a project changed: forget who may reach which model."""
 
 
-async def notify(session: WriteSession, channel: str, payload: str = "") -> None:
-    """Tell all processes at commit; nothing is told when the transaction rolls back."""
-    await session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+async def notify(session: WriteSession, channel: str, *payloads: str) -> None:
+    """Tell all processes at commit, each payload by itself, or just that; nothing is told when the transaction rolls back."""
+    told = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+    await session.execute(told, {"channel": channel, "payloads": payloads or ("",)})

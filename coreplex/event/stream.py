@@ -59,16 +59,26 @@ class Listener:
             self._task = None
 
     @contextmanager
-    def subscribe(self, entity_type: str, entity_id: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set when something was appended to the entity (or might have been)."""
-        key, bell = f"{entity_type}:{entity_id}", asyncio.Event()
-        self._waiting[key].add(bell)
+    def subscribe(self, *topics: str) -> Iterator[asyncio.Event]:
+        """An event that is set when one of the topics is rung, or might have been.
+
+        `<entity_type>:<entity_id>` is rung when something was appended to the entity, others by whoever made them up.
+        """
+        bell = asyncio.Event()
+        for topic in topics:
+            self._waiting[topic].add(bell)
         try:
             yield bell
         finally:
-            self._waiting[key].discard(bell)
-            if not self._waiting[key]:
-                del self._waiting[key]
+            for topic in topics:
+                self._waiting[topic].discard(bell)
+                if not self._waiting[topic]:
+                    del self._waiting[topic]
+
+    def ring(self, topic: str) -> None:
+        """Set the events of those who subscribed to the topic."""
+        for bell in self._waiting.get(topic, ()):
+            bell.set()
 
     async def _run(self, ready: asyncio.Event) -> None:
         pause = LEAST_PAUSE_SECS
@@ -124,10 +134,8 @@ class Listener:
                 log.exception("listener.callback", channel=channel)
 
     def _wake(self, payload: str) -> None:
-        entity = payload.rpartition(":")[0]
-        for bells in [self._waiting.get(entity, set())] if payload else list(self._waiting.values()):
-            for bell in bells:
-                bell.set()
+        for topic in [payload.rpartition(":")[0]] if payload else self._waiting:
+            self.ring(topic)
 
 
 async def follow(
@@ -142,7 +150,7 @@ async def follow(
 
     Holds no connection while it waits, buffers no more than one chunk, and outlives an absence of the database.
     """
-    with listener.subscribe(entity_type, entity_id) as bell:
+    with listener.subscribe(f"{entity_type}:{entity_id}") as bell:
         while True:
             bell.clear()
             try:

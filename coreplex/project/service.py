@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import col
 
+from coreplex.account.cache import announce
 from coreplex.account.table import User
 from coreplex.clock import now
 from coreplex.database import ReadSession, WriteSession
@@ -94,6 +95,8 @@ async def delete(session: WriteSession, grant: Grant, project_id: str, *, force:
     if not force:
         await _refuse_in_use(session, project)
     await job.cancel_project(session, project.id)
+    members = await session.scalars(select(col(Membership.user_id)).where(col(Membership.project_id) == project.id))
+    await announce(session, *members)
     await session.delete(project)
     await session.flush()
     await notify(session, SERVING)
@@ -178,6 +181,7 @@ async def remove_member(session: WriteSession, grant: Grant, project_id: str, me
         raise Conflict("The owner cannot be removed; delete the project instead.")
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
+    await announce(session, user.id)
     await notify(session, SERVING)
     kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
     await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")

@@ -5,11 +5,11 @@ keep idle connections open. When the caller's credential ends, the stream says s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, aclosing
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,8 +19,8 @@ from resolvers.context import Context
 from resolvers.request import open_context
 from schema.door.admission import Admitted
 from schema.door.answers import dump, executed, refused
-from schema.door.live import Places, confirm, pulsing
-from schema.execution import run, subscribe
+from schema.door.live import Places, Subscription
+from schema.execution import run
 
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 20
@@ -46,10 +46,13 @@ class EventStreams:
             result = await run(admitted.operation, admitted.variables, context)
             return Response(_next(result, context) + _event("complete"), headers=HEADERS, media_type=EVENT_STREAM)
         self.places.require(context.identity)
-        results = await subscribe(admitted.operation, variables, context)
-        if isinstance(results, ExecutionResult):
-            raise (results.errors or [GraphQLError("The subscription could not be opened.")])[0]
-        return EventStream(_events(results, request, context), self.places.taken(context.identity))
+
+        async def sign_in_again() -> Principal | None:
+            return (await open_context(context.services, request)).principal
+
+        subscription = Subscription(admitted.operation, variables, context, sign_in_again)
+        results = await subscription.open()
+        return EventStream(_events(subscription.follow(results), context), self.places.taken(context.identity))
 
 
 class EventStream(Response):
@@ -84,17 +87,10 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-async def _events(results: AsyncIterator[ExecutionResult], request: Request, context: Context) -> AsyncGenerator[bytes, None]:
-    async def sign_in_again() -> Principal | None:
-        return (await open_context(context.services, request)).principal
-
-    async def still_allowed() -> None:
-        if context.principal is not None:
-            await confirm(sign_in_again)
-
+async def _events(results: AsyncGenerator[ExecutionResult | None, None], context: Context) -> AsyncGenerator[bytes, None]:
     try:
-        async with aclosing(pulsing(results, still_allowed)) as pulses:
-            async for result in pulses:
+        async with aclosing(results):
+            async for result in results:
                 yield b":\n\n" if result is None else _next(result, context)
     except Exception as error:
         yield _event("next", dump(refused(error, context.request.id)))

@@ -8,13 +8,15 @@ an orderly close with a code of the protocol, never a traceback.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
-from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
+from coreplex.account.cache import cache_of
 from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
 from coreplex.fair import CALLER
 from coreplex.permissions import Principal
@@ -24,11 +26,10 @@ from resolvers.context import Context
 from resolvers.request import answer_of, bearer_token, open_context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
-from schema.door.live import PULSE_SECS, Places, confirm, pulsing
+from schema.door.live import PULSE_SECS, Places, Subscription, confirm, done_before
 from schema.door.message import parse_json, parse_message
 from schema.door.origin import check_origin
 from schema.errors import BadRequest
-from schema.execution import subscribe
 
 log = structlog.get_logger()
 
@@ -159,15 +160,14 @@ class Session:
     async def _by_handshake(self) -> Principal | None:
         return (await open_context(self.context.services, self.socket)).principal
 
-    async def _check_credential(self) -> None:
-        await confirm(self._again)
-
     async def _receive_checked(self) -> dict[str, Any]:
-        """The next message; meanwhile the credential is looked at once per pulse."""
+        """The next message; meanwhile the credential is looked at once per pulse, and when it is said to have changed."""
+        assert self.context.principal is not None, "who is greeted has a credential"
         receiving = asyncio.ensure_future(self._receive())
         try:
-            while not (await asyncio.wait({receiving}, timeout=PULSE_SECS))[0]:
-                await self._require_credential()
+            with cache_of(self.context.services).watched(self.context.principal) as changed:
+                while not await done_before(receiving, changed, PULSE_SECS):
+                    await self._require_credential()
         except BaseException:
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
@@ -176,7 +176,7 @@ class Session:
 
     async def _require_credential(self) -> None:
         try:
-            await self._check_credential()
+            await confirm(self._again)
         except DomainError as error:
             raise Close(4403, error.message) from None
 
@@ -230,11 +230,9 @@ class Session:
             operation = (await admit(self.context, self.socket, message)).operation
             if operation.kind is not OperationType.SUBSCRIPTION:
                 raise Forbidden("Sockets are for subscriptions; send queries and mutations by POST.")
-            results = await subscribe(operation, message.variables, self.context)
-            if isinstance(results, ExecutionResult):
-                raise (results.errors or [GraphQLError("The subscription could not be opened.")])[0]
-            async with aclosing(pulsing(results, self._check_credential)) as pulses:
-                async for result in pulses:
+            subscription = Subscription(operation, message.variables, replace(self.context), self._again)
+            async with aclosing(subscription.follow(await subscription.open())) as results:
+                async for result in results:
                     if result is not None:
                         await self._send({"id": id, "type": "next", "payload": executed(result, request_id)})
             await self._send({"id": id, "type": "complete"})

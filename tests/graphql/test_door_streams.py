@@ -9,7 +9,7 @@ import pytest
 from httpx import AsyncClient, Response
 from httpx_sse import EventSource, ServerSentEvent
 
-from coreplex.account import cache
+from coreplex.account import cache, recovery
 from coreplex.account.table import ApiKey, User
 from coreplex.clock import now
 from coreplex.database import Database
@@ -111,6 +111,51 @@ async def test_a_revoked_key_and_an_ended_session_end_the_stream(
             assert (await tab.post("/api/auth/logout", headers=csrf)).status_code < 300
         ended = [event async for event in events]
     assert ended[-1].event == "complete"
+
+
+async def test_who_may_no_longer_hears_no_more(web: AsyncClient, database: Database) -> None:
+    """Without waiting for a pulse: a member removed, a project deleted, a key revoked, an account closed; others hear on."""
+    _, _, key, job = await owner(database)
+    start = await beginning(database, job)
+
+    async def member() -> tuple[User, ApiKey, dict[str, str], str]:
+        user = await make_user(database)
+        row, token = await make_key(database, user)
+        body = {"email": user.email, "role": "viewer"}
+        added = await web.post(f"/api/projects/{job.project_id}/members", json=body, headers=key)
+        return user, row, {"authorization": f"Bearer {token}"}, added.json()["id"]
+
+    async def ended(events: AsyncIterator[ServerSentEvent]) -> str:
+        async with asyncio.timeout(live.PULSE_SECS / 2):
+            last = [event async for event in events]
+        assert last[-1].event == "complete"
+        code = last[-2].json()["errors"][0]["extensions"]["code"]
+        assert isinstance(code, str)
+        return code
+
+    async with followed(web, job, key, after=start) as own:
+        for how, code in (("removed", "not_found"), ("revoked", "unauthenticated"), ("closed", "unauthenticated")):
+            user, row, theirs, membership = await member()
+            async with followed(web, job, theirs, after=start) as events:
+                await tell(database, job, how)
+                assert message_of([await anext(events), await anext(own)][0]) == how
+                if how == "removed":
+                    gone = await web.delete(f"/api/projects/{job.project_id}/members/{membership}", headers=key)
+                    assert gone.status_code < 300
+                else:
+                    async with database.transaction() as session:
+                        if how == "revoked":
+                            (await session.get_one(ApiKey, row.id)).revoked_at = now()
+                            await cache.announce(session, row.id)
+                        else:
+                            await recovery.set_active(session, await session.get_one(User, user.id), False)
+                await tell(database, job, "secret")
+                assert await ended(events) == code
+                assert message_of(await anext(own)) == "secret"
+            start = await beginning(database, job)
+            await anext(own)
+        assert (await web.delete(f"/api/projects/{job.project_id}", headers=key)).status_code < 300
+        assert await ended(own) == "not_found"
 
 
 async def test_places_are_limited_and_given_back(web: AsyncClient, database: Database, services: Services) -> None:
