@@ -23,6 +23,7 @@ from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound
 from coreplex.log import configure
 from coreplex.model.serving import Serving
+from coreplex.monitoring.spool import spool_in
 from coreplex.monitoring.writer import InferenceWriter
 from coreplex.readiness import readiness
 from coreplex.services import Services
@@ -61,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     settings = settings or Settings()
     services = composition.build(settings)
     access.install(services)
-    writer = InferenceWriter(services.database, settings.data_dir / "spool")
+    writer = InferenceWriter(services.database, spool_in(settings.data_dir))
     services.parts[InferenceWriter] = writer
     services.parts[Serving] = Serving(services.database, services.storage, services.listener)
 

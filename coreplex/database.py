@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from coreplex.errors import Unavailable
+from coreplex.errors import DatabaseFull, Unavailable
 from coreplex.fair import FairPlaces, Limits
 
 STATEMENT_TIMEOUT_MS = 10_000
@@ -26,6 +26,7 @@ SILENT_SECS = 5
 """How much longer than a statement may take a server may say nothing before the connection counts as lost."""
 POOL_PATIENCE_SECS = 3.0
 """How long a request waits for a connection before it is told that the server is busy."""
+DISK_FULL = "The database's storage is full. Free space on its disk and try again."
 
 
 class _Reading(Session):
@@ -70,6 +71,26 @@ def is_bad_value(error: BaseException) -> bool:
     """True when the database could not take a value: of another kind, out of range, not text (SQLSTATE class 22)."""
     cause = getattr(getattr(error, "orig", None), "__cause__", None)
     return _state(error)[:2] == "22" or isinstance(cause, asyncpg.DataError)
+
+
+def is_refused(error: BaseException) -> bool:
+    """True when the database will not take a row however often it comes: bad value, constraint, limit of its own (class 54).
+
+    Sizes it never thought of (`invalid memory alloc request`) are an internal error, XX000. Foreign keys are left out: what they
+    say changes while rows are being deleted.
+    """
+    state = _state(error)
+    return is_bad_value(error) or state[:2] == "54" or state in {"23502", "23514", "XX000"}
+
+
+def is_too_much(error: BaseException) -> bool:
+    """True when a statement took more time or memory than it may: fewer rows at once may go."""
+    return _state(error) in {"57014", "53200"}
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True when the database's own disk is full (SQLSTATE 53100)."""
+    return _state(error) == "53100"
 
 
 def _state(error: BaseException) -> str:
@@ -151,6 +172,8 @@ class Database:
         except PoolTimeout:
             raise self.places.busy() from None
         except Exception as error:
+            if is_disk_full(error):
+                raise DatabaseFull(DISK_FULL) from error
             if is_unavailable(error):
                 raise Unavailable("The database is not reachable at the moment; try again shortly.") from error
             raise

@@ -1,5 +1,6 @@
 """Types of values whose shape is the user's own: GraphQL publishes both as the scalar JSON."""
 
+import re
 from typing import Any, NewType
 
 JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
@@ -7,3 +8,32 @@ JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
 
 JSONObject = NewType("JSONObject", dict[str, Any])
 """A JSON object; Pydantic refuses anything else."""
+
+MAX_DEPTH = 200
+"""Levels of lists and objects that are stored; orjson writes 254."""
+_NOT_STORED = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(value: Any, depth: int = 0) -> Any:
+    """The same document as far as JSON text and PostgreSQL's JSONB hold it.
+
+    NUL and lone surrogates become U+FFFD, integers beyond 64 bits floats, and what is nested deeper than MAX_DEPTH null.
+    """
+    if isinstance(value, str):
+        return _NOT_STORED.sub("\ufffd", value)
+    if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+        return None
+    if isinstance(value, dict):
+        return {storable(str(key)): storable(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item, depth + 1) for item in value]
+    return _in_range(value) if type(value) is int else value
+
+
+def _in_range(number: int) -> float | int | str:
+    if -(1 << 63) <= number < 1 << 64:
+        return number
+    try:
+        return float(number)
+    except OverflowError:
+        return f"{number:#x}"

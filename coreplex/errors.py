@@ -4,7 +4,7 @@
     ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged 409
     ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
     ├── Locked 423             ├── ChecksumMismatch 460
-    ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable, Busy 503  └── StorageFull 507
+    ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable, Busy 503  └── StorageFull, DatabaseFull 507
 
 GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, both from the same object.
 Anything that is not a DomainError is masked and logged with a request id.
@@ -147,4 +147,12 @@ class Busy(Unavailable):
 
 
 class StorageFull(DomainError):
+    """Our disk has no room left, or so little that the rest is the database's."""
+
     code, status = "storage_full", 507
+
+
+class DatabaseFull(Unavailable):
+    """The database's disk has no room left: for the caller the same, for a job a reason to wait."""
+
+    code, status = StorageFull.code, StorageFull.status

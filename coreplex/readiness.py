@@ -1,5 +1,9 @@
-"""Whether the server can do its work: database, schema version, Redis, a living worker."""
+"""Whether the server can do its work: database, schema version, Redis, a living worker; and what will keep it from it soon.
 
+Storage that is full, or nearly, is said and leaves the server ready: it still answers, and people free space through it.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,7 +12,9 @@ from sqlalchemy import text
 
 from coreplex.errors import DomainError
 from coreplex.migrations.migrate import head
+from coreplex.monitoring.writer import InferenceWriter
 from coreplex.services import Services
+from coreplex.storage import shortage
 
 WORKER_SILENT_SECS = 30
 
@@ -21,8 +27,9 @@ async def readiness(services: Services) -> dict[str, Any]:
         "redis": _redis,
         "worker": _worker,
     }
-    found = {name: await _try(check, services) for name, check in checks.items()}
-    return {"ready": all(state == "ok" for state in found.values()), "checks": found}
+    said: dict[str, Callable[[Services], Awaitable[str]]] = {"storage": _storage, "inference_log": _inference_log}
+    found = {name: await _try(check, services) for name, check in (checks | said).items()}
+    return {"ready": all(found[name] == "ok" for name in checks), "checks": found}
 
 
 async def _try(check: Callable[[Services], Awaitable[str]], services: Services) -> str:
@@ -59,3 +66,13 @@ async def _worker(services: Services) -> str:
     async with services.database.read() as session:
         alive = await session.scalar(query, {"silent": WORKER_SILENT_SECS})
     return "ok" if alive else "no worker has reported lately"
+
+
+async def _storage(services: Services) -> str:
+    return await asyncio.to_thread(shortage, services.settings.data_dir) or "ok"
+
+
+async def _inference_log(services: Services) -> str:
+    """What this process answered without being able to log it; a worker logs nothing."""
+    writer = services.parts.get(InferenceWriter)
+    return str(writer.unlogged) or "ok" if isinstance(writer, InferenceWriter) else "ok"

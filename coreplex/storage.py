@@ -20,7 +20,9 @@ from coreplex.identifier import new_id
 CHUNK = 1 << 20
 LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
 """Files stop growing before the disk is full: the database beside them would stop too."""
-FULL = "The server's disk is full; free space in its data folder and try again."
+LOW_TIMES = 5
+"""How many times that much is little: it is said before anything is refused."""
+FULL = "The server's storage is full: its disk has no room left. Free space in the data folder and try again."
 
 
 class Storage(Protocol):
@@ -44,7 +46,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(root)
 
     async def put(self, key: str, source: Path) -> None:
         await asyncio.to_thread(self._put, key, source)
@@ -52,8 +54,8 @@ class LocalStorage:
     def _put(self, key: str, source: Path) -> None:
         target = self._locate(key)
         with disk_errors():
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync(source)
+            make_folder(target.parent)
+            sync(source)
             try:
                 os.replace(source, target)
             except OSError as error:
@@ -61,10 +63,10 @@ class LocalStorage:
                     raise
                 aside = target.with_name(f".{new_id().hex}.part")
                 shutil.copyfile(source, aside)
-                _sync(aside)
+                sync(aside)
                 os.replace(aside, target)
                 source.unlink()
-            _sync(target.parent)
+            sync(target.parent)
 
     async def path(self, key: str) -> Path:
         target = self._locate(key)
@@ -99,7 +101,16 @@ def _chunks(file: object) -> Iterator[bytes]:
     return iter(lambda: file.read(CHUNK), b"")  # type: ignore[attr-defined]
 
 
-def _sync(path: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a private folder with its parents. Each new name is on the disk then: what is synced in it will be found."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold a file's bytes, or a folder's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -118,11 +129,32 @@ def disk_errors() -> Iterator[None]:
         raise
 
 
-def refuse_when_full(folder: Path) -> None:
-    """Raises StorageFull while little of the disk is left."""
+def refuse_when_full(folder: Path, part: float = 1.0) -> None:
+    """Raises StorageFull while little of the disk is left: less than this `part` of the low-water mark."""
     usage = shutil.disk_usage(folder)
-    if usage.free < min(LEAST_FREE_BYTES, usage.total * LEAST_FREE_PART):
+    if usage.free < low_water(usage.total) * part:
         raise StorageFull(FULL)
+
+
+def low_water(total: int) -> float:
+    """Bytes of a disk of `total` bytes that nothing but the database may use."""
+    return min(LEAST_FREE_BYTES, total * LEAST_FREE_PART)
+
+
+def shortage(folder: Path) -> str | None:
+    """That storage is full or nearly full, in a sentence; None while there is room."""
+    usage = shutil.disk_usage(folder)
+    mark = low_water(usage.total)
+    if usage.free >= LOW_TIMES * mark:
+        return None
+    state, then = (
+        ("full", "writes are refused") if usage.free < mark else ("nearly full", f"writes are refused below {_mb(mark)}")
+    )
+    return f"storage is {state}: {_mb(usage.free)} of {_mb(usage.total)} are free at {folder}; {then}"
+
+
+def _mb(size: float) -> str:
+    return f"{size / 1024**2:,.0f} MB"
 
 
 def is_full(error: BaseException) -> bool:

@@ -110,7 +110,7 @@ async def predict(info: Info, input: inputs.Predict) -> Predicted:
     except DomainError as error:
         await writer.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)  # type: ignore[arg-type]
         raise
-    await writer.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)  # type: ignore[arg-type]
+    answer.warnings += await writer.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)  # type: ignore[arg-type]
     return _predicted(answer, route.model_id, route.deployment_id, request_id)
 
 

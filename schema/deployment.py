@@ -114,7 +114,7 @@ class Prediction:
 
 @strawberry.type(description="Something about a row the caller should know: an unseen category, a missing or unknown column.")
 class PredictionWarning:
-    kind: str = key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, …", str)
+    kind: str = key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, not_logged, …", str)
     column: str = key("column", "The column it is about.", str)
     message: str = key("message", "A sentence for people.", str)
     row: int | None = key("row", "The row, from 0; empty when it holds for every row.", int | None)

@@ -15,7 +15,8 @@ from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.database import is_bad_value, is_unavailable
-from coreplex.errors import Damaged, DomainError, FieldError, Invalid, Unavailable
+from coreplex.errors import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
+from coreplex.storage import FULL, is_full
 
 log = structlog.get_logger()
 
@@ -93,6 +94,9 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if is_unavailable(original):
         log.warning("unavailable", error=repr(original), request_id=request_id)
         return Unavailable("A part of the server is not reachable at the moment; try again shortly.")
+    if is_full(original):
+        log.error("storage_full", error=repr(original), request_id=request_id)
+        return StorageFull(FULL)
     if is_bad_value(original):
         log.warning("bad_value", error=repr(original), request_id=request_id)
         return Invalid("A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).")

@@ -13,8 +13,11 @@ import aiosmtplib
 import asyncpg
 
 from coreplex.command.environment import read_settings
+from coreplex.monitoring.aside import folder_in
+from coreplex.monitoring.spool import spool_in
 from coreplex.settings import Settings
 from coreplex.smtp import server_of
+from coreplex.storage import shortage
 from coreplex.supervisor import redis_url
 from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version, postgres_folder, valkey_server
 from coreplex.supervisor.folder import DataFolder, Running
@@ -22,7 +25,6 @@ from coreplex.supervisor.identity import unprivileged
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
 
-LEAST_FREE_BYTES = 2 * 1024**3
 ALIVE = "SELECT count(*) FROM workers WHERE seen_at > now() - interval '30 seconds'"
 MAIL_SECS = 5.0
 
@@ -88,10 +90,23 @@ def _data_folder(world: World) -> str:
 
 def _disk(world: World) -> str:
     place = next(path for path in (world.folder.path, *world.folder.path.parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if free < LEAST_FREE_BYTES:
-        raise Trouble(f"only {free / 1024**3:.1f} GB are free at {place}.", "Free some space or set DATA_DIR to another disk.")
-    return f"{free / 1024**3:.0f} GB free"
+    if short := shortage(place):
+        raise Trouble(f"{short}.", "Free some space or set DATA_DIR to another disk.")
+    return f"{shutil.disk_usage(place).free / 1024**3:.1f} GB free"
+
+
+def _inference_log(world: World) -> str:
+    spool = spool_in(world.folder.path)
+    aside = [path.stat().st_size for path in folder_in(spool).glob("*") if path.is_file()]
+    if aside:
+        entries = "entry" if len(aside) == 1 else "entries"
+        raise Trouble(
+            f"{len(aside):,} {entries} ({sum(aside):,} bytes) could not be stored and were set aside.",
+            f"Look at them in {folder_in(spool)}, a line of JSON each; the server's log says why (inference_log_set_aside). "
+            f"Move the .jsonl files to {spool} to have them tried again, or delete them.",
+        )
+    waiting = sum(path.stat().st_size for path in spool.glob("*.jsonl"))
+    return f"{waiting:,} bytes wait to be stored" if waiting else "everything is stored"
 
 
 def _port(world: World) -> str:
@@ -190,6 +205,7 @@ CHECKS: dict[str, Callable[[World], str]] = {
     "openmp": _openmp,
     "data folder": _data_folder,
     "disk": _disk,
+    "inference log": _inference_log,
     "address": _port,
     "database": _database,
     "migrations": _migrations,

@@ -22,7 +22,7 @@ from coreplex.clock import now
 from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
-from coreplex.dataset.work import without_nul
+from coreplex.document import storable
 from coreplex.engines.diagnosis.deadline import PATIENCE
 from coreplex.engines.diagnosis.question import Question
 from coreplex.errors import DomainError
@@ -102,7 +102,7 @@ async def make(
         env_threads=settings.training_threads,
         control=control,
     )
-    return without_nul(found)
+    return storable(found)
 
 
 async def _ignore(_event: dict[str, Any]) -> None:

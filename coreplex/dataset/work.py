@@ -15,6 +15,7 @@ import structlog
 
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.orders import Orders
+from coreplex.document import storable
 from coreplex.errors import BadInput, Invalid
 from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.services import Services
@@ -84,12 +85,12 @@ class TableWork:
             found = await self._run("ingest", request, destination)
         return Table(
             destination,
-            without_nul(found["schema"]),
+            storable(found["schema"]),
             found["row_count"],
             found["column_count"],
             found["format"],
-            without_nul(found["profile"]),
-            without_nul(found["quality"]),
+            storable(found["profile"]),
+            storable(found["quality"]),
             found["sheet"],
         )
 
@@ -135,12 +136,3 @@ def gone_on_failure(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def without_nul(value: Any) -> Any:
-    """The same document with NUL characters replaced: PostgreSQL's JSONB holds every character but that one."""
-    if isinstance(value, str):
-        return value.replace("\0", "�")
-    if isinstance(value, dict):
-        return {without_nul(key): without_nul(item) for key, item in value.items()}
-    return [without_nul(item) for item in value] if isinstance(value, list) else value

@@ -18,7 +18,8 @@ from coreplex.artifact.table import Artifact
 from coreplex.database import WriteSession
 from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
-from coreplex.dataset.work import UNPACKED_TIMES, TableWork, without_nul
+from coreplex.dataset.work import UNPACKED_TIMES, TableWork
+from coreplex.document import storable
 from coreplex.errors import Invalid
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment
@@ -66,7 +67,7 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
         "seconds": SECONDS,
     }
     async with _rows(services, grant, wanted, model) as rows:
-        found = without_nul(await TableWork.of(services).run("coreplex.engines.automl.holdout:run", {**request, **rows.request}))
+        found = storable(await TableWork.of(services).run("coreplex.engines.automl.holdout:run", {**request, **rows.request}))
     if rows.version_id == model.dataset_version_id:
         found["notes"].insert(0, _SAME_ROWS)
     return Evaluation(

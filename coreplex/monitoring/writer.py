@@ -1,20 +1,22 @@
-"""Brings the inference log home: from the spool into the database, in batches, each record exactly once."""
+"""The inference log of one process: entries go into its spool, and from there into the database in batches, each exactly once."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 from sqlalchemy import text
 
 from coreplex.clock import now
 from coreplex.database import Database
-from coreplex.identifier import new_id
-from coreplex.monitoring.spool import Spool, orphans
+from coreplex.errors import StorageFull
+from coreplex.monitoring.aside import SetAside, folder_in
+from coreplex.monitoring.batch import BatchStore
+from coreplex.monitoring.lines import spelled
+from coreplex.monitoring.spool import SYNC_SECS, Segment, Spool, orphans
+from coreplex.monitoring.unlogged import Unlogged
 
 log = structlog.get_logger()
 FLUSH_SECS = 0.25
@@ -48,39 +50,37 @@ STORE = text(
 )
 
 
-def _lines(common: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any] | None]) -> bytes:
-    return b"".join(
-        orjson.dumps(
-            {**common, "id": new_id(), "row_index": index, "inputs": row, "output": output},
-            option=orjson.OPT_APPEND_NEWLINE,
-            default=str,
-        )
-        for index, (row, output) in enumerate(zip(rows, outputs, strict=True))
-    )
-
-
 class InferenceWriter:
-    """The process's inference log."""
+    """The process's inference log. `unlogged` counts what was answered and could not be written."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         self._folder = folder
         self._spool = Spool(folder)
-        self._task: asyncio.Task[None] | None = None
+        self._aside = SetAside(folder_in(folder))
+        self._batches = BatchStore(self._insert, self._aside)
+        self._unsynced = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.unlogged = Unlogged()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether entries of this process are not in the database yet."""
+        return self._spool.waiting
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sync())]
 
     async def stop(self) -> None:
-        """Bring home what is there, then close; what the database did not take stays on disk for the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        """Store what is there, then close; what the database did not take stays on disk for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             await self.flush()
         except Exception as error:
             log.warning("inference_log_left_on_disk", error=repr(error))
+        await self._spool.sync()
         self._spool.close()
 
     async def record(
@@ -93,8 +93,11 @@ class InferenceWriter:
         outputs: Sequence[Mapping[str, Any] | None],
         latency_ms: float,
         error: str | None = None,
-    ) -> None:
-        """Write one entry per row. Returns as soon as the operating system has them; many rows are spelled in a thread."""
+    ) -> list[dict[str, Any]]:
+        """Write one entry per row; returns as soon as the operating system has them. Many rows are spelled in a thread.
+
+        What cannot be written is counted, and said in the warning that is returned then: an answer is not held back for it.
+        """
         common = {
             "deployment_id": deployment_id,
             "model_id": model_id,
@@ -104,36 +107,43 @@ class InferenceWriter:
             "created_at": now(),
         }
         few = len(rows) <= INLINE_ROWS
-        lines = _lines(common, rows, outputs) if few else await asyncio.to_thread(_lines, common, rows, outputs)
+        lines = spelled(common, rows, outputs) if few else await asyncio.to_thread(spelled, common, rows, outputs)
         try:
             self._spool.append(lines)
-        except OSError as problem:
-            log.error("inference_log_lost", error=repr(problem), rows=len(rows), deployment_id=str(deployment_id))
+        except (OSError, StorageFull) as problem:
+            return [self.unlogged.warning(len(rows), problem)]
+        self._unsynced.set()
+        return []
 
     async def flush(self) -> None:
         """Store everything written so far; what comes meanwhile waits for the next time, so that batches stay large."""
-        spool, end = self._spool, self._spool.written
-        while spool.done < end and (batch := spool.pending()):
-            await self._store(batch)
-            spool.stored(len(batch))
+        for segment in self._spool.segments():
+            await self._drain(segment, segment.end)
 
     async def adopt(self) -> int:
-        """Bring home what dead processes left; returns how many files."""
+        """Store what dead processes left; returns how many files. One that cannot be read does not keep the others waiting."""
         count = 0
         for orphan in orphans(self._folder):
-            with orphan:
-                for batch in orphan.batches():
-                    await self._store(batch)
-                orphan.remove()
-            count += 1
+            try:
+                await self._drain(orphan, orphan.end)
+                if torn := orphan.torn():
+                    await self._aside.keep(torn, "torn: its process was killed within the write", "torn")
+                    orphan.account(len(torn))
+                count += 1
+            except OSError as error:
+                log.error("inference_log_unreadable", path=str(orphan.path), error=repr(error))
+            finally:
+                orphan.close()
         return count
 
-    async def _store(self, lines: bytes) -> None:
-        records = b"[" + b",".join(lines.splitlines()) + b"]"
-        # PostgreSQL's text knows no NUL; JSON may carry one.
-        clean = records.replace(rb"\u0000", b"")
+    async def _drain(self, segment: Segment, end: int) -> None:
+        while segment.done < end and (batch := segment.pending()):
+            await self._batches.store(batch)
+            segment.account(len(batch))
+
+    async def _insert(self, lines: Sequence[bytes]) -> None:
         async with self._database.transaction() as session:
-            await session.execute(STORE, {"records": clean.decode()})
+            await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
 
     async def _run(self) -> None:
         next_adoption = 0.0
@@ -148,4 +158,13 @@ class InferenceWriter:
             except Exception as error:
                 log.warning("inference_log_waits", error=repr(error))
                 pause = RETRY_SECS
+            self.unlogged.alarm()
             await asyncio.sleep(pause)
+
+    async def _sync(self) -> None:
+        """Have the disk hold what was written, in groups: one sync at a time, and none while nothing is written."""
+        while True:
+            await self._unsynced.wait()
+            await asyncio.sleep(SYNC_SECS)
+            self._unsynced.clear()
+            await self._spool.sync()

@@ -79,7 +79,7 @@ class World:
         """Wait until the inference log is in the database."""
         writer = self.services.parts[InferenceWriter]
         assert isinstance(writer, InferenceWriter)
-        while writer._spool.pending():  # noqa: ASYNC110 it has no event for it
+        while writer.waiting:  # noqa: ASYNC110 it has no event for it
             await asyncio.sleep(0.02)
 
     async def stage(self, actor: str) -> str:

@@ -1,0 +1,49 @@
+"""Entries of the inference log that the database does not take as they are: one file each, for a person to look at."""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from coreplex.monitoring.lines import id_of
+from coreplex.storage import make_folder, sync
+
+log = structlog.get_logger()
+
+
+def folder_in(spool: Path) -> Path:
+    return spool / "set-aside"
+
+
+class SetAside:
+    """The folder of such entries. Each is named after its id: set aside twice, it is there once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def keep(self, line: bytes, reason: str, kind: str = "jsonl") -> None:
+        """Write a line to a file of its own and tell the log. It is on the disk afterwards; raises OSError when it cannot be."""
+        path = await asyncio.to_thread(self._write, line, kind)
+        log.error("inference_log_set_aside", path=str(path), bytes=len(line), reason=reason)
+
+    def _write(self, line: bytes, kind: str) -> Path:
+        make_folder(self.folder)
+        path = self.folder / f"{_name(line)}.{kind}"
+        part = path.with_suffix(".part")
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+        sync(self.folder)
+        return path
+
+
+def _name(line: bytes) -> str:
+    try:
+        return str(UUID(id_of(line)))
+    except (ValueError, TypeError, AttributeError):  # no entry, or one whose id is none
+        return hashlib.sha256(line).hexdigest()
