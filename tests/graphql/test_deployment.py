@@ -1,9 +1,14 @@
 """Deployments in GraphQL: predictions and their log, what changes at once, and two people changing the same thing."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
+from coreplex.monitoring.spool import Segment
 from tests.factories.asking import Asker
 from tests.factories.world import ROW
 
@@ -42,6 +47,31 @@ async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
     assert len(nodes) == 4
     assert {node["requestId"] for node in nodes if node["error"] is None} == {answer["requestId"]}
     assert sorted(node["rowIndex"] for node in nodes if node["error"] is None) == [0, 1, 2]
+
+
+async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over both doors, and `/ready` counts them."""
+
+    def full(_segment: Segment, _lines: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    query = "mutation($input: PredictInput!) { predict(input: $input) { count warnings { kind message row } } }"
+    identity = asker.world.ids["deployment"]
+    address, headers = f"/api/mlops/deployments/{identity}/predict", asker.world.headers("owner")
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "append", full)
+        answer = (await asker.data(query, input={"deploymentId": identity, "inputs": [ROW] * 3}))["predict"]
+        rest = (await asker.client.post(address, json={"inputs": ROW}, headers=headers)).json()
+        assert (await asker.refused(query, input={"deploymentId": identity, "inputs": []}))["status"] == 422
+    assert (answer["count"], rest["count"]) == (3, 1)
+    said = {"kind": "not_logged", "message": "The answer is not in the inference log: the server's storage is full.", "row": None}
+    assert said in answer["warnings"]
+    assert said | {"column": ""} in rest["warnings"]
+    checks = (await asker.client.get("/ready")).json()["checks"]
+    assert checks["inference_log"].startswith("5 rows of 3 predictions were answered and not logged")
+    await asker.data(query, input={"deploymentId": identity, "inputs": ROW})
+    await asker.world.settled()
+    assert (await asker.data(LOGS, id=identity, first=9))["deployment"]["logs"]["totalCount"] == 1
 
 
 async def test_numbers_of_a_document_are_what_they_would_be_in_a_body(asker: Asker) -> None:

@@ -1,4 +1,4 @@
-"""The inference log: whatever rows hold, whatever the database says and whoever dies meanwhile, what was acknowledged is logged."""
+"""The inference log: whatever rows hold, whatever the database says, whoever dies meanwhile: what was acknowledged is logged."""
 
 import asyncio
 import errno

@@ -114,7 +114,7 @@ def test_a_training_on_a_full_disk_fails_and_says_so(small: Stack) -> None:
         finally:
             ballast.unlink()
         assert status["status"] == "failed", status
-        assert "disk is full" in str(status), status
+        assert "storage is full" in str(status), status
         assert client.get("/api/models", params={"experiment_id": experiment}).json()["total"] == 0
         assert not list((small.data_dir / "work").iterdir())
         again = client.post("/api/experiments", json={**wanted, "name": "again"}).json()["experiment_id"]
