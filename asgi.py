@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,6 +29,8 @@ from coreplex.monitoring.writer import InferenceWriter
 from coreplex.readiness import readiness
 from coreplex.services import Services
 from coreplex.settings import Settings
+from coreplex.supervisor.port import listen
+from coreplex.supervisor.trouble import Trouble
 from resolvers.middleware import OuterLayer
 from resolvers.protocol import DeadlineProtocol
 from resolvers.request import answer_of
@@ -54,6 +57,7 @@ EXPOSED = (
     "Content-Disposition",
     *TUS_EXPOSED,
 )
+log = structlog.get_logger()
 SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id", *TUS_SENT)
 
 
@@ -138,6 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, help="listening socket handed down by the supervisor")
     arguments = parser.parse_args()
+    configure()
     settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
@@ -145,10 +150,18 @@ def main() -> None:
     gc.collect()
     gc.set_threshold(10_000, 10, 10)  # a list of 500 makes thousands of objects that live for one answer
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
-    sockets = [socket.socket(fileno=arguments.fd)] if arguments.fd is not None else None
-    uvicorn.Server(configuration(settings, create_app(settings))).run(
-        sockets
-    )  # on uvloop where there is one; `asyncio.run` would not
+    server = uvicorn.Server(configuration(settings, create_app(settings)))
+    server.run([_listening(settings, arguments.fd)])  # on uvloop where there is one; `asyncio.run` would not
+
+
+def _listening(settings: Settings, handed: int | None) -> socket.socket:
+    if handed is not None:
+        return socket.socket(fileno=handed)
+    try:
+        return listen(settings.host, settings.port)
+    except Trouble as trouble:
+        log.critical("web.cannot_listen", reason=str(trouble))
+        raise SystemExit(1) from None
 
 
 def configuration(settings: Settings, app: Starlette) -> uvicorn.Config:

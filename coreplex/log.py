@@ -5,6 +5,8 @@ import logging
 import math
 import re
 import sys
+import threading
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -42,7 +44,7 @@ def _line(value: dict[str, Any], **_: Any) -> str:
 
 
 def configure(level: str = "info") -> None:
-    """Send structlog and the standard library's loggers through the same lines."""
+    """Send structlog, the standard library's loggers, warnings, and what nobody caught through the same lines."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -68,3 +70,14 @@ def configure(level: str = "info") -> None:
     logging.basicConfig(handlers=[handler], level=number, force=True)
     for noisy in ("dramatiq", "asyncio", "alembic", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings are what callers get as answers
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda found: _uncaught(found.exc_type, found.exc_value, found.exc_traceback, thread=found.thread)
+    sys.unraisablehook = lambda found: _uncaught(found.exc_type, found.exc_value, found.exc_traceback, within=repr(found.object))
+
+
+def _uncaught(kind: type[BaseException], value: BaseException | None, trace: TracebackType | None, **more: Any) -> None:
+    """What Python would print as a traceback: an exception of the program, of a thread, of a destructor."""
+    if not issubclass(kind, KeyboardInterrupt | SystemExit):
+        structlog.get_logger().critical("uncaught_exception", exc_info=(kind, value or kind(), trace), **more)

@@ -5,6 +5,7 @@ While a client takes nothing its own frames are not read either: each ping would
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -49,3 +50,9 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(protocol.refusal(HTTPStatus.BAD_REQUEST, protocol.NO_HANDSHAKE))
             self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """An answer instead of a socket completes the handshake too, which uvicorn would call an error afterwards."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True

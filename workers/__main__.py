@@ -117,7 +117,9 @@ def _timing() -> Timing:
 
 
 def main() -> None:
-    timing, settings = _timing(), Settings()
+    timing = _timing()
+    configure()
+    settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
     files.allow_many()

@@ -6,17 +6,35 @@ graphql-core executes the part from the beginning, with nothing compiled in it. 
 which the specification lets anybody do: it reads and changes nothing.
 """
 
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any
 
 from graphql import Executor, GraphQLError, GraphQLObjectType
+from graphql.execution import executor as core
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
 
 from schema.compiler.leaf import odd
 from schema.compiler.level import Built, Level
 from schema.compiler.plan import Details, Plan, Planner, Plans, Shape, key_of
+
+
+async def gather_whole(*awaitables: Awaitable[Any]) -> list[Any]:
+    """What all of them give; where one raises, its exception once the others have ended.
+
+    graphql-core cancels the siblings of a field that failed where null may not be: those that had not begun were coroutines
+    nobody ever awaits, and those that had lost a connection to the database, or a load that others wait for.
+    """
+    outcomes = await gather(*awaitables, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+core.gather_with_cancel = gather_whole  # type: ignore[attr-defined]
 
 
 class Kept:

@@ -1,12 +1,18 @@
 """Logs: one JSON line per event whatever a caller says, and no secret in any of them (S18, V25)."""
 
+import gc
 import io
 import json
 import logging
 import os
+import socket
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -30,9 +36,13 @@ def written() -> Iterator[io.StringIO]:
     """What the configured loggers write."""
     out = io.StringIO()
     before, level, known = logging.root.handlers[:], logging.root.level, structlog.get_config()
-    log.configure("debug")
-    logging.root.handlers[0].stream = out  # type: ignore[attr-defined]
-    yield out
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    with warnings.catch_warnings():
+        log.configure("debug")
+        logging.root.handlers[0].stream = out  # type: ignore[attr-defined]
+        yield out
+        logging.captureWarnings(False)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     logging.root.handlers[:] = before
     logging.root.setLevel(level)
     structlog.configure(**known)
@@ -67,6 +77,37 @@ def test_breaking_text_stays_in_its_line(written: io.StringIO) -> None:
     except ValueError:
         structlog.get_logger().exception("failed")
     assert [line["level"] for line in lines(written.getvalue())] == ["warning", "error", "error"]
+
+
+class Broken:
+    def __del__(self) -> None:
+        raise ValueError(BREAKING)
+
+
+def test_what_python_prints_by_itself_is_a_line_too(written: io.StringIO) -> None:
+    """A warning, an exception nobody caught, one in a thread, one in a destructor, a coroutine nobody awaited."""
+
+    async def forgotten() -> None:
+        """Never awaited."""
+
+    def fail() -> None:
+        raise ValueError(BREAKING)
+
+    warnings.simplefilter("always")
+    warnings.warn(BREAKING, RuntimeWarning, stacklevel=1)
+    forgotten()  # type: ignore[unused-coroutine]
+    Broken()
+    gc.collect()
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    found = lines(written.getvalue())
+    assert [line["level"] for line in found] == ["warning", "warning", "critical", "critical", "critical"]
+    assert "never awaited" in found[1]["event"]
 
 
 def test_secrets_are_blanked_by_name_and_by_shape(written: io.StringIO) -> None:
@@ -131,6 +172,8 @@ def test_no_secret_is_logged_and_no_line_is_broken(talkative: Stack) -> None:
         client.post("/api/uploads", params={"filename": BREAKING}, content=b"x", headers=headers)
         client.post("/api/uploads", content=b"x", headers={**headers, "Content-Type": f"multipart/{SECRETS['bearer']}"})
     assert made.status_code in {201, 422}
+    hang_up_within_bodies(talkative, key)
+    assert [line for line in lines((talkative.folder / "web.log").read_text()) if line["level"] not in {"debug", "info"}] == []
     servers.execute(talkative.database_url, "ALTER TABLE users RENAME TO elsewhere")
     try:
         for body in ({"email": "admin@example.com", "password": SECRETS["admin"]}, registration):
@@ -138,6 +181,31 @@ def test_no_secret_is_logged_and_no_line_is_broken(talkative: Stack) -> None:
     finally:
         servers.execute(talkative.database_url, "ALTER TABLE elsewhere RENAME TO users")
     check(talkative.folder, secrets)
+
+
+def hang_up_within_bodies(stack: Stack, key: str) -> None:
+    """At each door half a body, and then nothing: none of it is worth a line above `info`."""
+    address = urlsplit(stack.base_url)
+    form = "multipart/form-data; boundary=x"
+    doors = {
+        "/graphql": "application/json",
+        "/graphql/stream": "application/json",
+        "/api/projects": "application/json",
+        "/api/auth/login": "application/json",
+        "/api/uploads?filename=a.csv": "text/csv",
+        "/api/uploads": form,
+        "/api/datasets/upload": form,
+    }
+    for path, kind in doors.items():
+        head = f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {key}\r\nContent-Type: {kind}\r\n"
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(f'{head}Content-Length: 500\r\nExpect: 100-continue\r\n\r\n{{"query": "'.encode())
+            assert client.recv(25).startswith(b"HTTP/1.1 100"), "the body is being read"
+    head = f"GET /graphql HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    for _ in range(30):
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+    assert httpx.get(f"{stack.base_url}/health").status_code == 200
 
 
 def check(folder: Path, secrets: dict[str, str]) -> None:

@@ -1,6 +1,8 @@
 """Whatever a row holds, a compiled operation gives what graphql-core's own executor gives: results, nulls and errors."""
 
 import asyncio
+import gc
+import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -9,8 +11,9 @@ from typing import Annotated, Any, Optional
 from uuid import UUID
 
 import orjson
+import pytest
 import strawberry
-from graphql import DocumentNode, ExecutionResult, execute, parse
+from graphql import DocumentNode, ExecutionResult, build_schema, execute, parse
 from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.dataloader import DataLoader
@@ -382,3 +385,40 @@ def test_names_of_a_document_never_become_code() -> None:
     data, errors = same("{ all { row: text context: number found: flag add: named None: maybe v: words } }", [Row()])
     assert errors == []
     assert list(data["all"][0]) == ["row", "context", "found", "add", "None", "v"]
+
+
+ITEMS = build_schema("type Query { items: [Item!]! bad: Int! } type Item { inner: [Item!]! name: String! }")
+
+
+class Item:
+    def inner(self, _info: Any) -> Any:
+        return later([Item(), Item()], 1)
+
+    def name(self, _info: Any) -> Any:
+        return later("a", 0)
+
+
+async def later(value: Any, turns: int) -> Any:
+    """The value after so many turns of the loop; an error for None."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if value is None:
+        raise ValueError("no value")
+    return value
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_no_coroutine_is_forgotten_when_a_sibling_fails(turns: int) -> None:
+    class Root:
+        def items(self, _info: Any) -> Any:
+            return later([Item(), Item()], 1)
+
+        def bad(self, _info: Any) -> Any:
+            return later(None, turns)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        answer: Any = execute(ITEMS, parse("{ bad items { name inner { name inner { name } } } }"), Root())
+        assert [error.path for error in (await answer).errors] == [["bad"]]
+        gc.collect()
+    assert [str(one.message) for one in warned] == []
