@@ -38,8 +38,8 @@ def moment(*, index: bool = False) -> Any:
     return Field(default_factory=now, sa_type=DateTime(timezone=True), index=index)
 
 
-def maybe_moment() -> Any:
-    return Field(default=None, sa_type=DateTime(timezone=True))
+def maybe_moment(*, index: bool = False) -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True), index=index)
 
 
 def word(kind: type[StrEnum], default: StrEnum | None = None, *, index: bool = False) -> Any:

@@ -1,10 +1,11 @@
-"""What is done by the clock: credentials that have ended, answers kept for retries and files nobody came for are thrown away,
-mails that were written before there was a mail server get their job.
+"""What is done by the clock: rows and files whose time is over are thrown away (`retention` says which), partitions of the
+inference log are made ahead and dropped, mails that were written before there was a mail server get their job.
 """
 
 import asyncio
 import shutil
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -12,8 +13,11 @@ from sqlalchemy import select, text
 from sqlmodel import col
 
 from coreplex.account import mail
+from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.job.table import Job, JobStatus
+from coreplex.monitoring import partitions, remains
+from coreplex.retention import TABLES, Rule
 from coreplex.services import Services
 
 log = structlog.get_logger(__name__)
@@ -22,15 +26,6 @@ EVERY_SECS = 300.0
 LOCK = 0x686F757365  # "house"
 YOUNG_SECS = 600.0
 """A training folder this young may belong to a claim we cannot see yet."""
-
-PURGES = (
-    "DELETE FROM sessions WHERE expires_at < now()",
-    "DELETE FROM one_time_tokens WHERE expires_at < now() - interval '1 day'",
-    "DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'",
-    "DELETE FROM failed_logins WHERE forget_at < now()",
-    "DELETE FROM mails WHERE sent_at < now() - interval '30 days'",
-    "DELETE FROM jobs WHERE project_id IS NULL AND finished_at < now() - interval '7 days'",
-)
 
 
 async def run(services: Services) -> None:
@@ -44,21 +39,52 @@ async def run(services: Services) -> None:
 
 
 async def tidy(services: Services) -> None:
-    """One round. Several processes may call it; rows are looked at by one at a time, files by each host."""
+    """One round. Several processes may call it: each batch of rows is one's alone, files are looked at by each host."""
     async with services.database.transaction() as session:
-        if await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
-            await _purge(session)
-            if services.settings.smtp_url is not None:
-                await mail.enqueue_waiting(session)
+        if await _alone(session) and services.settings.smtp_url is not None:
+            await mail.enqueue_waiting(session)
+    await _tidy_files(services)
+    for name, bound in TABLES.items():
+        for rule in bound.rules:
+            if (horizon := rule.horizon(services.settings)) is not None:
+                await _purge(services, name, rule, horizon)
+    await _tidy_log(services)
+
+
+async def _alone(session: WriteSession) -> bool:
+    """Whether no other process tidies rows until this transaction ends."""
+    return bool(await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}))
+
+
+async def _purge(services: Services, name: str, rule: Rule, horizon: datetime) -> None:
+    """Remove the rows of a rule, a batch per transaction: no statement is long, and nobody waits for a row we hold."""
+    ended = f"SELECT t.ctid FROM {name} t WHERE {rule.ended} LIMIT {rule.batch} FOR UPDATE SKIP LOCKED"  # noqa: S608
+    statement = text(f"DELETE FROM {name} WHERE ctid = ANY(ARRAY({ended}))")  # noqa: S608 names and conditions of our own
+    total, last = 0, rule.batch
+    while last == rule.batch:
+        async with services.database.transaction() as session:
+            last = (await session.execute(statement, {"horizon": horizon})).rowcount if await _alone(session) else 0  # type: ignore[attr-defined]
+        total += last
+    if total:
+        log.info("housekeeping.rows", table=name, rows=total)
+
+
+async def _tidy_log(services: Services) -> None:
+    """The inference log: next weeks' partitions, what is older than it is kept, what deleted deployments left."""
+    await partitions.make_ahead(services.database)
+    days = services.settings.inference_log_days
+    horizon = now() - timedelta(days=days) if days else None
+    if horizon is not None:
+        await partitions.drop_before(services.database, horizon)
+    if gone := await remains.remove(services.database, horizon):
+        log.info("housekeeping.rows", table=partitions.LOG, rows=gone)
+
+
+async def _tidy_files(services: Services) -> None:
     staged = await asyncio.to_thread(services.staging.sweep) + await asyncio.to_thread(services.resumable.sweep)
     folders = await asyncio.to_thread(_sweep_work, services.settings.data_dir / "work", await _running(services))
     if staged or folders:
         log.info("housekeeping.files", staged=staged, work_folders=folders)
-
-
-async def _purge(session: WriteSession) -> None:
-    for statement in PURGES:
-        await session.execute(text(statement))
 
 
 async def _running(services: Services) -> set[str]:

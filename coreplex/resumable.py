@@ -24,11 +24,9 @@ import orjson
 
 from coreplex.errors import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, TooLarge
 from coreplex.identifier import new_id, parse_id
-from coreplex.staging import LIFETIME_SECS, PIECE_BYTES, StagedFile, Staging, clean_filename, in_words
+from coreplex.staging import PIECE_BYTES, StagedFile, Staging, clean_filename, in_words
 from coreplex.storage import disk_errors, refuse_when_full, sha256_of
 
-UNFINISHED_SECS = 24 * 3600
-"""How long an upload waits for its next byte: a laptop may sleep for a night."""
 MOST_UNFINISHED = 20
 """Of one person at a time."""
 LOCK_SECS, LOCK_LOOK_SECS = 5.0, 0.1
@@ -74,10 +72,12 @@ class Checksum(NamedTuple):
 class Resumable:
     """The folder of unfinished uploads."""
 
-    def __init__(self, root: Path, staging: Staging, limit: int) -> None:
+    def __init__(self, root: Path, staging: Staging, limit: int, unfinished_secs: float = 24 * 3600.0) -> None:
         self.root = root
         self.staging = staging
         self.limit = limit
+        self.unfinished_secs = unfinished_secs
+        """How long an upload waits for its next byte: a laptop may sleep for a night."""
         self.lock_secs = LOCK_SECS
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -105,11 +105,11 @@ class Resumable:
             state = self._data(identity).stat()
         except (FileNotFoundError, orjson.JSONDecodeError):
             staged = self.staging.open(identity, owner_id, "Upload")
-            expires = staged.path.stat().st_mtime + LIFETIME_SECS
+            expires = staged.path.stat().st_mtime + self.staging.lifetime_secs
             return Upload(identity, owner_id, staged.filename, staged.size_bytes, staged.size_bytes, expires)
         if facts["owner_id"] != str(owner_id):
             raise NotFound.of("Upload")
-        expires = state.st_mtime + UNFINISHED_SECS
+        expires = state.st_mtime + self.unfinished_secs
         return Upload(identity, owner_id, facts["filename"], facts["length"], state.st_size, expires)
 
     def staged(self, upload_id: str, owner_id: UUID) -> StagedFile:
@@ -197,8 +197,8 @@ class Resumable:
             self.staging.discard(self.staging.open(upload.id, upload.owner_id, "Upload"))
 
     def sweep(self) -> int:
-        """Remove uploads that got no byte for a day; returns how many files went."""
-        horizon, gone = time.time() - UNFINISHED_SECS, 0
+        """Remove uploads that got no byte for as long as they may wait; returns how many files went."""
+        horizon, gone = time.time() - self.unfinished_secs, 0
         for path in self.root.iterdir():
             data = path.with_suffix(".bin")
             try:

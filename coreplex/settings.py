@@ -151,6 +151,19 @@ class Settings(BaseSettings):
     max_dataset_upload_bytes: int = Field(500 * 1024**2, ge=1, description="Largest dataset upload in bytes (500 MB).")
     max_batch_upload_bytes: int = Field(100 * 1024**2, ge=1, description="Largest batch-prediction upload in bytes (100 MB).")
 
+    inference_log_days: int = Field(90, ge=0, description="Days the inference log is kept, in whole weeks; 0: for ever.")
+    event_days: int = Field(
+        365, ge=0, description="Days a project's timeline is kept; what an experiment says stays as long as it does. 0: for ever."
+    )
+    job_days: int = Field(90, ge=0, description="Days a job is listed after its end; 0: for ever.")
+    mail_days: int = Field(30, ge=1, description="Days a mail stays in the outbox, sent or not.")
+    unconfirmed_account_days: int = Field(
+        30, ge=0, description="Days an account may wait for its e-mail to be confirmed before it is removed; 0: for ever."
+    )
+    idempotency_hours: int = Field(24, ge=1, description="Hours the answer to an `Idempotency-Key` is kept.")
+    staged_file_hours: int = Field(1, ge=1, description="Hours an upload waits to be used, and an export to be fetched.")
+    unfinished_upload_hours: int = Field(24, ge=1, description="Hours a resumable upload waits for its next byte.")
+
     rate_limit_general: Rate = Field("100/minute", description="Everything that has no category of its own.")
     rate_limit_authentication: Rate = Field("10/minute", description="Login, registration, password reset.")
     rate_limit_predictions: Rate = Field("50/minute", description="Predictions through models and deployments.")

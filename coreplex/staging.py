@@ -1,7 +1,7 @@
 """Files on their way in or out, before they belong to anything.
 
 An upload is streamed here and named by an id; the GraphQL mutation that uses it gets only that id. An export is put here and
-downloaded by its id. Each has an owner and lives an hour; `sweep` removes the rest.
+downloaded by its id. Each has an owner and lives an hour (`STAGED_FILE_HOURS`); `sweep` removes the rest.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from coreplex.errors import NotFound, TooLarge
 from coreplex.identifier import new_id, parse_id
 from coreplex.storage import disk_errors, refuse_when_full
 
-LIFETIME_SECS = 3600
 PIECE_BYTES = 1 << 20
 
 
@@ -47,8 +46,9 @@ class StagedFile:
 class Staging:
     """The folder of files on their way."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, lifetime_secs: float = 3600.0) -> None:
         self.root = root
+        self.lifetime_secs = lifetime_secs
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def new_path(self) -> Path:
@@ -126,9 +126,9 @@ class Staging:
         (self.root / f"{file.id}.json").unlink(missing_ok=True)
         file.path.unlink(missing_ok=True)
 
-    def sweep(self, older_than_secs: float = LIFETIME_SECS) -> int:
+    def sweep(self) -> int:
         """Remove what nobody fetched or used; returns how many files went."""
-        horizon, gone = time.time() - older_than_secs, 0
+        horizon, gone = time.time() - self.lifetime_secs, 0
         for path in self.root.iterdir():
             try:
                 if path.stat().st_mtime < horizon:

@@ -64,12 +64,21 @@ def _job(kind: Any, read: Callable[[Any, Any], Any], description: str) -> Any:
     return loaded(kind, lambda loaders: loaders.job, lambda experiment: experiment.job_id, description, read)
 
 
+def _progress(job: Any, experiment: Any) -> float:
+    """As its job says; the job of an experiment that ended long ago is gone."""
+    if job is not None:
+        return percent(job.progress)
+    return percent(float(experiment.status is ExperimentStatus.succeeded))
+
+
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")
 class Experiment:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
     dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learns from.")
-    job_id: strawberry.ID | None = strawberry.field(description="The background job that trains.")
+    job_id: strawberry.ID | None = strawberry.field(
+        description="The background job that trains; empty once it is no longer listed."
+    )
     name: str = strawberry.field(description="Name.")
     target_column: str = strawberry.field(description="The column to predict.")
     problem_type: ProblemType = strawberry.field(description="Classification or regression.")
@@ -79,7 +88,7 @@ class Experiment:
     use_gpu: bool = strawberry.field(description="Whether a GPU was asked for.")
     status: ExperimentStatus = strawberry.field(description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
-    progress: float = _job(float, lambda job, _: percent(job.progress) if job else 0.0, "Share done, 0 to 100.")
+    progress: float = _job(float, _progress, "Share done, 0 to 100.")
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
     warnings: list[str] = strawberry.field(description="What was done differently from what was asked.")

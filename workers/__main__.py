@@ -34,7 +34,7 @@ LAST_SECS = 6.0
 ALIVE = text(
     "INSERT INTO workers (id, started_at, seen_at) VALUES (:id, now(), now()) ON CONFLICT (id) DO UPDATE SET seen_at = now()"
 )
-FORGET = text("DELETE FROM workers WHERE id = :id OR seen_at < now() - interval '1 day'")
+FORGET = text("DELETE FROM workers WHERE id = :id")
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlmodel import col
 
-from coreplex.database import ReadSession, WriteSession
+from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.event.notice import notify
 from coreplex.event.table import Event, EventKind
 
@@ -83,3 +83,13 @@ async def after(
     if kinds is not None:
         query = query.where(col(Event.kind).in_(kinds))
     return (await session.scalars(query.order_by(col(Event.seq)).limit(limit))).all()
+
+
+async def forget(database: Database, entity_type: str, entity_id: UUID) -> None:
+    """Remove what a thing that is gone had to say, a chunk per transaction; what people did with it stays in the timeline."""
+    said = (col(Event.entity_type) == entity_type, col(Event.entity_id) == entity_id, col(Event.kind) != EventKind.audit)
+    some = select(col(Event.seq)).where(*said).limit(CHUNK)
+    gone = CHUNK
+    while gone == CHUNK:
+        async with database.transaction() as session:
+            gone = len((await session.scalars(delete(Event).where(col(Event.seq).in_(some)).returning(col(Event.seq)))).all())

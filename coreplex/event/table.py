@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Identity, Index
+from sqlalchemy import BigInteger, Column, Identity, Index, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.columns import document, moment, reference, word
@@ -25,6 +25,10 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         Index("ix_events_entity", "entity_type", "entity_id", "seq"),
         Index("ix_events_project_kind", "project_id", "kind", "seq"),
+        Index(
+            "ix_events_aged", "created_at", postgresql_where=text("entity_type <> 'experiment' OR kind IN ('audit', 'progress')")
+        ),
+        Index("ix_events_actor", "actor_id", postgresql_where=text("actor_id IS NOT NULL")),
     )
 
     seq: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from coreplex.clock import now
 from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset import remedy
 from coreplex.dataset.opening import open_version
@@ -34,6 +36,9 @@ from coreplex.project.access import open_project, open_row, visible_projects
 from coreplex.project.namesakes import namesakes
 from coreplex.project.table import Project
 from coreplex.settings import Settings
+
+ENDED_WITHIN = timedelta(minutes=1)
+"""A cancelled training has written its last file and event by then, also that of a worker that died."""
 
 
 def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
@@ -241,7 +246,7 @@ async def remove(session: WriteSession, experiment_ids: Sequence[UUID], user_id:
         await model.remove(session, models)
         await session.delete(experiment)
         await session.flush()
-        await job.enqueue(
+        cleaning = await job.enqueue(
             session,
             JobType.storage_delete,
             project_id=None,
@@ -250,6 +255,8 @@ async def remove(session: WriteSession, experiment_ids: Sequence[UUID], user_id:
             created_by=user_id,
             payload={"prefix": storage_prefix(experiment)},
         )
+        if not experiment.status.final:
+            cleaning.not_before = now() + ENDED_WITHIN
 
 
 def storage_prefix(experiment: Experiment) -> str:

@@ -39,7 +39,7 @@ class Experiment(SQLModel, table=True):
     id: UUID = key()
     project_id: UUID = reference("projects.id")
     dataset_version_id: UUID = reference("dataset_versions.id", on_delete="NO ACTION")
-    job_id: UUID | None = reference("jobs.id", default=None, on_delete="SET NULL", index=False)
+    job_id: UUID | None = reference("jobs.id", default=None, on_delete="SET NULL")
     name: str = Field(max_length=200)
     target_column: str = Field(max_length=300)
     problem_type: ProblemType = word(ProblemType)

@@ -64,7 +64,7 @@ class Job(SQLModel, table=True):
     stop_requested_at: datetime | None = maybe_moment()
     created_at: datetime = moment(index=True)
     started_at: datetime | None = maybe_moment()
-    finished_at: datetime | None = maybe_moment()
+    finished_at: datetime | None = maybe_moment(index=True)
 
 
 def percent(progress: float) -> float:

@@ -36,7 +36,7 @@ STORE = text(
             error text, latency_ms float8, created_at timestamptz)
         JOIN deployments d ON d.id = r.deployment_id
         JOIN models m ON m.id = r.model_id
-        ON CONFLICT (id) DO NOTHING
+        ON CONFLICT (id, created_at) DO NOTHING
         RETURNING deployment_id, error, row_index
     ), counted AS (
         SELECT deployment_id, count(*) FILTER (WHERE row_index = 0) AS requests,

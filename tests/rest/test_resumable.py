@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from coreplex.account.table import Scope
 from coreplex.database import Database
 from coreplex.housekeeping import tidy
-from coreplex.resumable import MOST_UNFINISHED, UNFINISHED_SECS
+from coreplex.resumable import MOST_UNFINISHED
 from coreplex.services import Services
 from coreplex.settings import Settings
 from tests.factories.account import bearer, browser, make_key, serving, sign_in
@@ -251,7 +251,7 @@ async def test_pieces_cost_no_budget_and_open_uploads_are_counted(settings: Sett
         kept = services.resumable.root / unfinished(services)[0]
         for path in services.resumable.root.iterdir():
             if path.stem != kept.stem:
-                os.utime(path, (time.time() - UNFINISHED_SECS - 60,) * 2)
+                os.utime(path, (time.time() - services.resumable.unfinished_secs - 60,) * 2)
         await tidy(services)
         assert {name.partition(".")[0] for name in unfinished(services)} == {kept.stem}
 

@@ -1,0 +1,75 @@
+"""Migrations and tables say the same, and a database with rows survives the way up and down."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from coreplex.clock import now
+from coreplex.database import Database, async_url
+from coreplex.migrations.migrate import alembic_config, migrate
+from coreplex.tables import metadata
+from tests.factories.bare import bare
+
+REFERENCES = ("project_id", "deployment_id", "model_id")
+
+
+def _differences(connection: Connection) -> list[Any]:
+    def ours(_object: Any, name: str | None, _kind: str, _reflected: bool, _compared: Any) -> bool:
+        return not (name or "").startswith("inference_logs_")  # partitions
+
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": ours})
+    return compare_metadata(context, metadata)
+
+
+async def test_the_tables_are_what_the_migrations_make(empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+    engine = create_async_engine(async_url(empty_database_url))
+    try:
+        async with engine.connect() as connection:
+            assert await connection.run_sync(_differences) == []
+    finally:
+        await engine.dispose()
+
+
+async def test_a_log_with_rows_is_taken_along_both_ways(empty_database_url: str) -> None:
+    """The rows of a busy server, of a clock that was wrong, and of a long time ago."""
+    await migrate(empty_database_url)
+    await to(empty_database_url, "0005")
+    database, identity = Database(empty_database_url), UUID(int=1)
+    try:
+        for table in ("projects", "models", "deployments"):
+            await bare(database, table, identity)
+        moments = [now() + days * timedelta(days=1) for days in (-4000, -100, 0, 6, 40_000)]
+        for number, moment in enumerate(moments):
+            await bare(database, "inference_logs", UUID(int=number + 1), **dict.fromkeys(REFERENCES, identity), created_at=moment)
+        before = await rows(database)
+        for revision in ("0006", "0005", "head"):
+            await to(empty_database_url, revision)
+            assert await rows(database) == before, revision
+        await bare(database, "inference_logs", UUID(int=9), **dict.fromkeys(REFERENCES, identity))
+        assert len(await rows(database)) == 6
+    finally:
+        await database.close()
+
+
+async def to(url: str, revision: str) -> None:
+    change = command.downgrade if revision == "0005" else command.upgrade
+    engine = create_async_engine(async_url(url))
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(lambda sync: change(alembic_config(sync), revision))
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+async def rows(database: Database) -> list[Any]:
+    async with database.read() as session:
+        columns = "id, project_id, deployment_id, model_id, request_id, inputs, output, latency_ms, created_at"
+        return list(await session.execute(text(f"SELECT {columns} FROM inference_logs ORDER BY id")))

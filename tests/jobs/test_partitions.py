@@ -1,0 +1,128 @@
+"""The inference log in weekly partitions: no record is refused for its time, whole weeks go, and nobody waits for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+import pytest
+from sqlalchemy import func, select, text
+from sqlmodel import col
+
+from coreplex.clock import now
+from coreplex.database import Database
+from coreplex.identifier import new_id
+from coreplex.migrations.migrate import migrate
+from coreplex.monitoring import partitions, remains
+from coreplex.monitoring.table import InferenceLog
+from coreplex.monitoring.writer import STORE
+from tests.factories.bare import bare
+
+GONE = UUID(int=1)
+"""A deployment that was deleted."""
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+async def fresh(empty_database_url: str) -> AsyncIterator[Database]:
+    """A migrated database of its own, whose partitions may be changed."""
+    await migrate(empty_database_url)
+    database = Database(empty_database_url)
+    yield database
+    await database.close()
+
+
+def entry(moment: datetime, deployment: UUID = GONE) -> InferenceLog:
+    return InferenceLog(project_id=GONE, deployment_id=deployment, model_id=GONE, request_id="r", created_at=moment)
+
+
+async def put(database: Database, *moments: datetime) -> None:
+    async with database.transaction() as session:
+        session.add_all(entry(moment) for moment in moments)
+
+
+async def kept(database: Database, table: str = "inference_logs") -> list[datetime]:
+    async with database.read() as session:
+        return list((await session.scalars(text(f"SELECT created_at FROM {table} ORDER BY created_at"))).all())
+
+
+async def test_weeks_are_made_ahead_and_take_over_what_came_before_them(fresh: Database) -> None:
+    today = now()
+    later = today + 9 * WEEK
+    odd = [today - 500 * WEEK, today - WEEK, today, later, later + 4000 * WEEK]
+    await put(fresh, *odd)
+    assert await kept(fresh) == odd, "whatever its time, a record is stored"
+    assert len(await kept(fresh, partitions.DEFAULT)) == 2
+    assert await partitions.make_ahead(fresh, today) == partitions.AHEAD - 1, "the migration made the first"
+    assert await partitions.make_ahead(fresh, today) == 0
+    assert await partitions.make_ahead(fresh, later) == partitions.AHEAD
+    week = next(end for end in await partitions.ends(fresh) if datetime(end.year, end.month, end.day, tzinfo=UTC) > later)
+    assert await kept(fresh, partitions.name_of(week)) == [later], "it was in the default partition"
+    assert await kept(fresh, partitions.DEFAULT) == odd[-1:]
+    assert await kept(fresh) == odd
+
+
+async def test_whole_weeks_go_and_the_rest_of_them_by_rows(fresh: Database) -> None:
+    today = now()
+    moments = [today - 20 * WEEK, today - 2 * WEEK, today, today + 2 * WEEK, today + 30 * WEEK]
+    await partitions.make_ahead(fresh, today)
+    await put(fresh, *moments)
+    before = await partitions.ends(fresh)
+    assert await partitions.drop_before(fresh, today) == 0
+    assert await partitions.drop_before(fresh, today + 2 * WEEK) == 2
+    assert await partitions.ends(fresh) == before[2:]
+    assert await kept(fresh) == moments[3:]
+    await put(fresh, *moments[:2])
+    assert await kept(fresh) == moments[:2] + moments[3:], "adopted late: there is no week for it any more"
+
+
+async def test_nobody_waits_for_a_partition_to_go(fresh: Database) -> None:
+    """A long read holds the log; the drop gives up at once, predictions are stored meanwhile, and the next round does it."""
+    await partitions.make_ahead(fresh)
+    far = now() + 2 * WEEK
+    async with fresh.transaction() as reader:
+        await reader.execute(select(func.count()).select_from(InferenceLog))
+        dropping = asyncio.create_task(partitions.drop_before(fresh, far))
+        await asyncio.sleep(0.1)
+        await put(fresh, now() + 3 * WEEK)
+        assert await dropping == 0
+    assert await partitions.drop_before(fresh, far) == 2
+    assert len(await kept(fresh)) == 1
+
+
+async def test_rows_of_deleted_deployments_go_in_batches(fresh: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remains, "BATCH", 10)
+    there, moments = UUID(int=2), [now() - n * timedelta(days=30) for n in range(25)]
+    await bare(fresh, "deployments", there)
+    async with fresh.transaction() as session:
+        session.add_all(entry(moment, which) for moment in moments for which in (GONE, there))
+    assert await remains.remove(fresh, None) == 25
+    async with fresh.read() as session:
+        assert set((await session.scalars(select(col(InferenceLog.deployment_id)))).all()) == {there}
+    assert await remains.remove(fresh, now() - timedelta(days=95)) == 21, "those that are in no week, by their age"
+    assert await kept(fresh) == sorted(moments[:4])
+
+
+async def test_a_record_that_comes_twice_is_stored_once(fresh: Database) -> None:
+    for table in ("models", "deployments"):
+        await bare(fresh, table, GONE)
+    records = [
+        {
+            "id": new_id(),
+            "deployment_id": GONE,
+            "model_id": GONE,
+            "request_id": "r",
+            "row_index": 0,
+            "inputs": {},
+            "latency_ms": 1,
+        }
+        | {"created_at": moment}
+        for moment in (now() - 700 * WEEK, now(), now() + 700 * WEEK)
+    ]
+    for _ in range(2):
+        async with fresh.transaction() as session:
+            await session.execute(STORE, {"records": orjson.dumps(records, default=str).decode()})
+    assert len(await kept(fresh)) == 3
+    async with fresh.read() as session:
+        assert await session.scalar(text("SELECT request_count FROM deployments")) == 3
