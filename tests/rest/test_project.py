@@ -220,7 +220,7 @@ async def test_deletion_takes_everything(lab: tuple[Any, Person], database: Data
     assert [row.type for row in left] == [JobType.storage_delete]
 
     class Context:
-        storage = services.storage
+        storage, database = services.storage, services.database
 
     await clean(left[0], Context())  # type: ignore[arg-type]
     after = stored_files(services)
