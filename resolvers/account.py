@@ -11,6 +11,7 @@ from coreplex.database import WriteSession
 from coreplex.errors import Invalid, Unauthenticated
 from coreplex.paging import Page, Slice
 from resolvers.guard import Info, allow
+from resolvers.once import act, once
 
 
 async def register(info: Info, input: inputs.Register) -> User:
@@ -102,15 +103,15 @@ async def api_keys(info: Info, page: Page) -> Slice[ApiKey]:
     return await info.context.slice(api_key.listing(allow(info)), page)
 
 
+@once
 async def create_api_key(info: Info, input: inputs.CreateApiKey) -> tuple[ApiKey, str]:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await api_key.create(session, grant, input)
+    return await act(info, lambda session: api_key.create(session, grant, input))
 
 
+@once
 async def revoke_api_key(info: Info, id: str) -> UUID:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        key_id = await api_key.revoke(session, grant, id)
+    key_id = await act(info, lambda session: api_key.revoke(session, grant, id))
     forget(info.context.services, key_id)
     return key_id

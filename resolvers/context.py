@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select
 
 from coreplex.database import ReadSession, WriteSession
+from coreplex.idempotency.service import Attempt
 from coreplex.identifier import new_id
 from coreplex.paging import Listing, Page, Slice
 from coreplex.permissions import Category, Credential, Principal
@@ -39,6 +40,8 @@ class Context:
     request: RequestFacts = field(default_factory=RequestFacts)
     cookies: list[Any] = field(default_factory=list)
     """Cookies the answer sets (login, logout); each door writes them into its response."""
+    attempt: Attempt | None = None
+    """The request under its `Idempotency-Key`, when it has one."""
     unspent: dict[Category, Window] = field(default_factory=dict)
     """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
 

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
+from coreplex.database import WriteSession
 from coreplex.dataset import export, ingest, inputs, service
+from coreplex.dataset.draft import Draft
 from coreplex.dataset.quality import Judged, of_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
@@ -15,11 +17,13 @@ from coreplex.errors import NotFound
 from coreplex.experiment.table import ProblemType
 from coreplex.identifier import parse_id
 from coreplex.paging import Page, Slice
+from coreplex.permissions import Grant
 from coreplex.project.access import open_row
 from coreplex.project.table import Project
 from coreplex.staging import StagedFile
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
+from resolvers.once import act, once
 
 
 async def one(info: Info, id: str) -> Dataset:
@@ -126,37 +130,44 @@ async def target(info: Info, project_id: str | None, dataset_id: str | None) -> 
         return await service.upload_target(session, grant, project_id, dataset_id)
 
 
+async def _added(info: Info, grant: Grant, draft: Draft) -> tuple[Dataset, DatasetVersion]:
+    async def add(session: WriteSession) -> tuple[Dataset, DatasetVersion]:
+        return await service.add_version(session, grant, draft), draft.version
+
+    return await act(info, add)
+
+
+@once
 async def upload(info: Info, input: inputs.UploadDataset) -> tuple[Dataset, DatasetVersion]:
     grant = allow(info)
     async with ingest.from_upload(info.context.services, grant, input) as draft:
-        async with info.context.transaction() as session:
-            return await service.add_version(session, grant, draft), draft.version
+        return await _added(info, grant, draft)
 
 
+@once
 async def override(info: Info, input: inputs.OverrideColumnTypes) -> tuple[Dataset, DatasetVersion]:
     grant = allow(info)
     async with ingest.from_overrides(info.context.services, grant, input) as draft:
-        async with info.context.transaction() as session:
-            return await service.add_version(session, grant, draft), draft.version
+        return await _added(info, grant, draft)
 
 
+@once
 async def mark(info: Info, input: inputs.MarkMissing) -> tuple[Dataset, DatasetVersion]:
     grant = allow(info)
     async with ingest.from_marks(info.context.services, grant, input) as draft:
-        async with info.context.transaction() as session:
-            return await service.add_version(session, grant, draft), draft.version
+        return await _added(info, grant, draft)
 
 
+@once
 async def update(info: Info, input: inputs.UpdateDataset) -> Dataset:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.update(session, grant, input)
+    return await act(info, lambda session: service.update(session, grant, input))
 
 
+@once
 async def delete(info: Info, id: str) -> UUID:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.delete_one(session, grant, id)
+    return await act(info, lambda session: service.delete_one(session, grant, id))
 
 
 async def artifact(info: Info, id: str) -> Artifact:

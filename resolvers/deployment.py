@@ -16,6 +16,7 @@ from coreplex.paging import Page, Slice
 from coreplex.project.access import open_project, open_row
 from coreplex.project.table import Project
 from resolvers.guard import Info, allow
+from resolvers.once import act, answered, once
 
 
 @dataclass(slots=True)
@@ -58,40 +59,40 @@ async def logs(info: Info, deployment: Deployment, page: Page) -> Slice[Inferenc
     return await info.context.slice(service.log_listing(deployment), page)
 
 
+@once
 async def create(info: Info, input: inputs.CreateDeployment) -> Deployment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.create(session, grant, input)
+    return await act(info, lambda session: service.create(session, grant, input))
 
 
+@once
 async def update(info: Info, input: inputs.UpdateDeployment) -> Deployment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.update(session, grant, input)
+    return await act(info, lambda session: service.update(session, grant, input))
 
 
+@once
 async def promote(info: Info, input: inputs.PromoteDeployment) -> Deployment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.promote(session, grant, input)
+    return await act(info, lambda session: service.promote(session, grant, input))
 
 
+@once
 async def rollback(info: Info, input: inputs.RollbackDeployment) -> Deployment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.rollback(session, grant, input)
+    return await act(info, lambda session: service.rollback(session, grant, input))
 
 
+@once
 async def deactivate(info: Info, id: str) -> Deployment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.deactivate(session, grant, id)
+    return await act(info, lambda session: service.deactivate(session, grant, id))
 
 
+@once
 async def delete(info: Info, id: str) -> UUID:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.delete(session, grant, id)
+    return await act(info, lambda session: service.delete(session, grant, id))
 
 
 async def predict(info: Info, input: inputs.Predict) -> Predicted:
@@ -99,6 +100,7 @@ async def predict(info: Info, input: inputs.Predict) -> Predicted:
     grant = allow(info)
     serving, writer = info.context.part(Serving), info.context.part(InferenceWriter)
     route = await serving.deployment(grant, input.deployment_id)
+    answered(info, route.project_id)
     if not route.active:
         raise Conflict(f"The deployment is {route.status}; only an active one predicts.")
     assert route.deployment_id is not None
@@ -119,6 +121,7 @@ async def predict_model(info: Info, input: PredictModel) -> Predicted:
     grant = allow(info)
     serving = info.context.part(Serving)
     route = await serving.model(grant, input.model_id)
+    answered(info, route.project_id)
     answer = await prediction.predict(await serving.scorer(route), input.inputs, input.options)
     return _predicted(answer, route.model_id, None, info.context.request.id)
 

@@ -11,6 +11,7 @@ from coreplex.project.access import open_row
 from coreplex.project.table import Project
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
+from resolvers.once import act, once
 
 
 async def one(info: Info, id: str) -> Experiment:
@@ -28,6 +29,7 @@ async def of_project(info: Info, project: Project, page: Page) -> Slice[Experime
     return await info.context.slice(service.listing(allow(info), inputs.ExperimentFilter(project_id=str(project.id))), page)
 
 
+@once
 async def create(info: Info, input: inputs.CreateExperiment) -> Experiment:
     """Checked, then diagnosed outside any transaction, then checked again and queued in one."""
     grant = allow(info)
@@ -35,28 +37,27 @@ async def create(info: Info, input: inputs.CreateExperiment) -> Experiment:
     async with info.context.read() as session:
         checked = await service.check(session, grant, input, services.settings)
     found = await Diagnoses.of(services).soon(checked.version.id, checked.question(input))
-    async with info.context.transaction() as session:
-        made = await service.create(session, grant, input, services.settings, found)
+    made = await act(info, lambda session: service.create(session, grant, input, services.settings, found))
     info.context.unspent.pop(info.permission.category, None)
     return made
 
 
+@once
 async def cancel(info: Info, id: str) -> Experiment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.cancel(session, grant, id)
+    return await act(info, lambda session: service.cancel(session, grant, id))
 
 
+@once
 async def stop(info: Info, id: str) -> Experiment:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.stop(session, grant, id)
+    return await act(info, lambda session: service.stop(session, grant, id))
 
 
+@once
 async def delete(info: Info, id: str, *, force: bool) -> UUID:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.delete(session, grant, id, force=force)
+    return await act(info, lambda session: service.delete(session, grant, id, force=force))
 
 
 async def able(info: Info) -> capabilities.Capabilities:

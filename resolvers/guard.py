@@ -83,6 +83,11 @@ class Info(strawberry.Info[Context, None]):
         raise LookupError(f"{self.field_name} declares no permission")
 
     @property
+    def place(self) -> str:
+        """Where the field's value stands in the answer."""
+        return ".".join(map(str, self.path.as_list()))
+
+    @property
     def principal(self) -> Principal:
         principal = self.context.principal
         assert principal is not None, "only fields that demand a scope may ask for the principal"

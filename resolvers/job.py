@@ -1,5 +1,6 @@
 """Jobs at the GraphQL door."""
 
+from coreplex.database import WriteSession
 from coreplex.errors import Conflict
 from coreplex.event import service as event
 from coreplex.event.table import Event
@@ -9,6 +10,7 @@ from coreplex.paging import Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
+from resolvers.once import act, once
 
 
 async def one(info: Info, id: str) -> Job:
@@ -27,10 +29,12 @@ async def logs(info: Info, job: Job, page: Page) -> Slice[Event]:
     return await info.context.slice(queries.logs(job), oldest_first)
 
 
+@once
 async def cancel(info: Info, id: str) -> Job:
     """Order the end of a job. Raises Conflict when it has ended already."""
     grant = allow(info)
-    async with info.context.transaction() as session:
+
+    async def work(session: WriteSession) -> Job:
         job = await open_row(session, grant, Job, id, "Job")
         if not await service.request_cancel(session, job):
             raise Conflict(f"The job has ended already: {job.status}.")
@@ -40,3 +44,5 @@ async def cancel(info: Info, id: str) -> Job:
         await session.flush()
         await session.refresh(job)
         return job
+
+    return await act(info, work)

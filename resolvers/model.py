@@ -18,6 +18,7 @@ from coreplex.project.access import open_row
 from coreplex.project.table import Project
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
+from resolvers.once import act, once
 
 MAX_WAIT_SECS = 25
 POLL_SECS = 0.5
@@ -57,17 +58,17 @@ async def evaluations(info: Info, model: Model, page: Page) -> Slice[Evaluation]
     return await info.context.slice(evaluation.listing(model), page)
 
 
+@once
 async def evaluate(info: Info, input: inputs.EvaluateModel) -> Evaluation:
     grant = allow(info)
     found = await evaluation.evaluate(info.context.services, grant, input)
-    async with info.context.transaction() as session:
-        return await evaluation.store(session, grant, found)
+    return await act(info, lambda session: evaluation.store(session, grant, found))
 
 
+@once
 async def delete(info: Info, id: str) -> UUID:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.delete_one(session, grant, id)
+    return await act(info, lambda session: service.delete_one(session, grant, id))
 
 
 async def document(info: Info, artifact_id: UUID | None, noun: str) -> Any:

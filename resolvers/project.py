@@ -7,6 +7,7 @@ from coreplex.paging import Page, Slice
 from coreplex.project import access, inputs, service
 from coreplex.project.table import Membership, Project
 from resolvers.guard import Info, allow
+from resolvers.once import act, once
 
 
 async def one(info: Info, id: str) -> Project:
@@ -19,22 +20,22 @@ async def many(info: Info, page: Page, filter: inputs.ProjectFilter | None) -> S
     return await info.context.slice(service.listing(allow(info), filter), page)
 
 
+@once
 async def create(info: Info, input: inputs.CreateProject) -> Project:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.create(session, grant, input)
+    return await act(info, lambda session: service.create(session, grant, input))
 
 
+@once
 async def update(info: Info, input: inputs.UpdateProject) -> Project:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.update(session, grant, input)
+    return await act(info, lambda session: service.update(session, grant, input))
 
 
+@once
 async def delete(info: Info, id: str, *, force: bool) -> UUID:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.delete(session, grant, id, force=force)
+    return await act(info, lambda session: service.delete(session, grant, id, force=force))
 
 
 async def members(info: Info, project: Project, page: Page) -> Slice[Membership]:
@@ -45,13 +46,13 @@ async def timeline(info: Info, project: Project, page: Page) -> Slice[Event]:
     return await info.context.slice(service.timeline_listing(project.id), page)
 
 
+@once
 async def add_member(info: Info, input: inputs.AddMember) -> Membership:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        return await service.add_member(session, grant, input)
+    return await act(info, lambda session: service.add_member(session, grant, input))
 
 
+@once
 async def remove_member(info: Info, project_id: str, member_id: str) -> None:
     grant = allow(info)
-    async with info.context.transaction() as session:
-        await service.remove_member(session, grant, project_id, member_id)
+    await act(info, lambda session: service.remove_member(session, grant, project_id, member_id))

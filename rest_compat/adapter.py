@@ -14,11 +14,11 @@ from coreplex.permissions import Category, authorize
 from rest_compat import columns
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
-from rest_compat.idempotency import Idempotent
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
 from rest_compat.variables import Binder
+from schema.door.idempotency import once, permissions_of
 from schema.door.message import read_body
 from schema.door.origin import check_origin
 from schema.errors import domain_error
@@ -59,8 +59,8 @@ class Row:
             raw = await self._raw(request)
             async with self.turns if raw is not None and len(raw) > LARGE_BODY else nullcontext():
                 body = {} if raw is None else parse_object(raw, empty_is_fine=self.endpoint.body_optional)
-                once = Idempotent(context, request, lambda: orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).once
-                return await once(lambda: self._run(context, request, body))
+                run = lambda: self._run(context, request, body)  # noqa: E731
+                return await done_once(context, request, self.operation, body, run)
         except DomainError as error:
             return error_answer(error, request_id)
         except Exception as error:
@@ -77,6 +77,18 @@ class Row:
         if self.takes_rows:
             return await read_body(request, MAX_ROWS_BODY, "Send the rows in several calls.")
         return await read_body(request, MAX_BODY, "")
+
+
+async def done_once(
+    context: Context, request: Request, operation: Operation, said: Any, run: Callable[[], Awaitable[Response]]
+) -> Response:
+    """The response of `run`, done once per `Idempotency-Key` where the method is POST. `said`: what the request says."""
+    fields = permissions_of(operation) if request.method == "POST" else {}
+
+    async def answer() -> tuple[Response, bool]:
+        return await run(), True
+
+    return await once(context, request, fields, lambda: orjson.dumps(said, option=orjson.OPT_SORT_KEYS), answer)
 
 
 async def admit(services: Services, request: Request, operation: Operation) -> Context:

@@ -18,15 +18,15 @@ from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
 from coreplex.staging import StagedFile, in_words
 from rest_compat import unknown
-from rest_compat.adapter import Handler, Row, admit, run, run_bound, run_with
+from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset, model
-from rest_compat.idempotency import Idempotent
 from rest_compat.multipart import Form
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
+from schema.door.idempotency import REPLAYED, first, once
 from schema.door.message import announced
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of
@@ -119,19 +119,19 @@ class Upload(Receiver):
         self.check_length(request)
         form = self.form(request)
         if not await form.until_file(unless="upload_id"):
-            said = orjson.dumps(form.fields, option=orjson.OPT_SORT_KEYS)
-            return await Idempotent(context, request, lambda: said).once(lambda: self._run(context, request, form.fields))
+            return await self._once(context, request, form.fields, form.fields)
         await self._check_target(context, {**form.fields, **request.path_params})
         file = await self.receive(context, form)
         with self.kept_on_success(file):
             if "upload_id" in form.fields:
                 raise Invalid.field("send a file or the id of one, not both", "body", "upload_id")
-            fingerprint = orjson.dumps([form.fields, file.filename, file.sha256], option=orjson.OPT_SORT_KEYS)
-            response = await Idempotent(context, request, lambda: fingerprint).once(
-                lambda: self._run(context, request, {**form.fields, "upload_id": str(file.id)})
-            )
+            said = [form.fields, file.filename, file.sha256]
+            response = await self._once(context, request, said, {**form.fields, "upload_id": str(file.id)})
         self.services.staging.discard(file)
         return response
+
+    async def _once(self, context: Context, request: Request, said: Any, fields: Mapping[str, Any]) -> Response:
+        return await done_once(context, request, self.operation, said, lambda: self._run(context, request, fields))
 
     async def _check_target(self, context: Context, said: Mapping[str, Any]) -> None:
         """Refuse a foreign project before its file is received, when the form names it first (as the client does)."""
@@ -166,8 +166,16 @@ class Inbox(Receiver):
         self.check_length(request)
         file, ignored = await self._file(request, context)
         with self.kept_on_success(file):
-            fingerprint = orjson.dumps([file.filename, file.sha256])
-            return await Idempotent(context, request, lambda: fingerprint).once(lambda: self._receipt(file, ignored))
+            said = orjson.dumps([file.filename, file.sha256])
+
+            async def answer() -> tuple[Response, bool]:
+                kept = await first(context, file.id)
+                return self._receipt(self.services.staging.open(kept, file.owner_id), ignored), True
+
+            response = await once(context, request, {"": self.permission}, lambda: said, answer)
+        if REPLAYED in response.headers:
+            self.services.staging.discard(file)
+        return response
 
     async def _file(self, request: Request, context: Context) -> tuple[StagedFile, list[str]]:
         """The file, and what was ignored beside it."""
@@ -179,7 +187,7 @@ class Inbox(Receiver):
         file = await self.receive(context, form)
         return file, unknown.keys(form.fields, ()) + unknown.parameters(request.query_params, ())
 
-    async def _receipt(self, file: StagedFile, ignored: Sequence[str]) -> Response:
+    def _receipt(self, file: StagedFile, ignored: Sequence[str]) -> Response:
         facts = {"filename": file.filename, "size_bytes": file.size_bytes, "sha256": file.sha256}
         warned = {unknown.WARNINGS: ignored} if ignored else {}
         return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts, **warned}, 201)

@@ -27,6 +27,7 @@ from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
+from schema.door.idempotency import HEADER, MAX_KEY, REPLAYED, permissions_of
 from schema.execution import ROOTS, Operation
 
 TABLES = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
@@ -41,6 +42,18 @@ PROBLEMS = {
     "507": "The server's disk is full.",
     "429": "The budget of the window is used up; see Retry-After.",
     "503": "A part of the server is away for the moment, or the server is busy; see Retry-After.",
+}
+
+
+IDEMPOTENCY = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": (
+        "A name of your choice for this request. Sent again under it, the request is done once: the first answer comes again, "
+        f"with `{REPLAYED}: true`. Kept for a day; another request under the same name is a 409."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
 }
 
 
@@ -78,7 +91,7 @@ class Described:
             "tags": [self.tag],
             "summary": self._summary(),
             "x-graphql-operation": self.endpoint.operation,
-            "parameters": [*map(self._path, self.binder.path_names), *map(self._query, self.binder.params)],
+            "parameters": [*map(self._path, self.binder.path_names), *map(self._query, self.binder.params), *self._key()],
             "responses": {str(self.endpoint.status): self._success(), **_problems()},
         }
         if permission is not None:
@@ -140,6 +153,9 @@ class Described:
             schema |= {"minimum": 0}
             text = "Items to skip."  # REST pages have no cursor that it could stand beside
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+    def _key(self) -> list[dict[str, Any]]:
+        return [IDEMPOTENCY] if self.endpoint.method == "POST" and permissions_of(self.operation) else []
 
     def _body(self) -> dict[str, Any] | None:
         hidden = {"upload_id"} if self.upload else set()
@@ -298,7 +314,7 @@ def _inbox() -> dict[str, Any]:
         "operationId": "Upload",
         "tags": ["dataset"],
         "summary": "Receive a file for a later `uploadDataset` in GraphQL, which names it by `upload_id`; it waits for an hour.",
-        "parameters": [{**filename, "description": "Name of the file when it is sent as the bare body."}],
+        "parameters": [{**filename, "description": "Name of the file when it is sent as the bare body."}, IDEMPOTENCY],
         "requestBody": {
             "required": True,
             "content": {"multipart/form-data": {"schema": form}, "application/octet-stream": {}},

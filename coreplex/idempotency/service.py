@@ -1,72 +1,140 @@
-"""`Idempotency-Key`, as Stripe does it: the first result of a key is kept a day and given again.
+"""`Idempotency-Key`: whatever is sent again under a key is done once, and answered as it was the first time.
 
-The same key with another request, or while the first still runs, is a conflict. Refusals that left nothing behind
-(a wrong value, a missing right, a full budget) are not kept: mend the request and use the key again.
+That something was done, and what it made, is committed in the transaction that does it: a process killed a moment later leaves
+both or neither, and nothing is ever taken for abandoned. The answer is kept for a day when it is built; without it, it is built
+anew from what was made. Refusals left nothing behind and are not kept: mend the request and use the key again.
 """
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
+from weakref import WeakValueDictionary
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from coreplex.clock import now
-from coreplex.database import Database
+from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.errors import Conflict, Invalid
+from coreplex.idempotency import outcome
 from coreplex.idempotency.table import IdempotencyKey
 from coreplex.identifier import new_id
+from coreplex.permissions import Principal
 
 KEPT = timedelta(hours=24)
-ABANDONED_AFTER = timedelta(minutes=2)
-NOT_KEPT = {400, 401, 403, 404, 413, 422, 429, 503, 507}
 MAX_KEY = 255
+MAX_BODY = 1 << 20
+"""Longer answers are not stored but built anew."""
+WAIT_SECS = 60.0
+"""How long a request waits for an earlier one with its key to end."""
+
+_turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A key in use: `replay` holds the first answer when there is one."""
+class Repeated(Exception):
+    """The act was done by an earlier request with this key; `made` is what it made."""
 
-    id: UUID
-    replay: tuple[int, bytes] | None = None
+    def __init__(self, made: Any) -> None:
+        super().__init__("done before")
+        self.made = made
 
 
-async def begin(database: Database, owner: str, key: str, fingerprint: str) -> Claim:
-    """Take the key, or find the answer it gave before. Raises Conflict for another request under the same key."""
+@dataclass(slots=True)
+class Attempt:
+    """A request under its key: what earlier ones with it did, by the place of each act in the answer."""
+
+    owner: str
+    key: str
+    fingerprint: str
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answer: tuple[int, bytes] | None = None
+    replayed: bool = False
+    """Something of the answer was done before."""
+
+    async def claim(self, session: WriteSession, place: str) -> None:
+        """First movement of an act's transaction: it is ours, or Repeated. Waits for another process that is at it."""
+        fresh = insert(IdempotencyKey).values(**self._row(), outcomes={})
+        values = {name: fresh.excluded[name] for name in ("fingerprint", "outcomes", "status", "body", "created_at")}
+        expired = col(IdempotencyKey.created_at) < now() - KEPT
+        await session.execute(fresh.on_conflict_do_update(index_elements=["owner", "key"], set_=values, where=expired))
+        row = await session.scalar(_named(self.owner, self.key).with_for_update())
+        assert row is not None, "it was inserted, or was there and is locked"
+        self._take(row)
+        if place in self.done:
+            raise Repeated(self.done[place]["made"])
+
+    async def record(self, session: WriteSession, place: str, name: str, result: Any) -> None:
+        """Last movement of an act's transaction: what the field made."""
+        row = (await session.scalars(_named(self.owner, self.key))).one()
+        entry = {"field": name, "made": outcome.recorded(result)}
+        row.outcomes = {**row.outcomes, place: entry}
+        await session.flush()
+        self.done[place] = entry
+
+    def answered(self, place: str, name: str, project_id: Any) -> None:
+        """Note that a field that makes nothing gave an answer about a project."""
+        self.done[place] = {"field": name, "made": {"project": str(project_id)}}
+
+    def _take(self, row: IdempotencyKey) -> None:
+        if row.fingerprint != self.fingerprint:
+            raise Conflict("This Idempotency-Key was used for another request; use a new key.")
+        self.done = dict(row.outcomes)
+        self.answer = None if row.status is None else (row.status, row.body or b"")
+
+    def _row(self) -> dict[str, Any]:
+        values = {"owner": self.owner, "key": self.key, "fingerprint": self.fingerprint}
+        return {**values, "id": new_id(), "status": None, "body": None, "created_at": now()}
+
+    async def keep(self, database: Database, status: int, body: bytes) -> None:
+        """Store the answer to what was done, unless it is known already, holds a secret or is long."""
+        secret = any(outcome.is_secret(entry["made"]) for entry in self.done.values())
+        if not self.done or self.answer is not None or secret or len(body) > MAX_BODY:
+            return
+        fresh = insert(IdempotencyKey).values(**self._row() | {"status": status, "body": body}, outcomes=self.done)
+        values = {name: fresh.excluded[name] for name in ("outcomes", "status", "body")}
+        mine = (col(IdempotencyKey.fingerprint) == self.fingerprint) & col(IdempotencyKey.status).is_(None)
+        async with database.transaction() as session:
+            await session.execute(fresh.on_conflict_do_update(index_elements=["owner", "key"], set_=values, where=mine))
+
+
+def owner_of(principal: Principal) -> str:
+    """Whose key it is: a person's, and apart from these, those used with an API key that is bound to one project."""
+    return f"{principal.user_id}/{principal.project_id}" if principal.project_id else str(principal.user_id)
+
+
+@asynccontextmanager
+async def attempt(database: Database, owner: str, key: str, fingerprint: str) -> AsyncIterator[Attempt]:
+    """Around a request with a key. Raises Conflict for another request under the same key.
+
+    Requests with one key run one after another in this process, so the later ones find the answer of the first; those of other
+    processes are told apart by the row.
+    """
     if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
         raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} printable characters.")
-    async with database.transaction() as session:
-        stale = (col(IdempotencyKey.created_at) < now() - KEPT) | (
-            col(IdempotencyKey.status).is_(None) & (col(IdempotencyKey.created_at) < now() - ABANDONED_AFTER)
-        )
-        await session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.owner) == owner, stale))
-        fresh = insert(IdempotencyKey).values(id=new_id(), owner=owner, key=key, fingerprint=fingerprint, created_at=now())
-        claimed = await session.scalar(fresh.on_conflict_do_nothing().returning(col(IdempotencyKey.id)))
-        if claimed is not None:
-            return Claim(claimed)
-        query = select(IdempotencyKey).where(col(IdempotencyKey.owner) == owner, col(IdempotencyKey.key) == key)
-        found = await session.scalar(query)
-    if found is None:
-        raise Conflict("The first request with this Idempotency-Key has just ended; send it again.")
-    if found.fingerprint != fingerprint:
-        raise Conflict("This Idempotency-Key was used for another request; use a new key.")
-    if found.status is None:
-        raise Conflict("The first request with this Idempotency-Key is still running; wait for its answer.")
-    return Claim(found.id, (found.status, found.body or b""))
+    turn = _turns.setdefault((owner, key), asyncio.Lock())
+    try:
+        async with asyncio.timeout(WAIT_SECS):
+            await turn.acquire()
+    except TimeoutError:
+        raise Conflict("The first request with this Idempotency-Key is still running; ask again for its answer.") from None
+    try:
+        made = Attempt(owner, key, fingerprint)
+        async with database.read() as session:
+            await _look(session, made)
+        yield made
+    finally:
+        turn.release()
 
 
-async def finish(database: Database, claim: Claim, status: int, body: bytes) -> None:
-    """Keep the answer, or free the key when the request left nothing behind."""
-    async with database.transaction() as session:
-        row = col(IdempotencyKey.id) == claim.id
-        if status in NOT_KEPT:
-            await session.execute(delete(IdempotencyKey).where(row))
-        else:
-            await session.execute(update(IdempotencyKey).where(row).values(status=status, body=body))
+async def _look(session: ReadSession, wanted: Attempt) -> None:
+    row = await session.scalar(_named(wanted.owner, wanted.key).where(col(IdempotencyKey.created_at) >= now() - KEPT))
+    if row is not None:
+        wanted._take(row)
 
 
-async def abandon(database: Database, claim: Claim) -> None:
-    """Free the key after a request that never came to an answer."""
-    async with database.transaction() as session:
-        await session.execute(delete(IdempotencyKey).where(col(IdempotencyKey.id) == claim.id))
+def _named(owner: str, key: str) -> Any:
+    return select(IdempotencyKey).where(col(IdempotencyKey.owner) == owner, col(IdempotencyKey.key) == key)

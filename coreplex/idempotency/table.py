@@ -1,16 +1,17 @@
-"""The row of an `Idempotency-Key`: the first answer, kept to be given again."""
+"""The row of an `Idempotency-Key`: what was done under it, and the answer to that, kept to be given again."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import key, moment
+from coreplex.columns import document, key, moment
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """`status` is empty while the first request still runs."""
+    """Committed with the first act of the request. `status` and `body` follow when the answer is built; they may be missing."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("owner", "key"),)
@@ -19,6 +20,8 @@ class IdempotencyKey(SQLModel, table=True):
     owner: str = Field(max_length=80)
     key: str = Field(max_length=255)
     fingerprint: str = Field(max_length=64)
+    outcomes: dict[str, Any] = document()
+    """By place in the answer: the field, and what it made (`coreplex.idempotency.outcome`)."""
     status: int | None = None
     body: bytes | None = None
     created_at: datetime = moment(index=True)

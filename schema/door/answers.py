@@ -49,9 +49,12 @@ def dump(body: dict[str, Any]) -> bytes:
 
 
 def respond(request: HTTPConnection, body: dict[str, Any], status: int = 200) -> Response:
-    accepted = request.headers.get("accept", "")
-    media_type = RESPONSE_TYPE if RESPONSE_TYPE in accepted else JSON_TYPE
-    return Response(dump(body), status, media_type=media_type)
+    return Response(dump(body), status, media_type=media_type(request))
+
+
+def media_type(request: HTTPConnection) -> str:
+    """Of an answer: JSON, or GraphQL's own name for it where that was asked for."""
+    return RESPONSE_TYPE if RESPONSE_TYPE in request.headers.get("accept", "") else JSON_TYPE
 
 
 def refuse(request: HTTPConnection, error: BaseException, request_id: str) -> Response:

@@ -18,6 +18,7 @@ from resolvers.request import answer_of, charge, open_context
 from schema.door.admission import Admitted, admit
 from schema.door.answers import executed, is_request_error, refuse, respond
 from schema.door.explorer import explorer_page
+from schema.door.idempotency import once, permissions_of
 from schema.door.message import Message, check_media_type, parse_json, parse_message, read_body
 from schema.door.origin import check_origin
 from schema.door.sse import EventStreams, wants_stream
@@ -70,9 +71,9 @@ class GraphQLDoor:
         message = await self._message(request, context)
         admitted = await admit(context, request, message)
         if wants_stream(request) or request.url.path == STREAM_PATH:
-            response = await self.streams.answer(request, context, admitted, message.variables)
+            response = await self.streams.answer(request, context, admitted, message)
         else:
-            response = await self._run(request, context, admitted)
+            response = await self._run(request, context, admitted, message)
         for cookie in context.cookies:
             cookie.write(response)
         return response
@@ -84,9 +85,13 @@ class GraphQLDoor:
             await charge(context, {Category.general: 1}, request)
             raise
 
-    async def _run(self, request: Request, context: Context, admitted: Admitted) -> Response:
+    async def _run(self, request: Request, context: Context, admitted: Admitted, message: Message) -> Response:
         if admitted.operation.kind is OperationType.SUBSCRIPTION:
             raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
-        result = await run(admitted.operation, admitted.variables, context)
-        status = 400 if is_request_error(result) else 200
-        return respond(request, executed(result, context.request.id, admitted.cost), status)
+
+        async def answer() -> tuple[Response, bool]:
+            result = await run(admitted.operation, admitted.variables, context)
+            status = 400 if is_request_error(result) else 200
+            return respond(request, executed(result, context.request.id, admitted.cost), status), not result.errors
+
+        return await once(context, request, permissions_of(admitted.operation), message.canonical, answer)

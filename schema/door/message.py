@@ -29,6 +29,10 @@ class Message:
     variables: dict[str, Any]
     operation_name: str | None = None
 
+    def canonical(self) -> bytes:
+        """The same bytes for the same request, whatever the order of its variables."""
+        return orjson.dumps([self.query, self.variables, self.operation_name], option=orjson.OPT_SORT_KEYS)
+
 
 def check_media_type(request: Request) -> None:
     """Raise UnsupportedMediaType unless the one Content-Type is exactly JSON (charset utf-8 may be said)."""

@@ -5,9 +5,8 @@ keep idle connections open. When the caller's credential ends, the stream says s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, aclosing
-from typing import Any
 
 from graphql import ExecutionResult, OperationType
 from starlette.requests import Request
@@ -19,7 +18,9 @@ from resolvers.context import Context
 from resolvers.request import open_context
 from schema.door.admission import Admitted
 from schema.door.answers import dump, executed, refused
+from schema.door.idempotency import once, permissions_of
 from schema.door.live import Places, Subscription
+from schema.door.message import Message
 from schema.execution import run
 
 EVENT_STREAM = "text/event-stream"
@@ -37,20 +38,25 @@ class EventStreams:
     def __init__(self) -> None:
         self.places = Places(MAX_STREAMS, "event streams")
 
-    async def answer(self, request: Request, context: Context, admitted: Admitted, variables: Mapping[str, Any]) -> Response:
+    async def answer(self, request: Request, context: Context, admitted: Admitted, said: Message) -> Response:
         """The streaming response of an admitted operation. Raises the error of a subscription that is refused.
 
-        `variables` as they came: a subscription reads them itself.
+        A subscription reads the variables of `said` itself.
         """
         if admitted.operation.kind is not OperationType.SUBSCRIPTION:
-            result = await run(admitted.operation, admitted.variables, context)
-            return Response(_next(result, context) + _event("complete"), headers=HEADERS, media_type=EVENT_STREAM)
+
+            async def answer() -> tuple[Response, bool]:
+                result = await run(admitted.operation, admitted.variables, context)
+                body = _next(result, context) + _event("complete")
+                return Response(body, headers=HEADERS, media_type=EVENT_STREAM), False
+
+            return await once(context, request, permissions_of(admitted.operation), lambda: said.canonical() + b"stream", answer)
         self.places.require(context.identity)
 
         async def sign_in_again() -> Principal | None:
             return (await open_context(context.services, request)).principal
 
-        subscription = Subscription(admitted.operation, variables, context, sign_in_again)
+        subscription = Subscription(admitted.operation, said.variables, context, sign_in_again)
         results = await subscription.open()
         return EventStream(_events(subscription.follow(results), context), self.places.taken(context.identity))
 

@@ -1,0 +1,59 @@
+"""A mutation's resolver under an `Idempotency-Key`: what was done before is found, not done again."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from coreplex.database import WriteSession
+from coreplex.idempotency import outcome
+from coreplex.idempotency.service import Repeated
+from resolvers.guard import Info, allow
+
+Result = TypeVar("Result")
+Given = ParamSpec("Given")
+Resolver = Callable[Concatenate[Info, Given], Coroutine[Any, Any, Result]]
+
+
+def once(resolver: Resolver[Given, Result]) -> Resolver[Given, Result]:
+    """For a resolver that does its act by `act`. Without a key it simply runs; with one, a second time gives the first's result.
+
+    Asked before the resolver prepares anything. When another process was quicker meanwhile, `act` raises through it, so that
+    what it prepared is thrown away as after a refusal.
+    """
+
+    @wraps(resolver)
+    async def done(info: Info, *given: Given.args, **named: Given.kwargs) -> Result:
+        attempt = info.context.attempt
+        if attempt is None:
+            return await resolver(info, *given, **named)
+        grant = allow(info)
+        try:
+            if (before := attempt.done.get(info.place)) is not None:
+                raise Repeated(before["made"])
+            return await resolver(info, *given, **named)
+        except Repeated as repeated:
+            attempt.replayed = True
+            async with info.context.read() as session:
+                result: Result = await outcome.load(session, grant, repeated.made)
+            return result
+
+    return done  # type: ignore[return-value]  # `info` stands first wherever it is called
+
+
+async def act(info: Info, work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
+    """The one transaction of a mutation field. What it made is committed with it, under the request's key if there is one."""
+    attempt = info.context.attempt
+    async with info.context.transaction() as session:
+        if attempt is None:
+            return await work(session)
+        await attempt.claim(session, info.place)
+        result = await work(session)
+        await attempt.record(session, info.place, info.field_name, result)
+        return result
+
+
+def answered(info: Info, project_id: UUID) -> None:
+    """Note that the field makes nothing, and that its answer, kept under the request's key, is for who may see the project."""
+    if info.context.attempt is not None:
+        info.context.attempt.answered(info.place, info.field_name, project_id)

@@ -1,0 +1,94 @@
+"""The header `Idempotency-Key` around a mutation, at whichever door it comes."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+import structlog
+from graphql import OperationType
+from starlette.requests import Request
+from starlette.responses import Response
+
+from coreplex.idempotency import outcome, service
+from coreplex.idempotency.service import Attempt, Repeated
+from coreplex.permissions import PUBLIC, Grant, Permission, authorize
+from resolvers.context import Context
+from schema.door.answers import media_type
+from schema.execution import Operation
+
+log = structlog.get_logger()
+HEADER, MAX_KEY = "Idempotency-Key", service.MAX_KEY
+REPLAYED = "Idempotent-Replayed"
+
+Answer = Callable[[], Awaitable[tuple[Response, bool]]]
+"""Runs the request; says with the response whether the whole of it went well."""
+
+
+async def once(
+    context: Context, request: Request, permissions: Mapping[str, Permission], said: Callable[[], bytes], answer: Answer
+) -> Response:
+    """The response to a request, done once per key. `said` is what the request says, asked for only when there is a key.
+
+    Without the header, or without a signed-in caller, it simply runs. `permissions` are those of the fields it may do.
+    """
+    key, principal = request.headers.get(HEADER), context.principal
+    if key is None or principal is None or not permissions:
+        return (await answer())[0]
+    database = context.services.database
+    async with service.attempt(database, service.owner_of(principal), key, _fingerprint(request, said())) as attempt:
+        context.attempt = attempt
+        if attempt.answer is not None:
+            await _require_rights(context, attempt, permissions)
+            status, body = attempt.answer
+            return Response(body, status, {REPLAYED: "true"}, media_type(request))
+        response, well = await answer()
+        if attempt.replayed:
+            response.headers[REPLAYED] = "true"
+        if well:
+            await _keep(context, attempt, response)
+        return response
+
+
+async def first(context: Context, made: UUID) -> UUID:
+    """For what is made outside the schema: its id, or that of what an earlier request with the same key made."""
+    attempt = context.attempt
+    if attempt is None:
+        return made
+    try:
+        async with context.transaction() as session:
+            await attempt.claim(session, "")
+            await attempt.record(session, "", "", made)
+    except Repeated as repeated:
+        attempt.replayed = True
+        return UUID(repeated.made["id"])
+    return made
+
+
+def permissions_of(operation: Operation) -> dict[str, Permission]:
+    """By name, of the fields of a mutation that are done once per key; none of anything else."""
+    if operation.kind is not OperationType.MUTATION:
+        return {}
+    return {name: permission for name, permission in operation.root_fields if permission is not None and not permission.public}
+
+
+def _fingerprint(request: Request, said: bytes) -> str:
+    url = request.url
+    return hashlib.sha256(b"\n".join((request.method.encode(), url.path.encode(), url.query.encode(), said))).hexdigest()
+
+
+async def _require_rights(context: Context, attempt: Attempt, permissions: Mapping[str, Permission]) -> None:
+    """Raise what doing it would raise for a caller who may not any more."""
+    assert context.principal is not None, "a key has an owner"
+    async with context.read() as session:
+        for entry in attempt.done.values():
+            permission = permissions.get(entry["field"], PUBLIC)
+            authorize(context.principal, permission)
+            await outcome.may_see(session, Grant(context.principal, permission), entry["made"])
+
+
+async def _keep(context: Context, attempt: Attempt, response: Response) -> None:
+    """Store the answer. That this fails is no reason to withhold it: it can be built anew."""
+    try:
+        await attempt.keep(context.services.database, response.status_code, bytes(response.body))
+    except Exception as error:
+        log.warning("answer_not_kept", error=f"{type(error).__name__}: {error}", request_id=context.request.id)

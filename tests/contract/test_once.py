@@ -1,0 +1,290 @@
+"""`Idempotency-Key`: what is sent again is done once, whenever the first answer was lost, at both doors."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from httpx import Response
+from sqlalchemy import text
+
+from coreplex.account.table import Scope
+from coreplex.database import Database
+from coreplex.idempotency.service import Attempt
+from coreplex.project.table import Membership, Role
+from coreplex.services import Services
+from coreplex.settings import Settings
+from schema.execution import core_schema, permission_of
+from tests.factories.account import bearer, browser, make_key, make_user, serving, sign_in
+from tests.factories.dataset import PEOPLE, Person, staged_files, stored_files
+
+CREATE = "mutation($name: String!) { createProject(input: {name: $name}) { project { id name } } }"
+
+
+def keyed(key: str, **more: str) -> dict[str, str]:
+    return {"Idempotency-Key": key, **more}
+
+
+def replayed(answer: Response) -> bool:
+    return answer.headers.get("Idempotent-Replayed") == "true"
+
+
+@pytest.fixture(params=["answer kept", "answer not kept"])
+def fate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the second, nothing is written after the commit of the act, as when the process is killed there."""
+
+    async def killed(*_: Any) -> None:
+        pass
+
+    if request.param != "answer kept":
+        monkeypatch.setattr(Attempt, "keep", killed)
+
+
+@pytest.fixture
+def services(lab: tuple[Any, Person]) -> Services:
+    found = lab[0].state.services
+    assert isinstance(found, Services)
+    return found
+
+
+async def count(database: Database, table: str) -> int:
+    async with database.read() as session:
+        return int((await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())
+
+
+async def test_each_act_happens_once(
+    ada: Person, database: Database, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written after the commit of an act, as when the process dies there: the retry makes nothing and answers."""
+    keep = Attempt.keep
+
+    async def killed(*_: Any) -> None:
+        pass
+
+    async def sent_again(path: str, key: str, **request: Any) -> Any:
+        monkeypatch.setattr(Attempt, "keep", killed)
+        await ada.client.post(path, headers=keyed(key), **request)
+        monkeypatch.setattr(Attempt, "keep", keep)
+        rebuilt, again = [await ada.client.post(path, headers=keyed(key), **request) for _ in range(2)]
+        assert 200 <= rebuilt.status_code < 300, rebuilt.text
+        assert replayed(rebuilt)
+        assert replayed(again)
+        assert again.content == rebuilt.content
+        return rebuilt.json()
+
+    other = await make_user(database)
+    project = await sent_again("/api/projects", "a", json={"name": "Once"})
+    form = {"project_id": project["project_id"], "name": "People"}
+    dataset = await sent_again("/api/datasets/upload", "b", data=form, files={"file": ("p.csv", PEOPLE)})
+    await sent_again(f"/api/datasets/{dataset['id']}/versions", "c", files={"file": ("p.csv", PEOPLE)})
+    staged = await sent_again("/api/uploads", "d", files={"file": ("p.csv", PEOPLE)})
+    member = {"email": other.email, "role": "viewer"}
+    await sent_again(f"/api/projects/{project['project_id']}/members", "e", json=member)
+    body = {"query": CREATE, "variables": {"name": "By GraphQL"}}
+    named = await sent_again("/graphql", "f", json=body)
+    assert named["data"]["createProject"]["project"]["name"] == "By GraphQL"
+    gone = named["data"]["createProject"]["project"]["id"]
+    delete = {"query": "mutation($id: ID!) { deleteProject(input: {id: $id}) { id } }", "variables": {"id": gone}}
+    assert (await sent_again("/graphql", "g", json=delete))["data"]["deleteProject"]["id"] == gone
+    assert await count(database, "projects") == 2
+    assert await count(database, "datasets") == 1
+    assert await count(database, "dataset_versions") == 2
+    assert await count(database, "memberships") == 3
+    assert staged_files(services) == [staged["id"]] or len(staged_files(services)) <= 2, "one file and its facts"
+    assert len(stored_files(services)) == 4, "a table and a raw file of each version"
+
+
+async def test_parallel_equal_requests_make_one(ada: Person, settings: Settings, database: Database) -> None:
+    """In one process and in two, at both doors."""
+    body = {"query": CREATE, "variables": {"name": "Parallel"}}
+    async with serving(settings) as other, browser(other) as elsewhere:
+        elsewhere.headers.update(bearer(ada.key))
+        clients = [ada.client, elsewhere] * 20
+        rest = await asyncio.gather(*(c.post("/api/projects", json={"name": "P"}, headers=keyed("r")) for c in clients))
+        graphql = await asyncio.gather(*(c.post("/graphql", json=body, headers=keyed("g")) for c in clients))
+    assert {answer.status_code for answer in rest} == {201}
+    assert len({answer.content for answer in rest}) == 1, "identical bodies"
+    assert len({answer.json()["data"]["createProject"]["project"]["id"] for answer in graphql}) == 1
+    assert sum(not replayed(answer) for answer in rest) == sum(not replayed(answer) for answer in graphql) == 1
+    assert await count(database, "projects") == 3
+    for answer in (
+        await ada.client.post("/api/projects", json={"name": "Q"}, headers=keyed("r")),
+        await ada.client.post("/graphql", json={**body, "variables": {"name": "Q"}}, headers=keyed("g")),
+        await ada.client.post("/graphql", json=body, headers=keyed("r")),
+    ):
+        assert answer.status_code == 409
+        assert "another request" in answer.text
+    assert await count(database, "projects") == 3
+
+
+async def test_a_slow_request_is_not_taken_for_abandoned(
+    ada: Person, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the first runs, the second waits for it, or is told to come again; it never runs beside it."""
+    begun, end, record = asyncio.Event(), asyncio.Event(), Attempt.record
+
+    async def slowly(*given: Any) -> None:
+        begun.set()
+        await end.wait()
+        await record(*given)
+
+    monkeypatch.setattr(Attempt, "record", slowly)
+    monkeypatch.setattr("coreplex.idempotency.service.WAIT_SECS", 0.2)
+    first = asyncio.create_task(ada.client.post("/api/projects", json={"name": "Slow"}, headers=keyed("s")))
+    await begun.wait()
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE idempotency_keys SET created_at = created_at - interval '10 minutes'"))
+    told = await ada.client.post("/api/projects", json={"name": "Slow"}, headers=keyed("s"))
+    assert (told.status_code, "still running" in told.text) == (409, True)
+    end.set()
+    made = await first
+    assert made.status_code == 201
+    again = await ada.client.post("/api/projects", json={"name": "Slow"}, headers=keyed("s"))
+    assert (again.content, replayed(again)) == (made.content, True)
+
+
+async def test_fields_done_are_not_done_again(ada: Person, database: Database) -> None:
+    """Of several fields each is remembered: what was refused runs when it is sent again, what was done does not."""
+    user = await make_user(database)
+    document = """mutation($p: String!, $email: String!) {
+        one: createProject(input: {name: "one"}) { project { id } }
+        two: addMember(input: {projectId: $p, email: $email, role: viewer}) { member { id } }
+        three: createProject(input: {name: "three"}) { project { id } }
+    }"""
+    body = {"query": document, "variables": {"p": ada.project_id, "email": "later@example.com"}}
+    first = (await ada.client.post("/graphql", json=body, headers=keyed("k"))).json()
+    assert [error["path"] for error in first["errors"]] == [["two"]], first
+    async with database.transaction() as session:
+        row = await session.get_one(type(user), user.id)
+        row.email = "later@example.com"
+    again = await ada.client.post("/graphql", json=body, headers=keyed("k"))
+    assert "errors" not in again.json(), again.text
+    third = await ada.client.post("/graphql", json=body, headers=keyed("k"))
+    assert third.content == again.content
+    assert await count(database, "projects") == 3
+    assert await count(database, "memberships") == 4
+
+
+async def test_the_replay_respects_the_callers_rights(lab: tuple[Any, Person], database: Database, fate: None) -> None:
+    """Another key's project and scopes, a role taken away, a membership ended: refused as the act itself would be."""
+    app, ada = lab
+    user = await make_user(database)
+    async with database.transaction() as session:
+        membership = Membership(project_id=ada.project_id, user_id=user.id, role=Role.editor)
+        session.add(membership)
+    _, full = await make_key(database, user)
+    _, reader = await make_key(database, user, [Scope.read, Scope.predict])
+    bound_row, bound = await make_key(database, user)
+    async with browser(app) as bob:
+        own = (await bob.post("/api/projects", json={"name": "Own"}, headers=bearer(full))).json()["project_id"]
+        async with database.transaction() as session:
+            (await session.get_one(type(bound_row), bound_row.id)).project_id = own
+        form = {"project_id": ada.project_id, "name": "Hers"}
+        graphql = {
+            "query": "mutation($i: UpdateDatasetInput!) { updateDataset(input: $i) { dataset { id name } } }",
+        }
+
+        async def upload(key: str) -> Response:
+            return await bob.post(
+                "/api/datasets/upload", data=form, files={"file": ("p.csv", PEOPLE)}, headers={**bearer(key), **keyed("u")}
+            )
+
+        made = await upload(full)
+        dataset = (await bob.get("/api/datasets", headers=bearer(full))).json()["items"][0]["id"]
+        graphql["variables"] = {"i": {"datasetId": dataset, "name": "Renamed"}}  # type: ignore[assignment]
+
+        async def rename(key: str) -> Response:
+            return await bob.post("/graphql", json=graphql, headers={**bearer(key), **keyed("n")})
+
+        assert made.status_code == 201
+        await rename(full)
+        for again in (await upload(full), await rename(full)):
+            assert again.status_code in {200, 201}, again.text
+            assert replayed(again)
+        for key, status in ((bound, 404), (reader, 403)):
+            for refused in (await upload(key), await rename(key)):
+                seen = refused.json()
+                found = refused.status_code if "errors" not in seen else seen["errors"][0]["extensions"]["status"]
+                assert (found, replayed(refused)) == (status, False), refused.text
+                assert dataset not in refused.text or status == 404
+        for role, status in ((Role.viewer, 403), (None, 404)):
+            async with database.transaction() as session:
+                row = await session.get_one(Membership, membership.id)
+                if role is None:
+                    await session.delete(row)
+                else:
+                    row.role = role
+            for refused in (await upload(full), await rename(full)):
+                seen = refused.json()
+                found = refused.status_code if "errors" not in seen else seen["errors"][0]["extensions"]["status"]
+                assert found == status, refused.text
+                assert "Hers" not in refused.text
+                assert "Renamed" not in refused.text
+    assert await count(database, "datasets") == 1
+
+
+async def test_a_secret_is_stored_nowhere_and_made_once(lab: tuple[Any, Person], database: Database) -> None:
+    app, ada = lab
+    async with browser(app) as page:
+        csrf = await sign_in(page, ada.user.email)
+        wanted = {"name": "ci", "scopes": ["read"]}
+        made = await page.post("/api/auth/api-keys", json=wanted, headers={**csrf, **keyed("k")})
+        assert made.status_code == 201, made.text
+        again = await page.post("/api/auth/api-keys", json=wanted, headers={**csrf, **keyed("k")})
+        assert again.status_code == 409
+        assert "shown once" in again.text
+        listed = (await page.get("/api/auth/api-keys", headers=csrf)).json()
+        assert [item["name"] for item in listed["items"]].count("ci") == 1
+    async with database.read() as session:
+        stored = (await session.execute(text("SELECT outcomes::text, body FROM idempotency_keys WHERE key = 'k'"))).one()
+    assert made.json()["key"] not in stored[0]
+    assert stored[1] is None
+
+
+async def test_refusals_and_old_answers_free_the_key(ada: Person, database: Database) -> None:
+    refused = await ada.client.post("/api/projects", json={"name": ""}, headers=keyed("k"))
+    assert refused.status_code == 422
+    assert await count(database, "idempotency_keys") == 0
+    made = await ada.client.post("/api/projects", json={"name": "Mended"}, headers=keyed("k"))
+    assert (made.status_code, replayed(made)) == (201, False)
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'"))
+    other = await ada.client.post("/api/projects", json={"name": "A day later"}, headers=keyed("k"))
+    assert (other.status_code, replayed(other)) == (201, False)
+    again = await ada.client.post("/api/projects", json={"name": "A day later"}, headers=keyed("k"))
+    assert again.content == other.content
+    for key in ("", "x" * 256, "tab\there"):
+        assert (await ada.client.post("/api/projects", json={"name": "n"}, headers=keyed(key))).status_code == 422
+    assert await count(database, "projects") == 3
+
+
+async def test_what_was_made_and_is_gone_is_not_made_again(ada: Person, database: Database) -> None:
+    first = await ada.client.post("/api/projects", json={"name": "Short"}, headers=keyed("k"))
+    assert (await ada.client.delete(f"/api/projects/{first.json()['project_id']}")).status_code < 300
+    again = await ada.client.post("/api/projects", json={"name": "Short"}, headers=keyed("k"))
+    assert again.status_code == 404
+    assert await count(database, "projects") == 1
+
+
+def test_every_mutation_of_a_signed_in_caller_is_done_once() -> None:
+    """By its resolver, save those that end the credential they came with, and predictions, which make nothing."""
+    import inspect
+
+    import resolvers.account
+    import resolvers.dataset
+    import resolvers.deployment
+    import resolvers.experiment
+    import resolvers.job
+    import resolvers.model
+    import resolvers.project
+
+    assert core_schema.mutation_type is not None
+    fields = [name for name in core_schema.mutation_type.fields if not _public(name)]
+    modules = (resolvers.account, resolvers.dataset, resolvers.deployment, resolvers.experiment)
+    sources = [inspect.getsource(module) for module in (*modules, resolvers.job, resolvers.model, resolvers.project)]
+    done_once = sum(source.count("@once\n") for source in sources)
+    assert done_once == len(fields) - len({"logout", "changePassword", "predict", "predictModel"})
+
+
+def _public(name: str) -> bool:
+    permission = permission_of(core_schema.mutation_type, name)
+    return permission is not None and permission.public
