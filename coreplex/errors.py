@@ -146,6 +146,12 @@ class Busy(Unavailable):
         self.retry_after = retry_after
 
 
+class CallerLeft(DomainError):
+    """The client hung up; nobody reads this answer, only the log does."""
+
+    code, status = "caller_left", 499
+
+
 class StorageFull(DomainError):
     """Our disk has no room left, or so little that the rest is the database's."""
 

@@ -8,6 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.database import is_unavailable
+from coreplex.departure import CONNECTION
 from coreplex.fair import CALLER
 from coreplex.identifier import new_id
 from coreplex.rate import identity
@@ -70,6 +71,7 @@ class OuterLayer:
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
             return await (send({"type": "websocket.close"}) if foreign else self.app(scope, receive, send))
+        CONNECTION.set(receive)
         started = False
         if wants_page(scope):
             send = with_pages(send)

@@ -1,7 +1,7 @@
 """The diagnosis of a target: made in a child with limits, kept beside the version, shared by quality and by experiments.
 
-Never inside a transaction: a child takes seconds. At most `AT_ONCE` children of a process run side by side; who asks for what is
-being made waits for it instead of making it twice.
+Never inside a transaction: a child takes seconds. At most `AT_ONCE` children for the web run side by side on a host, one for each
+caller; who asks for what is being made waits for it instead of making it twice.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from coreplex.document import storable
 from coreplex.engines.diagnosis.deadline import PATIENCE
 from coreplex.engines.diagnosis.question import Question
 from coreplex.errors import DomainError
+from coreplex.fair import FairPlaces, Limits
+from coreplex.host_places import HostPlaces, turn
 from coreplex.identifier import new_id
 from coreplex.isolation import Control, run_child
 from coreplex.services import Services
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 
 Found = dict[str, Any]
 AT_ONCE = 2
+PLACES = Limits(total=AT_ONCE, each=1, waiting_each=40, retry_after=10)
 SECONDS = 8.0
 """What the child may think, in processor time; what it did not get to, it names."""
 
@@ -110,11 +113,12 @@ async def _ignore(_event: dict[str, Any]) -> None:
 
 
 class Diagnoses:
-    """The queue before the children of one process, and who is being waited for. Made when first asked for."""
+    """The queue before the children, and who is being waited for. Made when first asked for."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._fair = FairPlaces(PLACES, "the diagnosis of a target")
+        self._host = HostPlaces(services.settings.data_dir / "places", "diagnoses", AT_ONCE)
         self._making: WeakValueDictionary[tuple[UUID, str], asyncio.Lock] = WeakValueDictionary()
 
     @classmethod
@@ -135,7 +139,7 @@ class Diagnoses:
                 async with self.services.database.read() as session:
                     found = await known(session, version_id, question)
                 if found is None:
-                    async with self._turns:
+                    async with turn(self._fair, self._host):
                         found = await self._make(version_id, question)
                 return found
 

@@ -1,14 +1,25 @@
-"""A version as a file for people: offered in the staging folder, to be fetched by its id within the hour."""
+"""A version as a file for people: offered in the staging folder, to be fetched by its id within the hour.
+
+What was written once is offered again while it lives: the next one who may see the version, whoever that is, gets an entry of
+their own to the same bytes.
+"""
 
 import asyncio
+import hashlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
+
+import orjson
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.dataset.work import TableWork
+from coreplex.dataset.work import TableWork, gone_on_failure
+from coreplex.departure import while_connected
 from coreplex.permissions import Grant
 from coreplex.services import Services
 from coreplex.staging import StagedFile
@@ -19,6 +30,8 @@ CONTENT_TYPES: Mapping[TableFormat, str] = {
     TableFormat.parquet: "application/vnd.apache.parquet",
     TableFormat.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+_making: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+"""Folders of exports that are being written: who wants the same waits for it."""
 
 
 async def offer(
@@ -32,23 +45,59 @@ async def offer(
 ) -> StagedFile:
     """The version in `format`, called after its dataset. Formula cells are made harmless in csv and xlsx.
 
-    Raises Invalid for a table that does not fit into a sheet.
+    Raises Invalid for a table that does not fit into a sheet, CallerLeft when the client hangs up meanwhile.
     """
-    stored = await whole(services.storage, table)
-    filename = f"{_label(dataset.name)}_v{version.version}.{format}"
-    content_type = CONTENT_TYPES[format]
     if format is TableFormat.parquet:
-        return await asyncio.to_thread(
-            services.staging.offer_copy,
-            stored,
-            owner_id=grant.user_id,
-            filename=filename,
-            content_type=content_type,
-            sha256=table.sha256,
-        )
-    path = await TableWork.of(services).write(stored, schema, format)
-    digest = await asyncio.to_thread(sha256_of, path)
-    return services.staging.offer(path, owner_id=grant.user_id, filename=filename, content_type=content_type, sha256=digest)
+        written, digest = await whole(services.storage, table), table.sha256
+    else:
+        written = await while_connected(_written(services, schema, table, format))
+        digest = written.name
+    return await asyncio.to_thread(
+        services.staging.offer_copy,
+        written,
+        owner_id=grant.user_id,
+        filename=f"{_label(dataset.name)}_v{version.version}.{format}",
+        content_type=CONTENT_TYPES[format],
+        sha256=digest,
+    )
+
+
+async def _written(services: Services, schema: Mapping[str, Any], table: Artifact, format: TableFormat) -> Path:
+    """The file with these contents, written now where there is none; its name is its SHA-256."""
+    said = orjson.dumps([table.sha256, format.value, schema])
+    folder = services.staging.root / f"export-{hashlib.sha256(said).hexdigest()}"
+    async with _making.setdefault(folder, asyncio.Lock()):
+        found = _kept(folder)
+        if found is None:
+            stored = await whole(services.storage, table)
+            path = await TableWork.of(services).write(stored, schema, format)
+            with gone_on_failure(path):
+                found = await asyncio.to_thread(_keep, services, path, folder)
+        return found
+
+
+def _kept(folder: Path) -> Path | None:
+    """The export in a folder, which lives on for another hour."""
+    try:
+        os.utime(folder)
+        return next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return None
+
+
+def _keep(services: Services, path: Path, folder: Path) -> Path:
+    """Move an export to where it is looked for, unless another process was quicker."""
+    digest = sha256_of(path)
+    with services.staging.scratch() as aside:
+        path.replace(aside / digest)
+        try:
+            aside.rename(folder)
+        except OSError:
+            kept = _kept(folder)
+            if kept is None:
+                raise
+            return kept
+    return folder / digest
 
 
 def _label(name: str) -> str:

@@ -13,7 +13,7 @@ from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular import quality, suggestion
 from coreplex.engines.tabular.rulebook import Issue
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import DomainError, Invalid, Unavailable
+from coreplex.errors import Busy, DomainError, Invalid
 from coreplex.nearest import nearest
 from coreplex.services import Services
 
@@ -34,7 +34,7 @@ class Judged:
 async def of_target(services: Services, version_id: UUID, documents: Documents, target: str, problem_type: str | None) -> Judged:
     """The quality that speaks of one target. A target that cannot be learned is an issue that says why.
 
-    Raises Invalid for an unknown column, Unavailable when the diagnosis cannot be made now.
+    Raises Invalid for an unknown column, Busy when the diagnosis cannot be made now.
     """
     schema = TableSchema.from_json(documents.table_schema)
     if schema.get(target) is None:
@@ -60,7 +60,7 @@ async def _ask(services: Services, version_id: UUID, question: Question) -> Foun
         return await Diagnoses.of(services).ask(version_id, question, WAIT_SECS)
     except (TimeoutError, DomainError) as error:
         log.warning("diagnosis_failed", version_id=str(version_id), error=repr(error), detail=getattr(error, "detail", ""))
-        raise Unavailable("The target could not be looked at now: the server is busy. Try again shortly.") from None
+        raise Busy("The target could not be looked at now: the server is busy. Try again shortly.", retry_after=5) from None
 
 
 def _unknown(target: str, names: list[str]) -> Invalid:

@@ -1,10 +1,9 @@
-"""The table work of this process: reading an upload and writing an export, each in a child with limits.
+"""The table work: reading an upload and writing an export, each in a child with limits.
 
 Never inside a transaction: a child takes seconds, a database connection is not kept waiting for it. At most `AT_ONCE`
-children run side by side; the others wait their turn.
+children run side by side on a host, one for each caller; the others wait their turn, which goes round among callers.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,16 @@ from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.orders import Orders
 from coreplex.document import storable
 from coreplex.errors import BadInput, Invalid
+from coreplex.fair import FairPlaces, Limits
+from coreplex.host_places import HostPlaces, turn
 from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.services import Services
 
 log = structlog.get_logger()
 
 AT_ONCE = 2
+"""On the host, whatever processes it has: times MEMORY_BYTES, what tables may take of its memory."""
+PLACES = Limits(total=AT_ONCE, each=1, patience=60.0, waiting_each=40, retry_after=10)
 TIME_LIMIT_SECS = 100.0
 """Longer than the published client waits, so that the largest file still arrives; shorter than an idempotency key is held."""
 MEMORY_BYTES = 2 << 30
@@ -46,11 +49,12 @@ class Table:
 
 
 class TableWork:
-    """The queue before the children. One per process, made when first asked for."""
+    """The queue before the children, made when first asked for."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._fair = FairPlaces(PLACES, "work on tables")
+        self._host = HostPlaces(services.settings.data_dir / "places", "tables", AT_ONCE)
 
     @classmethod
     def of(cls, services: Services) -> "TableWork":
@@ -107,7 +111,7 @@ class TableWork:
 
     async def run(self, task: str, request: dict[str, Any]) -> dict[str, Any]:
         """A task (`module:function`) on a table, when it is its turn. Raises BadInput or Invalid where it cannot be done."""
-        async with self._turns:
+        async with turn(self._fair, self._host):
             try:
                 return await run_child(
                     task,
