@@ -1,7 +1,8 @@
 """Places that all processes of a host share: files in one folder, each locked by who holds it.
 
 The kernel lets go of a lock when its process dies, however it dies. Who waits first takes the lock of the line and keeps it until
-a place is free: a process that gives a place back and wants the next one stands behind those who waited meanwhile.
+a place is free. A process that had to wait and wants a further place leaves the line to the others for longer than it takes them
+to look, so that none starves.
 """
 
 import asyncio
@@ -29,16 +30,25 @@ class HostPlaces:
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """A place for the time of the block, as soon as one is free."""
-        async with self._first:
-            line = await _locked([self._line])
-            try:
-                held = await _locked(self._places)
-            finally:
-                os.close(line)
+        held = await self._take()
         try:
             yield
         finally:
             os.close(held)
+
+    async def _take(self) -> int:
+        await self._first.acquire()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            line = await _locked([self._line])
+            try:
+                return await _locked(self._places)
+            finally:
+                os.close(line)
+        finally:
+            waited = loop.time() - began > LOOK_SECS / 2
+            loop.call_later(2 * LOOK_SECS if waited else 0, self._first.release)
 
 
 async def _locked(paths: list[Path]) -> int:
