@@ -75,9 +75,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
         await services.start()
         await ensure_admin(services.database, settings)
         await writer.start()
-        sweeper = asyncio.create_task(housekeeping.run(services))
+        beside = [asyncio.create_task(run) for run in (housekeeping.run(services), services.database.watch.run())]
         yield
-        sweeper.cancel()
+        for task in beside:
+            task.cancel()
         await writer.stop()
         await services.stop()
 

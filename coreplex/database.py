@@ -4,11 +4,13 @@ Sessions for reading and for writing are different types, so that a function's s
 domain commits: the edge that opened `transaction()` does, once.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import asyncpg
 import orjson
@@ -20,12 +22,14 @@ from sqlalchemy.orm import Session
 
 from coreplex.errors import DatabaseFull, Unavailable
 from coreplex.fair import FairPlaces, Limits
+from coreplex.silence import Watch
 
 STATEMENT_TIMEOUT_MS = 10_000
 SILENT_SECS = 5
 """How much longer than a statement may take a server may say nothing before the connection counts as lost."""
 POOL_PATIENCE_SECS = 3.0
 """How long a request waits for a connection before it is told that the server is busy."""
+AWAY = "The database is not reachable at the moment; try again shortly."
 DISK_FULL = "The database's storage is full. Free space on its disk and try again."
 
 
@@ -98,14 +102,6 @@ def _state(error: BaseException) -> str:
     return state if isinstance(state, str) else ""
 
 
-async def _connect(*arguments: Any, **options: Any) -> Any:
-    """A new connection; whatever the system says when there is no server (no socket, no host) means: away."""
-    try:
-        return await asyncpg.connect(*arguments, **options)
-    except OSError as error:
-        raise ConnectionError(f"no connection to the database: {error}") from error
-
-
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
     """A connection that the server has closed (a restart) is replaced before it is used. Asks nobody, unlike a ping."""
     if connection.driver_connection.is_closed():
@@ -137,7 +133,7 @@ class Database:
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={
-                "async_creator_fn": _connect,
+                "async_creator_fn": self._connect,
                 "timeout": 3,
                 "command_timeout": statement_timeout_ms / 1000 + SILENT_SECS,
                 "server_settings": {
@@ -148,6 +144,9 @@ class Database:
             },
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        self._open: WeakSet[Any] = WeakSet()
+        self.watch = Watch(url, self._let_go)
+        """Runs in processes that serve requests: they refuse at once what a silent server would let wait."""
         # One statement sees one state of the database either way; without BEGIN and ROLLBACK a read is one round trip, not three.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -166,6 +165,8 @@ class Database:
 
     @asynccontextmanager
     async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:
+        if self.watch.silent.is_set():
+            raise Unavailable(AWAY)
         try:
             async with self._place(), kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session:
                 yield session
@@ -175,7 +176,7 @@ class Database:
             if is_disk_full(error):
                 raise DatabaseFull(DISK_FULL) from error
             if is_unavailable(error):
-                raise Unavailable("The database is not reachable at the moment; try again shortly.") from error
+                raise Unavailable(AWAY) from error
             raise
 
     @asynccontextmanager
@@ -193,6 +194,28 @@ class Database:
             finally:
                 mine.now = False
                 _held.set(outer)
+
+    async def _connect(self, *arguments: Any, **options: Any) -> Any:
+        """A new connection; whatever the system says when there is no server (no socket, no host) means: away."""
+        connecting = asyncio.ensure_future(asyncpg.connect(*arguments, **options))
+        silent = asyncio.ensure_future(self.watch.silent.wait())
+        try:
+            await asyncio.wait({connecting, silent}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise ConnectionError("the database is silent")
+            connection = connecting.result()
+        except OSError as error:
+            raise ConnectionError(f"no connection to the database: {error}") from error
+        finally:
+            connecting.cancel()
+            silent.cancel()
+        self._open.add(connection)
+        return connection
+
+    def _let_go(self) -> None:
+        """End every connection, so that whoever waits for an answer on one is told that there will be none."""
+        for connection in list(self._open):
+            connection.terminate()
 
     async def ping(self) -> None:
         async with self.read() as session:

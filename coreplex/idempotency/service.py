@@ -1,8 +1,8 @@
 """`Idempotency-Key`: whatever is sent again under a key is done once, and answered as it was the first time.
 
 That something was done, and what it made, is committed in the transaction that does it: a process killed a moment later leaves
-both or neither, and nothing is ever taken for abandoned. The answer is kept for a day when it is built; without it, it is built
-anew from what was made. Refusals left nothing behind and are not kept: mend the request and use the key again.
+both or neither, and nothing is ever taken for abandoned. When the answer is built it is kept (`IDEMPOTENCY_HOURS`); without that,
+it is built anew from what was made. Refusals left nothing behind and are not kept: mend the request and use the key again.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from coreplex.idempotency import outcome
 from coreplex.idempotency.table import IdempotencyKey
 from coreplex.identifier import new_id
 from coreplex.permissions import Principal
+from coreplex.services import Services
 
-KEPT = timedelta(hours=24)
 MAX_KEY = 255
 MAX_BODY = 1 << 20
 """Longer answers are not stored but built anew."""
@@ -50,6 +50,7 @@ class Attempt:
     owner: str
     key: str
     fingerprint: str
+    kept: timedelta
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     answer: tuple[int, bytes] | None = None
     replayed: bool = False
@@ -59,7 +60,7 @@ class Attempt:
         """First movement of an act's transaction: it is ours, or Repeated. Waits for another process that is at it."""
         fresh = insert(IdempotencyKey).values(**self._row(), outcomes={})
         values = {name: fresh.excluded[name] for name in ("fingerprint", "outcomes", "status", "body", "created_at")}
-        expired = col(IdempotencyKey.created_at) < now() - KEPT
+        expired = col(IdempotencyKey.created_at) < now() - self.kept
         await session.execute(fresh.on_conflict_do_update(index_elements=["owner", "key"], set_=values, where=expired))
         row = await session.scalar(_named(self.owner, self.key).with_for_update())
         assert row is not None, "it was inserted, or was there and is locked"
@@ -107,7 +108,7 @@ def owner_of(principal: Principal) -> str:
 
 
 @asynccontextmanager
-async def attempt(database: Database, owner: str, key: str, fingerprint: str) -> AsyncIterator[Attempt]:
+async def attempt(services: Services, owner: str, key: str, fingerprint: str) -> AsyncIterator[Attempt]:
     """Around a request with a key. Raises Conflict for another request under the same key.
 
     Requests with one key run one after another in this process, so the later ones find the answer of the first; those of other
@@ -122,8 +123,8 @@ async def attempt(database: Database, owner: str, key: str, fingerprint: str) ->
     except TimeoutError:
         raise Conflict("The first request with this Idempotency-Key is still running; ask again for its answer.") from None
     try:
-        made = Attempt(owner, key, fingerprint)
-        async with database.read() as session:
+        made = Attempt(owner, key, fingerprint, timedelta(hours=services.settings.idempotency_hours))
+        async with services.database.read() as session:
             await _look(session, made)
         yield made
     finally:
@@ -131,7 +132,7 @@ async def attempt(database: Database, owner: str, key: str, fingerprint: str) ->
 
 
 async def _look(session: ReadSession, wanted: Attempt) -> None:
-    row = await session.scalar(_named(wanted.owner, wanted.key).where(col(IdempotencyKey.created_at) >= now() - KEPT))
+    row = await session.scalar(_named(wanted.owner, wanted.key).where(col(IdempotencyKey.created_at) >= now() - wanted.kept))
     if row is not None:
         wanted._take(row)
 

@@ -34,8 +34,7 @@ async def once(
     key, principal = request.headers.get(HEADER), context.principal
     if key is None or principal is None or not permissions:
         return (await answer())[0]
-    database = context.services.database
-    async with service.attempt(database, service.owner_of(principal), key, _fingerprint(request, said())) as attempt:
+    async with service.attempt(context.services, service.owner_of(principal), key, _fingerprint(request, said())) as attempt:
         context.attempt = attempt
         if attempt.answer is not None:
             await _require_rights(context, attempt, permissions)
