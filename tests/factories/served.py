@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 from sqlalchemy import text
 
 from coreplex.database import Database
@@ -67,11 +69,14 @@ async def serve(database: Database) -> Served:
 
 
 def stored(value: Any) -> Any:
-    """What the log is to hold of a value: text without NUL and lone surrogates, whole numbers beyond 64 bits as floats."""
+    """What the log is to hold of a value: text without NUL and lone surrogates, integers beyond 64 bits as floats,
+    and those as the decimal number they are written as."""
     if isinstance(value, str):
         return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in value)
     if isinstance(value, Mapping):
         return {stored(key): stored(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [stored(item) for item in value]
-    return float(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        value = float(value)
+    return orjson.loads(f"{Decimal(repr(value)):f}") if isinstance(value, float) else value
