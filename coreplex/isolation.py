@@ -34,6 +34,7 @@ from coreplex.errors import (
     TooLarge,
     Unavailable,
 )
+from coreplex.storage import refuse_when_full
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -126,15 +127,17 @@ async def run_child(
     memory_bytes: int,
     env_threads: int = 1,
     control: Control | None = None,
+    writes_to: Path | None = None,
 ) -> dict[str, Any]:
     """Run `module:function` in a child and return its result; `on_event` is awaited for every other event, in order.
 
-    Raises the DomainError the task reported (BadInput, Invalid, …), ChildFailed, ChildCrashed, ChildTimeout, OutOfMemory,
-    ChildCancelled, and whatever `on_event` raises. When this returns or raises, or is cancelled, no process is left.
+    `writes_to` is a folder on the disk it fills: it is ended when little room is left there. Raises the DomainError the task
+    reported (BadInput, Invalid, …), StorageFull, ChildFailed, ChildCrashed, ChildTimeout, OutOfMemory, ChildCancelled, and
+    whatever `on_event` raises. When this returns or raises, or is cancelled, no process is left.
     """
     control = control or Control()
     process = await _spawn(target, env_threads)
-    child = _Child(process, memory_bytes, HEADROOM_BYTES + env_threads * HEADROOM_PER_THREAD_BYTES)
+    child = _Child(process, memory_bytes, HEADROOM_BYTES + env_threads * HEADROOM_PER_THREAD_BYTES, writes_to)
     try:
         async with asyncio.timeout(time_limit_secs) as limit:
             return await child.converse(request, on_event, control)
@@ -182,10 +185,14 @@ def environment(threads: int) -> dict[str, str]:
 class _Child:
     """A started process and the tasks that listen to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, memory_bytes: int, headroom_bytes: int) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, memory_bytes: int, headroom_bytes: int, writes_to: Path | None
+    ) -> None:
         self.process = process
         self.memory_bytes = memory_bytes
-        self.too_big = False
+        self.writes_to = writes_to
+        self.excess: DomainError | None = None
+        """The limit it passed, for which it was killed."""
         self._said: deque[bytes] = deque()
         self._said_bytes = 0
         self._helpers: list[asyncio.Task[None]] = []
@@ -278,18 +285,30 @@ class _Child:
                 self._said_bytes -= len(self._said.popleft())
 
     async def _watch(self) -> None:
-        """Kill the child when what it really uses passes the limit."""
+        """Kill the child when what it really uses of memory or disk passes the limit."""
         with suppress(psutil.Error):
             process = psutil.Process(self.process.pid)
-            while process.memory_info().rss <= self.memory_bytes:
+            while (excess := self._look(process)) is None:
                 await asyncio.sleep(WATCH_SECS)
                 self.modest = self.modest or _stand_back(self.process.pid)
-            self.too_big = True
+            self.excess = excess
             _signal_group(self.process.pid, signal.SIGKILL)
 
-    def _death(self) -> ChildError:
+    def _look(self, process: psutil.Process) -> DomainError | None:
+        if process.memory_info().rss > self.memory_bytes:
+            return _out_of_memory(self.tail)
+        try:
+            if self.writes_to is not None:
+                refuse_when_full(self.writes_to)
+        except StorageFull as full:
+            return full
+        return None
+
+    def _death(self) -> DomainError:
         code = self.process.returncode or 0
-        if self.too_big or any(sign in self.tail for sign in OUT_OF_MEMORY_SIGNS):
+        if self.excess is not None:
+            return self.excess
+        if any(sign in self.tail for sign in OUT_OF_MEMORY_SIGNS):
             return _out_of_memory(self.tail)
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         return ChildCrashed(f"The task's process ended unexpectedly ({how}).", self.tail)

@@ -20,7 +20,7 @@ import orjson
 
 from coreplex.errors import NotFound, TooLarge
 from coreplex.identifier import new_id, parse_id
-from coreplex.storage import disk_errors, refuse_when_full
+from coreplex.storage import disk_errors, gone_on_failure, refuse_when_full
 
 PIECE_BYTES = 1 << 20
 
@@ -104,8 +104,10 @@ class Staging:
         with disk_errors():
             try:
                 os.link(source, path)
-            except OSError:
-                path.write_bytes(source.read_bytes())
+            except OSError:  # another disk, or one that knows no links
+                refuse_when_full(self.root)
+                with gone_on_failure(path):
+                    shutil.copyfile(source, path)
         return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256, identity)
 
     def open(self, file_id: str | UUID, owner_id: UUID, noun: str = "File") -> StagedFile:
@@ -153,7 +155,7 @@ class Staging:
         facts = {"owner_id": str(owner_id), "filename": file.filename, "content_type": content_type}
         facts |= {"size_bytes": size, "sha256": sha256, "path": path.name}  # type: ignore[dict-item]
         sidecar = self.root / f"{file.id}.json"
-        with disk_errors():
+        with disk_errors(), gone_on_failure(path):
             aside = sidecar.with_suffix(".tmp")
             aside.write_bytes(orjson.dumps(facts))
             aside.replace(sidecar)

@@ -62,9 +62,10 @@ class LocalStorage:
                 if error.errno != errno.EXDEV:
                     raise
                 aside = target.with_name(f".{new_id().hex}.part")
-                shutil.copyfile(source, aside)
-                sync(aside)
-                os.replace(aside, target)
+                with gone_on_failure(aside):
+                    shutil.copyfile(source, aside)
+                    sync(aside)
+                    os.replace(aside, target)
                 source.unlink()
             sync(target.parent)
 
@@ -126,6 +127,16 @@ def disk_errors() -> Iterator[None]:
     except OSError as error:
         if is_full(error):
             raise StorageFull(FULL) from error
+        raise
+
+
+@contextmanager
+def gone_on_failure(path: Path) -> Iterator[None]:
+    """A file that is being made: removed when the block fails."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
         raise
 
 

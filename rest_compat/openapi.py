@@ -39,7 +39,7 @@ PROBLEMS = {
     "409": "The thing is in another state.",
     "413": "Too large.",
     "422": "A value is missing or wrong.",
-    "507": "The server's disk is full.",
+    "507": "The storage of the server or of its database is full.",
     "429": "The budget of the window is used up; see Retry-After.",
     "503": "A part of the server is away for the moment, or the server is busy; see Retry-After.",
 }

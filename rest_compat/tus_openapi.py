@@ -27,7 +27,7 @@ PROBLEMS = {
     "429": "The budget of the window is used up; see Retry-After.",
     "460": "The bytes are not those of Upload-Checksum.",
     "503": "A part of the server is away for the moment, or the server is busy; see Retry-After.",
-    "507": "The server's disk is full.",
+    "507": "The storage of the server or of its database is full.",
 }
 PARAMETERS = {
     "Tus-Resumable": (VERSION, True),

@@ -18,12 +18,12 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.dataset.work import TableWork, gone_on_failure
+from coreplex.dataset.work import TableWork
 from coreplex.departure import while_connected
 from coreplex.permissions import Grant
 from coreplex.services import Services
 from coreplex.staging import StagedFile
-from coreplex.storage import sha256_of
+from coreplex.storage import gone_on_failure, sha256_of
 
 CONTENT_TYPES: Mapping[TableFormat, str] = {
     TableFormat.csv: "text/csv; charset=utf-8",

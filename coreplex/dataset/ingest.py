@@ -21,7 +21,7 @@ from coreplex.dataset import orders, remedy, service
 from coreplex.dataset.draft import Draft
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
-from coreplex.dataset.work import Table, TableWork, gone_on_failure
+from coreplex.dataset.work import Table, TableWork
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import FieldError, Invalid, NotFound
 from coreplex.job import service as job
@@ -29,7 +29,7 @@ from coreplex.job.table import JobType
 from coreplex.permissions import Grant
 from coreplex.services import Services
 from coreplex.staging import StagedFile
-from coreplex.storage import sha256_of
+from coreplex.storage import gone_on_failure, sha256_of
 
 log = structlog.get_logger()
 

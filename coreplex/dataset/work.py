@@ -4,8 +4,7 @@ Never inside a transaction: a child takes seconds, a database connection is not 
 children run side by side on a host, one for each caller; the others wait their turn, which goes round among callers.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from coreplex.fair import FairPlaces, Limits
 from coreplex.host_places import HostPlaces, turn
 from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.services import Services
+from coreplex.storage import gone_on_failure
 
 log = structlog.get_logger()
 
@@ -120,6 +120,7 @@ class TableWork:
                     time_limit_secs=TIME_LIMIT_SECS,
                     memory_bytes=MEMORY_BYTES,
                     env_threads=self.services.settings.training_threads,
+                    writes_to=self.services.staging.root,
                 )
             except ChildTimeout:
                 raise Invalid(f"The table is too much work: more than {TIME_LIMIT_SECS:.0f} s. Try a smaller one.") from None
@@ -130,13 +131,3 @@ class TableWork:
 
 async def _ignore(_event: dict[str, Any]) -> None:
     """An upload is answered whole; nobody watches its progress."""
-
-
-@contextmanager
-def gone_on_failure(path: Path) -> Iterator[None]:
-    """A file that is being made: removed when the block fails."""
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

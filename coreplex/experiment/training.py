@@ -148,6 +148,7 @@ async def _run_engine(context: JobContext, plan: Plan, run: EngineRun) -> Domain
             memory_bytes=context.settings.training_memory_bytes,
             env_threads=_threads(context, plan),
             control=context.control,
+            writes_to=plan.folder,
         )
     except ChildCancelled:
         raise

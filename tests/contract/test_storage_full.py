@@ -3,11 +3,12 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from httpx import Response
 from sqlalchemy import text
 from starlette.applications import Starlette
 
@@ -65,6 +66,38 @@ async def test_it_is_said_before_anything_is_refused(lab: tuple[Starlette, Perso
         *["storage is nearly full"] * 2,
         *["storage is full"] * 2,
     ]
+
+
+async def test_tables_and_exports_stop_at_the_same_mark(
+    lab: tuple[Starlette, Person], settings: Settings, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written by programs of their own, which are ended; nothing is left of what they wrote."""
+    app, ada = lab
+    first = await ada.dataset()
+    async with browser(app) as client:
+        client.headers.update(bearer(ada.key))
+        upload = (await client.post("/api/uploads", params={"filename": "t.csv"}, content=b"a,b\n1,2\n3,4\n")).json()["upload_id"]
+        before = {path for path in settings.data_dir.rglob("*") if path.is_file()}
+        wanted = {"project_id": ada.project_id, "name": "Second", "upload_id": upload}
+        asked: dict[str, Callable[[], Awaitable[Response]]] = {
+            "dataset": lambda: client.post("/api/datasets/upload", json=wanted),
+            "csv": lambda: client.get(f"/api/datasets/{first['dataset_id']}/download", params={"format": "csv"}),
+            "xlsx": lambda: client.get(f"/api/datasets/{first['dataset_id']}/download", params={"format": "xlsx"}),
+        }
+        monkeypatch.setattr(os, "link", refused)
+        asked["parquet"] = lambda: client.get(f"/api/datasets/{first['dataset_id']}/download", params={"format": "parquet"})
+        fill(255 << 20)
+        for name, ask in asked.items():
+            answer = await ask()
+            assert (answer.status_code, answer.json()["code"]) == (507, "storage_full"), (name, answer.text)
+        assert (await client.get("/api/datasets", params={"project_id": ada.project_id})).json()["total"] == 1
+        assert {path for path in settings.data_dir.rglob("*") if path.is_file()} == before
+        fill(300 << 20)
+        assert {name: (await ask()).status_code for name, ask in asked.items()} == {**dict.fromkeys(asked, 200), "dataset": 201}
+
+
+def refused(*_paths: Path) -> None:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
 
 
 def test_an_error_of_the_disk_is_507_wherever_it_comes_from() -> None:

@@ -119,6 +119,35 @@ def test_a_training_on_a_full_disk_fails_and_says_so(small: Stack) -> None:
         assert not list((small.data_dir / "work").iterdir())
         again = client.post("/api/experiments", json={**wanted, "name": "again"}).json()["experiment_id"]
         assert wait_for_end(client, again)["status"] == "succeeded"
+        predictions_on_a_full_disk(small, client, project, again)
+
+
+def predictions_on_a_full_disk(stack: Stack, client: httpx.Client, project: str, experiment: str) -> None:
+    """They are answered all the same; each that is not in the log says so, and all the others are."""
+    model = client.get("/api/models", params={"experiment_id": experiment}).json()["items"][0]["id"]
+    wanted = {"model_id": model, "name": "d", "stage": "staging"}
+    made = client.post(f"/api/mlops/projects/{project}/deployments", json=wanted).json()["deployment_id"]
+    address, row = f"/api/mlops/deployments/{made}", {"inputs": {"a": 1, "b": 2, "c": "3", "note": "x" * 3000}}
+    said = []
+    for leave in (900_000, 400_000, 0):
+        ballast = fill(stack, leave)
+        assert client.get("/ready").json()["checks"]["storage"].startswith("storage is full")
+        for _ in range(40):
+            answer = client.post(f"{address}/predict", json=row)
+            assert answer.status_code == 200, answer.text
+            said.append(any(warning["kind"] == "not_logged" for warning in answer.json()["warnings"]))
+        ballast.unlink()
+    assert (said[0], said[-1]) == (False, True)
+    report = client.get("/ready").json()["checks"]
+    assert report["inference_log"].startswith(f"{sum(said)} rows of {sum(said)} predictions were answered and not logged"), report
+    assert not any(warning["kind"] == "not_logged" for warning in client.post(f"{address}/predict", json=row).json()["warnings"])
+    logged, deadline = 0, time.monotonic() + 60
+    while logged < said.count(False) + 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        logged = client.get(f"{address}/logs").json()["total"]
+    assert logged == said.count(False) + 1
+    alarms = (stack.folder / "web.log").read_text().count("inference_log_lost")
+    assert 1 <= alarms < sum(said), "not a line for each"
 
 
 def test_who_hangs_up_in_mid_upload_leaves_nothing(small: Stack) -> None:
