@@ -150,6 +150,9 @@ class Settings(BaseSettings):
 
     max_dataset_upload_bytes: int = Field(500 * 1024**2, ge=1, description="Largest dataset upload in bytes (500 MB).")
     max_batch_upload_bytes: int = Field(100 * 1024**2, ge=1, description="Largest batch-prediction upload in bytes (100 MB).")
+    max_answer_bytes: int = Field(
+        32 * 1024**2, ge=64 * 1024, description="Largest JSON answer in bytes (32 MB); files to download are not meant."
+    )
 
     inference_log_days: int = Field(90, ge=0, description="Days the inference log is kept, in whole weeks; 0: for ever.")
     event_days: int = Field(

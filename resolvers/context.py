@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Select
 
+from coreplex.answer_size import AnswerSize
 from coreplex.database import ReadSession, WriteSession
 from coreplex.idempotency.service import Attempt
 from coreplex.identifier import new_id
@@ -44,6 +45,8 @@ class Context:
     """The request under its `Idempotency-Key`, when it has one."""
     unspent: dict[Category, Window] = field(default_factory=dict)
     """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
+    size: AnswerSize = field(default_factory=AnswerSize)
+    """Of the answer that is being built; whoever executes an operation sets its limit."""
 
     @property
     def identity(self) -> str:

@@ -1,10 +1,12 @@
 """Datasets at the GraphQL door. Uploads and exports do their table work before, or without, a transaction."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from coreplex.answer_size import AnswerTooLarge
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
 from coreplex.database import WriteSession
@@ -87,22 +89,25 @@ def known(found: service.Documents | None) -> service.Documents:
 
 
 async def preview(info: Info, version: DatasetVersion, rows: int) -> list[dict[str, Any]]:
-    """The first rows of the stored table, spelled as uploaded."""
+    """The first rows of the stored table, spelled as uploaded, long cells cut."""
     known = await documents(info, version)
     table = await _table(info, version)
     path = await info.context.services.storage.path(table.storage_key)
     try:
-        return await asyncio.to_thread(_first_rows, path, rows, TableSchema.from_json(known.table_schema))
+        with info.context.size.reading() as counted:
+            return await asyncio.to_thread(_first_rows, path, TableSchema.from_json(known.table_schema), rows, counted.add)
+    except AnswerTooLarge:
+        raise
     except Exception:
         await artifact_service.whole(info.context.services.storage, table)  # says so if the file is to blame
         raise
 
 
-def _first_rows(path: Path, rows: int, schema: TableSchema) -> list[dict[str, Any]]:
+def _first_rows(path: Path, schema: TableSchema, rows: int, read: Callable[[int], None]) -> list[dict[str, Any]]:
     # Half a second to import, once, for the only view that reads a table in this process.
     from coreplex.engines.tabular import frame
 
-    return frame.preview(path, rows, schema)
+    return frame.preview(path, schema, rows, read)
 
 
 async def file(info: Info, dataset_id: str, version_id: str | None, format: inputs.TableFormat) -> StagedFile:

@@ -77,4 +77,6 @@ async def document(info: Info, artifact_id: UUID | None, noun: str) -> Any:
     if artifact is None:
         raise NotFound.of(noun)
     path = await whole(info.context.services.storage, artifact)
-    return orjson.loads(await asyncio.to_thread(path.read_bytes))
+    with info.context.size.reading() as counted:
+        counted.add(artifact.size_bytes)
+        return orjson.loads(await asyncio.to_thread(path.read_bytes))

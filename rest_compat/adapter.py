@@ -68,7 +68,7 @@ class Row:
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
         answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
-        return json_answer(answered, self.endpoint.status, context.cookies)
+        return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
 
     async def _raw(self, request: Request) -> bytes | None:
         """The body, None where none is taken."""

@@ -1,17 +1,19 @@
 """REST bodies: JSON answers and the one error body (contract A.8)."""
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
+from coreplex.answer_size import require_size
 from coreplex.errors import DomainError
 
 
-def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = ()) -> Response:
-    """A JSON response. NaN and infinities become null, as JSON knows none."""
-    response = Response(orjson.dumps(body, default=str), status, media_type="application/json")
+def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = (), limit: int = sys.maxsize) -> Response:
+    """A JSON response. NaN and infinities become null, as JSON knows none. Raises AnswerTooLarge beyond `limit` bytes."""
+    response = Response(require_size(orjson.dumps(body, default=str), limit), status, media_type="application/json")
     for cookie in cookies:
         cookie.write(response)
     return response

@@ -1,8 +1,12 @@
-"""The price of an operation, known before it runs: one per object, times the sizes of the lists around it.
+"""The price of an operation, known before it runs: objects, what else is large, and statements of the database.
 
-Scalars cost nothing. A list is as long as its page argument says, read as the resolver will get it (coerced variables and
-defaults), and 50 where nobody says. Linear in the document: a selection's cost is a line `fixed + per_item * page of the
-enclosing field`, worked out once per fragment.
+An object costs 1, times the sizes of the lists around it; so does a JSON value. A list is as long as its page argument says,
+read as the resolver will get it (coerced variables and defaults), and 50 where nobody says. A field that asks the database costs
+STATEMENT: once where one statement fetches it for all objects of a level, times the lists around it where each object asks for
+itself. Fields that hold more than an object does say so (`Price`). Other scalars cost nothing.
+
+Linear in the document: a selection's cost is a line `fixed + per_item * page of the enclosing field`, worked out once per
+fragment.
 """
 
 from collections.abc import Mapping
@@ -15,6 +19,7 @@ from graphql import (
     GraphQLError,
     GraphQLField,
     GraphQLNamedType,
+    GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -22,24 +27,67 @@ from graphql import (
     get_argument_values,
     get_named_type,
     get_nullable_type,
-    is_leaf_type,
     is_list_type,
 )
 from graphql.execution.values import VariableValues
+from strawberry.types.field import StrawberryField
 
 from coreplex.paging import DEFAULT_PAGE, MAX_PAGE
+from schema.compiler.reading import Loaded
 from schema.errors import BadRequest
+from schema.readings import READING
 
 MAX_COST = 5_000
+STATEMENT = 5
 MUCH = 10**9
-PAGE_ARGUMENTS = ("first", "last", "limit")
+PAGE_ARGUMENTS = ("first", "last", "limit", "rows")
+PRICE = "price"
+"""Metadata of a field that says what it costs."""
+
+
+class Price(NamedTuple):
+    """What a field costs besides what is selected in it."""
+
+    each: int = 0
+    """For each object it is asked of."""
+    row: int = 0
+    """For each row of its page, each time."""
+    once: int = 0
+    """For all objects of a level together."""
+
+
+BATCHED = Price(once=STATEMENT)
+"""One statement for all objects of a level."""
+Prices = Mapping[str, Mapping[str, Price]]
+"""By the names of type and field."""
+
+
+def prices_of(schema: GraphQLSchema) -> dict[str, dict[str, Price]]:
+    """What each field costs: as its metadata say, or as it is seen to be fetched."""
+    kinds = [kind for kind in schema.type_map.values() if isinstance(kind, GraphQLObjectType)]
+    return {kind.name: {name: _price_of(field) for name, field in kind.fields.items()} for kind in kinds}
+
+
+def _price_of(field: GraphQLField) -> Price:
+    definition = field.extensions.get("strawberry-definition")
+    if not isinstance(definition, StrawberryField):
+        return Price()
+    metadata: Mapping[Any, Any] = definition.metadata or {}
+    if PRICE in metadata:
+        said: Price = metadata[PRICE]
+        return said
+    json = 1 if get_named_type(field.type).name == "JSON" else 0
+    if isinstance(metadata.get(READING), Loaded):
+        return Price(each=json, once=STATEMENT)
+    return Price(each=json + (STATEMENT if definition.is_async else 0))
 
 
 class Line(NamedTuple):
-    """Cost of a selection as a function of the page size its parent field was given."""
+    """Cost of a selection as a function of the page size its parent field was given, and what it costs once for all of them."""
 
     fixed: int = 0
     per_item: int = 0
+    once: int = 0
 
     def at(self, page: int | None) -> int:
         return min(MUCH, self.fixed + self.per_item * (DEFAULT_PAGE if page is None else page))
@@ -62,20 +110,23 @@ class Meter:
     def __init__(
         self,
         schema: GraphQLSchema,
+        prices: Prices,
         fragments: Mapping[str, FragmentDefinitionNode],
         operation: OperationDefinitionNode,
         variables: VariableValues,
     ) -> None:
         self.schema = schema
+        self.prices = prices
         self.fragments = fragments
         self.variables = variables
         self.known: dict[str, Line] = {}
         root: Any = schema.get_root_type(operation.operation)
-        self.cost = self._selection(operation.selection_set, root).at(None)
+        line = self._selection(operation.selection_set, root)
+        self.cost = min(MUCH, line.at(None) + line.once)
 
     def _selection(self, selections: SelectionSetNode, parent: GraphQLNamedType) -> Line:
         lines = [self._node(node, parent) for node in selections.selections]
-        return Line(min(MUCH, sum(line.fixed for line in lines)), min(MUCH, sum(line.per_item for line in lines)))
+        return Line(*(min(MUCH, sum(parts)) for parts in zip(*lines, strict=True)))
 
     def _node(self, node: Any, parent: Any) -> Line:
         if isinstance(node, FieldNode):
@@ -96,16 +147,19 @@ class Meter:
 
     def _field(self, node: FieldNode, parent: Any) -> Line:
         definition: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
-        if definition is None or node.selection_set is None:
-            return Line()  # __typename and introspection, whose size the schema bounds; or a leaf
-        named = get_named_type(definition.type)
-        assert not is_leaf_type(named)
+        price = self.prices.get(parent.name, {}).get(node.name.value)
+        if definition is None or price is None:
+            return Line()  # __typename and introspection, whose size the schema bounds
         page = self._page(node, definition)
-        inner = self._selection(node.selection_set, named)
+        own = price.each + price.row * (page or 0)
+        if node.selection_set is None:
+            return Line(min(MUCH, own), 0, price.once)
+        inner = self._selection(node.selection_set, get_named_type(definition.type))
+        once = min(MUCH, price.once + inner.once)
         if not is_list_type(get_nullable_type(definition.type)):
-            return Line(min(MUCH, 1 + inner.at(page)))
+            return Line(min(MUCH, own + 1 + inner.at(page)), 0, once)
         each = min(MUCH, 1 + inner.at(None))
-        return Line(0, each) if page is None else Line(min(MUCH, page * each))
+        return Line(own, each, once) if page is None else Line(min(MUCH, own + page * each), 0, once)
 
     def _page(self, node: FieldNode, definition: GraphQLField) -> int | None:
         """The page size a field will be given, at most what a page can have; None for a field without such an argument."""

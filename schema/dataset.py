@@ -15,6 +15,7 @@ from coreplex.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, name_warnings, published
+from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.field import by_id, guarded, loaded, mutation
 from schema.file import File
 from schema.pagination import Connection, connection, sort_input
@@ -22,6 +23,8 @@ from schema.profile import Analysis, Column, Quality
 from schema.scalars import JSON, Long
 
 MAX_PREVIEW = 500
+PREVIEW = Price(each=STATEMENT, row=5)
+"""How many columns a row has is known when it runs; the limit of the answer's bytes sees to tables with many."""
 
 enum(DatasetStatus, "State of a dataset.")
 enum(VersionSource, "How a version came to be.")
@@ -107,7 +110,12 @@ class DatasetVersion:
     analysis: Analysis = _document(
         Analysis, lambda found, version: Analysis.of(version, found), "The profile: what is in the table."
     )
-    preview: JSON = strawberry.field(resolver=_preview, description="The first rows, spelled as in the uploaded file.")
+    preview: JSON = strawberry.field(
+        resolver=_preview,
+        metadata={PRICE: PREVIEW},
+        description="The first rows, spelled as in the uploaded file. A text of more than 1,000 characters is cut there and ends "
+        "in its length: `… (1234 characters)`.",
+    )
     created_at: datetime = strawberry.field(description="When it was made.")
 
 
@@ -132,7 +140,7 @@ class Dataset:
     latest_version: DatasetVersion = loaded(
         DatasetVersion, lambda loaders: loaders.latest_dataset_version, by_id, "The latest version."
     )
-    version: DatasetVersion = strawberry.field(resolver=_version, description="One version of it.")
+    version: DatasetVersion = strawberry.field(resolver=_version, metadata={PRICE: BATCHED}, description="One version of it.")
     versions: Connection[DatasetVersion] = connection(
         resolve.versions,
         node=DatasetVersion,

@@ -27,6 +27,7 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
 
+from coreplex.answer_size import AnswerSize, AnswerTooLarge
 from coreplex.permissions import Category, Permission
 from resolvers.context import Context
 from resolvers.guard import Guard
@@ -34,7 +35,7 @@ from schema import limits
 from schema.calling import Caller
 from schema.compiler.operation import Compiled
 from schema.compiler.plan import Planner
-from schema.cost import Meter
+from schema.cost import Meter, prices_of
 from schema.errors import BadDocument, BadRequest
 from schema.readings import readings_of
 from schema.root import graphql_schema
@@ -42,6 +43,7 @@ from schema.scalars import QUICK
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
 PLANNER = Planner(core_schema, readings_of(core_schema), QUICK, optimized_is_awaitable)
+PRICES = prices_of(core_schema)
 REMEMBERED_CHARS = 4_000
 Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
@@ -101,7 +103,7 @@ class Operation:
 
     def cost(self, variables: Coerced) -> int:
         """What running it with these variables costs at most (see schema/cost.py); with wrong ones it will not run."""
-        return 0 if isinstance(variables, list) else Meter(core_schema, self.fragments, self.definition, variables).cost
+        return 0 if isinstance(variables, list) else Meter(core_schema, PRICES, self.fragments, self.definition, variables).cost
 
 
 def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
@@ -171,7 +173,7 @@ def permission_of(parent: Any, name: str) -> Permission | None:
 
 
 async def execute(operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> ExecutionResult:
-    """Run a query or mutation. Errors of fields are in the result; nothing is raised."""
+    """Run a query or mutation. Errors of fields are in the result. Raises AnswerTooLarge."""
     return await run(operation, operation.coerce(variables or {}), context)
 
 
@@ -179,7 +181,13 @@ async def run(operation: Operation, variables: Coerced, context: Context) -> Exe
     """The same with variables that were read already."""
     if isinstance(variables, list):
         return ExecutionResult(None, variables)
-    return await operation.compiled.run(variables, context)
+    context.size = AnswerSize(context.services.settings.max_answer_bytes)
+    try:
+        return await operation.compiled.run(variables, context, context.size)
+    except AnswerTooLarge as error:
+        if operation.kind is OperationType.MUTATION:
+            raise AnswerTooLarge(f"{error.message} What the mutation changed stays changed.") from None
+        raise
 
 
 async def subscribe(

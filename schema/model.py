@@ -15,10 +15,13 @@ from coreplex.project.table import Role
 from resolvers import model as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, key, published
+from schema.cost import PRICE, Price
 from schema.field import by_id, guarded, loaded, mutation
 from schema.pagination import Connection, connection, sort_input
 from schema.scalars import JSON, Long
 
+DOCUMENT = Price(each=25)
+"""A file of its own for each model, as large as a page of objects."""
 EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
 published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
@@ -193,10 +196,13 @@ class Model:
     latency_ms: float = strawberry.field(description="Milliseconds one row takes, measured after training.")
     size_bytes: Long = strawberry.field(description="Size of its file.")
     explanation: JSON = strawberry.field(
-        resolver=_explanation, description="Feature importance and SHAP values, with the method named."
+        resolver=_explanation,
+        metadata={PRICE: DOCUMENT},
+        description="Feature importance and SHAP values, with the method named.",
     )
     curves: JSON = strawberry.field(
         resolver=_curves,
+        metadata={PRICE: DOCUMENT},
         description="ROC, precision-recall, confusion and calibration, or residuals; from out-of-fold predictions.",
     )
     created_at: datetime = strawberry.field(description="When it was finished.")

@@ -10,6 +10,7 @@ import strawberry
 from coreplex.paging import DEFAULT_PAGE, MAX_PAGE, Page, Slice, SortDirection
 from coreplex.permissions import Permission
 from resolvers.guard import Guard, Info
+from schema.cost import BATCHED, PRICE
 
 Node = TypeVar("Node")
 
@@ -49,7 +50,9 @@ class Connection(Generic[Node]):
     edges: list[Edge[Node]] = strawberry.field(resolver=_edges, description="The items with their cursors.")
     page_info: PageInfo = strawberry.field(resolver=_page_info, description="Where the page stands in the list.")
     total_count: int = strawberry.field(
-        resolver=_total_count, description="Items in the whole list under the same filter; in GraphQL counted only when selected."
+        resolver=_total_count,
+        metadata={PRICE: BATCHED},
+        description="Items in the whole list under the same filter; in GraphQL counted only when selected.",
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any
 
-from graphql import Executor, GraphQLError, GraphQLObjectType
+from graphql import Executor, GraphQLError, GraphQLLeafType, GraphQLObjectType
 from graphql.execution import executor as core
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
@@ -19,6 +19,10 @@ from graphql.pyutils import Path
 from schema.compiler.leaf import odd
 from schema.compiler.level import Built, Level
 from schema.compiler.plan import Details, Plan, Planner, Plans, Shape, key_of
+from schema.compiler.size import Size, Uncounted, written
+
+ERROR = 100
+"""Bytes an error has at least."""
 
 
 async def gather_whole(*awaitables: Awaitable[Any]) -> list[Any]:
@@ -62,12 +66,18 @@ class Errors(CollectedErrors):
 
 
 class CompilingExecutor(Executor[None]):
-    """Give `planner`, and `kept` of the operation; without `kept` (directives may change the selection) nothing is compiled."""
+    """Give `planner`, and `kept` of the operation; without `kept` (directives may change the selection) nothing is compiled.
 
-    def __init__(self, *args: Any, planner: Planner | None = None, kept: Kept | None = None, **more: Any) -> None:
+    `size` is told of everything that is completed, and ends the execution by raising.
+    """
+
+    def __init__(
+        self, *args: Any, planner: Planner | None = None, kept: Kept | None = None, size: Size | None = None, **more: Any
+    ) -> None:
         super().__init__(*args, **more)
         self.planner = planner
         self.kept = kept
+        self.size: Size = size or Uncounted()
 
     def collect_subfields(self, return_type: GraphQLObjectType, field_details_list: Details) -> Any:
         """Which fields a selection has: worked out once per operation where no directive can change it."""
@@ -78,6 +88,15 @@ class CompilingExecutor(Executor[None]):
         if found is None:
             found = self.kept.collected[key] = super().collect_subfields(return_type, field_details_list)
         return found
+
+    def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
+        completed = super().complete_leaf_value(return_type, result)
+        self.size.add(written(completed))
+        return completed
+
+    def handle_field_error(self, *args: Any, **more: Any) -> None:
+        super().handle_field_error(*args, **more)
+        self.size.add(ERROR)
 
     def complete_object_value(
         self,
@@ -133,7 +152,7 @@ class CompilingExecutor(Executor[None]):
         again: Callable[[], Any],
     ) -> Any:
         scout = self if plan.simple or self._scouting else self._scout()
-        level = Level(scout)
+        level = Level(scout, scout.size.part())
         try:
             built = level.build(plan, rows, place)
         except Exception as problem:
@@ -144,7 +163,7 @@ class CompilingExecutor(Executor[None]):
                 return self._settled(scout, level, lambda: shaped(built), again)
             if self._adopted(scout):
                 return shaped(built)
-        return again()
+        return self._once_more(level, again)
 
     async def _settled(self, scout: "CompilingExecutor", level: Level, done: Callable[[], Any], again: Callable[[], Any]) -> Any:
         try:
@@ -154,8 +173,14 @@ class CompilingExecutor(Executor[None]):
         else:
             if self._adopted(scout):
                 return done()
-        found = again()
+        found = self._once_more(level, again)
         return await found if isinstance(found, Awaitable) else found
+
+    def _once_more(self, level: Level, again: Callable[[], Any]) -> Any:
+        """The part from the beginning, unless the answer is too large as it is."""
+        level.size.give_up()
+        self.size.add(0)
+        return again()
 
     @property
     def _scouting(self) -> bool:
@@ -176,6 +201,7 @@ class CompilingExecutor(Executor[None]):
     def _scout(self) -> "CompilingExecutor":
         scout = copy(self)
         scout.collected_errors = Errors()
+        scout.size = self.size.part()
         return scout
 
     def _adopted(self, scout: "CompilingExecutor") -> bool:

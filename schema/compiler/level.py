@@ -17,22 +17,29 @@ from graphql.pyutils import Path
 from schema.compiler.leaf import Unusual, odd
 from schema.compiler.plan import Column, Plan, Shape
 from schema.compiler.reading import Loaded
+from schema.compiler.size import Attempt, written
 
 Place = Callable[[int], Path]
 """Where in the answer the n-th object is; asked only for fields that graphql-core executes."""
 Built = list[dict[str, Any]]
+COUNTED_AT_ONCE = 100
+"""Rows whose size is found out together."""
+NULL = 4
+"""Bytes of a null, which stands for what is not built yet."""
 
 
 class Level:
     """Objects under construction, and what still has to be waited for."""
 
-    def __init__(self, executor: Executor[Any]) -> None:
+    def __init__(self, executor: Executor[Any], size: Attempt) -> None:
         self.executor = executor
+        self.size = size
         self.pending: list[Awaitable[None]] = []
 
     def build(self, plan: Plan, rows: Sequence[Any], place: Place) -> Built:
         """One dictionary per row. Whole when nothing is pending, else once `settle` has ended."""
         built = plan.leaves(rows, self.executor.context_value)
+        self._count(built, 1 + NULL * len(plan.columns))
         for column in plan.columns:
             if column.reading is None:
                 self._execute(plan, column, rows, built, place)
@@ -77,10 +84,12 @@ class Level:
         read = reading.read
         values = [read(found.get(key), row) for key, row in zip(keys, rows, strict=True)]
         if column.leaf is not None:
-            for row, leaf in zip(built, column.leaf(values, None), strict=True):
+            leaves = column.leaf(values, None)
+            self._count(leaves, 1 + len('{"":}') + len(column.response))
+            for row, leaf in zip(built, leaves, strict=True):
                 row.update(leaf)
             return
-        below = Level(self.executor)
+        below = Level(self.executor, self.size)
         try:
             below._nest(plan, column, values, built, place)
         except Exception:
@@ -111,6 +120,13 @@ class Level:
             part = objects[at : at + len(here)]
             at += len(here)
             row[response] = None if value is None else part if shape.items else part[0]
+
+    def _count(self, built: Built, spare: int) -> None:
+        """Say how much there is now; `spare` bytes of each dictionary are not of the answer, or counted already."""
+        for start in range(0, len(built), COUNTED_AT_ONCE):
+            rows = built[start : start + COUNTED_AT_ONCE]
+            if size := written(rows):
+                self.size.add(size - 1 - spare * len(rows))
 
 
 async def _put(result: Awaitable[Any], row: dict[str, Any], response: str) -> None:

@@ -22,6 +22,7 @@ from graphql.execution.values import VariableValues
 from schema.compiler.coercion import Variables
 from schema.compiler.executor import CompilingExecutor, Kept
 from schema.compiler.plan import Planner
+from schema.compiler.size import Size
 
 MAX_ERRORS = 50
 
@@ -62,9 +63,17 @@ class Compiled:
             return False
         return True
 
-    async def run(self, values: VariableValues, context: Any) -> ExecutionResult:
-        """Execute with variables of `coerce`. Errors of fields are in the result."""
-        executor = self.executor(values, context)
+    async def run(self, values: VariableValues, context: Any, size: Size) -> ExecutionResult:
+        """Execute with variables of `coerce`. Errors of fields are in the result; raises what `size` raises."""
+        try:
+            result = await self._run(self.executor(values, context, size))
+        except Exception:
+            size.add(0)
+            raise
+        size.add(0)  # a field that may be null may have swallowed it
+        return result
+
+    async def _run(self, executor: CompilingExecutor) -> ExecutionResult:
         fields = self._root_fields(executor)
         serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
         try:
@@ -75,7 +84,7 @@ class Compiled:
             done = None
         return executor.build_response(done)  # type: ignore[arg-type, return-value]
 
-    def executor(self, values: VariableValues, context: Any) -> CompilingExecutor:
+    def executor(self, values: VariableValues, context: Any, size: Size) -> CompilingExecutor:
         return CompilingExecutor(
             self.planner.schema,
             self.fragments,
@@ -91,6 +100,7 @@ class Compiled:
             hide_suggestions=True,
             planner=self.planner,
             kept=self.kept,
+            size=size,
         )
 
     def _root_fields(self, executor: CompilingExecutor) -> Any:

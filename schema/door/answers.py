@@ -4,6 +4,7 @@
 status when a request is refused as a whole. Every body is JSON `{"errors": [{"message", "extensions": {code, status, …}}]}`.
 """
 
+import sys
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from graphql import ExecutionResult
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from coreplex.answer_size import require_size
 from coreplex.errors import DomainError
 from schema.cost import MAX_COST
 from schema.door.message import JSON_TYPE
@@ -48,8 +50,9 @@ def dump(body: dict[str, Any]) -> bytes:
     return orjson.dumps(body)
 
 
-def respond(request: HTTPConnection, body: dict[str, Any], status: int = 200) -> Response:
-    return Response(dump(body), status, media_type=media_type(request))
+def respond(request: HTTPConnection, body: dict[str, Any], status: int = 200, limit: int = sys.maxsize) -> Response:
+    """The response. Raises AnswerTooLarge when its body has more than `limit` bytes."""
+    return Response(require_size(dump(body), limit), status, media_type=media_type(request))
 
 
 def media_type(request: HTTPConnection) -> str:

@@ -92,6 +92,7 @@ class GraphQLDoor:
         async def answer() -> tuple[Response, bool]:
             result = await run(admitted.operation, admitted.variables, context)
             status = 400 if is_request_error(result) else 200
-            return respond(request, executed(result, context.request.id, admitted.cost), status), not result.errors
+            body = executed(result, context.request.id, admitted.cost)
+            return respond(request, body, status, self.services.settings.max_answer_bytes), not result.errors
 
         return await once(context, request, permissions_of(admitted.operation), message.canonical, answer)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from coreplex.answer_size import require_size
 from coreplex.permissions import Principal
 from resolvers.context import Context
 from resolvers.request import open_context
@@ -104,7 +105,8 @@ async def _events(results: AsyncGenerator[ExecutionResult | None, None], context
 
 
 def _next(result: ExecutionResult, context: Context) -> bytes:
-    return _event("next", dump(executed(result, context.request.id)), cursor_of(result))
+    data = require_size(dump(executed(result, context.request.id)), context.services.settings.max_answer_bytes)
+    return _event("next", data, cursor_of(result))
 
 
 def cursor_of(result: ExecutionResult) -> str | None:

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
 from coreplex.account.cache import cache_of
+from coreplex.answer_size import require_size
 from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
 from coreplex.fair import CALLER
 from coreplex.permissions import Principal
@@ -246,8 +247,10 @@ class Session:
             await self._send({"id": id, "type": "error", "payload": refused(error, self.context.request.id)["errors"]})
 
     async def _send(self, message: dict[str, Any]) -> None:
+        """Raises AnswerTooLarge."""
+        text = require_size(dump(message), self.context.services.settings.max_answer_bytes).decode()
         async with self._sending:
-            await self.socket.send_text(dump(message).decode())
+            await self.socket.send_text(text)
 
 
 def _id_of(message: dict[str, Any]) -> str:

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.permissions import Category
-from schema.cost import MAX_COST, TooExpensive, check_cost
+from schema.cost import MAX_COST, STATEMENT, TooExpensive, check_cost
 from schema.errors import BadDocument, BadRequest
 from schema.execution import prepare
 from schema.limits import LIMITS, check, read
 from tests.graphql.hostile import doubling
+
+S = STATEMENT
 
 
 def refused(document: str) -> str:
@@ -100,24 +102,29 @@ def test_the_standard_introspection_passes() -> None:
     ("document", "variables", "cost"),
     [
         ("{ __typename }", {}, 0),
-        ("{ project(id: 1) { id name } }", {}, 1),
-        ("{ projects { totalCount } }", {}, 1),
-        ("{ projects { nodes { id } } }", {}, 51),
-        ("{ projects(first: 500) { nodes { id } } }", {}, 501),
-        ("{ projects(first: 500) { nodes { id } edges { cursor node { id } } pageInfo { hasNextPage } } }", {}, 1502),
-        ("query($n: Int!) { projects(first: $n) { nodes { id } } }", {"n": 7}, 8),
-        ("query($n: Int! = 9) { projects(first: $n) { nodes { id } } }", {}, 10),
+        ("{ project(id: 1) { id name } }", {}, S + 1),
+        ("{ projects { totalCount } }", {}, 2 * S + 1),
+        ("{ projects { nodes { id } } }", {}, S + 51),
+        ("{ projects(first: 500) { nodes { id } } }", {}, S + 501),
+        ("{ projects(first: 500) { nodes { id } edges { cursor node { id } } pageInfo { hasNextPage } } }", {}, S + 1502),
+        ("{ projects(first: 500) { nodes { datasetCount modelCount } } }", {}, S + 501 + 2 * S),
+        ("query($n: Int!) { projects(first: $n) { nodes { id } } }", {"n": 7}, S + 8),
+        ("query($n: Int! = 9) { projects(first: $n) { nodes { id } } }", {}, S + 10),
         ("query($n: Int! = 9) { projects(first: $n) { nodes { id } } }", {"n": "many"}, 0),
-        ("{ projects(first: 99999) { nodes { id } } }", {}, 501),
-        ("{ projects(first: -5) { nodes { id } } }", {}, 1),
-        ("{ projects(first: 10) { nodes { members(first: 20) { nodes { id } } } } }", {}, 1 + 10 * (1 + 1 + 20)),
-        ("{ projects(first: 10) { ...p } } fragment p on ProjectConnection { nodes { id } }", {}, 11),
+        ("{ projects(first: 99999) { nodes { id } } }", {}, S + 501),
+        ("{ projects(first: -5) { nodes { id } } }", {}, S + 1),
+        ("{ projects(first: 10) { nodes { members(first: 20) { nodes { id } } } } }", {}, S + 1 + 10 * (S + 1 + 1 + 20)),
+        ("{ projects(first: 10) { ...p } } fragment p on ProjectConnection { nodes { id } }", {}, S + 11),
         (
             "{ a: projects(first: 2) { ...p } b: projects(first: 3) { ...p } } fragment p on ProjectConnection { nodes { id } }",
             {},
-            7,
+            2 * S + 7,
         ),
-        ("{ projects(first: 10) { ... { nodes { id } } ... on ProjectConnection { nodes { id } } } }", {}, 21),
+        ("{ projects(first: 10) { ... { nodes { id } } ... on ProjectConnection { nodes { id } } } }", {}, S + 21),
+        ("{ datasetVersion(id: 1) { preview(rows: 500) } }", {}, 2 * S + 1 + 500 * 5),
+        ("query($n: Int!) { datasetVersion(id: 1) { preview(rows: $n) } }", {"n": 100.0}, 2 * S + 1 + 100 * 5),
+        ("{ jobs(first: 100) { nodes { payload result } } }", {}, S + 1 + 100 * (1 + 2)),
+        ("{ models(first: 10) { nodes { curves } } }", {}, S + 1 + 10 * (1 + 25)),
     ],
 )
 def test_cost(document: str, variables: dict[str, Any], cost: int) -> None:

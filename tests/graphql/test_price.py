@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from coreplex.account.table import Plan, Scope, UserRole
 from coreplex.paging import Listing, Page, Slice
 from coreplex.permissions import Credential, Principal
 from coreplex.services import Services
+from coreplex.settings import Settings
 from resolvers.context import Context
 from schema.errors import BadRequest
 from schema.execution import prepare, run
@@ -36,7 +38,7 @@ class Recording(Context):
     """A request that fetches nothing and keeps the pages it was asked for."""
 
     def __init__(self) -> None:
-        super().__init__(cast("Services", None), PRINCIPAL)
+        super().__init__(cast("Services", SimpleNamespace(settings=Settings())), PRINCIPAL)
         self.pages: list[Page] = []
 
     async def slice(self, listing: Listing, page: Page) -> Slice[Any]:

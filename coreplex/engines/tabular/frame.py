@@ -1,13 +1,17 @@
 """Stored tables as frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 
 from coreplex.engines.tabular.schema import TableSchema, spell
 from coreplex.errors import Invalid
+
+PREVIEW_BLOCK = 50
+CELL_CHARS = 1_000
 
 
 def load(table: Path, schema: TableSchema, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -24,9 +28,31 @@ def scan(table: Path) -> pl.LazyFrame:
     return pl.scan_parquet(table, glob=False)
 
 
-def preview(table: Path, n: int = 20, schema: TableSchema | None = None) -> list[dict[str, Any]]:
-    """The first `n` rows as JSON-ready dictionaries, spelled as uploaded where `schema` is given."""
-    rows = scan(table).head(n).collect()
-    if schema is None:
-        return rows.to_dicts()
-    return [{column.name: spell(column, row[column.name]) for column in schema} for row in rows.iter_rows(named=True)]
+def preview(
+    table: Path, schema: TableSchema, n: int = 20, read: Callable[[int], None] = lambda size: None
+) -> list[dict[str, Any]]:
+    """The first `n` rows as JSON-ready dictionaries, spelled as uploaded, long cells cut.
+
+    `read(bytes)` is told how large every few rows are as JSON, and may raise to end it.
+    """
+    rows: list[dict[str, Any]] = []
+    while len(rows) < n:
+        block = _cut(scan(table).slice(len(rows), min(PREVIEW_BLOCK, n - len(rows))), schema).collect()
+        found = [{column.name: spell(column, row[column.name]) for column in schema} for row in block.iter_rows(named=True)]
+        if not found:
+            break
+        read(len(orjson.dumps(found)))
+        rows += found
+    return rows
+
+
+def _cut(rows: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
+    """Texts of at most CELL_CHARS characters, longer ones with their length. Cut before Python holds them: a text that a file has
+    once may be the cell of every row."""
+    texts = [pl.col(column.name) for column in schema if column.dtype == "string"]
+    length = [text.str.len_chars() for text in texts]
+    shown = [pl.format("{}… ({} characters)", text.str.head(CELL_CHARS), size) for text, size in zip(texts, length, strict=True)]
+    return rows.with_columns(
+        pl.when(size > CELL_CHARS).then(cut).otherwise(text).alias(text.meta.output_name())
+        for text, size, cut in zip(texts, length, shown, strict=True)
+    )

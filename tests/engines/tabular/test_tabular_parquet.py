@@ -55,7 +55,7 @@ def test_types_are_kept_or_made_plain(tmp_path: Path) -> None:
     assert table["took"][0] == 90.0
     assert reading.schema.get("small").nullable  # type: ignore[union-attr]
     assert load(reading.path, reading.schema, ["flag", "small"]).columns == ["flag", "small"]
-    assert preview(reading.path, 2, reading.schema)[0]["when"] == "2024-01-01T12:00:00"
+    assert preview(reading.path, reading.schema, 2)[0]["when"] == "2024-01-01T12:00:00"
     with pytest.raises(Invalid):
         load(reading.path, reading.schema, ["no such"])
 

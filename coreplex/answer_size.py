@@ -1,0 +1,84 @@
+"""How large an answer has become, counted while it is built, so that one that would be too large ends before it is there."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from coreplex.errors import TooLarge
+
+
+class AnswerTooLarge(TooLarge):
+    """The answer would have more bytes than any answer may."""
+
+    code = "answer_too_large"
+
+    @classmethod
+    def of(cls, limit: int) -> "AnswerTooLarge":
+        most = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
+        return cls(f"The answer would have more than {most}; ask for fewer rows, smaller pages or fewer fields at once.")
+
+
+def require_size(body: bytes, limit: int) -> bytes:
+    """The answer as it is written. Raises AnswerTooLarge."""
+    if len(body) > limit:
+        raise AnswerTooLarge.of(limit)
+    return body
+
+
+class AnswerSize:
+    """The bytes of JSON that are certain so far, counted from several threads.
+
+    Never more than will be written: the door that writes an answer decides whether it is too large, this only ends what would be.
+    """
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        self.total = 0
+        self.exceeded = False
+        self._lock = Lock()
+
+    def add(self, count: int) -> None:
+        """Raises AnswerTooLarge as soon as that is clear, and from then on."""
+        with self._lock:
+            self.total += count
+            self.exceeded = self.exceeded or self.total > self.limit
+        if self.exceeded:
+            raise AnswerTooLarge.of(self.limit)
+
+    def take_back(self, count: int) -> None:
+        with self._lock:
+            self.total -= count
+
+    def part(self) -> "Part":
+        return Part(self)
+
+    @contextmanager
+    def reading(self) -> Iterator["Part"]:
+        """Count what is read for one field, until it is counted as the value of that field."""
+        part = self.part()
+        try:
+            yield part
+        finally:
+            part.give_up()
+
+
+class Part:
+    """What an attempt adds, which is taken back when the attempt is given up."""
+
+    def __init__(self, whole: AnswerSize) -> None:
+        self.whole = whole
+        self.own = 0
+        self.given_up = False
+
+    def add(self, count: int) -> None:
+        if not self.given_up:
+            self.own += count
+            self.whole.add(count)
+
+    def give_up(self) -> None:
+        self.given_up = True
+        self.whole.take_back(self.own)
+
+    def part(self) -> "Part":
+        return self

@@ -1,0 +1,139 @@
+"""An answer has a limit of bytes, enforced while it is built, at every door; and a preview's cells are cut."""
+
+import io
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+from graphql import parse
+
+from coreplex.answer_size import AnswerSize, AnswerTooLarge, require_size
+from coreplex.engines.tabular.frame import CELL_CHARS, PREVIEW_BLOCK, preview
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.permissions import Principal
+from coreplex.services import Services
+from resolvers.context import Context, RequestFacts
+from schema.door.answers import dump, executed
+from schema.execution import Operation, execute, from_document, prepare
+from tests.factories.account import bearer
+from tests.factories.asking import Asker
+from tests.graphql.test_compiler_contract import documents, owner, uncompiled
+
+__all__ = ["owner"]
+LIMIT = 64 * 1024
+DIRECTIVE = "query($yes: Boolean = true) { models(first: 3) { nodes { name classes metrics @include(if: $yes) curves } } }"
+
+
+@contextmanager
+def limited(services: Services, limit: int) -> Iterator[None]:
+    before = services.settings
+    services.settings = before.model_copy(update={"max_answer_bytes": limit})
+    yield
+    services.settings = before
+
+
+async def written(asker: Asker, operation: Operation, principal: Principal) -> bytes:
+    services = asker.world.services
+    result = await execute(operation, {}, Context(services, principal, RequestFacts(id="r")))
+    return require_size(dump(executed(result, "r")), services.settings.max_answer_bytes)
+
+
+async def test_both_ways_refuse_the_same_answers_and_only_those_that_are_too_large(asker: Asker, owner: Principal) -> None:
+    chance, refused = random.Random(7), 0
+    for text in [*list(documents(asker.world.ids))[::4], DIRECTIVE]:
+        compiled = from_document(parse(text))
+        whole = await written(asker, compiled, owner)
+        for limit in (len(whole), len(whole) - 1, chance.randrange(len(whole))):
+            for operation in (compiled, uncompiled(compiled)):
+                with limited(asker.world.services, limit):
+                    if limit >= len(whole):
+                        assert await written(asker, operation, owner) == whole, text
+                        continue
+                    with pytest.raises(AnswerTooLarge):
+                        await written(asker, operation, owner)
+                    refused += 1
+    assert refused >= 60
+
+
+async def test_building_ends_before_the_answer_is_there(asker: Asker, owner: Principal) -> None:
+    """What is completed is never more than the limit and what is added at once, whatever there would be in all."""
+    for text in ("{ models { nodes { name metrics classes parameters } } }", DIRECTIVE):
+        operation = prepare(text)
+        context = Context(asker.world.services, owner, RequestFacts(id="r"))
+        with limited(asker.world.services, 100), pytest.raises(AnswerTooLarge):
+            await execute(operation, {}, context)
+        assert context.size.exceeded
+
+
+HUGE = 60_000
+ALIASES = " ".join(f"p{number}: preview(rows: 150)" for number in range(6))
+
+
+async def test_a_small_file_gives_no_large_answer(asker: Asker) -> None:
+    """1.6 KB of Parquet whose one text is the cell of every row, and six aliases of its preview: 54 MB before cells were cut."""
+    world = asker.world
+    file = io.BytesIO()
+    table = pl.DataFrame({"text": ["x" * HUGE] * 5_000, "number": range(5_000)})
+    table.write_parquet(file, compression="zstd", compression_level=19, statistics=False)
+    form = {"project_id": world.ids["project"], "name": "Bomb"}
+    made = await asker.client.post(
+        "/api/datasets/upload", data=form, files={"file": ("t.parquet", file.getvalue())}, headers=bearer(world.keys["owner"])
+    )
+    query = f"query($id: ID!) {{ datasetVersion(id: $id) {{ {ALIASES} }} }}"
+    body = {"query": query, "variables": {"id": made.json()["version_id"]}}
+    answer = await asker.client.post("/graphql", json=body, headers=world.headers("owner"))
+    rows = answer.json()["data"]["datasetVersion"]["p5"]
+    assert len(rows) == 150
+    assert rows[149] == {"text": "x" * CELL_CHARS + f"… ({HUGE} characters)", "number": 149}
+    assert len(answer.content) < 6 * 150 * (CELL_CHARS + 100)
+    with limited(world.services, LIMIT):
+        answer = await asker.client.post("/graphql", json=body, headers=world.headers("owner"))
+    assert_refused(answer)
+    await every_door_refuses(asker, body)
+
+
+async def every_door_refuses(asker: Asker, body: dict[str, Any]) -> None:
+    headers, services = asker.world.headers("owner"), asker.world.services
+    with limited(services, LIMIT):
+        streamed = await asker.client.post("/graphql", json=body, headers={**headers, "Accept": "text/event-stream"})
+    assert_refused(streamed)
+    with limited(services, 300):
+        listed = await asker.client.get("/api/models?limit=50", headers=headers)
+        assert (listed.status_code, listed.json()["code"]) == (413, "answer_too_large")
+        renamed = "mutation($input: UpdateProjectInput!) { updateProject(input: $input) { project { name description } } }"
+        told = await asker.refused(
+            renamed, input={"projectId": asker.world.ids["project"], "name": "Kept", "description": "d" * 400}
+        )
+    assert told["code"] == "answer_too_large"
+    assert "stays changed" in told["message"]
+    named = await asker.data("query($id: ID!) { project(id: $id) { name } }", id=asker.world.ids["project"])
+    assert named["project"]["name"] == "Kept"
+
+
+def assert_refused(answer: Any) -> None:
+    assert answer.status_code == 413
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "answer_too_large"
+    assert "fewer rows" in error["message"]
+
+
+def test_a_preview_stops_reading_when_there_is_no_room(tmp_path: Path) -> None:
+    path, rows = tmp_path / "t.parquet", 500
+    pl.DataFrame({"a": [f"{n:0900}" for n in range(rows)], "b": [None, "é" * 1_001] * (rows // 2)}).write_parquet(path)
+    schema = TableSchema((Column("a", ColumnType.text, "string", False), Column("b", ColumnType.text, "string", True)))
+    read: list[int] = []
+    found = preview(path, schema, rows, read.append)
+    assert len(read) == rows / PREVIEW_BLOCK
+    assert sum(read) >= len(orjson.dumps(found))
+    assert found[0] == {"a": "0" * 900, "b": None}
+    assert found[1]["b"] == "é" * CELL_CHARS + "… (1001 characters)"
+    size = AnswerSize(100_000)
+    with pytest.raises(AnswerTooLarge), size.reading() as counted:
+        preview(path, schema, rows, counted.add)
+    assert size.total == 0, "what was read is given back"
+    assert counted.own < 100_000 + 2 * PREVIEW_BLOCK * (900 + 2 * CELL_CHARS)
