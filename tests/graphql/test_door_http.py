@@ -13,6 +13,7 @@ from asgi import create_app
 from coreplex.account.table import Scope
 from coreplex.database import Database
 from coreplex.settings import Settings
+from schema.cost import STATEMENT
 from tests.factories.account import make_key, make_user, sign_in
 
 ID = "00000000-0000-7000-8000-000000000000"
@@ -41,7 +42,7 @@ async def test_a_query_with_a_key(client: AsyncClient, database: Database) -> No
     assert made.status_code == 200, made.text
     listed = await ask(client, "{ projects(first: 3) { totalCount nodes { name role } } }", headers)
     assert listed.json()["data"] == {"projects": {"totalCount": 1, "nodes": [{"name": "Fleet", "role": "owner"}]}}
-    assert listed.json()["extensions"] == {"cost": {"requested": 4, "limit": 5000}}
+    assert listed.json()["extensions"] == {"cost": {"requested": 4 + 3 * STATEMENT, "limit": 5000}}
     assert listed.headers["content-type"] == "application/json"
     assert {"x-request-id", "x-ratelimit-remaining", "x-content-type-options"} <= set(listed.headers)
 
