@@ -1,12 +1,11 @@
 """GraphQL asked by an actor of the world, and the statements it costs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from httpx import AsyncClient
-from sqlalchemy import event
 
+from tests.counting import counted
 from tests.factories.world import World
 
 
@@ -31,16 +30,6 @@ class Asker:
         error = (await self.ask(query, actor, **variables))["errors"][0]
         return {**error["extensions"], "message": error["message"]}
 
-    @contextmanager
-    def counted(self) -> Iterator[list[str]]:
-        """The statements the application sends meanwhile; its inference log's own are left out."""
-        sent: list[str] = []
-
-        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-            if "inference_logs" not in statement:
-                sent.append(statement)
-
-        engine = self.world.services.database.engine.sync_engine
-        event.listen(engine, "before_cursor_execute", note)
-        yield sent
-        event.remove(engine, "before_cursor_execute", note)
+    def counted(self) -> AbstractContextManager[list[str]]:
+        """The statements the application sends for what is asked meanwhile."""
+        return counted(self.world.services.database)
