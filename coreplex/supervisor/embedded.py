@@ -1,17 +1,12 @@
 """The embedded servers of one data folder: those whose address is not set."""
 
-import hashlib
-import os
-import shutil
-from pathlib import Path
-
 from coreplex.settings import Settings
 from coreplex.supervisor.binaries import postgres_folder, valkey_server
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.identity import Account, unprivileged
 from coreplex.supervisor.postgres import Postgres
 from coreplex.supervisor.runtime import usable
-from coreplex.supervisor.trouble import Trouble
+from coreplex.supervisor.sockets import forget_folder, make_folder
 from coreplex.supervisor.valkey import Valkey
 
 LEAST_CONNECTIONS = 100
@@ -28,7 +23,6 @@ class Embedded:
         self.wants_postgres = settings.database_url is None
         self.wants_valkey = settings.redis_url is None
         self.account: Account | None = None
-        self._sockets: Path | None = None
         self.postgres: Postgres | None = None
         self.valkey: Valkey | None = None
         if self.wants_postgres or self.wants_valkey:
@@ -40,7 +34,7 @@ class Embedded:
         """Prepare both servers in the folder, which is there and held."""
         if not (self._programs or self._program):
             return
-        self._sockets = sockets = _socket_folder(self.folder.path, self.account)
+        sockets = make_folder(self.folder.path, self.account)
         programs, program = usable(self._programs, self._program, self.account, self.folder.path)
         if programs:
             log, flags = self.folder.logs / "postgres.log", ("-c", f"max_connections={self._connections}")
@@ -53,8 +47,8 @@ class Embedded:
 
     def forget_sockets(self) -> None:
         """Remove the folder of sockets, after both servers have ended."""
-        if self._sockets:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        if self.parts:
+            forget_folder(self.folder.path)
 
     @property
     def parts(self) -> list[Postgres | Valkey]:
@@ -64,18 +58,3 @@ class Embedded:
     def _connections(self) -> int:
         processes = self.settings.web_processes + self.settings.worker_processes
         return max(LEAST_CONNECTIONS, processes * (self.settings.database_pool_size + LISTENERS) + SPARE_CONNECTIONS)
-
-
-def _socket_folder(data: Path, account: Account | None) -> Path:
-    """A private folder with a short name: a socket's path may have 107 bytes only, so not below the data folder."""
-    owner = account.uid if account else os.geteuid()
-    path = Path("/tmp") / f"coreplexml-{owner}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:8]}"  # noqa: S108 checked below
-    try:
-        path.mkdir(mode=0o700)
-        if account:
-            account.own(path)
-    except FileExistsError:
-        state = path.lstat()
-        if path.is_symlink() or not path.is_dir() or state.st_uid != owner or state.st_mode & 0o077:
-            raise Trouble(f"{path} is there and not ours alone.", "Remove it; the server keeps its sockets there.") from None
-    return path

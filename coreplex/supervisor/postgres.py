@@ -1,6 +1,7 @@
 """An embedded PostgreSQL: made once, run as our child, stopped fast.
 
-Run directly, never through pg_ctl, which would detach it. On a Unix socket in a private folder only, so no password and no port.
+Run directly, never through pg_ctl, which would detach it. On a Unix socket in a private folder only, so no port, and no password:
+the kernel says who connects.
 SIGTERM would wait for every client to leave, so it is stopped by SIGINT.
 """
 
@@ -17,6 +18,7 @@ from typing import ClassVar
 
 import asyncpg
 
+from coreplex.supervisor.access import METHOD, write_access
 from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version
 from coreplex.supervisor.identity import Account
 from coreplex.supervisor.process import spawn, stop
@@ -64,6 +66,7 @@ class Postgres:
                 f"the database in {self.data} was made by PostgreSQL {made}, this is {major}.",
                 f"Dump it with version {made} and restore it here, or set POSTGRES_BIN to a folder of version {made}.",
             )
+        write_access(self.data, self.account, USER)
 
     def start(self) -> None:
         """Start the server; `wait` tells when it answers."""
@@ -102,7 +105,7 @@ class Postgres:
         if self.account:
             self.account.own(aside)
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
-        fixed = ["-D", str(aside), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", *locale]
+        fixed = ["-D", str(aside), "-U", USER, "-A", METHOD, "-E", "UTF8", "--locale=C", *locale]
         answer = subprocess.run(
             [self.programs / "initdb", *fixed, *self.initdb_flags],
             capture_output=True,

@@ -48,11 +48,12 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     pass_fds: Sequence[int] = (),
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Start a child that gets `death_signal` when this process dies; as `account` when we are root."""
     return subprocess.Popen(
         [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=output,
         stderr=subprocess.STDOUT,
         cwd=folder,

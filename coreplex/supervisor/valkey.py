@@ -1,9 +1,11 @@
 """An embedded Valkey (or Redis): every acknowledged write is on disk, because `everysec` was measured to lose some.
 
-On a Unix socket in a private folder only. It holds the queue and the rate limits, never the truth.
+On a Unix socket in a private folder only, with a password of this run that other programs of the same account do not know: it is
+told on standard input, where no list of processes and no file shows it. It holds the queue and the rate limits, never the truth.
 """
 
 import os
+import secrets
 import signal
 import subprocess
 import time
@@ -39,10 +41,11 @@ class Valkey:
     log: Path
     account: Account | None = None
     flags: Sequence[str] = DURABLE
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     child: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def url(self, database: int = 0) -> str:
-        return f"unix://{self.sockets}/valkey.sock?db={database}"
+        return f"unix://:{self.password}@{self.sockets}/valkey.sock?db={database}"
 
     def prepare(self) -> None:
         self.data.mkdir(mode=0o700, exist_ok=True)
@@ -52,15 +55,20 @@ class Valkey:
     def start(self) -> None:
         """Start the server; `wait` tells when it answers."""
         socket = ["--port", "0", "--unixsocket", str(self.sockets / "valkey.sock"), "--unixsocketperm", "700"]
+        told, telling = os.pipe()
+        os.write(telling, f"requirepass {self.password}\n".encode())
+        os.close(telling)
         with self.log.open("ab") as output:
             self.child = spawn(
-                [self.program, *socket, "--dir", self.data, "--daemonize", "no", *self.flags],
+                [self.program, *socket, "--dir", self.data, "--daemonize", "no", *self.flags, "-"],
                 death_signal=signal.SIGTERM,
                 output=output,
                 account=self.account,
                 environment=ENVIRONMENT,
                 folder=Path("/"),
+                stdin=told,
             )
+        os.close(told)
 
     def wait(self, pause: Callable[[float], None] = time.sleep, limit_secs: float = START_SECS) -> None:
         """Wait until PING is answered, which is after the log of writes was read."""

@@ -1,7 +1,6 @@
 """A copy of the source with an environment of its own, and servers started from it as a person would start them."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from coreplex.supervisor.sockets import forget_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ("schema", "resolvers", "rest_compat", "workers", "coreplex", "scripts")
@@ -137,8 +138,7 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for left in Path("/tmp").glob(f"coreplexml-*-{hashlib.sha256(os.fsencode(self.data)).hexdigest()[:8]}"):
-            shutil.rmtree(left, ignore_errors=True)
+        forget_folder(self.data)
 
 
 @contextlib.contextmanager

@@ -65,6 +65,7 @@ def test_whole_life(server: Server) -> None:
     healthy = server.command("doctor")
     assert healthy.returncode == 0, healthy.stdout
     sockets = Path(server.running["database_url"].partition("host=")[2])
+    assert sockets == server.data / "run"
     assert server.stop(signal.SIGTERM) == 0
     assert not (server.data / "run.json").exists()
     assert not sockets.exists()

@@ -1,5 +1,6 @@
 """The supervisor's parts one by one, each with the real thing."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,23 +9,31 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+import asyncpg
+import psutil
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from coreplex.migrations import migrate
 from coreplex.settings import Settings
 from coreplex.supervisor import report, revision
 from coreplex.supervisor.binaries import postgres_folder, valkey_server
 from coreplex.supervisor.folder import ALREADY_RUNNING, DataFolder, Running
-from coreplex.supervisor.identity import unprivileged
+from coreplex.supervisor.identity import Account, unprivileged
 from coreplex.supervisor.logs import rotate
 from coreplex.supervisor.part import Keeper, Program, stop_together
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.postgres import Postgres
 from coreplex.supervisor.runtime import runs, usable
+from coreplex.supervisor.sockets import forget_folder, make_folder
 from coreplex.supervisor.trouble import Trouble
 from tests import servers
 
@@ -184,6 +193,76 @@ def test_a_database_of_another_version_is_refused(own: servers.Servers) -> None:
             own.postgres.prepare()
     finally:
         version.write_text(before)
+
+
+def let_in(url: str, account: Account | None = None) -> bool:
+    """Whether PostgreSQL takes us, or a program of another account."""
+
+    async def ask() -> bool:
+        with account.acting() if account else nullcontext():
+            try:
+                connection = await asyncpg.connect(url, timeout=10)
+            except asyncpg.InvalidAuthorizationSpecificationError:
+                return False
+        await connection.close()
+        return True
+
+    return asyncio.run(ask())
+
+
+def test_the_database_lets_our_own_account_in_and_nobody_else(own: servers.Servers) -> None:
+    url = own.postgres.url("postgres")
+    assert let_in(url)
+    assert not let_in(url.replace("coreplexml@", "postgres@"))
+    if own.postgres.account:  # who owns the folder of the socket, and is let through by the kernel
+        assert not let_in(url, own.postgres.account)
+
+
+def test_a_folder_that_trusted_everybody_does_so_no_more(own: servers.Servers) -> None:
+    url = own.postgres.url("postgres")
+    servers.execute(url, "CREATE ROLE stranger LOGIN")
+    (own.postgres.data / "pg_hba.conf").write_text("local all all trust\n")
+    own.restart_postgres()
+    assert let_in(url.replace("coreplexml@", "stranger@"))
+    own.postgres.prepare()
+    own.restart_postgres()
+    assert let_in(url)
+    assert not let_in(url.replace("coreplexml@", "stranger@"))
+
+
+def test_the_queue_asks_for_a_password_that_no_list_of_processes_shows(own: servers.Servers) -> None:
+    valkey = own.valkey
+    once = Retry(NoBackoff(), 0)
+    with (
+        redis.Redis(unix_socket_path=str(valkey.sockets / "valkey.sock"), retry=once) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.ping()
+    assert valkey.child is not None
+    assert valkey.password not in " ".join(psutil.Process(valkey.child.pid).cmdline()) + repr(valkey)
+    with redis.Redis.from_url(valkey.url()) as client:
+        assert client.ping()
+
+
+@pytest.mark.parametrize("length", [10, 120])
+def test_sockets_have_a_private_folder_wherever_the_data_is(tmp_path: Path, length: int) -> None:
+    data = Path(tempfile.mkdtemp()) / ("d" * length)
+    data.mkdir()
+    try:
+        made = make_folder(data, None)
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+        assert (made == data / "run") is (length == 10)
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(made / ".s.PGSQL.5432"))
+        again = make_folder(data, None)
+        assert again.is_dir()
+        assert (data / "run").resolve() == again
+        forget_folder(data)
+        assert not made.exists()
+        assert not again.exists()
+        assert not os.path.lexists(data / "run")
+    finally:
+        shutil.rmtree(data.parent)
 
 
 def test_a_pid_that_belongs_to_another_program_is_forgotten(own: servers.Servers) -> None:
