@@ -1,17 +1,21 @@
 """Places of something scarce, given in turn to the callers that wait for it, and to none more than its share.
 
-Among callers the turn goes round (round-robin); a caller's own requests keep their order. So whoever comes with one request
-waits for at most one of each other caller, however many those have queued.
+Among callers the turn goes round, a caller's own requests keep their order (start-time fair queueing, Goyal, Vin & Cheng 1996,
+every request of the same length). So whoever comes with one request waits for at most one of each other caller, one that runs
+included where all places are that caller's, however many those have queued.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+import heapq
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from coreplex.errors import Busy
+
+REMEMBERED = 1000
 
 CALLER: ContextVar[str] = ContextVar("caller", default="server")
 """Whose work runs: set where a request says who asks; what the server does by itself is a caller of its own."""
@@ -50,8 +54,14 @@ class FairPlaces:
         self.what = what
         self.taken: Counter[str] = Counter()
         self.used = 0
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """Requests by caller; the caller whose turn is next comes first."""
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._line: list[tuple[int, int, str]] = []
+        """A heap of the callers that wait: the round they are in, when they came, who."""
+        self._arrivals = 0
+        self._round = 0
+        """Of the latest request that was given a place."""
+        self._next: dict[str, int] = {}
+        """The round of a caller's next request, where that is not the present one."""
 
     @asynccontextmanager
     async def place(self, caller: str | None = None) -> AsyncIterator[None]:
@@ -73,9 +83,16 @@ class FairPlaces:
         """Take a place if one is free. Nobody is overtaken: those who wait then are at their own limits."""
         if self.used >= self.limits.total or self.taken[who] >= self.limits.each:
             return False
+        self._give(who, max(self._round, self._next.get(who, 0)))
+        return True
+
+    def _give(self, who: str, round: int) -> None:
         self.used += 1
         self.taken[who] += 1
-        return True
+        self._round = max(self._round, round)
+        self._next[who] = round + 1
+        if len(self._next) > REMEMBERED:
+            self._next = {one: after for one, after in self._next.items() if after > self._round}
 
     def give_back(self, who: str) -> None:
         """Let go of a place; the next one in turn has it."""
@@ -95,7 +112,10 @@ class FairPlaces:
             raise self.busy()
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.setdefault(who, deque()).append(turn)
+        if who not in self._waiting:
+            self._waiting[who] = deque()
+            self._line_up(who)
+        self._waiting[who].append(turn)
         patience = self.limits.patience
         timer = None if patience is None else loop.call_later(patience, self._give_up, who, turn)
         try:
@@ -123,18 +143,28 @@ class FairPlaces:
         queue.remove(turn)
         if not queue:
             del self._waiting[who]
+            self._line = [place for place in self._line if place[2] != who]
+            heapq.heapify(self._line)
+
+    def _line_up(self, who: str) -> None:
+        self._arrivals += 1
+        heapq.heappush(self._line, (max(self._round, self._next.get(who, 0)), self._arrivals, who))
 
     def _hand_out(self) -> None:
         """Free places to the callers in turn, passing over those at their limit."""
-        while self.used < self.limits.total:
-            who = next((one for one in self._waiting if self.taken[one] < self.limits.each), None)
-            if who is None:
-                return
+        passed = []
+        while self._line and self.used < self.limits.total:
+            first = round, _, who = heapq.heappop(self._line)
+            if self.taken[who] >= self.limits.each:
+                passed.append(first)
+                continue
             queue = self._waiting[who]
             turn = queue.popleft()
+            self._give(who, round)
             if queue:
-                self._waiting.move_to_end(who)
+                self._line_up(who)
             else:
                 del self._waiting[who]
-            self.take_now(who)
             turn.set_result(None)
+        for place in passed:
+            heapq.heappush(self._line, place)

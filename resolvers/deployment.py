@@ -6,8 +6,9 @@ from uuid import UUID
 
 from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment
-from coreplex.errors import Conflict, DomainError
+from coreplex.errors import Busy, CallerLeft, Conflict, DomainError
 from coreplex.model import prediction
+from coreplex.model.heavy import HeavyScoring
 from coreplex.model.inputs import PredictModel
 from coreplex.model.serving import Serving
 from coreplex.monitoring.table import InferenceLog
@@ -104,11 +105,13 @@ async def predict(info: Info, input: inputs.Predict) -> Predicted:
     if not route.active:
         raise Conflict(f"The deployment is {route.status}; only an active one predicts.")
     assert route.deployment_id is not None
-    scorer = await serving.scorer(route)
+    scorer, heavy = await serving.scorer(route), HeavyScoring.of(info.context.services)
     request_id = info.context.request.id
     ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id}
     try:
-        answer = await prediction.predict(scorer, input.inputs, input.options)
+        answer = await prediction.predict(scorer, route, heavy, input.inputs, input.options)
+    except (Busy, CallerLeft):
+        raise  # says nothing of the deployment
     except DomainError as error:
         await writer.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)  # type: ignore[arg-type]
         raise
@@ -122,7 +125,8 @@ async def predict_model(info: Info, input: PredictModel) -> Predicted:
     serving = info.context.part(Serving)
     route = await serving.model(grant, input.model_id)
     answered(info, route.project_id)
-    answer = await prediction.predict(await serving.scorer(route), input.inputs, input.options)
+    scorer, heavy = await serving.scorer(route), HeavyScoring.of(info.context.services)
+    answer = await prediction.predict(scorer, route, heavy, input.inputs, input.options)
     return _predicted(answer, route.model_id, None, info.context.request.id)
 
 

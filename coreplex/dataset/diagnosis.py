@@ -123,7 +123,7 @@ class Diagnoses:
 
     @classmethod
     def of(cls, services: Services) -> "Diagnoses":
-        found = services.parts.setdefault(cls, cls(services))
+        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
         assert isinstance(found, cls)
         return found
 

@@ -58,7 +58,7 @@ class TableWork:
 
     @classmethod
     def of(cls, services: Services) -> "TableWork":
-        found = services.parts.setdefault(cls, cls(services))
+        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
         assert isinstance(found, cls)
         return found
 

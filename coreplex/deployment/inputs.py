@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.document import JSON, JSONObject
+from coreplex.model.inputs import ROWS
 from coreplex.project.inputs import Name
 
 FROM_CONFIG = (
@@ -80,7 +81,7 @@ class DeploymentFilter(BaseModel):
 
 class Predict(BaseModel):
     deployment_id: str = Field(description="The deployment.")
-    inputs: JSON = Field(description="One row (an object of feature values) or a list of at most 10,000 rows.")
+    inputs: JSON = Field(description=ROWS)
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",

@@ -50,9 +50,12 @@ class EvaluateModel(BaseModel):
         return self
 
 
+ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; of at most 500 where contributions are asked for."
+
+
 class PredictModel(BaseModel):
     model_id: str = Field(description="The model.")
-    inputs: JSON = Field(description="One row (an object of feature values) or a list of at most 10,000 rows.")
+    inputs: JSON = Field(description=ROWS)
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",

@@ -10,13 +10,19 @@ from pydantic import ValidationError
 
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import FieldError, Invalid
+from coreplex.model.heavy import HeavyScoring
 from coreplex.model.inputs import PredictOptions
+from coreplex.model.serving import Route
 from coreplex.nearest import by_nearness, hint, ignored
 
 MAX_ROWS = 10_000
+MAX_EXPLAINED = 500
+"""With contributions: explaining a row may take as long as predicting a thousand."""
 NAMES_SHOWN = 20
 INLINE_ROWS = 64
 """Up to here a call is quicker than handing it to a thread."""
+EXPLAINED_IN_THREAD = 20
+"""Up to here a call with contributions is quicker than a child is started."""
 
 
 @dataclass(slots=True)
@@ -73,16 +79,29 @@ def parse_options(options: Any) -> PredictOptions:
         raise Invalid("; ".join(f"options.{f.loc[-1]}: {f.msg}" for f in fields), errors=fields) from None
 
 
-async def predict(scorer: Scorer, inputs: Any, options: Mapping[str, Any]) -> Answer:
-    """Score rows. Small calls run here, large ones in a thread so that nobody else waits."""
+async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any, options: Mapping[str, Any]) -> Answer:
+    """Score rows with the model of the route. Small calls run here, large ones where nobody else waits for them, in turn.
+
+    Raises Invalid, and for large calls Busy or CallerLeft.
+    """
     rows = rows_of(inputs)
-    refuse_unknown(scorer, rows, inputs)
     wanted = parse_options(options) if options else None
+    top = None if wanted is None else wanted.top
+    if top is not None and len(rows) > MAX_EXPLAINED:
+        said = f"has {len(rows)} rows; with contributions send at most {MAX_EXPLAINED} in a call"
+        raise Invalid.field(said, "inputs")
+    refuse_unknown(scorer, rows, inputs)
     began = time.perf_counter()
-    if len(rows) <= INLINE_ROWS and (wanted is None or wanted.top is None):
-        answer = _score(scorer, rows, wanted)
+    if top is None:
+        few = len(rows) <= INLINE_ROWS
+        answer = _score(scorer, rows, wanted) if few else await heavy.in_thread(lambda: _score(scorer, rows, wanted))
+    elif len(rows) == 1:
+        answer = await asyncio.to_thread(_explained, scorer, rows, wanted, top)
+    elif len(rows) <= EXPLAINED_IN_THREAD:
+        answer = await heavy.in_thread(lambda: _explained(scorer, rows, wanted, top))
     else:
-        answer = await asyncio.to_thread(_score, scorer, rows, wanted)
+        explained = await heavy.explain(route, rows, top)
+        answer = await heavy.in_thread(lambda: _with_parts(_score(scorer, rows, wanted), explained))
     if options:
         answer.warnings += unknown_options(options)
     answer.latency_ms = (time.perf_counter() - began) * 1000
@@ -94,10 +113,16 @@ def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions
     predictions, warnings = scorer.predict_rows(rows, threshold)
     if wanted is not None and wanted.interval is not None:
         scorer.add_intervals(predictions, wanted.interval)
-    found: list[dict[str, Any]] = list(predictions)  # type: ignore[arg-type]
-    if wanted is not None and wanted.top is not None:
-        for prediction, parts in zip(found, scorer.contributions(rows, wanted.top), strict=True):
-            prediction["contributions"] = parts["contributions"]
-            prediction["residual"] = parts["residual"]
-            prediction["explanation"] = {k: v for k, v in parts.items() if k not in {"contributions", "residual"}}
-    return Answer(rows, found, list(warnings), 0.0)  # type: ignore[arg-type]
+    return Answer(rows, list(predictions), list(warnings), 0.0)  # type: ignore[arg-type]
+
+
+def _explained(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None, top: int) -> Answer:
+    return _with_parts(_score(scorer, rows, wanted), scorer.contributions(rows, top))
+
+
+def _with_parts(answer: Answer, explained: Sequence[Mapping[str, Any]]) -> Answer:
+    for prediction, parts in zip(answer.predictions, explained, strict=True):
+        prediction["contributions"] = parts["contributions"]
+        prediction["residual"] = parts["residual"]
+        prediction["explanation"] = {k: v for k, v in parts.items() if k not in {"contributions", "residual"}}
+    return answer

@@ -1,0 +1,113 @@
+"""Many rows and their explanations: in turn, in a child where it takes long, and for nobody who has left."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from coreplex.departure import CONNECTION
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.errors import CallerLeft, Invalid
+from coreplex.fair import working_for
+from coreplex.identifier import new_id
+from coreplex.model import prediction
+from coreplex.model.heavy import HeavyScoring
+from coreplex.model.serving import Route
+from coreplex.storage import LocalStorage
+from tests.benchmarks.seed import train
+
+
+class Model:
+    """A stored model and the queues before it."""
+
+    def __init__(self, folder: Path) -> None:
+        trained = train()
+        self.row: Mapping[str, Any] = trained.row
+        self.scorer = Scorer.load(trained.bundle)
+        (folder / "storage").mkdir()
+        (folder / "storage" / "model.zip").write_bytes(trained.bundle)
+        services: Any = SimpleNamespace(
+            settings=SimpleNamespace(data_dir=folder), storage=LocalStorage(folder / "storage"), parts={}
+        )
+        self.heavy = HeavyScoring.of(services)
+        self.route = Route(new_id(), new_id(), self.scorer.sha256, "model.zip")
+
+    async def predict(self, rows: int, **options: Any) -> prediction.Answer:
+        return await prediction.predict(self.scorer, self.route, self.heavy, [self.row] * rows, options)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return Model(tmp_path_factory.mktemp("model"))
+
+
+async def test_a_child_explains_as_the_server_does(model: Model) -> None:
+    few, many = await model.predict(20, contributions=3), await model.predict(21, contributions=3)
+    assert many.predictions == [few.predictions[0]] * 21
+    assert len(few.predictions[0]["contributions"]) == 3
+    (single,) = (await model.predict(1, contributions=3)).predictions
+    said = {part["feature"]: part["contribution"] for part in few.predictions[0]["contributions"]}
+    assert {part["feature"]: part["contribution"] for part in single["contributions"]} == pytest.approx(said)
+
+
+async def test_too_many_rows_to_explain_are_refused(model: Model) -> None:
+    with pytest.raises(Invalid, match="501 rows; with contributions send at most 500 in a call"):
+        await model.predict(501, contributions=True)
+    assert len((await model.predict(501)).predictions) == 501
+
+
+async def test_an_explanation_ends_with_its_client(model: Model) -> None:
+    left = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    token = CONNECTION.set(receive)
+    try:
+        asked = asyncio.create_task(model.predict(500, contributions=True))
+        children = await asyncio.to_thread(_children)
+        left.set()
+        with pytest.raises(CallerLeft):
+            await asked
+    finally:
+        CONNECTION.reset(token)
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+    assert len((await model.predict(21, contributions=True)).predictions) == 21, "the place was given back"
+
+
+def _children() -> list[psutil.Process]:
+    """The explaining child, as soon as it is there."""
+    while True:
+        found = [child for child in psutil.Process().children() if "scoring.explaining:run" in " ".join(child.cmdline())]
+        if found:
+            return found
+        time.sleep(0.01)
+
+
+async def test_threads_take_turns_and_a_place_is_held_until_its_thread_ends(model: Model) -> None:
+    order: list[str] = []
+    gate = threading.Event()
+
+    async def ask(who: str) -> None:
+        with working_for(who):
+            await model.heavy.in_thread(lambda: (gate.wait(30), order.append(who)))
+
+    greedy = [asyncio.create_task(ask("greedy")) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    other = asyncio.create_task(ask("other"))
+    await asyncio.sleep(0.05)
+    greedy[0].cancel()  # its thread runs on
+    await asyncio.sleep(0.05)
+    assert order == []
+    gate.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(other, *greedy[1:])
+    assert sorted(order) == ["greedy"] * 5 + ["other"]
+    assert order.index("other") == 1, "it waited for one call of the other's"
