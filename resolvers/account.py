@@ -2,14 +2,16 @@
 
 from uuid import UUID
 
-from coreplex.account import api_key, inputs, pace, passwords, recovery, service, signin, tokens
+from coreplex.account import api_key, inputs, known, pace, passwords, recovery, service, signin, tokens
 from coreplex.account.cache import forget
-from coreplex.account.cookies import signed_in, signed_out
+from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
 from coreplex.account.table import ApiKey, Session, TokenPurpose, User
 from coreplex.database import WriteSession
 from coreplex.errors import Invalid, Unauthenticated
 from coreplex.paging import Page, Slice
+from coreplex.permissions import Category
+from resolvers.context import Context
 from resolvers.guard import Info, allow
 from resolvers.once import act, once
 
@@ -45,18 +47,23 @@ async def reset_password(info: Info, input: inputs.ResetPassword) -> None:
     password_hash = await passwords.hashed(input.password)
     async with info.context.transaction() as session:
         user = await recovery.reset(session, services.settings, input.token, password_hash)
+    info.context.cookies.append(known_browser(services.settings, known.remembered(user), known.LIFETIME))
     forget(services, user.id)
 
 
 async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
     """The user and the CSRF token of a new session; the browser's old one ends and its cookies are replaced."""
     context, services = info.context, info.context.services
-    user = await signin.prove(services.database, input.email, input.password, context.request.address)
+    await _pay_as_stranger(context, input.email)
+    request = context.request
+    user = await signin.prove(
+        services.database, input.email, input.password, address=request.address, known_cookie=request.known_cookie
+    )
     signin.require_usable(services.settings, user)
     async with context.transaction() as session:
         ended = await signin.end_session(session, context.request.session_cookie)
         await signin.keep_hash_current(session, user, input.password)
-        csrf_token = await _open_session(info, session, user.id, input.remember)
+        csrf_token = await _open_session(info, session, user, input.remember)
     if ended is not None:
         forget(services, ended)
     return user, csrf_token
@@ -73,23 +80,35 @@ async def logout(info: Info) -> None:
 async def change_password(info: Info, input: inputs.ChangePassword) -> str:
     """Every session ends, the caller's too, which is replaced; returns the new session's CSRF token."""
     grant, services = allow(info), info.context.services
+    caller = grant.principal
     try:
-        user = await signin.prove(services.database, grant.principal.email, input.current_password, info.context.request.address)
+        user = await signin.prove(services.database, caller.email, input.current_password, session_id=caller.credential_id)
     except Unauthenticated:
         raise Invalid.field("the current password is wrong", "current_password") from None
     password_hash = await passwords.hashed(input.new_password, user.email)
     async with info.context.transaction() as session:
         mine = await session.get(Session, grant.principal.credential_id)
         await recovery.set_password(session, services.settings, user, password_hash)
-        csrf_token = await _open_session(info, session, user.id, mine is not None and mine.remember)
+        csrf_token = await _open_session(info, session, user, mine is not None and mine.remember)
     forget(services, user.id)
     return csrf_token
 
 
-async def _open_session(info: Info, session: WriteSession, user_id: UUID, remember: bool) -> str:
-    request = info.context.request
-    token = await signin.open_session(session, user_id, remember=remember, address=request.address, user_agent=request.user_agent)
-    info.context.cookies.extend(signed_in(info.context.services.settings, token, signin.lifetime(remember)))
+async def _pay_as_stranger(context: Context, email: str) -> None:
+    """A browser known to one account paid from that account's budget; for a guess at another it pays as any at its address."""
+    if context.known_account is None:
+        return
+    async with context.read() as session:
+        user = await signin.user_by_email(session, email)
+    if user is None or user.id != context.known_account:
+        await context.services.limiter.charge(context.stranger, Category.authentication)
+
+
+async def _open_session(info: Info, session: WriteSession, user: User, remember: bool) -> str:
+    request, settings = info.context.request, info.context.services.settings
+    token = await signin.open_session(session, user.id, remember=remember, address=request.address, user_agent=request.user_agent)
+    info.context.cookies.extend(signed_in(settings, token, signin.lifetime(remember)))
+    info.context.cookies.append(known_browser(settings, known.remembered(user), known.LIFETIME))
     return tokens.csrf_of(token)
 
 

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Select
 
@@ -30,6 +31,7 @@ class RequestFacts:
     transport: str = "http"
     csrf_header: str | None = None
     session_cookie: str | None = None
+    known_cookie: str | None = None
     last_event_id: int | None = None
     """Cursor a resumed event stream sends by itself."""
 
@@ -43,6 +45,8 @@ class Context:
     """Cookies the answer sets (login, logout); each door writes them into its response."""
     attempt: Attempt | None = None
     """The request under its `Idempotency-Key`, when it has one."""
+    known_account: UUID | None = None
+    """The account this browser has signed in to before: whose budget it uses to sign in, whatever others at its address do."""
     unspent: dict[Category, Window] = field(default_factory=dict)
     """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
     size: AnswerSize = field(default_factory=AnswerSize)
@@ -54,8 +58,17 @@ class Context:
         return identity(self.principal, self.request.address)
 
     def payer(self, category: Category) -> str:
-        """The same for one category. Who signs in pays as the stranger they still are: an account must not buy guesses."""
-        return identity(None, self.request.address) if category is Category.authentication else self.identity
+        """The same for one category. Who signs in pays as the stranger they still are: an account must not buy guesses.
+
+        A known browser has a budget apart, for guesses at that account (`resolvers.account.login` sees to it).
+        """
+        if category is not Category.authentication:
+            return self.identity
+        return f"known:{self.known_account}" if self.known_account else self.stranger
+
+    @property
+    def stranger(self) -> str:
+        return identity(None, self.request.address)
 
     @property
     def by_cookie(self) -> bool:

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from starlette.requests import HTTPConnection
 
-from coreplex.account import authenticate
-from coreplex.account.cookies import session_cookie_name
+from coreplex.account import authenticate, signin
+from coreplex.account.cookies import known_cookie_name, session_cookie_name
 from coreplex.errors import Forbidden, RateLimited, Unauthenticated
 from coreplex.fair import CALLER
 from coreplex.permissions import FOR_WHAT_IS_MADE, Category
@@ -52,6 +52,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         transport="websocket" if connection.scope["type"] == "websocket" else "http",
         csrf_header=headers.get("x-csrf-token"),
         session_cookie=connection.cookies.get(session_cookie_name(services.settings)) if "cookie" in headers else None,
+        known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if "cookie" in headers else None,
         last_event_id=_cursor(headers.get("last-event-id", "")),
     )
     context = answer_of(connection).context = Context(services, request=facts)
@@ -100,6 +101,8 @@ def check_csrf(context: Context) -> None:
 async def charge(context: Context, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
     """Take a request's price from the caller's budget; the tightest window goes into the response headers."""
     answer = answer_of(connection)
+    if Category.authentication in charges:
+        context.known_account = await signin.known_account(context.services.database, context.request.known_cookie)
     for category, amount in charges.items():
         try:
             window = await context.services.limiter.charge(context.payer(category), category, amount)

@@ -1,4 +1,6 @@
-"""The two cookies of a signed-in browser: the session, which scripts cannot read, and its CSRF token, which they must."""
+"""The cookies of a signed-in browser: the session, which scripts cannot read, its CSRF token, which they must, and a mark by
+which the account knows the browser again.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,6 +54,15 @@ def signed_in(settings: Settings, session_token: str, lifetime: timedelta) -> tu
         Cookie(session_cookie_name(settings), session_token, age, True, secure),
         Cookie(CSRF_COOKIE, csrf_of(session_token), age, False, secure),
     )
+
+
+def known_cookie_name(settings: Settings) -> str:
+    return "__Host-known-browser" if settings.secure_cookies else "known_browser"
+
+
+def known_browser(settings: Settings, text: str, lifetime: timedelta) -> Cookie:
+    """The cookie by which a browser is known again; it stays when the session ends."""
+    return Cookie(known_cookie_name(settings), text, int(lifetime.total_seconds()), True, settings.secure_cookies)
 
 
 def signed_out(settings: Settings) -> tuple[Cookie, Cookie]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlmodel import col
 
-from coreplex.account import lockout, passwords, tokens
+from coreplex.account import known, lockout, passwords, tokens
 from coreplex.account.cache import announce
 from coreplex.account.table import Session, User
 from coreplex.clock import now
@@ -26,15 +26,24 @@ async def user_by_email(session: ReadSession, email: str) -> User | None:
     return await session.scalar(select(User).where(func.lower(User.email) == email.lower()))
 
 
-async def prove(database: Database, email: str, password: str, address: str) -> User:
-    """The user whose e-mail and password these are.
+async def prove(
+    database: Database,
+    email: str,
+    password: str,
+    *,
+    address: str = "",
+    known_cookie: str | None = None,
+    session_id: UUID | None = None,
+) -> User:
+    """The user whose e-mail and password these are, asked from an address, a browser that may be known, or within a session.
 
     Unauthenticated for a wrong pair, with equal work and words whether the account exists or not; RateLimited while the lockout
     lasts. Holds no connection while hashing.
     """
-    async with lockout.attempt(database, email, address) as attempt:
-        async with database.read() as session:
-            user = await user_by_email(session, email)
+    async with database.read() as session:
+        user = await user_by_email(session, email)
+    browser = str(session_id) if session_id else known.browser_of(known_cookie, user)
+    async with lockout.attempt(database, email, address, browser) as attempt:
         right = await passwords.matches(user.password_hash if user else None, password)
         if user is None or not right:
             raise Unauthenticated("E-mail or password is wrong.")
@@ -86,11 +95,21 @@ async def end_all_sessions(session: WriteSession, user_id: UUID) -> None:
     await announce(session, user_id)
 
 
+async def known_account(database: Database, cookie: str | None) -> UUID | None:
+    """The account a browser's cookie rightly says it has signed in to before."""
+    identity = known.account_of(cookie)
+    if identity is None:
+        return None
+    async with database.read() as session:
+        user = await session.get(User, identity)
+    return identity if known.browser_of(cookie, user) else None
+
+
 async def keep_hash_current(session: WriteSession, user: User, password: str) -> None:
     """Hash a password just proven again when today's parameters are others."""
     if passwords.outdated(user.password_hash):
         row = await session.get_one(User, user.id)
-        row.password_hash = await passwords.hashed_as_given(password)
+        row.password_hash = user.password_hash = await passwords.hashed_as_given(password)
 
 
 def _text(value: str, length: int) -> str:

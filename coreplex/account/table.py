@@ -99,7 +99,10 @@ class OneTimeToken(SQLModel, table=True):
 
 
 class FailedLogin(SQLModel, table=True):
-    """Failures to prove one e-mail from one network: `who` is a digest of both. Says nothing about whether the account exists."""
+    """Failures to prove one e-mail, counted in one place (`lockout.counters`): `who` is a digest of both.
+
+    Says nothing about whether the account exists.
+    """
 
     __tablename__ = "failed_logins"
 

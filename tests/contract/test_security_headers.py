@@ -112,10 +112,12 @@ async def test_cookies(settings: Settings, database: Database, public: str | Non
         answer = await client.post("/api/auth/login", json={"email": user.email, "password": PASSWORD})
         cookies = flags(answer)
         name = "__Host-session" if public else "session"
-        assert cookies.keys() == {name, "csrf_token"}
+        known = "__Host-known-browser" if public else "known_browser"
+        assert cookies.keys() == {name, "csrf_token", known}
         always = {"path=/", "samesite=lax"} | ({"secure"} if public else set())
         assert cookies[name] - {"max-age=86400"} == always | {"httponly"}
         assert cookies["csrf_token"] - {"max-age=86400"} == always
+        assert cookies[known] - {"max-age=31536000"} == always | {"httponly"}
         assert ("Strict-Transport-Security" in answer.headers) is bool(public)
         assert ("Strict-Transport-Security" in (await client.get("/health")).headers) is bool(public)
 

@@ -85,6 +85,7 @@ def test_waits_grow_to_a_quarter_of_an_hour() -> None:
     waits = [lockout.wait_after(n).total_seconds() / 60 for n in range(12)]
     assert waits == [0, 0, 0, 0, 0, 1, 2, 4, 8, 15, 15, 15]
     assert lockout.wait_after(10**9) == timedelta(minutes=15)
+    assert [lockout.wait_after(n, 25).total_seconds() / 60 for n in (24, 25, 26)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +93,8 @@ def test_waits_grow_to_a_quarter_of_an_hour() -> None:
     [
         ("192.0.2.77", "192.0.2.0/24"),
         ("::ffff:192.0.2.77", "192.0.2.0/24"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
         ("", ""),
         ("socket", "socket"),
     ],

@@ -64,7 +64,7 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
     headers = {"X-CSRF-Token": body["csrf_token"]}
     assert (await client.post("/api/auth/logout")).status_code == 403
     assert (await client.post("/api/auth/logout", headers=headers)).json() == {"ok": True}
-    assert not client.cookies, "both cookies were cleared"
+    assert set(client.cookies) == {"known_browser"}, "both cookies were cleared; that the browser is known stays"
     client.cookies.update(stolen)
     assert (await client.get("/api/auth/me")).status_code == 401, "the session itself is dead"
 
@@ -72,7 +72,9 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
 async def test_cookies_are_set_as_promised(client: AsyncClient, database: Database) -> None:
     user = await make_user(database)
     answer = await client.post("/api/auth/login", json={"email": user.email.upper(), "password": PASSWORD})
-    session, csrf = sorted(answer.headers.get_list("set-cookie"), key=lambda c: "csrf" in c)
+    session, csrf, known = answer.headers.get_list("set-cookie")
+    assert known.startswith("known_browser=")
+    assert "HttpOnly" in known
     assert session.startswith("session=")
     assert "HttpOnly" in session
     assert "HttpOnly" not in csrf
@@ -94,7 +96,9 @@ async def test_under_tls_cookies_are_secure_and_bound_to_the_host(settings: Sett
     async with serving(settings.model_copy(update={"public_url": "https://ml.example.com"})) as app:
         async with browser(app, base_url="https://ml.example.com") as client:
             answer = await client.post("/api/auth/login", json={"email": user.email, "password": PASSWORD})
-            session, csrf = sorted(answer.headers.get_list("set-cookie"), key=lambda c: "csrf" in c)
+            session, csrf, known = answer.headers.get_list("set-cookie")
+            assert known.startswith("__Host-known-browser=")
+            assert "Secure" in known
             assert session.startswith("__Host-session=")
             assert "Secure" in session
             assert "Secure" in csrf

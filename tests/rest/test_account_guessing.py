@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from httpx import AsyncClient, Response
 from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from sqlalchemy import text
 
+from coreplex.account import lockout, recovery
+from coreplex.account.known import browser_of
 from coreplex.database import Database
+from coreplex.errors import RateLimited, Unauthenticated
 from coreplex.settings import Settings
-from tests.factories.account import PASSWORD, browser, mails_to, make_user, serving
+from tests.factories.account import PASSWORD, browser, mails_to, make_user, serving, sign_in
 
 
 @pytest.fixture
@@ -41,9 +45,71 @@ async def test_after_five_failures_comes_a_wait_here_and_nowhere_else(app: Any, 
             answer = await login(thief, user.email.upper(), password)
             assert answer.status_code == 429, "not even the right password is looked at"
             assert 0 < int(answer.headers["retry-after"]) <= 60
-        assert (await login(near, user.email, PASSWORD)).status_code == 429, "the neighbour's address is the same network"
+        assert (await login(near, user.email, PASSWORD)).status_code == 200, "a colleague's failures are not one's own"
         assert (await login(owner, user.email, PASSWORD)).status_code == 200
         assert (await login(thief, (await make_user(database)).email, PASSWORD)).status_code == 200, "other accounts are free"
+
+
+async def test_a_known_browser_is_let_through(settings: Settings, database: Database) -> None:
+    """Everybody has one address behind a proxy that is not trusted: neither failures nor budget of the others keep one out."""
+    user, thief_too = await make_user(database), await make_user(database)
+    tight = settings.model_copy(update={"rate_limit_authentication": "12/day"})
+    async with serving(tight) as app, browser(app) as own, browser(app) as thief, browser(app) as new:
+        assert (await login(own, user.email, PASSWORD)).status_code == 200
+        assert (await login(thief, thief_too.email, PASSWORD)).status_code == 200
+        own.cookies.delete("session")
+        seen = [(await login(new, user.email, "wrong password")).status_code for _ in range(12)]
+        assert seen == [401] * 5 + [429] * 7
+        assert (await login(own, user.email, PASSWORD)).status_code == 200, "the address has no budget left, the browser has"
+        guesses = [(await login(thief, user.email, "wrong password")).status_code for _ in range(3)]
+        assert guesses == [429] * 3, "an account buys no guesses at another"
+        assert (await login(thief, thief_too.email, PASSWORD)).status_code == 200
+        for forged in ("x", f"{user.id}.{'a' * 22}.{'0' * 64}", own.cookies["known_browser"][:-1] + "é"):
+            answer = await new.post(
+                "/api/auth/login",
+                json={"email": user.email, "password": PASSWORD},
+                headers={"cookie": f"known_browser={forged}".encode()},
+            )
+            assert answer.status_code == 429
+
+
+async def test_a_known_browser_is_no_licence_to_guess(app: Any, database: Database) -> None:
+    user, other = await make_user(database), await make_user(database)
+    async with browser(app) as client, browser(app, "198.51.100.1") as elsewhere:
+        await sign_in(client, user.email)
+        known = client.cookies["known_browser"]
+        seen = [(await login(client, user.email, "wrong password")).status_code for _ in range(7)]
+        assert seen == [401] * 5 + [429] * 2
+        assert (await login(elsewhere, user.email, PASSWORD)).status_code == 200, "nor do its failures count against others"
+        seen = [(await login(client, other.email, "wrong password")).status_code for _ in range(7)]
+        assert seen == [401] * 5 + [429] * 2, "to another account it is a stranger"
+        assert (await login(elsewhere, other.email, PASSWORD)).status_code == 200
+        async with database.transaction() as session:
+            await recovery.set_password(session, Settings(), await session.get_one(type(user), user.id), "another hash")
+            changed = await session.get_one(type(user), user.id)
+            assert browser_of(known, changed) is None, "a new password forgets the browsers"
+
+
+async def test_many_addresses_of_a_network_do_not_add_up(database: Database) -> None:
+    """Nor do they keep anybody out elsewhere."""
+
+    async def looked_at(*addresses: str) -> int:
+        evaluated = 0
+        for address in addresses * 5:
+            with suppress(RateLimited, Unauthenticated):
+                async with lockout.attempt(database, "ada@example.com", address):
+                    evaluated += 1
+                    raise Unauthenticated("wrong")
+        return evaluated
+
+    assert await looked_at(*(f"192.0.2.{n}" for n in range(1, 11))) == lockout.FREE_IN_NETWORK
+    assert await looked_at(*(f"2001:db8:1:{n}::1" for n in range(1, 11))) == lockout.FREE_IN_NETWORK
+    assert await looked_at("198.51.100.1", "2001:db8:2::1") == 2 * lockout.FREE_FAILURES
+    with pytest.raises(RateLimited):
+        async with lockout.attempt(database, "Ada@example.com", "192.0.2.200"):
+            pass
+    async with lockout.attempt(database, "ada@example.com", "192.0.2.200", browser="known") as attempt:
+        attempt.right = True
 
 
 async def test_the_wait_ends_and_grows(app: Any, database: Database) -> None:
@@ -61,7 +127,8 @@ async def test_the_wait_ends_and_grows(app: Any, database: Database) -> None:
             await session.execute(text("UPDATE failed_logins SET wait_until = now()"))
         assert (await login(client, user.email, PASSWORD)).status_code == 200
         async with database.read() as session:
-            assert (await session.execute(text("SELECT count(*) FROM failed_logins"))).scalar_one() == 0
+            counters = await session.execute(text("SELECT failures FROM failed_logins ORDER BY failures"))
+            assert list(counters.scalars()) == [8], "of the network; those from here are forgotten"
     assert [round(wait / 60) for wait in waits] == [1, 2, 4]
 
 

@@ -1,0 +1,46 @@
+"""Browsers that an account has signed in with before: a cookie tells them from strangers (OWASP: device cookies).
+
+The cookie names the account and the browser, signed under the account's password hash: nothing is stored for it, nobody else can
+make one, and a new password forgets them all. It proves nothing but that; whoever has it must know the password all the same.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from coreplex.account.table import User
+
+LIFETIME = timedelta(days=365)
+NONCE, MARK = 22, 64
+"""Characters of the browser's own part and of the signature."""
+
+
+def remembered(user: User) -> str:
+    """The cookie of a browser that has just signed in."""
+    nonce = secrets.token_urlsafe(16)
+    return f"{user.id}.{nonce}.{_mark(user, nonce)}"
+
+
+def account_of(cookie: str | None) -> UUID | None:
+    """The account a cookie says it is of; None for what is no such cookie."""
+    identity, _, rest = (cookie or "").partition(".")
+    if len(identity) != 36 or len(rest) != NONCE + 1 + MARK or not rest.isascii():
+        return None
+    try:
+        return UUID(identity)
+    except ValueError:
+        return None
+
+
+def browser_of(cookie: str | None, user: User | None) -> str | None:
+    """The browser, when the cookie is one that this account was given since its last new password."""
+    if cookie is None or user is None or account_of(cookie) != user.id:
+        return None
+    _, nonce, mark = cookie.split(".")
+    return nonce if hmac.compare_digest(mark, _mark(user, nonce)) else None
+
+
+def _mark(user: User, nonce: str) -> str:
+    return hmac.new(user.password_hash.encode(), f"known browser {user.id} {nonce}".encode(), hashlib.sha256).hexdigest()
