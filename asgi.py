@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from coreplex import files, housekeeping
+from coreplex import files, heartbeat, housekeeping
 from coreplex import services as composition
 from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
-from coreplex.errors import DomainError, NotFound
+from coreplex.errors import DomainError, NotFound, Unavailable
+from coreplex.heartbeat import Heartbeat
 from coreplex.log import configure
 from coreplex.model.serving import Serving
 from coreplex.monitoring.spool import spool_in
@@ -57,6 +58,10 @@ EXPOSED = (
     "Content-Disposition",
     *TUS_EXPOSED,
 )
+PATIENT_SECS = 3.0
+"""How long a process that starts waits for the database; then it serves, with 503 until the database is there."""
+TICKS_PER_BEAT = 10
+"""uvicorn's ticks are a tenth of a second apart."""
 log = structlog.get_logger()
 SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id", *TUS_SENT)
 
@@ -73,9 +78,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.start()
-        await ensure_admin(services.database, settings)
+        administrator = asyncio.create_task(_ensure_admin(services))
+        await asyncio.wait({administrator}, timeout=PATIENT_SECS)
+        if administrator.done():
+            administrator.result()
         await writer.start()
-        beside = [asyncio.create_task(run) for run in (housekeeping.run(services), services.database.watch.run())]
+        always = (housekeeping.run(services), services.database.watch.run())
+        beside = [administrator, *map(asyncio.create_task, always)]
         yield
         for task in beside:
             task.cancel()
@@ -88,6 +97,17 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.add_exception_handler(404, _not_found)
     app.add_exception_handler(405, _wrong_method)
     return app
+
+
+async def _ensure_admin(services: Services) -> None:
+    """Make the administrator of the settings, as soon as the database is there."""
+    while True:
+        try:
+            await ensure_admin(services.database, services.settings)
+            return
+        except Unavailable as error:
+            log.warning("web.waits_for_database", error=error.message)
+            await asyncio.sleep(PATIENT_SECS / 2)
 
 
 def _routes(services: Services) -> list[BaseRoute]:
@@ -142,8 +162,10 @@ def main() -> None:
     """`python -m asgi [--fd N]`: serve on the configured address, or on a socket the supervisor bound."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, help="listening socket handed down by the supervisor")
+    heartbeat.add_arguments(parser)
     arguments = parser.parse_args()
     configure()
+    heart = Heartbeat(arguments.heartbeat, arguments.stacks)
     settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
@@ -151,7 +173,7 @@ def main() -> None:
     gc.collect()
     gc.set_threshold(10_000, 10, 10)  # a list of 500 makes thousands of objects that live for one answer
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
-    server = uvicorn.Server(configuration(settings, create_app(settings)))
+    server = Server(configuration(settings, create_app(settings)), heart)
     server.run([_listening(settings, arguments.fd)])  # on uvloop where there is one; `asyncio.run` would not
 
 
@@ -163,6 +185,19 @@ def _listening(settings: Settings, handed: int | None) -> socket.socket:
     except Trouble as trouble:
         log.critical("web.cannot_listen", reason=str(trouble))
         raise SystemExit(1) from None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells the supervisor that its loop turns."""
+
+    def __init__(self, config: uvicorn.Config, heart: Heartbeat) -> None:
+        super().__init__(config)
+        self.heart = heart
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_BEAT == 0:
+            self.heart.beat()
+        return await super().on_tick(counter)
 
 
 def configuration(settings: Settings, app: Starlette) -> uvicorn.Config:

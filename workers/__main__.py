@@ -15,8 +15,9 @@ import structlog
 from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
-from coreplex import files, housekeeping
+from coreplex import files, heartbeat, housekeeping
 from coreplex import services as composition
+from coreplex.heartbeat import BEAT_SECS, Heartbeat
 from coreplex.job.timing import Timing
 from coreplex.log import configure
 from coreplex.services import Services
@@ -30,6 +31,7 @@ POLL_MS = 250
 SPARE_THREADS = 2
 """Beyond `worker_threads`, which caps each queue: so that running trainings leave room for chores, and the other way round."""
 LAST_SECS = 6.0
+FILES_SHORT = 0.9
 
 ALIVE = text(
     "INSERT INTO workers (id, started_at, seen_at) VALUES (:id, now(), now()) ON CONFLICT (id) DO UPDATE SET seen_at = now()"
@@ -39,7 +41,7 @@ FORGET = text("DELETE FROM workers WHERE id = :id")
 log = structlog.get_logger(__name__)
 
 
-async def serve(settings: Settings, timing: Timing) -> int:
+async def serve(settings: Settings, timing: Timing, heart: Heartbeat) -> int:
     """Work until told to stop. Returns the exit code."""
     if settings.redis_url is None:
         raise SystemExit("REDIS_URL is not set; `coreplexml-server up` starts an embedded Redis by itself.")
@@ -53,7 +55,7 @@ async def serve(settings: Settings, timing: Timing) -> int:
     threads.queue_prefetch, threads.delay_prefetch = settings.worker_threads, 1
     threads.start()
     stopped = asyncio.create_task(stop.wait())
-    always = (relay.run(), _live(services, runner.name, timing), housekeeping.run(services))
+    always = (relay.run(), _live(services, runner.name, timing), housekeeping.run(services), _beat(heart, threads))
     tasks = [*map(asyncio.create_task, always), stopped]
     log.info("worker.started", worker=runner.name, threads=settings.worker_threads)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -94,6 +96,19 @@ async def _live(services: Services, name: str, timing: Timing) -> None:
         await asyncio.sleep(timing.beat)
 
 
+async def _beat(heart: Heartbeat, threads: Threads) -> None:
+    """Tell the supervisor that this loop turns, as long as every thread lives that fetches jobs for it."""
+    warned = False
+    while True:
+        if all(thread.is_alive() for thread in (*threads.consumers.values(), *threads.workers)):
+            heart.beat()
+        short = files.opened() > files.limit() * FILES_SHORT
+        if short and not warned:
+            log.warning("files.short", limit=files.limit())
+        warned = short
+        await asyncio.sleep(BEAT_SECS)
+
+
 def _stop_signal() -> asyncio.Event:
     stop = asyncio.Event()
 
@@ -107,23 +122,26 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-def _timing() -> Timing:
+def _arguments() -> tuple[Timing, Heartbeat]:
     parser = argparse.ArgumentParser(
         prog="python -m workers", description="Run jobs until stopped. Settings come from the environment."
     )
     for field in fields(Timing):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=float, default=field.default, help="seconds (%(default)s)")
-    return Timing(**vars(parser.parse_args()))
+    heartbeat.add_arguments(parser)
+    given = vars(parser.parse_args())
+    heart = Heartbeat(given.pop("heartbeat"), given.pop("stacks"))
+    return Timing(**given), heart
 
 
 def main() -> None:
-    timing = _timing()
     configure()
+    timing, heart = _arguments()
     settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
     files.allow_many()
-    code = asyncio.run(serve(settings, timing))
+    code = asyncio.run(serve(settings, timing, heart))
     # Not sys.exit: a thread stuck in a read from Redis would be waited for.
     os._exit(code)
 

@@ -4,8 +4,11 @@ Children append to their file by themselves. One that is too long is copied to `
 line written in that very moment is the most that can be lost.
 """
 
+import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 LARGEST_BYTES = 10 * 1024**2
 KEPT = 3
@@ -22,3 +25,10 @@ def rotate(folder: Path, largest_bytes: int = LARGEST_BYTES, kept: int = KEPT) -
             shutil.copyfile(log, log.with_name(f"{log.name}.1"))
             with log.open("r+b") as file:
                 file.truncate(0)
+
+
+def note(log: Path, event: str, **facts: Any) -> None:
+    """Append one line of the supervisor's own, in the form the children write."""
+    line = {"event": event, **facts, "level": "critical", "timestamp": datetime.now(UTC).isoformat()}
+    with log.open("ab") as file:
+        file.write(json.dumps(line).encode() + b"\n")

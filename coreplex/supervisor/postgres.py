@@ -39,6 +39,7 @@ class Postgres:
     name: ClassVar[str] = "postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
     hurry_signal: ClassVar[signal.Signals] = signal.SIGQUIT
+    pulse: ClassVar[None] = None
     grace_secs: ClassVar[float] = 30.0
 
     programs: Path

@@ -42,7 +42,10 @@ def ready(settings: Settings, seconds: float, administrator: bool, demo: bool) -
     say("  Stop      Ctrl-C\n")
 
 
-def died(name: str, status: int, log: Path) -> None:
+def died(name: str, status: int, log: Path, silent_secs: float | None) -> None:
+    if silent_secs is not None:
+        complain(f"{name} gave no sign of life for {silent_secs:.0f} s, was killed, and is started again. Log: {log}")
+        return
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
     complain(f"{name} ended unexpectedly ({how}) and is started again. Log: {log}")
     if status >= 0 and (last := tail(log, 3)):

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from coreplex.supervisor.part import Keeper, Part, Program, stop_together
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.postgres import tail
 from coreplex.supervisor.process import environment, python, spawn
+from coreplex.supervisor.pulse import Pulse
 from coreplex.supervisor.revision import ask, at_head
 from coreplex.supervisor.trouble import Trouble
 
@@ -128,17 +130,16 @@ class Supervisor:
         web, worker = self._environment(), self._environment(without=("ADMIN_EMAIL", "ADMIN_PASSWORD"))
         worker_command, web_command = python("-m", "workers"), python("-m", "asgi", "--fd", str(descriptor))
         self._keep(
-            [
-                Program(f"worker {number}", worker_command, self.folder.logs / f"worker-{number}.log", worker, WORKER_GRACE_SECS)
-                for number in range(1, self.settings.worker_processes + 1)
-            ]
+            Program(f"worker {number}", worker_command, self._log("worker", number), worker, WORKER_GRACE_SECS, pulse=Pulse())
+            for number in range(1, self.settings.worker_processes + 1)
         )
         self._keep(
-            [
-                Program(f"web {number}", web_command, self.folder.logs / f"web-{number}.log", web, WEB_GRACE_SECS, (descriptor,))
-                for number in range(1, self.settings.web_processes + 1)
-            ]
+            Program(f"web {number}", web_command, self._log("web", number), web, WEB_GRACE_SECS, (descriptor,), pulse=Pulse())
+            for number in range(1, self.settings.web_processes + 1)
         )
+
+    def _log(self, kind: str, number: int) -> Path:
+        return self.folder.logs / f"{kind}-{number}.log"
 
     def _environment(self, without: Sequence[str] = ()) -> dict[str, str]:
         """What the children see: our own environment, and what was decided here."""
@@ -151,7 +152,7 @@ class Supervisor:
         }
         return {name: value for name, value in (environment() | decided).items() if name not in without}
 
-    def _keep(self, parts: Sequence[Part]) -> None:
+    def _keep(self, parts: Iterable[Part]) -> None:
         """Start the parts of one stage; stages are stopped in the reverse order."""
         self.stages.append([])
         for part in parts:
@@ -203,7 +204,7 @@ class Supervisor:
                 continue
             if not patient and keeper.crashes >= CRASHES_AT_START:
                 raise Trouble(f"{keeper.part.name} does not start.", f"The end of {keeper.part.log}:\n{tail(keeper.part.log)}")
-            report.died(keeper.part.name, status, keeper.part.log)
+            report.died(keeper.part.name, status, keeper.part.log, keeper.silent_secs)
         if self.guide and self.guide.poll() is not None:
             self.guide = None
 

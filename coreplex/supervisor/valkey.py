@@ -33,6 +33,7 @@ class Valkey:
     name: ClassVar[str] = "valkey"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     hurry_signal: ClassVar[signal.Signals] = signal.SIGKILL
+    pulse: ClassVar[None] = None
     grace_secs: ClassVar[float] = 10.0
 
     program: Path

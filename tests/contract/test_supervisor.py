@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from coreplex.supervisor.part import SILENT_SECS
 from tests.contract.checkout import GONE_SECS, READY_SECS, Checkout, Server, alive, checkout, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are tied to their parent on Linux")
@@ -92,6 +93,18 @@ def test_dead_parts_come_back_and_nothing_survives_the_supervisor(server: Server
     wait_for(lambda: not alive(everyone), GONE_SECS, lambda: str(alive(everyone)))
     server.start()
     assert server.get("/ready") == 200
+    assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_web_process_and_a_worker_that_hang_are_replaced(server: Server) -> None:
+    server.start()
+    stuck = [server.family()[kind][0] for kind in ("web", "worker")]
+    for process in stuck:
+        process.suspend()
+    wait_for(lambda: not alive(stuck), SILENT_SECS + READY_SECS, lambda: server.said)
+    wait_for(lambda: server.get("/ready") == 200, READY_SECS, lambda: server.said)
+    assert server.said.count("gave no sign of life") == 2
     assert server.stop() == 0
 
 

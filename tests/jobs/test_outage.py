@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
 import psutil
 import pytest
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
 
+import asgi
+from coreplex.account.signin import user_by_email
 from coreplex.database import Database
 from coreplex.errors import Unavailable
 from coreplex.event import service as event
@@ -73,6 +78,34 @@ async def _redis_may_be_away(running: servers.Servers, mortal: Database) -> None
     await until(done(mortal))
     found = await happened(mortal, "probe.done")
     assert {job_id: found[job_id] for job_id in jobs} == dict.fromkeys(jobs, 1)
+
+
+async def test_a_web_process_starts_while_the_database_is_away(
+    running: servers.Servers, mortal: Database, mortal_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "PATIENT_SECS", 0.2)
+    who = {"admin_email": "late@example.com", "admin_password": SecretStr("correct-horse-battery")}
+    app = asgi.create_app(mortal_settings.model_copy(update=who))
+    await asyncio.to_thread(kill_postgres, running)
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=ASGITransport(app), base_url="http://localhost") as web,
+        ):
+            assert (await web.get("/health")).status_code == 200
+            assert (await web.get("/ready")).status_code == 503
+            await asyncio.to_thread(revive_postgres, running)
+
+            async def there() -> bool:
+                with suppress(Unavailable):
+                    async with mortal.read() as session:
+                        return await user_by_email(session, "late@example.com") is not None
+                return False
+
+            await until(there)
+    finally:
+        if running.postgres.child is None or running.postgres.child.poll() is not None:
+            await asyncio.to_thread(revive_postgres, running)
 
 
 async def test_a_follower_misses_nothing_while_the_database_restarts(
