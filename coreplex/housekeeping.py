@@ -16,9 +16,11 @@ from coreplex.account import mail
 from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.job.table import Job, JobStatus
-from coreplex.monitoring import partitions, remains
+from coreplex.monitoring import aside, partitions, remains
+from coreplex.monitoring.spool import spool_in
 from coreplex.retention import TABLES, Rule
 from coreplex.services import Services
+from coreplex.storage import shortage
 
 log = structlog.get_logger(__name__)
 
@@ -75,12 +77,15 @@ async def _tidy_log(services: Services) -> None:
     days = services.settings.inference_log_days
     horizon = now() - timedelta(days=days) if days else None
     if horizon is not None:
+        await asyncio.to_thread(aside.sweep, aside.folder_in(spool_in(services.settings.data_dir)), horizon)
         await partitions.drop_before(services.database, horizon)
     if gone := await remains.remove(services.database, horizon):
         log.info("housekeeping.rows", table=partitions.LOG, rows=gone)
 
 
 async def _tidy_files(services: Services) -> None:
+    if short := await asyncio.to_thread(shortage, services.settings.data_dir):
+        log.error("housekeeping.storage", problem=short)
     staged = await asyncio.to_thread(services.staging.sweep) + await asyncio.to_thread(services.resumable.sweep)
     folders = await asyncio.to_thread(_sweep_work, services.settings.data_dir / "work", await _running(services))
     if staged or folders:

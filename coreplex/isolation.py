@@ -136,6 +136,8 @@ async def run_child(
     whatever `on_event` raises. When this returns or raises, or is cancelled, no process is left.
     """
     control = control or Control()
+    if writes_to is not None:
+        refuse_when_full(writes_to)
     process = await _spawn(target, env_threads)
     child = _Child(process, memory_bytes, HEADROOM_BYTES + env_threads * HEADROOM_PER_THREAD_BYTES, writes_to)
     try:

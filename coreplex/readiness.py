@@ -73,6 +73,6 @@ async def _storage(services: Services) -> str:
 
 
 async def _inference_log(services: Services) -> str:
-    """What this process answered without being able to log it; a worker logs nothing."""
+    """What this process answered and could not log, or not store for a while; a worker logs nothing."""
     writer = services.parts.get(InferenceWriter)
-    return str(writer.unlogged) or "ok" if isinstance(writer, InferenceWriter) else "ok"
+    return (writer.trouble if isinstance(writer, InferenceWriter) else "") or "ok"

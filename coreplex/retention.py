@@ -127,7 +127,8 @@ FOLDERS: Mapping[str, str] = {
     "uploads": "Resumable uploads: `UNFINISHED_UPLOAD_HOURS` after their last byte, 20 of an account, and "
     "`MAX_STAGED_BYTES` with what is in `staging`.",
     "work": "A folder for each training that runs; one whose training has died goes within minutes.",
-    "spool": "Predictions on their way to `inference_logs`: emptied within a second while the database is there.",
+    "spool": "Predictions on their way to `inference_logs`: emptied within a second while the database is there; "
+    "while it is not, they grow until little of the disk is left. `set-aside/`: what it refused, for `INFERENCE_LOG_DAYS`.",
     "logs": "Each program's log: 10 MB and three older ones.",
     "postgres": "The embedded database: the tables above.",
     "valkey": "The embedded Redis: counters that expire, and a message for each waiting job.",

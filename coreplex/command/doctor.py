@@ -14,7 +14,7 @@ import asyncpg
 
 from coreplex.command.environment import read_settings
 from coreplex.monitoring.aside import folder_in
-from coreplex.monitoring.spool import spool_in
+from coreplex.monitoring.spool import left_behind, spool_in
 from coreplex.settings import Settings
 from coreplex.smtp import server_of
 from coreplex.storage import shortage
@@ -105,8 +105,8 @@ def _inference_log(world: World) -> str:
             f"Look at them in {folder_in(spool)}, a line of JSON each; the server's log says why (inference_log_set_aside). "
             f"Move the .jsonl files to {spool} to have them tried again, or delete them.",
         )
-    waiting = sum(path.stat().st_size for path in spool.glob("*.jsonl"))
-    return f"{waiting:,} bytes wait to be stored" if waiting else "everything is stored"
+    waiting = left_behind(spool)
+    return f"{waiting:,} bytes wait for a server to store them" if waiting else "nothing was left behind"
 
 
 def _port(world: World) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -40,6 +41,14 @@ class SetAside:
         part.rename(path)
         sync(self.folder)
         return path
+
+
+def sweep(folder: Path, before: datetime) -> int:
+    """Remove what was set aside before a moment: it is kept as long as the log it is missing in. Returns how many files went."""
+    old = [path for path in folder.glob("*") if path.stat().st_mtime < before.timestamp()]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def _name(line: bytes) -> str:

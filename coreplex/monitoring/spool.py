@@ -75,16 +75,16 @@ class Segment:
 
     def append(self, lines: bytes) -> None:
         """Add whole lines. Raises OSError when the disk does not take them; none of them is in the file then."""
-        rest = memoryview(lines)
         try:
-            while rest:
-                rest = rest[os.write(self.file, rest) :]
+            written = os.write(self.file, lines)
+            while written < len(lines):  # the disk is nearly full: the next write says why
+                written += os.write(self.file, lines[written:])
         except OSError:
             self.broken = True
             os.ftruncate(self.file, self.end)
             self.broken = False
             raise
-        self.end += len(lines)
+        self.end += written
 
     def pending(self) -> bytes:
         """Whole lines not accounted for: as many as a megabyte holds, but one at least. Empty behind the last line end."""
@@ -127,15 +127,15 @@ class Spool:
 
     def append(self, lines: bytes) -> None:
         """Add whole lines. Raises OSError or StorageFull when there is no room; none of them is logged then."""
-        self._refuse_when_full(len(lines))
+        self._look_within -= len(lines)
+        if self._look_within < 0 or time.monotonic() >= self._look_at:
+            self._look()
         self._growing().append(lines)
 
-    def _refuse_when_full(self, size: int) -> None:
-        self._look_within -= size
-        if self._look_within < 0 or time.monotonic() >= self._look_at:
-            make_folder(self.folder)
-            refuse_when_full(self.folder, RESERVE_PART)
-            self._look_at, self._look_within = time.monotonic() + LOOK_SECS, LOOK_BYTES
+    def _look(self) -> None:
+        make_folder(self.folder)
+        refuse_when_full(self.folder, RESERVE_PART)
+        self._look_at, self._look_within = time.monotonic() + LOOK_SECS, LOOK_BYTES
 
     def _growing(self) -> Segment:
         """The file to append to: a fresh one when the last has become long, or cannot be trusted."""
@@ -150,10 +150,10 @@ class Spool:
         return self._segments[-1]
 
     def segments(self) -> Iterator[Segment]:
-        """The files in their order; each one that is accounted for and grows no more is removed as the next is asked for."""
+        """The files in their order; one that is accounted for is removed as the next is asked for, the last when it is long."""
         for segment in list(self._segments):
             yield segment
-            if segment.done >= segment.end and segment is not self._segments[-1]:
+            if segment.done >= segment.end and (segment is not self._segments[-1] or segment.end >= BATCH_BYTES):
                 self._segments.remove(segment)
                 segment.close()
 
@@ -184,6 +184,17 @@ class Spool:
         for segment in self._segments:
             segment.close()
         self._segments.clear()
+
+
+def left_behind(folder: Path) -> int:
+    """Bytes in files of processes that died, which the next server that runs will store. Takes none of them."""
+    total = 0
+    for path in folder.glob("*.jsonl"):
+        segment = Segment.adopt(path)
+        if segment is not None:
+            total += segment.end
+            os.close(segment.file)
+    return total
 
 
 def orphans(folder: Path) -> Iterator[Segment]:

@@ -1,7 +1,7 @@
 """The inference log of one process: entries go into its spool, and from there into the database in batches, each exactly once."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -61,12 +61,18 @@ class InferenceWriter:
         self._batches = BatchStore(self._insert, self._aside)
         self._unsynced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._waits = ""
         self.unlogged = Unlogged()
 
     @property
     def waiting(self) -> bool:
         """Whether entries of this process are not in the database yet."""
         return self._spool.waiting
+
+    @property
+    def trouble(self) -> str:
+        """What is not logged, or not in the database since a while, in a sentence; empty when all is well."""
+        return "; ".join(filter(None, (str(self.unlogged), self._waits)))
 
     async def start(self) -> None:
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sync())]
@@ -116,9 +122,18 @@ class InferenceWriter:
         return []
 
     async def flush(self) -> None:
-        """Store everything written so far; what comes meanwhile waits for the next time, so that batches stay large."""
+        """Store everything written so far; what comes meanwhile waits for the next time, so that batches stay large.
+
+        A file that cannot be read does not keep the others waiting. Raises OSError for it in the end.
+        """
+        problem = None
         for segment in self._spool.segments():
-            await self._drain(segment, segment.end)
+            try:
+                await self._drain(segment, segment.end)
+            except OSError as error:
+                problem = error
+        if problem is not None:
+            raise problem
 
     async def adopt(self) -> int:
         """Store what dead processes left; returns how many files. One that cannot be read does not keep the others waiting."""
@@ -131,7 +146,7 @@ class InferenceWriter:
                     orphan.account(len(torn))
                 count += 1
             except OSError as error:
-                log.error("inference_log_unreadable", path=str(orphan.path), error=repr(error))
+                log.error("inference_log_file_waits", path=str(orphan.path), error=repr(error))
             finally:
                 orphan.close()
         return count
@@ -149,17 +164,22 @@ class InferenceWriter:
         next_adoption = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            pause = FLUSH_SECS
-            try:
-                await self.flush()
-                if loop.time() >= next_adoption:
-                    await self.adopt()
-                    next_adoption = loop.time() + ORPHANS_EVERY_SECS
-            except Exception as error:
-                log.warning("inference_log_waits", error=repr(error))
-                pause = RETRY_SECS
+            stored = await self._attempt(self.flush)
+            if loop.time() >= next_adoption:
+                await self._attempt(self.adopt)
+                next_adoption = loop.time() + ORPHANS_EVERY_SECS
             self.unlogged.alarm()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(FLUSH_SECS if stored else RETRY_SECS)
+
+    async def _attempt(self, step: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await step()
+        except Exception as error:
+            log.warning("inference_log_waits", error=repr(error))
+            self._waits = self._waits or f"entries wait to be stored since {now():%Y-%m-%dT%H:%M:%SZ}: {type(error).__name__}"
+            return False
+        self._waits = ""
+        return True
 
     async def _sync(self) -> None:
         """Have the disk hold what was written, in groups: one sync at a time, and none while nothing is written."""

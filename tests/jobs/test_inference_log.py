@@ -4,7 +4,8 @@ import asyncio
 import errno
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,11 @@ from uuid import UUID
 import orjson
 import pytest
 
+from coreplex.clock import now
 from coreplex.database import Database
 from coreplex.errors import StorageFull, Unavailable
-from coreplex.monitoring import spool
+from coreplex.monitoring import aside, spool
+from coreplex.monitoring import writer as log_writer
 from coreplex.monitoring.writer import InferenceWriter
 from tests.factories.served import Served, serve, stored
 
@@ -195,6 +198,61 @@ async def test_a_database_that_is_away(served: Served, database: Database, tmp_p
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+async def test_what_waits_is_said(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stops in silence: `/ready` shows it while it lasts."""
+    monkeypatch.setattr(log_writer, "RETRY_SECS", 0.01)
+    monkeypatch.setattr(log_writer, "FLUSH_SECS", 0.01)
+    database = Database(served.url)
+    writer = InferenceWriter(database, tmp_path / "spool")
+    await served.run("ALTER TABLE inference_logs RENAME TO moved")
+    await writer.start()
+    try:
+        await served.record(writer, {"n": 1})
+        await until(lambda: writer.trouble.startswith("entries wait to be stored since 20"))
+        await served.run("ALTER TABLE moved RENAME TO inference_logs")
+        await until(lambda: not writer.waiting and not writer.trouble)
+    finally:
+        await writer.stop()
+        await database.close()
+    assert await inputs(served) == [{"n": 1}]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 nobody tells us
+            await asyncio.sleep(0.01)
+
+
+async def test_a_file_that_cannot_be_read_keeps_no_other_waiting(
+    served: Served, writer: InferenceWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [await dead(served, tmp_path / "spool", {"n": n}) for n in range(3)]
+    read, bad = os.pread, paths[0].stat().st_ino
+
+    def failing(file: int, size: int, offset: int) -> bytes:
+        if os.fstat(file).st_ino == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file, size, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", failing)
+        assert await writer.adopt() == 2
+    assert await inputs(served) == [{"n": 1}, {"n": 2}]
+    assert [path for path in paths if path.exists()] == paths[:1]
+    assert await writer.adopt() == 1
+    assert len(await inputs(served)) == 3
+
+
+def test_what_was_set_aside_is_kept_as_long_as_the_log(tmp_path: Path) -> None:
+    for name, age in (("old", 100), ("young", 80)):
+        (tmp_path / name).write_bytes(b"{}")
+        moment = now().timestamp() - age * 86400
+        os.utime(tmp_path / name, (moment, moment))
+    assert aside.sweep(tmp_path, now() - timedelta(days=90)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["young"]
+    assert aside.sweep(tmp_path / "none", now()) == 0
+
+
 def test_a_fresh_file_is_never_found_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process looks for files of dead ones at the worst moments: before and after the first locks."""
     lock, looks = fcntl.flock, 3
@@ -248,6 +306,12 @@ async def test_a_busy_process_goes_on_in_fresh_files(
     await writer.flush()
     assert await inputs(served) == [{"n": n} for n in range(40)]
     assert len(list((tmp_path / "spool").iterdir())) == 1, "finished files are removed"
+    await served.record(writer, {"note": "x" * MEGABYTE})
+    await writer.flush()
+    assert not list((tmp_path / "spool").iterdir()), "and a long one is not waited for until it is full"
+    await served.record(writer, {"n": 41})
+    await writer.flush()
+    assert len(await served.logged()) == 42
 
 
 @pytest.fixture
@@ -326,9 +390,7 @@ async def test_what_is_acknowledged_is_synced_in_groups(served: Served, tmp_path
             await served.record(writer, {"n": n})
         (path,) = (tmp_path / "spool").glob("*.jsonl")
         size = path.stat().st_size
-        async with asyncio.timeout(30):
-            while not synced or synced[-1] < size:  # noqa: ASYNC110 it has no event for it
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(synced) and synced[-1] >= size)
         assert len(synced) <= 10
     finally:
         await writer.stop()

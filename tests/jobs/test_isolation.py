@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import shutil
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from coreplex.errors import Invalid, NoModel
+from coreplex.errors import Invalid, NoModel, StorageFull
 from coreplex.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
 
 MEMORY = 1 << 30
@@ -30,7 +33,11 @@ class Heard:
 
 
 async def run(name: str, heard: Heard | None = None, control: Control | None = None, **request: Any) -> dict[str, Any]:
-    limits = {"time_limit_secs": request.pop("time_limit", 60.0), "memory_bytes": request.pop("memory", MEMORY)}
+    limits: dict[str, Any] = {
+        "writes_to": request.pop("writes_to", None),
+        "time_limit_secs": request.pop("time_limit", 60.0),
+        "memory_bytes": request.pop("memory", MEMORY),
+    }
     return await run_child(f"{TASKS}:{name}", request, on_event=heard or Heard(), control=control, **limits)
 
 
@@ -96,6 +103,18 @@ async def test_the_time_limit_ends_it(name: str) -> None:
 async def test_too_much_memory_ends_the_child_only(name: str) -> None:
     with pytest.raises(OutOfMemory):
         await run(name, memory=400 << 20)
+
+
+async def test_a_disk_that_fills_ends_the_child_that_fills_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Heard()
+    task = asyncio.create_task(run("sleep", heard, writes_to=tmp_path))
+    await heard.first.wait()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(total=10**12, used=10**12, free=10**6))
+    with pytest.raises(StorageFull):
+        await asyncio.wait_for(task, 30)
+    assert gone(heard.pid)
+    with pytest.raises(StorageFull):
+        await run("sleep", writes_to=tmp_path)
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGSEGV"])
