@@ -40,15 +40,18 @@ async def forgot_password(info: Info, input: inputs.AskMail) -> None:
             await recovery.forgot(session, info.context.services.settings, input.email)
 
 
-async def reset_password(info: Info, input: inputs.ResetPassword) -> None:
+async def reset_password(info: Info, input: inputs.ResetPassword) -> recovery.Keys:
     services = info.context.services
     async with info.context.read() as reading:
         await require_good(reading, input.token, TokenPurpose.reset_password)
     password_hash = await passwords.hashed(input.password)
     async with info.context.transaction() as session:
-        user = await recovery.reset(session, services.settings, input.token, password_hash)
+        user, keys = await recovery.reset(
+            session, services.settings, input.token, password_hash, revoke_api_keys=input.revoke_api_keys
+        )
     info.context.cookies.append(known_browser(services.settings, known.remembered(user), known.LIFETIME))
     forget(services, user.id)
+    return keys
 
 
 async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
@@ -77,7 +80,7 @@ async def logout(info: Info) -> None:
     info.context.cookies.extend(signed_out(info.context.services.settings))
 
 
-async def change_password(info: Info, input: inputs.ChangePassword) -> str:
+async def change_password(info: Info, input: inputs.ChangePassword) -> tuple[str, recovery.Keys]:
     """Every session ends, the caller's too, which is replaced; returns the new session's CSRF token."""
     grant, services = allow(info), info.context.services
     caller = grant.principal
@@ -88,10 +91,10 @@ async def change_password(info: Info, input: inputs.ChangePassword) -> str:
     password_hash = await passwords.hashed(input.new_password, user.email)
     async with info.context.transaction() as session:
         mine = await session.get(Session, grant.principal.credential_id)
-        await recovery.set_password(session, services.settings, user, password_hash)
+        keys = await recovery.set_password(session, services.settings, user, password_hash, revoke_api_keys=input.revoke_api_keys)
         csrf_token = await _open_session(info, session, user, mine is not None and mine.remember)
     forget(services, user.id)
-    return csrf_token
+    return csrf_token, keys
 
 
 async def _pay_as_stranger(context: Context, email: str) -> None:

@@ -14,7 +14,8 @@ from schema.door.page import policy_of
 STYLE = """
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto 0;padding:0 1rem}
 label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit}
-input,button{margin:.4rem 0 1rem;padding:.5rem}output{display:block;min-height:3em}
+input,button{margin:.4rem 0 1rem;padding:.5rem}
+input[type=checkbox]{display:inline;width:auto;margin-right:.5em}output{display:block;min-height:3em}
 """
 SCRIPT = """
 "use strict";
@@ -22,7 +23,8 @@ const form = document.querySelector("form"), button = form.querySelector("button
 const token = new URLSearchParams(location.search).get("token") || "";
 const ask = {
   "reset-password": () => fetch("../api/auth/reset-password", {
-    method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({token, password: form.password.value}),
+    method: "POST", headers: {"Content-Type": "application/json"},
+    body: JSON.stringify({token, password: form.password.value, revoke_api_keys: form.keys.checked}),
   }),
   "verify-email": () => fetch("../api/auth/verify-email?" + new URLSearchParams({token})),
 }[form.id];
@@ -33,7 +35,7 @@ form.addEventListener("submit", async (event) => {
   said.textContent = "One moment …";
   try {
     const answer = await ask(), body = await answer.json();
-    said.textContent = answer.ok ? form.dataset.done : body.message || body.detail;
+    said.textContent = answer.ok ? [form.dataset.done, ...body.warnings || []].join(" ") : body.message || body.detail;
     form.hidden = answer.ok;
   } catch {
     said.textContent = "The server does not answer at the moment; try again shortly.";
@@ -47,6 +49,8 @@ FORMS = {
         "Done. Sign in with the new password; every other session has ended.",
         '<label for="password">New password, 8 characters or more</label>'
         '<input id="password" name="password" type="password" autocomplete="new-password" required minlength="8" autofocus>'
+        '<label><input id="keys" name="keys" type="checkbox"> Also revoke all my API keys, if somebody may know them: '
+        "programs that use them stop working</label>"
         "<button>Set the password</button>",
     ),
     "verify-email": (

@@ -1,10 +1,12 @@
 """Accounts, sessions and API keys in the public contract. No hash, cookie or token digest has a field here."""
 
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
 from coreplex.account import inputs
+from coreplex.account.recovery import Keys
 from coreplex.account.table import Plan, Scope, UserRole
 from coreplex.account.table import User as Row
 from coreplex.permissions import READ, Category, Permission
@@ -99,9 +101,25 @@ class LoginPayload:
     csrf_token: str = strawberry.field(description="To be sent as `X-CSRF-Token` with every write by cookie.")
 
 
-@strawberry.type(description="The session that replaces the old one.")
+ACTIVE_KEYS = "How many API keys of the account still work."
+REVOKED_KEYS = "How many API keys were revoked with it."
+KEYS_WARNING = "That API keys still work, in a sentence; null when none does."
+
+
+@strawberry.type(description="The session that replaces the old one, and what became of the API keys.")
 class ChangePasswordPayload:
     csrf_token: str = strawberry.field(description="The new session's token for `X-CSRF-Token`.")
+    active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
+    revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
+    warnings: list[str] | None = strawberry.field(description=KEYS_WARNING)
+
+
+@strawberry.type(description="The password is set: what became of the API keys.")
+class ResetPasswordPayload:
+    ok: bool = strawberry.field(description="Always true.")
+    active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
+    revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
+    warnings: list[str] | None = strawberry.field(description=KEYS_WARNING)
 
 
 @strawberry.type(description="Done; there is nothing to show.")
@@ -146,9 +164,20 @@ async def _forgot_password(info: Info, input: inputs.AskMail) -> DonePayload:
     return DonePayload(ok=True)
 
 
-async def _reset_password(info: Info, input: inputs.ResetPassword) -> DonePayload:
-    await resolve.reset_password(info, input)
-    return DonePayload(ok=True)
+async def _reset_password(info: Info, input: inputs.ResetPassword) -> ResetPasswordPayload:
+    return ResetPasswordPayload(ok=True, **_told(await resolve.reset_password(info, input)))
+
+
+def _told(keys: Keys) -> dict[str, Any]:
+    """What a payload says of the API keys after a new password."""
+    one = keys.active == 1
+    works = f"{keys.active} API {'key' if one else 'keys'} of this account still {'works' if one else 'work'}"
+    warnings = [f"{works}: revoke {'it' if one else 'them'} if somebody else may know {'it' if one else 'them'}."]
+    return {
+        "active_api_keys": keys.active,
+        "revoked_api_keys": keys.revoked,
+        "warnings": warnings if keys.active else None,
+    }
 
 
 async def _login(info: Info, input: inputs.Login) -> LoginPayload:
@@ -162,7 +191,8 @@ async def _logout(info: Info) -> DonePayload:
 
 
 async def _change_password(info: Info, input: inputs.ChangePassword) -> ChangePasswordPayload:
-    return ChangePasswordPayload(csrf_token=await resolve.change_password(info, input))
+    csrf_token, keys = await resolve.change_password(info, input)
+    return ChangePasswordPayload(csrf_token=csrf_token, **_told(keys))
 
 
 async def _me(info: Info) -> Me:
@@ -204,8 +234,10 @@ class AccountMutation:
     forgot_password: DonePayload = mutation(
         _forgot_password, ENTRANCE, "Mail a reset link; says the same whether there is such an account or not."
     )
-    reset_password: DonePayload = mutation(
-        _reset_password, ENTRANCE, "Choose a new password with the token from the mail; every session ends."
+    reset_password: ResetPasswordPayload = mutation(
+        _reset_password,
+        ENTRANCE,
+        "Choose a new password with the token from the mail; every session ends, API keys where that is asked for.",
     )
     change_password: ChangePasswordPayload = mutation(
         _change_password, CHANGE_PASSWORD, "Choose a new password; every other session ends and this one is replaced."

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlmodel import col
 
 from coreplex.account import keys, tokens
@@ -10,7 +10,7 @@ from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey
 from coreplex.account.table import ApiKey
 from coreplex.clock import now
-from coreplex.database import WriteSession
+from coreplex.database import ReadSession, WriteSession
 from coreplex.errors import NotFound
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
@@ -67,6 +67,24 @@ async def revoke(session: WriteSession, grant: Grant, key_id: str) -> UUID:
         await announce(session, row.id)
         await _record(session, grant, row, "api_key.revoked", f"API key “{row.name}” was revoked.")
     return row.id
+
+
+async def active(session: ReadSession, user_id: UUID) -> int:
+    """How many keys of a user work."""
+    return int(await session.scalar(select(func.count()).select_from(ApiKey).where(*_working(user_id))) or 0)
+
+
+async def revoke_all(session: WriteSession, user_id: UUID) -> int:
+    """End every key of a user for good; returns how many that were."""
+    gone = update(ApiKey).where(*_working(user_id)).values(revoked_at=now()).returning(col(ApiKey.id))
+    ids = (await session.scalars(gone)).all()
+    await announce(session, *ids)
+    return len(ids)
+
+
+def _working(user_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    endless = col(ApiKey.expires_at).is_(None) | (col(ApiKey.expires_at) > now())
+    return (col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None), endless)
 
 
 async def _record(session: WriteSession, grant: Grant, row: ApiKey, kind: str, message: str) -> None:

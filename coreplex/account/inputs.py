@@ -60,14 +60,19 @@ class Login(BaseModel):
     remember: bool = Field(False, description="Stay signed in for 30 days instead of 24 hours.")
 
 
+REVOKE_KEYS = "True also revokes every API key of the account; without it they work on, and the answer says how many."
+
+
 class ResetPassword(BaseModel):
     token: Token = Field(description="The token from the mail.")
     password: NewPassword = Field(description="The new password, 8 characters or more.")
+    revoke_api_keys: bool = Field(False, description=REVOKE_KEYS)
 
 
 class ChangePassword(BaseModel):
     current_password: AnyPassword = Field(description="The password as it is now.")
     new_password: NewPassword = Field(description="The new one, 8 characters or more.")
+    revoke_api_keys: bool = Field(False, description=REVOKE_KEYS)
 
 
 class CreateApiKey(BaseModel):

@@ -96,10 +96,15 @@ If it was you, sign in, or ask for a new password if you forgot it. If not, ther
     return await post(session, settings, user.email, "You have an account already", body)
 
 
-async def send_password_changed(session: WriteSession, settings: Settings, user: User) -> Mail:
+async def send_password_changed(
+    session: WriteSession, settings: Settings, user: User, *, active_keys: int, revoked_keys: int
+) -> Mail:
+    keys = f"{revoked_keys} API keys were revoked." if revoked_keys else "No API key was revoked."
+    if active_keys:
+        keys = f"{active_keys} API keys of the account still work; after signing in, revoke those that others may know."
     body = f"""Hello {user.name},
 
-the password of your account at {settings.base_url} was changed and every other session was ended.
+the password of your account at {settings.base_url} was changed and every other session was ended. {keys}
 
 If it was not you, ask for a new password at once and tell the administrator of the server.
 """

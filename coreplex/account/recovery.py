@@ -1,6 +1,8 @@
 """New passwords: forgotten ones by mail, known ones on request. Every change signs the other browsers out."""
 
-from coreplex.account import mail, one_time
+from dataclasses import dataclass
+
+from coreplex.account import api_key, mail, one_time
 from coreplex.account.cache import announce
 from coreplex.account.signin import end_all_sessions, user_by_email
 from coreplex.account.table import TokenPurpose, User
@@ -21,23 +23,38 @@ async def forgot(session: WriteSession, settings: Settings, email: str) -> None:
         await mail.send_reset(session, settings, user, token)
 
 
-async def reset(session: WriteSession, settings: Settings, token: str, password_hash: str) -> User:
+async def reset(
+    session: WriteSession, settings: Settings, token: str, password_hash: str, *, revoke_api_keys: bool = False
+) -> tuple[User, "Keys"]:
     """Set the password of the token's account. The mail proved the address, so it counts as confirmed too."""
     user = await one_time.redeem(session, token, TokenPurpose.reset_password)
     user.email_verified_at = user.email_verified_at or now()
-    await set_password(session, settings, user, password_hash)
-    return user
+    return user, await set_password(session, settings, user, password_hash, revoke_api_keys=revoke_api_keys)
 
 
-async def set_password(session: WriteSession, settings: Settings, user: User, password_hash: str) -> None:
-    """Store a new hash, end all sessions and open reset links, and tell the owner."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a new password left of the account's API keys."""
+
+    active: int
+    revoked: int
+
+
+async def set_password(
+    session: WriteSession, settings: Settings, user: User, password_hash: str, *, revoke_api_keys: bool = False
+) -> Keys:
+    """Store a new hash, end all sessions and open reset links, and tell the owner, who may want the API keys to end too."""
     user.password_hash = password_hash
     user.updated_at = now()
     session.add(user)
     await end_all_sessions(session, user.id)
     await one_time.use_up(session, user, TokenPurpose.reset_password)
-    await mail.send_password_changed(session, settings, user)
-    await record(session, user, "password.changed", "The password was changed.")
+    revoked = await api_key.revoke_all(session, user.id) if revoke_api_keys else 0
+    keys = Keys(await api_key.active(session, user.id), revoked)
+    await mail.send_password_changed(session, settings, user, active_keys=keys.active, revoked_keys=keys.revoked)
+    ended = f" {revoked} API keys were revoked." if revoked else ""
+    await record(session, user, "password.changed", f"The password was changed.{ended}")
+    return keys
 
 
 async def set_active(session: WriteSession, user: User, active: bool) -> None:

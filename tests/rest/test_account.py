@@ -178,6 +178,41 @@ async def test_a_reset_ends_every_session(client: AsyncClient, app: Any, databas
     assert (await client.get("/api/auth/me")).status_code == 401
 
 
+@pytest.mark.parametrize("revoke", [False, True])
+async def test_a_reset_says_what_becomes_of_the_keys(client: AsyncClient, app: Any, database: Database, revoke: bool) -> None:
+    user, other = await make_user(database), await make_user(database)
+    keys = [(await make_key(database, user))[1] for _ in range(2)]
+    await make_key(database, user, expires_at=now() - timedelta(days=1))
+    _, foreign = await make_key(database, other)
+
+    async def statuses() -> list[int]:
+        return [(await client.get("/api/auth/me", headers=bearer(key))).status_code for key in (*keys, foreign)]
+
+    await client.post("/api/auth/forgot-password", json={"email": user.email})
+    token = token_in((await mails_to(database, user.email))[0])
+    page = (await client.get("/auth/reset-password")).text
+    assert "revoke_api_keys: form.keys.checked" in page
+    assert "revoke all my API keys" in page
+    assert await statuses() == [200] * 3
+    new = {"token": token, "password": "another-long-secret"} | ({"revoke_api_keys": True} if revoke else {})
+    answer = (await client.post("/api/auth/reset-password", json=new)).json()
+    mail = (await mails_to(database, user.email))[-1].body
+    if revoke:
+        assert answer == {"ok": True}
+        assert "2 API keys were revoked" in mail
+    else:
+        assert "2 API keys of this account still work" in answer["warnings"][0]
+        assert "2 API keys of the account still work" in mail
+    assert await statuses() == [401 if revoke else 200] * 2 + [200]
+    change = """mutation($all: Boolean!) { changePassword(input: {currentPassword: "another-long-secret",
+        newPassword: "a-third-long-secret", revokeApiKeys: $all}) { activeApiKeys revokedApiKeys warnings } }"""
+    csrf = await sign_in(client, user.email, "another-long-secret")
+    changed = await client.post("/graphql", json={"query": change, "variables": {"all": not revoke}}, headers=csrf)
+    told = changed.json()["data"]["changePassword"]
+    assert told == {"activeApiKeys": 0, "revokedApiKeys": 0 if revoke else 2, "warnings": None}
+    assert await statuses() == [401, 401, 200]
+
+
 async def test_resend_verification(client: AsyncClient, database: Database) -> None:
     user = await make_user(database, verified=False)
     for _ in range(7):
