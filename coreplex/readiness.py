@@ -14,7 +14,7 @@ from coreplex.errors import DomainError
 from coreplex.migrations.migrate import head
 from coreplex.monitoring.writer import InferenceWriter
 from coreplex.services import Services
-from coreplex.storage import shortage
+from coreplex.storage import is_full, shortage
 
 WORKER_SILENT_SECS = 30
 
@@ -38,6 +38,8 @@ async def _try(check: Callable[[Services], Awaitable[str]], services: Services) 
     except DomainError as error:
         return error.message
     except Exception as error:
+        if is_full(error):
+            return "its disk is full"
         return f"not reachable ({type(error).__name__})"
 
 

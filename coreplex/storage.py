@@ -159,7 +159,9 @@ def shortage(folder: Path) -> str | None:
     if usage.free >= LOW_TIMES * mark:
         return None
     state, then = (
-        ("full", "writes are refused") if usage.free < mark else ("nearly full", f"writes are refused below {_mb(mark)}")
+        ("full", "uploads, exports and trainings are refused")
+        if usage.free < mark
+        else ("nearly full", f"uploads are refused below {_mb(mark)}")
     )
     return f"storage is {state}: {_mb(usage.free)} of {_mb(usage.total)} are free at {folder}; {then}"
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from coreplex.database import is_refused, is_too_much
 from coreplex.errors import Unavailable
 from coreplex.monitoring.aside import SetAside
-from coreplex.monitoring.lines import shortened, without_nul
+from coreplex.monitoring.lines import NUL, shortened, without_nul
 
 TRIES = 5
 """How often a single row may take too much time or memory before that counts as refused."""
@@ -28,7 +28,8 @@ class BatchStore:
 
     async def store(self, batch: bytes) -> None:
         """Afterwards each line of the batch is stored or set aside."""
-        await self._store(await asyncio.to_thread(_lines, batch))
+        lines = [line for line in batch.splitlines() if line]
+        await self._store(await asyncio.to_thread(_without_nul, lines) if NUL in batch else lines)
         self._tries.clear()
 
     async def _store(self, lines: Lines) -> None:
@@ -63,5 +64,5 @@ class BatchStore:
                 raise
 
 
-def _lines(batch: bytes) -> Lines:
-    return [without_nul(line) for line in batch.split(b"\n") if line]
+def _without_nul(lines: Lines) -> Lines:
+    return [without_nul(line) for line in lines]

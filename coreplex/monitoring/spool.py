@@ -12,6 +12,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -119,6 +120,8 @@ class Spool:
         self.folder = folder
         self._segments: list[Segment] = []
         self._look_at, self._look_within = 0.0, 0
+        self._syncing = ThreadPoolExecutor(1, "inference-log-sync")
+        """A thread of its own: the loop's others may all be at work for seconds."""
 
     @property
     def waiting(self) -> bool:
@@ -172,10 +175,11 @@ class Spool:
 
     async def _sync(self, segment: Segment) -> None:
         file = os.dup(segment.file)  # the segment may be closed meanwhile, and its number given to another file
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(getattr(os, "fdatasync", os.fsync), file)
+            await loop.run_in_executor(self._syncing, getattr(os, "fdatasync", os.fsync), file)
             if not segment.synced:
-                await asyncio.to_thread(sync, self.folder)
+                await loop.run_in_executor(self._syncing, sync, self.folder)
         finally:
             os.close(file)
 
@@ -184,6 +188,7 @@ class Spool:
         for segment in self._segments:
             segment.close()
         self._segments.clear()
+        self._syncing.shutdown(wait=False)
 
 
 def left_behind(folder: Path) -> int:

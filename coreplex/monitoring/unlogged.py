@@ -45,6 +45,6 @@ class Unlogged:
         if self.last is None:
             return ""
         return (
-            f"{self.rows:,} rows of {self.requests:,} predictions were answered and not logged since this process started, "
+            f"answered and not logged since this process started: {self.requests:,} requests with {self.rows:,} rows, "
             f"the last at {self.last:%Y-%m-%dT%H:%M:%SZ}: {self._reason}"
         )

@@ -68,7 +68,7 @@ async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: p
     assert said in answer["warnings"]
     assert said | {"column": ""} in rest["warnings"]
     checks = (await asker.client.get("/ready")).json()["checks"]
-    assert checks["inference_log"].startswith("5 rows of 3 predictions were answered and not logged")
+    assert checks["inference_log"].startswith("answered and not logged since this process started: 3 requests with 5 rows")
     await asker.data(query, input={"deploymentId": identity, "inputs": ROW})
     await asker.world.settled()
     assert (await asker.data(LOGS, id=identity, first=9))["deployment"]["logs"]["totalCount"] == 1
