@@ -1,7 +1,7 @@
 """The one tree of errors a caller may see.
 
     DomainError
-    ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged 409
+    ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged, QuotaExceeded 409
     ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
     ├── Locked 423             ├── ChecksumMismatch 460
     ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable, Busy 503  └── StorageFull, DatabaseFull 507
@@ -67,6 +67,12 @@ class NotFound(DomainError):
 
 class Conflict(DomainError):
     code, status = "conflict", 409
+
+
+class QuotaExceeded(DomainError):
+    """An account or a project holds as much as it may; nothing was added. Not 429: waiting makes no room, deleting does."""
+
+    code, status = "quota_exceeded", 409
 
 
 class Damaged(DomainError):

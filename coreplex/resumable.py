@@ -22,9 +22,10 @@ from uuid import UUID
 
 import orjson
 
-from coreplex.errors import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, TooLarge
+from coreplex.errors import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
 from coreplex.identifier import new_id, parse_id
-from coreplex.staging import PIECE_BYTES, StagedFile, Staging, clean_filename, in_words
+from coreplex.room import in_words
+from coreplex.staging import PIECE_BYTES, StagedFile, Staging, clean_filename
 from coreplex.storage import disk_errors, refuse_when_full, sha256_of
 
 MOST_UNFINISHED = 20
@@ -72,29 +73,35 @@ class Checksum(NamedTuple):
 class Resumable:
     """The folder of unfinished uploads."""
 
-    def __init__(self, root: Path, staging: Staging, limit: int, unfinished_secs: float = 24 * 3600.0) -> None:
-        self.root = root
+    def __init__(self, staging: Staging, limit: int, unfinished_secs: float) -> None:
+        self.room = staging.room
+        self.root = self.room.uploads
         self.staging = staging
         self.limit = limit
         self.unfinished_secs = unfinished_secs
         """How long an upload waits for its next byte: a laptop may sleep for a night."""
         self.lock_secs = LOCK_SECS
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def create(self, owner_id: UUID, filename: str, length: int) -> Upload:
-        """Room for a file of `length` bytes. Raises TooLarge, StorageFull, and Conflict for one who has too many open."""
+        """A place for a file of `length` bytes. Raises TooLarge, StorageFull, and QuotaExceeded, also for too many open ones."""
         if length > self.limit:
             raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
         refuse_when_full(self.root)
-        if sum(facts["owner_id"] == str(owner_id) for facts in self._all()) >= MOST_UNFINISHED:
-            raise Conflict(f"{MOST_UNFINISHED} of your uploads are unfinished; finish one or delete it.")
         identity = new_id()
+        with self.room.taking(owner_id, length):
+            if len(self.room.unfinished(owner_id)) >= MOST_UNFINISHED:
+                raise QuotaExceeded(f"{MOST_UNFINISHED} of your uploads are unfinished; finish one or delete it.")
+            self.room.announce(identity, owner_id, length)
         facts = {"owner_id": str(owner_id), "filename": clean_filename(filename), "length": length}
-        with disk_errors():
-            os.close(os.open(self._data(identity), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            aside = self.root / f"{identity}.tmp"
-            aside.write_bytes(orjson.dumps(facts))
-            aside.replace(self._facts(identity))
+        try:
+            with disk_errors():
+                os.close(os.open(self._data(identity), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                aside = self.root / f"{identity}.tmp"
+                aside.write_bytes(orjson.dumps(facts))
+                aside.replace(self._facts(identity))
+        except BaseException:
+            self._forget(identity)
+            raise
         return self.open(identity, owner_id)
 
     def open(self, upload_id: str | UUID, owner_id: UUID) -> Upload:
@@ -200,7 +207,7 @@ class Resumable:
         """Remove uploads that got no byte for as long as they may wait; returns how many files went."""
         horizon, gone = time.time() - self.unfinished_secs, 0
         for path in self.root.iterdir():
-            data = path.with_suffix(".bin")
+            data = self.root / f"{path.name.partition('.')[0]}.bin"
             try:
                 if (data if data.exists() else path).stat().st_mtime < horizon:
                     path.unlink()
@@ -224,18 +231,10 @@ class Resumable:
                 await asyncio.sleep(LOCK_LOOK_SECS)
             yield file
 
-    def _all(self) -> list[dict[str, object]]:
-        found = []
-        for path in self.root.glob("*.json"):
-            try:
-                found.append(orjson.loads(path.read_bytes()))
-            except FileNotFoundError:
-                continue
-        return found
-
     def _forget(self, identity: UUID) -> None:
         self._facts(identity).unlink(missing_ok=True)
         self._data(identity).unlink(missing_ok=True)
+        self.room.withdraw(identity)
 
     def _data(self, identity: UUID) -> Path:
         return self.root / f"{identity}.bin"

@@ -6,6 +6,7 @@ from coreplex.database import Database
 from coreplex.event.stream import Listener
 from coreplex.rate import RateLimiter
 from coreplex.resumable import Resumable
+from coreplex.room import Room
 from coreplex.settings import Settings
 from coreplex.staging import Staging
 from coreplex.storage import LocalStorage, Storage
@@ -36,15 +37,14 @@ def build(settings: Settings) -> Services:
     """Everything a process needs, nothing of it connected yet."""
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `coreplexml-server up` starts an embedded database by itself")
-    staging = Staging(settings.data_dir / "staging", settings.staged_file_hours * 3600)
+    room = Room(settings.data_dir / "staging", settings.data_dir / "uploads", settings.max_staged_bytes)
+    staging = Staging(room, settings.staged_file_hours * 3600)
     return Services(
         settings=settings,
         database=Database(settings.database_url, pool_size=settings.database_pool_size),
         storage=LocalStorage(settings.storage_dir),
         staging=staging,
-        resumable=Resumable(
-            settings.data_dir / "uploads", staging, settings.max_dataset_upload_bytes, settings.unfinished_upload_hours * 3600
-        ),
+        resumable=Resumable(staging, settings.max_dataset_upload_bytes, settings.unfinished_upload_hours * 3600),
         limiter=RateLimiter(settings),
         listener=Listener(settings.database_url),
     )

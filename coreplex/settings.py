@@ -154,6 +154,22 @@ class Settings(BaseSettings):
         32 * 1024**2, ge=64 * 1024, description="Largest JSON answer in bytes (32 MB); files to download are not meant."
     )
 
+    max_accounts: int = Field(10_000, ge=1, description="Most accounts of this server; further people cannot register.")
+    max_projects: int = Field(1000, ge=1, description="Most projects one account may own, an administrator too.")
+    max_api_keys: int = Field(100, ge=1, description="Most API keys of one account that can be used.")
+    max_dataset_versions: int = Field(10_000, ge=1, description="Most versions of datasets in all projects of one owner.")
+    max_stored_bytes: int = Field(
+        200 * 1024**3, ge=1, description="Most bytes of stored tables and models in all projects of one owner (200 GB)."
+    )
+    max_staged_bytes: int = Field(
+        10 * 1024**3,
+        ge=1,
+        description="Most bytes of one account's uploads and exports that wait to be used or fetched (10 GB).",
+    )
+    max_items_per_project: int = Field(
+        10_000, ge=1, description="Most experiments, deployments, evaluations and members of one project, of each."
+    )
+
     inference_log_days: int = Field(90, ge=0, description="Days the inference log is kept, in whole weeks; 0: for ever.")
     event_days: int = Field(
         365, ge=0, description="Days a project's timeline is kept; what an experiment says stays as long as it does. 0: for ever."

@@ -20,14 +20,10 @@ import orjson
 
 from coreplex.errors import NotFound, TooLarge
 from coreplex.identifier import new_id, parse_id
+from coreplex.room import Room, in_words
 from coreplex.storage import disk_errors, gone_on_failure, refuse_when_full
 
 PIECE_BYTES = 1 << 20
-
-
-def in_words(limit: int) -> str:
-    """A limit as people say it: 500 MB, 2,000 bytes."""
-    return f"{limit / 1024**2:,.0f} MB" if limit >= 1024**2 else f"{limit:,} bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +42,10 @@ class StagedFile:
 class Staging:
     """The folder of files on their way."""
 
-    def __init__(self, root: Path, lifetime_secs: float = 3600.0) -> None:
-        self.root = root
+    def __init__(self, room: Room, lifetime_secs: float) -> None:
+        self.root = room.staging
+        self.room = room
         self.lifetime_secs = lifetime_secs
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def new_path(self) -> Path:
         """A fresh private path for a file that is being made."""
@@ -66,8 +62,9 @@ class Staging:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def receive(self, chunks: AsyncIterator[bytes], *, owner_id: UUID, filename: str, limit: int) -> StagedFile:
-        """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes; leaves nothing then."""
-        path, piece = self.new_path(), bytearray()
+        """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes, QuotaExceeded; leaves nothing
+        then."""
+        path, piece = self.room.part(new_id(), owner_id), bytearray()
         digest, size = hashlib.sha256(), 0
         try:
             with disk_errors(), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -77,30 +74,34 @@ class Staging:
                         raise TooLarge(f"The file is larger than the limit of {in_words(limit)}.")
                     piece += chunk
                     if len(piece) >= PIECE_BYTES:
-                        await asyncio.to_thread(self._take, file, digest, piece)
+                        await asyncio.to_thread(self._take, file, owner_id, digest, piece)
                         piece = bytearray()
-                await asyncio.to_thread(self._take, file, digest, piece)
+                await asyncio.to_thread(self._take, file, owner_id, digest, piece)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         return self._register(path, owner_id, filename, "application/octet-stream", size, digest.hexdigest())
 
-    def _take(self, file: BinaryIO, digest: "hashlib._Hash", piece: bytearray) -> None:
-        """Write and hash, in a thread: a busy disk makes writers wait."""
+    def _take(self, file: BinaryIO, owner_id: UUID, digest: "hashlib._Hash", piece: bytearray) -> None:
+        """Write and hash, in a thread: a busy disk makes writers wait. The file has its new size before it has the bytes."""
         refuse_when_full(self.root)
+        with self.room.taking(owner_id, len(piece)):
+            os.ftruncate(file.fileno(), file.tell() + len(piece))
         file.write(piece)
         file.flush()
         digest.update(piece)
 
-    def offer(self, path: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str = "") -> StagedFile:
-        """Register a file made at `new_path()` for download by its owner."""
-        return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256)
+    def charge(self, path: Path, owner_id: UUID) -> None:
+        """Count a file made at `new_path()` for as long as staged files live as bytes of the account. Raises QuotaExceeded."""
+        with self.room.taking(owner_id, path.stat().st_size):
+            os.link(path, self.room.part(new_id(), owner_id))
 
     def offer_copy(
         self, source: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str, identity: UUID | None = None
     ) -> StagedFile:
         """Offer a stored file without copying its bytes where the file system can link; under a new id if it has none."""
-        path = self.new_path()
+        # A resumable upload was counted until now; what lies in storage, or was charged, is not counted again.
+        path = self.room.part(new_id(), owner_id) if identity else self.new_path()
         with disk_errors():
             try:
                 os.link(source, path)

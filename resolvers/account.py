@@ -128,7 +128,7 @@ async def api_keys(info: Info, page: Page) -> Slice[ApiKey]:
 @once
 async def create_api_key(info: Info, input: inputs.CreateApiKey) -> tuple[ApiKey, str]:
     grant = allow(info)
-    return await act(info, lambda session: api_key.create(session, grant, input))
+    return await act(info, lambda session: api_key.create(session, grant, input, info.context.services.settings))
 
 
 @once

@@ -132,12 +132,12 @@ async def staged(info: Info, id: str) -> StagedFile:
 async def target(info: Info, project_id: str | None, dataset_id: str | None) -> service.Target:
     grant = allow(info)
     async with info.context.read() as session:
-        return await service.upload_target(session, grant, project_id, dataset_id)
+        return await service.upload_target(session, grant, project_id, dataset_id, info.context.services.settings)
 
 
 async def _added(info: Info, grant: Grant, draft: Draft) -> tuple[Dataset, DatasetVersion]:
     async def add(session: WriteSession) -> tuple[Dataset, DatasetVersion]:
-        return await service.add_version(session, grant, draft), draft.version
+        return await service.add_version(session, grant, draft, info.context.services.settings), draft.version
 
     return await act(info, add)
 

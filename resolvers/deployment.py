@@ -63,7 +63,7 @@ async def logs(info: Info, deployment: Deployment, page: Page) -> Slice[Inferenc
 @once
 async def create(info: Info, input: inputs.CreateDeployment) -> Deployment:
     grant = allow(info)
-    return await act(info, lambda session: service.create(session, grant, input))
+    return await act(info, lambda session: service.create(session, grant, input, info.context.services.settings))
 
 
 @once

@@ -62,7 +62,7 @@ async def evaluations(info: Info, model: Model, page: Page) -> Slice[Evaluation]
 async def evaluate(info: Info, input: inputs.EvaluateModel) -> Evaluation:
     grant = allow(info)
     found = await evaluation.evaluate(info.context.services, grant, input)
-    return await act(info, lambda session: evaluation.store(session, grant, found))
+    return await act(info, lambda session: evaluation.store(session, grant, found, info.context.services.settings))
 
 
 @once

@@ -23,7 +23,7 @@ async def many(info: Info, page: Page, filter: inputs.ProjectFilter | None) -> S
 @once
 async def create(info: Info, input: inputs.CreateProject) -> Project:
     grant = allow(info)
-    return await act(info, lambda session: service.create(session, grant, input))
+    return await act(info, lambda session: service.create(session, grant, input, info.context.services.settings))
 
 
 @once
@@ -49,7 +49,7 @@ async def timeline(info: Info, project: Project, page: Page) -> Slice[Event]:
 @once
 async def add_member(info: Info, input: inputs.AddMember) -> Membership:
     grant = allow(info)
-    return await act(info, lambda session: service.add_member(session, grant, input))
+    return await act(info, lambda session: service.add_member(session, grant, input, info.context.services.settings))
 
 
 @once

@@ -16,7 +16,8 @@ from starlette.responses import FileResponse, Response
 
 from coreplex.errors import DomainError, Invalid, TooLarge
 from coreplex.permissions import WRITE, Permission, authorize
-from coreplex.staging import StagedFile, in_words
+from coreplex.room import in_words
+from coreplex.staging import StagedFile
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer

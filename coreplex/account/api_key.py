@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.account import keys, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey
@@ -18,6 +19,7 @@ from coreplex.identifier import new_id, parse_id
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_project
+from coreplex.settings import Settings
 
 
 def listing(grant: Grant) -> Listing:
@@ -35,9 +37,10 @@ def listing(grant: Grant) -> Listing:
     )
 
 
-async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey) -> tuple[ApiKey, str]:
-    """A new key and its text, which is shown now and never again."""
+async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[ApiKey, str]:
+    """A new key and its text, which is shown now and never again. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id) if wanted.project_id is not None else None
+    await quota.take_key(session, settings, grant.user_id)
     key_id = new_id()
     secret = keys.new(key_id)
     row = ApiKey(

@@ -5,6 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.account import mail, one_time, passwords
 from coreplex.account.inputs import NewEmail, Register
 from coreplex.account.recovery import record
@@ -24,8 +25,9 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     """Make an account, unusable until its e-mail is confirmed.
 
     With verification on, a taken e-mail gets the same answer (a user that is never stored) and its owner a mail; with it off
-    there is no mailbox to tell, so it is a Conflict (docs/decisions, registration).
+    there is no mailbox to tell, so it is a Conflict (docs/decisions, registration). Raises QuotaExceeded on a full server.
     """
+    await quota.take_account(session, settings)
     user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))
     if await _insert(session, user):
         await record(session, user, "user.registered", f"{user.email} registered.")

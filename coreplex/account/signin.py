@@ -14,6 +14,8 @@ from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.errors import Forbidden, Unauthenticated
 from coreplex.settings import Settings
 
+MOST_SESSIONS = 100
+"""Of one account: the next sign-in ends the oldest."""
 LIFETIME, LIFETIME_REMEMBERED = timedelta(hours=24), timedelta(days=30)
 
 
@@ -76,7 +78,16 @@ async def open_session(
     )
     session.add(row)
     await session.flush()
+    await _end_oldest(session, user_id)
     return token
+
+
+async def _end_oldest(session: WriteSession, user_id: UUID) -> None:
+    """End what is beyond the number of sessions one person may have."""
+    newest_first = select(col(Session.id)).where(col(Session.user_id) == user_id).order_by(col(Session.created_at).desc())
+    oldest = newest_first.offset(MOST_SESSIONS)
+    gone = await session.scalars(delete(Session).where(col(Session.id).in_(oldest)).returning(col(Session.id)))
+    await announce(session, *gone.all())
 
 
 async def end_session(session: WriteSession, token: str | None) -> UUID | None:

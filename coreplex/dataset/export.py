@@ -45,12 +45,12 @@ async def offer(
 ) -> StagedFile:
     """The version in `format`, called after its dataset. Formula cells are made harmless in csv and xlsx.
 
-    Raises Invalid for a table that does not fit into a sheet, CallerLeft when the client hangs up meanwhile.
+    Raises Invalid for a table that does not fit into a sheet, QuotaExceeded, CallerLeft when the client hangs up meanwhile.
     """
     if format is TableFormat.parquet:
         written, digest = await whole(services.storage, table), table.sha256
     else:
-        written = await while_connected(_written(services, schema, table, format))
+        written = await while_connected(_written(services, grant, schema, table, format))
         digest = written.name
     return await asyncio.to_thread(
         services.staging.offer_copy,
@@ -62,8 +62,8 @@ async def offer(
     )
 
 
-async def _written(services: Services, schema: Mapping[str, Any], table: Artifact, format: TableFormat) -> Path:
-    """The file with these contents, written now where there is none; its name is its SHA-256."""
+async def _written(services: Services, grant: Grant, schema: Mapping[str, Any], table: Artifact, format: TableFormat) -> Path:
+    """The file with these contents, written now where there is none, at the expense of who asked first; its name is its SHA-256."""
     said = orjson.dumps([table.sha256, format.value, schema])
     folder = services.staging.root / f"export-{hashlib.sha256(said).hexdigest()}"
     async with _making.setdefault(folder, asyncio.Lock()):
@@ -72,6 +72,7 @@ async def _written(services: Services, schema: Mapping[str, Any], table: Artifac
             stored = await whole(services.storage, table)
             path = await TableWork.of(services).write(stored, schema, format)
             with gone_on_failure(path):
+                await asyncio.to_thread(services.staging.charge, path, grant.user_id)
                 found = await asyncio.to_thread(_keep, services, path, folder)
         return found
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from coreplex import quota
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.clock import now
@@ -56,7 +57,7 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     by a success only.
     """
     async with services.database.read() as session:
-        target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id)
+        target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id, services.settings)
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
     upload = services.resumable.staged(wanted.upload_id, grant.user_id)
     with orders.placed(wanted.columns or []):
@@ -104,6 +105,7 @@ async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes 
     """The version to read again, and the file it was read from."""
     async with services.database.read() as session:
         parent = await service.open_version(session, grant, wanted.version_id, wanted.dataset_id)
+        await quota.require_version(session, services.settings, parent.project_id)
         return parent, await session.get_one(Artifact, parent.upload_artifact_id or parent.artifact_id)
 
 

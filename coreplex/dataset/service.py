@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.artifact.table import Artifact
 from coreplex.clock import now
 from coreplex.database import ReadSession, WriteSession
@@ -28,6 +29,7 @@ from coreplex.model.table import Model
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_project, open_row, visible_projects
+from coreplex.settings import Settings
 
 UNIQUE_VIOLATION = "23505"
 DOCUMENTS = ("table_schema", "profile", "quality")
@@ -129,8 +131,17 @@ async def version_counts(session: ReadSession, dataset_ids: Sequence[UUID]) -> d
     return dict((await session.execute(query)).all())
 
 
-async def upload_target(session: ReadSession, grant: Grant, project_id: str | None, dataset_id: str | None) -> Target:
-    """Whether the caller may upload there. Raises NotFound, Forbidden, and Invalid when neither is named."""
+async def upload_target(
+    session: ReadSession, grant: Grant, project_id: str | None, dataset_id: str | None, settings: Settings
+) -> Target:
+    """Whether the caller may upload there and there is room. Raises NotFound, Forbidden, QuotaExceeded, and Invalid when neither
+    is named."""
+    target = await _target(session, grant, project_id, dataset_id)
+    await quota.require_version(session, settings, target.project_id)
+    return target
+
+
+async def _target(session: ReadSession, grant: Grant, project_id: str | None, dataset_id: str | None) -> Target:
     if dataset_id is not None:
         dataset = await open_row(session, grant, Dataset, dataset_id, "Dataset")
         if project_id is not None and parse_id(project_id, "Project") != dataset.project_id:
@@ -142,10 +153,10 @@ async def upload_target(session: ReadSession, grant: Grant, project_id: str | No
     return Target(project.id, None)
 
 
-async def add_version(session: WriteSession, grant: Grant, draft: Draft) -> Dataset:
+async def add_version(session: WriteSession, grant: Grant, draft: Draft, settings: Settings) -> Dataset:
     """Insert a draft's rows: the dataset when it is new, the files, the version with the next number.
 
-    Raises NotFound when the dataset went meanwhile, Conflict when the upload became a version already.
+    Raises NotFound when the dataset went meanwhile, Conflict when the upload became a version already, QuotaExceeded.
     """
     version = draft.version
     if draft.dataset is not None:
@@ -155,6 +166,7 @@ async def add_version(session: WriteSession, grant: Grant, draft: Draft) -> Data
         await session.flush()
     else:
         dataset = await _lock(session, grant, version.dataset_id)
+    await quota.take_version(session, settings, version.project_id, sum(one.size_bytes for one in draft.artifacts))
     highest = select(func.max(DatasetVersion.version)).where(col(DatasetVersion.dataset_id) == dataset.id)
     version.version = (await session.scalar(highest) or 0) + 1
     dataset.updated_at = now()

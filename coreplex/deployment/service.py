@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.clock import now
 from coreplex.database import WriteSession
 from coreplex.deployment.inputs import (
@@ -26,6 +27,7 @@ from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_project, open_row, visible_projects
 from coreplex.project.table import Project
+from coreplex.settings import Settings
 
 
 def listing(grant: Grant, project_id: str | UUID, wanted: DeploymentFilter | None = None) -> Listing:
@@ -57,11 +59,11 @@ def log_listing(deployment: Deployment) -> Listing:
     return Listing(query=query, identity=col(InferenceLog.id), sortable={"created_at": col(InferenceLog.created_at)})
 
 
-async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment) -> Deployment:
-    """Serve a model under a name. In production the present deployment is archived."""
+async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, settings: Settings) -> Deployment:
+    """Serve a model under a name. In production the present deployment is archived. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id)
     model = await _model_of(session, grant, project.id, wanted.model_id, "model_id")
-    await _lock(session, project.id)
+    await quota.take_item(session, settings, project.id, Deployment)
     deployment = Deployment(
         project_id=project.id,
         model_id=model.id,

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.clock import now
 from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset import remedy
@@ -81,6 +82,8 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     version = await open_version(session, grant, wanted.dataset_version_id)
     if version.project_id != project.id:
         raise Invalid.field("belongs to another project", "dataset_version_id")
+    await quota.require_item(session, settings, project.id, Experiment)
+    await quota.require_stored(session, settings, project.id)
     config = parse_config(wanted.config, wanted.problem_type)
     schema = TableSchema.from_json(version.table_schema)
     plan = grant.principal.plan
@@ -111,6 +114,7 @@ async def create(
     `diagnosis`: of the target; without one the training makes it before anything else.
     """
     checked = await check(session, grant, wanted, settings)
+    await quota.take_item(session, settings, checked.project.id, Experiment)
     config, engines = checked.config, checked.engines
     warnings = list(engines.warnings)
     if diagnosis is not None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.database import WriteSession
@@ -29,6 +30,7 @@ from coreplex.paging import Listing
 from coreplex.permissions import Grant
 from coreplex.project.access import open_row
 from coreplex.services import Services
+from coreplex.settings import Settings
 
 SECONDS = 25.0
 """How long rows are scored; what there was no time for is left out, and said."""
@@ -55,6 +57,7 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
     say nothing of the model."""
     async with services.database.read() as session:
         model = await open_row(session, grant, Model, wanted.model_id, "Model")
+        await quota.require_item(session, services.settings, model.project_id, Evaluation)
         experiment = await session.get_one(Experiment, model.experiment_id)
         trained = await session.get_one(DatasetVersion, model.dataset_version_id)
         bundle = await session.get_one(Artifact, model.artifact_id)
@@ -80,9 +83,10 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
     )
 
 
-async def store(session: WriteSession, grant: Grant, evaluation: Evaluation) -> Evaluation:
-    """Keep it, unless the model has gone meanwhile (NotFound)."""
+async def store(session: WriteSession, grant: Grant, evaluation: Evaluation, settings: Settings) -> Evaluation:
+    """Keep it, unless the model has gone meanwhile (NotFound). Raises QuotaExceeded."""
     model = await open_row(session, grant, Model, str(evaluation.model_id), "Model")
+    await quota.take_item(session, settings, model.project_id, Evaluation)
     session.add(evaluation)
     await session.flush()
     message = f"Model “{model.name}” was evaluated on {evaluation.rows_used} rows of “{evaluation.filename}”."

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import col
 
+from coreplex import quota
 from coreplex.account.cache import announce
 from coreplex.account.table import User
 from coreplex.clock import now
@@ -26,6 +27,7 @@ from coreplex.permissions import MANAGE, Grant
 from coreplex.project.access import open_project, visible_projects
 from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, UpdateProject
 from coreplex.project.table import Membership, Project, Role
+from coreplex.settings import Settings
 
 COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
     "dataset_count": Dataset,
@@ -63,10 +65,11 @@ async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[s
     return result
 
 
-async def create(session: WriteSession, grant: Grant, wanted: CreateProject) -> Project:
-    """A project of the caller's own. Raises Forbidden for a key that is bound to one project."""
+async def create(session: WriteSession, grant: Grant, wanted: CreateProject, settings: Settings) -> Project:
+    """A project of the caller's own. Raises Forbidden for a key that is bound to one project, QuotaExceeded."""
     if grant.principal.project_id is not None:
         raise Forbidden("This API key is bound to one project; it cannot create another.")
+    await quota.take_project(session, settings, grant.user_id)
     project = Project(owner_id=grant.user_id, name=wanted.name, description=wanted.description)
     session.add(project)
     await session.flush()
@@ -149,7 +152,7 @@ def timeline_listing(project_id: UUID) -> Listing:
     )
 
 
-async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> Membership:
+async def add_member(session: WriteSession, grant: Grant, wanted: AddMember, settings: Settings) -> Membership:
     project = await open_project(session, grant, wanted.project_id)
     user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
     if user is None:
@@ -159,6 +162,7 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember) -> 
         raise Conflict(
             f"This user is a member already, as {role}; to change the role, remove the member and add the person again."
         )
+    await quota.take_item(session, settings, project.id, Membership)
     membership = Membership(project_id=project.id, user_id=user.id, role=Role(wanted.role))
     session.add(membership)
     await event.audit(session, grant.user_id, project, "member.added", f"{user.email} was added as {wanted.role}.")
