@@ -129,6 +129,7 @@ FOLDERS: Mapping[str, str] = {
     "work": "A folder for each training that runs; one whose training has died goes within minutes.",
     "spool": "Predictions on their way to `inference_logs`: emptied within a second while the database is there; "
     "while it is not, they grow until little of the disk is left. `set-aside/`: what it refused, for `INFERENCE_LOG_DAYS`.",
+    "places": "An empty file for each child process that may run beside others.",
     "logs": "Each program's log: 10 MB and three older ones.",
     "postgres": "The embedded database: the tables above.",
     "valkey": "The embedded Redis: counters that expire, and a message for each waiting job.",

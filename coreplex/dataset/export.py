@@ -63,7 +63,7 @@ async def offer(
 
 
 async def _written(services: Services, grant: Grant, schema: Mapping[str, Any], table: Artifact, format: TableFormat) -> Path:
-    """The file with these contents, written now where there is none, at the expense of who asked first; its name is its SHA-256."""
+    """The file with these contents, written now where there is none (charged to who asked first); its name is its SHA-256."""
     said = orjson.dumps([table.sha256, format.value, schema])
     folder = services.staging.root / f"export-{hashlib.sha256(said).hexdigest()}"
     async with _making.setdefault(folder, asyncio.Lock()):
