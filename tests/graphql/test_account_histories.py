@@ -69,7 +69,7 @@ class History:
     async def create_key(self) -> None:
         async with self.services.database.transaction() as session:
             wanted = CreateApiKey(name="k", scopes=[Scope.read])
-            row, key = await api_key.create(session, await self._grant(), wanted)
+            row, key = await api_key.create(session, await self._grant(), wanted, self.services.settings)
         self.keys[key], self.rows[key] = True, row.id
 
     async def revoke_key(self) -> None:
