@@ -5,15 +5,18 @@ A service describes its list once (`Listing`); the page asks for a slice of it. 
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Select, and_, cast, func, or_, select, true
+from sqlalchemy import column as sql_column
+from sqlalchemy.sql.base import ExecutableOption
 
 from coreplex.database import ReadSession
 from coreplex.errors import FieldError, Invalid
@@ -42,6 +45,8 @@ class Page:
     search: str | None = None
     sort_field: str | None = None
     sort_direction: SortDirection = SortDirection.desc
+    counted_only: bool = False
+    """Nobody looks at the rows: only how many there are is asked."""
 
     def __post_init__(self) -> None:
         errors = []
@@ -57,7 +62,7 @@ class Page:
             raise Invalid("; ".join(f"{e.loc[0]} {e.msg}" for e in errors), errors=errors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Slice(Generic[Row]):
     """One page of rows, with a cursor per row and a way to count the whole list."""
 
@@ -70,33 +75,88 @@ class Slice(Generic[Row]):
 
 @dataclass(frozen=True)
 class Listing:
-    """A list: its query, what `search` looks into, what it can be sorted by; `id` breaks ties."""
+    """A list: its query, what `search` looks into, what it can be sorted by; `id` breaks ties.
+
+    A list within things (the datasets of a project) is the query of all such lists together, and `parent` the column that says
+    whose each row is: the pages of many things are one statement.
+    """
 
     query: Select[Any]
     identity: Any
     sortable: Mapping[str, Any]
     searchable: Sequence[Any] = ()
     default_sort: str = "created_at"
+    parent: Any = None
+    options: Sequence[ExecutableOption] = ()
+    """Which columns of the rows stay behind."""
 
     async def slice(self, session: ReadSession, page: Page, count: Callable[[Select[Any]], Awaitable[int]]) -> Slice[Any]:
         """Rows of the page. `count` runs the counting query later, only if somebody asks."""
+        wanted, column = self._page(page), self._sort_column(page)
+        query = wanted.add_columns(column.label("sort_key")).order_by(*self._order(column, self.identity, page))
+        found: Sequence[Any] = ()
+        if not page.counted_only:
+            query = query.limit(page.first + 1).offset(page.offset or None).options(*self.options)
+            found = (await session.execute(query)).all()
+        counted = select(func.count()).select_from(self._searched(page).order_by(None).subquery())
+        return self._slice(found, page, lambda: count(counted))
+
+    async def slices(
+        self, session: ReadSession, parents: Sequence[Any], page: Page, count: Callable[[Any], Awaitable[int]]
+    ) -> list[Slice[Any]]:
+        """The same page of each parent's list, in the order of `parents`. `count(parent)` runs later, if somebody asks."""
+        if len(parents) == 1:
+            alone = replace(self, query=self.query.where(self.parent == parents[0]))
+            return [await alone.slice(session, page, lambda _: count(parents[0]))]
+        query = self._many(parents, page)
+        found: list[list[Any]] = [[] for _ in parents]
+        if not page.counted_only:
+            for *row, place in await session.execute(query):
+                found[place - 1].append(row)
+        return [self._slice(rows, page, partial(count, key)) for key, rows in zip(parents, found, strict=True)]
+
+    async def counts(self, session: ReadSession, parents: Sequence[Any], page: Page) -> list[int]:
+        """How long each parent's list is under the page's search."""
+        query = self._searched(page).where(self.parent.in_(parents)).order_by(None)
+        counted = query.with_only_columns(self.parent, func.count(), maintain_column_froms=True).group_by(self.parent)
+        found: dict[Any, int] = dict((await session.execute(counted)).all())
+        return [found.get(key, 0) for key in parents]
+
+    def _many(self, parents: Sequence[Any], page: Page) -> Select[Any]:
+        """Rows with sort key and the place of their parent: for each parent its own limited subquery, then the rows they name."""
+        column, key = self._sort_column(page), self.parent.type
+        unnested = func.unnest(cast(list(parents), ARRAY(key)))
+        wanted = unnested.table_valued(sql_column("parent", key), with_ordinality="place", name="wanted").render_derived()
+        inner = self._page(page).where(self.parent == wanted.c.parent).order_by(*self._order(column, self.identity, page))
+        inner = inner.with_only_columns(self.identity.label("identity"), column.label("sort_key"), maintain_column_froms=True)
+        rows = inner.limit(page.first + 1).offset(page.offset or None).correlate(wanted).lateral("rows")
+        (entity,) = (description["entity"] for description in self.query.column_descriptions)
+        return (
+            select(entity, rows.c.sort_key, wanted.c.place)
+            .select_from(wanted.join(rows, true()).join(entity, self.identity == rows.c.identity))
+            .order_by(wanted.c.place, *self._order(rows.c.sort_key, rows.c.identity, page))
+            .options(*self.options)
+        )
+
+    def _page(self, page: Page) -> Select[Any]:
+        """The rows that may be on the page, of all parents."""
         query = self._searched(page)
-        column = self._sort_column(page)
-        ordered = query.add_columns(column.label("sort_key"))
-        if page.after is not None:
-            ordered = ordered.where(self._beyond(column, page))
+        return query if page.after is None else query.where(self._beyond(self._sort_column(page), page))
+
+    def _order(self, column: Any, identity: Any, page: Page) -> tuple[Any, Any]:
         down = page.sort_direction is SortDirection.desc
         # Missing values come last both ways, so "best first" never begins with an unknown.
-        key = (column.desc() if down else column.asc()).nulls_last()
-        ordered = ordered.order_by(key, self.identity.desc() if down else self.identity.asc())
-        found = (await session.execute(ordered.limit(page.first + 1).offset(page.offset or None))).all()
-        rows = found[: page.first]
+        return (column.desc() if down else column.asc()).nulls_last(), identity.desc() if down else identity.asc()
+
+    def _slice(self, found: Sequence[Any], page: Page, count: Callable[[], Awaitable[int]]) -> Slice[Any]:
+        rows, whole = found[: page.first], not page.after and not page.offset and not page.counted_only
+        has_next = len(found) > page.first
         return Slice(
             nodes=[row[0] for row in rows],
-            cursors=[_encode(row[-1], getattr(row[0], self.identity.key)) for row in rows],
-            has_next=len(found) > page.first,
+            cursors=[_encode(row[1], getattr(row[0], self.identity.key)) for row in rows],
+            has_next=has_next,
             has_previous=bool(page.after or page.offset),
-            count=lambda: count(select(func.count()).select_from(query.order_by(None).subquery())),
+            count=partial(_known, len(rows)) if whole and not has_next else count,
         )
 
     def _searched(self, page: Page) -> Select[Any]:
@@ -120,6 +180,10 @@ class Listing:
         if value is None:
             return and_(column.is_(None), further)
         return or_((column < value if down else column > value), and_(column == value, further), column.is_(None))
+
+
+async def _known(count: int) -> int:
+    return count
 
 
 def _encode(value: Any, identity: Any) -> str:

@@ -18,10 +18,9 @@ from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import NotFound
 from coreplex.experiment.table import ProblemType
 from coreplex.identifier import parse_id
-from coreplex.paging import Page, Slice
+from coreplex.paging import Listing, Page, Slice
 from coreplex.permissions import Grant
 from coreplex.project.access import open_row
-from coreplex.project.table import Project
 from coreplex.staging import StagedFile
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
@@ -45,12 +44,12 @@ async def many(info: Info, page: Page, filter: inputs.DatasetFilter | None) -> S
     return await narrowed(info, grant, service.listing(grant, filter), page, filter)
 
 
-async def of_project(info: Info, project: Project, page: Page) -> Slice[Dataset]:
-    return await info.context.slice(service.listing(allow(info), inputs.DatasetFilter(project_id=str(project.id))), page)
+def of_projects(info: Info, page: Page) -> tuple[Listing, Page]:
+    return service.listing(allow(info)), page
 
 
-async def versions(info: Info, dataset: Dataset, page: Page) -> Slice[DatasetVersion]:
-    return await info.context.slice(service.version_listing(dataset.id), page)
+def versions(_info: Info, page: Page) -> tuple[Listing, Page]:
+    return service.version_listing(), page
 
 
 async def latest(info: Info, dataset: Dataset) -> DatasetVersion:

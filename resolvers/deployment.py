@@ -11,11 +11,9 @@ from coreplex.model import prediction
 from coreplex.model.heavy import HeavyScoring
 from coreplex.model.inputs import PredictModel
 from coreplex.model.serving import Serving
-from coreplex.monitoring.table import InferenceLog
 from coreplex.monitoring.writer import InferenceWriter
-from coreplex.paging import Page, Slice
+from coreplex.paging import Listing, Page, Slice
 from coreplex.project.access import open_project, open_row
-from coreplex.project.table import Project
 from resolvers.guard import Info, allow
 from resolvers.once import act, answered, once
 
@@ -52,12 +50,12 @@ async def many(info: Info, page: Page, filter: inputs.DeploymentFilter | None, p
     return found
 
 
-async def of_project(info: Info, project: Project, page: Page, filter: inputs.DeploymentFilter | None) -> Slice[Deployment]:
-    return await info.context.slice(service.listing(allow(info), project.id, filter), page)
+def of_projects(info: Info, page: Page, filter: inputs.DeploymentFilter | None) -> tuple[Listing, Page]:
+    return service.listing(allow(info), wanted=filter), page
 
 
-async def logs(info: Info, deployment: Deployment, page: Page) -> Slice[InferenceLog]:
-    return await info.context.slice(service.log_listing(deployment), page)
+def logs(_info: Info, page: Page) -> tuple[Listing, Page]:
+    return service.log_listing(), page
 
 
 @once

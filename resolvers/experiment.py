@@ -1,14 +1,13 @@
 """Experiments at the GraphQL door."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from coreplex.dataset.diagnosis import Diagnoses
-from coreplex.event.table import Event
 from coreplex.experiment import capabilities, inputs, service
 from coreplex.experiment.table import Experiment
-from coreplex.paging import Page, Slice, SortDirection
+from coreplex.paging import Listing, Page, Slice, SortDirection
 from coreplex.project.access import open_row
-from coreplex.project.table import Project
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
 from resolvers.once import act, once
@@ -25,8 +24,8 @@ async def many(info: Info, page: Page, filter: inputs.ExperimentFilter | None) -
     return await narrowed(info, grant, service.listing(grant, filter), page, filter)
 
 
-async def of_project(info: Info, project: Project, page: Page) -> Slice[Experiment]:
-    return await info.context.slice(service.listing(allow(info), inputs.ExperimentFilter(project_id=str(project.id))), page)
+def of_projects(info: Info, page: Page) -> tuple[Listing, Page]:
+    return service.listing(allow(info)), page
 
 
 @once
@@ -64,6 +63,6 @@ async def able(info: Info) -> capabilities.Capabilities:
     return capabilities.capabilities(allow(info).principal.plan)
 
 
-async def logs(info: Info, experiment: Experiment, page: Page) -> Slice[Event]:
-    oldest_first = Page(page.first, page.after, page.offset, None, "seq", SortDirection.asc)
-    return await info.context.slice(service.logs(experiment), oldest_first)
+def logs(_info: Info, page: Page) -> tuple[Listing, Page]:
+    """Oldest first."""
+    return service.logs(), replace(page, search=None, sort_direction=SortDirection.asc)

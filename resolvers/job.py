@@ -1,12 +1,13 @@
 """Jobs at the GraphQL door."""
 
+from dataclasses import replace
+
 from coreplex.database import WriteSession
 from coreplex.errors import Conflict
 from coreplex.event import service as event
-from coreplex.event.table import Event
 from coreplex.job import handlers, inputs, queries, service
 from coreplex.job.table import Job
-from coreplex.paging import Page, Slice, SortDirection
+from coreplex.paging import Listing, Page, Slice, SortDirection
 from coreplex.project.access import open_row
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
@@ -24,9 +25,9 @@ async def many(info: Info, page: Page, filter: inputs.JobFilter | None) -> Slice
     return await narrowed(info, grant, queries.listing(grant, filter), page, filter)
 
 
-async def logs(info: Info, job: Job, page: Page) -> Slice[Event]:
-    oldest_first = Page(page.first, page.after, page.offset, None, "seq", SortDirection.asc)
-    return await info.context.slice(queries.logs(job), oldest_first)
+def logs(_info: Info, page: Page) -> tuple[Listing, Page]:
+    """Oldest first."""
+    return queries.logs(), replace(page, search=None, sort_direction=SortDirection.asc)
 
 
 @once

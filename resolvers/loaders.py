@@ -1,7 +1,7 @@
 """DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,6 +21,7 @@ from coreplex.experiment import service as experiment
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.table import Job
 from coreplex.model.table import Model
+from coreplex.paging import Listing, Page, Slice
 from coreplex.permissions import Principal
 from coreplex.project import service as project
 from coreplex.project.table import Membership, Project, Role
@@ -50,15 +51,38 @@ class Loaders:
     def __init__(self, database: Database, principal: Principal | None = None) -> None:
         self._database = database
         self._principal = principal
+        self._pages: dict[Hashable, DataLoader[Any, Slice[Any]]] = {}
 
-    def batch(self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]]) -> DataLoader[Any, Any]:
+    def batch(
+        self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]], *, cache: bool = True
+    ) -> DataLoader[Any, Any]:
         """A loader whose batch function gets a session of its own."""
 
         async def run(keys: list[Any]) -> Sequence[Any]:
             async with self._database.read() as session:
                 return await load(session, keys)
 
-        return Shared(load_fn=run)
+        return Shared(load_fn=run, cache=cache)
+
+    def pages(self, place: Hashable, begin: Callable[[], tuple[Listing, Page]]) -> DataLoader[Any, Slice[Any]]:
+        """Pages of lists within things, by the id of the thing: one statement for all that ask at once, one for their counts.
+
+        `place` stands for the selection of the document that asks, with the same arguments each time. Nothing is kept: a list may
+        have changed between two mutations.
+        """
+        if place not in self._pages:
+            self._pages[place] = self._page(*begin())
+        return self._pages[place]
+
+    def _page(self, listing: Listing, page: Page) -> DataLoader[Any, Slice[Any]]:
+        async def count(session: ReadSession, keys: list[Any]) -> Sequence[int]:
+            return await listing.counts(session, keys, page)
+
+        async def load(session: ReadSession, keys: list[Any]) -> Sequence[Slice[Any]]:
+            return await listing.slices(session, keys, page, counts.load)
+
+        counts = self.batch(count, cache=False)
+        return self.batch(load, cache=False)
 
     def rows(self, table: type[Row], *options: ExecutableOption) -> DataLoader[UUID, Row | None]:
         """Rows by id; None where there is none. `options` say which columns stay behind."""

@@ -1,21 +1,21 @@
 """Models at the GraphQL door."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import orjson
+from sqlmodel import col
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.clock import now
 from coreplex.errors import NotFound
-from coreplex.experiment.table import Experiment
 from coreplex.model import evaluation, inputs, service
 from coreplex.model.table import Evaluation, Model
-from coreplex.paging import Page, Slice, SortDirection
+from coreplex.paging import Listing, Page, Slice, SortDirection
 from coreplex.project.access import open_row
-from coreplex.project.table import Project
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
 from resolvers.once import act, once
@@ -43,19 +43,19 @@ async def many(info: Info, page: Page, filter: inputs.ModelFilter | None, wait_s
     return await narrowed(info, grant, service.listing(grant, wanted), page, wanted)
 
 
-async def of_experiment(info: Info, experiment: Experiment, page: Page) -> Slice[Model]:
-    """The leaderboard: best first unless the caller sorts."""
+def of_experiments(info: Info, page: Page) -> tuple[Listing, Page]:
+    """The leaderboards: best first unless the caller sorts."""
     if page.sort_field is None:
-        page = Page(page.first, page.after, page.offset, page.search, "rank", SortDirection.asc)
-    return await info.context.slice(service.listing(allow(info), inputs.ModelFilter(experiment_id=str(experiment.id))), page)
+        page = replace(page, sort_field="rank", sort_direction=SortDirection.asc)
+    return replace(service.listing(allow(info)), parent=col(Model.experiment_id)), page
 
 
-async def of_project(info: Info, project: Project, page: Page) -> Slice[Model]:
-    return await info.context.slice(service.listing(allow(info), inputs.ModelFilter(project_id=str(project.id))), page)
+def of_projects(info: Info, page: Page) -> tuple[Listing, Page]:
+    return replace(service.listing(allow(info)), parent=col(Model.project_id)), page
 
 
-async def evaluations(info: Info, model: Model, page: Page) -> Slice[Evaluation]:
-    return await info.context.slice(evaluation.listing(model), page)
+def evaluations(_info: Info, page: Page) -> tuple[Listing, Page]:
+    return evaluation.listing(), page
 
 
 @once

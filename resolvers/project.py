@@ -2,8 +2,7 @@
 
 from uuid import UUID
 
-from coreplex.event.table import Event
-from coreplex.paging import Page, Slice
+from coreplex.paging import Listing, Page, Slice
 from coreplex.project import access, inputs, service
 from coreplex.project.table import Membership, Project
 from resolvers.guard import Info, allow
@@ -38,12 +37,12 @@ async def delete(info: Info, id: str, *, force: bool) -> UUID:
     return await act(info, lambda session: service.delete(session, grant, id, force=force))
 
 
-async def members(info: Info, project: Project, page: Page) -> Slice[Membership]:
-    return await info.context.slice(service.member_listing(project.id), page)
+def members(_info: Info, page: Page) -> tuple[Listing, Page]:
+    return service.member_listing(), page
 
 
-async def timeline(info: Info, project: Project, page: Page) -> Slice[Event]:
-    return await info.context.slice(service.timeline_listing(project.id), page)
+def timeline(_info: Info, page: Page) -> tuple[Listing, Page]:
+    return service.timeline_listing(), page
 
 
 @once

@@ -48,14 +48,10 @@ class Caller:
         function = resolver.wrapped_func
         parent_name = getattr(resolver.parent_parameter or resolver.root_parameter, "name", None)
         info_name = getattr(resolver.info_parameter, "name", None)
-        permissions = [extension.permission for extension in field.extensions if isinstance(extension, Guard)]
-        known = [(self.named.from_argument(one), one.python_name, self._converter(one)) for one in field.arguments]
+        prepared = self._prepared(field)
 
         def call(source: Any, raw: Any, given: Mapping[str, Any]) -> Any:
-            about = Info(_raw_info=raw, _field=field)
-            arguments = {into: convert(given[name], about) for name, into, convert in known if name in given}
-            for permission in permissions:
-                authorize(raw.context.principal, permission)
+            about, arguments = prepared(raw, given)
             if parent_name:
                 arguments[parent_name] = source
             if info_name:
@@ -66,6 +62,30 @@ class Caller:
             return await call(source, raw, given)
 
         return waiting if field.is_async else lambda source, raw, /, **given: call(source, raw, given)
+
+    def beginning(self, field: StrawberryField, begin: Callable[..., Any]) -> Callable[[Any, Mapping[str, Any]], Any]:
+        """`begin(info, **arguments)` for what graphql-core gives; guarded as the field's resolver is."""
+        prepared = self._prepared(field)
+
+        def call(raw: Any, given: Mapping[str, Any]) -> Any:
+            about, arguments = prepared(raw, given)
+            return begin(about, **arguments)
+
+        return call
+
+    def _prepared(self, field: StrawberryField) -> Callable[[Any, Mapping[str, Any]], tuple[Info, dict[str, Any]]]:
+        """The field's Info and arguments; the guard has looked when they are given."""
+        permissions = [extension.permission for extension in field.extensions if isinstance(extension, Guard)]
+        known = [(self.named.from_argument(one), one.python_name, self._converter(one)) for one in field.arguments]
+
+        def prepared(raw: Any, given: Mapping[str, Any]) -> tuple[Info, dict[str, Any]]:
+            about = Info(_raw_info=raw, _field=field)
+            arguments = {into: convert(given[name], about) for name, into, convert in known if name in given}
+            for permission in permissions:
+                authorize(raw.context.principal, permission)
+            return about, arguments
+
+        return prepared
 
     def _converter(self, argument: StrawberryArgument) -> Convert:
         general = self._general(argument)

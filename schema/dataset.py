@@ -18,7 +18,7 @@ from schema.common import DeletedPayload, DeleteInput, Id, enum, name_warnings, 
 from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.field import by_id, guarded, loaded, mutation
 from schema.file import File
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection, nested, sort_input
 from schema.profile import Analysis, Column, Quality
 from schema.scalars import JSON, Long
 
@@ -141,12 +141,11 @@ class Dataset:
         DatasetVersion, lambda loaders: loaders.latest_dataset_version, by_id, "The latest version."
     )
     version: DatasetVersion = strawberry.field(resolver=_version, metadata={PRICE: BATCHED}, description="One version of it.")
-    versions: Connection[DatasetVersion] = connection(
+    versions: Connection[DatasetVersion] = nested(
         resolve.versions,
         node=DatasetVersion,
         permission=READ,
         sort=DatasetVersionSort,
-        nested=True,
         description="Its versions, newest first.",
     )
     created_at: datetime = strawberry.field(description="When it was uploaded.")

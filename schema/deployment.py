@@ -17,7 +17,7 @@ from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, key, name_warnings, published
 from schema.field import computed, guarded, loaded, mutation
 from schema.model import Model, name_of
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
 
 PREDICT = Permission(Scope.predict, category=Category.predictions, once=True)
@@ -88,8 +88,8 @@ class Deployment:
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")
-    logs: Connection[InferenceLogEntry] = connection(
-        resolve.logs, node=InferenceLogEntry, permission=READ, nested=True, description="The inference log, newest first."
+    logs: Connection[InferenceLogEntry] = nested(
+        resolve.logs, node=InferenceLogEntry, permission=READ, description="The inference log, newest first."
     )
 
 

@@ -42,12 +42,12 @@ from schema.root import graphql_schema
 from schema.scalars import QUICK
 
 core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
-PLANNER = Planner(core_schema, readings_of(core_schema), QUICK, optimized_is_awaitable)
 PRICES = prices_of(core_schema)
 REMEMBERED_CHARS = 4_000
 Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
 _caller = Caller(graphql_schema)
+PLANNER = Planner(core_schema, readings_of(core_schema, _caller.beginning), QUICK, optimized_is_awaitable)
 for _kind in core_schema.type_map.values():
     if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
         _caller.install(_kind)

@@ -19,7 +19,7 @@ from schema.common import DeletedPayload, DeleteInUseInput, Id, enum, published
 from schema.event import LogEntry
 from schema.field import by_id, guarded, loaded, mutation
 from schema.model import Model, ModelSort, Validation
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
 TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=True)
@@ -102,16 +102,15 @@ class Experiment:
         Model | None, lambda loaders: loaders.model, lambda experiment: experiment.best_model_id, "The best model so far."
     )
     engine_runs: list[EngineRun] = loaded(list[EngineRun], lambda loaders: loaders.engine_runs, by_id, "What each engine did.")
-    models: Connection[Model] = connection(
-        resolve_model.of_experiment,
+    models: Connection[Model] = nested(
+        resolve_model.of_experiments,
         node=Model,
         permission=READ,
         sort=ModelSort,
-        nested=True,
         description="The leaderboard: models that are finished, the best first.",
     )
-    logs: Connection[LogEntry] = connection(
-        resolve.logs, node=LogEntry, permission=READ, nested=True, description="The log, oldest first; readable while it runs."
+    logs: Connection[LogEntry] = nested(
+        resolve.logs, node=LogEntry, permission=READ, description="The log, oldest first; readable while it runs."
     )
     created_at: datetime = strawberry.field(description="When it was created.")
     started_at: datetime | None = strawberry.field(description="When training began.")

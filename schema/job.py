@@ -13,7 +13,7 @@ from resolvers.guard import Info
 from schema.common import Id, enum, published
 from schema.event import LogEntry
 from schema.field import guarded, mutation
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
 enum(JobType, "What a job does.")
@@ -44,8 +44,8 @@ class Job:
     created_at: datetime = strawberry.field(description="When it was queued.")
     started_at: datetime | None = strawberry.field(description="When its first attempt began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
-    logs: Connection[LogEntry] = connection(
-        resolve.logs, node=LogEntry, permission=READ, nested=True, description="The log, oldest first; readable while it runs."
+    logs: Connection[LogEntry] = nested(
+        resolve.logs, node=LogEntry, permission=READ, description="The log, oldest first; readable while it runs."
     )
 
 

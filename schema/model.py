@@ -17,7 +17,7 @@ from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, key, published
 from schema.cost import PRICE, Price
 from schema.field import by_id, guarded, loaded, mutation
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
 
 DOCUMENT = Price(each=25)
@@ -176,8 +176,8 @@ class Model:
         "trained before such intervals were kept."
     )
     threshold: DecisionThreshold | None = strawberry.field(description="Two classes: the threshold of its predictions.")
-    evaluations: Connection[Evaluation] = connection(
-        resolve.evaluations, node=Evaluation, permission=READ, nested=True, description="Evaluations on holdouts, newest first."
+    evaluations: Connection[Evaluation] = nested(
+        resolve.evaluations, node=Evaluation, permission=READ, description="Evaluations on holdouts, newest first."
     )
     parameters: JSON = strawberry.field(description="Hyperparameters; `folds_note` says why there are so many folds.")
     validation: Validation | None = loaded(

@@ -1,16 +1,23 @@
 """Connections: the one shape of every list, and the one place that spells its arguments."""
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
+from strawberry.dataloader import DataLoader
 
-from coreplex.paging import DEFAULT_PAGE, MAX_PAGE, Page, Slice, SortDirection
+from coreplex.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Page, Slice, SortDirection
 from coreplex.permissions import Permission
 from resolvers.guard import Guard, Info
+from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
+from schema.field import by_id
+from schema.readings import READING, Nested
 
 Node = TypeVar("Node")
 
@@ -40,8 +47,18 @@ def _page_info(root: Slice[Any]) -> PageInfo:
     return PageInfo(has_next_page=root.has_next, has_previous_page=root.has_previous, start_cursor=ends[0], end_cursor=ends[1])
 
 
-async def _total_count(root: Slice[Any]) -> int:
+async def _total_count(root: strawberry.Parent[Slice[Any]]) -> int:
     return await root.count()
+
+
+class _Counts:
+    """Counts many lists at once; each brings what counts it, together with others."""
+
+    async def load_many(self, slices: Iterable[Slice[Any]]) -> list[Any]:
+        return await asyncio.gather(*(one.count() for one in slices))
+
+
+COUNTS = Loaded(lambda _context: _Counts(), lambda one: one, lambda found, _slice: found)
 
 
 @strawberry.type(description="A page of a list.")
@@ -51,7 +68,7 @@ class Connection(Generic[Node]):
     page_info: PageInfo = strawberry.field(resolver=_page_info, description="Where the page stands in the list.")
     total_count: int = strawberry.field(
         resolver=_total_count,
-        metadata={PRICE: BATCHED},
+        metadata={READING: COUNTS},
         description="Items in the whole list under the same filter; in GraphQL counted only when selected.",
     )
 
@@ -86,23 +103,65 @@ def connection(
     description: str,
     sort: Any = None,
     filter: Any = None,
-    nested: bool = False,
     extra: Mapping[str, tuple[Any, Any, str]] | None = None,
 ) -> Any:
-    """A list field. `resolver(info[, parent], page[, filter][, **extra])`, with the parent when `nested`.
+    """A list field. `resolver(info, page[, filter][, **extra])`.
 
     `extra` are further arguments: name → (type, default or `...` when it must be given, description).
     """
 
-    async def listed(
-        root: Any, info: Info, first: int = DEFAULT_PAGE, after: str | None = None, offset: int = 0, **rest: Any
-    ) -> Any:
-        page = page_of(first, after, offset, rest.get("search"), rest.get("sort"))
-        parents = (root,) if nested else ()
-        filters = (rest.get("filter"),) if filter is not None else ()
-        return await resolver(info, *parents, page, *filters, **{name: rest[name] for name in extra or {}})
+    async def listed(root: Any, info: Info, **given: Any) -> Any:
+        return await resolver(info, *_asked(info, given, filter), **{name: given[name] for name in extra or {}})
 
     return _field_with_arguments(listed, node, permission, description, sort, filter, extra or {})
+
+
+def nested(
+    resolver: Callable[..., tuple[Listing, Page]],
+    *,
+    node: Any,
+    permission: Permission,
+    description: str,
+    sort: Any = None,
+    filter: Any = None,
+) -> Any:
+    """A list within each of many things, which have their pages from one statement: `resolver(info, page[, filter])` gives the
+    listing of all such lists, and the page of it that each thing shows."""
+
+    def begin(info: Info, **given: Any) -> DataLoader[Any, Any]:
+        place = tuple(map(id, info._raw_info.field_nodes))
+        return info.context.loaders.pages(place, lambda: resolver(info, *_asked(info, given, filter)))
+
+    async def listed(root: Any, info: Info, **given: Any) -> Any:
+        return await begin(info, **given).load(by_id(root))
+
+    metadata = {READING: Nested(begin, by_id), PRICE: BATCHED}
+    return _field_with_arguments(listed, node, permission, description, sort, filter, {}, metadata)
+
+
+def _asked(info: Info, given: Mapping[str, Any], filter: Any) -> tuple[Any, ...]:
+    """The page, and the filter where the list has one, of a field's arguments."""
+    first, after, offset = given.get("first", DEFAULT_PAGE), given.get("after"), given.get("offset", 0)
+    page = page_of(first, after, offset, given.get("search"), given.get("sort"))
+    if _counted_only(info):
+        page = replace(page, counted_only=True)
+    return (page,) if filter is None else (page, given.get("filter"))
+
+
+def _counted_only(info: Info) -> bool:
+    """Whether nothing but `totalCount` is selected."""
+    raw = info._raw_info
+    selections, names = [node.selection_set for node in raw.field_nodes], set()
+    while selections:
+        chosen = selections.pop()
+        for node in chosen.selections if chosen else ():
+            if isinstance(node, FieldNode):
+                names.add(node.name.value)
+            elif isinstance(node, FragmentSpreadNode):
+                selections.append(raw.fragments[node.name.value].selection_set)
+            elif isinstance(node, InlineFragmentNode):
+                selections.append(node.selection_set)
+    return names <= {"totalCount", "__typename"}
 
 
 def _field_with_arguments(
@@ -113,6 +172,7 @@ def _field_with_arguments(
     sort: Any,
     filter: Any,
     extra: Mapping[str, tuple[Any, Any, str]],
+    metadata: Mapping[Any, Any] | None = None,
 ) -> Any:
     """Give the resolver the exact signature its list has, so that the SDL shows no argument that does nothing."""
     kind = inspect.Parameter.KEYWORD_ONLY
@@ -143,5 +203,9 @@ def _field_with_arguments(
     listed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     listed.__annotations__ = {p.name: p.annotation for p in parameters}
     return strawberry.field(
-        resolver=listed, graphql_type=Connection[node], description=description, extensions=[Guard(permission)]
+        resolver=listed,
+        graphql_type=Connection[node],
+        description=description,
+        extensions=[Guard(permission)],
+        metadata=metadata,
     )

@@ -23,7 +23,7 @@ from schema.deployment import Deployment, DeploymentSort
 from schema.experiment import Experiment, ExperimentSort
 from schema.field import by_id, guarded, loaded, mutation
 from schema.model import Model, ModelSort
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection, nested, sort_input
 
 OWN = Permission(Scope.write, Role.owner)
 CREATE = LEAVE = Permission(Scope.write)
@@ -104,44 +104,40 @@ class Project:
     deployment_count: int = _count("deployment_count", "deployments")
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
-    datasets: Connection[Dataset] = connection(
-        resolve_dataset.of_project,
+    datasets: Connection[Dataset] = nested(
+        resolve_dataset.of_projects,
         node=Dataset,
         permission=READ,
         sort=DatasetSort,
-        nested=True,
         description="Its datasets.",
     )
-    experiments: Connection[Experiment] = connection(
-        resolve_experiment.of_project,
+    experiments: Connection[Experiment] = nested(
+        resolve_experiment.of_projects,
         node=Experiment,
         permission=READ,
         sort=ExperimentSort,
-        nested=True,
         description="Its experiments.",
     )
-    models: Connection[Model] = connection(
-        resolve_model.of_project,
+    models: Connection[Model] = nested(
+        resolve_model.of_projects,
         node=Model,
         permission=READ,
         sort=ModelSort,
-        nested=True,
         description="Its models, the best first.",
     )
-    deployments: Connection[Deployment] = connection(
-        resolve_deployment.of_project,
+    deployments: Connection[Deployment] = nested(
+        resolve_deployment.of_projects,
         node=Deployment,
         permission=READ,
         sort=DeploymentSort,
         filter=DeploymentFilter,
-        nested=True,
         description="Its deployments.",
     )
-    members: Connection[Member] = connection(
-        resolve.members, node=Member, permission=READ, sort=MemberSort, nested=True, description="Who works in the project."
+    members: Connection[Member] = nested(
+        resolve.members, node=Member, permission=READ, sort=MemberSort, description="Who works in the project."
     )
-    timeline: Connection[TimelineEvent] = connection(
-        resolve.timeline, node=TimelineEvent, permission=READ, nested=True, description="What happened, newest first."
+    timeline: Connection[TimelineEvent] = nested(
+        resolve.timeline, node=TimelineEvent, permission=READ, description="What happened, newest first."
     )
 
 

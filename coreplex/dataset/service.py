@@ -77,13 +77,14 @@ def listing(grant: Grant, wanted: DatasetFilter | None = None) -> Listing:
             **{name: _latest(col(getattr(DatasetVersion, name))) for name in measures},
         },
         searchable=(col(Dataset.name), col(Dataset.description)),
+        parent=col(Dataset.project_id),
     )
 
 
-def version_listing(dataset_id: UUID) -> Listing:
-    """Versions of a dataset the caller may see, newest first, without their documents."""
+def version_listing() -> Listing:
+    """Versions of datasets the caller may see, newest first, without their documents."""
     return Listing(
-        query=select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset_id).options(*LIGHT),
+        query=select(DatasetVersion),
         identity=col(DatasetVersion.id),
         sortable={
             "version": col(DatasetVersion.version),
@@ -92,6 +93,8 @@ def version_listing(dataset_id: UUID) -> Listing:
             "quality_score": col(DatasetVersion.quality_score),
         },
         default_sort="version",
+        parent=col(DatasetVersion.dataset_id),
+        options=LIGHT,
     )
 
 

@@ -30,12 +30,11 @@ from coreplex.project.table import Project
 from coreplex.settings import Settings
 
 
-def listing(grant: Grant, project_id: str | UUID, wanted: DeploymentFilter | None = None) -> Listing:
-    """Deployments of a project the caller may see."""
-    query = select(Deployment).where(
-        col(Deployment.project_id).in_(visible_projects(grant)),
-        col(Deployment.project_id) == parse_id(project_id, "Project"),
-    )
+def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilter | None = None) -> Listing:
+    """Deployments of the caller's projects, or of one of them."""
+    query = select(Deployment).where(col(Deployment.project_id).in_(visible_projects(grant)))
+    if project_id is not None:
+        query = query.where(col(Deployment.project_id) == parse_id(project_id, "Project"))
     if wanted is not None and wanted.stage is not None:
         query = query.where(col(Deployment.stage) == wanted.stage)
     if wanted is not None and wanted.status is not None:
@@ -50,13 +49,18 @@ def listing(grant: Grant, project_id: str | UUID, wanted: DeploymentFilter | Non
             "status": col(Deployment.status),
         },
         searchable=(col(Deployment.name),),
+        parent=col(Deployment.project_id),
     )
 
 
-def log_listing(deployment: Deployment) -> Listing:
-    """The inference log of a deployment the caller may see, newest first."""
-    query = select(InferenceLog).where(col(InferenceLog.deployment_id) == deployment.id)
-    return Listing(query=query, identity=col(InferenceLog.id), sortable={"created_at": col(InferenceLog.created_at)})
+def log_listing() -> Listing:
+    """The inference logs of deployments the caller may see, newest first."""
+    return Listing(
+        query=select(InferenceLog),
+        identity=col(InferenceLog.id),
+        sortable={"created_at": col(InferenceLog.created_at)},
+        parent=col(InferenceLog.deployment_id),
+    )
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, settings: Settings) -> Deployment:

@@ -59,6 +59,7 @@ def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
             "finished_at": col(Experiment.finished_at),
         },
         searchable=(col(Experiment.name), col(Experiment.target_column)),
+        parent=col(Experiment.project_id),
     )
 
 
@@ -195,12 +196,15 @@ async def engine_runs(session: ReadSession, experiment_ids: Sequence[UUID]) -> S
     return (await session.scalars(query.order_by(col(EngineRun.experiment_id), col(EngineRun.position)))).all()
 
 
-def logs(experiment: Experiment) -> Listing:
-    """What the experiment had to say, oldest first."""
-    query = select(Event).where(
-        col(Event.entity_type) == "experiment", col(Event.entity_id) == experiment.id, col(Event.kind) == EventKind.log
+def logs() -> Listing:
+    """What experiments had to say."""
+    return Listing(
+        query=select(Event).where(col(Event.entity_type) == "experiment", col(Event.kind) == EventKind.log),
+        identity=col(Event.seq),
+        sortable={"seq": col(Event.seq)},
+        default_sort="seq",
+        parent=col(Event.entity_id),
     )
-    return Listing(query=query, identity=col(Event.seq), sortable={"seq": col(Event.seq)}, default_sort="seq")
 
 
 async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:

@@ -1,6 +1,6 @@
 """Jobs as their owners see them."""
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlmodel import col
 
 from coreplex.event.table import Event, EventKind
@@ -31,9 +31,13 @@ def listing(grant: Grant, wanted: JobFilter | None = None) -> Listing:
     return Listing(query=query, identity=col(Job.id), sortable=sortable, searchable=(col(Job.message), col(Job.error)))
 
 
-def logs(job: Job) -> Listing:
-    """What the thing the job works on had to say, oldest first."""
-    query = select(Event).where(
-        col(Event.entity_type) == job.entity_type, col(Event.entity_id) == job.entity_id, col(Event.kind) == EventKind.log
+def logs() -> Listing:
+    """What the things that jobs work on had to say."""
+    of_job = and_(col(Event.entity_type) == col(Job.entity_type), col(Event.entity_id) == col(Job.entity_id))
+    return Listing(
+        query=select(Event).join(Job, of_job).where(col(Event.kind) == EventKind.log),
+        identity=col(Event.seq),
+        sortable={"seq": col(Event.seq)},
+        default_sort="seq",
+        parent=col(Job.id),
     )
-    return Listing(query=query, identity=col(Event.seq), sortable={"seq": col(Event.seq)}, default_sort="seq")

@@ -46,10 +46,14 @@ class _Rows:
     version_id: UUID | None = None
 
 
-def listing(model: Model) -> Listing:
-    """The evaluations of a model the caller may see, newest first."""
-    query = select(Evaluation).where(col(Evaluation.model_id) == model.id)
-    return Listing(query=query, identity=col(Evaluation.id), sortable={"created_at": col(Evaluation.created_at)})
+def listing() -> Listing:
+    """The evaluations of models the caller may see, newest first."""
+    return Listing(
+        query=select(Evaluation),
+        identity=col(Evaluation.id),
+        sortable={"created_at": col(Evaluation.created_at)},
+        parent=col(Evaluation.model_id),
+    )
 
 
 async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> Evaluation:

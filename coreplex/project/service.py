@@ -130,25 +130,25 @@ async def _refuse_in_use(session: ReadSession, project: Project) -> None:
         raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force=true.")
 
 
-def member_listing(project_id: UUID) -> Listing:
-    """Members of a project the caller may see."""
+def member_listing() -> Listing:
+    """Members of projects the caller may see."""
     return Listing(
-        query=select(Membership)
-        .join(User, col(User.id) == col(Membership.user_id))
-        .where(col(Membership.project_id) == project_id),
+        query=select(Membership).join(User, col(User.id) == col(Membership.user_id)),
         identity=Membership.id,
         sortable={"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role},
         searchable=(User.email, User.name),
+        parent=col(Membership.project_id),
     )
 
 
-def timeline_listing(project_id: UUID) -> Listing:
-    """What happened in a project the caller may see."""
+def timeline_listing() -> Listing:
+    """What happened in projects the caller may see."""
     return Listing(
-        query=select(Event).where(col(Event.project_id) == project_id, col(Event.kind) == EventKind.audit),
+        query=select(Event).where(col(Event.kind) == EventKind.audit),
         identity=Event.seq,
         sortable={"created_at": Event.seq, "type": Event.type},
         searchable=(Event.message, Event.type),
+        parent=col(Event.project_id),
     )
 
 

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate, chain
 from typing import Any
 
-from graphql import Executor
+from graphql import Executor, get_argument_values
 from graphql.pyutils import Path
 
 from schema.compiler.leaf import Unusual, odd
 from schema.compiler.plan import Column, Plan, Shape
-from schema.compiler.reading import Loaded
+from schema.compiler.reading import Asked, Fetched, Loaded, Loader
 from schema.compiler.size import Attempt, written
 
 Place = Callable[[int], Path]
@@ -43,8 +43,8 @@ class Level:
         for column in plan.columns:
             if column.reading is None:
                 self._execute(plan, column, rows, built, place)
-            elif isinstance(column.reading, Loaded):
-                self.pending.append(self._load(plan, column, column.reading, rows, built, place))
+            elif isinstance(column.reading, Fetched):
+                self.pending.append(self._fetch(plan, column, column.reading, rows, built, place))
             else:
                 context, read = self.executor.context_value, column.read
                 self._nest(plan, column, [read(row, context) for row in rows], built, place)
@@ -75,14 +75,18 @@ class Level:
             else:
                 built[number][column.response] = result
 
-    async def _load(self, plan: Plan, column: Column, reading: Loaded, rows: Sequence[Any], built: Built, place: Place) -> None:
+    async def _fetch(self, plan: Plan, column: Column, reading: Fetched, rows: Sequence[Any], built: Built, place: Place) -> None:
         """A field kept elsewhere: each key is asked for once, all of them together."""
         keys = [reading.key(row) for row in rows]
         once = [key for key in dict.fromkeys(keys) if key is not None]
-        loader = reading.loader(self.executor.context_value)
+        if isinstance(reading, Asked):
+            loader = self._asked(plan, column, reading, place)
+        else:
+            loader = reading.loader(self.executor.context_value)
         found = dict(zip(once, await loader.load_many(once), strict=True))
-        read = reading.read
-        values = [read(found.get(key), row) for key, row in zip(keys, rows, strict=True)]
+        values = [found.get(key) for key in keys]
+        if isinstance(reading, Loaded):
+            values = [reading.read(value, row) for value, row in zip(values, rows, strict=True)]
         if column.leaf is not None:
             leaves = column.leaf(values, None)
             self._count(leaves, 1 + len('{"":}') + len(column.response))
@@ -96,6 +100,16 @@ class Level:
             below.abandon()
             raise
         await below.settle()
+
+    def _asked(self, plan: Plan, column: Column, reading: Asked, place: Place) -> Loader:
+        """The loader for the field's arguments, which are the same for every row."""
+        first, executor = column.details[0], self.executor
+        field = executor.schema.get_field(plan.kind, first.node.name.value)
+        assert field is not None, "the document is valid"
+        given = get_argument_values(field, first.node, executor.variable_values, first.fragment_variable_values)
+        nodes = [one.node for one in column.details]
+        path = place(0).add_key(column.response, plan.kind.name)
+        return reading.loader(executor.build_resolve_info(field, nodes, plan.kind, path), given)
 
     def _nest(self, plan: Plan, column: Column, values: Sequence[Any], built: Built, place: Place) -> None:
         """Objects within objects: those of all rows are built together and handed back to their rows."""

@@ -9,7 +9,7 @@ from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutpu
 from graphql.pyutils import is_awaitable as default_is_awaitable
 
 from schema.compiler.leaf import Quick
-from schema.compiler.reading import Loaded, Reading, Readings
+from schema.compiler.reading import Fetched, Reading, Readings
 from schema.compiler.source import Leaves, Source, reader
 
 Details = Any
@@ -64,7 +64,7 @@ class Column:
     @property
     def simple(self) -> bool:
         """Its objects are read from the row, and are simple themselves."""
-        return self.reading is not None and not isinstance(self.reading, Loaded) and self.inner is not None and self.inner.simple
+        return self.reading is not None and not isinstance(self.reading, Fetched) and self.inner is not None and self.inner.simple
 
     @cached_property
     def shape(self) -> Shape | None:
@@ -120,7 +120,7 @@ class Planner:
                 source.constant(response, kind.name)
                 continue
             column = self._column(kind, name, response, inner, collect, kept)
-            if column.reading is None or isinstance(column.reading, Loaded) or column.inner is not None:
+            if column.reading is None or isinstance(column.reading, Fetched) or column.inner is not None:
                 source.constant(response, None)
                 columns.append(column)
             else:
@@ -138,7 +138,7 @@ class Planner:
             return Column(response, details, field.type)
         if shape:
             return Column(response, details, field.type, reading, self.plan(shape.kind, details, collect, kept))
-        leaf = self._leaf(response, field.type) if isinstance(reading, Loaded) else None
+        leaf = self._leaf(response, field.type) if isinstance(reading, Fetched) else None
         return Column(response, details, field.type, reading, leaf=leaf)
 
     def _leaf(self, response: str, kind: GraphQLOutputType) -> Leaves:

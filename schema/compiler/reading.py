@@ -48,6 +48,20 @@ class Loaded:
     read: Callable[[Any, Any], Any]
 
 
-Reading = Attribute | Item | Computed | Contextual | Loaded
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Something kept elsewhere that depends on the field's arguments.
+
+    `loader(info, arguments)`, with what graphql-core gives resolvers, is made once a level and fetches by `key(row)`; it raises
+    what a resolver would raise for each row.
+    """
+
+    loader: Callable[[Any, Mapping[str, Any]], Loader]
+    key: Callable[[Any], Hashable]
+
+
+Reading = Attribute | Item | Computed | Contextual | Loaded | Asked
+Fetched = Loaded | Asked
+"""What is fetched for all rows of a level together."""
 Readings = Mapping[str, Mapping[str, Reading]]
 """By the names of type and field."""

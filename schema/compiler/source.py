@@ -10,7 +10,7 @@ from typing import Any
 from graphql import GraphQLOutputType
 
 from schema.compiler.leaf import Quick, expression
-from schema.compiler.reading import Attribute, Computed, Contextual, Item, Loaded, Reading
+from schema.compiler.reading import Asked, Attribute, Computed, Contextual, Item, Loaded, Reading
 
 Leaves = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
 """(rows, context) → one dictionary per row, in the selection's order; what is no leaf is None for the time being."""
@@ -91,5 +91,5 @@ def reader(reading: Reading) -> Callable[[Any, Any], Any]:
             return lambda row, _: function(row)
         case Contextual():
             return reading.function
-        case Loaded():
+        case Loaded() | Asked():
             raise AssertionError("what is loaded is not read from the row")

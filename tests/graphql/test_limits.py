@@ -113,7 +113,7 @@ def test_the_standard_introspection_passes() -> None:
         ("query($n: Int! = 9) { projects(first: $n) { nodes { id } } }", {"n": "many"}, 0),
         ("{ projects(first: 99999) { nodes { id } } }", {}, S + 501),
         ("{ projects(first: -5) { nodes { id } } }", {}, S + 1),
-        ("{ projects(first: 10) { nodes { members(first: 20) { nodes { id } } } } }", {}, S + 1 + 10 * (S + 1 + 1 + 20)),
+        ("{ projects(first: 10) { nodes { members(first: 20) { nodes { id } } } } }", {}, 2 * S + 1 + 10 * (1 + 1 + 20)),
         ("{ projects(first: 10) { ...p } } fragment p on ProjectConnection { nodes { id } }", {}, S + 11),
         (
             "{ a: projects(first: 2) { ...p } b: projects(first: 3) { ...p } } fragment p on ProjectConnection { nodes { id } }",
