@@ -24,6 +24,7 @@ from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound, Unavailable
 from coreplex.heartbeat import Heartbeat
 from coreplex.log import configure
+from coreplex.memory import MemoryWatch
 from coreplex.model.serving import Serving
 from coreplex.monitoring.spool import spool_in
 from coreplex.monitoring.writer import InferenceWriter
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     access.install(services)
     writer = InferenceWriter(services.database, spool_in(settings.data_dir))
     services.parts[InferenceWriter] = writer
+    services.parts[MemoryWatch] = MemoryWatch(settings.web_memory_bytes)
     services.parts[Serving] = Serving(services.database, services.storage, services.listener)
 
     @asynccontextmanager
@@ -173,8 +175,13 @@ def main() -> None:
     gc.collect()
     gc.set_threshold(10_000, 10, 10)  # a list of 500 makes thousands of objects that live for one answer
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
-    server = Server(configuration(settings, create_app(settings)), heart)
+    app = create_app(settings)
+    memory: MemoryWatch = app.state.services.parts[MemoryWatch]
+    memory.limit_allocations()
+    server = Server(configuration(settings, app), heart, memory)
     server.run([_listening(settings, arguments.fd)])  # on uvloop where there is one; `asyncio.run` would not
+    if server.outgrown:
+        raise SystemExit(os.EX_TEMPFAIL)  # whoever supervises us starts another
 
 
 def _listening(settings: Settings, handed: int | None) -> socket.socket:
@@ -188,15 +195,19 @@ def _listening(settings: Settings, handed: int | None) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells the supervisor that its loop turns."""
+    """uvicorn's server, which tells the supervisor that its loop turns, and ends in order when memory stays short."""
 
-    def __init__(self, config: uvicorn.Config, heart: Heartbeat) -> None:
+    def __init__(self, config: uvicorn.Config, heart: Heartbeat, memory: MemoryWatch) -> None:
         super().__init__(config)
-        self.heart = heart
+        self.heart, self.memory = heart, memory
+        self.outgrown = False
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_PER_BEAT == 0:
             self.heart.beat()
+        if self.memory.look() and not self.outgrown:
+            log.error("memory.replaced", limit_bytes=self.memory.limit_bytes)
+            self.outgrown = self.should_exit = True
         return await super().on_tick(counter)
 
 

@@ -199,6 +199,11 @@ class Settings(BaseSettings):
         description="Threads of one training run, which fits so many folds side by side.",
     )
     training_memory_bytes: int = Field(4 * 1024**3, ge=256 * 1024**2, description="Address space one training run may use.")
+    web_memory_bytes: int = Field(
+        2 * 1024**3,
+        ge=512 * 1024**2,
+        description="Memory one web process may use: near it requests are 503, and a process that stays there is replaced.",
+    )
     database_pool_size: int = Field(10, ge=1, le=200, description="Database connections per process.")
 
     engine_fallback: bool = Field(

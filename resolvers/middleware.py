@@ -1,5 +1,6 @@
 """The outermost layer of every HTTP answer: request id, rate headers, safe headers, and one JSON body for what nobody caught."""
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from coreplex.database import is_unavailable
 from coreplex.departure import CONNECTION
 from coreplex.fair import CALLER
 from coreplex.identifier import new_id
+from coreplex.memory import MemoryWatch, NoMemory
 from coreplex.rate import identity
 from coreplex.services import Services
 from coreplex.settings import Mode
@@ -68,9 +70,11 @@ class OuterLayer:
             return await self.app(scope, receive, send)
         answer = scope[STATE] = Answer(request_id_of(scope))
         CALLER.set(identity(None, scope["client"][0] if scope.get("client") else ""))
+        memory: MemoryWatch = self.services.parts[MemoryWatch]  # type: ignore[assignment]
+        short = memory.short and scope["path"] not in PROBES
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
-            return await (send({"type": "websocket.close"}) if foreign else self.app(scope, receive, send))
+            return await (send({"type": "websocket.close"}) if foreign or short else self.app(scope, receive, send))
         CONNECTION.set(receive)
         started = False
         if wants_page(scope):
@@ -87,6 +91,8 @@ class OuterLayer:
 
         if foreign:
             return await _say(sending, 400, FOREIGN_HOST, "bad_request", answer)
+        if short:
+            return await self._refuse(NoMemory(), answer, sending)
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
@@ -105,7 +111,14 @@ class OuterLayer:
             added.append(HSTS)
         return added
 
+    async def _refuse(self, error: NoMemory, answer: Answer, send: Send) -> None:
+        retry = ((b"retry-after", b"%d" % (error.retry_after or 1)),)
+        await _say(send, error.status, error.message, error.code, answer, retry)
+
     async def _fail(self, error: Exception, answer: Answer, send: Send) -> None:
+        if isinstance(error, MemoryError):
+            log.error("out_of_memory", exc_info=error, request_id=answer.request_id)
+            return await self._refuse(NoMemory(), answer, send)
         away = is_unavailable(error)
         if away:
             log.warning("unavailable", error=repr(error), request_id=answer.request_id)
@@ -117,10 +130,11 @@ class OuterLayer:
             else f"Internal error; give the request id {answer.request_id} to the administrator of this server."
         )
         await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", answer)
+        return None
 
 
-async def _say(send: Send, status: int, detail: str, code: str, answer: Answer) -> None:
+async def _say(send: Send, status: int, detail: str, code: str, answer: Answer, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
     body = orjson.dumps({"detail": detail, "code": code, "request_id": answer.request_id})
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -16,6 +16,7 @@ from strawberry.pydantic.error import InputValidationError
 
 from coreplex.database import is_bad_value, is_unavailable
 from coreplex.errors import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
+from coreplex.memory import NoMemory
 from coreplex.storage import FULL, is_full
 
 log = structlog.get_logger()
@@ -100,6 +101,9 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if is_bad_value(original):
         log.warning("bad_value", error=repr(original), request_id=request_id)
         return Invalid("A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).")
+    if isinstance(original, MemoryError):
+        log.error("out_of_memory", exc_info=original, request_id=request_id)
+        return NoMemory()
     log.error("internal_error", exc_info=original, request_id=request_id)
     return Internal(f"Internal error; give the request id {request_id} to the administrator of this server.")
 
