@@ -25,6 +25,7 @@ from coreplex.job.patience import passing, persist
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.services import Services
+from coreplex.storage import FULL, is_full
 
 Settle = Callable[[WriteSession], Awaitable[bool]]
 log = structlog.get_logger(__name__)
@@ -185,7 +186,8 @@ class Attempt:
 
     def _judge(self, error: BaseException) -> Settle | None:
         job_id, token = self.job.id, self.context.token
-        message = error.message if isinstance(error, DomainError) else "An unexpected error; the server's log has the details."
+        unexpected = FULL if is_full(error) else "An unexpected error; the server's log has the details."
+        message = error.message if isinstance(error, DomainError) else unexpected
         detail = error.detail if isinstance(error, ChildError) else ""
         match error:
             case FenceLost():

@@ -37,6 +37,7 @@ from coreplex.project.access import open_project, open_row, visible_projects
 from coreplex.project.namesakes import namesakes
 from coreplex.project.table import Project
 from coreplex.settings import Settings
+from coreplex.storage import refuse_when_full
 
 ENDED_WITHIN = timedelta(minutes=1)
 """A cancelled training has written its last file and event by then, also that of a worker that died."""
@@ -78,7 +79,7 @@ class Checked:
 
 
 async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, settings: Settings) -> Checked:
-    """Whether it can be trained, as far as that can be known now. Raises Invalid naming the wrong key."""
+    """Whether it can be trained, as far as that can be known now. Raises Invalid naming the wrong key, and StorageFull."""
     project = await open_project(session, grant, wanted.project_id)
     version = await open_version(session, grant, wanted.dataset_version_id)
     if version.project_id != project.id:
@@ -96,6 +97,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     engines.warnings.extend(unknown_options(wanted.config))
     engines.warnings.extend(without_effect(config, wanted.problem_type))
     config = _within_quota(config, grant, engines)
+    refuse_when_full(settings.data_dir)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
     engines.warnings.extend(remedy.target_warnings(version, wanted.target_column))

@@ -22,7 +22,7 @@ from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 from schema.errors import domain_error
 from tests.factories.account import bearer, browser
-from tests.factories.dataset import Person
+from tests.factories.dataset import Person, table
 
 GIGABYTE = 1 << 30
 Fill = Callable[[int], None]
@@ -73,14 +73,17 @@ async def test_tables_and_exports_stop_at_the_same_mark(
 ) -> None:
     """No program is started to write them, and nothing is left; afterwards all is as before."""
     app, ada = lab
-    first = await ada.dataset()
+    first = await ada.dataset(table([("a", "b", "late"), *((n, n % 7, "yes" if n % 3 else "no") for n in range(100))]))
     async with browser(app) as client:
         client.headers.update(bearer(ada.key))
         upload = (await client.post("/api/uploads", params={"filename": "t.csv"}, content=b"a,b\n1,2\n3,4\n")).json()["upload_id"]
         before = {path for path in settings.data_dir.rglob("*") if path.is_file()}
         wanted = {"project_id": ada.project_id, "name": "Second", "upload_id": upload}
+        training = {"project_id": ada.project_id, "dataset_version_id": first["dataset_version_id"], "name": "e"}
+        training |= {"target_column": "late", "problem_type": "classification"}
         asked: dict[str, Callable[[], Awaitable[Response]]] = {
             "dataset": lambda: client.post("/api/datasets/upload", json=wanted),
+            "experiment": lambda: client.post("/api/experiments", json=training),
             "csv": lambda: client.get(f"/api/datasets/{first['dataset_id']}/download", params={"format": "csv"}),
             "xlsx": lambda: client.get(f"/api/datasets/{first['dataset_id']}/download", params={"format": "xlsx"}),
         }
@@ -91,6 +94,7 @@ async def test_tables_and_exports_stop_at_the_same_mark(
             answer = await ask()
             assert (answer.status_code, answer.json()["code"]) == (507, "storage_full"), (name, answer.text)
         assert (await client.get("/api/datasets", params={"project_id": ada.project_id})).json()["total"] == 1
+        assert (await client.get("/api/experiments", params={"project_id": ada.project_id})).json()["total"] == 0
         assert {path for path in settings.data_dir.rglob("*") if path.is_file()} == before
         fill(300 << 20)
         assert (await asked["parquet"]()).status_code == 200

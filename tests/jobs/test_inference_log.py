@@ -355,6 +355,26 @@ async def test_what_is_not_logged_is_said_and_counted(
     assert capsys.readouterr().out.count("inference_log_lost") == 1, "not a line for each"
 
 
+async def test_a_disk_that_loses_what_it_took(
+    served: Served, writer: InferenceWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sync that fails is alarmed, and what comes goes into another file: of this one the next sync would say nothing."""
+
+    def failing(_file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await served.record(writer, {"n": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", failing, raising=False)
+        await writer._spool.sync()
+    assert "inference_log_not_synced" in capsys.readouterr().out
+    await served.record(writer, {"n": 2})
+    assert len(files(tmp_path / "spool")) == 2
+    await writer._spool.sync()
+    await writer.flush()
+    assert await inputs(served) == [{"n": 1}, {"n": 2}]
+
+
 async def test_a_folder_that_cannot_be_written_to(served: Served, database: Database, tmp_path: Path) -> None:
     """The process starts and predicts all the same, and logs as soon as it can."""
     (tmp_path / "spool").write_text("in the way")

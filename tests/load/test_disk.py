@@ -109,7 +109,11 @@ def test_a_training_on_a_full_disk_fails_and_says_so(small: Stack) -> None:
         wanted |= {"problem_type": "classification", "config": {"max_runtime_secs": 10, "max_models": 2}}  # type: ignore[dict-item]
         ballast = fill(small)
         try:
+            refused = client.post("/api/experiments", json=wanted)
+            assert (refused.status_code, refused.json()["code"]) == (507, "storage_full"), refused.text
+            ballast.unlink()
             experiment = client.post("/api/experiments", json=wanted).json()["experiment_id"]
+            ballast = fill(small)
             status = wait_for_end(client, experiment)
         finally:
             ballast.unlink()
