@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors import DomainError, Invalid
+from coreplex.fair import FairPlaces, Limits
 from coreplex.permissions import Category, authorize
 from rest_compat import columns
 from rest_compat.answers import error_answer, json_answer
@@ -29,8 +30,9 @@ from schema.session import Context, Services, answer_of, charge, check_csrf, ope
 MAX_BODY = 1 << 20
 MAX_ROWS_BODY = 24 << 20
 """Predictions take rows: as many as one call may have, of 64 numbers with all their digits, fit in."""
-LARGE_BODY, LARGE_AT_ONCE = 8 << 20, 2
-"""Larger bodies are parsed and answered two at a time per endpoint: as objects they take up to twenty times the memory."""
+LARGE_BODY = 128 << 10
+"""Larger bodies are parsed in a thread, one at a time and in turn between callers: megabytes take tenths of a second."""
+LARGE = Limits(total=1, each=1, patience=30.0, waiting_each=20, retry_after=5)
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -50,17 +52,14 @@ class Row:
         self.operation = operations()[endpoint.operation]
         self.binder = Binder(endpoint, self.operation)
         self.takes_rows = Category.predictions in self.operation.charges
-        self.turns = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def answer(self, request: Request) -> Response:
         request_id = answer_of(request).request_id
         try:
             context = await admit(self.services, request, self.operation)
             raw = await self._raw(request)
-            async with self.turns if raw is not None and len(raw) > LARGE_BODY else nullcontext():
-                body = {} if raw is None else parse_object(raw, empty_is_fine=self.endpoint.body_optional)
-                run = lambda: self._run(context, request, body)  # noqa: E731
-                return await done_once(context, request, self.operation, body, run)
+            body = {} if raw is None else await self._parse(raw)
+            return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
         except DomainError as error:
             return error_answer(error, request_id)
         except Exception as error:
@@ -70,6 +69,12 @@ class Row:
         answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
         return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
 
+    async def _parse(self, raw: bytes) -> dict[str, Any]:
+        if len(raw) <= LARGE_BODY:
+            return parse_object(raw, empty_is_fine=self.endpoint.body_optional)
+        async with LargeBodies.of(self.services).place():
+            return await asyncio.to_thread(parse_object, raw, empty_is_fine=self.endpoint.body_optional)
+
     async def _raw(self, request: Request) -> bytes | None:
         """The body, None where none is taken."""
         if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
@@ -77,6 +82,16 @@ class Row:
         if self.takes_rows:
             return await read_body(request, MAX_ROWS_BODY, "Send the rows in several calls.")
         return await read_body(request, MAX_BODY, "")
+
+
+class LargeBodies(FairPlaces):
+    """The places of one process for parsing large bodies."""
+
+    @classmethod
+    def of(cls, services: Services) -> "LargeBodies":
+        found = services.parts.setdefault(cls, cls(LARGE, "large bodies to be read"))
+        assert isinstance(found, cls)
+        return found
 
 
 async def done_once(
