@@ -55,6 +55,7 @@ class FairPlaces:
         self.taken: Counter[str] = Counter()
         self.used = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting_in_all = 0
         self._line: list[tuple[int, int, str]] = []
         """A heap of the callers that wait: the round they are in, when they came, who."""
         self._arrivals = 0
@@ -74,9 +75,11 @@ class FairPlaces:
         finally:
             self.give_back(who)
 
-    async def take(self, who: str) -> None:
-        """A place until `give_back`. Raises Busy."""
+    async def take(self, who: str, most: int | None = None) -> None:
+        """A place until `give_back`. Raises Busy. At most `most` wait: the last ones of callers with the most go."""
         if not self.take_now(who):
+            if most is not None:
+                self._make_room(who, most)
             await self._wait(who)
 
     def take_now(self, who: str) -> bool:
@@ -103,6 +106,11 @@ class FairPlaces:
         if self._waiting:
             self._hand_out()
 
+    @property
+    def waiting_in_all(self) -> int:
+        """How many requests wait."""
+        return self._waiting_in_all
+
     def waiting(self, who: str) -> int:
         """How many requests of a caller wait."""
         return len(self._waiting.get(who, ()))
@@ -116,6 +124,7 @@ class FairPlaces:
             self._waiting[who] = deque()
             self._line_up(who)
         self._waiting[who].append(turn)
+        self._waiting_in_all += 1
         patience = self.limits.patience
         timer = None if patience is None else loop.call_later(patience, self._give_up, who, turn)
         try:
@@ -135,12 +144,20 @@ class FairPlaces:
             self._leave(who, turn)
             turn.set_exception(self.busy())
 
+    def _make_room(self, who: str, most: int) -> None:
+        while (left := self.waiting_in_all - most) >= 0:
+            longest = max(self._waiting, key=self.waiting, default=who)
+            if left == 0 and self.waiting(who) >= self.waiting(longest) - 1:
+                raise self.busy()
+            self._give_up(longest, self._waiting[longest][-1])
+
     def busy(self) -> Busy:
         return Busy(f"The server is busy: too many requests wait for {self.what}.", retry_after=self.limits.retry_after)
 
     def _leave(self, who: str, turn: "asyncio.Future[None]") -> None:
         queue = self._waiting[who]
         queue.remove(turn)
+        self._waiting_in_all -= 1
         if not queue:
             del self._waiting[who]
             self._line = [place for place in self._line if place[2] != who]
@@ -160,6 +177,7 @@ class FairPlaces:
                 continue
             queue = self._waiting[who]
             turn = queue.popleft()
+            self._waiting_in_all -= 1
             self._give(who, round)
             if queue:
                 self._line_up(who)

@@ -1,6 +1,6 @@
 """The outermost layer of every HTTP answer: request id, rate headers, safe headers, and one JSON body for what nobody caught."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -10,18 +10,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.database import is_unavailable
 from coreplex.departure import CONNECTION
+from coreplex.errors import Busy
 from coreplex.fair import CALLER
 from coreplex.identifier import new_id
 from coreplex.memory import MemoryWatch, NoMemory
-from coreplex.rate import identity
 from coreplex.services import Services
 from coreplex.settings import Mode
+from resolvers.admission import Admission
 from resolvers.error_page import wants_page, with_pages
 from resolvers.request import STATE, Answer, give_back
 from resolvers.told import Told
 
 log = structlog.get_logger()
 
+Headers = Iterable[tuple[bytes, bytes]]
 SAFE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -63,20 +65,22 @@ class OuterLayer:
         self.app = app
         self.services = services
         self.told = Told()
+        self.admission = Admission(services)
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, send)
         answer = scope[STATE] = Answer(request_id_of(scope))
-        CALLER.set(identity(None, scope["client"][0] if scope.get("client") else ""))
+        who = self.admission.caller(scope)
+        CALLER.set(who)
         memory: MemoryWatch = self.services.parts[MemoryWatch]  # type: ignore[assignment]
         short = memory.short and scope["path"] not in PROBES
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
             return await (send({"type": "websocket.close"}) if foreign or short else self.app(scope, receive, send))
         CONNECTION.set(receive)
-        started = False
+        started, leave = False, _nothing
         if wants_page(scope):
             send = with_pages(send)
 
@@ -84,6 +88,7 @@ class OuterLayer:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                leave()
                 if answer.context is not None and answer.context.unspent:
                     await give_back(answer)
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
@@ -92,13 +97,17 @@ class OuterLayer:
         if foreign:
             return await _say(sending, 400, FOREIGN_HOST, "bad_request", answer)
         if short:
-            return await self._refuse(NoMemory(), answer, sending)
+            return await _busy(sending, NoMemory(), scope, answer)
         try:
+            if scope["path"] not in PROBES:
+                leave = await self.admission.enter(scope, who)
             await self.app(scope, receive, sending)
         except Exception as error:
             if started:
                 raise
-            await self._fail(error, answer, sending)
+            await self._fail(error, scope, answer, sending)
+        finally:
+            leave()
 
     def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
         if answer.general is not None:
@@ -111,14 +120,12 @@ class OuterLayer:
             added.append(HSTS)
         return added
 
-    async def _refuse(self, error: NoMemory, answer: Answer, send: Send) -> None:
-        retry = ((b"retry-after", b"%d" % (error.retry_after or 1)),)
-        await _say(send, error.status, error.message, error.code, answer, retry)
-
-    async def _fail(self, error: Exception, answer: Answer, send: Send) -> None:
+    async def _fail(self, error: Exception, scope: Scope, answer: Answer, send: Send) -> None:
+        if isinstance(error, Busy):
+            return await _busy(send, error, scope, answer)
         if isinstance(error, MemoryError):
             log.error("out_of_memory", exc_info=error, request_id=answer.request_id)
-            return await self._refuse(NoMemory(), answer, send)
+            return await _busy(send, NoMemory(), scope, answer)
         away = is_unavailable(error)
         if away:
             log.warning("unavailable", error=repr(error), request_id=answer.request_id)
@@ -133,8 +140,26 @@ class OuterLayer:
         return None
 
 
-async def _say(send: Send, status: int, detail: str, code: str, answer: Answer, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
-    body = orjson.dumps({"detail": detail, "code": code, "request_id": answer.request_id})
+def _nothing() -> None:
+    """No place was taken."""
+
+
+async def _busy(send: Send, error: Busy, scope: Scope, answer: Answer) -> None:
+    """The refusal of a request that was not looked at, in the words of its door."""
+    retry = [(b"retry-after", str(error.retry_after).encode())]
+    if scope["path"].startswith("/graphql"):
+        about = {"code": error.code, "status": error.status, "requestId": answer.request_id, "retryAfter": error.retry_after}
+        await _send(send, error.status, {"errors": [{"message": error.message, "extensions": about}]}, retry)
+    else:
+        await _say(send, error.status, error.message, error.code, answer, retry)
+
+
+async def _say(send: Send, status: int, detail: str, code: str, answer: Answer, more: Headers = ()) -> None:
+    await _send(send, status, {"detail": detail, "code": code, "request_id": answer.request_id}, more)
+
+
+async def _send(send: Send, status: int, content: object, more: Headers) -> None:
+    body = orjson.dumps(content)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,108 @@
+"""How many requests a process works on at once. The others wait their turn, few of them; the rest is told to come again.
+
+Beyond a handful side by side nothing is answered sooner, and with hundreds everything times out half done. A burst may wait;
+where the line has not been empty for two seconds it is no burst, and what is too much in it or would join it is refused at once,
+before anything is looked up (Nichols & Jacobson 2012: a standing queue only adds delay).
+
+A place is for a short request: whoever has not begun to answer after `SHORT_SECS` (a long poll, an upload, an export) gives it to
+the next and goes on.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+from starlette.types import Scope
+
+from coreplex.account import tokens
+from coreplex.account.cache import cache_of
+from coreplex.account.cookies import session_cookie_name
+from coreplex.errors import Busy
+from coreplex.fair import FairPlaces, Limits
+from coreplex.rate import identity
+from coreplex.services import Services
+
+log = structlog.get_logger()
+
+IN_WORK = Limits(total=8, each=6, patience=5.0)
+BURST, STANDING = 256, 24
+"""Requests that may wait: in a line that was empty lately, and in one that was not."""
+STANDING_AFTER_SECS = 2.0
+SHORT_SECS = 0.5
+AGAIN_SECS = 1
+"""Told with a refusal. A connection that asks again sooner waits for the rest of it."""
+TOLD_EVERY_SECS = 60.0
+
+
+class Admission:
+    """The places of one process."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.places = FairPlaces(IN_WORK, "an answer")
+        self._cookie = f"{session_cookie_name(services.settings)}="
+        self._empty_at = 0.0
+        self._refused: OrderedDict[tuple[object, str], float] = OrderedDict()
+        """Who was refused on which connection, and until when they should wait; the oldest first."""
+        self._told_at = -TOLD_EVERY_SECS
+
+    async def enter(self, scope: Scope, who: str) -> Callable[[], None]:
+        """Wait for a caller's place; returns what gives it back, which may be called more than once. Raises Busy."""
+        if self._refused:
+            await self._early(scope, who)
+        if not self.places.take_now(who):
+            try:
+                await self.places.take(who, self._most())
+            except Busy:
+                self._refuse(scope, who)
+                raise
+        return self._place(who)
+
+    def caller(self, scope: Scope) -> str:
+        """Whose place: that of the owner of a credential that is known here, else the address's. Asks nobody."""
+        token = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                token = value[7:].decode("latin-1").strip()
+                break
+            if name == b"cookie":
+                token = value.decode("latin-1").partition(self._cookie)[2].partition(";")[0]
+        principal = cache_of(self.services).get(tokens.digest(token)) if token else None
+        return identity(principal, scope["client"][0] if scope.get("client") else "")
+
+    def _most(self) -> int:
+        now = time.monotonic()
+        if not self.places.waiting_in_all:
+            self._empty_at = now
+        return BURST if now - self._empty_at < STANDING_AFTER_SECS else STANDING
+
+    def _place(self, who: str) -> Callable[[], None]:
+        held = True
+
+        def leave() -> None:
+            nonlocal held
+            if held:
+                held = False
+                timer.cancel()
+                self.places.give_back(who)
+
+        timer = asyncio.get_running_loop().call_later(SHORT_SECS, leave)
+        return leave
+
+    def _refuse(self, scope: Scope, who: str) -> None:
+        now = time.monotonic()
+        self._refused[scope.get("client"), who] = now + AGAIN_SECS
+        if now - self._told_at >= TOLD_EVERY_SECS:
+            self._told_at = now
+            log.warning("overload", in_work=self.places.used, waiting=self.places.waiting_in_all, caller=who)
+
+    async def _early(self, scope: Scope, who: str) -> None:
+        """Hold back a connection that was refused and does not wait: refusing it again and again would be all we do."""
+        now = time.monotonic()
+        while self._refused and (oldest := next(iter(self._refused.items())))[1] <= now:
+            del self._refused[oldest[0]]
+        until = self._refused.pop((scope.get("client"), who), now)
+        if until > now:
+            await asyncio.sleep(until - now)
