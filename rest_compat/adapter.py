@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coreplex.departure import cancelled_by_departure
 from coreplex.errors import DomainError, Invalid
 from coreplex.fair import FairPlaces, Limits
 from coreplex.permissions import Category, authorize
@@ -66,7 +67,8 @@ class Row:
             return error_answer(domain_error(error, request_id), request_id)
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
-        answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
+        with cancelled_by_departure() if request.method in SAFE else nullcontext():
+            answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
         return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
 
     async def _parse(self, raw: bytes) -> dict[str, Any]:

@@ -6,11 +6,15 @@ from pathlib import Path
 from coreplex.artifact.table import Artifact
 from coreplex.database import ReadSession
 from coreplex.errors import Damaged
+from coreplex.fair import FairPlaces, Limits
 from coreplex.permissions import Grant
 from coreplex.project.access import open_row
 from coreplex.services import Services
 from coreplex.staging import StagedFile
 from coreplex.storage import Storage, sha256_of
+
+_reading = FairPlaces(Limits(total=2, each=1, patience=60.0, retry_after=5), "a stored file")
+"""Reading large files whole takes a thread for seconds, and the process has few."""
 
 
 async def open_artifact(session: ReadSession, grant: Grant, artifact_id: str) -> Artifact:
@@ -21,7 +25,9 @@ async def open_artifact(session: ReadSession, grant: Grant, artifact_id: str) ->
 async def whole(storage: Storage, artifact: Artifact) -> Path:
     """Where the file is, its bytes checked against the hash they were stored with. Raises Damaged."""
     path = await storage.path(artifact.storage_key)
-    if await asyncio.to_thread(sha256_of, path) != artifact.sha256:
+    async with _reading.place():
+        found = await asyncio.to_thread(sha256_of, path)
+    if found != artifact.sha256:
         raise Damaged("The stored file was changed since it was written; the server's administrator may have a backup.")
     return path
 

@@ -4,11 +4,14 @@ Strict about what comes in: one media type, one JSON object, bounded in size and
 Whatever a body holds, the answer is JSON with a sentence; 500 only ever means a bug, which is logged and masked.
 """
 
+from contextlib import nullcontext
+
 from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from coreplex.departure import cancelled_by_departure
 from coreplex.errors import DomainError
 from coreplex.permissions import Category
 from coreplex.services import Services
@@ -90,7 +93,8 @@ class GraphQLDoor:
             raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
 
         async def answer() -> tuple[Response, bool]:
-            result = await run(admitted.operation, admitted.variables, context)
+            with cancelled_by_departure() if admitted.operation.kind is OperationType.QUERY else nullcontext():
+                result = await run(admitted.operation, admitted.variables, context)
             status = 400 if is_request_error(result) else 200
             body = executed(result, context.request.id, admitted.cost)
             return respond(request, body, status, self.services.settings.max_answer_bytes), not result.errors

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import psutil
 import pytest
 from starlette.applications import Starlette
 
-from coreplex.database import Database
+from coreplex import departure
+from coreplex.database import STATEMENT_TIMEOUT_MS, Database
 from coreplex.dataset import work
 from coreplex.dataset.work import TableWork
 from coreplex.departure import CONNECTION, while_connected
@@ -143,6 +145,62 @@ async def test_exports_are_written_once(
     files.sweep()
     await ada.data(FILES, id=dataset)
     assert asked == ["ingest", "export", "export"], "what nobody asked for in an hour is gone"
+
+
+async def test_a_late_block_is_cancelled_when_its_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(departure, "LATE_SECS", 0.01)
+    left, began, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def read() -> None:
+        CONNECTION.set(receive)
+        try:
+            with departure.cancelled_by_departure():
+                began.set()
+                await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    before = asyncio.all_tasks()
+    asked = asyncio.create_task(read())
+    await began.wait()
+    left.set()
+    with pytest.raises(CallerLeft):
+        await asked
+    assert not asked.cancelled()
+    left.clear()
+    stopped = asyncio.create_task(read())  # by the server itself: no departure
+    await asyncio.sleep(0.05)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    assert asyncio.all_tasks() == before, "nobody watches any more"
+
+
+async def test_a_read_ends_with_its_client(stack: Stack) -> None:
+    """PostgreSQL sees it: the read's statement waits for a lock, and waits no more when nobody waits for the read."""
+    address = urlsplit(stack.base_url)
+    key = await asyncio.to_thread(stack.key)
+    locked, watcher = [await asyncpg.connect(stack.database_url) for _ in range(2)]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    try:
+        await locked.execute("BEGIN; LOCK TABLE projects IN ACCESS EXCLUSIVE MODE")
+        _, line = await asyncio.open_connection(address.hostname, address.port)
+        line.write(f"GET /api/projects HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        began = time.monotonic()
+        while not await watcher.fetchval(waiting):
+            assert time.monotonic() - began < 30
+        line.close()
+        left = time.monotonic()
+        while await watcher.fetchval(waiting):
+            pass
+        assert time.monotonic() - left < STATEMENT_TIMEOUT_MS / 1000 - 1, "long before the statement's own end"
+    finally:
+        await locked.close()
+        await watcher.close()
 
 
 async def test_a_child_ends_with_its_client_and_stands_back() -> None:
