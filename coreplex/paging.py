@@ -70,7 +70,12 @@ class Slice(Generic[Row]):
     cursors: Sequence[str]
     has_next: bool
     has_previous: bool
-    count: Callable[[], Awaitable[int]]
+    counting: Callable[[], Awaitable[int]]
+    total: int | None = None
+    """How many there are, where that is known without asking."""
+
+    async def count(self) -> int:
+        return await self.counting() if self.total is None else self.total
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,12 @@ class Listing:
     async def slice(self, session: ReadSession, page: Page, count: Callable[[Select[Any]], Awaitable[int]]) -> Slice[Any]:
         """Rows of the page. `count` runs the counting query later, only if somebody asks."""
         wanted, column = self._page(page), self._sort_column(page)
-        query = wanted.add_columns(column.label("sort_key")).order_by(*self._order(column, self.identity, page))
-        found: Sequence[Any] = ()
-        if not page.counted_only:
-            query = query.limit(page.first + 1).offset(page.offset or None).options(*self.options)
-            found = (await session.execute(query)).all()
         counted = select(func.count()).select_from(self._searched(page).order_by(None).subquery())
-        return self._slice(found, page, lambda: count(counted))
+        if page.counted_only:
+            return self._slice((), page, lambda: count(counted), await session.scalar(counted))
+        query = wanted.add_columns(column.label("sort_key")).order_by(*self._order(column, self.identity, page))
+        query = query.limit(page.first + 1).offset(page.offset or None).options(*self.options)
+        return self._slice((await session.execute(query)).all(), page, lambda: count(counted))
 
     async def slices(
         self, session: ReadSession, parents: Sequence[Any], page: Page, count: Callable[[Any], Awaitable[int]]
@@ -109,10 +113,12 @@ class Listing:
             alone = replace(self, query=self.query.where(self.parent == parents[0]))
             return [await alone.slice(session, page, lambda _: count(parents[0]))]
         query = self._many(parents, page)
+        if page.counted_only:
+            totals = zip(parents, await self.counts(session, parents, page), strict=True)
+            return [self._slice((), page, partial(count, key), total) for key, total in totals]
         found: list[list[Any]] = [[] for _ in parents]
-        if not page.counted_only:
-            for *row, place in await session.execute(query):
-                found[place - 1].append(row)
+        for *row, place in await session.execute(query):
+            found[place - 1].append(row)
         return [self._slice(rows, page, partial(count, key)) for key, rows in zip(parents, found, strict=True)]
 
     async def counts(self, session: ReadSession, parents: Sequence[Any], page: Page) -> list[int]:
@@ -148,15 +154,19 @@ class Listing:
         # Missing values come last both ways, so "best first" never begins with an unknown.
         return (column.desc() if down else column.asc()).nulls_last(), identity.desc() if down else identity.asc()
 
-    def _slice(self, found: Sequence[Any], page: Page, count: Callable[[], Awaitable[int]]) -> Slice[Any]:
-        rows, whole = found[: page.first], not page.after and not page.offset and not page.counted_only
-        has_next = len(found) > page.first
+    def _slice(
+        self, found: Sequence[Any], page: Page, count: Callable[[], Awaitable[int]], total: int | None = None
+    ) -> Slice[Any]:
+        rows, has_next = found[: page.first], len(found) > page.first
+        if total is None and not (page.after or page.offset or has_next):
+            total = len(rows)
         return Slice(
             nodes=[row[0] for row in rows],
             cursors=[_encode(row[1], getattr(row[0], self.identity.key)) for row in rows],
             has_next=has_next,
             has_previous=bool(page.after or page.offset),
-            count=partial(_known, len(rows)) if whole and not has_next else count,
+            counting=count,
+            total=total,
         )
 
     def _searched(self, page: Page) -> Select[Any]:
@@ -180,10 +190,6 @@ class Listing:
         if value is None:
             return and_(column.is_(None), further)
         return or_((column < value if down else column > value), and_(column == value, further), column.is_(None))
-
-
-async def _known(count: int) -> int:
-    return count
 
 
 def _encode(value: Any, identity: Any) -> str:

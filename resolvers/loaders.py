@@ -1,7 +1,7 @@
 """DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
@@ -45,44 +45,58 @@ def _seen(found: "asyncio.Future[Any]") -> None:
         found.exception()
 
 
+class Pages:
+    """The same page of the lists of many things, by the id of the thing."""
+
+    def __init__(self, database: Database, listing: Listing, page: Page) -> None:
+        self._database, self._listing, self._page = database, listing, page
+        self._single = Shared(load_fn=self._slices, cache=False)
+        self._counts = Shared(load_fn=self._count, cache=False)
+
+    def load(self, key: Any) -> Awaitable[Slice[Any]]:
+        """One list; those asked for in the same turn of the loop come from one statement."""
+        found: Awaitable[Slice[Any]] = self._single.load(key)
+        return found
+
+    async def load_many(self, keys: Iterable[Any]) -> list[Slice[Any]]:
+        """All that a level of the answer asks for."""
+        return await self._slices(list(keys))
+
+    async def _slices(self, keys: list[Any]) -> list[Slice[Any]]:
+        async with self._database.read() as session:
+            return await self._listing.slices(session, keys, self._page, self._counts.load)
+
+    async def _count(self, keys: list[Any]) -> list[int]:
+        async with self._database.read() as session:
+            return await self._listing.counts(session, keys, self._page)
+
+
 class Loaders:
     """The loaders of one request."""
 
     def __init__(self, database: Database, principal: Principal | None = None) -> None:
         self._database = database
         self._principal = principal
-        self._pages: dict[Hashable, DataLoader[Any, Slice[Any]]] = {}
+        self._pages: dict[Hashable, Pages] = {}
 
-    def batch(
-        self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]], *, cache: bool = True
-    ) -> DataLoader[Any, Any]:
+    def batch(self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]]) -> DataLoader[Any, Any]:
         """A loader whose batch function gets a session of its own."""
 
         async def run(keys: list[Any]) -> Sequence[Any]:
             async with self._database.read() as session:
                 return await load(session, keys)
 
-        return Shared(load_fn=run, cache=cache)
+        return Shared(load_fn=run)
 
-    def pages(self, place: Hashable, begin: Callable[[], tuple[Listing, Page]]) -> DataLoader[Any, Slice[Any]]:
+    def pages(self, place: Hashable, begin: Callable[[], tuple[Listing, Page]]) -> "Pages":
         """Pages of lists within things, by the id of the thing: one statement for all that ask at once, one for their counts.
 
         `place` stands for the selection of the document that asks, with the same arguments each time. Nothing is kept: a list may
         have changed between two mutations.
         """
         if place not in self._pages:
-            self._pages[place] = self._page(*begin())
+            self._pages[place] = Pages(self._database, *begin())
         return self._pages[place]
-
-    def _page(self, listing: Listing, page: Page) -> DataLoader[Any, Slice[Any]]:
-        async def count(session: ReadSession, keys: list[Any]) -> Sequence[int]:
-            return await listing.counts(session, keys, page)
-
-        async def load(session: ReadSession, keys: list[Any]) -> Sequence[Slice[Any]]:
-            return await listing.slices(session, keys, page, counts.load)
-
-        counts = self.batch(count, cache=False)
-        return self.batch(load, cache=False)
 
     def rows(self, table: type[Row], *options: ExecutableOption) -> DataLoader[UUID, Row | None]:
         """Rows by id; None where there is none. `options` say which columns stay behind."""

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
-from strawberry.dataloader import DataLoader
 
 from coreplex.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Page, Slice, SortDirection
 from coreplex.permissions import Permission
 from resolvers.guard import Guard, Info
+from resolvers.loaders import Pages
 from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
 from schema.field import by_id
@@ -52,10 +52,13 @@ async def _total_count(root: strawberry.Parent[Slice[Any]]) -> int:
 
 
 class _Counts:
-    """Counts many lists at once; each brings what counts it, together with others."""
+    """Counts many lists at once: those that go on beyond their page, by what each brings to be counted together with others."""
 
     async def load_many(self, slices: Iterable[Slice[Any]]) -> list[Any]:
-        return await asyncio.gather(*(one.count() for one in slices))
+        slices = list(slices)
+        unknown = [one for one in slices if one.total is None]
+        counted = dict(zip(unknown, await asyncio.gather(*(one.count() for one in unknown)), strict=True))
+        return [counted.get(one, one.total) for one in slices]
 
 
 COUNTS = Loaded(lambda _context: _Counts(), lambda one: one, lambda found, _slice: found)
@@ -128,7 +131,7 @@ def nested(
     """A list within each of many things, which have their pages from one statement: `resolver(info, page[, filter])` gives the
     listing of all such lists, and the page of it that each thing shows."""
 
-    def begin(info: Info, **given: Any) -> DataLoader[Any, Any]:
+    def begin(info: Info, **given: Any) -> Pages:
         place = tuple(map(id, info._raw_info.field_nodes))
         return info.context.loaders.pages(place, lambda: resolver(info, *_asked(info, given, filter)))
 
