@@ -44,7 +44,7 @@ class BatchStore:
                 await self._store(lines[:middle])
                 await self._store(lines[middle:])
             else:
-                await self._without_values(lines[0], str(getattr(cause, "orig", cause)))
+                await self._without_values(lines[0], _reason(cause))
 
     def _too_much(self, error: BaseException, lines: Lines) -> bool:
         if not is_too_much(error) or len(lines) > 1:
@@ -62,6 +62,11 @@ class BatchStore:
         except Exception as error:
             if not is_refused(error):
                 raise
+
+
+def _reason(error: BaseException) -> str:
+    """What the database says, without its details: they hold the row's values."""
+    return str(getattr(error, "orig", error)).partition("\n")[0][:300]
 
 
 def _without_nul(lines: Lines) -> Lines:

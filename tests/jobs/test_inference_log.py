@@ -155,6 +155,7 @@ async def test_a_row_the_database_refuses(served: Served, writer: InferenceWrite
     found = {row["row_index"]: orjson.loads(row["inputs"]) for row in (await served.logged("row_index, inputs"))[:-1]}
     assert {n: row for n, row in found.items() if "n" in row} == {n: row for n, row in enumerate(rows) if "n" in row}
     assert all("bytes were left out" in found[n]["not_stored"] for n in (0, 7, 8, 30)), "shortened"
+    assert all("refusing" in found[n]["not_stored"] and '"bad"' not in found[n]["not_stored"] for n in (0, 7, 8, 30))
     assert (await inputs(served))[-1] == {"last": 1}
     assert not writer.waiting
     kept = [orjson.loads(path.read_bytes())["inputs"] for path in (tmp_path / "spool" / "set-aside").iterdir()]
