@@ -42,6 +42,8 @@ class Stack:
     database_url: str
     environment: dict[str, str]
     folder: Path
+    web: tuple[str, ...] = ("-m", "asgi")
+    """What the web process runs."""
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -50,14 +52,18 @@ class Stack:
 
     def start(self, *names: str) -> None:
         """Start `web`, `worker` or, without names, both, and wait until the whole is ready."""
+        self.launch(*names)
+        self.wait()
+
+    def launch(self, *names: str) -> None:
+        """Start them without waiting."""
         timing = [f"--{f.name.replace('_', '-')}={getattr(TIMING, f.name)}" for f in fields(Timing)]
-        commands = {"web": python("-m", "asgi"), "worker": python("-m", "workers", *timing)}
+        commands = {"web": python(*self.web), "worker": python("-m", "workers", *timing)}
         for name in names or commands:
             with (self.folder / f"{name}.log").open("ab") as output:
                 self.children[name] = spawn(
                     commands[name], death_signal=signal.SIGKILL, output=output, environment=self.environment, folder=ROOT
                 )
-        self.wait()
 
     def wait(self) -> None:
         deadline = time.monotonic() + READY_SECS
@@ -122,7 +128,9 @@ HOOKS: dict[str, list[Any]] = {"response": [_checked]}
 
 
 @contextmanager
-def running(database_url: str, redis_url: str, folder: Path, **more: str) -> Iterator[Stack]:
+def running(
+    database_url: str, redis_url: str, folder: Path, web: tuple[str, ...] = ("-m", "asgi"), **more: str
+) -> Iterator[Stack]:
     """A stack on servers that are there already; `more` are settings of its own."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
@@ -143,7 +151,7 @@ def running(database_url: str, redis_url: str, folder: Path, **more: str) -> Ite
         "TRAINING_THREADS": "1",
         **more,
     }
-    stack = Stack(base_url, database_url, environment, folder)
+    stack = Stack(base_url, database_url, environment, folder, web)
     try:
         stack.start()
         yield stack
