@@ -50,6 +50,8 @@ class Attempt:
     owner: str
     key: str
     fingerprint: str
+    scopes: frozenset[str]
+    """Of the credential: what the answer was made with."""
     kept: timedelta
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     answer: tuple[int, bytes] | None = None
@@ -71,14 +73,22 @@ class Attempt:
     async def record(self, session: WriteSession, place: str, name: str, result: Any) -> None:
         """Last movement of an act's transaction: what the field made."""
         row = (await session.scalars(_named(self.owner, self.key))).one()
-        entry = {"field": name, "made": outcome.recorded(result)}
+        entry = self._entry(name, outcome.recorded(result))
         row.outcomes = {**row.outcomes, place: entry}
         await session.flush()
         self.done[place] = entry
 
     def answered(self, place: str, name: str, project_id: Any) -> None:
         """Note that a field that makes nothing gave an answer about a project."""
-        self.done[place] = {"field": name, "made": {"project": str(project_id)}}
+        self.done[place] = self._entry(name, {"project": str(project_id)})
+
+    @property
+    def may_read(self) -> bool:
+        """Whether the credential holds every scope the answer was made with; without, it must be built anew, field by field."""
+        return all(self.scopes.issuperset(entry["scopes"]) for entry in self.done.values())
+
+    def _entry(self, name: str, made: Any) -> dict[str, Any]:
+        return {"field": name, "made": made, "scopes": sorted(self.scopes)}
 
     def _take(self, row: IdempotencyKey) -> None:
         if row.fingerprint != self.fingerprint:
@@ -108,7 +118,7 @@ def owner_of(principal: Principal) -> str:
 
 
 @asynccontextmanager
-async def attempt(services: Services, owner: str, key: str, fingerprint: str) -> AsyncIterator[Attempt]:
+async def attempt(services: Services, principal: Principal, key: str, fingerprint: str) -> AsyncIterator[Attempt]:
     """Around a request with a key. Raises Conflict for another request under the same key.
 
     Requests with one key run one after another in this process, so the later ones find the answer of the first; those of other
@@ -116,6 +126,7 @@ async def attempt(services: Services, owner: str, key: str, fingerprint: str) ->
     """
     if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
         raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} printable characters.")
+    owner = owner_of(principal)
     turn = _turns.setdefault((owner, key), asyncio.Lock())
     try:
         async with asyncio.timeout(WAIT_SECS):
@@ -123,7 +134,7 @@ async def attempt(services: Services, owner: str, key: str, fingerprint: str) ->
     except TimeoutError:
         raise Conflict("The first request with this Idempotency-Key is still running; ask again for its answer.") from None
     try:
-        made = Attempt(owner, key, fingerprint, timedelta(hours=services.settings.idempotency_hours))
+        made = Attempt(owner, key, fingerprint, frozenset(principal.scopes), timedelta(hours=services.settings.idempotency_hours))
         async with services.database.read() as session:
             await _look(session, made)
         yield made

@@ -34,9 +34,9 @@ async def once(
     key, principal = request.headers.get(HEADER), context.principal
     if key is None or principal is None or not permissions:
         return (await answer())[0]
-    async with service.attempt(context.services, service.owner_of(principal), key, _fingerprint(request, said())) as attempt:
+    async with service.attempt(context.services, principal, key, _fingerprint(request, said())) as attempt:
         context.attempt = attempt
-        if attempt.answer is not None:
+        if attempt.answer is not None and attempt.may_read:
             await _require_rights(context, attempt, permissions)
             status, body = attempt.answer
             return Response(body, status, {REPLAYED: "true"}, media_type(request))

@@ -222,6 +222,22 @@ async def test_the_replay_respects_the_callers_rights(lab: tuple[Any, Person], d
     assert await count(database, "datasets") == 1
 
 
+async def test_the_replay_shows_no_more_than_the_scopes_of_its_key(lab: tuple[Any, Person], database: Database) -> None:
+    """What a key may do but not see is done once and not shown, though another key of the person was shown it."""
+    app, ada = lab
+    _, writer = await make_key(database, ada.user, [Scope.write])
+    document = """mutation { createProject(input: {name: "Seen"}) { project { id datasets { totalCount } } } }"""
+    async with browser(app) as client:
+        seen = await client.post("/graphql", json={"query": document}, headers={**bearer(ada.key), **keyed("k")})
+        assert seen.json()["data"]["createProject"]["project"]["datasets"] == {"totalCount": 0}
+        hidden = await client.post("/graphql", json={"query": document}, headers={**bearer(writer), **keyed("k")})
+        assert hidden.json()["errors"][0]["extensions"]["status"] == 403
+        assert "totalCount" not in hidden.text
+        again = await client.post("/graphql", json={"query": document}, headers={**bearer(ada.key), **keyed("k")})
+        assert again.content == seen.content
+    assert await count(database, "projects") == 2
+
+
 async def test_a_secret_is_stored_nowhere_and_made_once(lab: tuple[Any, Person], database: Database) -> None:
     app, ada = lab
     async with browser(app) as page:
