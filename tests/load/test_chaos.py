@@ -201,8 +201,8 @@ async def test_a_hundred_kills_lose_and_double_nothing(mortal: tuple[servers.Ser
             doubled += sum(count - 1 for count in names.values())
             doubled += len(there) - len(acknowledged)
             told[kind] = len(acknowledged)
-            if kind == "experiments":
-                assert {item["status"] for item in there} == {"succeeded"}
+            if kind == "experiments":  # one whose worker was killed at every attempt has failed, and says so
+                assert all(item["status"] in {"succeeded", "failed"} for item in there)
     attempts = sum(client.attempts for client in clients)
     print(f"happened: {dict(storm.happened)}; made: {dict(told)} by {attempts} requests; lost {lost}, doubled {doubled}")
     assert (lost, doubled) == (0, 0)
