@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, ColumnElement, Select, and_, cast, func, or_, select, true
+from sqlalchemy import ARRAY, ColumnElement, Select, and_, cast, func, literal, or_, select, true, tuple_
 from sqlalchemy import column as sql_column
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -151,8 +151,10 @@ class Listing:
 
     def _order(self, column: Any, identity: Any, page: Page) -> tuple[Any, Any]:
         down = page.sort_direction is SortDirection.desc
-        # Missing values come last both ways, so "best first" never begins with an unknown.
-        return (column.desc() if down else column.asc()).nulls_last(), identity.desc() if down else identity.asc()
+        key = column.desc() if down else column.asc()
+        # Missing values come last both ways, so "best first" never begins with an unknown. Said of a column that knows none, it
+        # would keep the database from reading the page off an index: it would sort the whole list.
+        return key.nulls_last() if _may_miss(column) else key, identity.desc() if down else identity.asc()
 
     def _slice(
         self, found: Sequence[Any], page: Page, count: Callable[[], Awaitable[int]], total: int | None = None
@@ -189,7 +191,16 @@ class Listing:
         further = self.identity < identity if down else self.identity > identity
         if value is None:
             return and_(column.is_(None), further)
+        if isinstance(value, datetime) and not _may_miss(column):
+            # In one comparison, which an index over both can begin at.
+            place, last = tuple_(column, self.identity), tuple_(literal(value), literal(identity))
+            return place < last if down else place > last
         return or_((column < value if down else column > value), and_(column == value, further), column.is_(None))
+
+
+def _may_miss(column: Any) -> bool:
+    """Whether a column, or an expression, may be NULL."""
+    return bool(getattr(column, "nullable", True))
 
 
 def _encode(value: Any, identity: Any) -> str:

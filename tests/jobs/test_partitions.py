@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -11,12 +13,14 @@ from sqlalchemy import func, select, text
 from sqlmodel import col
 
 from coreplex.clock import now
-from coreplex.database import Database
+from coreplex.database import Database, WriteSession
+from coreplex.deployment.service import log_listing
 from coreplex.identifier import new_id
 from coreplex.migrations.migrate import migrate
 from coreplex.monitoring import partitions, remains
 from coreplex.monitoring.table import InferenceLog
 from coreplex.monitoring.writer import STORE
+from coreplex.paging import Page, SortDirection
 from tests.factories.bare import bare
 
 GONE = UUID(int=1)
@@ -126,3 +130,48 @@ async def test_a_record_that_comes_twice_is_stored_once(fresh: Database) -> None
     assert len(await kept(fresh)) == 3
     async with fresh.read() as session:
         assert await session.scalar(text("SELECT request_count FROM deployments")) == 3
+
+
+@pytest.mark.parametrize("direction", SortDirection)
+async def test_a_page_of_the_log_is_read_off_the_index_of_each_week(fresh: Database, direction: SortDirection) -> None:
+    """A list sorts nothing, however long the log is, and its pages make the whole of it, over weeks and equal moments."""
+    await partitions.make_ahead(fresh)
+    await put(fresh, *(now() + number // 3 * timedelta(days=5) - 4 * WEEK for number in range(40)))
+    alone = replace(log_listing(), query=select(InferenceLog).where(col(InferenceLog.deployment_id) == GONE))
+    plans: list[str] = []
+    found: list[UUID] = []
+    page = Page(first=7, sort_direction=direction)
+    async with fresh.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        await session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        while True:
+            asked: list[Any] = []
+            one = await alone.slice(_Heard(session, asked), page, nobody)  # type: ignore[arg-type]
+            compiled = asked[0].compile(dialect=fresh.engine.dialect, compile_kwargs={"literal_binds": True})
+            plans.append("\n".join((await session.scalars(text(f"EXPLAIN {compiled}".replace(":", r"\:")))).all()))
+            found += [row.id for row in one.nodes]
+            if not one.has_next:
+                break
+            page = replace(page, after=one.cursors[-1])
+        rows = (await session.execute(select(InferenceLog.created_at, InferenceLog.id))).all()
+    assert found == [row.id for row in sorted(rows, reverse=direction is SortDirection.desc)]
+    for plan in plans:
+        assert "Merge Append" in plan
+        assert "Sort  (" not in plan, plan
+    assert "ROW(created_at, id)" in plans[1], "a later page begins where the one before ended"
+
+
+@dataclass
+class _Heard:
+    """A session that remembers what it was asked."""
+
+    session: WriteSession
+    asked: list[Any]
+
+    async def execute(self, statement: Any) -> Any:
+        self.asked.append(statement)
+        return await self.session.execute(statement)
+
+
+async def nobody(_query: object) -> int:
+    return 0
