@@ -76,7 +76,7 @@ class Context:
 
     @cached_property
     def loaders(self) -> Loaders:
-        return Loaders(self.services.database, self.principal)
+        return Loaders(self.services.database, lambda: self.size, self.principal)
 
     def read(self) -> AbstractAsyncContextManager[ReadSession]:
         return self.services.database.read()

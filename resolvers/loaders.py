@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, col
 from strawberry.dataloader import DataLoader
 
 from coreplex.account.table import User
+from coreplex.answer_size import AnswerSize
 from coreplex.artifact.table import Artifact
 from coreplex.database import Database, ReadSession
 from coreplex.dataset import service as dataset_service
@@ -21,6 +22,7 @@ from coreplex.experiment import service as experiment
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.table import Job
 from coreplex.model.table import Model
+from coreplex.monitoring import documents as inference_log
 from coreplex.paging import Listing, Page, Slice
 from coreplex.permissions import Principal
 from coreplex.project import service as project
@@ -74,8 +76,9 @@ class Pages:
 class Loaders:
     """The loaders of one request."""
 
-    def __init__(self, database: Database, principal: Principal | None = None) -> None:
+    def __init__(self, database: Database, size: Callable[[], AnswerSize], principal: Principal | None = None) -> None:
         self._database = database
+        self._size = size
         self._principal = principal
         self._pages: dict[Hashable, Pages] = {}
 
@@ -189,6 +192,17 @@ class Loaders:
         async def load(session: ReadSession, ids: list[UUID]) -> Sequence[dataset_service.Documents | None]:
             found = await dataset_service.documents(session, ids)
             return [found.get(key) for key in ids]
+
+        return self.batch(load)
+
+    @cached_property
+    def log_documents(self) -> DataLoader[inference_log.Key, inference_log.Documents | None]:
+        """What was asked and answered, by id and time of a row of the inference log; never more than an answer may hold."""
+
+        async def load(session: ReadSession, keys: list[inference_log.Key]) -> Sequence[inference_log.Documents | None]:
+            with self._size().reading() as counted:
+                found = await inference_log.documents(session, keys, counted.add)
+            return [found.get(key) for key in keys]
 
         return self.batch(load)
 

@@ -9,7 +9,9 @@ from coreplex.account.table import Scope
 from coreplex.deployment import inputs
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
+from coreplex.errors import NotFound
 from coreplex.model.inputs import PredictModel
+from coreplex.monitoring.table import InferenceLog
 from coreplex.permissions import READ, WRITE, Category, Permission
 from resolvers import deployment as resolve
 from resolvers.context import Context
@@ -48,14 +50,25 @@ def _model(kind: Any, description: str, *read: Any) -> Any:
     return loaded(kind, lambda loaders: loaders.model, lambda deployment: deployment.model_id, description, *read)
 
 
+def _logged(name: str, kind: Any, description: str) -> Any:
+    """One of the documents of a row of the log."""
+
+    def document(found: Any, _row: InferenceLog) -> Any:
+        if found is None:
+            raise NotFound.of("Log entry")  # retention was quicker
+        return getattr(found, name)
+
+    return loaded(kind, lambda loaders: loaders.log_documents, lambda row: (row.id, row.created_at), description, document)
+
+
 @strawberry.type(description="One predicted row, as it was asked and answered.")
 class InferenceLogEntry:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     request_id: str = strawberry.field(description="The request it came with.")
     row_index: int = strawberry.field(description="Place of the row in the request, from 0.")
     model_id: strawberry.ID = strawberry.field(description="The model that answered.")
-    inputs: JSON = strawberry.field(description="The row.")
-    output: JSON | None = strawberry.field(description="The answer; empty when there was an error.")
+    inputs: JSON = _logged("inputs", JSON, "The row.")
+    output: JSON | None = _logged("output", JSON | None, "The answer; empty when there was an error.")
     error: str | None = strawberry.field(description="What went wrong.")
     latency_ms: float = strawberry.field(description="Milliseconds the scoring of the request took.")
     created_at: datetime = strawberry.field(description="When.")

@@ -22,6 +22,7 @@ from coreplex.event import service as event
 from coreplex.event.notice import SERVING, notify
 from coreplex.identifier import parse_id
 from coreplex.model.table import Model
+from coreplex.monitoring.documents import LIGHT
 from coreplex.monitoring.table import InferenceLog
 from coreplex.paging import Listing
 from coreplex.permissions import Grant
@@ -54,12 +55,13 @@ def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilte
 
 
 def log_listing() -> Listing:
-    """The inference logs of deployments the caller may see, newest first."""
+    """The inference logs of deployments the caller may see, newest first, without their documents."""
     return Listing(
         query=select(InferenceLog),
         identity=col(InferenceLog.id),
         sortable={"created_at": col(InferenceLog.created_at)},
         parent=col(InferenceLog.deployment_id),
+        options=LIGHT,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import polars as pl
@@ -13,13 +14,16 @@ import pytest
 from graphql import parse
 
 from coreplex.answer_size import AnswerSize, AnswerTooLarge, require_size
+from coreplex.database import Database
 from coreplex.engines.tabular.frame import CELL_CHARS, PREVIEW_BLOCK, preview
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.monitoring.table import InferenceLog
 from coreplex.permissions import Principal
 from coreplex.services import Services
 from resolvers.context import Context, RequestFacts
 from schema.door.answers import dump, executed
 from schema.execution import Operation, execute, from_document, prepare
+from tests.counting import counted
 from tests.factories.account import bearer
 from tests.factories.asking import Asker
 from tests.graphql.test_compiler_contract import documents, owner, uncompiled
@@ -122,6 +126,26 @@ def assert_refused(answer: Any) -> None:
     assert "fewer rows" in error["message"]
 
 
+async def test_large_rows_of_the_inference_log_are_read_until_there_are_too_many(asker: Asker, database: Database) -> None:
+    ids, rows, large = asker.world.ids, 40, 200_000
+    names = {"project_id": ids["project"], "deployment_id": ids["production"], "model_id": ids["model"]}
+    async with database.transaction() as session:
+        for number in range(rows):
+            document = {"text": random.Random(number).randbytes(large // 2).hex()}
+            known = {name: UUID(value) for name, value in names.items()}
+            session.add(InferenceLog(**known, request_id=f"r{number}", inputs=document, output={"n": number}))
+    logs = "query($id: ID!) { deployment(id: $id) { logs(first: 500) { nodes { requestId %s } } } }"
+    whole = (await asker.data(logs % "output", id=ids["production"]))["deployment"]["logs"]["nodes"]
+    assert {row["requestId"]: row["output"]["n"] for row in whole} == {f"r{number}": number for number in range(rows)}
+    with limited(asker.world.services, 2_000_000):
+        await asker.data(logs % "latencyMs", id=ids["production"])
+        with counted(asker.world.services.database) as statements:
+            told = await asker.refused(logs % "inputs", id=ids["production"])
+    assert told["code"] == "answer_too_large"
+    reads = [one for one in statements if "inference_logs.inputs, " in one]
+    assert 2 <= len(reads) <= 2_000_000 / large + 1, "not all forty rows"
+
+
 def test_a_preview_stops_reading_when_there_is_no_room(tmp_path: Path) -> None:
     path, rows = tmp_path / "t.parquet", 500
     pl.DataFrame({"a": [f"{n:0900}" for n in range(rows)], "b": [None, "é" * 1_001] * (rows // 2)}).write_parquet(path)
@@ -133,7 +157,7 @@ def test_a_preview_stops_reading_when_there_is_no_room(tmp_path: Path) -> None:
     assert found[0] == {"a": "0" * 900, "b": None}
     assert found[1]["b"] == "é" * CELL_CHARS + "… (1001 characters)"
     size = AnswerSize(100_000)
-    with pytest.raises(AnswerTooLarge), size.reading() as counted:
-        preview(path, schema, rows, counted.add)
+    with pytest.raises(AnswerTooLarge), size.reading() as part:
+        preview(path, schema, rows, part.add)
     assert size.total == 0, "what was read is given back"
-    assert counted.own < 100_000 + 2 * PREVIEW_BLOCK * (900 + 2 * CELL_CHARS)
+    assert part.own < 100_000 + 2 * PREVIEW_BLOCK * (900 + 2 * CELL_CHARS)
