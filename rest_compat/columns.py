@@ -8,27 +8,40 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
+from graphql import get_named_type
 
 from coreplex.errors import FieldError, Invalid
+from rest_compat.bounds import limited, of_field
+from rest_compat.sketch import leaf
 from schema.errors import told
+from schema.execution import core_schema
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
-_LIST = {"type": "array", "items": {"type": ["string", "number"]}}
-_BY_NAME = {"type": "object", "properties": {}, "additionalProperties": _LIST}
 OVERRIDES, MARKS = "missingValues", "values"
 """The two kinds of input, by the key of a column's values: what is missing in it, or what is missing in it too."""
 
 
 def schemas(kind: str) -> dict[str, dict[str, Any]]:
     """How OpenAPI describes what is said of columns."""
+    whole: Any = core_schema.type_map["MarkMissingInput" if kind == MARKS else "UploadDatasetInput"]
+    column: Any = get_named_type(whole.fields["columns"].type)
+    listed = limited({"type": "array", "items": {"type": ["string", "number"]}}, of_field(column, kind))
+    by_name = _by_name(whole, column, listed)
     if kind == MARKS:
-        return {MISSING: {**_BY_NAME, "description": "Column name to the values that mean missing there; left out, all offered."}}
+        return {MISSING: {**by_name, "description": "Column name to the values that mean missing there; left out, all offered."}}
     types = "What columns are: name to type (integer, float, boolean, categorical, datetime, text or id)."
     missing = "Words and values that mean missing: a list for all columns, or name to list."
     return {
-        TYPES: {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}, "description": types},
-        MISSING: {"oneOf": [_LIST, _BY_NAME], "description": missing},
+        TYPES: {**_by_name(whole, column, leaf(get_named_type(column.fields["type"].type))), "description": types},
+        MISSING: {"oneOf": [listed, by_name], "description": missing},
     }
+
+
+def _by_name(whole: Any, column: Any, value: dict[str, Any]) -> dict[str, Any]:
+    """An object of column names, as many and as long as the list of columns may have."""
+    names = {key: limit for key, limit in of_field(column, "name").items() if key != "type"}
+    most = of_field(whole, "columns")["maxItems"]
+    return {"type": "object", "propertyNames": names, "maxProperties": most, "additionalProperties": value}
 
 
 def keys(kind: str) -> set[str]:

@@ -19,8 +19,10 @@ from graphql import (
 )
 from graphql.pyutils import Undefined
 
+from coreplex.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
 from rest_compat import columns, tus_openapi, unknown
 from rest_compat.adapter import result_of
+from rest_compat.bounds import limited, of_field
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset, model
 from rest_compat.sketch import leaf, schema_of, sketch
@@ -30,6 +32,11 @@ from rest_compat.variables import Binder
 from schema.door.idempotency import HEADER, MAX_KEY, REPLAYED, permissions_of
 from schema.execution import ROOTS, Operation
 
+PAGED = {
+    "limit": {"minimum": 1, "maximum": MAX_PAGE},
+    "offset": {"minimum": 0, "maximum": MAX_OFFSET},
+    "search": {"maxLength": MAX_SEARCH},
+}
 TABLES = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
 PROBLEMS = {
     "400": "The request or a file in it cannot be read.",
@@ -63,7 +70,9 @@ def _input(kind: Any, text: str = "", default: Any = Undefined) -> dict[str, Any
     if isinstance(inner, GraphQLList):
         schema: dict[str, Any] = {"type": "array", "items": _input(inner.of_type)}
     elif isinstance(inner, GraphQLInputObjectType):
-        fields = {snake(name): _input(f.type, f.description or "") for name, f in inner.fields.items()}
+        fields = {
+            snake(name): limited(_input(f.type, f.description or ""), of_field(inner, name)) for name, f in inner.fields.items()
+        }
         schema = {"type": "object", "properties": fields}
     else:
         schema = leaf(inner)
@@ -127,6 +136,16 @@ class Described:
         default = definition.default_value if definition.default_value is not Undefined else Undefined
         return kind, definition.description or "", default
 
+    def _limits(self, name: str) -> dict[str, Any]:
+        """What is enforced of a REST name beyond its type."""
+        first, *parts = self.binder.target(name)
+        kind: Any = self.binder.types[first]
+        found: dict[str, Any] = {}
+        for part in parts:
+            inner = get_named_type(kind)
+            found, kind = of_field(inner, part), inner.fields[part].type
+        return found
+
     def _argument(self, variable: str) -> str:
         """The description of the argument a variable is given to."""
         return next((text for name, text in _arguments(self.operation) if name == variable), "")
@@ -146,11 +165,10 @@ class Described:
     def _query(self, name: str) -> dict[str, Any]:
         kind, text, default = self._definition(name)
         words = self.endpoint.words.get(name)
-        schema = {"type": "string", "enum": list(words)} if words else _input(kind, "", default)
-        if name == "limit":
-            schema |= {"minimum": 1, "maximum": 500}
+        schema = {"type": "string", "enum": list(words)} if words else limited(_input(kind, "", default), self._limits(name))
+        if self.endpoint.paged:
+            schema |= PAGED.get(name, {})
         if name == "offset":
-            schema |= {"minimum": 0}
             text = "Items to skip."  # REST pages have no cursor that it could stand beside
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
@@ -167,7 +185,7 @@ class Described:
         required: list[str] = []
         for name in names:
             kind, text, default = self._definition(name)
-            properties[name] = _input(kind, text, default)
+            properties[name] = limited(_input(kind, text, default), self._limits(name))
             if self._required(name):
                 required.append(name)
         if self.endpoint.columns:
@@ -309,7 +327,7 @@ def _inbox() -> dict[str, Any]:
     text = {name: {"type": "string"} for name in ("id", "upload_id", "filename", "sha256")}
     known = {**text, "size_bytes": {"type": "integer"}}
     answer = {"type": "object", "properties": {**known, unknown.WARNINGS: unknown.SCHEMA}, "required": list(known)}
-    filename = {"name": "filename", "in": "query", "required": False, "schema": {"type": "string"}}
+    filename = {"name": "filename", "in": "query", "required": False, "schema": {"type": "string", "minLength": 1}}
     return {
         "operationId": "Upload",
         "tags": ["dataset"],

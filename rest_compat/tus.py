@@ -30,6 +30,7 @@ ROOT = "/api/uploads/tus"
 ONE = f"{ROOT}/{{upload_id}}"
 VERSION = "1.0.0"
 EXTENSIONS = ("creation", "creation-with-upload", "expiration", "termination", "checksum")
+WHOLE_NUMBER = "^[0-9]{1,18}$"
 CHUNK_TYPE = "application/offset+octet-stream"
 SENT = (
     "Tus-Resumable",
@@ -187,7 +188,7 @@ def _has_bytes(request: Request) -> bool:
 
 def _number(request: Request, header: str) -> int:
     text = request.headers.get(header, "")
-    if not re.fullmatch(r"[0-9]{1,18}", text):
+    if not re.fullmatch(WHOLE_NUMBER, text):
         raise BadInput(f"The header {header.title()} must be a whole number of bytes.")
     return int(text)
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from rest_compat.tus import CHUNK_TYPE, EXTENSIONS, ONE, ROOT, VERSION
+from coreplex.resumable import ALGORITHMS
+from rest_compat.tus import CHUNK_TYPE, EXTENSIONS, ONE, ROOT, VERSION, WHOLE_NUMBER
 
 Problem = Callable[[str], dict[str, Any]]
 Security = Callable[[bool, bool, str], list[dict[str, list[str]]]]
@@ -35,6 +36,13 @@ PARAMETERS = {
     "Upload-Metadata": ("`filename` and the file's name in Base64.", False),
     "Upload-Offset": ("Where these bytes begin: how many are here already.", True),
     "Upload-Checksum": ("`sha1`, `sha256` or `md5`, a blank, and the digest of these bytes in Base64.", False),
+}
+
+LIMITS = {
+    "Tus-Resumable": {"const": VERSION},
+    "Upload-Length": {"pattern": WHOLE_NUMBER},
+    "Upload-Offset": {"pattern": WHOLE_NUMBER},
+    "Upload-Checksum": {"pattern": f"^({'|'.join(ALGORITHMS)}) [A-Za-z0-9+/]+=*$"},
 }
 
 
@@ -87,4 +95,5 @@ def paths(problem: Problem, security: Security) -> dict[str, dict[str, Any]]:
 
 def _parameter(header: str) -> dict[str, Any]:
     text, required = PARAMETERS[header]
-    return {"name": header, "in": "header", "required": required, "description": text, "schema": {"type": "string"}}
+    schema = {"type": "string", **LIMITS.get(header, {})}
+    return {"name": header, "in": "header", "required": required, "description": text, "schema": schema}

@@ -62,6 +62,7 @@ class Binder:
         self.accepted = frozenset(self.params) | {ALIASES[name] for name in self.params if name in ALIASES}
         """Parameters of the query, every spelling."""
         self.targets = {name: self.target(name) for name in (*self.path_names, *self.params, *endpoint.body)}
+        self._said = {target[-1]: name for name, target in self.targets.items()}
 
     def target(self, name: str) -> list[str]:
         """The variable path a REST name is written to."""
@@ -176,7 +177,7 @@ class Binder:
         return origin[target] if target in origin else self._place(target[-1])
 
     def _place(self, variable: str) -> tuple[str, ...]:
-        name = snake(variable)
+        name = self._said.get(variable) or snake(variable)
         return ("query", name) if name in self.params else ("body", name)
 
 

@@ -32,9 +32,16 @@ def _address(value: str) -> str:
     return found.normalized
 
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)]
-NewEmail = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_address)]
-KnownEmail = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_printable)]
+PRINTABLE = Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"})
+SOMETHING_PRINTABLE = Field(json_schema_extra={"pattern": r"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f]*$"})
+AN_EMAIL = Field(json_schema_extra={"format": "email"})
+"""What the functions above them enforce, as OpenAPI says it."""
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable), SOMETHING_PRINTABLE
+]
+NewEmail = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_address), AN_EMAIL]
+KnownEmail = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_printable), PRINTABLE]
 NewPassword = Annotated[str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 AnyPassword = Annotated[str, StringConstraints(max_length=MAX_LENGTH)]
 Token = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.document import JSON, JSONObject
-from coreplex.model.inputs import ROWS
+from coreplex.model.inputs import AS_ROWS, OPTIONS, ROWS
 from coreplex.project.inputs import Name
 
 FROM_CONFIG = (
@@ -81,8 +81,9 @@ class DeploymentFilter(BaseModel):
 
 class Predict(BaseModel):
     deployment_id: str = Field(description="The deployment.")
-    inputs: JSON = Field(description=ROWS)
+    inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
+        json_schema_extra=OPTIONS,
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from coreplex.document import JSONObject
-from coreplex.engines.automl.config import described_options
+from coreplex.engines.automl.config import AutoMLConfig, described_options
 from coreplex.engines.automl.presets import described
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.project.inputs import Name
@@ -28,7 +28,8 @@ class CreateExperiment(BaseModel):
     name: Name = Field(description="Name, 1 to 200 characters.")
     target_column: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(description="The column to predict.")
     problem_type: Annotated[str, BeforeValidator(_problem)] = Field(
-        description="`classification` or `regression`; `binary` and `multiclass` mean classification."
+        description="`classification` or `regression`; `binary` and `multiclass` mean classification.",
+        json_schema_extra={"enum": [*ProblemType, *ALIASES]},
     )
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
@@ -36,6 +37,7 @@ class CreateExperiment(BaseModel):
         + described_options()
         + ". A `preset` "
         "sets several of them: " + described() + ".",
+        json_schema_extra={"properties": AutoMLConfig.model_json_schema()["properties"]},
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")
     engine: str | None = Field(None, max_length=32, description="Preferred engine in single mode; see experimentCapabilities.")

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from coreplex.document import JSON, JSONObject
 
@@ -10,7 +11,7 @@ from coreplex.document import JSON, JSONObject
 class PredictOptions(BaseModel):
     """What to add to a prediction. Strict: 0 is not false, "true" is not true."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
 
     contributions: bool | Annotated[int, Field(ge=1, le=1000)] = False
     """True: the five strongest features; a number: that many."""
@@ -50,13 +51,18 @@ class EvaluateModel(BaseModel):
         return self
 
 
+MAX_ROWS = 10_000
+ROW: JsonDict = {"type": "object", "minProperties": 1}
+AS_ROWS: JsonDict = {"anyOf": [ROW, {"type": "array", "items": ROW, "minItems": 1, "maxItems": MAX_ROWS}]}
+OPTIONS: JsonDict = {"properties": PredictOptions.model_json_schema()["properties"]}
 ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; of at most 500 where contributions are asked for."
 
 
 class PredictModel(BaseModel):
     model_id: str = Field(description="The model.")
-    inputs: JSON = Field(description=ROWS)
+    inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
+        json_schema_extra=OPTIONS,
     )

@@ -11,11 +11,10 @@ from pydantic import ValidationError
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import FieldError, Invalid
 from coreplex.model.heavy import HeavyScoring
-from coreplex.model.inputs import PredictOptions
+from coreplex.model.inputs import MAX_ROWS, PredictOptions
 from coreplex.model.serving import Route
 from coreplex.nearest import by_nearness, hint, ignored
 
-MAX_ROWS = 10_000
 MAX_EXPLAINED = 500
 """With contributions: explaining a row may take as long as predicting a thousand."""
 NAMES_SHOWN = 20

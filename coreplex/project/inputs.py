@@ -13,8 +13,14 @@ def _storable(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)]
-Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_storable)]
+NO_NUL = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+SOMETHING_WITHOUT_NUL = Field(json_schema_extra={"pattern": r"^(?=[\s\S]*\S)[^\u0000]*$"})
+"""What `_storable` enforces, as OpenAPI says it."""
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable), SOMETHING_WITHOUT_NUL
+]
+Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_storable), NO_NUL]
 
 
 class CreateProject(BaseModel):

@@ -27,7 +27,7 @@ def described(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         if "in" in value and "schema" in value:
             yield f"{path} {value['name']}", value.get("description")
         if value.get("type") == "object" and "requestBody" in path:
-            yield from ((f"{path} {name}", field.get("description")) for name, field in value["properties"].items())
+            yield from ((f"{path} {name}", field.get("description")) for name, field in value.get("properties", {}).items())
         for name, item in value.items():
             yield from described(item, f"{path}/{name}")
     if isinstance(value, list):

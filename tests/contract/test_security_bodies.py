@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreplex.database import Database
-from coreplex.model.prediction import MAX_ROWS
+from coreplex.model.inputs import MAX_ROWS
 from coreplex.settings import Settings
 from schema.scalars import MAX_JSON_CONTAINERS, containers
 from tests.factories.account import bearer, browser, make_key, make_user, serving
