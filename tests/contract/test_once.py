@@ -238,6 +238,15 @@ async def test_the_replay_shows_no_more_than_the_scopes_of_its_key(lab: tuple[An
     assert await count(database, "projects") == 2
 
 
+async def test_a_mutation_answered_as_a_stream_is_done_once_too(ada: Person, database: Database) -> None:
+    body = {"query": CREATE, "variables": {"name": "Streamed"}}
+    first, again = [await ada.client.post("/graphql/stream", json=body, headers=keyed("k")) for _ in range(2)]
+    assert "Streamed" in first.text
+    assert (again.text, replayed(first), replayed(again)) == (first.text, False, True)
+    assert (await ada.client.post("/graphql", json=body, headers=keyed("k"))).status_code == 409, "asked for otherwise"
+    assert await count(database, "projects") == 2
+
+
 async def test_a_secret_is_stored_nowhere_and_made_once(lab: tuple[Any, Person], database: Database) -> None:
     app, ada = lab
     async with browser(app) as page:

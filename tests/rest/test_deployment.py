@@ -224,6 +224,17 @@ def test_every_row_is_logged_with_its_request(project: Lab) -> None:
     assert project.client.get(f"{one(made)}/inference-logs").json()["total"] == 7
 
 
+def test_a_prediction_sent_again_under_its_key_is_logged_once(project: Lab) -> None:
+    made = deploy(project)
+    key = {"Idempotency-Key": str(uuid4())}
+    first, again = [project.client.post(f"{one(made)}/predict", json={"inputs": ROW}, headers=key) for _ in range(2)]
+    assert (first.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
+    assert first.content == again.content
+    assert "Idempotent-Replayed" not in first.headers
+    act(project, made, "predict", inputs=ROW)
+    logged(project, made, 2)
+
+
 def test_a_killed_web_process_loses_no_entry(project: Lab) -> None:
     made = deploy(project)
     for _ in range(5):
