@@ -38,9 +38,8 @@ class Room:
             fcntl.flock(folder, fcntl.LOCK_EX)
             if (held := self.held(owner)) + size > self.most:
                 raise QuotaExceeded(
-                    f"Your uploads and exports that wait to be used or fetched hold {in_words(held)}, and this would add "
-                    f"{in_words(size)}; MAX_STAGED_BYTES allows {in_words(self.most)}. Use them, or wait until "
-                    "they go by themselves."
+                    f"Your uploads and exports that wait to be used or fetched hold {held:,} bytes, and this would add {size:,}; "
+                    f"MAX_STAGED_BYTES allows {self.most:,}. Use them, or wait until they go by themselves."
                 )
             yield
         finally:

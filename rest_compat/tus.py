@@ -5,6 +5,7 @@ id at the end of an upload's address is the `upload_id` of `uploadDataset`. Crea
 bytes is not, so neither many small pieces nor many tries end at a rate limit.
 """
 
+import asyncio
 import base64
 import binascii
 import re
@@ -124,9 +125,8 @@ class Tus:
         context = await admit(self.services, request, operations()["UploadTarget"])
         authorize(context.principal, WRITE)
         assert context.principal is not None, "uploads need a scope"
-        upload = self.uploads.create(
-            context.principal.user_id, filename_of(request.headers.get("upload-metadata", "")), _number(request, "upload-length")
-        )
+        name, length = filename_of(request.headers.get("upload-metadata", "")), _number(request, "upload-length")
+        upload = await asyncio.to_thread(self.uploads.create, context.principal.user_id, name, length)
         chunks = request.stream() if _has_bytes(request) else _nothing()
         upload = await self.uploads.append(upload, 0, chunks, _checksum(request))
         return self._said(upload, 201, {"Location": f"{ROOT}/{upload.id}"})

@@ -102,7 +102,10 @@ class Deployment:
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")
     logs: Connection[InferenceLogEntry] = nested(
-        resolve.logs, node=InferenceLogEntry, permission=READ, description="The inference log, newest first."
+        resolve.logs,
+        node=InferenceLogEntry,
+        permission=READ,
+        description="The inference log of the last `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest first.",
     )
 
 

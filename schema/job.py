@@ -76,7 +76,7 @@ class JobQuery:
         permission=READ,
         sort=JobSort,
         filter=inputs.JobFilter,
-        description="Background jobs of the caller's projects.",
+        description="Background jobs of the caller's projects; one that ended is listed for `JOB_DAYS` (90) more.",
     )
 
 

@@ -137,7 +137,10 @@ class Project:
         resolve.members, node=Member, permission=READ, sort=MemberSort, description="Who works in the project."
     )
     timeline: Connection[TimelineEvent] = nested(
-        resolve.timeline, node=TimelineEvent, permission=READ, description="What happened, newest first."
+        resolve.timeline,
+        node=TimelineEvent,
+        permission=READ,
+        description="What happened within `EVENT_DAYS` (365, unless the server is set otherwise), newest first.",
     )
 
 
