@@ -216,7 +216,7 @@ class AccountQuery:
         node=ApiKey,
         permission=SEE_KEYS,
         sort=ApiKeySort,
-        description="The caller's API keys, without their secrets; one that has ended is listed for 90 days more. Needs a session.",
+        description="The caller's API keys, without their secrets; one that ended is listed for 90 days more. Needs a session.",
     )
 
 

@@ -112,6 +112,24 @@ async def test_events_go_but_none_that_an_experiment_needs(services: Services) -
     assert left == {str(number) for number, (goes, _) in enumerate(EVENTS) if not goes}
 
 
+@pytest.mark.parametrize("asked", [True, False])
+async def test_unconfirmed_accounts_go_unless_nobody_asks_or_something_is_theirs(settings: Settings, asked: bool) -> None:
+    services = composition.build(settings.model_copy(update={"require_email_verification": asked}))
+    try:
+        things = {4: "projects", 5: "memberships", 6: "api_keys", 7: "sessions"}
+        for number in (3, *things):
+            await fill(services, "users", number, {"created_at": -31 * DAY, "role": "user"})
+        for number, table in things.items():
+            whose = {"projects": "owner_id"}.get(table, "user_id")
+            more = {"sessions": {"token_hash": b"1", "expires_at": now() + DAY}, "api_keys": {"secret_hash": b"1"}}.get(table, {})
+            await bare(services.database, table, UUID(int=9), **{whose: UUID(int=number)}, **more)
+        await tidy(services)
+        assert await count(services, "users") == (4 if asked else 5)
+        assert [await count(services, table) for table in things.values()] == [1] * 4
+    finally:
+        await services.stop()
+
+
 async def test_a_setting_of_none_keeps_for_ever(settings: Settings) -> None:
     names = ("event_days", "job_days", "inference_log_days", "unconfirmed_account_days")
     services = composition.build(settings.model_copy(update=dict.fromkeys(names, 0)))
