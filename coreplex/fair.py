@@ -130,10 +130,10 @@ class FairPlaces:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(who)  # the place came in the moment we were told to stop
-            else:
+            if turn.cancelled():
                 self._leave(who, turn)
+            elif turn.exception() is None:
+                self.give_back(who)  # the place came in the moment we were told to stop
             raise
         finally:
             if timer is not None:
@@ -155,7 +155,9 @@ class FairPlaces:
         return Busy(f"The server is busy: too many requests wait for {self.what}.", retry_after=self.limits.retry_after)
 
     def _leave(self, who: str, turn: "asyncio.Future[None]") -> None:
-        queue = self._waiting[who]
+        queue = self._waiting.get(who)
+        if queue is None or turn not in queue:
+            return  # passed over already, when a place was handed out
         queue.remove(turn)
         self._waiting_in_all -= 1
         if not queue:
@@ -178,11 +180,14 @@ class FairPlaces:
             queue = self._waiting[who]
             turn = queue.popleft()
             self._waiting_in_all -= 1
-            self._give(who, round)
+            left = turn.cancelled()  # its task has been told to stop, and has not come round to leave the queue
+            if not left:
+                self._give(who, round)
             if queue:
                 self._line_up(who)
             else:
                 del self._waiting[who]
-            turn.set_result(None)
+            if not left:
+                turn.set_result(None)
         for place in passed:
             heapq.heappush(self._line, place)

@@ -17,7 +17,7 @@ from coreplex.supervisor.pulse import Pulse
 
 FIRST_PAUSE_SECS = 0.25
 LONGEST_PAUSE_SECS = 30.0
-STEADY_SECS = 5.0
+STEADY_SECS = 2.0
 """A part without a heartbeat (PostgreSQL, Valkey) counts as having served after so long."""
 SILENT_SECS, STARTING_SECS = 30.0, 120.0
 """How long a program may give no sign of life: once it serves, and before."""

@@ -124,6 +124,11 @@ def test_addresses_that_cannot_be_listened_on() -> None:
         listen("no such host", 0)
     with listen("localhost", 0) as made:
         assert made.getsockname()[1] > 0
+        if sys.platform == "linux":
+            with socket.create_connection(made.getsockname()[:2]):
+                taken, _ = made.accept()
+                assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+                taken.close()
 
 
 def test_logs_are_cut_and_three_are_kept(tmp_path: Path) -> None:

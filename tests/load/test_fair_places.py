@@ -119,3 +119,30 @@ async def test_refusals() -> None:
     assert places.waiting("a") == 0
     places.give_back("a")
     assert places.take_now("a")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_place_is_not_lost_to_who_stops_waiting_as_it_comes(others: int) -> None:
+    """Told to stop, a task leaves the queue only when it comes round: a place that falls free in between is another's."""
+    places = FairPlaces(Limits(total=1, each=1, patience=None, waiting_each=None, retry_after=1), "places")
+    await places.take("a")
+    waiting = [asyncio.create_task(places.take("b")) for _ in range(1 + others)]
+    await settle()
+    waiting[0].cancel()
+    places.give_back("a")
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(ends[0], asyncio.CancelledError)
+    assert ends[1:] == [None] * others
+    assert (places.used, places.waiting_in_all) == (others, 0)
+
+
+async def test_who_is_told_both_busy_and_to_stop_gives_no_place_back() -> None:
+    places = FairPlaces(Limits(total=1, each=1, patience=None, waiting_each=None, retry_after=1), "places")
+    await places.take("a")
+    waiting = asyncio.create_task(places.take("b", most=5))
+    await settle()
+    places._give_up("b", places._waiting["b"][-1])
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert (places.used, places.waiting_in_all) == (1, 0)
