@@ -32,7 +32,7 @@ class Dataset(SQLModel, table=True):
     name: str = Field(max_length=200)
     description: str = Field(default="", max_length=10_000)
     status: DatasetStatus = word(DatasetStatus, DatasetStatus.ready)
-    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     created_at: datetime = moment(index=True)
     updated_at: datetime = moment()
 
@@ -51,9 +51,9 @@ class DatasetVersion(SQLModel, table=True):
     column_count: int
     size_bytes: int = Field(sa_type=BigInteger)
     file_format: str = Field(max_length=16)
-    artifact_id: UUID = reference("artifacts.id", on_delete="NO ACTION", index=False)
-    upload_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL", index=False)
-    parent_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL", index=False)
+    artifact_id: UUID = reference("artifacts.id", on_delete="NO ACTION")
+    upload_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL")
+    parent_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL")
     source: VersionSource = word(VersionSource, VersionSource.upload)
     quality_score: float
     table_schema: dict[str, Any] = Field(sa_column=Column("schema", JSONB, nullable=False))
@@ -61,7 +61,7 @@ class DatasetVersion(SQLModel, table=True):
     quality: dict[str, Any] = document()
     read_options: dict[str, Any] = document()
     """How the file was read, for reading it again: `sheet` of a workbook."""
-    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     created_at: datetime = moment()
 
 

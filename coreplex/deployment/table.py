@@ -59,11 +59,11 @@ class Deployment(SQLModel, table=True):
     privacy_column_map: dict[str, Any] = document()
     privacy_threshold: float | None = None
     version: int = 1
-    previous_deployment_id: UUID | None = reference("deployments.id", default=None, on_delete="SET NULL", index=False)
-    previous_model_id: UUID | None = reference("models.id", default=None, on_delete="SET NULL", index=False)
+    previous_deployment_id: UUID | None = reference("deployments.id", default=None, on_delete="SET NULL")
+    previous_model_id: UUID | None = reference("models.id", default=None, on_delete="SET NULL")
     request_count: int = Field(default=0, sa_type=BigInteger)
     error_count: int = Field(default=0, sa_type=BigInteger)
-    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     created_at: datetime = moment(index=True)
     updated_at: datetime = moment()
     deployed_at: datetime | None = maybe_moment()

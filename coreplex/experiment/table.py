@@ -55,7 +55,7 @@ class Experiment(SQLModel, table=True):
     """How its rows are split: `coreplex.engines.automl.split.described`; None in experiments of before there was a choice."""
     sort_metric: str = Field(default="", max_length=32)
     best_model_id: UUID | None = None
-    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     created_at: datetime = moment(index=True)
     started_at: datetime | None = maybe_moment()
     finished_at: datetime | None = maybe_moment()

@@ -46,7 +46,7 @@ class Job(SQLModel, table=True):
     project_id: UUID | None = reference("projects.id", default=None)
     entity_type: str = Field(default="", max_length=32)
     entity_id: UUID | None = None
-    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     payload: dict[str, Any] = document()
     result: dict[str, Any] | None = maybe_document()
     error: str | None = None

@@ -22,9 +22,9 @@ class Model(SQLModel, table=True):
     experiment_id: UUID = reference("experiments.id")
     engine_run_id: UUID = reference("engine_runs.id")
     dataset_version_id: UUID = reference("dataset_versions.id", on_delete="NO ACTION")
-    artifact_id: UUID = reference("artifacts.id", on_delete="NO ACTION", index=False)
-    curves_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL", index=False)
-    explanation_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL", index=False)
+    artifact_id: UUID = reference("artifacts.id", on_delete="NO ACTION")
+    curves_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL")
+    explanation_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL")
     name: str = Field(max_length=200)
     algo: str = Field(max_length=64, index=True)
     engine: str = Field(max_length=32)
@@ -56,7 +56,7 @@ class Evaluation(SQLModel, table=True):
     id: UUID = key()
     project_id: UUID = reference("projects.id")
     model_id: UUID = reference("models.id")
-    dataset_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL", index=False)
+    dataset_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL")
     filename: str = Field(default="", max_length=300)
     rows: int
     rows_used: int
@@ -66,5 +66,5 @@ class Evaluation(SQLModel, table=True):
     curves: dict[str, Any] = document()
     warnings: list[dict[str, Any]] = document(list)
     notes: list[str] = document(list)
-    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     created_at: datetime = moment(index=True)
