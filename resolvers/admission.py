@@ -30,7 +30,7 @@ IN_WORK = Limits(total=8, each=6, patience=5.0)
 BURST, STANDING = 256, 24
 """Requests that may wait: in a line that was empty lately, and in one that was not."""
 STANDING_AFTER_SECS = 2.0
-SHORT_SECS = 0.5
+SHORT_SECS = 0.3
 AGAIN_SECS = 1
 """Told with a refusal. A connection that asks again sooner waits for the rest of it."""
 TOLD_EVERY_SECS = 60.0

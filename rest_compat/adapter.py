@@ -32,8 +32,10 @@ MAX_BODY = 1 << 20
 MAX_ROWS_BODY = 24 << 20
 """Predictions take rows: as many as one call may have, of 64 numbers with all their digits, fit in."""
 LARGE_BODY = 128 << 10
-"""Larger bodies are parsed in a thread, one at a time and in turn between callers: megabytes take tenths of a second."""
-LARGE = Limits(total=1, each=1, patience=30.0, waiting_each=20, retry_after=5)
+"""Larger bodies of rows are taken in turn between callers, from the first byte to the answer: as objects they take up to twenty
+times the memory. They are parsed in a thread, one at a time: megabytes take tenths of a second."""
+LARGE = Limits(total=6, each=1, patience=30.0, waiting_each=60, retry_after=5)
+PARSED = Limits(total=1, each=1, patience=30.0, retry_after=5)
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -53,14 +55,16 @@ class Row:
         self.operation = operations()[endpoint.operation]
         self.binder = Binder(endpoint, self.operation)
         self.takes_rows = Category.predictions in self.operation.charges
+        self.large = LargeBodies.of(services)
 
     async def answer(self, request: Request) -> Response:
         request_id = answer_of(request).request_id
         try:
             context = await admit(self.services, request, self.operation)
-            raw = await self._raw(request)
-            body = {} if raw is None else await self._parse(raw)
-            return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
+            async with self.large.taken.place() if self._is_large(request) else nullcontext():
+                raw = await self._raw(request)
+                body = {} if raw is None else await self._parse(raw)
+                return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
         except DomainError as error:
             return error_answer(error, request_id)
         except Exception as error:
@@ -74,8 +78,12 @@ class Row:
     async def _parse(self, raw: bytes) -> dict[str, Any]:
         if len(raw) <= LARGE_BODY:
             return parse_object(raw, empty_is_fine=self.endpoint.body_optional)
-        async with LargeBodies.of(self.services).place():
+        async with self.large.parsed.place():
             return await asyncio.to_thread(parse_object, raw, empty_is_fine=self.endpoint.body_optional)
+
+    def _is_large(self, request: Request) -> bool:
+        """Whether the body is one of many rows, or may be: its length is not said."""
+        return self.takes_rows and int(request.headers.get("content-length") or LARGE_BODY + 1) > LARGE_BODY
 
     async def _raw(self, request: Request) -> bytes | None:
         """The body, None where none is taken."""
@@ -86,12 +94,16 @@ class Row:
         return await read_body(request, MAX_BODY, "")
 
 
-class LargeBodies(FairPlaces):
-    """The places of one process for parsing large bodies."""
+class LargeBodies:
+    """The places of one process for large bodies."""
+
+    def __init__(self) -> None:
+        self.taken = FairPlaces(LARGE, "large bodies to be read")
+        self.parsed = FairPlaces(PARSED, "large bodies to be read")
 
     @classmethod
     def of(cls, services: Services) -> "LargeBodies":
-        found = services.parts.setdefault(cls, cls(LARGE, "large bodies to be read"))
+        found = services.parts.setdefault(cls, cls())
         assert isinstance(found, cls)
         return found
 

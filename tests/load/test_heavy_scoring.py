@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from starlette.requests import Request
 
 from coreplex.departure import CONNECTION
 from coreplex.engines.scoring.scorer import Scorer
@@ -20,7 +21,10 @@ from coreplex.model import prediction
 from coreplex.model.heavy import HeavyScoring
 from coreplex.model.serving import Route
 from coreplex.storage import LocalStorage
+from rest_compat import adapter
+from schema.door.message import read_body
 from tests.benchmarks.seed import train
+from tests.factories.dataset import Person
 
 
 class Model:
@@ -111,3 +115,28 @@ async def test_threads_take_turns_and_a_place_is_held_until_its_thread_ends(mode
         await asyncio.gather(other, *greedy[1:])
     assert sorted(order) == ["greedy"] * 5 + ["other"]
     assert order.index("other") == 1, "it waited for one call of the other's"
+
+
+async def test_large_bodies_are_taken_one_by_one(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for its turn has not been read: a hundred large bodies at once are not a hundred in memory."""
+    reading: list[int] = []
+    most = 0
+
+    async def read(request: Request, limit: int, advice: str) -> bytes:
+        nonlocal most
+        raw = await read_body(request, limit, advice)
+        reading.append(len(raw))
+        most = max(most, len(reading))
+        await asyncio.sleep(0.01)
+        reading.pop()
+        return raw
+
+    monkeypatch.setattr(adapter, "read_body", read)
+    path = f"/api/models/{new_id()}/predict"
+    rows = {"inputs": [{"a": "x" * 100}] * 2_000}
+    answers = await asyncio.gather(*(ada.client.post(path, json=rows) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {404}
+    assert most == 1
+    small = await asyncio.gather(*(ada.client.post(path, json={"inputs": {"a": 1}}) for _ in range(5)))
+    assert {answer.status_code for answer in small} == {404}
+    assert most > 1, "small ones do not wait for each other"
