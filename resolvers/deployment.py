@@ -15,7 +15,7 @@ from coreplex.monitoring.writer import InferenceWriter
 from coreplex.paging import Listing, Page, Slice
 from coreplex.project.access import open_project, open_row
 from resolvers.guard import Info, allow
-from resolvers.once import act, answered, once
+from resolvers.once import act, answered, noted, once
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ async def predict(info: Info, input: inputs.Predict) -> Predicted:
     assert route.deployment_id is not None
     scorer, heavy = await serving.scorer(route), HeavyScoring.of(info.context.services)
     request_id = info.context.request.id
-    ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id}
+    ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id, "again": await noted(info)}
     try:
         answer = await prediction.predict(scorer, route, heavy, input.inputs, input.options)
     except (Busy, CallerLeft):

@@ -1,6 +1,7 @@
 """A mutation's resolver under an `Idempotency-Key`: what was done before is found, not done again."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
@@ -57,3 +58,9 @@ def answered(info: Info, project_id: UUID) -> None:
     """Note that the field makes nothing, and that its answer, kept under the request's key, is for who may see the project."""
     if info.context.attempt is not None:
         info.context.attempt.answered(info.place, info.field_name, project_id)
+
+
+async def noted(info: Info) -> tuple[UUID, datetime] | None:
+    """Under a key: a name and a moment for what the field notes elsewhere, the same when the request is sent again."""
+    attempt = info.context.attempt
+    return None if attempt is None else await attempt.mark(info.context.services.database, info.place)

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
 from sqlalchemy import select
@@ -60,6 +61,17 @@ class Attempt:
 
     async def claim(self, session: WriteSession, place: str) -> None:
         """First movement of an act's transaction: it is ours, or Repeated. Waits for another process that is at it."""
+        await self._lock(session)
+        if place in self.done:
+            raise Repeated(self.done[place]["made"])
+
+    async def mark(self, database: Database, place: str) -> tuple[UUID, datetime]:
+        """Commit that the request was here, before something that is only noted: an id and a moment, the same at each retry."""
+        async with database.transaction() as session:
+            row = await self._lock(session)
+        return uuid5(row.id, f"{self.fingerprint} {place}"), row.created_at
+
+    async def _lock(self, session: WriteSession) -> IdempotencyKey:
         fresh = insert(IdempotencyKey).values(**self._row(), outcomes={})
         values = {name: fresh.excluded[name] for name in ("fingerprint", "outcomes", "status", "body", "created_at")}
         expired = col(IdempotencyKey.created_at) < now() - self.kept
@@ -67,8 +79,8 @@ class Attempt:
         row = await session.scalar(_named(self.owner, self.key).with_for_update())
         assert row is not None, "it was inserted, or was there and is locked"
         self._take(row)
-        if place in self.done:
-            raise Repeated(self.done[place]["made"])
+        row.fingerprint = self.fingerprint
+        return row
 
     async def record(self, session: WriteSession, place: str, name: str, result: Any) -> None:
         """Last movement of an act's transaction: what the field made."""
@@ -91,9 +103,9 @@ class Attempt:
         return {"field": name, "made": made, "scopes": sorted(self.scopes)}
 
     def _take(self, row: IdempotencyKey) -> None:
-        if row.fingerprint != self.fingerprint:
+        if row.fingerprint != self.fingerprint and (row.outcomes or row.status is not None):
             raise Conflict("This Idempotency-Key was used for another request; use a new key.")
-        self.done = dict(row.outcomes)
+        self.done |= row.outcomes
         self.answer = None if row.status is None else (row.status, row.body or b"")
 
     def _row(self) -> dict[str, Any]:

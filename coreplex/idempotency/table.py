@@ -11,7 +11,10 @@ from coreplex.columns import document, key, moment
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """Committed with the first act of the request. `status` and `body` follow when the answer is built; they may be missing."""
+    """Committed with the first act of the request, or before a prediction.
+
+    `status` and `body` follow when the answer is built; they may be missing.
+    """
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("owner", "key"),)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID, uuid5
 
 import orjson
 
@@ -14,10 +15,15 @@ NUL = rb"\u0000"
 Entry = Mapping[str, Any]
 
 
-def spelled(common: Entry, rows: Sequence[Entry], outputs: Sequence[Entry | None]) -> bytes:
-    """One line per row, each under an id of its own. What JSON has no spelling for is replaced, never a reason to fail."""
+def spelled(common: Entry, rows: Sequence[Entry], outputs: Sequence[Entry | None], name: UUID | None = None) -> bytes:
+    """One line per row, each under an id of its own, which follows from `name` where the same may be written again.
+
+    What JSON has no spelling for is replaced, never a reason to fail.
+    """
     return b"".join(
-        _line({**common, "id": new_id(), "row_index": index, "inputs": row, "output": output})
+        _line(
+            {**common, "id": uuid5(name, str(index)) if name else new_id(), "row_index": index, "inputs": row, "output": output}
+        )
         for index, (row, output) in enumerate(zip(rows, outputs, strict=True))
     )
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
 from sqlalchemy import text
@@ -99,9 +100,11 @@ class InferenceWriter:
         outputs: Sequence[Mapping[str, Any] | None],
         latency_ms: float,
         error: str | None = None,
+        again: tuple[UUID, datetime] | None = None,
     ) -> list[dict[str, Any]]:
         """Write one entry per row; returns as soon as the operating system has them. Many rows are spelled in a thread.
 
+        `again`, a name and a moment: what the model's entries were written under before is not written twice (failures apart).
         What cannot be written is counted, and said in the warning that is returned then: an answer is not held back for it.
         """
         common = {
@@ -110,10 +113,12 @@ class InferenceWriter:
             "request_id": request_id,
             "latency_ms": latency_ms,
             "error": error,
-            "created_at": now(),
+            "created_at": again[1] if again else now(),
         }
         few = len(rows) <= INLINE_ROWS
-        lines = spelled(common, rows, outputs) if few else await asyncio.to_thread(spelled, common, rows, outputs)
+        name = uuid5(again[0], f"{model_id} {error is None}") if again else None
+        given = (common, rows, outputs, name)
+        lines = spelled(*given) if few else await asyncio.to_thread(spelled, *given)
         try:
             self._spool.append(lines)
         except (OSError, StorageFull) as problem:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from coreplexml import CorePlexMLClient
 
+from tests import servers
 from tests.factories.experiment import ROW, Lab, leaves
 from tests.stack import ROOT
 
@@ -233,6 +234,16 @@ def test_a_prediction_sent_again_under_its_key_is_logged_once(project: Lab) -> N
     assert "Idempotent-Replayed" not in first.headers
     act(project, made, "predict", inputs=ROW)
     logged(project, made, 2)
+    # As a process leaves it that was killed after the entry was written and before the answer was kept.
+    forget = "UPDATE idempotency_keys SET status = NULL, body = NULL, outcomes = '{}' WHERE key = "
+    servers.execute(project.stack.database_url, f"{forget}'{key['Idempotency-Key']}'")
+    rebuilt = project.client.post(f"{one(made)}/predict", json={"inputs": ROW}, headers=key)
+    assert rebuilt.json()["predictions"] == first.json()["predictions"]
+    other = project.client.post(f"{one(made)}/predict", json={"inputs": [ROW]}, headers=key)
+    assert other.status_code == 409, "the key has an answer again"
+    act(project, made, "predict", inputs=ROW)
+    entries = logged(project, made, 3)
+    assert sum(entry["request_id"] == first.json()["request_id"] for entry in entries) == 1
 
 
 def test_a_killed_web_process_loses_no_entry(project: Lab) -> None:
