@@ -250,6 +250,8 @@ class Session:
         """Raises AnswerTooLarge."""
         text = require_size(dump(message), self.context.services.settings.max_answer_bytes).decode()
         async with self._sending:
+            if self.socket.application_state is not WebSocketState.CONNECTED:
+                raise WebSocketDisconnect(1006)  # another message found it out
             await self.socket.send_text(text)
 
 

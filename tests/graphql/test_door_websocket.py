@@ -10,6 +10,8 @@ import pytest
 from httpx import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from structlog.testing import capture_logs
 from websockets import ClientConnection, ConnectionClosed, InvalidStatus, connect
 
@@ -19,7 +21,9 @@ from coreplex.clock import now
 from coreplex.database import Database
 from coreplex.event.notice import notify
 from coreplex.job.table import Job
+from resolvers.context import Context
 from schema.door import websocket
+from schema.door.live import Places
 from tests.factories.account import make_key, make_user, sign_in
 from tests.graphql.followed import FOLLOW, beginning, make_job, tell
 
@@ -191,6 +195,25 @@ async def test_strangers_of_one_network_are_few(
         await strangers[1].close()
         async with dial(address) as again:
             await greet(again, owned[0])
+
+
+async def test_every_message_to_a_client_that_left_says_so(app: Starlette) -> None:
+    """The first one finds it out; to Starlette the second is a mistake of ours."""
+    steps = [{"type": "websocket.connect"}]
+
+    async def receive() -> dict[str, Any]:
+        return steps.pop()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("gone")
+
+    socket = WebSocket({"type": "websocket", "path": "/", "headers": []}, receive, send)
+    await socket.accept()
+    session = websocket.Session(socket, Context(app.state.services), Places(1, "sockets"))
+    for _ in range(2):
+        with pytest.raises(WebSocketDisconnect):
+            await session._send({"type": "pong"})
 
 
 MALFORMED: list[Any] = [
