@@ -5,7 +5,9 @@ inference log are made ahead and dropped, mails that were written before there w
 import asyncio
 import shutil
 import time
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -41,16 +43,34 @@ async def run(services: Services) -> None:
 
 
 async def tidy(services: Services) -> None:
-    """One round. Several processes may call it: each batch of rows is one's alone, files are looked at by each host."""
-    async with services.database.transaction() as session:
-        if await _alone(session) and services.settings.smtp_url is not None:
-            await mail.enqueue_waiting(session)
-    await _tidy_files(services)
-    for name, bound in TABLES.items():
-        for rule in bound.rules:
-            if (horizon := rule.horizon(services.settings)) is not None:
-                await _purge(services, name, rule, horizon)
-    await _tidy_log(services)
+    """One round. Several processes may call it: each batch of rows is one's alone, files are looked at by each host.
+
+    What fails keeps the rest from nothing; the first error is raised at the end, or at once while the database is away.
+    """
+    works: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        ("mails", partial(_enqueue_mails, services)),
+        ("files", partial(_tidy_files, services)),
+        ("inference_logs", partial(_tidy_log, services)),
+        *((name, partial(_purge, services, name, rule)) for name, bound in TABLES.items() for rule in bound.rules),
+    ]
+    failed: Exception | None = None
+    for name, work in works:
+        try:
+            await work()
+        except Exception as error:
+            await services.database.ping()
+            log.exception("housekeeping.failed", what=name)
+            failed = failed or error
+    if failed is not None:
+        raise failed
+
+
+async def _enqueue_mails(services: Services) -> None:
+    """Give mails that were written before there was a mail server their job."""
+    if services.settings.smtp_url is not None:
+        async with services.database.transaction() as session:
+            if await _alone(session):
+                await mail.enqueue_waiting(session)
 
 
 async def _alone(session: WriteSession) -> bool:
@@ -58,8 +78,10 @@ async def _alone(session: WriteSession) -> bool:
     return bool(await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}))
 
 
-async def _purge(services: Services, name: str, rule: Rule, horizon: datetime) -> None:
+async def _purge(services: Services, name: str, rule: Rule) -> None:
     """Remove the rows of a rule, a batch per transaction: no statement is long, and nobody waits for a row we hold."""
+    if (horizon := rule.horizon(services.settings)) is None:
+        return
     ended = f"SELECT t.ctid FROM {name} t WHERE {rule.ended} LIMIT {rule.batch} FOR UPDATE SKIP LOCKED"  # noqa: S608
     statement = text(f"DELETE FROM {name} WHERE ctid = ANY(ARRAY({ended}))")  # noqa: S608 names and conditions of our own
     total, last = 0, rule.batch

@@ -133,6 +133,7 @@ FOLDERS: Mapping[str, str] = {
     "logs": "Each program's log: 10 MB and three older ones.",
     "postgres": "The embedded database: the tables above.",
     "valkey": "The embedded Redis: counters that expire, and a message for each waiting job.",
+    "run": "Sockets of the embedded servers, while they run.",
     "runtime": "Copies of the embedded servers' programs, where their account cannot reach the installed ones.",
 }
 

@@ -21,7 +21,8 @@ AHEAD = 4
 """Weeks made ahead, the running one included: so long may housekeeping be away before the default partition is used."""
 PATIENCE = "500ms"
 """How long predictions' storage may have to wait behind us for a lock; then we try again in the next round."""
-LOCK_NOT_AVAILABLE = "55P03"
+LATER = {"55P03": "a lock is not to be had", "42P07": "another process made it", "42P01": "another process dropped it"}
+"""SQLSTATEs after which nothing is wrong."""
 
 PARTITIONS = text(
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:log AS regclass)"
@@ -74,15 +75,16 @@ async def drop_before(database: Database, horizon: datetime) -> int:
 
 
 async def _at_once(database: Database, *statements: str) -> bool:
-    """Run all in one transaction unless a lock is not to be had; False then, and nothing was done."""
+    """Run all in one transaction; False when a lock is not to be had or another process was quicker, and nothing was done."""
     try:
         async with database.transaction() as session:
             await session.execute(text("SELECT set_config('lock_timeout', :most, true)"), {"most": PATIENCE})
             for statement in statements:
                 await session.execute(text(statement))
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        reason = LATER.get(getattr(error.orig, "sqlstate", None) or "")
+        if reason is None:
             raise
-        log.info("inference_log.partition_waits", statement=statements[-1])
+        log.info("inference_log.partition_waits", statement=statements[-1], reason=reason)
         return False
     return True

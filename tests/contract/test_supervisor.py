@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from coreplex.retention import FOLDERS
 from coreplex.supervisor.part import SILENT_SECS
 from tests.contract.checkout import GONE_SECS, READY_SECS, Checkout, Server, alive, checkout, wait_for
 
@@ -67,6 +68,7 @@ def test_whole_life(server: Server) -> None:
     assert healthy.returncode == 0, healthy.stdout
     sockets = Path(server.running["database_url"].partition("host=")[2])
     assert sockets == server.data / "run"
+    assert {path.name for path in server.data.iterdir() if path.is_dir()} <= set(FOLDERS), "name it, with what bounds it"
     assert server.stop(signal.SIGTERM) == 0
     assert not (server.data / "run.json").exists()
     assert not sockets.exists()

@@ -10,14 +10,17 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
 from sqlmodel import col
 
+from coreplex import housekeeping
 from coreplex import services as composition
 from coreplex.account.table import Mail
 from coreplex.clock import now
 from coreplex.event.table import Event
 from coreplex.housekeeping import tidy
 from coreplex.monitoring.table import InferenceLog
+from coreplex.retention import TABLES, Bound, Rule
 from coreplex.services import Services
 from coreplex.settings import Settings
 from tests.factories.bare import bare
@@ -146,6 +149,14 @@ async def test_a_setting_of_none_keeps_for_ever(settings: Settings) -> None:
         assert [await count(services, name) for name in ("events", "jobs", "users", "inference_logs")] == [1, 1, 1, 1]
     finally:
         await services.stop()
+
+
+async def test_what_fails_keeps_the_rest_from_nothing(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "TABLES", {"no_such_table": Bound("", (Rule("true"),)), **TABLES})
+    await fill(services, "mails", 3, {"created_at": -31 * DAY})
+    with pytest.raises(ProgrammingError, match="no_such_table"):
+        await tidy(services)
+    assert await count(services, "mails") == 0
 
 
 async def test_many_rows_go_in_batches_past_one_that_somebody_holds(services: Services) -> None:

@@ -95,6 +95,17 @@ async def test_nobody_waits_for_a_partition_to_go(fresh: Database) -> None:
     assert len(await kept(fresh)) == 1
 
 
+async def test_processes_that_start_together_make_the_weeks_once(fresh: Database) -> None:
+    made = await asyncio.gather(*(partitions.make_ahead(fresh) for _ in range(4)))
+    assert sum(made) <= partitions.AHEAD - 1, "each week by one of them"
+    await partitions.make_ahead(fresh)
+    assert len(await partitions.ends(fresh)) == partitions.AHEAD
+    dropped = await asyncio.gather(*(partitions.drop_before(fresh, now() + 2 * WEEK) for _ in range(4)))
+    assert sum(dropped) <= 2
+    await partitions.drop_before(fresh, now() + 2 * WEEK)
+    assert len(await partitions.ends(fresh)) == partitions.AHEAD - 2
+
+
 async def test_rows_of_deleted_deployments_go_in_batches(fresh: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remains, "BATCH", 10)
     there, moments = UUID(int=2), [now() - n * timedelta(days=30) for n in range(25)]
