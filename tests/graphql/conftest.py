@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import hypothesis  # noqa: F401 its pytest plugin imports it after the last test otherwise, where CPython 3.11 may fail on it
 import pytest
@@ -40,10 +41,17 @@ async def client(app: Starlette) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-async def address(app: Starlette) -> AsyncIterator[str]:
+async def address(app: Starlette, settings: Settings) -> AsyncIterator[str]:
     """`localhost:PORT` of the same application behind uvicorn, for streams and sockets."""
+    async with served_on(app, settings) as found:
+        yield found
+
+
+@asynccontextmanager
+async def served_on(app: Starlette, settings: Settings) -> AsyncIterator[str]:
+    """The application on a port of its own, run as `asgi` does."""
     bound = socket.create_server(("127.0.0.1", 0))
-    config = configuration(app.state.services.settings, app)
+    config = configuration(settings, app)
     config.lifespan, config.timeout_graceful_shutdown = "off", 1
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([bound]))

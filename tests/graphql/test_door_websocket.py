@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 from httpx import AsyncClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as run_with
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -21,10 +22,12 @@ from coreplex.clock import now
 from coreplex.database import Database
 from coreplex.event.notice import notify
 from coreplex.job.table import Job
+from coreplex.settings import Settings
 from resolvers.context import Context
 from schema.door import websocket
 from schema.door.live import Places
 from tests.factories.account import make_key, make_user, sign_in
+from tests.graphql.conftest import served_on
 from tests.graphql.followed import FOLLOW, beginning, make_job, tell
 
 PROTOCOL: Any = ["graphql-transport-ws"]
@@ -197,6 +200,21 @@ async def test_strangers_of_one_network_are_few(
             await greet(again, owned[0])
 
 
+async def test_strangers_are_counted_by_the_address_that_a_trusted_proxy_names(
+    app: Starlette, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "INIT_SECS", 60.0)
+    behind = settings.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
+    async with served_on(app, behind) as address, AsyncExitStack() as held:
+        for number in range(websocket.MAX_STRANGERS + 5):
+            forwarded = {"X-Forwarded-For": f"203.0.113.{number}"}
+            await held.enter_async_context(dial(address, additional_headers=forwarded))
+        for _ in range(websocket.MAX_STRANGERS - 1):
+            await held.enter_async_context(dial(address, additional_headers=forwarded))
+        with pytest.raises(InvalidStatus):
+            await held.enter_async_context(dial(address, additional_headers=forwarded))
+
+
 async def test_every_message_to_a_client_that_left_says_so(app: Starlette) -> None:
     """The first one finds it out; to Starlette the second is a mistake of ours."""
     steps = [{"type": "websocket.connect"}]
@@ -281,7 +299,7 @@ async def listening(address: str, owned: tuple[str, Job, ApiKey]) -> tuple[str, 
     return address, owned[0]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@run_with(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries({}, optional={"type": KINDS | ANYTHING, "id": st.text() | ANYTHING, "payload": ANYTHING}))
 async def test_any_message_is_answered_or_closed(listening: tuple[str, str], message: dict[str, Any]) -> None:
     address, token = listening
