@@ -1,5 +1,6 @@
 """Accounts at the GraphQL door. Password work happens before the transaction opens, so that hashing holds no connection."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from coreplex.account import api_key, inputs, known, pace, passwords, recovery, service, signin, tokens
@@ -8,10 +9,10 @@ from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
 from coreplex.account.table import ApiKey, Session, TokenPurpose, User
 from coreplex.database import WriteSession
-from coreplex.errors import Invalid, Unauthenticated
+from coreplex.errors import Invalid, RateLimited, Unauthenticated
 from coreplex.paging import Page, Slice
 from coreplex.permissions import Category
-from resolvers.context import Context
+from resolvers.context import Context, known_payer
 from resolvers.guard import Info, allow
 from resolvers.once import act, once
 
@@ -63,6 +64,9 @@ async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
         services.database, input.email, input.password, address=request.address, known_cookie=request.known_cookie
     )
     signin.require_usable(services.settings, user)
+    if context.known_account is None:  # the sign-in that makes it known counts there too, or it would buy another budget
+        with suppress(RateLimited):
+            await services.limiter.charge(known_payer(user.id), Category.authentication)
     async with context.transaction() as session:
         ended = await signin.end_session(session, context.request.session_cookie)
         await signin.keep_hash_current(session, user, input.password)

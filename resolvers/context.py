@@ -21,6 +21,11 @@ from resolvers.loaders import Loaders
 Part = TypeVar("Part")
 
 
+def known_payer(account: UUID) -> str:
+    """Whose budget the sign-ins of browsers known to an account use."""
+    return f"known:{account}"
+
+
 @dataclass(slots=True)
 class RequestFacts:
     """What the transport knows. `transport` is `http` or `websocket`."""
@@ -64,7 +69,7 @@ class Context:
         """
         if category is not Category.authentication:
             return self.identity
-        return f"known:{self.known_account}" if self.known_account else self.stranger
+        return known_payer(self.known_account) if self.known_account else self.stranger
 
     @property
     def stranger(self) -> str:
