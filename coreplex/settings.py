@@ -5,6 +5,7 @@ compared with the descriptions below by a test.
 """
 
 import os
+from contextlib import suppress
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,6 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from coreplex.smtp import server_of
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+LEAST_WEB_MEMORY = 512 * 1024**2
+CONTROL_GROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -84,6 +87,14 @@ def default_data_dir() -> Path:
         return Path("/var/lib/coreplexml-server")
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "coreplexml-server"
+
+
+def default_web_memory() -> int:
+    """2 GiB, or half of what the machine or the control group has, whichever is less."""
+    has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no control groups, or one without a limit, which says `max`
+        has = min(has, int(CONTROL_GROUP_MEMORY.read_text()))
+    return max(LEAST_WEB_MEMORY, min(2 * 1024**3, has // 2))
 
 
 class Settings(BaseSettings):
@@ -200,9 +211,10 @@ class Settings(BaseSettings):
     )
     training_memory_bytes: int = Field(4 * 1024**3, ge=256 * 1024**2, description="Address space one training run may use.")
     web_memory_bytes: int = Field(
-        2 * 1024**3,
-        ge=512 * 1024**2,
-        description="Memory one web process may use: near it requests are 503, and a process that stays there is replaced.",
+        default_factory=default_web_memory,
+        ge=LEAST_WEB_MEMORY,
+        description="Memory one web process may use: near it requests are 503, and a process that stays there is replaced. "
+        "Default: 2 GiB, or half of what the machine or its container has.",
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="Database connections per process.")
 

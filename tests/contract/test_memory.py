@@ -3,9 +3,11 @@
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 import uvicorn
 
@@ -97,3 +99,14 @@ def test_the_real_figure_is_looked_at() -> None:
     small = MemoryWatch(MIB)
     small.look()
     assert small.short
+
+
+@pytest.mark.parametrize(("says", "gives"), [("max\n", None), (f"{1200 * MIB}\n", 600 * MIB), (f"{100 * MIB}\n", 512 * MIB)])
+def test_the_limit_is_at_most_half_of_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, gives: int | None
+) -> None:
+    group = tmp_path / "memory.max"
+    group.write_text(says)
+    monkeypatch.setattr("coreplex.settings.CONTROL_GROUP_MEMORY", group)
+    machine = psutil.virtual_memory().total
+    assert Settings().web_memory_bytes == (gives or max(512 * MIB, min(2048 * MIB, machine // 2)))
