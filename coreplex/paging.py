@@ -98,12 +98,14 @@ class Listing:
     async def slice(self, session: ReadSession, page: Page, count: Callable[[Select[Any]], Awaitable[int]]) -> Slice[Any]:
         """Rows of the page. `count` runs the counting query later, only if somebody asks."""
         wanted, column = self._page(page), self._sort_column(page)
-        counted = select(func.count()).select_from(self._searched(page).order_by(None).subquery())
         if page.counted_only:
-            return self._slice((), page, lambda: count(counted), await session.scalar(counted))
+            return self._slice((), page, lambda: count(self._counted(page)), await session.scalar(self._counted(page)))
         query = wanted.add_columns(column.label("sort_key")).order_by(*self._order(column, self.identity, page))
         query = query.limit(page.first + 1).offset(page.offset or None).options(*self.options)
-        return self._slice((await session.execute(query)).all(), page, lambda: count(counted))
+        return self._slice((await session.execute(query)).all(), page, lambda: count(self._counted(page)))
+
+    def _counted(self, page: Page) -> Select[Any]:
+        return select(func.count()).select_from(self._searched(page).order_by(None).subquery())
 
     async def slices(
         self, session: ReadSession, parents: Sequence[Any], page: Page, count: Callable[[Any], Awaitable[int]]
