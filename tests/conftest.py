@@ -120,7 +120,7 @@ def redis_url(worker_redis_url: str) -> str:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    made = Database(database_url, pool_size=5)
+    made = Database(database_url, pool_size=8)  # of which one caller, the test, has at most half
     yield made
     await made.close()
 

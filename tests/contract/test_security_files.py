@@ -267,7 +267,7 @@ async def test_names_of_uploads_are_labels(ada: Person, settings: Settings, outs
             assert not set(shown) & set("/\\"), repr(name)
             assert len(shown) <= 200
     made = {path.name for path in (settings.data_dir / "staging").iterdir()}
-    assert all(re.fullmatch(r"[0-9a-f-]{36}\.(part|json)", name) for name in made)
+    assert all(re.fullmatch(r"[0-9a-f-]{36}(\.[0-9a-f-]{36})?\.(part|json)", name) for name in made)
 
 
 async def test_names_of_datasets_become_safe_file_names(ada: Person, outside: dict[str, int]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from coreplex.account.table import User
+from coreplex.answer_size import AnswerSize
 from coreplex.database import Database
 from resolvers.loaders import Loaders
 from tests.factories.account import make_user
@@ -27,7 +28,7 @@ async def test_a_reading_session_never_writes(database: Database) -> None:
 
 async def test_a_field_that_is_cancelled_leaves_what_others_wait_for(database: Database) -> None:
     user = await make_user(database)
-    loaders = Loaders(database)
+    loaders = Loaders(database, AnswerSize)
 
     async def wait() -> Any:
         return await loaders.user.load(user.id)
