@@ -126,6 +126,12 @@ async def test_statements_do_not_grow_with_the_projects(filled: Asker) -> None:
                 found = await filled.data(EVERY % " ".join(f"{name}{given} {inner}" for name in FIVE))
             assert len(found["projects"]["nodes"]) > PROJECTS
             assert len(statements) <= 10, statements
+    for directive in ("", "@include(if: true)"):
+        inner = "models(first: 5) { nodes { id } } logs(first: 5) { totalCount }"
+        deep = f"experiments(first: 5) {directive} {{ nodes {{ {inner} }} }}"
+        with counted(filled.world.services.database) as statements:
+            await filled.data(EVERY % deep)
+        assert len(statements) == 4, statements
     with counted(filled.world.services.database) as statements:
         await filled.data(ALL % " ".join(f"{name} {{ totalCount }}" for name in FIVE))
     assert len(statements) <= 6, statements
