@@ -111,12 +111,12 @@ class LargeBodies:
 async def done_once(
     context: Context, request: Request, operation: Operation, said: Any, run: Callable[[], Awaitable[Response]]
 ) -> Response:
-    """The response of `run`, done once per `Idempotency-Key` where the method is POST. `said`: what the request says."""
-    fields = permissions_of(operation) if request.method == "POST" else {}
+    """The response of `run`, done once per `Idempotency-Key` where something is done. `said`: what the request says."""
 
     async def answer() -> tuple[Response, bool]:
         return await run(), True
 
+    fields = permissions_of(operation)
     return await once(context, request, fields, lambda: orjson.dumps(said, option=orjson.OPT_SORT_KEYS), answer)
 
 

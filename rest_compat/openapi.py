@@ -173,7 +173,7 @@ class Described:
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
     def _key(self) -> list[dict[str, Any]]:
-        return [IDEMPOTENCY] if self.endpoint.method == "POST" and permissions_of(self.operation) else []
+        return [IDEMPOTENCY] if permissions_of(self.operation) else []
 
     def _body(self) -> dict[str, Any] | None:
         hidden = {"upload_id"} if self.upload else set()

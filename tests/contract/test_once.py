@@ -290,6 +290,23 @@ async def test_what_was_made_and_is_gone_is_not_made_again(ada: Person, database
     assert await count(database, "projects") == 1
 
 
+async def test_changes_and_deletions_are_done_once_too(ada: Person, fate: None) -> None:
+    """A retry by PUT undoes no later change, and a deletion sent again is answered as the first time."""
+    made = (await ada.client.post("/api/projects", json={"name": "Once"})).json()
+    path = f"/api/projects/{made['project_id']}"
+    for name, key in (("Twice", "p"), ("Thrice", "q"), ("Twice", "p")):
+        answer = await ada.client.put(path, json={"name": name}, headers=keyed(key))
+        assert answer.status_code == 200, answer.text
+    assert replayed(answer)
+    assert "Thrice" in (await ada.client.get(path)).text
+
+    first, again = [await ada.client.delete(path, headers=keyed("d")) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (200, 200), again.text
+    assert again.content == first.content
+    assert (replayed(first), replayed(again)) == (False, True)
+    assert (await ada.client.delete(path, headers=keyed("e"))).status_code == 404
+
+
 def test_every_mutation_of_a_signed_in_caller_is_done_once() -> None:
     """By its resolver, save those that end the credential they came with, and predictions, which make nothing."""
     import inspect
