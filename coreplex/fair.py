@@ -7,7 +7,7 @@ included where all places are that caller's, however many those have queued.
 
 import asyncio
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -52,7 +52,7 @@ class FairPlaces:
     def __init__(self, limits: Limits, what: str) -> None:
         self.limits = limits
         self.what = what
-        self.taken: Counter[str] = Counter()
+        self.taken: dict[str, int] = {}
         self.used = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._waiting_in_all = 0
@@ -84,14 +84,14 @@ class FairPlaces:
 
     def take_now(self, who: str) -> bool:
         """Take a place if one is free. Nobody is overtaken: those who wait then are at their own limits."""
-        if self.used >= self.limits.total or self.taken[who] >= self.limits.each:
+        if self.used >= self.limits.total or self.taken.get(who, 0) >= self.limits.each:
             return False
         self._give(who, max(self._round, self._next.get(who, 0)))
         return True
 
     def _give(self, who: str, round: int) -> None:
         self.used += 1
-        self.taken[who] += 1
+        self.taken[who] = self.taken.get(who, 0) + 1
         self._round = max(self._round, round)
         self._next[who] = round + 1
         if len(self._next) > REMEMBERED:
@@ -100,8 +100,10 @@ class FairPlaces:
     def give_back(self, who: str) -> None:
         """Let go of a place; the next one in turn has it."""
         self.used -= 1
-        self.taken[who] -= 1
-        if not self.taken[who]:
+        left = self.taken[who] - 1
+        if left:
+            self.taken[who] = left
+        else:
             del self.taken[who]
         if self._waiting:
             self._hand_out()
@@ -174,7 +176,7 @@ class FairPlaces:
         passed = []
         while self._line and self.used < self.limits.total:
             first = round, _, who = heapq.heappop(self._line)
-            if self.taken[who] >= self.limits.each:
+            if self.taken.get(who, 0) >= self.limits.each:
                 passed.append(first)
                 continue
             queue = self._waiting[who]

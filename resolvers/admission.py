@@ -11,7 +11,6 @@ the next and goes on.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 
 import structlog
 from starlette.types import Scope
@@ -26,7 +25,7 @@ from coreplex.services import Services
 
 log = structlog.get_logger()
 
-IN_WORK = Limits(total=8, each=6, patience=5.0)
+IN_WORK = Limits(total=16, each=12, patience=5.0)
 BURST, STANDING = 256, 24
 """Requests that may wait: in a line that was empty lately, and in one that was not."""
 STANDING_AFTER_SECS = 2.0
@@ -47,18 +46,31 @@ class Admission:
         self._refused: OrderedDict[tuple[object, str], float] = OrderedDict()
         """Who was refused on which connection, and until when they should wait; the oldest first."""
         self._told_at = -TOLD_EVERY_SECS
+        self._since: dict[object, tuple[float, str]] = {}
+        """When places were given, to whom; the oldest first."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Runs while somebody waits."""
 
-    async def enter(self, scope: Scope, who: str) -> Callable[[], None]:
-        """Wait for a caller's place; returns what gives it back, which may be called more than once. Raises Busy."""
+    async def enter(self, scope: Scope, who: str) -> object:
+        """Wait for a caller's place; returns what gives it back with `leave`. Raises Busy."""
         if self._refused:
             await self._early(scope, who)
         if not self.places.take_now(who):
             try:
+                self._watch()
                 await self.places.take(who, self._most())
             except Busy:
                 self._refuse(scope, who)
                 raise
-        return self._place(who)
+        place = object()
+        self._since[place] = time.monotonic(), who
+        return place
+
+    def leave(self, place: object) -> None:
+        """Give a place back, if it is still held."""
+        held = self._since.pop(place, None)
+        if held is not None:
+            self.places.give_back(held[1])
 
     def caller(self, scope: Scope) -> str:
         """Whose place: that of the owner of a credential that is known here, else the address's. Asks nobody."""
@@ -78,18 +90,17 @@ class Admission:
             self._empty_at = now
         return BURST if now - self._empty_at < STANDING_AFTER_SECS else STANDING
 
-    def _place(self, who: str) -> Callable[[], None]:
-        held = True
+    def _watch(self) -> None:
+        """Take places back that are held for long, now and as long as somebody waits for one."""
+        self._timer = self._timer or asyncio.get_running_loop().call_later(SHORT_SECS, self._look)
+        late = time.monotonic() - SHORT_SECS
+        for place in [place for place, (since, _) in self._since.items() if since <= late]:
+            self.leave(place)
 
-        def leave() -> None:
-            nonlocal held
-            if held:
-                held = False
-                timer.cancel()
-                self.places.give_back(who)
-
-        timer = asyncio.get_running_loop().call_later(SHORT_SECS, leave)
-        return leave
+    def _look(self) -> None:
+        self._timer = None
+        if self.places.waiting_in_all:
+            self._watch()
 
     def _refuse(self, scope: Scope, who: str) -> None:
         now = time.monotonic()

@@ -80,7 +80,7 @@ class OuterLayer:
         if scope["type"] == "websocket":
             return await (send({"type": "websocket.close"}) if foreign or short else self.app(scope, receive, send))
         CONNECTION.set(receive)
-        started, leave = False, _nothing
+        started, place = False, None
         if wants_page(scope):
             send = with_pages(send)
 
@@ -88,7 +88,7 @@ class OuterLayer:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                leave()
+                self.admission.leave(place)
                 if answer.context is not None and answer.context.unspent:
                     await give_back(answer)
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
@@ -100,14 +100,14 @@ class OuterLayer:
             return await _busy(sending, NoMemory(), scope, answer)
         try:
             if scope["path"] not in PROBES:
-                leave = await self.admission.enter(scope, who)
+                place = await self.admission.enter(scope, who)
             await self.app(scope, receive, sending)
         except Exception as error:
             if started:
                 raise
             await self._fail(error, scope, answer, sending)
         finally:
-            leave()
+            self.admission.leave(place)
 
     def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
         if answer.general is not None:
@@ -138,10 +138,6 @@ class OuterLayer:
         )
         await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", answer)
         return None
-
-
-def _nothing() -> None:
-    """No place was taken."""
 
 
 async def _busy(send: Send, error: Busy, scope: Scope, answer: Answer) -> None:
