@@ -118,7 +118,10 @@ TABLES: Mapping[str, Bound] = {
         ),
     ),
     "workers": Bound("A day after they were last seen.", (Rule("seen_at < :horizon", timedelta(days=1)),)),
-    "idempotency_keys": Bound("`IDEMPOTENCY_HOURS`.", (Rule("created_at < :horizon", "idempotency_hours"),)),
+    "idempotency_keys": Bound(
+        "`IDEMPOTENCY_HOURS`, at the rate of the caller's requests; an answer of more than 16 KB is not kept but built anew.",
+        (Rule("created_at < :horizon", "idempotency_hours"),),
+    ),
 }
 
 FOLDERS: Mapping[str, str] = {

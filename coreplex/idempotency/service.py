@@ -28,8 +28,8 @@ from coreplex.permissions import Principal
 from coreplex.services import Services
 
 MAX_KEY = 255
-MAX_BODY = 1 << 20
-"""Longer answers are not stored but built anew."""
+MAX_BODY = 16 << 10
+"""Longer answers are not stored but built anew: a caller's whole budget of requests, each with a key, must not fill the disk."""
 WAIT_SECS = 60.0
 """How long a request waits for an earlier one with its key to end."""
 

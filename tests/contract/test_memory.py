@@ -66,7 +66,7 @@ async def test_a_request_that_needs_too_much_is_told_so(
 async def test_who_stays_short_of_memory_ends_in_order(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PATIENT_SECS", -1.0)
     watch = Used(100 * MIB)
-    server = asgi.Server(uvicorn.Config(asgi.create_app(settings)), Heartbeat(), watch)
+    server = asgi.Server(uvicorn.Config(asgi.create_app(settings), log_config=None), Heartbeat(), watch)
     assert not await server.on_tick(1)
     watch.used = 90 * MIB
     assert await server.on_tick(2)
