@@ -36,7 +36,7 @@ METHOD = """# Neighbours
 
 Measured by `tests/benchmarks/neighbour.py`. {machine}. One account sends a minute's budget at once ({general} general requests,
 {predictions} predictions), each of the most expensive kind; eight others ask small things meanwhile (a list by REST, models by
-GraphQL, a one-row prediction), for {secs:.0f} s or until the attack is answered, whichever is later, 90 s at most.
+GraphQL, a one-row prediction), for {secs:.0f} s or until the attack is answered, whichever is later, {most:.0f} s at most.
 Goal: their p99 stays within 500 ms.
 """
 HEAD = """
@@ -143,7 +143,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     with stack.running(folder) as ours:
         world = build(ours)
-    text = METHOD.format(machine=stack.cores(), general=GENERAL, predictions=PREDICTIONS, secs=said.secs)
+    text = METHOD.format(machine=stack.cores(), general=GENERAL, predictions=PREDICTIONS, secs=said.secs, most=said.most)
     text += f"\n## {said.said}\n{HEAD}"
     for name, requests in attacks(world).items():
         if said.only and name not in said.only:

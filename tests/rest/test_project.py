@@ -1,13 +1,11 @@
 """Projects, members and timelines over REST (contract B.2)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from coreplexml import CorePlexMLClient
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.clock import now
@@ -18,6 +16,7 @@ from coreplex.job import service as job
 from coreplex.job.cleaning import run as clean
 from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.project.table import Membership, Project, Role
+from tests.counting import counted
 from tests.factories.account import make_user
 from tests.factories.dataset import Person, person, stored_files
 from tests.stack import Stack
@@ -228,19 +227,6 @@ async def test_deletion_takes_everything(lab: tuple[Any, Person], database: Data
     assert after
 
 
-@contextmanager
-def counted(app: Any) -> Iterator[list[str]]:
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        sent.append(statement)
-
-    engine = app.state.services.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
-
-
 async def test_a_longer_list_needs_no_more_queries(lab: tuple[Any, Person], database: Database) -> None:
     app, ada = lab
     numbers = []
@@ -252,7 +238,7 @@ async def test_a_longer_list_needs_no_more_queries(lab: tuple[Any, Person], data
                 await session.flush()
                 session.add(Membership(project_id=project.id, user_id=ada.user.id, role=Role.owner))
         await ada.client.get("/api/projects")
-        with counted(app) as sent:
+        with counted(app.state.services.database) as sent:
             listed = (await ada.client.get("/api/projects")).json()
         assert len(listed["items"]) == 1 + more
         numbers.append(len(sent))
@@ -266,7 +252,7 @@ async def test_members_and_timeline_need_no_query_per_row(lab: tuple[Any, Person
         for _ in range(more):
             user = await make_user(database)
             assert (await ada.client.post(f"{one}/members", json={"email": user.email})).status_code == 201
-        with counted(app) as sent:
+        with counted(app.state.services.database) as sent:
             for part in ("members", "timeline"):
                 assert (await ada.client.get(f"{one}/{part}")).json()["total"] > more
         numbers.append(len(sent))
