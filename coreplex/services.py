@@ -1,6 +1,7 @@
 """The long-lived parts of one process, made once by the composition root and handed down."""
 
 from dataclasses import dataclass, field
+from typing import Self
 
 from coreplex.database import Database
 from coreplex.event.stream import Listener
@@ -31,6 +32,20 @@ class Services:
         await self.listener.stop()
         await self.limiter.close()
         await self.database.close()
+
+
+class Part:
+    """Something of which a process has one, made when first asked for."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """The process's one."""
+        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
+        assert isinstance(found, cls)
+        return found
 
 
 def build(settings: Settings) -> Services:

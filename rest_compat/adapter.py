@@ -13,6 +13,7 @@ from coreplex.departure import cancelled_by_departure
 from coreplex.errors import DomainError, Invalid
 from coreplex.fair import FairPlaces, Limits
 from coreplex.permissions import Category, authorize
+from coreplex.services import Part
 from rest_compat import columns
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
@@ -94,18 +95,13 @@ class Row:
         return await read_body(request, MAX_BODY, "")
 
 
-class LargeBodies:
+class LargeBodies(Part):
     """The places of one process for large bodies."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self.taken = FairPlaces(LARGE, "large bodies to be read")
         self.parsed = FairPlaces(PARSED, "large bodies to be read")
-
-    @classmethod
-    def of(cls, services: Services) -> "LargeBodies":
-        found = services.parts.setdefault(cls, cls())
-        assert isinstance(found, cls)
-        return found
 
 
 async def done_once(

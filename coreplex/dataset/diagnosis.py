@@ -30,7 +30,7 @@ from coreplex.fair import FairPlaces, Limits
 from coreplex.host_places import HostPlaces, turn
 from coreplex.identifier import new_id
 from coreplex.isolation import Control, run_child
-from coreplex.services import Services
+from coreplex.services import Part, Services
 from coreplex.settings import Settings
 
 log = structlog.get_logger()
@@ -112,20 +112,14 @@ async def _ignore(_event: dict[str, Any]) -> None:
     """Nobody watches its progress."""
 
 
-class Diagnoses:
+class Diagnoses(Part):
     """The queue before the children, and who is being waited for. Made when first asked for."""
 
     def __init__(self, services: Services) -> None:
-        self.services = services
+        super().__init__(services)
         self._fair = FairPlaces(PLACES, "the diagnosis of a target")
         self._host = HostPlaces(services.settings.data_dir / "places", "diagnoses", AT_ONCE)
         self._making: WeakValueDictionary[tuple[UUID, str], asyncio.Lock] = WeakValueDictionary()
-
-    @classmethod
-    def of(cls, services: Services) -> "Diagnoses":
-        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
-        assert isinstance(found, cls)
-        return found
 
     async def ask(self, version_id: UUID, question: Question, wait_secs: float) -> Found:
         """The answer about a version, made now where it is not kept.

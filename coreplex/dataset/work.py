@@ -18,7 +18,7 @@ from coreplex.errors import BadInput, Invalid
 from coreplex.fair import FairPlaces, Limits
 from coreplex.host_places import HostPlaces, turn
 from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
-from coreplex.services import Services
+from coreplex.services import Part, Services
 from coreplex.storage import gone_on_failure
 
 log = structlog.get_logger()
@@ -48,19 +48,13 @@ class Table:
     sheet: str | None = None
 
 
-class TableWork:
+class TableWork(Part):
     """The queue before the children, made when first asked for."""
 
     def __init__(self, services: Services) -> None:
-        self.services = services
+        super().__init__(services)
         self._fair = FairPlaces(PLACES, "work on tables")
         self._host = HostPlaces(services.settings.data_dir / "places", "tables", AT_ONCE)
-
-    @classmethod
-    def of(cls, services: Services) -> "TableWork":
-        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
-        assert isinstance(found, cls)
-        return found
 
     async def read(
         self,

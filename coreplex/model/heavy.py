@@ -17,7 +17,7 @@ from coreplex.fair import CALLER, FairPlaces, Limits
 from coreplex.host_places import HostPlaces, turn
 from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.model.serving import Route
-from coreplex.services import Services
+from coreplex.services import Part, Services
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -29,20 +29,15 @@ TIME_LIMIT_SECS = 100.0
 MEMORY_BYTES = 2 << 30
 
 
-class HeavyScoring:
+class HeavyScoring(Part):
     """The queues of one process, made when first asked for."""
 
     def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._storage = services.storage
         self._many = FairPlaces(MANY_ROWS, "predictions of many rows")
         self._explained = FairPlaces(EXPLAINED, "explanations")
         self._host = HostPlaces(services.settings.data_dir / "places", "explanations", EXPLAINED_AT_ONCE)
-
-    @classmethod
-    def of(cls, services: Services) -> "HeavyScoring":
-        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
-        assert isinstance(found, cls)
-        return found
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """What a function returns, run in a thread in the caller's turn. Raises Busy, and CallerLeft."""
