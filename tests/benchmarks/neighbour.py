@@ -108,7 +108,7 @@ async def besiege(ours: stack.Stack, world: World, requests: list[Request], secs
     """The neighbours' answers, the attack's, and when the last of these came."""
     context = multiprocessing.get_context("spawn")
     answered: Any = context.Queue()
-    attacker = context.Process(target=attack, args=(ours.url, world.attacker, requests, most, answered), daemon=True)
+    attacker = context.Process(target=attack, args=(ours.url, world.attackers.pop(), requests, most, answered), daemon=True)
     felt, over, once = Felt(), asyncio.Event(), asyncio.Event()
     once.set()
     await asyncio.gather(*(Felt().visit(ours.url, key, world, 0, once) for key in world.neighbours))

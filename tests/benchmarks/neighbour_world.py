@@ -21,6 +21,7 @@ from tests.factories.account import make_key, make_user
 GENERAL, PREDICTIONS = 100, 50
 """Requests a minute, by default."""
 NEIGHBOURS = 8
+ATTACKS = 9
 PROJECTS = 500
 Request = tuple[str, str, dict[str, Any]]
 """Method, path, and httpx's arguments."""
@@ -39,7 +40,8 @@ NESTED = (
 class World:
     """What is attacked, and with what."""
 
-    attacker: str
+    attackers: list[str]
+    """One for each attack: a budget is spent once a minute."""
     neighbours: list[str]
     project: str
     model: str
@@ -77,8 +79,8 @@ def build(ours: stack.Stack) -> World:
     model, deployment = trained(ours, project, version)
     wide = upload(ours, project, "cells.parquet", large_cells())["dataset_version_id"]
     long = upload(ours, project, "rows.csv", many_rows())["dataset_id"]
-    attacker, *neighbours = people(ours, project)
-    return World(attacker, neighbours, project, model, deployment, wide, long, row)
+    keys = people(ours, project)
+    return World(keys[NEIGHBOURS:], keys[:NEIGHBOURS], project, model, deployment, wide, long, row)
 
 
 def upload(ours: stack.Stack, project: str, name: str, content: bytes) -> dict[str, Any]:
@@ -109,15 +111,15 @@ def trained(ours: stack.Stack, project: str, version: str) -> tuple[str, str]:
 
 
 def people(ours: stack.Stack, project: str) -> list[str]:
-    """Keys of editors of the project, the first of whom owns many projects beside."""
+    """Keys of editors of the project: the neighbours, and the attackers, who own many projects beside."""
     keys: list[str] = []
 
     async def make(database: Database) -> None:
-        for number in range(NEIGHBOURS + 1):
+        for number in range(NEIGHBOURS + ATTACKS):
             user = await make_user(database)
             keys.append((await make_key(database, user))[1])
             async with database.transaction() as session:
-                await join(session, project, user.id, PROJECTS if number == 0 else 3)
+                await join(session, project, user.id, 3 if number < NEIGHBOURS else PROJECTS)
 
     asyncio.run(with_database(ours, make))
     return keys
