@@ -26,6 +26,8 @@ from coreplex.settings import Settings
 
 log = structlog.get_logger()
 RETRY_REDIS_SECS = 5.0
+CLIENT_NAME = "coreplexml-rates"
+"""What an operator reads in CLIENT LIST."""
 REDIS_SECS = 0.5
 """A counter that does not answer in this time is no reason to let anybody wait."""
 
@@ -94,6 +96,7 @@ class SharedCounter:
     def __init__(self, redis_url: str) -> None:
         self._redis = Redis.from_url(
             redis_url,
+            client_name=CLIENT_NAME,
             socket_timeout=REDIS_SECS,
             socket_connect_timeout=REDIS_SECS,
             retry=Retry(NoBackoff(), 1),  # an idle connection may have been closed
