@@ -104,8 +104,10 @@ async def predict(info: Info, input: inputs.Predict) -> Predicted:
         raise Conflict(f"The deployment is {route.status}; only an active one predicts.")
     assert route.deployment_id is not None
     scorer, heavy = await serving.scorer(route), HeavyScoring.of(info.context.services)
-    request_id = info.context.request.id
-    ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id, "again": await noted(info)}
+    mark = await noted(info)
+    request_id = mark.request_id if mark else info.context.request.id
+    again = (mark.name, mark.moment) if mark else None
+    ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id, "again": again}
     try:
         answer = await prediction.predict(scorer, route, heavy, input.inputs, input.options)
     except (Busy, CallerLeft):

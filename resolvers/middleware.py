@@ -18,7 +18,7 @@ from coreplex.services import Services
 from coreplex.settings import Mode
 from resolvers.admission import Admission
 from resolvers.error_page import wants_page, with_pages
-from resolvers.request import STATE, Answer, give_back
+from resolvers.request import KEY_UNUSED, STATE, Answer, give_back
 from resolvers.told import Told
 
 log = structlog.get_logger()
@@ -118,6 +118,8 @@ class OuterLayer:
         added += [item for item in DEFAULTS.items() if item[0] not in present]
         if self.services.settings.secure_cookies:
             added.append(HSTS)
+        if answer.keyed is False and message["status"] < 400:
+            added.append(KEY_UNUSED)
         return added
 
     async def _fail(self, error: Exception, scope: Scope, answer: Answer, send: Send) -> None:

@@ -1,14 +1,13 @@
 """A mutation's resolver under an `Idempotency-Key`: what was done before is found, not done again."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from coreplex.database import WriteSession
 from coreplex.idempotency import outcome
-from coreplex.idempotency.service import Repeated
+from coreplex.idempotency.service import Mark, Repeated
 from resolvers.guard import Info, allow
 
 Result = TypeVar("Result")
@@ -60,7 +59,7 @@ def answered(info: Info, project_id: UUID) -> None:
         info.context.attempt.answered(info.place, info.field_name, project_id)
 
 
-async def noted(info: Info) -> tuple[UUID, datetime] | None:
-    """Under a key: a name and a moment for what the field notes elsewhere, the same when the request is sent again."""
+async def noted(info: Info) -> Mark | None:
+    """Under a key: what the field notes elsewhere is noted as, the same when the request is sent again."""
     attempt = info.context.attempt
     return None if attempt is None else await attempt.mark(info.context.services.database, info.place)

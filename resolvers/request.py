@@ -15,6 +15,7 @@ from coreplex.rate import Window
 from coreplex.services import Services
 from resolvers.context import Context, RequestFacts
 
+KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
 STATE = "coreplex"
 """Key of the request's Answer in the ASGI scope."""
 
@@ -29,6 +30,8 @@ class Answer:
         """The window of the general budget, when that was charged."""
         self.context: Context | None = None
         """Of the request, once it is known who asks."""
+        self.keyed: bool | None = None
+        """Whether the request's `Idempotency-Key` had an effect; None for a request without one."""
 
 
 def answer_of(connection: HTTPConnection) -> Answer:
@@ -55,7 +58,9 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if "cookie" in headers else None,
         last_event_id=_cursor(headers.get("last-event-id", "")),
     )
-    context = answer_of(connection).context = Context(services, request=facts)
+    answer = answer_of(connection)
+    answer.keyed = False if "idempotency-key" in headers else None
+    context = answer.context = Context(services, request=facts)
     bearer = None
     try:
         bearer = bearer_token(headers)

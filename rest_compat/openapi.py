@@ -19,6 +19,7 @@ from graphql import (
 )
 from graphql.pyutils import Undefined
 
+from coreplex.idempotency.service import KEY, MAX_KEY
 from coreplex.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
 from rest_compat import columns, tus_openapi, unknown
 from rest_compat.adapter import result_of
@@ -29,7 +30,7 @@ from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
-from schema.door.idempotency import HEADER, MAX_KEY, REPLAYED, permissions_of
+from schema.door.idempotency import HEADER, REPLAYED, permissions_of
 from schema.execution import ROOTS, Operation
 
 PAGED = {
@@ -60,7 +61,7 @@ IDEMPOTENCY = {
         "A name of your choice for this request. Sent again under it, the request is done once: the first answer comes again, "
         f"with `{REPLAYED}: true`. Kept for a day; another request under the same name is a 409."
     ),
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": KEY},
 }
 
 
@@ -298,7 +299,7 @@ def document() -> dict[str, Any]:
         used.add(name)
         paths.setdefault(described.endpoint.path, {})[described.endpoint.method.lower()] = described.as_dict(name)
     paths["/api/uploads"] = {"post": _inbox()}
-    paths |= tus_openapi.paths(_problem, _security)
+    paths |= tus_openapi.paths(_problem, _security, IDEMPOTENCY)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -12,7 +12,9 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from typing import ClassVar
+from uuid import UUID
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +25,7 @@ from rest_compat.adapter import admit
 from rest_compat.answers import error_answer
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
+from schema.door.idempotency import REPLAYED, first, made_before, once
 from schema.door.origin import check_origin
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
@@ -126,10 +129,34 @@ class Tus:
         authorize(context.principal, WRITE)
         assert context.principal is not None, "uploads need a scope"
         name, length = filename_of(request.headers.get("upload-metadata", "")), _number(request, "upload-length")
-        upload = await asyncio.to_thread(self.uploads.create, context.principal.user_id, name, length)
+        owner, checksum = context.principal.user_id, _checksum(request)
+        begun: list[Upload] = []
+
+        async def begin() -> tuple[Response, bool]:
+            begun.append(await self._begun(context, owner, name, length))
+            return self._said(begun[0], 201, {"Location": f"{ROOT}/{begun[0].id}"}), False
+
+        response = await once(context, request, {"": WRITE}, lambda: orjson.dumps([name, length]), begin)
+        if REPLAYED in response.headers:
+            return response  # with the offset at which to go on
         chunks = request.stream() if _has_bytes(request) else _nothing()
-        upload = await self.uploads.append(upload, 0, chunks, _checksum(request))
-        return self._said(upload, 201, {"Location": f"{ROOT}/{upload.id}"})
+        response.headers.update(_state(await self.uploads.append(begun[0], 0, chunks, checksum)))
+        return response
+
+    async def _begun(self, context: Context, owner: UUID, name: str, length: int) -> Upload:
+        """A new upload, or the one that an earlier request with the same key began, as it is now."""
+        before = made_before(context)
+        if before is None:
+            upload = await asyncio.to_thread(self.uploads.create, owner, name, length)
+            try:
+                before = await first(context, upload.id)
+            except BaseException:
+                self.uploads.discard(upload)
+                raise
+            if before == upload.id:
+                return upload
+            self.uploads.discard(upload)
+        return self.uploads.open(before, owner)
 
     async def _state(self, request: Request) -> Response:
         upload = await self.uploads.finish(await self._own(request))
@@ -166,8 +193,7 @@ class Tus:
         return self.uploads.open(request.path_params["upload_id"], context.principal.user_id)
 
     def _said(self, upload: Upload, status: int, headers: dict[str, str] | None = None) -> Response:
-        state = {"Upload-Offset": str(upload.offset), "Upload-Expires": formatdate(upload.expires_at, usegmt=True)}
-        return Response(status_code=status, headers={**state, **(headers or {})})
+        return Response(status_code=status, headers={**_state(upload), **(headers or {})})
 
 
 def filename_of(metadata: str) -> str:
@@ -180,6 +206,10 @@ def filename_of(metadata: str) -> str:
             except binascii.Error:
                 raise BadInput(f"Upload-Metadata: the value of {key!r} is not Base64.") from None
     return "upload"
+
+
+def _state(upload: Upload) -> dict[str, str]:
+    return {"Upload-Offset": str(upload.offset), "Upload-Expires": formatdate(upload.expires_at, usegmt=True)}
 
 
 def _has_bytes(request: Request) -> bool:

@@ -46,7 +46,9 @@ LIMITS = {
 }
 
 
-def paths(problem: Problem, security: Security) -> dict[str, dict[str, Any]]:
+def paths(problem: Problem, security: Security, keyed: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """`keyed`: the parameter of what is done once per key."""
+
     def operation(name: str, method: str, summary: str, status: str, said: tuple[str, ...], *sent: str) -> dict[str, Any]:
         headers = {header: {"description": HEADERS[header], "schema": {"type": "string"}} for header in said}
         parameters = [_parameter(header) for header in ("Tus-Resumable", *sent)]
@@ -73,6 +75,7 @@ def paths(problem: Problem, security: Security) -> dict[str, dict[str, Any]]:
     begin = operation(
         "BeginUpload", "POST", create, "201", ("Location", *state), "Upload-Length", "Upload-Metadata", "Upload-Checksum"
     )
+    begin["parameters"].append(keyed)
     capabilities = {
         "summary": "What the resumable uploads can do.",
         "parameters": [],

@@ -6,11 +6,12 @@ it is built anew from what was made. Refusals left nothing behind and are not ke
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
@@ -28,6 +29,7 @@ from coreplex.permissions import Principal
 from coreplex.services import Services
 
 MAX_KEY = 255
+KEY = f"^[ -~]{{1,{MAX_KEY}}}$"
 MAX_BODY = 16 << 10
 """Longer answers are not stored but built anew: a caller's whole budget of requests, each with a key, must not fill the disk."""
 WAIT_SECS = 60.0
@@ -44,6 +46,15 @@ class Repeated(Exception):
         self.made = made
 
 
+class Mark(NamedTuple):
+    """Under what a request notes something elsewhere: the same at each retry."""
+
+    name: UUID
+    moment: datetime
+    request_id: str
+    """Of the first request."""
+
+
 @dataclass(slots=True)
 class Attempt:
     """A request under its key: what earlier ones with it did, by the place of each act in the answer."""
@@ -54,6 +65,7 @@ class Attempt:
     scopes: frozenset[str]
     """Of the credential: what the answer was made with."""
     kept: timedelta
+    request_id: str
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     answer: tuple[int, bytes] | None = None
     replayed: bool = False
@@ -65,21 +77,24 @@ class Attempt:
         if place in self.done:
             raise Repeated(self.done[place]["made"])
 
-    async def mark(self, database: Database, place: str) -> tuple[UUID, datetime]:
-        """Commit that the request was here, before something that is only noted: an id and a moment, the same at each retry."""
+    async def mark(self, database: Database, place: str) -> "Mark":
+        """Commit that the request was here, before something that is only noted."""
         async with database.transaction() as session:
             row = await self._lock(session)
-        return uuid5(row.id, f"{self.fingerprint} {place}"), row.created_at
+        return Mark(uuid5(row.id, f"{self.fingerprint} {place}"), row.created_at, row.request_id or self.request_id)
 
     async def _lock(self, session: WriteSession) -> IdempotencyKey:
         fresh = insert(IdempotencyKey).values(**self._row(), outcomes={})
-        values = {name: fresh.excluded[name] for name in ("fingerprint", "outcomes", "status", "body", "created_at")}
+        values = {
+            name: fresh.excluded[name] for name in ("fingerprint", "outcomes", "status", "body", "created_at", "request_id")
+        }
         expired = col(IdempotencyKey.created_at) < now() - self.kept
         await session.execute(fresh.on_conflict_do_update(index_elements=["owner", "key"], set_=values, where=expired))
         row = await session.scalar(_named(self.owner, self.key).with_for_update())
         assert row is not None, "it was inserted, or was there and is locked"
         self._take(row)
-        row.fingerprint = self.fingerprint
+        if row.fingerprint != self.fingerprint:
+            row.fingerprint, row.request_id = self.fingerprint, self.request_id
         return row
 
     async def record(self, session: WriteSession, place: str, name: str, result: Any) -> None:
@@ -93,6 +108,11 @@ class Attempt:
     def answered(self, place: str, name: str, project_id: Any) -> None:
         """Note that a field that makes nothing gave an answer about a project."""
         self.done[place] = self._entry(name, {"project": str(project_id)})
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of those that were done."""
+        return {entry["field"] for entry in self.done.values()}
 
     @property
     def may_read(self) -> bool:
@@ -110,12 +130,12 @@ class Attempt:
 
     def _row(self) -> dict[str, Any]:
         values = {"owner": self.owner, "key": self.key, "fingerprint": self.fingerprint}
-        return {**values, "id": new_id(), "status": None, "body": None, "created_at": now()}
+        return {**values, "id": new_id(), "status": None, "body": None, "created_at": now(), "request_id": self.request_id}
 
     async def keep(self, database: Database, status: int, body: bytes) -> None:
         """Store the answer to what was done, unless it is known already, holds a secret or is long."""
         secret = any(outcome.is_secret(entry["made"]) for entry in self.done.values())
-        if not self.done or self.answer is not None or secret or len(body) > MAX_BODY:
+        if self.answer is not None or secret or len(body) > MAX_BODY:
             return
         fresh = insert(IdempotencyKey).values(**self._row() | {"status": status, "body": body}, outcomes=self.done)
         values = {name: fresh.excluded[name] for name in ("outcomes", "status", "body")}
@@ -130,14 +150,16 @@ def owner_of(principal: Principal) -> str:
 
 
 @asynccontextmanager
-async def attempt(services: Services, principal: Principal, key: str, fingerprint: str) -> AsyncIterator[Attempt]:
+async def attempt(
+    services: Services, principal: Principal, key: str, fingerprint: str, request_id: str
+) -> AsyncIterator[Attempt]:
     """Around a request with a key. Raises Conflict for another request under the same key.
 
     Requests with one key run one after another in this process, so the later ones find the answer of the first; those of other
     processes are told apart by the row.
     """
-    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
-        raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} printable characters.")
+    if re.fullmatch(KEY, key) is None:
+        raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} printable ASCII characters.")
     owner = owner_of(principal)
     turn = _turns.setdefault((owner, key), asyncio.Lock())
     try:
@@ -146,7 +168,8 @@ async def attempt(services: Services, principal: Principal, key: str, fingerprin
     except TimeoutError:
         raise Conflict("The first request with this Idempotency-Key is still running; ask again for its answer.") from None
     try:
-        made = Attempt(owner, key, fingerprint, frozenset(principal.scopes), timedelta(hours=services.settings.idempotency_hours))
+        kept = timedelta(hours=services.settings.idempotency_hours)
+        made = Attempt(owner, key, fingerprint, frozenset(principal.scopes), kept, request_id)
         async with services.database.read() as session:
             await _look(session, made)
         yield made

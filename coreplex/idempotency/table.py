@@ -27,4 +27,6 @@ class IdempotencyKey(SQLModel, table=True):
     """By place in the answer: the field, and what it made (`coreplex.idempotency.outcome`)."""
     status: int | None = None
     body: bytes | None = None
+    request_id: str | None = Field(default=None, max_length=36)
+    """Of the first request, by which the inference log knows its predictions."""
     created_at: datetime = moment(index=True)

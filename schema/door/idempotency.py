@@ -9,15 +9,17 @@ from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coreplex.errors import Invalid
 from coreplex.idempotency import outcome, service
 from coreplex.idempotency.service import Attempt, Repeated
 from coreplex.permissions import PUBLIC, Grant, Permission, authorize
 from resolvers.context import Context
+from resolvers.request import answer_of
 from schema.door.answers import media_type
 from schema.execution import Operation
 
 log = structlog.get_logger()
-HEADER, MAX_KEY = "Idempotency-Key", service.MAX_KEY
+HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 
 Answer = Callable[[], Awaitable[tuple[Response, bool]]]
@@ -29,13 +31,17 @@ async def once(
 ) -> Response:
     """The response to a request, done once per key. `said` is what the request says, asked for only when there is a key.
 
-    Without the header, or without a signed-in caller, it simply runs. `permissions` are those of the fields it may do.
+    Without the header, or without a signed-in caller, it simply runs. `permissions` are those of the fields it may do. Where the
+    key had no effect, `keyed` stays off and the outer layer says so.
     """
-    key, principal = request.headers.get(HEADER), context.principal
-    if key is None or principal is None or not permissions:
+    keys, principal = request.headers.getlist(HEADER), context.principal
+    if not keys or principal is None or not permissions:
         return (await answer())[0]
-    async with service.attempt(context.services, principal, key, _fingerprint(request, said())) as attempt:
-        context.attempt = attempt
+    if len(keys) > 1:
+        raise Invalid(f"The header {HEADER} was sent {len(keys)} times; a request has one.")
+    fingerprint = _fingerprint(request, said())
+    async with service.attempt(context.services, principal, keys[0], fingerprint, context.request.id) as attempt:
+        context.attempt, answer_of(request).keyed = attempt, True
         if attempt.answer is not None and attempt.may_read:
             await _require_rights(context, attempt, permissions)
             status, body = attempt.answer
@@ -43,9 +49,19 @@ async def once(
         response, well = await answer()
         if attempt.replayed:
             response.headers[REPLAYED] = "true"
-        if well:
+        answer_of(request).keyed = bool(attempt.done)
+        if well and attempt.fields.issuperset(permissions):  # what runs again (a login) has another answer each time
             await _keep(context, attempt, response)
         return response
+
+
+def made_before(context: Context) -> UUID | None:
+    """What an earlier request with the same key made outside the schema, as far as that is known beforehand."""
+    attempt = context.attempt
+    if attempt is None or (before := attempt.done.get("")) is None:
+        return None
+    attempt.replayed = True
+    return UUID(before["made"]["id"])
 
 
 async def first(context: Context, made: UUID) -> UUID:
@@ -64,10 +80,10 @@ async def first(context: Context, made: UUID) -> UUID:
 
 
 def permissions_of(operation: Operation) -> dict[str, Permission]:
-    """By name, of the fields of a mutation that are done once per key; none of anything else."""
-    if operation.kind is not OperationType.MUTATION:
-        return {}
-    return {name: permission for name, permission in operation.root_fields if permission is not None and not permission.public}
+    """By name, of the fields of a mutation that may be done once per key; none where all of them are public, or of a query."""
+    fields = {name: permission for name, permission in operation.root_fields if permission is not None}
+    signed_in = any(not permission.public for permission in fields.values())
+    return fields if signed_in and operation.kind is OperationType.MUTATION else {}
 
 
 def _fingerprint(request: Request, said: bytes) -> str:

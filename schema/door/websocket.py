@@ -24,7 +24,7 @@ from coreplex.permissions import Principal
 from coreplex.rate import network_of
 from coreplex.services import Services
 from resolvers.context import Context
-from resolvers.request import answer_of, bearer_token, open_context
+from resolvers.request import KEY_UNUSED, answer_of, bearer_token, open_context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
 from schema.door.live import PULSE_SECS, Places, Subscription, confirm, done_before
@@ -79,7 +79,8 @@ class Sockets:
 
     async def _greet(self, socket: WebSocket, context: Context, stranger: ExitStack) -> None:
         offered = PROTOCOL in socket.scope.get("subprotocols", ())
-        await socket.accept(PROTOCOL if offered else None)
+        unused = [KEY_UNUSED] if answer_of(socket).keyed is False else []
+        await socket.accept(PROTOCOL if offered else None, headers=unused)
         try:
             if not offered:
                 raise Close(4406, "Subprotocol not acceptable")

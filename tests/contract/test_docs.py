@@ -69,16 +69,17 @@ def test_the_upload_in_pieces(stack: Stack, folder: Path) -> None:
 
 def test_the_journey_with_the_client(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "client.md"
-    script = "".join(journey(page, name, "python") for name in ("client", "pandas", "sure"))
+    script = "".join(journey(page, name, "python") for name in ("client", "pandas", "sure", "once"))
     printed = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key())
     lines = printed.splitlines()
     assert float(lines[0]) > 0
     assert "succeeded" in lines
     assert "production" in lines
     assert any(line.startswith("virginica 0.") for line in lines), printed
-    assert lines[-4:-2] == ["['setosa', 'setosa', 'setosa']", "[]"]
-    assert "; a new holdout of 30 rows: " in lines[-2]
-    assert "virginica" in lines[-1]
+    assert lines[-5:-3] == ["['setosa', 'setosa', 'setosa']", "[]"]
+    assert "; a new holdout of 30 rows: " in lines[-3]
+    assert "virginica" in lines[-2]
+    assert lines[-1] == "150"
 
 
 def test_the_methods_of_the_client_that_are_not_there_yet_are_said() -> None:

@@ -239,6 +239,7 @@ def test_a_prediction_sent_again_under_its_key_is_logged_once(project: Lab) -> N
     servers.execute(project.stack.database_url, f"{forget}'{key['Idempotency-Key']}'")
     rebuilt = project.client.post(f"{one(made)}/predict", json={"inputs": ROW}, headers=key)
     assert rebuilt.json()["predictions"] == first.json()["predictions"]
+    assert rebuilt.json()["request_id"] == first.json()["request_id"], "by this the log knows it"
     other = project.client.post(f"{one(made)}/predict", json={"inputs": [ROW]}, headers=key)
     assert other.status_code == 409, "the key has an answer again"
     act(project, made, "predict", inputs=ROW)

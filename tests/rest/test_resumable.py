@@ -263,3 +263,22 @@ async def test_a_process_that_dies_after_the_last_byte_loses_nothing(ada: Person
     made = await ada.data(UPLOAD, input={"uploadId": place.rpartition("/")[2], "projectId": ada.project_id, "name": "Whole"})
     assert made["uploadDataset"]["version"]["rowCount"] == 20_000
     assert unfinished(services) == []
+
+
+async def test_an_upload_is_begun_once_per_key(ada: Person, services: Services, database: Database) -> None:
+    """Sent again it says how much is here, whatever came of the first bytes; it takes no further place."""
+    key, length = {"Idempotency-Key": "k"}, str(len(TABLE))
+    said = {**BYTES, "Upload-Length": length, "Upload-Metadata": metadata("t.csv"), **key}
+    for _ in range(MOST_UNFINISHED - 1):
+        await begin(ada.client, 5)
+    first, again = [await ada.client.post(ROOT, content=TABLE[:1_000], headers=said) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (201, 201), again.text
+    assert (first.headers["location"], "1000") == (again.headers["location"], again.headers["upload-offset"])
+    assert [answer.headers.get("idempotent-replayed") for answer in (first, again)] == [None, "true"]
+    assert len(unfinished(services)) == 3 * MOST_UNFINISHED, "bytes, facts and the room of each"
+    rest = await send(ada.client, first.headers["location"], 1_000, TABLE[1_000:], **key)
+    assert (rest.status_code, "no effect" in rest.headers["warning"]) == (204, True)
+    assert (await ada.client.post(ROOT, headers=said)).headers["upload-offset"] == length
+    assert (await ada.client.post(ROOT, headers={**said, "Upload-Length": "7"})).status_code == 409
+    _, reader = await make_key(database, ada.user, [Scope.read])
+    assert (await ada.client.post(ROOT, headers={**said, **bearer(reader)})).status_code == 403
