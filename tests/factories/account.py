@@ -23,6 +23,7 @@ from coreplex.settings import Settings
 from tests.responses import check
 
 PASSWORD = "a-long-enough-secret"
+ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 
 
 @lru_cache

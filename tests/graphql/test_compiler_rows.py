@@ -3,32 +3,19 @@
 import asyncio
 import gc
 import warnings
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from itertools import chain
-from typing import Annotated, Any, Optional
+from typing import Any
 from uuid import UUID
 
-import orjson
 import pytest
-import strawberry
-from graphql import DocumentNode, ExecutionResult, build_schema, execute, parse
+from graphql import ExecutionResult, build_schema, execute, parse
 from hypothesis import given
 from hypothesis import strategies as st
-from strawberry.dataloader import DataLoader
 
 from schema.compiler.executor import CompilingExecutor, Kept
 from schema.compiler.operation import kept_for
-from schema.compiler.plan import Planner
-from schema.compiler.reading import Contextual, Loaded
-from schema.compiler.reading import Item as Entry
-from schema.readings import READING, readings_of
-
-
-@strawberry.enum
-class Colour(Enum):
-    red = "red"
+from tests.graphql.compiled_rows import Colour, Context, Row, core, planner, same
 
 
 class Failing:
@@ -37,194 +24,6 @@ class Failing:
     @property
     def text(self) -> str:
         raise RuntimeError("broken")
-
-
-@dataclass
-class Context:
-    """The rows, and a loader that knows a text for every key but `nothing` and fails for `broken`."""
-
-    rows: Any
-    asked: list[list[Any]] = field(default_factory=list)
-    called: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.loader: DataLoader[Any, Any] = DataLoader(load_fn=self._load)
-
-    async def _load(self, keys: list[Any]) -> list[Any]:
-        self.asked.append(keys)
-        return [KeyError("broken") if key == "broken" else None if key == "nothing" else f"<{key}>" for key in keys]
-
-
-def _hash(value: Any) -> Any:
-    return value if isinstance(value, str) else None
-
-
-def _kept(root: strawberry.Parent[Any]) -> Any:
-    return root.get("text")
-
-
-def _named(root: strawberry.Parent[Any]) -> Any:
-    return root.text
-
-
-def _many(root: Any, context: Any) -> Any:
-    return [root.text, str(len(context.rows))]
-
-
-def _in_context(root: strawberry.Parent[Any], info: strawberry.Info) -> Any:
-    return _many(root, info.context)
-
-
-async def _loaded(root: strawberry.Parent[Any], info: strawberry.Info) -> Any:
-    key = _hash(root.text)
-    return None if key is None else await info.context.loader.load(key)
-
-
-def _slow(root: strawberry.Parent[Any], info: strawberry.Info, fails: bool = False) -> Any:
-    if fails:
-        raise ValueError("as told")
-    return root.text
-
-
-def _deeper(root: strawberry.Parent[Any], info: strawberry.Info) -> Any:
-    info.context.called.append("deeper")
-    return root
-
-
-def _counted(root: strawberry.Parent[Any], info: strawberry.Info) -> str:
-    info.context.called.append("counted")
-    return "counted"
-
-
-async def _waits(root: strawberry.Parent[Any]) -> str:
-    await asyncio.sleep(0)
-    if root.text == "a":
-        raise ValueError("a fails")
-    return "waited"
-
-
-Lazy = Annotated["Item", strawberry.lazy("tests.graphql.test_compiler_rows")]
-LOADED = Loaded(lambda context: context.loader, lambda row: _hash(row.text), lambda found, _: found)
-
-
-@strawberry.type
-class Small:
-    kept: str = strawberry.field(resolver=_kept, graphql_type=str, metadata={READING: Entry("text")})
-
-
-@strawberry.type
-class Item:
-    id: strawberry.ID | None
-    text: str
-    maybe: str | None
-    number: int
-    ratio: float | None
-    flag: bool
-    colour: Colour | None
-    moment: datetime | None
-    words: list[str]
-    small: Small | None
-    smalls: list[Small]
-    child: Optional["Item"]
-    children: list["Item"] | None
-    loose: list[Small | None] | None
-    named: str = strawberry.field(resolver=_named, graphql_type=str)
-    many: list[str] | None = strawberry.field(
-        resolver=_in_context, graphql_type=list[str] | None, metadata={READING: Contextual(_many)}
-    )
-    loaded: str | None = strawberry.field(resolver=_loaded, graphql_type=str | None, metadata={READING: LOADED})
-    must: str = strawberry.field(resolver=_loaded, graphql_type=str, metadata={READING: LOADED})
-    slow: str | None = strawberry.field(resolver=_slow, graphql_type=str | None)
-    strict: str = strawberry.field(resolver=_slow, graphql_type=str)
-    waits: str | None = strawberry.field(resolver=_waits, graphql_type=str | None)
-    deeper: "Item" = strawberry.field(resolver=_deeper, graphql_type=Lazy)
-    counted: str = strawberry.field(resolver=_counted)
-    insists: str = strawberry.field(resolver=_waits, graphql_type=str)
-
-
-@strawberry.type
-class Query:
-    @strawberry.field
-    def items(self, info: strawberry.Info) -> list[Item | None]:
-        return info.context.rows
-
-    @strawberry.field
-    def all(self, info: strawberry.Info) -> list[Item]:
-        return info.context.rows
-
-    @strawberry.field
-    async def first(self, info: strawberry.Info) -> Item | None:
-        return info.context.rows[0] if info.context.rows else None
-
-
-core = strawberry.Schema(Query)._schema
-planner = Planner(core, readings_of(core))
-
-
-@dataclass
-class Row:
-    text: Any = "b"
-    maybe: Any = None
-    number: Any = 1
-    ratio: Any = 0.5
-    flag: Any = True
-    colour: Any = Colour.red
-    moment: Any = datetime(2026, 1, 1, tzinfo=UTC)
-    words: Any = field(default_factory=lambda: ["a"])
-    small: Any = field(default_factory=lambda: {"text": "s"})
-    smalls: Any = field(default_factory=lambda: [{"text": "s"}, {"text": "t"}])
-    child: Any = None
-    children: Any = None
-    loose: Any = None
-    id: Any = field(default_factory=lambda: UUID(int=7))
-
-
-async def said(document: DocumentNode, rows: Any, kept: Kept | None = None) -> ExecutionResult:
-    more: dict[str, Any] = {} if kept is None else {"executor_class": CompilingExecutor, "planner": planner, "kept": kept}
-    found = execute(core, document, context_value=Context(rows), **more)
-    return found if isinstance(found, ExecutionResult) else await found
-
-
-def nulled(data: Any, path: list[str | int]) -> str:
-    """The place that is null because of an error at `path`."""
-    for depth, key in enumerate(path):
-        if data is None:
-            return repr(path[:depth])
-        data = data[key]
-    return repr(path)
-
-
-def causes(result: ExecutionResult) -> dict[str, set[str]]:
-    """Why each place is null. Of several errors beneath one null the specification leaves open which are told."""
-    found: dict[str, set[str]] = {}
-    for error in result.errors or ():
-        place = nulled(result.data, error.path or [])
-        own = place == repr(error.path)
-        found.setdefault(place, set()).add(
-            f"{error.message} {error.locations} {type(error.original_error)}" if own else "beneath"
-        )
-    return found
-
-
-def agree(one: ExecutionResult, other: ExecutionResult) -> None:
-    assert orjson.dumps(one.data) == orjson.dumps(other.data)
-    assert causes(one) == causes(other)
-
-
-def same(text: str, rows: Any) -> tuple[Any, list[str]]:
-    """Both ways say the same; gives data and messages. The plan is used twice: what it keeps must not be of one answer."""
-    document = parse(text)
-    kept = kept_for(document)
-    assert kept is not None
-
-    async def ways() -> tuple[ExecutionResult, ...]:
-        return await said(document, rows), await said(document, rows, kept), await said(document, rows, kept)
-
-    general, compiled, again = asyncio.run(ways())
-    agree(compiled, general)
-    agree(again, general)
-    assert kept.plans or not rows
-    return compiled.data, sorted(error.message for error in compiled.errors or ())
 
 
 LEAVES = "__typename id again: text text maybe number ratio flag colour moment words named many"
@@ -253,18 +52,26 @@ VALUES = [
     {},
     object,
 ]
+
 ODD = st.one_of(
     st.text(max_size=3),
     st.integers(),
     st.floats(),
     st.sampled_from([*VALUES, ValueError("as a value"), datetime(2026, 1, 1, tzinfo=UTC)]),
 )
+
 SMALLS = st.one_of(st.lists(st.sampled_from([{"text": "s"}, {}, None, 3, ValueError("an item")]), max_size=3), ODD)
+
 CHILD = st.one_of(st.none(), st.builds(Row, text=ODD), ODD)
+
 CHILDREN = st.one_of(st.none(), st.lists(CHILD, max_size=3), ODD)
+
 SMALL = st.one_of(st.just({"text": "s"}), ODD)
+
 ROW = st.builds(Row, *[ODD] * 8, small=SMALL, smalls=SMALLS, child=CHILD, children=CHILDREN, loose=SMALLS, id=ODD)
+
 ROWS = st.lists(ROW, max_size=3)
+
 SELECTIONS = st.lists(
     st.sampled_from([LEAVES, INNER, OTHERS, STRICT, "text", "must", "waits", "child { must }"]), min_size=1, max_size=3
 )

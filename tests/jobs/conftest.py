@@ -1,6 +1,6 @@
-"""A project to have jobs in, short periods, and servers that may be killed."""
+"""A project to have jobs in, a deployment and its log, short periods, and servers that may be killed."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -10,10 +10,12 @@ import pytest
 from coreplex.account.table import User
 from coreplex.database import Database
 from coreplex.job.timing import Timing
+from coreplex.monitoring.writer import InferenceWriter
 from coreplex.project.table import Project
 from coreplex.settings import Settings
 from coreplex.supervisor.trouble import Trouble
 from tests import servers
+from tests.factories.served import Served, serve
 from tests.jobs.harness import Workers
 
 QUICK = Timing(lease=2.0, beat=0.4, sweep=0.4, redispatch=1.5, flush=0.1, backoff=0.05, backoff_most=0.2, drain=3.0)
@@ -47,6 +49,18 @@ async def make_project(database: Database) -> UUID:
 @pytest.fixture
 async def project_id(database: Database) -> UUID:
     return await make_project(database)
+
+
+@pytest.fixture
+async def served(database: Database) -> Served:
+    return await serve(database)
+
+
+@pytest.fixture
+async def writer(database: Database, tmp_path: Path) -> AsyncIterator[InferenceWriter]:
+    made = InferenceWriter(database, tmp_path / "spool")
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """The CSRF matrix: who may write, by which credential, with which token, from which page."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from httpx import AsyncClient
 
 from coreplex.account.table import Scope
@@ -22,12 +20,6 @@ WRITES = {
 }
 TOKENS = ("none", "empty", "wrong", "another session's", "an ended session's", "the cookie of the session", "right")
 OWN, FOREIGN = "http://localhost:8888", "https://evil.example"
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[Any]:
-    async with serving(settings) as app:
-        yield app
 
 
 async def project_count(client: AsyncClient) -> int:

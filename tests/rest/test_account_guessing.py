@@ -3,7 +3,6 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,12 +17,6 @@ from coreplex.database import Database
 from coreplex.errors import RateLimited, Unauthenticated
 from coreplex.settings import Settings
 from tests.factories.account import PASSWORD, browser, mails_to, make_user, serving, sign_in
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[Any]:
-    async with serving(settings) as app:
-        yield app
 
 
 async def login(client: AsyncClient, email: str, password: str) -> Response:
