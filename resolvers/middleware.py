@@ -20,6 +20,7 @@ from resolvers.admission import Admission
 from resolvers.error_page import wants_page, with_pages
 from resolvers.request import KEY_UNUSED, STATE, Answer, give_back
 from resolvers.told import Told
+from resolvers.unread import PIECE, Unread
 
 log = structlog.get_logger()
 
@@ -66,12 +67,13 @@ class OuterLayer:
         self.services = services
         self.told = Told()
         self.admission = Admission(services)
+        self.unread = Unread(2 * services.settings.max_answer_bytes)
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, send)
-        answer = scope[STATE] = Answer(request_id_of(scope))
+        answer = scope[STATE] = Answer(request_id_of(scope), reads=scope.get("method") in {"GET", "HEAD"})
         who = self.admission.caller(scope)
         CALLER.set(who)
         memory: MemoryWatch = self.services.parts[MemoryWatch]  # type: ignore[assignment]
@@ -87,12 +89,17 @@ class OuterLayer:
         async def sending(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
+                if answer.reads and message["status"] < 400:
+                    self.unread.require_read(CALLER.get())
                 started = True
                 self.admission.leave(place)
                 if answer.context is not None and answer.context.unspent:
                     await give_back(answer)
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
-            await send(message)
+            if len(message.get("body", b"")) > PIECE:
+                await self.unread.send(message, send)
+            else:
+                await send(message)
 
         if foreign:
             return await _say(sending, 400, FOREIGN_HOST, "bad_request", answer)
@@ -101,6 +108,7 @@ class OuterLayer:
         try:
             if scope["path"] not in PROBES:
                 place = await self.admission.enter(scope, who)
+                self.unread.require_read(who)
             await self.app(scope, receive, sending)
         except Exception as error:
             if started:

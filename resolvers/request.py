@@ -23,8 +23,10 @@ STATE = "coreplex"
 class Answer:
     """What the doors tell the outer layer about the response: rate window and request id."""
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, *, reads: bool = False) -> None:
         self.request_id = request_id
+        self.reads = reads
+        """Whether nothing is done but to answer, which can be refused when the answer is there already."""
         self.window: Window | None = None
         self.general: Window | None = None
         """The window of the general budget, when that was charged."""

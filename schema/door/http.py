@@ -92,8 +92,10 @@ class GraphQLDoor:
         if admitted.operation.kind is OperationType.SUBSCRIPTION:
             raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
 
+        reads = answer_of(request).reads = admitted.operation.kind is OperationType.QUERY
+
         async def answer() -> tuple[Response, bool]:
-            with cancelled_by_departure() if admitted.operation.kind is OperationType.QUERY else nullcontext():
+            with cancelled_by_departure() if reads else nullcontext():
                 result = await run(admitted.operation, admitted.variables, context)
             status = 400 if is_request_error(result) else 200
             body = executed(result, context.request.id, admitted.cost)

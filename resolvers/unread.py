@@ -1,0 +1,42 @@
+"""Answers that are built and wait for their clients to take them: sent a piece at a time, and counted by caller.
+
+Whole in the buffer of a connection an answer would be given one deadline for all of its bytes, and a client that takes none of
+sixty would take the memory of the process: nobody would be answered until it was replaced.
+"""
+
+from collections import Counter
+
+from starlette.types import Message, Send
+
+from coreplex.errors import Busy
+from coreplex.fair import CALLER
+
+PIECE = 64 << 10
+"""Bytes that are sent together, as many as a connection buffers before it waits for its client."""
+AGAIN_SECS = 5
+
+
+class Unread:
+    """What the callers of one process have not taken yet. With `most` bytes of that nothing more is answered to a caller."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._bytes: Counter[str] = Counter()
+
+    def require_read(self, who: str) -> None:
+        """Raise Busy for a caller that leaves too much untaken."""
+        if self._bytes[who] >= self.most:
+            said = f"{self._bytes[who] >> 20} MiB of answers to you wait to be read; read them before you ask for more."
+            raise Busy(said, retry_after=AGAIN_SECS)
+
+    async def send(self, message: Message, send: Send) -> None:
+        """Send a large part of a body as its client takes it."""
+        body, more, who = message["body"], message.get("more_body", False), CALLER.get()
+        self._bytes[who] += len(body)
+        try:
+            for end in range(PIECE, len(body) + PIECE, PIECE):
+                await send({**message, "body": body[end - PIECE : end], "more_body": more or end < len(body)})
+        finally:
+            self._bytes[who] -= len(body)
+            if not self._bytes[who]:
+                del self._bytes[who]
