@@ -42,7 +42,13 @@ class AnswerSize:
         """Raises AnswerTooLarge as soon as that is clear, and from then on."""
         with self._lock:
             self.total += count
-            self.exceeded = self.exceeded or self.total > self.limit
+            if self.total > self.limit:
+                self.exceeded = True
+        if self.exceeded:
+            raise AnswerTooLarge.of(self.limit)
+
+    def check(self) -> None:
+        """Raise AnswerTooLarge when `add` has."""
         if self.exceeded:
             raise AnswerTooLarge.of(self.limit)
 
@@ -75,6 +81,9 @@ class Part:
         if not self.given_up:
             self.own += count
             self.whole.add(count)
+
+    def check(self) -> None:
+        self.whole.check()
 
     def give_up(self) -> None:
         self.given_up = True

@@ -1,16 +1,18 @@
 """Rate limits: fixed windows on Redis, one budget for REST, GraphQL and sockets.
 
-Windows are aligned to the clock, so one increment answers everything the headers need. With Redis away the process counts by
-itself, authentication at half its budget, and says so in the log.
+Windows are aligned to the clock, so one increment answers everything the headers need. Large budgets are taken from Redis a
+thousandth at a time and handed out by the process: what is counted and not used yet is at most that much for each process. With
+Redis away the process counts by itself, authentication at half its budget, and says so in the log.
 """
 
 import asyncio
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 import structlog
 from limits import RateLimitItem, parse
@@ -26,6 +28,9 @@ from coreplex.settings import Settings
 
 log = structlog.get_logger()
 RETRY_REDIS_SECS = 5.0
+BLOCKS, MOST_AT_ONCE = 1000, 64
+"""A budget is taken from Redis in a thousand blocks at least, each of so many requests at most; one below 2,000 one by one."""
+MOST_KEYS = 4096
 CLIENT_NAME = "coreplexml-rates"
 """What an operator reads in CLIENT LIST."""
 REDIS_SECS = 0.5
@@ -65,32 +70,32 @@ def network_of(address: str) -> str:
     return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))
 
 
-@dataclass(slots=True)
-class Waiting:
-    """Those who wait for the next increment of one key: what each adds, and where its place goes."""
+ADD = """
+local totals = {}
+for i, key in ipairs(KEYS) do
+    totals[i] = redis.call('INCRBY', key, ARGV[2 * i - 1])
+    redis.call('EXPIRE', key, ARGV[2 * i])
+end
+return totals
+"""
 
+
+class Waiting(NamedTuple):
+    """An increment that waits for the next round trip."""
+
+    key: str
     period: int
-    places: list[tuple[int, asyncio.Future[int]]] = field(default_factory=list)
-
-    def fill(self, total: int) -> None:
-        """Hand out the places that lead up to `total`."""
-        used = total - sum(amount for amount, _ in self.places)
-        for amount, place in self.places:
-            used += amount
-            if not place.done():
-                place.set_result(used)
-
-    def fail(self, error: Exception) -> None:
-        for _, place in self.places:
-            if not place.done():
-                place.set_exception(error)
+    amount: int
+    ahead: int
+    place: asyncio.Future[int]
 
 
 class SharedCounter:
     """Counters in Redis, over one connection. Who comes while increments are under way goes with the next.
 
-    All that wait, whatever their keys, are one pipeline: however many callers come at once, they cost one round trip at a time
-    and no further connection. Each has a place of its own, the same as if it had gone by itself.
+    All that wait, whatever their keys, are one call: however many callers come at once, they cost one round trip at a time
+    and no further connection. Each has a place of its own, the same as if it had gone by itself. Places that were taken ahead
+    are handed out without asking.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -101,13 +106,23 @@ class SharedCounter:
             socket_connect_timeout=REDIS_SECS,
             retry=Retry(NoBackoff(), 1),  # an idle connection may have been closed
         )
-        self._waiting: dict[str, Waiting] = {}
+        self._script = self._redis.register_script(ADD)
+        self._waiting: list[Waiting] = []
+        self._ahead: dict[str, tuple[int, int]] = {}
+        """By key: the last place that was handed out, and the last that was taken."""
         self._task: asyncio.Task[None] | None = None
 
-    async def add(self, key: str, period: int, amount: int) -> int:
-        """The counter after adding `amount`; it lives `period` seconds. Raises RedisError or OSError when Redis is away."""
+    async def add(self, key: str, period: int, amount: int, ahead: int = 0) -> int:
+        """The counter after adding `amount`; it lives `period` seconds. Raises RedisError or OSError when Redis is away.
+
+        `ahead`: how many places more may be taken for those who come next; they see what others added before only then.
+        """
+        used, taken = self._ahead.get(key, (0, 0))
+        if 0 < amount <= taken - used:
+            self._ahead[key] = used + amount, taken
+            return used + amount
         place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, Waiting(period)).places.append((amount, place))
+        self._waiting.append(Waiting(key, period, amount, ahead, place))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
         return await place
@@ -116,26 +131,38 @@ class SharedCounter:
         """Increment until nobody waits."""
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, {}
+                batch, self._waiting = self._waiting, []
                 try:
-                    totals = await self._increment(batch)
+                    await self._increment(batch)
                 except Exception as error:  # who came meanwhile would wait for the same silence
-                    for one in (*batch.values(), *self._waiting.values()):
-                        one.fail(error)
+                    for one in (*batch, *self._waiting):
+                        if not one.place.done():
+                            one.place.set_exception(error)
                     self._waiting.clear()
-                else:
-                    for one, total in zip(batch.values(), totals, strict=True):
-                        one.fill(total)
         finally:
             self._task = None
 
-    async def _increment(self, batch: Mapping[str, Waiting]) -> list[int]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for key, one in batch.items():
-                pipeline.incrby(key, sum(amount for amount, _ in one.places))
-                pipeline.expire(key, one.period)
-            answers = await pipeline.execute()
-        return answers[::2]
+    async def _increment(self, batch: Sequence[Waiting]) -> None:
+        """Hand out the places that lead up to the totals, in the order in which they were asked for."""
+        sums: dict[str, int] = {}
+        periods: dict[str, int] = {}
+        for key, period, amount, ahead, _ in batch:
+            sums[key] = sums.get(key, ahead) + amount
+            periods[key] = period
+        totals = await self._script(keys=list(sums), args=[part for key in sums for part in (sums[key], periods[key])])
+        used = {key: total - sums[key] for key, total in zip(sums, totals, strict=True)}
+        for key, _, amount, _, place in batch:
+            used[key] += amount
+            if not place.done():
+                place.set_result(used[key])
+        for key, total in zip(sums, totals, strict=True):
+            if used[key] < total:
+                self._keep(key, used[key], total)
+
+    def _keep(self, key: str, used: int, taken: int) -> None:
+        if len(self._ahead) >= MOST_KEYS:
+            self._ahead.clear()
+        self._ahead[key] = used, taken
 
     async def close(self) -> None:
         """Let go of Redis."""
@@ -195,7 +222,7 @@ class RateLimiter:
             if self._redis_away:  # one request finds out, the others need not wait for it
                 self._ask_redis_at = time.monotonic() + RETRY_REDIS_SECS
             try:
-                used = await self._shared.add(key, period, amount)
+                used = await self._shared.add(key, period, amount, max(0, min(limit // BLOCKS, MOST_AT_ONCE) - 1))
             except (RedisError, OSError) as error:
                 if not self._redis_away:
                     log.warning("rate_limits_without_redis", error=str(error))

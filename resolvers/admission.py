@@ -15,13 +15,12 @@ from collections import OrderedDict
 import structlog
 from starlette.types import Scope
 
-from coreplex.account import tokens
 from coreplex.account.cache import cache_of
-from coreplex.account.cookies import session_cookie_name
 from coreplex.errors import Busy
 from coreplex.fair import FairPlaces, Limits
 from coreplex.rate import identity
 from coreplex.services import Services
+from resolvers.request import Answer
 
 log = structlog.get_logger()
 
@@ -41,7 +40,6 @@ class Admission:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.places = FairPlaces(IN_WORK, "an answer")
-        self._cookie = f"{session_cookie_name(services.settings)}="
         self._empty_at = 0.0
         self._refused: OrderedDict[tuple[object, str], float] = OrderedDict()
         """Who was refused on which connection, and until when they should wait; the oldest first."""
@@ -72,17 +70,10 @@ class Admission:
         if held is not None:
             self.places.give_back(held[1])
 
-    def caller(self, scope: Scope) -> str:
+    def caller(self, answer: Answer) -> str:
         """Whose place: that of the owner of a credential that is known here, else the address's. Asks nobody."""
-        token = ""
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                token = value[7:].decode("latin-1").strip()
-                break
-            if name == b"cookie":
-                token = value.decode("latin-1").partition(self._cookie)[2].partition(";")[0]
-        principal = cache_of(self.services).get(tokens.digest(token)) if token else None
-        return identity(principal, scope["client"][0] if scope.get("client") else "")
+        principal = cache_of(self.services).get(answer.shown.digest) if answer.shown else None
+        return identity(principal, answer.address)
 
     def _most(self) -> int:
         now = time.monotonic()

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from coreplex.account.cookies import session_cookie_name
 from coreplex.database import is_unavailable
 from coreplex.departure import CONNECTION
 from coreplex.errors import Busy
 from coreplex.fair import CALLER
-from coreplex.identifier import new_id
 from coreplex.memory import MemoryWatch, NoMemory
 from coreplex.services import Services
 from coreplex.settings import Mode
@@ -41,17 +40,6 @@ PROBES = frozenset({"/health", "/ready", "/api/health"})
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
-def request_id_of(scope: Scope) -> str:
-    """The caller's X-Request-Id when it is a UUID, else a fresh one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            try:
-                return str(UUID(value.decode("ascii")))
-            except ValueError:
-                break
-    return str(new_id())
-
-
 def host_of(scope: Scope) -> str:
     """The host the request is for, without port, lower case; empty when there is none, several, or none that makes sense."""
     found = [value for name, value in scope["headers"] if name == b"host"]
@@ -68,13 +56,14 @@ class OuterLayer:
         self.told = Told()
         self.admission = Admission(services)
         self.unread = Unread(2 * services.settings.max_answer_bytes)
+        self.cookie_name = session_cookie_name(services.settings)
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, send)
-        answer = scope[STATE] = Answer(request_id_of(scope), reads=scope.get("method") in {"GET", "HEAD"})
-        who = self.admission.caller(scope)
+        answer = scope[STATE] = Answer(scope, self.cookie_name)
+        who = self.admission.caller(answer)
         CALLER.set(who)
         memory: MemoryWatch = self.services.parts[MemoryWatch]  # type: ignore[assignment]
         short = memory.short and scope["path"] not in PROBES
@@ -119,8 +108,8 @@ class OuterLayer:
 
     def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
         if answer.general is not None:
-            self.told.note(scope, answer.general)
-        window = answer.window or self.told.last(scope) or self.services.limiter.unused()
+            self.told.note(answer, answer.general)
+        window = answer.window or self.told.last(answer) or self.services.limiter.unused()
         present = {name.lower() for name, _ in message.get("headers", ())}
         added = [*SAFE_HEADERS, (b"x-request-id", answer.request_id.encode()), *window.headers]
         added += [item for item in DEFAULTS.items() if item[0] not in present]

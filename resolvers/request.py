@@ -3,13 +3,17 @@
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, cookie_parser
+from starlette.types import Scope
 
-from coreplex.account import authenticate, signin
+from coreplex.account import authenticate, signin, tokens
 from coreplex.account.cookies import known_cookie_name, session_cookie_name
 from coreplex.errors import Forbidden, RateLimited, Unauthenticated
 from coreplex.fair import CALLER
+from coreplex.identifier import new_id
 from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import Window
 from coreplex.services import Services
@@ -20,12 +24,39 @@ STATE = "coreplex"
 """Key of the request's Answer in the ASGI scope."""
 
 
-class Answer:
-    """What the doors tell the outer layer about the response: rate window and request id."""
+Headers = Mapping[bytes, bytes]
+"""By lower-case name, the first of each."""
 
-    def __init__(self, request_id: str, *, reads: bool = False) -> None:
-        self.request_id = request_id
-        self.reads = reads
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a request shows who sends it: what `Authorization` says, or else the session cookie."""
+
+    said: str
+    digest: bytes
+    """Of the token."""
+    by_header: bool
+
+    @classmethod
+    def of(cls, headers: Headers, cookie_name: str) -> "Shown | None":
+        value = headers.get(b"authorization")
+        if value is not None:
+            said = value.decode("latin-1")
+            return cls(said, tokens.digest(said.partition(" ")[2].strip()), True)
+        cookies = headers.get(b"cookie")
+        token = cookie_parser(cookies.decode("latin-1")).get(cookie_name) if cookies else None
+        return cls(token, tokens.digest(token), False) if token else None
+
+
+class Answer:
+    """What the outer layer knows of a request, and what the doors tell it about the response: rate window and request id."""
+
+    def __init__(self, scope: Scope, cookie_name: str) -> None:
+        self.headers: Headers = dict(reversed(scope["headers"]))
+        self.request_id = request_id_of(self.headers)
+        self.address: str = scope["client"][0] if scope.get("client") else ""
+        self.shown = Shown.of(self.headers, cookie_name)
+        self.reads = scope.get("method") in {"GET", "HEAD"}
         """Whether nothing is done but to answer, which can be refused when the answer is there already."""
         self.window: Window | None = None
         self.general: Window | None = None
@@ -42,37 +73,40 @@ def answer_of(connection: HTTPConnection) -> Answer:
     return found
 
 
-def headers_of(connection: HTTPConnection) -> dict[str, str]:
-    """The request's headers by lower-case name, the first of each."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(connection.scope["headers"])}
+def request_id_of(headers: Headers) -> str:
+    """The caller's X-Request-Id when it is a UUID, else a fresh one."""
+    with suppress(KeyError, ValueError):
+        return str(UUID(headers[b"x-request-id"].decode("ascii")))
+    return str(new_id())
 
 
 async def open_context(services: Services, connection: HTTPConnection) -> Context:
     """The request's context. Raises Unauthenticated for a credential that is sent but wrong."""
-    headers = headers_of(connection)
-    facts = RequestFacts(
-        id=answer_of(connection).request_id,
-        address=connection.client.host if connection.client else "",
-        user_agent=headers.get("user-agent", "")[:300],
-        transport="websocket" if connection.scope["type"] == "websocket" else "http",
-        csrf_header=headers.get("x-csrf-token"),
-        session_cookie=connection.cookies.get(session_cookie_name(services.settings)) if "cookie" in headers else None,
-        known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if "cookie" in headers else None,
-        last_event_id=_cursor(headers.get("last-event-id", "")),
-    )
     answer = answer_of(connection)
-    answer.keyed = False if "idempotency-key" in headers else None
+    headers, shown = answer.headers, answer.shown
+    csrf, cursor = headers.get(b"x-csrf-token"), headers.get(b"last-event-id")
+    facts = RequestFacts(
+        id=answer.request_id,
+        address=answer.address,
+        user_agent=headers.get(b"user-agent", b"")[:300].decode("latin-1"),
+        transport="websocket" if connection.scope["type"] == "websocket" else "http",
+        csrf_header=None if csrf is None else csrf.decode("latin-1"),
+        session_cookie=connection.cookies.get(session_cookie_name(services.settings)) if b"cookie" in headers else None,
+        known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if b"cookie" in headers else None,
+        last_event_id=None if cursor is None else _cursor(cursor.decode("latin-1")),
+    )
+    answer.keyed = False if b"idempotency-key" in headers else None
     context = answer.context = Context(services, request=facts)
-    bearer = None
+    if shown is None:
+        return context
     try:
-        bearer = bearer_token(headers)
-        if bearer is not None:
-            context.principal = await authenticate.by_key(services, bearer)
-        elif facts.session_cookie:
-            context.principal = await authenticate.by_session(services, facts.session_cookie)
+        if shown.by_header:
+            context.principal = await authenticate.by_key(services, bearer_token(shown.said), shown.digest)
+        else:
+            context.principal = await authenticate.by_session(services, shown.said, shown.digest)
         CALLER.set(context.identity)
     except Unauthenticated:
-        if "authorization" not in headers:
+        if not shown.by_header:
             # A stale cookie is an anonymous caller: public endpoints (login above all) must stay reachable.
             return context
         await charge(context, {Category.general: 1}, connection)
@@ -84,11 +118,8 @@ def _cursor(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else None
 
 
-def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """The token of `Authorization: Bearer …`; None without the header. Raises Unauthenticated for another scheme."""
-    value = headers.get("authorization")
-    if value is None:
-        return None
+def bearer_token(value: str) -> str:
+    """The token of `Authorization: Bearer …`. Raises Unauthenticated for another scheme."""
     scheme, _, token = value.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send the API key as `Authorization: Bearer <key>`.")

@@ -7,37 +7,32 @@ or, without one, the same address. What other processes charged meanwhile is mis
 
 import time
 from collections import OrderedDict
-from hashlib import blake2b
-
-from starlette.types import Scope
 
 from coreplex.rate import Window, identity
+from resolvers.request import Answer
 
 MOST = 4096
-CREDENTIALS = (b"authorization", b"cookie")
 
 
 class Told:
-    """The last windows of the callers seen lately, by a digest of how they showed who they are."""
+    """The last windows of the callers seen lately, by the digest of their credential or by address."""
 
     def __init__(self) -> None:
-        self._windows: OrderedDict[bytes, Window] = OrderedDict()
+        self._windows: OrderedDict[bytes | str, Window] = OrderedDict()
 
-    def note(self, scope: Scope, window: Window) -> None:
+    def note(self, answer: Answer, window: Window) -> None:
         """Remember a charge. Answers overtake each other: within a window less is newer."""
-        who = _who(scope)
+        who = _who(answer)
         before = self._windows.pop(who, window)
         self._windows[who] = before if (before.reset, -before.remaining) > (window.reset, -window.remaining) else window
         if len(self._windows) > MOST:
             self._windows.popitem(last=False)
 
-    def last(self, scope: Scope) -> Window | None:
+    def last(self, answer: Answer) -> Window | None:
         """What the caller was told in the window that runs now."""
-        found = self._windows.get(_who(scope))
+        found = self._windows.get(_who(answer))
         return found if found is not None and found.reset > time.time() else None
 
 
-def _who(scope: Scope) -> bytes:
-    shown = [value for name, value in scope["headers"] if name in CREDENTIALS]
-    client = scope.get("client")
-    return blake2b(b"\n".join(shown) or identity(None, client[0] if client else "").encode(), digest_size=16).digest()
+def _who(answer: Answer) -> bytes | str:
+    return answer.shown.digest if answer.shown else identity(None, answer.address)

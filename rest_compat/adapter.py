@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import orjson
+from graphql import ExecutionResult
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,12 +21,13 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
-from rest_compat.variables import Binder
-from schema.door.idempotency import once, permissions_of
-from schema.door.message import read_body
+from rest_compat.variables import Binder, Bound
+from schema import execution
+from schema.door.idempotency import has_key, once, permissions_of
+from schema.door.message import announced, read_body
 from schema.door.origin import check_origin
 from schema.errors import domain_error
-from schema.execution import Operation, execute
+from schema.execution import Operation
 from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
 
@@ -73,7 +75,7 @@ class Row:
 
     async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
         with cancelled_by_departure() if request.method in SAFE else nullcontext():
-            answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, body)
+            answered = await run_with(self.binder, context, request.path_params, query_of(request), body)
         return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
 
     async def _parse(self, raw: bytes) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Row:
 
     def _is_large(self, request: Request) -> bool:
         """Whether the body is one of many rows, or may be: its length is not said."""
-        return self.takes_rows and int(request.headers.get("content-length") or LARGE_BODY + 1) > LARGE_BODY
+        return self.takes_rows and (announced(request) or LARGE_BODY + 1) > LARGE_BODY
 
     async def _raw(self, request: Request) -> bytes | None:
         """The body, None where none is taken."""
@@ -108,6 +110,8 @@ async def done_once(
     context: Context, request: Request, operation: Operation, said: Any, run: Callable[[], Awaitable[Response]]
 ) -> Response:
     """The response of `run`, done once per `Idempotency-Key` where something is done. `said`: what the request says."""
+    if not has_key(request):
+        return await run()
 
     async def answer() -> tuple[Response, bool]:
         return await run(), True
@@ -132,24 +136,27 @@ async def admit(services: Services, request: Request, operation: Operation) -> C
 
 async def run(operation: Operation, variables: dict[str, Any], context: Context) -> Any:
     """The operation's `result`. Raises the DomainError of its first error."""
-    outcome = await execute(operation, variables, context)
+    return result_in(await execution.execute(operation, variables, context), context)
+
+
+def result_in(outcome: ExecutionResult, context: Context) -> Any:
+    """The `result` of what an operation gave. Raises the DomainError of its first error."""
     if outcome.errors:
         raise domain_error(outcome.errors[0], context.request.id)
     assert outcome.data is not None
     return result_of(outcome.data)
 
 
-async def run_bound(binder: Binder, operation: Operation, variables: dict[str, Any], context: Context) -> Any:
+async def run_bound(binder: Binder, bound: Bound, context: Context) -> Any:
     """The same for variables of this binder: complaints about them name places in the request."""
     try:
-        return await run(operation, variables, context)
+        return result_in(await execution.run(binder.operation, bound.coerced, context), context)
     except Invalid as error:
         raise binder.placed(error) from None
 
 
 async def run_with(
     binder: Binder,
-    operation: Operation,
     context: Context,
     path: Mapping[str, str],
     query: Mapping[str, str],
@@ -159,10 +166,15 @@ async def run_with(
     endpoint = binder.endpoint
     found = columns.into_input(body, endpoint.columns) if endpoint.columns else body
     with columns.in_callers_words(found) if endpoint.columns else nullcontext():
-        variables = binder.bind(path, query, found)
-        result = await run_bound(binder, operation, variables, context)
+        bound = binder.bind(path, query, found)
+        result = await run_bound(binder, bound, context)
     unknown = parameters(query, binder.accepted) if query else ()
-    return with_warnings(endpoint.shape(result, variables), endpoint, path, body, unknown)
+    return with_warnings(endpoint.shape(result, bound.given), endpoint, path, body, unknown)
+
+
+def query_of(request: Request) -> Mapping[str, str]:
+    """The parameters of the query string; most requests have none to be read."""
+    return request.query_params if request.scope["query_string"] else {}
 
 
 def result_of(data: dict[str, Any]) -> Any:

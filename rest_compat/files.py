@@ -141,7 +141,7 @@ class Upload(Receiver):
             await run(self.target, ids, context)
 
     async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
-        answered = await run_with(self.binder, self.operation, context, request.path_params, request.query_params, fields)
+        answered = await run_with(self.binder, context, request.path_params, request.query_params, fields)
         return json_answer(answered, self.endpoint.status)
 
 
@@ -206,8 +206,8 @@ class Download:
 
     async def answer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.operation)
-        variables = self.binder.bind(request.path_params, request.query_params, {})
-        named = await run_bound(self.binder, self.operation, variables, context)
+        bound = self.binder.bind(request.path_params, request.query_params, {})
+        named = await run_bound(self.binder, bound, context)
         assert context.principal is not None, "downloads need a scope"
         file = self.services.staging.open(named["id"], context.principal.user_id)
         return self._stream(file, unknown.parameters(request.query_params, self.binder.accepted))

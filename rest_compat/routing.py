@@ -3,7 +3,7 @@
 A literal segment stands before a parameter in the same place; where it leads to no row of the method, the parameter is tried.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,16 +41,20 @@ class Node:
             return self.parameter
         return self.literals.setdefault(part, Node())
 
-    def ends(self, parts: Sequence[str], at: int = 0, values: tuple[str, ...] = ()) -> Iterator[tuple["Node", tuple[str, ...]]]:
+    def ends(self, parts: Sequence[str]) -> list[tuple["Node", tuple[str, ...]]]:
         """Nodes that a path leads to, with the values of the parameters; the most literal first."""
-        if at == len(parts):
-            yield self, values
-            return
-        literal = self.literals.get(parts[at])
-        if literal is not None:
-            yield from literal.ends(parts, at + 1, values)
-        if self.parameter is not None and parts[at]:
-            yield from self.parameter.ends(parts, at + 1, (*values, parts[at]))
+        found: list[tuple[Node, tuple[str, ...]]] = [(self, ())]
+        for part in parts:
+            before, found = found, []
+            for node, values in before:
+                literal = node.literals.get(part)
+                if literal is not None:
+                    found.append((literal, values))
+                if node.parameter is not None and part:
+                    found.append((node.parameter, (*values, part)))
+            if not found:
+                break
+        return found
 
 
 class TableRoute(BaseRoute):

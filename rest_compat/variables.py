@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     GraphQLError,
@@ -25,7 +25,7 @@ from coreplex.nearest import nearest
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
 from schema.errors import told, without_values
-from schema.execution import Operation, core_schema
+from schema.execution import Coerced, Operation, core_schema
 
 PAGE_INTO = {
     "limit": "first",
@@ -37,6 +37,13 @@ PAGE_INTO = {
 BEYOND = 2**31 - 1
 """What is larger than GraphQL's Int is as far out of every range of ours as this, and is refused by naming the range."""
 ALIASES = {"sort_dir": "sort_direction", "sort_direction": "sort_dir"}
+
+
+class Bound(NamedTuple):
+    """A request's variables, as they were sent and as the operation runs with them."""
+
+    given: dict[str, Any]
+    coerced: Coerced
 
 
 class Binder:
@@ -73,7 +80,7 @@ class Binder:
         variable = camel(name)
         return [variable] if variable in self.types else ["input", variable]
 
-    def bind(self, path: Mapping[str, str], query: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    def bind(self, path: Mapping[str, str], query: Mapping[str, str], body: Mapping[str, Any]) -> Bound:
         """Variables for the operation. Raises Invalid naming every wrong value."""
         variables: dict[str, Any] = dict(self.defaults)
         origin: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -88,8 +95,13 @@ class Binder:
                 self._put(variables, origin, name, body[name], "body")
         for target, value in self.endpoint.constants.items():
             _set(variables, target.split("."), value)
+        if "input" in self.required:
+            variables.setdefault("input", {})
+        plain = self.operation.compiled.coerce_plain(variables)
+        if plain is not None:
+            return Bound(variables, plain)
         self._check(variables, origin, [name for name in body if name not in self.endpoint.body])
-        return variables
+        return Bound(variables, self.operation.coerce(variables))
 
     def _put(self, variables: Any, origin: Any, name: str, value: Any, place: str) -> None:
         target = self.targets[name]
@@ -121,10 +133,6 @@ class Binder:
     def _check(
         self, variables: dict[str, Any], origin: Mapping[tuple[str, ...], tuple[str, ...]], unknown: Sequence[str]
     ) -> None:
-        if "input" in self.required:
-            variables.setdefault("input", {})
-        if self.operation.compiled.takes(variables):
-            return
         errors: list[FieldError] = []
         for variable, kind in self.types.items():
             if variable in variables:

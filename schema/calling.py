@@ -80,7 +80,10 @@ class Caller:
 
         def prepared(raw: Any, given: Mapping[str, Any]) -> tuple[Info, dict[str, Any]]:
             about = Info(_raw_info=raw, _field=field)
-            arguments = {into: convert(given[name], about) for name, into, convert in known if name in given}
+            arguments = {}
+            for name, into, convert in known:
+                if name in given:
+                    arguments[into] = convert(given[name], about)
             for permission in permissions:
                 authorize(raw.context.principal, permission)
             return about, arguments

@@ -5,7 +5,7 @@ A document is parsed, validated and measured once and kept as an `Operation`, wh
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from graphql import (
@@ -80,7 +80,7 @@ class Operation:
     def kind(self) -> OperationType:
         return self.definition.operation
 
-    @property
+    @cached_property
     def charges(self) -> dict[Category, int]:
         """What the rate limiter takes: one per root field of a category of its own, else one for the request."""
         charges: dict[Category, int] = {}
@@ -89,7 +89,7 @@ class Operation:
                 charges[permission.category] = charges.get(permission.category, 0) + 1
         return charges or {Category.general: 1}
 
-    @property
+    @cached_property
     def public(self) -> bool:
         """Every root field may be used without a credential: a cookie that comes along is not what lets it through."""
         return all(permission is not None and permission.public for _, permission in self.root_fields)

@@ -25,11 +25,11 @@ ALL_SCOPES = frozenset(Scope)
 NEVER = float("inf")
 
 
-async def by_key(services: Services, token: str) -> Principal:
-    """The owner of an API key, with the key's scopes."""
-    cache, digest = cache_of(services), tokens.digest(token)
+async def by_key(services: Services, token: str, digest: bytes | None = None) -> Principal:
+    """The owner of an API key, with the key's scopes. `digest`: the token's, where it was made already."""
+    cache, digest = cache_of(services), digest or tokens.digest(token)
     known = cache.get(digest)
-    if known is not None:
+    if known is not None and known.credential is Credential.api_key:
         return known
     key_id, generation = keys.id_of(token), cache.generation
     if key_id is None:
@@ -48,11 +48,11 @@ async def by_key(services: Services, token: str) -> Principal:
     return principal
 
 
-async def by_session(services: Services, cookie: str) -> Principal:
-    """The person signed in with a session cookie; holds every scope."""
-    cache, digest = cache_of(services), tokens.digest(cookie)
+async def by_session(services: Services, cookie: str, digest: bytes | None = None) -> Principal:
+    """The person signed in with a session cookie; holds every scope. `digest`: the cookie's, where it was made already."""
+    cache, digest = cache_of(services), digest or tokens.digest(cookie)
     known = cache.get(digest)
-    if known is not None:
+    if known is not None and known.credential is Credential.session:
         return known
     if len(cookie) != tokens.LENGTH:
         raise _bad_session()

@@ -20,12 +20,11 @@ def spelled(common: Entry, rows: Sequence[Entry], outputs: Sequence[Entry | None
 
     What JSON has no spelling for is replaced, never a reason to fail.
     """
-    return b"".join(
-        _line(
-            {**common, "id": uuid5(name, str(index)) if name else new_id(), "row_index": index, "inputs": row, "output": output}
-        )
-        for index, (row, output) in enumerate(zip(rows, outputs, strict=True))
-    )
+    lines = []
+    for index, (row, output) in enumerate(zip(rows, outputs, strict=True)):
+        made = uuid5(name, str(index)) if name else new_id()
+        lines.append(_line({**common, "id": made, "row_index": index, "inputs": row, "output": output}))
+    return b"".join(lines)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -179,7 +179,7 @@ class CompilingExecutor(Executor[None]):
     def _once_more(self, level: Level, again: Callable[[], Any]) -> Any:
         """The part from the beginning, unless the answer is too large as it is."""
         level.size.give_up()
-        self.size.add(0)
+        self.size.check()
         return again()
 
     @property

@@ -138,7 +138,7 @@ class Level:
     def _count(self, built: Built, spare: int) -> None:
         """Say how much there is now; `spare` bytes of each dictionary are not of the answer, or counted already."""
         for start in range(0, len(built), COUNTED_AT_ONCE):
-            rows = built[start : start + COUNTED_AT_ONCE]
+            rows = built[start : start + COUNTED_AT_ONCE] if len(built) > COUNTED_AT_ONCE else built
             if size := written(rows):
                 self.size.add(size - 1 - spare * len(rows))
 

@@ -48,32 +48,23 @@ class Compiled:
 
     def coerce(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
         """The variables as the operation wants them, or everything that is wrong with them."""
+        values = self.coerce_plain(given)
+        if values is not None:
+            return values
+        nodes = self.definition.variable_definitions or ()
+        hidden = not self.suggestions
+        return get_variable_values(self.planner.schema, nodes, dict(given), MAX_ERRORS, hide_suggestions=hidden)
+
+    def coerce_plain(self, given: Mapping[str, Any]) -> VariableValues | None:
+        """The same for variables that are plainly right. None says nothing: ask `coerce`."""
         try:
             return self._variables.coerce(given)
         except Exception:
-            nodes = self.definition.variable_definitions or ()
-            hidden = not self.suggestions
-            return get_variable_values(self.planner.schema, nodes, dict(given), MAX_ERRORS, hide_suggestions=hidden)
-
-    def takes(self, given: Mapping[str, Any]) -> bool:
-        """Whether the variables are plainly right. False says nothing: ask `coerce`."""
-        try:
-            self._variables.coerce(given)
-        except Exception:
-            return False
-        return True
+            return None
 
     async def run(self, values: VariableValues, context: Any, size: Size) -> ExecutionResult:
         """Execute with variables of `coerce`. Errors of fields are in the result; raises what `size` raises."""
-        try:
-            result = await self._run(self.executor(values, context, size))
-        except Exception:
-            size.add(0)
-            raise
-        size.add(0)  # a field that may be null may have swallowed it
-        return result
-
-    async def _run(self, executor: CompilingExecutor) -> ExecutionResult:
+        executor = self.executor(values, context, size)
         fields = self._root_fields(executor)
         serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
         try:
@@ -82,6 +73,10 @@ class Compiled:
         except GraphQLError as error:
             executor.collected_errors.add(error, None)
             done = None
+        except Exception:
+            size.check()
+            raise
+        size.check()  # a field that may be null may have swallowed what it raised
         return executor.build_response(done)  # type: ignore[arg-type, return-value]
 
     def executor(self, values: VariableValues, context: Any, size: Size) -> CompilingExecutor:

@@ -10,6 +10,9 @@ class Size(Protocol):
 
     def add(self, count: int) -> None: ...
 
+    def check(self) -> None:
+        """Raise what `add` has raised, if it has."""
+
     def part(self) -> "Attempt": ...
 
 
@@ -23,6 +26,9 @@ class Uncounted:
     """For an answer of any size."""
 
     def add(self, count: int) -> None:
+        pass
+
+    def check(self) -> None:
         pass
 
     def part(self) -> "Uncounted":

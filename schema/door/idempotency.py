@@ -20,10 +20,15 @@ from schema.execution import Operation
 
 log = structlog.get_logger()
 HEADER = "Idempotency-Key"
+_FIELD = HEADER.lower().encode()
 REPLAYED = "Idempotent-Replayed"
 
 Answer = Callable[[], Awaitable[tuple[Response, bool]]]
 """Runs the request; says with the response whether the whole of it went well."""
+
+
+def has_key(request: Request) -> bool:
+    return _FIELD in answer_of(request).headers
 
 
 async def once(
@@ -34,9 +39,10 @@ async def once(
     Without the header, or without a signed-in caller, it simply runs. `permissions` are those of the fields it may do. Where the
     key had no effect, `keyed` stays off and the outer layer says so.
     """
-    keys, principal = request.headers.getlist(HEADER), context.principal
-    if not keys or principal is None or not permissions:
+    principal = context.principal
+    if not has_key(request) or principal is None or not permissions:
         return (await answer())[0]
+    keys = request.headers.getlist(HEADER)
     if len(keys) > 1:
         raise Invalid(f"The header {HEADER} was sent {len(keys)} times; a request has one.")
     fingerprint = _fingerprint(request, said())

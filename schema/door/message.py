@@ -7,6 +7,7 @@ import orjson
 from starlette.requests import Request
 
 from coreplex.errors import DomainError, TooLarge
+from resolvers.request import answer_of
 from schema.errors import BadRequest
 from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 
@@ -45,8 +46,8 @@ def check_media_type(request: Request) -> None:
 
 def announced(request: Request) -> int:
     """The bytes of the body that Content-Length announces; 0 where it announces none."""
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() and length.isascii() else 0
+    length = answer_of(request).headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
 
 
 async def read_body(request: Request, limit: int = MAX_BODY, advice: str = BY_REST) -> bytes:

@@ -153,7 +153,7 @@ class Session:
         key, header = given.get("apiKey"), given.get("Authorization", given.get("authorization"))
         if not isinstance(key, str | None) or not isinstance(header, str | None):
             raise Unauthenticated("A credential must be text.")
-        token = key or (bearer_token({"authorization": header}) if header else None)
+        token = key or (bearer_token(header) if header else None)
         if token is not None:
             self._again = lambda: authenticate.by_key(self.context.services, token)
             self.context.principal = await self._again()

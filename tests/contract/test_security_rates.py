@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 
 from asgi import configuration, create_app
 from coreplex.database import Database
+from coreplex.errors import RateLimited
 from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import CLIENT_NAME, REDIS_SECS, RateLimiter, identity
 from coreplex.settings import Settings
@@ -311,7 +313,7 @@ async def connections(redis: Redis) -> set[str]:
 
 async def test_hundreds_of_callers_at_once_are_counted_together(settings: Settings, redis_url: str) -> None:
     """Each a key of its own, at one moment in one process: no connection for each, and Redis is not taken for away."""
-    chosen = settings.model_copy(update={"rate_limit_general": "100000/day"})
+    chosen = settings.model_copy(update={"rate_limit_general": "1999/day"})
     item = parse(chosen.rate_limit_general)
     limiters = [RateLimiter(chosen), RateLimiter(chosen)]
     async with Redis.from_url(redis_url) as redis:
@@ -328,6 +330,24 @@ async def test_hundreds_of_callers_at_once_are_counted_together(settings: Settin
         keys = await redis.keys("rate/general/user:*")
         assert len(keys) == 300
         assert 0 < await redis.ttl(keys[0]) <= item.get_expiry()
+    for limiter in limiters:
+        await limiter.close()
+
+
+async def test_a_large_budget_is_taken_in_blocks_and_never_exceeded(settings: Settings, redis_url: str) -> None:
+    """A thousandth at a time for each process; what a process took and did not use is all that is lost."""
+    limiters = [RateLimiter(settings.model_copy(update={"rate_limit_general": "4000/day"})) for _ in range(2)]
+    who, through = f"user:{uuid4()}", 0
+    seen = [(await limiters[n].charge(who, Category.general)).remaining for n in (0, 1, 0, 0, 0, 0, 1)]
+    assert seen == [3999, 3995, 3998, 3997, 3996, 3991, 3994], "each has its own four, and nobody another's"
+    async with Redis.from_url(redis_url) as redis:
+        (key,) = await redis.keys(f"rate/general/{who}/*")
+        assert int(await redis.get(key)) == 12
+    for n in range(4100):
+        with suppress(RateLimited):
+            assert (await limiters[n % 2].charge(who, Category.general)).remaining >= 0
+            through += 1
+    assert 4000 - 4 <= through + len(seen) <= 4000
     for limiter in limiters:
         await limiter.close()
 
