@@ -98,8 +98,8 @@ async def _tidy_log(services: Services) -> None:
     await partitions.make_ahead(services.database)
     days = services.settings.inference_log_days
     horizon = now() - timedelta(days=days) if days else None
+    await asyncio.to_thread(aside.sweep, aside.folder_in(spool_in(services.settings.data_dir)), horizon)
     if horizon is not None:
-        await asyncio.to_thread(aside.sweep, aside.folder_in(spool_in(services.settings.data_dir)), horizon)
         await partitions.drop_before(services.database, horizon)
     if gone := await remains.remove(services.database, horizon):
         log.info("housekeeping.rows", table=partitions.LOG, rows=gone)

@@ -131,7 +131,8 @@ FOLDERS: Mapping[str, str] = {
     "`MAX_STAGED_BYTES` with what is in `staging`.",
     "work": "A folder for each training that runs; one whose training has died goes within minutes.",
     "spool": "Predictions on their way to `inference_logs`: emptied within a second while the database is there; "
-    "while it is not, they grow until little of the disk is left. `set-aside/`: what it refused, for `INFERENCE_LOG_DAYS`.",
+    "while it is not, they grow until little of the disk is left. `set-aside/`: what it refused, for `INFERENCE_LOG_DAYS` and up "
+    "to 1 GB, of which the oldest goes first.",
     "places": "An empty file for each child process that may run beside others.",
     "logs": "Each program's log: 10 MB and three older ones.",
     "postgres": "The embedded database: the tables above.",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import orjson
+from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coreplex.errors import TooLarge, Unavailable
@@ -31,12 +32,13 @@ TAKE_SECS = 60.0
 LOOK_SECS, LINGER_SECS = 1.0, 1.0
 
 REFUSALS = {
-    HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
+    HTTPStatus.BAD_REQUEST: "This is not an HTTP/1.1 request.",
     HTTPStatus.REQUEST_TIMEOUT: f"The headers took longer than {HEAD_SECS:g} seconds.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request's Content-Length is larger than anything this server takes.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The headers are larger than {HEAD_BYTES >> 10} KiB.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The server has as many connections as it can hold; try again shortly.",
 }
+TOO_LONG = "Content-Length overflow"
 CODES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code, HTTPStatus.SERVICE_UNAVAILABLE: Unavailable.code}
 UPGRADE_HAS_A_BODY = "A request for a WebSocket has no body, and follows no request that waits for its answer."
 NO_HANDSHAKE = "This is no WebSocket handshake: GET, at most 128 headers of 8 KiB each."
@@ -211,19 +213,24 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn's answer to what its parser does not take; the parser keeps what one of our own callbacks raised."""
-        context = getattr(sys.exception(), "__context__", None)
-        reason = context if isinstance(context, Refused) else Refused(HTTPStatus.BAD_REQUEST)
+        error = sys.exception()
+        context = getattr(error, "__context__", None)
+        reason = context if isinstance(context, Refused) else _as_parsed(error)
         self._refuse(reason.status, reason.sentence)
 
     def _refuse(self, status: HTTPStatus, sentence: str | None = None) -> None:
         """Say why and hang up, after a moment in which the rest is thrown away: the kernel would take the answer back."""
         self._refused = True
-        if self._answering:
-            self.transport.close()  # not into the middle of another answer
-        else:
-            self.transport.write(refusal(status, sentence))
-            self.transport.write_eof()
-            self._after(LINGER_SECS, self.transport.close)
+        broken_body = self._body_open and self._answering and not (self.cycle.response_started or self.pipeline)
+        if self._answering and not broken_body:
+            self.transport.close()  # not into the middle of another answer, nor in its place
+            return
+        if broken_body:  # the application is told that no more of it comes, and is not heard any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(refusal(status, sentence))
+        self.transport.write_eof()
+        self._after(LINGER_SECS, self.transport.close)
 
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         self._cancel()
@@ -235,7 +242,24 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._timer = None
 
 
+def _as_parsed(error: BaseException | None) -> Refused:
+    """What the parser says is wrong, in its own fixed words. It says nothing useful of what begins as no request does."""
+    if str(error) == TOO_LONG:
+        return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if type(error) is not HttpParserError or "PRI" in str(error):
+        return Refused(HTTPStatus.BAD_REQUEST)
+    return Refused(HTTPStatus.BAD_REQUEST, f"{REFUSALS[HTTPStatus.BAD_REQUEST][:-1]}: {error}.".replace("`", ""))
+
+
 def refusal(status: HTTPStatus, sentence: str | None = None) -> bytes:
+    """The bytes of an answer that says so."""
+    headers, body = refused(status, sentence)
+    lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b": ".join(header) for header in headers.items())]
+    return b"\r\n".join([*lines, b"", body])
+
+
+def refused(status: HTTPStatus, sentence: str | None = None) -> tuple[dict[bytes, bytes], bytes]:
+    """Headers and body of such an answer."""
     request_id = str(new_id())
     code = CODES.get(status, status.name.lower())
     body = orjson.dumps({"detail": sentence or REFUSALS[status], "code": code, "request_id": request_id})
@@ -249,5 +273,4 @@ def refusal(status: HTTPStatus, sentence: str | None = None) -> bytes:
     }
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers[b"retry-after"] = b"1"
-    lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b": ".join(header) for header in headers.items())]
-    return b"\r\n".join([*lines, b"", body])
+    return headers, body

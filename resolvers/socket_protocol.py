@@ -8,9 +8,13 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+from websockets.typing import StatusLike
 
 from resolvers import protocol
 
+NO_SOCKET = "There is no WebSocket at this address; subscriptions of GraphQL are at /graphql."
 CLOSE_SECS = 2.0
 """How long the other side may take to answer a close frame before the connection is gone."""
 
@@ -20,6 +24,7 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.conn.reject = _reject  # type: ignore[method-assign]
         self.close_timeout = CLOSE_SECS
         self._taking: asyncio.TimerHandle | None = None
 
@@ -56,3 +61,10 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
+
+
+def _reject(status: StatusLike, text: str) -> Response:
+    """Our form of the answer to a handshake that `websockets` refuses with a sentence, and the application without one."""
+    status, sentence = (HTTPStatus(status), " ".join(text.split())) if text else (HTTPStatus.NOT_FOUND, NO_SOCKET)
+    headers, body = protocol.refused(status, sentence)
+    return Response(status, status.phrase, Headers((name.decode(), value.decode()) for name, value in headers.items()), body)

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +14,7 @@ import structlog
 from coreplex.monitoring.lines import id_of
 from coreplex.storage import make_folder, sync
 
+MOST_BYTES = 1 << 30
 log = structlog.get_logger()
 
 
@@ -43,12 +46,27 @@ class SetAside:
         return path
 
 
-def sweep(folder: Path, before: datetime) -> int:
-    """Remove what was set aside before a moment: it is kept as long as the log it is missing in. Returns how many files went."""
-    old = [path for path in folder.glob("*") if path.stat().st_mtime < before.timestamp()]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)
+def sweep(folder: Path, before: datetime | None, most_bytes: int = MOST_BYTES) -> int:
+    """Remove what was set aside before a moment: it is kept as long as the log it is missing in. Returns how many files went.
+
+    The oldest go too, and the log is told, while all of it is more than `most_bytes`.
+    """
+    gone, held, total = 0, sorted(_files(folder), key=lambda file: file[1].st_mtime), 0
+    for path, state in reversed(held):
+        total += state.st_size
+        large, old = total > most_bytes, before is not None and state.st_mtime < before.timestamp()
+        if large or old:
+            path.unlink(missing_ok=True)
+            gone += 1
+        if large and not old:
+            log.error("inference_log_set_aside_removed", path=str(path), bytes=state.st_size, most_bytes=most_bytes)
+    return gone
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):  # another process sweeps too
+            yield path, path.stat()
 
 
 def _name(line: bytes) -> str:

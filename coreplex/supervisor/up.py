@@ -110,7 +110,7 @@ class Supervisor:
             return
         log = self.folder.logs / "migrate.log"
         with log.open("wb") as output:
-            command = python("-m", "coreplex.command.main", "migrate")
+            command = python("-m", "coreplex.command.main", "migrate", "--json")
             child = spawn(command, death_signal=signal.SIGTERM, output=output, environment=self._environment())
         deadline = time.monotonic() + MIGRATION_SECS
         try:

@@ -70,10 +70,8 @@ class Sockets:
                 self.strangers.require(network)
                 stranger.enter_context(self.strangers.taken(network))
                 context = await open_context(self.services, socket)
-            except RateLimited as error:
+            except DomainError as error:
                 await socket.send_denial_response(refuse(socket, error, answer_of(socket).request_id))
-            except DomainError:
-                await socket.close()  # before it was accepted: the handshake is answered with 403
             else:
                 await self._greet(socket, context, stranger)
 

@@ -234,7 +234,51 @@ async def test_what_never_becomes_a_socket_is_refused_at_once(
 ) -> None:
     for name in ("HEAD", "BODY"):
         monkeypatch.setattr(protocol, f"{name}_SECS", 60.0)
-    assert (await served.say(head)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ", b"HTTP/1.1 426 "))
+    answer = await served.say(head)
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ", b"HTTP/1.1 426 "))
+    detail_of(answer)
+    await served.until_quiet()
+
+
+def detail_of(answer: bytes) -> str:
+    """The sentence of the one answer there is, which is JSON with the headers of all others."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert answer.count(b"\r\n\r\n") == 1
+    assert b"content-type: application/json" in head
+    assert b"x-content-type-options: nosniff" in head
+    return str(orjson.loads(body)["detail"])
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "said"),
+    [
+        ([CHUNKED + b"zz\r\n"], 400, "chunk size"),
+        ([CHUNKED, b"2\r\n{}\r\n", b"zz\r\n"], 400, "chunk size"),
+        ([CHUNKED + b"f" * 20 + b"\r\n"], 400, "Chunk size overflow"),
+        ([CHUNKED + b"2\r\n{}XX0\r\n\r\n"], 400, "chunk data"),
+        ([CHUNKED.replace(b"chunked", b"gzip") + b"{}"], 400, "Transfer-Encoding"),
+        ([CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n")], 400, "Transfer-Encoding"),
+        ([POST % -1], 400, "Content-Length"),
+        ([POST.replace(b"%d", b"9" * 19)], 413, "Content-Length"),
+        ([POST.replace(b"%d", b"9" * 32)], 413, "Content-Length"),
+        ([b"hello\r\n\r\n"], 400, "This is not an HTTP/1.1 request."),
+        ([b"\x16\x03\x01\x02\x00\x01"], 400, "This is not an HTTP/1.1 request."),
+    ],
+)
+async def test_what_is_wrong_with_a_request_is_said(served: Served, parts: list[bytes], status: int, said: str) -> None:
+    answer = await served.say(*parts, pause=0.05)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert said in detail_of(answer)
+    await served.until_quiet()
+
+
+async def test_a_broken_request_does_not_answer_in_the_place_of_the_one_before(served: Served) -> None:
+    whole = POST % 2 + b"{}"
+    for answer in (await served.say(whole + b"zz\r\n"), await served.say(whole + CHUNKED + b"zz\r\n")):
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 200 ")
     await served.until_quiet()
 
 

@@ -104,6 +104,8 @@ async def test_pages_of_other_sites_get_no_socket(address: str, origin: str) -> 
         async with dial(address, origin=origin):
             pass
     assert refused.value.response.status_code == 403
+    error = orjson.loads(refused.value.response.body)["errors"][0]
+    assert (error["extensions"]["code"], "CORS_ORIGINS" in error["message"]) == ("forbidden", True)
 
 
 async def test_a_cookie_opens_a_socket_and_logout_closes_it(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from coreplex.clock import now
 from coreplex.monitoring import aside, spool
@@ -78,6 +79,18 @@ def test_what_was_set_aside_is_kept_as_long_as_the_log(tmp_path: Path) -> None:
     assert aside.sweep(tmp_path, now() - timedelta(days=90)) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["young"]
     assert aside.sweep(tmp_path / "none", now()) == 0
+
+
+def test_what_was_set_aside_is_bounded_in_bytes_too(tmp_path: Path) -> None:
+    """Also where the log is kept for ever. The oldest goes first, and is told."""
+    for age in range(5):
+        path = tmp_path / f"{age}.jsonl"
+        path.write_bytes(b"x" * 1000)
+        os.utime(path, (1e9 - age, 1e9 - age))
+    with capture_logs() as logs:
+        assert aside.sweep(tmp_path, None, most_bytes=3500) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jsonl", "1.jsonl", "2.jsonl"]
+    assert {line["event"] for line in logs} == {"inference_log_set_aside_removed"}
 
 
 def test_a_fresh_file_is_never_found_unlocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
