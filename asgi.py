@@ -178,7 +178,7 @@ def main() -> None:
     files.allow_many()
     sys.setswitchinterval(SWITCH_SECS)
     gc.collect()
-    gc.set_threshold(10_000, 10, 10)  # a list of 500 makes thousands of objects that live for one answer
+    gc.set_threshold(40_000, 10, 10)  # what lives for an answer ends with it; 10,000 such objects are five lists in work
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
     app = create_app(settings)
     memory: MemoryWatch = app.state.services.parts[MemoryWatch]

@@ -140,6 +140,7 @@ class FairPlaces:
         finally:
             if timer is not None:
                 timer.cancel()
+            del turn  # it holds the refusal, whose traceback holds this frame
 
     def _give_up(self, who: str, turn: "asyncio.Future[None]") -> None:
         if not turn.done():

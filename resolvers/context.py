@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
+from weakref import proxy
 
 from sqlalchemy import Select
 
@@ -81,7 +82,8 @@ class Context:
 
     @cached_property
     def loaders(self) -> Loaders:
-        return Loaders(self.services.database, lambda: self.size, self.principal)
+        this = proxy(self)  # that both end with the request, and do not wait for the garbage collector with all they hold
+        return Loaders(self.services.database, lambda: this.size, self.principal)
 
     def read(self) -> AbstractAsyncContextManager[ReadSession]:
         return self.services.database.read()

@@ -1,4 +1,8 @@
-"""DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request."""
+"""DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request.
+
+What loads holds the database, not the object that holds the loader: of such a cycle everything a request read would stay until
+the garbage collector comes, which holds up everybody.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
@@ -51,9 +55,18 @@ class Pages:
     """The same page of the lists of many things, by the id of the thing."""
 
     def __init__(self, database: Database, listing: Listing, page: Page) -> None:
-        self._database, self._listing, self._page = database, listing, page
-        self._single = Shared(load_fn=self._slices, cache=False)
-        self._counts = Shared(load_fn=self._count, cache=False)
+        async def count(keys: list[Any]) -> list[int]:
+            async with database.read() as session:
+                return await listing.counts(session, keys, page)
+
+        counts = Shared(load_fn=count, cache=False)
+
+        async def slices(keys: list[Any]) -> list[Slice[Any]]:
+            async with database.read() as session:
+                return await listing.slices(session, keys, page, counts.load)
+
+        self._slices = slices
+        self._single = Shared(load_fn=slices, cache=False)
 
     def load(self, key: Any) -> Awaitable[Slice[Any]]:
         """One list; those asked for in the same turn of the loop come from one statement."""
@@ -63,14 +76,6 @@ class Pages:
     async def load_many(self, keys: Iterable[Any]) -> list[Slice[Any]]:
         """All that a level of the answer asks for."""
         return await self._slices(list(keys))
-
-    async def _slices(self, keys: list[Any]) -> list[Slice[Any]]:
-        async with self._database.read() as session:
-            return await self._listing.slices(session, keys, self._page, self._counts.load)
-
-    async def _count(self, keys: list[Any]) -> list[int]:
-        async with self._database.read() as session:
-            return await self._listing.counts(session, keys, self._page)
 
 
 class Loaders:
@@ -84,9 +89,10 @@ class Loaders:
 
     def batch(self, load: Callable[[ReadSession, list[Any]], Awaitable[Sequence[Any]]]) -> DataLoader[Any, Any]:
         """A loader whose batch function gets a session of its own."""
+        database = self._database
 
         async def run(keys: list[Any]) -> Sequence[Any]:
-            async with self._database.read() as session:
+            async with database.read() as session:
                 return await load(session, keys)
 
         return Shared(load_fn=run)
@@ -131,9 +137,10 @@ class Loaders:
     @cached_property
     def own_role(self) -> DataLoader[UUID, Role | None]:
         """The caller's role by project id."""
+        caller = self._principal.user_id if self._principal else None
 
         async def load(session: ReadSession, ids: list[UUID]) -> Sequence[Role | None]:
-            own = col(Membership.user_id) == (self._principal.user_id if self._principal else None)
+            own = col(Membership.user_id) == caller
             found = await session.execute(
                 select(col(Membership.project_id), col(Membership.role)).where(own, col(Membership.project_id).in_(ids))
             )
@@ -198,9 +205,10 @@ class Loaders:
     @cached_property
     def log_documents(self) -> DataLoader[inference_log.Key, inference_log.Documents | None]:
         """What was asked and answered, by id and time of a row of the inference log; never more than an answer may hold."""
+        size = self._size
 
         async def load(session: ReadSession, keys: list[inference_log.Key]) -> Sequence[inference_log.Documents | None]:
-            with self._size().reading() as counted:
+            with size().reading() as counted:
                 found = await inference_log.documents(session, keys, counted.add)
             return [found.get(key) for key in keys]
 

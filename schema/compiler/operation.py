@@ -76,6 +76,8 @@ class Compiled:
         except Exception:
             size.check()
             raise
+        finally:
+            del executor.async_helpers  # methods of the executor, which it would hold with all it read until a garbage collection
         size.check()  # a field that may be null may have swallowed what it raised
         return executor.build_response(done)  # type: ignore[arg-type, return-value]
 
