@@ -1,4 +1,7 @@
-"""How large an answer has become, counted while it is built, so that one that would be too large ends before it is there."""
+"""How large an answer has become, counted while it is built, so that one that would be too large ends before it is there.
+
+What it is made from is counted too: a small answer may be a little of each of many large documents.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -6,6 +9,9 @@ from contextlib import contextmanager
 from threading import Lock
 
 from coreplex.errors import TooLarge
+
+LEAST_READ = 32 << 20
+"""Bytes of documents any answer may be made from, however little it may have itself: they hold more than is shown of them."""
 
 
 class AnswerTooLarge(TooLarge):
@@ -16,7 +22,8 @@ class AnswerTooLarge(TooLarge):
     @classmethod
     def of(cls, limit: int) -> "AnswerTooLarge":
         most = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
-        return cls(f"The answer would have more than {most}; ask for fewer rows, smaller pages or fewer fields at once.")
+        said = f"The answer would have more than {most}, or be made from more"
+        return cls(f"{said}; ask for fewer rows, smaller pages or fewer fields at once.")
 
 
 def require_size(body: bytes, limit: int) -> bytes:
@@ -36,6 +43,7 @@ class AnswerSize:
         self.limit = limit
         self.total = 0
         self.exceeded = False
+        self.may_read = max(LEAST_READ, limit)
         self._lock = Lock()
 
     def add(self, count: int) -> None:
@@ -55,6 +63,13 @@ class AnswerSize:
     def take_back(self, count: int) -> None:
         with self._lock:
             self.total -= count
+
+    def read(self, count: int) -> None:
+        """Say that a document of so many bytes was read for it. Raises AnswerTooLarge."""
+        self.may_read -= count
+        self.exceeded = self.exceeded or self.may_read < 0
+        if self.exceeded:
+            raise AnswerTooLarge.of(self.limit)
 
     def part(self) -> "Part":
         return Part(self)

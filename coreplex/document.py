@@ -1,13 +1,18 @@
 """Types of values whose shape is the user's own: GraphQL publishes both as the scalar JSON."""
 
 import re
-from typing import Any, NewType
+from collections.abc import Iterable, Iterator
+from typing import Any, NewType, TypeVar
 
 JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
 """Any JSON value."""
 
 JSONObject = NewType("JSONObject", dict[str, Any])
 """A JSON object; Pydantic refuses anything else."""
+
+STORED_AT_ONCE = 256 << 10
+"""Bytes on the database's disk that are read together. They may be compressed, 90 times at most (pglz)."""
+Key = TypeVar("Key")
 
 MAX_DEPTH = 200
 """Levels of lists and objects that are stored; orjson writes 254."""
@@ -37,3 +42,17 @@ def _in_range(number: int) -> float | int | str:
         return float(number)
     except OverflowError:
         return f"{number:#x}"
+
+
+def read_together(sizes: Iterable[tuple[Key, int]]) -> Iterator[list[Key]]:
+    """Keys of rows whose documents are read by one statement, one at least; `sizes`: of each the bytes they have on the disk."""
+    chunk: list[Key] = []
+    room = STORED_AT_ONCE
+    for key, size in sizes:
+        if chunk and size > room:
+            yield chunk
+            chunk, room = [], STORED_AT_ONCE
+        chunk.append(key)
+        room -= size
+    if chunk:
+        yield chunk

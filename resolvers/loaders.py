@@ -194,10 +194,10 @@ class Loaders:
 
     @cached_property
     def dataset_documents(self) -> DataLoader[UUID, dataset_service.Documents | None]:
-        """Schema, profile and quality by version id."""
+        """Schema, profile and quality by version id; of all versions of a request no more than an answer may be made from."""
 
         async def load(session: ReadSession, ids: list[UUID]) -> Sequence[dataset_service.Documents | None]:
-            found = await dataset_service.documents(session, ids)
+            found = await dataset_service.documents(session, ids, self._size().read)
             return [found.get(key) for key in ids]
 
         return self.batch(load)

@@ -1,10 +1,11 @@
 """What can be done with datasets and their versions. Nothing here commits, and nothing here reads a file: see `ingest`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +19,7 @@ from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.draft import Draft, storage_prefix
 from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
+from coreplex.document import read_together
 from coreplex.errors import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
 from coreplex.experiment import service as experiment
@@ -33,6 +35,8 @@ from coreplex.settings import Settings
 
 UNIQUE_VIOLATION = "23505"
 DOCUMENTS = ("table_schema", "profile", "quality")
+FEW = 4
+"""Versions whose documents are read together whatever their size."""
 LIGHT = tuple(defer(getattr(DatasetVersion, name), raiseload=True) for name in DOCUMENTS)
 """Load versions without their documents: a profile of 1,500 columns is a megabyte, and a list shows none of it."""
 
@@ -106,10 +110,24 @@ async def latest(session: ReadSession, dataset_ids: Sequence[UUID]) -> Sequence[
     return (await session.scalars(query)).all()
 
 
-async def documents(session: ReadSession, version_ids: Sequence[UUID]) -> dict[UUID, Documents]:
-    columns = (col(getattr(DatasetVersion, name)) for name in ("id", *DOCUMENTS))
-    rows = await session.execute(select(*columns).where(col(DatasetVersion.id).in_(version_ids)))
-    return {identity: Documents(*rest) for identity, *rest in rows}
+async def documents(
+    session: ReadSession, version_ids: Sequence[UUID], read: Callable[[int], None] = lambda _size: None
+) -> dict[UUID, Documents]:
+    """The documents of versions, a little at a time: those of one may be megabytes. `read(bytes)` is told how large they are as
+    JSON, and may raise to end it.
+    """
+    identity, *parts = (col(getattr(DatasetVersion, name)) for name in ("id", *DOCUMENTS))
+    sizes: Any = [(version_id, 0) for version_id in version_ids]
+    if len(version_ids) > FEW:
+        size: Any = sum(func.pg_column_size(part) for part in parts)
+        sizes = (await session.execute(select(identity, size).where(identity.in_(version_ids)))).all()
+    found: dict[UUID, Documents] = {}
+    for chunk in read_together(sizes):
+        rows = await session.execute(select(identity, *parts).where(identity.in_(chunk)))
+        for one, *rest in rows:
+            read(len(orjson.dumps(rest)))
+            found[one] = Documents(*rest)
+    return found
 
 
 async def open_version(session: ReadSession, grant: Grant, version_id: str | None, dataset_id: str | None) -> DatasetVersion:

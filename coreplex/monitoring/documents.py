@@ -2,7 +2,7 @@
 large as a request.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,13 +13,11 @@ from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from coreplex.database import ReadSession
+from coreplex.document import read_together
 from coreplex.monitoring.table import InferenceLog
 
 LIGHT = tuple(defer(getattr(InferenceLog, name), raiseload=True) for name in ("inputs", "output"))
 """Load rows of the log without their documents."""
-STORED_AT_ONCE = 256 << 10
-"""Bytes on the database's disk that are read together. They may be compressed, 90 times at most (pglz)."""
-
 Key = tuple[UUID, datetime]
 """Of a row: its id, and its time, which says in which partition it is."""
 
@@ -32,7 +30,7 @@ class Documents(NamedTuple):
 async def documents(session: ReadSession, keys: Sequence[Key], read: Callable[[int], None]) -> Mapping[Key, Documents]:
     """The documents of rows that are there. `read(bytes)` is told how large some of them are as JSON, and may raise to end it."""
     found: dict[Key, Documents] = {}
-    for chunk in _chunks(await _stored_sizes(session, keys)):
+    for chunk in read_together(await _stored_sizes(session, keys)):
         query = select(*_KEY, col(InferenceLog.inputs), col(InferenceLog.output)).where(_among(chunk))
         for identity, moment, inputs, output in await session.execute(query):
             read(len(orjson.dumps(inputs)) + len(orjson.dumps(output)))
@@ -53,17 +51,3 @@ async def _stored_sizes(session: ReadSession, keys: Sequence[Key]) -> Sequence[t
     size: Any = sum(func.coalesce(func.pg_column_size(column), 0) for column in columns)
     rows = await session.execute(select(*_KEY, size).where(_among(keys)))
     return [((identity, moment), stored) for identity, moment, stored in rows]
-
-
-def _chunks(sizes: Sequence[tuple[Key, int]]) -> Iterator[list[Key]]:
-    """Keys of rows that are read together: one at least."""
-    chunk: list[Key] = []
-    room = STORED_AT_ONCE
-    for key, size in sizes:
-        if chunk and size > room:
-            yield chunk
-            chunk, room = [], STORED_AT_ONCE
-        chunk.append(key)
-        room -= size
-    if chunk:
-        yield chunk

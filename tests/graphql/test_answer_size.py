@@ -13,10 +13,13 @@ import polars as pl
 import pytest
 from graphql import parse
 
+from coreplex import answer_size
 from coreplex.answer_size import AnswerSize, AnswerTooLarge, require_size
 from coreplex.database import Database
+from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.tabular.frame import CELL_CHARS, PREVIEW_BLOCK, preview
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.identifier import new_id
 from coreplex.monitoring.table import InferenceLog
 from coreplex.permissions import Principal
 from coreplex.services import Services
@@ -144,6 +147,33 @@ async def test_large_rows_of_the_inference_log_are_read_until_there_are_too_many
     assert told["code"] == "answer_too_large"
     reads = [one for one in statements if "inference_logs.inputs, " in one]
     assert 2 <= len(reads) <= 2_000_000 / large + 1, "not all forty rows"
+
+
+async def test_documents_of_versions_are_read_until_there_are_too_many(
+    asker: Asker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small answer, the names of columns, is made from whole schemas and profiles."""
+    ids, many = asker.world.ids, 40
+    async with database.transaction() as session:
+        version = await session.get_one(DatasetVersion, UUID(ids["version"]))
+        filled = {"columns": version.profile["columns"], "more": random.Random(1).randbytes(150_000).hex()}
+        for number in range(many):
+            own = {"id": new_id(), "version": 100 + number, "profile": {**version.profile, **filled}}
+            session.add(DatasetVersion(**version.model_dump(exclude={*own, "upload_artifact_id"}), **own))
+    names = "query($id: ID!) { dataset(id: $id) { versions(first: %d) { nodes { columns { name } } } } }"
+    read = "dataset_versions.profile, "
+    for first in (1, 40):
+        found = await asker.data(names % first, id=ids["dataset"])
+        assert len(found["dataset"]["versions"]["nodes"]) == first
+        assert found["dataset"]["versions"]["nodes"][-1]["columns"]
+    monkeypatch.setattr(answer_size, "LEAST_READ", 2_000_000)
+    with limited(asker.world.services, 100_000), counted(asker.world.services.database) as statements:
+        told = await asker.refused(names % 40, id=ids["dataset"])
+    assert told["code"] == "answer_too_large"
+    assert len([one for one in statements if read in one]) <= 2_000_000 / 300_000 + 1, "not all forty"
+    with limited(asker.world.services, 100_000), counted(asker.world.services.database) as statements:
+        await asker.data(names % 5, id=ids["dataset"])
+    assert len([one for one in statements if read in one]) == 5, "a little at a time"
 
 
 def test_a_preview_stops_reading_when_there_is_no_room(tmp_path: Path) -> None:
