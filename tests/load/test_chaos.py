@@ -1,8 +1,8 @@
 """Chaos at the door: web, worker, Redis and PostgreSQL killed while clients make things and send again what got no answer.
 
-Each thing has an `Idempotency-Key`. Afterwards what is there is compared with what the clients were told: every acknowledged
-thing is there (lost 0), and none twice (doubled 0). The web process also kills itself where it hurts most: between the commit of
-an act and its answer.
+Each thing and each prediction has an `Idempotency-Key`. Afterwards what is there is compared with what the clients were told:
+every acknowledged thing is there (lost 0), and none twice (doubled 0); every acknowledged prediction is in the log, once, under
+the request id of its answer. The web process also kills itself where it hurts most: between the commit of an act and its answer.
 """
 
 import asyncio
@@ -27,6 +27,8 @@ ROWS = table([["x", "y", "label"], *[[n, n % 7, "yes" if n % 3 else "no"] for n 
 PROJECT = "mutation($name: String!) { createProject(input: {name: $name}) { project { id } } }"
 TRAINING = {"target_column": "label", "problem_type": "classification", "config": {"max_runtime_secs": 10, "max_models": 1}}
 CALLERS, EXPERIMENTS = 4, 6
+MANY_ROWS = 200
+"""Of a call whose answer is too long to be kept under its key."""
 PATIENCE_SECS = 180.0
 
 
@@ -103,6 +105,9 @@ class Client:
     http: httpx.AsyncClient
     name: str
     storm: Storm
+    deployment_id: str
+    predicted: dict[tuple[str, int], float] = field(default_factory=dict)
+    """By request id and row what was asked, a number of its own for each row."""
     acknowledged: dict[str, dict[str, str]] = field(default_factory=lambda: {"projects": {}, "datasets": {}, "experiments": {}})
     attempts: int = 0
 
@@ -126,7 +131,17 @@ class Client:
                 wanted = {"project_id": versions[-1][0], "dataset_version_id": versions[-1][1], "name": name, **TRAINING}
                 made = await self._send("/api/experiments", f"{name} training", json=wanted)
                 self.acknowledged["experiments"][name] = made["id"]
+            for count in (1, MANY_ROWS) if number % 3 == 1 else (1,):
+                await self._predict(f"{name} predict {count}", count)
             await asyncio.sleep(0.05)
+
+    async def _predict(self, key: str, count: int) -> None:
+        asked = [self.storm.random.random() * 120 for _ in range(count)]
+        rows = {"inputs": [{"x": x, "y": 3} for x in asked]}
+        made = await self._send(f"/api/mlops/deployments/{self.deployment_id}/predict", key, json=rows)
+        assert made["warnings"] == [], "logged or not, the answer says it"
+        assert len(made["predictions"]) == count
+        self.predicted |= {(made["request_id"], row): x for row, x in enumerate(asked)}
 
     async def _send(self, path: str, key: str, **request: Any) -> dict[str, Any]:
         """What was answered in the end."""
@@ -157,10 +172,49 @@ async def connected(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 async def listed(http: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
-        page = (await http.get(f"/api/{kind}", params={"limit": 500, "offset": len(found)})).json()
+        page = (await http.get(httpx.URL(f"/api/{kind}").copy_merge_params({"limit": 500, "offset": len(found)}))).json()
         found += page["items"]
         if len(found) >= page["total"]:
             return found
+
+
+async def deployed(http: httpx.AsyncClient) -> str:
+    """A deployment of a model that was trained before the storm."""
+
+    async def post(path: str, **request: Any) -> dict[str, Any]:
+        answer = await http.post(path, **request)
+        assert answer.is_success, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    project = (await post("/api/projects", json={"name": "served"}))["project_id"]
+    form = {"project_id": project, "name": "served"}
+    version = (await post("/api/datasets/upload", data=form, files={"file": ("t.csv", ROWS)}))["version_id"]
+    wanted = {"project_id": project, "dataset_version_id": version, "name": "served", **TRAINING}
+    experiment = (await post("/api/experiments", json=wanted))["id"]
+    async with asyncio.timeout(PATIENCE_SECS):
+        while (status := (await http.get(f"/api/experiments/{experiment}/status")).json()["status"]) != "succeeded":
+            assert status in {"queued", "running"}
+            await asyncio.sleep(0.2)
+    model = (await listed(http, f"models?experiment_id={experiment}"))[0]["id"]
+    wanted = {"model_id": model, "name": "served", "stage": "production"}
+    identity: str = (await post(f"/api/mlops/projects/{project}/deployments", json=wanted))["deployment_id"]
+    return identity
+
+
+async def check_log(http: httpx.AsyncClient, deployment_id: str, clients: list[Client]) -> str:
+    """Every acknowledged prediction is in the log once, as it was asked and under the request id of its answer."""
+    told = {place: x for client in clients for place, x in client.predicted.items()}
+    path = f"mlops/deployments/{deployment_id}/inference-logs"
+    async with asyncio.timeout(PATIENCE_SECS):  # what killed processes left is stored by those that live
+        while len(entries := await listed(http, path)) < len(told):  # noqa: ASYNC110 only asking tells
+            await asyncio.sleep(0.5)
+    logged = Counter((entry["request_id"], entry["row_index"], entry["inputs"]["x"]) for entry in entries)
+    assert logged == Counter((*place, x) for place, x in told.items())
+    requests = len({request for request, _ in told})
+    deployment = (await http.get(f"/api/mlops/deployments/{deployment_id}")).json()["deployment"]
+    assert (deployment["request_count"], deployment["error_count"]) == (requests, 0)
+    return f"{len(told)} rows of {requests} predictions"
 
 
 @pytest.fixture
@@ -181,7 +235,9 @@ async def test_a_hundred_kills_lose_and_double_nothing(mortal: tuple[servers.Ser
     own, stack = mortal
     storm = Storm(own, stack, PLAN, random.Random(20261128))
     async with connected(stack) as http:
-        clients = [Client(http, f"caller {n}", storm) for n in range(CALLERS)]
+        deployment_id = await deployed(http)
+        before = {kind: len(await listed(http, kind)) for kind in ("projects", "datasets", "experiments")}
+        clients = [Client(http, f"caller {n}", storm, deployment_id) for n in range(CALLERS)]
         async with asyncio.TaskGroup() as group:
             group.create_task(storm.blow())
             for client in clients:
@@ -199,11 +255,13 @@ async def test_a_hundred_kills_lose_and_double_nothing(mortal: tuple[servers.Ser
             identities = {item["id"] for item in there}
             lost += sum(identity not in identities for identity in acknowledged.values())
             doubled += sum(count - 1 for count in names.values())
-            doubled += len(there) - len(acknowledged)
+            doubled += len(there) - before[kind] - len(acknowledged)
             told[kind] = len(acknowledged)
             if kind == "experiments":  # one whose worker was killed at every attempt has failed, and says so
                 assert all(item["status"] in {"succeeded", "failed"} for item in there)
+        predictions = await check_log(http, deployment_id, clients)
     attempts = sum(client.attempts for client in clients)
-    print(f"happened: {dict(storm.happened)}; made: {dict(told)} by {attempts} requests; lost {lost}, doubled {doubled}")
+    made = f"{dict(told)}, {predictions} by {attempts} requests"
+    print(f"happened: {dict(storm.happened)}; made: {made}; lost {lost}, doubled {doubled}")
     assert (lost, doubled) == (0, 0)
     assert sum(storm.happened.values()) >= 100
