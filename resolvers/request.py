@@ -18,6 +18,7 @@ from coreplex.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.rate import Window
 from coreplex.services import Services
 from resolvers.context import Context, RequestFacts
+from resolvers.forwarded import Forwarded
 
 KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
 STATE = "coreplex"
@@ -140,6 +141,7 @@ async def charge(context: Context, charges: Mapping[Category, int], connection: 
     """Take a request's price from the caller's budget; the tightest window goes into the response headers."""
     answer = answer_of(connection)
     if Category.authentication in charges:
+        Forwarded.of(context.services).look(connection)
         context.known_account = await signin.known_account(context.services.database, context.request.known_cookie)
     for category, amount in charges.items():
         try:

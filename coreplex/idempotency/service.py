@@ -94,7 +94,7 @@ class Attempt:
         assert row is not None, "it was inserted, or was there and is locked"
         self._take(row)
         if row.fingerprint != self.fingerprint:
-            row.fingerprint, row.request_id = self.fingerprint, self.request_id
+            row.fingerprint, row.request_id, row.created_at = self.fingerprint, self.request_id, now()
         return row
 
     async def record(self, session: WriteSession, place: str, name: str, result: Any) -> None:

@@ -4,12 +4,14 @@ import asyncio
 import statistics
 import time
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from httpx import AsyncClient, Response
 from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
 from coreplex.account.known import browser_of
@@ -64,6 +66,25 @@ async def test_a_known_browser_is_let_through(settings: Settings, database: Data
                 headers={"cookie": f"known_browser={forged}".encode()},
             )
             assert answer.status_code == 429
+
+
+async def test_a_proxy_that_is_not_trusted_is_told_of_once(settings: Settings, database: Database) -> None:
+    """Whoever sends the header: what it says counts for nothing, and the administrator hears how to change that."""
+    user = await make_user(database)
+    async with serving(settings) as app, browser(app) as client:
+        with capture_logs() as logs:
+            seen = []
+            for n in range(7):
+                client.headers["X-Forwarded-For"] = f"198.51.100.{n}"
+                seen.append((await login(client, user.email, "wrong password")).status_code)
+        assert seen == [401] * 5 + [429] * 2
+    (told,) = [entry for entry in logs if entry["event"] == "proxy_not_trusted"]
+    assert (told["log_level"], told["address"], "TRUSTED_PROXIES" in told["advice"]) == ("warning", "192.0.2.1", True)
+    trusting = settings.model_copy(update={"trusted_proxies": ("192.0.2.7",)})
+    async with serving(trusting) as app, browser(app) as client:
+        with capture_logs() as logs:
+            await login(client, user.email, PASSWORD)
+    assert not any(entry["event"] == "proxy_not_trusted" for entry in logs)
 
 
 async def test_a_known_browser_is_no_licence_to_guess(app: Any, database: Database) -> None:
@@ -123,6 +144,17 @@ async def test_the_wait_ends_and_grows(app: Any, database: Database) -> None:
             counters = await session.execute(text("SELECT failures FROM failed_logins ORDER BY failures"))
             assert list(counters.scalars()) == [8], "of the network; those from here are forgotten"
     assert [round(wait / 60) for wait in waits] == [1, 2, 4]
+
+
+def test_what_a_guesser_gets_who_paces_best() -> None:
+    """So many guesses as fast as the waits let, and then none until they are forgotten; the numbers of docs/decisions/0019."""
+
+    def in_an_hour(free: int) -> float:
+        periods = {n: sum((lockout.wait_after(k, free) for k in range(1, n + 1)), lockout.MEMORY) for n in range(1, 100)}
+        return max(timedelta(hours=1) / period * n for n, period in periods.items())
+
+    assert round(in_an_hour(lockout.FREE_FAILURES)) == 20
+    assert round(in_an_hour(lockout.FREE_IN_NETWORK)) == 96
 
 
 async def test_guesses_sent_at_once_are_counted_one_by_one(app: Any, database: Database) -> None:

@@ -247,6 +247,20 @@ def test_a_prediction_sent_again_under_its_key_is_logged_once(project: Lab) -> N
     assert sum(entry["request_id"] == first.json()["request_id"] for entry in entries) == 1
 
 
+def test_a_mended_prediction_is_logged_as_of_now(project: Lab) -> None:
+    """A refusal frees its key; what comes under it hours later has its own moment and request id."""
+    made = deploy(project)
+    key = {"Idempotency-Key": str(uuid4())}
+    assert project.client.post(f"{one(made)}/predict", json={"inputs": []}, headers=key).status_code == 422
+    earlier = f"UPDATE idempotency_keys SET created_at = created_at - interval '3 hours' WHERE key = '{key['Idempotency-Key']}'"
+    servers.execute(project.stack.database_url, earlier)
+    mended = project.client.post(f"{one(made)}/predict", json={"inputs": ROW}, headers=key)
+    assert mended.headers["X-Request-Id"] == mended.json()["request_id"]
+    entries = {entry["error"] is None: entry for entry in logged(project, made, 2)}
+    assert entries[True]["request_id"] == mended.json()["request_id"]
+    assert entries[True]["created_at"] >= entries[False]["created_at"]
+
+
 def test_a_killed_web_process_loses_no_entry(project: Lab) -> None:
     made = deploy(project)
     for _ in range(5):
