@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NewType, TypeVar
 
+import orjson
+
 JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
 """Any JSON value."""
 
@@ -16,6 +18,8 @@ Key = TypeVar("Key")
 
 MAX_DEPTH = 200
 """Levels of lists and objects that are stored; orjson writes 254."""
+MOST_KEPT = 128 << 10
+"""Bytes of JSON of a document that is kept beside a row as it was sent: a page of 500 rows reads them all."""
 _NOT_STORED = re.compile("[\0\ud800-\udfff]")
 
 
@@ -33,6 +37,13 @@ def storable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list):
         return [storable(item, depth + 1) for item in value]
     return _in_range(value) if type(value) is int else value
+
+
+def kept(value: Any) -> Any:
+    """A document that may be kept as it was sent. Raises ValueError for one that is too large."""
+    if value is not None and len(orjson.dumps(value, default=str)) > MOST_KEPT:
+        raise ValueError(f"must have at most {MOST_KEPT >> 10} KiB as JSON")
+    return value
 
 
 def _in_range(number: int) -> float | int | str:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
-from coreplex.document import JSON, JSONObject
+from coreplex.document import JSON, MOST_KEPT, JSONObject, kept
 from coreplex.model.inputs import AS_ROWS, OPTIONS, ROWS
 from coreplex.project.inputs import Name
 
@@ -19,6 +19,8 @@ FROM_CONFIG = (
     "privacy_threshold",
 )
 """Fields that may also stand inside `config`; the flat ones win (contract F15)."""
+MOST = f"At most {MOST_KEPT >> 10} KiB as JSON."
+COLUMN_MAP = f"Input column to type of personal data. {MOST}"
 
 
 class CreateDeployment(BaseModel):
@@ -28,12 +30,16 @@ class CreateDeployment(BaseModel):
     stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
     traffic_percent: int | None = Field(None, ge=1, le=100, description="Share of traffic, 1 to 100; 100 when nothing is said.")
     strategy: Strategy | None = Field(None, description="How traffic reaches it; `direct` when nothing is said.")
-    config: JSONObject = Field(default_factory=lambda: JSONObject({}), description="Kept as it is; may hold the other fields.")
+    config: JSONObject = Field(
+        default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
+    )
     privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
     privacy_anonymize_logs: bool | None = Field(None, description="Anonymise personal data in the inference log.")
     privacy_anonymize_response: bool | None = Field(None, description="Anonymise personal data in answers.")
-    privacy_column_map: JSONObject | None = Field(None, description="Input column to type of personal data.")
+    privacy_column_map: JSONObject | None = Field(None, description=COLUMN_MAP)
     privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
+
+    _kept = field_validator("config", "privacy_column_map")(kept)
 
     @model_validator(mode="before")
     @classmethod
@@ -52,8 +58,10 @@ class UpdateDeployment(BaseModel):
     privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
     privacy_anonymize_logs: bool | None = Field(None, description="Anonymise personal data in the inference log.")
     privacy_anonymize_response: bool | None = Field(None, description="Anonymise personal data in answers.")
-    privacy_column_map: JSONObject | None = Field(None, description="Input column to type of personal data.")
+    privacy_column_map: JSONObject | None = Field(None, description=COLUMN_MAP)
     privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
+
+    _kept = field_validator("privacy_column_map")(kept)
 
 
 class PromoteDeployment(BaseModel):

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field_validator
 
-from coreplex.document import JSONObject
+from coreplex.document import MOST_KEPT, JSONObject, kept
 from coreplex.engines.automl.config import AutoMLConfig, described_options
 from coreplex.engines.automl.presets import described
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
@@ -36,7 +36,7 @@ class CreateExperiment(BaseModel):
         description="Options of the search, with their defaults; others are ignored with a warning: "
         + described_options()
         + ". A `preset` "
-        "sets several of them: " + described() + ".",
+        "sets several of them: " + described() + f". At most {MOST_KEPT >> 10} KiB as JSON.",
         json_schema_extra={"properties": AutoMLConfig.model_json_schema()["properties"]},
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")
@@ -45,6 +45,8 @@ class CreateExperiment(BaseModel):
         None, max_length=8, description="Engines: the first is used in single mode, all of them in parallel mode."
     )
     use_gpu: bool = Field(False, description="Ask for a GPU; without one the CPU is used and a warning says so.")
+
+    _kept = field_validator("config")(kept)
 
 
 class ExperimentFilter(BaseModel):

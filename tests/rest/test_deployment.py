@@ -10,6 +10,7 @@ import orjson
 import pytest
 from coreplexml import CorePlexMLClient
 
+from coreplex.document import MOST_KEPT
 from tests import servers
 from tests.factories.experiment import ROW, Lab, leaves
 from tests.stack import ROOT
@@ -94,6 +95,9 @@ def test_a_deployment_and_its_fields(project: Lab) -> None:
         ({"config": {"traffic_percent": 0}}, "traffic_percent"),
         ({"privacy_threshold": 1.5}, "privacy_threshold"),
         ({"privacy_column_map": "x"}, "privacy_column_map"),
+        ({"privacy_column_map": {"x": "y" * MOST_KEPT}}, "privacy_column_map"),
+        ({"config": {"mine": "y" * MOST_KEPT}}, "config"),
+        ({"config": {"privacy_column_map": {"x": "y" * MOST_KEPT}}}, "config"),
     ],
 )
 def test_wrong_values_are_named(project: Lab, more: dict[str, Any], key: str) -> None:

@@ -57,6 +57,7 @@ def test_every_wrong_option_is_named(lab: Lab) -> None:
         ({"name": " "}, 422, "name"),
         ({"config": []}, 422, "config"),
         ({"config": "x"}, 422, "config"),
+        ({"config": {"ignored_columns": ["x" * (128 << 10)]}}, 422, "config"),
         ({"engine": "magic"}, 422, "engine"),
         ({"engine": 3}, 422, "engine"),
         ({"engines": "native"}, 422, "engines"),
