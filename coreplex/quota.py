@@ -80,6 +80,12 @@ async def require_stored(session: ReadSession, settings: Settings, project_id: U
         raise _exceeded(whose, "MAX_STORED_BYTES", most, "Delete datasets or experiments that are not needed")
 
 
+async def take_stored(session: WriteSession, settings: Settings, project_id: UUID, size: int) -> None:
+    """Room for files of `size` bytes."""
+    await _lock_account(session, await _owner(session, project_id))
+    await require_stored(session, settings, project_id, size)
+
+
 async def require_item(session: ReadSession, settings: Settings, project_id: UUID, table: type[SQLModel]) -> None:
     """Raise QuotaExceeded when the project has no place for one more row of a table of `ITEMS`."""
     name, columns = table.__tablename__, getattr(table, "project_id")  # noqa: B009 every one of them has it

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from coreplex import quota
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.database import WriteSession
 from coreplex.event import service as event
@@ -74,10 +75,12 @@ class Recorder:
         }
 
     async def _store(self, session: WriteSession, told: dict[str, Any], model_id: UUID, prefix: str) -> None:
-        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
         if await session.get(Model, model_id) is not None:
             return  # stored already: the database went away after the commit and before it could say so
         rows = self._artifacts(told, prefix)
+        size = sum(row.size_bytes for row in rows.values())
+        await quota.take_stored(session, self.context.settings, self.plan.experiment.project_id, size)
+        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
         session.add_all(rows.values())
         await session.flush()
         experiment.sort_metric = told["sort_metric"]

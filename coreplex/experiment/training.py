@@ -169,6 +169,9 @@ async def _engine_failed(context: JobContext, run: EngineRun, recorder: Recorder
     context.log(f"Engine {run.engine}: {error.message} {detail[-1500:]}".strip(), "error")
     if isinstance(error, ChildTimeout):
         error = NoModel()
+    if recorder.count:
+        early = f"Engine {run.engine} ended early, its {recorder.count} models are kept: {error.message}"
+        await context.save(lambda session: remember(session, run.experiment_id, early))
     await context.save(lambda session: _mark(session, run, ExperimentStatus.failed, error.message))
     return None if recorder.count else error
 

@@ -6,10 +6,11 @@ from uuid import UUID
 
 import psutil
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 from starlette.applications import Starlette
 
+from coreplex.artifact.table import Artifact
 from coreplex.database import Database
 from coreplex.engines.diagnosis import advice
 from coreplex.errors import NoModel
@@ -149,6 +150,27 @@ async def test_how_a_training_ends_is_told(lab: tuple[Starlette, Person], databa
     assert (await training.timeline())["experiment.failed"]["message"].startswith(
         "Experiment “Blobs” failed: config.time_gap: leaves nothing"
     )
+
+
+async def test_a_training_stays_within_the_stored_bytes_of_its_owner(
+    lab: tuple[Starlette, Person], database: Database, workers: Workers
+) -> None:
+    """At the model that does not fit any more it ends, keeps those before and says so."""
+    app, person = lab
+    training, services = Training(person, database), app.state.services
+    await training.begin(SHORT)
+    async with database.read() as session:
+        used = await session.scalar(select(func.sum(col(Artifact.size_bytes)))) or 0
+    workers.environment["MAX_STORED_BYTES"] = str(used + 10_000)  # room for the baseline, and for no booster
+    workers.start()
+    await until(done(database), PATIENCE)
+    found, models = await training.look(), await training.models()
+    assert (found.status, list(models)) == (ExperimentStatus.succeeded, [found.best_model_id])
+    assert "MAX_STORED_BYTES" in found.warnings[-1], found.warnings
+    async with database.read() as session:
+        kept = (await session.execute(select(func.sum(col(Artifact.size_bytes)), func.count()).select_from(Artifact))).one()
+    assert kept[0] <= used + 10_000
+    assert len(stored_files(services)) == kept[1], "files of the model that was refused are gone"
 
 
 async def test_columns_that_give_the_target_away_are_left_out_on_request(
