@@ -58,6 +58,7 @@ EXPOSED = (
     "X-RateLimit-Reset",
     "Retry-After",
     "Content-Disposition",
+    "Warning",
     *TUS_EXPOSED,
 )
 SWITCH_SECS = 0.0005

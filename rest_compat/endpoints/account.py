@@ -19,8 +19,8 @@ def _me(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def _reset(result: Any, _: Mapping[str, Any]) -> Any:
-    """Done; that API keys still work is a warning."""
-    return {"ok": result["ok"], **({} if result["warnings"] is None else {"warnings": result["warnings"]})}
+    """Done, and what became of the API keys; that some still work is a warning."""
+    return {name: value for name, value in result.items() if value is not None}
 
 
 def _new_key(result: Any, _: Mapping[str, Any]) -> Any:

@@ -108,6 +108,14 @@ async def test_pages_of_other_sites_get_no_socket(address: str, origin: str) -> 
     assert (error["extensions"]["code"], "CORS_ORIGINS" in error["message"]) == ("forbidden", True)
 
 
+async def test_a_socket_says_that_a_key_has_no_effect(address: str) -> None:
+    async with dial(address) as plain, dial(address, additional_headers={"Idempotency-Key": "k"}) as keyed:
+        assert plain.response is not None
+        assert keyed.response is not None
+        assert "Warning" not in plain.response.headers
+        assert "Idempotency-Key has no effect" in keyed.response.headers["Warning"]
+
+
 async def test_a_cookie_opens_a_socket_and_logout_closes_it(
     address: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
