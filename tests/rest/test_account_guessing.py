@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
 from coreplex.account.known import browser_of
+from coreplex.clock import now
 from coreplex.database import Database
 from coreplex.errors import RateLimited, Unauthenticated
 from coreplex.settings import Settings
@@ -87,7 +88,7 @@ async def test_a_proxy_that_is_not_trusted_is_told_of_once(settings: Settings, d
     assert not any(entry["event"] == "proxy_not_trusted" for entry in logs)
 
 
-async def test_a_known_browser_is_no_licence_to_guess(app: Any, database: Database) -> None:
+async def test_a_known_browser_is_no_licence_to_guess(app: Any, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     user, other = await make_user(database), await make_user(database)
     async with browser(app) as client, browser(app, "198.51.100.1") as elsewhere:
         await sign_in(client, user.email)
@@ -98,6 +99,10 @@ async def test_a_known_browser_is_no_licence_to_guess(app: Any, database: Databa
         seen = [(await login(client, other.email, "wrong password")).status_code for _ in range(7)]
         assert seen == [401] * 5 + [429] * 2, "to another account it is a stranger"
         assert (await login(elsewhere, other.email, PASSWORD)).status_code == 200
+        for days, found in ((364, True), (367, False)):
+            with monkeypatch.context() as later:
+                later.setattr("coreplex.account.known.now", lambda days=days: now() + timedelta(days=days))
+                assert (browser_of(known, user) is not None) is found, "a copy of the cookie ends when it does"
         async with database.transaction() as session:
             await recovery.set_password(session, Settings(), await session.get_one(type(user), user.id), "another hash")
             changed = await session.get_one(type(user), user.id)
