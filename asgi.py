@@ -160,8 +160,10 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     class WrongMethod(DomainError):
         code, status = "method_not_allowed", 405
 
-    response = error_answer(WrongMethod(f"{request.method} is not possible here."), answer_of(request).request_id)
-    response.headers.update(getattr(error, "headers", None) or {})
+    headers = getattr(error, "headers", None) or {}
+    possible = f"; possible: {headers['Allow']}" if "Allow" in headers else ""
+    response = error_answer(WrongMethod(f"{request.method} is not possible here{possible}."), answer_of(request).request_id)
+    response.headers.update(headers)
     return response
 
 

@@ -51,7 +51,7 @@ class Page:
     def __post_init__(self) -> None:
         errors = []
         if not 1 <= self.first <= MAX_PAGE:
-            errors.append(FieldError(("limit",), f"must be from 1 to {MAX_PAGE}"))
+            errors.append(FieldError(("first",), f"must be from 1 to {MAX_PAGE}"))
         if not 0 <= self.offset <= MAX_OFFSET:
             errors.append(FieldError(("offset",), f"must be from 0 to {MAX_OFFSET}"))
         if self.after is not None and self.offset:
@@ -59,7 +59,7 @@ class Page:
         if self.search and len(self.search) > MAX_SEARCH:
             errors.append(FieldError(("search",), f"has more than {MAX_SEARCH} characters"))
         if errors:
-            raise Invalid("; ".join(f"{e.loc[0]} {e.msg}" for e in errors), errors=errors)
+            raise Invalid("; ".join(f"{e.loc[0]}: {e.msg}" for e in errors), errors=errors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

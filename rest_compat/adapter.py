@@ -189,8 +189,10 @@ def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
     parts = containers(raw)
     if parts > MAX_JSON_CONTAINERS:
         raise Invalid(f"The body has more than {MAX_JSON_CONTAINERS} lists and objects.")
-    if not raw.strip() and empty_is_fine:
-        return {}
+    if not raw.strip():
+        if empty_is_fine:
+            return {}
+        raise Invalid("The body is empty; send a JSON object.")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -277,13 +277,14 @@ def storage_prefix(experiment: Experiment) -> str:
 async def refuse_while_serving(session: ReadSession, models: object) -> None:
     """Raise Conflict when a model of the selection has an active deployment."""
     query = (
-        select(Deployment)
+        select(col(Deployment.name), col(Model.name))
         .join(Model, col(Model.id) == col(Deployment.model_id))
         .where(models, col(Deployment.status) == DeploymentStatus.active)  # type: ignore[arg-type]
     )
-    serving = await session.scalar(query.limit(1))
+    serving = (await session.execute(query.limit(1))).first()
     if serving is not None:
-        raise Conflict(f"The deployment “{serving.name}” serves a model of this; deactivate it first.")
+        deployment, model = serving
+        raise Conflict(f"The deployment “{deployment}” serves the model “{model}”; deactivate it first.")
 
 
 async def _job_of(session: WriteSession, experiment: Experiment) -> Job:

@@ -53,7 +53,8 @@ async def test_every_status_says_what_is_left_of_the_budget(app: Starlette, data
     assert set(seen) == {200, 401, 403, 404, 405, 422, 429, 500}
     assert seen[429].headers["X-RateLimit-Remaining"] == "0"
     assert 0 < int(seen[429].headers["Retry-After"]) <= 60
-    assert seen[405].headers["Allow"]
+    assert seen[405].headers["Allow"] in seen[405].json()["detail"]
+    assert seen[422].json()["detail"] == "The body is empty; send a JSON object."
     assert "a bug" not in seen[500].text
     assert seen[500].json()["request_id"] == seen[500].headers["X-Request-Id"]
 

@@ -108,6 +108,7 @@ async def test_pages_that_are_none(ada: Person, params: dict[str, str]) -> None:
     answer = await ada.client.get("/api/projects", params=params)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"][-1] == next(iter(params))
+    assert answer.json()["message"].startswith(f"{next(iter(params))}: must be ")
 
 
 @pytest.mark.parametrize("offset", [2**31 - 1, 2**31, -(2**31) - 1, 10**30])

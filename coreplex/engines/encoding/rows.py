@@ -17,7 +17,7 @@ from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.cells import means_missing, sentinels
-from coreplex.engines.tabular.schema import Column
+from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.nearest import folded, hint
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Warning(TypedDict, total=False):
 Warnings = list[Warning]
 ABSENT = object()
 _EXTRA_SHOWN = 20
+NOUNS = {ColumnType.integer: "number", ColumnType.float: "number", ColumnType.datetime: "date or time"}
+"""What a value that could not be read is not, where the name of the type is a programmer's."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,8 @@ class RowReader:
             value = read(None)
         if value is None or value != value:
             if not known.means_missing(raw):
-                text = f"holds {_shown(raw)}, which is no {known.column.type.value}; it is treated as a missing value"
+                noun = NOUNS.get(known.column.type, known.column.type)
+                text = f"holds {_shown(raw)}, which is no {noun}; it is treated as a missing value"
                 warnings.append(_warning(known, "unreadable_value", text))
         elif known.levels is not None:
             if value not in known.levels:
