@@ -30,8 +30,10 @@ def of_field(kind: Any, name: str) -> dict[str, Any]:
 
 
 def limited(schema: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema and the limits of what it describes. Where both say something (a type, the words of an enum) the schema stays."""
+    """A schema and the limits of what it describes. Where both say something the schema stays; of an enum what both have."""
     merged = {**limits, **schema}
+    if "enum" in schema and "enum" in limits:
+        merged["enum"] = [word for word in schema["enum"] if word in limits["enum"]]
     if "items" in schema and "items" in limits:
         merged["items"] = limited(schema["items"], limits["items"])
     return merged
@@ -43,9 +45,9 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _limits(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        return _limits(defs[schema["$ref"].rpartition("/")[2]], defs)
     found = {key: schema[key] for key in KEYWORDS if key in schema}
+    if "$ref" in schema:
+        return {**_limits(defs[schema["$ref"].rpartition("/")[2]], defs), **found}
     # What may be null may as well be left out, which is how REST says it.
     kinds = [one for key in ("anyOf", "oneOf") for one in schema.get(key, ()) if one.get("type") != "null"]
     if len(kinds) == 1:

@@ -84,7 +84,8 @@ def _told(error: FieldError, columns: Sequence[Mapping[str, Any]]) -> FieldError
     if error.loc[:2] != ("body", "columns"):
         return error
     if len(error.loc) < 3 or not isinstance(error.loc[2], int):
-        return FieldError(("body", MISSING), error.msg, error.type)
+        key = TYPES if any("type" in column for column in columns) else MISSING
+        return FieldError(("body", key), error.msg, error.type)
     column, part = columns[error.loc[2]], error.loc[3:]
     key = TYPES if "type" in column and part[:1] in ((), ("type",), ("name",)) else MISSING
     return FieldError(("body", key, column["name"], *part[1:]), error.msg, error.type)

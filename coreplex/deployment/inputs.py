@@ -66,7 +66,7 @@ class UpdateDeployment(BaseModel):
 
 class PromoteDeployment(BaseModel):
     deployment_id: str = Field(description="The deployment.")
-    to_stage: Stage = Field(description="Where it goes: `production`.")
+    to_stage: Stage = Field(description="Where it goes: `production`.", json_schema_extra={"enum": [Stage.production]})
 
 
 class RollbackDeployment(BaseModel):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field
 from coreplex.document import MOST_KEPT, JSONObject, kept
 from coreplex.engines.automl.config import AutoMLConfig, described_options
 from coreplex.engines.automl.presets import described
+from coreplex.engines.automl.registry import ENGINES
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.project.inputs import Name
 
@@ -40,7 +41,12 @@ class CreateExperiment(BaseModel):
         json_schema_extra={"properties": AutoMLConfig.model_json_schema()["properties"]},
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")
-    engine: str | None = Field(None, max_length=32, description="Preferred engine in single mode; see experimentCapabilities.")
+    engine: str | None = Field(
+        None,
+        max_length=32,
+        description="Preferred engine in single mode; see experimentCapabilities.",
+        json_schema_extra={"enum": list(ENGINES)},
+    )
     engines: list[str] | None = Field(
         None, max_length=8, description="Engines: the first is used in single mode, all of them in parallel mode."
     )

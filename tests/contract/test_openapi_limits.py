@@ -147,6 +147,23 @@ async def test_what_is_beyond_a_limit_is_refused_and_what_is_not_is_taken(doors:
     assert wrong == [], wrong
 
 
+def test_fixed_words_are_said() -> None:
+    """Of every option that is one of some words, and of what the operation takes fewer of than its type has."""
+    found = {path: schema for row, path, schema in fields() if row.operation in {"CreateExperiment", "PromoteDeployment"}}
+    options = ("preset", "sort_metric", "stopping_metric", "distribution", "threshold_metric", "validation", "verbosity")
+    assert all("enum" in found["config", name] for name in options)
+    assert all("XGBoost" in found["config", name]["items"]["enum"] for name in ("include_algos", "exclude_algos"))
+    assert "native" in found["engine",]["enum"]
+    assert found["to_stage",]["enum"] == ["production"]
+
+
+async def test_a_limit_of_columns_is_told_of_what_said_them(doors: Doors) -> None:
+    """5,001 types are too many types, and not too many missing values."""
+    row = next(row for row in TABLE if row.operation == "OverrideColumnTypes")
+    types = {f"c{number}": "float" for number in range(5_001)}
+    assert await doors.complains(row, ("column_types",), types, known=True)
+
+
 def test_there_is_much_to_compare() -> None:
     limited = [path for _, path, schema in fields() if any(True for _ in refused(schema))]
     assert len(limited) > 80

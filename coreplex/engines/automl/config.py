@@ -9,7 +9,16 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from coreplex.engines.automl import presets, threshold
 from coreplex.engines.automl.metrics import CLASSIFICATION, PINBALL, REGRESSION
@@ -69,6 +78,9 @@ _METRIC_ALIASES = {
 _PROBLEMS = {"binary": "classification", "multiclass": "classification"}
 
 
+METRICS = ("AUTO", *dict.fromkeys((*CLASSIFICATION, *REGRESSION, PINBALL)))
+
+
 def _word(value: object, allowed: tuple[str, ...], aliases: Mapping[str, str]) -> object:
     """The allowed spelling of a word, whatever its case; anything that is no word is left for the type check."""
     if not isinstance(value, str):
@@ -77,12 +89,14 @@ def _word(value: object, allowed: tuple[str, ...], aliases: Mapping[str, str]) -
     known = {name.casefold(): name for name in allowed}
     word = known.get(folded) or known.get(aliases.get(folded, "").casefold())
     if word is None:
-        raise ValueError(f"'{value}' is not known; choose one of {', '.join(allowed)}")
+        raise ValueError(f"'{value[:100]}' is not known; choose one of {', '.join(allowed)}")
     return word
 
 
-def _metric(value: object) -> object:
-    return _word(value, ("AUTO", *dict.fromkeys((*CLASSIFICATION, *REGRESSION, PINBALL))), _METRIC_ALIASES)
+def _words(allowed: tuple[str, ...], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """The words as JSON Schema has them; that their case does not matter it cannot say."""
+    known = {name.casefold() for name in allowed}
+    return {"type": "string", "enum": [*allowed, *(alias for alias, name in aliases.items() if name.casefold() in known)]}
 
 
 def _algorithms(value: object) -> object:
@@ -98,16 +112,36 @@ def _folds(value: int) -> int:
 
 
 Folds = Annotated[int, AfterValidator(_folds)]
-Metric = Annotated[str, BeforeValidator(_metric)]
-Algorithms = Annotated[list[str], BeforeValidator(_algorithms)]
-Distribution = Annotated[str, BeforeValidator(lambda value: _word(value, DISTRIBUTIONS, {}))]
-Stopping = Annotated[str, BeforeValidator(lambda value: _word(value, STOPPING_METRICS, _METRIC_ALIASES))]
+Metric = Annotated[
+    str, BeforeValidator(lambda value: _word(value, METRICS, _METRIC_ALIASES)), WithJsonSchema(_words(METRICS, _METRIC_ALIASES))
+]
+Algorithms = Annotated[
+    list[str],
+    BeforeValidator(_algorithms),
+    WithJsonSchema({"type": "array", "items": _words(ALGORITHMS, _ALGORITHM_ALIASES)}),
+]
+Distribution = Annotated[
+    str, BeforeValidator(lambda value: _word(value, DISTRIBUTIONS, {})), WithJsonSchema(_words(DISTRIBUTIONS, {}))
+]
+Stopping = Annotated[
+    str,
+    BeforeValidator(lambda value: _word(value, STOPPING_METRICS, _METRIC_ALIASES)),
+    WithJsonSchema(_words(STOPPING_METRICS, _METRIC_ALIASES)),
+]
 Validation = Annotated[
     Literal["auto", "random", "stratified", "group", "time", "group_time", "column"],
     BeforeValidator(lambda value: _word(value, tuple(VALIDATIONS), {})),
 ]
-Threshold = Annotated[str, BeforeValidator(lambda value: _word(value, threshold.METRICS, _METRIC_ALIASES))]
-Preset = Annotated[str, BeforeValidator(lambda value: _word(value, tuple(presets.PRESETS), {}))]
+Threshold = Annotated[
+    str,
+    BeforeValidator(lambda value: _word(value, threshold.METRICS, _METRIC_ALIASES)),
+    WithJsonSchema(_words(threshold.METRICS, _METRIC_ALIASES)),
+]
+Preset = Annotated[
+    str,
+    BeforeValidator(lambda value: _word(value, tuple(presets.PRESETS), {})),
+    WithJsonSchema(_words(tuple(presets.PRESETS), {})),
+]
 Cost = Annotated[float, Field(ge=0.0, le=1e12)]
 Verbosity = Annotated[
     Literal["debug", "info", "warning", "error"],
