@@ -166,6 +166,20 @@ async def test_a_session_holds_every_scope_and_its_csrf_token(services: Services
             await authenticate.by_session(services, wrong)
 
 
+async def test_a_known_credential_is_known_for_what_it_is(services: Services, database: Database) -> None:
+    """Remembered or not, a session is no API key, and a key is no session."""
+    user = await make_user(database)
+    _, key = await make_key(database, user)
+    async with database.transaction() as session:
+        cookie = await signin.open_session(session, user.id)
+    for _ in range(2):
+        await authenticate.by_key(services, key)
+        await authenticate.by_session(services, cookie)
+        assert await refused(services, cookie)
+        with pytest.raises(Unauthenticated):
+            await authenticate.by_session(services, key)
+
+
 async def test_credentials_expire(services: Services, database: Database) -> None:
     user = await make_user(database)
     _, key = await make_key(database, user, expires_at=now() - timedelta(seconds=1))
