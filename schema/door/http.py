@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from coreplex.departure import cancelled_by_departure
 from coreplex.errors import DomainError
+from coreplex.fair import FairPlaces, Limits
 from coreplex.permissions import Category
 from coreplex.services import Services
 from coreplex.settings import Mode
@@ -29,6 +30,9 @@ from schema.door.websocket import Sockets
 from schema.errors import BadRequest
 from schema.execution import run
 
+COSTLY = 500
+"""From this price on a query is run beside no other one of its caller: building it holds up everybody for a tenth of a second."""
+COSTLY_PLACES = Limits(total=4, each=1, patience=30.0, waiting_each=60, retry_after=5)
 PATH = "/graphql"
 STREAM_PATH = "/graphql/stream"
 
@@ -44,6 +48,7 @@ class GraphQLDoor:
         self.services = services
         self.streams = EventStreams()
         self.sockets = Sockets(services)
+        self.costly = FairPlaces(COSTLY_PLACES, "costly answers")
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -96,7 +101,8 @@ class GraphQLDoor:
 
         async def answer() -> tuple[Response, bool]:
             with cancelled_by_departure() if reads else nullcontext():
-                result = await run(admitted.operation, admitted.variables, context)
+                async with self.costly.place() if reads and admitted.cost >= COSTLY else nullcontext():
+                    result = await run(admitted.operation, admitted.variables, context)
             status = 400 if is_request_error(result) else 200
             body = executed(result, context.request.id, admitted.cost)
             return respond(request, body, status, self.services.settings.max_answer_bytes), not result.errors

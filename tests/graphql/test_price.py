@@ -1,6 +1,7 @@
 """What an operation is priced at is what it runs: pages as the resolver gets them, whatever way a variable spells them."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,8 +17,10 @@ from coreplex.permissions import Credential, Principal
 from coreplex.services import Services
 from coreplex.settings import Settings
 from resolvers.context import Context
+from schema.door import http
 from schema.errors import BadRequest
-from schema.execution import prepare, run
+from schema.execution import Operation, prepare, run
+from tests.factories.asking import Asker
 
 PRINCIPAL = Principal(
     UUID(int=1), "a@example.com", "A", UserRole.user, Plan.enterprise, Credential.api_key, UUID(int=2), frozenset(Scope)
@@ -87,3 +90,39 @@ def test_a_whole_number_spelled_as_a_fraction_is_no_way_around_the_price() -> No
     document = "query($n: Int!) { projects(first: $n) { nodes { id } } }"
     assert pages_run(document, {"n": 500.0}) == [500]
     assert price(document, {"n": 500.0}) == price("{ projects(first: 500) { nodes { id } } }")
+
+
+COSTLY = "{ projects(first: 500) { nodes { id name } } }"
+CHEAP = "{ projects(first: 5) { nodes { id name } } }"
+
+
+async def test_costly_queries_of_one_caller_run_one_after_the_other(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cheap, and what others ask, runs beside them."""
+    running, most = Counter[str](), 0
+    both, beside, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def held(operation: Operation, variables: Any, context: Context) -> Any:
+        nonlocal most
+        who = context.identity
+        if operation.cost(variables) < http.COSTLY:
+            beside.set()
+            return await run(operation, variables, context)
+        running[who] += 1
+        most = max(most, running[who])
+        if len(running) == 2:
+            both.set()
+        await gate.wait()
+        running[who] -= 1
+        return await run(operation, variables, context)
+
+    monkeypatch.setattr(http, "run", held)
+    async with asyncio.timeout(20):
+        costly = [asyncio.create_task(asker.data(COSTLY, actor)) for actor in ("owner", "owner", "owner", "viewer")]
+        await both.wait()
+        assert (await asker.data(CHEAP))["projects"]["nodes"]
+        assert beside.is_set()
+        assert not any(one.done() for one in costly)
+        gate.set()
+        found = await asyncio.gather(*costly)
+    assert all(one["projects"]["nodes"] for one in found)
+    assert most == 1
