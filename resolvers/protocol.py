@@ -6,6 +6,7 @@ application hears of it gets the same JSON body and safe headers as everything e
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
 from http import HTTPStatus
@@ -43,6 +44,10 @@ CODES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code, HTTPStatus.SERVICE_
 UPGRADE_HAS_A_BODY = "A request for a WebSocket has no body, and follows no request that waits for its answer."
 NO_HANDSHAKE = "This is no WebSocket handshake: GET, at most 128 headers of 8 KiB each."
 watch = Shedding()
+clients_log = logging.getLogger("uvicorn.clients")
+"""In the place of `uvicorn.error`, for failures of ours only: what clients do wrong is said to them. A line for each refused
+request or socket would let anybody push everything else out of a log that is bounded."""
+clients_log.setLevel(logging.ERROR)
 
 
 class Refused(Exception):
@@ -58,6 +63,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.logger = clients_log
         self._timer: asyncio.TimerHandle | None = None
         self._taking: asyncio.TimerHandle | None = None
         self._head_open = self._body_open = self._refused = False

@@ -24,6 +24,7 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.logger = self.conn.logger = protocol.clients_log
         self.conn.reject = _reject  # type: ignore[method-assign]
         self.close_timeout = CLOSE_SECS
         self._taking: asyncio.TimerHandle | None = None

@@ -230,14 +230,16 @@ async def test_a_socket_is_opened(served: Served) -> None:
     ],
 )
 async def test_what_never_becomes_a_socket_is_refused_at_once(
-    served: Served, monkeypatch: pytest.MonkeyPatch, head: bytes
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, head: bytes
 ) -> None:
+    caplog.set_level("INFO")
     for name in ("HEAD", "BODY"):
         monkeypatch.setattr(protocol, f"{name}_SECS", 60.0)
     answer = await served.say(head)
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ", b"HTTP/1.1 426 "))
     detail_of(answer)
     await served.until_quiet()
+    assert not caplog.records
 
 
 def detail_of(answer: bytes) -> str:
@@ -268,8 +270,13 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n
         ([b"\x16\x03\x01\x02\x00\x01"], 400, "This is not an HTTP/1.1 request."),
     ],
 )
-async def test_what_is_wrong_with_a_request_is_said(served: Served, parts: list[bytes], status: int, said: str) -> None:
+async def test_what_is_wrong_with_a_request_is_said(
+    served: Served, caplog: pytest.LogCaptureFixture, parts: list[bytes], status: int, said: str
+) -> None:
+    """To the client, and not to the log, which anybody could fill."""
+    caplog.set_level("INFO")
     answer = await served.say(*parts, pause=0.05)
+    assert not caplog.records
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert said in detail_of(answer)
     await served.until_quiet()
