@@ -158,8 +158,9 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
 
     wrong = (await upload(column_types={"area": "number"})).json()
     assert wrong["message"].startswith("column_types.area: must be one of integer, float, ")
-    lost = (await upload(column_types={"garage": "float"})).json()["detail"][0]["msg"]
-    assert "would lose all of its values, such as 'Attchd', 'BuiltIn'" in lost
+    lost = (await upload(column_types={"garage": "float"})).json()
+    assert lost["message"].startswith("Column 'garage' read as float would lose all of its values, such as 'Attchd', 'BuiltIn'")
+    assert lost["message"] == lost["detail"][0]["msg"]
     assert "Did you mean 'area'?" in (await upload(column_types={"aera": "float"})).json()["detail"][0]["msg"]
     async with person(app, database) as eve:
         for path in ("columns", "missing"):

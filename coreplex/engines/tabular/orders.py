@@ -40,7 +40,7 @@ class Orders:
         shown = ", ".join(map(repr, examples[:EXAMPLES]))
         if not self.force and lost > MOST_LOST * (lost + kept):
             raise Invalid.field(
-                f"{name!r} read as {kind} would lose {_part(lost, lost + kept)} values, such as {shown}. "
+                f"Column {name!r} read as {kind} would lose {_part(lost, lost + kept)} values, such as {shown}. "
                 "Choose another type, or say force: true.",
                 "overrides",
                 name,

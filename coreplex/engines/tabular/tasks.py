@@ -78,5 +78,5 @@ def _types(overrides: Mapping[str, str]) -> "dict[str, ColumnType]":
             found[name] = ColumnType(kind)
         except ValueError:
             known = ", ".join(ColumnType)
-            raise Invalid.field(f"{kind!r} is no column type. Use one of {known}.", "overrides", name) from None
+            raise Invalid.field(f"There is no column type {kind!r}; use one of {known}.", "overrides", name) from None
     return found
