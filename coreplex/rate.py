@@ -11,16 +11,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha1
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, Storage
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio import ConnectionPool
+from redis.exceptions import NoScriptError, RedisError
 
 from coreplex.errors import RateLimited
 from coreplex.permissions import Category, Principal
@@ -76,8 +75,10 @@ for i, key in ipairs(KEYS) do
     totals[i] = redis.call('INCRBY', key, ARGV[2 * i - 1])
     redis.call('EXPIRE', key, ARGV[2 * i])
 end
-return totals
+return #totals == 1 and totals[1] or totals
 """
+ADD_SHA = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
+"""What Redis calls the script."""
 
 
 class Waiting(NamedTuple):
@@ -99,14 +100,9 @@ class SharedCounter:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            client_name=CLIENT_NAME,
-            socket_timeout=REDIS_SECS,
-            socket_connect_timeout=REDIS_SECS,
-            retry=Retry(NoBackoff(), 1),  # an idle connection may have been closed
+        self._connections = ConnectionPool.from_url(
+            redis_url, client_name=CLIENT_NAME, socket_timeout=REDIS_SECS, socket_connect_timeout=REDIS_SECS
         )
-        self._script = self._redis.register_script(ADD)
         self._waiting: list[Waiting] = []
         self._ahead: dict[str, tuple[int, int]] = {}
         """By key: the last place that was handed out, and the last that was taken."""
@@ -149,7 +145,12 @@ class SharedCounter:
         for key, period, amount, ahead, _ in batch:
             sums[key] = sums.get(key, ahead) + amount
             periods[key] = period
-        totals = await self._script(keys=list(sums), args=[part for key in sums for part in (sums[key], periods[key])])
+        numbers = [part for key in sums for part in (sums[key], periods[key])]
+        try:
+            answer = await self._ask("EVALSHA", ADD_SHA, len(sums), *sums, *numbers)
+        except NoScriptError:  # Redis was started anew
+            answer = await self._ask("EVAL", ADD, len(sums), *sums, *numbers)
+        totals = answer if isinstance(answer, list) else [answer]
         used = {key: total - sums[key] for key, total in zip(sums, totals, strict=True)}
         for key, _, amount, _, place in batch:
             used[key] += amount
@@ -159,6 +160,15 @@ class SharedCounter:
             if used[key] < total:
                 self._keep(key, used[key], total)
 
+    async def _ask(self, *command: str | int) -> Any:
+        """One command and its answer, without the layers of redis-py's client, which take a third of what every request waits."""
+        connection = await self._connections.get_connection()  # type: ignore[no-untyped-call]  # anew when it was closed meanwhile
+        try:
+            await connection.send_command(*command)
+            return await connection.read_response()
+        finally:
+            await self._connections.release(connection)
+
     def _keep(self, key: str, used: int, taken: int) -> None:
         if len(self._ahead) >= MOST_KEYS:
             self._ahead.clear()
@@ -166,7 +176,7 @@ class SharedCounter:
 
     async def close(self) -> None:
         """Let go of Redis."""
-        await self._redis.aclose()
+        await self._connections.disconnect()
 
 
 class RateLimiter:
@@ -222,7 +232,8 @@ class RateLimiter:
             if self._redis_away:  # one request finds out, the others need not wait for it
                 self._ask_redis_at = time.monotonic() + RETRY_REDIS_SECS
             try:
-                used = await self._shared.add(key, period, amount, max(0, min(limit // BLOCKS, MOST_AT_ONCE) - 1))
+                ahead = max(0, min(limit // BLOCKS, MOST_AT_ONCE) - 1) if amount > 0 else 0
+                used = await self._shared.add(key, period, amount, ahead)
             except (RedisError, OSError) as error:
                 if not self._redis_away:
                     log.warning("rate_limits_without_redis", error=str(error))
