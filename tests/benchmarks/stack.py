@@ -121,6 +121,8 @@ def _wait(stack: Stack, child: "subprocess.Popen[bytes]") -> None:
 def _key(stack: Stack) -> str:
     with httpx.Client(base_url=stack.url) as browser:
         login = browser.post("/api/auth/login", json={"email": PEOPLE["ADMIN_EMAIL"], "password": PEOPLE["ADMIN_PASSWORD"]})
+        if login.is_error:
+            raise RuntimeError(f"sign-in: {login.status_code} {login.text[:300]}")
         token = {"X-CSRF-Token": login.json()["csrf_token"]}
         scopes = {"name": "benchmark", "scopes": ["read", "write", "predict"]}
         made: str = browser.post("/api/auth/api-keys", json=scopes, headers=token).json()["key"]
