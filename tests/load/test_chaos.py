@@ -206,8 +206,10 @@ async def check_log(http: httpx.AsyncClient, deployment_id: str, clients: list[C
     """Every acknowledged prediction is in the log once, as it was asked and under the request id of its answer."""
     told = {place: x for client in clients for place, x in client.predicted.items()}
     path = f"mlops/deployments/{deployment_id}/inference-logs"
-    async with asyncio.timeout(PATIENCE_SECS):  # what killed processes left is stored by those that live
-        while len(entries := await listed(http, path)) < len(told):  # noqa: ASYNC110 only asking tells
+    before: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE_SECS):  # what killed processes left is stored by those that live; pages shift meanwhile
+        while (entries := await listed(http, path)) != before or len(entries) < len(told):  # noqa: ASYNC110 only asking tells
+            before = entries
             await asyncio.sleep(0.5)
     logged = Counter((entry["request_id"], entry["row_index"], entry["inputs"]["x"]) for entry in entries)
     assert logged == Counter((*place, x) for place, x in told.items())
