@@ -208,7 +208,7 @@ async def check_log(http: httpx.AsyncClient, deployment_id: str, clients: list[C
     path = f"mlops/deployments/{deployment_id}/inference-logs"
     before: list[dict[str, Any]] = []
     async with asyncio.timeout(PATIENCE_SECS):  # what killed processes left is stored by those that live; pages shift meanwhile
-        while (entries := await listed(http, path)) != before or len(entries) < len(told):  # noqa: ASYNC110 only asking tells
+        while (entries := await listed(http, path)) != before or len(entries) < len(told):
             before = entries
             await asyncio.sleep(0.5)
     logged = Counter((entry["request_id"], entry["row_index"], entry["inputs"]["x"]) for entry in entries)
