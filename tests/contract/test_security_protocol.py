@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -336,15 +337,19 @@ async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatc
     monkeypatch.setattr(protocol, "watch", protocol.Shedding())
     most = (files.opened() + 400) * 8 // 7
     monkeypatch.setattr(files, "limit", lambda: most)
-    open_more = f"held += [socket.create_connection(('127.0.0.1', {served.port})) for _ in range(35)]"
+    open_more = (
+        f"held += [socket.create_connection(('127.0.0.1', {served.port})) for _ in range(20)]; print(len(held), flush=True)"
+    )
     code = f"import socket, sys; held = []\nfor line in sys.stdin: {open_more}"
-    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=asyncio.subprocess.PIPE)
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=PIPE, stdout=PIPE)
     assert holder.stdin is not None
+    assert holder.stdout is not None
     try:
         with capture_logs() as logs:
-            for _ in range(20):
+            for _ in range(35):
                 holder.stdin.write(b"more\n")
-                await asyncio.sleep(0.1)
+                await holder.stdout.readline()  # a burst at a time: what is closed keeps its file until the loop comes round
+                await asyncio.sleep(0.05)
                 answer = await served.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
                 assert answer.startswith(b"HTTP/1.1 200 ")
             assert files.opened() < most
