@@ -20,6 +20,7 @@ from coreplex.services import Services
 from resolvers.context import Context, RequestFacts
 from resolvers.forwarded import Forwarded
 
+KEY = b"idempotency-key"
 KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
 STATE = "coreplex"
 """Key of the request's Answer in the ASGI scope."""
@@ -96,7 +97,7 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if b"cookie" in headers else None,
         last_event_id=None if cursor is None else _cursor(cursor.decode("latin-1")),
     )
-    answer.keyed = False if b"idempotency-key" in headers else None
+    answer.keyed = False if KEY in headers else None
     context = answer.context = Context(services, request=facts)
     if shown is None:
         return context

@@ -14,13 +14,12 @@ from coreplex.idempotency import outcome, service
 from coreplex.idempotency.service import Attempt, Repeated
 from coreplex.permissions import PUBLIC, Grant, Permission, authorize
 from resolvers.context import Context
-from resolvers.request import answer_of
+from resolvers.request import KEY, answer_of
 from schema.door.answers import media_type
 from schema.execution import Operation
 
 log = structlog.get_logger()
 HEADER = "Idempotency-Key"
-_FIELD = HEADER.lower().encode()
 REPLAYED = "Idempotent-Replayed"
 
 Answer = Callable[[], Awaitable[tuple[Response, bool]]]
@@ -28,7 +27,7 @@ Answer = Callable[[], Awaitable[tuple[Response, bool]]]
 
 
 def has_key(request: Request) -> bool:
-    return _FIELD in answer_of(request).headers
+    return KEY in answer_of(request).headers
 
 
 async def once(
