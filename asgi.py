@@ -18,20 +18,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from coreplex import files, heartbeat, housekeeping
-from coreplex import services as composition
 from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound, Unavailable
-from coreplex.heartbeat import Heartbeat
-from coreplex.log import configure
-from coreplex.memory import MemoryWatch
-from coreplex.model.serving import Serving
-from coreplex.monitoring.spool import spool_in
-from coreplex.monitoring.writer import InferenceWriter
-from coreplex.readiness import readiness
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform import files, heartbeat
+from coreplex.platform import services as composition
+from coreplex.platform.heartbeat import Heartbeat
+from coreplex.platform.log import configure
+from coreplex.platform.memory import MemoryWatch
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
+from coreplex.runtime import housekeeping
+from coreplex.runtime.readiness import readiness
+from coreplex.serving.log.spool import spool_in
+from coreplex.serving.log.writer import InferenceWriter
+from coreplex.serving.route import Serving
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
 from resolvers.middleware import OuterLayer

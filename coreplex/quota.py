@@ -12,12 +12,12 @@ from sqlmodel import SQLModel, col
 
 from coreplex.account.table import ApiKey, User
 from coreplex.artifact.table import Artifact
-from coreplex.clock import now
-from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.errors import QuotaExceeded
-from coreplex.project.table import Project
-from coreplex.settings import Settings
+from coreplex.membership.table import Project
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.settings import Settings
 
 ACCOUNTS = 0x6163636F756E7473  # "accounts"
 ITEMS = {

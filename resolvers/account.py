@@ -8,10 +8,10 @@ from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
 from coreplex.account.table import ApiKey, Session, TokenPurpose, User
-from coreplex.database import WriteSession
 from coreplex.errors import Invalid, RateLimited, Unauthenticated
-from coreplex.paging import Page, Slice
-from coreplex.permissions import Category
+from coreplex.platform.database import WriteSession
+from coreplex.platform.paging import Page, Slice
+from coreplex.platform.permissions import Category
 from resolvers.context import Context, known_payer
 from resolvers.guard import Info, allow
 from resolvers.once import act, once

@@ -17,9 +17,9 @@ from starlette.types import Scope
 
 from coreplex.account.cache import cache_of
 from coreplex.errors import Busy
-from coreplex.fair import FairPlaces, Limits
-from coreplex.rate import identity
-from coreplex.services import Services
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.rate import identity
+from coreplex.platform.services import Services
 from resolvers.request import Answer
 
 log = structlog.get_logger()

@@ -9,14 +9,14 @@ from weakref import proxy
 
 from sqlalchemy import Select
 
-from coreplex.answer_size import AnswerSize
-from coreplex.database import ReadSession, WriteSession
 from coreplex.idempotency.service import Attempt
-from coreplex.identifier import new_id
-from coreplex.paging import Listing, Page, Slice
-from coreplex.permissions import Category, Credential, Principal
-from coreplex.rate import Window, identity
-from coreplex.services import Services
+from coreplex.platform.answer_size import AnswerSize
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.permissions import Category, Credential, Principal
+from coreplex.platform.rate import Window, identity
+from coreplex.platform.services import Services
 from resolvers.loaders import Loaders
 
 Part = TypeVar("Part")

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from coreplex.answer_size import AnswerTooLarge
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
-from coreplex.database import WriteSession
 from coreplex.dataset import export, ingest, inputs, service
 from coreplex.dataset.draft import Draft
 from coreplex.dataset.quality import Judged, of_target
@@ -17,11 +15,13 @@ from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import NotFound
 from coreplex.experiment.table import ProblemType
-from coreplex.identifier import parse_id
-from coreplex.paging import Listing, Page, Slice
-from coreplex.permissions import Grant
-from coreplex.project.access import open_row
-from coreplex.staging import StagedFile
+from coreplex.membership.access import open_row
+from coreplex.platform.answer_size import AnswerTooLarge
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.permissions import Grant
+from coreplex.platform.staging import StagedFile
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
 from resolvers.once import act, once

@@ -7,13 +7,13 @@ from uuid import UUID
 from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment
 from coreplex.errors import Busy, CallerLeft, Conflict, DomainError
-from coreplex.model import prediction
-from coreplex.model.heavy import HeavyScoring
+from coreplex.membership.access import open_project, open_row
 from coreplex.model.inputs import PredictModel
-from coreplex.model.serving import Serving
-from coreplex.monitoring.writer import InferenceWriter
-from coreplex.paging import Listing, Page, Slice
-from coreplex.project.access import open_project, open_row
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.serving import prediction
+from coreplex.serving.heavy import HeavyScoring
+from coreplex.serving.log.writer import InferenceWriter
+from coreplex.serving.route import Serving
 from resolvers.guard import Info, allow
 from resolvers.once import act, answered, noted, once
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from coreplex.dataset.diagnosis import Diagnoses
 from coreplex.experiment import capabilities, inputs, service
 from coreplex.experiment.table import Experiment
-from coreplex.paging import Listing, Page, Slice, SortDirection
-from coreplex.project.access import open_row
+from coreplex.membership.access import open_row
+from coreplex.platform.paging import Listing, Page, Slice, SortDirection
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
 from resolvers.once import act, once

@@ -3,7 +3,7 @@
 import structlog
 from starlette.requests import HTTPConnection
 
-from coreplex.services import Part, Services
+from coreplex.platform.services import Part, Services
 
 log = structlog.get_logger()
 ADVICE = (

@@ -14,8 +14,8 @@ from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
 from coreplex.account.table import Scope
-from coreplex.permissions import Category, Grant, Permission, Principal, authorize
-from coreplex.project.table import Role
+from coreplex.membership.table import Role
+from coreplex.platform.permissions import Category, Grant, Permission, Principal, authorize
 from resolvers.context import Context
 
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from coreplex.database import WriteSession
 from coreplex.errors import Conflict
 from coreplex.event import service as event
 from coreplex.job import handlers, inputs, queries, service
 from coreplex.job.table import Job
-from coreplex.paging import Listing, Page, Slice, SortDirection
-from coreplex.project.access import open_row
+from coreplex.membership.access import open_row
+from coreplex.platform.database import WriteSession
+from coreplex.platform.paging import Listing, Page, Slice, SortDirection
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
 from resolvers.once import act, once

@@ -16,21 +16,21 @@ from sqlmodel import SQLModel, col
 from strawberry.dataloader import DataLoader
 
 from coreplex.account.table import User
-from coreplex.answer_size import AnswerSize
 from coreplex.artifact.table import Artifact
-from coreplex.database import Database, ReadSession
 from coreplex.dataset import service as dataset_service
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.experiment import service as experiment
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.table import Job
+from coreplex.membership.table import Membership, Project, Role
 from coreplex.model.table import Model
-from coreplex.monitoring import documents as inference_log
-from coreplex.paging import Listing, Page, Slice
-from coreplex.permissions import Principal
+from coreplex.platform.answer_size import AnswerSize
+from coreplex.platform.database import Database, ReadSession
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.permissions import Principal
 from coreplex.project import service as project
-from coreplex.project.table import Membership, Project, Role
+from coreplex.serving.log import documents as inference_log
 
 Row = TypeVar("Row", bound=SQLModel)
 

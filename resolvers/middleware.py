@@ -8,13 +8,13 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.account.cookies import session_cookie_name
-from coreplex.database import is_unavailable
-from coreplex.departure import CONNECTION
 from coreplex.errors import Busy
-from coreplex.fair import CALLER
-from coreplex.memory import MemoryWatch, NoMemory
-from coreplex.services import Services
-from coreplex.settings import Mode
+from coreplex.platform.database import is_unavailable
+from coreplex.platform.departure import CONNECTION
+from coreplex.platform.fair import CALLER
+from coreplex.platform.memory import MemoryWatch, NoMemory
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Mode
 from resolvers.admission import Admission
 from resolvers.error_page import wants_page, with_pages
 from resolvers.request import KEY_UNUSED, STATE, Answer, give_back

@@ -10,12 +10,12 @@ from sqlmodel import col
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
-from coreplex.clock import now
 from coreplex.errors import NotFound
+from coreplex.membership.access import open_row
 from coreplex.model import evaluation, inputs, service
 from coreplex.model.table import Evaluation, Model
-from coreplex.paging import Listing, Page, Slice, SortDirection
-from coreplex.project.access import open_row
+from coreplex.platform.clock import now
+from coreplex.platform.paging import Listing, Page, Slice, SortDirection
 from resolvers.guard import Info, allow
 from resolvers.narrowed import narrowed
 from resolvers.once import act, once

@@ -3,9 +3,9 @@
 from typing import Any
 
 from coreplex.experiment.table import Experiment
-from coreplex.paging import Listing, Page, Slice
-from coreplex.permissions import Grant
-from coreplex.project.access import open_project, open_row
+from coreplex.membership.access import open_project, open_row
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.permissions import Grant
 from resolvers.guard import Info
 
 

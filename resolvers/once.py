@@ -5,9 +5,9 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
-from coreplex.database import WriteSession
 from coreplex.idempotency import outcome
 from coreplex.idempotency.service import Mark, Repeated
+from coreplex.platform.database import WriteSession
 from resolvers.guard import Info, allow
 
 Result = TypeVar("Result")

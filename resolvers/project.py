@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from coreplex.paging import Listing, Page, Slice
-from coreplex.project import access, inputs, service
-from coreplex.project.table import Membership, Project
+from coreplex.membership import access
+from coreplex.membership.table import Membership, Project
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.project import inputs, service
 from resolvers.guard import Info, allow
 from resolvers.once import act, once
 

@@ -12,11 +12,11 @@ from starlette.types import Scope
 from coreplex.account import authenticate, signin, tokens
 from coreplex.account.cookies import known_cookie_name, session_cookie_name
 from coreplex.errors import Forbidden, RateLimited, Unauthenticated
-from coreplex.fair import CALLER
-from coreplex.identifier import new_id
-from coreplex.permissions import FOR_WHAT_IS_MADE, Category
-from coreplex.rate import Window
-from coreplex.services import Services
+from coreplex.platform.fair import CALLER
+from coreplex.platform.identifier import new_id
+from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
+from coreplex.platform.rate import Window
+from coreplex.platform.services import Services
 from resolvers.context import Context, RequestFacts
 from resolvers.forwarded import Forwarded
 

@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
-from coreplex import files
-from coreplex.rate import network_of
+from coreplex.platform import files
+from coreplex.platform.rate import network_of
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 from coreplex.event import stream
 from coreplex.event.table import Event
 from coreplex.job.table import Job
-from coreplex.project.access import open_row
+from coreplex.membership.access import open_row
 from resolvers.guard import Info, allow
 
 Row = TypeVar("Row", bound=SQLModel)

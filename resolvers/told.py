@@ -8,7 +8,7 @@ or, without one, the same address. What other processes charged meanwhile is mis
 import time
 from collections import OrderedDict
 
-from coreplex.rate import Window, identity
+from coreplex.platform.rate import Window, identity
 from resolvers.request import Answer
 
 MOST = 4096

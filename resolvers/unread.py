@@ -9,7 +9,7 @@ from collections import Counter
 from starlette.types import Message, Send
 
 from coreplex.errors import Busy
-from coreplex.fair import CALLER
+from coreplex.platform.fair import CALLER
 
 PIECE = 64 << 10
 """Bytes that are sent together, as many as a connection buffers before it waits for its client."""

@@ -10,11 +10,11 @@ from graphql import ExecutionResult
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.departure import cancelled_by_departure
 from coreplex.errors import DomainError, Invalid
-from coreplex.fair import FairPlaces, Limits
-from coreplex.permissions import Category, authorize
-from coreplex.services import Part
+from coreplex.platform.departure import cancelled_by_departure
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.permissions import Category, authorize
+from coreplex.platform.services import Part
 from rest_compat import columns
 from rest_compat.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint

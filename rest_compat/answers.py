@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from coreplex.answer_size import require_size
 from coreplex.errors import DomainError
+from coreplex.platform.answer_size import require_size
 
 
 def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = (), limit: int = sys.maxsize) -> Response:

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from coreplex.errors import DomainError, Invalid, TooLarge
-from coreplex.permissions import WRITE, Permission, authorize
-from coreplex.room import in_words
-from coreplex.staging import StagedFile
+from coreplex.platform.permissions import WRITE, Permission, authorize
+from coreplex.platform.room import in_words
+from coreplex.platform.staging import StagedFile
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
 from rest_compat.answers import error_answer, json_answer

@@ -20,7 +20,7 @@ from graphql import (
 from graphql.pyutils import Undefined
 
 from coreplex.idempotency.service import KEY, MAX_KEY
-from coreplex.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
+from coreplex.platform.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
 from rest_compat import columns, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field

@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors import BadInput, DomainError
-from coreplex.permissions import WRITE, Category, authorize
-from coreplex.resumable import ALGORITHMS, Checksum, Resumable, Upload
+from coreplex.platform.permissions import WRITE, Category, authorize
+from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from rest_compat.adapter import admit
 from rest_compat.answers import error_answer
 from rest_compat.routing import RouteRow

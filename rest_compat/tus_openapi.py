@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from coreplex.resumable import ALGORITHMS
+from coreplex.platform.resumable import ALGORITHMS
 from rest_compat.tus import CHUNK_TYPE, EXTENSIONS, ONE, ROOT, VERSION, WHOLE_NUMBER
 
 Problem = Callable[[str], dict[str, Any]]

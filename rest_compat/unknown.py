@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from coreplex.nearest import ignored
+from coreplex.errors.nearest import ignored
 from rest_compat import columns
 from rest_compat.endpoint import Endpoint
 

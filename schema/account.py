@@ -9,7 +9,7 @@ from coreplex.account import inputs
 from coreplex.account.recovery import Keys
 from coreplex.account.table import Plan, Scope, UserRole
 from coreplex.account.table import User as Row
-from coreplex.permissions import READ, Category, Permission
+from coreplex.platform.permissions import READ, Category, Permission
 from resolvers import account as resolve
 from resolvers.guard import Info
 from schema.common import enum, published

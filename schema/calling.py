@@ -16,7 +16,7 @@ from strawberry.types.base import StrawberryOptional
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from coreplex.permissions import authorize
+from coreplex.platform.permissions import authorize
 from resolvers.guard import Guard, Info
 
 Convert = Callable[[Any, Info], Any]

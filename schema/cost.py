@@ -32,7 +32,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from strawberry.types.field import StrawberryField
 
-from coreplex.paging import DEFAULT_PAGE, MAX_PAGE
+from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE
 from schema.compiler.reading import Loaded
 from schema.errors import BadRequest
 from schema.readings import READING

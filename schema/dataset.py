@@ -11,7 +11,7 @@ from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
 from coreplex.experiment.table import ProblemType
-from coreplex.permissions import READ, WRITE
+from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, enum, name_warnings, published

@@ -11,8 +11,8 @@ from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors import NotFound
 from coreplex.model.inputs import PredictModel
-from coreplex.monitoring.table import InferenceLog
-from coreplex.permissions import READ, WRITE, Category, Permission
+from coreplex.platform.permissions import READ, WRITE, Category, Permission
+from coreplex.serving.table import InferenceLog
 from resolvers import deployment as resolve
 from resolvers.context import Context
 from resolvers.guard import Info

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
-from coreplex.database import is_bad_value, is_unavailable
 from coreplex.errors import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
-from coreplex.memory import NoMemory
-from coreplex.storage import FULL, is_full
+from coreplex.platform.database import is_bad_value, is_unavailable
+from coreplex.platform.memory import NoMemory
+from coreplex.platform.storage import FULL, is_full
 
 log = structlog.get_logger()
 

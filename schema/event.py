@@ -10,7 +10,7 @@ from coreplex.event.table import Event as Row
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
-from coreplex.permissions import READ
+from coreplex.platform.permissions import READ
 from resolvers.guard import Info
 from resolvers.stream import follow_row
 from schema.common import Id, enum

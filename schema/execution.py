@@ -27,8 +27,8 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
 
-from coreplex.answer_size import AnswerSize, AnswerTooLarge
-from coreplex.permissions import Category, Permission
+from coreplex.platform.answer_size import AnswerSize, AnswerTooLarge
+from coreplex.platform.permissions import Category, Permission
 from resolvers.context import Context
 from resolvers.guard import Guard
 from schema import limits

@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from coreplex.permissions import Permission
+from coreplex.platform.permissions import Permission
 from resolvers.context import Context
 from resolvers.guard import Guard, Info
 from resolvers.loaders import Loaders

@@ -6,8 +6,8 @@ import strawberry
 
 from coreplex.artifact.table import Artifact as Row
 from coreplex.artifact.table import ArtifactKind
-from coreplex.permissions import READ
-from coreplex.staging import StagedFile
+from coreplex.platform.permissions import READ
+from coreplex.platform.staging import StagedFile
 from resolvers import dataset as resolve
 from resolvers.guard import Info
 from schema.common import Id, enum

@@ -7,7 +7,7 @@ import strawberry
 from coreplex.job import inputs
 from coreplex.job.table import Job as Row
 from coreplex.job.table import JobStatus, JobType, percent
-from coreplex.permissions import READ, WRITE
+from coreplex.platform.permissions import READ, WRITE
 from resolvers import job as resolve
 from resolvers.guard import Info
 from schema.common import Id, enum, published

@@ -7,11 +7,11 @@ import strawberry
 
 from coreplex.account.table import Scope
 from coreplex.experiment.table import ProblemType
+from coreplex.membership.table import Role
 from coreplex.model import inputs
 from coreplex.model.service import SORT_METRICS
 from coreplex.model.table import Model as Row
-from coreplex.permissions import READ, WRITE, Permission
-from coreplex.project.table import Role
+from coreplex.platform.permissions import READ, WRITE, Permission
 from resolvers import model as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, key, published

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
 
-from coreplex.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Page, Slice, SortDirection
-from coreplex.permissions import Permission
+from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Page, Slice, SortDirection
+from coreplex.platform.permissions import Permission
 from resolvers.guard import Guard, Info
 from resolvers.loaders import Pages
 from schema.compiler.reading import Loaded

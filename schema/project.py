@@ -8,9 +8,9 @@ import strawberry
 from coreplex.account.table import Scope
 from coreplex.deployment.inputs import DeploymentFilter
 from coreplex.event.table import Event
-from coreplex.permissions import MANAGE, READ, Permission
+from coreplex.membership.table import MemberRole, ProjectStatus, Role
+from coreplex.platform.permissions import MANAGE, READ, Permission
 from coreplex.project import inputs
-from coreplex.project.table import MemberRole, ProjectStatus, Role
 from resolvers import dataset as resolve_dataset
 from resolvers import deployment as resolve_deployment
 from resolvers import experiment as resolve_experiment

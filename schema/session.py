@@ -1,6 +1,6 @@
 """What the doors above GraphQL may use of the resolvers' request handling, named once."""
 
-from coreplex.services import Services
+from coreplex.platform.services import Services
 from resolvers.context import Context
 from resolvers.request import answer_of, charge, check_csrf, open_context
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests import servers
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from coreplex.database import Database
+from coreplex.platform.database import Database
 
 _COUNTING: ContextVar[list[str] | None] = ContextVar("counting", default=None)
 

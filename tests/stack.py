@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import redis
 
-from coreplex.database import Database
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from coreplex.supervisor.process import python, python_path, spawn
 from tests import servers
 from tests.factories.account import bearer, make_key, make_user

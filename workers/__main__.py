@@ -15,13 +15,14 @@ import structlog
 from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
-from coreplex import files, heartbeat, housekeeping
-from coreplex import services as composition
-from coreplex.heartbeat import BEAT_SECS, Heartbeat
 from coreplex.job.timing import Timing
-from coreplex.log import configure
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform import files, heartbeat
+from coreplex.platform import services as composition
+from coreplex.platform.heartbeat import BEAT_SECS, Heartbeat
+from coreplex.platform.log import configure
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
+from coreplex.runtime import housekeeping
 from workers.actors import declare
 from workers.broker import Bell
 from workers.relay import Relay

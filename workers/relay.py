@@ -14,7 +14,7 @@ from coreplex.errors import Unavailable
 from coreplex.job import service
 from coreplex.job.patience import passing
 from coreplex.job.timing import Timing
-from coreplex.services import Services
+from coreplex.platform.services import Services
 from workers.broker import Bell
 
 log = structlog.get_logger(__name__)

@@ -15,17 +15,17 @@ from uuid import UUID
 
 import structlog
 
-from coreplex.database import WriteSession
 from coreplex.errors import DomainError, Unavailable
-from coreplex.identifier import new_id
-from coreplex.isolation import ChildCancelled, ChildCrashed, ChildError
 from coreplex.job import handlers, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.patience import passing, persist
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
-from coreplex.services import Services
-from coreplex.storage import FULL, is_full
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildError
+from coreplex.platform.services import Services
+from coreplex.platform.storage import FULL, is_full
 
 Settle = Callable[[WriteSession], Awaitable[bool]]
 log = structlog.get_logger(__name__)

@@ -10,16 +10,16 @@ from coreplex.account import keys, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey
 from coreplex.account.table import ApiKey
-from coreplex.clock import now
-from coreplex.database import ReadSession, WriteSession
 from coreplex.errors import NotFound
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
-from coreplex.identifier import new_id, parse_id
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import open_project
-from coreplex.settings import Settings
+from coreplex.membership.access import open_project
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import new_id, parse_id
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
 
 
 def listing(grant: Grant) -> Listing:

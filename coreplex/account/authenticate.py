@@ -15,10 +15,10 @@ from sqlmodel import col
 from coreplex.account import keys, tokens
 from coreplex.account.cache import cache_of
 from coreplex.account.table import ApiKey, Scope, Session, User
-from coreplex.clock import now
 from coreplex.errors import Unauthenticated, Unavailable
-from coreplex.permissions import Credential, Principal
-from coreplex.services import Services
+from coreplex.platform.clock import now
+from coreplex.platform.permissions import Credential, Principal
+from coreplex.platform.services import Services
 
 TOUCH_EVERY = timedelta(minutes=1)
 ALL_SCOPES = frozenset(Scope)

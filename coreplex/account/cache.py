@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
-from coreplex.database import WriteSession
-from coreplex.event.notice import notify
 from coreplex.event.stream import Listener
-from coreplex.permissions import Principal
-from coreplex.services import Services
+from coreplex.platform.database import WriteSession
+from coreplex.platform.notify import notify
+from coreplex.platform.permissions import Principal
+from coreplex.platform.services import Services
 
 CHANNEL = "coreplex_access"
 TIME_TO_LIVE_SECS = 30.0

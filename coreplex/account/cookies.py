@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from coreplex.account.tokens import csrf_of
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 
 CSRF_COOKIE = "csrf_token"
 

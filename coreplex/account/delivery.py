@@ -10,13 +10,13 @@ from typing import Any
 import aiosmtplib
 
 from coreplex.account.table import Mail
-from coreplex.clock import now
-from coreplex.database import WriteSession
 from coreplex.errors import Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job
-from coreplex.settings import Settings
-from coreplex.smtp import server_of
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.settings import Settings
+from coreplex.platform.smtp import server_of
 
 TIMEOUT_SECS = 20.0
 SENT_BODY = "(sent; the text is not kept)"

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
 from coreplex.account.table import Scope
-from coreplex.clock import now
+from coreplex.platform.clock import now
 
 MAX_KEY_DAYS = 3650
 

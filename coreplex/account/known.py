@@ -12,7 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from coreplex.account.table import User
-from coreplex.clock import now
+from coreplex.platform.clock import now
 
 LIFETIME = timedelta(days=365)
 NONCE, MARK = 22, 64

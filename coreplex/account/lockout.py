@@ -20,11 +20,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex import rate
 from coreplex.account.table import FailedLogin
-from coreplex.clock import now
-from coreplex.database import Database, WriteSession
 from coreplex.errors import RateLimited, Unauthenticated
+from coreplex.platform import rate
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, WriteSession
 
 FREE_FAILURES, FREE_IN_NETWORK = 5, 25
 FIRST_WAIT, LONGEST_WAIT, MEMORY = timedelta(minutes=1), timedelta(minutes=15), timedelta(minutes=15)

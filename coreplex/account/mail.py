@@ -12,11 +12,11 @@ from sqlmodel import col
 
 from coreplex.account import one_time
 from coreplex.account.table import Mail, User
-from coreplex.clock import now
-from coreplex.database import WriteSession
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.settings import Settings
 
 ENTITY = "mail"
 SEND_ATTEMPTS = 290

@@ -7,9 +7,9 @@ from sqlmodel import col
 
 from coreplex.account import tokens
 from coreplex.account.table import OneTimeToken, TokenPurpose, User
-from coreplex.clock import now
-from coreplex.database import ReadSession, WriteSession
 from coreplex.errors import BadInput
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
 
 LIFETIME = {TokenPurpose.verify_email: timedelta(hours=48), TokenPurpose.reset_password: timedelta(hours=1)}
 MAX_PER_HOUR = 5

@@ -6,11 +6,11 @@ from coreplex.account import api_key, mail, one_time
 from coreplex.account.cache import announce
 from coreplex.account.signin import end_all_sessions, user_by_email
 from coreplex.account.table import TokenPurpose, User
-from coreplex.clock import now
-from coreplex.database import WriteSession
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.settings import Settings
 
 
 async def forgot(session: WriteSession, settings: Settings, email: str) -> None:

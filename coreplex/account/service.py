@@ -11,12 +11,12 @@ from coreplex.account.inputs import NewEmail, Register
 from coreplex.account.recovery import record
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import Plan, TokenPurpose, User, UserRole
-from coreplex.clock import now
-from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.errors import BadInput, Conflict, Invalid
-from coreplex.identifier import new_id
-from coreplex.permissions import Grant
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ from sqlmodel import col
 from coreplex.account import known, lockout, passwords, tokens
 from coreplex.account.cache import announce
 from coreplex.account.table import Session, User
-from coreplex.clock import now
-from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.errors import Forbidden, Unauthenticated
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.settings import Settings
 
 MOST_SESSIONS = 100
 """Of one account: the next sign-in ends the oldest."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, Index, String, func
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import key, maybe_moment, moment, reference, word
+from coreplex.platform.columns import key, maybe_moment, moment, reference, word
 
 
 class UserRole(StrEnum):

@@ -4,14 +4,14 @@ import asyncio
 from pathlib import Path
 
 from coreplex.artifact.table import Artifact
-from coreplex.database import ReadSession
 from coreplex.errors import Damaged
-from coreplex.fair import FairPlaces, Limits
-from coreplex.permissions import Grant
-from coreplex.project.access import open_row
-from coreplex.services import Services
-from coreplex.staging import StagedFile
-from coreplex.storage import Storage, sha256_of
+from coreplex.membership.access import open_row
+from coreplex.platform.database import ReadSession
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.permissions import Grant
+from coreplex.platform.services import Services
+from coreplex.platform.staging import StagedFile
+from coreplex.platform.storage import Storage, sha256_of
 
 _reading = FairPlaces(Limits(total=2, each=1, patience=60.0, retry_after=5), "a stored file")
 """Reading large files whole takes a thread for seconds, and the process has few."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import key, moment, reference, word
+from coreplex.platform.columns import key, moment, reference, word
 
 
 class ArtifactKind(StrEnum):

@@ -8,7 +8,7 @@ from getpass import getpass
 
 from coreplex.command.environment import beside, read_settings
 from coreplex.errors import DomainError
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 from coreplex.supervisor.trouble import Trouble
 
 GENERATED_BYTES = 18
@@ -54,7 +54,7 @@ def _password(options: Namespace) -> str:
 
 async def _create(settings: Settings, email: str, password: str, name: str) -> None:
     from coreplex.account import service
-    from coreplex.database import Database
+    from coreplex.platform.database import Database
 
     database = Database(settings.database_url or "", pool_size=1)
     try:

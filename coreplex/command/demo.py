@@ -18,8 +18,8 @@ from coreplex.account.table import TokenPurpose
 from coreplex.command import recipes
 from coreplex.command.environment import beside, read_settings
 from coreplex.command.rest import Refused, Rest
-from coreplex.database import Database
-from coreplex.settings import Mode, Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Mode, Settings
 
 TABLE = Path(__file__).with_name("demo.csv")
 TARGET, IDENTIFIER = "cancelled", "customer"

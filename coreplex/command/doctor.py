@@ -13,11 +13,11 @@ import aiosmtplib
 import asyncpg
 
 from coreplex.command.environment import read_settings
-from coreplex.monitoring.aside import folder_in
-from coreplex.monitoring.spool import left_behind, spool_in
-from coreplex.settings import Settings
-from coreplex.smtp import server_of
-from coreplex.storage import shortage
+from coreplex.platform.settings import Settings
+from coreplex.platform.smtp import server_of
+from coreplex.platform.storage import shortage
+from coreplex.serving.log.aside import folder_in
+from coreplex.serving.log.spool import left_behind, spool_in
 from coreplex.supervisor import redis_url
 from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version, postgres_folder, valkey_server
 from coreplex.supervisor.folder import DataFolder, Running

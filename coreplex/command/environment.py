@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 

@@ -18,8 +18,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from coreplex.log import configure
     from coreplex.migrations.migrate import current, head, migrate
+    from coreplex.platform.log import configure
 
     if options.json:
         configure()

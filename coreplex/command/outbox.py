@@ -34,7 +34,7 @@ async def _mails(url: str, options: Namespace) -> Sequence[Mail]:
     from sqlalchemy import func, select
     from sqlmodel import col
 
-    from coreplex.database import Database
+    from coreplex.platform.database import Database
 
     query = select(Mail).order_by(col(Mail.created_at).desc()).limit(max(1, options.limit))
     if not options.all:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 
 HEAD = "| Variable | Default | Meaning |\n|---|---|---|"
 

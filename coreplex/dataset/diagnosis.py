@@ -18,20 +18,20 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
-from coreplex.clock import now
-from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
-from coreplex.document import storable
 from coreplex.engines.diagnosis.deadline import PATIENCE
 from coreplex.engines.diagnosis.question import Question
 from coreplex.errors import DomainError
-from coreplex.fair import FairPlaces, Limits
-from coreplex.host_places import HostPlaces, turn
-from coreplex.identifier import new_id
-from coreplex.isolation import Control, run_child
-from coreplex.services import Part, Services
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.document import storable
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.host_places import HostPlaces, turn
+from coreplex.platform.identifier import new_id
+from coreplex.platform.isolation import Control, run_child
+from coreplex.platform.services import Part, Services
+from coreplex.platform.settings import Settings
 
 log = structlog.get_logger()
 

@@ -19,11 +19,11 @@ from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.work import TableWork
-from coreplex.departure import while_connected
-from coreplex.permissions import Grant
-from coreplex.services import Services
-from coreplex.staging import StagedFile
-from coreplex.storage import gone_on_failure, sha256_of
+from coreplex.platform.departure import while_connected
+from coreplex.platform.permissions import Grant
+from coreplex.platform.services import Services
+from coreplex.platform.staging import StagedFile
+from coreplex.platform.storage import gone_on_failure, sha256_of
 
 CONTENT_TYPES: Mapping[TableFormat, str] = {
     TableFormat.csv: "text/csv; charset=utf-8",

@@ -17,7 +17,6 @@ import structlog
 from coreplex import quota
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.clock import now
 from coreplex.dataset import orders, remedy, service
 from coreplex.dataset.draft import Draft
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
@@ -27,10 +26,11 @@ from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import FieldError, Invalid, NotFound
 from coreplex.job import service as job
 from coreplex.job.table import JobType
-from coreplex.permissions import Grant
-from coreplex.services import Services
-from coreplex.staging import StagedFile
-from coreplex.storage import gone_on_failure, sha256_of
+from coreplex.platform.clock import now
+from coreplex.platform.permissions import Grant
+from coreplex.platform.services import Services
+from coreplex.platform.staging import StagedFile
+from coreplex.platform.storage import gone_on_failure, sha256_of
 
 log = structlog.get_logger()
 

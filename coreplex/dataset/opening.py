@@ -3,11 +3,11 @@
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.database import ReadSession
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.errors import Invalid, NotFound
-from coreplex.permissions import Grant
-from coreplex.project.access import open_row
+from coreplex.membership.access import open_row
+from coreplex.platform.database import ReadSession
+from coreplex.platform.permissions import Grant
 
 NOUN = "Dataset version"
 

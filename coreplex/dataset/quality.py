@@ -14,8 +14,8 @@ from coreplex.engines.tabular import quality, suggestion
 from coreplex.engines.tabular.rulebook import Issue
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import Busy, DomainError, Invalid
-from coreplex.nearest import nearest
-from coreplex.services import Services
+from coreplex.errors.nearest import nearest
+from coreplex.platform.services import Services
 
 log = structlog.get_logger()
 

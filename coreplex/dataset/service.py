@@ -14,24 +14,24 @@ from sqlmodel import col
 
 from coreplex import quota
 from coreplex.artifact.table import Artifact
-from coreplex.clock import now
-from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.draft import Draft, storage_prefix
 from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
-from coreplex.document import read_together
 from coreplex.errors import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
 from coreplex.experiment import service as experiment
 from coreplex.experiment.table import Experiment
-from coreplex.identifier import parse_id
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
+from coreplex.membership.access import open_project, open_row, visible_projects
 from coreplex.model.table import Model
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import open_project, open_row, visible_projects
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.document import read_together
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
 
 UNIQUE_VIOLATION = "23505"
 DOCUMENTS = ("table_schema", "profile", "quality")

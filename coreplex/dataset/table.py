@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, key, moment, reference, word
+from coreplex.platform.columns import document, key, moment, reference, word
 
 
 class DatasetStatus(StrEnum):

@@ -13,13 +13,13 @@ import structlog
 
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.orders import Orders
-from coreplex.document import storable
 from coreplex.errors import BadInput, Invalid
-from coreplex.fair import FairPlaces, Limits
-from coreplex.host_places import HostPlaces, turn
-from coreplex.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
-from coreplex.services import Part, Services
-from coreplex.storage import gone_on_failure
+from coreplex.platform.document import storable
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.host_places import HostPlaces, turn
+from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
+from coreplex.platform.services import Part, Services
+from coreplex.platform.storage import gone_on_failure
 
 log = structlog.get_logger()
 

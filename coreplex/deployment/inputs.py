@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
-from coreplex.document import JSON, MOST_KEPT, JSONObject, kept
 from coreplex.model.inputs import AS_ROWS, OPTIONS, ROWS
+from coreplex.platform.document import JSON, MOST_KEPT, JSONObject, kept
 from coreplex.project.inputs import Name
 
 FROM_CONFIG = (

@@ -7,8 +7,6 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex import quota
-from coreplex.clock import now
-from coreplex.database import WriteSession
 from coreplex.deployment.inputs import (
     CreateDeployment,
     DeploymentFilter,
@@ -19,16 +17,18 @@ from coreplex.deployment.inputs import (
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.errors import Conflict, Invalid
 from coreplex.event import service as event
-from coreplex.event.notice import SERVING, notify
-from coreplex.identifier import parse_id
+from coreplex.membership.access import open_project, open_row, visible_projects
+from coreplex.membership.table import Project
 from coreplex.model.table import Model
-from coreplex.monitoring.documents import LIGHT
-from coreplex.monitoring.table import InferenceLog
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import open_project, open_row, visible_projects
-from coreplex.project.table import Project
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.notify import SERVING, notify
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
+from coreplex.serving.log.documents import LIGHT
+from coreplex.serving.table import InferenceLog
 
 
 def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilter | None = None) -> Listing:

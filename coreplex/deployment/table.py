@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, key, maybe_moment, moment, reference, word
+from coreplex.platform.columns import document, key, maybe_moment, moment, reference, word
 
 
 class Stage(StrEnum):

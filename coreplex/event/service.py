@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import delete, select, text
 from sqlmodel import col
 
-from coreplex.database import Database, ReadSession, WriteSession
-from coreplex.event.notice import notify
 from coreplex.event.table import Event, EventKind
+from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.notify import notify
 
 CHANNEL = "coreplex_events"
 CHUNK = 500

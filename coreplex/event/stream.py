@@ -14,10 +14,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from coreplex.database import Database, is_unavailable
 from coreplex.errors import Unavailable
 from coreplex.event import service
 from coreplex.event.table import Event, EventKind
+from coreplex.platform.database import Database, is_unavailable
 
 CHECK_SECS = 5.0
 CONNECT_SECS = 3.0

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Column, Identity, Index, text
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, moment, reference, word
+from coreplex.platform.columns import document, moment, reference, word
 
 
 class EventKind(StrEnum):

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field_validator
 
-from coreplex.document import MOST_KEPT, JSONObject, kept
 from coreplex.engines.automl.config import AutoMLConfig, described_options
 from coreplex.engines.automl.presets import described
 from coreplex.engines.automl.registry import ENGINES
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
+from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.project.inputs import Name
 
 ALIASES = {"binary": "classification", "multiclass": "classification"}

@@ -10,8 +10,6 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex import quota
-from coreplex.clock import now
-from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset import remedy
 from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
@@ -27,17 +25,19 @@ from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
-from coreplex.identifier import parse_id
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
+from coreplex.membership.access import open_project, open_row, visible_projects
+from coreplex.membership.table import Project
 from coreplex.model.table import Model
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import open_project, open_row, visible_projects
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
+from coreplex.platform.storage import refuse_when_full
 from coreplex.project.namesakes import namesakes
-from coreplex.project.table import Project
-from coreplex.settings import Settings
-from coreplex.storage import refuse_when_full
 
 ENDED_WITHIN = timedelta(minutes=1)
 """A cancelled training has written its last file and event by then, also that of a worker that died."""

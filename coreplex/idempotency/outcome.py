@@ -12,11 +12,11 @@ from uuid import UUID
 
 from sqlmodel import SQLModel
 
-from coreplex.database import ReadSession
 from coreplex.errors import Conflict, NotFound
-from coreplex.permissions import Grant
-from coreplex.project.access import open_project
-from coreplex.project.table import Project
+from coreplex.membership.access import open_project
+from coreplex.membership.table import Project
+from coreplex.platform.database import ReadSession
+from coreplex.platform.permissions import Grant
 
 SHOWN_ONCE = (
     "The first request with this Idempotency-Key made it, and its secret is shown once only. If that answer was lost, revoke the "

@@ -19,14 +19,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex.clock import now
-from coreplex.database import Database, ReadSession, WriteSession
 from coreplex.errors import Conflict, Invalid
 from coreplex.idempotency import outcome
 from coreplex.idempotency.table import IdempotencyKey
-from coreplex.identifier import new_id
-from coreplex.permissions import Principal
-from coreplex.services import Services
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.permissions import Principal
+from coreplex.platform.services import Services
 
 MAX_KEY = 255
 KEY = f"^[ -~]{{1,{MAX_KEY}}}$"

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, key, moment
+from coreplex.platform.columns import document, key, moment
 
 
 class IdempotencyKey(SQLModel, table=True):

@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
-from coreplex.database import Database, WriteSession
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
-from coreplex.isolation import Control
 from coreplex.job import service
 from coreplex.job.patience import persist
 from coreplex.job.service import Orders
 from coreplex.job.table import Job, percent
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
-from coreplex.storage import Storage
+from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.isolation import Control
+from coreplex.platform.settings import Settings
+from coreplex.platform.storage import Storage
 
 MAX_LOG_LINES = 2000
 MAX_MESSAGE = 4000

@@ -13,14 +13,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from coreplex.database import WriteSession
 from coreplex.job.table import Job, JobType
+from coreplex.platform.database import WriteSession
 
 Hook = Callable[[WriteSession, Job], Awaitable[None]]
 Run = Callable[[Job, Any], Awaitable[dict[str, Any] | None]]
 
 MODULES: Mapping[JobType, str] = {
-    JobType.automl_train: "coreplex.experiment.training",
+    JobType.automl_train: "coreplex.training.jobs",
     JobType.mail_send: "coreplex.account.delivery",
     JobType.storage_delete: "coreplex.job.cleaning",
     JobType.probe: "coreplex.job.probe",

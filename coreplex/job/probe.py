@@ -11,14 +11,14 @@ import signal
 import time
 from typing import Any
 
-from coreplex.database import WriteSession
 from coreplex.engines.child import Report
 from coreplex.errors import Invalid, Unavailable
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
-from coreplex.isolation import run_child
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job, JobStatus
+from coreplex.platform.database import WriteSession
+from coreplex.platform.isolation import run_child
 
 CHILD_BYTES = 512 << 20
 LIMIT_SECS = 600.0

@@ -4,12 +4,12 @@ from sqlalchemy import and_, select
 from sqlmodel import col
 
 from coreplex.event.table import Event, EventKind
-from coreplex.identifier import parse_id
 from coreplex.job.inputs import JobFilter
 from coreplex.job.table import Job
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import visible_projects
+from coreplex.membership.access import visible_projects
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
 
 
 def listing(grant: Grant, wanted: JobFilter | None = None) -> Listing:

@@ -14,14 +14,14 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, all_, and_, func, literal, or_, select, update
 from sqlmodel import col
 
-from coreplex.database import ReadSession, WriteSession
 from coreplex.event import service as event
-from coreplex.event.notice import notify
 from coreplex.event.table import EventKind
-from coreplex.identifier import new_id
 from coreplex.job import handlers
 from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.job.timing import Timing
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.notify import notify
 
 QUEUED = "coreplex_jobs"
 """Channel: a job waits for its message."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlmodel.sql.sqltypes import AutoString
 
-from coreplex.tables import metadata
+from coreplex.runtime.tables import metadata
 
 
 def render(kind: str, item: Any, _context: Any) -> str | Literal[False]:

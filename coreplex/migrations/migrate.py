@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from coreplex.database import async_url
+from coreplex.platform.database import async_url
 
 LOCK = 0x636F7265706C6578  # "coreplex"
 LOCK_TIMEOUT = "10s"

@@ -16,21 +16,21 @@ from sqlmodel import col
 from coreplex import quota
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
-from coreplex.database import WriteSession
 from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.work import UNPACKED_TIMES, TableWork
-from coreplex.document import storable
 from coreplex.errors import Invalid
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment
+from coreplex.membership.access import open_row
 from coreplex.model.inputs import EvaluateModel
 from coreplex.model.table import Evaluation, Model
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import open_row
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import WriteSession
+from coreplex.platform.document import storable
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 
 SECONDS = 25.0
 """How long rows are scored; what there was no time for is left out, and said."""

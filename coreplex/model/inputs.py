@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from coreplex.document import JSON, JSONObject
+from coreplex.platform.document import JSON, JSONObject
 
 
 class PredictOptions(BaseModel):

@@ -8,23 +8,23 @@ from sqlalchemy import ColumnElement, Float, case, cast, delete, exists, func, s
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
-from coreplex.database import ReadSession, WriteSession
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
 from coreplex.engines.automl.registry import BASELINE
 from coreplex.event import service as event
-from coreplex.event.notice import SERVING, notify
 from coreplex.experiment.service import refuse_while_serving
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
-from coreplex.identifier import parse_id
 from coreplex.job import service as job
 from coreplex.job.table import JobType
+from coreplex.membership.access import open_row, visible_projects
+from coreplex.membership.table import Project
 from coreplex.model.inputs import ModelFilter
 from coreplex.model.table import Model
-from coreplex.paging import Listing
-from coreplex.permissions import Grant
-from coreplex.project.access import open_row, visible_projects
-from coreplex.project.table import Project
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.notify import SERVING, notify
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
 
 SORT_METRICS = (
     *("auc", "rmse", "mae", "r2", "logloss", "accuracy", "mse", "mean_per_class_error", "aucpr", "f1", "rmsle", "mcc"),

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from coreplex.columns import document, key, maybe_document, moment, reference, word
 from coreplex.experiment.table import ProblemType
+from coreplex.platform.columns import document, key, maybe_document, moment, reference, word
 
 
 class Model(SQLModel, table=True):

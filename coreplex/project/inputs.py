@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from coreplex.project.table import MemberRole, ProjectStatus
+from coreplex.membership.table import MemberRole, ProjectStatus
 
 
 def _storable(text: str) -> str:

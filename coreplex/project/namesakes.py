@@ -3,11 +3,11 @@
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.database import ReadSession
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
 from coreplex.experiment.table import Experiment
-from coreplex.project.table import Project
+from coreplex.membership.table import Project
+from coreplex.platform.database import ReadSession
 
 Named = Project | Dataset | Experiment | Deployment
 UNNAMED = "Experiment"

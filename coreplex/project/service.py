@@ -9,25 +9,25 @@ from sqlmodel import col
 from coreplex import quota
 from coreplex.account.cache import announce
 from coreplex.account.table import User
-from coreplex.clock import now
-from coreplex.database import ReadSession, WriteSession
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.errors import Conflict, Forbidden, NotFound
 from coreplex.event import service as event
-from coreplex.event.notice import SERVING, notify
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment, ExperimentStatus
-from coreplex.identifier import parse_id
 from coreplex.job import service as job
 from coreplex.job.table import JobType
+from coreplex.membership.access import open_project, visible_projects
+from coreplex.membership.table import Membership, Project, Role
 from coreplex.model.table import Model
-from coreplex.paging import Listing
-from coreplex.permissions import MANAGE, Grant
-from coreplex.project.access import open_project, visible_projects
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.notify import SERVING, notify
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import MANAGE, Grant
+from coreplex.platform.settings import Settings
 from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, UpdateProject
-from coreplex.project.table import Membership, Project, Role
-from coreplex.settings import Settings
 
 COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
     "dataset_count": Dataset,

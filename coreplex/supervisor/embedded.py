@@ -1,6 +1,6 @@
 """The embedded servers of one data folder: those whose address is not set."""
 
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 from coreplex.supervisor.binaries import postgres_folder, valkey_server
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.identity import Account, unprivileged

@@ -1,4 +1,4 @@
-"""The supervisor's side of a heartbeat (`coreplex.heartbeat`): when a program was last heard of, and its stack."""
+"""The supervisor's side of a heartbeat (`coreplex.platform.heartbeat`): when a program was last heard of, and its stack."""
 
 import os
 import tempfile

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from coreplex.settings import Mode, Settings, default_data_dir
+from coreplex.platform.settings import Mode, Settings, default_data_dir
 from coreplex.supervisor.postgres import tail
 
 

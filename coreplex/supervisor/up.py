@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from coreplex.settings import Settings
+from coreplex.platform.revision import ask, at_head
+from coreplex.platform.settings import Settings
 from coreplex.supervisor import redis_url, report
 from coreplex.supervisor.embedded import Embedded
 from coreplex.supervisor.folder import DataFolder, Running
@@ -26,7 +27,6 @@ from coreplex.supervisor.port import listen
 from coreplex.supervisor.postgres import tail
 from coreplex.supervisor.process import environment, python, spawn
 from coreplex.supervisor.pulse import Pulse
-from coreplex.supervisor.revision import ask, at_head
 from coreplex.supervisor.trouble import Trouble
 
 READY_SECS = 120.0

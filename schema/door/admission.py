@@ -7,8 +7,8 @@ from graphql import OperationType
 from starlette.requests import HTTPConnection
 
 from coreplex.errors import DomainError, Forbidden, Unauthenticated
-from coreplex.permissions import Category, authorize
-from coreplex.settings import Mode
+from coreplex.platform.permissions import Category, authorize
+from coreplex.platform.settings import Mode
 from resolvers.context import Context
 from resolvers.request import charge, check_csrf
 from schema.cost import check_cost

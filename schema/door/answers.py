@@ -12,8 +12,8 @@ from graphql import ExecutionResult
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from coreplex.answer_size import require_size
 from coreplex.errors import DomainError
+from coreplex.platform.answer_size import require_size
 from schema.cost import MAX_COST
 from schema.door.message import JSON_TYPE
 from schema.errors import BadDocument, domain_error, extensions, graphql_error

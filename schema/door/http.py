@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from coreplex.departure import cancelled_by_departure
 from coreplex.errors import DomainError
-from coreplex.fair import FairPlaces, Limits
-from coreplex.permissions import Category
-from coreplex.services import Services
-from coreplex.settings import Mode
+from coreplex.platform.departure import cancelled_by_departure
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.permissions import Category
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Mode
 from resolvers.context import Context
 from resolvers.request import answer_of, charge, open_context
 from schema.door.admission import Admitted, admit

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from coreplex.errors import Invalid
 from coreplex.idempotency import outcome, service
 from coreplex.idempotency.service import Attempt, Repeated
-from coreplex.permissions import PUBLIC, Grant, Permission, authorize
+from coreplex.platform.permissions import PUBLIC, Grant, Permission, authorize
 from resolvers.context import Context
 from resolvers.request import KEY, answer_of
 from schema.door.answers import media_type

@@ -10,7 +10,7 @@ from graphql import ExecutionResult, GraphQLError
 
 from coreplex.account.cache import cache_of
 from coreplex.errors import RateLimited, Unauthenticated, Unavailable
-from coreplex.permissions import Principal
+from coreplex.platform.permissions import Principal
 from resolvers.context import Context
 from schema.execution import Operation, subscribe
 

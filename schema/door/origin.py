@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from coreplex.errors import Forbidden
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 
 
 def check_origin(connection: HTTPConnection, settings: Settings) -> None:

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from coreplex.answer_size import require_size
-from coreplex.permissions import Principal
+from coreplex.platform.answer_size import require_size
+from coreplex.platform.permissions import Principal
 from resolvers.context import Context
 from resolvers.request import open_context
 from schema.door.admission import Admitted

@@ -17,12 +17,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
 from coreplex.account.cache import cache_of
-from coreplex.answer_size import require_size
 from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
-from coreplex.fair import CALLER
-from coreplex.permissions import Principal
-from coreplex.rate import network_of
-from coreplex.services import Services
+from coreplex.platform.answer_size import require_size
+from coreplex.platform.fair import CALLER
+from coreplex.platform.permissions import Principal
+from coreplex.platform.rate import network_of
+from coreplex.platform.services import Services
 from resolvers.context import Context
 from resolvers.request import KEY_UNUSED, answer_of, bearer_token, open_context
 from schema.door.admission import admit

@@ -28,12 +28,12 @@ import polars as pl
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from coreplex import isolation  # noqa: E402
 from coreplex.engines.automl import metrics  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
 from coreplex.engines.tabular import reading  # noqa: E402
 from coreplex.engines.tabular.schema import TableSchema, spell  # noqa: E402
+from coreplex.platform import isolation  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 REAL = {

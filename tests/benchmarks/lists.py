@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from coreplex.clock import now
-from coreplex.database import WriteSession
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
-from coreplex.identifier import parse_id
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import parse_id
 from rest_compat.stored import camel
 from tests.benchmarks import passes, seed, stack
 

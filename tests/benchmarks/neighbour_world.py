@@ -13,8 +13,8 @@ import orjson
 import polars as pl
 from sklearn.datasets import load_digits
 
-from coreplex.database import Database, WriteSession
-from coreplex.project.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project, Role
+from coreplex.platform.database import Database, WriteSession
 from tests.benchmarks import stack
 from tests.factories.account import make_key, make_user
 

@@ -14,10 +14,8 @@ from uuid import UUID
 import lightgbm as lgb
 import polars as pl
 
-import coreplex.tables  # noqa: F401  (every table, for the foreign keys)
+import coreplex.runtime.tables  # noqa: F401  (every table, for the foreign keys)
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.clock import now
-from coreplex.database import Database, WriteSession
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
@@ -26,7 +24,9 @@ from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.model.table import Model
-from coreplex.storage import LocalStorage
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.storage import LocalStorage
 from tests.benchmarks.scoring import table
 from tests.benchmarks.stack import Stack
 

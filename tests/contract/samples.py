@@ -11,7 +11,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLNonNull, get_named_type, is_leaf_type
 from httpx import AsyncClient, Response
 
-from coreplex.permissions import WRITE, Permission
+from coreplex.platform.permissions import WRITE, Permission
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset, model
 from rest_compat.stored import operations

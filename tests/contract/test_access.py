@@ -13,9 +13,9 @@ import pytest
 from httpx import AsyncClient, Response
 
 from coreplex.account.table import Scope
-from coreplex.database import Database
-from coreplex.project.table import Role
-from coreplex.settings import Settings
+from coreplex.membership.table import Role
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.contract.samples import SAMPLES, Call, graphql_calls, rest_calls, root_fields
 from tests.factories.account import browser, serving
 from tests.factories.world import Snapshot, World, snapshot, world

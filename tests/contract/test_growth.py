@@ -5,10 +5,10 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from coreplex.retention import FOLDERS, TABLES, table
-from coreplex.services import Services
-from coreplex.settings import Settings
-from coreplex.tables import metadata
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
+from coreplex.runtime.retention import FOLDERS, TABLES, table
+from coreplex.runtime.tables import metadata
 from tests.factories.dataset import Person
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +16,7 @@ SETTING = re.compile(r"`([A-Z_]{4,})`")
 
 
 def test_every_table_has_a_bound() -> None:
-    assert set(TABLES) == set(metadata.tables), "name the table in coreplex/retention.py, with what bounds it"
+    assert set(TABLES) == set(metadata.tables), "name the table in coreplex/runtime/retention.py, with what bounds it"
 
 
 def test_every_bound_is_a_rule_or_a_setting_or_follows_another() -> None:

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from coreplex.database import Database
 from coreplex.engines.automl.config import AutoMLConfig
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
 from rest_compat.table import TABLE

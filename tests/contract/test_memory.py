@@ -12,11 +12,11 @@ import pytest
 import uvicorn
 
 import asgi
-from coreplex import memory
-from coreplex.database import Database
-from coreplex.heartbeat import Heartbeat
-from coreplex.memory import MemoryWatch
-from coreplex.settings import Settings
+from coreplex.platform import memory
+from coreplex.platform.database import Database
+from coreplex.platform.heartbeat import Heartbeat
+from coreplex.platform.memory import MemoryWatch
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, make_key, make_user, serving
 
 MIB = 1 << 20
@@ -56,7 +56,7 @@ async def test_a_request_that_needs_too_much_is_told_so(
         def too_much(*_arguments: Any, **_more: Any) -> None:
             raise MemoryError
 
-        monkeypatch.setattr("coreplex.database.Database.read", too_much)
+        monkeypatch.setattr("coreplex.platform.database.Database.read", too_much)
         rest: Any = await client.get("/api/projects")
         assert (rest.status_code, rest.json()["code"], rest.headers["Retry-After"]) == (503, "busy", "5")
         graphql = await client.post("/graphql", json={"query": "{ projects(first: 1) { totalCount } }"})
@@ -75,7 +75,7 @@ async def test_who_stays_short_of_memory_ends_in_order(settings: Settings, monke
 
 ASKS = """
 import resource, subprocess, sys
-from coreplex.memory import MemoryWatch
+from coreplex.platform.memory import MemoryWatch
 MemoryWatch({limit}).limit_allocations()
 try:
     bytearray({asked})
@@ -107,6 +107,6 @@ def test_the_limit_is_at_most_half_of_what_there_is(
 ) -> None:
     group = tmp_path / "memory.max"
     group.write_text(says)
-    monkeypatch.setattr("coreplex.settings.CONTROL_GROUP_MEMORY", group)
+    monkeypatch.setattr("coreplex.platform.settings.CONTROL_GROUP_MEMORY", group)
     machine = psutil.virtual_memory().total
     assert Settings().web_memory_bytes == (gives or max(512 * MIB, min(2048 * MIB, machine // 2)))

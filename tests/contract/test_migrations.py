@@ -10,10 +10,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from coreplex.clock import now
-from coreplex.database import Database, async_url
 from coreplex.migrations.migrate import alembic_config, migrate
-from coreplex.tables import metadata
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, async_url
+from coreplex.runtime.tables import metadata
 from tests.factories.bare import bare
 
 REFERENCES = ("project_id", "deployment_id", "model_id")

@@ -8,11 +8,11 @@ from httpx import Response
 from sqlalchemy import text
 
 from coreplex.account.table import Scope
-from coreplex.database import Database
 from coreplex.idempotency.service import Attempt
-from coreplex.project.table import Membership, Role
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.membership.table import Membership, Role
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from schema.execution import core_schema, permission_of
 from tests.factories.account import PASSWORD, bearer, browser, make_key, make_user, serving, sign_in
 from tests.factories.dataset import PEOPLE, Person, staged_files, stored_files

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from httpx import AsyncClient, Response
 
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from rest_compat.endpoint import Endpoint
 from rest_compat.openapi import document
 from rest_compat.table import TABLE

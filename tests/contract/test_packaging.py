@@ -119,6 +119,6 @@ def test_readme_has_the_table_of_settings() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    from coreplex.settings import Settings
+    from coreplex.platform.settings import Settings
 
     assert [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith((".", "`"))] == []

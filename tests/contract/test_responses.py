@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from rest_compat.openapi import RATE_HEADERS, document
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 from tests.responses import check, operation_of, template_of

@@ -20,8 +20,8 @@ import pytest
 from sqlmodel import col, select
 
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.dataset import PEOPLE, Person
 
 

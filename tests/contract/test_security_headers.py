@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from coreplex.database import Database
-from coreplex.settings import Mode, Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Mode, Settings
 from rest_compat.table import TABLE
 from tests.factories.account import PASSWORD, bearer, browser, mails_to, make_key, make_user, serving, sign_in
 

@@ -20,7 +20,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreplex import log
+from coreplex.platform import log
 from tests import servers
 from tests.stack import Stack, running
 

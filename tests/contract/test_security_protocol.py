@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from structlog.testing import capture_logs
 
-from coreplex import files
+from coreplex.platform import files
 from resolvers import protocol
 from resolvers.socket_protocol import DeadlineSocketProtocol
 

@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from asgi import configuration, create_app
-from coreplex.database import Database
 from coreplex.errors import RateLimited
-from coreplex.permissions import FOR_WHAT_IS_MADE, Category
-from coreplex.rate import CLIENT_NAME, REDIS_SECS, RateLimiter, identity
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
+from coreplex.platform.rate import CLIENT_NAME, REDIS_SECS, RateLimiter, identity
+from coreplex.platform.settings import Settings
 from rest_compat.stored import operations
 from rest_compat.table import TABLE
 from tests import servers
@@ -378,7 +378,7 @@ async def test_without_redis_nobody_waits_and_nothing_breaks(
 async def test_a_redis_that_hangs_holds_up_nobody_for_long(
     settings: Settings, database: Database, own: servers.Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coreplex.rate.RETRY_REDIS_SECS", 0.3)
+    monkeypatch.setattr("coreplex.platform.rate.RETRY_REDIS_SECS", 0.3)
     _, key = await make_key(database, await make_user(database))
     async with serving(settings.model_copy(update={"redis_url": own.valkey.url()})) as app, browser(app) as client:
         client.headers.update(bearer(key))

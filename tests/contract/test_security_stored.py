@@ -8,9 +8,9 @@ import pytest
 from sqlmodel import col, select
 
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.database import Database
-from coreplex.model.serving import Serving
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
+from coreplex.serving.route import Serving
 from tests.factories.account import browser, serving
 from tests.factories.dataset import PEOPLE
 from tests.factories.world import ROW, World, world

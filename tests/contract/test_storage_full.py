@@ -12,12 +12,12 @@ from httpx import Response
 from sqlalchemy import text
 from starlette.applications import Starlette
 
-from coreplex import storage
 from coreplex.command import doctor
-from coreplex.database import Database
 from coreplex.errors import DatabaseFull, StorageFull
 from coreplex.job.patience import passing
-from coreplex.settings import Settings
+from coreplex.platform import storage
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 from schema.errors import domain_error

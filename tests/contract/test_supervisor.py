@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from coreplex.retention import FOLDERS
+from coreplex.runtime.retention import FOLDERS
 from coreplex.supervisor.part import SILENT_SECS
 from tests.contract.checkout import GONE_SECS, READY_SECS, Checkout, Server, alive, checkout, wait_for
 

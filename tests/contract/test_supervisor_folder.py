@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 from coreplex.supervisor import report
 from coreplex.supervisor.folder import ALREADY_RUNNING, DataFolder, Running
 from coreplex.supervisor.identity import unprivileged

@@ -41,7 +41,7 @@ def test_a_dead_part_is_started_again_with_growing_pauses(tmp_path: Path) -> Non
 
 BEATING = """
 import argparse, sys, time
-from coreplex import heartbeat
+from coreplex.platform import heartbeat
 parser = argparse.ArgumentParser()
 heartbeat.add_arguments(parser)
 given = parser.parse_args()

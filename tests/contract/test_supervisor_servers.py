@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from coreplex.migrations import migrate
-from coreplex.supervisor import revision
+from coreplex.platform import revision
 from coreplex.supervisor.binaries import postgres_folder, valkey_server
 from coreplex.supervisor.identity import Account, unprivileged
 from coreplex.supervisor.postgres import Postgres

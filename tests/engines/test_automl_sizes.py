@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.experiment.training import OVERRUN_FACTOR, OVERRUN_SECS
-from coreplex.isolation import run_child
+from coreplex.platform.isolation import run_child
+from coreplex.training.jobs import OVERRUN_FACTOR, OVERRUN_SECS
 
 BUDGET_SECS = 60
 LIMIT_BYTES = 4 << 30

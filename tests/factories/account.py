@@ -16,10 +16,10 @@ from starlette.applications import Starlette
 from asgi import create_app
 from coreplex.account import keys, tokens
 from coreplex.account.table import ApiKey, Mail, Scope, User, UserRole
-from coreplex.clock import now
-from coreplex.database import Database
-from coreplex.identifier import new_id
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
+from coreplex.platform.settings import Settings
 from tests.responses import check
 
 PASSWORD = "a-long-enough-secret"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from coreplex.database import Database
+from coreplex.platform.database import Database
 
 NOTHING = {
     "varchar": "''",

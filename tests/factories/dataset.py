@@ -12,9 +12,9 @@ from httpx import AsyncClient, Response
 from starlette.applications import Starlette
 
 from coreplex.account.table import Scope, User
-from coreplex.database import Database
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"

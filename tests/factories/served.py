@@ -10,13 +10,13 @@ import asyncpg
 import orjson
 from sqlalchemy import text
 
-from coreplex.database import Database
 from coreplex.deployment.table import Deployment, Stage
 from coreplex.experiment.table import ProblemType
-from coreplex.identifier import new_id
+from coreplex.membership.table import Project
 from coreplex.model.table import Model
-from coreplex.monitoring.writer import InferenceWriter
-from coreplex.project.table import Project
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
+from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.account import make_user
 
 

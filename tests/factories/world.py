@@ -20,20 +20,20 @@ from starlette.applications import Starlette
 
 from coreplex.account.table import ApiKey, Scope, User
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.clock import now
-from coreplex.database import Database, WriteSession
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.scoring import bundle
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
-from coreplex.identifier import new_id
 from coreplex.job import service as job
 from coreplex.job.table import JobType
+from coreplex.membership.table import Membership, Project, Role
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
-from coreplex.monitoring.writer import InferenceWriter
-from coreplex.project.table import Membership, Project, Role
-from coreplex.services import Services
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.services import Services
+from coreplex.serving.log.writer import InferenceWriter
 from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 

@@ -12,9 +12,9 @@ from httpx import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
 from asgi import configuration, create_app
-from coreplex.database import Database
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, serving
 from tests.factories.asking import Asker
 from tests.factories.world import world

@@ -1,13 +1,13 @@
 """A job of somebody's project, and things that happen to it."""
 
 from coreplex.account.table import User
-from coreplex.database import Database
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
-from coreplex.identifier import new_id
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
-from coreplex.project.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project, Role
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
 
 FOLLOW = "subscription($job: ID!, $after: Long) { jobEvents(jobId: $job, after: $after) { seq message } }"
 

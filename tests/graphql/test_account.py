@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from sqlalchemy import text
 
 from coreplex.account.table import Scope, UserRole
-from coreplex.database import Database
+from coreplex.platform.database import Database
 from tests.factories.account import PASSWORD, bearer, browser, mails_to, make_key, make_user, token_in
 
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id email name role plan } csrfToken } }"

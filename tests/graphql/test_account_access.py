@@ -10,16 +10,16 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, text
 
-from coreplex import services as composition
 from coreplex.account import api_key, authenticate, keys, recovery, signin, tokens
 from coreplex.account.cache import AccessCache, cache_of, install
 from coreplex.account.table import ApiKey, Scope, Session, User
-from coreplex.clock import now
-from coreplex.database import Database
 from coreplex.errors import Unauthenticated
-from coreplex.permissions import Credential, Grant
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform import services as composition
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.permissions import Credential, Grant
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.account import make_key, make_user
 
 

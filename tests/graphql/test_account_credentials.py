@@ -14,10 +14,10 @@ from coreplex.account import keys, lockout, passwords, tokens
 from coreplex.account.delivery import compose
 from coreplex.account.inputs import CreateApiKey, Register
 from coreplex.account.table import Mail, Scope
-from coreplex.clock import now
 from coreplex.errors import Invalid, RateLimited
-from coreplex.settings import Settings
-from coreplex.smtp import server_of
+from coreplex.platform.clock import now
+from coreplex.platform.settings import Settings
+from coreplex.platform.smtp import server_of
 from rest_compat.stored import operations
 from rest_compat.table import TABLE
 from rest_compat.variables import Binder

@@ -13,10 +13,10 @@ from coreplex.account import api_key, authenticate, signin
 from coreplex.account.cache import forget
 from coreplex.account.inputs import CreateApiKey
 from coreplex.account.table import ApiKey, Scope, Session, User
-from coreplex.clock import now
 from coreplex.errors import Unauthenticated
-from coreplex.permissions import Grant
-from coreplex.services import Services
+from coreplex.platform.clock import now
+from coreplex.platform.permissions import Grant
+from coreplex.platform.services import Services
 from tests.factories.account import make_user
 
 STEPS = 60

@@ -12,21 +12,21 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from coreplex import services as composition
 from coreplex.account import delivery, mail, service
 from coreplex.account.passwords import matches
 from coreplex.account.table import Mail, Plan, User, UserRole
-from coreplex.clock import now
 from coreplex.command import doctor
-from coreplex.database import Database
 from coreplex.errors import Conflict, Invalid, Unavailable
-from coreplex.housekeeping import tidy
 from coreplex.job.context import JobContext
 from coreplex.job.service import claim
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
-from coreplex.storage import LocalStorage
+from coreplex.platform import services as composition
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
+from coreplex.platform.storage import LocalStorage
+from coreplex.runtime.housekeeping import tidy
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 from tests.factories.account import make_user

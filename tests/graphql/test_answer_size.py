@@ -13,16 +13,16 @@ import polars as pl
 import pytest
 from graphql import parse
 
-from coreplex import answer_size
-from coreplex.answer_size import AnswerSize, AnswerTooLarge, require_size
-from coreplex.database import Database
 from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.tabular.frame import CELL_CHARS, PREVIEW_BLOCK, preview
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.identifier import new_id
-from coreplex.monitoring.table import InferenceLog
-from coreplex.permissions import Principal
-from coreplex.services import Services
+from coreplex.platform import answer_size
+from coreplex.platform.answer_size import AnswerSize, AnswerTooLarge, require_size
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
+from coreplex.platform.permissions import Principal
+from coreplex.platform.services import Services
+from coreplex.serving.table import InferenceLog
 from resolvers.context import Context, RequestFacts
 from schema.door.answers import dump, executed
 from schema.execution import Operation, execute, from_document, prepare

@@ -11,7 +11,7 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type, is_leaf_type, parse, validate
 
 from coreplex.account.table import Scope
-from coreplex.permissions import Credential, Principal
+from coreplex.platform.permissions import Credential, Principal
 from resolvers.context import Context, RequestFacts
 from rest_compat.stored import operations
 from schema.execution import Operation, core_schema, execute, from_document

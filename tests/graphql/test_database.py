@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select
 
 from coreplex.account.table import User
-from coreplex.answer_size import AnswerSize
-from coreplex.database import Database
+from coreplex.platform.answer_size import AnswerSize
+from coreplex.platform.database import Database
 from resolvers.loaders import Loaders
 from tests.factories.account import make_user
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from sqlalchemy import event as listen
 
-from coreplex.database import Database
-from coreplex.services import Services
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
 from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table
 
 UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {

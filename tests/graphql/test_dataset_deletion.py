@@ -7,11 +7,11 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.database import Database
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job.table import Job, JobType
 from coreplex.model.table import Model
+from coreplex.platform.database import Database
 from tests.factories.dataset import Person
 
 DELETE = "mutation($id: ID!) { deleteDataset(input: {id: $id}) { id } }"

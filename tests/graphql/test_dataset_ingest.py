@@ -7,18 +7,18 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.clock import now
-from coreplex.database import Database
 from coreplex.dataset import ingest, service
 from coreplex.dataset.inputs import UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.errors import Conflict
-from coreplex.identifier import new_id
-from coreplex.isolation import ChildCrashed
 from coreplex.job.table import Job, JobType
-from coreplex.permissions import WRITE, Credential, Grant, Principal
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
+from coreplex.platform.isolation import ChildCrashed
+from coreplex.platform.permissions import WRITE, Credential, Grant, Principal
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.dataset import PEOPLE, Person, laboratory, staged_files, stored_files
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coreplex.monitoring.spool import Segment
+from coreplex.serving.log.spool import Segment
 from tests.factories.asking import Asker
 from tests.factories.world import ROW
 

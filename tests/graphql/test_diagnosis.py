@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from coreplex.database import Database
 from coreplex.dataset.diagnosis import Diagnoses, Pace
 from coreplex.dataset.table import Diagnosis
 from coreplex.engines.diagnosis import advice
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.dataset import Person, laboratory, person, table
 
 QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVersion(id: $id) {

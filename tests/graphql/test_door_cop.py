@@ -7,7 +7,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from asgi import create_app
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 
 
 @pytest.fixture

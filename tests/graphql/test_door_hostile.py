@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from coreplex.database import Database
+from coreplex.platform.database import Database
 from tests.factories.account import make_key, make_user
 from tests.graphql.hostile import BODIES, DOCUMENTS
 

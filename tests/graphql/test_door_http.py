@@ -11,8 +11,8 @@ from sqlalchemy import event
 
 from asgi import create_app
 from coreplex.account.table import Scope
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from schema.cost import STATEMENT
 from tests.factories.account import make_key, make_user, sign_in
 

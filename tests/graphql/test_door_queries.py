@@ -6,9 +6,9 @@ import pytest
 from httpx import AsyncClient
 
 from coreplex.account.table import User
-from coreplex.database import Database
-from coreplex.project.table import Membership, Project, Role
-from coreplex.services import Services
+from coreplex.membership.table import Membership, Project, Role
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
 from tests.counting import counted
 from tests.factories.account import make_key, make_user
 from tests.factories.asking import Asker

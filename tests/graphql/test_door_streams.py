@@ -11,11 +11,11 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from coreplex.account import cache, recovery
 from coreplex.account.table import ApiKey, User
-from coreplex.clock import now
-from coreplex.database import Database
-from coreplex.event.notice import notify
 from coreplex.job.table import Job
-from coreplex.services import Services
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.notify import notify
+from coreplex.platform.services import Services
 from schema.door import live, sse
 from tests.factories.account import make_key, make_user, sign_in
 from tests.graphql.followed import FOLLOW, beginning, make_job, tell

@@ -18,11 +18,11 @@ from websockets import ClientConnection, ConnectionClosed, InvalidStatus, connec
 
 from coreplex.account import cache
 from coreplex.account.table import ApiKey
-from coreplex.clock import now
-from coreplex.database import Database
-from coreplex.event.notice import notify
 from coreplex.job.table import Job
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.notify import notify
+from coreplex.platform.settings import Settings
 from resolvers.context import Context
 from schema.door import websocket
 from schema.door.live import Places

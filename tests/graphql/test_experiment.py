@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from coreplex.database import Database
 from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.diagnosis import advice
 from coreplex.experiment.table import ExperimentStatus
-from coreplex.project.table import Project
-from coreplex.settings import Settings
+from coreplex.membership.table import Project
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, serving
 from tests.factories.asking import Asker
 from tests.factories.world import TARGET, add_experiment, world

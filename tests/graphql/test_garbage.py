@@ -12,7 +12,7 @@ import pytest
 from strawberry.dataloader import DataLoader
 
 from coreplex.errors import Busy
-from coreplex.fair import FairPlaces, Limits
+from coreplex.platform.fair import FairPlaces, Limits
 from resolvers.context import Context
 from resolvers.loaders import Loaders, Pages
 from schema.compiler.executor import CompilingExecutor

@@ -8,7 +8,7 @@ from graphql import get_introspection_query
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.permissions import Category
+from coreplex.platform.permissions import Category
 from schema.cost import MAX_COST, STATEMENT, TooExpensive, check_cost
 from schema.errors import BadDocument, BadRequest
 from schema.execution import prepare

@@ -9,13 +9,13 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from coreplex.account.table import User
-from coreplex.clock import now
-from coreplex.database import Database
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import ExperimentStatus
+from coreplex.membership.table import Membership, Project, Role
 from coreplex.model.table import Model
-from coreplex.project.table import Membership, Project, Role
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
 from schema.cost import MAX_COST
 from schema.execution import prepare
 from tests.counting import counted

@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coreplex.account.table import Plan, Scope, UserRole
-from coreplex.paging import Listing, Page, Slice
-from coreplex.permissions import Credential, Principal
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.permissions import Credential, Principal
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from resolvers.context import Context
 from schema.door import http
 from schema.errors import BadRequest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coreplex.project.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project, Role
 from tests.factories.asking import Asker
 
 CREATE = "mutation($input: CreateProjectInput!) { createProject(input: $input) { project { id name role status } } }"

@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from coreplex.clock import now
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment, ExperimentStatus
-from coreplex.housekeeping import tidy
 from coreplex.job import cleaning
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobStatus, JobType
-from coreplex.services import Services
+from coreplex.platform.clock import now
+from coreplex.platform.services import Services
+from coreplex.runtime.housekeeping import tidy
 from tests.factories.asking import Asker
 from tests.factories.world import World
 

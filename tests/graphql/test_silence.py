@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from coreplex import silence
-from coreplex.database import Database
 from coreplex.errors import Unavailable
-from coreplex.settings import Settings
+from coreplex.platform import silence
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests import servers
 from tests.factories.account import PASSWORD, bearer, browser, make_key, make_user, serving
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from coreplex.database import Database
 from coreplex.dataset.diagnosis import Pace
 from coreplex.experiment.table import Experiment
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.dataset import Person, laboratory
 from tests.factories.dependent import subjects
 

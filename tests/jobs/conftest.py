@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from coreplex.account.table import User
-from coreplex.database import Database
 from coreplex.job.timing import Timing
-from coreplex.monitoring.writer import InferenceWriter
-from coreplex.project.table import Project
-from coreplex.settings import Settings
+from coreplex.membership.table import Project
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
+from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.trouble import Trouble
 from tests import servers
 from tests.factories.served import Served, serve

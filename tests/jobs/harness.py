@@ -16,14 +16,14 @@ import psutil
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from coreplex.database import Database
 from coreplex.errors import Unavailable
 from coreplex.event.table import Event
-from coreplex.identifier import new_id
 from coreplex.job import service
 from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
+from coreplex.platform.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

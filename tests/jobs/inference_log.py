@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from coreplex.database import Database
-from coreplex.monitoring.writer import InferenceWriter
+from coreplex.platform.database import Database
+from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served
 
 AWAY = "postgresql://nobody@127.0.0.1:9/nothing"

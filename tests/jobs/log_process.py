@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from coreplex.database import Database
-from coreplex.monitoring import spool, writer
-from coreplex.monitoring.writer import InferenceWriter
+from coreplex.platform.database import Database
+from coreplex.serving.log import spool, writer
+from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served
 
 REQUESTS = 80

@@ -15,12 +15,12 @@ import redis
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.database import Database
 from coreplex.errors import Unavailable
 from coreplex.event.table import Event, EventKind
 from coreplex.job.table import Job, JobStatus
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests import servers
 from tests.jobs.conftest import kill_postgres, make_project, revive_postgres
 from tests.jobs.harness import Workers, connected, done, enqueue, unfinished, until

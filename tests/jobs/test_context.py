@@ -5,15 +5,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from coreplex import services as composition
-from coreplex.database import Database
 from coreplex.event.service import after
 from coreplex.event.table import EventKind
 from coreplex.job import service
 from coreplex.job.context import MAX_LOG_LINES, FenceLost, JobCancelled, JobContext
 from coreplex.job.table import JobStatus
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
+from coreplex.platform import services as composition
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.jobs.harness import enqueue, read
 
 

@@ -7,13 +7,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from coreplex.database import Database
 from coreplex.event import service, stream
-from coreplex.event.notice import notify
 from coreplex.event.service import after, append
 from coreplex.event.stream import Listener, follow
 from coreplex.event.table import Event, EventKind
-from coreplex.identifier import new_id
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
+from coreplex.platform.notify import notify
 from tests.jobs.harness import until
 
 

@@ -13,16 +13,16 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 from sqlmodel import col
 
-from coreplex import housekeeping
-from coreplex import services as composition
 from coreplex.account.table import Mail
-from coreplex.clock import now
 from coreplex.event.table import Event
-from coreplex.housekeeping import tidy
-from coreplex.monitoring.table import InferenceLog
-from coreplex.retention import TABLES, Bound, Rule
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform import services as composition
+from coreplex.platform.clock import now
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
+from coreplex.runtime import housekeeping
+from coreplex.runtime.housekeeping import tidy
+from coreplex.runtime.retention import TABLES, Bound, Rule
+from coreplex.serving.table import InferenceLog
 from tests.factories.bare import bare
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from coreplex.database import Database
 from coreplex.errors import Unavailable
-from coreplex.monitoring import writer as log_writer
-from coreplex.monitoring.writer import InferenceWriter
+from coreplex.platform.database import Database
+from coreplex.serving.log import writer as log_writer
+from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served, stored
 from tests.jobs.inference_log import inputs, until
 

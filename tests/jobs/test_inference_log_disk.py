@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from coreplex.database import Database
 from coreplex.errors import StorageFull
-from coreplex.monitoring import spool
-from coreplex.monitoring.writer import InferenceWriter
+from coreplex.platform.database import Database
+from coreplex.serving.log import spool
+from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served
 from tests.jobs.inference_log import AWAY, files, inputs, until
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from coreplex.clock import now
-from coreplex.monitoring import aside, spool
-from coreplex.monitoring.writer import InferenceWriter
+from coreplex.platform.clock import now
+from coreplex.serving.log import aside, spool
+from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served
 from tests.jobs.inference_log import dead, inputs
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from coreplex.database import Database
-from coreplex.monitoring.writer import InferenceWriter
+from coreplex.platform.database import Database
+from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.process import python_path
 from tests.factories.served import Served, serve, stored
 from tests.jobs.harness import ROOT

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from coreplex.errors import Invalid, NoModel, StorageFull
-from coreplex.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
+from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
 
 MEMORY = 1 << 30
 TASKS = "tests.jobs.child_tasks"

@@ -4,7 +4,7 @@ import random
 
 from starlette.applications import Starlette
 
-from coreplex.database import Database
+from coreplex.platform.database import Database
 from tests.factories.dataset import Person, table
 from tests.jobs.harness import Workers, done, until
 

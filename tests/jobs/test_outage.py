@@ -13,14 +13,14 @@ from pydantic import SecretStr
 
 import asgi
 from coreplex.account.signin import user_by_email
-from coreplex.database import Database
 from coreplex.errors import Unavailable
 from coreplex.event import service as event
 from coreplex.event.stream import Listener, follow
 from coreplex.event.table import EventKind
 from coreplex.job.table import JobStatus
 from coreplex.job.timing import Timing
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests import servers
 from tests.jobs.conftest import kill_postgres, make_project, revive_postgres
 from tests.jobs.harness import Workers, connected, done, enqueue, happened, read, until

@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from coreplex.clock import now
-from coreplex.database import Database, WriteSession
 from coreplex.deployment.service import log_listing
-from coreplex.identifier import new_id
 from coreplex.migrations.migrate import migrate
-from coreplex.monitoring import partitions, remains
-from coreplex.monitoring.table import InferenceLog
-from coreplex.monitoring.writer import STORE
-from coreplex.paging import Page, SortDirection
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.paging import Page, SortDirection
+from coreplex.serving.log import partitions, remains
+from coreplex.serving.log.writer import STORE
+from coreplex.serving.table import InferenceLog
 from tests.factories.bare import bare
 
 GONE = UUID(int=1)

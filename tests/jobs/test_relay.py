@@ -8,13 +8,13 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from coreplex import services as composition
-from coreplex.database import Database
 from coreplex.job import service
 from coreplex.job.table import JobType
 from coreplex.job.timing import Timing
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform import services as composition
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.jobs.harness import enqueue, until
 from workers.broker import Bell
 from workers.relay import Relay

@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from coreplex.database import Database
 from coreplex.event.service import after
-from coreplex.identifier import new_id
 from coreplex.job import service
 from coreplex.job.service import Orders
 from coreplex.job.table import Job, JobStatus, JobType
 from coreplex.job.timing import Timing
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
 
 
 async def make(database: Database, project_id: UUID | None = None, **values: Any) -> Job:

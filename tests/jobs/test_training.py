@@ -11,14 +11,14 @@ from sqlmodel import col
 from starlette.applications import Starlette
 
 from coreplex.artifact.table import Artifact
-from coreplex.database import Database
 from coreplex.engines.diagnosis import advice
 from coreplex.errors import NoModel
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
-from coreplex.experiment.training import _engine_failed
-from coreplex.isolation import ChildTimeout
 from coreplex.model.table import Model
-from coreplex.services import Services
+from coreplex.platform.database import Database
+from coreplex.platform.isolation import ChildTimeout
+from coreplex.platform.services import Services
+from coreplex.training.jobs import _engine_failed
 from tests.factories.dataset import Person, stored_files, table
 from tests.jobs.harness import Workers, done, read, until
 

@@ -10,12 +10,12 @@ import psutil
 import pytest
 import redis
 
-from coreplex.database import Database
 from coreplex.event.service import after
 from coreplex.event.table import EventKind
 from coreplex.job import service
 from coreplex.job.table import JobStatus
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.jobs.harness import Workers, done, enqueue, happened, is_, read, until
 from workers.broker import Bell
 

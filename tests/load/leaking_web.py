@@ -4,7 +4,7 @@ import signal
 from typing import Any
 
 from asgi import main
-from coreplex import memory
+from coreplex.platform import memory
 
 LEAK_BYTES = 400 << 20
 PATIENT_SECS = 2.0

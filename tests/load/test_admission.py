@@ -9,10 +9,10 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from coreplex import services as composition
 from coreplex.account import cache as access
-from coreplex.memory import MemoryWatch
-from coreplex.settings import Settings
+from coreplex.platform import services as composition
+from coreplex.platform.memory import MemoryWatch
+from coreplex.platform.settings import Settings
 from resolvers import admission
 from resolvers.admission import BURST, IN_WORK, STANDING
 from resolvers.middleware import OuterLayer

@@ -6,11 +6,11 @@ import pytest
 from httpx import AsyncClient
 from sqlalchemy import text
 
-from coreplex import database as module
-from coreplex.database import Database
 from coreplex.errors import Busy
-from coreplex.fair import working_for
-from coreplex.settings import Settings
+from coreplex.platform import database as module
+from coreplex.platform.database import Database
+from coreplex.platform.fair import working_for
+from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 
 

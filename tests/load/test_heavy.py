@@ -15,15 +15,15 @@ import psutil
 import pytest
 from starlette.applications import Starlette
 
-from coreplex import departure
-from coreplex.database import STATEMENT_TIMEOUT_MS, Database
 from coreplex.dataset import work
 from coreplex.dataset.work import TableWork
-from coreplex.departure import CONNECTION, while_connected
 from coreplex.errors import CallerLeft
-from coreplex.fair import working_for
-from coreplex.host_places import HostPlaces
-from coreplex.isolation import NICENESS, run_child
+from coreplex.platform import departure
+from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
+from coreplex.platform.departure import CONNECTION, while_connected
+from coreplex.platform.fair import working_for
+from coreplex.platform.host_places import HostPlaces
+from coreplex.platform.isolation import NICENESS, run_child
 from tests.factories.dataset import Person, person, staged_files
 from tests.jobs.test_isolation import Heard, gone
 from tests.stack import ROOT, Stack
@@ -32,7 +32,7 @@ FILE = "datasetFile(datasetId: $id, format: xlsx) { id sha256 }"
 FILES = f"query($id: ID!) {{ a: {FILE} b: {FILE} }}"
 HOLDER = """
 import asyncio, pathlib, sys
-from coreplex.host_places import HostPlaces
+from coreplex.platform.host_places import HostPlaces
 async def hold():
     async with HostPlaces(pathlib.Path(sys.argv[1]), "p", 1).place():
         print("held", flush=True)

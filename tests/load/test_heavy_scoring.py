@@ -12,15 +12,15 @@ import psutil
 import pytest
 from starlette.requests import Request
 
-from coreplex.departure import CONNECTION
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import CallerLeft, Invalid
-from coreplex.fair import working_for
-from coreplex.identifier import new_id
-from coreplex.model import prediction
-from coreplex.model.heavy import HeavyScoring
-from coreplex.model.serving import Route
-from coreplex.storage import LocalStorage
+from coreplex.platform.departure import CONNECTION
+from coreplex.platform.fair import working_for
+from coreplex.platform.identifier import new_id
+from coreplex.platform.storage import LocalStorage
+from coreplex.serving import prediction
+from coreplex.serving.heavy import HeavyScoring
+from coreplex.serving.route import Route
 from rest_compat import adapter
 from schema.door.message import read_body
 from tests.benchmarks.seed import train

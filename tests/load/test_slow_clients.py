@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from coreplex import files
+from coreplex.platform import files
 from resolvers.protocol import HEAD_SECS
 from tests.stack import Stack
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from coreplex import services as composition
 from coreplex.account import cache as access
-from coreplex.memory import MemoryWatch
-from coreplex.settings import Settings
+from coreplex.platform import services as composition
+from coreplex.platform.memory import MemoryWatch
+from coreplex.platform.settings import Settings
 from resolvers.middleware import OuterLayer
 from resolvers.unread import PIECE
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from coreplex.settings import Settings
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, serving
 
 

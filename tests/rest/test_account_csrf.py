@@ -5,8 +5,8 @@ from typing import Any
 from httpx import AsyncClient
 
 from coreplex.account.table import Scope
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.account import PASSWORD, bearer, browser, make_key, make_user, serving, sign_in
 
 MISSING = "01890000-0000-7000-8000-000000000000"

@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
 from coreplex.account.known import browser_of
-from coreplex.clock import now
-from coreplex.database import Database
 from coreplex.errors import RateLimited, Unauthenticated
-from coreplex.settings import Settings
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.account import PASSWORD, browser, mails_to, make_user, serving, sign_in
 
 

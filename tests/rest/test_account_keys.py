@@ -7,8 +7,8 @@ import pytest
 from httpx import AsyncClient
 
 from coreplex.account.table import Scope
-from coreplex.clock import now
-from coreplex.database import Database
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 
 SOON = (now() + timedelta(days=2)).isoformat()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from coreplex.clock import now
-from coreplex.database import Database
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
 from tests.factories.account import ADA, PASSWORD, bearer, browser, mails_to, make_key, make_user, sign_in, token_in
 
 

@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from coreplexml.exceptions import CorePlexMLError, NotFoundError, ValidationError
 
-from coreplex.database import Database
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.dataset import PEOPLE, Person, laboratory, staged_files, stored_files, table
 
 Result = TypeVar("Result")

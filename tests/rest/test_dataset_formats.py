@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from coreplex.database import Database
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.engines.tabular.files import book, zipped
 from tests.factories.dataset import PEOPLE, Person, laboratory, staged_files, stored_files
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from httpx import Response
 
-from coreplex.database import Database
-from coreplex.services import Services
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
 from tests.factories.dataset import Person, person, staged_files, stored_files, table
 
 NOBODY = "01890000-0000-7000-8000-000000000000"

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from coreplex.account.table import Scope
-from coreplex.database import Database
-from coreplex.project.table import Membership, Role
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.membership.table import Membership, Role
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, make_key, make_user
 from tests.factories.dataset import DATA, PEOPLE, Person, laboratory, person, staged_files, stored_files, table
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from coreplexml import CorePlexMLClient
 
-from coreplex.document import MOST_KEPT
+from coreplex.platform.document import MOST_KEPT
 from tests import servers
 from tests.factories.experiment import ROW, Lab, leaves
 from tests.stack import ROOT

@@ -7,8 +7,8 @@ import pytest
 from coreplexml import CorePlexMLClient
 from httpx import AsyncClient
 
-from coreplex.database import Database
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, serving
 from tests.factories.experiment import LONG, Lab
 from tests.factories.world import World, world

@@ -9,11 +9,11 @@ import pytest
 from coreplexml import CorePlexMLClient
 from httpx import AsyncClient
 
-from coreplex.database import Database
 from coreplex.experiment.table import Experiment
 from coreplex.model import service as model_service
 from coreplex.model.service import SORT_METRICS
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, serving
 from tests.factories.experiment import ROW, Lab
 from tests.factories.world import World, add_model, world

@@ -9,10 +9,10 @@ from httpx import AsyncClient
 from sqlalchemy import update
 from sqlmodel import col
 
-from coreplex.database import Database
 from coreplex.dataset.table import DatasetVersion
 from coreplex.model.table import Model
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.settings import Settings
 from tests.engines.tabular.files import book
 from tests.factories.account import browser, serving
 from tests.factories.dataset import staged_files

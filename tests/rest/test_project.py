@@ -8,14 +8,14 @@ from coreplexml import CorePlexMLClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.clock import now
-from coreplex.database import Database
 from coreplex.dataset.table import Dataset
-from coreplex.identifier import new_id
 from coreplex.job import service as job
 from coreplex.job.cleaning import run as clean
 from coreplex.job.table import Job, JobStatus, JobType
-from coreplex.project.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project, Role
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.platform.identifier import new_id
 from tests.counting import counted
 from tests.factories.account import make_user
 from tests.factories.dataset import Person, person, stored_files

@@ -13,14 +13,14 @@ from sqlmodel import col
 from starlette.applications import Starlette
 
 from coreplex.account.table import ApiKey, Session, User, UserRole
-from coreplex.database import Database
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
 from coreplex.experiment.table import Experiment
+from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Evaluation
-from coreplex.project.table import Membership, Project
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
 from tests.factories.account import browser, make_user, serving, sign_in
 from tests.factories.bare import bare
 from tests.factories.dataset import PEOPLE, Person, laboratory, staged_files, stored_files

@@ -13,11 +13,11 @@ from httpx import AsyncClient, Response
 from starlette.applications import Starlette
 
 from coreplex.account.table import Scope
-from coreplex.database import Database
-from coreplex.housekeeping import tidy
-from coreplex.resumable import MOST_UNFINISHED
-from coreplex.services import Services
-from coreplex.settings import Settings
+from coreplex.platform.database import Database
+from coreplex.platform.resumable import MOST_UNFINISHED
+from coreplex.platform.services import Services
+from coreplex.platform.settings import Settings
+from coreplex.runtime.housekeeping import tidy
 from tests.factories.account import bearer, browser, make_key, serving, sign_in
 from tests.factories.dataset import Person, laboratory, person, staged_files, table
 

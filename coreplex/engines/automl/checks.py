@@ -11,7 +11,7 @@ from typing import Literal, NoReturn, cast
 from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors import Invalid
-from coreplex.nearest import by_nearness, hint
+from coreplex.errors.nearest import by_nearness, hint
 
 Kind = Literal["binary", "multiclass", "regression"]
 

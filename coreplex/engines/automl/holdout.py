@@ -24,7 +24,7 @@ from coreplex.engines.tabular import frame as tables
 from coreplex.engines.tabular import reading, words
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.errors import Invalid
-from coreplex.nearest import folded, hint, nearest
+from coreplex.errors.nearest import folded, hint, nearest
 
 LEAST_ROWS = 10
 MOST_ROWS = 100_000

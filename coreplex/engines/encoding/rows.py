@@ -18,7 +18,7 @@ from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.cells import means_missing, sentinels
 from coreplex.engines.tabular.schema import Column, ColumnType
-from coreplex.nearest import folded, hint
+from coreplex.errors.nearest import folded, hint
 
 if TYPE_CHECKING:
     from coreplex.engines.encoding.encoder import Encoder

@@ -20,7 +20,7 @@ from coreplex.engines.tabular.notes import Limits
 from coreplex.engines.tabular.plain_rows import PlainRows
 from coreplex.engines.tabular.unpacking import DAMAGE, Allowance, is_of_disk
 from coreplex.errors import BadInput, Invalid, TooLarge
-from coreplex.nearest import hint
+from coreplex.errors.nearest import hint
 
 DateStyle = Literal["date", "datetime", "fraction", "time", "elapsed"]
 """What a number format shows: a day, a day and a time, the same with parts of a second, a time of day, a duration."""

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.dataset.work import MEMORY_BYTES
-from coreplex.isolation import run_child
+from coreplex.platform.isolation import run_child
 
 INSIDE = """
 import resource, sys

@@ -1,0 +1,62 @@
+"""The column types every table uses, so that each is spelled once."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Enum, ForeignKey
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from coreplex.platform.clock import now
+from coreplex.platform.identifier import new_id
+
+# Constraints need names, or a later migration cannot drop them. Set here because every table imports this module.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def key() -> Any:
+    """A UUIDv7 primary key, made in Python."""
+    return Field(default_factory=new_id, primary_key=True)
+
+
+def reference(target: str, *, index: bool = True, on_delete: str = "CASCADE", default: Any = ...) -> Any:
+    """A foreign key; `default=None` with `on_delete="SET NULL"` for what may vanish."""
+    field: dict[str, Any] = {"index": index, "sa_column_args": [ForeignKey(target, ondelete=on_delete)]}
+    return Field(**field) if default is ... else Field(default=default, **field)
+
+
+def moment(*, index: bool = False) -> Any:
+    """When something happened, UTC; set on insert."""
+    return Field(default_factory=now, sa_type=DateTime(timezone=True), index=index)
+
+
+def maybe_moment(*, index: bool = False) -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True), index=index)
+
+
+def word(kind: type[StrEnum], default: StrEnum | None = None, *, index: bool = False) -> Any:
+    """An enumeration stored as its value in a text column: adding a word needs no migration of a type."""
+    column = Enum(kind, native_enum=False, length=32, create_constraint=False, values_callable=lambda e: [m.value for m in e])
+    if default is None:
+        return Field(sa_type=column, index=index)
+    return Field(default=default, sa_type=column, index=index)
+
+
+def document(factory: Any = dict) -> Any:
+    """A JSON document (JSONB)."""
+    return Field(default_factory=factory, sa_type=JSONB)
+
+
+def maybe_document() -> Any:
+    return Field(default=None, sa_type=JSONB(none_as_null=True))
+
+
+__all__ = ["UUID", "datetime", "document", "key", "maybe_document", "maybe_moment", "moment", "reference", "word"]

@@ -1,0 +1,225 @@
+"""The database: one engine per process, a session per read, a transaction per write.
+
+Sessions for reading and for writing are different types, so that a function's signature says which it needs. Nothing in the
+domain commits: the edge that opened `transaction()` does, once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+import asyncpg
+import orjson
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from coreplex.errors import DatabaseFull, Unavailable
+from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.silence import Watch
+
+STATEMENT_TIMEOUT_MS = 10_000
+SILENT_SECS = 5
+"""How much longer than a statement may take a server may say nothing before the connection counts as lost."""
+POOL_PATIENCE_SECS = 3.0
+"""How long a request waits for a connection before it is told that the server is busy."""
+AWAY = "The database is not reachable at the moment; try again shortly."
+DISK_FULL = "The database's storage is full. Free space on its disk and try again."
+
+
+class _Reading(Session):
+    """Keeps nothing: a read commits each statement by itself, so whatever it wrote would be there for good."""
+
+    def flush(self, objects: Any = None) -> None:
+        raise TypeError("a ReadSession writes nothing; open `transaction()`")
+
+
+class ReadSession(AsyncSession):
+    """A session that only reads, each statement by itself: there is no transaction. Several may run side by side."""
+
+    sync_session_class: type[Session] = _Reading
+
+
+class WriteSession(ReadSession):
+    """The session of one transaction. Never shared between tasks."""
+
+    sync_session_class = Session
+
+
+def async_url(url: str) -> str:
+    """`postgresql://…` as SQLAlchemy's asyncpg address."""
+    scheme, _, rest = url.partition("://")
+    if scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        raise ValueError("DATABASE_URL must begin with postgresql://")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True when the database is away or refuses for the moment (busy, a deadlock broken): weather, not a bug."""
+    if isinstance(error, InterfaceError | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OperationalError):
+        return True
+    return _state(error)[:2] in {"08", "40", "53", "57"}
+
+
+def is_bad_value(error: BaseException) -> bool:
+    """True when the database could not take a value: of another kind, out of range, not text (SQLSTATE class 22)."""
+    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    return _state(error)[:2] == "22" or isinstance(cause, asyncpg.DataError)
+
+
+def is_refused(error: BaseException) -> bool:
+    """True when the database will not take a row however often it comes: bad value, constraint, limit of its own (class 54).
+
+    Sizes it never thought of (`invalid memory alloc request`) are an internal error, XX000. Foreign keys are left out: what they
+    say changes while rows are being deleted.
+    """
+    state = _state(error)
+    return is_bad_value(error) or state[:2] == "54" or state in {"23502", "23514", "XX000"}
+
+
+def is_too_much(error: BaseException) -> bool:
+    """True when a statement took more time or memory than it may: fewer rows at once may go."""
+    return _state(error) in {"57014", "53200"}
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True when the database's own disk is full (SQLSTATE 53100)."""
+    return _state(error) == "53100"
+
+
+def _state(error: BaseException) -> str:
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or getattr(error, "sqlstate", None)
+    return state if isinstance(state, str) else ""
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """A connection that the server has closed (a restart) is replaced before it is used. Asks nobody, unlike a ping."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+@dataclass
+class _Held:
+    """A session is open in the task (or one it waits for) that sees this."""
+
+    now: bool = True
+
+
+_held: ContextVar[_Held | None] = ContextVar("held", default=None)
+
+
+class Database:
+    """The process's pool of connections to PostgreSQL; one caller (`fair.CALLER`) holds at most half of them."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
+        self.url = url
+        limits = Limits(total=pool_size, each=max(1, pool_size // 2), patience=POOL_PATIENCE_SECS)
+        self.places = FairPlaces(limits, "the database")
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_PATIENCE_SECS,
+            json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={
+                "async_creator_fn": self._connect,
+                "timeout": 3,
+                "command_timeout": statement_timeout_ms / 1000 + SILENT_SECS,
+                "server_settings": {
+                    "statement_timeout": str(statement_timeout_ms),
+                    "timezone": "UTC",
+                    "application_name": "coreplexml",
+                },
+            },
+        )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        self._open: WeakSet[Any] = WeakSet()
+        self.watch = Watch(url, self._let_go)
+        """Runs in processes that serve requests: they refuse at once what a silent server would let wait."""
+        # One statement sees one state of the database either way; without BEGIN and ROLLBACK a read is one round trip, not three.
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """A short session for one read."""
+        async with self._guarded(ReadSession, self._reading) as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[WriteSession]:
+        """A transaction: committed when the block ends well, rolled back when it raises."""
+        async with self._guarded(WriteSession, self.engine) as session:
+            async with session.begin():
+                yield session
+
+    @asynccontextmanager
+    async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:
+        if self.watch.silent.is_set():
+            raise Unavailable(AWAY)
+        try:
+            async with self._place(), kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session:
+                yield session
+        except PoolTimeout:
+            raise self.places.busy() from None
+        except Exception as error:
+            if is_disk_full(error):
+                raise DatabaseFull(DISK_FULL) from error
+            if is_unavailable(error):
+                raise Unavailable(AWAY) from error
+            raise
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the connections. A session within a session takes none: its caller would wait for itself."""
+        outer = _held.get()
+        if outer is not None and outer.now:
+            yield
+            return
+        async with self.places.place():
+            mine = _Held()
+            _held.set(mine)
+            try:
+                yield
+            finally:
+                mine.now = False
+                _held.set(outer)
+
+    async def _connect(self, *arguments: Any, **options: Any) -> Any:
+        """A new connection; whatever the system says when there is no server (no socket, no host) means: away."""
+        connecting = asyncio.ensure_future(asyncpg.connect(*arguments, **options))
+        silent = asyncio.ensure_future(self.watch.silent.wait())
+        try:
+            await asyncio.wait({connecting, silent}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise ConnectionError("the database is silent")
+            connection = connecting.result()
+        except OSError as error:
+            raise ConnectionError(f"no connection to the database: {error}") from error
+        finally:
+            connecting.cancel()
+            silent.cancel()
+        self._open.add(connection)
+        return connection
+
+    def _let_go(self) -> None:
+        """End every connection, so that whoever waits for an answer on one is told that there will be none."""
+        for connection in list(self._open):
+            connection.terminate()
+
+    async def ping(self) -> None:
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()

@@ -1,0 +1,80 @@
+"""Whether the server can do its work: database, schema version, Redis, a living worker; and what will keep it from it soon.
+
+Storage that is full, or nearly, is said and leaves the server ready: it still answers, and people free space through it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from coreplex.errors import DomainError
+from coreplex.migrations.migrate import head
+from coreplex.platform.services import Services
+from coreplex.platform.storage import is_full, shortage
+from coreplex.serving.log.writer import InferenceWriter
+
+WORKER_SILENT_SECS = 30
+
+
+async def readiness(services: Services) -> dict[str, Any]:
+    """`{"ready": bool, "checks": {name: "ok" | what is wrong}}`. Never raises."""
+    checks: dict[str, Callable[[Services], Awaitable[str]]] = {
+        "database": _database,
+        "migrations": _migrations,
+        "redis": _redis,
+        "worker": _worker,
+    }
+    said: dict[str, Callable[[Services], Awaitable[str]]] = {"storage": _storage, "inference_log": _inference_log}
+    found = {name: await _try(check, services) for name, check in (checks | said).items()}
+    return {"ready": all(found[name] == "ok" for name in checks), "checks": found}
+
+
+async def _try(check: Callable[[Services], Awaitable[str]], services: Services) -> str:
+    try:
+        return await check(services)
+    except DomainError as error:
+        return error.message
+    except Exception as error:
+        if is_full(error):
+            return "its disk is full"
+        return f"not reachable ({type(error).__name__})"
+
+
+async def _database(services: Services) -> str:
+    await services.database.ping()
+    return "ok"
+
+
+async def _migrations(services: Services) -> str:
+    async with services.database.read() as session:
+        found = await session.scalar(text("SELECT version_num FROM alembic_version"))
+    return "ok" if found == head() else f"the database is at revision {found}, this code needs {head()}; run migrate"
+
+
+async def _redis(services: Services) -> str:
+    url = services.settings.redis_url
+    if url is None:
+        return "REDIS_URL is not set"
+    async with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+        await client.execute_command("PING")  # type: ignore[no-untyped-call]
+    return "ok"
+
+
+async def _worker(services: Services) -> str:
+    query = text("SELECT count(*) FROM workers WHERE seen_at > now() - make_interval(secs => :silent)")
+    async with services.database.read() as session:
+        alive = await session.scalar(query, {"silent": WORKER_SILENT_SECS})
+    return "ok" if alive else "no worker has reported lately"
+
+
+async def _storage(services: Services) -> str:
+    return await asyncio.to_thread(shortage, services.settings.data_dir) or "ok"
+
+
+async def _inference_log(services: Services) -> str:
+    """What this process answered and could not log, or not store for a while; a worker logs nothing."""
+    writer = services.parts.get(InferenceWriter)
+    return (writer.trouble if isinstance(writer, InferenceWriter) else "") or "ok"

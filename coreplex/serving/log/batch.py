@@ -1,0 +1,73 @@
+"""Stores lines of the inference log whatever the database says to some of them: those go their own way, the others go on."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from coreplex.errors import Unavailable
+from coreplex.platform.database import is_refused, is_too_much
+from coreplex.serving.log.aside import SetAside
+from coreplex.serving.log.lines import NUL, shortened, without_nul
+
+TRIES = 5
+"""How often a single row may take too much time or memory before that counts as refused."""
+
+Lines = Sequence[bytes]
+
+
+class BatchStore:
+    """Inserts batches, and halves those that are refused for their content, down to the row.
+
+    A refused row is set aside whole, and stored with a note in the place of its values. Errors that say nothing of the content
+    (the database is away, full, being migrated) are raised: the batch is to come again, and each row's id makes it one.
+    """
+
+    def __init__(self, insert: Callable[[Lines], Awaitable[None]], aside: SetAside) -> None:
+        self._insert, self._aside = insert, aside
+        self._tries: Counter[bytes] = Counter()
+
+    async def store(self, batch: bytes) -> None:
+        """Afterwards each line of the batch is stored or set aside."""
+        lines = [line for line in batch.splitlines() if line]
+        await self._store(await asyncio.to_thread(_without_nul, lines) if NUL in batch else lines)
+        self._tries.clear()
+
+    async def _store(self, lines: Lines) -> None:
+        try:
+            await self._insert(lines)
+        except Exception as error:
+            cause = error.__cause__ if isinstance(error, Unavailable) and error.__cause__ else error
+            if not (is_refused(cause) or self._too_much(cause, lines)):
+                raise
+            middle = len(lines) // 2
+            if middle:
+                await self._store(lines[:middle])
+                await self._store(lines[middle:])
+            else:
+                await self._without_values(lines[0], _reason(cause))
+
+    def _too_much(self, error: BaseException, lines: Lines) -> bool:
+        if not is_too_much(error) or len(lines) > 1:
+            return is_too_much(error)
+        self._tries[lines[0]] += 1
+        return self._tries[lines[0]] >= TRIES
+
+    async def _without_values(self, line: bytes, reason: str) -> None:
+        await self._aside.keep(line, reason)
+        short = shortened(line, reason)
+        if short is None:
+            return
+        try:
+            await self._insert([short])
+        except Exception as error:
+            if not is_refused(error):
+                raise
+
+
+def _reason(error: BaseException) -> str:
+    """What the database says, without its details: they hold the row's values."""
+    return str(getattr(error, "orig", error)).partition("\n")[0][:300]
+
+
+def _without_nul(lines: Lines) -> Lines:
+    return [without_nul(line) for line in lines]

@@ -1,0 +1,68 @@
+"""Entries of the inference log as lines of JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+
+from coreplex.platform.document import storable
+from coreplex.platform.identifier import new_id
+
+NUL = rb"\u0000"
+"""As JSON spells it. Behind a backslash it is six letters of a text."""
+
+Entry = Mapping[str, Any]
+
+
+def spelled(common: Entry, rows: Sequence[Entry], outputs: Sequence[Entry | None], name: UUID | None = None) -> bytes:
+    """One line per row, each under an id of its own, which follows from `name` where the same may be written again.
+
+    What JSON has no spelling for is replaced, never a reason to fail.
+    """
+    lines = []
+    for index, (row, output) in enumerate(zip(rows, outputs, strict=True)):
+        made = uuid5(name, str(index)) if name else new_id()
+        lines.append(_line({**common, "id": made, "row_index": index, "inputs": row, "output": output}))
+    return b"".join(lines)
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE, default=str)
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits, lists in lists in lists
+        return orjson.dumps(storable(entry), option=orjson.OPT_APPEND_NEWLINE, default=str)
+
+
+def without_nul(line: bytes) -> bytes:
+    """The line as PostgreSQL can hold it. One that is no JSON is left for PostgreSQL to refuse."""
+    if NUL not in line:
+        return line
+    try:
+        return orjson.dumps(storable(orjson.loads(line)))
+    except orjson.JSONDecodeError:
+        return line
+
+
+def shortened(line: bytes, reason: str) -> bytes | None:
+    """The entry with a note in the place of its row and answer. None for a line that is no entry."""
+    try:
+        entry = orjson.loads(line)
+        return orjson.dumps(
+            storable({**entry, "inputs": _note(entry["inputs"], reason), "output": _note(entry["output"], reason)})
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _note(value: Any, reason: str) -> dict[str, str] | None:
+    size = len(orjson.dumps(value))
+    return None if value is None else {"not_stored": f"{size:,} bytes were left out: {reason}"}
+
+
+def id_of(line: bytes) -> str | None:
+    """The id of the entry. None for a line that is no entry."""
+    try:
+        return str(orjson.loads(line)["id"])
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,62 @@
+"""Rows of the inference log that no dropped partition takes along: of deployments that are gone, and of a time outside the weeks.
+
+Nothing refers to them. They are found by each partition's index over deployments, which is walked from one deployment to the next
+(a loose index scan), never by reading the log; they go in batches, a transaction each.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from coreplex.platform.database import Database
+from coreplex.serving.log.partitions import LOG
+
+BATCH = 1000
+PARTITIONS = text(
+    "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) ~ 'MINVALUE|DEFAULT' FROM pg_inherits i "
+    "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:log AS regclass) ORDER BY c.relname"
+)
+DEPLOYMENTS = """
+    WITH RECURSIVE found AS (
+        (SELECT deployment_id FROM {table} ORDER BY deployment_id LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT l.deployment_id FROM {table} l WHERE l.deployment_id > found.deployment_id ORDER BY l.deployment_id LIMIT 1
+        )
+        FROM found WHERE found.deployment_id IS NOT NULL
+    )
+    SELECT deployment_id, EXISTS (SELECT 1 FROM deployments d WHERE d.id = deployment_id)
+    FROM found WHERE deployment_id IS NOT NULL
+"""
+
+
+async def remove(database: Database, horizon: datetime | None) -> int:
+    """Remove the rows of deleted deployments, and those older than `horizon` that are in no week; returns how many."""
+    async with database.read() as session:
+        partitions = (await session.execute(PARTITIONS, {"log": LOG})).all()
+    count = 0
+    for table, endless in partitions:
+        async with database.read() as session:
+            deployments = (await session.execute(text(DEPLOYMENTS.format(table=table)))).all()
+        for deployment, there in deployments:
+            if not there:
+                count += await _remove(database, table, deployment)
+            elif endless and horizon is not None:
+                count += await _remove(database, table, deployment, horizon)
+    return count
+
+
+async def _remove(database: Database, table: str, deployment: UUID, before: datetime | None = None) -> int:
+    """Remove one deployment's rows of a partition, all or the older ones."""
+    values = {"deployment": deployment, **({"before": before} if before else {})}
+    some = (
+        f"SELECT ctid FROM {table} WHERE deployment_id = :deployment {'AND created_at < :before' if before else ''} LIMIT {BATCH}"  # noqa: S608
+    )
+    statement = text(f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({some}))")  # noqa: S608 names of our own
+    total, last = 0, BATCH
+    while last == BATCH:
+        async with database.transaction() as session:
+            last = (await session.execute(statement, values)).rowcount  # type: ignore[attr-defined]
+        total += last
+    return total

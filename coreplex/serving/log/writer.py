@@ -1,0 +1,195 @@
+"""The inference log of one process: entries go into its spool, and from there into the database in batches, each exactly once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import structlog
+from sqlalchemy import text
+
+from coreplex.errors import StorageFull
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.serving.log.aside import SetAside, folder_in
+from coreplex.serving.log.batch import BatchStore
+from coreplex.serving.log.lines import spelled
+from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans
+from coreplex.serving.log.unlogged import Unlogged
+
+log = structlog.get_logger()
+FLUSH_SECS = 0.25
+ORPHANS_EVERY_SECS = 10.0
+RETRY_SECS = 2.0
+INLINE_ROWS = 64
+
+# Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
+STORE = text(
+    """
+    WITH fresh AS (
+        INSERT INTO inference_logs
+            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at)
+        SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, r.error, r.latency_ms, r.created_at
+        FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
+            id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
+            error text, latency_ms float8, created_at timestamptz)
+        JOIN deployments d ON d.id = r.deployment_id
+        JOIN models m ON m.id = r.model_id
+        ON CONFLICT (id, created_at) DO NOTHING
+        RETURNING deployment_id, error, row_index
+    ), counted AS (
+        SELECT deployment_id, count(*) FILTER (WHERE row_index = 0) AS requests,
+               count(*) FILTER (WHERE row_index = 0 AND error IS NOT NULL) AS errors
+        FROM fresh GROUP BY deployment_id
+    )
+    UPDATE deployments d
+    SET request_count = d.request_count + c.requests, error_count = d.error_count + c.errors
+    FROM counted c WHERE c.deployment_id = d.id
+    """
+)
+
+
+class InferenceWriter:
+    """The process's inference log. `unlogged` counts what was answered and could not be written."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database = database
+        self._folder = folder
+        self._spool = Spool(folder)
+        self._aside = SetAside(folder_in(folder))
+        self._batches = BatchStore(self._insert, self._aside)
+        self._unsynced = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waits = ""
+        self.unlogged = Unlogged()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether entries of this process are not in the database yet."""
+        return self._spool.waiting
+
+    @property
+    def trouble(self) -> str:
+        """What is not logged, or not in the database since a while, in a sentence; empty when all is well."""
+        return "; ".join(filter(None, (str(self.unlogged), self._waits)))
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sync())]
+
+    async def stop(self) -> None:
+        """Store what is there, then close; what the database did not take stays on disk for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.flush()
+        except Exception as error:
+            log.warning("inference_log_left_on_disk", error=repr(error))
+        await self._spool.sync()
+        self._spool.close()
+
+    async def record(
+        self,
+        *,
+        deployment_id: UUID,
+        model_id: UUID,
+        request_id: str,
+        rows: Sequence[Mapping[str, Any]],
+        outputs: Sequence[Mapping[str, Any] | None],
+        latency_ms: float,
+        error: str | None = None,
+        again: tuple[UUID, datetime] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Write one entry per row; returns as soon as the operating system has them. Many rows are spelled in a thread.
+
+        `again`, a name and a moment: what the model's entries were written under before is not written twice (failures apart).
+        What cannot be written is counted, and said in the warning that is returned then: an answer is not held back for it.
+        """
+        common = {
+            "deployment_id": deployment_id,
+            "model_id": model_id,
+            "request_id": request_id,
+            "latency_ms": latency_ms,
+            "error": error,
+            "created_at": again[1] if again else now(),
+        }
+        few = len(rows) <= INLINE_ROWS
+        name = uuid5(again[0], f"{model_id} {error is None}") if again else None
+        given = (common, rows, outputs, name)
+        lines = spelled(*given) if few else await asyncio.to_thread(spelled, *given)
+        try:
+            self._spool.append(lines)
+        except (OSError, StorageFull) as problem:
+            return [self.unlogged.warning(len(rows), problem)]
+        self._unsynced.set()
+        return []
+
+    async def flush(self) -> None:
+        """Store everything written so far; what comes meanwhile waits for the next time, so that batches stay large.
+
+        A file that cannot be read does not keep the others waiting. Raises OSError for it in the end.
+        """
+        problem = None
+        for segment in self._spool.segments():
+            try:
+                await self._drain(segment, segment.end)
+            except OSError as error:
+                problem = error
+        if problem is not None:
+            raise problem
+
+    async def adopt(self) -> int:
+        """Store what dead processes left; returns how many files. One that cannot be read does not keep the others waiting."""
+        count = 0
+        for orphan in orphans(self._folder):
+            try:
+                await self._drain(orphan, orphan.end)
+                if torn := orphan.torn():
+                    await self._aside.keep(torn, "torn: its process was killed within the write", "torn")
+                    orphan.account(len(torn))
+                count += 1
+            except OSError as error:
+                log.error("inference_log_file_waits", path=str(orphan.path), error=repr(error))
+            finally:
+                orphan.close()
+        return count
+
+    async def _drain(self, segment: Segment, end: int) -> None:
+        while segment.done < end and (batch := segment.pending()):
+            await self._batches.store(batch)
+            segment.account(len(batch))
+
+    async def _insert(self, lines: Sequence[bytes]) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
+
+    async def _run(self) -> None:
+        next_adoption = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            stored = await self._attempt(self.flush)
+            if loop.time() >= next_adoption:
+                await self._attempt(self.adopt)
+                next_adoption = loop.time() + ORPHANS_EVERY_SECS
+            self.unlogged.alarm()
+            await asyncio.sleep(FLUSH_SECS if stored else RETRY_SECS)
+
+    async def _attempt(self, step: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await step()
+        except Exception as error:
+            log.warning("inference_log_waits", error=repr(error))
+            self._waits = self._waits or f"entries wait to be stored since {now():%Y-%m-%dT%H:%M:%SZ}: {type(error).__name__}"
+            return False
+        self._waits = ""
+        return True
+
+    async def _sync(self) -> None:
+        """Have the disk hold what was written, in groups: one sync at a time, and none while nothing is written."""
+        while True:
+            await self._unsynced.wait()
+            await asyncio.sleep(SYNC_SECS)
+            self._unsynced.clear()
+            await self._spool.sync()

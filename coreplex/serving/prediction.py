@@ -1,0 +1,127 @@
+"""One predict call: rows in, answers and warnings out, the same for models and deployments."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.errors import FieldError, Invalid
+from coreplex.errors.nearest import by_nearness, hint, ignored
+from coreplex.model.inputs import MAX_ROWS, PredictOptions
+from coreplex.serving.heavy import HeavyScoring
+from coreplex.serving.route import Route
+
+MAX_EXPLAINED = 500
+"""With contributions: explaining a row may take as long as predicting a thousand."""
+NAMES_SHOWN = 20
+INLINE_ROWS = 64
+"""Up to here a call is quicker than handing it to a thread."""
+EXPLAINED_IN_THREAD = 20
+"""Up to here a call with contributions is quicker than a child is started."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """`predictions[i]` answers row i; `rows` are the rows as they were sent."""
+
+    rows: Sequence[Mapping[str, Any]]
+    predictions: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    latency_ms: float
+
+
+def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
+    """One row or several as a list. Raises Invalid for anything else (422, contract B.6)."""
+    rows = [inputs] if isinstance(inputs, Mapping) else inputs
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise Invalid.field("must be one row (an object) or a list of at least one row", "inputs")
+    for number, row in enumerate(rows):
+        if not row:
+            place = [number] if rows is inputs else []
+            raise Invalid.field("is empty: send the row's columns and their values", "inputs", *place)
+    if len(rows) > MAX_ROWS:
+        raise Invalid.field(f"has {len(rows)} rows; send at most {MAX_ROWS} in a call", "inputs")
+    return rows
+
+
+def refuse_unknown(scorer: Scorer, rows: Sequence[Mapping[str, Any]], inputs: Any) -> None:
+    """Raise Invalid for a row of which the model knows no column: its answer would be that of an empty one."""
+    for number, row in enumerate(rows):
+        if not scorer.reader.knows(row):
+            place = [number] if rows is inputs else []
+            key = str(next(iter(row)))[:100]
+            names = by_nearness(key, scorer.features)
+            listed = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+            known = f" It has (nearest first): {listed}." if names else ""
+            message = f"the model knows no column of this row, such as '{key}'.{hint(key, names)}{known}"
+            raise Invalid.field(message, "inputs", *place)
+
+
+def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A warning for each key that is no option, naming the nearest one."""
+    said = ignored(options, list(PredictOptions.model_fields), "options has no option")
+    return [{"column": "", "kind": "unknown_option", "message": message} for message in said]
+
+
+def parse_options(options: Any) -> PredictOptions:
+    """The known options of a call. Raises Invalid naming the wrong one."""
+    try:
+        return PredictOptions.model_validate(options)
+    except ValidationError as error:
+        fields = [
+            FieldError(("options", *item["loc"][:1]), item["msg"], item["type"]) for item in error.errors(include_url=False)
+        ]
+        raise Invalid("; ".join(f"options.{f.loc[-1]}: {f.msg}" for f in fields), errors=fields) from None
+
+
+async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any, options: Mapping[str, Any]) -> Answer:
+    """Score rows with the model of the route. Small calls run here, large ones where nobody else waits for them, in turn.
+
+    Raises Invalid, and for large calls Busy or CallerLeft.
+    """
+    rows = rows_of(inputs)
+    wanted = parse_options(options) if options else None
+    top = None if wanted is None else wanted.top
+    if top is not None and len(rows) > MAX_EXPLAINED:
+        said = f"has {len(rows)} rows; with contributions send at most {MAX_EXPLAINED} in a call"
+        raise Invalid.field(said, "inputs")
+    refuse_unknown(scorer, rows, inputs)
+    began = time.perf_counter()
+    if top is None:
+        few = len(rows) <= INLINE_ROWS
+        answer = _score(scorer, rows, wanted) if few else await heavy.in_thread(lambda: _score(scorer, rows, wanted))
+    elif len(rows) == 1:
+        answer = await asyncio.to_thread(_explained, scorer, rows, wanted, top)
+    elif len(rows) <= EXPLAINED_IN_THREAD:
+        answer = await heavy.in_thread(lambda: _explained(scorer, rows, wanted, top))
+    else:
+        explained = await heavy.explain(route, rows, top)
+        answer = await heavy.in_thread(lambda: _with_parts(_score(scorer, rows, wanted), explained))
+    if options:
+        answer.warnings += unknown_options(options)
+    answer.latency_ms = (time.perf_counter() - began) * 1000
+    return answer
+
+
+def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
+    threshold = wanted.threshold if wanted is not None else None
+    predictions, warnings = scorer.predict_rows(rows, threshold)
+    if wanted is not None and wanted.interval is not None:
+        scorer.add_intervals(predictions, wanted.interval)
+    return Answer(rows, list(predictions), list(warnings), 0.0)  # type: ignore[arg-type]
+
+
+def _explained(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None, top: int) -> Answer:
+    return _with_parts(_score(scorer, rows, wanted), scorer.contributions(rows, top))
+
+
+def _with_parts(answer: Answer, explained: Sequence[Mapping[str, Any]]) -> Answer:
+    for prediction, parts in zip(answer.predictions, explained, strict=True):
+        prediction["contributions"] = parts["contributions"]
+        prediction["residual"] = parts["residual"]
+        prediction["explanation"] = {k: v for k, v in parts.items() if k not in {"contributions", "residual"}}
+    return answer

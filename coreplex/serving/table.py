@@ -1,0 +1,36 @@
+"""The inference log: one row per predicted row, in weekly partitions (`partitions`).
+
+It refers to nothing: a foreign key would be looked up for every predicted row, a deleted deployment would take all its rows along
+in one statement, and a partition could not be dropped without stopping whoever predicts. Rows of deployments that are gone are
+reached by nobody and are removed by housekeeping.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Index
+from sqlmodel import Field, SQLModel
+
+from coreplex.platform.clock import now
+from coreplex.platform.columns import document, key, maybe_document
+
+
+class InferenceLog(SQLModel, table=True):
+    __tablename__ = "inference_logs"
+    __table_args__ = (
+        Index("ix_inference_logs_deployment", "deployment_id", "created_at", "id"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
+
+    id: UUID = key()
+    project_id: UUID
+    deployment_id: UUID
+    model_id: UUID
+    request_id: str = Field(max_length=64)
+    row_index: int = 0
+    inputs: dict[str, Any] = document()
+    output: dict[str, Any] | None = maybe_document()
+    error: str | None = None
+    latency_ms: float = 0.0
+    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True), primary_key=True)

@@ -1,0 +1,156 @@
+"""From what an engine reports while it trains to rows, files and events, each of them kept at once."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from coreplex import quota
+from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.event import service as event
+from coreplex.event.table import EventKind
+from coreplex.experiment.table import EngineRun, Experiment
+from coreplex.job.context import JobContext
+from coreplex.model import service as model_service
+from coreplex.model.table import Model
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.training.plan import Plan
+
+FILES = (
+    ("bundle", ArtifactKind.model, "model.zip", "application/zip"),
+    ("curves", ArtifactKind.curves, "curves.json", "application/json"),
+    ("explanation", ArtifactKind.explanation, "explanation.json", "application/json"),
+)
+
+
+class Recorder:
+    """Turns what an engine reports into rows, files and events."""
+
+    def __init__(self, context: JobContext, plan: Plan, run: EngineRun) -> None:
+        self.context, self.plan, self.run = context, plan, run
+        self.count = 0
+
+    async def on_event(self, told: dict[str, Any]) -> None:
+        match told["event"]:
+            case "log":
+                self.context.log(told["message"], told.get("level", "info"))
+            case "warning":
+                await self.context.save(lambda session: remember(session, self.plan.experiment.id, told["message"]))
+            case "progress":
+                self._progress(told["fraction"], told.get("message", ""))
+            case "model":
+                await self._model(told)
+
+    def _progress(self, fraction: float, message: str) -> None:
+        """Progress of the experiment is the mean over its engines."""
+        self.plan.fractions[self.run.id] = fraction
+        mean = sum(self.plan.fractions.values()) / len(self.plan.runs)
+        self.context.report(mean, f"{self.run.engine}: {message}" if len(self.plan.runs) > 1 else message)
+
+    async def _model(self, told: dict[str, Any]) -> None:
+        """Files first, then the row that names them: a row without its file never exists."""
+        experiment, model_id = self.plan.experiment, new_id()
+        prefix = f"projects/{experiment.project_id}/experiments/{experiment.id}/models/{model_id}"
+        try:
+            for part, _, filename, _ in FILES:
+                await self.context.storage.put(f"{prefix}/{filename}", Path(told[part]["path"]))
+            await self.context.save(lambda session: self._store(session, told, model_id, prefix))
+        except BaseException:
+            await self.context.storage.delete_all(prefix)
+            raise
+        self.count += 1
+
+    def _artifacts(self, told: dict[str, Any], prefix: str) -> dict[str, Artifact]:
+        return {
+            part: Artifact(
+                project_id=self.plan.experiment.project_id,
+                kind=kind,
+                storage_key=f"{prefix}/{filename}",
+                filename=f"{told['name']}.zip" if part == "bundle" else filename,
+                content_type=content_type,
+                sha256=told[part]["sha256"],
+                size_bytes=told[part]["size"],
+            )
+            for part, kind, filename, content_type in FILES
+        }
+
+    async def _store(self, session: WriteSession, told: dict[str, Any], model_id: UUID, prefix: str) -> None:
+        if await session.get(Model, model_id) is not None:
+            return  # stored already: the database went away after the commit and before it could say so
+        rows = self._artifacts(told, prefix)
+        size = sum(row.size_bytes for row in rows.values())
+        await quota.take_stored(session, self.context.settings, self.plan.experiment.project_id, size)
+        experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
+        session.add_all(rows.values())
+        await session.flush()
+        experiment.sort_metric = told["sort_metric"]
+        if experiment.validation is not None:
+            experiment.validation = {**experiment.validation, "folds": told["folds"]}
+        model = self._row(told, model_id, rows)
+        session.add(model)
+        await session.flush()
+        (await session.get_one(EngineRun, self.run.id)).models_trained += 1
+        best = await model_service.rank(session, experiment)
+        await event.append(
+            session,
+            entity_type="experiment",
+            entity_id=experiment.id,
+            project_id=experiment.project_id,
+            kind=EventKind.state,
+            type="model.trained",
+            message=f"{model.name} is finished.",
+            data={
+                "model_id": str(model.id),
+                "name": model.name,
+                "algo": model.algo,
+                "metrics": model.metrics,
+                "rank": model.rank,
+                "best_model_id": str(best.id) if best else None,
+            },
+        )
+
+    def _row(self, told: dict[str, Any], model_id: UUID, artifacts: dict[str, Artifact]) -> Model:
+        experiment, version = self.plan.experiment, self.plan.version
+        types = {column["name"]: column["type"] for column in version.table_schema["columns"]}
+        metric = told["sort_metric"]
+        return Model(
+            id=model_id,
+            project_id=experiment.project_id,
+            experiment_id=experiment.id,
+            engine_run_id=self.run.id,
+            dataset_version_id=version.id,
+            artifact_id=artifacts["bundle"].id,
+            curves_artifact_id=artifacts["curves"].id,
+            explanation_artifact_id=artifacts["explanation"].id,
+            name=told["name"],
+            algo=told["algo"],
+            engine=self.run.engine,
+            problem_type=experiment.problem_type,
+            target_column=experiment.target_column,
+            classes=told["classes"],
+            features=[{"name": name, "type": types.get(name, "")} for name in told["features"]],
+            metrics=told["metrics"],
+            cv_metrics=told["cv_metrics"],
+            metric_intervals=told["metric_intervals"],
+            threshold=told["threshold"],
+            parameters=told["parameters"],
+            score=model_service.merit(metric, told["score"]),
+            training_time_secs=told["training_time_secs"],
+            latency_ms=told["latency_ms"],
+            size_bytes=told["size_bytes"],
+        )
+
+
+async def remember(session: WriteSession, experiment_id: UUID, message: str) -> bool:
+    """Keep a warning with the experiment; once, though its creation, each engine and each attempt may say it."""
+    experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
+    if message in experiment.warnings:
+        return False
+    experiment.warnings = [*experiment.warnings, message]
+    return True
+
+
+async def forget(session: WriteSession, experiment_id: UUID, message: str) -> None:
+    """Take back a warning that is true no longer."""
+    experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
+    experiment.warnings = [one for one in experiment.warnings if one != message]
