@@ -22,12 +22,12 @@ from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
 from coreplex.errors import DomainError, NotFound, Unavailable
 from coreplex.platform import files, heartbeat
-from coreplex.platform import services as composition
 from coreplex.platform.heartbeat import Heartbeat
 from coreplex.platform.log import configure
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
 from coreplex.runtime.readiness import readiness
 from coreplex.serving.log.spool import spool_in

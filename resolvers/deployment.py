@@ -8,10 +8,11 @@ from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment
 from coreplex.errors import Busy, CallerLeft, Conflict, DomainError
 from coreplex.membership.access import open_project, open_row
-from coreplex.model.inputs import PredictModel
 from coreplex.platform.paging import Listing, Page, Slice
 from coreplex.serving import prediction
 from coreplex.serving.heavy import HeavyScoring
+from coreplex.serving.inputs import Predict, PredictModel
+from coreplex.serving.log.listing import listing
 from coreplex.serving.log.writer import InferenceWriter
 from coreplex.serving.route import Serving
 from resolvers.guard import Info, allow
@@ -55,7 +56,7 @@ def of_projects(info: Info, page: Page, filter: inputs.DeploymentFilter | None) 
 
 
 def logs(_info: Info, page: Page) -> tuple[Listing, Page]:
-    return service.log_listing(), page
+    return listing(), page
 
 
 @once
@@ -94,7 +95,7 @@ async def delete(info: Info, id: str) -> UUID:
     return await act(info, lambda session: service.delete(session, grant, id))
 
 
-async def predict(info: Info, input: inputs.Predict) -> Predicted:
+async def predict(info: Info, input: Predict) -> Predicted:
     """Answer rows through a deployment and write each to its inference log."""
     grant = allow(info)
     serving, writer = info.context.part(Serving), info.context.part(InferenceWriter)

@@ -13,9 +13,8 @@ from strawberry.extensions.field_extension import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from coreplex.account.table import Scope
-from coreplex.membership.table import Role
 from coreplex.platform.permissions import Category, Grant, Permission, Principal, authorize
+from coreplex.platform.roles import Role, Scope
 from resolvers.context import Context
 
 

@@ -23,12 +23,13 @@ from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.experiment import service as experiment
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.table import Job
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Model
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import Database, ReadSession
 from coreplex.platform.paging import Listing, Page, Slice
 from coreplex.platform.permissions import Principal
+from coreplex.platform.roles import Role
 from coreplex.project import service as project
 from coreplex.serving.log import documents as inference_log
 

@@ -10,6 +10,8 @@ from sqlmodel import col
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
+from coreplex.deployment import service as deployment
+from coreplex.deployment.inputs import ServedModelFilter
 from coreplex.errors import NotFound
 from coreplex.membership.access import open_row
 from coreplex.model import evaluation, inputs, service
@@ -30,17 +32,17 @@ async def one(info: Info, id: str) -> Model:
         return await open_row(session, grant, Model, id, "Model")
 
 
-async def many(info: Info, page: Page, filter: inputs.ModelFilter | None, wait_secs: int) -> Slice[Model]:
+async def many(info: Info, page: Page, filter: ServedModelFilter | None, wait_secs: int) -> Slice[Model]:
     """Models; `wait_secs` holds an empty answer back while an experiment that would fill it still trains."""
     grant = allow(info)
-    wanted = filter or inputs.ModelFilter()
+    wanted = filter or ServedModelFilter()
     deadline = now().timestamp() + min(max(wait_secs, 0), MAX_WAIT_SECS)
     while now().timestamp() < deadline:
         async with info.context.read() as session:
             if not await service.first_model_pending(session, grant, wanted):
                 break
         await asyncio.sleep(POLL_SECS)
-    return await narrowed(info, grant, service.listing(grant, wanted), page, wanted)
+    return await narrowed(info, grant, deployment.models(grant, wanted), page, wanted)
 
 
 def of_experiments(info: Info, page: Page) -> tuple[Listing, Page]:

@@ -7,9 +7,9 @@ import strawberry
 
 from coreplex.account import inputs
 from coreplex.account.recovery import Keys
-from coreplex.account.table import Plan, Scope, UserRole
 from coreplex.account.table import User as Row
 from coreplex.platform.permissions import READ, Category, Permission
+from coreplex.platform.roles import Plan, Scope, UserRole
 from resolvers import account as resolve
 from resolvers.guard import Info
 from schema.common import enum, published

@@ -7,9 +7,9 @@ import strawberry
 import strawberry.pydantic
 from pydantic import BaseModel
 
-from coreplex.account.table import Plan
 from coreplex.experiment.table import ProblemType
-from coreplex.project.namesakes import namesakes
+from coreplex.membership.namesakes import namesakes
+from coreplex.platform.roles import Plan
 from resolvers.guard import Info
 from schema.compiler.reading import Item
 from schema.readings import READING

@@ -5,13 +5,13 @@ from typing import Any
 
 import strawberry
 
-from coreplex.account.table import Scope
 from coreplex.deployment import inputs
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors import NotFound
-from coreplex.model.inputs import PredictModel
 from coreplex.platform.permissions import READ, WRITE, Category, Permission
+from coreplex.platform.roles import Scope
+from coreplex.serving.inputs import Predict, PredictModel
 from coreplex.serving.table import InferenceLog
 from resolvers import deployment as resolve
 from resolvers.context import Context
@@ -36,7 +36,7 @@ published(
     "Where to go back from, and to what; without a target, to what served before.",
 )
 published(inputs.DeploymentFilter, "DeploymentFilter", "Which deployments are wanted.")
-published(inputs.Predict, "PredictInput", "Rows for a deployment.")
+published(Predict, "PredictInput", "Rows for a deployment.")
 published(PredictModel, "PredictModelInput", "Rows for a model.")
 
 DeploymentSort = sort_input("Deployment", ("created_at", "name", "stage", "status"))
@@ -186,7 +186,7 @@ async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
     return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
 
 
-async def _predict(info: Info, input: inputs.Predict) -> PredictPayload:
+async def _predict(info: Info, input: Predict) -> PredictPayload:
     return await resolve.predict(info, input)  # type: ignore[return-value]
 
 

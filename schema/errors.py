@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.errors import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
+from coreplex.errors.disk import FULL, is_full
 from coreplex.platform.database import is_bad_value, is_unavailable
 from coreplex.platform.memory import NoMemory
-from coreplex.platform.storage import FULL, is_full
 
 log = structlog.get_logger()
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import strawberry
 
-from coreplex.account.table import Plan, Scope
 from coreplex.experiment import inputs
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.job.table import percent
-from coreplex.membership.table import Role
 from coreplex.platform.permissions import READ, WRITE, Category, Permission
+from coreplex.platform.roles import Plan, Role, Scope
 from resolvers import experiment as resolve
 from resolvers import model as resolve_model
 from resolvers.guard import Info

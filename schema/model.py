@@ -5,13 +5,13 @@ from typing import Any
 
 import strawberry
 
-from coreplex.account.table import Scope
+from coreplex.deployment.inputs import ServedModelFilter
 from coreplex.experiment.table import ProblemType
-from coreplex.membership.table import Role
 from coreplex.model import inputs
 from coreplex.model.service import SORT_METRICS
 from coreplex.model.table import Model as Row
 from coreplex.platform.permissions import READ, WRITE, Permission
+from coreplex.platform.roles import Role, Scope
 from resolvers import model as resolve
 from resolvers.guard import Info
 from schema.common import DeletedPayload, DeleteInput, Id, key, published
@@ -25,7 +25,7 @@ DOCUMENT = Price(each=25)
 EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
 published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
-published(inputs.ModelFilter, "ModelFilter", "Which models are wanted.")
+published(ServedModelFilter, "ModelFilter", "Which models are wanted.")
 ModelSort = sort_input("Model", ("best", "created_at", "name", "rank", *SORT_METRICS), "best")
 
 
@@ -228,7 +228,7 @@ class ModelQuery:
         node=Model,
         permission=READ,
         sort=ModelSort,
-        filter=inputs.ModelFilter,
+        filter=ServedModelFilter,
         extra={"wait_secs": (int, 0, "Seconds (at most 25) to hold back an empty answer while a search is still running.")},
         description="Models of the caller's projects, the best first.",
     )

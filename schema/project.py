@@ -5,11 +5,11 @@ from typing import Any
 
 import strawberry
 
-from coreplex.account.table import Scope
 from coreplex.deployment.inputs import DeploymentFilter
 from coreplex.event.table import Event
-from coreplex.membership.table import MemberRole, ProjectStatus, Role
+from coreplex.membership.table import MemberRole, ProjectStatus
 from coreplex.platform.permissions import MANAGE, READ, Permission
+from coreplex.platform.roles import Role, Scope
 from coreplex.project import inputs
 from resolvers import dataset as resolve_dataset
 from resolvers import deployment as resolve_deployment

@@ -17,11 +17,11 @@ from sqlalchemy import text
 
 from coreplex.job.timing import Timing
 from coreplex.platform import files, heartbeat
-from coreplex.platform import services as composition
 from coreplex.platform.heartbeat import BEAT_SECS, Heartbeat
 from coreplex.platform.log import configure
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
 from workers.actors import declare
 from workers.broker import Bell

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from coreplex.errors import DomainError, Unavailable
+from coreplex.errors.disk import FULL, is_full
 from coreplex.job import handlers, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.patience import passing, persist
@@ -25,7 +26,6 @@ from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildError
 from coreplex.platform.services import Services
-from coreplex.platform.storage import FULL, is_full
 
 Settle = Callable[[WriteSession], Awaitable[bool]]
 log = structlog.get_logger(__name__)

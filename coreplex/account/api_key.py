@@ -5,8 +5,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 from sqlmodel import col
 
-from coreplex import quota
-from coreplex.account import keys, tokens
+from coreplex.account import keys, quota, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey
 from coreplex.account.table import ApiKey

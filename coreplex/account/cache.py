@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
-from coreplex.event.stream import Listener
 from coreplex.platform.database import WriteSession
+from coreplex.platform.listener import Listener
 from coreplex.platform.notify import notify
 from coreplex.platform.permissions import Principal
 from coreplex.platform.services import Services

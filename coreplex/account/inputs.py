@@ -7,8 +7,8 @@ import email_validator
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
-from coreplex.account.table import Scope
 from coreplex.platform.clock import now
+from coreplex.platform.roles import Scope
 
 MAX_KEY_DAYS = 3650
 

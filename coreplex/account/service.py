@@ -5,17 +5,17 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex import quota
-from coreplex.account import mail, one_time, passwords
+from coreplex.account import mail, one_time, passwords, quota
 from coreplex.account.inputs import NewEmail, Register
 from coreplex.account.recovery import record
 from coreplex.account.signin import user_by_email
-from coreplex.account.table import Plan, TokenPurpose, User, UserRole
+from coreplex.account.table import TokenPurpose, User
 from coreplex.errors import BadInput, Conflict, Invalid
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Grant
+from coreplex.platform.roles import Plan, UserRole
 from coreplex.platform.settings import Settings
 
 log = structlog.get_logger()

@@ -8,25 +8,7 @@ from sqlalchemy import ARRAY, Column, Index, String, func
 from sqlmodel import Field, SQLModel
 
 from coreplex.platform.columns import key, maybe_moment, moment, reference, word
-
-
-class UserRole(StrEnum):
-    user = "user"
-    admin = "admin"
-
-
-class Plan(StrEnum):
-    free = "free"
-    pro = "pro"
-    team = "team"
-    enterprise = "enterprise"
-
-
-class Scope(StrEnum):
-    read = "read"
-    write = "write"
-    predict = "predict"
-    admin = "admin"
+from coreplex.platform.roles import Plan, UserRole
 
 
 class TokenPurpose(StrEnum):

@@ -13,9 +13,9 @@ import aiosmtplib
 import asyncpg
 
 from coreplex.command.environment import read_settings
+from coreplex.errors.disk import shortage
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
-from coreplex.platform.storage import shortage
 from coreplex.serving.log.aside import folder_in
 from coreplex.serving.log.spool import left_behind, spool_in
 from coreplex.supervisor import redis_url

@@ -14,10 +14,9 @@ from uuid import UUID
 
 import structlog
 
-from coreplex import quota
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.dataset import orders, remedy, service
+from coreplex.dataset import orders, quota, remedy, service
 from coreplex.dataset.draft import Draft
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource

@@ -12,21 +12,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
-from coreplex import quota
 from coreplex.artifact.table import Artifact
+from coreplex.dataset import quota
 from coreplex.dataset.draft import Draft, storage_prefix
 from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.errors import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
-from coreplex.experiment import service as experiment
-from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
 from coreplex.membership.access import open_project, open_row, visible_projects
-from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.document import read_together
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.paging import Listing
@@ -235,7 +233,10 @@ async def delete_one(session: WriteSession, grant: Grant, dataset_id: str) -> UU
     # The lock makes an experiment that is being created on a version either visible here or fail there.
     locked = select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset.id).options(*LIGHT).with_for_update()
     versions = (await session.scalars(locked)).all()
-    await _remove_experiments(session, grant, [version.id for version in versions])
+    await refuse_in_use(
+        session, DatasetVersion, select(col(DatasetVersion.id)).where(col(DatasetVersion.dataset_id) == dataset.id)
+    )
+    await remove_dependents(session, DatasetVersion, [version.id for version in versions], grant.user_id)
     artifacts = {a for v in versions for a in (v.artifact_id, v.upload_artifact_id) if a is not None}
     await event.audit(session, grant.user_id, dataset, "dataset.deleted", f"Dataset “{dataset.name}” was deleted.")
     await session.execute(delete(Dataset).where(col(Dataset.id) == dataset.id))
@@ -250,16 +251,6 @@ async def delete_one(session: WriteSession, grant: Grant, dataset_id: str) -> UU
         payload={"prefix": storage_prefix(dataset.project_id, dataset.id)},
     )
     return dataset.id
-
-
-async def _remove_experiments(session: WriteSession, grant: Grant, version_ids: Sequence[UUID]) -> None:
-    query = select(Experiment).where(col(Experiment.dataset_version_id).in_(version_ids))
-    experiments = (await session.scalars(query)).all()
-    for one in experiments:
-        if not one.status.final:
-            raise Conflict(f"The experiment “{one.name}” is {one.status} on this dataset; cancel it or wait for its end.")
-    await experiment.refuse_while_serving(session, col(Model.dataset_version_id).in_(version_ids))
-    await experiment.remove(session, [one.id for one in experiments], grant.user_id)
 
 
 async def _lock(session: WriteSession, grant: Grant, dataset_id: UUID) -> Dataset:

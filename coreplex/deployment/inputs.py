@@ -5,9 +5,9 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
-from coreplex.model.inputs import AS_ROWS, OPTIONS, ROWS
-from coreplex.platform.document import JSON, MOST_KEPT, JSONObject, kept
-from coreplex.project.inputs import Name
+from coreplex.model.inputs import ModelFilter
+from coreplex.platform.document import MOST_KEPT, JSONObject, kept
+from coreplex.platform.fields import Name
 
 FROM_CONFIG = (
     "traffic_percent",
@@ -87,11 +87,6 @@ class DeploymentFilter(BaseModel):
     status: DeploymentStatus | None = Field(None, description="Only this state.")
 
 
-class Predict(BaseModel):
-    deployment_id: str = Field(description="The deployment.")
-    inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
-    options: JSONObject = Field(
-        default_factory=lambda: JSONObject({}),
-        description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
-        json_schema_extra=OPTIONS,
-    )
+class ServedModelFilter(ModelFilter):
+    is_production: bool | None = Field(None, description="Whether an active production deployment serves the model.")
+    is_staging: bool | None = Field(None, description="Whether an active staging deployment serves the model.")

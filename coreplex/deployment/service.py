@@ -1,34 +1,41 @@
 """What can be done with deployments. At most one per project serves in production; the database refuses a second."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import update as update_rows
 from sqlmodel import col
 
-from coreplex import quota
 from coreplex.deployment.inputs import (
     CreateDeployment,
     DeploymentFilter,
     PromoteDeployment,
     RollbackDeployment,
+    ServedModelFilter,
     UpdateDeployment,
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.errors import Conflict, Invalid
 from coreplex.event import service as event
-from coreplex.membership.access import open_project, open_row, visible_projects
+from coreplex.membership import quota
+from coreplex.membership.access import SERVING, open_project, open_row, visible_projects
 from coreplex.membership.table import Project
+from coreplex.model import service as model
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
-from coreplex.platform.database import WriteSession
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.dependents import depend
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.notify import SERVING, notify
+from coreplex.platform.notify import notify
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
-from coreplex.serving.log.documents import LIGHT
-from coreplex.serving.table import InferenceLog
+
+TOO_MANY = "Delete deployments that do not serve any more"
 
 
 def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilter | None = None) -> Listing:
@@ -54,14 +61,22 @@ def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilte
     )
 
 
-def log_listing() -> Listing:
-    """The inference logs of deployments the caller may see, newest first, without their documents."""
-    return Listing(
-        query=select(InferenceLog),
-        identity=col(InferenceLog.id),
-        sortable={"created_at": col(InferenceLog.created_at)},
-        parent=col(InferenceLog.deployment_id),
-        options=LIGHT,
+def models(grant: Grant, wanted: ServedModelFilter | None = None) -> Listing:
+    """Models of the caller's projects, the best first unless asked otherwise, also by whether they serve."""
+    listing = model.listing(grant, wanted)
+    query = listing.query
+    for stage, flag in ((Stage.production, wanted.is_production), (Stage.staging, wanted.is_staging)) if wanted else ():
+        if flag is not None:
+            query = query.where(_serves(stage) if flag else ~_serves(stage))
+    return replace(listing, query=query)
+
+
+def _serves(stage: Stage) -> ColumnElement[bool]:
+    """Whether an active deployment of that stage serves the model."""
+    return exists().where(
+        col(Deployment.model_id) == col(Model.id),
+        col(Deployment.stage) == stage,
+        col(Deployment.status) == DeploymentStatus.active,
     )
 
 
@@ -69,7 +84,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
     """Serve a model under a name. In production the present deployment is archived. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id)
     model = await _model_of(session, grant, project.id, wanted.model_id, "model_id")
-    await quota.take_item(session, settings, project.id, Deployment)
+    await quota.take_item(session, settings, project.id, Deployment, TOO_MANY)
     deployment = Deployment(
         project_id=project.id,
         model_id=model.id,
@@ -256,3 +271,36 @@ async def _changed(session: WriteSession, grant: Grant, deployment: Deployment, 
     await notify(session, SERVING, str(deployment.id))
     data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
     await event.audit(session, grant.user_id, deployment, kind, message, data)
+
+
+async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
+    query = (
+        select(col(Deployment.name), col(Model.name))
+        .join(Model, col(Model.id) == col(Deployment.model_id))
+        .where(col(Model.id).in_(ids), col(Deployment.status) == DeploymentStatus.active)
+    )
+    serving = (await session.execute(query.limit(1))).first()
+    if serving is not None:
+        deployment, name = serving
+        raise Conflict(f"The deployment “{deployment}” serves the model “{name}”; deactivate it first.")
+
+
+async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], _user_id: UUID | None) -> None:
+    before = col(Deployment.previous_model_id).in_(ids)
+    await session.execute(update_rows(Deployment).where(before).values(previous_model_id=None))
+    await session.execute(delete_rows(Deployment).where(col(Deployment.model_id).in_(ids)))
+    await notify(session, SERVING)
+
+
+async def _refuse_projects(session: ReadSession, ids: Select[UUID]) -> None:
+    serving = select(col(Deployment.name)).where(
+        col(Deployment.project_id).in_(ids),
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.active,
+    )
+    if (name := await session.scalar(serving.limit(1))) is not None:
+        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force=true.")
+
+
+depend(Model, refuse=_refuse_models, remove=_remove_of_models)
+depend(Project, refuse=_refuse_projects)

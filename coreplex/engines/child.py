@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from coreplex.errors import DomainError, StorageFull
-from coreplex.platform.storage import FULL, is_full
+from coreplex.errors.disk import FULL, is_full
 
 PR_SET_PDEATHSIG = 1
 

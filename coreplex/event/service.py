@@ -13,9 +13,9 @@ from sqlmodel import col
 
 from coreplex.event.table import Event, EventKind
 from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.listener import TOPICS
 from coreplex.platform.notify import notify
 
-CHANNEL = "coreplex_events"
 CHUNK = 500
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:entity, 0))")
@@ -49,7 +49,7 @@ async def append(
     )
     session.add(event)
     await session.flush()
-    await notify(session, CHANNEL, f"{entity_type}:{entity_id}:{event.seq}")
+    await notify(session, TOPICS, f"{entity_type}:{entity_id}:{event.seq}")
     return event
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coreplex.account.table import Plan
 from coreplex.engines.automl import registry
 from coreplex.errors import Forbidden, Invalid
 from coreplex.experiment.table import ExecutionMode
+from coreplex.platform.roles import Plan
 
 DEFAULT_ENGINE = registry.DEFAULT
 

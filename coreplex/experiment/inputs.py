@@ -9,7 +9,7 @@ from coreplex.engines.automl.presets import described
 from coreplex.engines.automl.registry import ENGINES
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.project.inputs import Name
+from coreplex.platform.fields import Name
 
 ALIASES = {"binary": "classification", "multiclass": "classification"}
 

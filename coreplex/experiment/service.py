@@ -6,39 +6,42 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlmodel import col
 
-from coreplex import quota
+from coreplex.artifact.quota import require_stored
 from coreplex.dataset import remedy
 from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
-from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.automl import creation, split
 from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors import Conflict, Invalid
+from coreplex.errors.disk import refuse_when_full
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter
-from coreplex.experiment.table import EngineRun, Experiment, ProblemType
+from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
+from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
+from coreplex.membership.namesakes import namesakes
 from coreplex.membership.table import Project
-from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
-from coreplex.platform.storage import refuse_when_full
-from coreplex.project.namesakes import namesakes
 
+UNNAMED = "Experiment"
+"""What the published client calls every experiment whose name was left out: nobody chose it, so nobody chose it twice."""
+TOO_MANY = "Delete experiments that are not needed"
 ENDED_WITHIN = timedelta(minutes=1)
 """A cancelled training has written its last file and event by then, also that of a worker that died."""
 
@@ -84,8 +87,8 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     version = await open_version(session, grant, wanted.dataset_version_id)
     if version.project_id != project.id:
         raise Invalid.field("belongs to another project", "dataset_version_id")
-    await quota.require_item(session, settings, project.id, Experiment)
-    await quota.require_stored(session, settings, project.id)
+    await quota.require_item(session, settings, project.id, Experiment, TOO_MANY)
+    await require_stored(session, settings, project.id)
     config = parse_config(wanted.config, wanted.problem_type)
     schema = TableSchema.from_json(version.table_schema)
     plan = grant.principal.plan
@@ -117,7 +120,7 @@ async def create(
     `diagnosis`: of the target; without one the training makes it before anything else.
     """
     checked = await check(session, grant, wanted, settings)
-    await quota.take_item(session, settings, checked.project.id, Experiment)
+    await quota.take_item(session, settings, checked.project.id, Experiment, TOO_MANY)
     config, engines = checked.config, checked.engines
     warnings = list(engines.warnings)
     if diagnosis is not None:
@@ -140,7 +143,8 @@ async def create(
         validation=split.described(config, diagnosis["dependence"]) if diagnosis is not None else None,
         created_by=grant.user_id,
     )
-    experiment.warnings = [*experiment.warnings, *await namesakes(session, experiment)]
+    if experiment.name != UNNAMED:
+        experiment.warnings = [*experiment.warnings, *await namesakes(session, experiment)]
     session.add(experiment)
     await session.flush()
     for position, (asked, actual) in enumerate(engines.runs):
@@ -238,7 +242,7 @@ async def delete(session: WriteSession, grant: Grant, experiment_id: str, *, for
     if not force:
         if not experiment.status.final:
             raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force=true.")
-        await refuse_while_serving(session, col(Model.experiment_id) == experiment.id)
+        await refuse_in_use(session, Experiment, select(col(Experiment.id)).where(col(Experiment.id) == experiment.id))
     if experiment.job_id is not None and not experiment.status.final:
         await job.request_cancel(session, await session.get_one(Job, experiment.job_id))
     await event.audit(session, grant.user_id, experiment, "experiment.deleted", f"Experiment “{experiment.name}” was deleted.")
@@ -247,13 +251,10 @@ async def delete(session: WriteSession, grant: Grant, experiment_id: str, *, for
 
 
 async def remove(session: WriteSession, experiment_ids: Sequence[UUID], user_id: UUID | None) -> None:
-    """Remove experiments with their models, the models' idle deployments, and their files."""
-    from coreplex.model import service as model  # the two concepts own each other's rows
-
+    """Remove experiments with what stands on them (models, their idle deployments), and their files."""
+    await remove_dependents(session, Experiment, experiment_ids, user_id)
     for experiment_id in experiment_ids:
         experiment = await session.get_one(Experiment, experiment_id)
-        models = (await session.scalars(select(Model).where(col(Model.experiment_id) == experiment_id))).all()
-        await model.remove(session, models)
         await session.delete(experiment)
         await session.flush()
         cleaning = await job.enqueue(
@@ -274,19 +275,6 @@ def storage_prefix(experiment: Experiment) -> str:
     return f"projects/{experiment.project_id}/experiments/{experiment.id}"
 
 
-async def refuse_while_serving(session: ReadSession, models: object) -> None:
-    """Raise Conflict when a model of the selection has an active deployment."""
-    query = (
-        select(col(Deployment.name), col(Model.name))
-        .join(Model, col(Model.id) == col(Deployment.model_id))
-        .where(models, col(Deployment.status) == DeploymentStatus.active)  # type: ignore[arg-type]
-    )
-    serving = (await session.execute(query.limit(1))).first()
-    if serving is not None:
-        deployment, model = serving
-        raise Conflict(f"The deployment “{deployment}” serves the model “{model}”; deactivate it first.")
-
-
 async def _job_of(session: WriteSession, experiment: Experiment) -> Job:
     if experiment.job_id is None:
         raise Conflict(f"The experiment has ended already: {experiment.status}.")
@@ -297,3 +285,35 @@ async def _fresh(session: WriteSession, experiment: Experiment) -> Experiment:
     await session.flush()
     await session.refresh(experiment)
     return experiment
+
+
+def _of(column: Any, ids: Select[UUID]) -> Select[UUID]:
+    """Ids of the experiments whose column is among these."""
+    return select(col(Experiment.id)).where(column.in_(ids))
+
+
+async def _refuse_on_versions(session: ReadSession, ids: Select[UUID]) -> None:
+    trained = select(Experiment).where(col(Experiment.dataset_version_id).in_(ids), _training())
+    one = await session.scalar(trained.limit(1))
+    if one is not None:
+        raise Conflict(f"The experiment “{one.name}” is {one.status} on this dataset; cancel it or wait for its end.")
+    await refuse_in_use(session, Experiment, _of(col(Experiment.dataset_version_id), ids))
+
+
+async def _remove_on_versions(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
+    query = select(col(Experiment.id)).where(col(Experiment.dataset_version_id).in_(ids))
+    await remove(session, (await session.scalars(query)).all(), user_id)
+
+
+async def _refuse_in_projects(session: ReadSession, ids: Select[UUID]) -> None:
+    name = await session.scalar(select(col(Experiment.name)).where(col(Experiment.project_id).in_(ids), _training()).limit(1))
+    if name is not None:
+        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force=true.")
+
+
+def _training() -> ColumnElement[bool]:
+    return col(Experiment.status).in_([status for status in ExperimentStatus if not status.final])
+
+
+depend(DatasetVersion, refuse=_refuse_on_versions, remove=_remove_on_versions)
+depend(Project, refuse=_refuse_in_projects)

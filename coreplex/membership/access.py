@@ -7,12 +7,15 @@ from sqlalchemy import Select, select
 from sqlmodel import SQLModel, col
 
 from coreplex.errors import Forbidden, NotFound
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.permissions import Grant
+from coreplex.platform.roles import Role
 
 Row = TypeVar("Row", bound=SQLModel)
+SERVING = "coreplex_serving"
+"""A deployment, a model, a membership or a project changed: forget who may reach which model."""
 
 
 def visible_projects(grant: Grant) -> Select[UUID]:

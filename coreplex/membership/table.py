@@ -8,22 +8,7 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from coreplex.platform.columns import key, moment, reference, word
-
-
-class Role(StrEnum):
-    """What a member may do; each role includes the ones before it."""
-
-    viewer = "viewer"
-    editor = "editor"
-    admin = "admin"
-    owner = "owner"
-
-    @property
-    def rank(self) -> int:
-        return list(Role).index(self)
-
-    def covers(self, needed: "Role") -> bool:
-        return self.rank >= needed.rank
+from coreplex.platform.roles import Role
 
 
 class MemberRole(StrEnum):

@@ -13,7 +13,6 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex import quota
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.opening import open_version
@@ -22,6 +21,7 @@ from coreplex.dataset.work import UNPACKED_TIMES, TableWork
 from coreplex.errors import Invalid
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment
+from coreplex.membership import quota
 from coreplex.membership.access import open_row
 from coreplex.model.inputs import EvaluateModel
 from coreplex.model.table import Evaluation, Model
@@ -35,6 +35,7 @@ from coreplex.platform.settings import Settings
 SECONDS = 25.0
 """How long rows are scored; what there was no time for is left out, and said."""
 _SAME_ROWS = "These are the rows the model learned from: it knows their answers, so its scores on them promise nothing."
+TOO_MANY = "Delete models that are not needed, with their evaluations"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
     say nothing of the model."""
     async with services.database.read() as session:
         model = await open_row(session, grant, Model, wanted.model_id, "Model")
-        await quota.require_item(session, services.settings, model.project_id, Evaluation)
+        await quota.require_item(session, services.settings, model.project_id, Evaluation, TOO_MANY)
         experiment = await session.get_one(Experiment, model.experiment_id)
         trained = await session.get_one(DatasetVersion, model.dataset_version_id)
         bundle = await session.get_one(Artifact, model.artifact_id)
@@ -90,7 +91,7 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
 async def store(session: WriteSession, grant: Grant, evaluation: Evaluation, settings: Settings) -> Evaluation:
     """Keep it, unless the model has gone meanwhile (NotFound). Raises QuotaExceeded."""
     model = await open_row(session, grant, Model, str(evaluation.model_id), "Model")
-    await quota.take_item(session, settings, model.project_id, Evaluation)
+    await quota.take_item(session, settings, model.project_id, Evaluation, TOO_MANY)
     session.add(evaluation)
     await session.flush()
     message = f"Model “{model.name}” was evaluated on {evaluation.rows_used} rows of “{evaluation.filename}”."

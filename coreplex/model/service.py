@@ -4,25 +4,24 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, case, cast, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Float, Select, case, cast, delete, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
-from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
 from coreplex.engines.automl.registry import BASELINE
 from coreplex.event import service as event
-from coreplex.experiment.service import refuse_while_serving
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.job import service as job
 from coreplex.job.table import JobType
-from coreplex.membership.access import open_row, visible_projects
+from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
 from coreplex.model.inputs import ModelFilter
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.notify import SERVING, notify
+from coreplex.platform.notify import notify
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 
@@ -30,15 +29,6 @@ SORT_METRICS = (
     *("auc", "rmse", "mae", "r2", "logloss", "accuracy", "mse", "mean_per_class_error", "aucpr", "f1", "rmsle", "mcc"),
     *("mape", "smape", "wape", "pinball"),
 )
-
-
-def serving(stage: Stage) -> ColumnElement[bool]:
-    """Whether an active deployment of that stage serves the model."""
-    return exists().where(
-        col(Deployment.model_id) == col(Model.id),
-        col(Deployment.stage) == stage,
-        col(Deployment.status) == DeploymentStatus.active,
-    )
 
 
 def _metric(name: str) -> ColumnElement[float]:
@@ -90,9 +80,6 @@ def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
         conditions.append(func.lower(col(Model.algo)) == wanted.algo.lower())
     if wanted.is_best is not None:
         conditions.append(col(Model.is_best) == wanted.is_best)
-    for stage, flag in ((Stage.production, wanted.is_production), (Stage.staging, wanted.is_staging)):
-        if flag is not None:
-            conditions.append(serving(stage) if flag else ~serving(stage))
     return conditions
 
 
@@ -149,12 +136,11 @@ def merit(metric: str, value: float | None) -> float:
     return value if metric in HIGHER_IS_BETTER else -value
 
 
-async def remove(session: WriteSession, models: Sequence[Model]) -> None:
-    """Delete models with their idle deployments and the rows of their files."""
+async def remove(session: WriteSession, models: Sequence[Model], user_id: UUID | None = None) -> None:
+    """Delete models with what stands on them (idle deployments) and the rows of their files."""
     ids = [model.id for model in models]
     artifacts = [a for m in models for a in (m.artifact_id, m.curves_artifact_id, m.explanation_artifact_id) if a]
-    await session.execute(update(Deployment).where(col(Deployment.previous_model_id).in_(ids)).values(previous_model_id=None))
-    await session.execute(delete(Deployment).where(col(Deployment.model_id).in_(ids)))
+    await remove_dependents(session, Model, ids, user_id)
     await session.execute(delete(Model).where(col(Model.id).in_(ids)))
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
     await notify(session, SERVING)
@@ -163,10 +149,10 @@ async def remove(session: WriteSession, models: Sequence[Model]) -> None:
 async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID:
     """Remove a model. Raises Conflict while an active deployment serves it."""
     model = await open_row(session, grant, Model, model_id, "Model")
-    await refuse_while_serving(session, col(Model.id) == model.id)
+    await refuse_in_use(session, Model, select(col(Model.id)).where(col(Model.id) == model.id))
     experiment = await session.get_one(Experiment, model.experiment_id)
     await event.audit(session, grant.user_id, model, "model.deleted", f"Model “{model.name}” was deleted.")
-    await remove(session, [model])
+    await remove(session, [model], grant.user_id)
     await rank(session, experiment)
     await job.enqueue(
         session,
@@ -182,3 +168,14 @@ async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID
 def storage_prefix(model: Model) -> str:
     """The folder in storage of a model's files."""
     return f"projects/{model.project_id}/experiments/{model.experiment_id}/models/{model.id}"
+
+
+async def _refuse_of_experiments(session: ReadSession, ids: Select[UUID]) -> None:
+    await refuse_in_use(session, Model, select(col(Model.id)).where(col(Model.experiment_id).in_(ids)))
+
+
+async def _remove_of_experiments(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
+    await remove(session, (await session.scalars(select(Model).where(col(Model.experiment_id).in_(ids)))).all(), user_id)
+
+
+depend(Experiment, refuse=_refuse_of_experiments, remove=_remove_of_experiments)

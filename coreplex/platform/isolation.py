@@ -34,7 +34,7 @@ from coreplex.errors import (
     TooLarge,
     Unavailable,
 )
-from coreplex.platform.storage import refuse_when_full
+from coreplex.errors.disk import refuse_when_full
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 

@@ -1,11 +1,8 @@
-"""Word to every process that something it may remember has changed. Delivered at commit by PostgreSQL itself."""
+"""Sends a notification to every process at commit: PostgreSQL delivers it, to the `listener` of each."""
 
 from sqlalchemy import text
 
 from coreplex.platform.database import WriteSession
-
-SERVING = "coreplex_serving"
-"""A deployment, a model, a membership or a project changed: forget who may reach which model."""
 
 
 async def notify(session: WriteSession, channel: str, *payloads: str) -> None:

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from coreplex.account.table import Plan, Scope, UserRole
 from coreplex.errors import Forbidden, Unauthenticated
-from coreplex.membership.table import Role
+from coreplex.platform.roles import Plan, Role, Scope, UserRole
 
 
 class Category(StrEnum):

@@ -23,10 +23,11 @@ from uuid import UUID
 import orjson
 
 from coreplex.errors import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
+from coreplex.errors.disk import refuse_when_full
 from coreplex.platform.identifier import new_id, parse_id
 from coreplex.platform.room import in_words
 from coreplex.platform.staging import PIECE_BYTES, StagedFile, Staging, clean_filename
-from coreplex.platform.storage import disk_errors, refuse_when_full, sha256_of
+from coreplex.platform.storage import disk_errors, sha256_of
 
 MOST_UNFINISHED = 20
 """Of one person at a time."""

@@ -6,26 +6,28 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import col
 
-from coreplex import quota
 from coreplex.account.cache import announce
 from coreplex.account.table import User
 from coreplex.dataset.table import Dataset
-from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.deployment.table import Deployment
 from coreplex.errors import Conflict, Forbidden, NotFound
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
-from coreplex.experiment.table import Experiment, ExperimentStatus
+from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
 from coreplex.job.table import JobType
-from coreplex.membership.access import open_project, visible_projects
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership import quota
+from coreplex.membership.access import SERVING, open_project, visible_projects
+from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.dependents import refuse_in_use
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.notify import SERVING, notify
+from coreplex.platform.notify import notify
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import MANAGE, Grant
+from coreplex.platform.roles import Role
 from coreplex.platform.settings import Settings
 from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, UpdateProject
 
@@ -96,7 +98,7 @@ async def delete(session: WriteSession, grant: Grant, project_id: str, *, force:
     """
     project = await open_project(session, grant, project_id)
     if not force:
-        await _refuse_in_use(session, project)
+        await refuse_in_use(session, Project, select(col(Project.id)).where(col(Project.id) == project.id))
     await job.cancel_project(session, project.id)
     members = await session.scalars(select(col(Membership.user_id)).where(col(Membership.project_id) == project.id))
     await announce(session, *members)
@@ -112,22 +114,6 @@ async def delete(session: WriteSession, grant: Grant, project_id: str, *, force:
         payload={"prefix": f"projects/{project.id}"},
     )
     return project.id
-
-
-async def _refuse_in_use(session: ReadSession, project: Project) -> None:
-    serving = select(col(Deployment.name)).where(
-        col(Deployment.project_id) == project.id,
-        col(Deployment.stage) == Stage.production,
-        col(Deployment.status) == DeploymentStatus.active,
-    )
-    if (name := await session.scalar(serving)) is not None:
-        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force=true.")
-    training = select(col(Experiment.name)).where(
-        col(Experiment.project_id) == project.id,
-        col(Experiment.status).in_([status for status in ExperimentStatus if not status.final]),
-    )
-    if (name := await session.scalar(training.limit(1))) is not None:
-        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force=true.")
 
 
 def member_listing() -> Listing:
@@ -162,7 +148,7 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember, set
         raise Conflict(
             f"This user is a member already, as {role}; to change the role, remove the member and add the person again."
         )
-    await quota.take_item(session, settings, project.id, Membership)
+    await quota.take_item(session, settings, project.id, Membership, "Remove members who left")
     membership = Membership(project_id=project.id, user_id=user.id, role=Role(wanted.role))
     session.add(membership)
     await event.audit(session, grant.user_id, project, "member.added", f"{user.email} was added as {wanted.role}.")

@@ -15,11 +15,11 @@ from sqlalchemy import select, text
 from sqlmodel import col
 
 from coreplex.account import mail
+from coreplex.errors.disk import shortage
 from coreplex.job.table import Job, JobStatus
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.services import Services
-from coreplex.platform.storage import shortage
 from coreplex.runtime.retention import TABLES, Rule
 from coreplex.serving.log import aside, partitions, remains
 from coreplex.serving.log.spool import spool_in

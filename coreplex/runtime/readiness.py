@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from coreplex.errors import DomainError
-from coreplex.migrations.migrate import head
+from coreplex.errors.disk import is_full, shortage
+from coreplex.platform.revision import head
 from coreplex.platform.services import Services
-from coreplex.platform.storage import is_full, shortage
 from coreplex.serving.log.writer import InferenceWriter
 
 WORKER_SILENT_SECS = 30

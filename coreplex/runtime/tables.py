@@ -10,8 +10,8 @@ import coreplex.event.table
 import coreplex.experiment.table
 import coreplex.idempotency.table
 import coreplex.job.table
-import coreplex.membership.table  # noqa: F401
+import coreplex.membership.table
 import coreplex.model.table
-import coreplex.serving.table
+import coreplex.serving.table  # noqa: F401
 
 metadata = SQLModel.metadata

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors import FieldError, Invalid
 from coreplex.errors.nearest import by_nearness, hint, ignored
-from coreplex.model.inputs import MAX_ROWS, PredictOptions
 from coreplex.serving.heavy import HeavyScoring
+from coreplex.serving.inputs import MAX_ROWS, PredictOptions
 from coreplex.serving.route import Route
 
 MAX_EXPLAINED = 500

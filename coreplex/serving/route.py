@@ -15,11 +15,10 @@ from uuid import UUID
 from coreplex.artifact.table import Artifact
 from coreplex.deployment.table import Deployment
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.event.stream import Listener
-from coreplex.membership.access import open_row
+from coreplex.membership.access import SERVING, open_row
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
-from coreplex.platform.notify import SERVING
+from coreplex.platform.listener import Listener
 from coreplex.platform.permissions import Grant
 from coreplex.platform.storage import Storage
 

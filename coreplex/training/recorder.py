@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from coreplex import quota
+from coreplex.artifact import quota
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.event import service as event
 from coreplex.event.table import EventKind

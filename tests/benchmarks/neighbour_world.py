@@ -13,8 +13,9 @@ import orjson
 import polars as pl
 from sklearn.datasets import load_digits
 
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.roles import Role
 from tests.benchmarks import stack
 from tests.factories.account import make_key, make_user
 

@@ -12,9 +12,8 @@ import orjson
 import pytest
 from httpx import AsyncClient, Response
 
-from coreplex.account.table import Scope
-from coreplex.membership.table import Role
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Role, Scope
 from coreplex.platform.settings import Settings
 from tests.contract.samples import SAMPLES, Call, graphql_calls, rest_calls, root_fields
 from tests.factories.account import browser, serving

@@ -9,9 +9,9 @@ from httpx import AsyncClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreplex.model.inputs import MAX_ROWS
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
+from coreplex.serving.inputs import MAX_ROWS
 from schema.scalars import MAX_JSON_CONTAINERS, containers
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 

@@ -15,10 +15,11 @@ from starlette.applications import Starlette
 
 from asgi import create_app
 from coreplex.account import keys, tokens
-from coreplex.account.table import ApiKey, Mail, Scope, User, UserRole
+from coreplex.account.table import ApiKey, Mail, User
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
+from coreplex.platform.roles import Scope, UserRole
 from coreplex.platform.settings import Settings
 from tests.responses import check
 

@@ -11,8 +11,9 @@ from typing import Any
 from httpx import AsyncClient, Response
 from starlette.applications import Starlette
 
-from coreplex.account.table import Scope, User
+from coreplex.account.table import User
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlmodel import col
 from starlette.applications import Starlette
 
-from coreplex.account.table import ApiKey, Scope, User
+from coreplex.account.table import ApiKey, User
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
@@ -26,12 +26,13 @@ from coreplex.engines.scoring import bundle
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job import service as job
 from coreplex.job.table import JobType
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.identifier import new_id
+from coreplex.platform.roles import Role, Scope
 from coreplex.platform.services import Services
 from coreplex.serving.log.writer import InferenceWriter
 from tests.engines.scoring_samples import frame, manifest, member, target

@@ -5,9 +5,10 @@ from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
+from coreplex.platform.roles import Role
 
 FOLLOW = "subscription($job: ID!, $after: Long) { jobEvents(jobId: $job, after: $after) { seq message } }"
 

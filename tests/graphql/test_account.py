@@ -6,8 +6,8 @@ import pytest
 from httpx import AsyncClient
 from sqlalchemy import text
 
-from coreplex.account.table import Scope, UserRole
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Scope, UserRole
 from tests.factories.account import PASSWORD, bearer, browser, mails_to, make_key, make_user, token_in
 
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id email name role plan } csrfToken } }"

@@ -12,14 +12,15 @@ from sqlalchemy import event, text
 
 from coreplex.account import api_key, authenticate, keys, recovery, signin, tokens
 from coreplex.account.cache import AccessCache, cache_of, install
-from coreplex.account.table import ApiKey, Scope, Session, User
+from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors import Unauthenticated
-from coreplex.platform import services as composition
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.permissions import Credential, Grant
+from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from tests.factories.account import make_key, make_user
 
 

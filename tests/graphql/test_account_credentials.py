@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError, model_validator
 from coreplex.account import keys, lockout, passwords, tokens
 from coreplex.account.delivery import compose
 from coreplex.account.inputs import CreateApiKey, Register
-from coreplex.account.table import Mail, Scope
+from coreplex.account.table import Mail
 from coreplex.errors import Invalid, RateLimited
 from coreplex.platform.clock import now
+from coreplex.platform.roles import Scope
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
 from rest_compat.stored import operations

@@ -12,10 +12,11 @@ from sqlmodel import col
 from coreplex.account import api_key, authenticate, signin
 from coreplex.account.cache import forget
 from coreplex.account.inputs import CreateApiKey
-from coreplex.account.table import ApiKey, Scope, Session, User
+from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors import Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.permissions import Grant
+from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from tests.factories.account import make_user
 

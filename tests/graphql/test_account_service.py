@@ -14,18 +14,19 @@ from sqlmodel import col
 
 from coreplex.account import delivery, mail, service
 from coreplex.account.passwords import matches
-from coreplex.account.table import Mail, Plan, User, UserRole
+from coreplex.account.table import Mail, User
 from coreplex.command import doctor
 from coreplex.errors import Conflict, Invalid, Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.service import claim
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
-from coreplex.platform import services as composition
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Plan, UserRole
 from coreplex.platform.settings import Settings
 from coreplex.platform.storage import LocalStorage
+from coreplex.runtime import build as composition
 from coreplex.runtime.housekeeping import tidy
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from graphql import GraphQLObjectType, get_named_type, is_leaf_type, parse, validate
 
-from coreplex.account.table import Scope
 from coreplex.platform.permissions import Credential, Principal
+from coreplex.platform.roles import Scope
 from resolvers.context import Context, RequestFacts
 from rest_compat.stored import operations
 from schema.execution import Operation, core_schema, execute, from_document

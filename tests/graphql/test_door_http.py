@@ -10,8 +10,8 @@ from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import event
 
 from asgi import create_app
-from coreplex.account.table import Scope
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Scope
 from coreplex.platform.settings import Settings
 from schema.cost import STATEMENT
 from tests.factories.account import make_key, make_user, sign_in

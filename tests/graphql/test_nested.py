@@ -12,10 +12,11 @@ from coreplex.account.table import User
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import ExperimentStatus
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Role
 from schema.cost import MAX_COST
 from schema.execution import prepare
 from tests.counting import counted

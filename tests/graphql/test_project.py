@@ -2,7 +2,8 @@
 
 import pytest
 
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
+from coreplex.platform.roles import Role
 from tests.factories.asking import Asker
 
 CREATE = "mutation($input: CreateProjectInput!) { createProject(input: $input) { project { id name role status } } }"

@@ -11,9 +11,9 @@ from coreplex.job import service
 from coreplex.job.context import MAX_LOG_LINES, FenceLost, JobCancelled, JobContext
 from coreplex.job.table import JobStatus
 from coreplex.job.timing import Timing
-from coreplex.platform import services as composition
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from tests.jobs.harness import enqueue, read
 
 

@@ -9,10 +9,11 @@ from sqlalchemy import text
 
 from coreplex.event import service, stream
 from coreplex.event.service import after, append
-from coreplex.event.stream import Listener, follow
+from coreplex.event.stream import follow
 from coreplex.event.table import Event, EventKind
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
+from coreplex.platform.listener import Listener
 from coreplex.platform.notify import notify
 from tests.jobs.harness import until
 

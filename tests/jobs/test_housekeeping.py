@@ -15,10 +15,10 @@ from sqlmodel import col
 
 from coreplex.account.table import Mail
 from coreplex.event.table import Event
-from coreplex.platform import services as composition
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
 from coreplex.runtime.housekeeping import tidy
 from coreplex.runtime.retention import TABLES, Bound, Rule

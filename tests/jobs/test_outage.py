@@ -15,11 +15,12 @@ import asgi
 from coreplex.account.signin import user_by_email
 from coreplex.errors import Unavailable
 from coreplex.event import service as event
-from coreplex.event.stream import Listener, follow
+from coreplex.event.stream import follow
 from coreplex.event.table import EventKind
 from coreplex.job.table import JobStatus
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
+from coreplex.platform.listener import Listener
 from coreplex.platform.settings import Settings
 from tests import servers
 from tests.jobs.conftest import kill_postgres, make_project, revive_postgres

@@ -11,10 +11,10 @@ from sqlalchemy import text
 from coreplex.job import service
 from coreplex.job.table import JobType
 from coreplex.job.timing import Timing
-from coreplex.platform import services as composition
 from coreplex.platform.database import Database
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from tests.jobs.harness import enqueue, until
 from workers.broker import Bell
 from workers.relay import Relay

@@ -10,9 +10,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from coreplex.account import cache as access
-from coreplex.platform import services as composition
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from resolvers import admission
 from resolvers.admission import BURST, IN_WORK, STANDING
 from resolvers.middleware import OuterLayer

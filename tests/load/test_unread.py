@@ -7,9 +7,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from coreplex.account import cache as access
-from coreplex.platform import services as composition
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.settings import Settings
+from coreplex.runtime import build as composition
 from resolvers.middleware import OuterLayer
 from resolvers.unread import PIECE
 

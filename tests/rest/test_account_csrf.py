@@ -4,8 +4,8 @@ from typing import Any
 
 from httpx import AsyncClient
 
-from coreplex.account.table import Scope
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Scope
 from coreplex.platform.settings import Settings
 from tests.factories.account import PASSWORD, bearer, browser, make_key, make_user, serving, sign_in
 

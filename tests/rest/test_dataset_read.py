@@ -8,8 +8,8 @@ import openpyxl
 import polars as pl
 import pytest
 
-from coreplex.account.table import Scope
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from tests.factories.account import bearer, make_key
 from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from coreplex.account.table import Scope
-from coreplex.membership.table import Membership, Role
+from coreplex.membership.table import Membership
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Role, Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, make_key, make_user

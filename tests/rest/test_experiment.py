@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 from coreplexml import CorePlexMLClient
 
-from coreplex.account.table import Plan, User
+from coreplex.account.table import User
 from coreplex.platform.database import Database
+from coreplex.platform.roles import Plan
 from tests.factories.account import bearer, make_key, make_user
 from tests.factories.dataset import table
 from tests.factories.experiment import LONG, TINY, WRONG_CONFIG, Lab, laboratory

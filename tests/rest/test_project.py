@@ -12,10 +12,11 @@ from coreplex.dataset.table import Dataset
 from coreplex.job import service as job
 from coreplex.job.cleaning import run as clean
 from coreplex.job.table import Job, JobStatus, JobType
-from coreplex.membership.table import Membership, Project, Role
+from coreplex.membership.table import Membership, Project
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
+from coreplex.platform.roles import Role
 from tests.counting import counted
 from tests.factories.account import make_user
 from tests.factories.dataset import Person, person, stored_files

@@ -12,13 +12,14 @@ from sqlalchemy import func, select, text, update
 from sqlmodel import col
 from starlette.applications import Starlette
 
-from coreplex.account.table import ApiKey, Session, User, UserRole
+from coreplex.account.table import ApiKey, Session, User
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
 from coreplex.experiment.table import Experiment
 from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Evaluation
 from coreplex.platform.database import Database
+from coreplex.platform.roles import UserRole
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import browser, make_user, serving, sign_in

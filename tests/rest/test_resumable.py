@@ -12,9 +12,9 @@ import pytest
 from httpx import AsyncClient, Response
 from starlette.applications import Starlette
 
-from coreplex.account.table import Scope
 from coreplex.platform.database import Database
 from coreplex.platform.resumable import MOST_UNFINISHED
+from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime.housekeeping import tidy

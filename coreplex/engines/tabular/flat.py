@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coreplex.engines.tabular.notes import Limits
 from coreplex.errors import Invalid, TooLarge
-from coreplex.platform.storage import refuse_when_full
+from coreplex.errors.disk import refuse_when_full
 
 _MOST_PADDED = 3
 """Rows are made even where that is at most so many times their cells."""

@@ -19,8 +19,9 @@ from typing import Self
 
 import structlog
 
+from coreplex.errors.disk import refuse_when_full
 from coreplex.platform.identifier import new_id
-from coreplex.platform.storage import make_folder, refuse_when_full, sync
+from coreplex.platform.storage import make_folder, sync
 
 log = structlog.get_logger()
 

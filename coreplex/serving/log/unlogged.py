@@ -7,8 +7,8 @@ from typing import Any
 import structlog
 
 from coreplex.errors import StorageFull
+from coreplex.errors.disk import is_full
 from coreplex.platform.clock import now
-from coreplex.platform.storage import is_full
 
 log = structlog.get_logger()
 

@@ -1,26 +1,19 @@
 """Two things of one name are allowed, and said: most of the time somebody made the same thing twice."""
 
+from typing import Any
+
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.dataset.table import Dataset
-from coreplex.deployment.table import Deployment
-from coreplex.experiment.table import Experiment
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession
 
-Named = Project | Dataset | Experiment | Deployment
-UNNAMED = "Experiment"
-"""What the published client calls every experiment whose name was left out: nobody chose it, so nobody chose it twice."""
 
-
-async def namesakes(session: ReadSession, row: Named) -> list[str]:
+async def namesakes(session: ReadSession, row: Any) -> list[str]:
     """A sentence when something of the same kind has the row's name (in any case) in its project, or, for a project, among those
-    of its owner; nothing otherwise."""
-    if isinstance(row, Experiment) and row.name == UNNAMED:
-        return []
+    of its owner; nothing otherwise. `row` has an id, a name and a project_id."""
     table = type(row)
-    owner = "owner_id" if isinstance(row, Project) else "project_id"
+    owner = "owner_id" if table is Project else "project_id"
     place = col(getattr(table, owner)) == getattr(row, owner)
     alike = func.lower(col(table.name)) == row.name.lower()
     others = await session.scalar(select(func.count()).select_from(table).where(place, alike, col(table.id) != row.id)) or 0

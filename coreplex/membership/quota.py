@@ -1,0 +1,69 @@
+"""How much one account or one project may hold: counted when something is added, and refused with what to do about it.
+
+What projects hold counts for their owner, whoever put it there. Administrators have the limits of everybody; they can raise them.
+`require_…` only counts, for a refusal before any work is done. `take_…` also locks the account or the project until the
+transaction ends, so that of two at once the second counts what the first has added. Each concept says itself what it counts.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Uuid, column, func, select, table
+from sqlmodel import SQLModel, col
+
+from coreplex.errors import QuotaExceeded
+from coreplex.membership.table import Project
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.settings import Settings
+
+USERS = table("users", column("id", Uuid))
+
+
+async def take_project(session: WriteSession, settings: Settings, user_id: UUID) -> None:
+    """A place for one more project of the account's own."""
+    await lock_account(session, user_id)
+    used = await count(session, select(func.count()).where(col(Project.owner_id) == user_id))
+    if used >= settings.max_projects:
+        raise exceeded(f"You own {used:,} projects", "MAX_PROJECTS", settings.max_projects, "Delete one that is not needed")
+
+
+async def require_item(session: ReadSession, settings: Settings, project_id: UUID, table: type[SQLModel], remedy: str) -> None:
+    """Raise QuotaExceeded, with the remedy, when the project has no place for one more row of a table with a `project_id`."""
+    columns: Any = table
+    used = await count(session, select(func.count()).where(columns.project_id == project_id))
+    if used >= (most := settings.max_items_per_project):
+        raise exceeded(f"This project has {used:,} {table.__tablename__}", "MAX_ITEMS_PER_PROJECT", most, remedy)
+
+
+async def take_item(session: WriteSession, settings: Settings, project_id: UUID, table: type[SQLModel], remedy: str) -> None:
+    """A place for one more such row in the project."""
+    await session.execute(select(col(Project.id)).where(col(Project.id) == project_id).with_for_update(key_share=True))
+    await require_item(session, settings, project_id, table, remedy)
+
+
+async def lock_account(session: WriteSession, user_id: UUID) -> None:
+    """Keep others from counting what the account holds until the transaction ends."""
+    # Not a full lock: whatever refers to the account (a session, an event) may be written meanwhile.
+    await session.execute(select(USERS.c.id).where(USERS.c.id == user_id).with_for_update(key_share=True))
+
+
+async def owner_of(session: ReadSession, project_id: UUID) -> UUID:
+    """The account for which what the project holds counts."""
+    return (await session.scalars(select(col(Project.owner_id)).where(col(Project.id) == project_id))).one()
+
+
+async def count_of_owner(session: ReadSession, value: Any, table: type[SQLModel], owner: UUID) -> int:
+    """An aggregate over the rows of a table with a `project_id` in all projects of an account."""
+    columns: Any = table
+    query = select(value).select_from(table).join(Project, col(Project.id) == columns.project_id)
+    return await count(session, query.where(col(Project.owner_id) == owner))
+
+
+async def count(session: ReadSession, query: Any) -> int:
+    """The one number of a query, 0 for none."""
+    return int(await session.scalar(query) or 0)
+
+
+def exceeded(whose: str, setting: str, most: int, remedy: str) -> QuotaExceeded:
+    """The refusal: what there is, which setting allows how much, and what to do."""
+    return QuotaExceeded(f"{whose}, and {setting} allows {most:,}. {remedy}, or ask the server's administrator to raise it.")
