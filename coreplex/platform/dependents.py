@@ -2,7 +2,7 @@
 
 A concept knows none of those built upon it. Each of them says here, once, when it is imported, what it has to do with the rows of
 the lower one: `refuse` raises Conflict while it needs them, `remove` deletes what cannot be without them. A concept that deletes
-rows asks `refuse`, then `remove`. The highest concept, which is imported last, is asked first.
+rows asks `refuse_in_use`, then `remove_dependents`.
 """
 
 from collections import defaultdict
@@ -22,6 +22,7 @@ Remove = Callable[[WriteSession, Sequence[UUID], UUID | None], Awaitable[None]]
 
 
 class _Dependent(NamedTuple):
+    concept: str
     refuse: Refuse | None
     remove: Remove | None
 
@@ -31,7 +32,10 @@ _DEPENDENTS: dict[type[SQLModel], list[_Dependent]] = defaultdict(list)
 
 def depend(on: type[SQLModel], *, refuse: Refuse | None = None, remove: Remove | None = None) -> None:
     """Say what a concept has to do with the rows of a table it stands on."""
-    _DEPENDENTS[on].insert(0, _Dependent(refuse, remove))
+    hook = refuse or remove
+    assert hook is not None, "say what is refused or removed"
+    _DEPENDENTS[on].append(_Dependent(hook.__module__, refuse, remove))
+    _DEPENDENTS[on].sort(key=lambda one: one.concept)  # of several refusals the same one is told, whatever was imported first
 
 
 async def refuse_in_use(session: ReadSession, table: type[SQLModel], ids: Select[UUID]) -> None:

@@ -38,7 +38,7 @@ from coreplex.errors.disk import refuse_when_full
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KILL_GRACE_SECS = 3.0
 WATCH_SECS = 0.25
 NICENESS = 10
