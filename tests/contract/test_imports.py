@@ -13,8 +13,8 @@ NUMERIC = frozenset(
         *("charset_normalizer", "orjson", "pydantic", "psutil", "xlsxwriter", "zstandard"),
     }
 )
-"""What engines may import beside themselves, their errors and the standard library: arrays, learners, file formats, and what checks
-and measures them. No database, no queue, no web."""
+"""What engines may import beside themselves, their errors and the standard library: arrays, learners, file formats, what
+checks and measures them. No database, no queue, no web."""
 
 
 @cache
