@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
-from coreplex.errors import DomainError, NotFound, Unavailable
+from coreplex.errors.tree import DomainError, NotFound, Unavailable
 from coreplex.platform import files, heartbeat
 from coreplex.platform.heartbeat import Heartbeat
 from coreplex.platform.log import configure

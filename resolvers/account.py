@@ -8,7 +8,7 @@ from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
 from coreplex.account.table import ApiKey, Session, TokenPurpose, User
-from coreplex.errors import Invalid, RateLimited, Unauthenticated
+from coreplex.errors.tree import Invalid, RateLimited, Unauthenticated
 from coreplex.platform.database import WriteSession
 from coreplex.platform.paging import Page, Slice
 from coreplex.platform.permissions import Category

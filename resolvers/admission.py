@@ -16,7 +16,7 @@ import structlog
 from starlette.types import Scope
 
 from coreplex.account.cache import cache_of
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.rate import identity
 from coreplex.platform.services import Services

@@ -13,7 +13,7 @@ from coreplex.dataset.draft import Draft
 from coreplex.dataset.quality import Judged, of_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import NotFound
+from coreplex.errors.tree import NotFound
 from coreplex.experiment.table import ProblemType
 from coreplex.membership.access import open_row
 from coreplex.platform.answer_size import AnswerTooLarge

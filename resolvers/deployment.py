@@ -6,7 +6,7 @@ from uuid import UUID
 
 from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment
-from coreplex.errors import Busy, CallerLeft, Conflict, DomainError
+from coreplex.errors.tree import Busy, CallerLeft, Conflict, DomainError
 from coreplex.membership.access import open_project, open_row
 from coreplex.platform.paging import Listing, Page, Slice
 from coreplex.serving import prediction

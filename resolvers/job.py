@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from coreplex.errors import Conflict
+from coreplex.errors.tree import Conflict
 from coreplex.event import service as event
 from coreplex.job import handlers, inputs, queries, service
 from coreplex.job.table import Job

@@ -8,7 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.account.cookies import session_cookie_name
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 from coreplex.platform.database import is_unavailable
 from coreplex.platform.departure import CONNECTION
 from coreplex.platform.fair import CALLER

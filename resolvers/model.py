@@ -12,7 +12,7 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.deployment import service as deployment
 from coreplex.deployment.inputs import ServedModelFilter
-from coreplex.errors import NotFound
+from coreplex.errors.tree import NotFound
 from coreplex.membership.access import open_row
 from coreplex.model import evaluation, inputs, service
 from coreplex.model.table import Evaluation, Model

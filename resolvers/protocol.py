@@ -15,7 +15,7 @@ import orjson
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from coreplex.errors import TooLarge, Unavailable
+from coreplex.errors.tree import TooLarge, Unavailable
 from coreplex.platform.identifier import new_id
 from resolvers.middleware import DEFAULTS, SAFE_HEADERS
 from resolvers.shedding import Shedding

@@ -8,7 +8,7 @@ from collections import Counter
 
 from starlette.types import Message, Send
 
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 from coreplex.platform.fair import CALLER
 
 PIECE = 64 << 10

@@ -10,7 +10,7 @@ from graphql import ExecutionResult
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors.tree import DomainError, Invalid
 from coreplex.platform.departure import cancelled_by_departure
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.permissions import Category, authorize

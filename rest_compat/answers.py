@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from coreplex.platform.answer_size import require_size
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from graphql import get_named_type
 
-from coreplex.errors import FieldError, Invalid
+from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.bounds import limited, of_field
 from rest_compat.sketch import leaf
 from schema.errors import told

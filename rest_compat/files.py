@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from coreplex.errors import DomainError, Invalid, TooLarge
+from coreplex.errors.tree import DomainError, Invalid, TooLarge
 from coreplex.platform.permissions import WRITE, Permission, authorize
 from coreplex.platform.room import in_words
 from coreplex.platform.staging import StagedFile

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from coreplex.errors import BadInput, FieldError, Invalid, TooLarge
+from coreplex.errors.tree import BadInput, FieldError, Invalid, TooLarge
 
 MAX_PARTS = 20
 MAX_FIELD_BYTES = 64 << 10

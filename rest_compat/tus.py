@@ -18,7 +18,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors import BadInput, DomainError
+from coreplex.errors.tree import BadInput, DomainError
 from coreplex.platform.permissions import WRITE, Category, authorize
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from rest_compat.adapter import admit

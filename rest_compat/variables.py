@@ -20,8 +20,8 @@ from graphql import (
 )
 from graphql.utilities import validate_input_value
 
-from coreplex.errors import FieldError, Invalid
 from coreplex.errors.nearest import nearest
+from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
 from schema.errors import told, without_values

@@ -8,7 +8,7 @@ import strawberry
 from coreplex.deployment import inputs
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
-from coreplex.errors import NotFound
+from coreplex.errors.tree import NotFound
 from coreplex.platform.permissions import READ, WRITE, Category, Permission
 from coreplex.platform.roles import Scope
 from coreplex.serving.inputs import Predict, PredictModel

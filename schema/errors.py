@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
-from coreplex.errors import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
 from coreplex.errors.disk import FULL, is_full
+from coreplex.errors.tree import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
 from coreplex.platform.database import is_bad_value, is_unavailable
 from coreplex.platform.memory import NoMemory
 

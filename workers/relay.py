@@ -10,7 +10,7 @@ from contextlib import suppress
 import redis
 import structlog
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.job import service
 from coreplex.job.patience import passing
 from coreplex.job.timing import Timing

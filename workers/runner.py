@@ -15,8 +15,8 @@ from uuid import UUID
 
 import structlog
 
-from coreplex.errors import DomainError, Unavailable
 from coreplex.errors.disk import FULL, is_full
+from coreplex.errors.tree import DomainError, Unavailable
 from coreplex.job import handlers, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.patience import passing, persist

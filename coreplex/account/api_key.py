@@ -9,7 +9,7 @@ from coreplex.account import keys, quota, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey
 from coreplex.account.table import ApiKey
-from coreplex.errors import NotFound
+from coreplex.errors.tree import NotFound
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.membership.access import open_project

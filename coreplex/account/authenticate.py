@@ -15,7 +15,7 @@ from sqlmodel import col
 from coreplex.account import keys, tokens
 from coreplex.account.cache import cache_of
 from coreplex.account.table import ApiKey, Session, User
-from coreplex.errors import Unauthenticated, Unavailable
+from coreplex.errors.tree import Unauthenticated, Unavailable
 from coreplex.platform.clock import now
 from coreplex.platform.permissions import Credential, Principal
 from coreplex.platform.roles import Scope

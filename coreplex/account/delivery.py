@@ -10,7 +10,7 @@ from typing import Any
 import aiosmtplib
 
 from coreplex.account.table import Mail
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job
 from coreplex.platform.clock import now

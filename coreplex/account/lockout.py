@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from coreplex.account.table import FailedLogin
-from coreplex.errors import RateLimited, Unauthenticated
+from coreplex.errors.tree import RateLimited, Unauthenticated
 from coreplex.platform import rate
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession

@@ -7,7 +7,7 @@ from sqlmodel import col
 
 from coreplex.account import tokens
 from coreplex.account.table import OneTimeToken, TokenPurpose, User
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from coreplex.errors import Invalid, RateLimited
+from coreplex.errors.tree import Invalid, RateLimited
 
 MIN_LENGTH, MAX_LENGTH = 8, 1024
 THREADS, QUEUE = 2, 20

@@ -6,7 +6,7 @@ from sqlalchemy import func, or_, select, text
 from sqlmodel import col
 
 from coreplex.account.table import ApiKey, User
-from coreplex.errors import QuotaExceeded
+from coreplex.errors.tree import QuotaExceeded
 from coreplex.membership.quota import count, exceeded, lock_account
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession

@@ -10,7 +10,7 @@ from coreplex.account.inputs import NewEmail, Register
 from coreplex.account.recovery import record
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
-from coreplex.errors import BadInput, Conflict, Invalid
+from coreplex.errors.tree import BadInput, Conflict, Invalid
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.identifier import new_id

@@ -9,7 +9,7 @@ from sqlmodel import col
 from coreplex.account import known, lockout, passwords, tokens
 from coreplex.account.cache import announce
 from coreplex.account.table import Session, User
-from coreplex.errors import Forbidden, Unauthenticated
+from coreplex.errors.tree import Forbidden, Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.settings import Settings

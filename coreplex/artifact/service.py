@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from coreplex.artifact.table import Artifact
-from coreplex.errors import Damaged
+from coreplex.errors.tree import Damaged
 from coreplex.membership.access import open_row
 from coreplex.platform.database import ReadSession
 from coreplex.platform.fair import FairPlaces, Limits

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from getpass import getpass
 
 from coreplex.command.environment import beside, read_settings
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from coreplex.platform.settings import Settings
 from coreplex.supervisor.trouble import Trouble
 

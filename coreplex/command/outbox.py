@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from coreplex.account.table import Mail
 from coreplex.command.environment import beside, read_settings
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from coreplex.supervisor.trouble import Trouble
 
 

@@ -22,7 +22,7 @@ from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
 from coreplex.engines.diagnosis.deadline import PATIENCE
 from coreplex.engines.diagnosis.question import Question
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.document import storable

@@ -22,7 +22,7 @@ from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadData
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.work import Table, TableWork
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import FieldError, Invalid, NotFound
+from coreplex.errors.tree import FieldError, Invalid, NotFound
 from coreplex.job import service as job
 from coreplex.job.table import JobType
 from coreplex.platform.clock import now

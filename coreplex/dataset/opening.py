@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.errors import Invalid, NotFound
+from coreplex.errors.tree import Invalid, NotFound
 from coreplex.membership.access import open_row
 from coreplex.platform.database import ReadSession
 from coreplex.platform.permissions import Grant

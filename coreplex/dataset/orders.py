@@ -9,7 +9,7 @@ from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes,
 from coreplex.dataset.remedy import SENTINELS
 from coreplex.engines.tabular.orders import unknown, with_more
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
-from coreplex.errors import FieldError, Invalid
+from coreplex.errors.tree import FieldError, Invalid
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular import quality, suggestion
 from coreplex.engines.tabular.rulebook import Issue
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import Busy, DomainError, Invalid
 from coreplex.errors.nearest import nearest
+from coreplex.errors.tree import Busy, DomainError, Invalid
 from coreplex.platform.services import Services
 
 log = structlog.get_logger()

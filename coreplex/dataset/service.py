@@ -17,7 +17,7 @@ from coreplex.dataset import quota
 from coreplex.dataset.draft import Draft, storage_prefix
 from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
-from coreplex.errors import Conflict, FieldError, Invalid, NotFound
+from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
 from coreplex.job import service as job
 from coreplex.job.table import Job, JobType

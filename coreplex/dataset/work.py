@@ -13,7 +13,7 @@ import structlog
 
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.orders import Orders
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 from coreplex.platform.document import storable
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn

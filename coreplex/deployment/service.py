@@ -19,7 +19,7 @@ from coreplex.deployment.inputs import (
     UpdateDeployment,
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
-from coreplex.errors import Conflict, Invalid
+from coreplex.errors.tree import Conflict, Invalid
 from coreplex.event import service as event
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_project, open_row, visible_projects

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from coreplex.errors import DomainError, StorageFull
 from coreplex.errors.disk import FULL, is_full
+from coreplex.errors.tree import DomainError, StorageFull
 
 PR_SET_PDEATHSIG = 1
 

@@ -4,7 +4,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from coreplex.errors import StorageFull
+from coreplex.errors.tree import StorageFull
 
 LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
 """Files stop growing before the disk is full: the database beside them would stop too."""

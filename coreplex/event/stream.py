@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from uuid import UUID
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.event import service
 from coreplex.event.table import Event, EventKind
 from coreplex.platform.database import Database

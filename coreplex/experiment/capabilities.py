@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreplex.engines.automl import registry
-from coreplex.errors import Forbidden, Invalid
+from coreplex.errors.tree import Forbidden, Invalid
 from coreplex.experiment.table import ExecutionMode
 from coreplex.platform.roles import Plan
 

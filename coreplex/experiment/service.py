@@ -18,8 +18,8 @@ from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_o
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import Conflict, Invalid
 from coreplex.errors.disk import refuse_when_full
+from coreplex.errors.tree import Conflict, Invalid
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose

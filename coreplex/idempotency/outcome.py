@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlmodel import SQLModel
 
-from coreplex.errors import Conflict, NotFound
+from coreplex.errors.tree import Conflict, NotFound
 from coreplex.membership.access import open_project
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex.errors import Conflict, Invalid
+from coreplex.errors.tree import Conflict, Invalid
 from coreplex.idempotency import outcome
 from coreplex.idempotency.table import IdempotencyKey
 from coreplex.platform.clock import now

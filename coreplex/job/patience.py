@@ -7,7 +7,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 
 LEAST_SECS, MOST_SECS = 0.1, 2.0
 # Serialization failure and deadlock: the other one won, the same again will do.

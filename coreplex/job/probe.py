@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from coreplex.engines.child import Report
-from coreplex.errors import Invalid, Unavailable
+from coreplex.errors.tree import Invalid, Unavailable
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job.context import JobContext

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlmodel import SQLModel, col
 
-from coreplex.errors import Forbidden, NotFound
+from coreplex.errors.tree import Forbidden, NotFound
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession
 from coreplex.platform.identifier import parse_id

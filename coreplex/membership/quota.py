@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, func, select, table
 from sqlmodel import SQLModel, col
 
-from coreplex.errors import QuotaExceeded
+from coreplex.errors.tree import QuotaExceeded
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.settings import Settings

@@ -18,7 +18,7 @@ from coreplex.artifact.table import Artifact
 from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.work import UNPACKED_TIMES, TableWork
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment
 from coreplex.membership import quota

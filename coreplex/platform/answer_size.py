@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from coreplex.errors import TooLarge
+from coreplex.errors.tree import TooLarge
 
 LEAST_READ = 32 << 20
 """Bytes of documents any answer may be made from, however little it may have itself: they hold more than is shown of them."""

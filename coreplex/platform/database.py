@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from coreplex.errors import DatabaseFull, Unavailable
+from coreplex.errors.tree import DatabaseFull, Unavailable
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.silence import Watch
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from coreplex.errors import CallerLeft
+from coreplex.errors.tree import CallerLeft
 
 Result = TypeVar("Result")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 
 REMEMBERED = 1000
 

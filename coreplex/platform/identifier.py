@@ -4,7 +4,7 @@ import os
 import time
 from uuid import UUID
 
-from coreplex.errors import NotFound
+from coreplex.errors.tree import NotFound
 
 
 def new_id() -> UUID:

@@ -22,7 +22,8 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 import structlog
 
-from coreplex.errors import (
+from coreplex.errors.disk import refuse_when_full
+from coreplex.errors.tree import (
     BadInput,
     Conflict,
     DomainError,
@@ -34,7 +35,6 @@ from coreplex.errors import (
     TooLarge,
     Unavailable,
 )
-from coreplex.errors.disk import refuse_when_full
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 

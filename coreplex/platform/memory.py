@@ -15,7 +15,7 @@ from contextlib import suppress
 import psutil  # type: ignore[import-untyped]
 import structlog
 
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 
 SHORT = 0.8
 PATIENT_SECS = 30.0

@@ -18,7 +18,7 @@ from sqlalchemy import ARRAY, ColumnElement, Select, and_, cast, func, literal, 
 from sqlalchemy import column as sql_column
 from sqlalchemy.sql.base import ExecutableOption
 
-from coreplex.errors import FieldError, Invalid
+from coreplex.errors.tree import FieldError, Invalid
 from coreplex.platform.database import ReadSession
 
 MAX_PAGE = 500

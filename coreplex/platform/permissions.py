@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from coreplex.errors import Forbidden, Unauthenticated
+from coreplex.errors.tree import Forbidden, Unauthenticated
 from coreplex.platform.roles import Plan, Role, Scope, UserRole
 
 

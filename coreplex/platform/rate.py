@@ -21,7 +21,7 @@ from limits.aio.storage import MemoryStorage, Storage
 from redis.asyncio import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
-from coreplex.errors import RateLimited
+from coreplex.errors.tree import RateLimited
 from coreplex.platform.permissions import Category, Principal
 from coreplex.platform.settings import Settings
 

@@ -22,8 +22,8 @@ from uuid import UUID
 
 import orjson
 
-from coreplex.errors import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
 from coreplex.errors.disk import refuse_when_full
+from coreplex.errors.tree import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
 from coreplex.platform.room import in_words
 from coreplex.platform.staging import PIECE_BYTES, StagedFile, Staging, clean_filename

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from coreplex.errors import QuotaExceeded
+from coreplex.errors.tree import QuotaExceeded
 
 
 def in_words(limit: int) -> str:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from coreplex.errors import Damaged, StorageFull
 from coreplex.errors.disk import FULL, is_full
+from coreplex.errors.tree import Damaged, StorageFull
 from coreplex.platform.identifier import new_id
 
 CHUNK = 1 << 20

@@ -10,7 +10,7 @@ from coreplex.account.cache import announce
 from coreplex.account.table import User
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
-from coreplex.errors import Conflict, Forbidden, NotFound
+from coreplex.errors.tree import Conflict, Forbidden, NotFound
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment

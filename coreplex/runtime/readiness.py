@@ -10,8 +10,8 @@ from typing import Any
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from coreplex.errors import DomainError
 from coreplex.errors.disk import is_full, shortage
+from coreplex.errors.tree import DomainError
 from coreplex.platform.revision import head
 from coreplex.platform.services import Services
 from coreplex.serving.log.writer import InferenceWriter

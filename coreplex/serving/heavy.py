@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from coreplex.errors import Invalid, Unavailable
+from coreplex.errors.tree import Invalid, Unavailable
 from coreplex.platform.departure import while_connected
 from coreplex.platform.fair import CALLER, FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.errors import FieldError, Invalid
 from coreplex.errors.nearest import by_nearness, hint, ignored
+from coreplex.errors.tree import FieldError, Invalid
 from coreplex.serving.heavy import HeavyScoring
 from coreplex.serving.inputs import MAX_ROWS, PredictOptions
 from coreplex.serving.route import Route

@@ -16,7 +16,7 @@ from coreplex.engines.automl import split
 from coreplex.engines.automl.config import parse_config
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
-from coreplex.errors import DomainError, NoModel
+from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.job import service as job_service

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from coreplex.errors import Conflict
+from coreplex.errors.tree import Conflict
 from rest_compat import shapes
 from rest_compat.endpoint import Endpoint
 

@@ -6,7 +6,7 @@ from typing import Any
 from graphql import OperationType
 from starlette.requests import HTTPConnection
 
-from coreplex.errors import DomainError, Forbidden, Unauthenticated
+from coreplex.errors.tree import DomainError, Forbidden, Unauthenticated
 from coreplex.platform.permissions import Category, authorize
 from coreplex.platform.settings import Mode
 from resolvers.context import Context

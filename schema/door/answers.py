@@ -12,7 +12,7 @@ from graphql import ExecutionResult
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from coreplex.platform.answer_size import require_size
 from schema.cost import MAX_COST
 from schema.door.message import JSON_TYPE

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from coreplex.platform.departure import cancelled_by_departure
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.permissions import Category

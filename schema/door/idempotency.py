@@ -9,7 +9,7 @@ from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 from coreplex.idempotency import outcome, service
 from coreplex.idempotency.service import Attempt, Repeated
 from coreplex.platform.permissions import PUBLIC, Grant, Permission, authorize

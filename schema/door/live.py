@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from graphql import ExecutionResult, GraphQLError
 
 from coreplex.account.cache import cache_of
-from coreplex.errors import RateLimited, Unauthenticated, Unavailable
+from coreplex.errors.tree import RateLimited, Unauthenticated, Unavailable
 from coreplex.platform.permissions import Principal
 from resolvers.context import Context
 from schema.execution import Operation, subscribe

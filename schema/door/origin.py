@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from coreplex.errors import Forbidden
+from coreplex.errors.tree import Forbidden
 from coreplex.platform.settings import Settings
 
 

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
 from coreplex.account.cache import cache_of
-from coreplex.errors import DomainError, Forbidden, RateLimited, Unauthenticated
+from coreplex.errors.tree import DomainError, Forbidden, RateLimited, Unauthenticated
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.fair import CALLER
 from coreplex.platform.permissions import Principal

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from asgi import configuration, create_app
-from coreplex.errors import RateLimited
+from coreplex.errors.tree import RateLimited
 from coreplex.platform.database import Database
 from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import CLIENT_NAME, REDIS_SECS, RateLimiter, identity

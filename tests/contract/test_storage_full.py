@@ -13,7 +13,7 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 
 from coreplex.command import doctor
-from coreplex.errors import DatabaseFull, StorageFull
+from coreplex.errors.tree import DatabaseFull, StorageFull
 from coreplex.job.patience import passing
 from coreplex.platform import storage
 from coreplex.platform.database import Database

@@ -11,7 +11,7 @@ from coreplex.engines.automl.clock import Clock
 from coreplex.engines.automl.config import AutoMLConfig, parse_config, without_effect
 from coreplex.engines.automl.split import choose
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors.tree import DomainError, Invalid
 
 
 def test_documented_defaults() -> None:

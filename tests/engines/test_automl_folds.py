@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.automl import copies, folds
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 
 def check(plan: folds.FoldPlan, n: int, *, complete: bool = True) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.automl import train
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 from tests.engines.runs import Report, request, run, table
 
 

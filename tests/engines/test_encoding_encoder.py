@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.categories import natural
 from coreplex.engines.encoding.encoder import Encoder
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 from tests.engines.scoring_samples import COLUMNS, WORDS, column, encode_row, frame, target
 
 TABLE = frame()

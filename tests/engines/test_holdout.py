@@ -10,7 +10,7 @@ import pytest
 
 from coreplex.engines.automl import holdout, train
 from coreplex.engines.tabular.reading import read
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 from tests.engines.runs import Report
 
 

@@ -11,7 +11,7 @@ from coreplex.engines.automl import metrics, promise, threshold
 from coreplex.engines.automl.config import parse_config
 from coreplex.engines.automl.judged import Judged
 from coreplex.engines.scoring.conformal import Conformal
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 SPLITS = 40
 

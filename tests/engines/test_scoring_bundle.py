@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from coreplex.engines.scoring import archive, bundle
 from coreplex.engines.scoring.bundle import Corrupt, Manifest
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.errors import BadInput, DomainError, NotFound
+from coreplex.errors.tree import BadInput, DomainError, NotFound
 from tests.engines.scoring_samples import frame, manifest, member, predict_frame, target
 
 TABLE = frame(200)

@@ -17,7 +17,7 @@ from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.links import raw_of, respond, respond_row
 from coreplex.engines.scoring.mlp import Mlp
 from coreplex.engines.scoring.predictor import from_files
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 from tests.engines.scoring_samples import frame, member, target
 
 TABLE = frame(300)

@@ -16,7 +16,7 @@ from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.scorer import Scorer, background_of, gathered
 from coreplex.engines.tabular.schema import spell
-from coreplex.errors import DomainError, Invalid
+from coreplex.errors.tree import DomainError, Invalid
 from tests.engines.scoring_samples import COLUMNS, column, encode_row, frame, manifest, member, predict_frame, target
 
 TABLE = frame(300)

@@ -21,7 +21,7 @@ from coreplex.engines.automl.validation import Finished, cross_validate
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 from tests.engines.scoring_samples import column, encode_row
 
 COLUMNS = (column("title", "text"), column("body", "text"), column("price", "float"), column("plan", "categorical"))

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from coreplex.account import api_key, authenticate, keys, recovery, signin, tokens
 from coreplex.account.cache import AccessCache, cache_of, install
 from coreplex.account.table import ApiKey, Session, User
-from coreplex.errors import Unauthenticated
+from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.permissions import Credential, Grant

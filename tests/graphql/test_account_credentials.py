@@ -14,7 +14,7 @@ from coreplex.account import keys, lockout, passwords, tokens
 from coreplex.account.delivery import compose
 from coreplex.account.inputs import CreateApiKey, Register
 from coreplex.account.table import Mail
-from coreplex.errors import Invalid, RateLimited
+from coreplex.errors.tree import Invalid, RateLimited
 from coreplex.platform.clock import now
 from coreplex.platform.roles import Scope
 from coreplex.platform.settings import Settings

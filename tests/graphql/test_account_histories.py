@@ -13,7 +13,7 @@ from coreplex.account import api_key, authenticate, signin
 from coreplex.account.cache import forget
 from coreplex.account.inputs import CreateApiKey
 from coreplex.account.table import ApiKey, Session, User
-from coreplex.errors import Unauthenticated
+from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.permissions import Grant
 from coreplex.platform.roles import Scope

@@ -16,7 +16,7 @@ from coreplex.account import delivery, mail, service
 from coreplex.account.passwords import matches
 from coreplex.account.table import Mail, User
 from coreplex.command import doctor
-from coreplex.errors import Conflict, Invalid, Unavailable
+from coreplex.errors.tree import Conflict, Invalid, Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.service import claim
 from coreplex.job.table import Job

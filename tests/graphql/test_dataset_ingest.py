@@ -10,7 +10,7 @@ from sqlmodel import col
 from coreplex.dataset import ingest, service
 from coreplex.dataset.inputs import UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.errors import Conflict
+from coreplex.errors.tree import Conflict
 from coreplex.job.table import Job, JobType
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
@@ -117,7 +117,7 @@ async def test_one_upload_never_becomes_two_datasets(bench: Bench) -> None:
 
 async def test_a_crash_of_the_reader_is_a_refusal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from coreplex.dataset import work
-    from coreplex.errors import BadInput
+    from coreplex.errors.tree import BadInput
 
     async def crash(*_: object, **__: object) -> dict[str, object]:
         raise ChildCrashed("signal 11", "")

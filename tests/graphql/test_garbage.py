@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from strawberry.dataloader import DataLoader
 
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 from resolvers.context import Context
 from resolvers.loaders import Loaders, Pages

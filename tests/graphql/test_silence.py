@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.platform import silence
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from coreplex.engines.child import Report
-from coreplex.errors import Invalid, NoModel
+from coreplex.errors.tree import Invalid, NoModel
 
 Request = dict[str, Any]
 

@@ -16,7 +16,7 @@ import psutil
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.event.table import Event
 from coreplex.job import service
 from coreplex.job.table import Job, JobStatus, JobType

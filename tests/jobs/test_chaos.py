@@ -15,7 +15,7 @@ import redis
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.event.table import Event, EventKind
 from coreplex.job.table import Job, JobStatus
 from coreplex.job.timing import Timing

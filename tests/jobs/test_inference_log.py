@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.platform.database import Database
 from coreplex.serving.log import writer as log_writer
 from coreplex.serving.log.writer import InferenceWriter

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from coreplex.errors import StorageFull
+from coreplex.errors.tree import StorageFull
 from coreplex.platform.database import Database
 from coreplex.serving.log import spool
 from coreplex.serving.log.writer import InferenceWriter

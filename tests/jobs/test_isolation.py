@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from coreplex.errors import Invalid, NoModel, StorageFull
+from coreplex.errors.tree import Invalid, NoModel, StorageFull
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
 
 MEMORY = 1 << 30

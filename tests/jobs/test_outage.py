@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 import asgi
 from coreplex.account.signin import user_by_email
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.event import service as event
 from coreplex.event.stream import follow
 from coreplex.event.table import EventKind

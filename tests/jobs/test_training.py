@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from coreplex.artifact.table import Artifact
 from coreplex.engines.diagnosis import advice
-from coreplex.errors import NoModel
+from coreplex.errors.tree import NoModel
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.model.table import Model
 from coreplex.platform.database import Database

@@ -6,7 +6,7 @@ import pytest
 from httpx import AsyncClient
 from sqlalchemy import text
 
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 from coreplex.platform import database as module
 from coreplex.platform.database import Database
 from coreplex.platform.fair import working_for

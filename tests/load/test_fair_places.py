@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.errors import Busy
+from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 
 CALLERS = st.sampled_from("abcd")

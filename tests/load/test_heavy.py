@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from coreplex.dataset import work
 from coreplex.dataset.work import TableWork
-from coreplex.errors import CallerLeft
+from coreplex.errors.tree import CallerLeft
 from coreplex.platform import departure
 from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
 from coreplex.platform.departure import CONNECTION, while_connected

@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.errors import CallerLeft, Invalid
+from coreplex.errors.tree import CallerLeft, Invalid
 from coreplex.platform.departure import CONNECTION
 from coreplex.platform.fair import working_for
 from coreplex.platform.identifier import new_id

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
 from coreplex.account.known import browser_of
-from coreplex.errors import RateLimited, Unauthenticated
+from coreplex.errors.tree import RateLimited, Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings

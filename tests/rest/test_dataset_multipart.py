@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 from rest_compat.files import attachment
 from rest_compat.multipart import Form
 

@@ -10,8 +10,8 @@ from typing import Literal, NoReturn, cast
 
 from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors import Invalid
 from coreplex.errors.nearest import by_nearness, hint
+from coreplex.errors.tree import Invalid
 
 Kind = Literal["binary", "multiclass", "regression"]
 

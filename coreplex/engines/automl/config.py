@@ -22,8 +22,8 @@ from pydantic import (
 
 from coreplex.engines.automl import presets, threshold
 from coreplex.engines.automl.metrics import CLASSIFICATION, PINBALL, REGRESSION
-from coreplex.errors import FieldError, Invalid
 from coreplex.errors.nearest import ignored
+from coreplex.errors.tree import FieldError, Invalid
 
 ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")

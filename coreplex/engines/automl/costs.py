@@ -23,7 +23,7 @@ from coreplex.engines.automl.sampling import spread
 from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 _PACE = {"lightgbm": 1.5e-9, "xgboost": 1.5e-9, "linear": 1e-9, "mlp": 0.8e-9, "kernel": 1e-9, "words": 1e-8}
 """Seconds per unit of work on one core of a server of 2023."""

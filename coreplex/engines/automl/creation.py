@@ -10,7 +10,7 @@ from typing import Any
 from coreplex.engines.automl import checks, folds, portfolio, registry
 from coreplex.engines.automl.config import AutoMLConfig
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 Facts = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 Index = NDArray[np.int64]
 Strategy = Literal["random", "stratified", "group", "time", "group_time", "column"]

@@ -23,8 +23,8 @@ from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular import frame as tables
 from coreplex.engines.tabular import reading, words
 from coreplex.engines.tabular.schema import Column, TableSchema
-from coreplex.errors import Invalid
 from coreplex.errors.nearest import folded, hint, nearest
+from coreplex.errors.tree import Invalid
 
 LEAST_ROWS = 10
 MOST_ROWS = 100_000

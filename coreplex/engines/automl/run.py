@@ -24,7 +24,7 @@ from coreplex.engines.automl.promise import told
 from coreplex.engines.automl.publishing import Publisher
 from coreplex.engines.automl.task import Log, Task
 from coreplex.engines.automl.validation import Abandoned, Finished, TooSlow, cross_validate
-from coreplex.errors import DomainError
+from coreplex.errors.tree import DomainError
 
 _PLENTY = 20_000
 """So many training rows make a good member of an ensemble, however many there are."""

@@ -19,7 +19,7 @@ from coreplex.engines.automl.threshold import Aim
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 Log = Callable[[str, str], None]
 Warn = Callable[[str], None]

@@ -34,7 +34,7 @@ from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 _SEARCHES = {"native": "coreplex.engines.automl.native", "flaml": "coreplex.engines.automl.flaml_adapter"}
 _LEVELS = ("debug", "info", "warning", "error")

@@ -19,7 +19,7 @@ from coreplex.engines.diagnosis.leak import Leak
 from coreplex.engines.diagnosis.probes import Probe, Target
 from coreplex.engines.diagnosis.question import Question
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 LEAST_ROWS = 30
 """Fewer rows tell nothing apart from chance."""

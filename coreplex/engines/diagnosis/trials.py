@@ -15,7 +15,7 @@ from coreplex.engines.diagnosis.comparison import Comparison, Pair, Rows, compar
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.rows import Table, encoded, evenly, stretches, whole_groups
 from coreplex.engines.diagnosis.structure import Group, Order
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 _FOLDS, _BLOCKS = 5, 5
 _COPIES = 50_000

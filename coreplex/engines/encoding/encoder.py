@@ -21,7 +21,7 @@ from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, TableSchema
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 _INNER_FOLDS = 5
 _MOST_TARGETS = 10

@@ -22,7 +22,7 @@ from coreplex.engines.encoding.steps import Floats, Task
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.encoding.words import Words
 from coreplex.engines.tabular.schema import Column
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 NOTHING: Mapping[str, Counted] = MappingProxyType({})
 _SCALE = 0.1

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Set
 
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 2 << 30

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 
 
 def dump(array: NDArray[Any]) -> bytes:

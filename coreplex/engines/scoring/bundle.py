@@ -28,7 +28,7 @@ from coreplex.engines.scoring.conformal import Conformal
 from coreplex.engines.scoring.ensemble import Combine, Ensemble, Member, Transform
 from coreplex.engines.scoring.predictor import from_files
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors import BadInput, Damaged, NotFound
+from coreplex.errors.tree import BadInput, Damaged, NotFound
 
 Label = str | bool | int | float
 _LIBRARIES = ("numpy", "polars", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "flaml")

@@ -9,7 +9,7 @@ import numpy as np
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.links import Link
 from coreplex.engines.scoring.predictor import Files, Scoring
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 
 _LINKS: dict[str, Link] = {
     "Logloss": "logit",

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 Array = NDArray[np.float64]
 _KEPT = 1_001

@@ -12,7 +12,7 @@ import numpy as np
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.links import Link, outputs, respond
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 
 Files = Mapping[str, bytes]
 

@@ -24,7 +24,7 @@ from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
 from coreplex.engines.scoring.conformal import Conformal
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.tabular.schema import Column
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 _ONE_BY_ONE = 3
 """Up to here the members' calls for one row are quicker than those for arrays."""

@@ -20,7 +20,7 @@ from coreplex.engines.tabular.rules import Rule
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.spelling import MOST, Spellings
 from coreplex.engines.tabular.storage import dtype_name, row_group_size
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 _SAMPLE = 50_000
 _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)

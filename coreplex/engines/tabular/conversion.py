@@ -10,7 +10,7 @@ import polars as pl
 
 from coreplex.engines.tabular import blanks
 from coreplex.engines.tabular.notes import Note
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 
 _SURE_DIGITS = 15
 """As many decimal digits as every float keeps."""

@@ -30,7 +30,7 @@ from coreplex.engines.tabular.rules import STRING, Rule
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.spelling import Spellings
 from coreplex.engines.tabular.storage import row_group_size
-from coreplex.errors import BadInput, DomainError, Invalid
+from coreplex.errors.tree import BadInput, DomainError, Invalid
 
 _HEAD_BYTES = 1 << 20
 _WIDE, _WIDER = 500, 4

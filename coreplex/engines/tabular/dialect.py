@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from coreplex.engines.tabular import dates, headers, parting, words
 from coreplex.engines.tabular.notes import Note
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 SAMPLE_RECORDS = 200
 _SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01")

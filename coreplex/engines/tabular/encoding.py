@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coreplex.engines.tabular.notes import Note
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 CHUNK = 4 << 20
 _BOMS = (

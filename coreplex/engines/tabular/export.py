@@ -9,7 +9,7 @@ import polars as pl
 
 from coreplex.engines.tabular.safety import harmless, harmless_column
 from coreplex.engines.tabular.schema import Column, TableSchema
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 Format = Literal["csv", "parquet", "xlsx"]
 SHEET_ROWS = 1_048_575

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from coreplex.engines.tabular.notes import Limits
-from coreplex.errors import Invalid, TooLarge
 from coreplex.errors.disk import refuse_when_full
+from coreplex.errors.tree import Invalid, TooLarge
 
 _MOST_PADDED = 3
 """Rows are made even where that is at most so many times their cells."""

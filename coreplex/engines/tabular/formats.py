@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from coreplex.engines.tabular.encoding import decoded_head
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 Format = Literal["gzip", "zip", "zstd", "parquet", "xlsx", "json", "text"]
 

@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 
 from coreplex.engines.tabular.schema import TableSchema, spell
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 PREVIEW_BLOCK = 50
 CELL_CHARS = 1_000

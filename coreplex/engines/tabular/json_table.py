@@ -13,7 +13,7 @@ from coreplex.engines.tabular import conversion, encoding
 from coreplex.engines.tabular.flat import FlatTable
 from coreplex.engines.tabular.json_values import Number, Record, Values, written
 from coreplex.engines.tabular.notes import Limits, Note
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 _BLOCK_ROWS = 5_000
 _LINES = (".jsonl", ".ndjson")

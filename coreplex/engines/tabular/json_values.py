@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from coreplex.engines.tabular.notes import Limits
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 
 Record = dict[str, Any]
 _BLANK = re.compile(r"[ \t\r\n]*")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from coreplex.engines.tabular import words
 from coreplex.engines.tabular.notes import Note, Severity
 from coreplex.engines.tabular.schema import Column, ColumnType
-from coreplex.errors import Invalid
 from coreplex.errors.nearest import hint
+from coreplex.errors.tree import Invalid
 
 MOST_LOST = 0.5
 """The share of a column's values that may be lost to a type; beyond it a person must say `force`."""

@@ -28,7 +28,7 @@ from coreplex.engines.tabular.storage import dtype_name, row_group_size
 from coreplex.engines.tabular.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.workbook import Sheet, Workbook
 from coreplex.engines.tabular.worksheet import Worksheet
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 __all__ = ["Limits", "Note", "Reading", "read"]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from coreplex.engines.tabular.dialect import Dialect, is_ruler
 from coreplex.engines.tabular.notes import Limits, Note
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 
 _NEWLINE, _RETURN = 10, 13
 _BLANK = b" \t\r\n\f\v\x1a"

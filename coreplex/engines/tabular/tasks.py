@@ -70,7 +70,7 @@ def export(request: dict[str, Any], report: "Report") -> dict[str, Any]:
 
 def _types(overrides: Mapping[str, str]) -> "dict[str, ColumnType]":
     from coreplex.engines.tabular.schema import ColumnType
-    from coreplex.errors import Invalid
+    from coreplex.errors.tree import Invalid
 
     found: dict[str, ColumnType] = {}
     for name, kind in overrides.items():

@@ -18,8 +18,8 @@ import zstandard
 
 from coreplex.engines.tabular.formats import CALLED, READABLE, SUFFIXES, Format, identify, refused
 from coreplex.engines.tabular.notes import Limits, Note
-from coreplex.errors import BadInput, TooLarge
 from coreplex.errors.disk import refuse_when_full
+from coreplex.errors.tree import BadInput, TooLarge
 
 PIECE = 1 << 20
 _ZSTD_PIECE = 1 << 10

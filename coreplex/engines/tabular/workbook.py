@@ -19,8 +19,8 @@ from coreplex.engines.tabular.formats import DAMAGED_BOOK, refused
 from coreplex.engines.tabular.notes import Limits
 from coreplex.engines.tabular.plain_rows import PlainRows
 from coreplex.engines.tabular.unpacking import DAMAGE, Allowance, is_of_disk
-from coreplex.errors import BadInput, Invalid, TooLarge
 from coreplex.errors.nearest import hint
+from coreplex.errors.tree import BadInput, Invalid, TooLarge
 
 DateStyle = Literal["date", "datetime", "fraction", "time", "elapsed"]
 """What a number format shows: a day, a day and a time, the same with parts of a second, a time of day, a duration."""

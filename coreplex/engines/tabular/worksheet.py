@@ -17,7 +17,7 @@ from coreplex.engines.tabular.headers import BETWEEN
 from coreplex.engines.tabular.notes import Note
 from coreplex.engines.tabular.plain_rows import PlainRows, Row
 from coreplex.engines.tabular.workbook import LOCAL, DateStyle, End, Sheet, Start, Workbook, XMLParserType, unescaped
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 _BLOCK_CELLS = 100_000
 _HEAD_ROWS = 20

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from coreplex.errors import Unavailable
+from coreplex.errors.tree import Unavailable
 from coreplex.platform.database import is_refused, is_too_much
 from coreplex.serving.log.aside import SetAside
 from coreplex.serving.log.lines import NUL, shortened, without_nul

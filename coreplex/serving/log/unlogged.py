@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 
-from coreplex.errors import StorageFull
 from coreplex.errors.disk import is_full
+from coreplex.errors.tree import StorageFull
 from coreplex.platform.clock import now
 
 log = structlog.get_logger()

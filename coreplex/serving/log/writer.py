@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 import structlog
 from sqlalchemy import text
 
-from coreplex.errors import StorageFull
+from coreplex.errors.tree import StorageFull
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.serving.log.aside import SetAside, folder_in

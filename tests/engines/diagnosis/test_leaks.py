@@ -15,7 +15,7 @@ from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.reading import read
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 from tests.factories.leaks import KINDS, TARGET, clean, planted
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

@@ -12,7 +12,7 @@ from coreplex.engines.tabular.export import export
 from coreplex.engines.tabular.reading import read
 from coreplex.engines.tabular.safety import harmless
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 
 SIGNS = ["=", "+", "-", "@", "＝", "＋", "－", "＠"]
 BEFORE = ["", " ", "\t", "\r", "\n", "\r\n", "\u00a0", "  \t"]

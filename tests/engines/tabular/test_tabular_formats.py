@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
+from coreplex.errors.tree import BadInput, DomainError, Invalid, TooLarge
 from tests.engines.tabular.files import SMALL, bare_book, book, kinds, take, zipped
 
 CSV = b"id,city,day\n1,Rome,2020-01-01\n2,Oslo,2020-01-02\n3,Rome,2020-01-05\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coreplex.engines.tabular.json_values import Values, written
 from coreplex.engines.tabular.notes import Limits
-from coreplex.errors import BadInput, DomainError, Invalid
+from coreplex.errors.tree import BadInput, DomainError, Invalid
 from tests.engines.tabular.files import kinds, take
 
 ROWS: list[dict[str, Any]] = [

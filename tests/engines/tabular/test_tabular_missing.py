@@ -15,7 +15,7 @@ from coreplex.engines.tabular import words
 from coreplex.engines.tabular.cells import means_missing, parse_value
 from coreplex.engines.tabular.rules import Kind, Rule
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors import Invalid
+from coreplex.errors.tree import Invalid
 from tests.engines.tabular.judged import Data, take
 
 DTYPES = {"string": "string", "boolean": "bool", "integer": "int64", "float": "float64", "datetime": "date"}

@@ -13,7 +13,7 @@ from coreplex.engines.tabular.frame import load, preview
 from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.reading import Limits, Reading, read
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.errors import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid
 
 
 def take(tmp_path: Path, frame: pl.DataFrame, name: str = "t.parquet", **more: Any) -> tuple[Reading, pl.DataFrame]:

@@ -12,7 +12,7 @@ import pytest
 
 from coreplex.engines.tabular.reading import Limits, Reading, read
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.errors import BadInput, DomainError, Invalid
+from coreplex.errors.tree import BadInput, DomainError, Invalid
 
 DIRTY = Path(__file__).parents[4] / "shared" / "data" / "dirty"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((DIRTY / "EXPECTED.json").read_text()) if DIRTY.exists() else {}

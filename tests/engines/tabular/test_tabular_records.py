@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from coreplex.engines.tabular.reading import Limits
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import take
 
 LONG = "x" * 200_000

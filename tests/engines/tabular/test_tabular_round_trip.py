@@ -19,7 +19,7 @@ from coreplex.engines.tabular.numbers import NumberFormat
 from coreplex.engines.tabular.reading import read
 from coreplex.engines.tabular.rules import Rule
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, canonical, spell
-from coreplex.errors import BadInput, DomainError, Invalid
+from coreplex.errors.tree import BadInput, DomainError, Invalid
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,7 +8,7 @@ from coreplex.engines.encoding.values import reader
 from coreplex.engines.tabular import footers
 from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.notes import Limits
-from coreplex.errors import BadInput
+from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import judge, take
 
 BODY = "".join(f"{3 * i % 100},{i * 1.5},city {i % 5}\n" for i in range(60))

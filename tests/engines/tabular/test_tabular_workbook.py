@@ -14,7 +14,7 @@ from coreplex.engines.tabular.notes import Limits
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.workbook import shows
 from coreplex.engines.tabular.worksheet import moment
-from coreplex.errors import BadInput, DomainError, Invalid, TooLarge
+from coreplex.errors.tree import BadInput, DomainError, Invalid, TooLarge
 from tests.engines.tabular.files import SMALL, bare_book, book, kinds, take
 
 DAY = dt.datetime(2024, 1, 30)  # noqa: DTZ001

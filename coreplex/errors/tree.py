@@ -1,0 +1,170 @@
+"""The one tree of errors a caller may see.
+
+    DomainError
+    ├── Unauthenticated 401   ├── Forbidden 403      ├── NotFound 404     ├── Conflict, Damaged, QuotaExceeded 409
+    ├── BadInput 400          │   (unreadable file, bad token)            ├── TooLarge 413
+    ├── Locked 423             ├── ChecksumMismatch 460
+    ├── Invalid, NoModel 422  ├── RateLimited 429    ├── Unavailable, Busy 503  └── StorageFull, DatabaseFull 507
+
+GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, both from the same object.
+Anything that is not a DomainError is masked and logged with a request id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One wrong value: where it stands (`("config", "nfolds")`), what is wrong with it, and a machine word."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str = "value_error"
+
+    def as_dict(self) -> dict[str, object]:
+        return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
+
+
+class DomainError(Exception):
+    """Base: a safe message for the caller, a stable `code`, an HTTP `status`."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+    retry_after: int | None = None
+    """Seconds after which the same request may succeed, where that is known."""
+
+    def __init__(self, message: str, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.errors = tuple(errors)
+
+
+class BadInput(DomainError):
+    """The bytes cannot be understood: an unreadable file, an unknown token."""
+
+    code, status = "bad_input", 400
+
+
+class Unauthenticated(DomainError):
+    code, status = "unauthenticated", 401
+
+
+class Forbidden(DomainError):
+    code, status = "forbidden", 403
+
+
+class NotFound(DomainError):
+    """Unknown, malformed or not yours: the three are told apart nowhere."""
+
+    code, status = "not_found", 404
+
+    @classmethod
+    def of(cls, noun: str) -> "NotFound":
+        return cls(f"{noun} not found")
+
+
+class Conflict(DomainError):
+    code, status = "conflict", 409
+
+
+class QuotaExceeded(DomainError):
+    """An account or a project holds as much as it may; nothing was added. Not 429: waiting makes no room, deleting does."""
+
+    code, status = "quota_exceeded", 409
+
+
+class Damaged(DomainError):
+    """A stored file is missing, or is not the one that was written: a matter for the server's administrator, who is told."""
+
+    code, status = "damaged", 409
+
+
+class TooLarge(DomainError):
+    code, status = "too_large", 413
+
+
+class Locked(DomainError):
+    """Somebody else is at it this moment."""
+
+    code, status = "locked", 423
+
+
+class ChecksumMismatch(DomainError):
+    """The bytes that arrived are not those that were announced (a status of the tus protocol)."""
+
+    code, status = "checksum_mismatch", 460
+
+
+def _spelled(loc: tuple[str | int, ...]) -> str:
+    """A place as a caller writes it, without the part of the request it stands in."""
+    return ".".join(map(str, loc[loc[:1] in {("body",), ("query",)} :]))
+
+
+class Invalid(DomainError):
+    """The request was understood and one or more values are wrong."""
+
+    code, status = "invalid", 422
+
+    @classmethod
+    def field(cls, msg: str, *loc: str | int) -> "Invalid":
+        """One wrong value. `msg` is a sentence of its own, or begins in lower case and goes on from the name of the place."""
+        return cls(msg if msg[:1].isupper() else f"{_spelled(loc)}: {msg}", errors=[FieldError(loc, msg)])
+
+
+class NoModel(DomainError):
+    """A training ended before a single model was done."""
+
+    code, status = "no_model", 422
+    advice: ClassVar[str] = (
+        "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds (nfolds) or columns, or "
+        "allow more algorithms; the log says what happened."
+    )
+
+    def __init__(self, message: str = advice, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message, errors=errors)
+
+
+class RateLimited(DomainError):
+    code, status = "rate_limited", 429
+
+    def __init__(self, message: str, *, retry_after: int, window: object = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.window = window
+        """The used-up rate window, for the headers of the refusal."""
+
+
+class Unavailable(DomainError):
+    """A part we need (database, Redis) is away for the moment."""
+
+    code, status = "unavailable", 503
+
+
+class Busy(Unavailable):
+    """Everything is there, and others are served first: too many requests wait for the same."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CallerLeft(DomainError):
+    """The client hung up; nobody reads this answer, only the log does."""
+
+    code, status = "caller_left", 499
+
+
+class StorageFull(DomainError):
+    """Our disk has no room left, or so little that the rest is the database's."""
+
+    code, status = "storage_full", 507
+
+
+class DatabaseFull(Unavailable):
+    """The database's disk has no room left: for the caller the same, for a job a reason to wait."""
+
+    code, status = StorageFull.code, StorageFull.status
