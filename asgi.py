@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from coreplex.account import cache as access
 from coreplex.account.service import ensure_admin
 from coreplex.errors.tree import DomainError, NotFound, Unavailable
 from coreplex.platform import files, heartbeat
@@ -30,9 +29,7 @@ from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
 from coreplex.runtime.readiness import readiness
-from coreplex.serving.log.spool import spool_in
 from coreplex.serving.log.writer import InferenceWriter
-from coreplex.serving.route import Serving
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
 from resolvers.middleware import OuterLayer
@@ -77,11 +74,6 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """The whole web application. Nothing is connected before its lifespan starts."""
     settings = settings or Settings()
     services = composition.build(settings)
-    access.install(services)
-    writer = InferenceWriter(services.database, spool_in(settings.data_dir))
-    services.parts[InferenceWriter] = writer
-    services.parts[MemoryWatch] = MemoryWatch(settings.web_memory_bytes)
-    services.parts[Serving] = Serving(services.database, services.storage, services.listener)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -90,13 +82,12 @@ def create_app(settings: Settings | None = None) -> Starlette:
         await asyncio.wait({administrator}, timeout=PATIENT_SECS)
         if administrator.done():
             administrator.result()
-        await writer.start()
+        InferenceWriter.of(services)  # begins with what dead processes left
         always = (housekeeping.run(services), services.database.watch.run())
         beside = [administrator, *map(asyncio.create_task, always)]
         yield
         for task in beside:
             task.cancel()
-        await writer.stop()
         await services.stop()
 
     app = Starlette(routes=_routes(services), middleware=_middleware(services), lifespan=lifespan)
@@ -185,7 +176,7 @@ def main() -> None:
     gc.set_threshold(40_000, 10, 10)  # what lives for an answer ends with it; 10,000 such objects are five lists in work
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
     app = create_app(settings)
-    memory: MemoryWatch = app.state.services.parts[MemoryWatch]
+    memory = MemoryWatch.of(app.state.services)
     memory.limit_allocations()
     server = Server(configuration(settings, app), heart, memory)
     server.run([_listening(settings, arguments.fd)])  # on uvloop where there is one; `asyncio.run` would not

@@ -15,7 +15,7 @@ from collections import OrderedDict
 import structlog
 from starlette.types import Scope
 
-from coreplex.account.cache import cache_of
+from coreplex.account.cache import AccessCache
 from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.rate import identity
@@ -72,7 +72,7 @@ class Admission:
 
     def caller(self, answer: Answer) -> str:
         """Whose place: that of the owner of a credential that is known here, else the address's. Asks nobody."""
-        principal = cache_of(self.services).get(answer.shown.digest) if answer.shown else None
+        principal = AccessCache.of(self.services).get(answer.shown.digest) if answer.shown else None
         return identity(principal, answer.address)
 
     def _most(self) -> int:

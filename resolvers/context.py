@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 from weakref import proxy
 
@@ -18,8 +18,6 @@ from coreplex.platform.permissions import Category, Credential, Principal
 from coreplex.platform.rate import Window, identity
 from coreplex.platform.services import Services
 from resolvers.loaders import Loaders
-
-Part = TypeVar("Part")
 
 
 def known_payer(account: UUID) -> str:
@@ -100,9 +98,3 @@ class Context:
     async def _count(self, query: Select[Any]) -> int:
         async with self.read() as session:
             return int(await session.scalar(query) or 0)
-
-    def part(self, kind: type[Part]) -> Part:
-        """A process-wide thing of a concept, registered by the composition root."""
-        found = self.services.parts[kind]
-        assert isinstance(found, kind)
-        return found

@@ -1,38 +1,17 @@
 """Deployments and predictions at the GraphQL door."""
 
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment
-from coreplex.errors.tree import Busy, CallerLeft, Conflict, DomainError
 from coreplex.membership.access import open_project, open_row
 from coreplex.platform.paging import Listing, Page, Slice
-from coreplex.serving import prediction
-from coreplex.serving.heavy import HeavyScoring
+from coreplex.serving import service as serving
 from coreplex.serving.inputs import Predict, PredictModel
 from coreplex.serving.log.listing import listing
-from coreplex.serving.log.writer import InferenceWriter
-from coreplex.serving.route import Serving
+from coreplex.serving.service import Predicted
 from resolvers.guard import Info, allow
-from resolvers.once import act, answered, noted, once
-
-
-@dataclass(slots=True)
-class Predicted:
-    """What a predict call answers."""
-
-    predictions: list[dict[str, Any]]
-    warnings: list[dict[str, Any]]
-    model_id: UUID
-    deployment_id: UUID | None
-    request_id: str
-    latency_ms: float
-
-    @property
-    def count(self) -> int:
-        return len(self.predictions)
+from resolvers.once import act, asked, once
 
 
 async def one(info: Info, id: str) -> Deployment:
@@ -97,39 +76,9 @@ async def delete(info: Info, id: str) -> UUID:
 
 async def predict(info: Info, input: Predict) -> Predicted:
     """Answer rows through a deployment and write each to its inference log."""
-    grant = allow(info)
-    serving, writer = info.context.part(Serving), info.context.part(InferenceWriter)
-    route = await serving.deployment(grant, input.deployment_id)
-    answered(info, route.project_id)
-    if not route.active:
-        raise Conflict(f"The deployment is {route.status}; only an active one predicts.")
-    assert route.deployment_id is not None
-    scorer, heavy = await serving.scorer(route), HeavyScoring.of(info.context.services)
-    mark = await noted(info)
-    request_id = mark.request_id if mark else info.context.request.id
-    again = (mark.name, mark.moment) if mark else None
-    ids = {"deployment_id": route.deployment_id, "model_id": route.model_id, "request_id": request_id, "again": again}
-    try:
-        answer = await prediction.predict(scorer, route, heavy, input.inputs, input.options)
-    except (Busy, CallerLeft):
-        raise  # says nothing of the deployment
-    except DomainError as error:
-        await writer.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)  # type: ignore[arg-type]
-        raise
-    answer.warnings += await writer.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)  # type: ignore[arg-type]
-    return _predicted(answer, route.model_id, route.deployment_id, request_id)
+    return await serving.predict(info.context.services, allow(info), input, asked(info))
 
 
 async def predict_model(info: Info, input: PredictModel) -> Predicted:
     """Answer rows with a model itself; nothing is logged."""
-    grant = allow(info)
-    serving = info.context.part(Serving)
-    route = await serving.model(grant, input.model_id)
-    answered(info, route.project_id)
-    scorer, heavy = await serving.scorer(route), HeavyScoring.of(info.context.services)
-    answer = await prediction.predict(scorer, route, heavy, input.inputs, input.options)
-    return _predicted(answer, route.model_id, None, info.context.request.id)
-
-
-def _predicted(answer: prediction.Answer, model_id: UUID, deployment_id: UUID | None, request_id: str) -> Predicted:
-    return Predicted(answer.predictions, answer.warnings, model_id, deployment_id, request_id, answer.latency_ms)
+    return await serving.predict_model(info.context.services, allow(info), input, asked(info))

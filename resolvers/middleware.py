@@ -65,7 +65,7 @@ class OuterLayer:
         answer = scope[STATE] = Answer(scope, self.cookie_name)
         who = self.admission.caller(answer)
         CALLER.set(who)
-        memory: MemoryWatch = self.services.parts[MemoryWatch]  # type: ignore[assignment]
+        memory = MemoryWatch.of(self.services)
         short = memory.short and scope["path"] not in PROBES
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from uuid import UUID
 
 from coreplex.idempotency import outcome
-from coreplex.idempotency.service import Mark, Repeated
+from coreplex.idempotency.service import Repeated
 from coreplex.platform.database import WriteSession
+from coreplex.serving.service import Asked
 from resolvers.guard import Info, allow
 
 Result = TypeVar("Result")
@@ -53,13 +53,8 @@ async def act(info: Info, work: Callable[[WriteSession], Awaitable[Result]]) -> 
         return result
 
 
-def answered(info: Info, project_id: UUID) -> None:
-    """Note that the field makes nothing, and that its answer, kept under the request's key, is for who may see the project."""
-    if info.context.attempt is not None:
-        info.context.attempt.answered(info.place, info.field_name, project_id)
-
-
-async def noted(info: Info) -> Mark | None:
-    """Under a key: what the field notes elsewhere is noted as, the same when the request is sent again."""
+def asked(info: Info) -> Asked:
+    """With which request a field is asked that makes nothing but is noted: under a key, the same when it is sent again."""
     attempt = info.context.attempt
-    return None if attempt is None else await attempt.mark(info.context.services.database, info.place)
+    request_id = info.context.request.id
+    return Asked(request_id) if attempt is None else Asked(request_id, attempt, info.place, info.field_name)

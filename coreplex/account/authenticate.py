@@ -13,7 +13,7 @@ from sqlalchemy import or_, select, update
 from sqlmodel import col
 
 from coreplex.account import keys, tokens
-from coreplex.account.cache import cache_of
+from coreplex.account.cache import AccessCache
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated, Unavailable
 from coreplex.platform.clock import now
@@ -23,12 +23,11 @@ from coreplex.platform.services import Services
 
 TOUCH_EVERY = timedelta(minutes=1)
 ALL_SCOPES = frozenset(Scope)
-NEVER = float("inf")
 
 
 async def by_key(services: Services, token: str, digest: bytes | None = None) -> Principal:
     """The owner of an API key, with the key's scopes. `digest`: the token's, where it was made already."""
-    cache, digest = cache_of(services), digest or tokens.digest(token)
+    cache, digest = AccessCache.of(services), digest or tokens.digest(token)
     known = cache.get(digest)
     if known is not None and known.credential is Credential.api_key:
         return known
@@ -44,14 +43,14 @@ async def by_key(services: Services, token: str, digest: bytes | None = None) ->
     if key.revoked_at is not None or not user.is_active or (key.expires_at is not None and key.expires_at <= now()):
         raise _bad_key()
     principal = _principal(user, key, Credential.api_key, frozenset(Scope(s) for s in key.scopes), project_id=key.project_id)
-    cache.put(digest, principal, key.expires_at.timestamp() if key.expires_at else NEVER, generation)
+    cache.put(digest, principal, generation, _left(key.expires_at))
     await _touch(services, col(ApiKey.id) == key.id, col(ApiKey.last_used_at), key.last_used_at)
     return principal
 
 
 async def by_session(services: Services, cookie: str, digest: bytes | None = None) -> Principal:
     """The person signed in with a session cookie; holds every scope. `digest`: the cookie's, where it was made already."""
-    cache, digest = cache_of(services), digest or tokens.digest(cookie)
+    cache, digest = AccessCache.of(services), digest or tokens.digest(cookie)
     known = cache.get(digest)
     if known is not None and known.credential is Credential.session:
         return known
@@ -67,7 +66,7 @@ async def by_session(services: Services, cookie: str, digest: bytes | None = Non
     if not user.is_active or row.expires_at <= now():
         raise _bad_session()
     principal = _principal(user, row, Credential.session, ALL_SCOPES, csrf_token=tokens.csrf_of(cookie))
-    cache.put(digest, principal, row.expires_at.timestamp(), generation)
+    cache.put(digest, principal, generation, _left(row.expires_at))
     await _touch(services, col(Session.id) == row.id, col(Session.last_seen_at), row.last_seen_at)
     return principal
 
@@ -85,6 +84,11 @@ async def _touch(services: Services, row: Any, column: Any, last: datetime | Non
     with suppress(Unavailable):
         async with services.database.transaction() as session:
             await session.execute(statement)
+
+
+def _left(ends: datetime | None) -> float | None:
+    """Seconds until then."""
+    return None if ends is None else (ends - now()).total_seconds()
 
 
 def _bad_key() -> Unauthenticated:

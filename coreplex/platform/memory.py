@@ -11,11 +11,13 @@ import resource
 import sys
 import time
 from contextlib import suppress
+from typing import Self
 
 import psutil  # type: ignore[import-untyped]
 import structlog
 
 from coreplex.errors.tree import Busy
+from coreplex.platform.services import Part, Services
 
 SHORT = 0.8
 PATIENT_SECS = 30.0
@@ -35,7 +37,7 @@ class NoMemory(Busy):
         super().__init__(message, retry_after=5)
 
 
-class MemoryWatch:
+class MemoryWatch(Part):
     """One process's resident memory beside its limit. Nothing is watched until somebody calls `look` again and again."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -43,6 +45,10 @@ class MemoryWatch:
         self.short_since: float | None = None
         self._process = psutil.Process()
         self._next_cleaning = 0.0
+
+    @classmethod
+    def make(cls, services: Services) -> Self:
+        return cls(services.settings.web_memory_bytes)
 
     @property
     def short(self) -> bool:

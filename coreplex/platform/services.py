@@ -21,27 +21,38 @@ class Services:
     resumable: Resumable
     limiter: RateLimiter
     listener: Listener
-    parts: dict[type, object] = field(default_factory=dict)
-    """Things a concept keeps for the life of the process (a cache of scorers, a log writer), by their class."""
+    parts: dict[type["Part"], "Part"] = field(default_factory=dict)
+    """What concepts keep for the life of the process (a cache of scorers, a log writer), each made when first asked for."""
 
     async def start(self) -> None:
         await self.listener.start()
 
     async def stop(self) -> None:
+        for part in reversed(self.parts.values()):
+            await part.stop()
         await self.listener.stop()
         await self.limiter.close()
         await self.database.close()
 
 
 class Part:
-    """Something of which a process has one, made when first asked for."""
+    """Something of which a process has one, found by its class: `Scorers.of(services)`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
 
     @classmethod
+    def make(cls, services: Services) -> Self:
+        """A new one; subclasses whose constructor takes other things say which."""
+        return cls(services)
+
+    @classmethod
     def of(cls, services: Services) -> Self:
-        """The process's one."""
-        found = services.parts.get(cls) or services.parts.setdefault(cls, cls(services))
-        assert isinstance(found, cls)
-        return found
+        """The process's one, made when first asked for."""
+        found = services.parts.get(cls)
+        if found is None:
+            found = services.parts[cls] = cls.make(services)
+        return found  # type: ignore[return-value]
+
+    async def stop(self) -> None:
+        """End in order with the process."""

@@ -1,6 +1,7 @@
 """Makes the long-lived parts of a process from its settings."""
 
 import coreplex.runtime.concepts  # noqa: F401  every process knows every concept
+from coreplex.account.cache import AccessCache
 from coreplex.platform.database import Database
 from coreplex.platform.listener import Listener
 from coreplex.platform.rate import RateLimiter
@@ -10,6 +11,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.platform.staging import Staging
 from coreplex.platform.storage import LocalStorage
+from coreplex.serving.route import Routes
 
 
 def build(settings: Settings) -> Services:
@@ -18,7 +20,7 @@ def build(settings: Settings) -> Services:
         raise ValueError("DATABASE_URL is not set; `coreplexml-server up` starts an embedded database by itself")
     room = Room(settings.data_dir / "staging", settings.data_dir / "uploads", settings.max_staged_bytes)
     staging = Staging(room, settings.staged_file_hours * 3600)
-    return Services(
+    services = Services(
         settings=settings,
         database=Database(settings.database_url, pool_size=settings.database_pool_size),
         storage=LocalStorage(settings.storage_dir),
@@ -27,3 +29,6 @@ def build(settings: Settings) -> Services:
         limiter=RateLimiter(settings),
         listener=Listener(settings.database_url),
     )
+    for cache in (AccessCache, Routes):
+        cache.of(services)  # before the listener starts
+    return services

@@ -33,7 +33,6 @@ class HeavyScoring(Part):
     """The queues of one process, made when first asked for."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services)
         self._storage = services.storage
         self._many = FairPlaces(MANY_ROWS, "predictions of many rows")
         self._explained = FairPlaces(EXPLAINED, "explanations")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from graphql import ExecutionResult, GraphQLError
 
-from coreplex.account.cache import cache_of
+from coreplex.account.cache import AccessCache
 from coreplex.errors.tree import RateLimited, Unauthenticated, Unavailable
 from coreplex.platform.permissions import Principal
 from resolvers.context import Context
@@ -82,7 +82,7 @@ class Subscription:
         """The results as they come, with pulses between; an error that ends it is raised."""
         principal = self.context.principal
         assert principal is not None, "who subscribes has a credential"
-        with cache_of(self.context.services).watched(principal) as changed:
+        with AccessCache.of(self.context.services).watched(principal) as changed:
             async with aclosing(pulsing(results, self._signed_in, self._may_open, changed)) as pulses:
                 async for result in pulses:
                     yield result

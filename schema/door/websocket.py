@@ -16,7 +16,7 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
-from coreplex.account.cache import cache_of
+from coreplex.account.cache import AccessCache
 from coreplex.errors.tree import DomainError, Forbidden, RateLimited, Unauthenticated
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.fair import CALLER
@@ -165,7 +165,7 @@ class Session:
         assert self.context.principal is not None, "who is greeted has a credential"
         receiving = asyncio.ensure_future(self._receive())
         try:
-            with cache_of(self.context.services).watched(self.context.principal) as changed:
+            with AccessCache.of(self.context.services).watched(self.context.principal) as changed:
                 while not await done_before(receiving, changed, PULSE_SECS):
                     await self._require_credential()
         except BaseException:

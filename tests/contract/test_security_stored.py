@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
-from coreplex.serving.route import Serving
+from coreplex.serving.scorers import Scorers
 from tests.factories.account import browser, serving
 from tests.factories.dataset import PEOPLE
 from tests.factories.world import ROW, World, world
@@ -76,7 +76,7 @@ async def test_a_model_in_memory_survives_its_file(furnished: World) -> None:
         for path in await stored(furnished, ArtifactKind.model):
             flip(path)
         assert (await client.post(place, json={"inputs": ROW})).status_code == 200
-        assert isinstance(furnished.services.parts[Serving], Serving)
+        assert Scorers in furnished.services.parts
 
 
 async def test_a_damaged_table_is_not_used(furnished: World) -> None:

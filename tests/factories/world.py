@@ -78,8 +78,7 @@ class World:
 
     async def settled(self) -> None:
         """Wait until the inference log is in the database."""
-        writer = self.services.parts[InferenceWriter]
-        assert isinstance(writer, InferenceWriter)
+        writer = InferenceWriter.of(self.services)
         while writer.waiting:  # noqa: ASYNC110 it has no event for it
             await asyncio.sleep(0.02)
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, text
 
 from coreplex.account import api_key, authenticate, keys, recovery, signin, tokens
-from coreplex.account.cache import AccessCache, cache_of, install
+from coreplex.account.cache import AccessCache
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
@@ -31,7 +31,6 @@ async def start(settings: Settings) -> AsyncIterator[Callable[[], asyncio.Future
 
     async def one() -> Services:
         services = composition.build(settings)
-        install(services)
         made.append(services)
         await services.start()
         return services
@@ -112,12 +111,12 @@ async def test_last_use_is_noted_once_a_minute(services: Services, database: Dat
     await authenticate.by_key(services, key)
     first = await noted()
     assert first is not None
-    cache_of(services).clear()
+    AccessCache.of(services).clear()
     await authenticate.by_key(services, key)
     assert await noted() == first
     async with database.transaction() as session:
         await session.execute(text("UPDATE api_keys SET last_used_at = now() - interval '61 s'"))
-    cache_of(services).clear()
+    AccessCache.of(services).clear()
     await authenticate.by_key(services, key)
     assert await noted() != first
 
@@ -132,7 +131,7 @@ async def test_revocation_is_heard_by_every_process(start: Callable[[], asyncio.
         await api_key.revoke(session, grant, str(row.id))
         assert not await refused(there, key), "not before the commit"
     digest = tokens.digest(key)
-    await within_a_second(lambda: cache_of(there).get(digest) is None and cache_of(here).get(digest) is None)
+    await within_a_second(lambda: AccessCache.of(there).get(digest) is None and AccessCache.of(here).get(digest) is None)
     assert await refused(here, key)
     assert await refused(there, key)
 
@@ -146,7 +145,7 @@ async def test_deactivation_ends_keys_and_sessions(services: Services, database:
     await authenticate.by_session(services, cookie)
     async with database.transaction() as session:
         await recovery.set_active(session, await session.get_one(User, user.id), False)
-    await within_a_second(lambda: cache_of(services).get(tokens.digest(key)) is None)
+    await within_a_second(lambda: AccessCache.of(services).get(tokens.digest(key)) is None)
     assert await refused(services, key)
     with pytest.raises(Unauthenticated):
         await authenticate.by_session(services, cookie)
@@ -199,7 +198,7 @@ async def test_credentials_expire(services: Services, database: Database) -> Non
 async def test_expiry_is_checked_on_what_is_remembered_too(services: Services, database: Database) -> None:
     _, key = await make_key(database, await make_user(database), expires_at=now() + timedelta(seconds=0.7))
     assert not await refused(services, key)
-    assert cache_of(services).get(tokens.digest(key)) is not None
+    assert AccessCache.of(services).get(tokens.digest(key)) is not None
     await asyncio.sleep(0.8)
     assert await refused(services, key)
 
@@ -207,17 +206,16 @@ async def test_expiry_is_checked_on_what_is_remembered_too(services: Services, d
 async def test_what_was_read_before_a_change_is_not_remembered(services: Services, database: Database) -> None:
     _, key = await make_key(database, await make_user(database))
     principal = await authenticate.by_key(services, key)
-    cache, digest = cache_of(services), tokens.digest(key)
+    cache, digest = AccessCache.of(services), tokens.digest(key)
     generation = cache.generation
-    cache.evict(str(principal.user_id))
-    cache.put(digest, principal, time.time() + 60, generation)
+    cache.heard(str(principal.user_id))
+    cache.put(digest, principal, generation, 60)
     assert cache.get(digest) is None
 
 
 async def test_a_process_that_cannot_hear_remembers_nothing(settings: Settings, database: Database) -> None:
     _, key = await make_key(database, await make_user(database))
     deaf = composition.build(settings)
-    install(deaf)
     assert not await refused(deaf, key)
     with counted(deaf.database) as sent:
         assert not await refused(deaf, key)
@@ -226,13 +224,12 @@ async def test_a_process_that_cannot_hear_remembers_nothing(settings: Settings, 
 
 
 async def test_the_cache_is_bounded(services: Services, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coreplex.account.cache.MAX_ENTRIES", 3)
+    cache = AccessCache.of(services)
+    monkeypatch.setattr(cache, "most", 3)
     user = await make_user(database)
     made = [await make_key(database, user) for _ in range(5)]
     for _, key in made:
         assert not await refused(services, key)
-    cache = services.parts[AccessCache]
-    assert isinstance(cache, AccessCache)
     assert sum(cache.get(tokens.digest(key)) is not None for _, key in made) <= 3
 
 

@@ -82,7 +82,7 @@ async def main(url: str, folder: Path, deployment: str, model: str, seed: int) -
     writer.ORPHANS_EVERY_SECS, writer.FLUSH_SECS, writer.RETRY_SECS = 0.1, 0.02, 0.1
     served = Served(url, UUID(deployment), UUID(model))
     log = InferenceWriter(Database(url, pool_size=2), folder)
-    await log.start()
+    log.start()
     for number, rows in enumerate(islice(requests(seed), REQUESTS)):
         if not await served.record(log, *rows):
             sys.stdout.write(f"{number}\n")

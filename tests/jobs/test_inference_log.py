@@ -134,7 +134,7 @@ async def test_what_waits_is_said(served: Served, tmp_path: Path, monkeypatch: p
     database = Database(served.url)
     writer = InferenceWriter(database, tmp_path / "spool")
     await served.run("ALTER TABLE inference_logs RENAME TO moved")
-    await writer.start()
+    writer.start()
     try:
         await served.record(writer, {"n": 1})
         await until(lambda: writer.trouble.startswith("entries wait to be stored since 20"))

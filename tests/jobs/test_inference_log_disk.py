@@ -106,7 +106,7 @@ async def test_what_is_acknowledged_is_synced_in_groups(served: Served, tmp_path
     sync, ended, busy = os.fsync, threading.Event(), []
     monkeypatch.setattr(os, "fdatasync", lambda file: (synced.append(os.fstat(file).st_size), sync(file)), raising=False)
     writer = InferenceWriter(Database(AWAY), tmp_path / "spool")
-    await writer.start()
+    writer.start()
     try:
         await asyncio.sleep(3 * spool.SYNC_SECS)
         assert not synced

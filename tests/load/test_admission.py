@@ -9,7 +9,6 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from coreplex.account import cache as access
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
@@ -38,7 +37,6 @@ class Door:
 
     def __init__(self, settings: Settings) -> None:
         services = composition.build(settings)
-        access.install(services)
         services.parts[MemoryWatch] = MemoryWatch(1 << 40)
         self.slow = Slow()
         self.layer = OuterLayer(self.slow, services)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from coreplex.account import cache as access
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
@@ -57,7 +56,6 @@ class Client:
 @pytest.fixture
 def client(settings: Settings) -> Client:
     services = composition.build(settings.model_copy(update={"max_answer_bytes": LIMIT}))
-    access.install(services)
     services.parts[MemoryWatch] = MemoryWatch(1 << 40)
     return Client(OuterLayer(answering, services))
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 import structlog
@@ -13,10 +13,11 @@ from sqlalchemy import text
 from coreplex.errors.tree import StorageFull
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
+from coreplex.platform.services import Part, Services
 from coreplex.serving.log.aside import SetAside, folder_in
 from coreplex.serving.log.batch import BatchStore
 from coreplex.serving.log.lines import spelled
-from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans
+from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans, spool_in
 from coreplex.serving.log.unlogged import Unlogged
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ STORE = text(
 )
 
 
-class InferenceWriter:
+class InferenceWriter(Part):
     """The process's inference log. `unlogged` counts what was answered and could not be written."""
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -65,6 +66,12 @@ class InferenceWriter:
         self._waits = ""
         self.unlogged = Unlogged()
 
+    @classmethod
+    def make(cls, services: Services) -> Self:
+        made = cls(services.database, spool_in(services.settings.data_dir))
+        made.start()
+        return made
+
     @property
     def waiting(self) -> bool:
         """Whether entries of this process are not in the database yet."""
@@ -75,7 +82,8 @@ class InferenceWriter:
         """What is not logged, or not in the database since a while, in a sentence; empty when all is well."""
         return "; ".join(filter(None, (str(self.unlogged), self._waits)))
 
-    async def start(self) -> None:
+    def start(self) -> None:
+        """Begin to bring entries into the database, in the running event loop."""
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._sync())]
 
     async def stop(self) -> None:

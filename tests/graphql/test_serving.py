@@ -1,0 +1,72 @@
+"""Predicting outside the web process: a worker calls the same function, and its rows come into the same log."""
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from sqlmodel import col, select
+
+from coreplex.account import authenticate
+from coreplex.errors.tree import Conflict, NotFound
+from coreplex.platform.document import JSON, JSONObject
+from coreplex.platform.fenced_cache import FencedCache
+from coreplex.platform.permissions import Grant
+from coreplex.runtime.build import build
+from coreplex.serving import service
+from coreplex.serving.inputs import Predict
+from coreplex.serving.log.writer import InferenceWriter
+from coreplex.serving.route import Routes
+from coreplex.serving.service import Asked
+from coreplex.serving.table import InferenceLog
+from tests.factories.asking import Asker
+from tests.factories.world import ROW
+
+STOP = "mutation($input: DeploymentInput!) { deactivateDeployment(input: $input) { deployment { status } } }"
+
+
+async def test_a_worker_predicts_and_logs_as_the_web_process_does(asker: Asker) -> None:
+    web = asker.world.services
+    identity = asker.world.ids["deployment"]
+    wanted = Predict(deployment_id=identity, inputs=JSON([ROW, ROW]), options=JSONObject({}))
+    grant = Grant(await authenticate.by_key(web, asker.world.keys["owner"]))
+    here = await service.predict(web, grant, wanted, Asked("from-web"))
+    worker = build(web.settings)
+    await worker.start()
+    there = await service.predict(worker, grant, wanted, Asked("from-worker"))
+    assert there.predictions == here.predictions
+    stranger = Grant(replace(grant.principal, user_id=UUID(int=0)))
+    with pytest.raises(NotFound):
+        await service.predict(worker, stranger, wanted, Asked("from-nobody"))
+    await asker.data(STOP, input={"deploymentId": identity})
+    route = Routes.of(worker)
+    async with asyncio.timeout(5):
+        while (await route.deployment(grant, identity)).status == "active":  # noqa: ASYNC110 word of the change comes by NOTIFY
+            await asyncio.sleep(0.01)
+    with pytest.raises(Conflict, match="only an active one predicts"):
+        await service.predict(worker, grant, wanted, Asked("from-too-late"))
+    assert InferenceWriter in worker.parts
+    await worker.stop()
+    await asker.world.settled()
+    async with web.database.read() as session:
+        query = select(col(InferenceLog.request_id), col(InferenceLog.row_index)).where(
+            col(InferenceLog.request_id).like("from-%")
+        )
+        found = sorted(tuple(row) for row in await session.execute(query))
+    assert found == [("from-web", 0), ("from-web", 1), ("from-worker", 0), ("from-worker", 1)]
+
+
+async def test_what_was_read_before_a_change_is_not_kept_after_it(asker: Asker) -> None:
+    cache: FencedCache[str, int] = FencedCache(asker.world.services.listener, "coreplex_test", secs=60, most=2)
+    before = cache.generation
+    cache.heard("")
+    cache.put("a", 1, before)
+    assert cache.get("a") is None
+    for number, key in enumerate("abc"):
+        cache.put(key, number, cache.generation)
+    assert [cache.get(key) for key in "abc"] == [None, None, 2]
+    cache.put("d", 3, cache.generation, secs=0)
+    assert cache.get("d") is None
+    cache.put("e", 4, cache.generation)
+    cache.discard(lambda value: value == 2)
+    assert [cache.get(key) for key in "ce"] == [None, 4]
