@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coreplex.engines.automl import registry
+from coreplex.engines.automl.options import engine_registry
 from coreplex.errors.tree import Forbidden, Invalid
 from coreplex.experiment.table import ExecutionMode
 from coreplex.platform.roles import Plan
 
-DEFAULT_ENGINE = registry.DEFAULT
+DEFAULT_ENGINE = engine_registry.DEFAULT
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Choice:
 
 def capabilities(plan: Plan) -> Capabilities:
     quota = QUOTAS[plan]
-    installed = registry.installed()
+    installed = engine_registry.installed()
     return Capabilities(
         plan=plan,
         allowed_engines=installed if quota.choose_engine else [DEFAULT_ENGINE],
@@ -67,7 +67,7 @@ def capabilities(plan: Plan) -> Capabilities:
         max_models=quota.max_models,
         max_runtime_secs=quota.max_runtime_secs,
         gpu_available=False,
-        algorithms=list(registry.ENGINES[DEFAULT_ENGINE].algos),
+        algorithms=list(engine_registry.ENGINES[DEFAULT_ENGINE].algos),
     )
 
 
@@ -97,15 +97,15 @@ def _asked(mode: ExecutionMode, engine: str | None, engines: Sequence[str] | Non
     named = list(dict.fromkeys(name for name in named if name))
     if mode is ExecutionMode.single:
         return named[:1] or [DEFAULT_ENGINE]
-    return named or registry.installed()
+    return named or engine_registry.installed()
 
 
 def _actual(name: str, choice: Choice, *, fallback: bool) -> str:
-    installed = registry.installed()
+    installed = engine_registry.installed()
     if name in installed:
         return name
-    if name not in registry.ENGINES:
-        known = ", ".join(list(registry.ENGINES))
+    if name not in engine_registry.ENGINES:
+        known = ", ".join(list(engine_registry.ENGINES))
         raise Invalid.field(f"'{name}' is not an engine; choose one of {known}", "engine")
     if not fallback:
         raise Invalid.field(

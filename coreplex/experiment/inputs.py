@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field_validator
 
-from coreplex.engines.automl.config import AutoMLConfig, described_options
-from coreplex.engines.automl.presets import described
-from coreplex.engines.automl.registry import ENGINES
+from coreplex.engines.automl.options.config import AutoMLConfig, described_options
+from coreplex.engines.automl.options.engine_registry import ENGINES
+from coreplex.engines.automl.options.presets import described
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.fields import Name

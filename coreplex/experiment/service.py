@@ -13,8 +13,9 @@ from coreplex.artifact.quota import require_stored
 from coreplex.dataset import remedy
 from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
-from coreplex.engines.automl import creation, split
-from coreplex.engines.automl.config import AutoMLConfig, parse_config, unknown_options, without_effect
+from coreplex.engines.automl import creation
+from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
+from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema

@@ -52,7 +52,7 @@ class Experiment(SQLModel, table=True):
     error: str | None = None
     warnings: list[str] = document(list)
     validation: dict[str, Any] | None = maybe_document()
-    """How its rows are split: `coreplex.engines.automl.split.described`; None in experiments of before there was a choice."""
+    """How its rows are split (`coreplex.engines.automl.splits.split.described`); None in experiments older than the choice."""
     sort_metric: str = Field(default="", max_length=32)
     best_model_id: UUID | None = None
     created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")

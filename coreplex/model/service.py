@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Float, Select, case, cast, delete, func, s
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
-from coreplex.engines.automl.metrics import HIGHER_IS_BETTER
-from coreplex.engines.automl.registry import BASELINE
+from coreplex.engines.automl.evaluation.metrics import HIGHER_IS_BETTER
+from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
 from coreplex.job import service as job

@@ -35,7 +35,7 @@ class Model(SQLModel, table=True):
     metrics: dict[str, Any] = document()
     cv_metrics: dict[str, Any] = document()
     metric_intervals: list[dict[str, Any]] = document(list)
-    """What each metric will be on a new holdout (`coreplex.engines.automl.promise`)."""
+    """What each metric will be on a new holdout (`coreplex.engines.automl.evaluation.intervals`)."""
     threshold: dict[str, Any] | None = maybe_document()
     """Two classes: from which probability on the second is predicted, and what to expect of that."""
     parameters: dict[str, Any] = document()

@@ -12,8 +12,8 @@ from coreplex.artifact.table import Artifact
 from coreplex.dataset import diagnosis
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
-from coreplex.engines.automl import split
-from coreplex.engines.automl.config import parse_config
+from coreplex.engines.automl.options.config import parse_config
+from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors.tree import DomainError, NoModel

@@ -28,7 +28,7 @@ import polars as pl
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from coreplex.engines.automl import metrics  # noqa: E402
+from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
 from coreplex.engines.tabular import reading  # noqa: E402

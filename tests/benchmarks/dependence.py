@@ -22,7 +22,8 @@ import polars as pl
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from coreplex.engines.automl import metrics, train  # noqa: E402
+from coreplex.engines.automl import train  # noqa: E402
+from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.diagnosis import dependence  # noqa: E402
 from coreplex.engines.diagnosis.deadline import Deadline  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402

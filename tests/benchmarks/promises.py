@@ -20,7 +20,8 @@ import numpy as np
 import polars as pl
 from sklearn import datasets
 
-from coreplex.engines.automl import metrics, promise, train
+from coreplex.engines.automl import train
+from coreplex.engines.automl.evaluation import intervals, metrics
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.reading import read
 
@@ -144,7 +145,7 @@ def main() -> None:
                 value = values[entry["metric"]]
                 if value is None:
                     continue
-                low, high = promise.scaled(entry, rows)
+                low, high = intervals.scaled(entry, rows)
                 every.append(low <= value <= high)
                 inside[entry["metric"]].append(every[-1])
                 if entry["metric"] == model["sort_metric"]:

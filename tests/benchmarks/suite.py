@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from coreplex.engines.automl import metrics  # noqa: E402
+from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.diagnosis.diagnose import diagnose  # noqa: E402
 from coreplex.engines.diagnosis.question import Question, Roles  # noqa: E402
 from coreplex.engines.scoring.bundle import label_key  # noqa: E402

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from rest_compat.endpoint import Endpoint

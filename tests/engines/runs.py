@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.clock import Clock
-from coreplex.engines.automl.progress import Progress
-from coreplex.engines.automl.registry import BASELINE
+from coreplex.engines.automl.budget.clock import Clock
+from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.tabular.reading import read
 
 

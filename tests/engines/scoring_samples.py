@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 
-from coreplex.engines.automl.metrics import decided
+from coreplex.engines.automl.evaluation.metrics import decided
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.rows import RowReader, Warnings
 from coreplex.engines.scoring.bundle import Manifest, label_key

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import creation, registry
-from coreplex.engines.automl.clock import Clock
-from coreplex.engines.automl.config import AutoMLConfig, parse_config, without_effect
-from coreplex.engines.automl.split import choose
+from coreplex.engines.automl import creation
+from coreplex.engines.automl.budget.clock import Clock
+from coreplex.engines.automl.options import engine_registry
+from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, without_effect
+from coreplex.engines.automl.splits.split import choose
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import DomainError, Invalid
 
@@ -272,7 +273,7 @@ def test_algorithms_no_engine_can_train_are_refused(
 
 
 def test_every_algorithm_an_engine_names_can_be_asked_about() -> None:
-    for engine in registry.ENGINES.values():
+    for engine in engine_registry.ENGINES.values():
         for algo in set(engine.algos) - {"StackedEnsemble"}:
             assert creation.idle([engine.key], "classification", parse_config({"include_algos": [algo]})) == []
 
@@ -305,10 +306,10 @@ def test_the_clock_counts_from_the_start_and_keeps_a_reserve() -> None:
 
 
 def test_the_registry_tells_what_is_installed() -> None:
-    assert registry.DEFAULT == "native"
-    assert registry.installed()[0] == "native"
-    assert not registry.ENGINES["h2o"].installed()
-    assert "GBM" in registry.ENGINES["native"].algos
+    assert engine_registry.DEFAULT == "native"
+    assert engine_registry.installed()[0] == "native"
+    assert not engine_registry.ENGINES["h2o"].installed()
+    assert "GBM" in engine_registry.ENGINES["native"].algos
 
 
 def test_options_that_change_nothing_are_said() -> None:

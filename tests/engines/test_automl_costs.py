@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from coreplex.engines.automl import validation
-from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.costs import HOPELESS, Costs, fair_rounds
-from coreplex.engines.automl.learners import lightgbm
-from coreplex.engines.automl.learners.base import Problem, Trained
-from coreplex.engines.automl.matrices import Matrices
-from coreplex.engines.automl.pacing import paced
-from coreplex.engines.automl.portfolio import LINEAR, NETWORK, QUICK, STEADY, XGB, XRT, Candidate
-from coreplex.engines.automl.validation import TooSlow, cross_validate
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.families import lightgbm
+from coreplex.engines.automl.families.base import Problem, Trained
+from coreplex.engines.automl.trial import cross_validation
+from coreplex.engines.automl.trial.costs import HOPELESS, Costs, fair_rounds
+from coreplex.engines.automl.trial.cross_validation import TooSlow, cross_validate
+from coreplex.engines.automl.trial.learning_rate import paced
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.portfolio import LINEAR, NETWORK, QUICK, STEADY, XGB, XRT, Candidate
 from tests.engines.runs import task_of
 
 
@@ -61,7 +61,7 @@ def test_fitted_folds_are_kept_where_the_rest_get_fewer_rows(
         return lightgbm.fit(train, valid, problem, QUICK.params, Deadline.never(), 2)
 
     monkeypatch.setattr(time, "perf_counter", lambda: moment[0])
-    monkeypatch.setitem(validation.LEARNERS, "lightgbm", fit)
+    monkeypatch.setitem(cross_validation.LEARNERS, "lightgbm", fit)
     folds, whole = task.plan.folds, max(len(fold.train) for fold in task.plan.folds)
     seconds = share * sum(len(fold.train) for fold in folds) / 1_000
     deadline = Deadline(seconds, lambda: False, lambda: moment[0])

@@ -24,7 +24,7 @@ def test_flaml_publishes_the_best_it_finds_in_its_time(most: int, nfolds: int, t
     """Its first configurations are its cheapest: a small number of models must not end the search with them."""
     asked = request(table(400), "answer", "classification", tmp_path, max_models=most, nfolds=nfolds, max_runtime_secs=5)
     asked["config"]["include_algos"] = ["GBM", "XGBoost", "StackedEnsemble"]
-    pytest.importorskip("coreplex.engines.automl.flaml_adapter")  # loading it is not what is timed
+    pytest.importorskip("coreplex.engines.automl.searches.flaml_adapter")  # loading it is not what is timed
     report = Report()
     result = train.run({**asked, "engine": "flaml"}, report)
     base = [m for m in report.models if m["algo"] != "StackedEnsemble"]

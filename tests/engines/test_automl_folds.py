@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import copies, folds
+from coreplex.engines.automl.splits import folds, near_duplicates
 from coreplex.errors.tree import Invalid
 
 
@@ -52,23 +52,23 @@ def test_rows_that_belong_together_never_straddle_a_fold(n: int, nfolds: int, ki
 def test_copies_are_told_from_rows_of_few_values() -> None:
     draw = np.random.default_rng(0)
     few = pl.DataFrame({"a": draw.integers(0, 3, 400), "b": draw.integers(0, 2, 400), "y": draw.integers(0, 2, 400)})
-    units, note = copies.units(few)
+    units, note = near_duplicates.units(few)
     assert units is None
     assert "as rows of few different values do" in note
     words = pl.DataFrame({f"w{i}": draw.integers(0, 4, 100) for i in range(12)})
     for frame in (words, pl.DataFrame({"x": draw.normal(size=100), "y": draw.integers(0, 2, 100)})):
         copied = frame.sample(400, with_replacement=True, seed=1)
-        units, note = copies.units(copied)
+        units, note = near_duplicates.units(copied)
         assert units is not None
         assert len(np.unique(units)) == copied.n_unique()
         assert "one side" in note
-        assert copies.units(frame.unique()) == (None, "")
+        assert near_duplicates.units(frame.unique()) == (None, "")
 
 
 def test_near_copies_are_joined_in_chains() -> None:
     frame = pl.DataFrame({"x": [0.0, 0.9, 1.8, 5.0, 5.5, None, None], "w": ["a", "a", "a", "a", "b", "b", "b"]})
-    near = copies.NearCopies(("x",), (10.0,), ("w",), 0.1)
-    units = copies.NearCopies.from_json(near.to_json()).units(frame)
+    near = near_duplicates.NearCopies(("x",), (10.0,), ("w",), 0.1)
+    units = near_duplicates.NearCopies.from_json(near.to_json()).units(frame)
     assert units.tolist() == [0, 0, 0, 1, 2, 3, 3]
 
 

@@ -4,10 +4,10 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.learners import forest, kernel, lightgbm, linear, mlp, xgboost
-from coreplex.engines.automl.learners.base import Learner, Params, Problem, Sample, Watch
-from coreplex.engines.automl.metrics import evaluate
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.evaluation.metrics import evaluate
+from coreplex.engines.automl.families import forest, kernel, lightgbm, linear, mlp, xgboost
+from coreplex.engines.automl.families.base import Learner, Params, Problem, Sample, Watch
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.predictor import from_files
 

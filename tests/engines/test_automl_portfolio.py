@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.automl import folds
-from coreplex.engines.automl.portfolio import (
+from coreplex.engines.automl.data.task import Task
+from coreplex.engines.automl.splits import folds
+from coreplex.engines.automl.splits.split import Split
+from coreplex.engines.automl.trial.portfolio import (
     CAREFUL,
     FINE_SETS,
     LOGARITHMIC,
@@ -17,8 +19,6 @@ from coreplex.engines.automl.portfolio import (
     Candidate,
     portfolio,
 )
-from coreplex.engines.automl.split import Split
-from coreplex.engines.automl.task import Task
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.choice import FEW_LEVELS
 from tests.engines.scoring_samples import column

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.costs import Costs, waves
-from coreplex.engines.automl.fitting import LEARNERS
-from coreplex.engines.automl.learners.base import Problem, Trained
-from coreplex.engines.automl.matrices import Matrices
-from coreplex.engines.automl.memory import Memory
-from coreplex.engines.automl.portfolio import Candidate
-from coreplex.engines.automl.publishing import Publisher
-from coreplex.engines.automl.validation import Finished, cross_validate
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.execution.publishing import Publisher
+from coreplex.engines.automl.families.base import Problem, Trained
+from coreplex.engines.automl.trial.costs import Costs, waves
+from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate
+from coreplex.engines.automl.trial.fitting import LEARNERS
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.memory import Memory
+from coreplex.engines.automl.trial.portfolio import Candidate
 from tests.engines.runs import Report, request, table, task_of
 
 CANDIDATES = [

@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.automl import metrics, train
-from coreplex.engines.automl.clock import Clock
-from coreplex.engines.automl.memory import Memory
-from coreplex.engines.automl.progress import Progress
-from coreplex.engines.automl.sampling import one_fold, sampled, spread
+from coreplex.engines.automl import train
+from coreplex.engines.automl.budget.clock import Clock
+from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.data.sampling import one_fold, sampled, spread
+from coreplex.engines.automl.evaluation import metrics
+from coreplex.engines.automl.trial.memory import Memory
 from coreplex.engines.scoring.scorer import Scorer
 from tests.engines.runs import Report, request, task_of
 

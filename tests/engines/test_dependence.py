@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from sklearn import datasets
 
-from coreplex.engines.automl.folds import Fold
+from coreplex.engines.automl.splits.folds import Fold
 from coreplex.engines.diagnosis import comparison, dependence
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.tabular.reading import read

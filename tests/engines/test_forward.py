@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.automl import forward
+from coreplex.engines.automl.evaluation import forward
 from tests.engines.runs import run
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from coreplex.engines.automl import opening, train
-from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.learners import words
-from coreplex.engines.automl.learners.base import Problem, Sample
+from coreplex.engines.automl import train
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.execution import before_search
+from coreplex.engines.automl.families import sparse_linear
+from coreplex.engines.automl.families.base import Problem, Sample
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.counted import Counted, counted
 from coreplex.engines.encoding.sparse import SparseEncoder
@@ -94,27 +95,27 @@ def test_words_that_say_nothing_are_screened_out(kind: str) -> None:
     valid = Sample(encoder.transform(TABLE[VALID]), y[VALID])  # type: ignore[arg-type]
     problem = Problem(kind, outputs, seed=1)  # type: ignore[arg-type]
     train_side = Sample(x, y[TRAIN])  # type: ignore[arg-type]
-    chosen = words.fit(train_side, valid, problem, {}, Deadline.never())
+    chosen = sparse_linear.fit(train_side, valid, problem, {}, Deadline.never())
     assert chosen.notes["least_z"] > 0
     slopes = chosen.predictor.slopes  # type: ignore[union-attr]
     assert slopes.shape[0] == x.shape[1]
     assert 0 < np.any(slopes, axis=1).sum() < x.shape[1] / 4
-    whole = words.fit(train_side, None, problem, {}, Deadline.never(), rounds=chosen.rounds)
+    whole = sparse_linear.fit(train_side, None, problem, {}, Deadline.never(), rounds=chosen.rounds)
     np.testing.assert_array_equal(whole.predict(valid), chosen.predict(valid))
-    unscreened = words.fit(train_side, None, problem, {}, Deadline.never())
-    assert words._loss(chosen.predictor, valid, problem) < words._loss(unscreened.predictor, valid, problem)  # type: ignore[arg-type]
+    unscreened = sparse_linear.fit(train_side, None, problem, {}, Deadline.never())
+    assert sparse_linear._loss(chosen.predictor, valid, problem) < sparse_linear._loss(unscreened.predictor, valid, problem)  # type: ignore[arg-type]
 
 
 def test_a_target_that_nothing_says_leaves_one_column() -> None:
     y = np.random.default_rng(5).integers(0, 2, len(TRAIN))
     _, x = SparseEncoder.fit_transform(TABLE[TRAIN], SCHEMA, y, task="binary", seed=1)
-    strict = words.fit(Sample(x, y), None, Problem("binary", 2, seed=1), {}, Deadline.never(), rounds=24)  # type: ignore[arg-type]
+    strict = sparse_linear.fit(Sample(x, y), None, Problem("binary", 2, seed=1), {}, Deadline.never(), rounds=24)  # type: ignore[arg-type]
     assert np.any(strict.predictor.slopes, axis=1).sum() >= 1  # type: ignore[union-attr]
     assert np.isfinite(strict.predict(Sample(x, y))).all()  # type: ignore[arg-type]
 
 
 def test_trees_go_on_without_texts_that_take_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_ENCODING", 0.0)  # whatever the machine, it takes too long
+    monkeypatch.setattr(before_search, "_ENCODING", 0.0)  # whatever the machine, it takes too long
     frame, report = TABLE.with_columns(y=pl.Series(np.where(CLASS == 1, "yes", "no"))), Report()
     train.run(request(frame, "y", "classification", tmp_path, max_models=2, nfolds=2, include_algos=["GBM", "GLM"]), report)
     assert any("Only models of words read the 12 columns of texts" in warning for warning in report.warnings)

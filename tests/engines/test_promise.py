@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from coreplex.engines.automl import metrics, promise, threshold
-from coreplex.engines.automl.config import parse_config
-from coreplex.engines.automl.judged import Judged
+from coreplex.engines.automl.evaluation import intervals, metrics, threshold
+from coreplex.engines.automl.evaluation.predictions import Judged
+from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.scoring.conformal import Conformal
 from coreplex.errors.tree import Invalid
 
@@ -41,7 +41,7 @@ def promised(kind: str, seed: int) -> tuple[list[dict[str, float]], metrics.Metr
     task = "binary" if kind == "binary" else "regression"
     per_fold = [metrics.evaluate(task, y[fit[folds == f]], p[folds == f]) for f in range(5)]
     judged = Judged(y[:n], p, metrics.decided(p))
-    told = promise.intervals(judged, metrics.of_task(task), per_fold, seed, shift={}, gains={})
+    told = intervals.intervals(judged, metrics.of_task(task), per_fold, seed, shift={}, gains={})
     return told, metrics.evaluate(task, y[n:], np.mean(bag, axis=0))
 
 
@@ -68,7 +68,7 @@ def test_rows_that_belong_together_make_the_promise_wider() -> None:
     p = (y + draw.normal(size=30)[group] + 0.2 * draw.normal(size=600))[:, None]
     said, rmse = np.zeros(600, dtype=np.int64), {"rmse": metrics.of_task("regression")["rmse"]}
     alone, together = (
-        promise.intervals(Judged(y, p, said, units), rmse, [], 0, shift={}, gains={})[0] for units in (None, group)
+        intervals.intervals(Judged(y, p, said, units), rmse, [], 0, shift={}, gains={})[0] for units in (None, group)
     )
     assert together["high"] - together["low"] > 1.5 * (alone["high"] - alone["low"])
 
@@ -84,9 +84,9 @@ def test_the_best_of_equals_is_promised_less() -> None:
         rivals.append(Judged(y, p, metrics.decided(p)))
     measure = metrics.of_task("binary")["auc"]
     best = max(float(measure(r, np.ones((1, 200)))[0]) for r in rivals)
-    luck = promise.optimism("auc", measure, rivals, 0)
+    luck = intervals.optimism("auc", measure, rivals, 0)
     assert 0.4 * (best - 0.5) < luck < 1.6 * (best - 0.5)
-    assert promise.optimism("auc", measure, rivals[:1], 0) == 0
+    assert intervals.optimism("auc", measure, rivals[:1], 0) == 0
 
 
 def test_rivals_far_behind_say_nothing_about_luck() -> None:
@@ -96,8 +96,8 @@ def test_rivals_far_behind_say_nothing_about_luck() -> None:
     errors = (1e-4, 1.0, 2.0, 3.0)
     rivals = [Judged(y, (y + e * draw.standard_t(3, 400))[:, None], np.zeros(400, dtype=np.int64)) for e in errors]
     measure = metrics.of_task("regression")["rmse"]
-    assert promise.optimism("rmse", measure, rivals, 0) == 0
-    told = promise.intervals(rivals[0], {"rmse": measure}, [], 0, shift={"rmse": -0.01}, gains={})[0]
+    assert intervals.optimism("rmse", measure, rivals, 0) == 0
+    told = intervals.intervals(rivals[0], {"rmse": measure}, [], 0, shift={"rmse": -0.01}, gains={})[0]
     assert told["low"] <= told["value"] <= told["high"]
 
 
@@ -105,7 +105,7 @@ def test_a_perfect_score_on_few_rows_is_no_promise_of_another() -> None:
     y = np.arange(60) % 2
     p = np.where(np.eye(2)[y] == 1, 0.95, 0.05)
     judged = Judged(y, p, metrics.decided(p))
-    told = {entry["metric"]: entry for entry in promise.intervals(judged, metrics.of_task("binary"), [], 0, shift={}, gains={})}
+    told = {entry["metric"]: entry for entry in intervals.intervals(judged, metrics.of_task("binary"), [], 0, shift={}, gains={})}
     assert (told["accuracy"]["value"], told["accuracy"]["high"]) == (1.0, 1.0)
     assert told["accuracy"]["low"] <= 11 / 12
     assert told["auc"]["low"] < 1 == told["auc"]["high"]
@@ -116,16 +116,16 @@ def test_a_percentage_error_beside_zeros_is_not_promised() -> None:
     draw = np.random.default_rng(0)
     for values, promised_ in ((draw.normal(size=500), False), (draw.gamma(4.0, size=500) + 1, True)):
         judged = Judged(values, (values + 0.1 * draw.normal(size=500))[:, None], np.zeros(500, dtype=np.int64))
-        told = promise.intervals(judged, metrics.of_task("regression"), [], 0, shift={}, gains={})
+        told = intervals.intervals(judged, metrics.of_task("regression"), [], 0, shift={}, gains={})
         assert ("mape" in {entry["metric"] for entry in told}) is promised_
         assert {"wape", "smape", "rmse"} <= {entry["metric"] for entry in told}
 
 
 def test_a_smaller_holdout_is_promised_less() -> None:
     entry = promised("binary", 0)[0][0]
-    low, high = promise.scaled(entry, 20)
+    low, high = intervals.scaled(entry, 20)
     assert low < entry["low"] < entry["high"] < high <= 1
-    assert promise.scaled(entry, 10_000) == (entry["low"], entry["high"])
+    assert intervals.scaled(entry, 10_000) == (entry["low"], entry["high"])
 
 
 @settings(deadline=None, max_examples=30)

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.automl import folds
-from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.learners.base import Problem
-from coreplex.engines.automl.matrices import Matrices
-from coreplex.engines.automl.portfolio import CAREFUL, QUICK, SMALL_RESIDUAL, Candidate, portfolio, supports
-from coreplex.engines.automl.split import Split
-from coreplex.engines.automl.task import Task
-from coreplex.engines.automl.validation import Finished, cross_validate, refitted
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.data.task import Task
+from coreplex.engines.automl.families.base import Problem
+from coreplex.engines.automl.splits import folds
+from coreplex.engines.automl.splits.split import Split
+from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate, refitted
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.portfolio import CAREFUL, QUICK, SMALL_RESIDUAL, Candidate, portfolio, supports
 from coreplex.engines.encoding import residual
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.explain.local import exact

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import metrics, pruning, stacking
+from coreplex.engines.automl.ensembles import pruning, stacking
+from coreplex.engines.automl.evaluation import metrics
 from coreplex.engines.scoring.links import respond
 
 Array = np.ndarray

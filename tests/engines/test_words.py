@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from coreplex.engines.automl import folds
-from coreplex.engines.automl.clock import Deadline
-from coreplex.engines.automl.learners import words
-from coreplex.engines.automl.learners.base import Problem, Sample, Trained
-from coreplex.engines.automl.matrices import Matrices
-from coreplex.engines.automl.portfolio import QUICK, WORDS, portfolio
-from coreplex.engines.automl.split import Split
-from coreplex.engines.automl.task import Task
-from coreplex.engines.automl.validation import Finished, cross_validate
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.data.task import Task
+from coreplex.engines.automl.families import sparse_linear
+from coreplex.engines.automl.families.base import Problem, Sample, Trained
+from coreplex.engines.automl.splits import folds
+from coreplex.engines.automl.splits.split import Split
+from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.portfolio import QUICK, WORDS, portfolio
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
@@ -102,7 +102,7 @@ def test_any_text_can_be_scored(value: str | None) -> None:
 
 def served() -> Encoder:
     encoder, x = SparseEncoder.fit_transform(TABLE, COLUMNS, LABEL, task="multiclass", seed=1)
-    trained = words.fit(Sample(x, LABEL), None, Problem("multiclass", 12, seed=1), {}, Deadline.never())
+    trained = sparse_linear.fit(Sample(x, LABEL), None, Problem("multiclass", 12, seed=1), {}, Deadline.never())
     return trained.members(encoder)[0].encoder
 
 
@@ -133,7 +133,7 @@ def test_texts_alone_are_enough_and_a_weight_counts() -> None:
     encoder, x = SparseEncoder.fit_transform(TABLE, COLUMNS, LABEL < 6, task="binary", seed=1)
     weights = np.where(LABEL < 6, 9.0, 1.0)
     problem = Problem("binary", 2, seed=1)
-    plain, heavy = (words.fit(Sample(x, LABEL < 6, w), None, problem, {}, Deadline.never()) for w in (None, weights))
+    plain, heavy = (sparse_linear.fit(Sample(x, LABEL < 6, w), None, problem, {}, Deadline.never()) for w in (None, weights))
     assert mean_positive(heavy, encoder) > mean_positive(plain, encoder) + 0.02
 
 
@@ -145,7 +145,7 @@ def test_a_deadline_that_has_passed_leaves_a_model_of_all_rows() -> None:
     passed = Deadline(0.0, lambda: False, lambda: 1.0)
     encoder, x = SparseEncoder.fit_transform(TABLE, COLUMNS, LABEL, task="multiclass", seed=1)
     sample = Sample(x, LABEL)
-    trained = words.fit(sample, sample, Problem("multiclass", 12, seed=1), {}, passed)
+    trained = sparse_linear.fit(sample, sample, Problem("multiclass", 12, seed=1), {}, passed)
     assert trained.cut
     p = trained.predictor.predict(encoder.transform(TABLE))
     assert (p.argmax(axis=1) == LABEL).mean() > 0.5
@@ -153,7 +153,7 @@ def test_a_deadline_that_has_passed_leaves_a_model_of_all_rows() -> None:
 
 def test_a_class_that_a_fold_has_not_seen_gets_almost_nothing() -> None:
     _, x = SparseEncoder.fit_transform(TABLE, COLUMNS, LABEL, task="multiclass", seed=1)
-    trained = words.fit(Sample(x, LABEL), None, Problem("multiclass", 13, seed=1), {}, Deadline.never())
+    trained = sparse_linear.fit(Sample(x, LABEL), None, Problem("multiclass", 13, seed=1), {}, Deadline.never())
     assert trained.predictor.predict(sparse.csr_array(x))[:, 12].max() < 0.05  # type: ignore[arg-type]
 
 

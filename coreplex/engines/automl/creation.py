@@ -7,8 +7,10 @@ rare values among many) is settled in `task`, aloud.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreplex.engines.automl import checks, folds, portfolio, registry
-from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.automl.options import checks, engine_registry
+from coreplex.engines.automl.options.config import AutoMLConfig
+from coreplex.engines.automl.splits import folds
+from coreplex.engines.automl.trial import portfolio
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import Invalid
 
@@ -26,7 +28,7 @@ def check_creation(
     target: str,
     problem_type: str,
     config: AutoMLConfig | None = None,
-    engines: Sequence[str] = (registry.DEFAULT,),
+    engines: Sequence[str] = (engine_registry.DEFAULT,),
 ) -> checks.Kind:
     """The kind of task the profile promises. Raises `Invalid` at `target_column`, `problem_type` or the option of `config` that
     cannot be had."""
@@ -68,7 +70,7 @@ def idle(engines: Sequence[str], kind: str, config: AutoMLConfig) -> list[str]:
 
 
 def _trainable(engine: str, kind: str, config: AutoMLConfig) -> list[str]:
-    known, classes = registry.ENGINES[engine], kind != "regression"
+    known, classes = engine_registry.ENGINES[engine], kind != "regression"
     wanted = [algo for algo in known.algos if algo in config.algorithms and algo in _EXAMPLES]
     if classes:
         return wanted

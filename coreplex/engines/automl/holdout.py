@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import curves, metrics, promise
+from coreplex.engines.automl.evaluation import curves, intervals, metrics
 from coreplex.engines.encoding.values import canonical_series, reader
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular import frame as tables
@@ -181,7 +181,7 @@ def _promises(entries: list[dict[str, Any]], found: metrics.Metrics, rows: int) 
     for entry in entries:
         value = found.get(entry["metric"])
         if value is not None:
-            low, high = promise.scaled(entry, rows)
+            low, high = intervals.scaled(entry, rows)
             told = {"metric": entry["metric"], "promised": entry["value"], "low": low, "high": high, "level": entry["level"]}
             out.append({**told, "value": value, "holds": low <= value <= high})
     return out

@@ -16,19 +16,21 @@ from typing import Any, cast
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from coreplex.engines.automl import forward, lean, metrics, task  # noqa: F401  (`lean` loads the boosters, first of all)
-from coreplex.engines.automl.clock import Clock
-from coreplex.engines.automl.config import AutoMLConfig, parse_config
-from coreplex.engines.automl.costs import Costs
-from coreplex.engines.automl.leaderboard import Leaderboard
-from coreplex.engines.automl.learners.base import Problem
-from coreplex.engines.automl.matrices import Matrices
-from coreplex.engines.automl.memory import DEFAULT_BYTES, Memory
-from coreplex.engines.automl.opening import begin
-from coreplex.engines.automl.progress import Progress
-from coreplex.engines.automl.publishing import Publisher
-from coreplex.engines.automl.run import Listener, Run
-from coreplex.engines.automl.split import choose
+from coreplex.engines import import_boosters  # noqa: F401  (first of all)
+from coreplex.engines.automl.budget.clock import Clock
+from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.data import task
+from coreplex.engines.automl.evaluation import forward, metrics
+from coreplex.engines.automl.execution.before_search import begin
+from coreplex.engines.automl.execution.leaderboard import Leaderboard
+from coreplex.engines.automl.execution.publishing import Publisher
+from coreplex.engines.automl.execution.run import Listener, Run
+from coreplex.engines.automl.families.base import Problem
+from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.splits.split import choose
+from coreplex.engines.automl.trial.costs import Costs
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.memory import DEFAULT_BYTES, Memory
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical
@@ -36,7 +38,10 @@ from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import Invalid
 
-_SEARCHES = {"native": "coreplex.engines.automl.native", "flaml": "coreplex.engines.automl.flaml_adapter"}
+_SEARCHES = {
+    "native": "coreplex.engines.automl.searches.portfolio_search",
+    "flaml": "coreplex.engines.automl.searches.flaml_adapter",
+}
 _LEVELS = ("debug", "info", "warning", "error")
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import metrics
-from coreplex.engines.automl.folds import Fold, Index
-from coreplex.engines.automl.lean import lightgbm as lgb
+from coreplex.engines.automl.evaluation import metrics
+from coreplex.engines.automl.splits.folds import Fold, Index
+from coreplex.engines.import_boosters import lightgbm as lgb
 
 Array = NDArray[np.float64]
 CHANCE = 3.0

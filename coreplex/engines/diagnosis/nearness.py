@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from coreplex.engines.automl.copies import FAR_APART, NearCopies
+from coreplex.engines.automl.splits.near_duplicates import FAR_APART, NearCopies
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 _ASKED = 2_000

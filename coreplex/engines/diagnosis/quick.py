@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.automl.lean import lightgbm
 from coreplex.engines.diagnosis.case import Case
 from coreplex.engines.diagnosis.probes import Codes, Floats, Probe, Target, explained
+from coreplex.engines.import_boosters import lightgbm
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 ROWS, COLUMNS, FOLDS = 4_000, 60, 3

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.folds import Index
+from coreplex.engines.automl.splits.folds import Index
 from coreplex.engines.diagnosis.comparison import Rows
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.folds import Index
+from coreplex.engines.automl.splits.folds import Index
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl import folds
-from coreplex.engines.automl.copies import NearCopies
-from coreplex.engines.automl.folds import Fold, Index
+from coreplex.engines.automl.splits import folds
+from coreplex.engines.automl.splits.folds import Fold, Index
+from coreplex.engines.automl.splits.near_duplicates import NearCopies
 from coreplex.engines.diagnosis import nearness, structure
 from coreplex.engines.diagnosis.comparison import Comparison, Pair, Rows, compare
 from coreplex.engines.diagnosis.deadline import Deadline

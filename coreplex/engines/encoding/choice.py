@@ -13,13 +13,13 @@ import polars as pl
 
 from coreplex.engines.encoding import categories
 from coreplex.engines.encoding.address import Url, hosts
+from coreplex.engines.encoding.datetime_features import Moment
 from coreplex.engines.encoding.geometry import Geometry
-from coreplex.engines.encoding.moments import Moment
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical, domain
-from coreplex.engines.encoding.words import Words
+from coreplex.engines.encoding.vocabulary import Words
 from coreplex.engines.tabular import forms
 from coreplex.engines.tabular.schema import Column, ColumnType
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import polars as pl
 
 from coreplex.engines.encoding.categories import Table
-from coreplex.engines.encoding.moments import Moment
+from coreplex.engines.encoding.datetime_features import Moment
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.cells import means_missing, sentinels

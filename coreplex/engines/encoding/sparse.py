@@ -20,7 +20,7 @@ from coreplex.engines.encoding.counted import Counted
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats, Task
 from coreplex.engines.encoding.values import Canonical
-from coreplex.engines.encoding.words import Words
+from coreplex.engines.encoding.vocabulary import Words
 from coreplex.engines.tabular.schema import Column
 from coreplex.errors.tree import Invalid
 

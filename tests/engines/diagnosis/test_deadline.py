@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from coreplex.engines.automl import split
-from coreplex.engines.automl.config import AutoMLConfig
+from coreplex.engines.automl.options.config import AutoMLConfig
+from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import advice, ranks
 from coreplex.engines.diagnosis.deadline import Deadline
 

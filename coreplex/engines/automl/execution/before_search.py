@@ -1,0 +1,131 @@
+"""What comes before the search, whatever the table: the baseline, the rows the run can take on, a first model on few of them."""
+
+from dataclasses import replace
+
+from coreplex.engines.automl.data.sampling import one_fold, sampled
+from coreplex.engines.automl.data.task import Task, Warn
+from coreplex.engines.automl.execution.baseline import baseline
+from coreplex.engines.automl.execution.run import Run
+from coreplex.engines.automl.options.engine_registry import BASELINE
+from coreplex.engines.automl.trial.costs import Costs
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.memory import Memory
+from coreplex.engines.automl.trial.portfolio import LINEAR, QUICK, WORDS, Candidate, portfolio, supports
+from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.values import Canonical
+
+_SMALL_ROWS = 1_000
+"""Up to here nothing is measured: whatever the columns are, encoding so many rows is soon done."""
+_ENCODING = 0.3
+"""Encoding every row once, to be judged, may take so much of the budget."""
+_FIRST, _FIRST_LEAST_SECS, _FIRST_MOST_SECS = 0.05, 0.5, 6.0
+"""What a first model may take: a share of the budget, seconds."""
+_CHEAP = 3.0
+"""A quick model on all rows that takes up to so many times that comes soon enough."""
+_MANY_CLASSES = 10
+_FEW_TEXTS = 3
+"""So many texts every model reads, and so many are encoded to see what more of them would take."""
+_TEXT_ROWS = 2_000
+"""From fewer training rows of a fold trees learn little of texts."""
+_LEAST_ROWS, _JUDGES = 300, 20_000
+
+
+def begin(run: Run, memory: Memory, warn: Warn) -> None:
+    """Publish the baseline, restrict the run to what it can take on, publish a quick first model where all rows take long."""
+    run.publish(baseline(run.board.name(BASELINE), run.task, run.config, run.board.metric))
+    run.progress.doing("measuring the table")
+    _measure(run, warn)
+    _restrict(run, memory, warn)
+    _first(run)
+
+
+def _measure(run: Run, warn: Warn) -> None:
+    """See what encoding takes; leave the texts to models of words where that is most of the time, said aloud."""
+    apart = _texts_apart(run)
+    if apart is not None:
+        warn(
+            f"Only models of words read the {len(apart.apart)} columns of texts, all others the rest of the table: encoding "
+            "so many texts for them as well would take most of the time (max_runtime_secs)."
+        )
+        run.board.models = [replace(model, task=apart) for model in run.board.models]
+        run.task, run.matrices = apart, Matrices(apart, balance=run.config.balance_classes, memory=run.matrices.memory)
+        run.publisher = replace(run.publisher, task=apart)
+    elif len(run.task.y) > _SMALL_ROWS:
+        run.costs.measure(run.task, run.clock.budget)
+    if run.task.texts and len(run.task.y) > _SMALL_ROWS:
+        run.costs.measure_words(run.task, run.clock.budget)
+
+
+def _texts_apart(run: Run) -> Task | None:
+    """The task with texts for models of words alone, whose encoding is measured then; None where all models can read them."""
+    task, budget, names = run.task, run.clock.budget, [column.name for column in run.task.texts]
+    if len(names) <= _FEW_TEXTS or run.publisher.engine != "native" or WORDS not in _possible(run, [WORDS]):
+        return None
+    apart, seen = replace(task, apart=frozenset(names)), Canonical(task.frame)
+    if all(choice.reason_to_drop(column, seen.series(column)) is not None for column in apart.encoded):
+        return None
+    some = frozenset(names[:: len(names) // _FEW_TEXTS][:_FEW_TEXTS])
+    with_some, without = (Costs(run.costs.threads, run.costs.workers) for _ in range(2))
+    with_some.measure(replace(apart, apart=apart.apart - some), budget)
+    without.measure(apart, budget)
+    folds, learned = len(task.plan.folds), min(max(len(fold.train) for fold in task.plan.folds), _TEXT_ROWS)
+    takes = [folds * costs.encoding(learned, len(task.plan.judged) // folds) for costs in (with_some, without)]
+    if (takes[0] - takes[1]) * len(names) / len(some) <= _ENCODING * budget:
+        return None
+    run.costs = without
+    return apart
+
+
+def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
+    """Go on with a sample where memory or time to encode all rows would run out; said aloud."""
+    width = run.costs.width.get("tree", len(run.task.encoded))
+    memory = run.matrices.memory = memory.roomy(run.task, width, run.config.max_models)
+    run.costs.workers = memory.workers
+    whole, fit = len(run.task.y), memory.rows(run.task, width, run.config.max_models)
+    per_row = max(run.costs.per_judged, run.costs.per_words if run.task.apart else 0.0)
+    timely = _ENCODING * run.clock.budget / per_row if per_row else whole
+    most = max(min(fit, int(timely)), _SMALL_ROWS)
+    if most >= 0.95 * whole:
+        return
+    if fit < timely:
+        why = "more would not fit into the memory of a training (TRAINING_MEMORY_BYTES)"
+    else:
+        why = "encoding all of them would take most of the time (max_runtime_secs)"
+    task = sampled(run.task, most)
+    warn(f"The models learn from a sample of {len(task.y)} of {whole} rows: {why}.")
+    run.board.models = [model.settled(task) for model in run.board.models]
+    run.task, run.matrices = task, Matrices(task, balance=run.config.balance_classes, memory=memory)
+    run.publisher = replace(run.publisher, task=task)
+
+
+def _first(run: Run) -> None:
+    """A quick model from one fold of few rows, unless the first of the search is quick by itself."""
+    candidate = _quick(run)
+    secs = min(max(_FIRST * run.clock.budget, _FIRST_LEAST_SECS), _FIRST_MOST_SECS)
+    costs, task = run.costs, run.task
+    most = max(len(fold.train) for fold in task.plan.folds)
+    if candidate is None or costs.candidate(candidate, task, most, encoded=False) <= _CHEAP * secs:
+        return
+    empty, some = (costs.fitting(candidate, task, rows) for rows in (0, 1_000))
+    per_row = costs.per_row + (some - empty) / 1_000
+    rows = max(int((secs / 2 - costs.fixed - empty) / max(per_row, 1e-9)), _LEAST_ROWS, 5 * task.outputs)
+    judges = max(int((secs / 2) / max(costs.per_judged, 1e-9)), _LEAST_ROWS)
+    few = one_fold(task, rows, min(judges, _JUDGES))
+    if len(few.y) >= len(task.y):
+        return
+    matrices = Matrices(few, balance=run.config.balance_classes, memory=run.matrices.memory)
+    model = run.evaluate(candidate, run.clock.share(1, stoppable=False, most=secs, least=_FIRST_LEAST_SECS), matrices)
+    if model is not None:
+        run.publish(model)
+
+
+def _quick(run: Run) -> Candidate | None:
+    """A quick candidate among the algorithms asked for; words come first, and trees cost as much as there are classes."""
+    order = portfolio(run.task)
+    words = WORDS in order[:2] and not run.task.apart
+    first = WORDS if words else QUICK if run.task.outputs <= _MANY_CLASSES else LINEAR
+    return next(iter(_possible(run, [first, *order])), None)
+
+
+def _possible(run: Run, order: list[Candidate]) -> list[Candidate]:
+    return [c for c in order if c.algo in run.config.algorithms and supports(c, run.problem.distribution)]

@@ -1,0 +1,130 @@
+"""What every learner is given and gives back: arrays in, a predictor without pickle out, and an end in time.
+
+A learner never sees a frame, a file or the rows it will be judged on, except the validation part that stops it early.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.options.checks import Kind
+from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.residual import ResidualEncoder
+from coreplex.engines.encoding.sparse import SparseEncoder
+from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.lightgbm import LightGbm
+from coreplex.engines.scoring.lightgbm_text import rescaled
+from coreplex.engines.scoring.linear import Linear
+from coreplex.engines.scoring.links import Link
+from coreplex.engines.scoring.predictor import Predictor
+from coreplex.engines.scoring.sparse import SparseLinear
+
+Array = NDArray[np.float64]
+Params = Mapping[str, Any]
+AnyEncoder = Encoder | SparseEncoder | ResidualEncoder
+LINKS: Mapping[Kind, Link] = {"binary": "logit", "multiclass": "softmax", "regression": "identity"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of one side of a fold. x: (n, width) float64, a sparse matrix for models of words; y: (n,) class codes or values;
+    weights: (n,) or None."""
+
+    x: Array
+    y: NDArray[np.generic]
+    weights: Array | None = None
+    categorical: tuple[int, ...] = ()
+    start: Array | None = None
+    """(n,) values that boosting starts from, where a linear model stands under the trees."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is learned and how it is stopped. `outputs`: number of classes, 1 for regression."""
+
+    kind: Kind
+    outputs: int
+    seed: int
+    threads: int = 1
+    distribution: str = "AUTO"
+    alpha: float = 0.5
+    power: float = 1.5
+    stopping_metric: str = "AUTO"
+    patience: float = 1.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model and how many rounds it took, for a second fit without a validation part.
+
+    `cut` says that the deadline ended it. `notes` hold what was chosen on the validation part (a penalty).
+    """
+
+    predictor: Predictor | SparseLinear
+    rounds: int
+    cut: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, sample: Sample) -> Array:
+        found = self.predictor.predict(sample.x)
+        return found if sample.start is None else found + sample.start[:, None]
+
+    def members(self, encoder: AnyEncoder, weight: float = 1.0) -> list[Member]:
+        """The model as it is stored and served, with the encoder of its training rows; together they weigh `weight`."""
+        if isinstance(encoder, SparseEncoder):
+            assert isinstance(self.predictor, SparseLinear)
+            served, weights, centre = encoder.served(self.predictor.slopes, self.predictor.centre)
+            return [Member(served, Linear(weights, self.predictor.bias, self.predictor.link, centre), weight)]
+        assert not isinstance(self.predictor, SparseLinear)
+        if isinstance(encoder, ResidualEncoder):
+            # Members are averaged, and these two add up: each is doubled.
+            assert isinstance(self.predictor, LightGbm)
+            trees = LightGbm(rescaled(self.predictor.text, 2.0, 0.0))
+            ridge = Linear(2.0 * encoder.weights, 2.0 * encoder.bias, "identity", encoder.centre)
+            return [Member(encoder.trees, trees, weight / 2), Member(encoder.dense, ridge, weight / 2)]
+        return [Member(encoder, self.predictor, weight)]
+
+
+class Learner(Protocol):
+    """Fit on `train`; stop early on `valid` when there is one, after `rounds` when not; be done by the deadline."""
+
+    def __call__(
+        self,
+        train: Sample,
+        valid: Sample | None,
+        problem: Problem,
+        params: Params,
+        deadline: Deadline,
+        rounds: int | None = None,
+    ) -> Trained: ...
+
+
+class Watch:
+    """Early stopping and the deadline in one: told the loss after each round, says when to stop, knows the best round."""
+
+    def __init__(self, patience: int, deadline: Deadline, better: Callable[[float, float], bool] | None = None) -> None:
+        self.patience = patience
+        self.deadline = deadline
+        self.better = better or (lambda new, old: new < old)
+        self.best: float | None = None
+        self.best_round = 0
+        self.cut = False
+        self._slowest = 0.0
+        self._left = deadline.left
+
+    def stop(self, round_: int, loss: float | None) -> bool:
+        """`round_` counts from 1; `loss` is None without a validation part. True ends the training."""
+        if loss is None:
+            self.best_round = round_
+        elif np.isfinite(loss) and (self.best is None or self.better(loss, self.best)):
+            self.best, self.best_round = loss, round_
+        left = self.deadline.left
+        self._slowest = max(0.9 * self._slowest, self._left - left if np.isfinite(left) else 0.0)
+        self._left = left
+        # Another round as slow as the slowest lately would end too late.
+        self.cut = left <= self._slowest
+        return self.cut or (loss is not None and self.patience > 0 and round_ - self.best_round >= self.patience)

@@ -1,0 +1,119 @@
+"""One candidate on several folds, side by side, each fold on a thread of its own.
+
+The libraries that learn let the interpreter go while they work, and folds do not wait for each other, where the threads of one
+booster meet several times a tree: two boosters of 48,000 rows take 0.64 s side by side on two idle cores and 0.92 s beside a busy
+process, one after the other on two threads each 0.84 s and 2.6 s.
+"""
+
+import importlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.families import kernel, lightgbm, linear, mlp, sparse_linear, xgboost
+from coreplex.engines.automl.families.base import AnyEncoder, Array, Learner, Problem, Trained
+from coreplex.engines.automl.trial.costs import Costs
+from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.portfolio import Candidate
+
+_LIBRARIES = {
+    "linear": ("sklearn.linear_model",),
+    "kernel": ("sklearn.cluster", "sklearn.linear_model"),
+    "mlp": ("sklearn.neural_network",),
+}
+"""What families import where they first need it."""
+LEARNERS: dict[str, Learner] = {
+    "lightgbm": lightgbm.fit,
+    "xgboost": xgboost.fit,
+    "linear": linear.fit,
+    "mlp": mlp.fit,
+    "kernel": kernel.fit,
+    "words": sparse_linear.fit,
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted fold, what it says of the rows that judge, and what the fit took."""
+
+    trained: Trained
+    encoder: AnyEncoder
+    predicted: Array
+    learned: int
+    """Training rows."""
+    asked: int
+    whole: int
+    """Training rows that were asked for, and that there are."""
+    width: int
+    rounds: int
+    """How often the clock was looked at."""
+    seconds: float
+    """Of one fit, where the rounds were found by several."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How the folds of one candidate are fitted. `rows`: the most training rows of a fold; `costs` learns what they take."""
+
+    learner: Learner
+    candidate: Candidate
+    matrices: Matrices
+    problem: Problem
+    deadline: Deadline
+    rows: int | None
+    costs: Costs | None
+
+    @classmethod
+    def of(
+        cls,
+        candidate: Candidate,
+        matrices: Matrices,
+        problem: Problem,
+        deadline: Deadline,
+        rows: int | None,
+        costs: Costs | None = None,
+    ) -> "Fitting":
+        learner = _learner(candidate, matrices, deadline)
+        return cls(learner, candidate, matrices, problem, deadline, candidate.at_most(rows), costs)
+
+    def at_most(self, rows: int | None) -> "Fitting":
+        """The same with so many training rows for the next folds."""
+        return replace(self, rows=rows)
+
+    def side_by_side(self, numbers: Sequence[int], turns: int, rounds: int | None = None) -> list[Fitted]:
+        """Fit these folds at a time, in the part of the time left that one of so many `turns` has.
+
+        Raises the error of the first that failed, after all have ended.
+        """
+        if len(numbers) == 1:
+            done = [self._fold(numbers[0], turns, rounds)]
+        else:
+            with ThreadPoolExecutor(len(numbers)) as pool:
+                begun = [pool.submit(self._fold, number, turns, rounds) for number in numbers]
+            done = [one.result() for one in begun]
+        if self.costs is not None:
+            for one in done:
+                self.costs.learn(self.candidate, self.matrices.task, one.learned, one.rounds, one.width, one.seconds)
+        return done
+
+    def _fold(self, number: int, turns: int, rounds: int | None) -> Fitted:
+        sides = self.matrices.fold(self.candidate.encoding, number, self.rows, self.costs)
+        assert sides.valid is not None
+        fits = 1 if rounds else 1 + self.candidate.trials
+        part, began = self.deadline.part((turns - 1) / fits + 1), time.perf_counter()
+        one = self.learner(sides.train, sides.valid, self.problem, self.candidate.params, part, rounds)
+        seconds, looked = (time.perf_counter() - began) / fits, part.asked
+        learned, width = sides.train.x.shape
+        return Fitted(one, sides.encoder, one.predict(sides.valid), learned, sides.asked, sides.whole, width, looked, seconds)
+
+
+def _learner(candidate: Candidate, matrices: Matrices, deadline: Deadline) -> Learner:
+    """What fits a family, its libraries imported and words counted: that is done once, and is no cost of a fit."""
+    before = deadline.left
+    for library in _LIBRARIES.get(candidate.family, ()):
+        importlib.import_module(library)
+    matrices.prepare(candidate.encoding)
+    deadline.moment += max(0.0, before - deadline.left)
+    return LEARNERS[candidate.family]
