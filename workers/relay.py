@@ -12,7 +12,7 @@ import structlog
 
 from coreplex.errors.tree import Unavailable
 from coreplex.job import service
-from coreplex.job.patience import passing
+from coreplex.job.database_retry import passing
 from coreplex.job.timing import Timing
 from coreplex.platform.services import Services
 from workers.broker import Bell

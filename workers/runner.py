@@ -19,7 +19,7 @@ from coreplex.errors.disk import FULL, is_full
 from coreplex.errors.tree import DomainError, Unavailable
 from coreplex.job import handlers, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
-from coreplex.job.patience import passing, persist
+from coreplex.job.database_retry import passing, persist
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import WriteSession

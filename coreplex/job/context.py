@@ -12,7 +12,7 @@ from uuid import UUID
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import service
-from coreplex.job.patience import persist
+from coreplex.job.database_retry import persist
 from coreplex.job.service import Orders
 from coreplex.job.table import Job, percent
 from coreplex.job.timing import Timing

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from coreplex.command import doctor
 from coreplex.errors.tree import DatabaseFull, StorageFull
-from coreplex.job.patience import passing
+from coreplex.job.database_retry import passing
 from coreplex.platform import storage
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
