@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from coreplex.errors.tree import Conflict
 from coreplex.event import service as event
-from coreplex.job import handlers, inputs, queries, service
+from coreplex.job import inputs, kinds, queries, service
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row
 from coreplex.platform.database import WriteSession
@@ -39,7 +39,7 @@ async def cancel(info: Info, id: str) -> Job:
         job = await open_row(session, grant, Job, id, "Job")
         if not await service.request_cancel(session, job):
             raise Conflict(f"The job has ended already: {job.status}.")
-        name = await handlers.entity(session, job)
+        name = await kinds.entity_of(session, job)
         message = f"The job of {name} was cancelled." if name else "A job was cancelled."
         await event.audit(session, grant.user_id, job, "job.cancelled", message)
         await session.flush()

@@ -1,13 +1,17 @@
 """Background jobs in the public contract."""
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 import strawberry
+from pydantic import create_model
 
-from coreplex.job import inputs
+from coreplex.job import inputs, kinds
 from coreplex.job.table import Job as Row
-from coreplex.job.table import JobStatus, JobType, percent
+from coreplex.job.table import JobStatus, percent
 from coreplex.platform.permissions import READ, WRITE
+from coreplex.runtime import concepts
 from resolvers import job as resolve
 from resolvers.guard import Info
 from schema.common import Id, enum, published
@@ -16,9 +20,16 @@ from schema.field import guarded, mutation
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
+concepts.load("jobs")
+# What the concepts have declared; the parts of the contract that name a kind follow from it.
+JobType: Any = StrEnum("JobType", {name: name for name in kinds.listed()})  # type: ignore[misc]
+JobFilter: Any = create_model(
+    "JobFilter", __base__=inputs.JobFilter, type=(JobType | None, inputs.JobFilter.model_fields["type"])
+)
+
 enum(JobType, "What a job does.")
 enum(JobStatus, "State of a job.")
-published(inputs.JobFilter, "JobFilter", "Which jobs are wanted.")
+published(JobFilter, "JobFilter", "Which jobs are wanted.")
 JobSort = sort_input("Job", ("created_at", "started_at", "finished_at", "status", "type"))
 
 
@@ -29,7 +40,7 @@ def _progress(root: strawberry.Parent[Row]) -> float:
 @strawberry.type(description="Work done in the background.")
 class Job:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    type: JobType = strawberry.field(description="What it does.")
+    type: str = strawberry.field(graphql_type=JobType, description="What it does.")
     status: JobStatus = strawberry.field(description="State.")
     progress: float = strawberry.field(resolver=_progress, description="Share done, 0 to 100.")
     message: str = strawberry.field(description="What is going on.")
@@ -75,7 +86,7 @@ class JobQuery:
         node=Job,
         permission=READ,
         sort=JobSort,
-        filter=inputs.JobFilter,
+        filter=JobFilter,
         description="Background jobs of the caller's projects; one that ended is listed for `JOB_DAYS` (90) more.",
     )
 

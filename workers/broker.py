@@ -14,19 +14,13 @@ import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from coreplex.job.table import JobType
+from coreplex.job.kinds import Queue, kind_of
 
 NAMESPACE = "coreplexml"
 ACTOR = "run_job"
-TRAINING, CHORES = "training", "chores"
-QUEUES = (TRAINING, CHORES)
+QUEUES = tuple(Queue)
 HEARTBEAT_TIMEOUT_MS = 60_000
 SOCKET_SECS = 5.0
-
-
-def queue_of(type: JobType) -> str:
-    """Long jobs have a queue of their own, so that a mail never waits for a training."""
-    return TRAINING if type is JobType.automl_train else CHORES
 
 
 class Bell:
@@ -42,9 +36,9 @@ class Bell:
             middleware=[],
         )
 
-    def ring(self, job_id: UUID, type: JobType) -> None:
-        """Put a message for the job into its queue. Raises redis.RedisError."""
-        queue, identity = queue_of(type), f"{job_id}:{secrets.token_hex(4)}"
+    def ring(self, job_id: UUID, kind: str) -> None:
+        """Put a message for the job into the queue of its kind. Raises redis.RedisError."""
+        queue, identity = kind_of(kind).queue.value, f"{job_id}:{secrets.token_hex(4)}"
         options = {"redis_message_id": identity}
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=queue, actor_name=ACTOR, args=(str(job_id),), kwargs={}, options=options

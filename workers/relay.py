@@ -70,8 +70,8 @@ class Relay:
                 return count
 
     def _ring(self, due: list[service.Due]) -> None:
-        for job_id, type in due:
-            self.bell.ring(job_id, type)
+        for job_id, kind in due:
+            self.bell.ring(job_id, kind)
 
     async def take_over(self) -> int:
         """Queue again, or end, what silent workers held. One transaction each: a broken hook harms its own job only."""

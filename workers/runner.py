@@ -17,7 +17,7 @@ import structlog
 
 from coreplex.errors.disk import FULL, is_full
 from coreplex.errors.tree import DomainError, Unavailable
-from coreplex.job import handlers, service
+from coreplex.job import kinds, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.database_retry import passing, persist
 from coreplex.job.table import Job
@@ -103,11 +103,11 @@ class Attempt:
         self.nudge = asyncio.Event()
         self.reason: Reason | None = None
         self._work: asyncio.Future[dict[str, Any] | None] | None = None
-        self._log = log.bind(job_id=str(job.id), type=str(job.type), attempt=job.attempts)
+        self._log = log.bind(job_id=str(job.id), type=job.type, attempt=job.attempts)
 
     async def go(self) -> None:
         self._log.info("job.started")
-        self._work = work = asyncio.ensure_future(handlers.run_of(self.job.type)(self.job, self.context))
+        self._work = work = asyncio.ensure_future(kinds.kind_of(self.job.type).run(self.job, self.context))
         helpers = [asyncio.create_task(self._beat()), asyncio.create_task(self._flush())]
         try:
             await asyncio.wait({work})

@@ -13,12 +13,13 @@ from sqlmodel import col
 from coreplex.account import one_time
 from coreplex.account.table import Mail, User
 from coreplex.job import service as job
-from coreplex.job.table import Job, JobType
+from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.settings import Settings
 
 ENTITY = "mail"
+MAIL_SEND = "mail_send"
 SEND_ATTEMPTS = 290
 """About a day: the pauses of a job grow to five minutes (job/timing.py)."""
 STALE = max(one_time.LIFETIME.values())
@@ -48,7 +49,7 @@ async def enqueue_waiting(session: WriteSession) -> int:
 
 
 async def _enqueue(session: WriteSession, mail_id: UUID) -> None:
-    await job.enqueue(session, JobType.mail_send, entity_type=ENTITY, entity_id=mail_id, max_attempts=SEND_ATTEMPTS)
+    await job.enqueue(session, MAIL_SEND, entity_type=ENTITY, entity_id=mail_id)
 
 
 async def send_verification(session: WriteSession, settings: Settings, user: User, token: str) -> Mail:

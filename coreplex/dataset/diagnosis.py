@@ -23,6 +23,7 @@ from coreplex.dataset.table import Diagnosis as Row
 from coreplex.engines.diagnosis.deadline import PATIENCE
 from coreplex.engines.diagnosis.question import Question
 from coreplex.errors.tree import DomainError
+from coreplex.platform.child_task import child_task
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.document import storable
@@ -36,6 +37,7 @@ from coreplex.platform.settings import Settings
 log = structlog.get_logger()
 
 Found = dict[str, Any]
+DIAGNOSE = child_task("coreplex.engines.diagnosis.task:run")
 AT_ONCE = 2
 PLACES = Limits(total=AT_ONCE, each=1, waiting_each=40, retry_after=10)
 SECONDS = 8.0
@@ -88,7 +90,7 @@ async def make(
 ) -> Found:
     """Ask a child. Raises the errors of `run_child`."""
     found = await run_child(
-        "coreplex.engines.diagnosis.task:run",
+        DIAGNOSE,
         {
             "table": str(table),
             "schema": schema,

@@ -23,9 +23,7 @@ from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.work import Table, TableWork
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import FieldError, Invalid, NotFound
-from coreplex.job import service as job
-from coreplex.job.table import JobType
-from coreplex.platform.clock import now
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
@@ -196,15 +194,14 @@ async def _stored(
 async def _insure(services: Services, grant: Grant, draft: Draft) -> None:
     """Queue the removal of the files for later; the transaction that makes the version takes it back."""
     async with services.database.transaction() as session:
-        cleaning = await job.enqueue(
+        cleaning = await enqueue_removal(
             session,
-            JobType.storage_delete,
-            entity_type="dataset_version",
-            entity_id=draft.version.id,
+            "dataset_version",
+            draft.version.id,
+            prefix=draft.folder,
             created_by=grant.user_id,
-            payload={"prefix": draft.folder},
+            delay=CLEANED_AFTER,
         )
-        cleaning.not_before = now() + CLEANED_AFTER
         draft.cleaning = cleaning.id
 
 

@@ -19,8 +19,8 @@ from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
-from coreplex.job import service as job
-from coreplex.job.table import Job, JobType
+from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.table import Job
 from coreplex.membership.access import open_project, open_row, visible_projects
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
@@ -241,15 +241,8 @@ async def delete_one(session: WriteSession, grant: Grant, dataset_id: str) -> UU
     await event.audit(session, grant.user_id, dataset, "dataset.deleted", f"Dataset “{dataset.name}” was deleted.")
     await session.execute(delete(Dataset).where(col(Dataset.id) == dataset.id))
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
-    await job.enqueue(
-        session,
-        JobType.storage_delete,
-        project_id=None,
-        entity_type="dataset",
-        entity_id=dataset.id,
-        created_by=grant.user_id,
-        payload={"prefix": storage_prefix(dataset.project_id, dataset.id)},
-    )
+    prefix = storage_prefix(dataset.project_id, dataset.id)
+    await enqueue_removal(session, "dataset", dataset.id, prefix=prefix, created_by=grant.user_id)
     return dataset.id
 
 

@@ -14,6 +14,7 @@ import structlog
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.orders import Orders
 from coreplex.errors.tree import BadInput, Invalid
+from coreplex.platform.child_task import ChildTask, child_task
 from coreplex.platform.document import storable
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn
@@ -31,7 +32,7 @@ TIME_LIMIT_SECS = 100.0
 MEMORY_BYTES = 2 << 30
 UNPACKED_TIMES = 4
 """How much a compressed upload may unpack to, in largest uploads: tables as text shrink to a quarter and less."""
-TASKS = "coreplex.engines.tabular.tasks"
+INGEST, EXPORT = (child_task(f"coreplex.engines.tabular.tasks:{name}") for name in ("ingest", "export"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class TableWork(Part):
                 "scratch": str(scratch),
                 "unpacked_bytes": UNPACKED_TIMES * self.services.settings.max_dataset_upload_bytes,
             }
-            found = await self._run("ingest", request, destination)
+            found = await self._run(INGEST, request, destination)
         return Table(
             destination,
             storable(found["schema"]),
@@ -96,15 +97,15 @@ class TableWork(Part):
         """Write a stored table for people, into the staging folder. Raises Invalid when the format cannot hold it."""
         destination = self.services.staging.new_path()
         request = {"table": str(table), "schema": schema, "format": format.value, "destination": str(destination)}
-        await self._run("export", request, destination)
+        await self._run(EXPORT, request, destination)
         return destination
 
-    async def _run(self, task: str, request: dict[str, Any], destination: Path) -> dict[str, Any]:
+    async def _run(self, task: ChildTask, request: dict[str, Any], destination: Path) -> dict[str, Any]:
         with gone_on_failure(destination):
-            return await self.run(f"{TASKS}:{task}", request)
+            return await self.run(task, request)
 
-    async def run(self, task: str, request: dict[str, Any]) -> dict[str, Any]:
-        """A task (`module:function`) on a table, when it is its turn. Raises BadInput or Invalid where it cannot be done."""
+    async def run(self, task: ChildTask, request: dict[str, Any]) -> dict[str, Any]:
+        """A task on a table, when it is its turn. Raises BadInput or Invalid where it cannot be done."""
         async with turn(self._fair, self._host):
             try:
                 return await run_child(

@@ -27,12 +27,12 @@ from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job import service as job
-from coreplex.job.table import Job, JobType
+from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
 from coreplex.membership.namesakes import namesakes
 from coreplex.membership.table import Project
-from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
@@ -42,6 +42,8 @@ from coreplex.platform.settings import Settings
 
 UNNAMED = "Experiment"
 """What the published client calls every experiment whose name was left out: nobody chose it, so nobody chose it twice."""
+TRAIN = "automl_train"
+"""The kind of job that trains (`coreplex.training.jobs`)."""
 TOO_MANY = "Delete experiments that are not needed"
 ENDED_WITHIN = timedelta(minutes=1)
 """A cancelled training has written its last file and event by then, also that of a worker that died."""
@@ -177,7 +179,7 @@ def _within_quota(config: AutoMLConfig, grant: Grant, engines: Choice) -> AutoML
 async def _queue(session: WriteSession, grant: Grant, experiment: Experiment) -> None:
     row = await job.enqueue(
         session,
-        JobType.automl_train,
+        TRAIN,
         project_id=experiment.project_id,
         entity_type="experiment",
         entity_id=experiment.id,
@@ -258,17 +260,9 @@ async def remove(session: WriteSession, experiment_ids: Sequence[UUID], user_id:
         experiment = await session.get_one(Experiment, experiment_id)
         await session.delete(experiment)
         await session.flush()
-        cleaning = await job.enqueue(
-            session,
-            JobType.storage_delete,
-            project_id=None,
-            entity_type="experiment",
-            entity_id=experiment_id,
-            created_by=user_id,
-            payload={"prefix": storage_prefix(experiment)},
-        )
-        if not experiment.status.final:
-            cleaning.not_before = now() + ENDED_WITHIN
+        delay = None if experiment.status.final else ENDED_WITHIN
+        prefix = storage_prefix(experiment)
+        await enqueue_removal(session, "experiment", experiment_id, prefix=prefix, created_by=user_id, delay=delay)
 
 
 def storage_prefix(experiment: Experiment) -> str:

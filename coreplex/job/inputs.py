@@ -2,10 +2,10 @@
 
 from pydantic import BaseModel, Field
 
-from coreplex.job.table import JobStatus, JobType
+from coreplex.job.table import JobStatus
 
 
 class JobFilter(BaseModel):
     project_id: str | None = Field(None, description="Only jobs of this project.")
-    type: JobType | None = Field(None, description="Only jobs of this type.")
+    type: str | None = Field(None, description="Only jobs of this type.")
     status: list[JobStatus] | None = Field(None, max_length=8, description="Only jobs in one of these states.")

@@ -17,9 +17,11 @@ from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job, JobStatus
+from coreplex.platform.child_task import child_task
 from coreplex.platform.database import WriteSession
 from coreplex.platform.isolation import run_child
 
+COUNT = child_task(f"{__name__}:count")
 CHILD_BYTES = 512 << 20
 LIMIT_SECS = 600.0
 
@@ -52,7 +54,7 @@ async def _in_child(job: Job, context: JobContext) -> dict[str, Any]:
             context.log(said["message"], said["level"])
 
     return await run_child(
-        f"{__name__}:count",
+        COUNT,
         job.payload,
         on_event=on_event,
         time_limit_secs=LIMIT_SECS,

@@ -16,8 +16,8 @@ from sqlmodel import col
 
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
-from coreplex.job import handlers
-from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job import kinds
+from coreplex.job.table import Job, JobStatus
 from coreplex.job.timing import Timing
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
@@ -32,7 +32,8 @@ CANCELLED = "cancelled"
 MAX_ERROR = 4000
 
 
-Due = tuple[UUID, JobType]
+Due = tuple[UUID, str]
+"""A job and its kind."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,27 @@ class Orders:
 
 async def enqueue(
     session: WriteSession,
-    type: JobType,
+    kind: str,
     *,
     entity_type: str,
-    entity_id: UUID,
+    entity_id: UUID | None,
     created_by: UUID | None = None,
     project_id: UUID | None = None,
     payload: dict[str, Any] | None = None,
-    max_attempts: int = 3,
+    max_attempts: int | None = None,
 ) -> Job:
-    """Queue a job in the caller's transaction: it runs if that commits, and never was if it does not."""
+    """Queue a job in the caller's transaction: it runs if that commits, and never was if it does not.
+
+    Raises LookupError for a kind that no concept has declared.
+    """
     job = Job(
-        type=type,
+        type=kind,
         project_id=project_id,
         entity_type=entity_type,
         entity_id=entity_id,
         created_by=created_by,
         payload=payload or {},
-        max_attempts=max_attempts,
+        max_attempts=max_attempts or kinds.kind_of(kind).attempts,
     )
     session.add(job)
     await session.flush()
@@ -266,7 +270,7 @@ async def _changed(session: WriteSession, job: Job) -> None:
     session.add(job)
     await session.flush()
     await session.refresh(job)
-    await handlers.tell(session, job)
+    await kinds.tell(session, job)
     await session.flush()
     await _record(session, job)
 
@@ -298,8 +302,8 @@ def _locked(*conditions: ColumnElement[bool], skip: bool = False) -> Any:
 
 
 def _known() -> ColumnElement[bool]:
-    """Types this code knows: a newer server's jobs are left to its workers."""
-    return col(Job.type).in_(list(JobType))
+    """Of kinds this code knows: a newer server's jobs are left to its workers."""
+    return col(Job.type).in_(kinds.names())
 
 
 def _waiting() -> ColumnElement[bool]:

@@ -10,6 +10,8 @@ from sqlmodel import Field, SQLModel
 
 from coreplex.platform.columns import document, key, maybe_document, maybe_moment, moment, reference, word
 
+MAX_KIND = 32
+
 
 class JobStatus(StrEnum):
     queued = "queued"
@@ -23,13 +25,6 @@ class JobStatus(StrEnum):
         return self in {JobStatus.succeeded, JobStatus.failed, JobStatus.cancelled}
 
 
-class JobType(StrEnum):
-    automl_train = "automl_train"
-    mail_send = "mail_send"
-    storage_delete = "storage_delete"
-    probe = "probe"
-
-
 class Job(SQLModel, table=True):
     """Claimed by a conditional update that raises `attempts` and sets a new `token` (the fence) with a lease."""
 
@@ -41,7 +36,8 @@ class Job(SQLModel, table=True):
     )
 
     id: UUID = key()
-    type: JobType = word(JobType)
+    type: str = Field(max_length=MAX_KIND)
+    """The name of its kind (`coreplex.job.kinds`)."""
     status: JobStatus = word(JobStatus, JobStatus.queued)
     project_id: UUID | None = reference("projects.id", default=None)
     entity_type: str = Field(default="", max_length=32)

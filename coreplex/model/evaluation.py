@@ -25,6 +25,7 @@ from coreplex.membership import quota
 from coreplex.membership.access import open_row
 from coreplex.model.inputs import EvaluateModel
 from coreplex.model.table import Evaluation, Model
+from coreplex.platform.child_task import child_task
 from coreplex.platform.database import WriteSession
 from coreplex.platform.document import storable
 from coreplex.platform.paging import Listing
@@ -32,6 +33,7 @@ from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 
+HOLDOUT = child_task("coreplex.engines.automl.holdout:run")
 SECONDS = 25.0
 """How long rows are scored; what there was no time for is left out, and said."""
 _SAME_ROWS = "These are the rows the model learned from: it knows their answers, so its scores on them promise nothing."
@@ -75,7 +77,7 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
         "seconds": SECONDS,
     }
     async with _rows(services, grant, wanted, model) as rows:
-        found = storable(await TableWork.of(services).run("coreplex.engines.automl.holdout:run", {**request, **rows.request}))
+        found = storable(await TableWork.of(services).run(HOLDOUT, {**request, **rows.request}))
     if rows.version_id == model.dataset_version_id:
         found["notes"].insert(0, _SAME_ROWS)
     return Evaluation(

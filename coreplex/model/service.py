@@ -12,8 +12,7 @@ from coreplex.engines.automl.evaluation.metrics import HIGHER_IS_BETTER
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
-from coreplex.job import service as job
-from coreplex.job.table import JobType
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
 from coreplex.model.inputs import ModelFilter
@@ -154,14 +153,7 @@ async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID
     await event.audit(session, grant.user_id, model, "model.deleted", f"Model “{model.name}” was deleted.")
     await remove(session, [model], grant.user_id)
     await rank(session, experiment)
-    await job.enqueue(
-        session,
-        JobType.storage_delete,
-        entity_type="model",
-        entity_id=model.id,
-        created_by=grant.user_id,
-        payload={"prefix": storage_prefix(model)},
-    )
+    await enqueue_removal(session, "model", model.id, prefix=storage_prefix(model), created_by=grant.user_id)
     return model.id
 
 

@@ -35,6 +35,7 @@ from coreplex.errors.tree import (
     TooLarge,
     Unavailable,
 )
+from coreplex.platform.child_task import ChildTask
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -119,7 +120,7 @@ class Control:
 
 
 async def run_child(
-    target: str,
+    target: ChildTask,
     request: dict[str, Any],
     *,
     on_event: OnEvent,
@@ -129,7 +130,7 @@ async def run_child(
     control: Control | None = None,
     writes_to: Path | None = None,
 ) -> dict[str, Any]:
-    """Run `module:function` in a child and return its result; `on_event` is awaited for every other event, in order.
+    """Run a task in a child and return its result; `on_event` is awaited for every other event, in order.
 
     `writes_to` is a folder on the disk it fills: it is ended when little room is left there. Raises the DomainError the task
     reported (BadInput, Invalid, …), StorageFull, ChildFailed, ChildCrashed, ChildTimeout, OutOfMemory, ChildCancelled, and
@@ -151,7 +152,7 @@ async def run_child(
         await asyncio.shield(asyncio.ensure_future(child.end()))
 
 
-async def _spawn(target: str, threads: int) -> asyncio.subprocess.Process:
+async def _spawn(target: ChildTask, threads: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",  # the folder it happens to start in is no place for modules

@@ -15,7 +15,7 @@ from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
-from coreplex.job.table import JobType
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_project, visible_projects
 from coreplex.membership.table import Membership, Project
@@ -105,14 +105,7 @@ async def delete(session: WriteSession, grant: Grant, project_id: str, *, force:
     await session.delete(project)
     await session.flush()
     await notify(session, SERVING)
-    await job.enqueue(
-        session,
-        JobType.storage_delete,
-        entity_type="project",
-        entity_id=project.id,
-        created_by=grant.user_id,
-        payload={"prefix": f"projects/{project.id}"},
-    )
+    await enqueue_removal(session, "project", project.id, prefix=f"projects/{project.id}", created_by=grant.user_id)
     return project.id
 
 

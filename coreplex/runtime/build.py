@@ -1,6 +1,5 @@
 """Makes the long-lived parts of a process from its settings."""
 
-import coreplex.runtime.concepts  # noqa: F401  every process knows every concept
 from coreplex.account.cache import AccessCache
 from coreplex.platform.database import Database
 from coreplex.platform.listener import Listener
@@ -11,7 +10,10 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.platform.staging import Staging
 from coreplex.platform.storage import LocalStorage
+from coreplex.runtime import concepts
 from coreplex.serving.route import Routes
+
+concepts.load("service", "jobs")  # every process knows every concept
 
 
 def build(settings: Settings) -> Services:

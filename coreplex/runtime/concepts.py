@@ -1,10 +1,33 @@
-"""The concepts of this server. Each says about itself, when it is imported, what the others need to know (`dependents`)."""
+"""The concepts of this server, the highest first: the one list that a new one is added to.
 
-import coreplex.account.service
-import coreplex.artifact.service
-import coreplex.dataset.service
-import coreplex.deployment.service
-import coreplex.experiment.service
-import coreplex.job.service
-import coreplex.model.service
-import coreplex.project.service  # noqa: F401
+A concept tells the others about itself in its folder, when it is imported: its rows and what bounds them in `table.py`, what it
+has to do with rows it stands on in `service.py` (`depend`), its kinds of jobs in `jobs.py` (`declare`).
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+CONCEPTS = (
+    "project",
+    "training",
+    "serving",
+    "deployment",
+    "model",
+    "experiment",
+    "dataset",
+    "account",
+    "artifact",
+    "idempotency",
+    "job",
+    "event",
+    "membership",
+)
+
+
+def load(*parts: str) -> None:
+    """Import `coreplex.<concept>.<part>` of each concept that has it. Raises ModuleNotFoundError for a concept that is none."""
+    for concept in CONCEPTS:
+        for part in parts:
+            module = f"coreplex.{concept}.{part}"
+            if find_spec(module) is not None:
+                import_module(module)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 
 from coreplex.errors.tree import Invalid, Unavailable
+from coreplex.platform.child_task import child_task
 from coreplex.platform.departure import while_connected
 from coreplex.platform.fair import CALLER, FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn
@@ -22,6 +23,7 @@ from coreplex.serving.route import Route
 log = structlog.get_logger()
 Result = TypeVar("Result")
 
+EXPLAIN = child_task("coreplex.engines.scoring.explaining:run")
 MANY_ROWS = Limits(total=1, each=1, patience=30.0, waiting_each=20, retry_after=5)
 EXPLAINED_AT_ONCE = 2
 EXPLAINED = Limits(total=EXPLAINED_AT_ONCE, each=1, patience=60.0, waiting_each=20, retry_after=10)
@@ -59,7 +61,7 @@ class HeavyScoring(Part):
         try:
             async with turn(self._explained, self._host):
                 limits = {"time_limit_secs": TIME_LIMIT_SECS, "memory_bytes": MEMORY_BYTES}
-                found = await run_child("coreplex.engines.scoring.explaining:run", request, on_event=_ignore, **limits)  # type: ignore[arg-type]
+                found = await run_child(EXPLAIN, request, on_event=_ignore, **limits)  # type: ignore[arg-type]
         except ChildTimeout:
             raise Invalid.field(f"the contributions took more than {TIME_LIMIT_SECS:.0f} s; send fewer rows", "inputs") from None
         except (ChildCrashed, ChildFailed) as error:

@@ -18,12 +18,15 @@ from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
+from coreplex.experiment.service import TRAIN
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
-from coreplex.job import service as job_service
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.context import JobContext
-from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job.kinds import JobKind, Queue, declare
+from coreplex.job.table import Job, JobStatus
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
+from coreplex.platform.child_task import child_task
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.isolation import ChildCancelled, ChildTimeout, run_child
@@ -31,6 +34,7 @@ from coreplex.platform.storage import disk_errors
 from coreplex.training.plan import Plan
 from coreplex.training.recorder import Recorder, forget, remember
 
+ENGINE = child_task("coreplex.engines.automl.train:run")
 OVERRUN_FACTOR = 1.05
 OVERRUN_SECS = 4.0
 """A child that does not end by itself within its budget and this much more is ended; what it has finished stays."""
@@ -122,13 +126,7 @@ async def _forget_former_attempt(session: WriteSession, experiment: Experiment) 
     models = (await session.scalars(query)).all()
     await model_service.remove(session, models)
     for model in models:
-        await job_service.enqueue(
-            session,
-            JobType.storage_delete,
-            entity_type="model",
-            entity_id=model.id,
-            payload={"prefix": model_service.storage_prefix(model)},
-        )
+        await enqueue_removal(session, "model", model.id, prefix=model_service.storage_prefix(model))
     runs = update(EngineRun).where(col(EngineRun.experiment_id) == experiment.id)
     await session.execute(runs.values(models_trained=0, best_model_id=None, best_metric=None, status=ExperimentStatus.queued))
 
@@ -141,7 +139,7 @@ async def _run_engine(context: JobContext, plan: Plan, run: EngineRun) -> Domain
     context.report(0.0, "starting")
     try:
         result = await run_child(
-            "coreplex.engines.automl.train:run",
+            ENGINE,
             _request(context, plan, run, budget),
             on_event=recorder.on_event,
             time_limit_secs=budget * OVERRUN_FACTOR + OVERRUN_SECS,
@@ -259,3 +257,6 @@ async def entity(session: WriteSession, job: Job) -> str | None:
     """What people call the thing the job works on."""
     experiment = await session.get(Experiment, job.entity_id)
     return f"experiment “{experiment.name}”" if experiment else None
+
+
+declare(JobKind(TRAIN, run, Queue.training, on_change=on_change, on_final=on_final, entity=entity))

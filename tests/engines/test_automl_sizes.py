@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from coreplex.platform.isolation import run_child
-from coreplex.training.jobs import OVERRUN_FACTOR, OVERRUN_SECS
+from coreplex.training.jobs import ENGINE, OVERRUN_FACTOR, OVERRUN_SECS
 
 BUDGET_SECS = 60
 LIMIT_BYTES = 4 << 30
@@ -81,7 +81,7 @@ async def test_large_tables_keep_time_and_memory(name: str, tmp_path: Path) -> N
         events.append(event)
 
     result = await run_child(
-        "coreplex.engines.automl.train:run",
+        ENGINE,
         request,
         on_event=hear,
         time_limit_secs=BUDGET_SECS * OVERRUN_FACTOR + OVERRUN_SECS,

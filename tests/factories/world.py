@@ -25,7 +25,6 @@ from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.scoring import bundle
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job import service as job
-from coreplex.job.table import JobType
 from coreplex.membership.table import Membership, Project
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
@@ -232,7 +231,7 @@ async def add_experiment(
     if not status.final:
         row = await job.enqueue(
             session,
-            JobType.automl_train,
+            "automl_train",
             project_id=project.id,
             entity_type="experiment",
             entity_id=experiment.id,

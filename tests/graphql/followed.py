@@ -4,7 +4,7 @@ from coreplex.account.table import User
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import service as job
-from coreplex.job.table import Job, JobType
+from coreplex.job.table import Job
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
@@ -20,7 +20,7 @@ async def make_job(database: Database, user: User) -> Job:
         await session.flush()
         session.add(Membership(project_id=project.id, user_id=user.id, role=Role.owner))
         return await job.enqueue(
-            session, JobType.probe, project_id=project.id, entity_type="probe", entity_id=new_id(), created_by=user.id
+            session, "probe", project_id=project.id, entity_type="probe", entity_id=new_id(), created_by=user.id
         )
 
 

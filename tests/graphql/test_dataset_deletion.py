@@ -9,7 +9,7 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
-from coreplex.job.table import Job, JobType
+from coreplex.job.table import Job
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
 from tests.factories.dataset import Person
@@ -81,7 +81,7 @@ async def test_finished_experiments_go_with_it_unless_a_model_serves(ada: Person
     async with database.read() as session:
         for table, left in ((Experiment, 1), (Model, 1), (Deployment, 0), (Artifact, 3)):
             assert await session.scalar(select(func.count()).select_from(table)) == left, table
-        jobs = (await session.scalars(select(Job).where(col(Job.type) == JobType.storage_delete))).all()
+        jobs = (await session.scalars(select(Job).where(col(Job.type) == "storage_delete"))).all()
     project = f"projects/{ada.project_id}"
     wanted = {f"{project}/datasets/{made['id']}", f"{project}/experiments/{experiment.id}"}
     assert {job.payload["prefix"] for job in jobs} == wanted

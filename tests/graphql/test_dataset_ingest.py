@@ -11,7 +11,7 @@ from coreplex.dataset import ingest, service
 from coreplex.dataset.inputs import UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.errors.tree import Conflict
-from coreplex.job.table import Job, JobType
+from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
@@ -51,7 +51,7 @@ class Bench:
 
     async def jobs(self) -> list[Job]:
         async with self.services.database.read() as session:
-            return list(await session.scalars(select(Job).where(col(Job.type) == JobType.storage_delete)))
+            return list(await session.scalars(select(Job).where(col(Job.type) == "storage_delete")))
 
 
 @pytest.fixture

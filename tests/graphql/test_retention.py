@@ -12,7 +12,7 @@ from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment, ExperimentStatus
 from coreplex.job import cleaning
 from coreplex.job import service as job
-from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job.table import Job, JobStatus
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from coreplex.runtime.housekeeping import tidy
@@ -31,9 +31,7 @@ async def give_job(world: World, experiment: str, ended: timedelta) -> str:
     """Let the finished experiment have been trained by a job that ended so long ago, with what it said."""
     async with world.database.transaction() as session:
         row = await session.get_one(Experiment, UUID(experiment))
-        made = await job.enqueue(
-            session, JobType.automl_train, project_id=row.project_id, entity_type="experiment", entity_id=row.id
-        )
+        made = await job.enqueue(session, "automl_train", project_id=row.project_id, entity_type="experiment", entity_id=row.id)
         made.status, made.progress, made.finished_at = JobStatus.succeeded, 1.0, now() - ended
         row.job_id, row.status = made.id, ExperimentStatus.succeeded
         for kind in (EventKind.log, EventKind.progress, EventKind.audit):
@@ -74,7 +72,7 @@ async def test_what_a_deleted_experiment_said_goes_with_its_files(asker: Asker) 
     before = (await asker.data(TIMELINE, id=asker.world.ids["project"]))["project"]["timeline"]["nodes"]
     assert await asker.data(DELETE, id=identity)
     async with asker.world.database.read() as session:
-        waiting = col(Job.entity_id) == UUID(identity), col(Job.type) == JobType.storage_delete
+        waiting = col(Job.entity_id) == UUID(identity), col(Job.type) == "storage_delete"
         job_row = (await session.scalars(select(Job).where(*waiting))).one()
 
     class Context:
@@ -95,6 +93,6 @@ async def test_what_a_deleted_experiment_said_goes_with_its_files(asker: Asker) 
     await asker.data("mutation($id: ID!) { deleteExperiment(input: {id: $id, force: true}) { id } }", id=forced)
     async with asker.world.database.read() as session:
         later = await session.scalar(
-            select(col(Job.not_before)).where(col(Job.entity_id) == UUID(forced), col(Job.type) == JobType.storage_delete)
+            select(col(Job.not_before)).where(col(Job.entity_id) == UUID(forced), col(Job.type) == "storage_delete")
         )
     assert later is not None, "a training that is being ended may still write a line"

@@ -19,13 +19,15 @@ from sqlmodel import col
 from coreplex.errors.tree import Unavailable
 from coreplex.event.table import Event
 from coreplex.job import service
-from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job.table import Job, JobStatus
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
 from coreplex.platform.settings import Settings
+from coreplex.runtime import concepts
 
 ROOT = Path(__file__).resolve().parents[2]
+concepts.load("jobs")
 
 
 class Workers:
@@ -79,7 +81,7 @@ async def enqueue(database: Database, count: int = 1, project_id: UUID | None = 
         jobs = [
             await service.enqueue(
                 session,
-                JobType.probe,
+                "probe",
                 entity_type="probe",
                 entity_id=new_id(),
                 project_id=project_id,

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from coreplex.errors.tree import Invalid, NoModel, StorageFull
+from coreplex.platform.child_task import ChildTask
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
 
 MEMORY = 1 << 30
@@ -38,7 +39,7 @@ async def run(name: str, heard: Heard | None = None, control: Control | None = N
         "time_limit_secs": request.pop("time_limit", 60.0),
         "memory_bytes": request.pop("memory", MEMORY),
     }
-    return await run_child(f"{TASKS}:{name}", request, on_event=heard or Heard(), control=control, **limits)
+    return await run_child(ChildTask(f"{TASKS}:{name}"), request, on_event=heard or Heard(), control=control, **limits)
 
 
 def gone(pid: int) -> bool:
@@ -150,7 +151,7 @@ async def test_a_failing_listener_ends_the_child() -> None:
 
     before = len(psutil.Process().children())
     with pytest.raises(RuntimeError, match="not wanted"):
-        await run_child(f"{TASKS}:sleep", {}, on_event=refuse, time_limit_secs=60, memory_bytes=MEMORY)
+        await run_child(ChildTask(f"{TASKS}:sleep"), {}, on_event=refuse, time_limit_secs=60, memory_bytes=MEMORY)
     assert len(psutil.Process().children()) == before
 
 
@@ -159,7 +160,7 @@ async def test_a_listeners_own_timeout_is_not_the_childs() -> None:
         raise TimeoutError("the listener's")
 
     with pytest.raises(TimeoutError, match="the listener's"):
-        await run_child(f"{TASKS}:sleep", {}, on_event=tire, time_limit_secs=60, memory_bytes=MEMORY)
+        await run_child(ChildTask(f"{TASKS}:sleep"), {}, on_event=tire, time_limit_secs=60, memory_bytes=MEMORY)
 
 
 async def test_many_at_once_leave_no_file_descriptor() -> None:

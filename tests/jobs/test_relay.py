@@ -9,7 +9,6 @@ import redis
 from sqlalchemy import text
 
 from coreplex.job import service
-from coreplex.job.table import JobType
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.services import Services
@@ -29,10 +28,10 @@ class FailingBell(Bell):
         super().__init__(url)
         self.left, self.heard = failing_at, heard
 
-    def ring(self, job_id: UUID, type: JobType) -> None:
+    def ring(self, job_id: UUID, kind: str) -> None:
         self.left -= 1
         if self.left or self.heard:
-            super().ring(job_id, type)
+            super().ring(job_id, kind)
         if not self.left:
             raise redis.ConnectionError("away")
 
@@ -62,7 +61,7 @@ async def test_a_crash_at_any_ring_loses_no_job(
 
 async def test_what_was_rolled_back_is_not_rung(database: Database, services: Services, redis_url: str, timing: Timing) -> None:
     async with database.transaction() as session:
-        await service.enqueue(session, JobType.probe, entity_type="probe", entity_id=UUID(int=1))
+        await service.enqueue(session, "probe", entity_type="probe", entity_id=UUID(int=1))
         await session.rollback()
     bell = Bell(redis_url)
     assert await Relay(services, bell, timing).dispatch() == 0
@@ -93,14 +92,14 @@ async def test_a_broken_hook_harms_its_own_job_only(
             assert await service.claim(session, job_id, "dead", timing)
     async with database.transaction() as session:
         await session.execute(text("UPDATE jobs SET lease_until = now() - interval '1s'"))
-    genuine = service.handlers.tell
+    genuine = service.kinds.tell
 
     async def tell(session: object, job: object) -> None:
         if getattr(job, "id", None) == first:
             raise RuntimeError("a broken hook")
         await genuine(session, job)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(service.handlers, "tell", tell)
+    monkeypatch.setattr(service.kinds, "tell", tell)
     assert await Relay(services, Bell(redis_url), timing).take_over() == 1
     async with database.read() as session:
         rows = await session.execute(text("SELECT id, status FROM jobs"))

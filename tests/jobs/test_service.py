@@ -11,7 +11,7 @@ from sqlalchemy import text
 from coreplex.event.service import after
 from coreplex.job import service
 from coreplex.job.service import Orders
-from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job.table import Job, JobStatus
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
@@ -20,7 +20,7 @@ from coreplex.platform.identifier import new_id
 async def make(database: Database, project_id: UUID | None = None, **values: Any) -> Job:
     async with database.transaction() as session:
         return await service.enqueue(
-            session, JobType.probe, project_id=project_id, entity_type="experiment", entity_id=new_id(), **values
+            session, "probe", project_id=project_id, entity_type="experiment", entity_id=new_id(), **values
         )
 
 
@@ -55,7 +55,7 @@ async def test_many_claimers_one_claim(database: Database, timing: Timing) -> No
 
 async def test_rolled_back_never_was(database: Database, timing: Timing) -> None:
     async with database.transaction() as session:
-        job = await service.enqueue(session, JobType.probe, entity_type="x", entity_id=new_id())
+        job = await service.enqueue(session, "probe", entity_type="x", entity_id=new_id())
         await session.rollback()
     assert await claim(database, job, timing) is None
 

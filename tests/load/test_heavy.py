@@ -19,6 +19,7 @@ from coreplex.dataset import work
 from coreplex.dataset.work import TableWork
 from coreplex.errors.tree import CallerLeft
 from coreplex.platform import departure
+from coreplex.platform.child_task import ChildTask
 from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
 from coreplex.platform.departure import CONNECTION, while_connected
 from coreplex.platform.fair import working_for
@@ -119,7 +120,7 @@ async def test_exports_are_written_once(
     app, ada = lab
     asked: list[str] = []
 
-    async def counted(task: str, *arguments: Any, **limits: Any) -> dict[str, Any]:
+    async def counted(task: ChildTask, *arguments: Any, **limits: Any) -> dict[str, Any]:
         asked.append(task.partition(":")[2])
         return await run_child(task, *arguments, **limits)
 
@@ -213,7 +214,9 @@ async def test_a_child_ends_with_its_client_and_stands_back() -> None:
     token = CONNECTION.set(receive)
     try:
         limits: dict[str, Any] = {"time_limit_secs": 60, "memory_bytes": 1 << 30}
-        asked = asyncio.create_task(while_connected(run_child("tests.jobs.child_tasks:sleep", {}, on_event=heard, **limits)))
+        asked = asyncio.create_task(
+            while_connected(run_child(ChildTask("tests.jobs.child_tasks:sleep"), {}, on_event=heard, **limits))
+        )
         await asyncio.wait_for(heard.first.wait(), 30)
         assert psutil.Process(heard.pid).nice() == NICENESS
         left.set()

@@ -11,7 +11,7 @@ from sqlmodel import col
 from coreplex.dataset.table import Dataset
 from coreplex.job import service as job
 from coreplex.job.cleaning import run as clean
-from coreplex.job.table import Job, JobStatus, JobType
+from coreplex.job.table import Job, JobStatus
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
@@ -208,9 +208,7 @@ async def test_deletion_takes_everything(lab: tuple[Any, Person], database: Data
     kept = (await ada.client.post("/api/projects", json={"name": "Kept"})).json()["id"]
     await ada.dataset(project_id=kept)
     async with database.transaction() as session:
-        waiting = await job.enqueue(
-            session, JobType.probe, project_id=UUID(ada.project_id), entity_type="probe", entity_id=new_id()
-        )
+        waiting = await job.enqueue(session, "probe", project_id=UUID(ada.project_id), entity_type="probe", entity_id=new_id())
     services = app.state.services
     before = stored_files(services)
     assert (await ada.client.delete(f"/api/projects/{ada.project_id}")).json() == {"ok": True}
@@ -218,7 +216,7 @@ async def test_deletion_takes_everything(lab: tuple[Any, Person], database: Data
         assert await session.get(Job, waiting.id) is None
         assert await session.scalar(select(func.count()).select_from(Dataset)) == 1
         left = (await session.scalars(select(Job).where(col(Job.status) == JobStatus.queued))).all()
-    assert [row.type for row in left] == [JobType.storage_delete]
+    assert [row.type for row in left] == ["storage_delete"]
 
     class Context:
         storage, database = services.storage, services.database

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.dataset.work import MEMORY_BYTES
+from coreplex.platform.child_task import ChildTask
 from coreplex.platform.isolation import run_child
 
 INSIDE = """
@@ -47,7 +48,7 @@ async def test_two_thousand_columns_are_read_within_the_limit_of_uploads(tmp_pat
     values = np.random.default_rng(0).normal(size=(5_000, 2_000))
     pl.DataFrame(values, schema=[f"x{index}" for index in range(2_000)]).write_csv(tmp_path / "t.csv")
     request = {"source": str(tmp_path / "t.csv"), "filename": "t.csv", "destination": str(tmp_path / "t.parquet")}
-    task = "coreplex.engines.tabular.tasks:ingest"
+    task = ChildTask("coreplex.engines.tabular.tasks:ingest")
     found = await run_child(task, request, on_event=_ignored, time_limit_secs=600, memory_bytes=MEMORY_BYTES, env_threads=2)
     assert found["row_count"] == 5_000
     assert {column["type"] for column in found["schema"]["columns"]} == {"float"}
