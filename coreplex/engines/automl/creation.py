@@ -11,6 +11,7 @@ from coreplex.engines.automl.options import checks, engine_registry
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.trial import portfolio
+from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import Invalid
 
@@ -29,7 +30,7 @@ def check_creation(
     problem_type: str,
     config: AutoMLConfig | None = None,
     engines: Sequence[str] = (engine_registry.DEFAULT,),
-) -> checks.Kind:
+) -> TaskKind:
     """The kind of task the profile promises. Raises `Invalid` at `target_column`, `problem_type` or the option of `config` that
     cannot be had."""
     config = config or AutoMLConfig()

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding import choice
-from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State, Step, Task
+from coreplex.engines.encoding.steps import Arrays, Context, EncodingKind, Floats, State, Step, TaskKind
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, TableSchema
@@ -32,7 +32,7 @@ _MOST_TARGETS = 10
 class Encoder:
     """Use `Encoder.fit` or, for the rows a model is trained on, `Encoder.fit_transform`."""
 
-    kind: Kind
+    kind: EncodingKind
     columns: tuple[Column, ...]
     """The source columns in use, one per step."""
     steps: tuple[Step, ...]
@@ -46,8 +46,8 @@ class Encoder:
         columns: Sequence[Column],
         target: NDArray[Any] | None,
         *,
-        kind: Kind,
-        task: Task,
+        kind: EncodingKind,
+        task: TaskKind,
         seed: int = 0,
         exclude: Sequence[str] = (),
     ) -> "Encoder":
@@ -65,8 +65,8 @@ class Encoder:
         columns: Sequence[Column],
         target: NDArray[Any] | None,
         *,
-        kind: Kind,
-        task: Task,
+        kind: EncodingKind,
+        task: TaskKind,
         seed: int = 0,
         exclude: Sequence[str] = (),
     ) -> tuple["Encoder", Floats]:
@@ -174,7 +174,7 @@ def _transformed(step: Step, column: Column, frame: Canonical) -> Floats:
     return step.transform(frame.series(column))
 
 
-def _context(rows: int, target: NDArray[Any] | None, kind: Kind, task: Task, seed: int) -> Context:
+def _context(rows: int, target: NDArray[Any] | None, kind: EncodingKind, task: TaskKind, seed: int) -> Context:
     if target is None:
         return Context(kind, task, seed)
     if len(target) != rows:

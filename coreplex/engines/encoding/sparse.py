@@ -18,7 +18,7 @@ from scipy import sparse
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.counted import Counted
 from coreplex.engines.encoding.encoder import Encoder
-from coreplex.engines.encoding.steps import Floats, Task
+from coreplex.engines.encoding.steps import Floats, TaskKind
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.encoding.vocabulary import Words
 from coreplex.engines.tabular.schema import Column
@@ -43,7 +43,7 @@ class SparseEncoder:
         columns: Sequence[Column],
         target: NDArray[Any],
         *,
-        task: Task,
+        task: TaskKind,
         seed: int,
         counted: Mapping[str, Counted] = NOTHING,
     ) -> tuple["SparseEncoder", sparse.csr_array]:

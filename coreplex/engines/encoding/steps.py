@@ -14,8 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Kind = Literal["tree", "dense"]
-Task = Literal["binary", "multiclass", "regression"]
+EncodingKind = Literal["tree", "dense"]
+TaskKind = Literal["binary", "multiclass", "regression"]
 State = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,8 +24,8 @@ Arrays = dict[str, NDArray[Any]]
 class Context:
     """What a step may know while it is fitted."""
 
-    kind: Kind
-    task: Task
+    kind: EncodingKind
+    task: TaskKind
     seed: int
     target: Floats | None = None
     """(n, m) float columns to average per category: the value, 0/1 of the positive class, or one column per class."""

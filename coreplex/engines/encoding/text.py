@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coreplex.engines.encoding import tokens
-from coreplex.engines.encoding.steps import Arrays, Context, Floats, Kind, State
+from coreplex.engines.encoding.steps import Arrays, Context, EncodingKind, Floats, State
 
 _SAMPLE = 20_000
 _DAMPING = 1.0
@@ -181,7 +181,7 @@ def _sampled(rows: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(rows)[:_SAMPLE])
 
 
-def _topics(kind: Kind, rows: int) -> int:
+def _topics(kind: EncodingKind, rows: int) -> int:
     """Few rows carry few topics; trees, which look at one at a time, want few as well."""
     return max(2, min(16 if kind == "tree" else 48, rows // 40))
 

@@ -21,7 +21,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from coreplex.engines.encoding.encoder import Encoder
-from coreplex.engines.encoding.steps import Task
+from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.scoring import archive, arrays
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.conformal import Conformal
@@ -44,7 +44,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     format: Literal[1] = 1
-    task: Task
+    task: TaskKind
     target: str
     classes: tuple[Label, ...] = ()
     feature_schema: dict[str, Any]

@@ -18,6 +18,7 @@ from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import folds, near_duplicates
 from coreplex.engines.automl.splits.split import Split
 from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
 from coreplex.errors.tree import Invalid
@@ -34,7 +35,7 @@ FEW_ROWS, FEW_CLASS_ROWS = 200, 20
 class Task:
     """What every engine is given. y: (n,) int64 class codes or float64 values; classes spelled as uploaded."""
 
-    kind: checks.Kind
+    kind: TaskKind
     target: Column
     columns: tuple[Column, ...]
     frame: pl.DataFrame
@@ -131,7 +132,7 @@ def _say_few(y: NDArray[np.generic], classes: tuple[object, ...], warn: Warn) ->
             )
 
 
-def _aim(kind: checks.Kind, config: AutoMLConfig, warn: Warn) -> Aim | None:
+def _aim(kind: TaskKind, config: AutoMLConfig, warn: Warn) -> Aim | None:
     if config.aim is not None and kind != "binary":
         warn("A threshold is chosen between two classes: threshold_metric and the costs of errors change nothing here.")
         return None
@@ -162,7 +163,7 @@ def _weighted(frame: pl.DataFrame, name: str | None, warn: Warn) -> pl.DataFrame
 
 def _without_rare(
     frame: pl.DataFrame, target: Column, problem_type: str, features: int, warn: Warn
-) -> tuple[pl.DataFrame, checks.Kind]:
+) -> tuple[pl.DataFrame, TaskKind]:
     """The frame without the classes that have too few rows; they are left out aloud."""
     counts = frame[target.name].value_counts(name="rows")
     rare = counts.filter(pl.col("rows") < checks.MIN_CLASS_ROWS)[target.name]
@@ -175,7 +176,7 @@ def _without_rare(
 
 
 def _target(
-    frame: pl.DataFrame, target: Column, kind: checks.Kind, config: AutoMLConfig
+    frame: pl.DataFrame, target: Column, kind: TaskKind, config: AutoMLConfig
 ) -> tuple[NDArray[np.generic], tuple[object, ...]]:
     values = frame[target.name]
     if kind == "regression":
@@ -193,7 +194,7 @@ def _plan(
     columns: tuple[Column, ...],
     target: Column,
     y: NDArray[np.generic],
-    kind: checks.Kind,
+    kind: TaskKind,
     config: AutoMLConfig,
     split: Split,
 ) -> folds.FoldPlan:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.budget.clock import Deadline
-from coreplex.engines.automl.options.checks import Kind
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
+from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.lightgbm_text import rescaled
@@ -26,7 +26,7 @@ from coreplex.engines.scoring.sparse import SparseLinear
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
 AnyEncoder = Encoder | SparseEncoder | ResidualEncoder
-LINKS: Mapping[Kind, Link] = {"binary": "logit", "multiclass": "softmax", "regression": "identity"}
+LINKS: Mapping[TaskKind, Link] = {"binary": "logit", "multiclass": "softmax", "regression": "identity"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Sample:
 class Problem:
     """What is learned and how it is stopped. `outputs`: number of classes, 1 for regression."""
 
-    kind: Kind
+    kind: TaskKind
     outputs: int
     seed: int
     threads: int = 1

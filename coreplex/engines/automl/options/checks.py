@@ -6,14 +6,13 @@ class, names or free text, numbers as classes, classes as numbers, numbers that 
 """
 
 from collections.abc import Sequence
-from typing import Literal, NoReturn, cast
+from typing import NoReturn, cast
 
 from coreplex.engines.automl.options.config import AutoMLConfig
+from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.nearest import by_nearness, hint
 from coreplex.errors.tree import Invalid
-
-Kind = Literal["binary", "multiclass", "regression"]
 
 MIN_ROWS = 10
 MIN_CLASS_ROWS = 2
@@ -58,7 +57,7 @@ def find(schema: TableSchema, target: str) -> Column:
     return column
 
 
-def check(column: Column, labelled: int, distinct: int, problem_type: str, *, features: int, missing: int = 0) -> Kind:
+def check(column: Column, labelled: int, distinct: int, problem_type: str, *, features: int, missing: int = 0) -> TaskKind:
     """The kind of task for `labelled` rows with a known target of `distinct` values beside `missing` ones. Raises `Invalid`."""
     if problem_type not in PROBLEM_TYPES:
         raise Invalid.field(f"must be one of {', '.join(PROBLEM_TYPES)}", "problem_type")
@@ -115,7 +114,7 @@ def numeric(column: Column) -> bool:
     return column.dtype.lower().startswith(("int", "uint", "float", "decimal"))
 
 
-def _regression(column: Column) -> Kind:
+def _regression(column: Column) -> TaskKind:
     if not numeric(column):
         _refuse(
             f"'{column.name}' is {_a(column.type)} column, not a number, so regression cannot predict it. "
@@ -124,7 +123,7 @@ def _regression(column: Column) -> Kind:
     return "regression"
 
 
-def _classification(column: Column, labelled: int, distinct: int, problem_type: str) -> Kind:
+def _classification(column: Column, labelled: int, distinct: int, problem_type: str) -> TaskKind:
     if column.type == ColumnType.datetime:
         _refuse(f"'{column.name}' is a point in time, not a class. Choose another target.")
     if distinct > MAX_CLASSES or distinct > max(labelled // 2, 2):
