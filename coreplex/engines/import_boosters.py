@@ -27,4 +27,5 @@ for _name in ("lightgbm", "xgboost"):
     if _name not in sys.modules:
         _load(_name)
 
-import lightgbm as lightgbm  # noqa: E402  (loaded by now)
+import lightgbm as lightgbm  # noqa: E402  (both are loaded by now)
+import xgboost as xgboost  # noqa: E402

@@ -10,12 +10,16 @@ import pytest
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.families import lightgbm
 from coreplex.engines.automl.families.base import Problem, Trained
-from coreplex.engines.automl.trial import cross_validation
-from coreplex.engines.automl.trial.costs import HOPELESS, Costs, fair_rounds
+from coreplex.engines.automl.families.family import Candidate
+from coreplex.engines.automl.families.forest import XRT
+from coreplex.engines.automl.families.lightgbm import QUICK, STEADY
+from coreplex.engines.automl.families.linear import LINEAR
+from coreplex.engines.automl.families.mlp import NETWORK
+from coreplex.engines.automl.families.xgboost import XGB
+from coreplex.engines.automl.trial.costs import HOPELESS, Costs
 from coreplex.engines.automl.trial.cross_validation import TooSlow, cross_validate
 from coreplex.engines.automl.trial.learning_rate import paced
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import LINEAR, NETWORK, QUICK, STEADY, XGB, XRT, Candidate
 from tests.engines.runs import task_of
 
 
@@ -30,7 +34,7 @@ def test_what_a_candidate_takes_decides_its_rows(candidate: Candidate, tmp_path:
     assert costs.rows(candidate, task, 1e-6, lambda rows: False) == 0
     assert costs.rows(candidate, task, few, lambda rows: False) in (500, None)
     before = costs.fitting(candidate, task, 2_000)
-    costs.learn(candidate, task, 2_000, fair_rounds(candidate), 6, 10 * before + 1)
+    costs.learn(candidate, task, 2_000, candidate.family.fair_rounds(candidate.params), 6, 10 * before + 1)
     assert costs.fitting(candidate, task, 2_000) == pytest.approx(10 * before + 1)
 
 
@@ -61,11 +65,11 @@ def test_fitted_folds_are_kept_where_the_rest_get_fewer_rows(
         return lightgbm.fit(train, valid, problem, QUICK.params, Deadline.never(), 2)
 
     monkeypatch.setattr(time, "perf_counter", lambda: moment[0])
-    monkeypatch.setitem(cross_validation.LEARNERS, "lightgbm", fit)
     folds, whole = task.plan.folds, max(len(fold.train) for fold in task.plan.folds)
     seconds = share * sum(len(fold.train) for fold in folds) / 1_000
     deadline = Deadline(seconds, lambda: False, lambda: moment[0])
-    arguments = ("GBM_1", QUICK, Matrices(task), problem, deadline)
+    watched = replace(QUICK, family=replace(QUICK.family, fit=fit))
+    arguments = ("GBM_1", watched, Matrices(task), problem, deadline)
     if share < 1 / HOPELESS:
         with pytest.raises(TooSlow):
             cross_validate(*arguments, insist=False)

@@ -5,9 +5,8 @@ import polars as pl
 import pytest
 
 from coreplex.engines.automl.data.task import Task
-from coreplex.engines.automl.splits import folds
-from coreplex.engines.automl.splits.split import Split
-from coreplex.engines.automl.trial.portfolio import (
+from coreplex.engines.automl.families.family import Candidate
+from coreplex.engines.automl.families.lightgbm import (
     CAREFUL,
     FINE_SETS,
     LOGARITHMIC,
@@ -16,9 +15,10 @@ from coreplex.engines.automl.trial.portfolio import (
     SETS,
     SMALL_LOGARITHMIC,
     SMALL_RESIDUAL,
-    Candidate,
-    portfolio,
 )
+from coreplex.engines.automl.splits import folds
+from coreplex.engines.automl.splits.split import Split
+from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.choice import FEW_LEVELS
 from tests.engines.scoring_samples import column

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,26 @@ import pytest
 from coreplex.engines.automl import train
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.execution.publishing import Publisher
-from coreplex.engines.automl.families.base import Problem, Trained
+from coreplex.engines.automl.families import lightgbm, linear, mlp, xgboost
+from coreplex.engines.automl.families.base import Learner, Problem, Trained
+from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import Costs, waves
 from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate
-from coreplex.engines.automl.trial.fitting import LEARNERS
 from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.automl.trial.memory import Memory
-from coreplex.engines.automl.trial.portfolio import Candidate
 from tests.engines.runs import Report, request, table, task_of
 
 CANDIDATES = [
-    Candidate("GBM", "lightgbm", {"rounds": 20, "num_leaves": 7}),
-    Candidate("XGBoost", "xgboost", {"rounds": 10, "max_depth": 3}),
-    Candidate("GLM", "linear", {}),
-    Candidate("DeepLearning", "mlp", {"rounds": 3, "hidden": (8,)}),
+    Candidate("GBM", lightgbm.FAMILY, {"rounds": 20, "num_leaves": 7}),
+    Candidate("XGBoost", xgboost.FAMILY, {"rounds": 10, "max_depth": 3}),
+    Candidate("GLM", linear.FAMILY, {}),
+    Candidate("DeepLearning", mlp.FAMILY, {"rounds": 3, "hidden": (8,)}),
 ]
+
+
+def fitted_by(fit: Learner) -> Candidate:
+    """The first candidate with another function that fits it."""
+    return replace(CANDIDATES[0], family=replace(CANDIDATES[0].family, fit=fit))
 
 
 def judged(candidate: Candidate, path: Path, workers: int, costs: Costs | None = None) -> Finished:
@@ -35,7 +41,7 @@ def judged(candidate: Candidate, path: Path, workers: int, costs: Costs | None =
     return cross_validate("one", candidate, matrices, problem, Deadline.never(), costs=costs)
 
 
-@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda one: one.family)
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda one: one.family.key)
 def test_predictions_and_members_are_the_same_however_many_are_fitted_at_a_time(candidate: Candidate, tmp_path: Path) -> None:
     alone, *others = (judged(candidate, tmp_path, workers) for workers in (1, 2, 3, 50))
     for other in others:
@@ -45,8 +51,8 @@ def test_predictions_and_members_are_the_same_however_many_are_fitted_at_a_time(
     assert not np.isnan(alone.oof).any()
 
 
-def test_as_many_folds_as_workers_are_under_way_and_costs_learn_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    under_way, most, lock, fit = 0, 0, threading.Lock(), LEARNERS["lightgbm"]
+def test_as_many_folds_as_workers_are_under_way_and_costs_learn_of_each(tmp_path: Path) -> None:
+    under_way, most, lock, fit = 0, 0, threading.Lock(), lightgbm.fit
 
     def watched(*arguments: Any) -> Trained:
         nonlocal under_way, most
@@ -58,15 +64,14 @@ def test_as_many_folds_as_workers_are_under_way_and_costs_learn_of_each(tmp_path
             under_way -= 1
         return found
 
-    monkeypatch.setitem(LEARNERS, "lightgbm", watched)
     costs = Costs(workers=3)
-    judged(CANDIDATES[0], tmp_path, 3, costs)
+    judged(fitted_by(watched), tmp_path, 3, costs)
     assert most == 3
     assert costs.pace["lightgbm"] > 0
 
 
-def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit, ended = LEARNERS["lightgbm"], list[int]()
+def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path) -> None:
+    fit, ended = lightgbm.fit, list[int]()
 
     def failing(*arguments: Any) -> Trained:
         if not ended:
@@ -76,9 +81,8 @@ def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path, monk
         ended.append(1)
         return found
 
-    monkeypatch.setitem(LEARNERS, "lightgbm", failing)
     with pytest.raises(ValueError, match="a strange fold"):
-        judged(CANDIDATES[0], tmp_path, 2)
+        judged(fitted_by(failing), tmp_path, 2)
     assert ended == [0, 1]
 
 

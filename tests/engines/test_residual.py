@@ -10,11 +10,13 @@ import pytest
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.families.base import Problem
+from coreplex.engines.automl.families.family import Candidate
+from coreplex.engines.automl.families.lightgbm import CAREFUL, QUICK, SMALL_RESIDUAL
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.split import Split
 from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate, refitted
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import CAREFUL, QUICK, SMALL_RESIDUAL, Candidate, portfolio, supports
+from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import residual
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.explain.local import exact
@@ -98,7 +100,7 @@ def test_a_random_target_is_not_foretold() -> None:
 
 def test_it_comes_second_and_only_for_squared_errors() -> None:
     assert portfolio(task())[:2] == [QUICK, SMALL_RESIDUAL]
-    assert [supports(SMALL_RESIDUAL, name) for name in ("AUTO", "gaussian", "quantile")] == [True, True, False]
+    assert [SMALL_RESIDUAL.supports("regression", name) for name in ("AUTO", "gaussian", "quantile")] == [True, True, False]
 
 
 def test_amounts_are_seen_as_logarithms_too() -> None:

@@ -7,20 +7,15 @@ rare values among many) is settled in `task`, aloud.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coreplex.engines.automl.families.family import families
 from coreplex.engines.automl.options import checks, engine_registry
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import folds
-from coreplex.engines.automl.trial import portfolio
 from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import Invalid
 
 Facts = Mapping[str, Any]
-
-_EXAMPLES = {
-    one.algo: one for one in (portfolio.LINEAR, portfolio.DRF, portfolio.XRT, portfolio.QUICK, portfolio.XGB, portfolio.NETWORK)
-}
-"""A plain candidate of each family: what it can be trained for."""
 
 
 def check_creation(
@@ -65,21 +60,19 @@ def target_warnings(profile: Facts, schema: TableSchema, target: str) -> list[st
     ]
 
 
-def idle(engines: Sequence[str], kind: str, config: AutoMLConfig) -> list[str]:
+def idle(engines: Sequence[str], kind: TaskKind, config: AutoMLConfig) -> list[str]:
     """The engines that can train none of the algorithms asked for."""
     return [engine for engine in engines if not _trainable(engine, kind, config)]
 
 
-def _trainable(engine: str, kind: str, config: AutoMLConfig) -> list[str]:
-    known, classes = engine_registry.ENGINES[engine], kind != "regression"
-    wanted = [algo for algo in known.algos if algo in config.algorithms and algo in _EXAMPLES]
-    if classes:
-        return wanted
-    fit = [algo for algo in wanted if algo not in known.classification_only]
-    return [algo for algo in fit if portfolio.supports(_EXAMPLES[algo], config.distribution)]
+def _trainable(engine: str, kind: TaskKind, config: AutoMLConfig) -> list[str]:
+    known, distribution = engine_registry.ENGINES[engine], config.distribution if kind == "regression" else "AUTO"
+    able = {one.name for family in families() if family.supports(kind, distribution) for one in family.algorithms}
+    fit = able if kind != "regression" else able.difference(known.classification_only)
+    return [algo for algo in known.algos if algo in config.algorithms and algo in fit]
 
 
-def _check_engines(engines: Sequence[str], kind: str, config: AutoMLConfig) -> None:
+def _check_engines(engines: Sequence[str], kind: TaskKind, config: AutoMLConfig) -> None:
     if len(idle(engines, kind, config)) < len(engines):
         return
     key = "include_algos" if config.include_algos is not None else "exclude_algos"

@@ -27,6 +27,7 @@ from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.execution.run import Listener, Run
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.options.engine_registry import ENGINES, STACKED
 from coreplex.engines.automl.splits.split import choose
 from coreplex.engines.automl.trial.costs import Costs
 from coreplex.engines.automl.trial.matrices import Matrices
@@ -38,10 +39,6 @@ from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import Invalid
 
-_SEARCHES = {
-    "native": "coreplex.engines.automl.searches.portfolio_search",
-    "flaml": "coreplex.engines.automl.searches.flaml_adapter",
-}
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -60,7 +57,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
 def _run(this: Run, report: Listener) -> dict[str, Any]:
     begin(this, this.matrices.memory, _warner(report, this.log))
     this.progress.doing("preparing the search")
-    search: Callable[[Run], None] = importlib.import_module(_SEARCHES[this.publisher.engine]).search
+    search: Callable[[Run], None] = importlib.import_module(_search_module(this.publisher.engine)).search
     try:
         search(this)
     finally:
@@ -70,7 +67,7 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
             "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
             "(max_runtime_secs), more algorithms, or see in the log why each was left out."
         )
-    if "StackedEnsemble" in this.config.algorithms:
+    if STACKED in this.config.algorithms:
         _stack(this)
     ranked = this.board.ranked
     if ranked[0].task.plan.forward and (doubts := forward.doubts(this.board.metric, ranked[0].scores(this.board.metric))):
@@ -90,8 +87,7 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
 def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, progress: Progress, report: Listener) -> Run:
     """Read the table, check the target, make the folds. Nothing is trained yet."""
     engine = request.get("engine") or "native"
-    if engine not in _SEARCHES:
-        raise Invalid.field(f"'{engine}' cannot train here; choose one of {', '.join(_SEARCHES)}", "engine")
+    _search_module(engine)
     log = _logger(report, config.verbosity)
     schema = TableSchema.from_json(request["schema"])
     progress.doing("reading the table")
@@ -119,6 +115,13 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
         progress=progress,
         costs=Costs(threads // workers, workers),
     )
+
+
+def _search_module(engine: str) -> str:
+    known = {key: one.search for key, one in ENGINES.items() if one.search is not None}
+    if engine not in known:
+        raise Invalid.field(f"'{engine}' cannot train here; choose one of {', '.join(known)}", "engine")
+    return known[engine]
 
 
 def _check_features(what: task.Task) -> None:

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Set
 
+from coreplex.engines.learner_families import endings
 from coreplex.errors.tree import BadInput
 
 MOST_MEMBERS = 10_000
@@ -19,7 +20,7 @@ MOST_BYTES = 2 << 30
 _HIGHEST_RATIO = 100
 _LEVEL = 1
 """Of zlib. Texts of trees are an eighth larger than at its usual 6, in a quarter of the time."""
-_NAME = re.compile(r"manifest\.json|(?:encoders|members)/\d{1,4}/[a-z][a-z0-9_]{0,40}\.(?:json|npy|txt|ubj|cbm)", re.ASCII)
+_NAME = re.compile(r"manifest\.(json)|(?:encoders|members)/\d{1,4}/[a-z][a-z0-9_]{0,40}\.([a-z]{2,8})", re.ASCII)
 _WHEN = (1980, 1, 1, 0, 0, 0)
 """The same model makes the same bytes, whenever it is written."""
 
@@ -35,7 +36,7 @@ def _packed(files: Mapping[str, bytes], stored: Set[str]) -> tuple[bytes, Set[st
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as box:
         for name, data in files.items():
-            if not _NAME.fullmatch(name):
+            if not _allowed(name):
                 raise ValueError(f"{name!r} is not a name of a model file")
             info = zipfile.ZipInfo(name, _WHEN)
             info.external_attr = 0o600 << 16
@@ -43,6 +44,12 @@ def _packed(files: Mapping[str, bytes], stored: Set[str]) -> tuple[bytes, Set[st
             box.writestr(info, data, compresslevel=_LEVEL)
         dense = {one.filename for one in box.infolist() if one.compress_size * _HIGHEST_RATIO <= 2 * one.file_size}
     return out.getvalue(), dense
+
+
+def _allowed(name: str) -> bool:
+    """Whether it has the form, and an ending that one of the learner families stores."""
+    found = _NAME.fullmatch(name)
+    return found is not None and (found[1] or found[2]) in endings()
 
 
 def unpack(data: bytes, *, most_bytes: int = MOST_BYTES) -> dict[str, bytes]:
@@ -62,7 +69,7 @@ def _check(infos: list[zipfile.ZipInfo], most_bytes: int) -> None:
     if len({info.filename for info in infos}) != len(infos):
         raise BadInput("The model file has two parts of one name.")
     for info in infos:
-        if not _NAME.fullmatch(info.filename) or info.orig_filename != info.filename:
+        if not _allowed(info.filename) or info.orig_filename != info.filename:
             raise BadInput("The model file has a part that does not belong there.")
         if info.flag_bits & 0x1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise BadInput("The model file is packed in a way that is not read here.")

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import TaskKind
+from coreplex.engines.learner_families import distributions
 from coreplex.engines.scoring import archive, arrays
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.conformal import Conformal
@@ -31,7 +32,6 @@ from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import BadInput, Damaged, NotFound
 
 Label = str | bool | int | float
-_LIBRARIES = ("numpy", "polars", "lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "flaml")
 
 
 class Corrupt(Damaged):
@@ -115,7 +115,7 @@ class Bundle:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that make scores."""
     found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
+    for name in ("numpy", "polars", *distributions(), "flaml"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

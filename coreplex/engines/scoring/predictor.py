@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from coreplex.engines import learner_families
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.links import Link, outputs, respond
 from coreplex.errors.tree import BadInput
@@ -89,33 +90,12 @@ class Scoring:
 
 def from_files(kind: str, files: Files) -> Predictor:
     """The predictor of `kind` from its files; BadInput when they are not what they should be."""
-    # Imported here: a web process that serves LightGBM models should not pay for loading the other libraries.
+    # The module is imported here: a web process that serves LightGBM models should not pay for loading the other libraries.
+    scores = learner_families.predictor(kind)
+    if scores is None:
+        raise BadInput(f"This server cannot read models of kind {kind!r}. It was made by a newer version.")
     try:
-        match kind:
-            case "lightgbm":
-                from coreplex.engines.scoring.lightgbm import LightGbm
-
-                return LightGbm.from_files(files)
-            case "xgboost":
-                from coreplex.engines.scoring.xgboost import XgBoost
-
-                return XgBoost.from_files(files)
-            case "catboost":
-                from coreplex.engines.scoring.catboost import CatBoost
-
-                return CatBoost.from_files(files)
-            case "linear":
-                from coreplex.engines.scoring.linear import Linear
-
-                return Linear.from_files(files)
-            case "kernel":
-                from coreplex.engines.scoring.kernel import Kernel
-
-                return Kernel.from_files(files)
-            case "mlp":
-                from coreplex.engines.scoring.mlp import Mlp
-
-                return Mlp.from_files(files)
+        made: Predictor = scores.from_files(files)
     except (KeyError, ValueError, TypeError, EOFError) as error:
         raise BadInput(f"A {kind} model in this file cannot be read: {error}") from error
-    raise BadInput(f"This server cannot read models of kind {kind!r}. It was made by a newer version.")
+    return made

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 from coreplex.engines.automl.data.sampling import one_fold, sampled
 from coreplex.engines.automl.data.task import Task, Warn
+from coreplex.engines.automl.ensembles.selection import TOP
 from coreplex.engines.automl.execution.baseline import baseline
 from coreplex.engines.automl.execution.run import Run
+from coreplex.engines.automl.families.family import Candidate, families
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.automl.trial.costs import Costs
 from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.automl.trial.memory import Memory
-from coreplex.engines.automl.trial.portfolio import LINEAR, QUICK, WORDS, Candidate, portfolio, supports
+from coreplex.engines.automl.trial.portfolio import quick_first
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.values import Canonical
 
@@ -22,7 +24,6 @@ _FIRST, _FIRST_LEAST_SECS, _FIRST_MOST_SECS = 0.05, 0.5, 6.0
 """What a first model may take: a share of the budget, seconds."""
 _CHEAP = 3.0
 """A quick model on all rows that takes up to so many times that comes soon enough."""
-_MANY_CLASSES = 10
 _FEW_TEXTS = 3
 """So many texts every model reads, and so many are encoded to see what more of them would take."""
 _TEXT_ROWS = 2_000
@@ -59,7 +60,7 @@ def _measure(run: Run, warn: Warn) -> None:
 def _texts_apart(run: Run) -> Task | None:
     """The task with texts for models of words alone, whose encoding is measured then; None where all models can read them."""
     task, budget, names = run.task, run.clock.budget, [column.name for column in run.task.texts]
-    if len(names) <= _FEW_TEXTS or run.publisher.engine != "native" or WORDS not in _possible(run, [WORDS]):
+    if len(names) <= _FEW_TEXTS or run.publisher.engine != "native" or not _reads_texts(run):
         return None
     apart, seen = replace(task, apart=frozenset(names)), Canonical(task.frame)
     if all(choice.reason_to_drop(column, seen.series(column)) is not None for column in apart.encoded):
@@ -79,9 +80,10 @@ def _texts_apart(run: Run) -> Task | None:
 def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
     """Go on with a sample where memory or time to encode all rows would run out; said aloud."""
     width = run.costs.width.get("tree", len(run.task.encoded))
-    memory = run.matrices.memory = memory.roomy(run.task, width, run.config.max_models)
+    kept = min(run.config.max_models, TOP)
+    memory = run.matrices.memory = memory.roomy(run.task, width, kept)
     run.costs.workers = memory.workers
-    whole, fit = len(run.task.y), memory.rows(run.task, width, run.config.max_models)
+    whole, fit = len(run.task.y), memory.rows(run.task, width, kept)
     per_row = max(run.costs.per_judged, run.costs.per_words if run.task.apart else 0.0)
     timely = _ENCODING * run.clock.budget / per_row if per_row else whole
     most = max(min(fit, int(timely)), _SMALL_ROWS)
@@ -119,13 +121,12 @@ def _first(run: Run) -> None:
         run.publish(model)
 
 
+def _reads_texts(run: Run) -> bool:
+    """Whether a family that learns from words alone may take part."""
+    sparse = (family for family in families() if family.encoding == "sparse" and family.trains(run.config.algorithms))
+    return any(family.supports(run.task.kind, run.problem.distribution) for family in sparse)
+
+
 def _quick(run: Run) -> Candidate | None:
-    """A quick candidate among the algorithms asked for; words come first, and trees cost as much as there are classes."""
-    order = portfolio(run.task)
-    words = WORDS in order[:2] and not run.task.apart
-    first = WORDS if words else QUICK if run.task.outputs <= _MANY_CLASSES else LINEAR
-    return next(iter(_possible(run, [first, *order])), None)
-
-
-def _possible(run: Run, order: list[Candidate]) -> list[Candidate]:
-    return [c for c in order if c.algo in run.config.algorithms and supports(c, run.problem.distribution)]
+    """A quick candidate among the algorithms asked for, else the first of the search."""
+    return next((candidate for candidate in quick_first(run.task) if run.may(candidate)), None)

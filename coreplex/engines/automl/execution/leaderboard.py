@@ -9,7 +9,7 @@ from coreplex.engines.automl.budget.clock import Clock
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.ensembles import pruning, selection, stacking
 from coreplex.engines.automl.evaluation import metrics
-from coreplex.engines.automl.options.engine_registry import BASELINE
+from coreplex.engines.automl.options.engine_registry import BASELINE, STACKED
 from coreplex.engines.automl.trial.cross_validation import Finished
 from coreplex.engines.scoring.ensemble import Member
 
@@ -78,8 +78,8 @@ class Leaderboard:
         oof = np.full_like(models[0].oof, np.nan)
         oof[rows] = found.said
         return Finished(
-            self.name("StackedEnsemble"),
-            "StackedEnsemble",
+            self.name(STACKED),
+            STACKED,
             None,
             tuple(parts),
             oof,

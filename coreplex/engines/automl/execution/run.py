@@ -18,12 +18,12 @@ from coreplex.engines.automl.evaluation.intervals import told
 from coreplex.engines.automl.execution.leaderboard import Leaderboard
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families.base import Problem
+from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.trial.costs import LEAST_ROWS, Costs
 from coreplex.engines.automl.trial.cross_validation import Abandoned, Finished, TooSlow, cross_validate
 from coreplex.engines.automl.trial.learning_rate import paced
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import Candidate
 from coreplex.errors.tree import DomainError
 
 _PLENTY = 20_000
@@ -80,6 +80,10 @@ class Run:
         """Nothing more may be started: no time, enough models, or told to stop. A first model is always tried."""
         return (self.counted and self.full) or (self.clock.over and bool(self.board.trained or self.failed))
 
+    def may(self, candidate: Candidate) -> bool:
+        """Whether a candidate is among the algorithms asked for and can be fitted in this task."""
+        return candidate.algo in self.config.algorithms and candidate.supports(self.task.kind, self.problem.distribution)
+
     def share(self, parts: int) -> Deadline:
         """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
         return self.clock.share(parts, stoppable=bool(self.board.trained))
@@ -134,7 +138,7 @@ class Run:
     def _paced(self, candidate: Candidate, task: Task, deadline: Deadline, rows: int | None) -> Candidate:
         """A booster with larger steps where all the rounds it seems to need would take longer than its share."""
         finished = [model for model in self.board.trained if model.task is task]
-        if not candidate.booster or not finished:
+        if not candidate.family.booster or not finished:
             return candidate
         learned = rows or max(len(fold.train) for fold in task.plan.folds)
         seconds = deadline.left / self.costs.turns(task, candidate)

@@ -5,17 +5,22 @@ rows and landmarks is whitened, and the path of penalties of the linear models r
 relative to the median distance between two rows.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from coreplex.engines.automl.budget.clock import Deadline
-from coreplex.engines.automl.families import linear
+from coreplex.engines.automl.families import linear, space
 from coreplex.engines.automl.families.base import Array, Params, Problem, Sample, Trained
+from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Traits
+from coreplex.engines.automl.families.mlp import DEEP_LEARNING
 from coreplex.engines.scoring.kernel import Kernel
 from coreplex.engines.scoring.linear import Linear
 
 LANDMARKS = 500
+ROWS = 12_000
+"""Training rows at most: rows times landmarks are held."""
 _DISTANCES, _ITERATIONS = 500, 5
 _LEAST_EIGENVALUE = 1e-6
 _PATHS = {True: (0.3, 3.0, 30.0, 300.0), False: (30.0, 3.0, 0.3, 0.03, 0.003)}
@@ -65,3 +70,31 @@ def _gamma(x: Array, params: Params, seed: int) -> float:
     distances = (squares[:, None] + squares - 2.0 * rows @ rows.T)[np.triu_indices(len(rows), 1)]
     median = float(np.median(distances)) if len(distances) else 0.0
     return 1.0 / (float(params.get("width", 1.0)) * max(median, 1e-6))
+
+
+def portfolio(table: Traits) -> Iterator[Placed]:
+    """The best single model of several tables of a few hundred or thousand rows. The flat one is between that and a linear
+    model."""
+    yield Placed(KERNEL, 2 if table.small else 5)
+    yield Placed(FLAT_KERNEL, 4 if table.small else 12)
+
+
+def _multiplications(_params: Params, load: Load) -> float:
+    rows = min(load.rows, ROWS)
+    landmarks = min(rows, LANDMARKS)
+    return float(landmarks * rows * (10 * load.width + 2 * landmarks + 240 * load.outputs))
+
+
+FAMILY = Family(
+    key="kernel",
+    algorithms=(DEEP_LEARNING,),
+    fit=fit,
+    portfolio=portfolio,
+    space=space.Space({"width": space.log_uniform(0.3, 20.0)}, weight=0.1),
+    most_rows=ROWS,
+    modules=("sklearn.cluster", "sklearn.linear_model"),
+    work=_multiplications,
+    pace=1e-9,
+)
+KERNEL = Candidate("DeepLearning", FAMILY, {"width": 1.5})
+FLAT_KERNEL = Candidate("DeepLearning", FAMILY, {"width": 8.0})

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.evaluation.metrics import logloss, mse
 from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained
+from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
 from coreplex.engines.scoring.linear import Linear
 
 _CLASSIFIER_PATH = (0.003, 0.03, 0.3, 3.0)
@@ -124,3 +125,18 @@ def _loss(predictor: Linear, valid: Sample, problem: Problem) -> float:
 
 def _export(weights: _Weights, problem: Problem, centre: Array) -> Linear:
     return Linear(weights.coefficients.T, weights.intercept, LINKS[problem.kind], centre)
+
+
+def portfolio(table: Traits) -> Iterator[Placed]:
+    """Hard to beat where rows are few or effects add up, and the most different member of all."""
+    quick = 1 if table.many_classes else None  # trees cost as much as there are classes
+    yield Placed(LINEAR, 0.4 if table.very_many_levels else 1 if table.small else 2, quick)
+    if table.kind == "regression":
+        yield Placed(SPARSE, 99 if not table.small else 2.4 if table.many_levels else 3.5)
+
+
+GLM = Algorithm("GLM", ("linear", "lrl1", "lrl2"), place=0)
+FAMILY = Family(key="linear", algorithms=(GLM,), fit=fit, portfolio=portfolio, modules=("sklearn.linear_model",), pace=1e-9)
+LINEAR = Candidate("GLM", FAMILY)
+# Drops columns that do not matter.
+SPARSE = Candidate("GLM", FAMILY, {"l1_ratio": 0.7})

@@ -3,13 +3,17 @@
 Epoch by epoch because its own early stopping would take rows away and know no clock. Leaves as layers of weights.
 """
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.evaluation.metrics import logloss, mse
+from coreplex.engines.automl.families import space
 from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained, Watch
+from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Load, Placed, Traits
 from coreplex.engines.scoring.mlp import Mlp
 
 
@@ -72,3 +76,40 @@ def _loss(predictor: Mlp, valid: Sample, problem: Problem) -> float:
     if problem.kind == "regression":
         return mse(np.asarray(valid.y, dtype=np.float64), p)
     return logloss(np.asarray(valid.y, dtype=np.int64), p)
+
+
+def portfolio(table: Traits) -> Iterator[Placed]:
+    """Smooth surfaces, where trees make steps."""
+    yield Placed(NETWORK, 6 if table.small else 7)
+    yield Placed(WIDE_NETWORK, 11 if table.small else 13)
+
+
+def _multiplications(params: Params, load: Load) -> float:
+    layers = (load.width, *params.get("hidden", (64, 32)), load.outputs)
+    return float(load.rounds * load.rows * sum(a * b for a, b in itertools.pairwise(layers)))
+
+
+DEEP_LEARNING = Algorithm("DeepLearning", ("mlp", "deep_learning", "neural_network"), place=5)
+FAMILY = Family(
+    key="mlp",
+    algorithms=(DEEP_LEARNING,),
+    fit=fit,
+    portfolio=portfolio,
+    space=space.Space(
+        {
+            "hidden": lambda draw: tuple([int(2 ** draw.integers(4, 9))] * int(draw.integers(1, 3))),
+            "alpha": space.log_uniform(1e-5, 0.3),
+            "learning_rate": space.log_uniform(4e-4, 8e-3),
+            "batch": lambda draw: int(2 ** draw.integers(5, 10)),
+        },
+        {"rounds": 120, "patience": 10},
+        weight=0.1,
+    ),
+    modules=("sklearn.neural_network",),
+    work=_multiplications,
+    pace=0.8e-9,
+    clocked=True,
+    fair_rounds=lambda params: min(12, int(params.get("rounds", 12))),
+)
+NETWORK = Candidate("DeepLearning", FAMILY, {"hidden": (96, 48), "alpha": 1e-3, "learning_rate": 2e-3, "batch": 128})
+WIDE_NETWORK = Candidate("DeepLearning", FAMILY, {"hidden": (256,), "alpha": 1e-2, "learning_rate": 1e-3, "batch": 256})

@@ -4,14 +4,19 @@ ensemble.
 Stops on the validation part or on the clock, keeps the best round, and leaves as XGBoost's own model bytes.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost as xgb
 
 from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.families import histogram_trees, space
 from coreplex.engines.automl.families.base import Params, Problem, Sample, Trained, Watch
+from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
 from coreplex.engines.scoring.xgboost import XgBoost, within_float32
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 _OBJECTIVES = {
     "AUTO": "reg:squarederror",
@@ -35,15 +40,25 @@ def fit(
     rounds: int | None = None,
 ) -> Trained:
     """One booster. `params` are XGBoost's names, and `rounds`, `patience` for the length of the training."""
+    # Imported where it is used: a process that serves models reads the declaration below and never trains.
+    from coreplex.engines.import_boosters import xgboost as xgb
+
     settings = _settings(problem, params)
-    data = _matrix(train, problem)
-    judged = [(_matrix(valid, problem), "valid")] if valid is not None else []
+    data, judged = _matrix(train, problem), None if valid is None else _matrix(valid, problem)
     patience = max(int(params.get("patience", 50) * problem.patience), 5) if problem.patience > 0 else 0
     watch = Watch(patience, deadline, _greater if settings.get("eval_metric") == "auc" else None)
-    total = rounds or int(params.get("rounds", 1_000))
-    booster = xgb.train(settings, data, num_boost_round=total, evals=judged, callbacks=[_Stop(watch)], verbose_eval=False)
+    booster = xgb.Booster(settings, [data] if judged is None else [data, judged])
+    for round_ in range(rounds or int(params.get("rounds", 1_000))):
+        booster.update(data, round_)
+        if watch.stop(round_ + 1, None if judged is None else _loss(booster, judged, round_)):
+            break
     best = watch.best_round or booster.num_boosted_rounds()
     return Trained(XgBoost(bytes(booster[:best].save_raw("ubj"))), best, watch.cut)
+
+
+def _loss(booster: "xgb.Booster", judged: "xgb.DMatrix", round_: int) -> float:
+    """The one metric of the settings on the rows that judge: the end of `[round]\\tjudged-name:value`."""
+    return float(booster.eval(judged, "judged", round_).rpartition(":")[2])
 
 
 def _greater(new: float, old: float) -> bool:
@@ -51,6 +66,8 @@ def _greater(new: float, old: float) -> bool:
 
 
 def _matrix(sample: Sample, problem: Problem) -> "xgb.DMatrix":
+    from coreplex.engines.import_boosters import xgboost as xgb
+
     label = np.asarray(sample.y, dtype=np.float64)
     return xgb.DMatrix(within_float32(sample.x), label=label, weight=sample.weights, nthread=problem.threads)
 
@@ -80,13 +97,44 @@ def _settings(problem: Problem, params: Params) -> dict[str, Any]:
     return {**settings, "objective": "multi:softprob", "num_class": problem.outputs, "eval_metric": metric}
 
 
-class _Stop(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    """Asks the watch after every round."""
+def portfolio(table: Traits) -> Iterator[Placed]:
+    """Level-wise trees with second-order regularisation; deep ones with few columns per tree, for interactions."""
+    yield Placed(XGB, 7 if table.small else 4)
+    yield Placed(XGB_DEEP, 12 if table.small else 10)
 
-    def __init__(self, watch: Watch) -> None:
-        super().__init__()
-        self.watch = watch
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: dict[str, dict[str, list[float]]]) -> bool:
-        history = next(iter(evals_log.get("valid", {}).values()), None)
-        return self.watch.stop(epoch + 1, float(history[-1]) if history else None)
+FAMILY = Family(
+    key="xgboost",
+    algorithms=(Algorithm("XGBoost", ("xgb",), place=4),),
+    fit=fit,
+    portfolio=portfolio,
+    encoding="tree",
+    every_distribution=True,
+    space=space.Space(
+        {
+            "eta": space.log_uniform(0.02, 0.15),
+            "max_depth": space.log_integer(3, 10),
+            "min_child_weight": space.log_uniform(0.5, 20.0),
+            "subsample": space.uniform(0.5, 1.0),
+            "colsample_bytree": space.uniform(0.4, 1.0),
+            "reg_lambda": space.log_uniform(0.05, 20.0),
+        },
+        {"rounds": 4_000, "patience": 60},
+        weight=0.3,
+    ),
+    booster=True,
+    rate="eta",
+    modules=("coreplex.engines.import_boosters", "xgboost"),
+    work=histogram_trees.cells,
+    pace=histogram_trees.PACE,
+    clocked=True,
+    fair_rounds=histogram_trees.boosting_rounds("eta"),
+)
+
+
+def _xgb(**params: Any) -> Candidate:
+    return Candidate("XGBoost", FAMILY, {"subsample": 0.8, **params})
+
+
+XGB = _xgb(eta=0.06, max_depth=6, colsample_bytree=0.8, min_child_weight=2, rounds=3_000, patience=60)
+XGB_DEEP = _xgb(eta=0.05, max_depth=9, colsample_bytree=0.5, min_child_weight=5, reg_lambda=3.0, rounds=2_000, patience=50)

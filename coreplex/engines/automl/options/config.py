@@ -22,11 +22,12 @@ from pydantic import (
 
 from coreplex.engines.automl.evaluation import threshold
 from coreplex.engines.automl.evaluation.metrics import CLASSIFICATION, PINBALL, REGRESSION
+from coreplex.engines.automl.families.family import aliases
 from coreplex.engines.automl.options import presets
+from coreplex.engines.automl.options.engine_registry import STACKED, trainable
 from coreplex.errors.nearest import ignored
 from coreplex.errors.tree import FieldError, Invalid
 
-ALGORITHMS = ("GLM", "DRF", "XRT", "GBM", "XGBoost", "DeepLearning", "StackedEnsemble")
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
 STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "MAPE", "pinball", "mean_per_class_error", "accuracy")
 
@@ -45,22 +46,6 @@ VALIDATIONS: dict[str, tuple[str, ...]] = {
 _NEEDED = {"group": "group_column", "group_time": "group_column", "column": "fold_column"}
 """A forward split without `time_column` takes the rows in their order."""
 
-_ALGORITHM_ALIASES = {
-    "lightgbm": "GBM",
-    "lgbm": "GBM",
-    "xgb": "XGBoost",
-    "rf": "DRF",
-    "random_forest": "DRF",
-    "extra_tree": "XRT",
-    "extra_trees": "XRT",
-    "linear": "GLM",
-    "lrl1": "GLM",
-    "lrl2": "GLM",
-    "mlp": "DeepLearning",
-    "deep_learning": "DeepLearning",
-    "neural_network": "DeepLearning",
-    "ensemble": "StackedEnsemble",
-}
 _METRIC_ALIASES = {
     "roc_auc": "auc",
     "pr_auc": "aucpr",
@@ -103,7 +88,11 @@ def _words(allowed: tuple[str, ...], aliases: Mapping[str, str]) -> dict[str, An
 def _algorithms(value: object) -> object:
     if not isinstance(value, list):
         return value
-    return [_word(item, ALGORITHMS, _ALGORITHM_ALIASES) for item in value]
+    return [_word(item, trainable(), _algorithm_aliases()) for item in value]
+
+
+def _algorithm_aliases() -> dict[str, str]:
+    return {**aliases(), "ensemble": STACKED}
 
 
 def _folds(value: int) -> int:
@@ -119,7 +108,7 @@ Metric = Annotated[
 Algorithms = Annotated[
     list[str],
     BeforeValidator(_algorithms),
-    WithJsonSchema({"type": "array", "items": _words(ALGORITHMS, _ALGORITHM_ALIASES)}),
+    WithJsonSchema({"type": "array", "items": _words(trainable(), _algorithm_aliases())}),
 ]
 Distribution = Annotated[
     str, BeforeValidator(lambda value: _word(value, DISTRIBUTIONS, {})), WithJsonSchema(_words(DISTRIBUTIONS, {}))
@@ -202,7 +191,7 @@ class AutoMLConfig(BaseModel):
     def _consistent(self) -> "AutoMLConfig":
         if self.include_algos is not None and self.exclude_algos:
             raise ValueError("include_algos and exclude_algos exclude each other: send only one of them")
-        if not self.algorithms - {"StackedEnsemble"}:
+        if not self.algorithms - {STACKED}:
             raise ValueError("include_algos/exclude_algos leave no algorithm to train: allow at least one")
         self._check_validation()
         costs = (self.cost_false_positive, self.cost_false_negative)
@@ -235,7 +224,7 @@ class AutoMLConfig(BaseModel):
     @property
     def algorithms(self) -> set[str]:
         """The families this run may train."""
-        chosen = set(self.include_algos) if self.include_algos is not None else set(ALGORITHMS)
+        chosen = set(self.include_algos) if self.include_algos is not None else set(trainable())
         return chosen - set(self.exclude_algos or ())
 
     @property

@@ -10,7 +10,7 @@ be exported take part: kNN and CatBoost do not.
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.evaluation import metrics
 from coreplex.engines.automl.execution.run import Run
+from coreplex.engines.automl.families import forest, lightgbm, linear, xgboost
 from coreplex.engines.automl.families.base import Sample, Trained
+from coreplex.engines.automl.families.family import Candidate, Family
 from coreplex.engines.automl.options.engine_registry import ENGINES
 from coreplex.engines.automl.trial.cross_validation import Finished, refitted
-from coreplex.engines.automl.trial.fitting import LEARNERS
-from coreplex.engines.automl.trial.portfolio import Candidate, Family, supports
 from coreplex.engines.scoring.ensemble import Member
 
 Ids = NDArray[np.int64]
@@ -54,11 +54,11 @@ class Learner:
     space: Any
     names: Mapping[str, str]
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    convert: Callable[[Any], Any] = lambda value: value
+    """From FLAML's value of a parameter to ours."""
 
     def candidate(self, params: Mapping[str, Any]) -> Candidate:
-        named = {ours: params[theirs] for theirs, ours in self.names.items() if theirs in params}
-        if self.family == "linear":
-            named = {"path": (float(params["C"]),)}
+        named = {ours: self.convert(params[theirs]) for theirs, ours in self.names.items() if theirs in params}
         return Candidate(self.algo, self.family, {**self.fixed, **named, "patience": 0})
 
 
@@ -76,12 +76,12 @@ _XGBOOST = {
 _FOREST = {"n_estimators": "rounds", "max_features": "feature_fraction_bynode", "max_leaf_nodes": "num_leaves"}
 _BAGGED = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.632, "min_data_in_leaf": 2}
 LEARNER: Mapping[str, Learner] = {
-    "lgbm": Learner("GBM", "lightgbm", LGBMEstimator, _LIGHTGBM),
-    "xgboost": Learner("XGBoost", "xgboost", XGBoostSklearnEstimator, _XGBOOST),
-    "xgb_limitdepth": Learner("XGBoost", "xgboost", XGBoostLimitDepthEstimator, _XGBOOST),
-    "rf": Learner("DRF", "lightgbm", RandomForestEstimator, _FOREST, _BAGGED),
-    "extra_tree": Learner("XRT", "lightgbm", ExtraTreesEstimator, _FOREST, {**_BAGGED, "extra_trees": True}),
-    "lrl2": Learner("GLM", "linear", LRL2Classifier, {}),
+    "lgbm": Learner("GBM", lightgbm.FAMILY, LGBMEstimator, _LIGHTGBM),
+    "xgboost": Learner("XGBoost", xgboost.FAMILY, XGBoostSklearnEstimator, _XGBOOST),
+    "xgb_limitdepth": Learner("XGBoost", xgboost.FAMILY, XGBoostLimitDepthEstimator, _XGBOOST),
+    "rf": Learner("DRF", forest.FAMILY, RandomForestEstimator, _FOREST, _BAGGED),
+    "extra_tree": Learner("XRT", forest.FAMILY, ExtraTreesEstimator, _FOREST, {**_BAGGED, "extra_trees": True}),
+    "lrl2": Learner("GLM", linear.FAMILY, LRL2Classifier, {"C": "path"}, convert=lambda strength: (float(strength),)),
 }
 
 
@@ -129,7 +129,7 @@ def search(run: Run) -> None:
 def _allowed(learner: Learner, run: Run) -> bool:
     if learner.algo in ENGINES["flaml"].classification_only and not run.task.classification:
         return False
-    return learner.algo in run.config.algorithms and supports(learner.candidate({"C": 1.0}), run.problem.distribution)
+    return run.may(learner.candidate({}))
 
 
 def _settings(run: Run, bench: "Bench", keys: list[str]) -> dict[str, Any]:
@@ -217,7 +217,7 @@ class Bench:
         train = sides.train if self.trial.whole else _rows(sides.train, places)
         whole = run.clock.share(1 if run.task.plan.bag else _REFIT, stoppable=bool(self.best))
         left = whole.part(self.get_n_splits() - self.fold)
-        one: Trained = LEARNERS[learner.family](train, sides.valid, run.problem, self.trial.candidate.params, left)
+        one: Trained = learner.family.fit(train, sides.valid, run.problem, self.trial.candidate.params, left)
         assert sides.valid is not None
         self.trial.oof[fold.valid] = one.predict(sides.valid)
         self.trial.members += one.members(sides.encoder, 1.0 / self.get_n_splits())

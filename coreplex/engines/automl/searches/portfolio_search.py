@@ -1,11 +1,12 @@
-"""The native engine: a portfolio in a fixed good order, then a search around the best, on the folds of the run."""
+"""The search of the native engine: a portfolio in a fixed good order, then a search around the best, on the folds of the run."""
 
 import numpy as np
 
 from coreplex.engines.automl.execution.run import Run
-from coreplex.engines.automl.searches.random_search import propose
+from coreplex.engines.automl.families.family import Candidate, families
+from coreplex.engines.automl.searches.random_search import propose, searched
 from coreplex.engines.automl.trial.costs import LEAST_ROWS
-from coreplex.engines.automl.trial.portfolio import Candidate, portfolio, supports
+from coreplex.engines.automl.trial.portfolio import portfolio
 
 _PARTS = 3
 """A candidate may take a third of what is left: a slow one must not be the last."""
@@ -16,8 +17,7 @@ _LOST = 20
 
 def search(run: Run) -> None:
     """Publish models until the portfolio and the search are done or the run is over."""
-    allowed = run.config.algorithms
-    order = [c for c in portfolio(run.task) if c.algo in allowed and supports(c, run.problem.distribution)]
+    order = [candidate for candidate in portfolio(run.task) if run.may(candidate)]
     for candidate in order:
         if run.over:
             return
@@ -26,7 +26,7 @@ def search(run: Run) -> None:
             run.publish(model)
     if not run.count:
         _insist(run, order)
-    _explore(run, allowed)
+    _explore(run)
 
 
 def _insist(run: Run, order: list[Candidate]) -> None:
@@ -39,14 +39,15 @@ def _insist(run: Run, order: list[Candidate]) -> None:
             run.publish(model)
 
 
-def _explore(run: Run, allowed: set[str]) -> None:
+def _explore(run: Run) -> None:
     """Random search until `stopping_rounds` candidates in a row bring no progress worth the tolerance."""
     draw = np.random.default_rng(run.task.seed)
+    spaces = searched([family for family in families() if run.task.kind in family.kinds], run.config.algorithms)
     idle, lost = 0, 0
-    while not run.over and lost < _LOST and not 0 < run.config.stopping_rounds <= idle:
+    while spaces and not run.over and lost < _LOST and not 0 < run.config.stopping_rounds <= idle:
         leaders = [m.candidate for m in run.board.ranked if m.candidate is not None]
-        candidate = propose(leaders, allowed, run.config.exploitation_ratio, draw)
-        if candidate is None or not supports(candidate, run.problem.distribution):
+        candidate = propose(leaders, spaces, run.config.exploitation_ratio, draw)
+        if not run.may(candidate):
             return
         before = run.board.best
         model = run.evaluate(candidate, run.share(_PARTS))

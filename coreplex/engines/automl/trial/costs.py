@@ -5,7 +5,6 @@ in units of work (cells visited per round of trees, multiplications per epoch, â
 pace of a family is what its last fit on this machine took, and until then a constant, corrected by the others' pace.
 """
 
-import itertools
 import threading
 import time
 from collections import deque
@@ -19,26 +18,14 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.sampling import spread
 from coreplex.engines.automl.data.task import Task
-from coreplex.engines.automl.families import kernel
-from coreplex.engines.automl.trial.portfolio import KERNEL_ROWS, Candidate
+from coreplex.engines.automl.families.family import Candidate, Family, Load, families
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 from coreplex.errors.tree import Invalid
 
-_PACE = {"lightgbm": 1.5e-9, "xgboost": 1.5e-9, "linear": 1e-9, "mlp": 0.8e-9, "kernel": 1e-9, "words": 1e-8}
-"""Seconds per unit of work on one core of a server of 2023."""
-_OTHER_PACE = 8e-9
-_ROUNDS = ("lightgbm", "xgboost", "mlp")
-"""Families that ask the clock once a round; the others are counted as a whole."""
 _REMEMBERED = 3
-_BINS, _BINNING = 1_200, 130
-"""Cells that one leaf costs per column, whatever its rows (histograms, the best split), and one cell before the first round."""
-_PER_ENTRY = 4
-"""What finding the weights of an entry of a row of words costs, in outputs that it adds to."""
 _WEIGHING = 0.25
 """What weighing words takes, of what counting them takes as well."""
-_LEAST_LEAF = 8
-"""Rows of a leaf where the parameters do not say it: XGBoost counts hessians instead."""
 _OVERHEAD = 0.02
 """Seconds below which a fit says that its family is no slower, and not how fast it is."""
 _PROBE_ROWS = (50, 300, 2_000, 10_000)
@@ -106,7 +93,8 @@ class Costs:
 
     def fitting(self, candidate: Candidate, task: Task, rows: int, *, rounds: int | None = None) -> float:
         """Seconds to fit one fold of so many training rows, for as many rounds as make a fair model unless `rounds` are given."""
-        return self._pace(candidate.family) * self._work(candidate, task, rows, rounds or fair_rounds(candidate))
+        rounds = rounds or candidate.family.fair_rounds(candidate.params)
+        return self._pace(candidate.family) * self._work(candidate, task, rows, rounds)
 
     def encoded(self, rows: int, judged: int, seconds: float) -> None:
         """Correct the line by what encoding a fold took. Folds may be encoded side by side."""
@@ -118,14 +106,15 @@ class Costs:
 
     def learn(self, candidate: Candidate, task: Task, rows: int, rounds: int, width: int, seconds: float) -> None:
         """Remember what a fit took."""
+        family = candidate.family
         self.width[candidate.encoding] = width
-        counted = max(rounds, 1) if candidate.family in _ROUNDS else 1
+        counted = max(rounds, 1) if family.clocked else 1
         pace = seconds / max(self._work(candidate, task, rows, counted), 1.0)
         if seconds < _OVERHEAD:
-            pace = min(pace, self._pace(candidate.family))
-        took = self._took.setdefault(candidate.family, deque(maxlen=_REMEMBERED))
+            pace = min(pace, self._pace(family))
+        took = self._took.setdefault(_paced_as(family), deque(maxlen=_REMEMBERED))
         took.append(pace)
-        self.pace[candidate.family] = min(took)
+        self.pace[_paced_as(family)] = min(took)
 
     def rows(
         self, candidate: Candidate, task: Task, seconds: float, encoded: Callable[[int], bool], least: int = LEAST_ROWS
@@ -139,7 +128,7 @@ class Costs:
         most = max(len(fold.train) for fold in task.plan.folds)
         least = max(least, 20 * task.outputs)
         # The clock cuts rounds, and no model of words.
-        lenience = 1.0 if candidate.trials else LENIENCE
+        lenience = 1.0 if candidate.family.trials else LENIENCE
         if self.candidate(candidate, task, most, encoded=encoded(most)) <= lenience * seconds:
             return None
         rows = most
@@ -159,7 +148,7 @@ class Costs:
         else:
             matrices = fits * self.encoding(rows, 0) + self.per_judged * judged
         fitting = self.fitting(candidate, task, rows)
-        return ((0.0 if encoded else matrices) + fits * fitting) / together + candidate.trials * fitting
+        return ((0.0 if encoded else matrices) + fits * fitting) / together + candidate.family.trials * fitting
 
     def turns(self, task: Task, candidate: Candidate) -> int:
         """How many fits of a candidate come after each other."""
@@ -170,46 +159,30 @@ class Costs:
         start = self._work(candidate, task, rows, 0)
         return max(seconds / self._pace(candidate.family) - start, 0.0) / (self._work(candidate, task, rows, 1) - start)
 
-    def _pace(self, family: str) -> float:
-        if family in self.pace:
-            return self.pace[family]
-        seen = [pace / _PACE.get(known, _OTHER_PACE) for known, pace in self.pace.items()]
-        return _PACE.get(family, _OTHER_PACE) * (float(np.median(seen)) if seen else 1.0 / self.threads)
+    def _pace(self, family: Family) -> float:
+        if _paced_as(family) in self.pace:
+            return self.pace[_paced_as(family)]
+        typical = {one.key: one.pace for one in families()}
+        seen = [pace / typical.get(key, pace) for key, pace in self.pace.items()]
+        return family.pace * (float(np.median(seen)) if seen else 1.0 / self.threads)
 
     def _work(self, candidate: Candidate, task: Task, rows: int, rounds: int) -> float:
-        """Units of work of so many rounds on so many rows.
-
-        For trees a unit is a cell that is added to a histogram; what leaves and binning cost beside it was measured on 300 to
-        400,000 rows of 20 to 2,000 columns, where it is right within a factor of two.
-        """
+        """Units of work of so many rounds on so many rows."""
         width = self.width.get(candidate.encoding) or self.width.get("tree") or len(task.encoded)
         outputs = task.outputs if task.outputs > 2 else 1
-        params = candidate.params
-        match candidate.family:
-            case "lightgbm" | "xgboost":
-                leaves = int(params.get("num_leaves") or params.get("max_leaves") or 2 ** min(int(params.get("max_depth", 5)), 9))
-                filled = min(leaves, rows / (1.5 * params.get("min_data_in_leaf", _LEAST_LEAF)))
-                visited = rows * np.log2(max(leaves, 2)) / 2 + filled * _BINS
-                judged = len(task.plan.judged) / len(task.plan.folds)
-                return float(width * (rounds * outputs * visited + (rows + judged) * _BINNING))
-            case "mlp":
-                layers = (width, *params.get("hidden", (64, 32)), outputs)
-                return float(rounds * rows * sum(a * b for a, b in itertools.pairwise(layers)))
-            case "kernel":
-                rows = min(rows, KERNEL_ROWS)
-                landmarks = min(rows, kernel.LANDMARKS)
-                return float(landmarks * rows * (10 * width + 2 * landmarks + 240 * outputs))
-            case "words":
-                return float(rows * self.entries * (outputs + _PER_ENTRY))
-            case _:
-                return 240.0 * rows * width * outputs
+        validated = len(task.plan.judged) / len(task.plan.folds)
+        return candidate.family.work(candidate.params, Load(rows, rounds, width, outputs, validated, self.entries))
+
+
+def _paced_as(family: Family) -> str:
+    return family.paced_as or family.key
 
 
 def fits_after(task: Task, candidate: Candidate) -> int:
     """How many fits on all rows follow those of the folds: none where the fold copies are the model."""
-    if task.plan.bag and candidate.bagged:
+    if task.plan.bag and candidate.family.bagged:
         return 0
-    return len(task.plan.copies) if task.plan.copies and candidate.booster else 1
+    return len(task.plan.copies) if task.plan.copies and candidate.family.booster else 1
 
 
 def waves(pieces: int, workers: int) -> int:
@@ -240,15 +213,3 @@ def _line(sizes: list[int], took: list[float]) -> tuple[float, float]:
     slope = (long - took[-2]) / max(most - sizes[-2], 1) if len(sizes) > 1 else 0.0
     slope = max(slope, 0.2 * long / most)
     return slope, max(long - slope * most, 0.0)
-
-
-def fair_rounds(candidate: Candidate) -> int:
-    """Rounds a model needs to be worth its time: enough small steps, trees or epochs; fewer are a sign of too many rows."""
-    params = candidate.params
-    if candidate.family == "mlp":
-        return min(12, int(params.get("rounds", 12)))
-    if candidate.family not in _ROUNDS:
-        return 1
-    if params.get("boosting") == "rf":
-        return min(40, int(params.get("rounds", 40)))
-    return int(min(6.0 / max(candidate.rate, 1e-3), 300, int(params.get("rounds", 300))))

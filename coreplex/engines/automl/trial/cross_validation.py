@@ -20,10 +20,10 @@ from coreplex.engines.automl.evaluation import metrics, threshold
 from coreplex.engines.automl.evaluation.metrics import Metrics
 from coreplex.engines.automl.evaluation.predictions import Judged
 from coreplex.engines.automl.families.base import Problem
+from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs, fits_after, waves
-from coreplex.engines.automl.trial.fitting import LEARNERS, Fitted, Fitting
+from coreplex.engines.automl.trial.fitting import Fitted, Fitting
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import Candidate
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine, Member
 
@@ -148,20 +148,20 @@ def cross_validate(
     started = time.perf_counter()
     count, workers, done = len(task.plan.folds), matrices.memory.workers, list[Fitted]()
     # What is fitted on all rows costs as much as a fold, and comes out of the same time.
-    bag, after = task.plan.bag and candidate.bagged, waves(fits_after(task, candidate), workers)
+    bag, after = task.plan.bag and candidate.family.bagged, waves(fits_after(task, candidate), workers)
     while len(done) < count:
         if abandon():
             raise Abandoned
         first, turns = len(done), waves(count - len(done), workers) + after
         if done and not insist:
-            searched = candidate.trials * done[0].seconds
+            searched = candidate.family.trials * done[0].seconds
             expected = (time.perf_counter() - started - searched) / waves(first, workers) * turns
             fitting = fitting.at_most(_affordable(fitting.rows, done[-1].learned, expected, deadline.left, least))
         # The first fold of a candidate that settles something settles it for the others.
-        settles = candidate.trials and not done
+        settles = candidate.family.trials and not done
         numbers = range(first, min(first + (1 if settles else workers), count))
         doing(f"{name}: fold {' and '.join(str(number + 1) for number in numbers)} of {count}")
-        done += fitting.side_by_side(numbers, turns, done[0].trained.rounds if done and candidate.trials else None)
+        done += fitting.side_by_side(numbers, turns, done[0].trained.rounds if done and candidate.family.trials else None)
     trained = [one.trained for one in done]
     rounds = int(np.median([one.rounds for one in trained]))
     if not bag:
@@ -215,7 +215,7 @@ def _final(
     house prices the copies were better than a fit for the median in eight, by 0.5 to 16 %, and worse in two, by 1 and 3 %.
     """
     plan = matrices.task.plan
-    if plan.copies and candidate.booster:
+    if plan.copies and candidate.family.booster:
         first, count = len(plan.folds), len(plan.copies)
         workers, done = matrices.memory.workers, list[Fitted]()
         fitting = Fitting.of(candidate, matrices, problem, deadline, rows)
@@ -225,5 +225,5 @@ def _final(
         made = [member for one in done for member in one.trained.members(one.encoder, 1.0 / count)]
         return made, int(np.median([one.trained.rounds for one in done]))
     sides = matrices.everything(candidate.encoding, rows)
-    one = LEARNERS[candidate.family](sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
+    one = candidate.family.fit(sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
     return one.members(sides.encoder), rounds

@@ -12,26 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from coreplex.engines.automl.budget.clock import Deadline
-from coreplex.engines.automl.families import kernel, lightgbm, linear, mlp, sparse_linear, xgboost
-from coreplex.engines.automl.families.base import AnyEncoder, Array, Learner, Problem, Trained
+from coreplex.engines.automl.families.base import AnyEncoder, Array, Problem, Trained
+from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import Costs
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import Candidate
-
-_LIBRARIES = {
-    "linear": ("sklearn.linear_model",),
-    "kernel": ("sklearn.cluster", "sklearn.linear_model"),
-    "mlp": ("sklearn.neural_network",),
-}
-"""What families import where they first need it."""
-LEARNERS: dict[str, Learner] = {
-    "lightgbm": lightgbm.fit,
-    "xgboost": xgboost.fit,
-    "linear": linear.fit,
-    "mlp": mlp.fit,
-    "kernel": kernel.fit,
-    "words": sparse_linear.fit,
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +41,6 @@ class Fitted:
 class Fitting:
     """How the folds of one candidate are fitted. `rows`: the most training rows of a fold; `costs` learns what they take."""
 
-    learner: Learner
     candidate: Candidate
     matrices: Matrices
     problem: Problem
@@ -75,8 +58,8 @@ class Fitting:
         rows: int | None,
         costs: Costs | None = None,
     ) -> "Fitting":
-        learner = _learner(candidate, matrices, deadline)
-        return cls(learner, candidate, matrices, problem, deadline, candidate.at_most(rows), costs)
+        _prepare(candidate, matrices, deadline)
+        return cls(candidate, matrices, problem, deadline, candidate.at_most(rows), costs)
 
     def at_most(self, rows: int | None) -> "Fitting":
         """The same with so many training rows for the next folds."""
@@ -101,19 +84,18 @@ class Fitting:
     def _fold(self, number: int, turns: int, rounds: int | None) -> Fitted:
         sides = self.matrices.fold(self.candidate.encoding, number, self.rows, self.costs)
         assert sides.valid is not None
-        fits = 1 if rounds else 1 + self.candidate.trials
+        fits = 1 if rounds else 1 + self.candidate.family.trials
         part, began = self.deadline.part((turns - 1) / fits + 1), time.perf_counter()
-        one = self.learner(sides.train, sides.valid, self.problem, self.candidate.params, part, rounds)
+        one = self.candidate.family.fit(sides.train, sides.valid, self.problem, self.candidate.params, part, rounds)
         seconds, looked = (time.perf_counter() - began) / fits, part.asked
         learned, width = sides.train.x.shape
         return Fitted(one, sides.encoder, one.predict(sides.valid), learned, sides.asked, sides.whole, width, looked, seconds)
 
 
-def _learner(candidate: Candidate, matrices: Matrices, deadline: Deadline) -> Learner:
-    """What fits a family, its libraries imported and words counted: that is done once, and is no cost of a fit."""
+def _prepare(candidate: Candidate, matrices: Matrices, deadline: Deadline) -> None:
+    """Import what a family needs and count words, which is done once and is no cost of a fit: the deadline moves by as much."""
     before = deadline.left
-    for library in _LIBRARIES.get(candidate.family, ()):
-        importlib.import_module(library)
+    for module in candidate.family.modules:
+        importlib.import_module(module)
     matrices.prepare(candidate.encoding)
     deadline.moment += max(0.0, before - deadline.left)
-    return LEARNERS[candidate.family]

@@ -9,8 +9,8 @@ time for. Where those are too few, larger steps lose less than an end half way: 
 from collections.abc import Sequence
 from typing import cast
 
+from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.cross_validation import Finished
-from coreplex.engines.automl.trial.portfolio import Candidate
 
 _FASTER, _FASTEST = 3.0, 0.2
 """So many times its own rate, and no more than this, is taken."""
@@ -21,7 +21,7 @@ _WORTH = 1.2
 
 def paced(candidate: Candidate, finished: Sequence[Finished], rounds: float) -> Candidate:
     """The booster at the rate at which so many rounds get as far as the `finished` ones had to go; never at a lesser one."""
-    distances = [_distance(model) for model in finished if model.candidate is not None and model.candidate.booster]
+    distances = [_distance(model) for model in finished if model.candidate is not None and model.candidate.family.booster]
     if not distances:
         return candidate
     rate = min(max(distances) / max(rounds, 1.0), _FASTER * candidate.rate, max(_FASTEST, candidate.rate))

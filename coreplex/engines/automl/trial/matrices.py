@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from scipy import sparse
 from coreplex.engines.automl.data.sampling import spread
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.families.base import AnyEncoder, Array, Sample
+from coreplex.engines.automl.families.family import Encoding
 from coreplex.engines.automl.splits.folds import Fold
 from coreplex.engines.automl.trial.costs import Costs
 from coreplex.engines.automl.trial.memory import Memory
@@ -27,7 +28,6 @@ from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 
-Encoding = Literal["tree", "dense", "sparse", "residual"]
 _DENSE_ROWS = 100_000
 """Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
 _PROBE_ROWS = 500

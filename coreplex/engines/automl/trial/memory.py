@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import psutil  # type: ignore[import-untyped]
 
 from coreplex.engines.automl.data.task import Task
-from coreplex.engines.automl.ensembles.selection import TOP
 
 DEFAULT_BYTES = 4 << 30
 _FRAME_COPIES, _CELL_BYTES, _CLASS_BYTES = 2.2, 28, 40
@@ -30,7 +29,7 @@ class Memory:
     workers: int = 1
 
     def roomy(self, task: Task, width: int, models: int) -> "Memory":
-        """The same with as many workers as leave room for all rows of the task."""
+        """The same with as many workers, one at least, as leave room for all rows of the task; arguments as of `rows`."""
         counts = range(self.workers, 1, -1)
         fitting = (one for count in counts if (one := replace(self, workers=count)).rows(task, width, models) >= len(task.y))
         return next(fitting, replace(self, workers=1))
@@ -45,11 +44,11 @@ class Memory:
         return max(int(_DENSE * self.limit / (_DENSE_CELL_BYTES * max(width, 1) * self.workers)), 1)
 
     def rows(self, task: Task, width: int, models: int) -> int:
-        """The most rows of this task that `models` models on `width` encoded columns can be trained on."""
+        """The most rows of this task that a run on `width` encoded columns can be trained on, which keeps the out-of-fold
+        predictions of `models` models."""
         table = task.frame.estimated_size()
         free = _WORKING * self.limit - max(psutil.Process().memory_info().rss - table, 0)
-        kept = 8 * min(models, TOP)
         copies = _FRAME_COPIES + self.workers - 1
         fitted = self.workers * (_CELL_BYTES * width + _CLASS_BYTES * task.outputs)
-        per_row = copies * table / len(task.y) + fitted + kept * task.outputs
+        per_row = copies * table / len(task.y) + fitted + 8 * models * task.outputs
         return max(int(free / per_row), _LEAST_ROWS)
