@@ -1,6 +1,6 @@
 """Errors as pages for people: a browser that asks for a page is not shown JSON.
 
-Programs ask for anything (`*/*`) or for JSON and get what the contract says.
+Programs ask for anything (`*/*`) or for JSON and get the body of every error (contract A.8).
 """
 
 from html import escape

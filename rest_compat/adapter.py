@@ -185,7 +185,7 @@ def result_of(data: dict[str, Any]) -> Any:
 
 
 def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
-    """A JSON object, strictly read. Raises Invalid (422) for anything else (decision 1)."""
+    """A JSON object, strictly read. Raises Invalid (422) for anything else (contract A.5)."""
     parts = containers(raw)
     if parts > MAX_JSON_CONTAINERS:
         raise Invalid(f"The body has more than {MAX_JSON_CONTAINERS} lists and objects.")

@@ -40,7 +40,7 @@ def unwrapped(name: str) -> Shape:
 
 
 def mirrored(name: str) -> Shape:
-    """Single resource, wrapped and with its fields at top level as well (contract E6)."""
+    """Single resource, wrapped and with its fields at top level as well (contract A.3)."""
     return lambda result, _: {**result, name: result}
 
 
@@ -72,11 +72,11 @@ OUTCOMES: Mapping[str, Any] = {
     "succeeded": ["succeeded"],
     "failed": ["failed", CANCELLED],
 }
-"""REST's words for the state of an experiment or job, and which states each stands for (decision 2)."""
+"""REST's words for the state of an experiment or job, and which states each stands for (contract A.9)."""
 
 
 def outcome(record: dict[str, Any]) -> dict[str, Any]:
-    """An experiment or job in REST's words: cancelled is failed with a reason (decision 2)."""
+    """An experiment or job in REST's words: cancelled is failed with a reason (contract A.9)."""
     if record.get("status") == CANCELLED:
         return {**record, "status": "failed", "error": record.get("error") or CANCELLED}
     return record

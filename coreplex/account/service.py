@@ -25,7 +25,7 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     """Make an account, unusable until its e-mail is confirmed.
 
     With verification on, a taken e-mail gets the same answer (a user that is never stored) and its owner a mail; with it off
-    there is no mailbox to tell, so it is a Conflict (docs/decisions, registration). Raises QuotaExceeded on a full server.
+    there is no mailbox to tell, so it is a Conflict (docs/decisions/0010). Raises QuotaExceeded on a full server.
     """
     await quota.take_account(session, settings)
     user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))

@@ -18,7 +18,7 @@ FROM_CONFIG = (
     "privacy_column_map",
     "privacy_threshold",
 )
-"""Fields that may also stand inside `config`; the flat ones win (contract F15)."""
+"""Fields that may also stand inside `config`; the flat ones win (contract B.7)."""
 MOST = f"At most {MOST_KEPT >> 10} KiB as JSON."
 COLUMN_MAP = f"Input column to type of personal data. {MOST}"
 

@@ -74,7 +74,7 @@ def capabilities(plan: Plan) -> Capabilities:
 def choose(plan: Plan, mode: ExecutionMode, engine: str | None, engines: Sequence[str] | None, *, fallback: bool) -> Choice:
     """The engines of an experiment. Raises Invalid for unknown ones, Forbidden for what the plan lacks.
 
-    An engine that is known but not installed becomes the native one when `fallback` is on, with a warning (decision 10).
+    An engine that is known but not installed becomes the native one when `fallback` is on, with a warning (contract B.5).
     """
     quota = QUOTAS[plan]
     if mode is ExecutionMode.parallel and not quota.parallel:

@@ -1,4 +1,4 @@
-"""An embedded Valkey (or Redis): every acknowledged write is on disk, because `everysec` was measured to lose some.
+"""An embedded Valkey (or Redis), whose writes are on disk within a second (docs/decisions/0012).
 
 On a Unix socket in a private folder only, with a password of this run that other programs of the same account do not know: it is
 told on standard input, where no list of processes and no file shows it. It holds the queue and the rate limits, never the truth.

@@ -24,7 +24,7 @@ def _reset(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def _new_key(result: Any, _: Mapping[str, Any]) -> Any:
-    """The key at top level and again under `api_key` (contract E3)."""
+    """The key at top level and again under `api_key` (contract B.1)."""
     body = {**result["api_key"], "key": result["key"]}
     return {**body, "api_key": body}
 

@@ -36,7 +36,7 @@ def quality(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def columns(result: Any, _: Mapping[str, Any]) -> Any:
-    """All columns at once, under their own name and as a list (contract F8)."""
+    """All columns at once, under their own name and as a list (contract A.3)."""
     found = result["columns"]
     return {"columns": found, "items": found, "total": len(found), "limit": len(found), "offset": 0}
 

@@ -1,4 +1,4 @@
-"""`/api/experiments` (contract B.5 and decision 11)."""
+"""`/api/experiments` (contract B.5)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -20,7 +20,7 @@ from tests.factories.account import browser, serving
 from tests.factories.world import Snapshot, World, snapshot, world
 
 PUBLIC = {"register", "verifyEmail", "resendVerification", "login", "forgotPassword", "resetPassword"}
-"""Frozen: what needs no credential (contract, decision 13)."""
+"""Frozen: what needs no credential (contract A.2)."""
 CALLS = {call.name: call for call in (*rest_calls(), *graphql_calls())}
 CONCEPTS = ("account", "project", "dataset", "experiment", "model", "deployment", "job")
 

@@ -1,4 +1,4 @@
-"""What is installed is not older than the fixes we rely on, and no line of ours does what must never be done (S20, S21)."""
+"""What is installed is not older than the fixes we rely on, and no line of ours does what must never be done."""
 
 import ast
 from collections.abc import Iterator

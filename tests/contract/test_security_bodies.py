@@ -1,4 +1,4 @@
-"""Bodies that cost more than their bytes are refused before they are read (V16, V33)."""
+"""Bodies that cost more than their bytes are refused before they are read (docs/security.md#bodies)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Headers on every answer, cookies, other origins, foreign hosts (S19): over the whole list of routes."""
+"""Headers on every answer, cookies, other origins, foreign hosts, over the whole list of routes."""
 
 import re
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event whatever a caller says, and no secret in any of them (S18, V25)."""
+"""Logs: one JSON line per event whatever a caller says, and no secret in any of them (docs/security.md#secrets)."""
 
 import gc
 import io

@@ -1,4 +1,4 @@
-"""Rate limits hold exactly, for everybody, whatever a request looks like, and also without Redis (S22, V30)."""
+"""Rate limits hold exactly, for everybody, whatever a request looks like, and also without Redis (docs/security.md#rates)."""
 
 import asyncio
 import time

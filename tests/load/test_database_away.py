@@ -1,4 +1,4 @@
-"""PostgreSQL killed and restarted under load: quick refusals meanwhile, healthy soon after, nothing acknowledged lost (R6)."""
+"""PostgreSQL killed and restarted under load: quick refusals meanwhile, healthy soon after, nothing acknowledged lost."""
 
 import asyncio
 import time

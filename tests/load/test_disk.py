@@ -1,4 +1,4 @@
-"""A disk that fills up, and clients that hang up: nothing half-made is seen, and it works again afterwards (R7, F16)."""
+"""A disk that fills up, and clients that hang up: nothing half-made is seen, and it works again afterwards."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""While some callers cost as much as they may, the others are served: nothing holds up the event loop for long (R16)."""
+"""While some callers cost as much as they may, the others are served: nothing holds up the event loop for long."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Clients that hold connections and say little: they are gone in seconds, and nobody else notices them (S17)."""
+"""Clients that hold connections and say little: they are gone in seconds, and nobody else notices them."""
 
 import asyncio
 import contextlib

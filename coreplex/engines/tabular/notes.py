@@ -23,7 +23,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Limits:
-    """Where the reader stops: sizes that no honest table has (reliability V22)."""
+    """Where the reader stops: sizes that no honest table has (docs/security.md#files)."""
 
     columns: int = 5_000
     rows: int = 50_000_000

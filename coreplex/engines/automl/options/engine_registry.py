@@ -14,7 +14,7 @@ STACKED = "StackedEnsemble"
 
 @dataclass(frozen=True)
 class Engine:
-    """`key` as in the contract; `trains()` names the algorithms it can train, some of them `classification_only`;
+    """`key` names it (contract C.3); `trains()` names the algorithms it can train, some of them `classification_only`;
     `installed()` tells whether a run can start here and now; `search` is the module whose `search(run)` proposes candidates,
     None without one."""
 

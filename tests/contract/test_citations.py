@@ -1,0 +1,76 @@
+"""What comments and pages point at is there: sections of the contract, security decisions, ADRs, files, endpoints."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rest_compat.openapi import document
+from tests.stack import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+TOP = ("coreplex", "edge", "resolvers", "rest_compat", "schema", "workers", "tests", "docs", "scripts")
+OUTSIDE = re.compile(
+    r"\bdecisions? \d+\b|\((?:[DFRSV]\d{1,2})(?:, [DFRSV]\d{1,2})*\)|\bcontract,? [A-Z]\d|\b[Ss]ection \d"
+    r"|rest-contract|house\.md|design\.md"
+)
+"""How documents used to be cited that are not in this repository."""
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Path and text of each Python file, this one excepted."""
+    for path in (ROOT / "asgi.py", *(path for package in TOP for path in sorted((ROOT / package).rglob("*.py")))):
+        if path != Path(__file__):
+            yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings of a page."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)}
+
+
+def missing(pattern: str, known: set[str]) -> list[str]:
+    """Where the code cites by `pattern` what is not known."""
+    return [f"{name}: {cited}" for name, text in sources() for cited in re.findall(pattern, text) if cited not in known]
+
+
+def test_sections_of_the_contract() -> None:
+    text = (DOCS / "contract.md").read_text()
+    sections = set(re.findall(r"^(?:## |- )([A-D]\.\d+) ", text, re.M))
+    assert len(sections) > 20
+    cited = r"\b[Cc]ontract ([A-D]\.\d+)"
+    assert missing(cited, sections) == []
+    assert missing(r"\b[Cc]ontract [A-D]\.\d+, ([A-D]\.\d+)", sections) == []
+    assert sum(len(re.findall(cited, source)) for _, source in sources()) > 20
+    assert set(re.findall(r"\(([A-D](?:\.\d+)?)\)", text)) <= sections | {"D"}
+
+
+def test_security_decisions_and_adrs() -> None:
+    assert missing(r"docs/security\.md#([\w-]+)", anchors(DOCS / "security.md")) == []
+    assert missing(r"docs/decisions/(\d+)", {path.name[:4] for path in (DOCS / "decisions").glob("*.md")}) == []
+    assert missing(r"\b(docs/[\w/-]+\.md)", {str(page.relative_to(ROOT)) for page in PAGES}) == []
+
+
+def test_nothing_outside_is_cited() -> None:
+    assert [f"{name}: {found[0]}" for name, text in sources() for found in OUTSIDE.finditer(text)] == []
+
+
+def test_endpoints_of_the_contract() -> None:
+    written = set(re.findall(r"^\| ([A-Z]+) `(/api/[^`]+)` ", (DOCS / "contract.md").read_text(), re.M))
+    served = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+    assert written == served
+
+
+def test_files_named_in_pages() -> None:
+    named = re.compile(rf"(?:`|\()((?:{'|'.join(TOP)})/[\w./*-]+)(?:`|\))")
+    gone = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in (*PAGES, *sorted((ROOT / "tests").rglob("*.md")))
+        for path in named.findall(page.read_text())
+        if not list(ROOT.glob(path.rstrip("/")))
+    ]
+    assert gone == []
