@@ -7,7 +7,7 @@ from typing import Any
 
 from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.remedy import SENTINELS
-from coreplex.engines.tabular.orders import unknown, with_more
+from coreplex.engines.tabular.read.overrides import unknown, with_more
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
 from coreplex.errors.tree import FieldError, Invalid
 

@@ -10,8 +10,9 @@ from coreplex.dataset.diagnosis import Diagnoses, Found
 from coreplex.dataset.service import Documents
 from coreplex.engines.automl import creation
 from coreplex.engines.diagnosis.question import Question
-from coreplex.engines.tabular import quality, suggestion
-from coreplex.engines.tabular.rulebook import Issue
+from coreplex.engines.tabular.profile import target_suggestion
+from coreplex.engines.tabular.quality import assessment
+from coreplex.engines.tabular.quality.rules import Issue
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.nearest import nearest
 from coreplex.errors.tree import Busy, DomainError, Invalid
@@ -44,15 +45,15 @@ async def of_target(services: Services, version_id: UUID, documents: Documents, 
     identifier = [
         Issue("target_is_identifier", "high", said, target) for said in creation.target_warnings(profile, schema, target)
     ]
-    question = Question(target, problem_type or suggestion.problem_type(facts, profile["row_count"]))
+    question = Question(target, problem_type or target_suggestion.problem_type(facts, profile["row_count"]))
     try:
         creation.check_creation(profile, schema, target, question.problem_type)
     except Invalid as error:
         issue = Issue("unusable_target", "high", error.message, target)
-        return Judged(quality.for_target(documents.quality, profile, target, [*identifier, issue]))
+        return Judged(assessment.for_target(documents.quality, profile, target, [*identifier, issue]))
     found = await _ask(services, version_id, question)
     issues = [*identifier, *(Issue(**issue) for issue in found["issues"])]
-    return Judged(quality.for_target(documents.quality, profile, target, issues), found)
+    return Judged(assessment.for_target(documents.quality, profile, target, issues), found)
 
 
 async def _ask(services: Services, version_id: UUID, question: Question) -> Found:

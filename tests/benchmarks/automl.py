@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
-from coreplex.engines.tabular import reading  # noqa: E402
+from coreplex.engines.tabular.read.table import read as read_table  # noqa: E402
 from coreplex.engines.tabular.schema import TableSchema, spell  # noqa: E402
 from coreplex.platform import isolation  # noqa: E402
 
@@ -78,7 +78,7 @@ def tables(wanted: list[str], folder: Path) -> Iterator[Table]:
     for name, (path, target, problem) in sources.items():
         if path.exists() and (not wanted or name in wanted):
             stored = folder / f"{name}.parquet"
-            schema = reading.read(path, path.name, stored).schema
+            schema = read_table(path, path.name, stored).schema
             yield Table(name, frames.load(stored, schema), schema, target, problem)
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question
-from coreplex.engines.tabular.reading import read
+from coreplex.engines.tabular.read.table import read
 from tests.benchmarks.suite_tables import SOURCES, unpacked
 from tests.factories.leaks import KINDS, TARGET, clean, planted
 

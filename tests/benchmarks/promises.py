@@ -23,7 +23,7 @@ from sklearn import datasets
 from coreplex.engines.automl import train
 from coreplex.engines.automl.evaluation import intervals, metrics
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.engines.tabular.reading import read
+from coreplex.engines.tabular.read.table import read
 
 
 class Report:

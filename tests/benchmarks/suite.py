@@ -34,7 +34,7 @@ from coreplex.engines.diagnosis.question import Question, Roles  # noqa: E402
 from coreplex.engines.scoring.bundle import label_key  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
-from coreplex.engines.tabular import reading  # noqa: E402
+from coreplex.engines.tabular.read.table import read as read_table  # noqa: E402
 from coreplex.engines.tabular.schema import spell  # noqa: E402
 from tests.benchmarks import suite_tables  # noqa: E402
 from tests.benchmarks.automl import Table, engine_run  # noqa: E402
@@ -164,7 +164,7 @@ def runs(asked: argparse.Namespace, done: set[tuple[str, str, str]]) -> Iterator
         with tempfile.TemporaryDirectory() as home:
             path, stored = Path(home) / f"{name}.csv", Path(home) / f"{name}.parquet"
             source.load(packages).write_csv(path)
-            schema = reading.read(path, path.name, stored).schema
+            schema = read_table(path, path.name, stored).schema
             table = Table(name, frames.load(stored, schema), schema, source.target, source.problem)
         for seed, arm in wanted:
             try:

@@ -65,8 +65,8 @@ def ingest(source: Path, folder: Path) -> None:
 
 
 def export_csv(source: Path, folder: Path) -> None:
-    from coreplex.engines.tabular.export import export
-    from coreplex.engines.tabular.reading import read
+    from coreplex.engines.tabular.read.table import read
+    from coreplex.engines.tabular.write.export import export
 
     reading = read(source, source.name, folder / "exported.parquet")
     export(reading.path, reading.schema, "csv", folder / "exported.csv")

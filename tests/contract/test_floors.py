@@ -112,7 +112,7 @@ ALLOWED = {
     ("coreplex/runtime/housekeeping.py", "text(f…)"),  # tables and conditions of `coreplex.runtime.retention`; values are bound
     ("coreplex/serving/log/remains.py", "text(f…)"),  # names of partitions, as the database lists them
     ("coreplex/migrations/versions/0006_retention.py", "op.execute(f…)"),  # names of tables, and the Monday it ran before
-    ("coreplex/engines/tabular/workbook.py", "xml.parsers.expat"),  # no document type, so no entities (ADR 15)
+    ("coreplex/engines/tabular/read/workbook.py", "xml.parsers.expat"),  # no document type, so no entities (ADR 15)
 }
 
 

@@ -12,7 +12,7 @@ from coreplex.engines.automl import train
 from coreplex.engines.automl.budget.clock import Clock
 from coreplex.engines.automl.budget.progress import Progress
 from coreplex.engines.automl.options.engine_registry import BASELINE
-from coreplex.engines.tabular.reading import read
+from coreplex.engines.tabular.read.table import read
 
 
 class Report:

@@ -11,7 +11,7 @@ from sklearn import datasets
 from coreplex.engines.automl.splits.folds import Fold
 from coreplex.engines.diagnosis import comparison, dependence
 from coreplex.engines.diagnosis.deadline import Deadline
-from coreplex.engines.tabular.reading import read
+from coreplex.engines.tabular.read.table import read
 from tests.factories import dependent
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.automl import holdout, train
-from coreplex.engines.tabular.reading import read
+from coreplex.engines.tabular.read.table import read
 from coreplex.errors.tree import Invalid
 from tests.engines.runs import Report
 

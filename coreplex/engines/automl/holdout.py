@@ -21,8 +21,10 @@ from coreplex.engines.automl.evaluation import curves, intervals, metrics
 from coreplex.engines.encoding.values import canonical_series, reader
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular import frame as tables
-from coreplex.engines.tabular import reading, words
+from coreplex.engines.tabular.read.table import Limits
+from coreplex.engines.tabular.read.table import read as read_table
 from coreplex.engines.tabular.schema import Column, TableSchema
+from coreplex.engines.tabular.types import vocabulary
 from coreplex.errors.nearest import folded, hint, nearest
 from coreplex.errors.tree import Invalid
 
@@ -67,14 +69,14 @@ def _table(request: Mapping[str, Any], trained: TableSchema) -> tuple[Path, Tabl
         return Path(request["table"]), TableSchema.from_json(request["schema"])
     scratch = Path(request["scratch"])
     stored = scratch / "holdout.parquet"
-    limits = reading.Limits(unpacked_bytes=request.get("unpacked_bytes") or reading.Limits.unpacked_bytes)
-    source = partial(reading.read, Path(request["source"]), request["filename"], stored)
+    limits = Limits(unpacked_bytes=request.get("unpacked_bytes") or Limits.unpacked_bytes)
+    source = partial(read_table, Path(request["source"]), request["filename"], stored)
     read = partial(source, limits=limits, sheet=request.get("sheet"), scratch=scratch)
     schema = read().schema
     again = [column for column in trained if _read_otherwise(column, schema.get(column.name))]
     if again:
         types = {column.name: column.type for column in again}
-        missing = {column.name: sorted(words.SIGNS) if column.missing is None else column.missing for column in again}
+        missing = {column.name: sorted(vocabulary.SIGNS) if column.missing is None else column.missing for column in again}
         schema = read(overrides=types, missing=missing, force=True).schema
     return stored, schema
 

@@ -7,8 +7,8 @@ from typing import Any
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.imbalance import EVEN
 from coreplex.engines.diagnosis.leak import Leak
-from coreplex.engines.tabular.notes import Severity
-from coreplex.engines.tabular.rulebook import Issue
+from coreplex.engines.tabular.findings import Severity
+from coreplex.engines.tabular.quality.rules import Issue
 
 
 def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None, step: float | None = None) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
 from coreplex.engines.encoding.text import Text
-from coreplex.engines.tabular.forms import host, rest
+from coreplex.engines.tabular.types.text_formats import host, rest
 
 
 def hosts(series: pl.Series) -> pl.Series:

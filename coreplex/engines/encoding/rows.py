@@ -16,8 +16,8 @@ from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.datetime_features import Moment
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
-from coreplex.engines.tabular.cells import means_missing, sentinels
 from coreplex.engines.tabular.schema import Column, ColumnType
+from coreplex.engines.tabular.types.value_parser import means_missing, sentinels
 from coreplex.errors.nearest import folded, hint
 
 if TYPE_CHECKING:

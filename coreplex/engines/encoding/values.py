@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from coreplex.engines.tabular import words
-from coreplex.engines.tabular.cells import parser, sentinels
-from coreplex.engines.tabular.forms import mail_domain
 from coreplex.engines.tabular.schema import Column, ColumnType
+from coreplex.engines.tabular.types import vocabulary
+from coreplex.engines.tabular.types.text_formats import mail_domain
+from coreplex.engines.tabular.types.value_parser import parser, sentinels
 
 Domain = Literal["number", "category", "moment", "text"]
 Value = float | int | str | None
@@ -202,7 +202,7 @@ def _mapped(series: pl.Series, column: Column, kind: Domain) -> pl.Series:
 def _texts(values: pl.Series, column: Column) -> pl.Series:
     """What `reader` makes of texts, all at once."""
     texts = values.str.strip_chars(_BLANKS)
-    return texts.set(texts.is_in(list(words.missing("string", column.missing))), None)
+    return texts.set(texts.is_in(list(vocabulary.missing("string", column.missing))), None)
 
 
 def _nan_to_none(value: Value) -> Value:

@@ -21,9 +21,9 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
 
     Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `sheet`, `profile`, `quality`.
     """
-    from coreplex.engines.tabular.profile import profile
-    from coreplex.engines.tabular.quality import assess
-    from coreplex.engines.tabular.reading import Limits, read
+    from coreplex.engines.tabular.profile.table_profile import profile
+    from coreplex.engines.tabular.quality.assessment import assess
+    from coreplex.engines.tabular.read.table import Limits, read
     from coreplex.engines.tabular.schema import TableSchema
 
     previous = TableSchema.from_json(request["schema"]) if request.get("schema") else None
@@ -59,8 +59,8 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
 
 def export(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """Writes a stored table for download. request: `table`, `schema`, `format`, `destination`. Returns `size_bytes`."""
-    from coreplex.engines.tabular import export as writer
     from coreplex.engines.tabular.schema import TableSchema
+    from coreplex.engines.tabular.write import export as writer
 
     destination = Path(request["destination"])
     report.progress(0.05, f"writing {request['format']}")

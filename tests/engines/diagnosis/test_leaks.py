@@ -14,7 +14,7 @@ from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question, Roles
-from coreplex.engines.tabular.reading import read
+from coreplex.engines.tabular.read.table import read
 from coreplex.errors.tree import Invalid
 from tests.factories.leaks import KINDS, TARGET, clean, planted
 

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import xlsxwriter
 
-from coreplex.engines.tabular.notes import Limits
-from coreplex.engines.tabular.reading import Reading, read
+from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read.table import Reading, read
 
 SMALL = Limits(unpacked_bytes=2 << 20, ratio_free_bytes=1 << 19)
 """Limits that a test reaches at once."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular.profile import profile
-from coreplex.engines.tabular.quality import assess
-from coreplex.engines.tabular.reading import Reading, read
+from coreplex.engines.tabular.profile.table_profile import profile
+from coreplex.engines.tabular.quality.assessment import assess
+from coreplex.engines.tabular.read.table import Reading, read
 
 Data = bytes | str | pl.DataFrame
 

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.absence import Absences
-from coreplex.engines.tabular.ambiguity import Ambiguities
-from coreplex.engines.tabular.inference import Finding
-from coreplex.engines.tabular.notes import Limits
-from coreplex.engines.tabular.reading import Reading, read
-from coreplex.engines.tabular.rules import Rule
+from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read.ambiguous_formats import Ambiguities
+from coreplex.engines.tabular.read.table import Reading, read
+from coreplex.engines.tabular.read.value_labels import Spellings
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.engines.tabular.spelling import Spellings
+from coreplex.engines.tabular.types.inference import Finding
+from coreplex.engines.tabular.types.missing_words import Absences
+from coreplex.engines.tabular.types.parse_rule import Rule
 
 THOROUGH = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WHOLE = 1 << 22

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.types.value_parser import parse_value
 from tests.engines.tabular.judged import judge, take
 
 INTEGER, FLOAT = ColumnType.integer, ColumnType.float

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular import dates, inference
-from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.types import dates, inference
+from coreplex.engines.tabular.types.value_parser import parse_value
 from tests.engines.tabular.judged import judge, take
 
 MONTHS = {

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from openpyxl import load_workbook
 
-from coreplex.engines.tabular import export as writer
-from coreplex.engines.tabular.export import export
-from coreplex.engines.tabular.reading import read
-from coreplex.engines.tabular.safety import harmless
+from coreplex.engines.tabular.read.table import read
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.write import export as writer
+from coreplex.engines.tabular.write.export import export
+from coreplex.engines.tabular.write.formula_escape import harmless
 from coreplex.errors.tree import Invalid
 
 SIGNS = ["=", "+", "-", "@", "＝", "＋", "－", "＠"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.json_values import Values, written
-from coreplex.engines.tabular.notes import Limits
+from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read.json_values import Values, written
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 from tests.engines.tabular.files import kinds, take
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from coreplex.engines.automl.holdout import _table
 from coreplex.engines.encoding.values import canonical_series
-from coreplex.engines.tabular import words
-from coreplex.engines.tabular.cells import means_missing, parse_value
-from coreplex.engines.tabular.rules import Kind, Rule
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.types import vocabulary
+from coreplex.engines.tabular.types.parse_rule import Kind, Rule
+from coreplex.engines.tabular.types.value_parser import means_missing, parse_value
 from coreplex.errors.tree import Invalid
 from tests.engines.tabular.judged import Data, take
 
@@ -153,7 +153,7 @@ def test_a_holdout_is_read_as_the_training_table_was(tmp_path: Path) -> None:
         {"source": str(tmp_path / "new.csv"), "filename": "new.csv", "scratch": str(tmp_path)}, trained.schema
     )
     assert pl.read_parquet(stored)["roof"].to_list() == ["None"] * 20
-    assert [column.missing for column in schema] == [tuple(sorted(words.SIGNS)), None, None]
+    assert [column.missing for column in schema] == [tuple(sorted(vocabulary.SIGNS)), None, None]
 
 
 @settings(deadline=None)
@@ -161,7 +161,9 @@ def test_a_holdout_is_read_as_the_training_table_was(tmp_path: Path) -> None:
     kind=st.sampled_from(sorted(DTYPES)),
     missing=st.none() | st.lists(st.sampled_from(["-200", "1e3", "NA", "red", "2020-01-31", "yes"]), max_size=3).map(tuple),
     text=st.sampled_from(
-        sorted(words.MISSING | {"-200", "-200.0", "1000", "red", " red", "blue", "2020-01-31", "yes", "no", "3", "", "12.50"})
+        sorted(
+            vocabulary.MISSING | {"-200", "-200.0", "1000", "red", " red", "blue", "2020-01-31", "yes", "no", "3", "", "12.50"}
+        )
     ),
 )
 def test_a_cell_and_a_column_agree_on_what_is_missing(kind: Kind, missing: tuple[str, ...] | None, text: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.cells import parse_value
 from coreplex.engines.tabular.frame import load, preview
-from coreplex.engines.tabular.numbers import NumberFormat
-from coreplex.engines.tabular.reading import Limits, Reading, read
+from coreplex.engines.tabular.read.table import Limits, Reading, read
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.types.numbers import NumberFormat
+from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput, Invalid
 
 

@@ -8,11 +8,11 @@ import orjson
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular import profile as profiling
-from coreplex.engines.tabular.correlation import correlation_ratio, cramers_v
-from coreplex.engines.tabular.profile import profile
-from coreplex.engines.tabular.reading import Reading, read
-from coreplex.engines.tabular.suggestion import suggest
+from coreplex.engines.tabular.profile import table_profile as profiling
+from coreplex.engines.tabular.profile.correlation import correlation_ratio, cramers_v
+from coreplex.engines.tabular.profile.table_profile import profile
+from coreplex.engines.tabular.profile.target_suggestion import suggest
+from coreplex.engines.tabular.read.table import Reading, read
 
 
 @pytest.fixture

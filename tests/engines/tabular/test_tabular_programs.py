@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from coreplex.engines.tabular.numbers import NumberFormat
+from coreplex.engines.tabular.types.numbers import NumberFormat
 from tests.engines.tabular.files import book, kinds
 from tests.engines.tabular.files import take as take_file
 from tests.engines.tabular.judged import judge, take

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.profile import profile
-from coreplex.engines.tabular.quality import assess, for_target
-from coreplex.engines.tabular.reading import read
-from coreplex.engines.tabular.rulebook import Issue
+from coreplex.engines.tabular.profile.table_profile import profile
+from coreplex.engines.tabular.quality.assessment import assess, for_target
+from coreplex.engines.tabular.quality.rules import Issue
+from coreplex.engines.tabular.read.table import read
 
 N = 400
 

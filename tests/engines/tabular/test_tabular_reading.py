@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.reading import Limits, Reading, read
+from coreplex.engines.tabular.read.table import Limits, Reading, read
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coreplex.engines.tabular.reading import Limits
+from coreplex.engines.tabular.read.table import Limits
 from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import take
 

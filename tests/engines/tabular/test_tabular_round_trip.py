@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular import numbers, words
-from coreplex.engines.tabular.cells import parse_value
-from coreplex.engines.tabular.numbers import NumberFormat
-from coreplex.engines.tabular.reading import read
-from coreplex.engines.tabular.rules import Rule
+from coreplex.engines.tabular.read.table import read
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, canonical, spell
+from coreplex.engines.tabular.types import numbers, vocabulary
+from coreplex.engines.tabular.types.numbers import NumberFormat
+from coreplex.engines.tabular.types.parse_rule import Rule
+from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))
@@ -153,7 +153,7 @@ def test_one_cell_reads_as_its_column_does(text: str, written: NumberFormat) -> 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    text=NUMBERISH | st.sampled_from(sorted(words.MISSING | words.YES | words.NO)),
+    text=NUMBERISH | st.sampled_from(sorted(vocabulary.MISSING | vocabulary.YES | vocabulary.NO)),
     rule=st.sampled_from([Rule("integer"), Rule("float"), Rule("integer", "._!"), Rule("float", "._!"), Rule("string")]),
 )
 def test_the_quick_way_and_the_careful_way_agree(text: str, rule: Rule) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular import sentinels
+from coreplex.engines.tabular.profile import sentinels
 from tests.engines.tabular.judged import judge
 
 SEEDS = range(3)

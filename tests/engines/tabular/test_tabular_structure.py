@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from coreplex.engines.encoding.values import reader
-from coreplex.engines.tabular import footers
-from coreplex.engines.tabular.cells import parse_value
-from coreplex.engines.tabular.notes import Limits
+from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read import footers
+from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import judge, take
 

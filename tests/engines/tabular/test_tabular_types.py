@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.encoding.encoder import Encoder
-from coreplex.engines.tabular.cells import parse_value
-from coreplex.engines.tabular.inference import Habit, infer
-from coreplex.engines.tabular.numbers import NumberFormat, real
 from coreplex.engines.tabular.schema import Column, ColumnType
+from coreplex.engines.tabular.types.inference import Habit, infer
+from coreplex.engines.tabular.types.numbers import NumberFormat, real
+from coreplex.engines.tabular.types.value_parser import parse_value
 from tests.engines.scoring_samples import encode_row
 from tests.engines.tabular.judged import judge, take
 

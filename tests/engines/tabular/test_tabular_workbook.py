@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from coreplex.engines.tabular.notes import Limits
+from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read.workbook import shows
+from coreplex.engines.tabular.read.worksheet import moment
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.engines.tabular.workbook import shows
-from coreplex.engines.tabular.worksheet import moment
 from coreplex.errors.tree import BadInput, DomainError, Invalid, TooLarge
 from tests.engines.tabular.files import SMALL, bare_book, book, kinds, take
 

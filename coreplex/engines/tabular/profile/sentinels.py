@@ -1,0 +1,193 @@
+"""Sentinels: values such as -200, 999 or 9999-12-31 that stand for a missing one, found by where they lie and how often.
+
+A sentinel is at an end of its column, repeats, and is parted from the rest by a gap: wide beside the gaps of the rest on that
+side, and beside the distance from their median to their end. A value people are known to use as a code (all nines, -1,
+1900-01-01, …), or one below zero where nothing else is, needs less of that than any other value. What is short of proof counts
+when the same value is proven in another column. A cap (99,999 for "and above") looks the same: a person decides.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from coreplex.engines.tabular.quality.rules import Issue
+from coreplex.engines.tabular.schema import ColumnType
+
+LEAST_ROWS = 20
+_MOST_CODES = 3
+"""Don't know, refused, not asked: as many codes at one end."""
+_LIMITS = frozenset([-1.0, -32768, 32767, 65535, -(2.0**31), 2.0**31 - 1])
+_FILL = 1e20
+_DATES = frozenset(
+    f"{year}-{day}"
+    for years, days in (
+        (("0001", "1753", "1800", "1900", "1901", "1970", "9999"), ("01-01",)),
+        (("1899",), ("12-30", "12-31")),
+        (("2099", "2999", "9999"), ("12-31",)),
+    )
+    for year in years
+    for day in days
+)
+Values = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _End:
+    """The codes at the high end of sorted distinct values (turned round for the low end), and the rest below them."""
+
+    rest: Values
+    rest_counts: Values
+    codes: Values
+    counts: Values
+    whole: bool
+
+    @property
+    def median(self) -> float:
+        half = self.rest_counts.cumsum().searchsorted(self.rest_counts.sum() / 2)
+        return float(self.rest[half])
+
+    @property
+    def gap(self) -> float:
+        return float(self.codes[0] - self.rest[-1])
+
+    @property
+    def step(self) -> float:
+        """The widest gap of the rest on the side of the codes."""
+        near = self.rest[self.rest >= self.median]
+        return float(np.diff(near if len(near) > 1 else self.rest).max())
+
+    @property
+    def spread(self) -> float:
+        return float(self.rest[-1] - self.median) or float(self.rest[-1] - self.rest[0])
+
+    def parted(self, steps: float, spreads: float) -> bool:
+        return self.gap >= steps * self.step and self.gap >= spreads * self.spread
+
+    def outnumbers(self, times: float) -> bool:
+        """True if each code is more frequent, that many times, than the value beside it: tails are not."""
+        return bool((self.counts >= times * self.rest_counts[-1]).all())
+
+    @property
+    def scale(self) -> bool:
+        """True for whole numbers without a gap, such as answers from 1 to 5."""
+        return self.whole and float(np.diff(self.rest).max()) == 1.0
+
+
+def find(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any]]:
+    """The suspected sentinels of a column of numbers or dates without nulls and infinities, in sorted order.
+
+    Each has `value` (as text), `count` (times `scale`, for samples), `sure`, and the `low` and `high` of the rest.
+    """
+    if present.len() < LEAST_ROWS:
+        return []
+    dates = present.dtype.is_temporal()
+    numbers = (present.cast(pl.Datetime("us")).to_physical() if dates else present).to_numpy()
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(numbers) != 0)))
+    values, counts = numbers[starts].astype(np.float64), np.diff(np.append(starts, len(numbers)))
+    found = [_judge(values, counts, present, starts, low=low) for low in (True, False)]
+    below, above = (len(codes) for codes, _ in found)
+    rest = starts[below : len(starts) - above]
+    if not len(rest):
+        return []
+    ends = {"low": spelled(present[int(rest[0])]), "high": spelled(present[int(rest[-1])])}
+    return [
+        {"value": spelled(present[int(starts[at])]), "count": round(int(counts[at]) * scale), "sure": sure, **ends}
+        for codes, sure in found
+        for at in codes
+    ]
+
+
+def without(ordered: pl.Series, found: list[dict[str, Any]]) -> pl.Series:
+    """The sorted column without its sure sentinels."""
+    coded = [one["value"] for one in found if one["sure"]]
+    below = 0
+    while below < ordered.len() and spelled(ordered[below]) in coded:
+        below = int(np.searchsorted(ordered.to_numpy(), ordered[below], side="right"))
+    above = ordered.len()
+    while above > below and spelled(ordered[above - 1]) in coded:
+        above = int(np.searchsorted(ordered.to_numpy(), ordered[above - 1], side="left"))
+    return ordered.slice(below, above - below) if coded else ordered
+
+
+def _judge(values: Values, counts: Values, present: pl.Series, starts: Values, *, low: bool) -> tuple[range, bool]:
+    """(which distinct values at one end are suspected, whether that is sure)."""
+    dates = present.dtype.is_temporal()
+    ordered, often = (-values[::-1], counts[::-1]) if low else (values, counts)
+    weak = range(0)
+    for size in range(1, min(_MOST_CODES, len(values) - 2) + 1):
+        end = _End(ordered[:-size], often[:-size], ordered[-size:], often[-size:], present.dtype.is_integer())
+        if end.rest_counts.sum() < LEAST_ROWS // 2 or (not dates and (end.codes == 0).any()):
+            continue
+        at = range(size) if low else range(len(values) - size, len(values))
+        outermost, *inner = (present[int(starts[place])] for place in (at if low else reversed(at)))
+        known = _is_code(outermost) and all(_is_code(value, beside=True) for value in inner)
+        sole = low and bool(values[size - 1] < 0 <= values[size])
+        verdict = _verdict(end, known=known, sole=sole, least=2 if dates else 3)
+        if verdict:
+            return at, True
+        if verdict is not None and not weak:
+            weak = at
+    return weak, False
+
+
+def _verdict(end: _End, *, known: bool, sole: bool, least: int) -> bool | None:
+    """True: sentinels. False: they may be. None: nothing special. `sole`: they alone are below zero."""
+    rows = int(end.rest_counts.sum() + end.counts.sum())
+    if end.counts.min() < least:
+        return None
+    if known or sole:
+        enough = sole or end.scale or end.outnumbers(2)
+        if enough and end.parted(3, 0.75) and end.counts.min() >= 0.002 * rows:
+            return True
+        # Nothing else is negative, and the code far more frequent than what is beside it: -1 beside days from 1 on.
+        if known and sole and len(end.rest) >= LEAST_ROWS and end.outnumbers(5) and end.counts.min() >= 0.01 * rows:
+            return True
+        return False if end.gap >= end.step else None
+    frequent = end.counts.min() >= max(5, 0.005 * rows) and (end.counts.sum() <= rows / 2 or end.parted(5, 5))
+    return True if frequent and len(end.rest) >= 10 and end.outnumbers(2) and end.parted(5, 3) else None
+
+
+def _is_code(value: Any, *, beside: bool = False) -> bool:
+    """True for values that people use for nothing; `beside` another code 8 and 98 are such, too."""
+    if not isinstance(value, int | float):
+        return value.isoformat()[:10] in _DATES
+    if abs(value) >= _FILL or value in _LIMITS:
+        return True
+    digits = f"{abs(value):.10f}".rstrip("0").replace(".", "")
+    if beside:
+        digits = digits[:-1] + digits[-1].replace("8", "9").replace("7", "9")
+    return not digits.strip("9")
+
+
+def spelled(value: Any) -> str:
+    """A value as a person would write it: -200 for -200.0."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(value) if isinstance(value, int) else str(value.isoformat())
+
+
+def issues(profile: Mapping[str, Any]) -> Iterator[Issue]:
+    """One issue for each column with sentinels: those sure by themselves, and those sure in another column."""
+    columns = [column for column in profile["columns"] if column.get("sentinels") and column["type"] != ColumnType.id]
+    proven = {one["value"] for column in columns for one in column["sentinels"] if one["sure"]}
+    for column in columns:
+        found = [one for one in column["sentinels"] if one["value"] in proven]
+        if found:
+            yield _issue(column, found)
+
+
+def _issue(column: Mapping[str, Any], found: list[dict[str, Any]]) -> Issue:
+    values = [one["value"] for one in found]
+    cells = sum(one["count"] for one in found)
+    low, high = found[0]["low"], found[0]["high"]
+    counted = " and ".join(f"{one['value']} ({one['count']:,})" for one in found)
+    message = (
+        f"Column {column['name']!r} repeats {counted}, far outside the rest ({low} to {high}): a code for missing values, "
+        "or a cap? If it is a code, mark it as missing; until then it counts as a value."
+    )
+    evidence = {"values": values, "counts": {one["value"]: one["count"] for one in found}, "others": {"min": low, "max": high}}
+    return Issue("sentinel_values", "medium", message, column["name"], evidence, cells)

@@ -1,0 +1,74 @@
+"""What the first rows leave open: two readings that fit as well, a local clock that may be UTC, numbers that lack their unit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.read import conversion
+from coreplex.engines.tabular.types import dates
+from coreplex.engines.tabular.types.inference import Finding
+from coreplex.engines.tabular.types.numbers import NumberFormat
+from coreplex.engines.tabular.types.parse_rule import Rule
+
+
+class Ambiguities:
+    """Follows the columns that can be read in two ways until a cell allows only one."""
+
+    def __init__(self, rules: Sequence[Rule], findings: Mapping[int, Finding]) -> None:
+        self._open = {index: finding for index, finding in findings.items() if finding.other and finding.rule == rules[index]}
+        self._zones = {index: rule.format or "" for index, rule in enumerate(rules) if _has_offset(rule)}
+        self._shifted: set[int] = set()
+        self._bare = {index: 0 for index, rule in enumerate(rules) if _unit(rule)}
+        self._rules = rules
+
+    def see(self, index: int, raw: pl.Series) -> None:
+        finding = self._open.get(index)
+        if finding and finding.other and finding.other.read(raw)[1] is not None:
+            del self._open[index]
+        if index in self._zones and index not in self._shifted:
+            offset = raw.str.extract(r":\d\d(?:[.,]\d+)? ?([+-]\d\d(?::?\d\d)?)\]?\s*$")
+            if offset.str.contains("[1-9]").any():
+                self._shifted.add(index)
+
+        if index in self._bare:
+            without = raw.filter(~raw.str.contains(_unit(self._rules[index]), literal=True))
+            self._bare[index] += int(without.str.contains(_BARE).sum())
+
+    def notes(self, names: Sequence[str]) -> Iterator[Note]:
+        for index, finding in self._open.items():
+            yield _said(names[index], finding)
+        for index in sorted(self._shifted):
+            yield conversion.offset_lost(names[index], self._zones[index])
+        for index, cells in self._bare.items():
+            if cells:
+                unit = _unit(self._rules[index])
+                message = f"{cells:,} cells of {names[index]!r} have no unit; they were taken as {unit} like the others."
+                yield Note("mixed_units", "low", message, {"unit": unit}, names[index], cells)
+
+
+# Zero is zero in every unit.
+_BARE = r"^\s*[(+-]*[\d.,' ]*[1-9][\d.,' ]*\)?\s*$"
+
+
+def _unit(rule: Rule) -> str:
+    """The unit that stands beside the numbers."""
+    return rule.unit if rule.unit and NumberFormat.of(rule.format).decorated else ""
+
+
+def _has_offset(rule: Rule) -> bool:
+    return rule.kind == "datetime" and dates.has_offset(rule.format or "")
+
+
+def _said(name: str, finding: Finding) -> Note:
+    other = finding.other
+    evidence = {"chosen": finding.rule.format, "other": other and other.format}
+    if finding.rule.kind == "datetime" and other and other.kind == "datetime":
+        order = "day first" if (finding.rule.format or "").startswith("%d") else "month first"
+        message = (
+            f"The dates of {name!r} can be read day first or month first; they were read {order}. Upload them as "
+            "YYYY-MM-DD to be sure."
+        )
+        return Note("ambiguous_dates", "medium", message, evidence, name)
+    message = f"The numbers of {name!r} can be read in two ways; they were read as {finding.rule.kind}s. Check a few of them."
+    return Note("ambiguous_numbers", "medium", message, evidence, name)

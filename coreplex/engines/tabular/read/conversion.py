@@ -1,0 +1,165 @@
+"""Types that are kept in a plainer one, most of them of Parquet, and what the user is told about it.
+
+A time with a zone is an instant, and instants are kept in UTC: they stay comparable across zones and in the hour that clocks
+are set back. What is lost is the local clock, so a column that should tell noon from midnight is better uploaded without a zone.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.read import trimmed_whitespace
+from coreplex.errors.tree import BadInput
+
+_SURE_DIGITS = 15
+"""As many decimal digits as every float keeps."""
+
+
+def flattened(table: pl.LazyFrame) -> pl.LazyFrame:
+    """Structs as a column for each of their fields, `address.city`, one level deep."""
+    stored = table.collect_schema()
+    if not any(isinstance(dtype, pl.Struct) for dtype in stored.values()):
+        return table
+    return table.select(part for name, dtype in stored.items() for part in _fields(name, dtype))
+
+
+def _fields(name: str, dtype: pl.DataType) -> list[pl.Expr]:
+    if not isinstance(dtype, pl.Struct) or not dtype.fields:
+        return [pl.col(name)]
+    return [pl.col(name).struct.field(field.name).alias(f"{name}.{field.name}") for field in dtype.fields]
+
+
+def plain(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
+    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats, lists as JSON text.
+
+    Durations and times of day are numbers of seconds; times are texts where `text` is ordered.
+    """
+    column = pl.col(old).alias(new)
+    if isinstance(dtype, (pl.Float32, pl.Float64)):
+        return column.fill_nan(None)
+    if isinstance(dtype, pl.Datetime):
+        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
+        return utc.cast(pl.Datetime("us"))
+    if isinstance(dtype, (pl.Decimal, pl.Int128)):
+        return column.cast(pl.Float64)
+    if isinstance(dtype, pl.Duration):
+        return column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    if isinstance(dtype, pl.Time) and not text:
+        return (column.cast(pl.Int64).cast(pl.Float64) / 1e9).round(6)
+    if isinstance(dtype, pl.Binary):
+        return column.map_batches(_decoded, return_dtype=pl.String(), is_elementwise=True)
+    if isinstance(dtype, _NESTED):
+        # Only structs can be encoded, so the value is the one field of one: {"a":…}
+        encoded = pl.struct(pl.col(old).alias("a")).struct.json_encode().str.slice(5).str.head(-1)
+        return pl.when(pl.col(old).is_not_null()).then(encoded).alias(new)
+    if isinstance(dtype, pl.Time):
+        return column.dt.to_string("%H:%M:%S%.f")
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null)):
+        return column.cast(pl.String).str.strip_chars()
+    if dtype.is_integer() or dtype in (pl.Boolean, pl.Date):
+        return column
+    raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
+
+
+_NESTED = (pl.List, pl.Array, pl.Struct)
+
+
+def is_clock(dtype: pl.DataType) -> bool:
+    """True for what is kept as a number of seconds."""
+    return isinstance(dtype, (pl.Time, pl.Duration))
+
+
+def _decoded(values: pl.Series) -> pl.Series:
+    """Bytes as the text they are (older writers do not mark it), or as hexadecimal digits."""
+    try:
+        return values.cast(pl.String).str.strip_chars()
+    except pl.exceptions.ComputeError:
+        return pl.Series(values.name, [None if value is None else _text(value) for value in values], dtype=pl.String)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.hex()
+
+
+def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Note]:
+    """A note for each column (old name, new name, type) that is not kept just as it was."""
+    columns = list(columns)
+    notes = [_note(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
+    nested = [new for _, new, dtype in columns if isinstance(dtype, _NESTED)]
+    return [*notes, *([json_text(nested)] if nested else []), *_rounded(table, columns), *_trimmed(table, columns)]
+
+
+def json_text(names: list[str]) -> Note:
+    """For columns whose values are lists, or objects in objects."""
+    shown = ", ".join(map(repr, names[:5]))
+    message = f"Lists, and objects in objects, were kept as JSON text in {len(names)} of the columns: {shown}."
+    return Note("json_text", "low", message, {"columns": names[:100]})
+
+
+def offset_lost(name: str, pattern: str) -> Note:
+    """For a column of text times with offsets from UTC, read by this pattern."""
+    return _note(name, pattern, _in_utc(name, "have offsets from UTC"))
+
+
+def in_seconds(name: str) -> Note:
+    """For a column of durations or times of day."""
+    return _note(name, "time", _seconds(name))
+
+
+def _seconds(name: str) -> str:
+    return (
+        f"The durations or times of day of {name!r} were kept as numbers of seconds. If they are neither, set the type to "
+        "categorical."
+    )
+
+
+def _in_utc(name: str, are: str) -> str:
+    return (
+        f"The times of {name!r} {are} and were kept in UTC, so their hours and days read differently. Upload them without a "
+        "time zone to keep the local clock."
+    )
+
+
+def _said(name: str, dtype: pl.DataType) -> str | None:
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone not in (None, "UTC"):
+        return _in_utc(name, f"are on the clock of {dtype.time_zone}")
+    if is_clock(dtype):
+        return _seconds(name)
+    return None
+
+
+def _note(name: str, written: str, message: str, cells: int = 0) -> Note:
+    return Note("converted_type", "medium" if cells else "low", message, {"type": written}, name, cells)
+
+
+def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> Iterator[Note]:
+    """Numbers with more digits than a float holds. Most decimals are prices, and lose nothing."""
+    wide = [(old, new, dtype) for old, new, dtype in columns if isinstance(dtype, (pl.Decimal, pl.Int128))]
+    if not wide:
+        return
+    counts = table.select(_loses(old, dtype).sum().alias(old) for old, _, dtype in wide).collect(engine="streaming").row(0)
+    for (_, new, dtype), cells in zip(wide, counts, strict=True):
+        if cells:
+            message = (
+                f"Numbers of {new!r} with more than {_SURE_DIGITS} digits were rounded to what a float holds: {cells:,}. "
+                "Upload the column as text if the digits are a key."
+            )
+            yield _note(new, str(dtype), message, cells)
+
+
+def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> list[Note]:
+    texts = {new: pl.col(old).cast(pl.String) for old, new, dtype in columns if isinstance(dtype, (pl.String, pl.Categorical))}
+    asked = [(text.str.strip_chars() != text).sum().alias(name) for name, text in texts.items()]
+    counts = table.select(asked).collect(engine="streaming").row(0, named=True) if asked else {}
+    cells = {name: count for name, count in counts.items() if count}
+    return [trimmed_whitespace.note(cells)] if cells else []
+
+
+def _loses(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    digits = column.cast(pl.String).str.replace_all("[-.]", "").str.strip_chars("0").str.len_chars()
+    return (digits > _SURE_DIGITS) & column.cast(pl.Float64).cast(dtype, strict=False).ne_missing(column)

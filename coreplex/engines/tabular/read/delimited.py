@@ -1,0 +1,381 @@
+"""Reading delimited text (CSV) into typed Parquet: one pass when the sample told the truth, another when it did not.
+
+Bounded memory: blocks of a few megabytes are checked (`records`), parsed as text by Polars, typed by the rules and handed
+to the streaming Parquet writer. If a cell beyond the sample fits no rule, the rest of the file is surveyed, the rules are
+widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.read import conversion, dialect, file_encoding, footers, whitespace_separated
+from coreplex.engines.tabular.read.ambiguous_formats import Ambiguities
+from coreplex.engines.tabular.read.column_names import unique_names
+from coreplex.engines.tabular.read.dialect import Dialect
+from coreplex.engines.tabular.read.file_encoding import Encoding
+from coreplex.engines.tabular.read.footers import Footers
+from coreplex.engines.tabular.read.overrides import EXAMPLES, Orders
+from coreplex.engines.tabular.read.records import Block, Records
+from coreplex.engines.tabular.read.trimmed_whitespace import Trimmed
+from coreplex.engines.tabular.read.value_labels import Spellings
+from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.types import inference, vocabulary
+from coreplex.engines.tabular.types.dtype_names import row_group_size
+from coreplex.engines.tabular.types.inference import Finding, Habit
+from coreplex.engines.tabular.types.missing_words import WORDS, Absences, met, usual
+from coreplex.engines.tabular.types.parse_rule import STRING, Rule
+from coreplex.errors.tree import BadInput, DomainError, Invalid
+
+_HEAD_BYTES = 1 << 20
+_WIDE, _WIDER = 500, 4
+"""From so many columns on blocks are so many times as large: whatever its rows, each column of a block costs something."""
+_PASSES = 4
+_FEW_ROWS = 1_000
+
+
+@dataclass
+class Stored:
+    """What a pass leaves behind, besides the Parquet file."""
+
+    names: list[str]
+    written: list[str]
+    rules: list[Rule]
+    rows: int
+    nulls: list[int]
+    notes: list[Note]
+    spellings: Spellings
+    separator: str
+
+
+@dataclass
+class _Plan:
+    dialect: Dialect
+    encoding: Encoding
+    names: list[str]
+    rules: list[Rule]
+    orders: Orders
+    footers: Footers
+    old_macintosh: bool
+    """Lines end in CR alone."""
+    findings: dict[int, Finding] = field(default_factory=dict)
+    forced: dict[int, ColumnType] = field(default_factory=dict)
+    misfits: dict[int, pl.Series] = field(default_factory=dict)
+    group_rows: int = 100_000
+    unspelled: set[int] = field(default_factory=set)
+    """Columns of plain integers, each of which has one spelling."""
+    habit: Habit = field(default_factory=Habit)
+    lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
+
+    def found(self, index: int, finding: Finding, usual: tuple[str, ...] | None = None) -> None:
+        """`usual`: which words are missing in the column, where nobody says so (`Column.missing`)."""
+
+        def settled(rule: Rule) -> Rule:
+            rule = rule.with_unit(self.dialect.units[index]) if self.dialect.units else rule
+            return replace(rule, missing=self.orders.settled(self.names[index], rule.kind, usual))
+
+        self.rules[index] = settled(finding.rule)
+        self.findings[index] = Finding(self.rules[index], settled(finding.other) if finding.other else None)
+
+    @property
+    def said(self) -> set[int]:
+        """The columns of which a person says what is missing."""
+        return {index for index, name in enumerate(self.names) if name in self.orders.missing}
+
+
+def read(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> Stored:
+    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table.
+
+    `given` is how the file is written where that is known: UTF-8 made from another format.
+    """
+    # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
+    csv.field_size_limit(limits.line_bytes)
+    found = Encoding("utf-8") if given else file_encoding.detect(source)
+    blank, head, whole = _head(found, source)
+    written = given or dialect.detect(_lines(head, whole))
+    written = replace(written, skip_lines=written.skip_lines + blank)
+    if written.width > limits.columns:
+        raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
+    names, notes = unique_names(written.names, written.width, limits)
+    if written.only_names and whole:
+        raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
+    old_macintosh = b"\r" in head[:-1] and b"\n" not in head
+    below = Footers() if written.rows_only else _footers(found, source, written, "\r" if old_macintosh else "\n")
+    plan = _Plan(written, found, names, [STRING] * len(names), orders, below, old_macintosh)
+    _infer(plan, source, limits)
+    notes = [*found.notes, *written.notes, *notes]
+    for attempt in range(_PASSES):
+        done = _Pass(plan, source, limits)
+        done.write(destination)
+        if not done.again:
+            break
+        _widen(plan, source, limits, done.misfits, to_text=attempt >= _PASSES - 2)
+    if _reconsider(plan, done, destination):
+        done = _Pass(plan, source, limits)
+        done.write(destination)
+    if not done.rows:
+        raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
+    original = list(written.names or [""] * written.width)
+    rules = [_final(plan, index) for index in range(len(names))]
+    clocks = [conversion.in_seconds(name) for name, rule in zip(names, rules, strict=True) if rule.is_clock]
+    notes += [*done.notes, *clocks, *_losses(plan, done)]
+    return Stored(
+        names, original, rules, done.rows, done.nulls, notes, done.spellings, " " if written.blanks else written.separator
+    )
+
+
+def _head(found: Encoding, source: Path) -> tuple[int, bytes, bool]:
+    """(blank lines above, then the start of the file with one line end at least; True if that is all of it)."""
+    blank, head = 0, b""
+    for piece in found.chunks(source, _HEAD_BYTES):
+        if not head and not piece.strip():
+            blank += piece.count(b"\n") or piece.count(b"\r")
+            continue
+        head += piece
+        if len(head) >= _HEAD_BYTES and (b"\n" in head or b"\r" in head or len(head) > 16 * _HEAD_BYTES):
+            break
+    return blank, head, len(head) < _HEAD_BYTES
+
+
+def _lines(head: bytes, whole: bool) -> str:
+    """The whole lines of the head, at least one, as text."""
+    cut = head.rfind(b"\n") + 1
+    lines = head if whole or not cut else head[:cut]
+    return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _footers(found: Encoding, source: Path, written: Dialect, line_end: str) -> Footers:
+    tail, whole = found.tail(source, footers.BYTES, line_end)
+    tail = tail.replace("\r", "\n") if line_end == "\r" else tail
+    tail = b"".join(whitespace_separated.tabbed([tail.encode()])).decode() if written.blanks else tail
+    rows = tail.split("\n", written.skip_lines)[-1] if whole else tail
+    return footers.find(rows, written, whole=whole)
+
+
+def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
+    """The text as UTF-8, without what stands below the table."""
+    pieces = plan.encoding.chunks(source, limits.block_bytes * (_WIDER if len(plan.names) > _WIDE else 1))
+    if plan.old_macintosh:
+        pieces = (piece.replace(b"\r", b"\n") for piece in pieces)
+    left, held = plan.footers.size, b""
+    for piece in whitespace_separated.tabbed(pieces) if plan.dialect.blanks else pieces:
+        held += piece
+        if len(held) > left:
+            yield held[: len(held) - left]
+            held = held[len(held) - left :]
+
+
+def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
+    """The cells of a block as text. The number of rows must be what the record scan counted."""
+    quote = plan.dialect.quote if plan.dialect.quote.encode() in block.data else None
+    frame = pl.read_csv(
+        io.BytesIO(block.data),
+        has_header=False,
+        schema=dict.fromkeys(plan.names, pl.String),
+        separator=plan.dialect.separator,
+        quote_char=quote,
+    )
+    if frame.height != block.rows:
+        raise BadInput(f"The rows from line {block.line} on cannot be told apart. Check the quotes there.")
+    return frame
+
+
+def _sample(plan: _Plan, source: Path, limits: Limits) -> tuple[pl.DataFrame | None, bool]:
+    """(the first rows as text, None if there are none; True if that is the whole file)."""
+    frames: list[pl.DataFrame] = []
+    rows, most = 0, min(limits.sample_rows, max(limits.sample_cells // max(len(plan.names), 1), 1))
+    for block in Records(_pieces(plan, source, limits), plan.dialect, limits):
+        frames.append(_parse(block, plan).head(most - rows))
+        rows += block.rows
+        if rows > most:
+            break
+    return (pl.concat(frames) if frames else None), rows <= most
+
+
+def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
+    """Fills in the plan's rules from the first rows."""
+    sample, whole = _sample(plan, source, limits)
+    if sample is None:
+        return
+    plan.group_rows = row_group_size(sample)
+    overrides, missing = plan.orders.types, plan.orders.texts
+    plain = inference.plain_numbers(sample.select(name for name in sample.columns if not missing(name)))
+    texts = {
+        name: inference.distinct(sample.get_column(name), missing(name)) for name in sample.columns if plain.get(name) is None
+    }
+    plan.habit = inference.habit(list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule))
+    if plan.habit.decimal_comma:
+        texts |= {
+            name: inference.distinct(sample.get_column(name)) for name, rule in plain.items() if rule and rule.kind == "float"
+        }
+    for index, name in enumerate(plan.names):
+        finding = (
+            inference.infer(name, texts[name], plan.habit) if name in texts else inference.Finding(plain.get(name) or STRING)
+        )
+        if name in overrides:
+            text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
+            plan.forced[index] = overrides[name]
+            finding = inference.Finding(inference.forced(overrides[name], finding.rule, text))
+        elif not whole or (name in texts and texts[name].is_empty()):
+            finding = inference.undecided(finding, texts.get(name)) or finding
+        plan.found(index, finding, _usual(sample.to_series(index)) if finding.rule.kind == "string" else None)
+        if finding.rule.is_plain_integer and not sample.get_column(name).str.starts_with("+").any():
+            plan.unspelled.add(index)
+
+
+def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.Series], to_text: bool) -> None:
+    """Judges columns again with the cells that did not fit beside those of the sample, as if all had stood there."""
+    sample, _ = _sample(plan, source, limits)
+    for index, texts in misfits.items():
+        seen = [plan.misfits[index]] if index in plan.misfits else []
+        plan.unspelled.discard(index)
+        plan.misfits[index] = pl.concat([*seen, texts]).unique(maintain_order=True)
+        first = [] if sample is None else [inference.distinct(sample.to_series(index), plan.orders.texts(plan.names[index]))]
+        known = pl.concat([*first, plan.misfits[index]]).unique(maintain_order=True)
+        plan.found(index, inference.Finding(STRING) if to_text else inference.infer(plan.names[index], known, plan.habit))
+
+
+class _Pass:
+    """One run over the file: rows go to the writer as long as every cell fits; after that it only surveys."""
+
+    def __init__(self, plan: _Plan, source: Path, limits: Limits) -> None:
+        self._plan = plan
+        self._records = Records(_pieces(plan, source, limits), plan.dialect, limits)
+        self._limits = limits
+        self._error: DomainError | None = None
+        self.misfits: dict[int, pl.Series] = {}
+        self.again = False
+        self.spellings = Spellings(plan.rules, plan.unspelled)
+        self.absences = Absences(plan.rules, plan.said)
+        self._trimmed = Trimmed()
+        self._ambiguities = Ambiguities(plan.rules, plan.findings)
+        self.rows = 0
+        self.nulls = [0] * len(plan.names)
+        self.notes: list[Note] = []
+        plan.lost.clear()
+
+    def write(self, destination: Path) -> None:
+        schema = {name: rule.dtype for name, rule in zip(self._plan.names, self._plan.rules, strict=True)}
+        source = register_io_source(lambda *_: self._frames(), schema=schema)
+        try:
+            source.sink_parquet(destination, compression="snappy", row_group_size=self._plan.group_rows, engine="streaming")
+        except pl.exceptions.PolarsError:
+            if self._error is None:
+                raise
+        if self._error is not None:
+            raise self._error
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        """Typed frames. A generator inside Polars: a refusal is kept aside and raised again outside."""
+        try:
+            for block in self._records:
+                frame = self._typed(_parse(block, self._plan))
+                self.rows += frame.height
+                self._check_size()
+                if not self.again:
+                    yield frame
+            names = self._plan.names
+            self.notes = [
+                *self._ambiguities.notes(names),
+                *self._records.notes(),
+                *self._plan.footers.notes(self._records.line),
+                *self.absences.notes(names, self.rows),
+                *self._trimmed.notes(names),
+            ]
+        except DomainError as error:
+            self._error = error
+
+    def _check_size(self) -> None:
+        if self.rows > self._limits.rows or self.rows * len(self._plan.names) > self._limits.cells:
+            raise Invalid(
+                f"The table has more than {self._limits.rows:,} rows or {self._limits.cells:,} cells. Upload a part of it."
+            )
+
+    def _typed(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """One query types all columns; only columns in which something is unusual are looked at again."""
+        rules = dict(zip(raw.columns, self._plan.rules, strict=True))
+        quick = raw.select(rule.quick(pl.col(name)).alias(name) for name, rule in rules.items())
+        doubts = raw.select(rule.doubt(pl.col(name)).alias(name) for name, rule in rules.items()).row(0)
+        columns: list[pl.Series] = []
+        for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
+            if doubts[index] or typed.null_count() != text.null_count():
+                typed, left = rule.read(text)
+                self.absences.see(index, text, typed)
+                if rule.is_text:
+                    self._trimmed.see(index, text, typed)
+                if left is not None:
+                    self._keep(index, left)
+                elif index in self._plan.unspelled and text.str.contains(r"^\s*\+").any():
+                    self._plan.unspelled.remove(index)
+                    self.again = True
+            self.spellings.see(index, text)
+            self._ambiguities.see(index, text)
+            self.nulls[index] += typed.null_count()
+            columns.append(typed.alias(text.name))
+        return pl.DataFrame(columns)
+
+    def _keep(self, index: int, left: pl.Series) -> None:
+        if index in self._plan.forced:
+            count, examples = self._plan.lost.get(index, (0, []))
+            self._plan.lost[index] = (
+                count + left.len(),
+                list(dict.fromkeys(examples + left.str.head(200).unique(maintain_order=True).head(EXAMPLES).to_list()))[
+                    :EXAMPLES
+                ],
+            )
+            return
+        self.again = True
+        texts = inference.distinct(left).head(10_000)
+        before = self.misfits.get(index)
+        self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
+
+
+def _usual(sample: pl.Series) -> tuple[str, ...] | None:
+    """What the first rows say of the words for nothing in a column of text: a guess that spares a second pass when it holds."""
+    return usual(sample.str.strip_chars().to_frame().lazy()) if met(sample) else None
+
+
+def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
+    """Which words for nothing are categories, now that all of the table is known. True if it must be read again for that."""
+    changed = False
+    for index, meaning in done.absences.meaning(table, plan.names).items():
+        before, kind = (
+            plan.rules[index],
+            None if index in plan.forced or meaning is None else _yes_and_no(table, plan.names[index]),
+        )
+        plan.found(index, Finding(kind or STRING), tuple(sorted(vocabulary.UNKNOWN)) if kind else meaning)
+        changed |= plan.rules[index] != before
+    return changed
+
+
+def _yes_and_no(table: Path, name: str) -> Rule | None:
+    """The rule of a column of text that holds yes and no besides words for nothing, once those are known to be missing."""
+    column = pl.scan_parquet(table, glob=False).select(name)
+    for part in (column.head(_FEW_ROWS), column.unique()):
+        texts = inference.distinct(part.collect(engine="streaming").to_series(), WORDS).str.to_lowercase().unique()
+        if texts.len() > 2 or not texts.is_in(sorted(vocabulary.YES | vocabulary.NO)).all():
+            return None
+    pair = vocabulary.boolean_pair(set(texts))
+    return Rule("boolean", pair) if pair else None
+
+
+def _final(plan: _Plan, index: int) -> Rule:
+    """The rule as the schema keeps it: what nothing decided is text. Where nothing stands, every word means so."""
+    rule = plan.rules[index]
+    if rule.is_empty:
+        rule = replace(rule, missing=plan.orders.settled(plan.names[index], "string", WORDS))
+    return replace(rule, kind="string", format=None) if rule.is_text else rule
+
+
+def _losses(plan: _Plan, done: _Pass) -> list[Note]:
+    """Cells that did not fit a type the user ordered."""
+    return [
+        plan.orders.loss(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)
+        for index, (count, examples) in plan.lost.items()
+    ]

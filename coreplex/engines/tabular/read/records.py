@@ -1,0 +1,397 @@
+"""From bytes to whole records: where a row ends, and whether it has the right number of cells.
+
+Polars reads CSV fast but merges or loses rows quietly when quotes are misplaced or cells are missing. So the structure is
+checked here first, vectorised: pieces in order are passed on untouched, broken rows are mended or set aside with their line.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.read.dialect import Dialect, is_ruler
+from coreplex.errors.tree import BadInput
+
+_NEWLINE, _RETURN = 10, 13
+_BLANK = b" \t\r\n\f\v\x1a"
+"""What a line of nothing is made of; DOS programs end a file with 1A."""
+_SHOWN = 20
+# Beyond these shares of all lines a file is another table than its names say, or hardly one.
+_MOST_LONG = 0.2
+_MANY_SHORT = 0.2
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass
+class Damage:
+    """What was wrong with the rows: first lines and counts."""
+
+    short: int = 0
+    short_lines: list[int] = field(default_factory=list)
+    long: int = 0
+    long_lines: list[int] = field(default_factory=list)
+    long_texts: list[str] = field(default_factory=list)
+    headings: int = 0
+    """Lines that say the names again, as files that were joined do."""
+    rulers: int = 0
+    """Lines that are drawn, such as `+----+----+`."""
+    blank: int = 0
+    """Blank lines between rows."""
+    quote_line: int | None = None
+    """The first one with a misplaced quote."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records with exactly the right number of cells each, as CSV text."""
+
+    data: bytes
+    rows: int
+    line: int
+
+
+class Records:
+    """Iterates over the blocks of a file; `damage` is complete at the end."""
+
+    def __init__(self, pieces: Iterable[bytes], dialect: Dialect, limits: Limits) -> None:
+        self._pieces = pieces
+        self._separator = ord(dialect.separator)
+        self._quote = ord(dialect.quote)
+        self._dialect = dialect
+        self._limits = limits
+        first = (dialect.names or ("",))[0].strip() if dialect.width > 1 and not dialect.rows_only else ""
+        quote, separator = re.escape(dialect.quote), re.escape(dialect.separator)
+        # The whole first cell: where it is `p`, codes such as `p123` are looked at once, and not one by one.
+        cell = rf"^{quote}?[ \t]*{re.escape(first)}[ \t]*{quote}?[ \t]*{separator}"
+        self._heading = re.compile(cell.encode(), re.MULTILINE) if first else None
+        self.line = 1
+        """The line after the records that were read."""
+        self._blank_before = 0
+        self._last_filled = -1
+        self._blank_run = 0
+        """Blank lines since the last row; at the end of the file they are none of anyone's business."""
+        self.damage = Damage()
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        carry = b""
+        for piece in self._after_names():
+            carry += piece
+            block, carry = self._cut(carry, last=False)
+            if len(carry) > self._limits.line_bytes:
+                self._refuse_long(self.line)
+            if block.rows:
+                self.rows += block.rows
+                yield block
+        if carry.strip():
+            block, _ = self._cut(carry + b"\n", last=True)
+            if block.rows:
+                self.rows += block.rows
+                yield block
+
+    def _after_names(self) -> Iterator[bytes]:
+        """The pieces without the lines above the first record; old Macintosh line ends become new ones."""
+        left = self._dialect.skip_lines
+        self.line += left
+        for piece in self._pieces:
+            rest = piece
+            if left:
+                ends = np.flatnonzero(np.frombuffer(piece, dtype=np.uint8) == _NEWLINE)
+                rest = piece[ends[left - 1] + 1 :] if len(ends) >= left else b""
+                left = max(0, left - len(ends))
+            if rest:
+                yield rest
+
+    def _cut(self, data: bytes, last: bool) -> tuple[Block, bytes]:
+        """(the whole records at the front, the rest)."""
+        letters = np.frombuffer(data, dtype=np.uint8)
+        ends, commas = np.flatnonzero(letters == _NEWLINE), np.flatnonzero(letters == self._separator)
+        if self._quote in data:
+            quotes = np.flatnonzero(letters == self._quote)
+            if not self._well_quoted(letters, quotes):
+                return self._cut_slowly(data, last)
+            ends = ends[(np.searchsorted(quotes, ends) & 1) == 0]
+            commas = commas[(np.searchsorted(quotes, commas) & 1) == 0]
+            if last and len(quotes) & 1:
+                self._refuse_open_quote(data, int(quotes[-1]))
+        if not len(ends):
+            return Block(b"", 0, self.line), data
+        stop = int(ends[-1]) + 1
+        block = self._mend(data[:stop], ends, commas)
+        self.line += data.count(b"\n", 0, stop)
+        return block, data[stop:]
+
+    def _well_quoted(self, letters: npt.NDArray[np.uint8], quotes: Positions) -> bool:
+        """True if every quote opens at the start of a cell, closes at its end or is doubled inside it."""
+        opening, closing = quotes[0::2], quotes[1::2]
+        before = letters[opening - 1]
+        before[opening == 0] = _NEWLINE
+        after = letters[np.minimum(closing + 1, len(letters) - 1)]
+        after[closing == len(letters) - 1] = _NEWLINE
+        good_before = (before == self._separator) | (before == _NEWLINE) | (before == self._quote)
+        good_after = (after == self._separator) | (after == _NEWLINE) | (after == self._quote) | (after == _RETURN)
+        return bool(good_before.all() and good_after.all())
+
+    def _refuse_open_quote(self, data: bytes, position: int) -> None:
+        line = self.line + data.count(b"\n", 0, position)
+        raise BadInput(f"Line {line}: a quote is opened there and never closed. Close it or double it, and upload again.")
+
+    def _refuse_long(self, line: int) -> None:
+        raise BadInput(
+            f"The record that starts on line {line} does not end within {self._limits.line_bytes >> 20} MB; "
+            "look for a quote that is opened there and never closed."
+        )
+
+    def _mend(self, data: bytes, ends: Positions, commas: Positions) -> Block:
+        width = self._dialect.width
+        cells = np.diff(np.searchsorted(commas, ends), prepend=0) + 1
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        odd = (cells != width) | self._may_be_headings(data, starts)
+        if width == 1:
+            first, length = np.frombuffer(data, dtype=np.uint8)[starts], ends - starts
+            odd = odd | (length == 0) | ((length == 1) & (first == _RETURN))
+        if not odd.any() and not self._blank_before:
+            self._row_follows()
+            return self._joined([data], len(ends))
+        filled = np.flatnonzero(~odd)
+        self._last_filled = int(filled[-1]) if len(filled) else -1
+        parts: list[bytes] = []
+        kept, done = len(ends), 0
+        if width == 1 and len(filled) and self._blank_before:
+            parts.append(self._empty_cells(self._blank_before))
+            kept += self._blank_before
+            self._blank_before = 0
+        lines = _line_numbers(data, starts[odd], self.line)
+        following = 0
+        for index, line in zip(np.flatnonzero(odd).tolist(), lines, strict=True):
+            if index > following:
+                self._row_follows()
+            following = index + 1
+            start, end = int(starts[index]), int(ends[index]) + 1
+            parts.append(data[done:start])
+            record = self._mended(data[start:end], int(cells[index]), line, index < self._last_filled)
+            kept -= not record
+            parts.append(record)
+            done = end
+        if len(ends) > following:
+            self._row_follows()
+        parts.append(data[done:])
+        return self._joined(parts, kept)
+
+    def _may_be_headings(self, data: bytes, starts: Positions) -> npt.NDArray[np.bool_]:
+        """Where a record begins as the line of names does."""
+        at = [found.start() for found in self._heading.finditer(data)] if self._heading else []
+        return np.isin(starts, at) if at else np.zeros(len(starts), dtype=np.bool_)
+
+    def _is_heading(self, body: bytes) -> bool:
+        names = self._dialect.names
+        if not self._heading or not names or not self._heading.match(body):
+            return False
+        read = csv.reader([body.decode(errors="replace")], delimiter=self._dialect.separator, quotechar=self._dialect.quote)
+        return [cell.strip() for cell in next(read, [])] == [name.strip() for name in names]
+
+    def _row_follows(self) -> None:
+        """Blank lines before a row stood inside the table."""
+        self.damage.blank += self._blank_run
+        self._blank_run = 0
+
+    def _joined(self, parts: list[bytes], rows: int) -> Block:
+        return Block(parts[0] if len(parts) == 1 else b"".join(parts), rows, self.line)
+
+    def _empty_cells(self, count: int) -> bytes:
+        return bytes([self._quote, self._quote, _NEWLINE]) * count
+
+    def _mended(self, record: bytes, cells: int, line: int, inside: bool) -> bytes:
+        """The record with the right number of cells, or nothing when it is blank or cannot be saved."""
+        width, body = self._dialect.width, record.rstrip(b"\r\n")
+        if not body.strip(_BLANK):
+            # One column: a blank line is a missing cell, unless only blank lines follow.
+            if width == 1 and inside:
+                return self._empty_cells(1)
+            self._blank_before += width == 1
+            self._blank_run += width > 1
+            return b""
+        if cells == width and self._is_heading(body):
+            self.damage.headings += 1
+            return b""
+        if cells != width > 1 and is_ruler(body.decode(errors="replace")):
+            self.damage.rulers += 1
+            return b""
+        self._row_follows()
+        separator = bytes([self._separator])
+        if cells < width:
+            self.damage.short += 1
+            _remember(self.damage.short_lines, line)
+            return body + separator * (width - cells) + b"\n"
+        if cells == width:
+            return record
+        extra = cells - width
+        if body.endswith(separator * extra):
+            return body[:-extra] + b"\n"
+        self.damage.long += 1
+        _remember(self.damage.long_lines, line)
+        if len(self.damage.long_texts) < 5:
+            self.damage.long_texts.append(body[:200].decode(errors="replace"))
+        return b""
+
+    def _cut_slowly(self, data: bytes, last: bool) -> tuple[Block, bytes]:
+        """Misplaced quotes: read by the lenient standard parser, written again by the book."""
+        if not self._dialect.after_blanks:
+            self.damage.quote_line = self.damage.quote_line or self._first_bad_quote(data)
+        clean, done = self._rewritten(data, last)
+        block = Block(b"", 0, self.line)
+        if clean:
+            letters = np.frombuffer(clean, dtype=np.uint8)
+            quotes = np.flatnonzero(letters == self._quote)
+            ends, commas = np.flatnonzero(letters == _NEWLINE), np.flatnonzero(letters == self._separator)
+            outside = (np.searchsorted(quotes, ends) & 1) == 0, (np.searchsorted(quotes, commas) & 1) == 0
+            block = self._mend(clean, ends[outside[0]], commas[outside[1]])
+        self.line += data.count(b"\n", 0, done)
+        return block, data[done:]
+
+    def _rewritten(self, data: bytes, last: bool) -> tuple[bytes, int]:
+        """(the whole records at the front by the book, how many bytes they were)."""
+        # A line that the end of the piece cuts off would pass for a whole record.
+        lines = _Lines(data[: data.rfind(b"\n") + 1])
+        written, blanks = self._dialect, self._dialect.after_blanks
+        reader = csv.reader(lines, delimiter=written.separator, quotechar=written.quote, skipinitialspace=blanks)
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, delimiter=self._dialect.separator, quotechar=self._dialect.quote, lineterminator="\n")
+        done = 0
+        try:
+            for cells in reader:
+                if lines.ran_out:
+                    if last:
+                        self._refuse_open_quote(data, data.find(self._dialect.quote.encode(), done))
+                    break
+                done = lines.position
+                if cells:
+                    writer.writerow(cells)
+                else:
+                    out.write("\n")
+        except csv.Error:
+            self._refuse_long(self.line + data.count(b"\n", 0, done))
+        return out.getvalue().encode(), done
+
+    def _first_bad_quote(self, data: bytes) -> int:
+        letters = np.frombuffer(data, dtype=np.uint8)
+        quotes = np.flatnonzero(letters == self._quote)
+        low, high = 1, len(quotes)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self._well_quoted(letters, quotes[:middle]) else (low, middle)
+        return self.line + data.count(b"\n", 0, int(quotes[low - 1]))
+
+    def notes(self) -> list[Note]:
+        """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""
+        damage, width = self.damage, self._dialect.width
+        lines = self.rows + damage.long
+        if damage.long > _MOST_LONG * lines or (damage.long >= 5 and damage.long > 0.05 * self.rows):
+            others = f", and so have {damage.long - 1:,} others" if damage.long > 1 else ""
+            raise BadInput(
+                f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}){others}. Put cells that hold "
+                "the separator in quotes, and give every line the same number of cells."
+            )
+        found: list[Note] = []
+        if damage.blank:
+            said = f"{damage.blank:,} blank lines between the rows were left out."
+            found.append(Note("blank_lines", "low", said, {"lines": damage.blank}))
+        if damage.headings:
+            said = f"{damage.headings:,} lines that repeat the line of names were left out."
+            found.append(Note("repeated_names", "low", said, {"lines": damage.headings}))
+        if damage.rulers:
+            said = f"{damage.rulers:,} lines that only draw a line were left out."
+            found.append(Note("ruler_lines", "low", said, {"lines": damage.rulers}))
+        if damage.long:
+            found.append(
+                Note(
+                    "bad_lines",
+                    "medium",
+                    (
+                        f"Lines with more than {width} cells, left out: {damage.long} (line "
+                        f"{_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again."
+                    ),
+                    {"lines": damage.long_lines, "texts": damage.long_texts},
+                    affected_rows=damage.long,
+                )
+            )
+        if damage.short:
+            found.append(
+                Note(
+                    "short_lines",
+                    "high" if damage.short > _MANY_SHORT * lines else "medium",
+                    (
+                        f"Lines with fewer than {width} cells, the rest taken as missing: {damage.short} (line "
+                        f"{_listed(damage.short_lines)})."
+                    ),
+                    {"lines": damage.short_lines},
+                    affected_rows=damage.short,
+                )
+            )
+        if damage.quote_line:
+            found.append(
+                Note(
+                    "misplaced_quotes",
+                    "medium",
+                    (
+                        f"Quotes stand inside unquoted cells (first near line {damage.quote_line}); they were read as "
+                        "plain characters. Check the rows around it."
+                    ),
+                    {"lines": [damage.quote_line]},
+                )
+            )
+        return found
+
+
+class _Lines:
+    """Lines of text for csv.reader that know how far it has read, in bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest: Iterator[bytes] = iter(data.splitlines(keepends=True)) if b"\r" not in data else _lines_of(data)
+        self.position = 0
+        self.ran_out = False
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = next(self._rest)
+        except StopIteration:
+            self.ran_out = True
+            raise
+        self.position += len(line)
+        return line.decode()
+
+
+def _lines_of(data: bytes) -> Iterator[bytes]:
+    """Lines ending in LF only: a lone CR belongs to its cell."""
+    return iter(io.BytesIO(data))
+
+
+def _remember(lines: list[int], line: int) -> None:
+    if len(lines) < _SHOWN:
+        lines.append(line)
+
+
+def _listed(lines: list[int]) -> str:
+    return ", ".join(map(str, lines[:5])) + ("…" if len(lines) > 5 else "")
+
+
+def _line_numbers(data: bytes, starts: Positions, first: int) -> Any:
+    """The line on which each record starts (records may hold line ends)."""
+    if len(starts) > 10_000:
+        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _NEWLINE)
+        return (np.searchsorted(ends, starts) + first).tolist()
+    numbers, line, position = [], first, 0
+    for start in starts.tolist():
+        line += data.count(b"\n", position, start)
+        position = start
+        numbers.append(line)
+    return numbers

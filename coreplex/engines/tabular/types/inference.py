@@ -1,0 +1,285 @@
+"""Finding the rule of a column from the distinct texts of a sample.
+
+Order matters: words for yes and no, integers, plain numbers, numbers as people write them, dates, and text when nothing
+else explains every cell. A column is a number only if all of its cells are: nothing is thrown away to make a type fit.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from coreplex.engines.tabular.schema import NUMERIC, ColumnType
+from coreplex.engines.tabular.types import date_plausibility, dates, numbers, units, vocabulary
+from coreplex.engines.tabular.types.numbers import CLOCK, NumberFormat
+from coreplex.engines.tabular.types.parse_rule import STRING, Kind, Rule, is_missing
+
+# Long cells are text; no number or date is this long.
+LONGEST_TYPED = 64
+# Yes and no in different capitals; more distinct words than this are no boolean.
+_FEW_WORDS = 8
+_LOOKS_DECIMAL_COMMA = r"^[^,]*\d,(\d{1,2}|\d{4,})\D*$"
+_AMBIGUOUS = (r"^[+-]?\d{1,3}(,\d{3})+$", r"^[+-]?\d{1,3}(\.\d{3})+$")
+
+_DIGIT_OR_INF = re.compile(r"\d|^[+-]?inf", re.IGNORECASE)
+_FORMATS = tuple(
+    NumberFormat(decimal, thousands)
+    for decimal, thousands in ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+)
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How the rest of the file is written: it settles what one column leaves open."""
+
+    decimal_comma: bool = False
+    day_first: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    rule: Rule
+    # A second reading that fits as well; the user should be told.
+    other: Rule | None = None
+
+
+def distinct(raw: pl.Series, missing: Collection[str] = ()) -> pl.Series:
+    """The distinct texts of a sample that mean something, trimmed, in order of appearance; `missing` mean nothing either."""
+    texts = raw.drop_nulls().str.strip_chars().unique(maintain_order=True)
+    return texts.filter(~is_missing(texts, _NOTHING.union(missing)))
+
+
+_NOTHING = vocabulary.MISSING - vocabulary.UNKNOWN
+
+
+def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
+    """The rule of each column that is plain integers or floats throughout the sample; None for the others."""
+    parts = [sample[:, at : at + _AT_ONCE] for at in range(0, sample.width, _AT_ONCE)]
+    return {name: rule for part in parts for name, rule in _plain_rules(part).items()}
+
+
+_AT_ONCE = 100
+"""Columns of one query, which holds several copies of all of its cells."""
+
+
+def _plain_rules(sample: pl.DataFrame) -> dict[str, Rule | None]:
+    asked: list[pl.Expr] = []
+    trimmed = pl.all().str.strip_chars()
+    sample = sample.select(pl.when(trimmed.is_in(sorted(vocabulary.MISSING))).then(None).otherwise(trimmed).name.keep())
+    for name in sample.columns:
+        text = pl.col(name)
+        real = text.cast(pl.Float64, strict=False)
+        asked += [
+            text.count().alias(f"{name}\0cells"),
+            text.cast(pl.Int64, strict=False).count().alias(f"{name}\0integers"),
+            (real.is_not_null() & real.is_not_nan()).sum().alias(f"{name}\0reals"),
+            numbers.may_be_codes(text).any().alias(f"{name}\0codes"),
+            ((text.str.len_bytes() > 17) & ~text.str.contains(".", literal=True)).any().alias(f"{name}\0long"),
+            (text.str.len_bytes() == _MOMENT_DIGITS).all().alias(f"{name}\0moments"),
+        ]
+    facts = sample.lazy().select(asked).collect(optimizations=pl.QueryOptFlags.none()).row(0, named=True)
+    return {name: _plain_rule(name, {key: facts[f"{name}\0{key}"] for key in _FACTS}) for name in sample.columns}
+
+
+_FACTS = ("cells", "integers", "reals", "codes", "long", "moments")
+_MOMENT_DIGITS = 14
+
+
+def _plain_rule(name: str, facts: dict[str, int]) -> Rule | None:
+    if not facts["cells"] or facts["codes"] or facts["long"] or facts["moments"] or date_plausibility.may_say_date(name):
+        return None
+    if facts["integers"] == facts["cells"]:
+        return Rule("integer")
+    return Rule("float") if facts["reals"] == facts["cells"] else None
+
+
+def habit(columns: list[pl.Series], points: int = 0) -> Habit:
+    """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma. `points`: columns that use one."""
+    comma = 0
+    for texts in columns:
+        head = texts.head(200)
+        head = head.filter(~head.is_in(sorted(vocabulary.UNKNOWN)))
+        if head.is_empty() or not head.str.contains(r"^[^A-Za-z]*\d[.,]\d").all():
+            continue
+        comma += bool(head.str.contains(_LOOKS_DECIMAL_COMMA).any() and head.str.contains(r"^[^,]*,[^,]*$").all())
+        points += bool(head.str.contains(r"\d\.(\d{1,2}|\d{4,})\D*$").any())
+    return Habit(decimal_comma=comma > points)
+
+
+def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
+    """The rule that explains every one of these distinct texts."""
+    if texts.is_empty():
+        return Finding(STRING)
+    if (texts.str.len_bytes().max() or 0) > LONGEST_TYPED:  # type: ignore[operator]
+        return Finding(STRING)
+    found = _boolean(texts)
+    if found:
+        return found
+    texts = texts.filter(~texts.is_in(sorted(vocabulary.UNKNOWN)))
+    if texts.is_empty():
+        return Finding(STRING)
+    return (
+        _date(texts, _as_digits(name, texts), known)
+        or _number(name, texts, known)
+        or _date(
+            texts, [pattern for pattern in dates.candidates(texts) if date_plausibility.settles(name, texts, pattern)], known
+        )
+        or Finding(STRING)
+    )
+
+
+def _boolean(texts: pl.Series) -> Finding | None:
+    if texts.len() > _FEW_WORDS:
+        return None
+    pair = vocabulary.boolean_pair(set(texts.str.to_lowercase().to_list()))
+    return Finding(Rule("boolean", pair)) if pair else None
+
+
+def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
+    ambiguous = _ambiguous(texts, known)
+    if ambiguous:
+        return ambiguous
+    if fits(Rule("integer"), texts):
+        return Finding(Rule("integer"))
+    for kind in ("integer", "float"):
+        if fits(Rule(kind, CLOCK.code), texts):
+            return Finding(Rule(kind, CLOCK.code))
+    head = texts.head(16).to_list()
+    if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
+        return None
+    for written in [*_FORMATS, *_decorated(name, texts)]:
+        if written.code and not all(map(written.text, head)):
+            continue
+        if fits(Rule("integer", written.code), texts):
+            return Finding(Rule("integer", written.code))
+        if fits(Rule("float", written.code), texts):
+            return Finding(Rule("float", written.code))
+    return None
+
+
+_COUNTED = r"^\(\d+\)$"
+_MINUS_AFTER = rf"\d[{units.MINUS}]\D*$"
+
+
+def _decorated(name: str, texts: pl.Series) -> list[NumberFormat]:
+    """Formats with a unit, brackets, or the minus behind; none where these may be a place in a street, `(1)` `(2)`, or grades."""
+    behind = texts.filter(texts.str.contains(_MINUS_AFTER))
+    grades = not behind.is_empty() and (not behind.str.contains(r"\d\D?\d").any() or texts.str.contains(r"^[−–-]").any())
+    if grades or texts.str.contains(_COUNTED).all():
+        return []
+    unit = units.common(texts)
+    if unit and not units.is_known(unit) and date_plausibility.says_place(name):
+        return []
+    scaled = unit is None
+    unit = units.scaled(texts) if scaled else unit
+    return [] if unit is None else [replace(written, decorated=True, scaled=scaled, unit=unit) for written in _FORMATS]
+
+
+def _ambiguous(texts: pl.Series, known: Habit) -> Finding | None:
+    """`1,234` everywhere: thousands, unless the file writes decimal commas. `1.234` everywhere: the other way round."""
+    thousands, decimals = Rule("integer", NumberFormat(".", ",").code), Rule("float", NumberFormat(",").code)
+    if texts.str.contains(_AMBIGUOUS[0]).all():
+        single = texts.str.contains(r"^[+-]?\d{1,3},\d{3}$").all()
+        if not single:
+            return Finding(thousands)
+        return Finding(decimals, thousands) if known.decimal_comma else Finding(thousands, decimals)
+    if known.decimal_comma and texts.str.contains(_AMBIGUOUS[1]).all() and not texts.str.contains(r"^[+-]?0").any():
+        return Finding(Rule("integer", NumberFormat(",", ".").code), Rule("float"))
+    return None
+
+
+def _as_digits(name: str, texts: pl.Series) -> list[str]:
+    """The patterns of `20240131`, `01312024`, `1577836800` where the name says date; of `20240131235959` also where many fit."""
+    found = dates.compact(texts)
+    if not found and date_plausibility.says_moment(name):
+        return dates.epochs(texts)
+    plain = texts.len() >= _MANY_MOMENTS and bool((texts.str.len_bytes() == _MOMENT_DIGITS).all())
+    sure = plain or bool(texts.str.contains("T", literal=True).any())
+    return found if sure or date_plausibility.may_say_date(name) else []
+
+
+_MANY_MOMENTS = 10
+
+
+def _too_long(texts: pl.Series) -> bool:
+    """Only digits and more of them than 64 bits hold: a key, which a float would damage."""
+    return bool(texts.str.contains(r"^[+-]?\d+$").all() and texts.str.contains(r"^[+-]?\d{18,}$").any())
+
+
+def _date(texts: pl.Series, patterns: list[str], known: Habit) -> Finding | None:
+    if not patterns:
+        return None
+    first = patterns[0]
+    other = dates.swapped(first)
+    if other not in patterns or other is None:
+        return Finding(Rule("datetime", first))
+    chosen, rejected = (first, other) if _day_first(texts, first, other, known) else (other, first)
+    return Finding(Rule("datetime", chosen), Rule("datetime", rejected))
+
+
+def _day_first(texts: pl.Series, day: str, month: str, known: Habit) -> bool:
+    """Files are often sorted: an order that only one reading explains decides; then dots and the file's habits."""
+    if texts.len() > 2:
+        sample = texts.head(1000).to_list()
+        by_day, by_month = dates.in_order(sample, day), dates.in_order(sample, month)
+        if by_day != by_month:
+            return by_day
+    return known.day_first or day.startswith(("%d.", "%d-"))
+
+
+def fits(rule: Rule, texts: pl.Series) -> bool:
+    """True if the rule reads every one of these texts. Looks at a few first, since most rules fail at once."""
+    head = rule.typed(texts.head(16))
+    return head.null_count() == 0 and (texts.len() <= 16 or rule.typed(texts).null_count() == 0)
+
+
+def undecided(found: Finding, texts: pl.Series | None) -> Finding | None:
+    """The finding for a column whose first rows, not the whole file, say too little to call it text."""
+    if found.rule.kind != "string" or texts is None or texts.len() > _FEW_WORDS:
+        return None
+    seen = set(texts.str.to_lowercase().to_list())
+    if not seen <= vocabulary.UNKNOWN and not vocabulary.one_side(seen):
+        return None
+    return Finding(Rule("undecided", "\n".join(sorted(seen - vocabulary.UNKNOWN))))
+
+
+def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
+    """The rule for a type the user ordered: the reading that fits most of the sample."""
+    if kind in (ColumnType.categorical, ColumnType.text):
+        return STRING
+    if kind is ColumnType.id:
+        return rule if rule.kind == "integer" else STRING
+    if kind in NUMERIC:
+        known = [NumberFormat.of(rule.format)] if rule.kind == kind.value else _all_formats(texts)
+        numeric: Kind = "integer" if kind is ColumnType.integer else "float"
+        return _best([Rule(numeric, replace(written, chosen=True).code) for written in known], texts)
+    if kind is ColumnType.boolean:
+        return Rule("boolean", "01")
+    if rule.kind == kind.value:
+        return rule
+    return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
+
+
+def _all_formats(texts: pl.Series) -> list[NumberFormat]:
+    """Without a unit (any currency and percent), and with each of those that occur."""
+    found = ["", units.common(texts) or "", *units.several(texts)]
+    decorated = [replace(written, decorated=True, unit=unit) for unit in dict.fromkeys(found) for written in _FORMATS]
+    currency = units.scaled(texts)
+    scaled = [] if currency is None else [replace(written, decorated=True, scaled=True, unit=currency) for written in _FORMATS]
+    return [*_FORMATS, *decorated, *scaled, CLOCK]
+
+
+def _best(rules: list[Rule], texts: pl.Series) -> Rule:
+    head = texts.head(1000)
+    return min(rules, key=lambda rule: rule.typed(head).null_count())
+
+
+def _any_patterns(texts: pl.Series) -> list[str]:
+    found = (pattern for text in texts.head(50) for pattern in dates.candidates(pl.Series([text])))
+    return [*dict.fromkeys(found), dates.COMPACT]
+
+
+def numbers_are_codes(texts: pl.Series) -> bool:
+    """True if these texts would be numbers but for leading zeros or length: postcodes, phone numbers, keys."""
+    return bool(texts.str.contains(r"^\+?\d+$").all() and (numbers.codes(texts).any() or _too_long(texts)))
