@@ -16,16 +16,16 @@ from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.permissions import Category, authorize
 from coreplex.platform.services import Part
 from rest_compat import columns
-from rest_compat.answers import error_answer, json_answer
+from edge.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
 from rest_compat.variables import Binder, Bound
 from schema import execution
-from schema.door.idempotency import has_key, once, permissions_of
+from edge.idempotency import has_key, once, permissions_of
 from schema.door.message import announced, read_body
-from schema.door.origin import check_origin
+from edge.origin import check_origin
 from schema.errors import domain_error
 from schema.execution import Operation
 from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep

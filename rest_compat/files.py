@@ -20,14 +20,14 @@ from coreplex.platform.room import in_words
 from coreplex.platform.staging import StagedFile
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
-from rest_compat.answers import error_answer, json_answer
+from edge.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset, model
-from rest_compat.multipart import Form
+from edge.multipart import Form
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
-from schema.door.idempotency import REPLAYED, first, once
+from edge.idempotency import REPLAYED, first, once
 from schema.door.message import announced
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of

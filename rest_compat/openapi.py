@@ -30,7 +30,7 @@ from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
-from schema.door.idempotency import HEADER, REPLAYED, permissions_of
+from edge.idempotency import HEADER, REPLAYED, permissions_of
 from schema.execution import ROOTS, Operation
 
 PAGED = {

@@ -22,11 +22,11 @@ from coreplex.errors.tree import BadInput, DomainError
 from coreplex.platform.permissions import WRITE, Category, authorize
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from rest_compat.adapter import admit
-from rest_compat.answers import error_answer
+from edge.answers import error_answer
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
-from schema.door.idempotency import REPLAYED, first, made_before, once
-from schema.door.origin import check_origin
+from edge.idempotency import REPLAYED, first, made_before, once
+from edge.origin import check_origin
 from schema.errors import domain_error
 from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
 

@@ -2,6 +2,6 @@
 
 from coreplex.platform.services import Services
 from resolvers.context import Context
-from resolvers.request import answer_of, charge, check_csrf, open_context
+from edge.request import answer_of, charge, check_csrf, open_context
 
 __all__ = ["Context", "Services", "answer_of", "charge", "check_csrf", "open_context"]

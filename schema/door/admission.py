@@ -10,7 +10,7 @@ from coreplex.errors.tree import DomainError, Forbidden, Unauthenticated
 from coreplex.platform.permissions import Category, authorize
 from coreplex.platform.settings import Mode
 from resolvers.context import Context
-from resolvers.request import charge, check_csrf
+from edge.request import charge, check_csrf
 from schema.cost import check_cost
 from schema.door.message import Message
 from schema.errors import BadRequest

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from starlette.responses import HTMLResponse
 
-from schema.door.page import policy_of
+from edge.page import policy_of
 
 PAGE = Path(__file__).with_name("explorer.html")
 

@@ -18,13 +18,13 @@ from coreplex.platform.permissions import Category
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from resolvers.context import Context
-from resolvers.request import answer_of, charge, open_context
+from edge.request import answer_of, charge, open_context
 from schema.door.admission import Admitted, admit
 from schema.door.answers import executed, is_request_error, refuse, respond
 from schema.door.explorer import explorer_page
-from schema.door.idempotency import once, permissions_of
+from edge.idempotency import once, permissions_of
 from schema.door.message import Message, check_media_type, parse_json, parse_message, read_body
-from schema.door.origin import check_origin
+from edge.origin import check_origin
 from schema.door.sse import EventStreams, wants_stream
 from schema.door.websocket import Sockets
 from schema.errors import BadRequest

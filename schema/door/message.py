@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 
 from coreplex.errors.tree import DomainError, TooLarge
-from resolvers.request import answer_of
+from edge.request import answer_of
 from schema.errors import BadRequest
 from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 

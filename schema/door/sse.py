@@ -16,10 +16,10 @@ from starlette.types import Receive, Scope, Send
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.permissions import Principal
 from resolvers.context import Context
-from resolvers.request import open_context
+from edge.request import open_context
 from schema.door.admission import Admitted
 from schema.door.answers import dump, executed, refused
-from schema.door.idempotency import once, permissions_of
+from edge.idempotency import once, permissions_of
 from schema.door.live import Places, Subscription
 from schema.door.message import Message
 from schema.execution import run

@@ -24,12 +24,12 @@ from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import network_of
 from coreplex.platform.services import Services
 from resolvers.context import Context
-from resolvers.request import KEY_UNUSED, answer_of, bearer_token, open_context
+from edge.request import KEY_UNUSED, answer_of, bearer_token, open_context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
 from schema.door.live import PULSE_SECS, Places, Subscription, confirm, done_before
 from schema.door.message import parse_json, parse_message
-from schema.door.origin import check_origin
+from edge.origin import check_origin
 from schema.errors import BadRequest
 
 log = structlog.get_logger()

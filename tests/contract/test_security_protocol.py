@@ -15,8 +15,8 @@ import uvicorn
 from structlog.testing import capture_logs
 
 from coreplex.platform import files
-from resolvers import protocol
-from resolvers.socket_protocol import DeadlineSocketProtocol
+from edge import protocol
+from edge.socket_protocol import DeadlineSocketProtocol
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"

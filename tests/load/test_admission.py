@@ -12,9 +12,9 @@ from starlette.types import Receive, Scope, Send
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
-from resolvers import admission
-from resolvers.admission import BURST, IN_WORK, STANDING
-from resolvers.middleware import OuterLayer
+from edge import admission
+from edge.admission import BURST, IN_WORK, STANDING
+from edge.middleware import OuterLayer
 
 
 class Slow:

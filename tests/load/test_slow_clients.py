@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from coreplex.platform import files
-from resolvers.protocol import HEAD_SECS
+from edge.protocol import HEAD_SECS
 from tests.stack import Stack
 
 TRICKLING = 800

@@ -9,8 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 from coreplex.platform.memory import MemoryWatch
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
-from resolvers.middleware import OuterLayer
-from resolvers.unread import PIECE
+from edge.middleware import OuterLayer
+from edge.unread import PIECE
 
 LIMIT = 10 * PIECE
 BODY = bytes(range(256)) * (LIMIT // 256)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coreplex.errors.tree import DomainError
 from rest_compat.files import attachment
-from rest_compat.multipart import Form
+from edge.multipart import Form
 
 TYPE = "multipart/form-data; boundary=cut"
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='"\r\n\\\0'), min_size=1, max_size=30)

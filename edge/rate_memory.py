@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 
 from coreplex.platform.rate import Window, identity
-from resolvers.request import Answer
+from edge.request import Answer
 
 MOST = 4096
 

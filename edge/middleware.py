@@ -15,11 +15,11 @@ from coreplex.platform.fair import CALLER
 from coreplex.platform.memory import MemoryWatch, NoMemory
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
-from resolvers.admission import Admission
-from resolvers.error_page import wants_page, with_pages
-from resolvers.request import KEY_UNUSED, STATE, Answer, give_back
-from resolvers.told import Told
-from resolvers.unread import PIECE, Unread
+from edge.admission import Admission
+from edge.error_page import wants_page, with_pages
+from edge.request import KEY_UNUSED, STATE, Answer, give_back
+from edge.rate_memory import Told
+from edge.unread import PIECE, Unread
 
 log = structlog.get_logger()
 

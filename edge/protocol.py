@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coreplex.errors.tree import TooLarge, Unavailable
 from coreplex.platform.identifier import new_id
-from resolvers.middleware import DEFAULTS, SAFE_HEADERS
-from resolvers.shedding import Shedding
+from edge.middleware import DEFAULTS, SAFE_HEADERS
+from edge.shedding import Shedding
 
 HEAD_SECS = 5.0
 HEAD_BYTES = 32 << 10

@@ -12,7 +12,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 from websockets.typing import StatusLike
 
-from resolvers import protocol
+from edge import protocol
 
 NO_SOCKET = "There is no WebSocket at this address; subscriptions of GraphQL are at /graphql."
 CLOSE_SECS = 2.0

@@ -20,7 +20,7 @@ from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.rate import identity
 from coreplex.platform.services import Services
-from resolvers.request import Answer
+from edge.request import Answer
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from coreplex.idempotency import outcome, service
 from coreplex.idempotency.service import Attempt, Repeated
 from coreplex.platform.permissions import PUBLIC, Grant, Permission, authorize
 from resolvers.context import Context
-from resolvers.request import KEY, answer_of
+from edge.request import KEY, answer_of
 from schema.door.answers import media_type
 from schema.execution import Operation
 

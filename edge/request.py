@@ -18,7 +18,7 @@ from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import Window
 from coreplex.platform.services import Services
 from resolvers.context import Context, RequestFacts
-from resolvers.forwarded import Forwarded
+from edge.untrusted_proxy import Forwarded
 
 KEY = b"idempotency-key"
 KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
