@@ -32,12 +32,12 @@ from coreplex.runtime.readiness import readiness
 from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
+from edge.answers import error_answer, json_answer
 from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
 from edge.request import answer_of
 from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
-from edge.answers import error_answer, json_answer
 from rest_compat.files import file_rows
 from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes

@@ -17,8 +17,8 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.admission import Admission
 from edge.error_page import wants_page, with_pages
-from edge.request import KEY_UNUSED, STATE, Answer, give_back
 from edge.rate_memory import Told
+from edge.request import KEY_UNUSED, STATE, Answer, give_back
 from edge.unread import PIECE, Unread
 
 log = structlog.get_logger()
@@ -82,7 +82,7 @@ class OuterLayer:
                     self.unread.require_read(CALLER.get())
                 started = True
                 self.admission.leave(place)
-                if answer.context is not None and answer.context.unspent:
+                if answer.caller is not None and answer.caller.unspent:
                     await give_back(answer)
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
             if len(message.get("body", b"")) > PIECE:

@@ -1,9 +1,10 @@
-"""From an HTTP request to a Context: who asks, and whether a cookie-borne write carries its token. Used by every door."""
+"""From an HTTP request to its caller: who asks, and whether a cookie-borne write carries its token. Used by every door."""
 
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from starlette.requests import HTTPConnection, cookie_parser
@@ -17,7 +18,7 @@ from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import Window
 from coreplex.platform.services import Services
-from resolvers.context import Context, RequestFacts
+from edge.caller import Caller, RequestFacts
 from edge.untrusted_proxy import Forwarded
 
 KEY = b"idempotency-key"
@@ -26,6 +27,7 @@ STATE = "coreplex"
 """Key of the request's Answer in the ASGI scope."""
 
 
+Of = TypeVar("Of", bound=Caller)
 Headers = Mapping[bytes, bytes]
 """By lower-case name, the first of each."""
 
@@ -63,7 +65,7 @@ class Answer:
         self.window: Window | None = None
         self.general: Window | None = None
         """The window of the general budget, when that was charged."""
-        self.context: Context | None = None
+        self.caller: Caller | None = None
         """Of the request, once it is known who asks."""
         self.keyed: bool | None = None
         """Whether the request's `Idempotency-Key` had an effect; None for a request without one."""
@@ -82,8 +84,8 @@ def request_id_of(headers: Headers) -> str:
     return str(new_id())
 
 
-async def open_context(services: Services, connection: HTTPConnection) -> Context:
-    """The request's context. Raises Unauthenticated for a credential that is sent but wrong."""
+async def identify(kind: type[Of], services: Services, connection: HTTPConnection) -> Of:
+    """The caller of a request, as a door's kind of it. Raises Unauthenticated for a credential that is sent but wrong."""
     answer = answer_of(connection)
     headers, shown = answer.headers, answer.shown
     csrf, cursor = headers.get(b"x-csrf-token"), headers.get(b"last-event-id")
@@ -98,22 +100,22 @@ async def open_context(services: Services, connection: HTTPConnection) -> Contex
         last_event_id=None if cursor is None else _cursor(cursor.decode("latin-1")),
     )
     answer.keyed = False if KEY in headers else None
-    context = answer.context = Context(services, request=facts)
+    caller = answer.caller = kind(services, request=facts)
     if shown is None:
-        return context
+        return caller
     try:
         if shown.by_header:
-            context.principal = await authenticate.by_key(services, bearer_token(shown.said), shown.digest)
+            caller.principal = await authenticate.by_key(services, bearer_token(shown.said), shown.digest)
         else:
-            context.principal = await authenticate.by_session(services, shown.said, shown.digest)
-        CALLER.set(context.identity)
+            caller.principal = await authenticate.by_session(services, shown.said, shown.digest)
+        CALLER.set(caller.identity)
     except Unauthenticated:
         if not shown.by_header:
             # A stale cookie is an anonymous caller: public endpoints (login above all) must stay reachable.
-            return context
-        await charge(context, {Category.general: 1}, connection)
+            return caller
+        await charge(caller, {Category.general: 1}, connection)
         raise
-    return context
+    return caller
 
 
 def _cursor(text: str) -> int | None:
@@ -128,25 +130,25 @@ def bearer_token(value: str) -> str:
     return token.strip()
 
 
-def check_csrf(context: Context) -> None:
+def check_csrf(caller: Caller) -> None:
     """Raise Forbidden when a write by cookie lacks the session's own token in `X-CSRF-Token`."""
-    if not context.by_cookie:
+    if not caller.by_cookie:
         return
-    assert context.principal is not None
-    sent, expected = context.request.csrf_header or "", context.principal.csrf_token or ""
+    assert caller.principal is not None
+    sent, expected = caller.request.csrf_header or "", caller.principal.csrf_token or ""
     if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
         raise Forbidden("The header X-CSRF-Token is missing or is not this session's csrf_token.")
 
 
-async def charge(context: Context, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
+async def charge(caller: Caller, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
     """Take a request's price from the caller's budget; the tightest window goes into the response headers."""
     answer = answer_of(connection)
     if Category.authentication in charges:
-        Forwarded.of(context.services).look(connection)
-        context.known_account = await signin.known_account(context.services.database, context.request.known_cookie)
+        Forwarded.of(caller.services).look(connection)
+        caller.known_account = await signin.known_account(caller.services.database, caller.request.known_cookie)
     for category, amount in charges.items():
         try:
-            window = await context.services.limiter.charge(context.payer(category), category, amount)
+            window = await caller.services.limiter.charge(caller.payer(category), category, amount)
         except RateLimited as error:
             answer.window = error.window if isinstance(error.window, Window) else answer.window
             answer.general = answer.window if category is Category.general else answer.general
@@ -154,18 +156,18 @@ async def charge(context: Context, charges: Mapping[Category, int], connection: 
         if category is Category.general:
             answer.general = window
         if category in FOR_WHAT_IS_MADE:
-            context.unspent[category] = window
+            caller.unspent[category] = window
         if answer.window is None or window.remaining < answer.window.remaining:
             answer.window = window
 
 
 async def give_back(answer: Answer) -> None:
     """Return what was charged for things that were not made. A refusal costs what any other request does, while it has budget."""
-    context = answer.context
-    assert context is not None, "only a known caller was charged"
-    limiter = context.services.limiter
-    for category, window in context.unspent.items():
+    caller = answer.caller
+    assert caller is not None, "only a known caller was charged"
+    limiter = caller.services.limiter
+    for category, window in caller.unspent.items():
         with suppress(RateLimited):
-            answer.general = await limiter.charge(context.payer(Category.general), Category.general)
-            answer.window = await limiter.give_back(context.payer(category), category, window)
-    context.unspent.clear()
+            answer.general = await limiter.charge(caller.payer(Category.general), Category.general)
+            answer.window = await limiter.give_back(caller.payer(category), category, window)
+    caller.unspent.clear()

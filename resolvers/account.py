@@ -12,7 +12,8 @@ from coreplex.errors.tree import Invalid, RateLimited, Unauthenticated
 from coreplex.platform.database import WriteSession
 from coreplex.platform.paging import Page, Slice
 from coreplex.platform.permissions import Category
-from resolvers.context import Context, known_payer
+from edge.caller import known_payer
+from resolvers.context import Context
 from resolvers.guard import Info, allow
 from resolvers.once import act, once
 

@@ -1,82 +1,24 @@
-"""What one request carries to its resolvers: who asks, from where, with which loaders and services."""
+"""What one request carries to its resolvers: its caller, with sessions of the database and loaders."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from uuid import UUID
 from weakref import proxy
 
 from sqlalchemy import Select
 
-from coreplex.idempotency.service import Attempt
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.identifier import new_id
 from coreplex.platform.paging import Listing, Page, Slice
-from coreplex.platform.permissions import Category, Credential, Principal
-from coreplex.platform.rate import Window, identity
-from coreplex.platform.services import Services
+from edge.caller import Caller
 from resolvers.loaders import Loaders
 
 
-def known_payer(account: UUID) -> str:
-    """Whose budget the sign-ins of browsers known to an account use."""
-    return f"known:{account}"
-
-
-@dataclass(slots=True)
-class RequestFacts:
-    """What the transport knows. `transport` is `http` or `websocket`."""
-
-    id: str = field(default_factory=lambda: str(new_id()))
-    address: str = ""
-    user_agent: str = ""
-    transport: str = "http"
-    csrf_header: str | None = None
-    session_cookie: str | None = None
-    known_cookie: str | None = None
-    last_event_id: int | None = None
-    """Cursor a resumed event stream sends by itself."""
-
-
 @dataclass
-class Context:
-    services: Services
-    principal: Principal | None = None
-    request: RequestFacts = field(default_factory=RequestFacts)
-    cookies: list[Any] = field(default_factory=list)
-    """Cookies the answer sets (login, logout); each door writes them into its response."""
-    attempt: Attempt | None = None
-    """The request under its `Idempotency-Key`, when it has one."""
-    known_account: UUID | None = None
-    """The account this browser has signed in to before: whose budget it uses to sign in, whatever others at its address do."""
-    unspent: dict[Category, Window] = field(default_factory=dict)
-    """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
+class Context(Caller):
     size: AnswerSize = field(default_factory=AnswerSize)
     """Of the answer that is being built; whoever executes an operation sets its limit."""
-
-    @property
-    def identity(self) -> str:
-        """Whose rate budget this request uses."""
-        return identity(self.principal, self.request.address)
-
-    def payer(self, category: Category) -> str:
-        """The same for one category. Who signs in pays as the stranger they still are: an account must not buy guesses.
-
-        A known browser has a budget apart, for guesses at that account (`resolvers.account.login` sees to it).
-        """
-        if category is not Category.authentication:
-            return self.identity
-        return known_payer(self.known_account) if self.known_account else self.stranger
-
-    @property
-    def stranger(self) -> str:
-        return identity(None, self.request.address)
-
-    @property
-    def by_cookie(self) -> bool:
-        return self.principal is not None and self.principal.credential is Credential.session
 
     @cached_property
     def loaders(self) -> Loaders:

@@ -14,22 +14,22 @@ from coreplex.errors.tree import DomainError, Invalid
 from coreplex.platform.departure import cancelled_by_departure
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.permissions import Category, authorize
-from coreplex.platform.services import Part
-from rest_compat import columns
+from coreplex.platform.services import Part, Services
 from edge.answers import error_answer, json_answer
+from edge.body import announced, decode_json, read_body
+from edge.caller import Caller
+from edge.idempotency import has_key, once
+from edge.origin import check_origin
+from edge.request import answer_of, charge, check_csrf
+from rest_compat import columns
 from rest_compat.endpoint import Endpoint
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
 from rest_compat.variables import Binder, Bound
 from schema import execution
-from edge.idempotency import has_key, once, permissions_of
-from schema.door.message import announced, read_body
-from edge.origin import check_origin
 from schema.errors import domain_error
-from schema.execution import Operation
-from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
-from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
+from schema.execution import Operation, open_context
 
 MAX_BODY = 1 << 20
 MAX_ROWS_BODY = 24 << 20
@@ -73,7 +73,7 @@ class Row:
         except Exception as error:
             return error_answer(domain_error(error, request_id), request_id)
 
-    async def _run(self, context: Context, request: Request, body: dict[str, Any]) -> Response:
+    async def _run(self, context: Caller, request: Request, body: dict[str, Any]) -> Response:
         with cancelled_by_departure() if request.method in SAFE else nullcontext():
             answered = await run_with(self.binder, context, request.path_params, query_of(request), body)
         return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
@@ -107,7 +107,7 @@ class LargeBodies(Part):
 
 
 async def done_once(
-    context: Context, request: Request, operation: Operation, said: Any, run: Callable[[], Awaitable[Response]]
+    context: Caller, request: Request, operation: Operation, said: Any, run: Callable[[], Awaitable[Response]]
 ) -> Response:
     """The response of `run`, done once per `Idempotency-Key` where something is done. `said`: what the request says."""
     if not has_key(request):
@@ -116,11 +116,11 @@ async def done_once(
     async def answer() -> tuple[Response, bool]:
         return await run(), True
 
-    fields = permissions_of(operation)
+    fields = operation.keyed
     return await once(context, request, fields, lambda: orjson.dumps(said, option=orjson.OPT_SORT_KEYS), answer)
 
 
-async def admit(services: Services, request: Request, operation: Operation) -> Context:
+async def admit(services: Services, request: Request, operation: Operation) -> Caller:
     """Who asks, may they, is the budget left: asked before a byte of the body is read."""
     context = await open_context(services, request)
     await charge(context, operation.charges, request)
@@ -134,12 +134,12 @@ async def admit(services: Services, request: Request, operation: Operation) -> C
     return context
 
 
-async def run(operation: Operation, variables: dict[str, Any], context: Context) -> Any:
+async def run(operation: Operation, variables: dict[str, Any], context: Caller) -> Any:
     """The operation's `result`. Raises the DomainError of its first error."""
     return result_in(await execution.execute(operation, variables, context), context)
 
 
-def result_in(outcome: ExecutionResult, context: Context) -> Any:
+def result_in(outcome: ExecutionResult, context: Caller) -> Any:
     """The `result` of what an operation gave. Raises the DomainError of its first error."""
     if outcome.errors:
         raise domain_error(outcome.errors[0], context.request.id)
@@ -147,7 +147,7 @@ def result_in(outcome: ExecutionResult, context: Context) -> Any:
     return result_of(outcome.data)
 
 
-async def run_bound(binder: Binder, bound: Bound, context: Context) -> Any:
+async def run_bound(binder: Binder, bound: Bound, context: Caller) -> Any:
     """The same for variables of this binder: complaints about them name places in the request."""
     try:
         return result_in(await execution.run(binder.operation, bound.coerced, context), context)
@@ -157,7 +157,7 @@ async def run_bound(binder: Binder, bound: Bound, context: Context) -> Any:
 
 async def run_with(
     binder: Binder,
-    context: Context,
+    context: Caller,
     path: Mapping[str, str],
     query: Mapping[str, str],
     body: Mapping[str, Any],
@@ -186,19 +186,11 @@ def result_of(data: dict[str, Any]) -> Any:
 
 def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
     """A JSON object, strictly read. Raises Invalid (422) for anything else (contract A.5)."""
-    parts = containers(raw)
-    if parts > MAX_JSON_CONTAINERS:
-        raise Invalid(f"The body has more than {MAX_JSON_CONTAINERS} lists and objects.")
     if not raw.strip():
         if empty_is_fine:
             return {}
         raise Invalid("The body is empty; send a JSON object.")
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Invalid(f"The body is not JSON: {error}.") from None
+    body = decode_json(raw, "The body", Invalid)
     if not isinstance(body, dict):
         raise Invalid("The body must be a JSON object.")
-    if parts > MAX_JSON_DEPTH and too_deep(body, MAX_JSON_DEPTH):
-        raise Invalid(f"The body is nested deeper than {MAX_JSON_DEPTH} levels.")
     return body

@@ -17,20 +17,22 @@ from starlette.responses import FileResponse, Response
 from coreplex.errors.tree import DomainError, Invalid, TooLarge
 from coreplex.platform.permissions import WRITE, Permission, authorize
 from coreplex.platform.room import in_words
+from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
+from edge.answers import error_answer, json_answer
+from edge.body import announced
+from edge.caller import Caller
+from edge.idempotency import REPLAYED, first, once
+from edge.multipart import Form
+from edge.request import answer_of
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
-from edge.answers import error_answer, json_answer
 from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset, model
-from edge.multipart import Form
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.variables import Binder
-from edge.idempotency import REPLAYED, first, once
-from schema.door.message import announced
 from schema.errors import domain_error
-from schema.session import Context, Services, answer_of
 
 FORM_OVERHEAD = 2 << 20
 """What a form may add to its file: boundaries, headers and the text fields."""
@@ -71,17 +73,17 @@ class Receiver:
     def form(self, request: Request) -> Form:
         return Form(request.headers.get("content-type", ""), request.stream(), self.limit + FORM_OVERHEAD)
 
-    async def receive(self, context: Context, form: Form) -> StagedFile:
+    async def receive(self, context: Caller, form: Form) -> StagedFile:
         assert form.filename is not None, "the file has begun"
         return await self._stage(form.file(), context, form.filename)
 
-    async def receive_raw(self, request: Request, context: Context) -> StagedFile:
+    async def receive_raw(self, request: Request, context: Caller) -> StagedFile:
         filename = request.query_params.get("filename", "")
         if not filename:
             raise Invalid.field("name the file: ?filename=…", "query", "filename")
         return await self._stage(request.stream(), context, filename)
 
-    async def _stage(self, chunks: AsyncIterator[bytes], context: Context, filename: str) -> StagedFile:
+    async def _stage(self, chunks: AsyncIterator[bytes], context: Caller, filename: str) -> StagedFile:
         assert context.principal is not None, "uploads need a scope"
         return await self.services.staging.receive(
             chunks, owner_id=context.principal.user_id, filename=filename, limit=self.limit
@@ -131,16 +133,16 @@ class Upload(Receiver):
         self.services.staging.discard(file)
         return response
 
-    async def _once(self, context: Context, request: Request, said: Any, fields: Mapping[str, Any]) -> Response:
+    async def _once(self, context: Caller, request: Request, said: Any, fields: Mapping[str, Any]) -> Response:
         return await done_once(context, request, self.operation, said, lambda: self._run(context, request, fields))
 
-    async def _check_target(self, context: Context, said: Mapping[str, Any]) -> None:
+    async def _check_target(self, context: Caller, said: Mapping[str, Any]) -> None:
         """Refuse a foreign project before its file is received, when the form names it first (as the client does)."""
         ids = {into: said[name] for name, into in (("project_id", "projectId"), ("dataset_id", "datasetId")) if name in said}
         if ids:
             await run(self.target, ids, context)
 
-    async def _run(self, context: Context, request: Request, fields: Mapping[str, Any]) -> Response:
+    async def _run(self, context: Caller, request: Request, fields: Mapping[str, Any]) -> Response:
         answered = await run_with(self.binder, context, request.path_params, request.query_params, fields)
         return json_answer(answered, self.endpoint.status)
 
@@ -152,7 +154,7 @@ class Evaluation(Upload):
         super().__init__(services, model.EVALUATE)
         self.target = operations()["GetModel"]
 
-    async def _check_target(self, context: Context, said: Mapping[str, Any]) -> None:
+    async def _check_target(self, context: Caller, said: Mapping[str, Any]) -> None:
         await run(self.target, {"modelId": said["model_id"]}, context)
 
 
@@ -178,7 +180,7 @@ class Inbox(Receiver):
             self.services.staging.discard(file)
         return response
 
-    async def _file(self, request: Request, context: Context) -> tuple[StagedFile, list[str]]:
+    async def _file(self, request: Request, context: Caller) -> tuple[StagedFile, list[str]]:
         """The file, and what was ignored beside it."""
         content_type = request.headers.get("content-type", "")
         if not content_type.lower().startswith("multipart/"):

@@ -21,6 +21,7 @@ from graphql.pyutils import Undefined
 
 from coreplex.idempotency.service import KEY, MAX_KEY
 from coreplex.platform.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
+from edge.idempotency import HEADER, REPLAYED
 from rest_compat import columns, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field
@@ -30,7 +31,6 @@ from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
-from edge.idempotency import HEADER, REPLAYED, permissions_of
 from schema.execution import ROOTS, Operation
 
 PAGED = {
@@ -174,7 +174,7 @@ class Described:
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
     def _key(self) -> list[dict[str, Any]]:
-        return [IDEMPOTENCY] if permissions_of(self.operation) else []
+        return [IDEMPOTENCY] if self.operation.keyed else []
 
     def _body(self) -> dict[str, Any] | None:
         hidden = {"upload_id"} if self.upload else set()

@@ -21,14 +21,17 @@ from starlette.responses import Response
 from coreplex.errors.tree import BadInput, DomainError
 from coreplex.platform.permissions import WRITE, Category, authorize
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
-from rest_compat.adapter import admit
+from coreplex.platform.services import Services
 from edge.answers import error_answer
-from rest_compat.routing import RouteRow
-from rest_compat.stored import operations
+from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, made_before, once
 from edge.origin import check_origin
+from edge.request import answer_of, charge, check_csrf
+from rest_compat.adapter import admit
+from rest_compat.routing import RouteRow
+from rest_compat.stored import operations
 from schema.errors import domain_error
-from schema.session import Context, Services, answer_of, charge, check_csrf, open_context
+from schema.execution import open_context
 
 ROOT = "/api/uploads/tus"
 ONE = f"{ROOT}/{{upload_id}}"
@@ -143,7 +146,7 @@ class Tus:
         response.headers.update(_state(await self.uploads.append(begun[0], 0, chunks, checksum)))
         return response
 
-    async def _begun(self, context: Context, owner: UUID, name: str, length: int) -> Upload:
+    async def _begun(self, context: Caller, owner: UUID, name: str, length: int) -> Upload:
         """A new upload, or the one that an earlier request with the same key began, as it is now."""
         before = made_before(context)
         if before is None:
@@ -182,7 +185,7 @@ class Tus:
 
     async def _own(self, request: Request) -> Upload:
         """The upload, when it is the caller's. Free of charge: its creation was paid for, and its size is limited."""
-        context: Context = await open_context(self.services, request)
+        context: Caller = await open_context(self.services, request)
         if context.principal is None:
             await charge(context, {Category.general: 1}, request)
         authorize(context.principal, WRITE)

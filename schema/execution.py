@@ -5,7 +5,7 @@ A document is parsed, validated and measured once and kept as an `Operation`, wh
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from graphql import (
@@ -29,6 +29,8 @@ from strawberry.types.field import StrawberryField
 
 from coreplex.platform.answer_size import AnswerSize, AnswerTooLarge
 from coreplex.platform.permissions import Category, Permission
+from edge.caller import Caller as RequestCaller
+from edge.request import identify
 from resolvers.context import Context
 from resolvers.guard import Guard
 from schema import limits
@@ -46,6 +48,8 @@ PRICES = prices_of(core_schema)
 REMEMBERED_CHARS = 4_000
 Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
+open_context = partial(identify, Context)
+"""The context of a request's operations. Raises Unauthenticated for a credential that is sent but wrong."""
 _caller = Caller(graphql_schema)
 PLANNER = Planner(core_schema, readings_of(core_schema, _caller.beginning), QUICK, optimized_is_awaitable)
 for _kind in core_schema.type_map.values():
@@ -93,6 +97,13 @@ class Operation:
     def public(self) -> bool:
         """Every root field may be used without a credential: a cookie that comes along is not what lets it through."""
         return all(permission is not None and permission.public for _, permission in self.root_fields)
+
+    @cached_property
+    def keyed(self) -> dict[str, Permission]:
+        """Permissions, by name, of the fields of a mutation that are done once per `Idempotency-Key`; empty for a query and
+        where all of them are public."""
+        fields = {name: permission for name, permission in self.root_fields if permission is not None}
+        return {} if self.public or self.kind is not OperationType.MUTATION else fields
 
     @property
     def introspects(self) -> bool:
@@ -172,18 +183,19 @@ def permission_of(parent: Any, name: str) -> Permission | None:
     return next((e.permission for e in definition.extensions if isinstance(e, Guard)), None)
 
 
-async def execute(operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> ExecutionResult:
-    """Run a query or mutation. Errors of fields are in the result. Raises AnswerTooLarge."""
-    return await run(operation, operation.coerce(variables or {}), context)
+async def execute(operation: Operation, variables: Mapping[str, Any] | None, caller: RequestCaller) -> ExecutionResult:
+    """Run a query or mutation for a caller from `open_context`. Errors of fields are in the result. Raises AnswerTooLarge."""
+    return await run(operation, operation.coerce(variables or {}), caller)
 
 
-async def run(operation: Operation, variables: Coerced, context: Context) -> ExecutionResult:
+async def run(operation: Operation, variables: Coerced, caller: RequestCaller) -> ExecutionResult:
     """The same with variables that were read already."""
+    assert isinstance(caller, Context), "operations run with what open_context gives"
     if isinstance(variables, list):
         return ExecutionResult(None, variables)
-    context.size = AnswerSize(context.services.settings.max_answer_bytes)
+    caller.size = AnswerSize(caller.services.settings.max_answer_bytes)
     try:
-        return await operation.compiled.run(variables, context, context.size)
+        return await operation.compiled.run(variables, caller, caller.size)
     except AnswerTooLarge as error:
         if operation.kind is OperationType.MUTATION:
             raise AnswerTooLarge(f"{error.message} What the mutation changed stays changed.") from None

@@ -11,13 +11,10 @@ from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 from coreplex.platform.document import JSON, JSONObject
+from coreplex.platform.json_bounds import MAX_JSON_DEPTH, too_deep
 from schema.compiler.leaf import Quick
 
-__all__ = ["JSON", "SCALARS", "JSONObject", "Long", "containers", "too_deep"]
-
-MAX_JSON_DEPTH = 32
-MAX_JSON_CONTAINERS = 100_000
-"""Lists and objects in one body: each costs fifty times its two bytes in memory, and time in which nobody else is served."""
+__all__ = ["JSON", "SCALARS", "JSONObject", "Long"]
 
 Long = NewType("Long", int)
 SECONDS = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
@@ -50,25 +47,6 @@ def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> A
         return orjson.loads(json.dumps(value))
     except orjson.JSONDecodeError:
         raise GraphQLError("must hold no number beyond what JSON can carry") from None
-
-
-def containers(raw: bytes | str) -> int:
-    """At most how many lists and objects a JSON text has, counted without reading it. Brackets within strings count too."""
-    return raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
-
-
-def too_deep(value: Any, limit: int = MAX_JSON_DEPTH) -> bool:
-    """Whether lists and objects nest deeper than `limit`; walks level by level, never recursing."""
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(limit):
-        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
-        if not level:
-            return False
-    return any(level)
-
-
-def _items(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 _json = strawberry.scalar(

@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 from coreplex.errors.tree import DomainError, Forbidden, Unauthenticated
 from coreplex.platform.permissions import Category, authorize
 from coreplex.platform.settings import Mode
-from resolvers.context import Context
 from edge.request import charge, check_csrf
+from resolvers.context import Context
 from schema.cost import check_cost
 from schema.door.message import Message
 from schema.errors import BadRequest

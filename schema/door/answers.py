@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from coreplex.errors.tree import DomainError
 from coreplex.platform.answer_size import require_size
+from edge.body import JSON_TYPE
 from schema.cost import MAX_COST
-from schema.door.message import JSON_TYPE
 from schema.errors import BadDocument, domain_error, extensions, graphql_error
 
 RESPONSE_TYPE = "application/graphql-response+json"

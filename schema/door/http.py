@@ -17,18 +17,19 @@ from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
-from resolvers.context import Context
-from edge.request import answer_of, charge, open_context
-from schema.door.admission import Admitted, admit
-from schema.door.answers import executed, is_request_error, refuse, respond
-from schema.door.explorer import explorer_page
-from edge.idempotency import once, permissions_of
-from schema.door.message import Message, check_media_type, parse_json, parse_message, read_body
+from edge.body import decode_json, read_body
+from edge.idempotency import once
 from edge.origin import check_origin
+from edge.request import answer_of, charge
+from resolvers.context import Context
+from schema.door.admission import Admitted, admit
+from schema.door.answers import executed, is_request_error, media_type, refuse, respond
+from schema.door.explorer import explorer_page
+from schema.door.message import BY_REST, MAX_BODY, NOUN, Message, check_media_type, parse_message
 from schema.door.sse import EventStreams, wants_stream
 from schema.door.websocket import Sockets
 from schema.errors import BadRequest
-from schema.execution import run
+from schema.execution import open_context, run
 
 COSTLY = 500
 """From this price on a query is run beside no other one of its caller: building it holds up everybody for a tenth of a second."""
@@ -88,7 +89,7 @@ class GraphQLDoor:
 
     async def _message(self, request: Request, context: Context) -> Message:
         try:
-            return parse_message(parse_json(await read_body(request)))
+            return parse_message(decode_json(await read_body(request, MAX_BODY, BY_REST), NOUN, BadRequest))
         except DomainError:
             await charge(context, {Category.general: 1}, request)
             raise
@@ -107,4 +108,4 @@ class GraphQLDoor:
             body = executed(result, context.request.id, admitted.cost)
             return respond(request, body, status, self.services.settings.max_answer_bytes), not result.errors
 
-        return await once(context, request, permissions_of(admitted.operation), message.canonical, answer)
+        return await once(context, request, admitted.operation.keyed, message.canonical, answer, media_type(request))

@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from coreplex.errors.tree import DomainError, TooLarge
-from edge.request import answer_of
+from coreplex.errors.tree import DomainError
+from edge.body import JSON_TYPE
 from schema.errors import BadRequest
-from schema.scalars import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 
 MAX_BODY = 1 << 20
 BY_REST = "Files and many rows to predict go by REST: POST /api/uploads, POST /api/models/{id}/predict."
-JSON_TYPE = "application/json"
+NOUN = "The request"
+"""In complaints about its JSON."""
 
 
 class UnsupportedMediaType(DomainError):
@@ -42,41 +42,6 @@ def check_media_type(request: Request) -> None:
     plain = all(parameter in {"charset=utf-8", 'charset="utf-8"'} for parameter in parameters)
     if len(given) != 1 or kind != JSON_TYPE or not plain:
         raise UnsupportedMediaType(f"Send the request with `Content-Type: {JSON_TYPE}`.")
-
-
-def announced(request: Request) -> int:
-    """The bytes of the body that Content-Length announces; 0 where it announces none."""
-    length = answer_of(request).headers.get(b"content-length", b"")
-    return int(length) if length.isdigit() else 0
-
-
-async def read_body(request: Request, limit: int = MAX_BODY, advice: str = BY_REST) -> bytes:
-    """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
-    parts, size = [], announced(request)
-    if size <= limit:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                break
-            parts.append(chunk)
-    if size > limit:
-        raise TooLarge(f"The request body is larger than {limit >> 20} MiB. {advice}".rstrip())
-    return b"".join(parts)
-
-
-def parse_json(raw: bytes | str) -> Any:
-    """Strict JSON, bounded in depth and in parts. Raises BadRequest."""
-    parts = containers(raw)
-    if parts > MAX_JSON_CONTAINERS:
-        raise BadRequest(f"The request has more than {MAX_JSON_CONTAINERS} lists and objects.")
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The request is not JSON: {error}.") from None
-    if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
-        raise BadRequest(f"The request is nested deeper than {MAX_JSON_DEPTH} levels.")
-    return value
 
 
 def parse_message(value: Any) -> Message:

@@ -15,14 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.permissions import Principal
+from edge.idempotency import once
 from resolvers.context import Context
-from edge.request import open_context
 from schema.door.admission import Admitted
-from schema.door.answers import dump, executed, refused
-from edge.idempotency import once, permissions_of
+from schema.door.answers import dump, executed, media_type, refused
 from schema.door.live import Places, Subscription
 from schema.door.message import Message
-from schema.execution import run
+from schema.execution import open_context, run
 
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 20
@@ -51,7 +50,9 @@ class EventStreams:
                 body = _next(result, context) + _event("complete")
                 return Response(body, headers=HEADERS, media_type=EVENT_STREAM), False
 
-            return await once(context, request, permissions_of(admitted.operation), lambda: said.canonical() + b"stream", answer)
+            return await once(
+                context, request, admitted.operation.keyed, lambda: said.canonical() + b"stream", answer, media_type(request)
+            )
         self.places.require(context.identity)
 
         async def sign_in_again() -> Principal | None:

@@ -23,14 +23,16 @@ from coreplex.platform.fair import CALLER
 from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import network_of
 from coreplex.platform.services import Services
+from edge.body import decode_json
+from edge.origin import check_origin
+from edge.request import KEY_UNUSED, answer_of, bearer_token
 from resolvers.context import Context
-from edge.request import KEY_UNUSED, answer_of, bearer_token, open_context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
 from schema.door.live import PULSE_SECS, Places, Subscription, confirm, done_before
-from schema.door.message import parse_json, parse_message
-from edge.origin import check_origin
+from schema.door.message import NOUN, parse_message
 from schema.errors import BadRequest
+from schema.execution import open_context
 
 log = structlog.get_logger()
 
@@ -188,7 +190,7 @@ class Session:
         if text is None or len(text) > MAX_FRAME:
             raise Close(4400, "Frames must be JSON text of at most 64 KiB")
         try:
-            message = parse_json(text)
+            message = decode_json(text, NOUN, BadRequest)
         except BadRequest as error:
             raise Close(4400, error.message) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):

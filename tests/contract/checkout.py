@@ -20,7 +20,7 @@ import psutil
 from coreplex.supervisor.sockets import forget_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ("schema", "resolvers", "rest_compat", "workers", "coreplex", "scripts")
+SOURCE = ("schema", "resolvers", "rest_compat", "edge", "workers", "coreplex", "scripts")
 FILES = ("asgi.py", "pyproject.toml", "requirements.lock", "requirements-test.lock")
 READY_SECS = 90.0
 GONE_SECS = 45.0

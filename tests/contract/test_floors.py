@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("schema", "resolvers", "rest_compat", "workers", "coreplex")
+OURS = ("schema", "resolvers", "rest_compat", "edge", "workers", "coreplex")
 FLOORS = {
     "strawberry-graphql": "0.327.2",  # CVE-2026-107727
     "graphql-core": "3.3.2",  # validation and parsing in bounded time

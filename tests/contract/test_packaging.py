@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-test.lock")
 SCRIPTS = ("scripts/start", "scripts/test", "scripts/check", "scripts/readme", "scripts/launcher", ".ci/run")
-PACKAGES = ("schema", "resolvers", "rest_compat", "workers", "coreplex")
+PACKAGES = ("schema", "resolvers", "rest_compat", "edge", "workers", "coreplex")
 SHIPPED = {".py", ".graphql", ".csv", ".mako"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreplex.platform.database import Database
+from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, containers
 from coreplex.platform.settings import Settings
 from coreplex.serving.inputs import MAX_ROWS
-from schema.scalars import MAX_JSON_CONTAINERS, containers
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 
 ID = "01890000-0000-7000-8000-000000000000"

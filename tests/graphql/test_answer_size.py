@@ -23,7 +23,8 @@ from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Principal
 from coreplex.platform.services import Services
 from coreplex.serving.table import InferenceLog
-from resolvers.context import Context, RequestFacts
+from edge.caller import RequestFacts
+from resolvers.context import Context
 from schema.door.answers import dump, executed
 from schema.execution import Operation, execute, from_document, prepare
 from tests.counting import counted

@@ -12,7 +12,8 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type, parse, vali
 
 from coreplex.platform.permissions import Credential, Principal
 from coreplex.platform.roles import Scope
-from resolvers.context import Context, RequestFacts
+from edge.caller import RequestFacts
+from resolvers.context import Context
 from rest_compat.stored import operations
 from schema.execution import Operation, core_schema, execute, from_document
 from tests.factories.asking import Asker

@@ -21,8 +21,8 @@ from coreplex.platform.storage import LocalStorage
 from coreplex.serving import prediction
 from coreplex.serving.heavy import HeavyScoring
 from coreplex.serving.route import Route
+from edge.body import read_body
 from rest_compat import adapter
-from schema.door.message import read_body
 from tests.benchmarks.seed import train
 from tests.factories.dataset import Person
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreplex.errors.tree import DomainError
-from rest_compat.files import attachment
 from edge.multipart import Form
+from rest_compat.files import attachment
 
 TYPE = "multipart/form-data; boundary=cut"
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='"\r\n\\\0'), min_size=1, max_size=30)

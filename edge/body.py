@@ -1,0 +1,48 @@
+"""Bodies of requests: read no further than they may be, and JSON that is strict and bounded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from coreplex.errors.tree import DomainError, TooLarge
+from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
+from edge.request import answer_of
+
+JSON_TYPE = "application/json"
+
+
+def announced(request: Request) -> int:
+    """The bytes of the body that Content-Length announces; 0 where it announces none."""
+    length = answer_of(request).headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
+
+
+async def read_body(request: Request, limit: int, advice: str) -> bytes:
+    """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
+    parts, size = [], announced(request)
+    if size <= limit:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                break
+            parts.append(chunk)
+    if size > limit:
+        raise TooLarge(f"The request body is larger than {limit >> 20} MiB. {advice}".rstrip())
+    return b"".join(parts)
+
+
+def decode_json(raw: bytes | str, noun: str, error: Callable[[str], DomainError]) -> Any:
+    """The value of a JSON text, bounded in depth and in parts. Raises `error`, a sentence about what `noun` names."""
+    parts = containers(raw)
+    if parts > MAX_JSON_CONTAINERS:
+        raise error(f"{noun} has more than {MAX_JSON_CONTAINERS} lists and objects.")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as problem:
+        raise error(f"{noun} is not JSON: {problem}.") from None
+    if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
+        raise error(f"{noun} is nested deeper than {MAX_JSON_DEPTH} levels.")
+    return value
