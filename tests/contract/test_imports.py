@@ -27,7 +27,7 @@ def test_engines_import_themselves_their_errors_and_numeric_libraries() -> None:
     for module in {"coreplex.engines", *graph().find_descendants("coreplex.engines")}:
         for imported in graph().find_modules_directly_imported_by(module):
             root = imported.split(".")[0]
-            ours = imported.startswith(("coreplex.engines", "coreplex.errors.tree"))
+            ours = imported.startswith(("coreplex.engines", "coreplex.errors"))
             assert ours or (root in known and root != "coreplex"), f"{module} imports {imported}"
 
 
@@ -49,10 +49,10 @@ def test_no_circle_among_the_packages_of_the_domain() -> None:
         reach(package, frozenset())
 
 
-@pytest.mark.parametrize("module", ["coreplex.platform", "coreplex.errors.tree"])
+@pytest.mark.parametrize("module", ["coreplex.platform", "coreplex.errors"])
 def test_the_ground_floor_knows_no_concept(module: str) -> None:
     for one in {module, *graph().find_descendants(module)}:
         for imported in graph().find_modules_directly_imported_by(one):
-            assert not imported.startswith("coreplex.") or imported.startswith(("coreplex.platform", "coreplex.errors.tree")), (
+            assert not imported.startswith("coreplex.") or imported.startswith(("coreplex.platform", "coreplex.errors")), (
                 f"{one} imports {imported}"
             )
