@@ -1,4 +1,4 @@
-"""The relay: turns waiting job rows into messages, and takes jobs from workers that went silent.
+"""The relay: turns waiting job rows into messages, takes jobs from workers that went silent, and queues what is due by the clock.
 
 Woken by NOTIFY, and by a sweep that covers whatever a crash, an emptied Redis or a lost notification left behind. Every worker
 process runs one; any number may run side by side.
@@ -11,7 +11,7 @@ import redis
 import structlog
 
 from coreplex.errors.tree import Unavailable
-from coreplex.job import service
+from coreplex.job import schedule, service
 from coreplex.job.database_retry import passing
 from coreplex.job.timing import Timing
 from coreplex.platform.services import Services
@@ -45,6 +45,8 @@ class Relay:
             if sweep:
                 await self.take_over()
             await self.dispatch(sweep)
+            if sweep:
+                await schedule.tick(self.services.database)
         except redis.RedisError as error:
             log.warning("relay.redis_away", error=str(error))
         except Exception as error:

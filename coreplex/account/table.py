@@ -1,12 +1,13 @@
 """Rows of people and of the ways they prove who they are. Secrets are stored as hashes only."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Column, Index, String, func
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import key, maybe_moment, moment, reference, word
 from coreplex.platform.roles import Plan, UserRole
 
@@ -16,8 +17,26 @@ class TokenPurpose(StrEnum):
     reset_password = "reset_password"  # noqa: S105 a purpose, not a password
 
 
+OWNS_NOTHING = " AND ".join(
+    f"NOT EXISTS (SELECT 1 FROM {table} o WHERE o.{column} = t.id)"  # noqa: S608 our own names
+    for table, column in (("projects", "owner_id"), ("memberships", "user_id"), ("sessions", "user_id"), ("api_keys", "user_id"))
+)
+
+
 class User(SQLModel, table=True):
     __tablename__ = "users"
+    __bound__ = Bound(
+        "`MAX_ACCOUNTS`. While `REQUIRE_EMAIL_VERIFICATION` is on, one that never confirmed its e-mail goes after "
+        "`UNCONFIRMED_ACCOUNT_DAYS`.",
+        (
+            Rule(
+                f"email_verified_at IS NULL AND role = 'user' AND created_at < :horizon AND {OWNS_NOTHING}",
+                "unconfirmed_account_days",
+                only_if="require_email_verification",
+                batch=20,
+            ),
+        ),
+    )
     __table_args__ = (Index("uq_users_email_lower", func.lower(Column("email")), unique=True),)
 
     id: UUID = key()
@@ -36,6 +55,9 @@ class Session(SQLModel, table=True):
     """A signed-in browser. `token_hash` is SHA-256 of the cookie; the CSRF token is derived from the cookie, never stored."""
 
     __tablename__ = "sessions"
+    __bound__ = Bound(
+        "100 of an account: the next one ends the oldest. Ends after 30 days at most.", (Rule("expires_at < :horizon"),)
+    )
 
     id: UUID = key()
     user_id: UUID = reference("users.id")
@@ -52,6 +74,10 @@ class ApiKey(SQLModel, table=True):
     """A program's key `cpx_live.<id>.<secret><checksum>`; only SHA-256 of the secret is kept."""
 
     __tablename__ = "api_keys"
+    __bound__ = Bound(
+        "Quota of the account: `MAX_API_KEYS` that can be used. One that was revoked or has expired is listed for 90 days more.",
+        (Rule("least(revoked_at, expires_at) < :horizon", timedelta(days=90)),),
+    )
 
     id: UUID = key()
     user_id: UUID = reference("users.id")
@@ -70,6 +96,9 @@ class OneTimeToken(SQLModel, table=True):
     """The token of a verification or reset link; only its SHA-256 is kept."""
 
     __tablename__ = "one_time_tokens"
+    __bound__ = Bound(
+        "5 an hour of each kind for an account; a day after it has ended.", (Rule("expires_at < :horizon", timedelta(days=1)),)
+    )
 
     id: UUID = key()
     user_id: UUID = reference("users.id")
@@ -87,6 +116,7 @@ class FailedLogin(SQLModel, table=True):
     """
 
     __tablename__ = "failed_logins"
+    __bound__ = Bound("Forgotten 15 minutes after the wait is over.", (Rule("forget_at < :horizon"),))
 
     who: bytes = Field(primary_key=True)
     failures: int = 0
@@ -98,6 +128,7 @@ class Mail(SQLModel, table=True):
     """The outbox: written in the transaction that wants the mail, sent afterwards."""
 
     __tablename__ = "mails"
+    __bound__ = Bound("`MAIL_DAYS`, sent or not.", (Rule("created_at < :horizon", "mail_days"),))
 
     id: UUID = key()
     recipient: str

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import OF_OWNER, Bound
 from coreplex.platform.columns import key, moment, reference, word
 
 
@@ -20,6 +21,7 @@ class ArtifactKind(StrEnum):
 
 class Artifact(SQLModel, table=True):
     __tablename__ = "artifacts"
+    __bound__ = Bound(f"{OF_OWNER}`MAX_STORED_BYTES`. Go with the version or the model.")
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")

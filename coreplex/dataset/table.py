@@ -1,6 +1,6 @@
 """Rows of datasets and their versions."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import OF_OWNER, Bound, Rule
 from coreplex.platform.columns import document, key, moment, reference, word
 
 
@@ -26,6 +27,7 @@ class VersionSource(StrEnum):
 
 class Dataset(SQLModel, table=True):
     __tablename__ = "datasets"
+    __bound__ = Bound(f"{OF_OWNER}`MAX_DATASET_VERSIONS`; a dataset has a version at least.")
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")
@@ -41,6 +43,7 @@ class DatasetVersion(SQLModel, table=True):
     """One frozen state of a dataset: a Parquet artefact, its column schema, profile and quality."""
 
     __tablename__ = "dataset_versions"
+    __bound__ = Bound(f"{OF_OWNER}`MAX_DATASET_VERSIONS`.")
     __table_args__ = (UniqueConstraint("dataset_id", "version"),)
 
     id: UUID = key()
@@ -69,6 +72,10 @@ class Diagnosis(SQLModel, table=True):
     """What is known of one target of a version before training: kept, since a version never changes."""
 
     __tablename__ = "diagnoses"
+    __bound__ = Bound(
+        "Go with the version, and after 30 days; asked for again, they are made again.",
+        (Rule("created_at < :horizon", timedelta(days=30)),),
+    )
     __table_args__ = (UniqueConstraint("dataset_version_id", "fingerprint"),)
 
     id: UUID = key()

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_moment, moment, reference, word
 
 
@@ -35,6 +36,7 @@ class Deployment(SQLModel, table=True):
     """At most one active production deployment per project: the database itself refuses a second."""
 
     __tablename__ = "deployments"
+    __bound__ = Bound(OF_PROJECT)
     __table_args__ = (
         Index(
             "uq_deployments_active_production",

@@ -1,6 +1,6 @@
 """The row of something that happened: audit (timeline), state, log or progress."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Column, Identity, Index, text
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import document, moment, reference, word
 
 
@@ -18,10 +19,29 @@ class EventKind(StrEnum):
     progress = "progress"
 
 
+EXPERIMENT_IS_THERE = "EXISTS (SELECT 1 FROM experiments x WHERE x.id = t.entity_id)"
+LATER_PROGRESS = (
+    "EXISTS (SELECT 1 FROM events l WHERE l.entity_type = t.entity_type AND l.entity_id = t.entity_id "
+    "AND l.seq > t.seq AND l.kind = 'progress')"
+)
+
+
 class Event(SQLModel, table=True):
     """`seq` grows in commit order within one (entity_type, entity_id): appending takes a lock per entity."""
 
     __tablename__ = "events"
+    __bound__ = Bound(
+        "`EVENT_DAYS`; those of an experiment stay as long as it does, save figures of progress that later ones have replaced, "
+        "which go after an hour.",
+        (
+            Rule("kind = 'progress' AND created_at < :horizon AND " + LATER_PROGRESS, timedelta(hours=1)),
+            Rule(
+                "(entity_type <> 'experiment' OR kind IN ('audit', 'progress')) AND created_at < :horizon "
+                f"AND NOT (entity_type = 'experiment' AND {EXPERIMENT_IS_THERE})",
+                "event_days",
+            ),
+        ),
+    )
     __table_args__ = (
         Index("ix_events_entity", "entity_type", "entity_id", "seq"),
         Index("ix_events_project_kind", "project_id", "kind", "seq"),

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_document, maybe_moment, moment, reference, word
 
 
@@ -35,6 +36,7 @@ class ExperimentStatus(StrEnum):
 
 class Experiment(SQLModel, table=True):
     __tablename__ = "experiments"
+    __bound__ = Bound(OF_PROJECT)
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")
@@ -63,6 +65,7 @@ class Experiment(SQLModel, table=True):
 
 class EngineRun(SQLModel, table=True):
     __tablename__ = "engine_runs"
+    __bound__ = Bound("As many as an experiment has engines. Go with it.")
     __table_args__ = (UniqueConstraint("experiment_id", "position"),)
 
     id: UUID = key()

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import document, key, moment
 
 
@@ -17,6 +18,10 @@ class IdempotencyKey(SQLModel, table=True):
     """
 
     __tablename__ = "idempotency_keys"
+    __bound__ = Bound(
+        "`IDEMPOTENCY_HOURS`, at the rate of the caller's requests; an answer of more than 16 KB is not kept but built anew.",
+        (Rule("created_at < :horizon", "idempotency_hours"),),
+    )
     __table_args__ = (UniqueConstraint("owner", "key"),)
 
     id: UUID = key()

@@ -1,6 +1,6 @@
 """The row of a background job: truth about it, and outbox of the queue."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import document, key, maybe_document, maybe_moment, moment, reference, word
 
 MAX_KIND = 32
@@ -29,6 +30,14 @@ class Job(SQLModel, table=True):
     """Claimed by a conditional update that raises `attempts` and sets a new `token` (the fence) with a lease."""
 
     __tablename__ = "jobs"
+    __bound__ = Bound(
+        "`JOB_DAYS` after their end; 7 days those of the server itself (mails, cleaning), a day those that run by the clock.",
+        (
+            Rule("project_id IS NOT NULL AND finished_at < :horizon", "job_days"),
+            Rule("project_id IS NULL AND finished_at < :horizon", timedelta(days=7)),
+            Rule("entity_type = 'schedule' AND finished_at < :horizon", timedelta(days=1)),
+        ),
+    )
     __table_args__ = (
         Index("ix_jobs_undispatched", "created_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("status = 'running'")),
@@ -72,7 +81,24 @@ class Worker(SQLModel, table=True):
     """A worker process that is alive: readiness asks for a recent `seen_at`."""
 
     __tablename__ = "workers"
+    __bound__ = Bound("A day after they were last seen.", (Rule("seen_at < :horizon", timedelta(days=1)),))
 
     id: str = Field(primary_key=True, max_length=128)
     started_at: datetime = moment()
     seen_at: datetime = moment()
+
+
+class Schedule(SQLModel, table=True):
+    """When a kind of job that runs by the clock is due (`coreplex.job.schedule`)."""
+
+    __tablename__ = "schedules"
+    __bound__ = Bound(
+        "One for each kind of job that runs by the clock; of a kind that is not there any more, 30 days after it was due.",
+        (Rule("next_at < :horizon", timedelta(days=30)),),
+    )
+
+    name: str = Field(primary_key=True, max_length=MAX_KIND)
+    next_at: datetime = moment()
+    last_at: datetime | None = maybe_moment()
+    job_id: UUID | None = reference("jobs.id", default=None, on_delete="SET NULL")
+    """Its last job."""

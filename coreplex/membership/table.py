@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import key, moment, reference, word
 from coreplex.platform.roles import Role
 
@@ -26,6 +27,7 @@ class ProjectStatus(StrEnum):
 
 class Project(SQLModel, table=True):
     __tablename__ = "projects"
+    __bound__ = Bound("Quota of the account: `MAX_PROJECTS`.")
 
     id: UUID = key()
     owner_id: UUID = reference("users.id")
@@ -40,6 +42,7 @@ class Membership(SQLModel, table=True):
     """Who belongs to a project. The owner has a row too, so visibility is one join."""
 
     __tablename__ = "memberships"
+    __bound__ = Bound(OF_PROJECT)
     __table_args__ = (UniqueConstraint("project_id", "user_id"),)
 
     id: UUID = key()

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from coreplex.experiment.table import ProblemType
+from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_document, moment, reference, word
 
 
@@ -15,6 +16,7 @@ class Model(SQLModel, table=True):
     """`rank` counts from 1 (best) within the experiment by its sort metric; `score` is that metric, out-of-fold."""
 
     __tablename__ = "models"
+    __bound__ = Bound("`max_models` of an experiment's engine. Go with the experiment.")
     __table_args__ = (UniqueConstraint("experiment_id", "name"),)
 
     id: UUID = key()
@@ -52,6 +54,7 @@ class Evaluation(SQLModel, table=True):
     """A model on a labelled holdout; made once, never changed."""
 
     __tablename__ = "evaluations"
+    __bound__ = Bound(OF_PROJECT)
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")

@@ -10,7 +10,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.platform.staging import Staging
 from coreplex.platform.storage import LocalStorage
-from coreplex.runtime import concepts
+from coreplex.runtime import concepts, jobs  # noqa: F401  the jobs of what composes
 from coreplex.serving.route import Routes
 
 concepts.load("service", "jobs")  # every process knows every concept

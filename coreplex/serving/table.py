@@ -12,12 +12,17 @@ from uuid import UUID
 from sqlalchemy import DateTime, Index
 from sqlmodel import Field, SQLModel
 
+from coreplex.platform.bound import Bound
 from coreplex.platform.clock import now
 from coreplex.platform.columns import document, key, maybe_document
 
 
 class InferenceLog(SQLModel, table=True):
     __tablename__ = "inference_logs"
+    __bound__ = Bound(
+        "`INFERENCE_LOG_DAYS`: weekly partitions, dropped when all of their rows are older. Those of a deleted deployment go "
+        "within minutes."
+    )
     __table_args__ = (
         Index("ix_inference_logs_deployment", "deployment_id", "created_at", "id"),
         {"postgresql_partition_by": "RANGE (created_at)"},

@@ -31,6 +31,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.platform.storage import disk_errors
+from coreplex.training.folder import folder_of
 from coreplex.training.plan import Plan
 from coreplex.training.recorder import Recorder, forget, remember
 
@@ -69,7 +70,7 @@ async def _prepare(job: Job, context: JobContext) -> Plan:
     experiment, runs, version, artifact, kept = await context.save(work)
     if job.attempts > 1:
         context.log(f"Attempt {job.attempts}: the worker before went away; training begins anew.", "warning")
-    folder = context.settings.data_dir / "work" / f"{experiment.id}-{context.token}"
+    folder = folder_of(context.settings.data_dir, experiment.id, context.token)
     with disk_errors():
         folder.mkdir(parents=True, mode=0o700)
     prefix = f"retry{job.attempts}_" if kept else ""

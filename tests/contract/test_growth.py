@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
-from coreplex.runtime.retention import FOLDERS, TABLES, table
+from coreplex.runtime.retention import FOLDERS, bounds, table
 from coreplex.runtime.tables import metadata
 from tests.factories.dataset import Person
 
@@ -16,21 +16,21 @@ SETTING = re.compile(r"`([A-Z_]{4,})`")
 
 
 def test_every_table_has_a_bound() -> None:
-    assert set(TABLES) == set(metadata.tables), "name the table in coreplex/runtime/retention.py, with what bounds it"
+    assert set(bounds()) == set(metadata.tables), "say as `__bound__` of the table what bounds it"
 
 
 def test_every_bound_is_a_rule_or_a_setting_or_follows_another() -> None:
-    for name, bound in TABLES.items():
+    for name, bound in bounds().items():
         assert bound.rules or SETTING.search(bound.words) or re.search(r"\bGoe?s? with", bound.words), name
         named = set(SETTING.findall(bound.words))
         assert {rule.after.upper() for rule in bound.rules if isinstance(rule.after, str)} <= named, name
-    words = " ".join([*(bound.words for bound in TABLES.values()), *FOLDERS.values()])
+    words = " ".join([*(bound.words for bound in bounds().values()), *FOLDERS.values()])
     unknown = {name for name in SETTING.findall(words) if name.lower() not in Settings.model_fields} - {"DATA_DIR"}
     assert not unknown
 
 
 def test_every_rule_ends_by_its_setting(settings: Settings) -> None:
-    for bound in TABLES.values():
+    for bound in bounds().values():
         for rule in bound.rules:
             if isinstance(rule.after, str):
                 later = settings.model_copy(update={rule.after: getattr(settings, rule.after) + 5})

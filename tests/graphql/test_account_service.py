@@ -27,10 +27,10 @@ from coreplex.platform.roles import Plan, UserRole
 from coreplex.platform.settings import Settings
 from coreplex.platform.storage import LocalStorage
 from coreplex.runtime import build as composition
-from coreplex.runtime.housekeeping import tidy
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 from tests.factories.account import make_user
+from tests.factories.clock import tidy
 
 
 async def test_the_first_administrator(settings: Settings, database: Database) -> None:

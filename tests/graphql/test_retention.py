@@ -15,8 +15,8 @@ from coreplex.job import service as job
 from coreplex.job.table import Job, JobStatus
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
-from coreplex.runtime.housekeeping import tidy
 from tests.factories.asking import Asker
+from tests.factories.clock import tidy
 from tests.factories.world import World
 
 SHOWN = """query($id: ID!) { experiment(id: $id) { status progress message jobId modelCount bestModelId finishedAt

@@ -15,15 +15,15 @@ from sqlmodel import col
 
 from coreplex.account.table import Mail
 from coreplex.event.table import Event
+from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
-from coreplex.runtime import housekeeping
-from coreplex.runtime.housekeeping import tidy
-from coreplex.runtime.retention import TABLES, Bound, Rule
+from coreplex.runtime import retention
 from coreplex.serving.table import InferenceLog
 from tests.factories.bare import bare
+from tests.factories.clock import tidy
 
 
 @pytest.fixture
@@ -42,6 +42,11 @@ AGED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("api_keys", {"revoked_at": -91 * DAY, "expires_at": 400 * DAY}, {"created_at": -4000 * DAY}),
     ("one_time_tokens", {"expires_at": -25 * DAY / 24}, {"expires_at": -23 * DAY / 24}),
     ("failed_logins", {"forget_at": -DAY / 100}, {"forget_at": DAY / 100}),
+    (
+        "jobs",
+        {"finished_at": -25 * DAY / 24, "entity_type": "schedule"},
+        {"finished_at": -23 * DAY / 24, "entity_type": "schedule"},
+    ),
     ("mails", {"created_at": -31 * DAY}, {"created_at": -29 * DAY}),
     ("mails", {"created_at": -31 * DAY, "sent_at": -31 * DAY}, {"created_at": -29 * DAY, "sent_at": -29 * DAY}),
     ("idempotency_keys", {"created_at": -25 * DAY / 24}, {"created_at": -23 * DAY / 24}),
@@ -152,7 +157,8 @@ async def test_a_setting_of_none_keeps_for_ever(settings: Settings) -> None:
 
 
 async def test_what_fails_keeps_the_rest_from_nothing(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "TABLES", {"no_such_table": Bound("", (Rule("true"),)), **TABLES})
+    broken = {"no_such_table": Bound("", (Rule("true"),)), **retention.bounds()}
+    monkeypatch.setattr(retention, "bounds", lambda: broken)
     await fill(services, "mails", 3, {"created_at": -31 * DAY})
     with pytest.raises(ProgrammingError, match="no_such_table"):
         await tidy(services)

@@ -77,7 +77,7 @@ async def test_word_of_a_new_job_wakes_the_relay(database: Database, services: S
     jobs = set(await enqueue(database, 3))
 
     async def rung() -> bool:
-        return await asyncio.to_thread(bell.waiting) == jobs
+        return jobs <= await asyncio.to_thread(bell.waiting)  # beside those of the clock
 
     await until(rung, 5)
     task.cancel()

@@ -17,8 +17,8 @@ from coreplex.platform.resumable import MOST_UNFINISHED
 from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
-from coreplex.runtime.housekeeping import tidy
 from tests.factories.account import bearer, browser, make_key, serving, sign_in
+from tests.factories.clock import tidy
 from tests.factories.dataset import Person, laboratory, person, staged_files, table
 
 ROOT = "/api/uploads/tus"

@@ -1,0 +1,23 @@
+"""The jobs of the inference log."""
+
+from datetime import timedelta
+from typing import Any
+
+from coreplex.job.context import JobContext
+from coreplex.job.kinds import JobKind, declare
+from coreplex.job.table import Job
+from coreplex.platform.clock import now
+from coreplex.serving.log import partitions, remains
+
+
+async def tend_partitions(_job: Job, context: JobContext) -> dict[str, Any]:
+    """Make the next weeks' partitions; remove what is older than it is kept, and what deleted deployments left."""
+    database, days = context.database, context.settings.inference_log_days
+    made, dropped = await partitions.make_ahead(database), 0
+    horizon = now() - timedelta(days=days) if days else None
+    if horizon is not None:
+        dropped = await partitions.drop_before(database, horizon)
+    return {"made": made, "dropped": dropped, "rows": await remains.remove(database, horizon)}
+
+
+declare(JobKind("inference_log", tend_partitions, every=timedelta(minutes=5)))

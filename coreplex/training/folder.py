@@ -1,0 +1,28 @@
+"""The folder an attempt at a training works in, on its worker's disk: named after the experiment and the attempt's token."""
+
+import shutil
+import time
+from collections.abc import Collection
+from pathlib import Path
+from uuid import UUID
+
+YOUNG_SECS = 600.0
+"""A folder this young may belong to a claim we cannot see yet."""
+
+
+def folder_of(data_dir: Path, experiment_id: UUID, token: UUID) -> Path:
+    return _all_in(data_dir) / f"{experiment_id}-{token}"
+
+
+def sweep(data_dir: Path, running: Collection[UUID]) -> int:
+    """Remove the folders of attempts that have died, given the tokens of those that run; returns how many."""
+    horizon, gone, folder = time.time() - YOUNG_SECS, 0, _all_in(data_dir)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.stat().st_mtime < horizon and not any(path.name.endswith(f"-{token}") for token in running):
+            shutil.rmtree(path, ignore_errors=True)
+            gone += 1
+    return gone
+
+
+def _all_in(data_dir: Path) -> Path:
+    return data_dir / "work"

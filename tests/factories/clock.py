@@ -1,0 +1,30 @@
+"""What the server does by the clock, done now."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from coreplex.job import kinds
+from coreplex.job.context import JobContext
+from coreplex.job.table import Job
+from coreplex.job.timing import Timing
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.services import Services
+from coreplex.runtime import housekeeping
+
+
+class Unfenced(JobContext):
+    """Of a job that has no row."""
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteSession]:
+        async with self.database.transaction() as session:
+            yield session
+
+
+async def tidy(services: Services) -> None:
+    """This host's files, then the work of every kind of job that runs by the clock. Raises what one of them raises."""
+    await housekeeping.tidy(services)
+    for kind in kinds.scheduled():
+        job = Job(type=kind.name)
+        await kind.run(job, Unfenced(job, new_id(), services.database, services.settings, services.storage, Timing()))
