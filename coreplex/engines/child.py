@@ -2,8 +2,8 @@
 
 Started as `python -m coreplex.engines.child <module>:<function>`, with the request as one JSON object on the first
 line of stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best). Each line
-on stdout is one event: `{"event": "log"|"warning"|"progress"|"model"|"done"|"error", ...}`. Nothing is ever pickled. The function
-is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
+on stdout is one event: `{"event": "log"|"warning"|"progress"|"model"|"done"|"error", ...}` (`messages`). Nothing is ever
+pickled. The function is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
 """
 
 import ctypes
@@ -13,10 +13,11 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Unpack
 
 import orjson
 
+from coreplex.engines.messages import ModelReport
 from coreplex.errors.disk import FULL, is_full
 from coreplex.errors.tree import DomainError, StorageFull
 
@@ -48,7 +49,8 @@ class Report:
         """`fraction` of the whole task done, 0 to 1."""
         self.send("progress", fraction=round(min(max(fraction, 0.0), 1.0), 4), message=message)
 
-    def model(self, **manifest: Any) -> None:
+    def model(self, **manifest: Unpack[ModelReport]) -> None:
+        """A finished model."""
         self.send("model", **manifest)
 
     @property

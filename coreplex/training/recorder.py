@@ -1,11 +1,12 @@
 """From what an engine reports while it trains to rows, files and events, each of them kept at once."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from coreplex.artifact import quota
 from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.engines.messages import ModelReport, received
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment
@@ -16,7 +17,8 @@ from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.training.plan import Plan
 
-FILES = (
+Part = Literal["bundle", "curves", "explanation"]
+FILES: tuple[tuple[Part, ArtifactKind, str, str], ...] = (
     ("bundle", ArtifactKind.model, "model.zip", "application/zip"),
     ("curves", ArtifactKind.curves, "curves.json", "application/json"),
     ("explanation", ArtifactKind.explanation, "explanation.json", "application/json"),
@@ -30,16 +32,17 @@ class Recorder:
         self.context, self.plan, self.run = context, plan, run
         self.count = 0
 
-    async def on_event(self, told: dict[str, Any]) -> None:
-        match told["event"]:
-            case "log":
-                self.context.log(told["message"], told.get("level", "info"))
-            case "warning":
-                await self.context.save(lambda session: remember(session, self.plan.experiment.id, told["message"]))
-            case "progress":
-                self._progress(told["fraction"], told.get("message", ""))
-            case "model":
-                await self._model(told)
+    async def on_event(self, event: dict[str, Any]) -> None:
+        message = received(event)
+        if message["event"] == "log":
+            self.context.log(message["message"], message["level"])
+        elif message["event"] == "warning":
+            text = message["message"]
+            await self.context.save(lambda session: remember(session, self.plan.experiment.id, text))
+        elif message["event"] == "progress":
+            self._progress(message["fraction"], message["message"])
+        elif message["event"] == "model":
+            await self._model(message)
 
     def _progress(self, fraction: float, message: str) -> None:
         """Progress of the experiment is the mean over its engines."""
@@ -47,46 +50,46 @@ class Recorder:
         mean = sum(self.plan.fractions.values()) / len(self.plan.runs)
         self.context.report(mean, f"{self.run.engine}: {message}" if len(self.plan.runs) > 1 else message)
 
-    async def _model(self, told: dict[str, Any]) -> None:
+    async def _model(self, report: ModelReport) -> None:
         """Files first, then the row that names them: a row without its file never exists."""
         experiment, model_id = self.plan.experiment, new_id()
         prefix = f"projects/{experiment.project_id}/experiments/{experiment.id}/models/{model_id}"
         try:
             for part, _, filename, _ in FILES:
-                await self.context.storage.put(f"{prefix}/{filename}", Path(told[part]["path"]))
-            await self.context.save(lambda session: self._store(session, told, model_id, prefix))
+                await self.context.storage.put(f"{prefix}/{filename}", Path(report[part]["path"]))
+            await self.context.save(lambda session: self._store(session, report, model_id, prefix))
         except BaseException:
             await self.context.storage.delete_all(prefix)
             raise
         self.count += 1
 
-    def _artifacts(self, told: dict[str, Any], prefix: str) -> dict[str, Artifact]:
+    def _artifacts(self, report: ModelReport, prefix: str) -> dict[str, Artifact]:
         return {
             part: Artifact(
                 project_id=self.plan.experiment.project_id,
                 kind=kind,
                 storage_key=f"{prefix}/{filename}",
-                filename=f"{told['name']}.zip" if part == "bundle" else filename,
+                filename=f"{report['name']}.zip" if part == "bundle" else filename,
                 content_type=content_type,
-                sha256=told[part]["sha256"],
-                size_bytes=told[part]["size"],
+                sha256=report[part]["sha256"],
+                size_bytes=report[part]["size"],
             )
             for part, kind, filename, content_type in FILES
         }
 
-    async def _store(self, session: WriteSession, told: dict[str, Any], model_id: UUID, prefix: str) -> None:
+    async def _store(self, session: WriteSession, report: ModelReport, model_id: UUID, prefix: str) -> None:
         if await session.get(Model, model_id) is not None:
             return  # stored already: the database went away after the commit and before it could say so
-        rows = self._artifacts(told, prefix)
+        rows = self._artifacts(report, prefix)
         size = sum(row.size_bytes for row in rows.values())
         await quota.take_stored(session, self.context.settings, self.plan.experiment.project_id, size)
         experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
         session.add_all(rows.values())
         await session.flush()
-        experiment.sort_metric = told["sort_metric"]
+        experiment.sort_metric = report["sort_metric"]
         if experiment.validation is not None:
-            experiment.validation = {**experiment.validation, "folds": told["folds"]}
-        model = self._row(told, model_id, rows)
+            experiment.validation = {**experiment.validation, "folds": report["folds"]}
+        model = self._row(report, model_id, rows)
         session.add(model)
         await session.flush()
         (await session.get_one(EngineRun, self.run.id)).models_trained += 1
@@ -109,10 +112,10 @@ class Recorder:
             },
         )
 
-    def _row(self, told: dict[str, Any], model_id: UUID, artifacts: dict[str, Artifact]) -> Model:
+    def _row(self, report: ModelReport, model_id: UUID, artifacts: dict[str, Artifact]) -> Model:
         experiment, version = self.plan.experiment, self.plan.version
         types = {column["name"]: column["type"] for column in version.table_schema["columns"]}
-        metric = told["sort_metric"]
+        metric = report["sort_metric"]
         return Model(
             id=model_id,
             project_id=experiment.project_id,
@@ -122,22 +125,22 @@ class Recorder:
             artifact_id=artifacts["bundle"].id,
             curves_artifact_id=artifacts["curves"].id,
             explanation_artifact_id=artifacts["explanation"].id,
-            name=told["name"],
-            algo=told["algo"],
+            name=report["name"],
+            algo=report["algo"],
             engine=self.run.engine,
             problem_type=experiment.problem_type,
             target_column=experiment.target_column,
-            classes=told["classes"],
-            features=[{"name": name, "type": types.get(name, "")} for name in told["features"]],
-            metrics=told["metrics"],
-            cv_metrics=told["cv_metrics"],
-            metric_intervals=told["metric_intervals"],
-            threshold=told["threshold"],
-            parameters=told["parameters"],
-            score=model_service.merit(metric, told["score"]),
-            training_time_secs=told["training_time_secs"],
-            latency_ms=told["latency_ms"],
-            size_bytes=told["size_bytes"],
+            classes=report["classes"],
+            features=[{"name": name, "type": types.get(name, "")} for name in report["features"]],
+            metrics=report["metrics"],
+            cv_metrics=report["cv_metrics"],
+            metric_intervals=[{**interval} for interval in report["metric_intervals"]],
+            threshold=report["threshold"],
+            parameters=report["parameters"],
+            score=model_service.merit(metric, report["score"]),
+            training_time_secs=report["training_time_secs"],
+            latency_ms=report["latency_ms"],
+            size_bytes=report["size_bytes"],
         )
 
 

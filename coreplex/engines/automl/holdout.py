@@ -7,7 +7,7 @@ good as all of them for a score, and is said.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.evaluation import curves, intervals, metrics
 from coreplex.engines.encoding.values import canonical_series, reader
+from coreplex.engines.messages import MetricInterval
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular import frame as tables
 from coreplex.engines.tabular.read.table import Limits
@@ -177,15 +178,15 @@ def _judged(scorer: Scorer, used: Labelled, p: NDArray[np.float64], request: Map
     }
 
 
-def _promises(entries: list[dict[str, Any]], found: metrics.Metrics, rows: int) -> list[dict[str, Any]]:
+def _promises(entries: Sequence[MetricInterval], found: metrics.Metrics, rows: int) -> list[dict[str, Any]]:
     """Each promised interval, for a holdout of so many rows, and whether the metric fell inside."""
     out = []
     for entry in entries:
         value = found.get(entry["metric"])
         if value is not None:
             low, high = intervals.scaled(entry, rows)
-            told = {"metric": entry["metric"], "promised": entry["value"], "low": low, "high": high, "level": entry["level"]}
-            out.append({**told, "value": value, "holds": low <= value <= high})
+            promised = {"metric": entry["metric"], "promised": entry["value"], "low": low, "high": high, "level": entry["level"]}
+            out.append({**promised, "value": value, "holds": low <= value <= high})
     return out
 
 

@@ -13,7 +13,6 @@ choose on the drawn rows, look at the others).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from coreplex.engines.automl.evaluation import forward, metrics
 from coreplex.engines.automl.evaluation.measures import Measure
 from coreplex.engines.automl.evaluation.predictions import Array, Judged
+from coreplex.engines.messages import MetricInterval
 
 LEVEL = 0.9
 HOLDOUT = 0.2
@@ -45,7 +45,7 @@ def intervals(
     shift: Mapping[str, float],
     gains: Mapping[str, float],
     later: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[MetricInterval]:
     """One entry per defined metric that can be promised (MAPE not where values lie next to zero): metric, value, low, high,
     level, rows (that it is measured on), holdout_rows.
 
@@ -107,7 +107,7 @@ def optimism(metric: str, measure: Measure, rivals: Sequence[Judged], seed: int)
     return sign * max(float((lost[chosen, np.arange(lost.shape[1])] - contenders).mean()), 0.0)
 
 
-def scaled(entry: dict[str, Any], rows: int) -> tuple[float, float]:
+def scaled(entry: MetricInterval, rows: int) -> tuple[float, float]:
     """The promise for a holdout of `rows` rows: wider where there are fewer than it was made for, never narrower."""
     n, promised = entry["rows"], entry["holdout_rows"]
     ratio = max(np.sqrt((1 / rows + 1 / n) / (1 / promised + 1 / n)), 1.0)
@@ -117,9 +117,9 @@ def scaled(entry: dict[str, Any], rows: int) -> tuple[float, float]:
     return _bounded(entry["metric"], low, high)
 
 
-def told(manifest: Mapping[str, Any], metric: str) -> str:
-    """A model's metric with its promise, for the log: `0.91 (a new holdout of 200 rows: 0.87 to 0.94)`."""
-    for entry in manifest["metric_intervals"]:
+def in_words(intervals: Sequence[MetricInterval], metric: str) -> str:
+    """A metric with its interval, for the log: `0.91 (a new holdout of 200 rows: 0.87 to 0.94)`."""
+    for entry in intervals:
         if entry["metric"] == metric:
             low, high = entry["low"], entry["high"]
             return f"{entry['value']:.5g} (a new holdout of {entry['holdout_rows']} rows: {low:.4g} to {high:.4g})"
@@ -147,7 +147,7 @@ def _few_decide(judged: Judged) -> bool:
     return bool(terms[-max(len(terms) // 100, 1) :].sum() > _MOST_SHARE * terms.sum())
 
 
-def _entry(name: str, value: float, low: float, high: float, rows: int, holdout: int) -> dict[str, Any]:
+def _entry(name: str, value: float, low: float, high: float, rows: int, holdout: int) -> MetricInterval:
     return {"metric": name, "value": value, "low": low, "high": high, "level": LEVEL, "rows": rows, "holdout_rows": holdout}
 
 

@@ -21,6 +21,7 @@ from coreplex.engines.automl.evaluation import curves, intervals, threshold
 from coreplex.engines.automl.evaluation.metrics import of_task
 from coreplex.engines.automl.trial.cross_validation import Finished
 from coreplex.engines.explain.importance import explain
+from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
 from coreplex.engines.scoring.conformal import Conformal
@@ -43,7 +44,7 @@ class Publisher:
     log: Log
     keep_predictions: bool = True
 
-    def publish(self, model: Finished, explain_secs: float, rivals: Sequence[Finished] = ()) -> dict[str, Any]:
+    def publish(self, model: Finished, explain_secs: float, rivals: Sequence[Finished] = ()) -> ModelReport:
         """Write one model; the manifest for `Report.model`. `explain_secs`: what the explanation may take; `rivals`: the models
         it was chosen from, where it leads."""
         folder = self.work_dir / model.name
@@ -51,7 +52,7 @@ class Publisher:
         written = bundle.write(folder / "bundle.zip", self._manifest(model), model.members)
         scorer = Scorer.load(written.path, written.sha256)
         explanation = self._explanation(scorer, explain_secs)
-        out = {
+        report: ModelReport = {
             "name": model.name,
             "algo": model.algo,
             "engine": self.engine,
@@ -73,10 +74,10 @@ class Publisher:
             "explanation": self._json(folder / "explanation.json", explanation),
         }
         if self.keep_predictions:
-            out["predictions"] = self._predictions(folder / "oof.parquet", model)
-        return out
+            report["predictions"] = self._predictions(folder / "oof.parquet", model)
+        return report
 
-    def _intervals(self, model: Finished, rivals: Sequence[Finished]) -> list[dict[str, Any]]:
+    def _intervals(self, model: Finished, rivals: Sequence[Finished]) -> list[MetricInterval]:
         """What each metric will be on a new holdout."""
         task, measures = self.task, of_task(self.task.kind, self.task.quantile)
         best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
@@ -154,18 +155,18 @@ class Publisher:
             times.append(time.perf_counter() - start)
         return round(float(np.median(times)) * 1_000, 4)
 
-    def _predictions(self, path: Path, model: Finished) -> dict[str, Any]:
+    def _predictions(self, path: Path, model: Finished) -> StoredFile:
         """Out-of-fold predictions by row of the training table, NaN where no fold judged it."""
         names = [f"p{i}" for i in range(model.oof.shape[1])]
         frame = pl.DataFrame({"y": self.task.y, **dict(zip(names, model.oof.T.astype(np.float32), strict=True))})
         frame.write_parquet(path, compression="zstd")
         return _file(path)
 
-    def _json(self, path: Path, value: Any) -> dict[str, Any]:
+    def _json(self, path: Path, value: Any) -> StoredFile:
         path.write_bytes(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
         return _file(path)
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _file(path: Path) -> StoredFile:
     data = path.read_bytes()
     return {"path": str(path), "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from coreplex.engines.automl.budget.clock import Clock, Deadline
 from coreplex.engines.automl.budget.progress import Progress
 from coreplex.engines.automl.data.task import Log, Task
-from coreplex.engines.automl.evaluation.intervals import told
+from coreplex.engines.automl.evaluation.intervals import in_words
 from coreplex.engines.automl.execution.leaderboard import Leaderboard
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families.base import Problem
@@ -24,6 +24,7 @@ from coreplex.engines.automl.trial.costs import LEAST_ROWS, Costs
 from coreplex.engines.automl.trial.cross_validation import Abandoned, Finished, TooSlow, cross_validate
 from coreplex.engines.automl.trial.learning_rate import paced
 from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.messages import ModelReport
 from coreplex.errors.tree import DomainError
 
 _PLENTY = 20_000
@@ -36,7 +37,7 @@ class Listener(Protocol):
     def log(self, message: str, level: str = "info") -> None: ...
     def warn(self, message: str) -> None: ...
     def progress(self, fraction: float, message: str = "") -> None: ...
-    def model(self, **manifest: object) -> None: ...
+    def model(self, **manifest: Unpack[ModelReport]) -> None: ...
     @property
     def stopped(self) -> bool: ...
 
@@ -203,10 +204,12 @@ class Run:
     def _write(self, publisher: Publisher, model: Finished, explain_secs: float, rivals: list[Finished]) -> float:
         """Files, manifest, log line; the seconds it took."""
         started = time.perf_counter()
-        manifest = publisher.publish(model, explain_secs=explain_secs, rivals=rivals)
-        self.report.model(**manifest)
+        report = publisher.publish(model, explain_secs=explain_secs, rivals=rivals)
+        self.report.model(**report)
         metric = self.board.metric
-        self.log(f"{model.name}: {metric} {told(manifest, metric)}, trained in {model.seconds:.1f} s", "info")
+        self.log(
+            f"{model.name}: {metric} {in_words(report['metric_intervals'], metric)}, trained in {model.seconds:.1f} s", "info"
+        )
         return time.perf_counter() - started
 
     def _rivals(self, model: Finished) -> list[Finished]:
