@@ -120,7 +120,7 @@ def held(model: dict[str, Any], frame: pl.DataFrame) -> tuple[metrics.Metrics, i
         return metrics.evaluate("regression", frame["y"].to_numpy(), p), frame.height
     y = frame["y"].replace_strict(model["classes"], list(range(len(model["classes"]))), return_dtype=pl.Int64).to_numpy()
     said = metrics.decided(p, (model["threshold"] or {}).get("value", 0.5))
-    return metrics.evaluate("binary" if p.shape[1] == 2 else "multiclass", y, p, said=said), frame.height
+    return metrics.evaluate("binary" if p.shape[1] == 2 else "multiclass", y, p, predicted=said), frame.height
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from coreplex.engines.automl.families.mlp import NETWORK
 from coreplex.engines.automl.families.xgboost import XGB
 from coreplex.engines.automl.trial.costs import HOPELESS, Costs
 from coreplex.engines.automl.trial.cross_validation import TooSlow, cross_validate
-from coreplex.engines.automl.trial.learning_rate import paced
+from coreplex.engines.automl.trial.learning_rate import raised
 from coreplex.engines.automl.trial.matrices import Matrices
 from tests.engines.runs import task_of
 
@@ -90,13 +90,13 @@ def test_a_booster_that_has_no_time_for_its_small_steps_takes_larger_ones(candid
     for cut, distance in ((False, 1.0), (True, 2.5)):
         model = replace(quick, cut=cut, parameters={**quick.parameters, "rounds": 40})
         needed = distance * 40 * 0.1 / candidate.rate
-        assert paced(candidate, [model], needed) == candidate, "there is time enough"
-        faster = paced(candidate, [model], needed / 2)
+        assert raised(candidate, [model], needed) == candidate, "there is time enough"
+        faster = raised(candidate, [model], needed / 2)
         assert faster.rate == pytest.approx(2 * candidate.rate, rel=0.01)
         assert faster.algo == candidate.algo
         assert set(faster.params) == set(candidate.params)
-        assert candidate.rate < paced(candidate, [model], 1.0).rate <= 0.2
-    assert paced(candidate, [], 1.0) == candidate
+        assert candidate.rate < raised(candidate, [model], 1.0).rate <= 0.2
+    assert raised(candidate, [], 1.0) == candidate
     before = costs.rounds(candidate, task, 800, 1.0)
     assert costs.rounds(candidate, task, 800, 2.0) > before > costs.rounds(candidate, task, 1_600, 1.0)
     assert costs.rounds(candidate, task, 800, 0.0) == 0

@@ -67,8 +67,8 @@ def test_copies_are_told_from_rows_of_few_values() -> None:
 
 def test_near_copies_are_joined_in_chains() -> None:
     frame = pl.DataFrame({"x": [0.0, 0.9, 1.8, 5.0, 5.5, None, None], "w": ["a", "a", "a", "a", "b", "b", "b"]})
-    near = near_duplicates.NearCopies(("x",), (10.0,), ("w",), 0.1)
-    units = near_duplicates.NearCopies.from_json(near.to_json()).units(frame)
+    near = near_duplicates.NearDuplicates(("x",), (10.0,), ("w",), 0.1)
+    units = near_duplicates.NearDuplicates.from_json(near.to_json()).units(frame)
     assert units.tolist() == [0, 0, 0, 1, 2, 3, 3]
 
 
@@ -127,8 +127,8 @@ def test_time_folds_only_look_back(moments: list[int], nfolds: int, gap: int) ->
         return
     check(plan, len(values), complete=False)
     assert not plan.bag
-    assert len(plan.copies) == 3
-    for copy in plan.copies:
+    assert len(plan.final_folds) == 3
+    for copy in plan.final_folds:
         assert sorted([*copy.train, *copy.valid]) == list(range(len(values)))
     for fold in plan.folds:
         assert values[fold.train].max() < values[fold.valid].min() - gap + 1e-9
@@ -146,7 +146,7 @@ def test_rows_without_a_moment_only_train() -> None:
     values = np.array([np.nan, *range(30)], dtype=float)
     plan = folds.by_time(values, nfolds=3)
     assert all(0 in f.train for f in plan.folds)
-    assert 0 not in plan.judged
+    assert 0 not in plan.validated
 
 
 def test_the_users_folds() -> None:
@@ -180,14 +180,14 @@ def test_fewer_folds_than_asked_say_why() -> None:
     y, group = np.arange(9.0), np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
     moments = np.array([0.0, 0, 0, 1, 1, 1, 2, 2, 2])
     few = replace(folds.plan(y, nfolds=8, seed=0, classification=False), asked=8)
-    assert few.told == "4 folds instead of 8 because 9 rows are too few for more."
+    assert few.count_note == "4 folds instead of 8 because 9 rows are too few for more."
     large = replace(folds.plan(np.arange(150_000.0), nfolds=3, seed=0, classification=False), asked=5)
-    assert large.told == "3 folds instead of 5 because the table has 150,000 rows."
+    assert large.count_note == "3 folds instead of 5 because the table has 150,000 rows."
     grouped = replace(folds.by_group(group, y, nfolds=5, seed=0, classification=False), asked=5)
-    assert grouped.told == "3 folds instead of 5 because there are 3 groups."
+    assert grouped.count_note == "3 folds instead of 5 because there are 3 groups."
     later = replace(folds.by_time(moments, nfolds=5), asked=5)
-    assert later.told.startswith("2 folds instead of 5 because no more have something to train on before them (3 different")
+    assert later.count_note.startswith("2 folds instead of 5 because no more have something to train on before them (3 different")
     column = replace(folds.by_column(list("aabbccdda")), asked=5)
-    assert column.told == "4 folds instead of 5 because the fold column has as many values."
-    assert replace(folds.plan(y, nfolds=0, seed=0, classification=False), asked=0).told == ""
-    assert replace(folds.plan(y, nfolds=3, seed=0, classification=False), asked=3).told == ""
+    assert column.count_note == "4 folds instead of 5 because the fold column has as many values."
+    assert replace(folds.plan(y, nfolds=0, seed=0, classification=False), asked=0).count_note == ""
+    assert replace(folds.plan(y, nfolds=3, seed=0, classification=False), asked=3).count_note == ""

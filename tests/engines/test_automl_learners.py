@@ -7,7 +7,7 @@ import pytest
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.evaluation.metrics import evaluate
 from coreplex.engines.automl.families import forest, kernel, lightgbm, linear, mlp, xgboost
-from coreplex.engines.automl.families.base import Learner, Params, Problem, Sample, Watch
+from coreplex.engines.automl.families.base import EarlyStopping, Learner, Params, Problem, Sample
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.predictor import from_files
 
@@ -75,12 +75,12 @@ def test_categories_as_sets_score_as_they_were_judged(levels: int, monkeypatch: 
     """Missing, unseen and rare levels (LightGBM keeps 255) go one way in training, in a batch, in a row and in TreeSHAP."""
     losses: list[float] = []
 
-    class Recording(Watch):
+    class Recording(EarlyStopping):
         def stop(self, round_: int, loss: float | None) -> bool:
             losses.append(loss or 0.0)
             return super().stop(round_, loss)
 
-    monkeypatch.setattr(lightgbm, "Watch", Recording)
+    monkeypatch.setattr(lightgbm, "EarlyStopping", Recording)
     draw = np.random.default_rng(0)
     level = draw.integers(0, levels, 4000)
     x = np.column_stack([level.astype(float), draw.normal(size=4000)])
@@ -113,11 +113,11 @@ def test_a_forest_as_a_sum_of_trees_is_the_forest() -> None:
 
 
 def test_the_watch_stops_for_patience_and_for_the_clock() -> None:
-    watch = Watch(2, Deadline.never())
+    watch = EarlyStopping(2, Deadline.never())
     assert [watch.stop(i, loss) for i, loss in enumerate([3.0, 2.0, 2.5, 2.1], start=1)] == [False, False, False, True]
     assert (watch.best_round, watch.cut) == (2, False)
     now = [0.0]
-    slow = Watch(0, Deadline(10.0, lambda: False, lambda: now[0]))
+    slow = EarlyStopping(0, Deadline(10.0, lambda: False, lambda: now[0]))
     now[0] = 6.0
     assert slow.stop(1, None)
     assert slow.cut

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 
 from coreplex.engines.automl.ensembles import selection
 from coreplex.engines.automl.evaluation import curves, metrics
-from coreplex.engines.automl.evaluation.predictions import Judged
+from coreplex.engines.automl.evaluation.predictions import Predictions
 
 
 def sample(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,10 +63,10 @@ def test_a_weight_is_as_good_as_a_repeated_row(n: int, k: int, seed: int) -> Non
     y, p = sample(n, k, seed)
     weights = draw.integers(0, 4, (3, len(y))).astype(np.float64)
     for name, measure in metrics.of_task("binary" if k == 2 else "multiclass").items():
-        for value, one in zip(measure(Judged(y, p, metrics.decided(p)), weights), weights, strict=True):
+        for value, one in zip(measure(Predictions(y, p, metrics.decided(p)), weights), weights, strict=True):
             rows = np.repeat(np.arange(len(y)), one.astype(int))
             if len(rows):
-                again = measure(Judged(y[rows], p[rows], metrics.decided(p[rows])), np.ones((1, len(rows))))[0]
+                again = measure(Predictions(y[rows], p[rows], metrics.decided(p[rows])), np.ones((1, len(rows))))[0]
                 assert value == pytest.approx(again, nan_ok=True), name
 
 
@@ -77,7 +77,7 @@ def test_ranks_of_many_classes_and_equal_scores(n: int, k: int, steps: int, seed
     draw = np.random.default_rng(seed)
     y, p = draw.integers(0, k, n), draw.integers(0, steps + 1, (n, k)) / steps
     there = [c for c in np.unique(y) if not (y == c).all()]
-    judged, weights = Judged(y, p, y), np.vstack([np.ones(n), draw.poisson(1.0, (3, n))])
+    judged, weights = Predictions(y, p, y), np.vstack([np.ones(n), draw.poisson(1.0, (3, n))])
     for name, score in (("auc", reference.roc_auc_score), ("aucpr", reference.average_precision_score)):
         measure = metrics.of_task("multiclass")[name]
         expected = np.mean([score(y == c, p[:, c]) for c in there]) if there else np.nan

@@ -67,7 +67,7 @@ def test_as_many_folds_as_workers_are_under_way_and_costs_learn_of_each(tmp_path
     costs = Costs(workers=3)
     judged(fitted_by(watched), tmp_path, 3, costs)
     assert most == 3
-    assert costs.pace["lightgbm"] > 0
+    assert costs.seconds_per_unit["lightgbm"] > 0
 
 
 def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_samples_keep_the_shares_and_the_folds(tmp_path: Path) -> None:
             assert set(values[fold.valid]) <= set(known[whole.valid]), "a row stays on the side it was on"
     first = one_fold(task, 300, 200)
     assert len(first.plan.folds) == 1
-    assert abs(len(first.plan.judged) - 200) <= 10
+    assert abs(len(first.plan.validated) - 200) <= 10
     y = DRAW.normal(size=1_000)
     kept = y[spread(y, 100, 1, classification=False)]
     assert np.quantile(kept, 0.5) == pytest.approx(np.quantile(y, 0.5), abs=0.1)

@@ -80,4 +80,4 @@ def test_names_of_algorithms_are_told_apart() -> None:
     assert set(aliases().values()) <= set(names)
     assert len({name.casefold() for name in (*names, *aliases())}) == len(names) + len(aliases())
     for family in families():
-        assert family.paced_as in ("", *(one.key for one in families()))
+        assert family.measured_as in ("", *(one.key for one in families()))

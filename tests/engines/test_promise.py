@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from coreplex.engines.automl.evaluation import intervals, metrics, threshold
-from coreplex.engines.automl.evaluation.predictions import Judged
+from coreplex.engines.automl.evaluation.predictions import Predictions
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.scoring.conformal import Conformal
 from coreplex.errors.tree import Invalid
@@ -40,7 +40,7 @@ def promised(kind: str, seed: int) -> tuple[list[dict[str, float]], metrics.Metr
         bag.append(say(x[n:]))
     task = "binary" if kind == "binary" else "regression"
     per_fold = [metrics.evaluate(task, y[fit[folds == f]], p[folds == f]) for f in range(5)]
-    judged = Judged(y[:n], p, metrics.decided(p))
+    judged = Predictions(y[:n], p, metrics.decided(p))
     told = intervals.intervals(judged, metrics.of_task(task), per_fold, seed, shift={}, gains={})
     return told, metrics.evaluate(task, y[n:], np.mean(bag, axis=0))
 
@@ -68,7 +68,7 @@ def test_rows_that_belong_together_make_the_promise_wider() -> None:
     p = (y + draw.normal(size=30)[group] + 0.2 * draw.normal(size=600))[:, None]
     said, rmse = np.zeros(600, dtype=np.int64), {"rmse": metrics.of_task("regression")["rmse"]}
     alone, together = (
-        intervals.intervals(Judged(y, p, said, units), rmse, [], 0, shift={}, gains={})[0] for units in (None, group)
+        intervals.intervals(Predictions(y, p, said, units), rmse, [], 0, shift={}, gains={})[0] for units in (None, group)
     )
     assert together["high"] - together["low"] > 1.5 * (alone["high"] - alone["low"])
 
@@ -81,7 +81,7 @@ def test_the_best_of_equals_is_promised_less() -> None:
     for _ in range(20):
         score = draw.random(200)
         p = np.column_stack([1 - score, score])
-        rivals.append(Judged(y, p, metrics.decided(p)))
+        rivals.append(Predictions(y, p, metrics.decided(p)))
     measure = metrics.of_task("binary")["auc"]
     best = max(float(measure(r, np.ones((1, 200)))[0]) for r in rivals)
     luck = intervals.optimism("auc", measure, rivals, 0)
@@ -94,7 +94,7 @@ def test_rivals_far_behind_say_nothing_about_luck() -> None:
     draw = np.random.default_rng(3)
     y = draw.normal(size=400)
     errors = (1e-4, 1.0, 2.0, 3.0)
-    rivals = [Judged(y, (y + e * draw.standard_t(3, 400))[:, None], np.zeros(400, dtype=np.int64)) for e in errors]
+    rivals = [Predictions(y, (y + e * draw.standard_t(3, 400))[:, None], np.zeros(400, dtype=np.int64)) for e in errors]
     measure = metrics.of_task("regression")["rmse"]
     assert intervals.optimism("rmse", measure, rivals, 0) == 0
     told = intervals.intervals(rivals[0], {"rmse": measure}, [], 0, shift={"rmse": -0.01}, gains={})[0]
@@ -104,7 +104,7 @@ def test_rivals_far_behind_say_nothing_about_luck() -> None:
 def test_a_perfect_score_on_few_rows_is_no_promise_of_another() -> None:
     y = np.arange(60) % 2
     p = np.where(np.eye(2)[y] == 1, 0.95, 0.05)
-    judged = Judged(y, p, metrics.decided(p))
+    judged = Predictions(y, p, metrics.decided(p))
     told = {entry["metric"]: entry for entry in intervals.intervals(judged, metrics.of_task("binary"), [], 0, shift={}, gains={})}
     assert (told["accuracy"]["value"], told["accuracy"]["high"]) == (1.0, 1.0)
     assert told["accuracy"]["low"] <= 11 / 12
@@ -115,7 +115,7 @@ def test_a_perfect_score_on_few_rows_is_no_promise_of_another() -> None:
 def test_a_percentage_error_beside_zeros_is_not_promised() -> None:
     draw = np.random.default_rng(0)
     for values, promised_ in ((draw.normal(size=500), False), (draw.gamma(4.0, size=500) + 1, True)):
-        judged = Judged(values, (values + 0.1 * draw.normal(size=500))[:, None], np.zeros(500, dtype=np.int64))
+        judged = Predictions(values, (values + 0.1 * draw.normal(size=500))[:, None], np.zeros(500, dtype=np.int64))
         told = intervals.intervals(judged, metrics.of_task("regression"), [], 0, shift={}, gains={})
         assert ("mape" in {entry["metric"] for entry in told}) is promised_
         assert {"wape", "smape", "rmse"} <= {entry["metric"] for entry in told}
@@ -156,7 +156,7 @@ def test_costs_move_the_threshold_to_where_theory_has_it() -> None:
     assert told["expected_cost"] == pytest.approx((told["false_positives"] + 4 * told["false_negatives"]) / 20_000)
     half = threshold.decide(y, score, None, [])
     assert half.threshold == 0.5
-    assert told["expected_cost"] < np.mean(((half.said == 1) & (y == 0)) + 4.0 * ((half.said == 0) & (y == 1)))
+    assert told["expected_cost"] < np.mean(((half.predicted == 1) & (y == 0)) + 4.0 * ((half.predicted == 0) & (y == 1)))
 
 
 def test_what_is_expected_of_a_threshold_is_not_praised_on_the_rows_that_chose_it() -> None:
@@ -165,7 +165,7 @@ def test_what_is_expected_of_a_threshold_is_not_praised_on_the_rows_that_chose_i
     for _ in range(30):
         y, score = draw.integers(0, 2, 60), draw.random(60)
         found = threshold.decide(y, score, threshold.Aim("balanced_accuracy"), [np.arange(i, 60, 5) for i in range(5)])
-        told.append(reference.balanced_accuracy_score(y, found.said))
+        told.append(reference.balanced_accuracy_score(y, found.predicted))
         seen.append(reference.balanced_accuracy_score(y, score >= found.threshold))
     assert np.mean(seen) > 0.54
     assert np.mean(told) < 0.52

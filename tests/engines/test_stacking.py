@@ -42,7 +42,7 @@ def test_the_layer_beats_every_model_and_has_its_own_temperature(seed: int, clas
     found = stacking.blend(said, y, logloss, CLASSES, never)
     assert found.weights.sum() == pytest.approx(1.0)
     assert (found.weights >= 0).all()
-    assert logloss(y, found.said) > max(logloss(y, p) for p in said)
+    assert logloss(y, found.predicted) > max(logloss(y, p) for p in said)
     if found.calibration is not None:
         again = stacking.respond_all(stacking.logits(said), found.calibration.slope * found.weights)
         assert again.sum(axis=1) == pytest.approx(np.ones(len(y)))
@@ -55,7 +55,7 @@ def test_over_confident_models_are_cooled() -> None:
     assert found.calibration is not None
     assert found.calibration.slope < 0.6
     truth = logloss(y, chances)
-    assert logloss(y, found.said) > truth - 0.12
+    assert logloss(y, found.predicted) > truth - 0.12
     assert max(logloss(y, p) for p in said) < truth - 0.4
 
 
@@ -72,7 +72,7 @@ def test_a_target_of_noise_leaves_the_greedy_choice() -> None:
     y = draw.integers(0, 2, 400)
     said = [respond("logit", draw.normal(size=(400, 1))) for _ in range(3)]
     found = stacking.blend(said, y, logloss, CLASSES, never)
-    assert np.isfinite(found.said).all()
+    assert np.isfinite(found.predicted).all()
     assert found.weights.sum() == pytest.approx(1.0)
 
 
@@ -95,7 +95,11 @@ def test_an_expensive_model_that_adds_nothing_is_left_out(classes: int) -> None:
         score = lambda y, p: -float(np.mean((y - p[:, 0]) ** 2))  # noqa: E731
     twice = [*said, 0.999 * said[0] + 0.001 * said[1]]
     even = stacking.Blend(np.full(4, 0.25), sum(0.25 * p for p in twice))
-    found = even if classes == 1 else stacking.fewer(stacking.Blend(even.weights, even.said, "raw"), twice, np.arange(4), y, task)
+    found = (
+        even
+        if classes == 1
+        else stacking.fewer(stacking.Blend(even.weights, even.predicted, "raw"), twice, np.arange(4), y, task)
+    )
     assert found is not None
     assert (found.weights > 0).all()
     cost = [1e-6, 1e-6, 1e-6, 1.0]
@@ -107,7 +111,7 @@ def test_an_expensive_model_that_adds_nothing_is_left_out(classes: int) -> None:
     assert (fewer.weights[:3] > 0).all()
     assert fewer.weights.sum() == pytest.approx(1.0)
     assert fewer.combine == found.combine
-    assert score(y, fewer.said) >= score(y, found.said)
+    assert score(y, fewer.predicted) >= score(y, found.predicted)
 
 
 def test_a_model_that_others_cannot_replace_stays_however_expensive() -> None:

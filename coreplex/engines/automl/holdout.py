@@ -166,13 +166,13 @@ def _until(ends: float, parts: list[NDArray[np.int64]], score: Any) -> Iterator[
 
 
 def _judged(scorer: Scorer, used: Labelled, p: NDArray[np.float64], request: Mapping[str, Any]) -> dict[str, Any]:
-    said = metrics.decided(p, scorer.manifest.threshold)
-    found = metrics.evaluate(scorer.task, used.y, p, said=said, quantile=request.get("quantile"))
+    predicted = metrics.decided(p, scorer.manifest.threshold)
+    found = metrics.evaluate(scorer.task, used.y, p, predicted=predicted, quantile=request.get("quantile"))
     return {
         "metrics": found,
         "promises": _promises(request["metric_intervals"], found, len(used.y)),
         "interval_coverage": _coverage(scorer, used.y, p),
-        "curves": _curves(scorer, used.y, p, said),
+        "curves": _curves(scorer, used.y, p, predicted),
         "warnings": scorer.check_frame(used.frame),
         "notes": list(used.notes),
     }
@@ -202,12 +202,12 @@ def _coverage(scorer: Scorer, y: NDArray[np.generic], p: NDArray[np.float64]) ->
     return {"level": _COVERAGE, "share": float(((low <= values) & (values <= high)).mean())}
 
 
-def _curves(scorer: Scorer, y: NDArray[np.generic], p: NDArray[np.float64], said: NDArray[np.int64]) -> dict[str, Any]:
+def _curves(scorer: Scorer, y: NDArray[np.generic], p: NDArray[np.float64], predicted: NDArray[np.int64]) -> dict[str, Any]:
     """The same curves as the model's own; of more than two classes the confusion alone, which is what stays small."""
     if not scorer.classes:
         return curves.regression(y.astype(np.float64), p)
     codes = y.astype(np.int64)
     if len(scorer.classes) == 2:
-        return curves.classification(codes, p, scorer.classes, said)
-    confusion = curves.confusion_matrix(codes, said, scorer.classes)
+        return curves.classification(codes, p, scorer.classes, predicted)
+    confusion = curves.confusion_matrix(codes, predicted, scorer.classes)
     return {"kind": "classification", "labels": list(scorer.classes), "confusion_matrix": confusion}

@@ -133,7 +133,7 @@ def _check_features(what: task.Task) -> None:
 
 def _metric(config: AutoMLConfig, what: task.Task, warn: task.Warn) -> str:
     """What ranks. A metric that the judged rows leave undefined (AUC of one class) would leave every model out."""
-    metric, rows = metrics.sort_metric(config.sort_metric, what.kind, what.quantile), what.plan.judged
+    metric, rows = metrics.sort_metric(config.sort_metric, what.kind, what.quantile), what.plan.validated
     measure = metrics.function(what.kind, metric, what.quantile)
     if measure(what.y[rows], np.full((len(rows), what.outputs), 1.0 / what.outputs)) is not None:
         return metric

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from coreplex.engines.automl.splits.near_duplicates import FAR_APART, NearCopies
+from coreplex.engines.automl.splits.near_duplicates import FAR_APART, NearDuplicates
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 _ASKED = 2_000
@@ -28,7 +28,7 @@ _FEW = 10
 _LARGEST_UNIT = 0.1
 
 
-def find(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearCopies | None:
+def find(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearDuplicates | None:
     """What makes two rows of this table near copies, None where hardly any are."""
     numbers = [c.name for c in columns if _fine(frame[c.name], c)][:_MOST_NUMBERS]
     if len(numbers) < _DIMENSIONS or frame.height <= _FAR:
@@ -36,11 +36,11 @@ def find(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearCopie
     plain = (ColumnType.text, ColumnType.id, ColumnType.datetime)
     words = [c.name for c in columns if c.name not in numbers and c.type not in plain and not _fine(frame[c.name], c)]
     spreads = tuple(_spread(frame[name]) for name in numbers)
-    near = NearCopies(tuple(numbers), spreads, tuple(words[:_MOST_WORDS]), 0.0)
+    near = NearDuplicates(tuple(numbers), spreads, tuple(words[:_MOST_WORDS]), 0.0)
     radius = _radius(near, frame, seed)
     if radius is None:
         return None
-    near = NearCopies(near.numbers, near.spreads, near.words, radius)
+    near = NearDuplicates(near.numbers, near.spreads, near.words, radius)
     sizes = np.bincount(near.units(frame))
     return near if sizes.max() <= max(_LARGEST_UNIT * frame.height, _TENTH) else None
 
@@ -60,7 +60,7 @@ def _spread(values: pl.Series) -> float:
     return float((high - low) / 2.56 or number.std() or 1.0)
 
 
-def _radius(near: NearCopies, frame: pl.DataFrame, seed: int) -> float | None:
+def _radius(near: NearDuplicates, frame: pl.DataFrame, seed: int) -> float | None:
     """Within which a row's copies lie; None where not many more rows have one than chance gives."""
     asked = np.random.default_rng(seed).permutation(frame.height)[:_ASKED]
     points = near.points(frame)

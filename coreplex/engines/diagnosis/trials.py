@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.folds import Fold, Index
-from coreplex.engines.automl.splits.near_duplicates import NearCopies
+from coreplex.engines.automl.splits.near_duplicates import NearDuplicates
 from coreplex.engines.diagnosis import nearness, structure
 from coreplex.engines.diagnosis.comparison import Comparison, Pair, Rows, compare
 from coreplex.engines.diagnosis.deadline import Deadline
@@ -32,7 +32,7 @@ class Trial:
     comparison: Comparison = field(default=None, repr=False)  # type: ignore[assignment]
     group: Group | None = None
     order: Order | None = None
-    near: NearCopies | None = None
+    near: NearDuplicates | None = None
     lasting: Group | None = None
     """Groups that resemble themselves and are there all the time."""
 

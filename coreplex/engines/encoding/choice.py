@@ -13,13 +13,13 @@ import polars as pl
 
 from coreplex.engines.encoding import categories
 from coreplex.engines.encoding.address import Url, hosts
-from coreplex.engines.encoding.datetime_features import Moment
+from coreplex.engines.encoding.datetime_features import DatetimeFeatures
 from coreplex.engines.encoding.geometry import Geometry
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical, domain
-from coreplex.engines.encoding.vocabulary import Words
+from coreplex.engines.encoding.vocabulary import Vocabulary
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.engines.tabular.types import text_formats
 
@@ -33,9 +33,9 @@ KINDS: Mapping[str, StepType] = {
     "scaled": Scaled,
     "amount": Amount,
     "table": categories.Table,
-    "moment": Moment,
+    "moment": DatetimeFeatures,
     "text": Text,
-    "words": Words,
+    "words": Vocabulary,
     "geometry": Geometry,
     "url": Url,
 }
@@ -80,7 +80,7 @@ def step_for(column: Column, series: pl.Series, context: Context) -> Fit:
         case "number":
             return Raw.fit if not dense else Amount.fit if Amount.fits(series) else Scaled.fit
         case "moment":
-            return Moment.fit
+            return DatetimeFeatures.fit
         case "text":
             return _for_text(column, series, dense)
         case "category":

@@ -26,7 +26,7 @@ _COSINE = {part: [math.cos(2 * math.pi * i / size) for i in range(size)] for par
 
 
 @dataclass(frozen=True)
-class Moment:
+class DatetimeFeatures:
     kind: ClassVar[str] = "moment"
     categorical: ClassVar[tuple[int, ...]] = ()
     column: str
@@ -46,7 +46,7 @@ class Moment:
         return names + [f"{self.column}=missing"] * self.indicator
 
     @classmethod
-    def fit(cls, series: pl.Series, context: Context) -> "Moment":
+    def fit(cls, series: pl.Series, context: Context) -> "DatetimeFeatures":
         dense = context.kind == "dense"
         present = series.drop_nulls()
         days = present.to_numpy() / _DAY
@@ -104,7 +104,7 @@ class Moment:
         return {name: getattr(self, name) for name in fields}, {}
 
     @classmethod
-    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Moment":
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "DatetimeFeatures":
         parts = tuple(part for part in _PARTS if part in state["parts"])
         centre, scale = float(state["centre"]), float(state["scale"])
         low, high = int(state["low"]), int(state["high"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import polars as pl
 
 from coreplex.engines.encoding.categories import Table
-from coreplex.engines.encoding.datetime_features import Moment
+from coreplex.engines.encoding.datetime_features import DatetimeFeatures
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.schema import Column, ColumnType
@@ -240,7 +240,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _known(column: Column, step: Any) -> Known:
-    if isinstance(step, Raw | Scaled | Amount | Moment):
+    if isinstance(step, Raw | Scaled | Amount | DatetimeFeatures):
         return Known(column, step.low, step.high)
     if isinstance(step, Table):
         return Known(column, levels=frozenset(level for level in step.levels if level is not None))

@@ -20,7 +20,7 @@ from coreplex.engines.encoding.counted import Counted
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats, TaskKind
 from coreplex.engines.encoding.values import Canonical
-from coreplex.engines.encoding.vocabulary import Words
+from coreplex.engines.encoding.vocabulary import Vocabulary
 from coreplex.engines.tabular.schema import Column
 from coreplex.errors.tree import Invalid
 
@@ -33,7 +33,7 @@ _SCALE = 0.1
 class SparseEncoder:
     categorical: ClassVar[tuple[int, ...]] = ()
     texts: tuple[Column, ...]
-    words: tuple[Words, ...]
+    words: tuple[Vocabulary, ...]
     others: Encoder | None
 
     @classmethod
@@ -59,7 +59,7 @@ class SparseEncoder:
         steps, blocks = [], []
         for column in texts:
             known = counted.get(column.name) or Counted.of(seen.series(column), texts=len(texts))
-            step, block = Words.fit(column.name, known, scores)
+            step, block = Vocabulary.fit(column.name, known, scores)
             steps.append(step)
             blocks.append(block)
         others = None

@@ -24,7 +24,7 @@ _MOST_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Words:
+class Vocabulary:
     kind: ClassVar[str] = "words"
     categorical: ClassVar[tuple[int, ...]] = ()
     column: str
@@ -41,7 +41,7 @@ class Words:
         return [f"{self.column}:score{i or ''}" for i in range(self.slopes.shape[1])]
 
     @classmethod
-    def fit(cls, column: str, counted: Counted, scores: int) -> tuple["Words", sparse.csr_array]:
+    def fit(cls, column: str, counted: Counted, scores: int) -> tuple["Vocabulary", sparse.csr_array]:
         """The step without weights, and the TF-IDF rows to train them on. `scores`: how many there will be."""
         frequency = np.bincount(counted.counts.indices, minlength=len(counted.buckets))
         known = np.flatnonzero(frequency >= 2)
@@ -78,7 +78,7 @@ class Words:
         """The buckets, and one that no token hits."""
         return np.append(self.buckets, np.int32(-1))
 
-    def trained(self, slopes: NDArray[np.floating]) -> "Words":
+    def trained(self, slopes: NDArray[np.floating]) -> "Vocabulary":
         return replace(self, slopes=np.asarray(slopes, dtype=np.float32))
 
     def transform(self, series: pl.Series) -> Floats:
@@ -100,7 +100,7 @@ class Words:
         return {"trigrams": self.trigrams}, {"buckets": self.buckets, "rarity": self.rarity, "slopes": self.slopes}
 
     @classmethod
-    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Words":
+    def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Vocabulary":
         buckets, rarity, slopes = arrays["buckets"].astype(np.int32), arrays["rarity"], arrays["slopes"]
         if buckets.ndim != 1 or np.any(np.diff(buckets) <= 0) or len(buckets) != len(rarity) or len(buckets) != len(slopes):
             raise ValueError(f"the arrays of text column {column!r} do not fit together")

@@ -34,16 +34,16 @@ def restricted(task: Task, rows: Index) -> Task:
     """The task of these rows alone (ascending), with the folds as they were; a fold that lost a side is gone."""
     place = np.full(len(task.y), -1)
     place[rows] = np.arange(len(rows))
-    folds, copies = (
+    folds, final_folds = (
         tuple(one for fold in parts if len((one := _kept(place, fold)).train) and len(one.valid))
-        for parts in (task.plan.folds, task.plan.copies)
+        for parts in (task.plan.folds, task.plan.final_folds)
     )
     return replace(
         task,
         frame=task.frame[rows],
         y=task.y[rows],
         weights=None if task.weights is None else task.weights[rows],
-        plan=replace(task.plan, folds=folds, copies=copies),
+        plan=replace(task.plan, folds=folds, final_folds=final_folds),
     )
 
 

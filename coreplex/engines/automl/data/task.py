@@ -97,11 +97,11 @@ def prepare(
     plan = folds.telling(plan, y) if kind != "regression" else plan
     for note in plan.notes:
         log(note, "warning")
-    if plan.told:
+    if plan.count_note:
         if config.nfolds >= 0:
-            warn(plan.told)
+            warn(plan.count_note)
         else:
-            log(plan.told, "info")
+            log(plan.count_note, "info")
     _say_few(y, classes, warn)
     zeros = int((y == 0).sum()) if kind == "regression" and config.sort_metric == "mape" else 0
     if zeros:

@@ -41,7 +41,7 @@ def pruned(
         if len(kept) < 2 or total <= QUICK or cost[model] < _SHARE * total or over():
             return found
         rest = stacking.fewer(found, predictions, kept[kept != model], y, task)
-        if rest is not None and score(y, rest.said) >= score(y, found.said):
+        if rest is not None and score(y, rest.predicted) >= score(y, found.predicted):
             found = rest
     return found
 

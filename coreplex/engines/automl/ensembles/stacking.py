@@ -32,11 +32,11 @@ _LEAST = 0.01
 
 @dataclass(frozen=True)
 class Blend:
-    """weights: (m,) of the models, summing to 1; said: (n, k) what the blend says of the judged rows: a linear layer of
+    """weights: (m,) of the models, summing to 1; predicted: (n, k) what the blend says of the judged rows: a linear layer of
     those it was not fitted on."""
 
     weights: Array
-    said: Array
+    predicted: Array
     combine: Combine = "response"
     calibration: Calibration | None = None
 
@@ -53,7 +53,7 @@ def blend(
     if not task.classification or len(y) < _FEW or over() or 2 * predictions[0].size > _HELD:
         return greedy
     pool = np.argsort([-score(y, p) for p in predictions], kind="stable")[: _HELD // predictions[0].size]
-    layer, chosen = _layer(predictions, pool, y, task), greedy.said
+    layer, chosen = _layer(predictions, pool, y, task), greedy.predicted
     if len(y) <= _OPTIMISTIC:
 
         def select(seen: Mask, out: Mask) -> Array:
@@ -61,7 +61,7 @@ def blend(
             return selection.blend([p[out] for p in predictions], found)
 
         chosen = _crossed(_parts(y, task), select)
-    return greedy if over() or layer is None or score(y, layer.said) <= score(y, chosen) else layer
+    return greedy if over() or layer is None or score(y, layer.predicted) <= score(y, chosen) else layer
 
 
 def fewer(found: Blend, predictions: list[Array], kept: NDArray[np.int64], y: NDArray[np.generic], task: Task) -> Blend | None:
@@ -76,11 +76,11 @@ def fewer(found: Blend, predictions: list[Array], kept: NDArray[np.int64], y: ND
 def _layer(predictions: list[Array], pool: NDArray[np.int64], y: NDArray[np.generic], task: Task) -> Blend | None:
     """A linear layer over the models of `pool`; None where none has a weight."""
     raw, codes = logits([predictions[i] for i in pool]), y.astype(np.int64)
-    said = _crossed(_parts(y, task), lambda seen, out: respond_all(raw[:, out], fit(raw[:, seen], codes[seen], task.seed)))
+    predicted = _crossed(_parts(y, task), lambda seen, out: respond_all(raw[:, out], fit(raw[:, seen], codes[seen], task.seed)))
     weights = np.zeros(len(predictions))
     weights[pool] = fit(raw, codes, task.seed)
     total = float(weights.sum())
-    return Blend(weights / total, said, "raw", Calibration("temperature", total)) if total > 0.0 else None
+    return Blend(weights / total, predicted, "raw", Calibration("temperature", total)) if total > 0.0 else None
 
 
 def _parts(y: NDArray[np.generic], task: Task) -> NDArray[np.int64]:
@@ -118,9 +118,9 @@ def fit(raw: Array, y: NDArray[np.int64], seed: int) -> Array:
     return found
 
 
-def _crossed(parts: NDArray[np.int64], said: Callable[[Mask, Mask], Array]) -> Array:
-    """(n, k) what `said(seen, out)` says of the rows of each part from those of the others."""
-    found = [(parts == part, said(parts != part, parts == part)) for part in range(_FOLDS)]
+def _crossed(parts: NDArray[np.int64], predicted: Callable[[Mask, Mask], Array]) -> Array:
+    """(n, k) what `predicted(seen, out)` says of the rows of each part from those of the others."""
+    found = [(parts == part, predicted(parts != part, parts == part)) for part in range(_FOLDS)]
     whole = np.empty((len(parts), found[0][1].shape[1]))
     for out, rows in found:
         whole[out] = rows

@@ -1,5 +1,4 @@
-"""The pictures behind the numbers: ROC, precision-recall, confusion, calibration, residuals, from out-of-fold
-predictions.
+"""Curves and tables for charts, from out-of-fold predictions: ROC, precision-recall, confusion, calibration, residuals.
 
 JSON-ready and small: a curve keeps at most 200 points, chosen so that its shape stays. Labels are spelled as in the
 uploaded file.
@@ -23,13 +22,14 @@ POINTS = 200
 _CLASSES = 20
 
 
-def classification(y: Labels, p: Array, labels: Sequence[object], said: Labels | None = None) -> Json:
-    """Curves of a classifier. y: (n,) codes, p: (n, k), labels: k spellings in the order of the codes, said: (n,) codes."""
+def classification(y: Labels, p: Array, labels: Sequence[object], predicted: Labels | None = None) -> Json:
+    """Curves of a classifier. y: (n,) class codes, p: (n, k) probabilities, labels: k spellings in the order of the codes,
+    predicted: (n,) codes as decided, by default at 0.5."""
     shown = [1] if len(labels) == 2 else _frequent(y, len(labels))
     curves: Json = {
         "kind": "classification",
         "labels": list(labels),
-        "confusion_matrix": confusion_matrix(y, decided(p) if said is None else said, labels),
+        "confusion_matrix": confusion_matrix(y, decided(p) if predicted is None else predicted, labels),
         "roc": [],
         "pr": [],
         "calibration": [],
@@ -47,9 +47,10 @@ def classification(y: Labels, p: Array, labels: Sequence[object], said: Labels |
 
 
 def regression(y: Array, p: Array) -> Json:
-    """Residuals of a regressor: histogram, quantiles, and a sample of predicted against actual. y: (n,), p: (n, 1)."""
-    said = p[:, 0]
-    residual = y - said
+    """Residuals of a regressor, truth minus prediction in the target's unit: histogram, quantiles, and a sample of predicted
+    against actual. y: (n,), p: (n, 1)."""
+    predicted = p[:, 0]
+    residual = y - predicted
     counts, edges = np.histogram(residual, bins=min(40, max(5, int(np.sqrt(len(y))))))
     rows = np.linspace(0, len(y) - 1, min(len(y), POINTS)).astype(int)
     rows = np.argsort(y, kind="stable")[rows]
@@ -64,7 +65,7 @@ def regression(y: Array, p: Array) -> Json:
         },
         "predicted_actual": {
             "actual": _rounded(y[rows]),
-            "predicted": _rounded(said[rows]),
+            "predicted": _rounded(predicted[rows]),
             "residual": _rounded(residual[rows]),
         },
         "intervals": _intervals(residual),
@@ -72,7 +73,8 @@ def regression(y: Array, p: Array) -> Json:
 
 
 def thresholds(y: Labels, score: Array) -> Json:
-    """The probability from which on the second class is said, that makes each measure best on these rows."""
+    """The probability from which on the second class is predicted, that makes each measure best on these rows. y: (n,) codes 0
+    and 1; score: (n,) probability of 1."""
     falls, hits, cuts = threshold.sweep(y == 1, score)
     measures = threshold.gains(falls, hits, hits[-1], falls[-1])
     return {
@@ -111,21 +113,21 @@ def _calibration(hit: NDArray[np.bool_], score: Array) -> Json:
     bins = np.minimum((score * 10).astype(int), 9)
     count = np.bincount(bins, minlength=10)
     used = count > 0
-    said = np.bincount(bins, weights=score, minlength=10)[used] / count[used]
+    predicted = np.bincount(bins, weights=score, minlength=10)[used] / count[used]
     seen = np.bincount(bins, weights=hit, minlength=10)[used] / count[used]
-    error = float(np.abs(said - seen) @ count[used] / len(score))
+    error = float(np.abs(predicted - seen) @ count[used] / len(score))
     return {
-        "predicted": _rounded(said),
+        "predicted": _rounded(predicted),
         "observed": _rounded(seen),
         "count": count[used].tolist(),
         "expected_calibration_error": error,
     }
 
 
-def confusion_matrix(y: Labels, said: Labels, labels: Sequence[object]) -> Json:
+def confusion_matrix(y: Labels, predicted: Labels, labels: Sequence[object]) -> Json:
     """Counts; beyond the twenty most frequent classes the rest is one row and one column."""
     k = len(labels)
-    table = confusion(y, said, k)
+    table = confusion(y, predicted, k)
     names = list(labels)
     if k > _CLASSES:
         kept = _frequent(y, k)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.evaluation import forward, metrics
 from coreplex.engines.automl.evaluation.measures import Measure
-from coreplex.engines.automl.evaluation.predictions import Array, Judged
+from coreplex.engines.automl.evaluation.predictions import Array, Predictions
 from coreplex.engines.messages import MetricInterval
 
 LEVEL = 0.9
@@ -37,7 +37,7 @@ _MOST_SHARE = 0.25
 
 
 def intervals(
-    judged: Judged,
+    judged: Predictions,
     measures: Mapping[str, Measure],
     per_fold: Sequence[metrics.Metrics],
     seed: int,
@@ -80,7 +80,7 @@ def intervals(
     return out
 
 
-def optimism(metric: str, measure: Measure, rivals: Sequence[Judged], seed: int) -> float:
+def optimism(metric: str, measure: Measure, rivals: Sequence[Predictions], seed: int) -> float:
     """How much the best of `rivals` (the same rows, each one's predictions) owes to luck, in the metric's unit and direction.
 
     Rows are drawn with replacement; the one that is best on them is looked at on the rows left out; what it loses more than the
@@ -126,7 +126,7 @@ def in_words(intervals: Sequence[MetricInterval], metric: str) -> str:
     return "not defined"
 
 
-def _doubted(judged: Judged, weights: Array, rate: float, seed: int) -> tuple[Judged, Array]:
+def _doubted(judged: Predictions, weights: Array, rate: float, seed: int) -> tuple[Predictions, Array]:
     """The rows and their weights with half a row more that is decided wrongly, as surely as most are decided.
 
     Rows that were all decided rightly would promise that none ever is decided otherwise (Jeffreys' prior has the same half).
@@ -136,10 +136,10 @@ def _doubted(judged: Judged, weights: Array, rate: float, seed: int) -> tuple[Ju
     other = int(np.argsort(judged.p[middle])[-2])
     y, p = np.append(judged.y, other), np.vstack([judged.p, judged.p[middle]])
     drawn = np.random.default_rng(seed + 2).poisson(_HALF * rate, len(weights))
-    return Judged(y, p, np.append(judged.said, judged.said[middle])), np.column_stack([weights, drawn])
+    return Predictions(y, p, np.append(judged.predicted, judged.predicted[middle])), np.column_stack([weights, drawn])
 
 
-def _few_decide(judged: Judged) -> bool:
+def _few_decide(judged: Predictions) -> bool:
     """Whether values next to zero make the percentage error: one row more or less of them, and it is another number."""
     known = judged.y != 0
     y = judged.y[known].astype(np.float64)
@@ -151,7 +151,7 @@ def _entry(name: str, value: float, low: float, high: float, rows: int, holdout:
     return {"metric": name, "value": value, "low": low, "high": high, "level": LEVEL, "rows": rows, "holdout_rows": holdout}
 
 
-def _rows(judged: Judged, seed: int) -> NDArray[np.int64] | None:
+def _rows(judged: Predictions, seed: int) -> NDArray[np.int64] | None:
     """Positions of a sample where the rows are many; whole units where rows belong together. None: all."""
     n = len(judged.y)
     most = max(min(_MOST_ROWS, _MOST_CELLS // (_DRAWS * judged.p.shape[1])), 1_000)
@@ -168,12 +168,12 @@ def _rows(judged: Judged, seed: int) -> NDArray[np.int64] | None:
     return np.flatnonzero(kept[place])
 
 
-def _sampled(judged: Judged, seed: int) -> Judged:
+def _sampled(judged: Predictions, seed: int) -> Predictions:
     rows = _rows(judged, seed)
     return judged if rows is None else judged.take(rows)
 
 
-def _draws(judged: Judged) -> int:
+def _draws(judged: Predictions) -> int:
     return int(np.clip(_MOST_CELLS // max(judged.p.size, 1), 50, _DRAWS))
 
 

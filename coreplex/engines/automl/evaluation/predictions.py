@@ -1,4 +1,4 @@
-"""Rows with their truth and what a model said of them, and how the scores of each class rank its rows.
+"""Rows with their truth and what a model predicts for them, and how the scores of each class rank its rows.
 
 A row of the class is a hit. The area under the ROC curve and average precision both follow from what lies below each hit and
 beside it, so the scores of a class are sorted once for both, and what is counted is as long as the hits are many: over all
@@ -31,18 +31,19 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Rows that were judged. y: (n,) class codes or values; p: (n, k) probabilities or (n, 1) values; said: (n,) class codes as
-    decided; units: (n,) numbers of what is drawn whole, None for single rows."""
+class Predictions:
+    """Rows that a model was validated on. y: (n,) class codes or values; p: (n, k) probabilities or (n, 1) values; predicted:
+    (n,) class codes as decided; units: (n,) numbers of what is drawn whole, None for single rows."""
 
     y: NDArray[np.generic]
     p: Array
-    said: Labels
+    predicted: Labels
     units: NDArray[np.int64] | None = None
     _last: list[tuple[Array, list[Hits]]] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def take(self, rows: NDArray[np.int64]) -> "Judged":
-        return Judged(self.y[rows], self.p[rows], self.said[rows], None if self.units is None else self.units[rows])
+    def take(self, rows: NDArray[np.int64]) -> "Predictions":
+        """The same of some rows. rows: (m,) positions."""
+        return Predictions(self.y[rows], self.p[rows], self.predicted[rows], None if self.units is None else self.units[rows])
 
     def ranked(self, w: Array) -> list[Hits]:
         """Of each class that occurs (of two, the second alone), its hits under the (b, n) weights; kept for the next metric."""

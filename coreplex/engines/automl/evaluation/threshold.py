@@ -1,4 +1,4 @@
-"""From which probability on the second of two classes is said: chosen on out-of-fold predictions for a metric or for costs.
+"""From which probability on the second of two classes is predicted: chosen on out-of-fold predictions for a metric or for costs.
 
 The numbers told about it are cross-fitted: the rows of each fold are decided by the threshold that the other folds choose, so a
 threshold is never praised on the rows that chose it.
@@ -30,14 +30,15 @@ class Aim:
 
 @dataclass(frozen=True)
 class Decision:
-    """A threshold and what was decided with it, cross-fitted. `said`: (n,) class codes of the rows that chose it."""
+    """A threshold and what was decided with it, cross-fitted. `predicted`: (n,) class codes of the rows that chose it."""
 
     threshold: float
-    said: Labels
+    predicted: Labels
 
 
 def decide(y: Labels, score: Array, aim: Aim | None, folds: Sequence[NDArray[np.int64]], seed: int = 0) -> Decision:
-    """The threshold for `aim`; without one it is 0.5. y: (n,) codes 0 and 1; score: (n,) probability of 1; `folds`: positions."""
+    """The threshold for `aim`, 0 to 1; without one it is 0.5. y: (n,) codes 0 and 1; score: (n,) probability of 1; `folds`: the
+    positions of each, of which fewer than two are replaced by five random parts."""
     if aim is None:
         return Decision(DEFAULT, (score >= DEFAULT).astype(np.int64))
     best = _best(y, score, aim)
@@ -54,7 +55,7 @@ def described(
     decision: Decision, y: Labels, aim: Aim | None, labels: Sequence[object], metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A decision as JSON: the threshold, what it was chosen for, and what to expect of it."""
-    table = confusion(y, decision.said, 2)
+    table = confusion(y, decision.predicted, 2)
     costs = aim is not None and aim.metric is None
     false_positive, false_negative = int(table[0, 1]), int(table[1, 0])
     return {
@@ -88,12 +89,13 @@ def _best(y: Labels, score: Array, aim: Aim) -> float:
 
 
 def gains(falls: Array, hits: Array, positive: float, negative: float) -> dict[str, Array]:
-    """Each metric of `METRICS`, turned so that more is better, for so many false and true positives."""
-    said = hits + falls
-    spread = np.sqrt(np.maximum(said * positive * negative * (positive + negative - said), 1e-300))
+    """Each metric of `METRICS`, turned so that more is better, for c pairs of false and true positives. falls, hits: (c,) counts;
+    positive, negative: rows of the second class and of the first."""
+    predicted = hits + falls
+    spread = np.sqrt(np.maximum(predicted * positive * negative * (positive + negative - predicted), 1e-300))
     balanced = (hits / positive + 1 - falls / negative) / 2
     return {
-        "f1": 2 * hits / (said + positive),
+        "f1": 2 * hits / (predicted + positive),
         "mcc": (hits * (negative - falls) - falls * (positive - hits)) / spread,
         "accuracy": (hits + negative - falls) / (positive + negative),
         "balanced_accuracy": balanced,
@@ -102,7 +104,8 @@ def gains(falls: Array, hits: Array, positive: float, negative: float) -> dict[s
 
 
 def sweep(hit: NDArray[np.bool_], score: Array) -> tuple[Array, Array, Array]:
-    """False and true positives at every distinct cut, from the highest score down."""
+    """False positives, true positives and the score, (c,) each, at every distinct cut from the highest score down. hit: (n,)
+    whether a row is of the second class; score: (n,)."""
     order = np.argsort(-score)
     ordered = score[order]
     last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)

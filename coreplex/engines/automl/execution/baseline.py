@@ -31,7 +31,7 @@ def baseline(name: str, task: Task, config: AutoMLConfig, metric: str) -> Finish
     word, served = _constant(task, config, metric, everything)
     _, judged = _constant(task, config, metric, everything if task.plan.bag else task.plan.folds[0].train)
     oof = np.full((len(task.y), task.outputs), np.nan)
-    oof[task.plan.judged] = judged
+    oof[task.plan.validated] = judged
     encoder = Encoder("tree", (), (), {column.name: _UNUSED for column in task.columns})
     link = LINKS[task.kind]
     predictor = Linear(np.zeros((0, len(raw := raw_of(link, served[None])[0]))), raw, link)
@@ -40,7 +40,7 @@ def baseline(name: str, task: Task, config: AutoMLConfig, metric: str) -> Finish
 
 
 def _constant(task: Task, config: AutoMLConfig, metric: str, rows: NDArray[np.int64]) -> tuple[str, Array]:
-    """What is said for every row, in words and as (k,) numbers, learned from `rows`."""
+    """What is predicted for every row, in words and as (k,) numbers, learned from `rows`."""
     weights = weights_of(task, rows, balance=config.balance_classes)
     if task.classification:
         shares = np.bincount(task.y[rows].astype(np.int64), weights, minlength=task.outputs).astype(np.float64)

@@ -70,7 +70,7 @@ def _texts_apart(run: Run) -> Task | None:
     with_some.measure(replace(apart, apart=apart.apart - some), budget)
     without.measure(apart, budget)
     folds, learned = len(task.plan.folds), min(max(len(fold.train) for fold in task.plan.folds), _TEXT_ROWS)
-    takes = [folds * costs.encoding(learned, len(task.plan.judged) // folds) for costs in (with_some, without)]
+    takes = [folds * costs.encoding(learned, len(task.plan.validated) // folds) for costs in (with_some, without)]
     if (takes[0] - takes[1]) * len(names) / len(some) <= _ENCODING * budget:
         return None
     run.costs = without
@@ -84,7 +84,7 @@ def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
     memory = run.matrices.memory = memory.roomy(run.task, width, kept)
     run.costs.workers = memory.workers
     whole, fit = len(run.task.y), memory.rows(run.task, width, kept)
-    per_row = max(run.costs.per_judged, run.costs.per_words if run.task.apart else 0.0)
+    per_row = max(run.costs.per_validated, run.costs.per_words if run.task.apart else 0.0)
     timely = _ENCODING * run.clock.budget / per_row if per_row else whole
     most = max(min(fit, int(timely)), _SMALL_ROWS)
     if most >= 0.95 * whole:
@@ -111,7 +111,7 @@ def _first(run: Run) -> None:
     empty, some = (costs.fitting(candidate, task, rows) for rows in (0, 1_000))
     per_row = costs.per_row + (some - empty) / 1_000
     rows = max(int((secs / 2 - costs.fixed - empty) / max(per_row, 1e-9)), _LEAST_ROWS, 5 * task.outputs)
-    judges = max(int((secs / 2) / max(costs.per_judged, 1e-9)), _LEAST_ROWS)
+    judges = max(int((secs / 2) / max(costs.per_validated, 1e-9)), _LEAST_ROWS)
     few = one_fold(task, rows, min(judges, _JUDGES))
     if len(few.y) >= len(task.y):
         return

@@ -64,7 +64,7 @@ class Leaderboard:
         models = [m for m in self.trained if m.task is task and len(m.oof)]
         if len(models) < 2:
             return None
-        rows = task.plan.judged
+        rows = task.plan.validated
         started = time.perf_counter()
         predictions, y, score = [m.oof[rows] for m in models], task.y[rows], self._smooth(task)
         found = stacking.blend(predictions, y, score, task, lambda: clock.late)
@@ -76,7 +76,7 @@ class Leaderboard:
         chosen = [(model, float(w)) for model, w in zip(models, found.weights, strict=True) if w > 0]
         parts = [Member(part.encoder, part.predictor, part.weight * w) for model, w in chosen for part in model.members]
         oof = np.full_like(models[0].oof, np.nan)
-        oof[rows] = found.said
+        oof[rows] = found.predicted
         return Finished(
             self.name(STACKED),
             STACKED,

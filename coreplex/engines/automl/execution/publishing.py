@@ -60,7 +60,10 @@ class Publisher:
             "cv_metrics": model.cv_metrics,
             "metric_intervals": self._intervals(model, rivals),
             "threshold": self._threshold(model),
-            "parameters": {**model.parameters, **({"folds_note": self.task.plan.told} if self.task.plan.told else {})},
+            "parameters": {
+                **model.parameters,
+                **({"folds_note": self.task.plan.count_note} if self.task.plan.count_note else {}),
+            },
             "features": [f for f in self.task.frame.columns if f in scorer.features],
             "classes": list(self.task.classes),
             "training_time_secs": round(model.seconds, 3),
@@ -81,16 +84,16 @@ class Publisher:
         """What each metric will be on a new holdout."""
         task, measures = self.task, of_task(self.task.kind, self.task.quantile)
         best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
-        luck = intervals.optimism(self.metric, measures[self.metric], [m.judged for m in best], task.seed)
+        luck = intervals.optimism(self.metric, measures[self.metric], [m.predictions for m in best], task.seed)
         gains = averaging.gains(task, model.members, model.combine, model.metrics, model.calibration)
         shift, later = {self.metric: luck}, task.plan.forward
-        return intervals.intervals(model.judged, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
+        return intervals.intervals(model.predictions, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
 
     def _threshold(self, model: Finished) -> dict[str, Any] | None:
         task = self.task
         if model.decision is None:
             return None
-        y = task.y[task.plan.judged].astype(np.int64)
+        y = task.y[task.plan.validated].astype(np.int64)
         return threshold.described(model.decision, y, task.aim, task.classes, model.metrics)
 
     def _explanation(self, scorer: Scorer, budget_secs: float) -> dict[str, Any]:
@@ -122,7 +125,7 @@ class Publisher:
         )
 
     def _conformal(self, model: Finished) -> Conformal:
-        rows = self.task.plan.judged
+        rows = self.task.plan.validated
         y, p = self.task.y[rows], model.oof[rows]
         if self.task.classification:
             return Conformal.of_classes(y.astype(np.int64), p)
@@ -139,10 +142,10 @@ class Publisher:
         return self.task.y[self._sampled_rows()]
 
     def _curves(self, model: Finished) -> dict[str, Any]:
-        rows = self.task.plan.judged
+        rows = self.task.plan.validated
         y, p = self.task.y[rows], model.oof[rows]
         if self.task.classification:
-            return curves.classification(y.astype(np.int64), p, self.task.classes, model.said[rows])
+            return curves.classification(y.astype(np.int64), p, self.task.classes, model.predicted[rows])
         return curves.regression(y.astype(np.float64), p)
 
     def _latency(self, scorer: Scorer) -> float:

@@ -22,7 +22,7 @@ from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.trial.costs import LEAST_ROWS, Costs
 from coreplex.engines.automl.trial.cross_validation import Abandoned, Finished, TooSlow, cross_validate
-from coreplex.engines.automl.trial.learning_rate import paced
+from coreplex.engines.automl.trial.learning_rate import raised
 from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.messages import ModelReport
 from coreplex.errors.tree import DomainError
@@ -124,7 +124,7 @@ class Run:
         rows = self._rows(name, candidate, matrices, deadline, insist, least)
         return cross_validate(
             name,
-            self._paced(candidate, matrices.task, deadline, rows),
+            self._rate_raised(candidate, matrices.task, deadline, rows),
             matrices,
             self.problem,
             deadline,
@@ -136,14 +136,14 @@ class Run:
             doing=self.progress.doing,
         )
 
-    def _paced(self, candidate: Candidate, task: Task, deadline: Deadline, rows: int | None) -> Candidate:
+    def _rate_raised(self, candidate: Candidate, task: Task, deadline: Deadline, rows: int | None) -> Candidate:
         """A booster with larger steps where all the rounds it seems to need would take longer than its share."""
         finished = [model for model in self.board.trained if model.task is task]
         if not candidate.family.booster or not finished:
             return candidate
         learned = rows or max(len(fold.train) for fold in task.plan.folds)
         seconds = deadline.left / self.costs.turns(task, candidate)
-        return paced(candidate, finished, self.costs.rounds(candidate, task, learned, seconds))
+        return raised(candidate, finished, self.costs.rounds(candidate, task, learned, seconds))
 
     @property
     def _least(self) -> int:
@@ -197,7 +197,7 @@ class Run:
             self.failed += 1
             return
         # What grows with the rows, a first model on few of them does not show, but the baseline before it did.
-        few = self.clock.finish if len(model.task.plan.judged) < len(self.task.plan.judged) else 0.0
+        few = self.clock.finish if len(model.task.plan.validated) < len(self.task.plan.validated) else 0.0
         self.clock.finishing(few + seconds)
         self.advance()
 

@@ -103,7 +103,7 @@ class Learner(Protocol):
     ) -> Trained: ...
 
 
-class Watch:
+class EarlyStopping:
     """Early stopping and the deadline in one: told the loss after each round, says when to stop, knows the best round."""
 
     def __init__(self, patience: int, deadline: Deadline, better: Callable[[float, float], bool] | None = None) -> None:

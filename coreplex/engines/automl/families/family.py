@@ -113,10 +113,10 @@ class Family:
     """What it imports when it is first used, which is no cost of a fit. Their packages must be installed."""
     work: Callable[[Params, Load], float] = multiplications
     """Units of work of a fit; none need be comparable with another family's."""
-    pace: float = _UNMEASURED
+    seconds_per_unit: float = _UNMEASURED
     """Seconds per unit of work on one core of a server of 2023, until a fit was measured."""
-    paced_as: str = ""
-    """The family whose measured pace it shares; its own where that is empty."""
+    measured_as: str = ""
+    """The family whose measured seconds per unit it shares; its own where that is empty."""
     clocked: bool = False
     """Whether it asks the clock once a round; else it is counted as a whole, of one round."""
     fair_rounds: Callable[[Params], int] = lambda params: 1

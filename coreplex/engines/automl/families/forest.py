@@ -77,8 +77,8 @@ FAMILY = Family(
     encoding="tree",
     modules=lightgbm.FAMILY.modules,
     work=histogram_trees.cells,
-    pace=histogram_trees.PACE,
-    paced_as=lightgbm.FAMILY.key,
+    seconds_per_unit=histogram_trees.SECONDS_PER_CELL,
+    measured_as=lightgbm.FAMILY.key,
     clocked=True,
     fair_rounds=lambda params: min(40, int(params.get("rounds", 40))),
 )

@@ -7,7 +7,7 @@ import numpy as np
 from coreplex.engines.automl.families.base import Params
 from coreplex.engines.automl.families.family import Load
 
-PACE = 1.5e-9
+SECONDS_PER_CELL = 1.5e-9
 """Seconds per cell that is added to a histogram."""
 _BINS, _BINNING = 1_200, 130
 """Cells that one leaf costs per column, whatever its rows (histograms, the best split), and one cell before the first round."""

@@ -94,7 +94,7 @@ FAMILY = Family(
     most_rows=ROWS,
     modules=("sklearn.cluster", "sklearn.linear_model"),
     work=_multiplications,
-    pace=1e-9,
+    seconds_per_unit=1e-9,
 )
 KERNEL = Candidate("DeepLearning", FAMILY, {"width": 1.5})
 FLAT_KERNEL = Candidate("DeepLearning", FAMILY, {"width": 8.0})

@@ -10,7 +10,7 @@ import numpy as np
 
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.families import histogram_trees, space
-from coreplex.engines.automl.families.base import Params, Problem, Sample, Trained, Watch
+from coreplex.engines.automl.families.base import EarlyStopping, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
 from coreplex.engines.scoring.lightgbm import LightGbm
 
@@ -59,7 +59,7 @@ def boosted(
     data = _dataset(train, settings, params, None)
     judged = [_dataset(valid, settings, params, data)] if valid is not None else []
     patience = max(int(params.get("patience", 50) * problem.patience), 5) if problem.patience > 0 else 0
-    watch = Watch(patience, deadline, _greater if settings["metric"] == "auc" else None)
+    watch = EarlyStopping(patience, deadline, _greater if settings["metric"] == "auc" else None)
     booster = lgb.train(
         settings,
         data,
@@ -125,7 +125,7 @@ def _dataset(sample: Sample, settings: dict[str, Any], params: Params, reference
     )
 
 
-def _callback(watch: Watch) -> Callable[["CallbackEnv"], None]:
+def _callback(watch: EarlyStopping) -> Callable[["CallbackEnv"], None]:
     from lightgbm.callback import EarlyStopException
 
     def after(env: "CallbackEnv") -> None:
@@ -183,7 +183,7 @@ FAMILY = Family(
     booster=True,
     modules=("coreplex.engines.import_boosters", "lightgbm"),
     work=histogram_trees.cells,
-    pace=histogram_trees.PACE,
+    seconds_per_unit=histogram_trees.SECONDS_PER_CELL,
     clocked=True,
     fair_rounds=histogram_trees.boosting_rounds("learning_rate"),
 )

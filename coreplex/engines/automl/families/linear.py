@@ -136,7 +136,9 @@ def portfolio(table: Traits) -> Iterator[Placed]:
 
 
 GLM = Algorithm("GLM", ("linear", "lrl1", "lrl2"), place=0)
-FAMILY = Family(key="linear", algorithms=(GLM,), fit=fit, portfolio=portfolio, modules=("sklearn.linear_model",), pace=1e-9)
+FAMILY = Family(
+    key="linear", algorithms=(GLM,), fit=fit, portfolio=portfolio, modules=("sklearn.linear_model",), seconds_per_unit=1e-9
+)
 LINEAR = Candidate("GLM", FAMILY)
 # Drops columns that do not matter.
 SPARSE = Candidate("GLM", FAMILY, {"l1_ratio": 0.7})

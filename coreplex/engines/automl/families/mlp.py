@@ -12,7 +12,7 @@ import numpy as np
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.evaluation.metrics import logloss, mse
 from coreplex.engines.automl.families import space
-from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained, Watch
+from coreplex.engines.automl.families.base import LINKS, Array, EarlyStopping, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Load, Placed, Traits
 from coreplex.engines.scoring.mlp import Mlp
 
@@ -29,7 +29,7 @@ def fit(
     target, centre, scale = _scaled(train, problem)
     model = _model(problem, params, len(train.y))
     extra: dict[str, Any] = {"classes": np.arange(problem.outputs)} if problem.kind != "regression" else {}
-    watch = Watch(int(params.get("patience", 8)) if problem.patience > 0 else 0, deadline)
+    watch = EarlyStopping(int(params.get("patience", 8)) if problem.patience > 0 else 0, deadline)
     best: Mlp | None = None
     for epoch in range(1, (rounds or int(params.get("rounds", 100))) + 1):
         model.partial_fit(train.x, target, sample_weight=train.weights, **extra)
@@ -107,7 +107,7 @@ FAMILY = Family(
     ),
     modules=("sklearn.neural_network",),
     work=_multiplications,
-    pace=0.8e-9,
+    seconds_per_unit=0.8e-9,
     clocked=True,
     fair_rounds=lambda params: min(12, int(params.get("rounds", 12))),
 )

@@ -227,6 +227,6 @@ FAMILY = Family(
     bagged=False,  # fitted once more instead: as good as the mean of five linear models, and a fifth as large
     trials=5,  # the rounds are one of a few, and each costs a whole fit
     work=_additions,
-    pace=1e-8,
+    seconds_per_unit=1e-8,
 )
 SPARSE_LINEAR = Candidate("GLM", FAMILY)

@@ -11,7 +11,7 @@ import numpy as np
 
 from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.families import histogram_trees, space
-from coreplex.engines.automl.families.base import Params, Problem, Sample, Trained, Watch
+from coreplex.engines.automl.families.base import EarlyStopping, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
 from coreplex.engines.scoring.xgboost import XgBoost, within_float32
 
@@ -46,7 +46,7 @@ def fit(
     settings = _settings(problem, params)
     data, judged = _matrix(train, problem), None if valid is None else _matrix(valid, problem)
     patience = max(int(params.get("patience", 50) * problem.patience), 5) if problem.patience > 0 else 0
-    watch = Watch(patience, deadline, _greater if settings.get("eval_metric") == "auc" else None)
+    watch = EarlyStopping(patience, deadline, _greater if settings.get("eval_metric") == "auc" else None)
     booster = xgb.Booster(settings, [data] if judged is None else [data, judged])
     for round_ in range(rounds or int(params.get("rounds", 1_000))):
         booster.update(data, round_)
@@ -126,7 +126,7 @@ FAMILY = Family(
     rate="eta",
     modules=("coreplex.engines.import_boosters", "xgboost"),
     work=histogram_trees.cells,
-    pace=histogram_trees.PACE,
+    seconds_per_unit=histogram_trees.SECONDS_PER_CELL,
     clocked=True,
     fair_rounds=histogram_trees.boosting_rounds("eta"),
 )

@@ -23,7 +23,7 @@ LEAST, MOST = 2, 50
 _GROUP_PARTS = 3
 """Into so many parts groups that stay in the table all the time are dealt: a fold trains on two thirds of them."""
 _STRETCHES = 60
-_COPIES, _PARTS = 3, 5
+_FINAL_FITS, _PARTS = 3, 5
 """A final model of a forward plan is so many copies, each fitted on all parts but one."""
 USUAL_COLUMNS = 50
 """So many columns are taken to be usual: rows of more count as more rows."""
@@ -53,7 +53,7 @@ class FoldPlan:
     reason: str = ""
     """Why there are so many folds, where that is not what a caller would expect."""
 
-    copies: tuple[Fold, ...] = ()
+    final_folds: tuple[Fold, ...] = ()
     """Of a forward plan: the random parts of all rows that the final model is fitted on, each with the rows that stop it."""
 
     asked: int | None = None
@@ -65,7 +65,7 @@ class FoldPlan:
         return self.strategy in ("time", "group_time")
 
     @property
-    def told(self) -> str:
+    def count_note(self) -> str:
         """A sentence where the number of folds is not the one asked for."""
         asked, found = self.asked, 0 if len(self.folds) == 1 else len(self.folds)
         if asked is None or found == asked or (asked < 0 and not self.reason):
@@ -75,7 +75,7 @@ class FoldPlan:
         return f"{made}{instead} because {self.reason or 'no more are possible'}."
 
     @property
-    def judged(self) -> Index:
+    def validated(self) -> Index:
         """Rows that some fold validates, ascending: the rows with an out-of-fold prediction."""
         return np.sort(np.concatenate([f.valid for f in self.folds]))
 
@@ -145,8 +145,8 @@ def by_time(moments: NDArray[np.float64], *, nfolds: int, gap: float = 0.0) -> F
     wanted = automatic(len(moments)) if nfolds < 0 else nfolds
     pairs = [(_before(moments, start, gap), valid) for start, valid in _blocks(moments, wanted)]
     reason = f"no more have something to train on before them ({len(np.unique(moments[~np.isnan(moments)]))} different moments)"
-    folds, copies = _usable(pairs), _copies(len(moments))
-    return FoldPlan(folds, "time", bag=False, units=_neighbours(moments), reason=reason, copies=copies)
+    folds, final_folds = _usable(pairs), _final_folds(len(moments))
+    return FoldPlan(folds, "time", bag=False, units=_neighbours(moments), reason=reason, final_folds=final_folds)
 
 
 def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, seed: int, gap: float = 0.0) -> FoldPlan:
@@ -167,14 +167,14 @@ def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, s
         part = np.random.default_rng(seed).permutation(count) % min(_GROUP_PARTS, count)
         pairs = _purged(units, moments, part, max(round(wanted / _GROUP_PARTS), 1), gap)
     reason = f"each of {count} groups judges in every stretch of time without training for it"
-    folds, copies = _usable(pairs)[: None if wanted >= 2 else 1], _copies(len(moments))
-    return FoldPlan(folds, "group_time", bag=False, units=units, reason=reason, copies=copies)
+    folds, final_folds = _usable(pairs)[: None if wanted >= 2 else 1], _final_folds(len(moments))
+    return FoldPlan(folds, "group_time", bag=False, units=units, reason=reason, final_folds=final_folds)
 
 
-def _copies(n: int) -> tuple[Fold, ...]:
+def _final_folds(n: int) -> tuple[Fold, ...]:
     """Random parts of all rows, each with the rows it leaves out."""
     part = np.random.default_rng(0).permutation(n) % min(_PARTS, n)
-    return tuple(_split(part, out) for out in range(_COPIES)) if n >= _PARTS else ()
+    return tuple(_split(part, out) for out in range(_FINAL_FITS)) if n >= _PARTS else ()
 
 
 def _purged(

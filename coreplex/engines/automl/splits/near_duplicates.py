@@ -23,7 +23,7 @@ FAR_APART = 1e6
 
 
 @dataclass(frozen=True)
-class NearCopies:
+class NearDuplicates:
     """Rows within `radius` of each other (greatest difference of a number, in its `spreads`) whose `words` are the same."""
 
     numbers: tuple[str, ...]
@@ -35,7 +35,7 @@ class NearCopies:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "NearCopies":
+    def from_json(cls, data: dict[str, Any]) -> "NearDuplicates":
         return cls(tuple(data["numbers"]), tuple(data["spreads"]), tuple(data["words"]), float(data["radius"]))
 
     def points(self, frame: pl.DataFrame) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def codes(frame: pl.DataFrame) -> Index:
     return np.unique(frame.hash_rows(seed=0).to_numpy(), return_inverse=True)[1].astype(np.int64)
 
 
-def units(frame: pl.DataFrame, near: NearCopies | None = None) -> tuple[Index | None, str]:
+def units(frame: pl.DataFrame, near: NearDuplicates | None = None) -> tuple[Index | None, str]:
     """One number for all rows of features and target that belong together, None where none do; and what to say of it."""
     found = codes(frame) if near is None else near.units(frame)
     repeated = frame.height - (int(found.max()) + 1 if len(found) else 0)

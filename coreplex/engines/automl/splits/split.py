@@ -10,7 +10,7 @@ from typing import Any
 
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits.folds import Strategy
-from coreplex.engines.automl.splits.near_duplicates import NearCopies
+from coreplex.engines.automl.splits.near_duplicates import NearDuplicates
 
 Finding = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ class Split:
     group: str | None = None
     time: str | None = None
     fold: str | None = None
-    near: NearCopies | None = None
+    near: NearDuplicates | None = None
     gap: float = 0.0
 
     @property
@@ -126,6 +126,6 @@ def _named(strategy: Strategy, config: AutoMLConfig, reason: str) -> Split:
 
 
 def _honest(found: Finding, gap: float) -> Split:
-    near = NearCopies.from_json(found["near"]) if found.get("near") else None
+    near = NearDuplicates.from_json(found["near"]) if found.get("near") else None
     split = Split(found["strategy"], found["reason"], found.get("group_column"), found.get("time_column"), near=near)
     return replace(split, gap=gap) if split.strategy in ("time", "group_time") else split

@@ -1,8 +1,8 @@
 """How long a candidate will take, estimated before it is fitted, so that what cannot finish is trained on fewer rows.
 
 Encoding is taken to be linear in the rows, with the line measured on two small samples of this very table. Fitting is counted
-in units of work (cells visited per round of trees, multiplications per epoch, …) times a pace in seconds per unit; the
-pace of a family is what its last fit on this machine took, and until then a constant, corrected by the others' pace.
+in units of work (cells visited per round of trees, multiplications per epoch, …) times seconds per unit, which
+are what the last fits of a family on this machine took, and until then a constant, corrected by what the others took.
 """
 
 import threading
@@ -50,13 +50,13 @@ class Costs:
     fixed: float = 0.0
     per_row: float = 0.0
     """Seconds to learn an encoding and encode the rows it is learned from: fixed + per_row × rows."""
-    per_judged: float = 0.0
+    per_validated: float = 0.0
     """Seconds to encode a row that the encoding was not learned from."""
     per_words: float = 0.0
     """Seconds to count the words of a row, once for all folds, and to weigh them in one."""
     entries: float = 150.0
     """Entries of a row of words."""
-    pace: dict[str, float] = field(default_factory=dict)
+    seconds_per_unit: dict[str, float] = field(default_factory=dict)
     """Seconds per unit of work: the least of the last fits, because the first of a family loads libraries as well."""
     _took: dict[str, deque[float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -73,7 +73,7 @@ class Costs:
             return middle - start, now() - middle
 
         if lines := _measured(task, budget, now, encode):
-            (self.per_row, self.fixed), (self.per_judged, _) = lines
+            (self.per_row, self.fixed), (self.per_validated, _) = lines
 
     def measure_words(self, task: Task, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
         """The same for words: what a row takes, and how many entries it has."""
@@ -87,34 +87,34 @@ class Costs:
         if lines := _measured(task, budget, now, encode):
             self.per_words, _ = lines[0]
 
-    def encoding(self, rows: int, judged: int) -> float:
+    def encoding(self, rows: int, validated: int) -> float:
         """Seconds to encode one fold of so many training rows and rows that judge."""
-        return self.fixed + self.per_row * rows + self.per_judged * judged
+        return self.fixed + self.per_row * rows + self.per_validated * validated
 
     def fitting(self, candidate: Candidate, task: Task, rows: int, *, rounds: int | None = None) -> float:
         """Seconds to fit one fold of so many training rows, for as many rounds as make a fair model unless `rounds` are given."""
         rounds = rounds or candidate.family.fair_rounds(candidate.params)
-        return self._pace(candidate.family) * self._work(candidate, task, rows, rounds)
+        return self._unit_seconds(candidate.family) * self._work(candidate, task, rows, rounds)
 
-    def encoded(self, rows: int, judged: int, seconds: float) -> None:
+    def encoded(self, rows: int, validated: int, seconds: float) -> None:
         """Correct the line by what encoding a fold took. Folds may be encoded side by side."""
         with self._lock:
-            expected = self.encoding(rows, judged)
+            expected = self.encoding(rows, validated)
             if expected > 0.0 and seconds > 0.02:
                 off = seconds / expected
-                self.fixed, self.per_row, self.per_judged = self.fixed * off, self.per_row * off, self.per_judged * off
+                self.fixed, self.per_row, self.per_validated = self.fixed * off, self.per_row * off, self.per_validated * off
 
     def learn(self, candidate: Candidate, task: Task, rows: int, rounds: int, width: int, seconds: float) -> None:
         """Remember what a fit took."""
         family = candidate.family
         self.width[candidate.encoding] = width
         counted = max(rounds, 1) if family.clocked else 1
-        pace = seconds / max(self._work(candidate, task, rows, counted), 1.0)
+        one = seconds / max(self._work(candidate, task, rows, counted), 1.0)
         if seconds < _OVERHEAD:
-            pace = min(pace, self._pace(family))
-        took = self._took.setdefault(_paced_as(family), deque(maxlen=_REMEMBERED))
-        took.append(pace)
-        self.pace[_paced_as(family)] = min(took)
+            one = min(one, self._unit_seconds(family))
+        took = self._took.setdefault(_measured_as(family), deque(maxlen=_REMEMBERED))
+        took.append(one)
+        self.seconds_per_unit[_measured_as(family)] = min(took)
 
     def rows(
         self, candidate: Candidate, task: Task, seconds: float, encoded: Callable[[int], bool], least: int = LEAST_ROWS
@@ -140,13 +140,13 @@ class Costs:
 
     def candidate(self, candidate: Candidate, task: Task, rows: int, *, encoded: bool) -> float:
         """Seconds of a candidate on all folds, with so many training rows each."""
-        folds, judged = len(task.plan.folds), len(task.plan.judged)
+        folds, validated = len(task.plan.folds), len(task.plan.validated)
         fits = folds + fits_after(task, candidate)
         together = fits / self.turns(task, candidate)
         if candidate.encoding == "sparse":
-            matrices = self.per_words * _WEIGHING * (fits * rows + judged)
+            matrices = self.per_words * _WEIGHING * (fits * rows + validated)
         else:
-            matrices = fits * self.encoding(rows, 0) + self.per_judged * judged
+            matrices = fits * self.encoding(rows, 0) + self.per_validated * validated
         fitting = self.fitting(candidate, task, rows)
         return ((0.0 if encoded else matrices) + fits * fitting) / together + candidate.family.trials * fitting
 
@@ -157,32 +157,32 @@ class Costs:
     def rounds(self, candidate: Candidate, task: Task, rows: int, seconds: float) -> float:
         """Rounds of a booster that so many seconds allow on one fold."""
         start = self._work(candidate, task, rows, 0)
-        return max(seconds / self._pace(candidate.family) - start, 0.0) / (self._work(candidate, task, rows, 1) - start)
+        return max(seconds / self._unit_seconds(candidate.family) - start, 0.0) / (self._work(candidate, task, rows, 1) - start)
 
-    def _pace(self, family: Family) -> float:
-        if _paced_as(family) in self.pace:
-            return self.pace[_paced_as(family)]
-        typical = {one.key: one.pace for one in families()}
-        seen = [pace / typical.get(key, pace) for key, pace in self.pace.items()]
-        return family.pace * (float(np.median(seen)) if seen else 1.0 / self.threads)
+    def _unit_seconds(self, family: Family) -> float:
+        if _measured_as(family) in self.seconds_per_unit:
+            return self.seconds_per_unit[_measured_as(family)]
+        typical = {one.key: one.seconds_per_unit for one in families()}
+        seen = [unit / typical.get(key, unit) for key, unit in self.seconds_per_unit.items()]
+        return family.seconds_per_unit * (float(np.median(seen)) if seen else 1.0 / self.threads)
 
     def _work(self, candidate: Candidate, task: Task, rows: int, rounds: int) -> float:
         """Units of work of so many rounds on so many rows."""
         width = self.width.get(candidate.encoding) or self.width.get("tree") or len(task.encoded)
         outputs = task.outputs if task.outputs > 2 else 1
-        validated = len(task.plan.judged) / len(task.plan.folds)
+        validated = len(task.plan.validated) / len(task.plan.folds)
         return candidate.family.work(candidate.params, Load(rows, rounds, width, outputs, validated, self.entries))
 
 
-def _paced_as(family: Family) -> str:
-    return family.paced_as or family.key
+def _measured_as(family: Family) -> str:
+    return family.measured_as or family.key
 
 
 def fits_after(task: Task, candidate: Candidate) -> int:
     """How many fits on all rows follow those of the folds: none where the fold copies are the model."""
     if task.plan.bag and candidate.family.bagged:
         return 0
-    return len(task.plan.copies) if task.plan.copies and candidate.family.booster else 1
+    return len(task.plan.final_folds) if task.plan.final_folds and candidate.family.booster else 1
 
 
 def waves(pieces: int, workers: int) -> int:

@@ -18,7 +18,7 @@ from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.evaluation import metrics, threshold
 from coreplex.engines.automl.evaluation.metrics import Metrics
-from coreplex.engines.automl.evaluation.predictions import Judged
+from coreplex.engines.automl.evaluation.predictions import Predictions
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs, fits_after, waves
@@ -49,27 +49,27 @@ class Finished:
 
     @cached_property
     def decision(self) -> threshold.Decision | None:
-        """Two classes: from which probability on the second is said, and what that says of the judged rows."""
+        """Two classes: from which probability on the second is predicted, and what that says of the judged rows."""
         task = self.task
         if task.kind != "binary":
             return None
-        rows = task.plan.judged
+        rows = task.plan.validated
         parts = [np.searchsorted(rows, fold.valid) for fold in task.plan.folds]
         return threshold.decide(task.y[rows].astype(np.int64), self.oof[rows, 1], task.aim, parts, task.seed)
 
     @cached_property
-    def said(self) -> NDArray[np.int64]:
+    def predicted(self) -> NDArray[np.int64]:
         """(n,) class codes as the model decides, for all rows of the task; of no meaning for rows that no fold judged."""
         if self.decision is None:
             return metrics.decided(self.oof)
-        said = np.zeros(len(self.oof), dtype=np.int64)
-        said[self.task.plan.judged] = self.decision.said
-        return said
+        predicted = np.zeros(len(self.oof), dtype=np.int64)
+        predicted[self.task.plan.validated] = self.decision.predicted
+        return predicted
 
     @cached_property
     def metrics(self) -> Metrics:
         """All metrics over the rows that were judged."""
-        return self._judged(self.task.plan.judged)
+        return self._evaluated(self.task.plan.validated)
 
     @cached_property
     def cv_metrics(self) -> dict[str, dict[str, float]]:
@@ -79,24 +79,24 @@ class Finished:
     @cached_property
     def per_fold(self) -> list[Metrics]:
         """All metrics over the rows of each fold."""
-        return [self._judged(fold.valid) for fold in self.task.plan.folds]
+        return [self._evaluated(fold.valid) for fold in self.task.plan.folds]
 
     def scores(self, metric: str) -> list[float | None]:
         """A metric of each fold."""
         return [fold[metric] for fold in self.per_fold]
 
     @property
-    def judged(self) -> Judged:
-        """The judged rows as error bars want them."""
-        task, rows = self.task, self.task.plan.judged
+    def predictions(self) -> Predictions:
+        """The validated rows with their out-of-fold predictions."""
+        task, rows = self.task, self.task.plan.validated
         units = None if task.plan.units is None else task.plan.units[rows]
         if len(rows) == len(task.y):  # nothing is copied: of many classes predictions are large, and many models are compared
-            return Judged(task.y, self.oof, self.said, units)
-        return Judged(task.y[rows], self.oof[rows], self.said[rows], units)
+            return Predictions(task.y, self.oof, self.predicted, units)
+        return Predictions(task.y[rows], self.oof[rows], self.predicted[rows], units)
 
-    def _judged(self, rows: NDArray[np.int64]) -> Metrics:
+    def _evaluated(self, rows: NDArray[np.int64]) -> Metrics:
         task = self.task
-        return metrics.evaluate(task.kind, task.y[rows], self.oof[rows], said=self.said[rows], quantile=task.quantile)
+        return metrics.evaluate(task.kind, task.y[rows], self.oof[rows], predicted=self.predicted[rows], quantile=task.quantile)
 
     def settled(self, task: Task) -> "Finished":
         """The same with its metrics kept and its out-of-fold predictions, and the rows they are of, let go."""
@@ -215,8 +215,8 @@ def _final(
     house prices the copies were better than a fit for the median in eight, by 0.5 to 16 %, and worse in two, by 1 and 3 %.
     """
     plan = matrices.task.plan
-    if plan.copies and candidate.family.booster:
-        first, count = len(plan.folds), len(plan.copies)
+    if plan.final_folds and candidate.family.booster:
+        first, count = len(plan.folds), len(plan.final_folds)
         workers, done = matrices.memory.workers, list[Fitted]()
         fitting = Fitting.of(candidate, matrices, problem, deadline, rows)
         for start in range(0, count, workers):

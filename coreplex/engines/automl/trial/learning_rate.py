@@ -19,7 +19,7 @@ _FURTHER, _FURTHEST = 2.5, 60.0
 _WORTH = 1.2
 
 
-def paced(candidate: Candidate, finished: Sequence[Finished], rounds: float) -> Candidate:
+def raised(candidate: Candidate, finished: Sequence[Finished], rounds: float) -> Candidate:
     """The booster at the rate at which so many rounds get as far as the `finished` ones had to go; never at a lesser one."""
     distances = [_distance(model) for model in finished if model.candidate is not None and model.candidate.family.booster]
     if not distances:

@@ -36,7 +36,7 @@ _COUNTED = 0.5
 
 
 @dataclass(frozen=True)
-class Sides:
+class EncodedFold:
     """One fold, encoded. `valid` is None for a fit on all rows."""
 
     encoder: AnyEncoder
@@ -47,7 +47,7 @@ class Sides:
     whole: int
     """How many there are in the fold."""
 
-    def sampled(self, rows: int, seed: int, *, classification: bool) -> "Sides":
+    def sampled(self, rows: int, seed: int, *, classification: bool) -> "EncodedFold":
         """With at most so many of the training rows; what judges stays."""
         one = self.train
         if rows >= self.asked:
@@ -71,7 +71,7 @@ class Matrices:
         self.task = task
         self.balance = balance
         self.memory = memory or Memory()
-        self._kept: dict[tuple[Encoding, int], Sides] = {}
+        self._kept: dict[tuple[Encoding, int], EncodedFold] = {}
         self._encoders: dict[tuple[Encoding, int, int], AnyEncoder] = {}
         self._lock = threading.Lock()
 
@@ -82,14 +82,14 @@ class Matrices:
             for number, fold in enumerate(self.task.plan.folds)
         )
 
-    def fold(self, encoding: Encoding, number: int, rows: int | None = None, costs: Costs | None = None) -> Sides:
+    def fold(self, encoding: Encoding, number: int, rows: int | None = None, costs: Costs | None = None) -> EncodedFold:
         """Fold `number` of the plan, the copies after the folds, with at most `rows` training rows: of a matrix that is kept,
         or newly encoded ones.
 
         `costs` learns what encoding for trees takes.
         """
         plan = self.task.plan
-        fold = (*plan.folds, *plan.copies)[number]
+        fold = (*plan.folds, *plan.final_folds)[number]
         wanted = self._most(encoding, fold.train, rows)
         kept = self._kept.get((encoding, number))
         if kept is None or kept.asked < wanted:
@@ -99,12 +99,12 @@ class Matrices:
                 costs.encoded(wanted, len(fold.valid), time.perf_counter() - began)
         return kept.sampled(wanted, self.task.seed, classification=self.task.classification)
 
-    def everything(self, encoding: Encoding, rows: int | None = None) -> Sides:
+    def everything(self, encoding: Encoding, rows: int | None = None) -> EncodedFold:
         """All rows as training rows, or at most so many of them."""
         everything = np.arange(len(self.task.y))
         return self._encode(encoding, everything, None, self._most(encoding, everything, rows), self.task.seed)
 
-    def _keep(self, encoding: Encoding, number: int, sides: Sides) -> Sides:
+    def _keep(self, encoding: Encoding, number: int, sides: EncodedFold) -> EncodedFold:
         """The fold again, for the next candidate where there is room for it."""
         with self._lock:
             # One encoder object per fold and rows, so that the members of an ensemble share it.
@@ -142,7 +142,7 @@ class Matrices:
         probe = Encoder.fit(task.frame[few], task.encoded, task.y[few], kind="dense", task=task.kind)
         return min(self.memory.dense_rows(probe.width), _DENSE_ROWS)
 
-    def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, most: int, seed: int) -> Sides:
+    def _encode(self, encoding: Encoding, rows: NDArray[np.int64], fold: Fold | None, most: int, seed: int) -> EncodedFold:
         task, whole = self.task, len(rows)
         rows = rows[spread(task.y[rows], most, seed, classification=task.classification)]
         frame = _take(task.frame, rows)
@@ -158,7 +158,7 @@ class Matrices:
             encoder, x = Encoder.fit_transform(frame, task.encoded, y, kind=encoding, task=task.kind, seed=seed)
         train = Sample(x, y, weights, encoder.categorical, start)
         if fold is None:
-            return Sides(encoder, train, None, most, whole)
+            return EncodedFold(encoder, train, None, most, whole)
         own = task.weights[fold.valid] if task.weights is not None else None
         seen = _take(task.frame, fold.valid)
         if isinstance(encoder, ResidualEncoder):
@@ -167,7 +167,7 @@ class Matrices:
             judged = encoder.transform(seen, self._counted(fold.valid))
         else:
             judged = encoder.transform(seen)
-        return Sides(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical, start), most, whole)
+        return EncodedFold(encoder, train, Sample(judged, task.y[fold.valid], own, encoder.categorical, start), most, whole)
 
 
 def weights_of(task: Task, rows: NDArray[np.int64], *, balance: bool) -> Array | None:
