@@ -95,7 +95,7 @@ def test_groups_that_stay_are_dealt_and_groups_that_come_and_go_are_purged() -> 
     stay, pass_by = np.tile(np.arange(10), 60), np.arange(600) // 5
     dealt = folds.by_group_time(stay, time, nfolds=6, seed=0)
     assert len(dealt.folds) == 6
-    assert len(dealt.judged) == 400
+    assert len(dealt.validated) == 400
     assert {len(np.unique(stay[f.train])) for f in dealt.folds} == {6, 7}
     purged = folds.by_group_time(pass_by, time, nfolds=5, seed=0)
     assert [len(f.valid) for f in purged.folds] == [100] * 5

@@ -13,11 +13,13 @@ from coreplex.engines.automl.budget.clock import Deadline
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.families import sparse_linear
 from coreplex.engines.automl.families.base import Problem, Sample, Trained
+from coreplex.engines.automl.families.lightgbm import QUICK
+from coreplex.engines.automl.families.sparse_linear import SPARSE_LINEAR
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.split import Split
 from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import QUICK, WORDS, portfolio
+from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder
@@ -58,7 +60,7 @@ def task(kind: str, y: np.ndarray[Any, Any], frame: pl.DataFrame = TABLE, column
 
 
 def validated(what: Task) -> Finished:
-    return cross_validate("GLM", WORDS, Matrices(what), Problem(what.kind, what.outputs, seed=1), Deadline.never())
+    return cross_validate("GLM", SPARSE_LINEAR, Matrices(what), Problem(what.kind, what.outputs, seed=1), Deadline.never())
 
 
 def target(kind: str) -> np.ndarray[Any, Any]:
@@ -158,10 +160,10 @@ def test_a_class_that_a_fold_has_not_seen_gets_almost_nothing() -> None:
 
 
 def test_words_come_first_where_classes_are_many_and_second_else() -> None:
-    assert portfolio(task("multiclass", LABEL))[0] == WORDS
-    assert portfolio(task("regression", target("regression")))[:2] == [QUICK, WORDS]
+    assert portfolio(task("multiclass", LABEL))[0] == SPARSE_LINEAR
+    assert portfolio(task("regression", target("regression")))[:2] == [QUICK, SPARSE_LINEAR]
     plain = task("regression", target("regression"), TABLE.select("price", "plan"), COLUMNS[2:])
-    assert WORDS not in portfolio(plain)
+    assert SPARSE_LINEAR not in portfolio(plain)
 
 
 def test_spoiled_weights_are_refused() -> None:
