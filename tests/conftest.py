@@ -17,8 +17,11 @@ from coreplex.platform.settings import Settings
 from tests import servers
 
 if TYPE_CHECKING:
+    from httpx import AsyncClient
     from starlette.applications import Starlette
 
+    from coreplex.platform.services import Services
+    from tests.factories.asking import Asker
     from tests.factories.dataset import Person
     from tests.factories.experiment import Lab
     from tests.stack import Stack
@@ -153,12 +156,48 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def lab(settings: Settings, database: Database) -> AsyncIterator[tuple["Starlette", "Person"]]:
-    """The application, and a person with a project who may upload tables."""
-    from tests.factories.dataset import laboratory
+async def app(settings: Settings) -> AsyncIterator["Starlette"]:
+    """The whole web application in this process, started."""
+    from tests.factories.account import serving
 
-    async with laboratory(settings, database) as made:
+    async with serving(settings) as made:
         yield made
+
+
+@pytest.fixture
+def services(app: "Starlette") -> "Services":
+    """The services of `app`."""
+    found: Services = app.state.services
+    return found
+
+
+@pytest.fixture
+async def client(app: "Starlette") -> AsyncIterator["AsyncClient"]:
+    """A browser nobody has signed in with yet; its answers are held against the API's description."""
+    from tests.factories.account import browser
+
+    async with browser(app) as made:
+        yield made
+
+
+@pytest.fixture
+async def asker(app: "Starlette", database: Database) -> AsyncIterator["Asker"]:
+    """Two furnished projects, and a client to ask about them."""
+    from tests.factories.account import browser
+    from tests.factories.asking import Asker
+    from tests.factories.world import world
+
+    async with world(app, database) as made, browser(app) as client:
+        yield Asker(made, client)
+
+
+@pytest.fixture
+async def lab(app: "Starlette", database: Database) -> AsyncIterator[tuple["Starlette", "Person"]]:
+    """The application, and a person with a project who may upload tables."""
+    from tests.factories.dataset import person
+
+    async with person(app, database) as someone:
+        yield app, someone
 
 
 @pytest.fixture

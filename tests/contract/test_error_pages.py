@@ -1,21 +1,9 @@
 """Errors as pages: a browser sees HTML with what happened, programs see the JSON of the contract."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from httpx import AsyncClient
-
-from coreplex.platform.settings import Settings
-from tests.factories.account import browser, serving
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 UNKNOWN = "/api/projects/<script>"
-
-
-@pytest.fixture
-async def client(settings: Settings) -> AsyncIterator[AsyncClient]:
-    async with serving(settings) as app, browser(app) as client:
-        yield client
 
 
 async def test_a_browser_gets_a_page(client: AsyncClient) -> None:

@@ -39,13 +39,6 @@ def fate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(Attempt, "keep", killed)
 
 
-@pytest.fixture
-def services(lab: tuple[Any, Person]) -> Services:
-    found = lab[0].state.services
-    assert isinstance(found, Services)
-    return found
-
-
 async def count(database: Database, table: str) -> int:
     async with database.read() as session:
         return int((await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())

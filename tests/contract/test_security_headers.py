@@ -1,7 +1,6 @@
 """Headers on every answer, cookies, other origins, foreign hosts, over the whole list of routes."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,18 +18,6 @@ ID = "01890000-0000-7000-8000-000000000000"
 FRONT = "https://app.example.com"
 FOREIGN = "https://evil.example"
 PUBLIC_AND_THE_SAME_FOR_ALL = {"/openapi.json", "/docs"}
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[Starlette]:
-    async with serving(settings) as app:
-        yield app
-
-
-@pytest.fixture
-async def client(app: Starlette) -> AsyncIterator[AsyncClient]:
-    async with browser(app) as client:
-        yield client
 
 
 def addresses(app: Starlette) -> list[tuple[str, str]]:

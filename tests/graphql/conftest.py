@@ -1,4 +1,4 @@
-"""The whole web application, in process and behind a real socket."""
+"""The web application behind a real socket."""
 
 import asyncio
 import socket
@@ -8,36 +8,10 @@ from contextlib import asynccontextmanager
 import hypothesis  # noqa: F401 its pytest plugin imports it after the last test otherwise, where CPython 3.11 may fail on it
 import pytest
 import uvicorn
-from httpx import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
-from asgi import configuration, create_app
-from coreplex.platform.database import Database
-from coreplex.platform.services import Services
+from asgi import configuration
 from coreplex.platform.settings import Settings
-from tests.factories.account import browser, serving
-from tests.factories.asking import Asker
-from tests.factories.world import world
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[Starlette]:
-    made = create_app(settings)
-    async with made.router.lifespan_context(made):
-        yield made
-
-
-@pytest.fixture
-def services(app: Starlette) -> Services:
-    found = app.state.services
-    assert isinstance(found, Services)
-    return found
-
-
-@pytest.fixture
-async def client(app: Starlette) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8888") as made:
-        yield made
 
 
 @pytest.fixture
@@ -60,10 +34,3 @@ async def served_on(app: Starlette, settings: Settings) -> AsyncIterator[str]:
     yield f"localhost:{bound.getsockname()[1]}"
     server.should_exit = True
     await serving
-
-
-@pytest.fixture
-async def asker(settings: Settings, database: Database) -> AsyncIterator[Asker]:
-    """Two furnished projects, and a client to ask about them."""
-    async with serving(settings) as app, world(app, database) as made, browser(app) as client:
-        yield Asker(made, client)

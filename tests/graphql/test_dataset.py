@@ -4,7 +4,6 @@ import io
 from typing import Any
 
 import polars as pl
-import pytest
 from sqlalchemy import event as listen
 
 from coreplex.platform.database import Database
@@ -19,11 +18,6 @@ TYPES = "query($id: ID!) { datasetVersion(id: $id) { columns { name type reason 
 CODES = table([["code", "score", "group"], *[[f"{i % 4}", i / 2, i % 3] for i in range(40)]])
 
 
-@pytest.fixture
-def lab_services(lab: tuple[Any, Person]) -> Services:
-    return lab[0].state.services
-
-
 async def upload_id(ada: Person, content: bytes = PEOPLE, filename: str = "people.csv") -> str:
     answer = await ada.client.post("/api/uploads", params={"filename": filename}, content=content)
     return str(answer.json()["upload_id"])
@@ -33,20 +27,20 @@ def code(body: dict[str, Any]) -> str:
     return str(body["errors"][0]["extensions"]["code"])
 
 
-async def test_an_upload_is_used_once(ada: Person, lab_services: Services) -> None:
+async def test_an_upload_is_used_once(ada: Person, services: Services) -> None:
     wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id, "name": "People"}
     made = (await ada.data(UPLOAD, input=wanted))["uploadDataset"]
     assert made["dataset"]["latestVersionId"] == made["version"]["id"]
     assert (made["version"]["version"], made["version"]["source"]) == (1, "upload")
     assert code(await ada.ask(UPLOAD, input=wanted)) == "not_found", "it is a dataset now"
-    assert staged_files(lab_services) == []
+    assert staged_files(services) == []
 
 
-async def test_an_upload_may_be_mended_and_sent_again(ada: Person, lab_services: Services) -> None:
+async def test_an_upload_may_be_mended_and_sent_again(ada: Person, services: Services) -> None:
     wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id}
     assert code(await ada.ask(UPLOAD, input=wanted)) == "invalid"
-    assert len(staged_files(lab_services)) == 2, "the file waits for the next try"
-    assert stored_files(lab_services) == []
+    assert len(staged_files(services)) == 2, "the file waits for the next try"
+    assert stored_files(services) == []
     await ada.data(UPLOAD, input=wanted | {"name": "Now with a name"})
 
 
@@ -63,7 +57,7 @@ async def test_uploads_belong_to_their_sender(lab: tuple[Any, Person], database:
         assert code(await ada.ask(ask)) == "invalid"
 
 
-async def test_types_can_be_overridden_again_and_again(ada: Person, lab_services: Services) -> None:
+async def test_types_can_be_overridden_again_and_again(ada: Person, services: Services) -> None:
     made = await ada.dataset(CODES, "codes.csv")
     types = {c["name"]: c["type"] for c in (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"]}
     assert types["code"] == "integer"
@@ -82,7 +76,7 @@ async def test_types_can_be_overridden_again_and_again(ada: Person, lab_services
     for columns in ([{"name": "nobody", "type": "float"}], []):
         body = await ada.ask(OVERRIDE, input={"versionId": third["id"], "columns": columns})
         assert code(body) == "invalid", body
-    assert len(stored_files(lab_services)) == 4, "one raw file and three tables"
+    assert len(stored_files(services)) == 4, "one raw file and three tables"
     assert (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"][0]["type"] == "integer", "frozen"
 
 
@@ -116,7 +110,7 @@ async def test_a_dataset_can_be_renamed(ada: Person) -> None:
     assert code(await ada.ask(update, input={"datasetId": made["id"], "name": " "})) == "invalid"
 
 
-async def test_nested_views_cost_a_query_per_level_not_per_row(ada: Person, lab_services: Services) -> None:
+async def test_nested_views_cost_a_query_per_level_not_per_row(ada: Person, services: Services) -> None:
     query = """query($p: ID!) { project(id: $p) { datasets(first: 10) { totalCount nodes {
       name versionCount rowCount qualityScore
       latestVersion { id columns { name type } quality { issues { kind } } analysis { rowCount } } } } } }"""
@@ -124,7 +118,7 @@ async def test_nested_views_cost_a_query_per_level_not_per_row(ada: Person, lab_
     for _ in range(2):
         await ada.dataset()
         asked: list[str] = []
-        engine = lab_services.database.engine.sync_engine
+        engine = services.database.engine.sync_engine
 
         def note(_connection: Any, _cursor: Any, statement: str, *_: Any, asked: list[str] = asked) -> None:
             asked.append(statement)

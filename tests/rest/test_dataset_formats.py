@@ -1,9 +1,7 @@
 """Tables in the formats people have, through both doors: what is kept of them, and that refusals leave nothing."""
 
 import gzip
-from typing import Any
 
-import pytest
 import zstandard
 
 from coreplex.platform.database import Database
@@ -17,11 +15,6 @@ UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input)
 OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(input: $input) {
   version { fileFormat sheet columns { name type } preview(rows: 1) } } }"""
 BOOK = book(Prices=[["a", "b"], [1, 2.5], [3, 4.5]], Clients=[["c", "d"], *([f"{n:03d}", n] for n in range(30))])
-
-
-@pytest.fixture
-def services(lab: tuple[Any, Person]) -> Services:
-    return lab[0].state.services
 
 
 async def test_a_workbook_keeps_its_sheet_and_its_file(ada: Person, services: Services) -> None:

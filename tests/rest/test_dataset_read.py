@@ -27,11 +27,6 @@ SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORMULAS = ("=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "＝1+1", '  =HYPERLINK("http://x")', "=cmd|'/c'!A1")
 
 
-@pytest.fixture
-def services(lab: tuple[Any, Person]) -> Services:
-    return lab[0].state.services
-
-
 async def test_the_documented_shapes(ada: Person) -> None:
     made = await ada.dataset()
     one = f"/api/datasets/{made['id']}"

@@ -22,11 +22,6 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads((DIRTY / "EXPECTED.json").read_
 NOBODY = "01890000-0000-7000-8000-000000000000"
 
 
-@pytest.fixture
-def services(lab: tuple[Any, Person]) -> Services:
-    return lab[0].state.services
-
-
 def clean(services: Services) -> None:
     assert stored_files(services) == []
     assert staged_files(services) == []

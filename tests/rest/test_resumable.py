@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from httpx import AsyncClient, Response
 from starlette.applications import Starlette
 
@@ -26,11 +25,6 @@ TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
 TABLE = table([["n", "square", "word"], *([n, n * n, f"word {n % 7}"] for n in range(20_000))])
 UPLOAD = "mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) { version { rowCount fileFormat } } }"
-
-
-@pytest.fixture
-def services(lab: tuple[Any, Person]) -> Services:
-    return lab[0].state.services
 
 
 def unfinished(services: Services) -> list[str]:
