@@ -22,8 +22,8 @@ from coreplex.platform.identifier import parse_id
 from coreplex.platform.paging import Listing, Page, Slice
 from coreplex.platform.permissions import Grant
 from coreplex.platform.staging import StagedFile
+from resolvers.filtered_list import narrowed
 from resolvers.guard import Info, allow
-from resolvers.narrowed import narrowed
 from resolvers.once import act, once
 
 

@@ -8,8 +8,8 @@ from coreplex.experiment import capabilities, inputs, service
 from coreplex.experiment.table import Experiment
 from coreplex.membership.access import open_row
 from coreplex.platform.paging import Listing, Page, Slice, SortDirection
+from resolvers.filtered_list import narrowed
 from resolvers.guard import Info, allow
-from resolvers.narrowed import narrowed
 from resolvers.once import act, once
 
 

@@ -9,8 +9,8 @@ from coreplex.job.table import Job
 from coreplex.membership.access import open_row
 from coreplex.platform.database import WriteSession
 from coreplex.platform.paging import Listing, Page, Slice, SortDirection
+from resolvers.filtered_list import narrowed
 from resolvers.guard import Info, allow
-from resolvers.narrowed import narrowed
 from resolvers.once import act, once
 
 

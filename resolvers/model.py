@@ -18,8 +18,8 @@ from coreplex.model import evaluation, inputs, service
 from coreplex.model.table import Evaluation, Model
 from coreplex.platform.clock import now
 from coreplex.platform.paging import Listing, Page, Slice, SortDirection
+from resolvers.filtered_list import narrowed
 from resolvers.guard import Info, allow
-from resolvers.narrowed import narrowed
 from resolvers.once import act, once
 
 MAX_WAIT_SECS = 25

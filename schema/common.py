@@ -12,7 +12,7 @@ from coreplex.membership.namesakes import namesakes
 from coreplex.platform.roles import Plan
 from resolvers.guard import Info
 from schema.compiler.reading import Item
-from schema.readings import READING
+from schema.field_sources import READING
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
 

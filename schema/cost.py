@@ -35,7 +35,7 @@ from strawberry.types.field import StrawberryField
 from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE
 from schema.compiler.reading import Loaded
 from schema.errors import BadRequest
-from schema.readings import READING
+from schema.field_sources import READING
 
 MAX_COST = 5_000
 STATEMENT = 5

@@ -34,12 +34,12 @@ from edge.request import identify
 from resolvers.context import Context
 from resolvers.guard import Guard
 from schema import limits
-from schema.calling import Caller
 from schema.compiler.operation import Compiled
 from schema.compiler.plan import Planner
 from schema.cost import Meter, prices_of
 from schema.errors import BadDocument, BadRequest
-from schema.readings import readings_of
+from schema.field_sources import readings_of
+from schema.resolver_calls import Caller
 from schema.root import graphql_schema
 from schema.scalars import QUICK
 

@@ -12,7 +12,7 @@ from resolvers.context import Context
 from resolvers.guard import Guard, Info
 from resolvers.loaders import Loaders
 from schema.compiler.reading import Contextual, Loaded
-from schema.readings import READING
+from schema.field_sources import READING
 
 
 def guarded(resolver: Callable[..., Any], permission: Permission, description: str, **options: Any) -> Any:

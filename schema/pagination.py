@@ -17,7 +17,7 @@ from resolvers.loaders import Pages
 from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
 from schema.field import by_id
-from schema.readings import READING, Nested
+from schema.field_sources import READING, Nested
 
 Node = TypeVar("Node")
 

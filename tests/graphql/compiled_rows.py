@@ -17,7 +17,7 @@ from schema.compiler.operation import kept_for
 from schema.compiler.plan import Planner
 from schema.compiler.reading import Contextual, Loaded
 from schema.compiler.reading import Item as Entry
-from schema.readings import READING, readings_of
+from schema.field_sources import READING, readings_of
 
 
 @strawberry.enum
