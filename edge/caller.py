@@ -6,7 +6,7 @@ from uuid import UUID
 
 from coreplex.idempotency.service import Attempt
 from coreplex.platform.identifier import new_id
-from coreplex.platform.permissions import Category, Credential, Principal
+from coreplex.platform.permissions import Category, Credential, Grant, Permission, Principal, authorize
 from coreplex.platform.rate import Window, identity
 from coreplex.platform.services import Services
 
@@ -46,6 +46,21 @@ class Caller:
     """The account this browser has signed in to before: whose budget it uses to sign in, whatever others at its address do."""
     unspent: dict[Category, Window] = field(default_factory=dict)
     """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
+    _grants: dict[Permission, Grant] = field(default_factory=dict)
+
+    def grant(self, permission: Permission) -> Grant:
+        """The caller's grant by a permission that is not public, authorised once a request. Raises Unauthenticated, Forbidden."""
+        found = self._grants.get(permission)
+        if found is None or found.principal is not self.principal:
+            authorize(self.principal, permission)
+            assert self.principal is not None, "only what demands a scope may ask for a grant"
+            found = self._grants[permission] = Grant(self.principal, permission)
+        return found
+
+    def admit(self, permission: Permission) -> None:
+        """Raise Unauthenticated or Forbidden unless the caller may use a field with this permission."""
+        if not permission.public:
+            self.grant(permission)
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""Accounts at the GraphQL door. Password work happens before the transaction opens, so that hashing holds no connection."""
+"""Accounts. Password work happens before the transaction opens, so that hashing holds no connection."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -7,22 +7,24 @@ from coreplex.account import api_key, inputs, known, pace, passwords, recovery, 
 from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
-from coreplex.account.table import ApiKey, Session, TokenPurpose, User
+from coreplex.account.table import Session, TokenPurpose, User
 from coreplex.errors.tree import Invalid, RateLimited, Unauthenticated
 from coreplex.platform.database import WriteSession
-from coreplex.platform.paging import Page, Slice
 from coreplex.platform.permissions import Category
 from edge.caller import known_payer
 from resolvers.context import Context
-from resolvers.guard import Info, allow
+from resolvers.guard import Info
 from resolvers.once import act, once
 
 
-async def register(info: Info, input: inputs.Register) -> User:
+async def register(info: Info, input: inputs.Register) -> tuple[User, bool]:
+    """The account, and whether its e-mail must be confirmed before the first login."""
+    settings = info.context.services.settings
     async with pace.even():
         password_hash = await passwords.hashed(input.password, input.email)
         async with info.context.transaction() as session:
-            return await service.register(session, info.context.services.settings, input, password_hash)
+            user = await service.register(session, settings, input, password_hash)
+    return user, settings.require_email_verification
 
 
 async def verify_email(info: Info, input: inputs.VerifyEmail) -> None:
@@ -78,24 +80,22 @@ async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
 
 
 async def logout(info: Info) -> None:
-    grant = allow(info)
     async with info.context.transaction() as session:
         await signin.end_session(session, info.context.request.session_cookie)
-    forget(info.context.services, grant.principal.credential_id)
+    forget(info.context.services, info.grant.principal.credential_id)
     info.context.cookies.extend(signed_out(info.context.services.settings))
 
 
 async def change_password(info: Info, input: inputs.ChangePassword) -> tuple[str, recovery.Keys]:
     """Every session ends, the caller's too, which is replaced; returns the new session's CSRF token."""
-    grant, services = allow(info), info.context.services
-    caller = grant.principal
+    caller, services = info.grant.principal, info.context.services
     try:
         user = await signin.prove(services.database, caller.email, input.current_password, session_id=caller.credential_id)
     except Unauthenticated:
         raise Invalid.field("the current password is wrong", "current_password") from None
     password_hash = await passwords.hashed(input.new_password, user.email)
     async with info.context.transaction() as session:
-        mine = await session.get(Session, grant.principal.credential_id)
+        mine = await session.get(Session, caller.credential_id)
         keys = await recovery.set_password(session, services.settings, user, password_hash, revoke_api_keys=input.revoke_api_keys)
         csrf_token = await _open_session(info, session, user, mine is not None and mine.remember)
     forget(services, user.id)
@@ -120,25 +120,8 @@ async def _open_session(info: Info, session: WriteSession, user: User, remember:
     return tokens.csrf_of(token)
 
 
-async def me(info: Info) -> User:
-    grant = allow(info)
-    async with info.context.read() as session:
-        return await service.me(session, grant)
-
-
-async def api_keys(info: Info, page: Page) -> Slice[ApiKey]:
-    return await info.context.slice(api_key.listing(allow(info)), page)
-
-
 @once
-async def create_api_key(info: Info, input: inputs.CreateApiKey) -> tuple[ApiKey, str]:
-    grant = allow(info)
-    return await act(info, lambda session: api_key.create(session, grant, input, info.context.services.settings))
-
-
-@once
-async def revoke_api_key(info: Info, id: str) -> UUID:
-    grant = allow(info)
-    key_id = await act(info, lambda session: api_key.revoke(session, grant, id))
+async def revoke_api_key(info: Info, input: inputs.RevokeApiKey) -> UUID:
+    key_id = await act(info, lambda session: api_key.revoke(session, info.grant, input))
     forget(info.context.services, key_id)
     return key_id

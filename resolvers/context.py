@@ -12,7 +12,7 @@ from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.paging import Listing, Page, Slice
 from edge.caller import Caller
-from resolvers.loaders import Loaders
+from resolvers.loading import Asking, Loaders
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Context(Caller):
     @cached_property
     def loaders(self) -> Loaders:
         this = proxy(self)  # that both end with the request, and do not wait for the garbage collector with all they hold
-        return Loaders(self.services.database, lambda: this.size, self.principal)
+        return Loaders(self.services.database, Asking(self.principal, lambda: this.size))
 
     def read(self) -> AbstractAsyncContextManager[ReadSession]:
         return self.services.database.read()

@@ -1,10 +1,11 @@
-"""Datasets at the GraphQL door. Uploads and exports do their table work before, or without, a transaction."""
+"""Datasets: uploads, exports and previews, which do their table work before, or without, a transaction."""
 
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import Annotated, Any
+
+import strawberry
 
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
@@ -19,57 +20,30 @@ from coreplex.membership.access import open_row
 from coreplex.platform.answer_size import AnswerTooLarge
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing, Page, Slice
-from coreplex.platform.permissions import Grant
 from coreplex.platform.staging import StagedFile
-from resolvers.filtered_list import narrowed
-from resolvers.guard import Info, allow
+from resolvers.guard import Info
+from resolvers.loaders.artifact import artifacts
+from resolvers.loaders.dataset import documents as version_documents
+from resolvers.loaders.dataset import latest_versions, versions
 from resolvers.once import act, once
 
-
-async def one(info: Info, id: str) -> Dataset:
-    grant = allow(info)
-    async with info.context.read() as session:
-        return await open_row(session, grant, Dataset, id, "Dataset")
+MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 
 
-async def one_version(info: Info, id: str) -> DatasetVersion:
-    grant = allow(info)
-    async with info.context.read() as session:
-        return await open_row(session, grant, DatasetVersion, id, "Dataset version")
-
-
-async def many(info: Info, page: Page, filter: inputs.DatasetFilter | None) -> Slice[Dataset]:
-    grant = allow(info)
-    return await narrowed(info, grant, service.listing(grant, filter), page, filter)
-
-
-def of_projects(info: Info, page: Page) -> tuple[Listing, Page]:
-    return service.listing(allow(info)), page
-
-
-def versions(_info: Info, page: Page) -> tuple[Listing, Page]:
-    return service.version_listing(), page
-
-
-async def latest(info: Info, dataset: Dataset) -> DatasetVersion:
-    found = await info.context.loaders.latest_dataset_version.load(dataset.id)
-    assert found is not None, "a dataset is made together with its first version"
-    return found
-
-
-async def version(info: Info, dataset: Dataset, id: str | None) -> DatasetVersion:
+async def version(root: strawberry.Parent[Dataset], info: Info, id: MaybeVersion = None) -> DatasetVersion:
     """A version of this dataset; the latest when none is named."""
     if id is None:
-        return await latest(info, dataset)
-    found = await info.context.loaders.dataset_version.load(parse_id(id, "Dataset version"))
-    if found is None or found.dataset_id != dataset.id:
+        latest = await info.context.loaders[latest_versions].load(root.id)
+        assert latest is not None, "a dataset is made together with its first version"
+        return latest
+    found = await info.context.loaders[versions].load(parse_id(id, "Dataset version"))
+    if found is None or found.dataset_id != root.id:
         raise NotFound.of("Dataset version")
     return found
 
 
 async def documents(info: Info, version: DatasetVersion) -> service.Documents:
-    return known(await info.context.loaders.dataset_documents.load(version.id))
+    return known(await info.context.loaders[version_documents].load(version.id))
 
 
 async def quality(info: Info, version: DatasetVersion, target: str | None, problem_type: ProblemType | None) -> Judged:
@@ -109,76 +83,55 @@ def _first_rows(path: Path, schema: TableSchema, rows: int, read: Callable[[int]
     return frame.preview(path, schema, rows, read)
 
 
-async def file(info: Info, dataset_id: str, version_id: str | None, format: inputs.TableFormat) -> StagedFile:
-    grant = allow(info)
-    dataset = await one(info, dataset_id)
-    wanted = await version(info, dataset, version_id)
+async def file(
+    info: Info,
+    dataset_id: Annotated[strawberry.ID, strawberry.argument(description="The dataset.")],
+    version_id: MaybeVersion = None,
+    format: Annotated[inputs.TableFormat, strawberry.argument(description="Wanted format.")] = inputs.TableFormat.csv,
+) -> StagedFile:
+    async with info.context.read() as session:
+        dataset = await open_row(session, info.grant, Dataset, dataset_id, "Dataset")
+    wanted = await version(dataset, info, version_id)
     schema = (await documents(info, wanted)).table_schema
     table = await _table(info, wanted)
-    return await export.offer(info.context.services, grant, dataset, wanted, schema, table, format)
+    return await export.offer(info.context.services, info.grant, dataset, wanted, schema, table, format)
 
 
 async def _table(info: Info, version: DatasetVersion) -> Artifact:
-    found = await info.context.loaders.artifact.load(version.artifact_id)
+    found = await info.context.loaders[artifacts].load(version.artifact_id)
     assert found is not None, "a version without its table cannot exist"
     return found
 
 
-async def staged(info: Info, id: str) -> StagedFile:
-    return info.context.services.staging.open(id, allow(info).user_id)
-
-
-async def target(info: Info, project_id: str | None, dataset_id: str | None) -> service.Target:
-    grant = allow(info)
+async def target(
+    info: Info,
+    project_id: Annotated[strawberry.ID | None, strawberry.argument(description="Project of a new dataset.")] = None,
+    dataset_id: Annotated[strawberry.ID | None, strawberry.argument(description="Dataset to get a version.")] = None,
+) -> service.Target:
     async with info.context.read() as session:
-        return await service.upload_target(session, grant, project_id, dataset_id, info.context.services.settings)
+        return await service.upload_target(session, info.grant, project_id, dataset_id, info.context.services.settings)
 
 
-async def _added(info: Info, grant: Grant, draft: Draft) -> tuple[Dataset, DatasetVersion]:
+async def _added(info: Info, draft: Draft) -> tuple[Dataset, DatasetVersion]:
     async def add(session: WriteSession) -> tuple[Dataset, DatasetVersion]:
-        return await service.add_version(session, grant, draft, info.context.services.settings), draft.version
+        return await service.add_version(session, info.grant, draft, info.context.services.settings), draft.version
 
     return await act(info, add)
 
 
 @once
 async def upload(info: Info, input: inputs.UploadDataset) -> tuple[Dataset, DatasetVersion]:
-    grant = allow(info)
-    async with ingest.from_upload(info.context.services, grant, input) as draft:
-        return await _added(info, grant, draft)
+    async with ingest.from_upload(info.context.services, info.grant, input) as draft:
+        return await _added(info, draft)
 
 
 @once
 async def override(info: Info, input: inputs.OverrideColumnTypes) -> tuple[Dataset, DatasetVersion]:
-    grant = allow(info)
-    async with ingest.from_overrides(info.context.services, grant, input) as draft:
-        return await _added(info, grant, draft)
+    async with ingest.from_overrides(info.context.services, info.grant, input) as draft:
+        return await _added(info, draft)
 
 
 @once
 async def mark(info: Info, input: inputs.MarkMissing) -> tuple[Dataset, DatasetVersion]:
-    grant = allow(info)
-    async with ingest.from_marks(info.context.services, grant, input) as draft:
-        return await _added(info, grant, draft)
-
-
-@once
-async def update(info: Info, input: inputs.UpdateDataset) -> Dataset:
-    grant = allow(info)
-    return await act(info, lambda session: service.update(session, grant, input))
-
-
-@once
-async def delete(info: Info, id: str) -> UUID:
-    grant = allow(info)
-    return await act(info, lambda session: service.delete_one(session, grant, id))
-
-
-async def artifact(info: Info, id: str) -> Artifact:
-    grant = allow(info)
-    async with info.context.read() as session:
-        return await artifact_service.open_artifact(session, grant, id)
-
-
-async def artifact_file(info: Info, artifact: Artifact) -> StagedFile:
-    return await artifact_service.offer(info.context.services, allow(info), artifact)
+    async with ingest.from_marks(info.context.services, info.grant, input) as draft:
+        return await _added(info, draft)

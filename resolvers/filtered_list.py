@@ -1,26 +1,29 @@
-"""Lists of everything the caller sees, narrowed to a project or an experiment: one that is named must be one the caller sees."""
+"""Lists of everything the caller sees, filtered to a project or an experiment: one that is named must be one the caller sees."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from coreplex.experiment.table import Experiment
 from coreplex.membership.access import open_project, open_row
 from coreplex.platform.paging import Listing, Page, Slice
-from coreplex.platform.permissions import Grant
 from resolvers.guard import Info
 
 
-async def narrowed(info: Info, grant: Grant, listing: Listing, page: Page, wanted: Any) -> Slice[Any]:
-    """One page. Raises NotFound when the filter names what is unknown, or another person's, as it does for a malformed id.
+async def filtered_list(info: Info, listing: Listing, page: Page, named: Mapping[str, Any]) -> Slice[Any]:
+    """One page. Raises NotFound when the `project_id` or `experiment_id` in `named` is unknown or another person's, as the
+    listing does for a malformed one.
 
     Asked only when the page is empty: a row of the project is proof enough that the caller sees it.
     """
     found = await info.context.slice(listing, page)
-    if found.nodes or wanted is None:
+    if found.nodes:
         return found
-    project_id, experiment_id = wanted.project_id, getattr(wanted, "experiment_id", None)
+    project_id, experiment_id = named.get("project_id"), named.get("experiment_id")
+    if project_id is None and experiment_id is None:
+        return found
     async with info.context.read() as session:
         if project_id is not None:
-            await open_project(session, grant, project_id)
+            await open_project(session, info.grant, project_id)
         if experiment_id is not None:
-            await open_row(session, grant, Experiment, experiment_id, "Experiment")
+            await open_row(session, info.grant, Experiment, experiment_id, "Experiment")
     return found

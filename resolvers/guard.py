@@ -6,6 +6,7 @@ who may use it.
 
 from collections.abc import Callable
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import strawberry
@@ -13,7 +14,7 @@ from strawberry.extensions.field_extension import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from coreplex.platform.permissions import Category, Grant, Permission, Principal, authorize
+from coreplex.platform.permissions import Category, Grant, Permission, Principal
 from coreplex.platform.roles import Role, Scope
 from resolvers.context import Context
 
@@ -61,12 +62,12 @@ class Guard(FieldExtension):
         if not any(isinstance(d, PermissionDirective) for d in field.directives):
             field.directives = [*field.directives, directive]
 
-    def resolve(self, next_: Callable[..., Any], source: Any, info: "Info", **kwargs: Any) -> Any:  # type: ignore[override]
-        authorize(info.context.principal, self.permission)
+    def resolve(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        info.context.admit(self.permission)
         return next_(source, info, **kwargs)
 
-    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: "Info", **kwargs: Any) -> Any:  # type: ignore[override]
-        authorize(info.context.principal, self.permission)
+    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        info.context.admit(self.permission)
         result = next_(source, info, **kwargs)
         return await result if hasattr(result, "__await__") else result
 
@@ -74,12 +75,10 @@ class Guard(FieldExtension):
 class Info(strawberry.Info[Context, None]):
     """What a resolver knows about its field and its caller."""
 
-    @property
-    def permission(self) -> Permission:
-        for extension in self._field.extensions:
-            if isinstance(extension, Guard):
-                return extension.permission
-        raise LookupError(f"{self.field_name} declares no permission")
+    @cached_property
+    def grant(self) -> Grant:
+        """The caller's grant for this field; whoever calls its resolver has put it here."""
+        return self.context.grant(next(one.permission for one in self._field.extensions if isinstance(one, Guard)))
 
     @property
     def place(self) -> str:
@@ -91,10 +90,3 @@ class Info(strawberry.Info[Context, None]):
         principal = self.context.principal
         assert principal is not None, "only fields that demand a scope may ask for the principal"
         return principal
-
-
-def allow(info: Info) -> Grant:
-    """First movement of a resolver: the caller's grant for this field."""
-    permission = info.permission
-    authorize(info.context.principal, permission)
-    return Grant(info.principal, permission)

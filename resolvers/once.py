@@ -8,7 +8,7 @@ from coreplex.idempotency import outcome
 from coreplex.idempotency.service import Repeated
 from coreplex.platform.database import WriteSession
 from coreplex.serving.service import Asked
-from resolvers.guard import Info, allow
+from resolvers.guard import Info
 
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
@@ -27,7 +27,6 @@ def once(resolver: Resolver[Given, Result]) -> Resolver[Given, Result]:
         attempt = info.context.attempt
         if attempt is None:
             return await resolver(info, *given, **named)
-        grant = allow(info)
         try:
             if (before := attempt.done.get(info.place)) is not None:
                 raise Repeated(before["made"])
@@ -35,7 +34,7 @@ def once(resolver: Resolver[Given, Result]) -> Resolver[Given, Result]:
         except Repeated as repeated:
             attempt.replayed = True
             async with info.context.read() as session:
-                result: Result = await outcome.load(session, grant, repeated.made)
+                result: Result = await outcome.load(session, info.grant, repeated.made)
             return result
 
     return done  # type: ignore[return-value]  # `info` stands first wherever it is called
@@ -51,6 +50,10 @@ async def act(info: Info, work: Callable[[WriteSession], Awaitable[Result]]) -> 
         result = await work(session)
         await attempt.record(session, info.place, info.field_name, result)
         return result
+
+
+acted = once(act)
+"""For an act that nothing is prepared for: `act`, whose result a second time is found."""
 
 
 def asked(info: Info) -> Asked:

@@ -1,4 +1,4 @@
-"""Subscriptions at the GraphQL door: allow, open, then follow the row's events, replayed from a cursor and carried on live.
+"""Subscriptions: open a row, then follow the row's events, replayed from a cursor and carried on live.
 
 Nothing is held while waiting: no session, no transaction. The door opens the subscription again when the caller's rights have
 changed: who may not open it may not go on following.
@@ -14,7 +14,7 @@ from coreplex.event import stream
 from coreplex.event.table import Event
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row
-from resolvers.guard import Info, allow
+from resolvers.guard import Info
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -24,10 +24,8 @@ async def follow_row(info: Info, table: type[Row], row_id: str, noun: str, after
 
     The cursor is the event's `seq`; a stream that was resumed by its transport (`Last-Event-ID`) goes on from there.
     """
-    grant = allow(info)
-
     async with info.context.read() as session:
-        row = await open_row(session, grant, table, row_id, noun)
+        row = await open_row(session, info.grant, table, row_id, noun)
     kind, identity = entity_of(row, noun)
     cursor = max(after or 0, info.context.request.last_event_id or 0)
     services = info.context.services

@@ -5,7 +5,7 @@ from typing import Any
 
 import strawberry
 
-from coreplex.account import inputs
+from coreplex.account import api_key, inputs, service
 from coreplex.account.recovery import Keys
 from coreplex.account.table import User as Row
 from coreplex.platform.permissions import READ, Category, Permission
@@ -13,7 +13,7 @@ from coreplex.platform.roles import Plan, Scope, UserRole
 from resolvers import account as resolve
 from resolvers.guard import Info
 from schema.common import enum, published
-from schema.field import guarded, mutation
+from schema.field import command, mutation, read
 from schema.pagination import Connection, connection, sort_input
 
 ENTRANCE = Permission(category=Category.authentication, once=True)
@@ -29,9 +29,10 @@ published(inputs.AskMail, "AskMailInput", "Whom to send a mail.")
 published(inputs.Login, "LoginInput", "Who signs in.")
 published(inputs.ResetPassword, "ResetPasswordInput", "A new password for a forgotten one.")
 published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a known one.")
+published(inputs.RevokeApiKey, "RevokeApiKeyInput", "An API key to revoke.")
 published(inputs.CreateApiKey, "CreateApiKeyInput", "A new API key.")
 
-ApiKeySort = sort_input("ApiKey", ("created_at", "name", "last_used_at", "expires_at"))
+ApiKeySort = sort_input("ApiKey", api_key.ORDER)
 
 
 @strawberry.type(description="A person with an account, as seen by themselves.")
@@ -124,7 +125,7 @@ class ResetPasswordPayload:
 
 @strawberry.type(description="Done; there is nothing to show.")
 class DonePayload:
-    ok: bool = strawberry.field(description="Always true.")
+    ok: bool = strawberry.field(default=True, description="Always true.")
 
 
 @strawberry.type(description="The new key with its text.")
@@ -133,39 +134,9 @@ class CreateApiKeyPayload:
     api_key: ApiKey = strawberry.field(description="The key as it is listed.")
 
 
-@strawberry.input(description="An API key to revoke.")
-class RevokeApiKeyInput:
-    id: strawberry.ID = strawberry.field(description="Its identifier.")
-
-
 @strawberry.type(description="The key that was revoked.")
 class RevokeApiKeyPayload:
     id: strawberry.ID = strawberry.field(description="Its identifier.")
-
-
-async def _register(info: Info, input: inputs.Register) -> RegisterPayload:
-    user = await resolve.register(info, input)
-    required = info.context.services.settings.require_email_verification
-    return RegisterPayload(user=user, verification_required=required)  # type: ignore[arg-type]
-
-
-async def _verify_email(info: Info, input: inputs.VerifyEmail) -> DonePayload:
-    await resolve.verify_email(info, input)
-    return DonePayload(ok=True)
-
-
-async def _resend_verification(info: Info, input: inputs.AskMail) -> DonePayload:
-    await resolve.resend_verification(info, input)
-    return DonePayload(ok=True)
-
-
-async def _forgot_password(info: Info, input: inputs.AskMail) -> DonePayload:
-    await resolve.forgot_password(info, input)
-    return DonePayload(ok=True)
-
-
-async def _reset_password(info: Info, input: inputs.ResetPassword) -> ResetPasswordPayload:
-    return ResetPasswordPayload(ok=True, **_told(await resolve.reset_password(info, input)))
 
 
 def _told(keys: Keys) -> dict[str, Any]:
@@ -180,69 +151,71 @@ def _told(keys: Keys) -> dict[str, Any]:
     }
 
 
-async def _login(info: Info, input: inputs.Login) -> LoginPayload:
-    user, csrf_token = await resolve.login(info, input)
-    return LoginPayload(user=user, csrf_token=csrf_token)  # type: ignore[arg-type]
-
-
-async def _logout(info: Info) -> DonePayload:
-    await resolve.logout(info)
-    return DonePayload(ok=True)
-
-
-async def _change_password(info: Info, input: inputs.ChangePassword) -> ChangePasswordPayload:
-    csrf_token, keys = await resolve.change_password(info, input)
+def _changed(made: tuple[str, Keys]) -> ChangePasswordPayload:
+    csrf_token, keys = made
     return ChangePasswordPayload(csrf_token=csrf_token, **_told(keys))
 
 
-async def _me(info: Info) -> Me:
-    return await resolve.me(info)  # type: ignore[return-value]
-
-
-async def _create_api_key(info: Info, input: inputs.CreateApiKey) -> CreateApiKeyPayload:
-    row, key = await resolve.create_api_key(info, input)
-    return CreateApiKeyPayload(key=key, api_key=row)  # type: ignore[arg-type]
-
-
-async def _revoke_api_key(info: Info, input: RevokeApiKeyInput) -> RevokeApiKeyPayload:
-    return RevokeApiKeyPayload(id=strawberry.ID(str(await resolve.revoke_api_key(info, input.id))))
+def _reset(keys: Keys) -> ResetPasswordPayload:
+    return ResetPasswordPayload(ok=True, **_told(keys))
 
 
 @strawberry.type
 class AccountQuery:
-    me: Me = guarded(_me, READ, "The caller.")
+    me: Me = read(service.me, READ, "The caller.")
     api_keys: Connection[ApiKey] = connection(
-        resolve.api_keys,
-        node=ApiKey,
+        api_key.listing,
+        "The caller's API keys, without their secrets; one that ended is listed for 90 days more. Needs a session.",
         permission=SEE_KEYS,
         sort=ApiKeySort,
-        description="The caller's API keys, without their secrets; one that ended is listed for 90 days more. Needs a session.",
     )
 
 
 @strawberry.type
 class AccountMutation:
     register: RegisterPayload = mutation(
-        _register, ENTRANCE, "Make an account. A taken e-mail gets the same answer, and its owner a mail."
+        resolve.register,
+        RegisterPayload,
+        ENTRANCE,
+        "Make an account. A taken e-mail gets the same answer, and its owner a mail.",
     )
-    verify_email: DonePayload = mutation(_verify_email, ENTRANCE, "Confirm an e-mail with the token from the mail.")
+    verify_email: DonePayload = mutation(
+        resolve.verify_email, DonePayload, ENTRANCE, "Confirm an e-mail with the token from the mail."
+    )
     resend_verification: DonePayload = mutation(
-        _resend_verification, ENTRANCE, "Send the confirmation mail again; says the same whether there is such an account or not."
+        resolve.resend_verification,
+        DonePayload,
+        ENTRANCE,
+        "Send the confirmation mail again; says the same whether there is such an account or not.",
     )
-    login: LoginPayload = mutation(_login, ENTRANCE, "Sign in: sets the session and `csrf_token` cookies; an old session ends.")
-    logout: DonePayload = mutation(_logout, SIGNED_IN, "End this session and clear its cookies.")
+    login: LoginPayload = mutation(
+        resolve.login, LoginPayload, ENTRANCE, "Sign in: sets the session and `csrf_token` cookies; an old session ends."
+    )
+    logout: DonePayload = mutation(resolve.logout, DonePayload, SIGNED_IN, "End this session and clear its cookies.")
     forgot_password: DonePayload = mutation(
-        _forgot_password, ENTRANCE, "Mail a reset link; says the same whether there is such an account or not."
+        resolve.forgot_password,
+        DonePayload,
+        ENTRANCE,
+        "Mail a reset link; says the same whether there is such an account or not.",
     )
     reset_password: ResetPasswordPayload = mutation(
-        _reset_password,
+        resolve.reset_password,
+        _reset,
         ENTRANCE,
         "Choose a new password with the token from the mail; every session ends, API keys where that is asked for.",
     )
     change_password: ChangePasswordPayload = mutation(
-        _change_password, CHANGE_PASSWORD, "Choose a new password; every other session ends and this one is replaced."
+        resolve.change_password,
+        _changed,
+        CHANGE_PASSWORD,
+        "Choose a new password; every other session ends and this one is replaced.",
     )
-    create_api_key: CreateApiKeyPayload = mutation(_create_api_key, MANAGE_KEYS, "Make an API key. Needs a session.")
+    create_api_key: CreateApiKeyPayload = command(
+        api_key.create, CreateApiKeyPayload, MANAGE_KEYS, "Make an API key. Needs a session."
+    )
     revoke_api_key: RevokeApiKeyPayload = mutation(
-        _revoke_api_key, MANAGE_KEYS, "Revoke an API key for good, everywhere at once. Needs a session."
+        resolve.revoke_api_key,
+        RevokeApiKeyPayload,
+        MANAGE_KEYS,
+        "Revoke an API key for good, everywhere at once. Needs a session.",
     )

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from coreplex.experiment.table import ProblemType
 from coreplex.membership.namesakes import namesakes
+from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.roles import Plan
 from resolvers.guard import Info
 from schema.compiler.reading import Item
@@ -29,6 +30,8 @@ def published(model: type[BaseModel], name: str, description: str) -> None:
 
 enum(Plan, "What an account may use.")
 enum(ProblemType, "What kind of column is predicted.")
+published(Delete, "DeleteInput", "Something to remove.")
+published(DeleteInUse, "DeleteInUseInput", "Something to remove, which may be in use.")
 
 
 def key(name: str, description: str, kind: Any) -> Any:
@@ -53,17 +56,3 @@ def name_warnings(attribute: str) -> Any:
 @strawberry.type(description="What was removed.")
 class DeletedPayload:
     id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
-
-
-@strawberry.input(description="Something to remove, which may be in use.")
-class DeleteInUseInput:
-    id: strawberry.ID = strawberry.field(description="Its identifier.")
-    force: bool = strawberry.field(
-        default=False,
-        description="Delete it though it is in use, which is a conflict else: training is cancelled, deployments end.",
-    )
-
-
-@strawberry.input(description="Something to remove.")
-class DeleteInput:
-    id: strawberry.ID = strawberry.field(description="Its identifier.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from coreplex.dataset import inputs
+from coreplex.dataset import inputs, service
 from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
@@ -14,9 +14,10 @@ from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, name_warnings, published
+from resolvers.loaders.dataset import datasets, documents, latest_versions, version_counts
+from schema.common import DeletedPayload, enum, name_warnings, published
 from schema.cost import BATCHED, PRICE, STATEMENT, Price
-from schema.field import by_id, guarded, loaded, mutation
+from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
 from schema.file import File
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.profile import Analysis, Column, Quality
@@ -37,11 +38,9 @@ published(inputs.OverrideColumnTypes, "OverrideColumnTypesInput", "Columns that 
 published(inputs.UpdateDataset, "UpdateDatasetInput", "What changes in a dataset.")
 published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
 
-MEASURES = ("row_count", "column_count", "size_bytes", "quality_score")
-DatasetSort = sort_input("Dataset", ("created_at", "updated_at", "name", "version_count", *MEASURES))
-DatasetVersionSort = sort_input("DatasetVersion", ("version", "created_at", "row_count", "quality_score"), default="version")
+DatasetSort = sort_input("Dataset", service.ORDER)
+DatasetVersionSort = sort_input("DatasetVersion", service.VERSIONS.order)
 LazyDataset = Annotated["Dataset", strawberry.lazy("schema.dataset")]
-MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 TargetWanted = Annotated[str | None, strawberry.argument(description="The column to be predicted.")]
 ProblemWanted = Annotated[
     ProblemType | None,
@@ -56,7 +55,7 @@ def _document(kind: Any, read: Callable[[Any, Any], Any], description: str) -> A
     def read_known(found: Any, version: VersionRow) -> Any:
         return read(resolve.known(found), version)
 
-    return loaded(kind, lambda loaders: loaders.dataset_documents, by_id, description, read_known)
+    return loaded(kind, documents, by_id, description, read_known)
 
 
 def _of_latest(name: str, kind: Any, description: str) -> Any:
@@ -65,7 +64,7 @@ def _of_latest(name: str, kind: Any, description: str) -> Any:
     def fact(version: Any, _dataset: Row) -> Any:
         return getattr(version, name)
 
-    return loaded(kind, lambda loaders: loaders.latest_dataset_version, by_id, description, fact)
+    return loaded(kind, latest_versions, by_id, description, fact)
 
 
 async def _preview(root: strawberry.Parent[VersionRow], info: Info, rows: RowsWanted = 20) -> JSON:
@@ -100,7 +99,7 @@ class DatasetVersion:
     artifact_id: strawberry.ID = strawberry.field(description="The stored table.")
     upload_artifact_id: strawberry.ID | None = strawberry.field(description="The file as it was uploaded.")
     parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
-    dataset: "Dataset" = loaded(LazyDataset, lambda loaders: loaders.dataset, lambda version: version.dataset_id, "The dataset.")
+    dataset: "Dataset" = loaded(LazyDataset, datasets, lambda version: version.dataset_id, "The dataset.")
     columns: list[Column] = _document(list[Column], lambda found, _: Column.of(found), "The columns, in the order of the file.")
     quality: Quality = strawberry.field(
         resolver=_quality,
@@ -119,10 +118,6 @@ class DatasetVersion:
     created_at: datetime = strawberry.field(description="When it was made.")
 
 
-async def _version(root: strawberry.Parent[Row], info: Info, id: MaybeVersion = None) -> DatasetVersion:
-    return await resolve.version(info, root, id)  # type: ignore[return-value]
-
-
 @strawberry.type(description="A table of a project, in one or more versions.")
 class Dataset:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -130,24 +125,16 @@ class Dataset:
     name: str = strawberry.field(description="Name.")
     description: str = strawberry.field(description="What it holds.")
     status: DatasetStatus = strawberry.field(description="State.")
-    version_count: int = loaded(int, lambda loaders: loaders.dataset_version_count, by_id, "How many versions it has.")
+    version_count: int = loaded(int, version_counts, by_id, "How many versions it has.")
     latest_version_id: strawberry.ID = _of_latest("id", strawberry.ID, "The latest version.")
     row_count: Long = _of_latest("row_count", Long, "Rows of the latest version.")
     column_count: int = _of_latest("column_count", int, "Columns of the latest version.")
     size_bytes: Long = _of_latest("size_bytes", Long, "Size in bytes of the file the latest version was read from.")
     file_format: str = _of_latest("file_format", str, "Format of the file the latest version was read from.")
     quality_score: float = _of_latest("quality_score", float, "Overall quality of the latest version, 0 to 100.")
-    latest_version: DatasetVersion = loaded(
-        DatasetVersion, lambda loaders: loaders.latest_dataset_version, by_id, "The latest version."
-    )
-    version: DatasetVersion = strawberry.field(resolver=_version, metadata={PRICE: BATCHED}, description="One version of it.")
-    versions: Connection[DatasetVersion] = nested(
-        resolve.versions,
-        node=DatasetVersion,
-        permission=READ,
-        sort=DatasetVersionSort,
-        description="Its versions, newest first.",
-    )
+    latest_version: DatasetVersion = loaded(DatasetVersion, latest_versions, by_id, "The latest version.")
+    version: DatasetVersion = resolved(resolve.version, "One version of it.", metadata={PRICE: BATCHED})
+    versions: Connection[DatasetVersion] = nested(service.VERSIONS, "Its versions, newest first.", sort=DatasetVersionSort)
     created_at: datetime = strawberry.field(description="When it was uploaded.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
 
@@ -171,87 +158,48 @@ class UploadTarget:
     dataset_id: strawberry.ID | None = strawberry.field(description="The dataset that would get a further version.")
 
 
-async def _one(info: Info, id: Id) -> Dataset:
-    return await resolve.one(info, id)  # type: ignore[return-value]
-
-
-async def _one_version(info: Info, id: Id) -> DatasetVersion:
-    return await resolve.one_version(info, id)  # type: ignore[return-value]
-
-
-async def _file(
-    info: Info,
-    dataset_id: Annotated[strawberry.ID, strawberry.argument(description="The dataset.")],
-    version_id: MaybeVersion = None,
-    format: Annotated[inputs.TableFormat, strawberry.argument(description="Wanted format.")] = inputs.TableFormat.csv,
-) -> File:
-    return await resolve.file(info, dataset_id, version_id, format)  # type: ignore[return-value]
-
-
-async def _target(
-    info: Info,
-    project_id: Annotated[strawberry.ID | None, strawberry.argument(description="Project of a new dataset.")] = None,
-    dataset_id: Annotated[strawberry.ID | None, strawberry.argument(description="Dataset to get a version.")] = None,
-) -> UploadTarget:
-    return await resolve.target(info, project_id, dataset_id)  # type: ignore[return-value]
-
-
-async def _upload(info: Info, input: inputs.UploadDataset) -> DatasetVersionPayload:
-    return _made(*await resolve.upload(info, input))
-
-
-async def _override(info: Info, input: inputs.OverrideColumnTypes) -> DatasetVersionPayload:
-    return _made(*await resolve.override(info, input))
-
-
-async def _mark(info: Info, input: inputs.MarkMissing) -> DatasetVersionPayload:
-    return _made(*await resolve.mark(info, input))
-
-
-def _made(dataset: Row, version: VersionRow) -> DatasetVersionPayload:
-    return DatasetVersionPayload(dataset=dataset, version=version)  # type: ignore[arg-type]
-
-
-async def _update(info: Info, input: inputs.UpdateDataset) -> DatasetPayload:
-    return DatasetPayload(dataset=await resolve.update(info, input))  # type: ignore[arg-type]
-
-
-async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
-    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+@strawberry.type
+class ProjectDatasets:
+    datasets: Connection[Dataset] = nested(service.listing, "Its datasets.", sort=DatasetSort)
 
 
 @strawberry.type
 class DatasetQuery:
-    dataset: Dataset = guarded(_one, READ, "One dataset.")
+    dataset: Dataset = row(Row, READ, "One dataset.")
     datasets: Connection[Dataset] = connection(
-        resolve.many,
-        node=Dataset,
-        permission=READ,
-        sort=DatasetSort,
-        filter=inputs.DatasetFilter,
-        description="Datasets of the caller's projects.",
+        service.listing, "Datasets of the caller's projects.", sort=DatasetSort, filter=inputs.DatasetFilter
     )
-    dataset_version: DatasetVersion = guarded(_one_version, READ, "One version of a dataset.")
-    dataset_file: File = guarded(_file, READ, "A version as a file to download. Cells cannot run as formulas.")
-    upload_target: UploadTarget = guarded(_target, WRITE, "Ask before uploading whether the upload would be accepted there.")
+    dataset_version: DatasetVersion = row(VersionRow, READ, "One version of a dataset.", "Dataset version")
+    dataset_file: File = guarded(resolve.file, READ, "A version as a file to download. Cells cannot run as formulas.")
+    upload_target: UploadTarget = guarded(
+        resolve.target, WRITE, "Ask before uploading whether the upload would be accepted there."
+    )
 
 
 @strawberry.type
 class DatasetMutation:
     upload_dataset: DatasetVersionPayload = mutation(
-        _upload, WRITE, "Make a dataset, or a further version of one, from a file sent to `POST /api/uploads`."
+        resolve.upload,
+        DatasetVersionPayload,
+        WRITE,
+        "Make a dataset, or a further version of one, from a file sent to `POST /api/uploads`.",
     )
     override_column_types: DatasetVersionPayload = mutation(
-        _override, WRITE, "Read a version's file again with other column types or missing values: a new version."
+        resolve.override,
+        DatasetVersionPayload,
+        WRITE,
+        "Read a version's file again with other column types or missing values: a new version.",
     )
     mark_missing: DatasetVersionPayload = mutation(
-        _mark,
+        resolve.mark,
+        DatasetVersionPayload,
         WRITE,
         "Make values such as -200, 999 or 9999-12-31 missing: a new version, and models made from it read them so, too.",
     )
-    update_dataset: DatasetPayload = mutation(_update, WRITE, "Change a dataset's name or description.")
-    delete_dataset: DeletedPayload = mutation(
-        _delete,
+    update_dataset: DatasetPayload = command(service.update, DatasetPayload, WRITE, "Change a dataset's name or description.")
+    delete_dataset: DeletedPayload = command(
+        service.delete_one,
+        DeletedPayload,
         WRITE,
         "Delete a dataset with its versions, their files, and the finished experiments on it. Refused while an experiment on it "
         "is not finished or a model made from it is deployed.",

@@ -5,19 +5,21 @@ from typing import Any
 
 import strawberry
 
-from coreplex.deployment import inputs
+from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors.tree import NotFound
 from coreplex.platform.permissions import READ, WRITE, Category, Permission
 from coreplex.platform.roles import Scope
 from coreplex.serving.inputs import Predict, PredictModel
+from coreplex.serving.log.listing import LOGS
 from coreplex.serving.table import InferenceLog
 from resolvers import deployment as resolve
 from resolvers.context import Context
-from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, enum, key, name_warnings, published
-from schema.field import computed, guarded, loaded, mutation
+from resolvers.loaders.deployment import log_documents
+from resolvers.loaders.model import models
+from schema.common import DeletedPayload, enum, key, name_warnings, published
+from schema.field import argument, command, computed, loaded, mutation, row
 from schema.model import Model, name_of
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
@@ -35,11 +37,12 @@ published(
     "RollbackDeploymentInput",
     "Where to go back from, and to what; without a target, to what served before.",
 )
+published(inputs.OneDeployment, "DeploymentInput", "A deployment to act on.")
 published(inputs.DeploymentFilter, "DeploymentFilter", "Which deployments are wanted.")
 published(Predict, "PredictInput", "Rows for a deployment.")
 published(PredictModel, "PredictModelInput", "Rows for a model.")
 
-DeploymentSort = sort_input("Deployment", ("created_at", "name", "stage", "status"))
+DeploymentSort = sort_input("Deployment", service.ORDER)
 
 
 def _endpoint_url(deployment: Row, context: Context) -> str:
@@ -47,7 +50,7 @@ def _endpoint_url(deployment: Row, context: Context) -> str:
 
 
 def _model(kind: Any, description: str, *read: Any) -> Any:
-    return loaded(kind, lambda loaders: loaders.model, lambda deployment: deployment.model_id, description, *read)
+    return loaded(kind, models, lambda deployment: deployment.model_id, description, *read)
 
 
 def _logged(name: str, kind: Any, description: str) -> Any:
@@ -58,7 +61,7 @@ def _logged(name: str, kind: Any, description: str) -> Any:
             raise NotFound.of("Log entry")  # retention was quicker
         return getattr(found, name)
 
-    return loaded(kind, lambda loaders: loaders.log_documents, lambda row: (row.id, row.created_at), description, document)
+    return loaded(kind, log_documents, lambda row: (row.id, row.created_at), description, document)
 
 
 @strawberry.type(description="One predicted row, as it was asked and answered.")
@@ -102,10 +105,14 @@ class Deployment:
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")
     logs: Connection[InferenceLogEntry] = nested(
-        resolve.logs,
-        node=InferenceLogEntry,
-        permission=READ,
-        description="The inference log of the last `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest first.",
+        LOGS, "The inference log of the last `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest first."
+    )
+
+
+@strawberry.type
+class ProjectDeployments:
+    deployments: Connection[Deployment] = nested(
+        service.listing, "Its deployments.", sort=DeploymentSort, filter=inputs.DeploymentFilter
     )
 
 
@@ -153,68 +160,33 @@ class DeploymentPayload:
     warnings: list[str] = name_warnings("deployment")
 
 
-@strawberry.input(description="A deployment to act on.")
-class DeploymentInput:
-    deployment_id: strawberry.ID = strawberry.field(description="Its identifier.")
-
-
-async def _one(info: Info, id: Id) -> Deployment:
-    return await resolve.one(info, id)  # type: ignore[return-value]
-
-
-async def _create(info: Info, input: inputs.CreateDeployment) -> DeploymentPayload:
-    return DeploymentPayload(deployment=await resolve.create(info, input))  # type: ignore[arg-type]
-
-
-async def _update(info: Info, input: inputs.UpdateDeployment) -> DeploymentPayload:
-    return DeploymentPayload(deployment=await resolve.update(info, input))  # type: ignore[arg-type]
-
-
-async def _promote(info: Info, input: inputs.PromoteDeployment) -> DeploymentPayload:
-    return DeploymentPayload(deployment=await resolve.promote(info, input))  # type: ignore[arg-type]
-
-
-async def _rollback(info: Info, input: inputs.RollbackDeployment) -> DeploymentPayload:
-    return DeploymentPayload(deployment=await resolve.rollback(info, input))  # type: ignore[arg-type]
-
-
-async def _deactivate(info: Info, input: DeploymentInput) -> DeploymentPayload:
-    return DeploymentPayload(deployment=await resolve.deactivate(info, input.deployment_id))  # type: ignore[arg-type]
-
-
-async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
-    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
-
-
-async def _predict(info: Info, input: Predict) -> PredictPayload:
-    return await resolve.predict(info, input)  # type: ignore[return-value]
-
-
-async def _predict_model(info: Info, input: PredictModel) -> PredictPayload:
-    return await resolve.predict_model(info, input)  # type: ignore[return-value]
-
-
 @strawberry.type
 class DeploymentQuery:
-    deployment: Deployment = guarded(_one, READ, "One deployment.")
+    deployment: Deployment = row(Row, READ, "One deployment.")
     deployments: Connection[Deployment] = connection(
-        resolve.many,
-        node=Deployment,
-        permission=READ,
+        service.listing,
+        "Deployments of a project.",
         sort=DeploymentSort,
         filter=inputs.DeploymentFilter,
-        extra={"project_id": (strawberry.ID, ..., "The project.")},
-        description="Deployments of a project.",
+        extra=[argument("project_id", strawberry.ID, "The project.")],
     )
 
 
 @strawberry.type
 class DeploymentMutation:
-    create_deployment: DeploymentPayload = mutation(_create, WRITE, "Serve a model under a name.")
-    update_deployment: DeploymentPayload = mutation(_update, WRITE, "Change a deployment's name, traffic or privacy settings.")
-    promote_deployment: DeploymentPayload = mutation(_promote, WRITE, "Move a staging deployment to production.")
-    rollback_deployment: DeploymentPayload = mutation(_rollback, WRITE, "Go back to an earlier deployment or model.")
-    deactivate_deployment: DeploymentPayload = mutation(_deactivate, WRITE, "Stop serving.")
-    delete_deployment: DeletedPayload = mutation(_delete, WRITE, "Remove a deployment that serves no more, with its log.")
-    predict: PredictPayload = mutation(_predict, PREDICT, "Answer rows through a deployment; each row is logged.")
-    predict_model: PredictPayload = mutation(_predict_model, PREDICT, "Answer rows with a model; nothing is logged.")
+    create_deployment: DeploymentPayload = command(service.create, DeploymentPayload, WRITE, "Serve a model under a name.")
+    update_deployment: DeploymentPayload = command(
+        service.update, DeploymentPayload, WRITE, "Change a deployment's name, traffic or privacy settings."
+    )
+    promote_deployment: DeploymentPayload = command(
+        service.promote, DeploymentPayload, WRITE, "Move a staging deployment to production."
+    )
+    rollback_deployment: DeploymentPayload = command(
+        service.rollback, DeploymentPayload, WRITE, "Go back to an earlier deployment or model."
+    )
+    deactivate_deployment: DeploymentPayload = command(service.deactivate, DeploymentPayload, WRITE, "Stop serving.")
+    delete_deployment: DeletedPayload = command(
+        service.delete, DeletedPayload, WRITE, "Remove a deployment that serves no more, with its log."
+    )
+    predict: PredictPayload = mutation(resolve.predict, None, PREDICT, "Answer rows through a deployment; each row is logged.")
+    predict_model: PredictPayload = mutation(resolve.predict_model, None, PREDICT, "Answer rows with a model; nothing is logged.")

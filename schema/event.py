@@ -1,6 +1,6 @@
 """Events in the public contract, and subscriptions to them: replayed from a cursor, then followed."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Annotated
 
@@ -52,12 +52,12 @@ class LogEntry:
     message: str = strawberry.field(description="What it says.")
 
 
-async def _job_events(info: Info, job_id: Id, after: Cursor = None) -> AsyncGenerator[Event, None]:
-    return await follow_row(info, Job, job_id, "Job", after)  # type: ignore[return-value]
+async def _job_events(info: Info, job_id: Id, after: Cursor = None) -> AsyncIterator[Row]:
+    return await follow_row(info, Job, job_id, "Job", after)
 
 
-async def _experiment_events(info: Info, experiment_id: Id, after: Cursor = None) -> AsyncGenerator[Event, None]:
-    return await follow_row(info, Experiment, experiment_id, "Experiment", after)  # type: ignore[return-value]
+async def _experiment_events(info: Info, experiment_id: Id, after: Cursor = None) -> AsyncIterator[Row]:
+    return await follow_row(info, Experiment, experiment_id, "Experiment", after)
 
 
 @strawberry.type

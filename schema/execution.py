@@ -29,7 +29,7 @@ from strawberry.types.field import StrawberryField
 
 from coreplex.platform.answer_size import AnswerSize, AnswerTooLarge
 from coreplex.platform.permissions import Category, Permission
-from edge.caller import Caller as RequestCaller
+from edge.caller import Caller
 from edge.request import identify
 from resolvers.context import Context
 from resolvers.guard import Guard
@@ -39,7 +39,7 @@ from schema.compiler.plan import Planner
 from schema.cost import Meter, prices_of
 from schema.errors import BadDocument, BadRequest
 from schema.field_sources import readings_of
-from schema.resolver_calls import Caller
+from schema.resolver_calls import ResolverCalls
 from schema.root import graphql_schema
 from schema.scalars import QUICK
 
@@ -50,11 +50,11 @@ Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
 open_context = partial(identify, Context)
 """The context of a request's operations. Raises Unauthenticated for a credential that is sent but wrong."""
-_caller = Caller(graphql_schema)
-PLANNER = Planner(core_schema, readings_of(core_schema, _caller.beginning), QUICK, optimized_is_awaitable)
+_calls = ResolverCalls(graphql_schema)
+PLANNER = Planner(core_schema, readings_of(core_schema, _calls.beginning), QUICK, optimized_is_awaitable)
 for _kind in core_schema.type_map.values():
     if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
-        _caller.install(_kind)
+        _calls.install(_kind)
 ROOTS = {
     OperationType.QUERY: core_schema.query_type,
     OperationType.MUTATION: core_schema.mutation_type,
@@ -183,12 +183,12 @@ def permission_of(parent: Any, name: str) -> Permission | None:
     return next((e.permission for e in definition.extensions if isinstance(e, Guard)), None)
 
 
-async def execute(operation: Operation, variables: Mapping[str, Any] | None, caller: RequestCaller) -> ExecutionResult:
+async def execute(operation: Operation, variables: Mapping[str, Any] | None, caller: Caller) -> ExecutionResult:
     """Run a query or mutation for a caller from `open_context`. Errors of fields are in the result. Raises AnswerTooLarge."""
     return await run(operation, operation.coerce(variables or {}), caller)
 
 
-async def run(operation: Operation, variables: Coerced, caller: RequestCaller) -> ExecutionResult:
+async def run(operation: Operation, variables: Coerced, caller: Caller) -> ExecutionResult:
     """The same with variables that were read already."""
     assert isinstance(caller, Context), "operations run with what open_context gives"
     if isinstance(variables, list):

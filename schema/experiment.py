@@ -6,17 +6,20 @@ from typing import Any
 
 import strawberry
 
-from coreplex.experiment import inputs
+from coreplex.experiment import inputs, service
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
+from coreplex.experiment.table import Experiment as Row
 from coreplex.job.table import percent
+from coreplex.model.service import leaderboards
 from coreplex.platform.permissions import READ, WRITE, Category, Permission
 from coreplex.platform.roles import Plan, Role, Scope
 from resolvers import experiment as resolve
-from resolvers import model as resolve_model
-from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInUseInput, Id, enum, published
+from resolvers.loaders.experiment import engine_runs
+from resolvers.loaders.job import jobs
+from resolvers.loaders.model import model_counts, models
+from schema.common import DeletedPayload, enum, published
 from schema.event import LogEntry
-from schema.field import by_id, guarded, loaded, mutation
+from schema.field import by_id, command, guarded, loaded, mutation, row
 from schema.model import Model, ModelSort, Validation
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
@@ -26,9 +29,10 @@ TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=Tr
 enum(ExperimentStatus, "State of an experiment or of one engine's run.")
 enum(ExecutionMode, "One engine, or several side by side.")
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
+published(inputs.OneExperiment, "ExperimentInput", "An experiment to act on.")
 published(inputs.ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
 
-ExperimentSort = sort_input("Experiment", ("created_at", "name", "status", "finished_at"))
+ExperimentSort = sort_input("Experiment", service.ORDER)
 
 
 @strawberry.type(description="What the caller's plan and this server allow.")
@@ -60,7 +64,7 @@ class EngineRun:
 
 def _job(kind: Any, read: Callable[[Any, Any], Any], description: str) -> Any:
     """Something the background job knows: `read(job, experiment)`."""
-    return loaded(kind, lambda loaders: loaders.job, lambda experiment: experiment.job_id, description, read)
+    return loaded(kind, jobs, lambda experiment: experiment.job_id, description, read)
 
 
 def _progress(job: Any, experiment: Any) -> float:
@@ -96,21 +100,11 @@ class Experiment:
     )
     sort_metric: str = strawberry.field(description="The metric models are ranked by.")
     best_model_id: strawberry.ID | None = strawberry.field(description="The best model so far.")
-    model_count: int = loaded(int, lambda loaders: loaders.experiment_model_count, by_id, "Models finished so far.")
-    best_model: Model | None = loaded(
-        Model | None, lambda loaders: loaders.model, lambda experiment: experiment.best_model_id, "The best model so far."
-    )
-    engine_runs: list[EngineRun] = loaded(list[EngineRun], lambda loaders: loaders.engine_runs, by_id, "What each engine did.")
-    models: Connection[Model] = nested(
-        resolve_model.of_experiments,
-        node=Model,
-        permission=READ,
-        sort=ModelSort,
-        description="The leaderboard: models that are finished, the best first.",
-    )
-    logs: Connection[LogEntry] = nested(
-        resolve.logs, node=LogEntry, permission=READ, description="The log, oldest first; readable while it runs."
-    )
+    model_count: int = loaded(int, model_counts, by_id, "Models finished so far.")
+    best_model: Model | None = loaded(Model | None, models, lambda experiment: experiment.best_model_id, "The best model so far.")
+    engine_runs: list[EngineRun] = loaded(list[EngineRun], engine_runs, by_id, "What each engine did.")
+    models: Connection[Model] = nested(leaderboards, "The leaderboard: models that are finished, the best first.", sort=ModelSort)
+    logs: Connection[LogEntry] = nested(service.LOGS, "The log, oldest first; readable while it runs.")
     created_at: datetime = strawberry.field(description="When it was created.")
     started_at: datetime | None = strawberry.field(description="When training began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
@@ -121,52 +115,31 @@ class ExperimentPayload:
     experiment: Experiment = strawberry.field(description="The experiment as it is now.")
 
 
-@strawberry.input(description="An experiment to act on.")
-class ExperimentInput:
-    experiment_id: strawberry.ID = strawberry.field(description="Its identifier.")
-
-
-async def _one(info: Info, id: Id) -> Experiment:
-    return await resolve.one(info, id)  # type: ignore[return-value]
-
-
-async def _capabilities(info: Info) -> ExperimentCapabilities:
-    return await resolve.able(info)  # type: ignore[return-value]
-
-
-async def _create(info: Info, input: inputs.CreateExperiment) -> ExperimentPayload:
-    return ExperimentPayload(experiment=await resolve.create(info, input))  # type: ignore[arg-type]
-
-
-async def _cancel(info: Info, input: ExperimentInput) -> ExperimentPayload:
-    return ExperimentPayload(experiment=await resolve.cancel(info, input.experiment_id))  # type: ignore[arg-type]
-
-
-async def _stop(info: Info, input: ExperimentInput) -> ExperimentPayload:
-    return ExperimentPayload(experiment=await resolve.stop(info, input.experiment_id))  # type: ignore[arg-type]
-
-
-async def _delete(info: Info, input: DeleteInUseInput) -> DeletedPayload:
-    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id, force=input.force))))
+@strawberry.type
+class ProjectExperiments:
+    experiments: Connection[Experiment] = nested(service.listing, "Its experiments.", sort=ExperimentSort)
 
 
 @strawberry.type
 class ExperimentQuery:
-    experiment: Experiment = guarded(_one, READ, "One experiment.")
+    experiment: Experiment = row(Row, READ, "One experiment.")
     experiments: Connection[Experiment] = connection(
-        resolve.many,
-        node=Experiment,
-        permission=READ,
-        sort=ExperimentSort,
-        filter=inputs.ExperimentFilter,
-        description="Experiments of the caller's projects.",
+        service.listing, "Experiments of the caller's projects.", sort=ExperimentSort, filter=inputs.ExperimentFilter
     )
-    experiment_capabilities: ExperimentCapabilities = guarded(_capabilities, READ, "What the caller may ask of an experiment.")
+    experiment_capabilities: ExperimentCapabilities = guarded(resolve.allowed, READ, "What the caller may ask of an experiment.")
 
 
 @strawberry.type
 class ExperimentMutation:
-    create_experiment: ExperimentPayload = mutation(_create, TRAIN, "Start a search; it runs in the background.")
-    cancel_experiment: ExperimentPayload = mutation(_cancel, WRITE, "End the training; finished models stay.")
-    stop_experiment: ExperimentPayload = mutation(_stop, WRITE, "End the search and keep the best model found so far.")
-    delete_experiment: DeletedPayload = mutation(_delete, WRITE, "Delete an experiment, its models and their files.")
+    create_experiment: ExperimentPayload = mutation(
+        resolve.create, ExperimentPayload, TRAIN, "Start a search; it runs in the background."
+    )
+    cancel_experiment: ExperimentPayload = command(
+        service.cancel, ExperimentPayload, WRITE, "End the training; finished models stay."
+    )
+    stop_experiment: ExperimentPayload = command(
+        service.stop, ExperimentPayload, WRITE, "End the search and keep the best model found so far."
+    )
+    delete_experiment: DeletedPayload = command(
+        service.delete, DeletedPayload, WRITE, "Delete an experiment, its models and their files."
+    )

@@ -7,16 +7,14 @@ from typing import Any
 import strawberry
 from pydantic import create_model
 
-from coreplex.job import inputs, kinds
+from coreplex.job import inputs, kinds, queries
 from coreplex.job.table import Job as Row
 from coreplex.job.table import JobStatus, percent
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.runtime import concepts
-from resolvers import job as resolve
-from resolvers.guard import Info
-from schema.common import Id, enum, published
+from schema.common import enum, published
 from schema.event import LogEntry
-from schema.field import guarded, mutation
+from schema.field import command, row
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
@@ -29,8 +27,9 @@ JobFilter: Any = create_model(
 
 enum(JobType, "What a job does.")
 enum(JobStatus, "State of a job.")
+published(inputs.OneJob, "JobInput", "A job to act on.")
 published(JobFilter, "JobFilter", "Which jobs are wanted.")
-JobSort = sort_input("Job", ("created_at", "started_at", "finished_at", "status", "type"))
+JobSort = sort_input("Job", queries.ORDER)
 
 
 def _progress(root: strawberry.Parent[Row]) -> float:
@@ -55,9 +54,7 @@ class Job:
     created_at: datetime = strawberry.field(description="When it was queued.")
     started_at: datetime | None = strawberry.field(description="When its first attempt began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
-    logs: Connection[LogEntry] = nested(
-        resolve.logs, node=LogEntry, permission=READ, description="The log, oldest first; readable while it runs."
-    )
+    logs: Connection[LogEntry] = nested(queries.LOGS, "The log, oldest first; readable while it runs.")
 
 
 @strawberry.type(description="The job that was changed.")
@@ -65,32 +62,17 @@ class JobPayload:
     job: Job = strawberry.field(description="The job as it is now.")
 
 
-@strawberry.input(description="A job to act on.")
-class JobInput:
-    job_id: strawberry.ID = strawberry.field(description="Its identifier.")
-
-
-async def _one(info: Info, id: Id) -> Job:
-    return await resolve.one(info, id)  # type: ignore[return-value]
-
-
-async def _cancel(info: Info, input: JobInput) -> JobPayload:
-    return JobPayload(job=await resolve.cancel(info, input.job_id))  # type: ignore[arg-type]
-
-
 @strawberry.type
 class JobQuery:
-    job: Job = guarded(_one, READ, "One background job.")
+    job: Job = row(Row, READ, "One background job.")
     jobs: Connection[Job] = connection(
-        resolve.many,
-        node=Job,
-        permission=READ,
+        queries.listing,
+        "Background jobs of the caller's projects; one that ended is listed for `JOB_DAYS` (90) more.",
         sort=JobSort,
         filter=JobFilter,
-        description="Background jobs of the caller's projects; one that ended is listed for `JOB_DAYS` (90) more.",
     )
 
 
 @strawberry.type
 class JobMutation:
-    cancel_job: JobPayload = mutation(_cancel, WRITE, "End a job; what it has finished stays.")
+    cancel_job: JobPayload = command(queries.cancel, JobPayload, WRITE, "End a job; what it has finished stays.")

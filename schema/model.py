@@ -7,17 +7,19 @@ import strawberry
 
 from coreplex.deployment.inputs import ServedModelFilter
 from coreplex.experiment.table import ProblemType
-from coreplex.model import inputs
-from coreplex.model.service import SORT_METRICS
+from coreplex.model import inputs, service
+from coreplex.model.evaluation import EVALUATIONS
 from coreplex.model.table import Model as Row
 from coreplex.platform.permissions import READ, WRITE, Permission
 from coreplex.platform.roles import Role, Scope
 from resolvers import model as resolve
-from resolvers.guard import Info
-from schema.common import DeletedPayload, DeleteInput, Id, key, published
+from resolvers.loaders.deployment import serving_stages
+from resolvers.loaders.experiment import experiments
+from resolvers.loaders.project import projects
+from schema.common import DeletedPayload, key, published
 from schema.cost import PRICE, Price
-from schema.field import by_id, guarded, loaded, mutation
-from schema.pagination import Connection, connection, nested, sort_input
+from schema.field import argument, by_id, command, loaded, mutation, row
+from schema.pagination import Connection, nested, resolved_connection, sort_input
 from schema.scalars import JSON, Long
 
 DOCUMENT = Price(each=25)
@@ -26,7 +28,7 @@ EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
 published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
 published(ServedModelFilter, "ModelFilter", "Which models are wanted.")
-ModelSort = sort_input("Model", ("best", "created_at", "name", "rank", *SORT_METRICS), "best")
+ModelSort = sort_input("Model", service.ORDER)
 
 
 @strawberry.type(description="A column a model reads.")
@@ -128,7 +130,7 @@ class Validation:
 
 
 def _serves(stage: str, description: str) -> Any:
-    return loaded(bool, lambda loaders: loaders.serving_stages, by_id, description, lambda stages, _: stage in stages)
+    return loaded(bool, serving_stages, by_id, description, lambda stages, _: stage in stages)
 
 
 def name_of(found: Any, _row: Any) -> str:
@@ -136,25 +138,13 @@ def name_of(found: Any, _row: Any) -> str:
     return found.name if found else ""
 
 
-async def _explanation(root: strawberry.Parent[Row], info: Info) -> JSON:
-    return await resolve.document(info, root.explanation_artifact_id, "Explanation")
-
-
-async def _curves(root: strawberry.Parent[Row], info: Info) -> JSON:
-    return await resolve.document(info, root.curves_artifact_id, "Curves")
-
-
 @strawberry.type(description="A trained model of an experiment.")
 class Model:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
-    project_name: str = loaded(
-        str, lambda loaders: loaders.project, lambda model: model.project_id, "Name of the project.", name_of
-    )
+    project_name: str = loaded(str, projects, lambda model: model.project_id, "Name of the project.", name_of)
     experiment_id: strawberry.ID = strawberry.field(description="The experiment that made it.")
-    experiment_name: str = loaded(
-        str, lambda loaders: loaders.experiment, lambda model: model.experiment_id, "Name of that experiment.", name_of
-    )
+    experiment_name: str = loaded(str, experiments, lambda model: model.experiment_id, "Name of that experiment.", name_of)
     dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learned from.")
     artifact_id: strawberry.ID = strawberry.field(description="Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
@@ -176,13 +166,11 @@ class Model:
         "trained before such intervals were kept."
     )
     threshold: DecisionThreshold | None = strawberry.field(description="Two classes: the threshold of its predictions.")
-    evaluations: Connection[Evaluation] = nested(
-        resolve.evaluations, node=Evaluation, permission=READ, description="Evaluations on holdouts, newest first."
-    )
+    evaluations: Connection[Evaluation] = nested(EVALUATIONS, "Evaluations on holdouts, newest first.")
     parameters: JSON = strawberry.field(description="Hyperparameters; `folds_note` says why there are so many folds.")
     validation: Validation | None = loaded(
         Validation | None,
-        lambda loaders: loaders.experiment,
+        experiments,
         lambda model: model.experiment_id,
         "How the rows were split that judged it: the same for all models of an experiment. Under `time` and `group_time`, and "
         "with one holdout, it is fitted again on all rows; otherwise the models of the folds together are the model.",
@@ -196,47 +184,45 @@ class Model:
     latency_ms: float = strawberry.field(description="Milliseconds one row takes, measured after training.")
     size_bytes: Long = strawberry.field(description="Size of its file.")
     explanation: JSON = strawberry.field(
-        resolver=_explanation,
+        resolver=resolve.explanation,
         metadata={PRICE: DOCUMENT},
         description="Feature importance and SHAP values, with the method named.",
     )
     curves: JSON = strawberry.field(
-        resolver=_curves,
+        resolver=resolve.curves,
         metadata={PRICE: DOCUMENT},
         description="ROC, precision-recall, confusion and calibration, or residuals; from out-of-fold predictions.",
     )
     created_at: datetime = strawberry.field(description="When it was finished.")
 
 
-async def _one(info: Info, id: Id) -> Model:
-    return await resolve.one(info, id)  # type: ignore[return-value]
-
-
-async def _evaluate(info: Info, input: inputs.EvaluateModel) -> EvaluationPayload:
-    return EvaluationPayload(evaluation=await resolve.evaluate(info, input))  # type: ignore[arg-type]
-
-
-async def _delete(info: Info, input: DeleteInput) -> DeletedPayload:
-    return DeletedPayload(id=strawberry.ID(str(await resolve.delete(info, input.id))))
+@strawberry.type
+class ProjectModels:
+    models: Connection[Model] = nested(service.listing, "Its models, the best first.", sort=ModelSort)
 
 
 @strawberry.type
 class ModelQuery:
-    model: Model = guarded(_one, READ, "One model.")
-    models: Connection[Model] = connection(
+    model: Model = row(Row, READ, "One model.")
+    models: Connection[Model] = resolved_connection(
         resolve.many,
-        node=Model,
-        permission=READ,
+        "Models of the caller's projects, the best first.",
         sort=ModelSort,
         filter=ServedModelFilter,
-        extra={"wait_secs": (int, 0, "Seconds (at most 25) to hold back an empty answer while a search is still running.")},
-        description="Models of the caller's projects, the best first.",
+        extra=[
+            argument("wait_secs", int, "Seconds (at most 25) to hold back an empty answer while a search is still running.", 0)
+        ],
     )
 
 
 @strawberry.type
 class ModelMutation:
     evaluate_model: EvaluationPayload = mutation(
-        _evaluate, EVALUATE, "Score labelled rows that came later, and see whether the model keeps what it promised."
+        resolve.evaluate,
+        EvaluationPayload,
+        EVALUATE,
+        "Score labelled rows that came later, and see whether the model keeps what it promised.",
     )
-    delete_model: DeletedPayload = mutation(_delete, WRITE, "Delete a model and its files; refused while a deployment serves it.")
+    delete_model: DeletedPayload = command(
+        service.delete_one, DeletedPayload, WRITE, "Delete a model and its files; refused while a deployment serves it."
+    )

@@ -1,22 +1,23 @@
 """Connections: the one shape of every list, and the one place that spells its arguments."""
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
+from strawberry.types.arguments import StrawberryArgument
 
-from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Page, Slice, SortDirection
-from coreplex.platform.permissions import Permission
-from resolvers.guard import Guard, Info
-from resolvers.loaders import Pages
+from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Order, Page, Slice, SortDirection
+from coreplex.platform.permissions import READ, Permission
+from resolvers.filtered_list import filtered_list
+from resolvers.guard import Info
+from resolvers.loading import Pages
 from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
-from schema.field import by_id
+from schema.field import Declared, argument, by_id, guarded
 from schema.field_sources import READING, Nested
 
 Node = TypeVar("Node")
@@ -76,9 +77,10 @@ class Connection(Generic[Node]):
     )
 
 
-def sort_input(noun: str, names: Sequence[str], default: str = "created_at") -> Any:
-    """The `sort` argument of one list: an enum of its sortable columns and a direction."""
-    plain: Any = Enum(f"{noun}SortField", {name: name for name in names})  # type: ignore[misc]
+def sort_input(noun: str, order: Order) -> Any:
+    """The `sort` argument of the lists of one thing: an enum of what they can be sorted by, and a direction."""
+    make: Any = Enum  # whose name must be a literal, as mypy knows it
+    plain = make(f"{noun}SortField", {name: name for name in order.columns})
     field = strawberry.enum(plain, description=f"What {noun} lists can be sorted by.")
 
     class Sort:
@@ -86,7 +88,7 @@ def sort_input(noun: str, names: Sequence[str], default: str = "created_at") -> 
         direction: SortDirection = strawberry.field(default=SortDirection.desc, description="Which way.")
 
     Sort.__annotations__["field"] = field
-    Sort.field = strawberry.field(default=plain[default], description="What to sort by.")
+    Sort.field = strawberry.field(default=plain[order.field], description="What to sort by.")
     Sort.__name__ = Sort.__qualname__ = f"{noun}Sort"
     return strawberry.input(Sort, name=f"{noun}Sort", description=f"Order of a {noun} list.")
 
@@ -99,47 +101,80 @@ def page_of(first: int, after: str | None, offset: int, search: str | None, sort
 
 
 def connection(
-    resolver: Callable[..., Awaitable[Slice[Any]]],
-    *,
-    node: Any,
-    permission: Permission,
+    lists: Callable[..., Listing],
     description: str,
+    *,
+    permission: Permission = READ,
     sort: Any = None,
     filter: Any = None,
-    extra: Mapping[str, tuple[Any, Any, str]] | None = None,
+    extra: Sequence[StrawberryArgument] = (),
 ) -> Any:
-    """A list field. `resolver(info, page[, filter][, **extra])`.
+    """A list of everything the caller sees: `lists(grant[, filter][, **extra])`. A project or an experiment that the filter, or a
+    further argument, names must be one the caller sees."""
 
-    `extra` are further arguments: name → (type, default or `...` when it must be given, description).
-    """
+    async def resolver(info: Info, page: Page, *wanted: Any, **more: Any) -> Slice[Any]:
+        named = {**more, **vars(wanted[0])} if wanted and wanted[0] else more
+        return await filtered_list(info, lists(info.grant, *wanted, **more), page, named)
 
-    async def listed(root: Any, info: Info, **given: Any) -> Any:
-        return await resolver(info, *_asked(info, given, filter), **{name: given[name] for name in extra or {}})
+    return resolved_connection(resolver, description, permission=permission, sort=sort, filter=filter, extra=extra)
 
-    return _field_with_arguments(listed, node, permission, description, sort, filter, extra or {})
+
+def resolved_connection(
+    resolver: Callable[..., Awaitable[Slice[Any]]],
+    description: str,
+    *,
+    permission: Permission = READ,
+    sort: Any = None,
+    filter: Any = None,
+    extra: Sequence[StrawberryArgument] = (),
+) -> Any:
+    """A list with a resolver of its own, `(info, page[, filter][, **extra])`."""
+    names = [one.python_name for one in extra]
+
+    async def listed(info: Info, **given: Any) -> Slice[Any]:
+        return await resolver(info, *_asked(info, given, filter), **{name: given[name] for name in names})
+
+    return guarded(Declared(listed, [*_arguments(sort, filter), *extra]), permission, description)
 
 
 def nested(
-    resolver: Callable[..., tuple[Listing, Page]],
-    *,
-    node: Any,
-    permission: Permission,
+    lists: Listing | Callable[..., Listing],
     description: str,
+    *,
+    permission: Permission = READ,
     sort: Any = None,
     filter: Any = None,
 ) -> Any:
-    """A list within each of many things, which have their pages from one statement: `resolver(info, page[, filter])` gives the
-    listing of all such lists, and the page of it that each thing shows."""
+    """A list within each of many things, which have their pages from one statement: all such lists together, or what gives them,
+    `lists(grant[, filter])`."""
 
     def begin(info: Info, **given: Any) -> Pages:
-        place = tuple(map(id, info._raw_info.field_nodes))
-        return info.context.loaders.pages(place, lambda: resolver(info, *_asked(info, given, filter)))
+        def pages() -> tuple[Listing, Page]:
+            page, *wanted = _asked(info, given, filter)
+            return lists if isinstance(lists, Listing) else lists(info.grant, *wanted), page
 
-    async def listed(root: Any, info: Info, **given: Any) -> Any:
+        return info.context.loaders.pages(tuple(map(id, info._raw_info.field_nodes)), pages)
+
+    async def listed(root: strawberry.Parent[Any], info: Info, **given: Any) -> Slice[Any]:
         return await begin(info, **given).load(by_id(root))
 
     metadata = {READING: Nested(begin, by_id), PRICE: BATCHED}
-    return _field_with_arguments(listed, node, permission, description, sort, filter, {}, metadata)
+    return guarded(Declared(listed, _arguments(sort, filter)), permission, description, metadata=metadata)
+
+
+def _arguments(sort: Any, filter: Any) -> list[StrawberryArgument]:
+    """Those a list has, so that the SDL shows none that does nothing."""
+    arguments = [
+        argument("first", int, f"Items wanted, 1 to {MAX_PAGE}.", DEFAULT_PAGE),
+        argument("after", str | None, "Cursor of the item before the page.", None),
+        argument("offset", int, "Items to skip; not together with `after`.", 0),
+        argument("search", str | None, "Case-insensitive text to find.", None),
+    ]
+    if sort is not None:
+        arguments.append(argument("sort", sort | None, "Order of the list.", None))
+    if filter is not None:
+        arguments.append(argument("filter", filter | None, "Which items are wanted.", None))
+    return arguments
 
 
 def _asked(info: Info, given: Mapping[str, Any], filter: Any) -> tuple[Any, ...]:
@@ -165,50 +200,3 @@ def _counted_only(info: Info) -> bool:
             elif isinstance(node, InlineFragmentNode):
                 selections.append(node.selection_set)
     return names <= {"totalCount", "__typename"}
-
-
-def _field_with_arguments(
-    listed: Callable[..., Any],
-    node: Any,
-    permission: Permission,
-    description: str,
-    sort: Any,
-    filter: Any,
-    extra: Mapping[str, tuple[Any, Any, str]],
-    metadata: Mapping[Any, Any] | None = None,
-) -> Any:
-    """Give the resolver the exact signature its list has, so that the SDL shows no argument that does nothing."""
-    kind = inspect.Parameter.KEYWORD_ONLY
-    arguments: list[tuple[str, Any, Any, str]] = [
-        ("first", int, DEFAULT_PAGE, f"Items wanted, 1 to {MAX_PAGE}."),
-        ("after", str | None, None, "Cursor of the item before the page."),
-        ("offset", int, 0, "Items to skip; not together with `after`."),
-        ("search", str | None, None, "Case-insensitive text to find."),
-    ]
-    if sort is not None:
-        arguments.append(("sort", sort | None, None, "Order of the list."))
-    if filter is not None:
-        arguments.append(("filter", filter | None, None, "Which items are wanted."))
-    arguments += [(name, hint, default, text) for name, (hint, default, text) in extra.items()]
-    parameters = [
-        inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=strawberry.Parent[Any]),  # type: ignore[misc]
-        inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info),
-        *(
-            inspect.Parameter(
-                name,
-                kind,
-                default=inspect.Parameter.empty if default is ... else default,
-                annotation=Annotated[hint, strawberry.argument(description=text)],
-            )
-            for name, hint, default, text in arguments
-        ),
-    ]
-    listed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    listed.__annotations__ = {p.name: p.annotation for p in parameters}
-    return strawberry.field(
-        resolver=listed,
-        graphql_type=Connection[node],
-        description=description,
-        extensions=[Guard(permission)],
-        metadata=metadata,
-    )

@@ -1,6 +1,7 @@
 """Calling a resolver without Strawberry's ceremony: what its wrapper works out at every call is worked out once per field.
 
-The wrapper turns arguments into inputs, lets the guard look and calls the function. The same happens here in the same order;
+The wrapper turns arguments into inputs, lets the guard look and calls the function. The same happens here in the same order, and
+the grant that the guard gave is handed to the resolver with its Info;
 arguments that are not plain values or plain inputs, and inputs that are refused, go through Strawberry's own conversion.
 """
 
@@ -16,13 +17,12 @@ from strawberry.types.base import StrawberryOptional
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from coreplex.platform.permissions import authorize
 from resolvers.guard import Guard, Info
 
 Convert = Callable[[Any, Info], Any]
 
 
-class Caller:
+class ResolverCalls:
     """Makes the resolve functions of one schema."""
 
     def __init__(self, schema: strawberry.Schema) -> None:
@@ -47,46 +47,36 @@ class Caller:
         resolver: Any = field.base_resolver
         function = resolver.wrapped_func
         parent_name = getattr(resolver.parent_parameter or resolver.root_parameter, "name", None)
-        info_name = getattr(resolver.info_parameter, "name", None)
-        prepared = self._prepared(field)
-
-        def call(source: Any, raw: Any, given: Mapping[str, Any]) -> Any:
-            about, arguments = prepared(raw, given)
-            if parent_name:
-                arguments[parent_name] = source
-            if info_name:
-                arguments[info_name] = about
-            return function(**arguments)
+        prepared = self._prepared(field, parent_name, getattr(resolver.info_parameter, "name", None))
 
         async def waiting(source: Any, raw: Any, /, **given: Any) -> Any:
-            return await call(source, raw, given)
+            return await function(**prepared(source, raw, given))
 
-        return waiting if field.is_async else lambda source, raw, /, **given: call(source, raw, given)
+        return waiting if field.is_async else lambda source, raw, /, **given: function(**prepared(source, raw, given))
 
     def beginning(self, field: StrawberryField, begin: Callable[..., Any]) -> Callable[[Any, Mapping[str, Any]], Any]:
         """`begin(info, **arguments)` for what graphql-core gives; guarded as the field's resolver is."""
-        prepared = self._prepared(field)
+        prepared = self._prepared(field, None, "info")
+        return lambda raw, given: begin(**prepared(None, raw, given))
 
-        def call(raw: Any, given: Mapping[str, Any]) -> Any:
-            about, arguments = prepared(raw, given)
-            return begin(about, **arguments)
-
-        return call
-
-    def _prepared(self, field: StrawberryField) -> Callable[[Any, Mapping[str, Any]], tuple[Info, dict[str, Any]]]:
-        """The field's Info and arguments; the guard has looked when they are given."""
-        permissions = [extension.permission for extension in field.extensions if isinstance(extension, Guard)]
+    def _prepared(
+        self, field: StrawberryField, parent_name: str | None, info_name: str | None
+    ) -> Callable[[Any, Any, Mapping[str, Any]], dict[str, Any]]:
+        """All that the field's function takes, the object and the field's Info by these names; the guard has looked by then."""
+        permissions = [one.permission for one in field.extensions if isinstance(one, Guard) and not one.permission.public]
         known = [(self.named.from_argument(one), one.python_name, self._converter(one)) for one in field.arguments]
 
-        def prepared(raw: Any, given: Mapping[str, Any]) -> tuple[Info, dict[str, Any]]:
+        def prepared(source: Any, raw: Any, given: Mapping[str, Any]) -> dict[str, Any]:
             about = Info(_raw_info=raw, _field=field)
-            arguments = {}
+            arguments: dict[str, Any] = {} if parent_name is None else {parent_name: source}
             for name, into, convert in known:
                 if name in given:
                     arguments[into] = convert(given[name], about)
             for permission in permissions:
-                authorize(raw.context.principal, permission)
-            return about, arguments
+                about.grant = raw.context.grant(permission)
+            if info_name is not None:
+                arguments[info_name] = about
+            return arguments
 
         return prepared
 

@@ -11,6 +11,7 @@ from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 from coreplex.platform.document import JSON, JSONObject
+from coreplex.platform.inputs import Identifier
 from coreplex.platform.json_bounds import MAX_JSON_DEPTH, too_deep
 from schema.compiler.leaf import Quick
 
@@ -70,6 +71,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     JSON: _json,
     JSONObject: _json,
+    Identifier: DEFAULT_SCALAR_REGISTRY[strawberry.ID],
 }
 QUICK: Quick = {
     "DateTime": ({datetime}, _time_out),

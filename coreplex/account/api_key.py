@@ -7,7 +7,7 @@ from sqlmodel import col
 
 from coreplex.account import keys, quota, tokens
 from coreplex.account.cache import announce
-from coreplex.account.inputs import CreateApiKey
+from coreplex.account.inputs import CreateApiKey, RevokeApiKey
 from coreplex.account.table import ApiKey
 from coreplex.errors.tree import NotFound
 from coreplex.event import service as event
@@ -16,9 +16,18 @@ from coreplex.membership.access import open_project
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
+
+ORDER = Order(
+    {
+        "created_at": ApiKey.created_at,
+        "name": ApiKey.name,
+        "last_used_at": ApiKey.last_used_at,
+        "expires_at": ApiKey.expires_at,
+    }
+)
 
 
 def listing(grant: Grant) -> Listing:
@@ -26,18 +35,13 @@ def listing(grant: Grant) -> Listing:
     return Listing(
         query=select(ApiKey).where(col(ApiKey.user_id) == grant.user_id),
         identity=ApiKey.id,
-        sortable={
-            "created_at": ApiKey.created_at,
-            "name": ApiKey.name,
-            "last_used_at": ApiKey.last_used_at,
-            "expires_at": ApiKey.expires_at,
-        },
+        order=ORDER,
         searchable=(ApiKey.name, ApiKey.prefix),
     )
 
 
-async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[ApiKey, str]:
-    """A new key and its text, which is shown now and never again. Raises QuotaExceeded."""
+async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[str, ApiKey]:
+    """The text of a new key, which is shown now and never again, and the key. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id) if wanted.project_id is not None else None
     await quota.take_key(session, settings, grant.user_id)
     key_id = new_id()
@@ -55,12 +59,12 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, sett
     session.add(row)
     await session.flush()
     await _record(session, grant, row, "api_key.created", f"API key “{row.name}” was created.")
-    return row, secret
+    return secret, row
 
 
-async def revoke(session: WriteSession, grant: Grant, key_id: str) -> UUID:
+async def revoke(session: WriteSession, grant: Grant, wanted: RevokeApiKey) -> UUID:
     """End a key of the caller for good; doing it again changes nothing. Returns its id, to be forgotten after the commit."""
-    mine = (col(ApiKey.id) == parse_id(key_id, "API key"), col(ApiKey.user_id) == grant.user_id)
+    mine = (col(ApiKey.id) == parse_id(wanted.id, "API key"), col(ApiKey.user_id) == grant.user_id)
     row = await session.scalar(select(ApiKey).where(*mine).with_for_update())
     if row is None:
         raise NotFound.of("API key")

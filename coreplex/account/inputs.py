@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
 from coreplex.platform.clock import now
+from coreplex.platform.inputs import Identifier
 from coreplex.platform.roles import Scope
 
 MAX_KEY_DAYS = 3650
@@ -80,6 +81,10 @@ class ChangePassword(BaseModel):
     current_password: AnyPassword = Field(description="The password as it is now.")
     new_password: NewPassword = Field(description="The new one, 8 characters or more.")
     revoke_api_keys: bool = Field(False, description=REVOKE_KEYS)
+
+
+class RevokeApiKey(BaseModel):
+    id: Identifier = Field(description="Its identifier.")
 
 
 class CreateApiKey(BaseModel):

@@ -27,7 +27,8 @@ from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.document import read_together
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing
+from coreplex.platform.inputs import Delete
+from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
@@ -62,42 +63,50 @@ def _latest(column: Any) -> ColumnElement[Any]:
     return query.order_by(col(DatasetVersion.version).desc()).limit(1).correlate(Dataset).scalar_subquery()
 
 
+ORDER = Order(
+    {
+        "created_at": col(Dataset.created_at),
+        "updated_at": col(Dataset.updated_at),
+        "name": func.lower(col(Dataset.name)),
+        "version_count": _latest(col(DatasetVersion.version)),
+        **{
+            name: _latest(col(getattr(DatasetVersion, name)))
+            for name in ("row_count", "column_count", "size_bytes", "quality_score")
+        },
+    }
+)
+
+
 def listing(grant: Grant, wanted: DatasetFilter | None = None) -> Listing:
     """Datasets of the caller's projects."""
     query = select(Dataset).where(col(Dataset.project_id).in_(visible_projects(grant)))
     if wanted is not None and wanted.project_id is not None:
         query = query.where(col(Dataset.project_id) == parse_id(wanted.project_id, "Project"))
-    measures = ("row_count", "column_count", "size_bytes", "quality_score")
     return Listing(
         query=query,
         identity=col(Dataset.id),
-        sortable={
-            "created_at": col(Dataset.created_at),
-            "updated_at": col(Dataset.updated_at),
-            "name": func.lower(col(Dataset.name)),
-            "version_count": _latest(col(DatasetVersion.version)),
-            **{name: _latest(col(getattr(DatasetVersion, name))) for name in measures},
-        },
+        order=ORDER,
         searchable=(col(Dataset.name), col(Dataset.description)),
         parent=col(Dataset.project_id),
     )
 
 
-def version_listing() -> Listing:
-    """Versions of datasets the caller may see, newest first, without their documents."""
-    return Listing(
-        query=select(DatasetVersion),
-        identity=col(DatasetVersion.id),
-        sortable={
+VERSIONS = Listing(
+    query=select(DatasetVersion),
+    identity=col(DatasetVersion.id),
+    order=Order(
+        {
             "version": col(DatasetVersion.version),
             "created_at": col(DatasetVersion.created_at),
             "row_count": col(DatasetVersion.row_count),
             "quality_score": col(DatasetVersion.quality_score),
         },
-        default_sort="version",
-        parent=col(DatasetVersion.dataset_id),
-        options=LIGHT,
-    )
+        field="version",
+    ),
+    parent=col(DatasetVersion.dataset_id),
+    options=LIGHT,
+)
+"""Versions of datasets the caller may see, newest first, without their documents."""
 
 
 async def latest(session: ReadSession, dataset_ids: Sequence[UUID]) -> Sequence[DatasetVersion]:
@@ -224,12 +233,12 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDataset) -> 
     return dataset
 
 
-async def delete_one(session: WriteSession, grant: Grant, dataset_id: str) -> UUID:
+async def delete_one(session: WriteSession, grant: Grant, wanted: Delete) -> UUID:
     """Remove a dataset with its versions, their files, and the finished experiments that learned from it.
 
     Raises Conflict while an experiment on it is queued or running, and while a model made from it serves.
     """
-    dataset = await _lock(session, grant, parse_id(dataset_id, "Dataset"))
+    dataset = await _lock(session, grant, parse_id(wanted.id, "Dataset"))
     # The lock makes an experiment that is being created on a version either visible here or fail there.
     locked = select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset.id).options(*LIGHT).with_for_update()
     versions = (await session.scalars(locked)).all()

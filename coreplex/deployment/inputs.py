@@ -8,6 +8,7 @@ from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.model.inputs import ModelFilter
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.fields import Name
+from coreplex.platform.inputs import Identifier
 
 FROM_CONFIG = (
     "traffic_percent",
@@ -80,6 +81,10 @@ class RollbackDeployment(BaseModel):
         if value and info.data.get("to_deployment_id"):
             raise ValueError("name a model or a deployment to go back to, not both")
         return value
+
+
+class OneDeployment(BaseModel):
+    deployment_id: Identifier = Field(description="Its identifier.")
 
 
 class DeploymentFilter(BaseModel):

@@ -1,6 +1,6 @@
 """What can be done with deployments. At most one per project serves in production; the database refuses a second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlmodel import col
 from coreplex.deployment.inputs import (
     CreateDeployment,
     DeploymentFilter,
+    OneDeployment,
     PromoteDeployment,
     RollbackDeployment,
     ServedModelFilter,
@@ -30,15 +31,26 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend
 from coreplex.platform.identifier import parse_id
+from coreplex.platform.inputs import Delete
 from coreplex.platform.notify import notify
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
 TOO_MANY = "Delete deployments that do not serve any more"
 
 
-def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilter | None = None) -> Listing:
+ORDER = Order(
+    {
+        "created_at": col(Deployment.created_at),
+        "name": func.lower(col(Deployment.name)),
+        "stage": col(Deployment.stage),
+        "status": col(Deployment.status),
+    }
+)
+
+
+def listing(grant: Grant, wanted: DeploymentFilter | None = None, project_id: str | None = None) -> Listing:
     """Deployments of the caller's projects, or of one of them."""
     query = select(Deployment).where(col(Deployment.project_id).in_(visible_projects(grant)))
     if project_id is not None:
@@ -50,12 +62,7 @@ def listing(grant: Grant, project_id: str | None = None, wanted: DeploymentFilte
     return Listing(
         query=query,
         identity=col(Deployment.id),
-        sortable={
-            "created_at": col(Deployment.created_at),
-            "name": func.lower(col(Deployment.name)),
-            "stage": col(Deployment.stage),
-            "status": col(Deployment.status),
-        },
+        order=ORDER,
         searchable=(col(Deployment.name),),
         parent=col(Deployment.project_id),
     )
@@ -78,6 +85,16 @@ def _serves(stage: Stage) -> ColumnElement[bool]:
         col(Deployment.stage) == stage,
         col(Deployment.status) == DeploymentStatus.active,
     )
+
+
+async def serving_stages(session: ReadSession, model_ids: Sequence[UUID]) -> Mapping[UUID, frozenset[Stage]]:
+    """Stages in which an active deployment serves each model, where there is one."""
+    active = col(Deployment.status) == DeploymentStatus.active
+    query = select(col(Deployment.model_id), col(Deployment.stage)).where(col(Deployment.model_id).in_(model_ids), active)
+    found: dict[UUID, frozenset[Stage]] = {}
+    for model_id, stage in await session.execute(query):
+        found[model_id] = found.get(model_id, frozenset()) | {stage}
+    return found
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, settings: Settings) -> Deployment:
@@ -146,9 +163,9 @@ async def rollback(session: WriteSession, grant: Grant, wanted: RollbackDeployme
     return await _back_to_model(session, grant, deployment, str(deployment.previous_model_id))
 
 
-async def deactivate(session: WriteSession, grant: Grant, deployment_id: str) -> Deployment:
+async def deactivate(session: WriteSession, grant: Grant, wanted: OneDeployment) -> Deployment:
     """Stop serving. The deployment stays and can be brought back."""
-    deployment = await _open(session, grant, deployment_id)
+    deployment = await _open(session, grant, wanted.deployment_id)
     if deployment.status is not DeploymentStatus.active:
         raise Conflict(f"The deployment is {deployment.status} already.")
     deployment.status = DeploymentStatus.inactive
@@ -156,9 +173,9 @@ async def deactivate(session: WriteSession, grant: Grant, deployment_id: str) ->
     return deployment
 
 
-async def delete(session: WriteSession, grant: Grant, deployment_id: str) -> UUID:
+async def delete(session: WriteSession, grant: Grant, wanted: Delete) -> UUID:
     """Remove a deployment that serves no more, with its inference log."""
-    deployment = await _open(session, grant, deployment_id)
+    deployment = await _open(session, grant, wanted.id)
     if deployment.status is DeploymentStatus.active:
         raise Conflict("The deployment still serves; deactivate it first.")
     await _changed(session, grant, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")

@@ -10,6 +10,7 @@ from coreplex.engines.automl.options.presets import described
 from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.fields import Name
+from coreplex.platform.inputs import Identifier
 
 ALIASES = {"binary": "classification", "multiclass": "classification"}
 
@@ -53,6 +54,10 @@ class CreateExperiment(BaseModel):
     use_gpu: bool = Field(False, description="Ask for a GPU; without one the CPU is used and a warning says so.")
 
     _kept = field_validator("config")(kept)
+
+
+class OneExperiment(BaseModel):
+    experiment_id: Identifier = Field(description="Its identifier.")
 
 
 class ExperimentFilter(BaseModel):

@@ -24,7 +24,7 @@ from coreplex.errors.tree import Conflict, Invalid
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
-from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter
+from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneExperiment
 from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
 from coreplex.job import service as job
 from coreplex.job.cleaning import enqueue_removal
@@ -36,7 +36,8 @@ from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing
+from coreplex.platform.inputs import DeleteInUse
+from coreplex.platform.paging import Listing, Order, SortDirection
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
@@ -49,6 +50,23 @@ ENDED_WITHIN = timedelta(minutes=1)
 """A cancelled training has written its last file and event by then, also that of a worker that died."""
 
 
+ORDER = Order(
+    {
+        "created_at": col(Experiment.created_at),
+        "name": func.lower(col(Experiment.name)),
+        "status": col(Experiment.status),
+        "finished_at": col(Experiment.finished_at),
+    }
+)
+LOGS = Listing(
+    query=select(Event).where(col(Event.entity_type) == "experiment", col(Event.kind) == EventKind.log),
+    identity=col(Event.seq),
+    order=Order({"seq": col(Event.seq)}, field="seq", direction=SortDirection.asc),
+    parent=col(Event.entity_id),
+)
+"""What experiments had to say, oldest first."""
+
+
 def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
     """Experiments of the caller's projects."""
     query = select(Experiment).where(col(Experiment.project_id).in_(visible_projects(grant)))
@@ -59,12 +77,7 @@ def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
     return Listing(
         query=query,
         identity=col(Experiment.id),
-        sortable={
-            "created_at": col(Experiment.created_at),
-            "name": func.lower(col(Experiment.name)),
-            "status": col(Experiment.status),
-            "finished_at": col(Experiment.finished_at),
-        },
+        order=ORDER,
         searchable=(col(Experiment.name), col(Experiment.target_column)),
         parent=col(Experiment.project_id),
     )
@@ -200,25 +213,18 @@ async def _queue(session: WriteSession, grant: Grant, experiment: Experiment) ->
         )
 
 
-async def engine_runs(session: ReadSession, experiment_ids: Sequence[UUID]) -> Sequence[EngineRun]:
+async def engine_runs(session: ReadSession, experiment_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[EngineRun]]:
+    """The runs of each experiment's engines, in their order."""
+    found: dict[UUID, list[EngineRun]] = {experiment_id: [] for experiment_id in experiment_ids}
     query = select(EngineRun).where(col(EngineRun.experiment_id).in_(experiment_ids))
-    return (await session.scalars(query.order_by(col(EngineRun.experiment_id), col(EngineRun.position)))).all()
+    for run in await session.scalars(query.order_by(col(EngineRun.position))):
+        found[run.experiment_id].append(run)
+    return found
 
 
-def logs() -> Listing:
-    """What experiments had to say."""
-    return Listing(
-        query=select(Event).where(col(Event.entity_type) == "experiment", col(Event.kind) == EventKind.log),
-        identity=col(Event.seq),
-        sortable={"seq": col(Event.seq)},
-        default_sort="seq",
-        parent=col(Event.entity_id),
-    )
-
-
-async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:
+async def cancel(session: WriteSession, grant: Grant, wanted: OneExperiment) -> Experiment:
     """End the training and keep no further model. Raises Conflict when it has ended already."""
-    experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
+    experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not await job.request_cancel(session, await _job_of(session, experiment)):
         raise Conflict(f"The experiment has ended already: {experiment.status}.")
     await event.audit(
@@ -227,9 +233,9 @@ async def cancel(session: WriteSession, grant: Grant, experiment_id: str) -> Exp
     return await _fresh(session, experiment)
 
 
-async def stop(session: WriteSession, grant: Grant, experiment_id: str) -> Experiment:
+async def stop(session: WriteSession, grant: Grant, wanted: OneExperiment) -> Experiment:
     """End the search and keep the best so far. Raises Conflict when it has ended already."""
-    experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
+    experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not await job.request_stop(session, await _job_of(session, experiment)):
         raise Conflict(f"The experiment has ended already: {experiment.status}.")
     await event.audit(
@@ -238,11 +244,11 @@ async def stop(session: WriteSession, grant: Grant, experiment_id: str) -> Exper
     return await _fresh(session, experiment)
 
 
-async def delete(session: WriteSession, grant: Grant, experiment_id: str, *, force: bool = False) -> UUID:
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteInUse) -> UUID:
     """Remove an experiment and its models. Raises Conflict while it trains or a model serves, unless `force`, which cancels the
     training and ends the deployments."""
-    experiment = await open_row(session, grant, Experiment, experiment_id, "Experiment")
-    if not force:
+    experiment = await open_row(session, grant, Experiment, wanted.id, "Experiment")
+    if not wanted.force:
         if not experiment.status.final:
             raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force=true.")
         await refuse_in_use(session, Experiment, select(col(Experiment.id)).where(col(Experiment.id) == experiment.id))

@@ -3,6 +3,11 @@
 from pydantic import BaseModel, Field
 
 from coreplex.job.table import JobStatus
+from coreplex.platform.inputs import Identifier
+
+
+class OneJob(BaseModel):
+    job_id: Identifier = Field(description="Its identifier.")
 
 
 class JobFilter(BaseModel):

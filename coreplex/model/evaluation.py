@@ -28,7 +28,7 @@ from coreplex.model.table import Evaluation, Model
 from coreplex.platform.child_task import child_task
 from coreplex.platform.database import WriteSession
 from coreplex.platform.document import storable
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
@@ -49,14 +49,13 @@ class _Rows:
     version_id: UUID | None = None
 
 
-def listing() -> Listing:
-    """The evaluations of models the caller may see, newest first."""
-    return Listing(
-        query=select(Evaluation),
-        identity=col(Evaluation.id),
-        sortable={"created_at": col(Evaluation.created_at)},
-        parent=col(Evaluation.model_id),
-    )
+EVALUATIONS = Listing(
+    query=select(Evaluation),
+    identity=col(Evaluation.id),
+    order=Order({"created_at": col(Evaluation.created_at)}),
+    parent=col(Evaluation.model_id),
+)
+"""The evaluations of models the caller may see, newest first."""
 
 
 async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> Evaluation:

@@ -1,6 +1,7 @@
 """What can be done with models. They are made by experiments only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +21,9 @@ from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
+from coreplex.platform.inputs import Delete
 from coreplex.platform.notify import notify
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import Listing, Order, SortDirection
 from coreplex.platform.permissions import Grant
 
 SORT_METRICS = (
@@ -44,6 +46,18 @@ def _merit() -> ColumnElement[Any]:
     return best + func.floor(func.extract("epoch", col(Experiment.created_at))) - cast(col(Model.rank), Float) / 1e4
 
 
+ORDER = Order(
+    {
+        "best": _merit(),
+        "created_at": col(Model.created_at),
+        "name": func.lower(col(Model.name)),
+        "rank": col(Model.rank),
+        **{name: _metric(name) for name in SORT_METRICS},
+    },
+    field="best",
+)
+
+
 def listing(grant: Grant, wanted: ModelFilter | None = None) -> Listing:
     """Models of the caller's projects, the best first unless asked otherwise."""
     query = (
@@ -57,16 +71,16 @@ def listing(grant: Grant, wanted: ModelFilter | None = None) -> Listing:
     return Listing(
         query=query,
         identity=col(Model.id),
-        sortable={
-            "best": _merit(),
-            "created_at": col(Model.created_at),
-            "name": func.lower(col(Model.name)),
-            "rank": col(Model.rank),
-            **{name: _metric(name) for name in SORT_METRICS},
-        },
+        order=ORDER,
         searchable=(col(Model.name), col(Model.algo), col(Experiment.name), col(Project.name)),
-        default_sort="best",
+        parent=col(Model.project_id),
     )
+
+
+def leaderboards(grant: Grant) -> Listing:
+    """The models of each experiment the caller may see, by rank unless asked otherwise."""
+    order = replace(ORDER, field="rank", direction=SortDirection.asc)
+    return replace(listing(grant), order=order, parent=col(Model.experiment_id))
 
 
 def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
@@ -80,6 +94,13 @@ def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
     if wanted.is_best is not None:
         conditions.append(col(Model.is_best) == wanted.is_best)
     return conditions
+
+
+async def counts(session: ReadSession, experiment_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    """How many models of each experiment are finished."""
+    experiment_id = col(Model.experiment_id)
+    query = select(experiment_id, func.count()).where(experiment_id.in_(experiment_ids)).group_by(experiment_id)
+    return dict((await session.execute(query)).all())
 
 
 async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelFilter) -> bool:
@@ -145,9 +166,9 @@ async def remove(session: WriteSession, models: Sequence[Model], user_id: UUID |
     await notify(session, SERVING)
 
 
-async def delete_one(session: WriteSession, grant: Grant, model_id: str) -> UUID:
+async def delete_one(session: WriteSession, grant: Grant, wanted: Delete) -> UUID:
     """Remove a model. Raises Conflict while an active deployment serves it."""
-    model = await open_row(session, grant, Model, model_id, "Model")
+    model = await open_row(session, grant, Model, wanted.id, "Model")
     await refuse_in_use(session, Model, select(col(Model.id)).where(col(Model.id) == model.id))
     experiment = await session.get_one(Experiment, model.experiment_id)
     await event.audit(session, grant.user_id, model, "model.deleted", f"Model “{model.name}” was deleted.")

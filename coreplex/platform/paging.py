@@ -44,7 +44,7 @@ class Page:
     offset: int = 0
     search: str | None = None
     sort_field: str | None = None
-    sort_direction: SortDirection = SortDirection.desc
+    sort_direction: SortDirection | None = None
     counted_only: bool = False
     """Nobody looks at the rows: only how many there are is asked."""
 
@@ -79,6 +79,15 @@ class Slice(Generic[Row]):
 
 
 @dataclass(frozen=True)
+class Order:
+    """What a list can be sorted by, by the names the contract has for it, and how it is sorted unless somebody asks otherwise."""
+
+    columns: Mapping[str, Any]
+    field: str = "created_at"
+    direction: SortDirection = SortDirection.desc
+
+
+@dataclass(frozen=True)
 class Listing:
     """A list: its query, what `search` looks into, what it can be sorted by; `id` breaks ties.
 
@@ -88,9 +97,8 @@ class Listing:
 
     query: Select[Any]
     identity: Any
-    sortable: Mapping[str, Any]
+    order: Order
     searchable: Sequence[Any] = ()
-    default_sort: str = "created_at"
     parent: Any = None
     options: Sequence[ExecutableOption] = ()
     """Which columns of the rows stay behind."""
@@ -152,7 +160,7 @@ class Listing:
         return query if page.after is None else query.where(self._beyond(self._sort_column(page), page))
 
     def _order(self, column: Any, identity: Any, page: Page) -> tuple[Any, Any]:
-        down = page.sort_direction is SortDirection.desc
+        down = self._down(page)
         key = column.desc() if down else column.asc()
         # Missing values come last both ways, so "best first" never begins with an unknown. Said of a column that knows none, it
         # would keep the database from reading the page off an index: it would sort the whole list.
@@ -180,16 +188,20 @@ class Listing:
         return self.query.where(or_(*(column.ilike(pattern) for column in self.searchable)))
 
     def _sort_column(self, page: Page) -> ColumnElement[Any]:
-        name = page.sort_field or self.default_sort
-        if name not in self.sortable:
-            raise Invalid.field(f"cannot sort by '{name}'; choose one of {', '.join(sorted(self.sortable))}", "sort_field")
-        return self.sortable[name]
+        name, columns = page.sort_field or self.order.field, self.order.columns
+        if name not in columns:
+            raise Invalid.field(f"cannot sort by '{name}'; choose one of {', '.join(sorted(columns))}", "sort_field")
+        column: ColumnElement[Any] = columns[name]
+        return column
+
+    def _down(self, page: Page) -> bool:
+        return (page.sort_direction or self.order.direction) is SortDirection.desc
 
     def _beyond(self, column: ColumnElement[Any], page: Page) -> ColumnElement[bool]:
         value, identity = _decode(page.after or "")
         if not (_fits(value, column) and _fits(identity, self.identity)):
             raise Invalid.field(FOREIGN_CURSOR, "after")
-        down = page.sort_direction is SortDirection.desc
+        down = self._down(page)
         further = self.identity < identity if down else self.identity > identity
         if value is None:
             return and_(column.is_(None), further)

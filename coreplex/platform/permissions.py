@@ -44,9 +44,12 @@ class Principal:
     csrf_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Permission:
-    """What a GraphQL field demands. Declared on the field, printed in the SDL, enforced by the guard."""
+    """What a GraphQL field demands. Declared on the field, printed in the SDL, enforced by the guard.
+
+    Told apart by identity, not by value: a request keeps its grants by permission, and looks one up for every field.
+    """
 
     scope: Scope | None = None
     """Scope a key must carry; None: the field is public."""
@@ -73,7 +76,7 @@ MANAGE = Permission(Scope.write, Role.admin)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A permission in a caller's hands: what `allow` returns and what every service asks for."""
+    """A permission in a caller's hands: what `Caller.grant` returns and what every service asks for."""
 
     principal: Principal
     permission: Permission = field(default=READ)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from coreplex.membership.table import MemberRole, ProjectStatus
 from coreplex.platform.fields import Description, Name
+from coreplex.platform.inputs import Identifier
 
 
 class CreateProject(BaseModel):
@@ -25,6 +26,11 @@ class AddMember(BaseModel):
         description="E-mail of a registered user."
     )
     role: MemberRole = Field(MemberRole.editor, description="What the member may do.")
+
+
+class RemoveMember(BaseModel):
+    project_id: Identifier = Field(description="The project.")
+    member_id: Identifier = Field(description="Identifier of the membership.")
 
 
 class ProjectFilter(BaseModel):

@@ -24,12 +24,13 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use
 from coreplex.platform.identifier import parse_id
+from coreplex.platform.inputs import DeleteInUse
 from coreplex.platform.notify import notify
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import MANAGE, Grant
 from coreplex.platform.roles import Role
 from coreplex.platform.settings import Settings
-from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, UpdateProject
+from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, RemoveMember, UpdateProject
 
 COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
     "dataset_count": Dataset,
@@ -43,28 +44,38 @@ def _count_of(table: type[Dataset | Experiment | Model | Deployment]) -> ColumnE
     return select(func.count()).where(col(table.project_id) == col(Project.id)).correlate(Project).scalar_subquery()
 
 
+ORDER = Order(
+    {
+        "created_at": col(Project.created_at),
+        "updated_at": col(Project.updated_at),
+        "name": func.lower(Project.name),
+        **{name: _count_of(table) for name, table in COUNTED.items()},
+    }
+)
+
+
 def listing(grant: Grant, wanted: ProjectFilter | None = None) -> Listing:
     """Projects owned by or shared with the caller."""
     query = select(Project).where(col(Project.id).in_(visible_projects(grant)))
     if wanted is not None and wanted.status is not None:
         query = query.where(col(Project.status) == wanted.status)
-    sortable = {"created_at": Project.created_at, "updated_at": Project.updated_at, "name": func.lower(Project.name)}
     return Listing(
         query=query,
         identity=Project.id,
-        sortable=sortable | {name: _count_of(table) for name, table in COUNTED.items()},
+        order=ORDER,
         searchable=(Project.name, Project.description),
     )
 
 
-async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[str, Mapping[UUID, int]]:
+async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
     """How many datasets, experiments, models and deployments each project has: one query per kind."""
-    result = {}
+    found = {project_id: dict.fromkeys(COUNTED, 0) for project_id in project_ids}
     for name, table in COUNTED.items():
-        project_id = col(table.project_id)
-        query = select(project_id, func.count()).where(project_id.in_(project_ids)).group_by(project_id)
-        result[name] = dict((await session.execute(query)).all())
-    return result
+        project = col(table.project_id)
+        query = select(project, func.count()).where(project.in_(project_ids)).group_by(project)
+        for project_id, number in await session.execute(query):
+            found[project_id][name] = number
+    return found
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateProject, settings: Settings) -> Project:
@@ -91,13 +102,13 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateProject) -> 
     return project
 
 
-async def delete(session: WriteSession, grant: Grant, project_id: str, *, force: bool = False) -> UUID:
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteInUse) -> UUID:
     """Remove the project and all that is in it; running jobs are cancelled, files follow by a job of their own.
 
     Raises Conflict while a production deployment is active or an experiment trains, unless `force`.
     """
-    project = await open_project(session, grant, project_id)
-    if not force:
+    project = await open_project(session, grant, wanted.id)
+    if not wanted.force:
         await refuse_in_use(session, Project, select(col(Project.id)).where(col(Project.id) == project.id))
     await job.cancel_project(session, project.id)
     members = await session.scalars(select(col(Membership.user_id)).where(col(Membership.project_id) == project.id))
@@ -109,26 +120,23 @@ async def delete(session: WriteSession, grant: Grant, project_id: str, *, force:
     return project.id
 
 
-def member_listing() -> Listing:
-    """Members of projects the caller may see."""
-    return Listing(
-        query=select(Membership).join(User, col(User.id) == col(Membership.user_id)),
-        identity=Membership.id,
-        sortable={"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role},
-        searchable=(User.email, User.name),
-        parent=col(Membership.project_id),
-    )
+MEMBERS = Listing(
+    query=select(Membership).join(User, col(User.id) == col(Membership.user_id)),
+    identity=Membership.id,
+    order=Order({"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role}),
+    searchable=(User.email, User.name),
+    parent=col(Membership.project_id),
+)
+"""Members of projects the caller may see."""
 
-
-def timeline_listing() -> Listing:
-    """What happened in projects the caller may see."""
-    return Listing(
-        query=select(Event).where(col(Event.kind) == EventKind.audit),
-        identity=Event.seq,
-        sortable={"created_at": Event.seq, "type": Event.type},
-        searchable=(Event.message, Event.type),
-        parent=col(Event.project_id),
-    )
+TIMELINE = Listing(
+    query=select(Event).where(col(Event.kind) == EventKind.audit),
+    identity=Event.seq,
+    order=Order({"created_at": Event.seq, "type": Event.type}),
+    searchable=(Event.message, Event.type),
+    parent=col(Event.project_id),
+)
+"""What happened in projects the caller may see."""
 
 
 async def add_member(session: WriteSession, grant: Grant, wanted: AddMember, settings: Settings) -> Membership:
@@ -148,12 +156,11 @@ async def add_member(session: WriteSession, grant: Grant, wanted: AddMember, set
     return membership
 
 
-async def remove_member(session: WriteSession, grant: Grant, project_id: str, member_id: str) -> None:
+async def remove_member(session: WriteSession, grant: Grant, wanted: RemoveMember) -> UUID:
     """Remove somebody, which managers may, or oneself, which everybody may but the owner."""
-    project = await open_project(session, grant, project_id)
-    query = select(Membership).where(
-        col(Membership.id) == parse_id(member_id, "Member"), col(Membership.project_id) == project.id
-    )
+    project = await open_project(session, grant, wanted.project_id)
+    member_id = parse_id(wanted.member_id, "Member")
+    query = select(Membership).where(col(Membership.id) == member_id, col(Membership.project_id) == project.id)
     membership = await session.scalar(query)
     if membership is None:
         raise NotFound.of("Member")
@@ -168,3 +175,4 @@ async def remove_member(session: WriteSession, grant: Grant, project_id: str, me
     await notify(session, SERVING)
     kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
     await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")
+    return member_id

@@ -12,6 +12,7 @@ from sqlalchemy import event, text
 
 from coreplex.account import api_key, authenticate, keys, recovery, signin, tokens
 from coreplex.account.cache import AccessCache
+from coreplex.account.inputs import RevokeApiKey
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
@@ -128,7 +129,7 @@ async def test_revocation_is_heard_by_every_process(start: Callable[[], asyncio.
     grant = Grant(await authenticate.by_key(there, key))
     await authenticate.by_key(here, key)
     async with here.database.transaction() as session:
-        await api_key.revoke(session, grant, str(row.id))
+        await api_key.revoke(session, grant, RevokeApiKey(id=str(row.id)))
         assert not await refused(there, key), "not before the commit"
     digest = tokens.digest(key)
     await within_a_second(lambda: AccessCache.of(there).get(digest) is None and AccessCache.of(here).get(digest) is None)

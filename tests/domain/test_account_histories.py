@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from coreplex.account import api_key, authenticate, signin
 from coreplex.account.cache import forget
-from coreplex.account.inputs import CreateApiKey
+from coreplex.account.inputs import CreateApiKey, RevokeApiKey
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
@@ -70,14 +70,14 @@ class History:
     async def create_key(self) -> None:
         async with self.services.database.transaction() as session:
             wanted = CreateApiKey(name="k", scopes=[Scope.read])
-            row, key = await api_key.create(session, await self._grant(), wanted, self.services.settings)
+            key, row = await api_key.create(session, await self._grant(), wanted, self.services.settings)
         self.keys[key], self.rows[key] = True, row.id
 
     async def revoke_key(self) -> None:
         if self.keys:
             key = self.random.choice(list(self.keys))
             async with self.services.database.transaction() as session:
-                await api_key.revoke(session, await self._grant(), str(self.rows[key]))
+                await api_key.revoke(session, await self._grant(), RevokeApiKey(id=str(self.rows[key])))
             forget(self.services, self.rows[key])
             self.keys[key] = False
 

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from coreplex.account.table import User
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import Database
-from resolvers.loaders import Loaders
+from resolvers.loaders.account import users
+from resolvers.loading import Asking, Loaders
 from tests.factories.account import make_user
 
 
@@ -28,10 +29,10 @@ async def test_a_reading_session_never_writes(database: Database) -> None:
 
 async def test_a_field_that_is_cancelled_leaves_what_others_wait_for(database: Database) -> None:
     user = await make_user(database)
-    loaders = Loaders(database, AnswerSize)
+    loaders = Loaders(database, Asking(None, AnswerSize))
 
     async def wait() -> Any:
-        return await loaders.user.load(user.id)
+        return await loaders[users].load(user.id)
 
     first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
     await asyncio.sleep(0)
@@ -39,4 +40,4 @@ async def test_a_field_that_is_cancelled_leaves_what_others_wait_for(database: D
     found = await second
     assert found is not None
     assert found.id == user.id
-    assert (await loaders.user.load(user.id)).id == user.id
+    assert (await loaders[users].load(user.id)).id == user.id

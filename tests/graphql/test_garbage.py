@@ -14,7 +14,7 @@ from strawberry.dataloader import DataLoader
 from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 from resolvers.context import Context
-from resolvers.loaders import Loaders, Pages
+from resolvers.loading import Loaders, Pages
 from schema.compiler.executor import CompilingExecutor
 from tests.factories.asking import Asker
 

@@ -1,0 +1,18 @@
+"""Stored files and staged files, as they are offered for download."""
+
+from typing import Annotated
+
+import strawberry
+
+from coreplex.artifact import service
+from coreplex.artifact.table import Artifact
+from coreplex.platform.staging import StagedFile
+from resolvers.guard import Info
+
+
+async def file(root: strawberry.Parent[Artifact], info: Info) -> StagedFile:
+    return await service.offer(info.context.services, info.grant, root)
+
+
+async def staged(info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]) -> StagedFile:
+    return info.context.services.staging.open(id, info.grant.user_id)
