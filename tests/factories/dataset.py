@@ -5,7 +5,6 @@ import io
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from httpx import AsyncClient, Response
@@ -17,9 +16,6 @@ from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving
-
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-"""Real tables, where they are; tests that use them skip elsewhere."""
 
 PEOPLE = (
     "name,age,city,late,signed_on,amount\n"

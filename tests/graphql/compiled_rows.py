@@ -45,7 +45,7 @@ def _hash(value: Any) -> Any:
     return value if isinstance(value, str) else None
 
 
-def _kept(root: strawberry.Parent[Any]) -> Any:
+def _entry(root: strawberry.Parent[Any]) -> Any:
     return root.get("text")
 
 
@@ -96,7 +96,7 @@ LOADED = Loaded(lambda context: context.loader, lambda row: _hash(row.text), lam
 
 @strawberry.type
 class Small:
-    kept: str = strawberry.field(resolver=_kept, graphql_type=str, metadata={READING: Entry("text")})
+    entry: str = strawberry.field(resolver=_entry, graphql_type=str, metadata={READING: Entry("text")})
 
 
 @strawberry.type
@@ -167,7 +167,8 @@ class Row:
     id: Any = field(default_factory=lambda: UUID(int=7))
 
 
-async def said(document: DocumentNode, rows: Any, kept: Kept | None = None) -> ExecutionResult:
+async def executed(document: DocumentNode, rows: Any, kept: Kept | None = None) -> ExecutionResult:
+    """The result for these rows: by compiled plans, which `kept` holds between executions, or by graphql-core alone."""
     more: dict[str, Any] = {} if kept is None else {"executor_class": CompilingExecutor, "planner": planner, "kept": kept}
     found = execute(core, document, context_value=Context(rows), **more)
     return found if isinstance(found, ExecutionResult) else await found
@@ -194,22 +195,26 @@ def causes(result: ExecutionResult) -> dict[str, set[str]]:
     return found
 
 
-def agree(one: ExecutionResult, other: ExecutionResult) -> None:
+def require_equal(one: ExecutionResult, other: ExecutionResult) -> None:
+    """Raise AssertionError unless both have the same data, byte for byte, and the same reasons for what is null."""
     assert orjson.dumps(one.data) == orjson.dumps(other.data)
     assert causes(one) == causes(other)
 
 
-def same(text: str, rows: Any) -> tuple[Any, list[str]]:
-    """Both ways say the same; gives data and messages. The plan is used twice: what it keeps must not be of one answer."""
+def answered_alike(text: str, rows: Any) -> tuple[Any, list[str]]:
+    """Data and messages of an operation, after holding compiled plans against graphql-core: same data, same reason for each null.
+
+    The plans are used twice: what they keep must not be of one answer.
+    """
     document = parse(text)
     kept = kept_for(document)
     assert kept is not None
 
     async def ways() -> tuple[ExecutionResult, ...]:
-        return await said(document, rows), await said(document, rows, kept), await said(document, rows, kept)
+        return await executed(document, rows), await executed(document, rows, kept), await executed(document, rows, kept)
 
     general, compiled, again = asyncio.run(ways())
-    agree(compiled, general)
-    agree(again, general)
+    require_equal(compiled, general)
+    require_equal(again, general)
     assert kept.plans or not rows
     return compiled.data, sorted(error.message for error in compiled.errors or ())

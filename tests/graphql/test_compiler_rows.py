@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schema.compiler.executor import CompilingExecutor, Kept
 from schema.compiler.operation import kept_for
-from tests.graphql.compiled_rows import Colour, Context, Row, core, planner, same
+from tests.graphql.compiled_rows import Colour, Context, Row, answered_alike, core, planner
 
 
 class Failing:
@@ -28,9 +28,10 @@ class Failing:
 
 LEAVES = "__typename id again: text text maybe number ratio flag colour moment words named many"
 INNER = (
-    f"small {{ kept }} smalls {{ other: kept __typename }} child {{ {LEAVES} loaded }} children {{ id smalls {{ kept }} must }}"
+    f"small {{ entry }} smalls {{ other: entry __typename }} child {{ {LEAVES} loaded }} "
+    "children { id smalls { entry } must }"
 )
-OTHERS = "loaded slow loose { kept } waits"
+OTHERS = "loaded slow loose { entry } waits"
 STRICT = "must strict insists"
 
 VALUES = [
@@ -79,12 +80,12 @@ SELECTIONS = st.lists(
 
 @given(ROWS, SELECTIONS, st.sampled_from(["items", "all", "first"]))
 def test_whatever_a_row_holds_both_ways_say_the_same(rows: list[Row], selections: list[str], root: str) -> None:
-    same(f"{{ {root} {{ {' '.join(selections)} }} }}", rows)
+    answered_alike(f"{{ {root} {{ {' '.join(selections)} }} }}", rows)
 
 
 def test_usual_rows_are_built_whole() -> None:
     nested = Row(children=[Row("c"), Row("d")], child=Row("e"))
-    data, errors = same(f"{{ items {{ {LEAVES} {INNER} {OTHERS} {STRICT} }} }}", [Row(), nested, Row("nothing-else")])
+    data, errors = answered_alike(f"{{ items {{ {LEAVES} {INNER} {OTHERS} {STRICT} }} }}", [Row(), nested, Row("nothing-else")])
     assert errors == []
     first, second, _ = data["items"]
     assert list(first)[:4] == ["__typename", "id", "again", "text"]
@@ -95,18 +96,18 @@ def test_usual_rows_are_built_whole() -> None:
 
 def test_an_attribute_that_fails_or_is_missing_is_told_the_same_way() -> None:
     for row in (Failing(), object(), {}):
-        _, errors = same(f"{{ items {{ {LEAVES} }} }}", [Row(), row])
+        _, errors = answered_alike(f"{{ items {{ {LEAVES} }} }}", [Row(), row])
         assert errors
 
 
 def test_a_failure_of_one_row_leaves_the_others() -> None:
-    data, errors = same("{ items { text must } }", [Row("x"), Row("broken"), Row("nothing"), Row("y")])
+    data, errors = answered_alike("{ items { text must } }", [Row("x"), Row("broken"), Row("nothing"), Row("y")])
     assert data["items"] == [{"text": "x", "must": "<x>"}, None, None, {"text": "y", "must": "<y>"}]
     assert len(errors) == 2
 
 
 def test_an_error_of_a_field_that_may_be_null_is_told_once() -> None:
-    data, errors = same("{ all { text slow(fails: true) waits loaded } }", [Row("a"), Row("b")])
+    data, errors = answered_alike("{ all { text slow(fails: true) waits loaded } }", [Row("a"), Row("b")])
     assert [item["text"] for item in data["all"]] == ["a", "b"]
     assert errors == ["a fails", "as told", "as told"]
 
@@ -148,7 +149,7 @@ def test_what_fails_deep_inside_is_executed_twice_at_most() -> None:
 
 def test_a_fragment_used_in_many_places_has_one_plan() -> None:
     fields = " ".join(f"a{number}: child {{ ...F }}" for number in range(20))
-    document = parse(f"{{ all {{ {fields} }} }} fragment F on Item {{ text smalls {{ kept }} }}")
+    document = parse(f"{{ all {{ {fields} }} }} fragment F on Item {{ text smalls {{ entry }} }}")
     kept = Kept()
     execute(
         core, document, context_value=Context([Row(child=Row())]), executor_class=CompilingExecutor, planner=planner, kept=kept
@@ -163,9 +164,9 @@ class _Promise:
 
 
 def test_an_attribute_that_must_be_awaited_is_awaited() -> None:
-    data, errors = same("{ items { text number } }", [Row(), Row(text=_Promise())])
+    data, errors = answered_alike("{ items { text number } }", [Row(), Row(text=_Promise())])
     assert (data["items"][1]["text"], errors) == ("later", [])
-    same("{ all { child { text } children { text } } }", [Row(child=_Promise(), children=_Promise())])
+    answered_alike("{ all { child { text } children { text } } }", [Row(child=_Promise(), children=_Promise())])
 
 
 async def test_what_is_kept_of_an_operation_never_outlives_a_directive() -> None:
@@ -181,15 +182,15 @@ async def test_what_is_kept_of_an_operation_never_outlives_a_directive() -> None
 
 
 def test_fragments_that_meet_in_a_field_are_merged() -> None:
-    text = """query { all { ...A ...B small { kept } } }
+    text = """query { all { ...A ...B small { entry } } }
         fragment A on Item { child { text } }
-        fragment B on Item { child { number } small { a: kept } }"""
-    data, _ = same(text, [Row(child=Row())])
-    assert data["all"] == [{"child": {"text": "b", "number": 1}, "small": {"a": "s", "kept": "s"}}]
+        fragment B on Item { child { number } small { a: entry } }"""
+    data, _ = answered_alike(text, [Row(child=Row())])
+    assert data["all"] == [{"child": {"text": "b", "number": 1}, "small": {"a": "s", "entry": "s"}}]
 
 
 def test_names_of_a_document_never_become_code() -> None:
-    data, errors = same("{ all { row: text context: number found: flag add: named None: maybe v: words } }", [Row()])
+    data, errors = answered_alike("{ all { row: text context: number found: flag add: named None: maybe v: words } }", [Row()])
     assert errors == []
     assert list(data["all"][0]) == ["row", "context", "found", "add", "None", "v"]
 
