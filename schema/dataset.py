@@ -28,7 +28,7 @@ PREVIEW = Price(each=STATEMENT, row=5)
 """How many columns a row has is known when it runs; the limit of the answer's bytes sees to tables with many."""
 
 enum(DatasetStatus, "State of a dataset.")
-enum(VersionSource, "How a version came to be.")
+enum(VersionSource, "How a version came to be. `builder`, `privacy` and `synthgen` do not occur yet.")
 enum(inputs.TableFormat, "What a table can be downloaded as.")
 published(inputs.ColumnOverride, "ColumnOverrideInput", "What a column is, and what is missing in it.")
 published(inputs.Marked, "MarkedColumnInput", "What is missing in a column, besides what is known to be.")

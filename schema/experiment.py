@@ -43,7 +43,7 @@ class ExperimentCapabilities:
     default_engine: str = strawberry.field(description="The engine that runs when none is named.")
     max_models: int = strawberry.field(description="Most models of one experiment.")
     max_runtime_secs: int = strawberry.field(description="Longest training time in seconds.")
-    gpu_available: bool = strawberry.field(description="Whether a GPU can be used.")
+    gpu_available: bool = strawberry.field(description="Whether a GPU can be used: never, yet.")
     algorithms: list[str] = strawberry.field(description="Algorithm families by the names `algo`, `exclude_algos` use.")
 
 
@@ -88,7 +88,7 @@ class Experiment:
     config: JSON = strawberry.field(description="The options in force, defaults included.")
     engines: list[str] = strawberry.field(description="The engines that run.")
     execution_mode: ExecutionMode = strawberry.field(description="One engine or several side by side.")
-    use_gpu: bool = strawberry.field(description="Whether a GPU was asked for.")
+    use_gpu: bool = strawberry.field(description="Whether a GPU was asked for. Kept, without effect yet: the CPU is used.")
     status: ExperimentStatus = strawberry.field(description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
     progress: float = _job(float, _progress, "Share done, 0 to 100.")

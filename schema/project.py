@@ -24,7 +24,7 @@ from schema.pagination import Connection, connection, nested, sort_input
 OWN = Permission(Scope.write, Role.owner)
 CREATE = LEAVE = Permission(Scope.write)
 
-enum(ProjectStatus, "Whether a project is in use.")
+enum(ProjectStatus, "Whether a project is in use. Nothing archives one yet.")
 enum(MemberRole, "What a new member may do; a project has one owner, who made it.")
 published(inputs.CreateProject, "CreateProjectInput", "A new project.")
 published(inputs.UpdateProject, "UpdateProjectInput", "What changes in a project.")

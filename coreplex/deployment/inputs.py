@@ -21,7 +21,9 @@ FROM_CONFIG = (
 )
 """Fields that may also stand inside `config`; the flat ones win (contract B.7)."""
 MOST = f"At most {MOST_KEPT >> 10} KiB as JSON."
-COLUMN_MAP = f"Input column to type of personal data. {MOST}"
+WITHOUT_EFFECT = "Kept, without effect yet."
+"""Of what is published for what is to come (contract D.1)."""
+COLUMN_MAP = f"Input column to type of personal data. {WITHOUT_EFFECT} {MOST}"
 
 
 class CreateDeployment(BaseModel):
@@ -29,16 +31,22 @@ class CreateDeployment(BaseModel):
     model_id: str = Field(description="A model of the same project.")
     name: Name = Field(description="Name, 1 to 200 characters.")
     stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
-    traffic_percent: int | None = Field(None, ge=1, le=100, description="Share of traffic, 1 to 100; 100 when nothing is said.")
-    strategy: Strategy | None = Field(None, description="How traffic reaches it; `direct` when nothing is said.")
+    traffic_percent: int | None = Field(
+        None, ge=1, le=100, description=f"Share of traffic, 1 to 100; 100 when nothing is said. {WITHOUT_EFFECT}"
+    )
+    strategy: Strategy | None = Field(
+        None, description="How traffic reaches it; `direct` when nothing is said. Others: kept, without effect yet."
+    )
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
     )
-    privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
-    privacy_anonymize_logs: bool | None = Field(None, description="Anonymise personal data in the inference log.")
-    privacy_anonymize_response: bool | None = Field(None, description="Anonymise personal data in answers.")
+    privacy_policy_id: str | None = Field(None, max_length=64, description=f"Privacy policy to attach. {WITHOUT_EFFECT}")
+    privacy_anonymize_logs: bool | None = Field(
+        None, description=f"Anonymise personal data in the inference log. {WITHOUT_EFFECT}"
+    )
+    privacy_anonymize_response: bool | None = Field(None, description=f"Anonymise personal data in answers. {WITHOUT_EFFECT}")
     privacy_column_map: JSONObject | None = Field(None, description=COLUMN_MAP)
-    privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
+    privacy_threshold: float | None = Field(None, ge=0, le=1, description=f"Confidence of detection, 0 to 1. {WITHOUT_EFFECT}")
 
     _kept = field_validator("config", "privacy_column_map")(kept)
 
@@ -55,12 +63,14 @@ class CreateDeployment(BaseModel):
 class UpdateDeployment(BaseModel):
     deployment_id: str = Field(description="The deployment.")
     name: Name | None = Field(None, description="New name.")
-    traffic_percent: int | None = Field(None, ge=1, le=100, description="New share of traffic.")
-    privacy_policy_id: str | None = Field(None, max_length=64, description="Privacy policy to attach.")
-    privacy_anonymize_logs: bool | None = Field(None, description="Anonymise personal data in the inference log.")
-    privacy_anonymize_response: bool | None = Field(None, description="Anonymise personal data in answers.")
+    traffic_percent: int | None = Field(None, ge=1, le=100, description=f"New share of traffic. {WITHOUT_EFFECT}")
+    privacy_policy_id: str | None = Field(None, max_length=64, description=f"Privacy policy to attach. {WITHOUT_EFFECT}")
+    privacy_anonymize_logs: bool | None = Field(
+        None, description=f"Anonymise personal data in the inference log. {WITHOUT_EFFECT}"
+    )
+    privacy_anonymize_response: bool | None = Field(None, description=f"Anonymise personal data in answers. {WITHOUT_EFFECT}")
     privacy_column_map: JSONObject | None = Field(None, description=COLUMN_MAP)
-    privacy_threshold: float | None = Field(None, ge=0, le=1, description="Confidence of detection, 0 to 1.")
+    privacy_threshold: float | None = Field(None, ge=0, le=1, description=f"Confidence of detection, 0 to 1. {WITHOUT_EFFECT}")
 
     _kept = field_validator("privacy_column_map")(kept)
 

@@ -51,7 +51,7 @@ class CreateExperiment(BaseModel):
     engines: list[str] | None = Field(
         None, max_length=8, description="Engines: the first is used in single mode, all of them in parallel mode."
     )
-    use_gpu: bool = Field(False, description="Ask for a GPU; without one the CPU is used and a warning says so.")
+    use_gpu: bool = Field(False, description="Ask for a GPU. Kept, without effect yet: the CPU is used, and a warning says so.")
 
     _kept = field_validator("config")(kept)
 

@@ -160,7 +160,9 @@ class Settings(BaseSettings):
     )
 
     max_dataset_upload_bytes: int = Field(500 * 1024**2, ge=1, description="Largest dataset upload in bytes (500 MB).")
-    max_batch_upload_bytes: int = Field(100 * 1024**2, ge=1, description="Largest batch-prediction upload in bytes (100 MB).")
+    max_batch_upload_bytes: int = Field(
+        100 * 1024**2, ge=1, description="Largest batch-prediction upload in bytes (100 MB). No endpoint takes one yet."
+    )
     max_answer_bytes: int = Field(
         32 * 1024**2, ge=64 * 1024, description="Largest JSON answer in bytes (32 MB); files to download are not meant."
     )
@@ -198,8 +200,8 @@ class Settings(BaseSettings):
     rate_limit_authentication: Rate = Field("10/minute", description="Login, registration, password reset.")
     rate_limit_predictions: Rate = Field("50/minute", description="Predictions through models and deployments.")
     rate_limit_training: Rate = Field("5/minute", description="Created experiments; a refusal is a general request.")
-    rate_limit_reports: Rate = Field("20/minute", description="Creation of reports.")
-    rate_limit_builder: Rate = Field("30/minute", description="Dataset Builder.")
+    rate_limit_reports: Rate = Field("20/minute", description="Creation of reports, which has no endpoint yet.")
+    rate_limit_builder: Rate = Field("30/minute", description="Dataset Builder, which has no endpoint yet.")
 
     web_processes: int = Field(1, ge=1, le=64, description="Web processes sharing the port.")
     worker_processes: int = Field(1, ge=1, le=64, description="Worker processes; each runs its jobs' children.")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rest_compat.openapi import document
+from rest_compat.stored import snake
+from schema.execution import core_schema
 from tests.stack import ROOT
 
 DOCS = ROOT / "docs"
@@ -46,7 +48,7 @@ def test_sections_of_the_contract() -> None:
     assert missing(cited, sections) == []
     assert missing(r"\b[Cc]ontract [A-D]\.\d+, ([A-D]\.\d+)", sections) == []
     assert sum(len(re.findall(cited, source)) for _, source in sources()) > 20
-    assert set(re.findall(r"\(([A-D](?:\.\d+)?)\)", text)) <= sections | {"D"}
+    assert set(re.findall(r"\b([A-D]\.\d+)\b", text)) == sections
 
 
 def test_security_decisions_and_adrs() -> None:
@@ -63,6 +65,20 @@ def test_endpoints_of_the_contract() -> None:
     written = set(re.findall(r"^\| ([A-Z]+) `(/api/[^`]+)` ", (DOCS / "contract.md").read_text(), re.M))
     served = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
     assert written == served
+
+
+def test_what_is_without_effect_says_so_in_the_schema() -> None:
+    listed = re.search(r"^- D\.1 .*?(?=^- D\.3)", (DOCS / "contract.md").read_text(), re.M | re.S)
+    assert listed
+    names = {name for name in re.findall(r"`(\w+)`", listed[0]) if name != "direct"}
+    fields: dict[str, list[bool]] = {name: [] for name in names}
+    for kind in (kind for name, kind in core_schema.type_map.items() if re.search(r"(Deployment|Experiment)(Input)?$", name)):
+        for name, field in getattr(kind, "fields", {}).items():
+            quiet = "without effect yet" in (field.description or "")
+            assert not quiet or snake(name) in names, f"{kind.name}.{name} is not in the contract's list"
+            if snake(name) in names:
+                fields[snake(name)].append(quiet)
+    assert {name for name, said in fields.items() if not said or not all(said)} == set()
 
 
 def test_files_named_in_pages() -> None:
