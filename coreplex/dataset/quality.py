@@ -10,9 +10,9 @@ from coreplex.dataset.diagnosis import Diagnoses, Found
 from coreplex.dataset.service import Documents
 from coreplex.engines.automl import creation
 from coreplex.engines.diagnosis.question import Question
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile import target_suggestion
 from coreplex.engines.tabular.quality import assessment
-from coreplex.engines.tabular.quality.rules import Issue
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.nearest import nearest
 from coreplex.errors.tree import Busy, DomainError, Invalid
@@ -43,16 +43,16 @@ async def of_target(services: Services, version_id: UUID, documents: Documents, 
     profile = documents.profile
     facts = next(column for column in profile["columns"] if column["name"] == target)
     identifier = [
-        Issue("target_is_identifier", "high", said, target) for said in creation.target_warnings(profile, schema, target)
+        Finding("target_is_identifier", "high", said, column=target) for said in creation.target_warnings(profile, schema, target)
     ]
     question = Question(target, problem_type or target_suggestion.problem_type(facts, profile["row_count"]))
     try:
         creation.check_creation(profile, schema, target, question.problem_type)
     except Invalid as error:
-        issue = Issue("unusable_target", "high", error.message, target)
+        issue = Finding("unusable_target", "high", error.message, column=target)
         return Judged(assessment.for_target(documents.quality, profile, target, [*identifier, issue]))
     found = await _ask(services, version_id, question)
-    issues = [*identifier, *(Issue(**issue) for issue in found["issues"])]
+    issues = [*identifier, *(Finding(**issue) for issue in found["issues"])]
     return Judged(assessment.for_target(documents.quality, profile, target, issues), found)
 
 

@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
-from coreplex.engines.tabular.read.table import read as read_table  # noqa: E402
+from coreplex.engines.tabular.read.table import read_table  # noqa: E402
 from coreplex.engines.tabular.schema import TableSchema, spell  # noqa: E402
 from coreplex.platform import isolation  # noqa: E402
 

@@ -28,7 +28,7 @@ from coreplex.engines.diagnosis import dependence  # noqa: E402
 from coreplex.engines.diagnosis.deadline import Deadline  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
-from coreplex.engines.tabular.read.table import read as read_table  # noqa: E402
+from coreplex.engines.tabular.read.table import read_table  # noqa: E402
 from coreplex.engines.tabular.schema import TableSchema  # noqa: E402
 from tests.engines.scoring_samples import predict_frame  # noqa: E402
 from tests.factories import dependent  # noqa: E402

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 from tests.benchmarks.suite_tables import SOURCES, unpacked
 from tests.factories.leaks import KINDS, TARGET, clean, planted
 
@@ -39,7 +39,7 @@ class Asked:
     def ask(self, frame: pl.DataFrame, target: str, problem: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """(the high leaks, the diagnosis)."""
         frame.write_csv(self.folder / "t.csv")
-        reading = read(self.folder / "t.csv", "t.csv", self.folder / "t.parquet")
+        reading = read_table(self.folder / "t.csv", "t.csv", self.folder / "t.parquet")
         started = time.process_time()
         found = examine(reading.path, reading.schema, Question(target, problem), deadline=Deadline(SECONDS))
         self.seconds.append(time.process_time() - started)

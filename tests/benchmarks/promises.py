@@ -23,7 +23,7 @@ from sklearn import datasets
 from coreplex.engines.automl import train
 from coreplex.engines.automl.evaluation import intervals, metrics
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 
 
 class Report:
@@ -105,7 +105,7 @@ def trained(frame: pl.DataFrame, folder: Path, config: dict[str, Any]) -> dict[s
     """The manifest of the best model."""
     source = folder / "table.csv"
     frame.write_csv(source)
-    schema = read(source, "table.csv", folder / "table.parquet").schema.to_json()
+    schema = read_table(source, "table.csv", folder / "table.parquet").schema.to_json()
     problem = "classification" if frame["y"].dtype == pl.String else "regression"
     request = {"table": str(folder / "table.parquet"), "schema": schema, "target": "y", "problem_type": problem}
     report = Report()

@@ -34,7 +34,7 @@ from coreplex.engines.diagnosis.question import Question, Roles  # noqa: E402
 from coreplex.engines.scoring.bundle import label_key  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
-from coreplex.engines.tabular.read.table import read as read_table  # noqa: E402
+from coreplex.engines.tabular.read.table import read_table  # noqa: E402
 from coreplex.engines.tabular.schema import spell  # noqa: E402
 from tests.benchmarks import suite_tables  # noqa: E402
 from tests.benchmarks.automl import Table, engine_run  # noqa: E402

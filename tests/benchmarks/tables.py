@@ -65,10 +65,10 @@ def ingest(source: Path, folder: Path) -> None:
 
 
 def export_csv(source: Path, folder: Path) -> None:
-    from coreplex.engines.tabular.read.table import read
+    from coreplex.engines.tabular.read.table import read_table
     from coreplex.engines.tabular.write.export import export
 
-    reading = read(source, source.name, folder / "exported.parquet")
+    reading = read_table(source, source.name, folder / "exported.parquet")
     export(reading.path, reading.schema, "csv", folder / "exported.csv")
 
 

@@ -12,7 +12,7 @@ from coreplex.engines.automl import train
 from coreplex.engines.automl.budget.clock import Clock
 from coreplex.engines.automl.budget.progress import Progress
 from coreplex.engines.automl.options.engine_registry import BASELINE
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 
 
 class Report:
@@ -66,7 +66,7 @@ def table(rows: int = 150, seed: int = 0) -> pl.DataFrame:
 def request(frame: pl.DataFrame, target: str, problem: str, folder: Path, **config: Any) -> dict[str, Any]:
     source, stored = folder / "table.csv", folder / "table.parquet"
     frame.write_csv(source)
-    schema = read(source, "table.csv", stored).schema.to_json()
+    schema = read_table(source, "table.csv", stored).schema.to_json()
     others = ({"answer", "kind", "amount", "moment"} & set(frame.columns)) - {target, config.get("time_column")}
     config = {"max_models": 2, "nfolds": 3, "max_runtime_secs": 600, "ignored_columns": sorted(others), **config}
     return {

@@ -11,7 +11,7 @@ from sklearn import datasets
 from coreplex.engines.automl.splits.folds import Fold
 from coreplex.engines.diagnosis import comparison, dependence
 from coreplex.engines.diagnosis.deadline import Deadline
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 from tests.factories import dependent
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -20,7 +20,7 @@ REAL = Path(__file__).parents[3] / "shared" / "data"
 def found(frame: pl.DataFrame, folder: Path, target: str = "y", classes: bool | None = None) -> dict[str, object]:
     source, stored = folder / "t.csv", folder / "t.parquet"
     frame.write_csv(source)
-    schema = read(source, "t.csv", stored).schema
+    schema = read_table(source, "t.csv", stored).schema
     classes = frame[target].dtype == pl.String if classes is None else classes
     return dependence.find(stored, schema, target, classification=classes, deadline=Deadline(300))
 
@@ -119,7 +119,7 @@ def test_strange_tables_are_no_error(edit: Callable[[pl.DataFrame], pl.DataFrame
 def test_no_trial_begins_after_its_time(tmp_path: Path) -> None:
     frame = dependent.subjects(0)
     frame.write_csv(tmp_path / "t.csv")
-    schema = read(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet").schema
+    schema = read_table(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet").schema
     answer = dependence.find(tmp_path / "t.parquet", schema, "y", classification=False, deadline=Deadline(-1))
     assert answer == {"rows": frame.height, "strategy": None, "tried": [], "unfinished": True}
 

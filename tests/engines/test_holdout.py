@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.automl import holdout, train
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.errors.tree import Invalid
 from tests.engines.runs import Report
 
@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     for target, other, problem in (("left", "amount", "classification"), ("amount", "left", "regression")):
         folder = tmp_path_factory.mktemp(target)
         rows(500, 0).write_csv(folder / "t.csv", separator=";")
-        schema = read(folder / "t.csv", "t.csv", folder / "t.parquet").schema.to_json()
+        schema = read_table(folder / "t.csv", "t.csv", folder / "t.parquet").schema.to_json()
         report = Report()
         config = {"max_models": 1, "nfolds": 3, "ignored_columns": [other], "include_algos": ["GBM"], "threshold_metric": None}
         request = {"table": str(folder / "t.parquet"), "schema": schema, "target": target, "problem_type": problem}
@@ -142,7 +142,7 @@ def test_many_rows_are_looked_at_in_part(
 
 def test_a_stored_table_is_taken_as_it_is(models: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     rows(200, 7).write_csv(tmp_path / "s.csv", separator=";")
-    schema = read(tmp_path / "s.csv", "s.csv", tmp_path / "s.parquet").schema.to_json()
+    schema = read_table(tmp_path / "s.csv", "s.csv", tmp_path / "s.parquet").schema.to_json()
     digest = hashlib.sha256((tmp_path / "s.parquet").read_bytes()).hexdigest()
     found = holdout.run({**models["amount"], "table": str(tmp_path / "s.parquet"), "schema": schema})
     assert found["metrics"] == evaluated(models["amount"], rows(200, 7), tmp_path)["metrics"]

@@ -7,17 +7,18 @@ from typing import Any
 from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.imbalance import EVEN
 from coreplex.engines.diagnosis.leak import Leak
-from coreplex.engines.tabular.findings import Severity
-from coreplex.engines.tabular.quality.rules import Issue
+from coreplex.engines.tabular.findings import Finding, Severity
 
 
 def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None, step: float | None = None) -> list[dict[str, Any]]:
-    """Every leak, the imbalance, and that the target counts the rows, as `Issue`s, JSON-ready."""
-    found = [Issue("target_leak", leak.severity, leak.message, leak.columns[0], _evidence(leak)) for leak in leaks]
+    """Every leak, the imbalance, and that the target counts the rows, as `Finding`s, JSON-ready."""
+    found = [
+        Finding("target_leak", leak.severity, leak.message, column=leak.columns[0], evidence=_evidence(leak)) for leak in leaks
+    ]
     if classes is not None and classes["class_count"] > 1 and classes["even"] < EVEN:
         found.append(_uneven(target, classes))
     if step is not None:
-        found.append(Issue("target_is_order", "high", advice.counts_rows(target, step), target, {"step": step}))
+        found.append(Finding("target_is_order", "high", advice.counts_rows(target, step), column=target, evidence={"step": step}))
     return [asdict(issue) for issue in found]
 
 
@@ -25,11 +26,11 @@ def _evidence(leak: Leak) -> dict[str, Any]:
     return {**leak.evidence, "kind": leak.kind, "columns": leak.columns, "leave_out": leak.leave_out, "alone": leak.alone}
 
 
-def _uneven(target: str, counted: dict[str, Any]) -> Issue:
+def _uneven(target: str, counted: dict[str, Any]) -> Finding:
     commonest, rarest = counted["classes"][0], counted["classes"][-1]
     severity: Severity = "high" if rarest["pct"] < 1 else "medium" if counted["even"] < 0.2 else "low"
     message = (
         f"The classes of {target!r} are uneven: {rarest['value']!r} has {rarest['count']:,} rows ({rarest['pct']:.1f} %), "
         f"{commonest['value']!r} {commonest['count']:,}. Judge models by AUC or log loss, not accuracy, or balance the classes."
     )
-    return Issue("class_imbalance", severity, message, target, counted, rarest["count"])
+    return Finding("class_imbalance", severity, message, column=target, evidence=counted, affected_rows=rarest["count"])

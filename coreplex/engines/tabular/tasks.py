@@ -23,12 +23,13 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """
     from coreplex.engines.tabular.profile.table_profile import profile
     from coreplex.engines.tabular.quality.assessment import assess
-    from coreplex.engines.tabular.read.table import Limits, read
+    from coreplex.engines.tabular.read.limits import Limits
+    from coreplex.engines.tabular.read.table import read_table
     from coreplex.engines.tabular.schema import TableSchema
 
     previous = TableSchema.from_json(request["schema"]) if request.get("schema") else None
     report.progress(0.05, "reading the file")
-    reading = read(
+    reading = read_table(
         Path(request["source"]),
         request["filename"],
         Path(request["destination"]),
@@ -44,7 +45,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     report.progress(0.6, f"profiling {reading.row_count:,} rows")
     facts = profile(reading.path, reading.schema)
     report.progress(0.9, "judging quality")
-    quality = assess(facts, reading.notes)
+    quality = assess(facts, reading.findings)
     return {
         "schema": reading.schema.to_json(),
         "row_count": reading.row_count,

@@ -14,7 +14,7 @@ from coreplex.engines.diagnosis import advice
 from coreplex.engines.diagnosis.deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.question import Question, Roles
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.errors.tree import Invalid
 from tests.factories.leaks import KINDS, TARGET, clean, planted
 
@@ -26,7 +26,7 @@ def ask(tmp_path: Path, table: pl.DataFrame | Path, target: str, problem: str, *
     source = table if isinstance(table, Path) else tmp_path / "t.csv"
     if isinstance(table, pl.DataFrame):
         table.write_csv(source)
-    reading = read(source, "t.csv", tmp_path / "t.parquet")
+    reading = read_table(source, "t.csv", tmp_path / "t.parquet")
     return examine(reading.path, reading.schema, Question(target, problem, Roles.of(options)), deadline=Deadline(60.0))
 
 

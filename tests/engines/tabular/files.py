@@ -9,20 +9,21 @@ from typing import Any
 import polars as pl
 import xlsxwriter
 
-from coreplex.engines.tabular.findings import Limits
-from coreplex.engines.tabular.read.table import Reading, read
+from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.table import read_table
 
 SMALL = Limits(unpacked_bytes=2 << 20, ratio_free_bytes=1 << 19)
 """Limits that a test reaches at once."""
 
 
-def take(folder: Path, data: bytes, name: str, **more: Any) -> tuple[Reading, pl.DataFrame]:
+def take(folder: Path, data: bytes, name: str, **more: Any) -> tuple[ReadTable, pl.DataFrame]:
     """Reads a file; nothing but the table may be left beside it."""
     source, destination = folder / "upload", folder / "table.parquet"
     source.write_bytes(data)
     destination.unlink(missing_ok=True)
     try:
-        reading = read(source, name, destination, **more)
+        reading = read_table(source, name, destination, **more)
     finally:
         assert {path.name for path in folder.iterdir()} <= {"upload", "table.parquet"}
     frame = pl.read_parquet(destination)
@@ -30,8 +31,8 @@ def take(folder: Path, data: bytes, name: str, **more: Any) -> tuple[Reading, pl
     return reading, frame
 
 
-def kinds(reading: Reading) -> set[str]:
-    return {note.kind for note in reading.notes}
+def kinds(reading: ReadTable) -> set[str]:
+    return {finding.kind for finding in reading.findings}
 
 
 def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:

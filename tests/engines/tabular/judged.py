@@ -7,19 +7,20 @@ import polars as pl
 
 from coreplex.engines.tabular.profile.table_profile import profile
 from coreplex.engines.tabular.quality.assessment import assess
-from coreplex.engines.tabular.read.table import Reading, read
+from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.table import read_table
 
 Data = bytes | str | pl.DataFrame
 
 
-def take(tmp_path: Path, data: Data, **more: Any) -> tuple[Reading, pl.DataFrame]:
+def take(tmp_path: Path, data: Data, **more: Any) -> tuple[ReadTable, pl.DataFrame]:
     """What was read, and the stored table. A frame is uploaded as Parquet, all else as CSV."""
     source = tmp_path / "upload"
     if isinstance(data, pl.DataFrame):
         data.write_parquet(source)
     else:
         source.write_bytes(data.encode() if isinstance(data, str) else data)
-    reading = read(source, "t.parquet" if isinstance(data, pl.DataFrame) else "t", tmp_path / "table.parquet", **more)
+    reading = read_table(source, "t.parquet" if isinstance(data, pl.DataFrame) else "t", tmp_path / "table.parquet", **more)
     return reading, pl.read_parquet(reading.path)
 
 
@@ -29,5 +30,5 @@ def judge(
     """(the statistics by column, the issues by kind and column)."""
     reading, _ = take(tmp_path, data, **more)
     found = profile(reading.path, reading.schema)
-    issues = assess(found, reading.notes)["issues"]
+    issues = assess(found, reading.findings)["issues"]
     return {facts["name"]: facts for facts in found["columns"]}, {(issue["kind"], issue["column"]): issue for issue in issues}

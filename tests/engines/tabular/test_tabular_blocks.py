@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.findings import Limits
 from coreplex.engines.tabular.read.ambiguous_formats import Ambiguities
-from coreplex.engines.tabular.read.table import Reading, read
+from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.read.value_labels import Spellings
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types.inference import Finding
@@ -67,18 +68,18 @@ def written(cells: Sequence[str]) -> bytes:
     return frame.write_csv(quote_style="non_numeric").encode()
 
 
-def taken(data: bytes, block: int, sample: int, **more: Any) -> tuple[Reading, pl.DataFrame]:
+def taken(data: bytes, block: int, sample: int, **more: Any) -> tuple[ReadTable, pl.DataFrame]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "upload"
         source.write_bytes(data)
         limits = Limits(block_bytes=block, sample_rows=sample)
-        reading = read(source, "table.csv", Path(folder) / "table.parquet", limits=limits, **more)
+        reading = read_table(source, "table.csv", Path(folder) / "table.parquet", limits=limits, **more)
         return reading, pl.read_parquet(reading.path)
 
 
-def same(one: tuple[Reading, pl.DataFrame], other: tuple[Reading, pl.DataFrame]) -> None:
+def same(one: tuple[ReadTable, pl.DataFrame], other: tuple[ReadTable, pl.DataFrame]) -> None:
     assert one[0].schema == other[0].schema
-    assert one[0].notes == other[0].notes
+    assert one[0].findings == other[0].findings
     assert one[1].equals(other[1], null_equal=True)
 
 
@@ -132,8 +133,8 @@ def test_every_state_is_the_same_block_by_block(cells: list[str], many: int, cut
             spelled.see(0, block)
             absent.see(0, block, rule.read(block)[0])
             unclear.see(0, block)
-        notes = [*absent.notes(["c"], len(column)), *unclear.notes(["c"])]
-        results.append((spelled.labels(0), [(note.kind, note.affected_rows, note.evidence) for note in notes]))
+        notes = [*absent.findings(["c"], len(column)), *unclear.findings(["c"])]
+        results.append((spelled.labels(0), [(finding.kind, finding.affected_rows, finding.evidence) for finding in notes]))
     assert results[0] == results[1]
 
 
@@ -148,7 +149,7 @@ def test_a_large_table_in_date_order(tmp_path: Path) -> None:
     reading, frame = taken(lines(day, value), 1 << 18, 20_000)
     assert [column.type.value for column in reading.schema] == ["datetime", "float"]
     assert frame["value"].to_list() == value
-    assert not reading.notes
+    assert not reading.findings
 
 
 @pytest.mark.parametrize(
@@ -179,9 +180,9 @@ def test_classes_written_with_a_plus_keep_it_when_they_come_last() -> None:
 
 def test_a_later_date_settles_what_the_first_ones_leave_open() -> None:
     day = [f"{i % 12 + 1:02d}/{(5 * i) % 12 + 1:02d}/2024" for i in range(100)]
-    assert [note.kind for note in taken(lines(range(100), day), 300, 20)[0].notes] == ["ambiguous_dates"]
+    assert [finding.kind for finding in taken(lines(range(100), day), 300, 20)[0].findings] == ["ambiguous_dates"]
     settled, frame = taken(lines(range(101), [*day, "12/31/2024"]), 300, 20)
-    assert not settled.notes
+    assert not settled.findings
     assert frame["value"][-1].isoformat() == "2024-12-31"
 
 
@@ -189,6 +190,8 @@ def test_a_wide_table_is_read_alike_whatever_part_of_it_is_held_at_once(tmp_path
     lines = [",".join(f"{i * j / 4}" if i > 60 else f"{i * j}" for j in range(30)) for i in range(100)]
     (tmp_path / "upload").write_text("\n".join([",".join(f"x{j}" for j in range(30)), *lines]))
     limits = [Limits(block_bytes=2_000), Limits(block_bytes=2_000, sample_cells=60)]
-    whole, part = (read(tmp_path / "upload", "t.csv", tmp_path / f"{i}.parquet", limits=one) for i, one in enumerate(limits))
+    whole, part = (
+        read_table(tmp_path / "upload", "t.csv", tmp_path / f"{i}.parquet", limits=one) for i, one in enumerate(limits)
+    )
     assert [column.type for column in part.schema] == [column.type for column in whole.schema]
     assert pl.read_parquet(part.path).equals(pl.read_parquet(whole.path))

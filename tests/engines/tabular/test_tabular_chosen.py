@@ -31,7 +31,7 @@ def written(*cells: str) -> str:
 def test_a_chosen_number_converts(tmp_path: Path, kind: ColumnType, cells: list[str], values: list[float | None]) -> None:
     reading, table = take(tmp_path, written(*cells), overrides={"value": kind}, force=True)
     assert table["value"].to_list() == [values[i % len(values)] for i in range(60)]
-    assert bool(reading.notes) is (None in values)
+    assert bool(reading.findings) is (None in values)
     column = reading.schema.get("value")
     assert column is not None
     assert [parse_value(column, cell) for cell in cells] == values, "a row sent to a model is read as the file is"
@@ -41,13 +41,13 @@ def test_a_code_far_down_the_file_converts_too(tmp_path: Path) -> None:
     rows = "".join(f"{i % 5},{i % 1000}\n" for i in range(60_000))
     reading, table = take(tmp_path, f"a,code\n{rows}1,0042\n", overrides={"code": INTEGER})
     assert table["code"][-1] == 42
-    assert not reading.notes
+    assert not reading.findings
 
 
 def test_whole_floats_of_a_stored_table_become_integers(tmp_path: Path) -> None:
     reading, table = take(tmp_path, pl.DataFrame({"n": range(60), "t": [1.0, 0.0, None] * 20}), overrides={"t": INTEGER})
     assert table["t"].to_list() == [1, 0, None] * 20
-    assert not reading.notes
+    assert not reading.findings
 
 
 def test_a_chosen_key_is_not_called_into_question(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ versions = st.tuples(st.integers(0, 12), st.integers(0, 14), st.integers(0, 40))
 
 def infer(name: str, cells: list[str]) -> inference.Rule:
     texts = inference.distinct(pl.Series(cells, dtype=pl.String))
-    return inference.infer(name, texts, inference.Habit()).rule
+    return inference.infer(name, texts, inference.Conventions()).rule
 
 
 def days(year: int = 2023) -> list[dt.date]:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from openpyxl import load_workbook
 
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.engines.tabular.write import export as writer
 from coreplex.engines.tabular.write.export import export
@@ -111,8 +111,8 @@ def test_an_export_reads_back_as_the_same_table(tmp_path: Path) -> None:
         "k,late,amount,when\n"
         + "".join(f"v{i % 4},{'ja' if i % 3 else 'nein'},{i}.5,{i % 28 + 1:02d}.03.2024\n" for i in range(90))
     )
-    first = read(source, "a.csv", tmp_path / "a.parquet")
+    first = read_table(source, "a.csv", tmp_path / "a.parquet")
     export(first.path, first.schema, "csv", tmp_path / "b.csv")
-    second = read(tmp_path / "b.csv", "b.csv", tmp_path / "b.parquet")
+    second = read_table(tmp_path / "b.csv", "b.csv", tmp_path / "b.parquet")
     assert second.schema == first.schema
     assert pl.read_parquet(first.path).equals(pl.read_parquet(second.path))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.findings import Limits
 from coreplex.engines.tabular.read.json_values import Values, written
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 from tests.engines.tabular.files import kinds, take
 
@@ -62,7 +62,7 @@ def test_numbers_keep_their_digits_and_mixtures_are_told(tmp_path: Path) -> None
     assert frame["inf"].to_list() == [1.0, float("inf")]
     assert frame["mix"].to_list() == ["2", "two"]
     assert {"not_a_number", "repeated_keys", "mixed_types"} <= kinds(reading)
-    assert [note.column for note in reading.notes if note.kind == "mixed_types"] == ["mix"]
+    assert [finding.column for finding in reading.findings if finding.kind == "mixed_types"] == ["mix"]
 
 
 REFUSED = {

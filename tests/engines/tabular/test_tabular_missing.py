@@ -134,8 +134,8 @@ def test_a_type_that_loses_most_of_a_column_is_refused_unless_forced(tmp_path: P
         take(tmp_path, data, overrides={"value": ColumnType.datetime})
     reading, table = take(tmp_path, data, **wanted, force=True)
     assert table["value"].drop_nulls().unique().to_list() == [7.0]
-    (note,) = [note for note in reading.notes if note.kind == "mixed_types"]
-    assert (note.affected_rows, note.evidence["examples"]) == (40, ["red", "green", "blue", "grey"])
+    (finding,) = [finding for finding in reading.findings if finding.kind == "mixed_types"]
+    assert (finding.affected_rows, finding.evidence["examples"]) == (40, ["red", "green", "blue", "grey"])
     column, found = values(tmp_path, data, 5, **wanted, missing={"value": ["red", "green", "blue", "grey"]})
     assert (found, column.type) == ([None, None, None, 7.0, None], "float"), "what is said to be missing is no loss"
 

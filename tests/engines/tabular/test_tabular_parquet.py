@@ -9,16 +9,18 @@ import polars as pl
 import pytest
 
 from coreplex.engines.tabular.frame import load, preview
-from coreplex.engines.tabular.read.table import Limits, Reading, read
+from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types.numbers import NumberFormat
 from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput, Invalid
 
 
-def take(tmp_path: Path, frame: pl.DataFrame, name: str = "t.parquet", **more: Any) -> tuple[Reading, pl.DataFrame]:
+def take(tmp_path: Path, frame: pl.DataFrame, name: str = "t.parquet", **more: Any) -> tuple[ReadTable, pl.DataFrame]:
     frame.write_parquet(tmp_path / "upload")
-    reading = read(tmp_path / "upload", name, tmp_path / "table.parquet", **more)
+    reading = read_table(tmp_path / "upload", name, tmp_path / "table.parquet", **more)
     return reading, pl.read_parquet(reading.path)
 
 
@@ -67,7 +69,7 @@ def test_what_is_nested_is_flattened_once_and_then_kept_as_json_text(tmp_path: P
         "tags": ['["a",null]', None, "[]"], "place.city": ["Bern", None, "Bern"], "place.at": ["[46.9,7.4]", None, "[46.9,7.4]"],
         "place.more": ['{"zip":"3000"}', None, '{"zip":"3000"}'],
     }  # fmt: skip
-    assert [note.evidence["columns"] for note in reading.notes] == [["tags", "place.at", "place.more"]]
+    assert [finding.evidence["columns"] for finding in reading.findings] == [["tags", "place.at", "place.more"]]
 
 
 def test_bytes_are_the_text_they_hold_or_hexadecimal_digits(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_times_of_day_are_seconds_as_in_text_unless_a_text_is_ordered(tmp_path: 
     assert parse_value(column, "10:30:00") == parse_value(column, 37_800) == 37_800.0
     reading, table = take(tmp_path, frame, overrides={"at": ColumnType.categorical})
     assert table["at"].to_list() == ["10:30:00", None, "00:00:01.500"]
-    assert not reading.notes
+    assert not reading.findings
 
 
 def test_empty_tables_are_422(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_damaged_files_are_400(tmp_path: Path) -> None:
     for data in damaged:
         (tmp_path / "upload").write_bytes(data)
         with pytest.raises(BadInput):
-            read(tmp_path / "upload", "t.parquet", tmp_path / "table.parquet")
+            read_table(tmp_path / "upload", "t.parquet", tmp_path / "table.parquet")
 
 
 def test_a_bomb_is_refused_by_its_footer(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_bomb_is_refused_by_its_footer(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "bomb")
     assert (tmp_path / "bomb").stat().st_size < 1_000_000
     with pytest.raises(Invalid, match="rows"):
-        read(tmp_path / "bomb", "b.parquet", tmp_path / "table.parquet", limits=Limits(rows=1_000_000))
+        read_table(tmp_path / "bomb", "b.parquet", tmp_path / "table.parquet", limits=Limits(rows=1_000_000))
     with pytest.raises(Invalid, match="columns"):
         take(tmp_path, pl.DataFrame({f"c{i}": [1] for i in range(30)}), limits=Limits(columns=20))
 
@@ -132,7 +134,7 @@ def test_a_stored_table_is_read_again_with_other_types(tmp_path: Path) -> None:
         f"k{i:03d},{'ja' if i % 3 else 'nein'},{i % 4},{i % 28 + 1:02d}.02.2024,{'x' if i == 7 else i / 2}" for i in range(100)
     ]
     (tmp_path / "a.csv").write_text("\n".join(lines))
-    first = read(tmp_path / "a.csv", "a.csv", tmp_path / "a.parquet")
+    first = read_table(tmp_path / "a.csv", "a.csv", tmp_path / "a.parquet")
     wanted = {
         "flag": ColumnType.categorical,
         "score": ColumnType.categorical,
@@ -140,21 +142,21 @@ def test_a_stored_table_is_read_again_with_other_types(tmp_path: Path) -> None:
         "mark": ColumnType.float,
         "key": ColumnType.text,
     }
-    second = read(first.path, "a.parquet", tmp_path / "b.parquet", overrides=wanted, previous=first.schema)
+    second = read_table(first.path, "a.parquet", tmp_path / "b.parquet", overrides=wanted, previous=first.schema)
     table = pl.read_parquet(second.path)
     assert {column.name: column.type for column in second.schema} == wanted
     assert table["flag"].to_list()[:2] == ["nein", "ja"]
     assert table["score"].to_list()[:3] == ["0", "1", "2"]
     assert table["day"][0] == "01.02.2024"
     assert table["mark"].null_count() == 1
-    assert [note.affected_rows for note in second.notes] == [1]
+    assert [finding.affected_rows for finding in second.findings] == [1]
     back = {"flag": ColumnType.boolean, "day": ColumnType.datetime, "score": ColumnType.integer}
-    third = read(second.path, "b.parquet", tmp_path / "c.parquet", overrides=back, previous=second.schema)
+    third = read_table(second.path, "b.parquet", tmp_path / "c.parquet", overrides=back, previous=second.schema)
     table = pl.read_parquet(third.path)
     assert table["flag"].to_list()[:2] == [False, True]
     assert table["day"][0] == dt.date(2024, 2, 1)
     assert table["score"].dtype == pl.Int64
-    unchanged = read(first.path, "a.parquet", tmp_path / "d.parquet", previous=first.schema)
+    unchanged = read_table(first.path, "a.parquet", tmp_path / "d.parquet", previous=first.schema)
     assert unchanged.schema == first.schema
 
 
@@ -164,7 +166,7 @@ def test_zero_and_one_can_be_ordered_to_be_booleans(tmp_path: Path) -> None:
     )
     assert table["t"].dtype == pl.Boolean
     assert table["t"].null_count() == 0
-    assert not reading.notes
+    assert not reading.findings
 
 
 def test_what_a_plainer_type_changes_is_said(tmp_path: Path) -> None:
@@ -182,7 +184,13 @@ def test_what_a_plainer_type_changes_is_said(tmp_path: Path) -> None:
         }
     )
     reading, table = take(tmp_path, frame)
-    assert {note.kind for note in reading.notes} == {"converted_type"}
-    assert {note.column: note.affected_rows for note in reading.notes} == {"there": 0, "key": 1, "huge": 1, "took": 0, "at": 0}
-    assert "Europe/Zurich" in reading.notes[0].message
+    assert {finding.kind for finding in reading.findings} == {"converted_type"}
+    assert {finding.column: finding.affected_rows for finding in reading.findings} == {
+        "there": 0,
+        "key": 1,
+        "huge": 1,
+        "took": 0,
+        "at": 0,
+    }
+    assert "Europe/Zurich" in reading.findings[0].message
     assert table["there"].to_list() == table["here"].to_list() == table["clock"].to_list()

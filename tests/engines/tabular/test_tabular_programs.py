@@ -87,7 +87,7 @@ def test_western_letters_are_told_from_central_european_ones(tmp_path: Path, enc
     rows = [f"Orléans,Besançon {i},“très bien” – {i},50 €" for i in range(30)]
     reading, table = take(tmp_path, b"ville,lieu,avis,prix\n" + "\n".join(rows).encode(encoding))
     assert table.row(3) == ("Orléans", "Besançon 3", "“très bien” – 3", 50)
-    assert [note.evidence for note in reading.notes if note.kind == "encoding_guessed"] == [{"encoding": encoding}]
+    assert [finding.evidence for finding in reading.findings if finding.kind == "encoding_guessed"] == [{"encoding": encoding}]
 
 
 def test_columns_of_fixed_width_are_not_one_column_in_silence(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile.table_profile import profile
 from coreplex.engines.tabular.quality.assessment import assess, for_target
-from coreplex.engines.tabular.quality.rules import Issue
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 
 N = 400
 
@@ -21,9 +21,9 @@ def judged(tmp_path: Path, frame: pl.DataFrame | Path) -> tuple[dict[str, Any], 
     source = frame if isinstance(frame, Path) else tmp_path / "t.csv"
     if isinstance(frame, pl.DataFrame):
         frame.write_csv(source)
-    reading = read(source, "t.csv", tmp_path / "t.parquet")
+    reading = read_table(source, "t.csv", tmp_path / "t.parquet")
     found = profile(reading.path, reading.schema)
-    return assess(found, reading.notes), found
+    return assess(found, reading.findings), found
 
 
 def judge(tmp_path: Path, frame: pl.DataFrame | Path) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_a_named_target_adds_its_issues_and_takes_back_what_goes_together_with_i
     again = good().with_columns((pl.col("x") * 2.54).alias("inches"))
     plain, profiled = judged(tmp_path, again)
     assert has(plain, "high_correlation", "inches"), "without a target nobody knows which of them is to be predicted"
-    leak = Issue("target_leak", "high", "It repeats it.", "x", {}, 0)
+    leak = Finding("target_leak", "high", "It repeats it.", column="x", evidence={}, affected_rows=0)
     told = for_target(plain, profiled, "inches", [leak])
     assert {(issue["kind"], issue["column"]) for issue in told["issues"]} == {("target_leak", "x")}
     assert told["overall_score"] < plain["overall_score"]

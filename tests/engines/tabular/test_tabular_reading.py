@@ -10,7 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.read.table import Limits, Reading, read
+from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 from tests.factories import dirty
@@ -36,21 +38,21 @@ def text(body: list[list[Any]], header: list[str] | None = HEADER, **dialect: An
     return buffer.getvalue()
 
 
-def take(tmp_path: Path, data: bytes | str, name: str = "table.csv", **more: Any) -> tuple[Reading, pl.DataFrame]:
+def take(tmp_path: Path, data: bytes | str, name: str = "table.csv", **more: Any) -> tuple[ReadTable, pl.DataFrame]:
     source = tmp_path / "upload"
     source.write_bytes(data.encode() if isinstance(data, str) else data)
-    reading = read(source, name, tmp_path / "table.parquet", **more)
+    reading = read_table(source, name, tmp_path / "table.parquet", **more)
     frame = pl.read_parquet(reading.path)
     assert frame.columns == reading.schema.names
     assert frame.height == reading.row_count
     return reading, frame
 
 
-def kinds(reading: Reading) -> set[str]:
-    return {note.kind for note in reading.notes}
+def kinds(reading: ReadTable) -> set[str]:
+    return {finding.kind for finding in reading.findings}
 
 
-def types(reading: Reading) -> dict[str, str]:
+def types(reading: ReadTable) -> dict[str, str]:
     return {column.name: column.type.value for column in reading.schema}
 
 
@@ -75,7 +77,7 @@ def test_every_dirty_file_is_read_or_refused_as_expected(name: str, tmp_path: Pa
 def test_the_usual_columns_get_their_types(tmp_path: Path) -> None:
     reading, frame = take(tmp_path, text(rows()))
     assert types(reading) == USUAL
-    assert not reading.notes
+    assert not reading.findings
     assert frame.row(0)[0] == 1
     late = reading.schema.get("late")
     assert late is not None
@@ -269,7 +271,7 @@ def test_names_are_made_unique_and_short(tmp_path: Path) -> None:
 def test_ragged_rows_are_reported_with_their_lines(tmp_path: Path) -> None:
     data = text(rows(100)) + "1,2\n1,2,3,4,5,6,7,8\n" + text(rows(100), header=None)
     reading, frame = take(tmp_path, data)
-    evidence = {note.kind: note.evidence["lines"] for note in reading.notes}
+    evidence = {finding.kind: finding.evidence["lines"] for finding in reading.findings}
     assert evidence == {"short_lines": [102], "bad_lines": [103]}
     assert frame.height == 201
 
@@ -365,8 +367,8 @@ def test_ordered_types(tmp_path: Path) -> None:
 def test_a_type_that_does_not_fit_says_what_is_lost(tmp_path: Path) -> None:
     body = [[i, "see note" if i % 50 == 7 else i / 2] for i in range(200)]
     reading, frame = take(tmp_path, text(body, ["n", "value"]), overrides={"value": ColumnType.float})
-    note = next(note for note in reading.notes if note.kind == "mixed_types")
-    assert note.affected_rows == 4
+    finding = next(finding for finding in reading.findings if finding.kind == "mixed_types")
+    assert finding.affected_rows == 4
     assert frame["value"].null_count() == 4
     with pytest.raises(Invalid, match="no column"):
         take(tmp_path, text(body, ["n", "value"]), overrides={"nothing": ColumnType.float})

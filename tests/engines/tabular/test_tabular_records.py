@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coreplex.engines.tabular.read.table import Limits
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import take
 
@@ -23,8 +23,8 @@ def test_a_cell_is_as_long_as_it_likes(tmp_path: Path, cell: str, lines_before: 
 def test_a_very_long_name_is_cut_and_told_in_short(tmp_path: Path) -> None:
     reading, table = take(tmp_path, f"n,{LONG}\n{ROWS}")
     assert table.columns == ["n", "x" * 256]
-    (note,) = reading.notes
-    assert len(note.message) < 500
+    (finding,) = reading.findings
+    assert len(finding.message) < 500
 
 
 def test_a_long_first_cell_does_not_decide_the_separator(tmp_path: Path) -> None:

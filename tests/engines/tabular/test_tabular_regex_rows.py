@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.findings import Limits
 from coreplex.engines.tabular.read import regex_rows, workbook
 from coreplex.engines.tabular.read.intermediate_csv import FlatTable
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.worksheet import Worksheet
 from tests.engines.tabular.files import bare_book
 

@@ -38,7 +38,7 @@ def test_tables_drawn_with_lines_are_their_cells(tmp_path: Path) -> None:
 def test_columns_without_name_and_value_are_left_out_and_said(tmp_path: Path) -> None:
     reading, table = take(tmp_path, "a,b,,a,\n" + lines("{i},{city},,{x},\n"))
     assert table.columns == reading.schema.names == ["a", "b", "a_2"]
-    evidence = {note.kind: note.evidence for note in reading.notes}
+    evidence = {finding.kind: finding.evidence for finding in reading.findings}
     assert evidence == {"nameless_columns": {"columns": 2}, "renamed_columns": {"renamed": {"a_2": "a"}}}
     _, table = take(tmp_path, "a,b,\n" + lines("{i},{city},\n") + "1,Rom,late\n")
     assert table.columns == ["a", "b", "column_3"]
@@ -86,7 +86,7 @@ def test_quotes_behind_blanks_hold_their_separators(tmp_path: Path) -> None:
     assert table.row(0) == (0, 'Bern, "CH"\nx', 0.0)
     assert table["b"].to_list()[-2:] == [None, "Rom, y"]
     assert table["c"].sum() == sum(i / 4 for i in range(N)) + 4
-    assert "misplaced_quotes" not in {note.kind for note in reading.notes}
+    assert "misplaced_quotes" not in {finding.kind for finding in reading.findings}
     _, table = take(tmp_path, "a,b\n" + lines('{i},"said, ""{city}"" twice"\n'))
     assert table["b"][0] == 'said, "Bern" twice'
 
@@ -107,6 +107,6 @@ def test_names_said_again_and_the_end_of_dos_files_are_no_rows(tmp_path: Path) -
     expected = take(tmp_path, f"a,b,c\n{rows}{rows}")[1]
     reading, table = take(tmp_path, f'a,b,c\n{rows}"a", b,c\r\n{rows}\x1a')
     assert table.equals(expected)
-    assert {note.kind: note.evidence for note in reading.notes} == {"repeated_names": {"lines": 1}}
+    assert {finding.kind: finding.evidence for finding in reading.findings} == {"repeated_names": {"lines": 1}}
     _, table = take(tmp_path, f"a,b,c\n{rows}a,b,7\nab,x,\n")
     assert table.height == N + 2

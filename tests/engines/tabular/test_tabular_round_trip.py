@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.read.table import read
+from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, canonical, spell
 from coreplex.engines.tabular.types import numbers, vocabulary
 from coreplex.engines.tabular.types.numbers import NumberFormat
@@ -55,7 +55,7 @@ def through(data: bytes) -> tuple[TableSchema, pl.DataFrame]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "upload"
         source.write_bytes(data)
-        reading = read(source, "table.csv", Path(folder) / "table.parquet")
+        reading = read_table(source, "table.csv", Path(folder) / "table.parquet")
         return reading.schema, pl.read_parquet(reading.path)
 
 
@@ -113,12 +113,12 @@ def test_every_line_is_a_row_or_is_reported(lines: list[str]) -> None:
         source = Path(folder) / "upload"
         source.write_text("\n".join(["h1,h2,h3", *["1,2,3"] * 100, *lines]) + "\n")
         try:
-            reading = read(source, "table.csv", Path(folder) / "table.parquet")
+            reading = read_table(source, "table.csv", Path(folder) / "table.parquet")
         except DomainError:
             return
-    out = sum(note.affected_rows for note in reading.notes if note.kind in ("bad_lines", "footer_lines"))
-    above = sum(len(note.evidence["lines"]) for note in reading.notes if note.kind == "preamble_skipped")
-    unnamed = any(note.kind == "header_missing" for note in reading.notes)
+    out = sum(finding.affected_rows for finding in reading.findings if finding.kind in ("bad_lines", "footer_lines"))
+    above = sum(len(finding.evidence["lines"]) for finding in reading.findings if finding.kind == "preamble_skipped")
+    unnamed = any(finding.kind == "header_missing" for finding in reading.findings)
     blank = sum(not line.strip() for line in lines)
     assert reading.row_count + out + above + (not unnamed) + blank == len(lines) + 101
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from coreplex.engines.encoding.values import reader
-from coreplex.engines.tabular.findings import Limits
 from coreplex.engines.tabular.read import footers
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import judge, take
@@ -48,8 +48,8 @@ def test_a_second_line_of_names_is_no_row(tmp_path: Path, above: str, names: lis
     assert reading.schema.names == names
     assert [column.type.value for column in reading.schema] == TYPES
     assert frame.height == 60
-    assert "second_header" in {note.kind for note in reading.notes}
-    assert ("units_line" in {note.kind for note in reading.notes}) is above.endswith("kg,m,")
+    assert "second_header" in {finding.kind for finding in reading.findings}
+    assert ("units_line" in {finding.kind for finding in reading.findings}) is above.endswith("kg,m,")
 
 
 WIDE = "".join(f"city {i % 5},{i * 1.5},{3 * i % 100},{i * 2},{i % 7}\n" for i in range(40))
@@ -69,7 +69,7 @@ def test_names_below_groups_are_joined_and_said(tmp_path: Path, above: str) -> N
     reading, frame = take(tmp_path, above + WIDE)
     assert reading.schema.names == ["region", "Sales / 2019", "Sales / 2020", "Costs / 2019", "Costs / 2020"]
     assert frame.height == 40
-    assert {note.kind for note in reading.notes} == {"second_header"}
+    assert {finding.kind for finding in reading.findings} == {"second_header"}
     words = take(tmp_path, above.replace("2019", "plan").replace("2020", "done") + WIDE)[0]
     assert words.schema.names == ["region", "Sales / plan", "Sales / done", "Costs / plan", "Costs / done"]
 
@@ -102,7 +102,7 @@ def test_a_line_of_units_may_have_a_gap_or_a_text(tmp_path: Path, line: str, uni
 def test_an_odd_first_row_is_a_row(tmp_path: Path, row: str) -> None:
     reading, frame = take(tmp_path, f"a,b,c\n{row}\n{BODY}")
     assert frame.height == 61
-    assert not {"second_header", "units_line"} & {note.kind for note in reading.notes}
+    assert not {"second_header", "units_line"} & {finding.kind for finding in reading.findings}
 
 
 @pytest.mark.parametrize("block", [50, 1 << 22])
@@ -110,7 +110,7 @@ def test_blank_lines_are_one_note(tmp_path: Path, block: int) -> None:
     data = "a,b,c\n" + "\n \n".join(BODY.splitlines()) + "\n" * 500
     reading, frame = take(tmp_path, data, limits=Limits(block_bytes=block))
     assert frame.height == 60
-    assert [(note.kind, note.evidence) for note in reading.notes] == [("blank_lines", {"lines": 59})]
+    assert [(finding.kind, finding.evidence) for finding in reading.findings] == [("blank_lines", {"lines": 59})]
 
 
 @pytest.mark.parametrize("blank", ["\n" * 70_000, " \n" * 40_000, "\r\n" * 1_200_000])
@@ -143,7 +143,7 @@ def test_lines_that_disagree_cost_quality(tmp_path: Path) -> None:
     few = "a,b,c\n1,2\n3\n4,5,6\n"
     reading, frame = take(tmp_path, few)
     assert frame.shape == (3, 3)
-    assert "short_lines" in {note.kind for note in reading.notes}
+    assert "short_lines" in {finding.kind for finding in reading.findings}
     single = "what was said, in words\n" + "".join(f"one{', two' * (i % 4)}\n" for i in range(40))
     assert judge(tmp_path, single)[1]["separator_unclear", None]["severity"] == "high"
     assert judge(tmp_path, "review\n" + "".join(f"good{', but slow' * (i % 4)} {i}\n" for i in range(40)))[1].keys() == set()
@@ -158,7 +158,7 @@ def test_lines_that_disagree_cost_quality(tmp_path: Path) -> None:
 def test_a_block_of_titles_above_the_names_is_left_out(tmp_path: Path, title: str) -> None:
     reading, frame = take(tmp_path, f"{title}amount,mean,place\n{BODY}")
     assert (reading.schema.names, frame.height) == (["amount", "mean", "place"], 60)
-    assert "preamble_skipped" in {note.kind for note in reading.notes}
+    assert "preamble_skipped" in {finding.kind for finding in reading.findings}
 
 
 @pytest.mark.parametrize("first", ["a,5,", "2023,2024,"])
@@ -193,7 +193,7 @@ def test_totals_and_notes_below_a_table_are_no_rows(
     for line_end, encoding in (("\n", "utf-8"), ("\r\n", "utf-16"), ("\r", "utf-8")):
         data = (names + rows + end).replace("\n", line_end).encode(encoding)
         reading, frame = take(tmp_path, data, limits=Limits(block_bytes=block))
-        said = next(note for note in reading.notes if note.kind == "footer_lines")
+        said = next(finding for finding in reading.findings if finding.kind == "footer_lines")
         assert (said.evidence["lines"], said.affected_rows) == (lines, len(lines))
         alone = take(tmp_path, (names + rows).replace("\n", line_end).encode(encoding))
         assert frame.equals(alone[1])
@@ -204,7 +204,7 @@ def test_totals_and_notes_below_a_table_are_no_rows(
 def test_notes_are_found_where_only_the_end_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line_end: str) -> None:
     monkeypatch.setattr(footers, "BYTES", 600)
     reading, frame = take(tmp_path, f"n,x,place\n{BODY}Summe,90.5,\n".replace("\n", line_end))
-    assert (frame.height, [note.kind for note in reading.notes]) == (60, ["footer_lines"])
+    assert (frame.height, [finding.kind for finding in reading.findings]) == (60, ["footer_lines"])
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ def test_notes_are_found_where_only_the_end_is_looked_at(tmp_path: Path, monkeyp
 def test_what_may_be_a_row_is_kept(tmp_path: Path, end: str) -> None:
     reading, frame = take(tmp_path, f"n,x,place\n{BODY}{end}")
     assert frame.height == 61
-    assert {note.kind for note in reading.notes} & {"footer_lines", "total_row"} == set()
+    assert {finding.kind for finding in reading.findings} & {"footer_lines", "total_row"} == set()
 
 
 def test_a_total_that_does_not_add_up_is_kept_and_said(tmp_path: Path) -> None:
     rows = "place,n,x\n" + "".join(f"city {i % 5},{3 * i % 100},{i * 1.5}\n" for i in range(60))
     reading, frame = take(tmp_path, rows + "Total,5,7\n")
     assert frame.height == 61
-    assert [(note.kind, note.evidence["line"]) for note in reading.notes] == [("total_row", 62)]
-    assert take(tmp_path, rows.replace("city 3", "Total") + "Total,5,7\n")[0].notes == [], "a level like any other"
+    assert [(finding.kind, finding.evidence["line"]) for finding in reading.findings] == [("total_row", 62)]
+    assert take(tmp_path, rows.replace("city 3", "Total") + "Total,5,7\n")[0].findings == [], "a level like any other"
 
 
 @pytest.mark.parametrize("title", ["Quarterly report,,\n,,\n", ",,\n", "Sales of 2024,,\nby region,,\n,,\n\n"])
@@ -248,7 +248,7 @@ def test_columns_kept_apart_by_blanks_are_split(tmp_path: Path, names: str, colu
         assert reading.schema.names == columns
         assert frame.row(1) == (1, 21.5, "a b", 41)
         assert (frame.height, reading.format) == (60, "csv")
-        assert "parted_by_blanks" in {note.kind for note in reading.notes}
+        assert "parted_by_blanks" in {finding.kind for finding in reading.findings}
 
 
 def test_a_tab_before_the_one_text_of_a_row_is_a_blank_like_others(tmp_path: Path) -> None:
@@ -292,14 +292,14 @@ def test_blanks_around_a_class_are_no_part_of_it(tmp_path: Path) -> None:
     reading, frame = take(tmp_path, data)
     assert reading.schema.names == ["age", "work", "income"]
     assert set(frame["income"]) == {"<=50K", ">50K"}
-    assert [(note.kind, note.affected_rows, set(note.evidence["cells"])) for note in reading.notes] == [
+    assert [(finding.kind, finding.affected_rows, set(finding.evidence["cells"])) for finding in reading.findings] == [
         ("trimmed_blanks", 90, {"work", "income"})
     ]
     income = reader(reading.schema.columns[2])
     assert income(" >50K") == income(">50K ") == income(">50K") == ">50K"
     parquet = take(tmp_path, frame.with_columns(income=" " + frame["income"]))
     assert set(parquet[1]["income"]) == {"<=50K", ">50K"}
-    assert "trimmed_blanks" in {note.kind for note in parquet[0].notes}
+    assert "trimmed_blanks" in {finding.kind for finding in parquet[0].findings}
 
 
 def test_a_short_row_above_a_line_of_units_is_kept(tmp_path: Path) -> None:
@@ -307,7 +307,9 @@ def test_a_short_row_above_a_line_of_units_is_kept(tmp_path: Path) -> None:
     assert frame.rows()[:3] == [("1", "2", None), ("kg", "m", "s"), ("1", "2", "3")]
     assert frame.height == 12
     reading, frame = take(tmp_path, "a,b,c\nkg,m,s\n1,2\n" + "1,2,3\n4,5,6\n" * 5)
-    assert (frame.height, "units_line" in {note.kind for note in reading.notes}) == (11, True), "below it, it changes nothing"
+    assert (frame.height, "units_line" in {finding.kind for finding in reading.findings}) == (11, True), (
+        "below it, it changes nothing"
+    )
 
 
 @pytest.mark.parametrize("names", ["1940,1945,1950", "16.5,16.75,17.25", "0"])

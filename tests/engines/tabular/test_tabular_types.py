@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.tabular.schema import Column, ColumnType
-from coreplex.engines.tabular.types.inference import Habit, infer
+from coreplex.engines.tabular.types.inference import Conventions, infer
 from coreplex.engines.tabular.types.numbers import NumberFormat, real
 from coreplex.engines.tabular.types.value_parser import parse_value
 from tests.engines.scoring_samples import encode_row
@@ -83,7 +83,7 @@ def test_several_units_are_not_merged_and_said(tmp_path: Path) -> None:
         assert len(issue["evidence"]["format"]) == 2
     reading, frame = take(tmp_path, lines("value", spread("5 kg", "500 g", "7 kg")), overrides={"value": ColumnType.float})
     assert frame["value"].to_list() == spread(5, None, 7), "ordered as a number: the commonest unit"
-    assert "mixed_types" in {note.kind for note in reading.notes}
+    assert "mixed_types" in {finding.kind for finding in reading.findings}
 
 
 def test_a_number_without_its_unit_is_taken_and_said(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_follows_a_house_number_is_no_unit(tmp_path: Path) -> None:
 def test_a_number_is_below_zero_however_its_minus_is_written(minus: str, values: list[Decimal]) -> None:
     cells = [minus.format(f"{abs(value):,}") if value < 0 else f"{value:,}" for value in [*values, Decimal("12.50")]]
     texts = pl.Series(cells, dtype=pl.String)
-    rule = infer("value", texts.unique(maintain_order=True), Habit()).rule
+    rule = infer("value", texts.unique(maintain_order=True), Conventions()).rule
     assert rule.kind == "float"
     assert rule.typed(texts).to_list() == [*map(float, values), 12.5]
     assert [real(cell, NumberFormat.of(rule.format)) for cell in cells] == [*map(float, values), 12.5]

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.workbook import shows
 from coreplex.engines.tabular.read.worksheet import moment
 from coreplex.engines.tabular.schema import ColumnType
@@ -117,8 +117,8 @@ def test_a_sheet_is_chosen_by_name_or_number(tmp_path: Path) -> None:
     data = book(Empty=[], Prices=TWO, Clients=OTHER)
     reading, frame = take(tmp_path, data, "t.xlsx")
     assert (reading.sheet, frame.columns) == ("Prices", ["a", "b"])
-    (note,) = [note for note in reading.notes if note.kind == "sheet_chosen"]
-    assert "'Clients'" in note.message
+    (finding,) = [finding for finding in reading.findings if finding.kind == "sheet_chosen"]
+    assert "'Clients'" in finding.message
     for wanted in ("Clients", " clients ", "3"):
         reading, frame = take(tmp_path, data, "t.xlsx", sheet=wanted)
         assert (reading.sheet, frame.columns) == ("Clients", ["c", "d"])
@@ -257,7 +257,7 @@ def test_a_cover_page_is_passed_over_and_said(tmp_path: Path, cover: str) -> Non
     data = book(Cover=COVERS[cover], Data=TABLE, More=TABLE[:30])
     reading, frame = take(tmp_path, data, "t.xlsx")
     assert (reading.sheet, frame.height) == ("Data", 60)
-    said = next(note for note in reading.notes if note.kind == "sheet_chosen")
+    said = next(finding for finding in reading.findings if finding.kind == "sheet_chosen")
     assert said.evidence["others"] == ["Cover", "More"]
     assert take(tmp_path, data, "t.xlsx", sheet="More")[1].height == 29
 

@@ -6,16 +6,12 @@ side, and beside the distance from their median to their end. A value people are
 when the same value is proven in another column. A cap (99,999 for "and above") looks the same: a person decides.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-
-from coreplex.engines.tabular.quality.rules import Issue
-from coreplex.engines.tabular.schema import ColumnType
 
 LEAST_ROWS = 20
 _MOST_CODES = 3
@@ -168,26 +164,3 @@ def spelled(value: Any) -> str:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value) if isinstance(value, int) else str(value.isoformat())
-
-
-def issues(profile: Mapping[str, Any]) -> Iterator[Issue]:
-    """One issue for each column with sentinels: those sure by themselves, and those sure in another column."""
-    columns = [column for column in profile["columns"] if column.get("sentinels") and column["type"] != ColumnType.id]
-    proven = {one["value"] for column in columns for one in column["sentinels"] if one["sure"]}
-    for column in columns:
-        found = [one for one in column["sentinels"] if one["value"] in proven]
-        if found:
-            yield _issue(column, found)
-
-
-def _issue(column: Mapping[str, Any], found: list[dict[str, Any]]) -> Issue:
-    values = [one["value"] for one in found]
-    cells = sum(one["count"] for one in found)
-    low, high = found[0]["low"], found[0]["high"]
-    counted = " and ".join(f"{one['value']} ({one['count']:,})" for one in found)
-    message = (
-        f"Column {column['name']!r} repeats {counted}, far outside the rest ({low} to {high}): a code for missing values, "
-        "or a cap? If it is a code, mark it as missing; until then it counts as a value."
-    )
-    evidence = {"values": values, "counts": {one["value"]: one["count"] for one in found}, "others": {"min": low, "max": high}}
-    return Issue("sentinel_values", "medium", message, column["name"], evidence, cells)

@@ -8,11 +8,9 @@ on the column to be predicted is said only when one is named: `for_target` adds 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreplex.engines.tabular.findings import Note
-from coreplex.engines.tabular.profile import sentinels
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile.percent import percent
 from coreplex.engines.tabular.quality import rules
-from coreplex.engines.tabular.quality.rules import Issue
 
 _ORDER = {"high": 0, "medium": 1, "low": 2}
 _MOST_PER_KIND = 100
@@ -36,16 +34,16 @@ _INCONSISTENT = frozenset(
 _WEIGHT = {"high": 1.0, "medium": 0.6, "low": 0.25}
 
 
-def assess(profile: dict[str, Any], reading_notes: Sequence[Note]) -> dict[str, Any]:
+def assess(profile: dict[str, Any], of_reader: Sequence[Finding]) -> dict[str, Any]:
     """`{"overall_score": 0–100, "issues": [...]}` for a profiled table, gravest first."""
-    issues = [_from_note(note) for note in reading_notes]
+    issues = [*of_reader]
     for column in profile["columns"]:
-        issues += rules.column_issues(column, profile["row_count"])
-    issues += [*rules.table_issues(profile), *sentinels.issues(profile)]
+        issues += rules.column_findings(column, profile["row_count"])
+    issues += [*rules.table_findings(profile), *rules.sentinel_findings(profile)]
     return _judged(profile, [_as_dict(issue, profile["row_count"]) for issue in issues])
 
 
-def for_target(quality: Mapping[str, Any], profile: Mapping[str, Any], target: str, found: Sequence[Issue]) -> dict[str, Any]:
+def for_target(quality: Mapping[str, Any], profile: Mapping[str, Any], target: str, found: Sequence[Finding]) -> dict[str, Any]:
     """The same with what was found for one target. That a feature goes together with the target is no issue."""
     kept = [issue for issue in quality["issues"] if not _with_target(issue, target)]
     return _judged(profile, [*kept, *(_as_dict(issue, profile["row_count"]) for issue in found)])
@@ -61,10 +59,6 @@ def _judged(profile: Mapping[str, Any], issues: list[dict[str, Any]]) -> dict[st
     return {"overall_score": score(profile, issues), "issues": issues}
 
 
-def _from_note(note: Note) -> Issue:
-    return Issue(note.kind, note.severity, note.message, note.column, note.evidence, note.affected_rows)
-
-
 def _shortened(issues: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """At most a hundred issues of one kind: a table of 5,000 empty columns needs no longer list."""
     seen: dict[str, int] = {}
@@ -77,7 +71,7 @@ def _shortened(issues: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _as_dict(issue: Issue, rows: int) -> dict[str, Any]:
+def _as_dict(issue: Finding, rows: int) -> dict[str, Any]:
     return {
         "kind": issue.kind,
         "severity": issue.severity,

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion
 from coreplex.engines.tabular.types import dates
-from coreplex.engines.tabular.types.inference import Finding
+from coreplex.engines.tabular.types.inference import Inferred
 from coreplex.engines.tabular.types.numbers import NumberFormat
 from coreplex.engines.tabular.types.parse_rule import Rule
 
@@ -15,16 +15,16 @@ from coreplex.engines.tabular.types.parse_rule import Rule
 class Ambiguities:
     """Follows the columns that can be read in two ways until a cell allows only one."""
 
-    def __init__(self, rules: Sequence[Rule], findings: Mapping[int, Finding]) -> None:
-        self._open = {index: finding for index, finding in findings.items() if finding.other and finding.rule == rules[index]}
+    def __init__(self, rules: Sequence[Rule], inferred: Mapping[int, Inferred]) -> None:
+        self._open = {index: one for index, one in inferred.items() if one.other and one.rule == rules[index]}
         self._zones = {index: rule.format or "" for index, rule in enumerate(rules) if _has_offset(rule)}
         self._shifted: set[int] = set()
         self._bare = {index: 0 for index, rule in enumerate(rules) if _unit(rule)}
         self._rules = rules
 
     def see(self, index: int, raw: pl.Series) -> None:
-        finding = self._open.get(index)
-        if finding and finding.other and finding.other.read(raw)[1] is not None:
+        inferred = self._open.get(index)
+        if inferred and inferred.other and inferred.other.read(raw)[1] is not None:
             del self._open[index]
         if index in self._zones and index not in self._shifted:
             offset = raw.str.extract(r":\d\d(?:[.,]\d+)? ?([+-]\d\d(?::?\d\d)?)\]?\s*$")
@@ -35,16 +35,16 @@ class Ambiguities:
             without = raw.filter(~raw.str.contains(_unit(self._rules[index]), literal=True))
             self._bare[index] += int(without.str.contains(_BARE).sum())
 
-    def notes(self, names: Sequence[str]) -> Iterator[Note]:
-        for index, finding in self._open.items():
-            yield _said(names[index], finding)
+    def findings(self, names: Sequence[str]) -> Iterator[Finding]:
+        for index, inferred in self._open.items():
+            yield _said(names[index], inferred)
         for index in sorted(self._shifted):
             yield conversion.offset_lost(names[index], self._zones[index])
         for index, cells in self._bare.items():
             if cells:
                 unit = _unit(self._rules[index])
                 message = f"{cells:,} cells of {names[index]!r} have no unit; they were taken as {unit} like the others."
-                yield Note("mixed_units", "low", message, {"unit": unit}, names[index], cells)
+                yield Finding("mixed_units", "low", message, evidence={"unit": unit}, column=names[index], affected_rows=cells)
 
 
 # Zero is zero in every unit.
@@ -60,15 +60,15 @@ def _has_offset(rule: Rule) -> bool:
     return rule.kind == "datetime" and dates.has_offset(rule.format or "")
 
 
-def _said(name: str, finding: Finding) -> Note:
-    other = finding.other
-    evidence = {"chosen": finding.rule.format, "other": other and other.format}
-    if finding.rule.kind == "datetime" and other and other.kind == "datetime":
-        order = "day first" if (finding.rule.format or "").startswith("%d") else "month first"
+def _said(name: str, inferred: Inferred) -> Finding:
+    other = inferred.other
+    evidence = {"chosen": inferred.rule.format, "other": other and other.format}
+    if inferred.rule.kind == "datetime" and other and other.kind == "datetime":
+        order = "day first" if (inferred.rule.format or "").startswith("%d") else "month first"
         message = (
             f"The dates of {name!r} can be read day first or month first; they were read {order}. Upload them as "
             "YYYY-MM-DD to be sure."
         )
-        return Note("ambiguous_dates", "medium", message, evidence, name)
-    message = f"The numbers of {name!r} can be read in two ways; they were read as {finding.rule.kind}s. Check a few of them."
-    return Note("ambiguous_numbers", "medium", message, evidence, name)
+        return Finding("ambiguous_dates", "medium", message, evidence=evidence, column=name)
+    message = f"The numbers of {name!r} can be read in two ways; they were read as {inferred.rule.kind}s. Check a few of them."
+    return Finding("ambiguous_numbers", "medium", message, evidence=evidence, column=name)

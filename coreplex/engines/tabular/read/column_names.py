@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.findings import Finding
+from coreplex.engines.tabular.read.limits import Limits
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ufeff]+")
 
 
-def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> tuple[list[str], list[Note]]:
+def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> tuple[list[str], list[Finding]]:
     """Names for `width` columns: trimmed, at most `limits.name_length` long; blanks filled, repetitions numbered."""
     if written is None:
         return [f"column_{index}" for index in range(1, width + 1)], []
@@ -23,7 +24,7 @@ def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> t
         names.append(final)
         if final != written[index - 1].strip():
             renamed[final] = written[index - 1]
-    return names, renamed_note(renamed)
+    return names, renamed_finding(renamed)
 
 
 def _free(base: str, taken: set[str], repeated: bool) -> str:
@@ -32,10 +33,10 @@ def _free(base: str, taken: set[str], repeated: bool) -> str:
     return next(name for number in range(2, 1_000_000) if (name := f"{base}_{number}") not in taken)
 
 
-def renamed_note(renamed: dict[str, str]) -> list[Note]:
+def renamed_finding(renamed: dict[str, str]) -> list[Finding]:
     """What to tell of changed names (new → written)."""
     if not renamed:
         return []
     shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])
     message = f"{len(renamed)} column names were blank, repeated or not printable and were changed: {shown}."
-    return [Note("renamed_columns", "low", message, {"renamed": {k: renamed[k][:80] for k in list(renamed)[:100]}})]
+    return [Finding("renamed_columns", "low", message, evidence={"renamed": {k: renamed[k][:80] for k in list(renamed)[:100]}})]

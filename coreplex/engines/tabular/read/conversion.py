@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import trimmed_whitespace
 from coreplex.errors.tree import BadInput
 
@@ -85,29 +85,29 @@ def _text(value: bytes) -> str:
         return value.hex()
 
 
-def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Note]:
-    """A note for each column (old name, new name, type) that is not kept just as it was."""
+def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Finding]:
+    """A finding for each column (old name, new name, type) that is not kept just as it was."""
     columns = list(columns)
-    notes = [_note(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
+    findings = [_finding(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
     nested = [new for _, new, dtype in columns if isinstance(dtype, _NESTED)]
-    return [*notes, *([json_text(nested)] if nested else []), *_rounded(table, columns), *_trimmed(table, columns)]
+    return [*findings, *([json_text(nested)] if nested else []), *_rounded(table, columns), *_trimmed(table, columns)]
 
 
-def json_text(names: list[str]) -> Note:
+def json_text(names: list[str]) -> Finding:
     """For columns whose values are lists, or objects in objects."""
     shown = ", ".join(map(repr, names[:5]))
     message = f"Lists, and objects in objects, were kept as JSON text in {len(names)} of the columns: {shown}."
-    return Note("json_text", "low", message, {"columns": names[:100]})
+    return Finding("json_text", "low", message, evidence={"columns": names[:100]})
 
 
-def offset_lost(name: str, pattern: str) -> Note:
+def offset_lost(name: str, pattern: str) -> Finding:
     """For a column of text times with offsets from UTC, read by this pattern."""
-    return _note(name, pattern, _in_utc(name, "have offsets from UTC"))
+    return _finding(name, pattern, _in_utc(name, "have offsets from UTC"))
 
 
-def in_seconds(name: str) -> Note:
+def in_seconds(name: str) -> Finding:
     """For a column of durations or times of day."""
-    return _note(name, "time", _seconds(name))
+    return _finding(name, "time", _seconds(name))
 
 
 def _seconds(name: str) -> str:
@@ -132,11 +132,13 @@ def _said(name: str, dtype: pl.DataType) -> str | None:
     return None
 
 
-def _note(name: str, written: str, message: str, cells: int = 0) -> Note:
-    return Note("converted_type", "medium" if cells else "low", message, {"type": written}, name, cells)
+def _finding(name: str, written: str, message: str, cells: int = 0) -> Finding:
+    return Finding(
+        "converted_type", "medium" if cells else "low", message, evidence={"type": written}, column=name, affected_rows=cells
+    )
 
 
-def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> Iterator[Note]:
+def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> Iterator[Finding]:
     """Numbers with more digits than a float holds. Most decimals are prices, and lose nothing."""
     wide = [(old, new, dtype) for old, new, dtype in columns if isinstance(dtype, (pl.Decimal, pl.Int128))]
     if not wide:
@@ -148,15 +150,15 @@ def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
                 f"Numbers of {new!r} with more than {_SURE_DIGITS} digits were rounded to what a float holds: {cells:,}. "
                 "Upload the column as text if the digits are a key."
             )
-            yield _note(new, str(dtype), message, cells)
+            yield _finding(new, str(dtype), message, cells)
 
 
-def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> list[Note]:
+def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> list[Finding]:
     texts = {new: pl.col(old).cast(pl.String) for old, new, dtype in columns if isinstance(dtype, (pl.String, pl.Categorical))}
     asked = [(text.str.strip_chars() != text).sum().alias(name) for name, text in texts.items()]
     counts = table.select(asked).collect(engine="streaming").row(0, named=True) if asked else {}
     cells = {name: count for name, count in counts.items() if count}
-    return [trimmed_whitespace.note(cells)] if cells else []
+    return [trimmed_whitespace.finding(cells)] if cells else []
 
 
 def _loses(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -14,13 +14,14 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion, dialect, file_encoding, footers, whitespace_separated
 from coreplex.engines.tabular.read.ambiguous_formats import Ambiguities
 from coreplex.engines.tabular.read.column_names import unique_names
 from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.file_encoding import Encoding
 from coreplex.engines.tabular.read.footers import Footers
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import EXAMPLES, Orders
 from coreplex.engines.tabular.read.records import Block, Records
 from coreplex.engines.tabular.read.trimmed_whitespace import Trimmed
@@ -28,7 +29,7 @@ from coreplex.engines.tabular.read.value_labels import Spellings
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types import inference, vocabulary
 from coreplex.engines.tabular.types.dtype_names import row_group_size
-from coreplex.engines.tabular.types.inference import Finding, Habit
+from coreplex.engines.tabular.types.inference import Conventions, Inferred
 from coreplex.engines.tabular.types.missing_words import WORDS, Absences, met, usual
 from coreplex.engines.tabular.types.parse_rule import STRING, Rule
 from coreplex.errors.tree import BadInput, DomainError, Invalid
@@ -49,7 +50,7 @@ class Stored:
     rules: list[Rule]
     rows: int
     nulls: list[int]
-    notes: list[Note]
+    findings: list[Finding]
     spellings: Spellings
     separator: str
 
@@ -64,24 +65,24 @@ class _Plan:
     footers: Footers
     old_macintosh: bool
     """Lines end in CR alone."""
-    findings: dict[int, Finding] = field(default_factory=dict)
+    inferred: dict[int, Inferred] = field(default_factory=dict)
     forced: dict[int, ColumnType] = field(default_factory=dict)
     misfits: dict[int, pl.Series] = field(default_factory=dict)
     group_rows: int = 100_000
     unspelled: set[int] = field(default_factory=set)
     """Columns of plain integers, each of which has one spelling."""
-    habit: Habit = field(default_factory=Habit)
+    conventions: Conventions = field(default_factory=Conventions)
     lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
 
-    def found(self, index: int, finding: Finding, usual: tuple[str, ...] | None = None) -> None:
+    def found(self, index: int, inferred: Inferred, usual: tuple[str, ...] | None = None) -> None:
         """`usual`: which words are missing in the column, where nobody says so (`Column.missing`)."""
 
         def settled(rule: Rule) -> Rule:
             rule = rule.with_unit(self.dialect.units[index]) if self.dialect.units else rule
             return replace(rule, missing=self.orders.settled(self.names[index], rule.kind, usual))
 
-        self.rules[index] = settled(finding.rule)
-        self.findings[index] = Finding(self.rules[index], settled(finding.other) if finding.other else None)
+        self.rules[index] = settled(inferred.rule)
+        self.inferred[index] = Inferred(self.rules[index], settled(inferred.other) if inferred.other else None)
 
     @property
     def said(self) -> set[int]:
@@ -102,14 +103,14 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     written = replace(written, skip_lines=written.skip_lines + blank)
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
-    names, notes = unique_names(written.names, written.width, limits)
+    names, findings = unique_names(written.names, written.width, limits)
     if written.only_names and whole:
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
     old_macintosh = b"\r" in head[:-1] and b"\n" not in head
     below = Footers() if written.rows_only else _footers(found, source, written, "\r" if old_macintosh else "\n")
     plan = _Plan(written, found, names, [STRING] * len(names), orders, below, old_macintosh)
     _infer(plan, source, limits)
-    notes = [*found.notes, *written.notes, *notes]
+    findings = [*found.findings, *written.findings, *findings]
     for attempt in range(_PASSES):
         done = _Pass(plan, source, limits)
         done.write(destination)
@@ -124,9 +125,9 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     original = list(written.names or [""] * written.width)
     rules = [_final(plan, index) for index in range(len(names))]
     clocks = [conversion.in_seconds(name) for name, rule in zip(names, rules, strict=True) if rule.is_clock]
-    notes += [*done.notes, *clocks, *_losses(plan, done)]
+    findings += [*done.findings, *clocks, *_losses(plan, done)]
     return Stored(
-        names, original, rules, done.rows, done.nulls, notes, done.spellings, " " if written.blanks else written.separator
+        names, original, rules, done.rows, done.nulls, findings, done.spellings, " " if written.blanks else written.separator
     )
 
 
@@ -209,23 +210,27 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
     texts = {
         name: inference.distinct(sample.get_column(name), missing(name)) for name in sample.columns if plain.get(name) is None
     }
-    plan.habit = inference.habit(list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule))
-    if plan.habit.decimal_comma:
+    plan.conventions = inference.conventions(
+        list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule)
+    )
+    if plan.conventions.decimal_comma:
         texts |= {
             name: inference.distinct(sample.get_column(name)) for name, rule in plain.items() if rule and rule.kind == "float"
         }
     for index, name in enumerate(plan.names):
-        finding = (
-            inference.infer(name, texts[name], plan.habit) if name in texts else inference.Finding(plain.get(name) or STRING)
+        inferred = (
+            inference.infer(name, texts[name], plan.conventions)
+            if name in texts
+            else inference.Inferred(plain.get(name) or STRING)
         )
         if name in overrides:
             text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
             plan.forced[index] = overrides[name]
-            finding = inference.Finding(inference.forced(overrides[name], finding.rule, text))
+            inferred = inference.Inferred(inference.forced(overrides[name], inferred.rule, text))
         elif not whole or (name in texts and texts[name].is_empty()):
-            finding = inference.undecided(finding, texts.get(name)) or finding
-        plan.found(index, finding, _usual(sample.to_series(index)) if finding.rule.kind == "string" else None)
-        if finding.rule.is_plain_integer and not sample.get_column(name).str.starts_with("+").any():
+            inferred = inference.undecided(inferred, texts.get(name)) or inferred
+        plan.found(index, inferred, _usual(sample.to_series(index)) if inferred.rule.kind == "string" else None)
+        if inferred.rule.is_plain_integer and not sample.get_column(name).str.starts_with("+").any():
             plan.unspelled.add(index)
 
 
@@ -238,7 +243,7 @@ def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.S
         plan.misfits[index] = pl.concat([*seen, texts]).unique(maintain_order=True)
         first = [] if sample is None else [inference.distinct(sample.to_series(index), plan.orders.texts(plan.names[index]))]
         known = pl.concat([*first, plan.misfits[index]]).unique(maintain_order=True)
-        plan.found(index, inference.Finding(STRING) if to_text else inference.infer(plan.names[index], known, plan.habit))
+        plan.found(index, inference.Inferred(STRING) if to_text else inference.infer(plan.names[index], known, plan.conventions))
 
 
 class _Pass:
@@ -254,10 +259,10 @@ class _Pass:
         self.spellings = Spellings(plan.rules, plan.unspelled)
         self.absences = Absences(plan.rules, plan.said)
         self._trimmed = Trimmed()
-        self._ambiguities = Ambiguities(plan.rules, plan.findings)
+        self._ambiguities = Ambiguities(plan.rules, plan.inferred)
         self.rows = 0
         self.nulls = [0] * len(plan.names)
-        self.notes: list[Note] = []
+        self.findings: list[Finding] = []
         plan.lost.clear()
 
     def write(self, destination: Path) -> None:
@@ -281,12 +286,12 @@ class _Pass:
                 if not self.again:
                     yield frame
             names = self._plan.names
-            self.notes = [
-                *self._ambiguities.notes(names),
-                *self._records.notes(),
-                *self._plan.footers.notes(self._records.line),
-                *self.absences.notes(names, self.rows),
-                *self._trimmed.notes(names),
+            self.findings = [
+                *self._ambiguities.findings(names),
+                *self._records.findings(),
+                *self._plan.footers.findings(self._records.line),
+                *self.absences.findings(names, self.rows),
+                *self._trimmed.findings(names),
             ]
         except DomainError as error:
             self._error = error
@@ -349,7 +354,7 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
             plan.rules[index],
             None if index in plan.forced or meaning is None else _yes_and_no(table, plan.names[index]),
         )
-        plan.found(index, Finding(kind or STRING), tuple(sorted(vocabulary.UNKNOWN)) if kind else meaning)
+        plan.found(index, Inferred(kind or STRING), tuple(sorted(vocabulary.UNKNOWN)) if kind else meaning)
         changed |= plan.rules[index] != before
     return changed
 
@@ -373,7 +378,7 @@ def _final(plan: _Plan, index: int) -> Rule:
     return replace(rule, kind="string", format=None) if rule.is_text else rule
 
 
-def _losses(plan: _Plan, done: _Pass) -> list[Note]:
+def _losses(plan: _Plan, done: _Pass) -> list[Finding]:
     """Cells that did not fit a type the user ordered."""
     return [
         plan.orders.loss(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import headers, whitespace_separated
 from coreplex.engines.tabular.types import dates, vocabulary
 from coreplex.errors.tree import Invalid
@@ -39,7 +39,7 @@ class Dialect:
     width: int
     names: tuple[str, ...] | None
     skip_lines: int
-    notes: tuple[Note, ...] = ()
+    findings: tuple[Finding, ...] = ()
     only_names: bool = False
     units: tuple[str, ...] = ()
     """The unit of each column where a line below the names says so; empty for those without one."""
@@ -104,7 +104,7 @@ def detect(head: str) -> Dialect:
     records = _filled(body, separator, quote, first, after_blanks=after_blanks)
     found = replace(_describe(list(islice(records, SAMPLE_RECORDS)), separator, quote), after_blanks=after_blanks)
     unclear = _unclear(body, quote) if separator == NO_SEPARATOR else None
-    return replace(found, notes=(*found.notes, unclear)) if unclear else found
+    return replace(found, findings=(*found.findings, unclear)) if unclear else found
 
 
 def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
@@ -118,7 +118,9 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
     tabs = b"".join(whitespace_separated.tabbed([text.encode()])).decode()
     found = _describe(list(islice(_filled(tabs, "\t", quote, 0), SAMPLE_RECORDS)), "\t", quote)
     message = f"Runs of blanks part every line into {width} cells, and were read as the separator."
-    return replace(found, blanks=True, notes=(*found.notes, Note("parted_by_blanks", "low", message, {"columns": width})))
+    return replace(
+        found, blanks=True, findings=(*found.findings, Finding("parted_by_blanks", "low", message, evidence={"columns": width}))
+    )
 
 
 def _quotes_after_blanks(text: str, separator: str, quote: str) -> bool:
@@ -173,7 +175,7 @@ def _uneven(lines: list[str], separator: str, quote: str) -> float:
     return parted if parted >= _MOST_PARTED else 0.0
 
 
-def _unclear(text: str, quote: str) -> Note | None:
+def _unclear(text: str, quote: str) -> Finding | None:
     """For a file read as one column: said where most of its lines, the first among them, hold a separator."""
     lines = list(islice((line for line in io.StringIO(text) if line.strip()), SAMPLE_RECORDS))
     for separator in _SEPARATORS:
@@ -183,7 +185,7 @@ def _unclear(text: str, quote: str) -> Note | None:
                 f"The table was read as one column: {separator!r} stands in most of its lines, but parts them unevenly. If it "
                 "should part them, give every line the same number of cells."
             )
-            return Note("separator_unclear", "high", message, {"separator": separator, "lines": held})
+            return Finding("separator_unclear", "high", message, evidence={"separator": separator, "lines": held})
     for separator in _UNUSUAL:
         often = {line.count(separator) for line in lines}
         if len(lines) > 1 and len(often) == 1 and min(often) > 1:
@@ -191,11 +193,11 @@ def _unclear(text: str, quote: str) -> Note | None:
                 f"The table was read as one column, but {separator!r} stands {min(often)} times in every line. If it parts "
                 "them, save the table with commas, semicolons or tabs."
             )
-            return Note("separator_unclear", "high", message, {"separator": separator, "lines": len(lines)})
+            return Finding("separator_unclear", "high", message, evidence={"separator": separator, "lines": len(lines)})
     return _nearly_by_blanks(lines[1:]) or _of_fixed_width(lines)
 
 
-def _nearly_by_blanks(lines: list[str]) -> Note | None:
+def _nearly_by_blanks(lines: list[str]) -> Finding | None:
     """The same for columns of numbers that blanks keep apart in most lines, not all: then they are not split."""
     rows = [line.split() for line in lines]
     width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
@@ -206,10 +208,10 @@ def _nearly_by_blanks(lines: list[str]) -> Note | None:
         f"The table was read as one column: blanks part most of its lines, but not all, into {width} values. "
         "Save it with commas, semicolons or tabs between the values."
     )
-    return Note("separator_unclear", "high", message, {"separator": " ", "lines": count})
+    return Finding("separator_unclear", "high", message, evidence={"separator": " ", "lines": count})
 
 
-def _of_fixed_width(lines: list[str]) -> Note | None:
+def _of_fixed_width(lines: list[str]) -> Finding | None:
     """The same for columns of one width each: gaps of several blanks in the line of names and in most others."""
     gaps = [len(re.findall(r"\S(?: {2,}| *\t+ *)(?=\S)", line)) for line in lines]
     if len(lines) < 3 or not gaps[0] or sum(map(bool, gaps)) < 0.8 * len(lines):
@@ -218,7 +220,7 @@ def _of_fixed_width(lines: list[str]) -> Note | None:
         "The table was read as one column, but blanks keep several columns apart, each of one width. Save it with commas, "
         "semicolons or tabs between the values."
     )
-    return Note("separator_unclear", "high", message, {"separator": " ", "lines": len(lines)})
+    return Finding("separator_unclear", "high", message, evidence={"separator": " ", "lines": len(lines)})
 
 
 def _score(lines: list[str], separator: str, quote: str) -> float:
@@ -248,45 +250,47 @@ def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
     drawn = [record for record in filled if is_ruler(separator.join(record.cells))]
     filled = [record for record in filled if record not in drawn] or filled
     width = Counter(len(record.cells) for record in filled).most_common(1)[0][0]
-    notes: list[Note] = []
+    findings: list[Finding] = []
     if len(filled) == 2 and len(filled[1].cells) > len(filled[0].cells):
         width = len(filled[0].cells)
     preamble = _preamble(filled, width)
     if preamble:
         lines = [separator.join(record.cells)[:200] for record in filled[:preamble]]
-        notes.append(
-            Note(
+        findings.append(
+            Finding(
                 "preamble_skipped",
                 "low",
                 f"{preamble} lines above the table were left out: {lines[0][:80]!r}.",
-                {"lines": lines[:10]},
+                evidence={"lines": lines[:10]},
             )
         )
         filled = filled[preamble:]
     (before, line, first), body = filled[0], [record.cells for record in filled[1:] if len(record.cells) == width]
     if not _has_names(first, body):
         width = max(width, len(first)) if not body else width
-        notes.append(
-            Note(
+        findings.append(
+            Finding(
                 "header_missing",
                 "medium",
                 (
                     "The first line holds data, not names: the columns were named column_1, column_2 and so on. Upload "
                     "the file with a line of names to change that."
                 ),
-                {"first_line": [cell[:200] for cell in first[:10]]},
+                evidence={"first_line": [cell[:200] for cell in first[:10]]},
             )
         )
-        return Dialect(separator, quote, width, None, before, tuple(notes))
+        return Dialect(separator, quote, width, None, before, tuple(findings))
     names, width = _fit_names(first, body, width)
     said = headers.below(names, body, kind_of) if body and len(body[0]) == width else None
     # Lines are skipped by their count: a record of another width among them is no line of names or units.
     if said and said.lines and all(len(record.cells) == width for record in filled[1 : said.lines + 1]):
         names, line = said.names, filled[said.lines].after
-        notes += said.notes
+        findings += said.findings
     if drawn and (below := next((record for record in filled[1:] if record.before >= line), None)):
         line = below.before
-    return Dialect(separator, quote, width, names, line, tuple(notes), not body and len(filled) == 1, said.units if said else ())
+    return Dialect(
+        separator, quote, width, names, line, tuple(findings), not body and len(filled) == 1, said.units if said else ()
+    )
 
 
 def _preamble(filled: list[_Record], width: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.errors.tree import BadInput, Invalid
 
 CHUNK = 4 << 20
@@ -47,7 +47,7 @@ class Encoding:
     name: str
     skip: int = 0
     errors: str = "strict"
-    notes: tuple[Note, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def chunks(self, source: Path, size: int = CHUNK) -> Iterator[bytes]:
         """The file's text as UTF-8, piece by piece, in bounded memory."""
@@ -148,13 +148,13 @@ def _utf8(source: Path, skip: int) -> Encoding:
     if not bad:
         return Encoding("utf-8", skip)
     if good > 20 * bad:
-        note = Note(
+        finding = Finding(
             "encoding_errors",
             "medium",
             f"{bad} bytes are not valid UTF-8 (first on line {first_bad}); they are shown as �.",
-            {"line": first_bad, "bytes": bad},
+            evidence={"line": first_bad, "bytes": bad},
         )
-        return Encoding("utf-8", skip, "replace", (note,))
+        return Encoding("utf-8", skip, "replace", (finding,))
     return _guess(source, skip)
 
 
@@ -183,13 +183,13 @@ def _guess(source: Path, skip: int) -> Encoding:
     latin = [name for name in _ALPHABETS if _looks_latin(sample, name)]
     names = [_by_letters(sample, latin), "latin-1"] if latin else [_by_statistics(sample), "cp1252", "latin-1"]
     name = next((name for name in names if _decodes(source, skip, name)), "latin-1")
-    note = Note(
+    finding = Finding(
         "encoding_guessed",
         "low",
         (f"The file is not UTF-8; its letters were read as {name}. If names look wrong, save it as UTF-8 and upload again."),
-        {"encoding": name},
+        evidence={"encoding": name},
     )
-    return Encoding(name, skip, "strict", (note,))
+    return Encoding(name, skip, "strict", (finding,))
 
 
 _CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "áäčďéíĺľňóôŕšťúýž", "äöüß")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.dialect import Dialect, kind_of
 
 BYTES = 256 << 10
@@ -44,7 +44,7 @@ class Footers:
     total: str | None = None
     """The last row, where it only looks like a total."""
 
-    def notes(self, line: int) -> list[Note]:
+    def findings(self, line: int) -> list[Finding]:
         """What to tell the user. `line`: the first one left out, or after the last row."""
         found = []
         left = {line + index: text[:200] for index, text in enumerate(self.lines) if text is not None}
@@ -55,11 +55,27 @@ class Footers:
                 "row, write its first cell in another way and upload again."
             )
             found.append(
-                Note("footer_lines", "medium", message, {"lines": list(left), "texts": list(left.values())}, None, len(left))
+                Finding(
+                    "footer_lines",
+                    "medium",
+                    message,
+                    evidence={"lines": list(left), "texts": list(left.values())},
+                    column=None,
+                    affected_rows=len(left),
+                )
             )
         if self.total is not None:
             message = f"The last row looks like a total of the others and was kept: {self.total[:80]!r}. If it is one, delete it."
-            found.append(Note("total_row", "medium", message, {"line": line - 1, "text": self.total[:200]}, None, 1))
+            found.append(
+                Finding(
+                    "total_row",
+                    "medium",
+                    message,
+                    evidence={"line": line - 1, "text": self.total[:200]},
+                    column=None,
+                    affected_rows=1,
+                )
+            )
         return found
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.types import units, vocabulary
 
 Kind = Callable[[str], str]
@@ -35,7 +35,7 @@ class Headers:
     names: tuple[str, ...]
     units: tuple[str, ...]
     lines: int
-    notes: tuple[Note, ...]
+    findings: tuple[Finding, ...]
 
 
 def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: Kind) -> Headers:
@@ -121,8 +121,8 @@ def _with_units(found: Headers, said: Sequence[str | None]) -> Headers:
     shown = ", ".join(f"{name!r} in {unit}" for name, unit in zip(found.names, said, strict=True) if unit)
     message = f"The line below the names says units, not values, and was read so: {shown[:300]}."
     units_by_name = {name: unit for name, unit in zip(found.names, said, strict=True) if unit}
-    note = Note("units_line", "low", message, {"units": dict(list(units_by_name.items())[:100])})
-    return Headers(found.names, tuple(unit or "" for unit in said), found.lines + 1, (*found.notes, note))
+    finding = Finding("units_line", "low", message, evidence={"units": dict(list(units_by_name.items())[:100])})
+    return Headers(found.names, tuple(unit or "" for unit in said), found.lines + 1, (*found.findings, finding))
 
 
 def _with_names(found: Headers, line: Sequence[str]) -> Headers:
@@ -131,8 +131,8 @@ def _with_names(found: Headers, line: Sequence[str]) -> Headers:
     shown = ", ".join(map(repr, (line if complete else names)[:5]))
     done = "was left out" if complete else "was joined with the first"
     message = f"The table has a second line of names, which {done}: {shown[:300]}."
-    note = Note("second_header", "low", message, {"line": [cell[:200] for cell in line[:100]]})
-    return Headers(names, found.units, found.lines + 1, (*found.notes, note))
+    finding = Finding("second_header", "low", message, evidence={"line": [cell[:200] for cell in line[:100]]})
+    return Headers(names, found.units, found.lines + 1, (*found.findings, finding))
 
 
 def joined_names(first: Sequence[str], second: Sequence[str]) -> list[str]:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion, file_encoding
 from coreplex.engines.tabular.read.intermediate_csv import FlatTable
 from coreplex.engines.tabular.read.json_values import Number, Record, Values, written
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import Invalid
 
 _BLOCK_ROWS = 5_000
@@ -34,7 +35,7 @@ class JsonTable:
         if not self._table.rows or not self.names:
             raise Invalid("The JSON holds no rows. Upload a list of at least one object.")
         self.path = self._table.finish(keep_empty=True)
-        self.notes = [*found.notes, *self._notes()]
+        self.findings = [*found.findings, *self._findings()]
 
     @property
     def names(self) -> list[str]:
@@ -75,25 +76,25 @@ class JsonTable:
                 "columns that can be used. Keys that are values belong into a column of their own."
             )
 
-    def _notes(self) -> list[Note]:
-        notes = []
+    def _findings(self) -> list[Finding]:
+        findings = []
         nested = [name for name, kinds in self._kinds.items() if kinds & {list, dict}]
         if nested:
-            notes.append(conversion.json_text(nested))
+            findings.append(conversion.json_text(nested))
         for name, kinds in self._kinds.items():
             told = [text for kind, text in _CALLED.items() if kind in kinds]
             if len(told) > 1:
                 message = f"{name!r} holds {' and '.join(told)}; it was read by what explains them all."
-                notes.append(Note("mixed_types", "low", message, {"kinds": told}, name))
+                findings.append(Finding("mixed_types", "low", message, evidence={"kinds": told}, column=name))
         if self._values.repeated_keys:
             count = self._values.repeated_keys
-            notes.append(
-                Note("repeated_keys", "medium", f"Keys that stand twice in their object: {count}; the last value was taken.")
+            findings.append(
+                Finding("repeated_keys", "medium", f"Keys that stand twice in their object: {count}; the last value was taken.")
             )
         if self._values.not_numbers:
             count = self._values.not_numbers
-            notes.append(Note("not_a_number", "low", f"Values that are NaN, taken as missing: {count}."))
-        return notes
+            findings.append(Finding("not_a_number", "low", f"Values that are NaN, taken as missing: {count}."))
+        return findings
 
 
 _PLAIN = {str, Number, type(None)}

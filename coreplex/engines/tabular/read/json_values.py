@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from coreplex.engines.tabular.findings import Limits
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import BadInput
 
 Record = dict[str, Any]

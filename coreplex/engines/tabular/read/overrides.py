@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coreplex.engines.tabular.findings import Note, Severity
+from coreplex.engines.tabular.findings import Finding, Severity
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.engines.tabular.types import vocabulary
 from coreplex.errors.nearest import hint
@@ -35,8 +35,8 @@ class Orders:
         own = self.missing.get(name, usual)
         return _with(own, self.everywhere, text=kind == "string") if self.everywhere else own
 
-    def loss(self, name: str, kind: str, lost: int, kept: int, examples: Sequence[str]) -> Note:
-        """The note about values that did not fit an ordered type. Raises Invalid when they are most of the column."""
+    def loss(self, name: str, kind: str, lost: int, kept: int, examples: Sequence[str]) -> Finding:
+        """The finding about values that did not fit an ordered type. Raises Invalid when they are most of the column."""
         shown = ", ".join(map(repr, examples[:EXAMPLES]))
         if not self.force and lost > MOST_LOST * (lost + kept):
             raise Invalid.field(
@@ -48,7 +48,7 @@ class Orders:
             )
         severity: Severity = "medium" if kept else "high"
         message = f"{lost:,} cells of {name!r} are no {kind} and were taken as missing: {shown}."
-        return Note("mixed_types", severity, message, {"examples": list(examples)}, name, lost)
+        return Finding("mixed_types", severity, message, evidence={"examples": list(examples)}, column=name, affected_rows=lost)
 
 
 def with_more(column: Column, values: Sequence[str]) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from coreplex.engines.tabular.findings import Limits, Note, Reading
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion
 from coreplex.engines.tabular.read.column_names import unique_names
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import EXAMPLES, Orders
+from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.value_labels import MOST, Spellings
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
@@ -28,7 +30,7 @@ _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
 _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
 
 
-def read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> Reading:
+def read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> ReadTable:
     """Reads Parquet into plain Parquet. Raises BadInput for damaged files and odd types, Invalid for empty tables."""
     try:
         return _read(source, destination, orders, limits, previous)
@@ -36,12 +38,12 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, previo
         raise BadInput(_UNREADABLE) from error
 
 
-def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> Reading:
+def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> ReadTable:
     scan = conversion.flattened(pl.scan_parquet(source, glob=False))
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
     _check_size(rows, len(stored), limits)
-    names, notes = unique_names(list(stored), len(stored), limits)
+    names, findings = unique_names(list(stored), len(stored), limits)
     columns = [(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
     base = {column.name: column for column in previous} if previous else {}
     texts = {name for name, kind in orders.types.items() if kind in _TEXTS}
@@ -55,9 +57,9 @@ def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previ
     table = table.with_columns(_without(name, said, base.get(name)) for name, said in missing.items() if said)
     table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
     schema = _schema(destination, list(stored), stored, names, orders.types, rules, base, rows, missing)
-    notes += conversion.changes(scan, [one for one in columns if not (one[1] in texts and conversion.is_clock(one[2]))])
-    notes += _losses(destination, lost, rules, orders)
-    return Reading(schema, rows, destination.stat().st_size, "parquet", notes, destination)
+    findings += conversion.changes(scan, [one for one in columns if not (one[1] in texts and conversion.is_clock(one[2]))])
+    findings += _losses(destination, lost, rules, orders)
+    return ReadTable(schema, rows, destination.stat().st_size, "parquet", findings, destination)
 
 
 def _check_size(rows: int, columns: int, limits: Limits) -> None:
@@ -110,7 +112,7 @@ def _ordered_rules(table: pl.LazyFrame, orders: Orders, base: Mapping[str, Colum
         labels = base[name].labels if name in base else {}
         texts = table.select(as_text(name, dtype, labels)).head(_SAMPLE).collect().to_series()
         texts = inference.distinct(texts, orders.texts(name))
-        found = inference.infer(name, texts, inference.Habit())
+        found = inference.infer(name, texts, inference.Conventions())
         rule = inference.forced(kind, found.rule, texts)
         rules[name] = replace(rule, missing=_missing(name, rule.kind == "string", orders, base))
     return rules
@@ -206,7 +208,7 @@ def _labels(destination: Path, name: str, rule: Rule, base: Column | None) -> di
     return spellings.labels(0) if len(base.labels) <= MOST else {}
 
 
-def _losses(destination: Path, lost: Mapping[str, list[pl.Series]], rules: Mapping[str, Rule], orders: Orders) -> list[Note]:
+def _losses(destination: Path, lost: Mapping[str, list[pl.Series]], rules: Mapping[str, Rule], orders: Orders) -> list[Finding]:
     """Cells that did not fit a type the user ordered."""
     kept = pl.scan_parquet(destination, glob=False).select(pl.col(name).count() for name in lost if lost[name])
     counts = kept.collect(engine="streaming").to_dicts()[0] if any(lost.values()) else {}

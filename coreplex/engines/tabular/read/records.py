@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.dialect import Dialect, is_ruler
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import BadInput
 
 _NEWLINE, _RETURN = 10, 13
@@ -288,7 +289,7 @@ class Records:
             low, high = (middle + 1, high) if self._well_quoted(letters, quotes[:middle]) else (low, middle)
         return self.line + data.count(b"\n", 0, int(quotes[low - 1]))
 
-    def notes(self) -> list[Note]:
+    def findings(self) -> list[Finding]:
         """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""
         damage, width = self.damage, self._dialect.width
         lines = self.rows + damage.long
@@ -298,52 +299,52 @@ class Records:
                 f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}){others}. Put cells that hold "
                 "the separator in quotes, and give every line the same number of cells."
             )
-        found: list[Note] = []
+        found: list[Finding] = []
         if damage.blank:
             said = f"{damage.blank:,} blank lines between the rows were left out."
-            found.append(Note("blank_lines", "low", said, {"lines": damage.blank}))
+            found.append(Finding("blank_lines", "low", said, evidence={"lines": damage.blank}))
         if damage.headings:
             said = f"{damage.headings:,} lines that repeat the line of names were left out."
-            found.append(Note("repeated_names", "low", said, {"lines": damage.headings}))
+            found.append(Finding("repeated_names", "low", said, evidence={"lines": damage.headings}))
         if damage.rulers:
             said = f"{damage.rulers:,} lines that only draw a line were left out."
-            found.append(Note("ruler_lines", "low", said, {"lines": damage.rulers}))
+            found.append(Finding("ruler_lines", "low", said, evidence={"lines": damage.rulers}))
         if damage.long:
             found.append(
-                Note(
+                Finding(
                     "bad_lines",
                     "medium",
                     (
                         f"Lines with more than {width} cells, left out: {damage.long} (line "
                         f"{_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again."
                     ),
-                    {"lines": damage.long_lines, "texts": damage.long_texts},
+                    evidence={"lines": damage.long_lines, "texts": damage.long_texts},
                     affected_rows=damage.long,
                 )
             )
         if damage.short:
             found.append(
-                Note(
+                Finding(
                     "short_lines",
                     "high" if damage.short > _MANY_SHORT * lines else "medium",
                     (
                         f"Lines with fewer than {width} cells, the rest taken as missing: {damage.short} (line "
                         f"{_listed(damage.short_lines)})."
                     ),
-                    {"lines": damage.short_lines},
+                    evidence={"lines": damage.short_lines},
                     affected_rows=damage.short,
                 )
             )
         if damage.quote_line:
             found.append(
-                Note(
+                Finding(
                     "misplaced_quotes",
                     "medium",
                     (
                         f"Quotes stand inside unquoted cells (first near line {damage.quote_line}); they were read as "
                         "plain characters. Check the rows around it."
                     ),
-                    {"lines": [damage.quote_line]},
+                    evidence={"lines": [damage.quote_line]},
                 )
             )
         return found

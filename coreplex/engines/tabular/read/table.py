@@ -1,7 +1,8 @@
-"""Reading an uploaded table into the typed Parquet the server keeps: delimited text, JSON, Parquet, Excel, packed or not.
+"""Reads an uploaded table into the typed Parquet the server keeps: delimited text, JSON, Parquet, Excel, packed or not.
 
-The one entry is `read`. It goes by the bytes of the file and then by its name, refuses what it cannot read with a sentence that
-says what to do, and reports in notes whatever it had to decide. It streams: memory does not grow with the file.
+The one entry is `read_table`. It goes by the bytes of the file and then by its name, refuses what it cannot read with a
+sentence that says what to do, and reports as findings whatever it had to decide. It streams: memory does not grow with the
+file.
 """
 
 import tempfile
@@ -14,15 +15,17 @@ from pathlib import Path
 
 import polars as pl
 
-from coreplex.engines.tabular.findings import Limits, Note, Reading
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import delimited, parquet, workbook
-from coreplex.engines.tabular.read.column_names import renamed_note
+from coreplex.engines.tabular.read.column_names import renamed_finding
 from coreplex.engines.tabular.read.delimited import Stored
 from coreplex.engines.tabular.read.dialect import Dialect, holds_table, holds_values, of_rows
 from coreplex.engines.tabular.read.file_formats import CALLED, Format, expected
 from coreplex.engines.tabular.read.intermediate_csv import FlatTable
 from coreplex.engines.tabular.read.json_table import JsonTable
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import Orders, unknown
+from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.read.workbook import Sheet, Workbook
 from coreplex.engines.tabular.read.worksheet import Worksheet
@@ -31,12 +34,10 @@ from coreplex.engines.tabular.types import column_types
 from coreplex.engines.tabular.types.dtype_names import dtype_name, row_group_size
 from coreplex.errors.tree import BadInput, Invalid
 
-__all__ = ["Limits", "Note", "Reading", "read"]
-
 _HEAD_LINES = 500
 
 
-def read(
+def read_table(
     source: Path,
     filename: str,
     destination: Path,
@@ -49,7 +50,7 @@ def read(
     previous: TableSchema | None = None,
     sheet: str | None = None,
     scratch: Path | None = None,
-) -> Reading:
+) -> ReadTable:
     """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`.
 
     `overrides` fixes the type of named columns, `missing` the texts and values that are missing in them (`words.missing`),
@@ -79,40 +80,42 @@ def read(
     for name in (*orders.types, *orders.missing):
         if reading.schema.get(name) is None:
             raise Invalid.field(unknown(name, reading.schema.names), "overrides", name, "name")
-    notes = [*table.notes, *_about_name(filename, table.filename, table.format, bool(table.packed)), *reading.notes]
-    return replace(reading, format=".".join((reading.format, *reversed(table.packed))), notes=notes)
+    findings = [*table.findings, *_about_name(filename, table.filename, table.format, bool(table.packed)), *reading.findings]
+    return replace(reading, format=".".join((reading.format, *reversed(table.packed))), findings=findings)
 
 
-def _about_name(filename: str, inner: str, found: Format, packed: bool) -> list[Note]:
+def _about_name(filename: str, inner: str, found: Format, packed: bool) -> list[Finding]:
     """A word about a name that promised something else."""
     promised = expected(inner)
     if promised == found or (promised is None and found == "text" and "." not in inner):
         return []
     name = filename if not packed else inner
     message = f"The file is called {name[-80:]!r}, but its content is {CALLED[found]}; it was read as that."
-    return [Note("read_by_content", "low", message, {"format": found})]
+    return [Finding("read_by_content", "low", message, evidence={"format": found})]
 
 
-def _read_json(source: Path, filename: str, destination: Path, orders: Orders, limits: Limits, scratch: Path) -> Reading:
+def _read_json(source: Path, filename: str, destination: Path, orders: Orders, limits: Limits, scratch: Path) -> ReadTable:
     records = JsonTable(source, filename, scratch, limits)
     given = Dialect(",", '"', len(records.names), tuple(records.names), 0, rows_only=True)
     reading = _read_delimited(records.path, destination, orders, limits, given)
-    return replace(reading, format=records.format, notes=[*records.notes, *reading.notes])
+    return replace(reading, format=records.format, findings=[*records.findings, *reading.findings])
 
 
-def _read_workbook(source: Path, destination: Path, orders: Orders, limits: Limits, scratch: Path, wanted: str | None) -> Reading:
+def _read_workbook(
+    source: Path, destination: Path, orders: Orders, limits: Limits, scratch: Path, wanted: str | None
+) -> ReadTable:
     with workbook.opened(source, limits) as book:
         order = [book.choose(wanted)] if wanted is not None else book.sheets
         read = [partial(_read_sheet, book, sheet, scratch / f"sheet{at}.csv", limits) for at, sheet in enumerate(order)]
         shown, hidden = ([one for sheet, one in zip(order, read, strict=True) if sheet.hidden is off] for off in (False, True))
-        broken: list[Note] = []
+        broken: list[Finding] = []
         cells = _first_table(shown, broken) or _first_table(hidden, broken)
     if cells is None:
         raise Invalid(_empty_sheets(order, wanted), errors=())
     table, sheet = cells.table, cells.sheet
     reading = _read_delimited(table.path, destination, orders, limits, of_rows(_head(table.path)))
-    notes = [*_about_sheets(book, sheet, wanted), *broken, *cells.notes(), *reading.notes]
-    return replace(reading, format="xlsx", sheet=sheet.name, notes=notes)
+    findings = [*_about_sheets(book, sheet, wanted), *broken, *cells.findings(), *reading.findings]
+    return replace(reading, format="xlsx", sheet=sheet.name, findings=findings)
 
 
 def _read_sheet(book: Workbook, sheet: Sheet, path: Path, limits: Limits) -> Worksheet:
@@ -121,7 +124,7 @@ def _read_sheet(book: Workbook, sheet: Sheet, path: Path, limits: Limits) -> Wor
     return cells
 
 
-def _first_table(sheets: Iterable[Callable[[], Worksheet]], broken: list[Note]) -> Worksheet | None:
+def _first_table(sheets: Iterable[Callable[[], Worksheet]], broken: list[Finding]) -> Worksheet | None:
     """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than needed.
 
     A sheet that cannot be read is refused, unless an earlier one holds something: then `broken` says so.
@@ -134,7 +137,7 @@ def _first_table(sheets: Iterable[Callable[[], Worksheet]], broken: list[Note]) 
             if first is None or is_of_disk(error):
                 raise
             message = "A later sheet of the workbook is damaged and was passed over. If it holds the table, save the book again."
-            broken.append(Note("damaged_sheet", "medium", message))
+            broken.append(Finding("damaged_sheet", "medium", message))
             break
         head = _head(cells.table.path) if cells.table.rows else ""
         if not holds_values(head):
@@ -155,13 +158,13 @@ def _empty_sheets(sheets: list[Sheet], wanted: str | None) -> str:
     return "The workbook has no sheet with a value in it. Upload one with a line of names and at least one row."
 
 
-def _about_sheets(book: Workbook, read: Sheet, wanted: str | None) -> list[Note]:
+def _about_sheets(book: Workbook, read: Sheet, wanted: str | None) -> list[Finding]:
     others = [sheet.name for sheet in book.sheets if sheet is not read]
     if wanted is not None or not others:
         return []
     shown = ", ".join(map(repr, others[:10])) + ("…" if len(others) > 10 else "")
     message = f"Of the workbook, the sheet {read.name!r} was read. To read another, upload again and name it as `sheet`: {shown}."
-    return [Note("sheet_chosen", "low", message, {"sheet": read.name, "others": others[:100]})]
+    return [Finding("sheet_chosen", "low", message, evidence={"sheet": read.name, "others": others[:100]})]
 
 
 def _head(path: Path) -> str:
@@ -169,7 +172,7 @@ def _head(path: Path) -> str:
         return "".join(islice(file, _HEAD_LINES))
 
 
-def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> Reading:
+def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> ReadTable:
     stored, overrides = delimited.read(source, destination, orders, limits, given), orders.types
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
@@ -194,12 +197,12 @@ def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Lim
         for index, (name, rule) in enumerate(typed.items())
     )
     schema, left = _without_nameless(TableSchema(columns), stored, destination, orders)
-    notes = [*(note for note in stored.notes if not left or note.kind != "renamed_columns"), *left]
+    findings = [*(finding for finding in stored.findings if not left or finding.kind != "renamed_columns"), *left]
     written = "tsv" if stored.separator == "\t" else "csv"
-    return Reading(schema, stored.rows, destination.stat().st_size, written, notes, destination)
+    return ReadTable(schema, stored.rows, destination.stat().st_size, written, findings, destination)
 
 
-def _without_nameless(schema: TableSchema, stored: Stored, table: Path, orders: Orders) -> tuple[TableSchema, list[Note]]:
+def _without_nameless(schema: TableSchema, stored: Stored, table: Path, orders: Orders) -> tuple[TableSchema, list[Finding]]:
     """The columns but those without a name and without a value: separators at the ends of lines make such."""
     facts = zip(stored.names, stored.written, stored.nulls, strict=True)
     empty = [name for name, written, nulls in facts if not written.strip() and nulls == stored.rows]
@@ -213,4 +216,4 @@ def _without_nameless(schema: TableSchema, stored: Stored, table: Path, orders: 
     message = f"{len(empty)} columns without a name and without a value were left out."
     written = {column.name: column.original_name or column.name for column in kept.columns}
     others = {name: before for name, before in written.items() if before.strip() != name}
-    return kept, [Note("nameless_columns", "low", message, {"columns": len(empty)}), *renamed_note(others)]
+    return kept, [Finding("nameless_columns", "low", message, evidence={"columns": len(empty)}), *renamed_finding(others)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 
 
 class Trimmed:
@@ -20,14 +20,21 @@ class Trimmed:
             self._cells[index] = self._cells.get(index, 0) + cells
             self._example.setdefault(index, raw.filter(changed)[0])
 
-    def notes(self, names: Sequence[str]) -> list[Note]:
+    def findings(self, names: Sequence[str]) -> list[Finding]:
         first = min(self._cells, default=None)
-        return [] if first is None else [note({names[i]: n for i, n in sorted(self._cells.items())}, self._example[first])]
+        return [] if first is None else [finding({names[i]: n for i, n in sorted(self._cells.items())}, self._example[first])]
 
 
-def note(cells: Mapping[str, int], example: str | None = None) -> Note:
-    """One note for a table; `cells` counts by column."""
+def finding(cells: Mapping[str, int], example: str | None = None) -> Finding:
+    """One finding for a table; `cells` counts by column."""
     columns = ", ".join(map(repr, list(cells)[:3])) + ("…" if len(cells) > 3 else "")
     shown = f", such as {example[:40]!r}" if example else ""
     message = f"Blanks before or after the texts of {columns}{shown} were left out: they are no part of a category or class."
-    return Note("trimmed_blanks", "low", message, {"cells": dict(list(cells.items())[:100])}, None, max(cells.values()))
+    return Finding(
+        "trimmed_blanks",
+        "low",
+        message,
+        evidence={"cells": dict(list(cells.items())[:100])},
+        column=None,
+        affected_rows=max(cells.values()),
+    )

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import zstandard
 
-from coreplex.engines.tabular.findings import Limits, Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.file_formats import CALLED, READABLE, SUFFIXES, Format, identify, refused
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import BadInput, TooLarge
 
@@ -69,7 +70,7 @@ class Unpacked:
     filename: str
     format: Format
     packed: tuple[str, ...] = ()
-    notes: tuple[Note, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def unpack(source: Path, filename: str, scratch: Path, limits: Limits) -> Unpacked:
@@ -87,12 +88,12 @@ _UNPACK_IT = "Unpack it and upload the table itself."
 
 
 def _without_layer(outer: Unpacked, target: Path, allowance: Allowance) -> Unpacked:
-    notes = outer.notes
+    findings = outer.findings
     try:
         if outer.format == "zip":
             with zipfile.ZipFile(outer.path) as archive:
                 member, left = _member(archive)
-                inner, notes = Path(member.filename).name, (*notes, *left)
+                inner, findings = Path(member.filename).name, (*findings, *left)
                 _write(_zipped(archive, member), target, allowance)
         else:
             inner = _inner_name(outer.filename, outer.format)
@@ -103,7 +104,7 @@ def _without_layer(outer: Unpacked, target: Path, allowance: Allowance) -> Unpac
         raise BadInput(
             f"This is {CALLED[outer.format]} that is damaged or cut off. Pack it again and upload the new file."
         ) from error
-    return Unpacked(target, inner, identify(target, inner), (*outer.packed, _SUFFIX[outer.format]), notes)
+    return Unpacked(target, inner, identify(target, inner), (*outer.packed, _SUFFIX[outer.format]), findings)
 
 
 def is_of_disk(error: Exception) -> bool:
@@ -158,8 +159,8 @@ def _zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[tuple
         raise EOFError
 
 
-def _member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, list[Note]]:
-    """The one table of an archive, and a note about what was left beside it."""
+def _member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, list[Finding]]:
+    """The one table of an archive, and a finding about what was left beside it."""
     members = [info for info in archive.infolist() if not info.is_dir() and not _is_junk(info.filename)]
     tables = [info for info in members if Path(info.filename.lower()).suffix in _TABLES]
     chosen = members if len(members) == 1 else tables
@@ -176,7 +177,7 @@ def _member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, list[Note]]:
         raise refused("a zip archive packed by an unusual method", "Pack it with the usual one (deflate), or as gzip.")
     others = ", ".join(repr(info.filename[-80:]) for info in members[:10] if info is not member)
     left = f"Of the zip archive, {member.filename[-80:]!r} was read; what is beside it is no table: {others}."
-    return member, [Note("archive_member", "low", left)] if len(members) > 1 else []
+    return member, [Finding("archive_member", "low", left)] if len(members) > 1 else []
 
 
 def _is_junk(name: str) -> bool:

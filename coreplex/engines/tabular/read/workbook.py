@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.parsers.expat import XMLParserType as XMLParserType
 
-from coreplex.engines.tabular.findings import Limits
 from coreplex.engines.tabular.read.file_formats import DAMAGED_BOOK, refused
+from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.regex_rows import PlainRows
 from coreplex.engines.tabular.read.unpacking import DAMAGE, Allowance, is_of_disk
 from coreplex.errors.nearest import hint

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice, pairwise
 from operator import itemgetter
 
-from coreplex.engines.tabular.findings import Note
+from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.headers import BETWEEN
 from coreplex.engines.tabular.read.intermediate_csv import Cells, FlatTable
 from coreplex.engines.tabular.read.regex_rows import PlainRows, Row
@@ -42,7 +42,7 @@ class Merged:
 
 
 class Worksheet:
-    """Reads a sheet into `table`; afterwards `notes` says what was decided."""
+    """Reads a sheet into `table`; afterwards `findings` says what was decided."""
 
     def __init__(self, book: Workbook, sheet: Sheet, table: FlatTable) -> None:
         self._book = book
@@ -244,17 +244,17 @@ class Worksheet:
                 row[column] += _MIDNIGHT if len(row[column]) == 10 and row[column][4:5] == "-" else ""
             yield row
 
-    def notes(self) -> list[Note]:
+    def findings(self) -> list[Finding]:
         found = []
         if self.errors:
             message = f"{self.errors:,} cells hold an error such as #N/A or #DIV/0! and were taken as missing."
-            found.append(Note("error_cells", "low", message, {"cells": self.errors}))
+            found.append(Finding("error_cells", "low", message, evidence={"cells": self.errors}))
         if self.uncomputed:
             message = (
                 f"{self.uncomputed:,} formulas have no stored result and were taken as missing. Open the workbook in a "
                 "spreadsheet program, save it and upload it again."
             )
-            found.append(Note("formulas_without_result", "medium", message, {"cells": self.uncomputed}))
+            found.append(Finding("formulas_without_result", "medium", message, evidence={"cells": self.uncomputed}))
         return found
 
 

@@ -1,4 +1,4 @@
-"""Finding the rule of a column from the distinct texts of a sample.
+"""Inferred the rule of a column from the distinct texts of a sample.
 
 Order matters: words for yes and no, integers, plain numbers, numbers as people write them, dates, and text when nothing
 else explains every cell. A column is a number only if all of its cells are: nothing is thrown away to make a type fit.
@@ -30,7 +30,7 @@ _FORMATS = tuple(
 
 
 @dataclass(frozen=True)
-class Habit:
+class Conventions:
     """How the rest of the file is written: it settles what one column leaves open."""
 
     decimal_comma: bool = False
@@ -38,7 +38,7 @@ class Habit:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Inferred:
     rule: Rule
     # A second reading that fits as well; the user should be told.
     other: Rule | None = None
@@ -94,7 +94,7 @@ def _plain_rule(name: str, facts: dict[str, int]) -> Rule | None:
     return Rule("float") if facts["reals"] == facts["cells"] else None
 
 
-def habit(columns: list[pl.Series], points: int = 0) -> Habit:
+def conventions(columns: list[pl.Series], points: int = 0) -> Conventions:
     """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma. `points`: columns that use one."""
     comma = 0
     for texts in columns:
@@ -104,47 +104,47 @@ def habit(columns: list[pl.Series], points: int = 0) -> Habit:
             continue
         comma += bool(head.str.contains(_LOOKS_DECIMAL_COMMA).any() and head.str.contains(r"^[^,]*,[^,]*$").all())
         points += bool(head.str.contains(r"\d\.(\d{1,2}|\d{4,})\D*$").any())
-    return Habit(decimal_comma=comma > points)
+    return Conventions(decimal_comma=comma > points)
 
 
-def infer(name: str, texts: pl.Series, known: Habit) -> Finding:
+def infer(name: str, texts: pl.Series, known: Conventions) -> Inferred:
     """The rule that explains every one of these distinct texts."""
     if texts.is_empty():
-        return Finding(STRING)
+        return Inferred(STRING)
     if (texts.str.len_bytes().max() or 0) > LONGEST_TYPED:  # type: ignore[operator]
-        return Finding(STRING)
+        return Inferred(STRING)
     found = _boolean(texts)
     if found:
         return found
     texts = texts.filter(~texts.is_in(sorted(vocabulary.UNKNOWN)))
     if texts.is_empty():
-        return Finding(STRING)
+        return Inferred(STRING)
     return (
         _date(texts, _as_digits(name, texts), known)
         or _number(name, texts, known)
         or _date(
             texts, [pattern for pattern in dates.candidates(texts) if date_plausibility.settles(name, texts, pattern)], known
         )
-        or Finding(STRING)
+        or Inferred(STRING)
     )
 
 
-def _boolean(texts: pl.Series) -> Finding | None:
+def _boolean(texts: pl.Series) -> Inferred | None:
     if texts.len() > _FEW_WORDS:
         return None
     pair = vocabulary.boolean_pair(set(texts.str.to_lowercase().to_list()))
-    return Finding(Rule("boolean", pair)) if pair else None
+    return Inferred(Rule("boolean", pair)) if pair else None
 
 
-def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
+def _number(name: str, texts: pl.Series, known: Conventions) -> Inferred | None:
     ambiguous = _ambiguous(texts, known)
     if ambiguous:
         return ambiguous
     if fits(Rule("integer"), texts):
-        return Finding(Rule("integer"))
+        return Inferred(Rule("integer"))
     for kind in ("integer", "float"):
         if fits(Rule(kind, CLOCK.code), texts):
-            return Finding(Rule(kind, CLOCK.code))
+            return Inferred(Rule(kind, CLOCK.code))
     head = texts.head(16).to_list()
     if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
         return None
@@ -152,9 +152,9 @@ def _number(name: str, texts: pl.Series, known: Habit) -> Finding | None:
         if written.code and not all(map(written.text, head)):
             continue
         if fits(Rule("integer", written.code), texts):
-            return Finding(Rule("integer", written.code))
+            return Inferred(Rule("integer", written.code))
         if fits(Rule("float", written.code), texts):
-            return Finding(Rule("float", written.code))
+            return Inferred(Rule("float", written.code))
     return None
 
 
@@ -176,16 +176,16 @@ def _decorated(name: str, texts: pl.Series) -> list[NumberFormat]:
     return [] if unit is None else [replace(written, decorated=True, scaled=scaled, unit=unit) for written in _FORMATS]
 
 
-def _ambiguous(texts: pl.Series, known: Habit) -> Finding | None:
+def _ambiguous(texts: pl.Series, known: Conventions) -> Inferred | None:
     """`1,234` everywhere: thousands, unless the file writes decimal commas. `1.234` everywhere: the other way round."""
     thousands, decimals = Rule("integer", NumberFormat(".", ",").code), Rule("float", NumberFormat(",").code)
     if texts.str.contains(_AMBIGUOUS[0]).all():
         single = texts.str.contains(r"^[+-]?\d{1,3},\d{3}$").all()
         if not single:
-            return Finding(thousands)
-        return Finding(decimals, thousands) if known.decimal_comma else Finding(thousands, decimals)
+            return Inferred(thousands)
+        return Inferred(decimals, thousands) if known.decimal_comma else Inferred(thousands, decimals)
     if known.decimal_comma and texts.str.contains(_AMBIGUOUS[1]).all() and not texts.str.contains(r"^[+-]?0").any():
-        return Finding(Rule("integer", NumberFormat(",", ".").code), Rule("float"))
+        return Inferred(Rule("integer", NumberFormat(",", ".").code), Rule("float"))
     return None
 
 
@@ -207,18 +207,18 @@ def _too_long(texts: pl.Series) -> bool:
     return bool(texts.str.contains(r"^[+-]?\d+$").all() and texts.str.contains(r"^[+-]?\d{18,}$").any())
 
 
-def _date(texts: pl.Series, patterns: list[str], known: Habit) -> Finding | None:
+def _date(texts: pl.Series, patterns: list[str], known: Conventions) -> Inferred | None:
     if not patterns:
         return None
     first = patterns[0]
     other = dates.swapped(first)
     if other not in patterns or other is None:
-        return Finding(Rule("datetime", first))
+        return Inferred(Rule("datetime", first))
     chosen, rejected = (first, other) if _day_first(texts, first, other, known) else (other, first)
-    return Finding(Rule("datetime", chosen), Rule("datetime", rejected))
+    return Inferred(Rule("datetime", chosen), Rule("datetime", rejected))
 
 
-def _day_first(texts: pl.Series, day: str, month: str, known: Habit) -> bool:
+def _day_first(texts: pl.Series, day: str, month: str, known: Conventions) -> bool:
     """Files are often sorted: an order that only one reading explains decides; then dots and the file's habits."""
     if texts.len() > 2:
         sample = texts.head(1000).to_list()
@@ -234,14 +234,14 @@ def fits(rule: Rule, texts: pl.Series) -> bool:
     return head.null_count() == 0 and (texts.len() <= 16 or rule.typed(texts).null_count() == 0)
 
 
-def undecided(found: Finding, texts: pl.Series | None) -> Finding | None:
-    """The finding for a column whose first rows, not the whole file, say too little to call it text."""
+def undecided(found: Inferred, texts: pl.Series | None) -> Inferred | None:
+    """The inferred for a column whose first rows, not the whole file, say too little to call it text."""
     if found.rule.kind != "string" or texts is None or texts.len() > _FEW_WORDS:
         return None
     seen = set(texts.str.to_lowercase().to_list())
     if not seen <= vocabulary.UNKNOWN and not vocabulary.one_side(seen):
         return None
-    return Finding(Rule("undecided", "\n".join(sorted(seen - vocabulary.UNKNOWN))))
+    return Inferred(Rule("undecided", "\n".join(sorted(seen - vocabulary.UNKNOWN))))
 
 
 def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:

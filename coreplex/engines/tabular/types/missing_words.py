@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from coreplex.engines.tabular.findings import Note, Severity
+from coreplex.engines.tabular.findings import Finding, Severity
 from coreplex.engines.tabular.types import vocabulary
 from coreplex.engines.tabular.types.parse_rule import Rule
 
@@ -48,9 +48,9 @@ class Absences:
         scan = pl.scan_parquet(table, glob=False)
         return {index: usual(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
 
-    def notes(self, names: Sequence[str], rows: int) -> list[Note]:
+    def findings(self, names: Sequence[str], rows: int) -> list[Finding]:
         return [
-            _note(names[index], seen, rows, self._rules[index].kind == "boolean")
+            _finding(names[index], seen, rows, self._rules[index].kind == "boolean")
             for index, seen in self._taken.items()
             if seen and seen.total() >= _MANY * rows
         ]
@@ -88,7 +88,7 @@ def _say_the_same(texts: set[str]) -> bool:
     return len(said) > 1
 
 
-def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:
+def _finding(name: str, seen: Counter[str], rows: int, boolean: bool) -> Finding:
     ordered = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
     said = ", ".join(f"{word!r} ({count:,})" for word, count in ordered[:3])
     severity: Severity = "medium" if seen.total() >= _VERY_MANY * rows else "low"
@@ -101,4 +101,6 @@ def _note(name: str, seen: Counter[str], rows: int, boolean: bool) -> Note:
     if seen.keys() & vocabulary.ALWAYS:
         read_as, advice = "nothing", "write it in another way and upload again"
     evidence = {"words": dict(ordered), "read_as": read_as}
-    return Note("missing_words", severity, f"{reason}America), {advice}.", evidence, name, seen.total())
+    return Finding(
+        "missing_words", severity, f"{reason}America), {advice}.", evidence=evidence, column=name, affected_rows=seen.total()
+    )
