@@ -7,7 +7,7 @@ from typing import Any
 
 from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.remedy import SENTINELS
-from coreplex.engines.tabular.read.overrides import unknown, with_more
+from coreplex.engines.tabular.read.overrides import unknown_column, with_missing
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
 from coreplex.errors.tree import FieldError, Invalid
 
@@ -47,7 +47,7 @@ def of_marks(marks: Sequence[Marked], schema: TableSchema, force: bool) -> Order
     """The values are added to what is missing in their columns."""
     _refuse_unknown(marks, schema)
     before = _before(schema, (), force)
-    more = {mark.name: with_more(_column(schema, mark.name), mark.values) for mark in marks}
+    more = {mark.name: with_missing(_column(schema, mark.name), mark.values) for mark in marks}
     return Orders(before.types, {**before.missing, **more}, (), force)
 
 
@@ -91,7 +91,7 @@ def _column(schema: TableSchema, name: str) -> Column:
 def _refuse_unknown(columns: Sequence[ColumnOverride | Marked], schema: TableSchema) -> None:
     for index, column in enumerate(columns):
         if schema.get(column.name) is None:
-            raise Invalid.field(unknown(column.name, schema.names), "columns", index, "name")
+            raise Invalid.field(unknown_column(column.name, schema.names), "columns", index, "name")
 
 
 def check_marks(marks: Sequence[Marked], before: Mapping[str, Any], after: Mapping[str, Any], *, force: bool) -> None:

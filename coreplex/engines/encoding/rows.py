@@ -17,7 +17,7 @@ from coreplex.engines.encoding.datetime_features import DatetimeFeatures
 from coreplex.engines.encoding.numbers import Amount, Raw, Scaled
 from coreplex.engines.encoding.values import Canonical, Value, domain, reader
 from coreplex.engines.tabular.schema import Column, ColumnType
-from coreplex.engines.tabular.types.value_parser import means_missing, sentinels
+from coreplex.engines.tabular.types.value_parser import means_missing, sentinel_values
 from coreplex.errors.nearest import folded, hint
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Known:
     @property
     def hides_sentinel(self) -> bool:
         """True if a number within the range of training means "missing"."""
-        values = sentinels("float64", self.column.format, self.column.missing or ())
+        values = sentinel_values("float64", self.column.format, self.column.missing or ())
         return any(isinstance(value, float) and self.low <= value <= self.high for value in values)
 
     def joined(self, other: "Known") -> "Known":

@@ -21,7 +21,7 @@ import polars as pl
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.engines.tabular.types import vocabulary
 from coreplex.engines.tabular.types.text_formats import mail_domain
-from coreplex.engines.tabular.types.value_parser import parser, sentinels
+from coreplex.engines.tabular.types.value_parser import parser, sentinel_values
 
 Domain = Literal["number", "category", "moment", "text"]
 Value = float | int | str | None
@@ -166,11 +166,11 @@ def canonical_series(series: pl.Series, column: Column) -> pl.Series:
         floats = series.cast(pl.Float64)
         good = floats.is_finite()
         if column.missing:
-            good &= ~floats.is_in(sentinels("bool" if column.dtype == "bool" else "float64", column.format, column.missing))
+            good &= ~floats.is_in(sentinel_values("bool" if column.dtype == "bool" else "float64", column.format, column.missing))
         return floats if good.all() else floats.set(~good, None)
     if kind == "moment" and series.dtype in (pl.Date, pl.Datetime):
         moments = _epoch(series.cast(pl.Date) if column.dtype == "date" else series)
-        marked = [moment(value) for value in sentinels(column.dtype, column.format, column.missing or ())]
+        marked = [moment(value) for value in sentinel_values(column.dtype, column.format, column.missing or ())]
         return moments.set(moments.is_in(marked), None) if marked else moments
     return _mapped(series, column, kind)
 
@@ -202,7 +202,7 @@ def _mapped(series: pl.Series, column: Column, kind: Domain) -> pl.Series:
 def _texts(values: pl.Series, column: Column) -> pl.Series:
     """What `reader` makes of texts, all at once."""
     texts = values.str.strip_chars(_BLANKS)
-    return texts.set(texts.is_in(list(vocabulary.missing("string", column.missing))), None)
+    return texts.set(texts.is_in(list(vocabulary.missing_texts("string", column.missing))), None)
 
 
 def _nan_to_none(value: Value) -> Value:

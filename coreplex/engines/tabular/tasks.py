@@ -21,7 +21,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
 
     Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `sheet`, `profile`, `quality`.
     """
-    from coreplex.engines.tabular.profile.table_profile import profile
+    from coreplex.engines.tabular.profile.table_profile import profile_table
     from coreplex.engines.tabular.quality.assessment import assess
     from coreplex.engines.tabular.read.limits import Limits
     from coreplex.engines.tabular.read.table import read_table
@@ -43,7 +43,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
         scratch=Path(request["scratch"]) if request.get("scratch") else None,
     )
     report.progress(0.6, f"profiling {reading.row_count:,} rows")
-    facts = profile(reading.path, reading.schema)
+    facts = profile_table(reading.path, reading.schema)
     report.progress(0.9, "judging quality")
     quality = assess(facts, reading.findings)
     return {

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular.profile.table_profile import profile
+from coreplex.engines.tabular.profile.table_profile import profile_table
 from coreplex.engines.tabular.quality.assessment import assess
 from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.table import read_table
@@ -29,6 +29,6 @@ def judge(
 ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str | None], dict[str, Any]]]:
     """(the statistics by column, the issues by kind and column)."""
     reading, _ = take(tmp_path, data, **more)
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     issues = assess(found, reading.findings)["issues"]
     return {facts["name"]: facts for facts in found["columns"]}, {(issue["kind"], issue["column"]): issue for issue in issues}

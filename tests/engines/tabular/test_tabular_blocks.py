@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.read.ambiguous_formats import Ambiguities
+from coreplex.engines.tabular.read.ambiguous_formats import AmbiguousFormats
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.table import read_table
-from coreplex.engines.tabular.read.value_labels import Spellings
+from coreplex.engines.tabular.read.value_labels import ValueLabels
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.engines.tabular.types.inference import Finding
-from coreplex.engines.tabular.types.missing_words import Absences
-from coreplex.engines.tabular.types.parse_rule import Rule
+from coreplex.engines.tabular.types.inference import Inferred
+from coreplex.engines.tabular.types.missing_words import MissingWordCounter
+from coreplex.engines.tabular.types.parse_rule import ParseRule
 
 THOROUGH = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WHOLE = 1 << 22
@@ -120,19 +120,27 @@ def blocks_of(cells: Sequence[str | None], cuts: Sequence[int]) -> Iterator[pl.S
     cells=columns(),
     many=st.integers(0, 900),
     cuts=st.lists(st.integers(0, 2000), max_size=5),
-    rule=st.sampled_from([Rule("integer"), Rule("float"), Rule("string"), Rule("boolean", "01"), Rule("datetime", "%d.%m.%Y")]),
+    rule=st.sampled_from(
+        [
+            ParseRule("integer"),
+            ParseRule("float"),
+            ParseRule("string"),
+            ParseRule("boolean", "01"),
+            ParseRule("datetime", "%d.%m.%Y"),
+        ]
+    ),
 )
-def test_every_state_is_the_same_block_by_block(cells: list[str], many: int, cuts: list[int], rule: Rule) -> None:
+def test_every_state_is_the_same_block_by_block(cells: list[str], many: int, cuts: list[int], rule: ParseRule) -> None:
     """Few spellings and then many, many and then few; the states see all of a file or its parts."""
     column = [*cells, *map(str, range(many)), *cells]
-    finding = Finding(rule, Rule("datetime", "%m.%d.%Y"))
+    inferred = Inferred(rule, ParseRule("datetime", "%m.%d.%Y"))
     results = []
     for parts in ([], cuts):
-        spelled, absent, unclear = Spellings([rule]), Absences([rule]), Ambiguities([rule], {0: finding})
+        spelled, absent, unclear = ValueLabels([rule]), MissingWordCounter([rule]), AmbiguousFormats([rule], {0: inferred})
         for block in blocks_of(column, parts):
-            spelled.see(0, block)
-            absent.see(0, block, rule.read(block)[0])
-            unclear.see(0, block)
+            spelled.update(0, block)
+            absent.update(0, block, rule.read(block)[0])
+            unclear.update(0, block)
         notes = [*absent.findings(["c"], len(column)), *unclear.findings(["c"])]
         results.append((spelled.labels(0), [(finding.kind, finding.affected_rows, finding.evidence) for finding in notes]))
     assert results[0] == results[1]

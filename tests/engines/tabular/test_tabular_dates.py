@@ -33,7 +33,7 @@ moments = st.datetimes(dt.datetime(1901, 1, 1), dt.datetime(2099, 12, 31)).map(l
 versions = st.tuples(st.integers(0, 12), st.integers(0, 14), st.integers(0, 40)).map(lambda parts: ".".join(map(str, parts)))
 
 
-def infer(name: str, cells: list[str]) -> inference.Rule:
+def infer(name: str, cells: list[str]) -> inference.ParseRule:
     texts = inference.distinct(pl.Series(cells, dtype=pl.String))
     return inference.infer(name, texts, inference.Conventions()).rule
 

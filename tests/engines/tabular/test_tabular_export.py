@@ -11,7 +11,7 @@ from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.engines.tabular.write import export as writer
 from coreplex.engines.tabular.write.export import export
-from coreplex.engines.tabular.write.formula_escape import harmless
+from coreplex.engines.tabular.write.formula_escape import escaped
 from coreplex.errors.tree import Invalid
 
 SIGNS = ["=", "+", "-", "@", "＝", "＋", "－", "＠"]
@@ -102,7 +102,7 @@ def test_a_sheet_too_small_says_take_csv(
 
 
 def test_ordinary_text_is_untouched() -> None:
-    assert [harmless(text) for text in ("a=b", "1-2", "x@y.z", "", "'quoted")] == ["a=b", "1-2", "x@y.z", "", "'quoted"]
+    assert [escaped(text) for text in ("a=b", "1-2", "x@y.z", "", "'quoted")] == ["a=b", "1-2", "x@y.z", "", "'quoted"]
 
 
 def test_an_export_reads_back_as_the_same_table(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from coreplex.engines.automl.holdout import _table
 from coreplex.engines.encoding.values import canonical_series
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import vocabulary
-from coreplex.engines.tabular.types.parse_rule import Kind, Rule
+from coreplex.engines.tabular.types.parse_rule import ParseRule, ValueKind
 from coreplex.engines.tabular.types.value_parser import means_missing, parse_value
 from coreplex.errors.tree import Invalid
 from tests.engines.tabular.judged import Data, take
@@ -166,10 +166,10 @@ def test_a_holdout_is_read_as_the_training_table_was(tmp_path: Path) -> None:
         )
     ),
 )
-def test_a_cell_and_a_column_agree_on_what_is_missing(kind: Kind, missing: tuple[str, ...] | None, text: str) -> None:
+def test_a_cell_and_a_column_agree_on_what_is_missing(kind: ValueKind, missing: tuple[str, ...] | None, text: str) -> None:
     """Read by `Rule` from a file, by `parse_value` from a row, and asked of `means_missing`: one answer."""
     pattern = "%Y-%m-%d" if kind == "datetime" else None
-    read, left = Rule(kind, pattern, missing).read(pl.Series([text]))
+    read, left = ParseRule(kind, pattern, missing).read(pl.Series([text]))
     if left is not None and not (kind == "integer" and text.endswith(("0", "3"))):
         assert read.item() is None
         return

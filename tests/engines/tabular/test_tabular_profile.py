@@ -10,7 +10,7 @@ import pytest
 
 from coreplex.engines.tabular.profile import table_profile as profiling
 from coreplex.engines.tabular.profile.correlation import correlation_ratio, cramers_v
-from coreplex.engines.tabular.profile.table_profile import profile
+from coreplex.engines.tabular.profile.table_profile import profile_table
 from coreplex.engines.tabular.profile.target_suggestion import suggest
 from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.table import read_table
@@ -45,7 +45,7 @@ def by_name(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_statistics_are_those_of_numpy(reading: ReadTable) -> None:
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     assert orjson.loads(orjson.dumps(found)) == found
     x = pl.read_parquet(reading.path)["x"].to_numpy()
     facts = by_name(found)["x"]
@@ -63,7 +63,7 @@ def test_statistics_are_those_of_numpy(reading: ReadTable) -> None:
 
 
 def test_every_kind_of_column_is_described(reading: ReadTable) -> None:
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     facts = by_name(found)
     assert facts["count"]["missing_count"] == 300
     assert facts["count"]["missing_pct"] == 10.0
@@ -80,7 +80,7 @@ def test_every_kind_of_column_is_described(reading: ReadTable) -> None:
 
 
 def test_what_goes_together_is_found(reading: ReadTable) -> None:
-    found = profile(reading.path, reading.schema)["correlations"]
+    found = profile_table(reading.path, reading.schema)["correlations"]
     methods = {(pair["column_a"], pair["column_b"]): pair for pair in found}
     assert methods["x", "twice"]["pearson"] == pytest.approx(0.9987, abs=0.001)
     assert methods["group", "x"]["method"] == "correlation_ratio"
@@ -91,20 +91,20 @@ def test_what_goes_together_is_found(reading: ReadTable) -> None:
 def test_two_values_are_skewed_too(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n" + "1,x\n0,y\n0,z\n0,z\n" * 20)
     reading = read_table(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
-    assert by_name(profile(reading.path, reading.schema))["a"]["skew"] == pytest.approx(1.1547)
+    assert by_name(profile_table(reading.path, reading.schema))["a"]["skew"] == pytest.approx(1.1547)
 
 
 def test_duplicates_are_counted(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n" + "1,x\n2,y\n3,\n" * 20)
     reading = read_table(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
-    assert profile(reading.path, reading.schema)["duplicates"] == {"count": 57, "pct": 95.0}
+    assert profile_table(reading.path, reading.schema)["duplicates"] == {"count": 57, "pct": 95.0}
 
 
 def test_awkward_numbers_stay_json(tmp_path: Path) -> None:
     values = ["inf", "-inf", "1e308", "-1e308", "NaN", "0", "5e-324"]
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{value},{i}\n" for i, value in enumerate(values * 10)))
     reading = read_table(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     assert by_name(found)["a"]["infinite_count"] == 20
     assert by_name(found)["a"]["sample_values"][:3] == ["inf", "-inf", 1e308]
     assert {entry["value"]: entry["count"] for entry in by_name(found)["a"]["top_values"]}.items() >= {
@@ -115,9 +115,9 @@ def test_awkward_numbers_stay_json(tmp_path: Path) -> None:
 
 
 def test_large_tables_are_sampled_and_exact_where_it_counts(reading: ReadTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = by_name(profile(reading.path, reading.schema))
+    exact = by_name(profile_table(reading.path, reading.schema))
     monkeypatch.setattr(profiling, "EXACT_ROWS", 500)
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     sampled = by_name(found)
     assert found["sampled_rows"] == 500
     assert found["row_count"] == 3000
@@ -151,6 +151,6 @@ def test_a_wide_table_is_profiled(tmp_path: Path) -> None:
     frame = pl.DataFrame({f"f{j}": [i * j % 97 for i in range(60)] for j in range(1500)})
     frame.write_parquet(tmp_path / "t")
     reading = read_table(tmp_path / "t", "t.parquet", tmp_path / "t.parquet")
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     assert len(found["columns"]) == 1500
     assert len(found["correlations"]) == 100

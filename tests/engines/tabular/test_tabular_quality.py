@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.profile.table_profile import profile
+from coreplex.engines.tabular.profile.table_profile import profile_table
 from coreplex.engines.tabular.quality.assessment import assess, for_target
 from coreplex.engines.tabular.read.table import read_table
 
@@ -22,7 +22,7 @@ def judged(tmp_path: Path, frame: pl.DataFrame | Path) -> tuple[dict[str, Any], 
     if isinstance(frame, pl.DataFrame):
         frame.write_csv(source)
     reading = read_table(source, "t.csv", tmp_path / "t.parquet")
-    found = profile(reading.path, reading.schema)
+    found = profile_table(reading.path, reading.schema)
     return assess(found, reading.findings), found
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.tabular.read import regex_rows, workbook
-from coreplex.engines.tabular.read.intermediate_csv import FlatTable
+from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.worksheet import Worksheet
 from tests.engines.tabular.files import bare_book
@@ -61,6 +61,6 @@ def sheet_read(data: bytes, piece: int, *, plain: bool = True) -> tuple[bytes, i
         if not plain:
             patch.setattr(regex_rows, "_BEGINS", b"<never>")
         with workbook.opened(source, Limits()) as opened:
-            sheet = Worksheet(opened, opened.sheets[0], FlatTable(Path(folder) / "sheet.csv", Limits()))
+            sheet = Worksheet(opened, opened.sheets[0], IntermediateCsv(Path(folder) / "sheet.csv", Limits()))
             sheet.read()
             return sheet.table.path.read_bytes(), sheet.errors, sheet.uncomputed, list(sheet._numbers)

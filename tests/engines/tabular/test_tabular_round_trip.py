@@ -17,7 +17,7 @@ from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, canonical, spell
 from coreplex.engines.tabular.types import numbers, vocabulary
 from coreplex.engines.tabular.types.numbers import NumberFormat
-from coreplex.engines.tabular.types.parse_rule import Rule
+from coreplex.engines.tabular.types.parse_rule import ParseRule
 from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 
@@ -154,9 +154,11 @@ def test_one_cell_reads_as_its_column_does(text: str, written: NumberFormat) -> 
 @settings(max_examples=300, deadline=None)
 @given(
     text=NUMBERISH | st.sampled_from(sorted(vocabulary.MISSING | vocabulary.YES | vocabulary.NO)),
-    rule=st.sampled_from([Rule("integer"), Rule("float"), Rule("integer", "._!"), Rule("float", "._!"), Rule("string")]),
+    rule=st.sampled_from(
+        [ParseRule("integer"), ParseRule("float"), ParseRule("integer", "._!"), ParseRule("float", "._!"), ParseRule("string")]
+    ),
 )
-def test_the_quick_way_and_the_careful_way_agree(text: str, rule: Rule) -> None:
+def test_the_quick_way_and_the_careful_way_agree(text: str, rule: ParseRule) -> None:
     """Whenever `quick` is trusted (no doubt, no null too many) it says what `read` says."""
     frame = pl.DataFrame({"raw": [text]})
     quick, doubt = frame.select(rule.quick(pl.col("raw")).alias("q"), rule.doubt(pl.col("raw")).alias("d")).row(0)

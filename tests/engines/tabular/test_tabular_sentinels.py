@@ -72,7 +72,7 @@ def planted(draw: np.random.Generator, n: int) -> Shapes:
 
 
 def sure(values: np.ndarray) -> list[str]:
-    return [one["value"] for one in sentinels.find(pl.Series(values).sort()) if one["sure"]]
+    return [one["value"] for one in sentinels.find_sentinels(pl.Series(values).sort()) if one["sure"]]
 
 
 @pytest.mark.parametrize("n", [60, 1000, 20_000])

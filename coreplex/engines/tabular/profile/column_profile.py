@@ -10,7 +10,7 @@ import polars as pl
 from coreplex.engines.tabular.profile import near_types, sentinels
 from coreplex.engines.tabular.profile.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
-from coreplex.engines.tabular.types.missing_words import COULD_BE_MEANT
+from coreplex.engines.tabular.types.missing_words import AMBIGUOUS_WORDS
 from coreplex.engines.tabular.types.numbers import NumberFormat
 
 BINS = 20
@@ -21,7 +21,7 @@ _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _FENCE = 3.0
 
 
-def describe(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
+def profile_column(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
     """One entry of `columns` in a profile. `rows` is the row count of the table (`values` may be a sample of it)."""
     missing = values.null_count()
     present = values.drop_nulls() if missing else values
@@ -49,7 +49,7 @@ def describe(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
     return facts | _temporal(present, rows / values.len())
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """A JSON-ready value: dates as ISO text, infinities and NaN as None."""
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
@@ -67,7 +67,7 @@ def _shown(column: Column, value: Any) -> Any:
     """Numbers stay numbers; infinite ones (JSON has none), yes and no, dates and the like are spelled as uploaded."""
     if isinstance(value, float) and math.isinf(value):
         return column.labels.get(canonical(value), canonical(value))
-    return plain(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else spell(column, value)
+    return json_value(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else spell(column, value)
 
 
 def _short(value: Any) -> Any:
@@ -83,13 +83,13 @@ def _numeric(present: pl.Series, column: Column, scale: float) -> dict[str, Any]
     distinct = ordered.n_unique()
     low, high = ordered[0], ordered[-1]
     quantiles = _quantiles(ordered)
-    coded = sentinels.find(ordered, scale)
+    coded = sentinels.find_sentinels(ordered, scale)
     facts = {
         "unique_count": distinct + (present.filter(present.is_infinite()).n_unique() if infinite else 0),
-        "min": plain(low),
-        "max": plain(high),
-        "mean": plain(finite.mean()),
-        "std": plain(finite.std()) if finite.len() > 1 else 0.0,
+        "min": json_value(low),
+        "max": json_value(high),
+        "mean": json_value(finite.mean()),
+        "std": json_value(finite.std()) if finite.len() > 1 else 0.0,
         "median": quantiles["0.5"],
         "quantiles": quantiles,
         "histogram": _histogram(ordered.to_numpy(), float(low), float(high)),
@@ -97,7 +97,7 @@ def _numeric(present: pl.Series, column: Column, scale: float) -> dict[str, Any]
         "negatives": int(_before(ordered, 0)) if low < 0 else 0,
         "skew": _rounded(finite.skew()) if distinct > 1 else 0.0,
         "infinite_count": infinite,
-        "outliers": _outliers(sentinels.without(ordered, coded)),
+        "outliers": _outliers(sentinels.without_sentinels(ordered, coded)),
         "sentinels": coded,
     }
     return facts | ({"top_values": _top(present, column)} if distinct <= _TOP else {})
@@ -120,7 +120,7 @@ def _quantiles(ordered: pl.Series) -> dict[str, Any]:
         position = share * last
         below = int(position)
         low, high = float(ordered[below]), float(ordered[min(below + 1, last)])
-        found[str(share)] = plain(low + (high - low) * (position - below))
+        found[str(share)] = json_value(low + (high - low) * (position - below))
     return found
 
 
@@ -140,12 +140,12 @@ def _outliers(ordered: pl.Series) -> dict[str, Any]:
     """How many values of a sorted column lie beyond the fences `low` and `high`, and its ends."""
     quantiles = _quantiles(ordered)
     first, third = quantiles["0.25"], quantiles["0.75"]
-    ends = {"min": plain(ordered[0]), "max": plain(ordered[-1])}
+    ends = {"min": json_value(ordered[0]), "max": json_value(ordered[-1])}
     if first is None or third is None or first == third:
         return {"count": 0, "low": None, "high": None, **ends}
     low, high = first - _FENCE * (third - first), third + _FENCE * (third - first)
     count = _before(ordered, low) + ordered.len() - _before(ordered, high, "right")
-    return {"count": count, "low": plain(low), "high": plain(high), **ends}
+    return {"count": count, "low": json_value(low), "high": json_value(high), **ends}
 
 
 def _top(present: pl.Series, column: Column) -> list[dict[str, Any]]:
@@ -170,10 +170,10 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "unique_count": counts.height,
         "length": {"min": lengths.min(), "max": lengths.max(), "mean": _rounded(lengths.mean())},  # type: ignore[arg-type]
-        "texture": near_types.describe(counts, column.name),
+        "texture": near_types.describe_near_types(counts, column.name),
     }
     if column.type is ColumnType.categorical and column.missing is None:
-        meant = counts.filter(pl.col("value").str.strip_chars().is_in(sorted(COULD_BE_MEANT))).sort(
+        meant = counts.filter(pl.col("value").str.strip_chars().is_in(sorted(AMBIGUOUS_WORDS))).sort(
             ["count", "value"], descending=[True, False]
         )
         facts["words_for_nothing"] = dict(meant.iter_rows())
@@ -195,8 +195,8 @@ def _temporal(present: pl.Series, scale: float) -> dict[str, Any]:
         "unique_count": ordered.n_unique(),
         "min": low.isoformat(),
         "max": high.isoformat(),
-        "median": plain(ordered[ordered.len() // 2]),
+        "median": json_value(ordered[ordered.len() // 2]),
         "range_days": (high - low).total_seconds() / 86_400,
         "histogram": histogram,
-        "sentinels": sentinels.find(ordered, scale),
+        "sentinels": sentinels.find_sentinels(ordered, scale),
     }

@@ -9,7 +9,7 @@ import polars as pl
 
 from coreplex.engines.tabular.types import date_plausibility, dates, inference, units
 from coreplex.engines.tabular.types.numbers import NumberFormat
-from coreplex.engines.tabular.types.parse_rule import Rule
+from coreplex.engines.tabular.types.parse_rule import ParseRule
 
 MOST = 10_000
 _ENOUGH = 0.5
@@ -19,7 +19,7 @@ _SHOWN = 200
 _SPACES = r"\s+"
 
 
-def describe(counts: pl.DataFrame, name: str = "") -> dict[str, Any]:
+def describe_near_types(counts: pl.DataFrame, name: str = "") -> dict[str, Any]:
     """From (value, count) of a column: cells that read as numbers, dates or yes and no where not all do, and variants."""
     common = counts.top_k(MOST, by="count") if counts.height > MOST else counts
     return {"almost": _almost(name, common, counts), "variants": _variants(common)}
@@ -28,7 +28,7 @@ def describe(counts: pl.DataFrame, name: str = "") -> dict[str, Any]:
 def _almost(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
     """How many cells would be of another type if the others were not there."""
     texts = _texts(common)
-    if mixed := units.several(texts):
+    if mixed := units.mixed_units(texts):
         return {"kind": "units", "cells": int(counts["count"].sum()), "examples": _by_unit(texts, mixed), "format": mixed}
     digits = texts.str.contains(r"\d")
     if int(digits.sum()) < _ENOUGH * 0.5 * texts.len():
@@ -38,11 +38,11 @@ def _almost(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, 
     return next(filter(None, found), None) or _almost_dates(name, common, counts)
 
 
-def _number_rules(texts: pl.Series) -> list[Rule]:
+def _number_rules(texts: pl.Series) -> list[ParseRule]:
     """Plain numbers, and numbers with thousands and the unit that those with one have; with a decimal point, then a comma."""
-    unit = units.common(texts.filter(units.looks_like_number(texts))) or ""
+    unit = units.common_unit(texts.filter(units.looks_like_number(texts))) or ""
     marks = ((".", ","), (",", "."))
-    return [Rule("float"), *(Rule("float", NumberFormat(*both, decorated=True, unit=unit).code) for both in marks)]
+    return [ParseRule("float"), *(ParseRule("float", NumberFormat(*both, decorated=True, unit=unit).code) for both in marks)]
 
 
 def _by_unit(texts: pl.Series, mixed: list[str]) -> list[str]:
@@ -59,7 +59,7 @@ def _share(fits: pl.Series, counts: pl.DataFrame) -> float:
     return float(cells.filter(fits).sum()) / float(cells.sum())
 
 
-def _except_some(kind: str, rule: Rule, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+def _except_some(kind: str, rule: ParseRule, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
     """Judged by the commonest values; counted over all of them, for the odd one may be one of many."""
     if _share(rule.typed(_texts(common)).is_not_null(), common) < _ENOUGH:
         return None
@@ -79,11 +79,11 @@ def _almost_boolean(counts: pl.DataFrame) -> dict[str, Any] | None:
     """Yes and no, and rarely something else. A third word that is common is a third category."""
     if counts.height > _FEW:
         return None
-    read = Rule("boolean").typed(_texts(counts))
+    read = ParseRule("boolean").typed(_texts(counts))
     both = read.n_unique() == 3  # true, false and null
     if not both or _share(read.is_not_null(), counts) < _NEARLY:
         return None
-    return _except_some("boolean", Rule("boolean"), counts, counts)
+    return _except_some("boolean", ParseRule("boolean"), counts, counts)
 
 
 def _almost_dates(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
@@ -95,19 +95,19 @@ def _almost_dates(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict
         cells = int(counts.get_column("count").sum() * (1 - taken[0]["share"]))
         examples = [part["example"] for part in taken]
         return {"kind": "formats", "cells": cells, "examples": examples, "format": [part["format"] for part in taken]}
-    return _except_some("date", Rule("datetime", taken[0]["format"]), common, counts) if taken else None
+    return _except_some("date", ParseRule("datetime", taken[0]["format"]), common, counts) if taken else None
 
 
 def _settled(name: str, common: pl.DataFrame, pattern: str) -> bool:
     texts = _texts(common)
-    return date_plausibility.settles(name, texts.filter(Rule("datetime", pattern).typed(texts).is_not_null()), pattern)
+    return date_plausibility.settles(name, texts.filter(ParseRule("datetime", pattern).typed(texts).is_not_null()), pattern)
 
 
 def _formats(patterns: list[str], common: pl.DataFrame) -> list[dict[str, Any]]:
     """The patterns that together read the most cells: each with its share of those the earlier ones leave."""
     texts, taken = _texts(common), []
     left = pl.repeat(value=True, n=texts.len(), eager=True)
-    masks = {pattern: Rule("datetime", pattern).typed(texts).is_not_null() for pattern in patterns}
+    masks = {pattern: ParseRule("datetime", pattern).typed(texts).is_not_null() for pattern in patterns}
     while masks:
         best = max(sorted(masks), key=lambda pattern: _share(masks[pattern] & left, common))
         fits = masks.pop(best) & left

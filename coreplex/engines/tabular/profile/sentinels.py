@@ -73,7 +73,7 @@ class _End:
         return self.whole and float(np.diff(self.rest).max()) == 1.0
 
 
-def find(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any]]:
+def find_sentinels(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any]]:
     """The suspected sentinels of a column of numbers or dates without nulls and infinities, in sorted order.
 
     Each has `value` (as text), `count` (times `scale`, for samples), `sure`, and the `low` and `high` of the rest.
@@ -97,7 +97,7 @@ def find(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any]]:
     ]
 
 
-def without(ordered: pl.Series, found: list[dict[str, Any]]) -> pl.Series:
+def without_sentinels(ordered: pl.Series, found: list[dict[str, Any]]) -> pl.Series:
     """The sorted column without its sure sentinels."""
     coded = [one["value"] for one in found if one["sure"]]
     below = 0

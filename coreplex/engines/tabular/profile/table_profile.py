@@ -21,7 +21,7 @@ _BYTES_AT_ONCE = 100 << 20
 _PAIR_ROWS = 20_000
 
 
-def profile(table: Path, schema: TableSchema) -> dict[str, Any]:
+def profile_table(table: Path, schema: TableSchema) -> dict[str, Any]:
     """The JSON-ready profile of `table` (contract B.3 `analyze`)."""
     scan = pl.scan_parquet(table, glob=False)
     rows: int = scan.select(pl.len()).collect().item()
@@ -89,7 +89,7 @@ def _describe(scan: pl.LazyFrame, group: list[Column], rows: int, step: int) -> 
     frame = (part if step == 1 else part.gather_every(step)).collect(engine="streaming")
     exact = _exact(part, group) if step > 1 else {}
     for column in group:
-        yield column_profile.describe(frame.get_column(column.name), column, rows) | exact.get(column.name, {})
+        yield column_profile.profile_column(frame.get_column(column.name), column, rows) | exact.get(column.name, {})
 
 
 def _exact(part: pl.LazyFrame, group: list[Column]) -> dict[str, dict[str, Any]]:
@@ -99,7 +99,7 @@ def _exact(part: pl.LazyFrame, group: list[Column]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for label, value in row.items():
         name, key = label.rsplit("\0", 1)
-        found.setdefault(name, {})[key] = column_profile.plain(value)
+        found.setdefault(name, {})[key] = column_profile.json_value(value)
     for facts in found.values():
         rows = facts.pop("rows")
         facts["missing_pct"] = percent(facts["missing_count"], rows)

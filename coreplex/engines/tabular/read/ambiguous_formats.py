@@ -9,20 +9,20 @@ from coreplex.engines.tabular.read import conversion
 from coreplex.engines.tabular.types import dates
 from coreplex.engines.tabular.types.inference import Inferred
 from coreplex.engines.tabular.types.numbers import NumberFormat
-from coreplex.engines.tabular.types.parse_rule import Rule
+from coreplex.engines.tabular.types.parse_rule import ParseRule
 
 
-class Ambiguities:
+class AmbiguousFormats:
     """Follows the columns that can be read in two ways until a cell allows only one."""
 
-    def __init__(self, rules: Sequence[Rule], inferred: Mapping[int, Inferred]) -> None:
+    def __init__(self, rules: Sequence[ParseRule], inferred: Mapping[int, Inferred]) -> None:
         self._open = {index: one for index, one in inferred.items() if one.other and one.rule == rules[index]}
         self._zones = {index: rule.format or "" for index, rule in enumerate(rules) if _has_offset(rule)}
         self._shifted: set[int] = set()
         self._bare = {index: 0 for index, rule in enumerate(rules) if _unit(rule)}
         self._rules = rules
 
-    def see(self, index: int, raw: pl.Series) -> None:
+    def update(self, index: int, raw: pl.Series) -> None:
         inferred = self._open.get(index)
         if inferred and inferred.other and inferred.other.read(raw)[1] is not None:
             del self._open[index]
@@ -51,12 +51,12 @@ class Ambiguities:
 _BARE = r"^\s*[(+-]*[\d.,' ]*[1-9][\d.,' ]*\)?\s*$"
 
 
-def _unit(rule: Rule) -> str:
+def _unit(rule: ParseRule) -> str:
     """The unit that stands beside the numbers."""
     return rule.unit if rule.unit and NumberFormat.of(rule.format).decorated else ""
 
 
-def _has_offset(rule: Rule) -> bool:
+def _has_offset(rule: ParseRule) -> bool:
     return rule.kind == "datetime" and dates.has_offset(rule.format or "")
 
 

@@ -30,7 +30,7 @@ def _fields(name: str, dtype: pl.DataType) -> list[pl.Expr]:
     return [pl.col(name).struct.field(field.name).alias(f"{name}.{field.name}") for field in dtype.fields]
 
 
-def plain(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
+def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
     """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats, lists as JSON text.
 
     Durations and times of day are numbers of seconds; times are texts where `text` is ordered.
@@ -158,7 +158,7 @@ def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
     asked = [(text.str.strip_chars() != text).sum().alias(name) for name, text in texts.items()]
     counts = table.select(asked).collect(engine="streaming").row(0, named=True) if asked else {}
     cells = {name: count for name, count in counts.items() if count}
-    return [trimmed_whitespace.finding(cells)] if cells else []
+    return [trimmed_whitespace.trimmed_finding(cells)] if cells else []
 
 
 def _loses(name: str, dtype: pl.DataType) -> pl.Expr:

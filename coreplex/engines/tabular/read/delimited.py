@@ -16,22 +16,22 @@ from polars.io.plugins import register_io_source
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion, dialect, file_encoding, footers, whitespace_separated
-from coreplex.engines.tabular.read.ambiguous_formats import Ambiguities
+from coreplex.engines.tabular.read.ambiguous_formats import AmbiguousFormats
 from coreplex.engines.tabular.read.column_names import unique_names
 from coreplex.engines.tabular.read.dialect import Dialect
-from coreplex.engines.tabular.read.file_encoding import Encoding
+from coreplex.engines.tabular.read.file_encoding import FileEncoding
 from coreplex.engines.tabular.read.footers import Footers
 from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.overrides import EXAMPLES, Orders
+from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
 from coreplex.engines.tabular.read.records import Block, Records
-from coreplex.engines.tabular.read.trimmed_whitespace import Trimmed
-from coreplex.engines.tabular.read.value_labels import Spellings
+from coreplex.engines.tabular.read.trimmed_whitespace import TrimmedCounter
+from coreplex.engines.tabular.read.value_labels import ValueLabels
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types import inference, vocabulary
 from coreplex.engines.tabular.types.dtype_names import row_group_size
 from coreplex.engines.tabular.types.inference import Conventions, Inferred
-from coreplex.engines.tabular.types.missing_words import WORDS, Absences, met, usual
-from coreplex.engines.tabular.types.parse_rule import STRING, Rule
+from coreplex.engines.tabular.types.missing_words import MISSING_WORDS, MissingWordCounter, holds_missing_words, usual_missing
+from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 
 _HEAD_BYTES = 1 << 20
@@ -42,26 +42,26 @@ _FEW_ROWS = 1_000
 
 
 @dataclass
-class Stored:
+class DelimitedTable:
     """What a pass leaves behind, besides the Parquet file."""
 
     names: list[str]
     written: list[str]
-    rules: list[Rule]
+    rules: list[ParseRule]
     rows: int
     nulls: list[int]
     findings: list[Finding]
-    spellings: Spellings
+    spellings: ValueLabels
     separator: str
 
 
 @dataclass
 class _Plan:
     dialect: Dialect
-    encoding: Encoding
+    encoding: FileEncoding
     names: list[str]
-    rules: list[Rule]
-    orders: Orders
+    rules: list[ParseRule]
+    orders: Overrides
     footers: Footers
     old_macintosh: bool
     """Lines end in CR alone."""
@@ -74,12 +74,12 @@ class _Plan:
     conventions: Conventions = field(default_factory=Conventions)
     lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
 
-    def found(self, index: int, inferred: Inferred, usual: tuple[str, ...] | None = None) -> None:
+    def found(self, index: int, inferred: Inferred, usual_missing: tuple[str, ...] | None = None) -> None:
         """`usual`: which words are missing in the column, where nobody says so (`Column.missing`)."""
 
-        def settled(rule: Rule) -> Rule:
+        def settled(rule: ParseRule) -> ParseRule:
             rule = rule.with_unit(self.dialect.units[index]) if self.dialect.units else rule
-            return replace(rule, missing=self.orders.settled(self.names[index], rule.kind, usual))
+            return replace(rule, missing=self.orders.missing_of(self.names[index], rule.kind, usual_missing))
 
         self.rules[index] = settled(inferred.rule)
         self.inferred[index] = Inferred(self.rules[index], settled(inferred.other) if inferred.other else None)
@@ -90,16 +90,18 @@ class _Plan:
         return {index for index, name in enumerate(self.names) if name in self.orders.missing}
 
 
-def read(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> Stored:
+def read_delimited(
+    source: Path, destination: Path, orders: Overrides, limits: Limits, given: Dialect | None = None
+) -> DelimitedTable:
     """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table.
 
     `given` is how the file is written where that is known: UTF-8 made from another format.
     """
     # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
     csv.field_size_limit(limits.line_bytes)
-    found = Encoding("utf-8") if given else file_encoding.detect(source)
+    found = FileEncoding("utf-8") if given else file_encoding.detect_encoding(source)
     blank, head, whole = _head(found, source)
-    written = given or dialect.detect(_lines(head, whole))
+    written = given or dialect.detect_dialect(_lines(head, whole))
     written = replace(written, skip_lines=written.skip_lines + blank)
     if written.width > limits.columns:
         raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
@@ -126,12 +128,12 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, given:
     rules = [_final(plan, index) for index in range(len(names))]
     clocks = [conversion.in_seconds(name) for name, rule in zip(names, rules, strict=True) if rule.is_clock]
     findings += [*done.findings, *clocks, *_losses(plan, done)]
-    return Stored(
+    return DelimitedTable(
         names, original, rules, done.rows, done.nulls, findings, done.spellings, " " if written.blanks else written.separator
     )
 
 
-def _head(found: Encoding, source: Path) -> tuple[int, bytes, bool]:
+def _head(found: FileEncoding, source: Path) -> tuple[int, bytes, bool]:
     """(blank lines above, then the start of the file with one line end at least; True if that is all of it)."""
     blank, head = 0, b""
     for piece in found.chunks(source, _HEAD_BYTES):
@@ -151,12 +153,12 @@ def _lines(head: bytes, whole: bool) -> str:
     return lines.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _footers(found: Encoding, source: Path, written: Dialect, line_end: str) -> Footers:
+def _footers(found: FileEncoding, source: Path, written: Dialect, line_end: str) -> Footers:
     tail, whole = found.tail(source, footers.BYTES, line_end)
     tail = tail.replace("\r", "\n") if line_end == "\r" else tail
     tail = b"".join(whitespace_separated.tabbed([tail.encode()])).decode() if written.blanks else tail
     rows = tail.split("\n", written.skip_lines)[-1] if whole else tail
-    return footers.find(rows, written, whole=whole)
+    return footers.find_footers(rows, written, whole=whole)
 
 
 def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
@@ -210,7 +212,7 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
     texts = {
         name: inference.distinct(sample.get_column(name), missing(name)) for name in sample.columns if plain.get(name) is None
     }
-    plan.conventions = inference.conventions(
+    plan.conventions = inference.find_conventions(
         list(texts.values()), points=sum(rule.kind == "float" for rule in plain.values() if rule)
     )
     if plan.conventions.decimal_comma:
@@ -256,10 +258,10 @@ class _Pass:
         self._error: DomainError | None = None
         self.misfits: dict[int, pl.Series] = {}
         self.again = False
-        self.spellings = Spellings(plan.rules, plan.unspelled)
-        self.absences = Absences(plan.rules, plan.said)
-        self._trimmed = Trimmed()
-        self._ambiguities = Ambiguities(plan.rules, plan.inferred)
+        self.spellings = ValueLabels(plan.rules, plan.unspelled)
+        self.absences = MissingWordCounter(plan.rules, plan.said)
+        self._trimmed = TrimmedCounter()
+        self._ambiguities = AmbiguousFormats(plan.rules, plan.inferred)
         self.rows = 0
         self.nulls = [0] * len(plan.names)
         self.findings: list[Finding] = []
@@ -311,16 +313,16 @@ class _Pass:
         for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
             if doubts[index] or typed.null_count() != text.null_count():
                 typed, left = rule.read(text)
-                self.absences.see(index, text, typed)
+                self.absences.update(index, text, typed)
                 if rule.is_text:
-                    self._trimmed.see(index, text, typed)
+                    self._trimmed.update(index, text, typed)
                 if left is not None:
                     self._keep(index, left)
                 elif index in self._plan.unspelled and text.str.contains(r"^\s*\+").any():
                     self._plan.unspelled.remove(index)
                     self.again = True
-            self.spellings.see(index, text)
-            self._ambiguities.see(index, text)
+            self.spellings.update(index, text)
+            self._ambiguities.update(index, text)
             self.nulls[index] += typed.null_count()
             columns.append(typed.alias(text.name))
         return pl.DataFrame(columns)
@@ -343,7 +345,7 @@ class _Pass:
 
 def _usual(sample: pl.Series) -> tuple[str, ...] | None:
     """What the first rows say of the words for nothing in a column of text: a guess that spares a second pass when it holds."""
-    return usual(sample.str.strip_chars().to_frame().lazy()) if met(sample) else None
+    return usual_missing(sample.str.strip_chars().to_frame().lazy()) if holds_missing_words(sample) else None
 
 
 def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
@@ -359,28 +361,28 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
     return changed
 
 
-def _yes_and_no(table: Path, name: str) -> Rule | None:
+def _yes_and_no(table: Path, name: str) -> ParseRule | None:
     """The rule of a column of text that holds yes and no besides words for nothing, once those are known to be missing."""
     column = pl.scan_parquet(table, glob=False).select(name)
     for part in (column.head(_FEW_ROWS), column.unique()):
-        texts = inference.distinct(part.collect(engine="streaming").to_series(), WORDS).str.to_lowercase().unique()
+        texts = inference.distinct(part.collect(engine="streaming").to_series(), MISSING_WORDS).str.to_lowercase().unique()
         if texts.len() > 2 or not texts.is_in(sorted(vocabulary.YES | vocabulary.NO)).all():
             return None
     pair = vocabulary.boolean_pair(set(texts))
-    return Rule("boolean", pair) if pair else None
+    return ParseRule("boolean", pair) if pair else None
 
 
-def _final(plan: _Plan, index: int) -> Rule:
+def _final(plan: _Plan, index: int) -> ParseRule:
     """The rule as the schema keeps it: what nothing decided is text. Where nothing stands, every word means so."""
     rule = plan.rules[index]
     if rule.is_empty:
-        rule = replace(rule, missing=plan.orders.settled(plan.names[index], "string", WORDS))
+        rule = replace(rule, missing=plan.orders.missing_of(plan.names[index], "string", MISSING_WORDS))
     return replace(rule, kind="string", format=None) if rule.is_text else rule
 
 
 def _losses(plan: _Plan, done: _Pass) -> list[Finding]:
     """Cells that did not fit a type the user ordered."""
     return [
-        plan.orders.loss(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)
+        plan.orders.loss_finding(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)
         for index, (count, examples) in plan.lost.items()
     ]

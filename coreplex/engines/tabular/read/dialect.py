@@ -61,7 +61,7 @@ class _Record(NamedTuple):
 
 def of_rows(head: str) -> Dialect:
     """The dialect of CSV we wrote ourselves from the rows of another format: only the line of names is to be found."""
-    return _describe(list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS)), ",", '"')
+    return _dialect_of(list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS)), ",", '"')
 
 
 def holds_values(head: str) -> bool:
@@ -72,7 +72,7 @@ def holds_values(head: str) -> bool:
 def holds_table(head: str) -> bool:
     """True for rows of another format that are surely a table: names, below them columns of one kind each, no list of entries."""
     filled = list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS))
-    found = _describe(filled, ",", '"')
+    found = _dialect_of(filled, ",", '"')
     body = [record.cells for record in filled if record.before >= found.skip_lines and len(record.cells) == found.width]
     if found.width < 2 or not body:
         return False
@@ -91,7 +91,7 @@ _TABLE_ROWS, _LIST_ROWS = 3, 20
 """Rows that a table has at least; up to so many of two columns without a number may be entries (`Author`, `Ann`)."""
 
 
-def detect(head: str) -> Dialect:
+def detect_dialect(head: str) -> Dialect:
     """The dialect of a file from its first lines (whole lines, at least one)."""
     declared = _SEP_LINE.match(head)
     first = 1 if declared else 0
@@ -102,7 +102,7 @@ def detect(head: str) -> Dialect:
     if not declared and (blanks := _by_blanks(body, separator, quote)):
         return blanks
     records = _filled(body, separator, quote, first, after_blanks=after_blanks)
-    found = replace(_describe(list(islice(records, SAMPLE_RECORDS)), separator, quote), after_blanks=after_blanks)
+    found = replace(_dialect_of(list(islice(records, SAMPLE_RECORDS)), separator, quote), after_blanks=after_blanks)
     unclear = _unclear(body, quote) if separator == NO_SEPARATOR else None
     return replace(found, findings=(*found.findings, unclear)) if unclear else found
 
@@ -112,11 +112,11 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
     lines = list(islice((line for line in io.StringIO(text) if line.strip()), 10 * SAMPLE_RECORDS))
     if separator not in (NO_SEPARATOR, "\t") or (separator == "\t" and any(line.count("\t") != 1 for line in lines)):
         return None
-    width = whitespace_separated.width(lines, _NUMBER)
+    width = whitespace_separated.field_count(lines, _NUMBER)
     if width < (4 if separator == "\t" else 2):
         return None
     tabs = b"".join(whitespace_separated.tabbed([text.encode()])).decode()
-    found = _describe(list(islice(_filled(tabs, "\t", quote, 0), SAMPLE_RECORDS)), "\t", quote)
+    found = _dialect_of(list(islice(_filled(tabs, "\t", quote, 0), SAMPLE_RECORDS)), "\t", quote)
     message = f"Runs of blanks part every line into {width} cells, and were read as the separator."
     return replace(
         found, blanks=True, findings=(*found.findings, Finding("parted_by_blanks", "low", message, evidence={"columns": width}))
@@ -244,7 +244,7 @@ def _is_clean(cell: str, separator: str) -> bool:
     return not any(other in cell for other in _SEPARATORS if other != separator)
 
 
-def _describe(filled: list[_Record], separator: str, quote: str) -> Dialect:
+def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
     if not filled:
         raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
     drawn = [record for record in filled if is_ruler(separator.join(record.cells))]

@@ -43,7 +43,7 @@ _LEGACY = [
 
 
 @dataclass(frozen=True)
-class Encoding:
+class FileEncoding:
     name: str
     skip: int = 0
     errors: str = "strict"
@@ -76,7 +76,7 @@ _UNIT = {"utf-16": 2, "utf-32": 4}
 """Bytes of a character, where each has more than one."""
 
 
-def detect(source: Path) -> Encoding:
+def detect_encoding(source: Path) -> FileEncoding:
     """The encoding of a text file. Raises BadInput for files that are no text, Invalid for empty ones."""
     with source.open("rb") as file:
         head = file.read(1 << 16)
@@ -108,8 +108,8 @@ def _wide_without_mark(head: bytes) -> str | None:
     return "utf-16-be" if even > 0.4 and odd < 0.05 else None
 
 
-def _wide(source: Path, name: str, skip: int) -> Encoding:
-    found = Encoding(name, skip)
+def _wide(source: Path, name: str, skip: int) -> FileEncoding:
+    found = FileEncoding(name, skip)
     line = 1
     try:
         for piece in found.chunks(source):
@@ -127,7 +127,7 @@ def _refuse_controls(piece: bytes, line: int) -> None:
         raise BadInput(f"Line {at} holds a NUL byte: the file is damaged or is not text. Export it again as CSV in UTF-8.")
 
 
-def _utf8(source: Path, skip: int) -> Encoding:
+def _utf8(source: Path, skip: int) -> FileEncoding:
     """UTF-8 if the bytes are; with one stray byte in a thousand letters still UTF-8, the cells named; else a guess."""
     line, good, bad, first_bad = 1, 0, 0, 0
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
@@ -146,7 +146,7 @@ def _utf8(source: Path, skip: int) -> Encoding:
     bad += len(decoder.decode(b"", final=True))
     _refuse_noise(source)
     if not bad:
-        return Encoding("utf-8", skip)
+        return FileEncoding("utf-8", skip)
     if good > 20 * bad:
         finding = Finding(
             "encoding_errors",
@@ -154,7 +154,7 @@ def _utf8(source: Path, skip: int) -> Encoding:
             f"{bad} bytes are not valid UTF-8 (first on line {first_bad}); they are shown as �.",
             evidence={"line": first_bad, "bytes": bad},
         )
-        return Encoding("utf-8", skip, "replace", (finding,))
+        return FileEncoding("utf-8", skip, "replace", (finding,))
     return _guess(source, skip)
 
 
@@ -178,7 +178,7 @@ def _refuse_noise(source: Path) -> None:
         raise BadInput("The file is not text. Upload the table as CSV (UTF-8), Parquet or Excel (.xlsx).")
 
 
-def _guess(source: Path, skip: int) -> Encoding:
+def _guess(source: Path, skip: int) -> FileEncoding:
     sample = _interesting_bytes(source, skip)
     latin = [name for name in _ALPHABETS if _looks_latin(sample, name)]
     names = [_by_letters(sample, latin), "latin-1"] if latin else [_by_statistics(sample), "cp1252", "latin-1"]
@@ -189,7 +189,7 @@ def _guess(source: Path, skip: int) -> Encoding:
         (f"The file is not UTF-8; its letters were read as {name}. If names look wrong, save it as UTF-8 and upload again."),
         evidence={"encoding": name},
     )
-    return Encoding(name, skip, "strict", (finding,))
+    return FileEncoding(name, skip, "strict", (finding,))
 
 
 _CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "áäčďéíĺľňóôŕšťúýž", "äöüß")
@@ -252,7 +252,7 @@ def _interesting_bytes(source: Path, skip: int) -> bytes:
 
 def _decodes(source: Path, skip: int, name: str) -> bool:
     try:
-        for _ in Encoding(name, skip).chunks(source):
+        for _ in FileEncoding(name, skip).chunks(source):
             pass
     except UnicodeDecodeError:
         return False

@@ -11,10 +11,10 @@ from typing import Literal
 from coreplex.engines.tabular.read.file_encoding import decoded_head
 from coreplex.errors.tree import BadInput, Invalid
 
-Format = Literal["gzip", "zip", "zstd", "parquet", "xlsx", "json", "text"]
+FileFormat = Literal["gzip", "zip", "zstd", "parquet", "xlsx", "json", "text"]
 
 READABLE = "CSV, TSV, JSON, JSON Lines, Parquet or Excel (.xlsx), plain or in gzip, zip or zstd"
-SUFFIXES: dict[str, Format] = {
+SUFFIXES: dict[str, FileFormat] = {
     ".csv": "text",
     ".tsv": "text",
     ".tab": "text",
@@ -34,7 +34,7 @@ SUFFIXES: dict[str, Format] = {
     ".zst": "zstd",
     ".zstd": "zstd",
 }
-CALLED: dict[Format, str] = {
+CALLED: dict[FileFormat, str] = {
     "gzip": "a gzip archive",
     "zip": "a zip archive",
     "zstd": "a Zstandard archive",
@@ -43,7 +43,7 @@ CALLED: dict[Format, str] = {
     "json": "JSON",
     "text": "delimited text",
 }
-_MAGIC: dict[bytes, Format] = {
+_MAGIC: dict[bytes, FileFormat] = {
     b"PAR1": "parquet",
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -100,7 +100,7 @@ _WORKBOOK = ".xlsx", ".xlsm"
 _JSON_NAMED = re.compile(r"[\[{]")
 
 
-def identify(source: Path, filename: str) -> Format:
+def identify(source: Path, filename: str) -> FileFormat:
     """The format of a file. Raises BadInput, naming what it is, for one that is no table we can read."""
     with source.open("rb") as file:
         head = file.read(1 << 16)
@@ -127,7 +127,7 @@ def refused(what: str, advice: str = "") -> BadInput:
     return BadInput(f"This is {what}, which cannot be read as a table. {advice or _EXPORT}")
 
 
-def _text_or_json(text: str, filename: str) -> Format:
+def _text_or_json(text: str, filename: str) -> FileFormat:
     markup = _MARKUP.match(text)
     if markup is not None:
         tag = markup[1].lower().rpartition(":")[2]
@@ -147,7 +147,7 @@ def _text_or_json(text: str, filename: str) -> Format:
     return "json" if pattern.match(text) else "text"
 
 
-def _inside_zip(source: Path, filename: str) -> Format:
+def _inside_zip(source: Path, filename: str) -> FileFormat:
     """An Excel workbook is a zip archive with certain members; so are many things that are no table."""
     try:
         with zipfile.ZipFile(source) as archive:
@@ -177,6 +177,6 @@ def _refuse_ole(source: Path) -> None:
     raise refused("an old Excel workbook (.xls) or another document of that time", _RESAVE)
 
 
-def expected(filename: str) -> Format | None:
+def expected(filename: str) -> FileFormat | None:
     """The format a file's name promises; None when it promises none we know."""
     return SUFFIXES.get(Path(filename.lower()).suffix)

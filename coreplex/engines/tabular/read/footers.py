@@ -79,7 +79,7 @@ class Footers:
         return found
 
 
-def find(tail: str, dialect: Dialect, *, whole: bool) -> Footers:
+def find_footers(tail: str, dialect: Dialect, *, whole: bool) -> Footers:
     """What stands below the table. `tail`: the last lines of the text, `whole` if that is all below the names."""
     lines = tail.splitlines(keepends=True)
     ends = _cells(lines[-_MOST_LINES:], dialect)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.types import units, vocabulary
 
-Kind = Callable[[str], str]
+KindOf = Callable[[str], str]
 """`empty`, `number`, `date` or `text` for a cell."""
 _MOST_LINES = 3
 _UNTYPED = 2
@@ -38,7 +38,7 @@ class Headers:
     findings: tuple[Finding, ...]
 
 
-def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: Kind) -> Headers:
+def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: KindOf) -> Headers:
     """Reads the lines below the names. `rows`: the first records after them, each as wide as `names`."""
     found = Headers(tuple(names), ("",) * len(names), 0, ())
     while found.lines < _MOST_LINES and len(rows) - found.lines >= _UNTYPED + _ROWS_BELOW:
@@ -61,23 +61,23 @@ def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: Kind) -> He
     return found
 
 
-def _are_units(cells: Sequence[str], kind: Kind) -> bool:
+def _are_units(cells: Sequence[str], kind: KindOf) -> bool:
     """True where most of what stands above numbers and dates is a unit."""
     filled = [cell for cell in cells if cell not in vocabulary.MISSING]
     said = [unit for cell in filled if (unit := _unit(cell)) is not None]
     return any(said) and 2 * len(said) > len(filled) and all(kind(cell) == "text" for cell in filled)
 
 
-def _are_names(cells: Sequence[str], kind: Kind) -> bool:
+def _are_names(cells: Sequence[str], kind: KindOf) -> bool:
     """One odd cell may stand in any row; a line of names has several, all different."""
     words_only = all(kind(cell) == "text" and cell not in vocabulary.UNKNOWN for cell in cells)
     return words_only and 2 <= len(cells) == len(set(cells))
 
 
-def _are_of_groups(names: Sequence[str], line: Sequence[str], cells: Sequence[str], kind: Kind) -> bool:
+def _are_of_groups(names: Sequence[str], line: Sequence[str], cells: Sequence[str], kind: KindOf) -> bool:
     """True for a line below names that repeat or are blank, where both together name every column."""
     above = [name for name in names if name.strip()]
-    joined = joined_names(names, line)
+    joined = joined_header(names, line)
     if len(set(above)) == len(names) or len(set(joined)) < len(names) or len(cells) < 2:
         return False
     if all(kind(cell) == "text" and cell not in vocabulary.UNKNOWN for cell in cells):
@@ -103,7 +103,7 @@ def _is_of_index(names: Sequence[str], line: Sequence[str]) -> bool:
 _YEAR = re.compile(r"(19|20)\d\d")
 
 
-def _is_typed(cells: Sequence[str], kind: Kind) -> bool:
+def _is_typed(cells: Sequence[str], kind: KindOf) -> bool:
     kinds = {kind(cell) for cell in cells} - {"empty"}
     return bool(kinds) and kinds <= {"number", "date"}
 
@@ -127,7 +127,7 @@ def _with_units(found: Headers, said: Sequence[str | None]) -> Headers:
 
 def _with_names(found: Headers, line: Sequence[str]) -> Headers:
     complete = all(found.names) and len(set(found.names)) == len(found.names)
-    names = found.names if complete else tuple(joined_names(found.names, line))
+    names = found.names if complete else tuple(joined_header(found.names, line))
     shown = ", ".join(map(repr, (line if complete else names)[:5]))
     done = "was left out" if complete else "was joined with the first"
     message = f"The table has a second line of names, which {done}: {shown[:300]}."
@@ -135,7 +135,7 @@ def _with_names(found: Headers, line: Sequence[str]) -> Headers:
     return Headers(names, found.units, found.lines + 1, (*found.findings, finding))
 
 
-def joined_names(first: Sequence[str], second: Sequence[str]) -> list[str]:
+def joined_header(first: Sequence[str], second: Sequence[str]) -> list[str]:
     """`Sales / n`, `Sales / mean` of `Sales,` above `n,mean`: a group stands over its first column."""
     names, group = [], ""
     for above, name in zip(first, second, strict=True):

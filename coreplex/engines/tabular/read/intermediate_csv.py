@@ -20,7 +20,7 @@ Cells = Sequence[str | None]
 Edit = Callable[[Iterator[list[str]]], Iterable[Cells]]
 
 
-class FlatTable:
+class IntermediateCsv:
     """CSV text that grows block by block; `width` and `rows` are what it has so far."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
@@ -75,7 +75,7 @@ class FlatTable:
         kept = [index for index, filled in enumerate(self._filled) if filled or keep_empty]
         if edit is None and len(kept) == self.width and self._widths <= {self.width}:
             return self.path
-        even = FlatTable(self.path.with_suffix(".even"), self._limits)
+        even = IntermediateCsv(self.path.with_suffix(".even"), self._limits)
         width = self.width
         with self.path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)

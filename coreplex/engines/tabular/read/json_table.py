@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion, file_encoding
-from coreplex.engines.tabular.read.intermediate_csv import FlatTable
+from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_values import Number, Record, Values, written
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import Invalid
@@ -26,11 +26,11 @@ class JsonTable:
 
     def __init__(self, source: Path, filename: str, scratch: Path, limits: Limits) -> None:
         self._limits = limits
-        found = file_encoding.detect(source)
+        found = file_encoding.detect_encoding(source)
         pieces = _letters(found.chunks(source))
         self._values = Values(pieces, limits, lines=filename.lower().endswith(_LINES))
         self._kinds: dict[str, set[type]] = {}
-        self._table = FlatTable(scratch / "records.csv", limits)
+        self._table = IntermediateCsv(scratch / "records.csv", limits)
         self._read()
         if not self._table.rows or not self.names:
             raise Invalid("The JSON holds no rows. Upload a list of at least one object.")

@@ -15,7 +15,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Orders:
+class Overrides:
     """`types`: column → type. `missing`: column → the texts that are missing in it. `everywhere`: texts missing in every column.
 
     `force`: read so even where most of a column is lost.
@@ -30,12 +30,12 @@ class Orders:
         """Every text said to be missing in a column."""
         return (*self.missing.get(name, ()), *self.everywhere)
 
-    def settled(self, name: str, kind: str, usual: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def missing_of(self, name: str, kind: str, usual: tuple[str, ...] | None) -> tuple[str, ...] | None:
         """`Column.missing` of a column read as that kind of rule, where `usual` was found to be usual in it."""
         own = self.missing.get(name, usual)
         return _with(own, self.everywhere, text=kind == "string") if self.everywhere else own
 
-    def loss(self, name: str, kind: str, lost: int, kept: int, examples: Sequence[str]) -> Finding:
+    def loss_finding(self, name: str, kind: str, lost: int, kept: int, examples: Sequence[str]) -> Finding:
         """The finding about values that did not fit an ordered type. Raises Invalid when they are most of the column."""
         shown = ", ".join(map(repr, examples[:EXAMPLES]))
         if not self.force and lost > MOST_LOST * (lost + kept):
@@ -51,7 +51,7 @@ class Orders:
         return Finding("mixed_types", severity, message, evidence={"examples": list(examples)}, column=name, affected_rows=lost)
 
 
-def with_more(column: Column, values: Sequence[str]) -> tuple[str, ...]:
+def with_missing(column: Column, values: Sequence[str]) -> tuple[str, ...]:
     """`Column.missing` of the column when these are missing in it, too."""
     return _with(column.missing, values, text=column.dtype == "string")
 
@@ -61,7 +61,7 @@ def _with(own: tuple[str, ...] | None, more: Sequence[str], *, text: bool) -> tu
     return tuple(dict.fromkeys([*(bare if own is None else own), *more]))
 
 
-def unknown(name: str, names: Sequence[str]) -> str:
+def unknown_column(name: str, names: Sequence[str]) -> str:
     """The sentence about a column that is not there; it names the nearest one."""
     return f"There is no column {name!r} in this table.{hint(name, names)}"
 

@@ -14,15 +14,15 @@ from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion
 from coreplex.engines.tabular.read.column_names import unique_names
 from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.overrides import EXAMPLES, Orders
+from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
 from coreplex.engines.tabular.read.result import ReadTable
-from coreplex.engines.tabular.read.value_labels import MOST, Spellings
+from coreplex.engines.tabular.read.value_labels import MOST, ValueLabels
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
 from coreplex.engines.tabular.types.dtype_names import dtype_name, row_group_size
 from coreplex.engines.tabular.types.numbers import CLOCK
-from coreplex.engines.tabular.types.parse_rule import Rule
-from coreplex.engines.tabular.types.value_parser import sentinels
+from coreplex.engines.tabular.types.parse_rule import ParseRule
+from coreplex.engines.tabular.types.value_parser import sentinel_values
 from coreplex.errors.tree import BadInput, Invalid
 
 _SAMPLE = 50_000
@@ -30,7 +30,7 @@ _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
 _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
 
 
-def read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> ReadTable:
+def read_parquet(source: Path, destination: Path, orders: Overrides, limits: Limits, previous: TableSchema | None) -> ReadTable:
     """Reads Parquet into plain Parquet. Raises BadInput for damaged files and odd types, Invalid for empty tables."""
     try:
         return _read(source, destination, orders, limits, previous)
@@ -38,7 +38,7 @@ def read(source: Path, destination: Path, orders: Orders, limits: Limits, previo
         raise BadInput(_UNREADABLE) from error
 
 
-def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previous: TableSchema | None) -> ReadTable:
+def _read(source: Path, destination: Path, orders: Overrides, limits: Limits, previous: TableSchema | None) -> ReadTable:
     scan = conversion.flattened(pl.scan_parquet(source, glob=False))
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
@@ -47,7 +47,7 @@ def _read(source: Path, destination: Path, orders: Orders, limits: Limits, previ
     columns = [(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
     base = {column.name: column for column in previous} if previous else {}
     texts = {name for name, kind in orders.types.items() if kind in _TEXTS}
-    table = scan.select(conversion.plain(*column, text=column[1] in texts) for column in columns)
+    table = scan.select(conversion.plain_type(*column, text=column[1] in texts) for column in columns)
     rules = _ordered_rules(table, orders, base)
     group_rows = row_group_size(table.head(1_000).collect())
     lost: dict[str, list[pl.Series]] = {name: [] for name in rules}
@@ -83,10 +83,10 @@ def as_text(name: str, dtype: pl.DataType, labels: Mapping[str, str]) -> pl.Expr
     return (column.replace(dict(labels)) if labels else column).alias(name)
 
 
-def _missing(name: str, text: bool, orders: Orders, base: Mapping[str, Column]) -> tuple[str, ...] | None:
+def _missing(name: str, text: bool, orders: Overrides, base: Mapping[str, Column]) -> tuple[str, ...] | None:
     """`Column.missing` of one column. A file that has nulls says so: no word of its texts means anything else."""
     usual = base[name].missing if name in base else () if text else None
-    return orders.settled(name, "string" if text else "value", usual)
+    return orders.missing_of(name, "string" if text else "value", usual)
 
 
 def _without(name: str, missing: tuple[str, ...], base: Column | None) -> pl.Expr:
@@ -95,16 +95,16 @@ def _without(name: str, missing: tuple[str, ...], base: Column | None) -> pl.Exp
     def without(values: pl.Series) -> pl.Series:
         if values.dtype == pl.String:
             return values.set(values.str.strip_chars().is_in(sorted(missing)), None)
-        gone = sentinels(dtype_name(values.dtype), base.format if base else None, missing)
+        gone = sentinel_values(dtype_name(values.dtype), base.format if base else None, missing)
         return values.set(values.is_in(pl.Series(gone, dtype=values.dtype, strict=False)), None) if gone else values
 
     return pl.col(name).map_batches(without, is_elementwise=True)
 
 
-def _ordered_rules(table: pl.LazyFrame, orders: Orders, base: Mapping[str, Column]) -> dict[str, Rule]:
+def _ordered_rules(table: pl.LazyFrame, orders: Overrides, base: Mapping[str, Column]) -> dict[str, ParseRule]:
     """For the columns whose storage must change: the rule that reads their text."""
     schema = table.collect_schema()
-    rules: dict[str, Rule] = {}
+    rules: dict[str, ParseRule] = {}
     for name, kind in orders.types.items():
         dtype = schema.get(name)
         if dtype is None or _stored_as(dtype, kind):
@@ -133,7 +133,7 @@ def _stored_as(dtype: pl.DataType, kind: ColumnType) -> bool:
     return suits[kind]
 
 
-def _retype(name: str, rule: Rule, base: Column | None, lost: list[pl.Series]) -> pl.Expr:
+def _retype(name: str, rule: ParseRule, base: Column | None, lost: list[pl.Series]) -> pl.Expr:
     """The column read again by the rule; `lost` gets the texts that do not fit."""
 
     def read_again(values: pl.Series) -> pl.Series:
@@ -152,7 +152,7 @@ def _schema(
     stored: Mapping[str, pl.DataType],
     names: list[str],
     overrides: Mapping[str, ColumnType],
-    rules: Mapping[str, Rule],
+    rules: Mapping[str, ParseRule],
     base: Mapping[str, Column],
     rows: int,
     missing: Mapping[str, tuple[str, ...] | None],
@@ -163,7 +163,7 @@ def _schema(
     clocks = {new for old, new in zip(written, names, strict=True) if conversion.is_clock(stored[old]) and types[new].is_float()}
     fresh = [name for name in names if name not in base and name not in categories | clocks]
     nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
-    decided = column_types.decide(
+    decided = column_types.decide_types(
         destination,
         [name for name in fresh if types[name] == pl.String],
         [name for name in fresh if types[name].is_integer()],
@@ -199,21 +199,23 @@ def _type_of(dtype: pl.DataType) -> ColumnType:
     return ColumnType.float if dtype.is_float() else ColumnType.categorical
 
 
-def _labels(destination: Path, name: str, rule: Rule, base: Column | None) -> dict[str, str]:
+def _labels(destination: Path, name: str, rule: ParseRule, base: Column | None) -> dict[str, str]:
     """Old spellings that still mean something under the new type."""
     if rule.kind == "string" or base is None:
         return {}
-    spellings = Spellings([rule])
-    spellings.see(0, pl.Series(list(base.labels.values()), dtype=pl.String))
+    spellings = ValueLabels([rule])
+    spellings.update(0, pl.Series(list(base.labels.values()), dtype=pl.String))
     return spellings.labels(0) if len(base.labels) <= MOST else {}
 
 
-def _losses(destination: Path, lost: Mapping[str, list[pl.Series]], rules: Mapping[str, Rule], orders: Orders) -> list[Finding]:
+def _losses(
+    destination: Path, lost: Mapping[str, list[pl.Series]], rules: Mapping[str, ParseRule], orders: Overrides
+) -> list[Finding]:
     """Cells that did not fit a type the user ordered."""
     kept = pl.scan_parquet(destination, glob=False).select(pl.col(name).count() for name in lost if lost[name])
     counts = kept.collect(engine="streaming").to_dicts()[0] if any(lost.values()) else {}
     return [
-        orders.loss(
+        orders.loss_finding(
             name,
             rules[name].kind,
             sum(left.len() for left in lost[name]),

@@ -37,7 +37,7 @@ class Parser(Protocol):
     def Parse(self, data: bytes, isfinal: bool, /) -> Any: ...
 
 
-class PlainRows:
+class RegexRows:
     """Stands before an expat parser: `Parse` gives it everything but the plain rows, which go to `take`.
 
     Whoever handles the elements sets `between` where the rows begin, and at the end of each row.

@@ -18,13 +18,13 @@ import polars as pl
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import delimited, parquet, workbook
 from coreplex.engines.tabular.read.column_names import renamed_finding
-from coreplex.engines.tabular.read.delimited import Stored
+from coreplex.engines.tabular.read.delimited import DelimitedTable
 from coreplex.engines.tabular.read.dialect import Dialect, holds_table, holds_values, of_rows
-from coreplex.engines.tabular.read.file_formats import CALLED, Format, expected
-from coreplex.engines.tabular.read.intermediate_csv import FlatTable
+from coreplex.engines.tabular.read.file_formats import CALLED, FileFormat, expected
+from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_table import JsonTable
 from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.overrides import Orders, unknown
+from coreplex.engines.tabular.read.overrides import Overrides, unknown_column
 from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.read.workbook import Sheet, Workbook
@@ -60,7 +60,7 @@ def read_table(
     unpacked. Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid
     (no rows, too large, a sheet or a column that is not there, a column that would be lost).
     """
-    orders = Orders(
+    orders = Overrides(
         dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
     )
     with ExitStack() as stack:
@@ -70,7 +70,7 @@ def read_table(
         if sheet is not None and table.format != "xlsx":
             raise Invalid.field("Only an Excel workbook has sheets, and this file is none. Leave `sheet` out.", "sheet")
         if table.format == "parquet":
-            reading = parquet.read(table.path, destination, orders, limits, previous)
+            reading = parquet.read_parquet(table.path, destination, orders, limits, previous)
         elif table.format == "json":
             reading = _read_json(table.path, table.filename, destination, orders, limits, scratch)
         elif table.format == "xlsx":
@@ -79,12 +79,12 @@ def read_table(
             reading = _read_delimited(table.path, destination, orders, limits)
     for name in (*orders.types, *orders.missing):
         if reading.schema.get(name) is None:
-            raise Invalid.field(unknown(name, reading.schema.names), "overrides", name, "name")
+            raise Invalid.field(unknown_column(name, reading.schema.names), "overrides", name, "name")
     findings = [*table.findings, *_about_name(filename, table.filename, table.format, bool(table.packed)), *reading.findings]
     return replace(reading, format=".".join((reading.format, *reversed(table.packed))), findings=findings)
 
 
-def _about_name(filename: str, inner: str, found: Format, packed: bool) -> list[Finding]:
+def _about_name(filename: str, inner: str, found: FileFormat, packed: bool) -> list[Finding]:
     """A word about a name that promised something else."""
     promised = expected(inner)
     if promised == found or (promised is None and found == "text" and "." not in inner):
@@ -94,7 +94,7 @@ def _about_name(filename: str, inner: str, found: Format, packed: bool) -> list[
     return [Finding("read_by_content", "low", message, evidence={"format": found})]
 
 
-def _read_json(source: Path, filename: str, destination: Path, orders: Orders, limits: Limits, scratch: Path) -> ReadTable:
+def _read_json(source: Path, filename: str, destination: Path, orders: Overrides, limits: Limits, scratch: Path) -> ReadTable:
     records = JsonTable(source, filename, scratch, limits)
     given = Dialect(",", '"', len(records.names), tuple(records.names), 0, rows_only=True)
     reading = _read_delimited(records.path, destination, orders, limits, given)
@@ -102,7 +102,7 @@ def _read_json(source: Path, filename: str, destination: Path, orders: Orders, l
 
 
 def _read_workbook(
-    source: Path, destination: Path, orders: Orders, limits: Limits, scratch: Path, wanted: str | None
+    source: Path, destination: Path, orders: Overrides, limits: Limits, scratch: Path, wanted: str | None
 ) -> ReadTable:
     with workbook.opened(source, limits) as book:
         order = [book.choose(wanted)] if wanted is not None else book.sheets
@@ -119,7 +119,7 @@ def _read_workbook(
 
 
 def _read_sheet(book: Workbook, sheet: Sheet, path: Path, limits: Limits) -> Worksheet:
-    cells = Worksheet(book, sheet, FlatTable(path, limits))
+    cells = Worksheet(book, sheet, IntermediateCsv(path, limits))
     cells.read()
     return cells
 
@@ -172,14 +172,16 @@ def _head(path: Path) -> str:
         return "".join(islice(file, _HEAD_LINES))
 
 
-def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Limits, given: Dialect | None = None) -> ReadTable:
-    stored, overrides = delimited.read(source, destination, orders, limits, given), orders.types
+def _read_delimited(
+    source: Path, destination: Path, orders: Overrides, limits: Limits, given: Dialect | None = None
+) -> ReadTable:
+    stored, overrides = delimited.read_delimited(source, destination, orders, limits, given), orders.types
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
     # What has a unit was measured; it counts no rows.
     bare = {name: rule.kind for name, rule in typed.items() if not rule.unit}
     integers, floats = ([name for name, found in bare.items() if found == kind] for kind in ("integer", "float"))
-    decided = column_types.decide(
+    decided = column_types.decide_types(
         destination, strings, integers, floats, stored.rows, dict(zip(stored.names, stored.nulls, strict=True))
     )
     columns = tuple(
@@ -202,7 +204,9 @@ def _read_delimited(source: Path, destination: Path, orders: Orders, limits: Lim
     return ReadTable(schema, stored.rows, destination.stat().st_size, written, findings, destination)
 
 
-def _without_nameless(schema: TableSchema, stored: Stored, table: Path, orders: Orders) -> tuple[TableSchema, list[Finding]]:
+def _without_nameless(
+    schema: TableSchema, stored: DelimitedTable, table: Path, orders: Overrides
+) -> tuple[TableSchema, list[Finding]]:
     """The columns but those without a name and without a value: separators at the ends of lines make such."""
     facts = zip(stored.names, stored.written, stored.nulls, strict=True)
     empty = [name for name, written, nulls in facts if not written.strip() and nulls == stored.rows]

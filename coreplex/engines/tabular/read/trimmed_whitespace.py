@@ -7,14 +7,14 @@ import polars as pl
 from coreplex.engines.tabular.findings import Finding
 
 
-class Trimmed:
+class TrimmedCounter:
     """Counts the cells of each column whose text lost blanks at its ends."""
 
     def __init__(self) -> None:
         self._cells: dict[int, int] = {}
         self._example: dict[int, str] = {}
 
-    def see(self, index: int, raw: pl.Series, text: pl.Series) -> None:
+    def update(self, index: int, raw: pl.Series, text: pl.Series) -> None:
         changed = (raw != text).fill_null(value=False)
         if cells := int(changed.sum()):
             self._cells[index] = self._cells.get(index, 0) + cells
@@ -22,10 +22,14 @@ class Trimmed:
 
     def findings(self, names: Sequence[str]) -> list[Finding]:
         first = min(self._cells, default=None)
-        return [] if first is None else [finding({names[i]: n for i, n in sorted(self._cells.items())}, self._example[first])]
+        return (
+            []
+            if first is None
+            else [trimmed_finding({names[i]: n for i, n in sorted(self._cells.items())}, self._example[first])]
+        )
 
 
-def finding(cells: Mapping[str, int], example: str | None = None) -> Finding:
+def trimmed_finding(cells: Mapping[str, int], example: str | None = None) -> Finding:
     """One finding for a table; `cells` counts by column."""
     columns = ", ".join(map(repr, list(cells)[:3])) + ("…" if len(cells) > 3 else "")
     shown = f", such as {example[:40]!r}" if example else ""

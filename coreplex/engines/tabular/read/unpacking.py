@@ -17,7 +17,7 @@ from pathlib import Path
 import zstandard
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read.file_formats import CALLED, READABLE, SUFFIXES, Format, identify, refused
+from coreplex.engines.tabular.read.file_formats import CALLED, READABLE, SUFFIXES, FileFormat, identify, refused
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import BadInput, TooLarge
@@ -27,7 +27,7 @@ _ZSTD_PIECE = 1 << 10
 """A block of four bytes may stand for 128 KiB: so much input makes at most 32 MB at once."""
 _ZSTD_WINDOW = 1 << 27
 _LAYERS = 2
-_SUFFIX: dict[Format, str] = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
+_SUFFIX: dict[FileFormat, str] = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
 _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _TABLES = {suffix for suffix in SUFFIXES if suffix not in (".txt", ".dat", ".data", ".zip")}
 DAMAGE = (
@@ -42,7 +42,7 @@ DAMAGE = (
 )
 
 
-class Allowance:
+class UnpackBudget:
     """Counts what comes out of an archive. `take` raises TooLarge when it is too much, by size or by ratio."""
 
     def __init__(self, limits: Limits) -> None:
@@ -68,7 +68,7 @@ class Unpacked:
 
     path: Path
     filename: str
-    format: Format
+    format: FileFormat
     packed: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -76,7 +76,7 @@ class Unpacked:
 def unpack(source: Path, filename: str, scratch: Path, limits: Limits) -> Unpacked:
     """Takes off up to two layers of compression, into `scratch`. Raises BadInput for what is damaged, encrypted or ambiguous."""
     found = Unpacked(source, filename, identify(source, filename))
-    allowance = Allowance(limits)
+    allowance = UnpackBudget(limits)
     while found.format in _SUFFIX:
         if len(found.packed) == _LAYERS:
             raise BadInput(f"The table is packed more than {_LAYERS} times over. {_UNPACK_IT}")
@@ -87,7 +87,7 @@ def unpack(source: Path, filename: str, scratch: Path, limits: Limits) -> Unpack
 _UNPACK_IT = "Unpack it and upload the table itself."
 
 
-def _without_layer(outer: Unpacked, target: Path, allowance: Allowance) -> Unpacked:
+def _without_layer(outer: Unpacked, target: Path, allowance: UnpackBudget) -> Unpacked:
     findings = outer.findings
     try:
         if outer.format == "zip":
@@ -112,7 +112,7 @@ def is_of_disk(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
-def _write(pieces: Iterator[tuple[bytes, int]], target: Path, allowance: Allowance) -> None:
+def _write(pieces: Iterator[tuple[bytes, int]], target: Path, allowance: UnpackBudget) -> None:
     with target.open("wb") as file:
         for piece, packed in pieces:
             allowance.take(len(piece), packed)
@@ -120,7 +120,7 @@ def _write(pieces: Iterator[tuple[bytes, int]], target: Path, allowance: Allowan
             file.write(piece)
 
 
-def _inner_name(filename: str, kind: Format) -> str:
+def _inner_name(filename: str, kind: FileFormat) -> str:
     name = Path(filename)
     return name.stem if SUFFIXES.get(name.suffix.lower()) == kind else filename
 

@@ -9,22 +9,22 @@ from collections.abc import Container, Sequence
 import polars as pl
 
 from coreplex.engines.tabular.schema import canonical
-from coreplex.engines.tabular.types.parse_rule import Rule, is_missing
+from coreplex.engines.tabular.types.parse_rule import ParseRule, is_missing
 
 MOST = 200
 _SPELLINGS = 2 * MOST
 
 
-class Spellings:
+class ValueLabels:
     """Counts the distinct texts of typed columns while they stay few."""
 
-    def __init__(self, rules: Sequence[Rule], unspelled: Container[int] = ()) -> None:
+    def __init__(self, rules: Sequence[ParseRule], unspelled: Container[int] = ()) -> None:
         self._rules = rules
         self._seen: dict[int, Counter[str]] = {
             index: Counter() for index, rule in enumerate(rules) if not rule.is_text and index not in unspelled
         }
 
-    def see(self, index: int, raw: pl.Series) -> None:
+    def update(self, index: int, raw: pl.Series) -> None:
         seen = self._seen.get(index)
         if seen is None:
             return

@@ -16,7 +16,7 @@ _NUMBERS = 0.5
 """The share of columns that must hold numbers alone."""
 
 
-def width(lines: Sequence[str], number: re.Pattern[str]) -> int:
+def field_count(lines: Sequence[str], number: re.Pattern[str]) -> int:
     """How many fields blanks part every line into, 0 where they are no separator. The first may lack a name for row names."""
     rows = [_FIELD.findall(line) for line in lines]
     widths = set(map(len, rows[1:]))

@@ -17,8 +17,8 @@ from xml.parsers.expat import XMLParserType as XMLParserType
 
 from coreplex.engines.tabular.read.file_formats import DAMAGED_BOOK, refused
 from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.regex_rows import PlainRows
-from coreplex.engines.tabular.read.unpacking import DAMAGE, Allowance, is_of_disk
+from coreplex.engines.tabular.read.regex_rows import RegexRows
+from coreplex.engines.tabular.read.unpacking import DAMAGE, UnpackBudget, is_of_disk
 from coreplex.errors.nearest import hint
 from coreplex.errors.tree import BadInput, Invalid, TooLarge
 
@@ -68,7 +68,7 @@ class Workbook:
     def __init__(self, archive: zipfile.ZipFile, packed: int, limits: Limits) -> None:
         self._archive = archive
         self._packed = packed
-        self._allowance = Allowance(limits)
+        self._allowance = UnpackBudget(limits)
         self._parts = {info.filename.lower().replace("\\", "/"): info for info in archive.infolist()}
         self._refuse_early(limits)
         self.from_1904 = False
@@ -94,7 +94,7 @@ class Workbook:
         parser.StartDoctypeDeclHandler = _refuse_doctype
         return parser
 
-    def feed(self, part: str, parser: XMLParserType | PlainRows) -> None:
+    def feed(self, part: str, parser: XMLParserType | RegexRows) -> None:
         """Parses a part as it is unpacked."""
         info = self._parts.get(part.lower())
         if info is None:

@@ -14,8 +14,8 @@ from operator import itemgetter
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.headers import BETWEEN
-from coreplex.engines.tabular.read.intermediate_csv import Cells, FlatTable
-from coreplex.engines.tabular.read.regex_rows import PlainRows, Row
+from coreplex.engines.tabular.read.intermediate_csv import Cells, IntermediateCsv
+from coreplex.engines.tabular.read.regex_rows import RegexRows, Row
 from coreplex.engines.tabular.read.workbook import LOCAL, DateStyle, End, Sheet, Start, Workbook, XMLParserType, unescaped
 from coreplex.errors.tree import BadInput, Invalid
 
@@ -44,7 +44,7 @@ class Merged:
 class Worksheet:
     """Reads a sheet into `table`; afterwards `findings` says what was decided."""
 
-    def __init__(self, book: Workbook, sheet: Sheet, table: FlatTable) -> None:
+    def __init__(self, book: Workbook, sheet: Sheet, table: IntermediateCsv) -> None:
         self._book = book
         self.sheet = sheet
         self.table = table
@@ -64,7 +64,7 @@ class Worksheet:
 
     def read(self) -> None:
         parser = self._book.parse()
-        rows = PlainRows(parser, self._take)
+        rows = RegexRows(parser, self._take)
         parser.StartElementHandler, parser.EndElementHandler = self._handlers(parser, rows)
         self._book.feed(self.sheet.part, rows)
         self._flush()
@@ -83,7 +83,7 @@ class Worksheet:
                 "Delete what stands far to the right of the table, or upload the table as CSV."
             )
 
-    def _handlers(self, parser: XMLParserType, rows: PlainRows) -> tuple[Start, End]:
+    def _handlers(self, parser: XMLParserType, rows: RegexRows) -> tuple[Start, End]:
         """What is done at each element. Closures: they are called five times a cell, and attributes cost half as much again."""
         columns = self._columns
         row: list[str | None] = []

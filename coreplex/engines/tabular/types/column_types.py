@@ -61,7 +61,7 @@ class _Table:
         return self.width == 1
 
 
-def decide(
+def decide_types(
     table: Path, strings: list[str], integers: list[str], floats: list[str], rows: int, nulls: Mapping[str, int]
 ) -> dict[str, Decided]:
     """What the columns of the stored table are, by name. Floats are looked at only where they may be keys printed `1.0`."""
@@ -91,7 +91,7 @@ def _look_at_texts(table: _Table, names: list[str]) -> None:
     sample = _sample(table.scan, names, step)
     for name in names:
         texts = sample.get_column(name).drop_nulls()
-        table.forms[name] = text_formats.find(texts)
+        table.forms[name] = text_formats.text_format_of(texts)
         table.facts |= {
             f"{name}\0unique": sample.get_column(f"{name}\0hash").drop_nulls().n_unique(),
             f"{name}\0length": _mean(sample.get_column(f"{name}\0length")),
@@ -186,7 +186,7 @@ def _string_kind(name: str, table: _Table) -> Decided:
         return Decided(ColumnType.categorical, "no values")
     wordy = gaps >= 1.0 or length > 40
     unique = distinct == count and count >= _FEW_ROWS and not table.alone
-    if form and form not in text_formats.KEYS:
+    if form and form not in text_formats.KEY_FORMATS:
         repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in text_formats.GEOMETRIES
         return Decided(ColumnType.categorical, None, form) if repeats else Decided(ColumnType.text, _FORM_SAID[form], form)
     numbered = gaps <= _KEY_GAPS and bool(table.of(name, "templates") == 1 or table.of(name, "codes"))

@@ -55,7 +55,7 @@ def column(raw: pl.Series, pattern: str) -> pl.Series:
     if pattern in EPOCHS:
         return _since_1970(raw, pattern)
     if month_names.is_named(pattern):
-        raw, pattern = month_names.normal(raw, pattern)
+        raw, pattern = month_names.as_english(raw, pattern)
     if is_date_only(pattern):
         raw = raw.str.zfill(8) if pattern in PADDED else raw
         return raw.str.to_date(pattern, strict=False, cache=True)

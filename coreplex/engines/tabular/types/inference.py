@@ -13,7 +13,7 @@ import polars as pl
 from coreplex.engines.tabular.schema import NUMERIC, ColumnType
 from coreplex.engines.tabular.types import date_plausibility, dates, numbers, units, vocabulary
 from coreplex.engines.tabular.types.numbers import CLOCK, NumberFormat
-from coreplex.engines.tabular.types.parse_rule import STRING, Kind, Rule, is_missing
+from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule, ValueKind, is_missing
 
 # Long cells are text; no number or date is this long.
 LONGEST_TYPED = 64
@@ -39,9 +39,9 @@ class Conventions:
 
 @dataclass(frozen=True)
 class Inferred:
-    rule: Rule
+    rule: ParseRule
     # A second reading that fits as well; the user should be told.
-    other: Rule | None = None
+    other: ParseRule | None = None
 
 
 def distinct(raw: pl.Series, missing: Collection[str] = ()) -> pl.Series:
@@ -53,7 +53,7 @@ def distinct(raw: pl.Series, missing: Collection[str] = ()) -> pl.Series:
 _NOTHING = vocabulary.MISSING - vocabulary.UNKNOWN
 
 
-def plain_numbers(sample: pl.DataFrame) -> dict[str, Rule | None]:
+def plain_numbers(sample: pl.DataFrame) -> dict[str, ParseRule | None]:
     """The rule of each column that is plain integers or floats throughout the sample; None for the others."""
     parts = [sample[:, at : at + _AT_ONCE] for at in range(0, sample.width, _AT_ONCE)]
     return {name: rule for part in parts for name, rule in _plain_rules(part).items()}
@@ -63,7 +63,7 @@ _AT_ONCE = 100
 """Columns of one query, which holds several copies of all of its cells."""
 
 
-def _plain_rules(sample: pl.DataFrame) -> dict[str, Rule | None]:
+def _plain_rules(sample: pl.DataFrame) -> dict[str, ParseRule | None]:
     asked: list[pl.Expr] = []
     trimmed = pl.all().str.strip_chars()
     sample = sample.select(pl.when(trimmed.is_in(sorted(vocabulary.MISSING))).then(None).otherwise(trimmed).name.keep())
@@ -86,15 +86,15 @@ _FACTS = ("cells", "integers", "reals", "codes", "long", "moments")
 _MOMENT_DIGITS = 14
 
 
-def _plain_rule(name: str, facts: dict[str, int]) -> Rule | None:
+def _plain_rule(name: str, facts: dict[str, int]) -> ParseRule | None:
     if not facts["cells"] or facts["codes"] or facts["long"] or facts["moments"] or date_plausibility.may_say_date(name):
         return None
     if facts["integers"] == facts["cells"]:
-        return Rule("integer")
-    return Rule("float") if facts["reals"] == facts["cells"] else None
+        return ParseRule("integer")
+    return ParseRule("float") if facts["reals"] == facts["cells"] else None
 
 
-def conventions(columns: list[pl.Series], points: int = 0) -> Conventions:
+def find_conventions(columns: list[pl.Series], points: int = 0) -> Conventions:
     """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma. `points`: columns that use one."""
     comma = 0
     for texts in columns:
@@ -133,28 +133,28 @@ def _boolean(texts: pl.Series) -> Inferred | None:
     if texts.len() > _FEW_WORDS:
         return None
     pair = vocabulary.boolean_pair(set(texts.str.to_lowercase().to_list()))
-    return Inferred(Rule("boolean", pair)) if pair else None
+    return Inferred(ParseRule("boolean", pair)) if pair else None
 
 
 def _number(name: str, texts: pl.Series, known: Conventions) -> Inferred | None:
     ambiguous = _ambiguous(texts, known)
     if ambiguous:
         return ambiguous
-    if fits(Rule("integer"), texts):
-        return Inferred(Rule("integer"))
+    if fits(ParseRule("integer"), texts):
+        return Inferred(ParseRule("integer"))
     for kind in ("integer", "float"):
-        if fits(Rule(kind, CLOCK.code), texts):
-            return Inferred(Rule(kind, CLOCK.code))
+        if fits(ParseRule(kind, CLOCK.code), texts):
+            return Inferred(ParseRule(kind, CLOCK.code))
     head = texts.head(16).to_list()
     if not all(_DIGIT_OR_INF.search(text) for text in head) or any(map(numbers.is_code, head)) or _too_long(texts):
         return None
     for written in [*_FORMATS, *_decorated(name, texts)]:
         if written.code and not all(map(written.text, head)):
             continue
-        if fits(Rule("integer", written.code), texts):
-            return Inferred(Rule("integer", written.code))
-        if fits(Rule("float", written.code), texts):
-            return Inferred(Rule("float", written.code))
+        if fits(ParseRule("integer", written.code), texts):
+            return Inferred(ParseRule("integer", written.code))
+        if fits(ParseRule("float", written.code), texts):
+            return Inferred(ParseRule("float", written.code))
     return None
 
 
@@ -168,24 +168,24 @@ def _decorated(name: str, texts: pl.Series) -> list[NumberFormat]:
     grades = not behind.is_empty() and (not behind.str.contains(r"\d\D?\d").any() or texts.str.contains(r"^[−–-]").any())
     if grades or texts.str.contains(_COUNTED).all():
         return []
-    unit = units.common(texts)
+    unit = units.common_unit(texts)
     if unit and not units.is_known(unit) and date_plausibility.says_place(name):
         return []
     scaled = unit is None
-    unit = units.scaled(texts) if scaled else unit
+    unit = units.scaled_currency(texts) if scaled else unit
     return [] if unit is None else [replace(written, decorated=True, scaled=scaled, unit=unit) for written in _FORMATS]
 
 
 def _ambiguous(texts: pl.Series, known: Conventions) -> Inferred | None:
     """`1,234` everywhere: thousands, unless the file writes decimal commas. `1.234` everywhere: the other way round."""
-    thousands, decimals = Rule("integer", NumberFormat(".", ",").code), Rule("float", NumberFormat(",").code)
+    thousands, decimals = ParseRule("integer", NumberFormat(".", ",").code), ParseRule("float", NumberFormat(",").code)
     if texts.str.contains(_AMBIGUOUS[0]).all():
         single = texts.str.contains(r"^[+-]?\d{1,3},\d{3}$").all()
         if not single:
             return Inferred(thousands)
         return Inferred(decimals, thousands) if known.decimal_comma else Inferred(thousands, decimals)
     if known.decimal_comma and texts.str.contains(_AMBIGUOUS[1]).all() and not texts.str.contains(r"^[+-]?0").any():
-        return Inferred(Rule("integer", NumberFormat(",", ".").code), Rule("float"))
+        return Inferred(ParseRule("integer", NumberFormat(",", ".").code), ParseRule("float"))
     return None
 
 
@@ -213,9 +213,9 @@ def _date(texts: pl.Series, patterns: list[str], known: Conventions) -> Inferred
     first = patterns[0]
     other = dates.swapped(first)
     if other not in patterns or other is None:
-        return Inferred(Rule("datetime", first))
+        return Inferred(ParseRule("datetime", first))
     chosen, rejected = (first, other) if _day_first(texts, first, other, known) else (other, first)
-    return Inferred(Rule("datetime", chosen), Rule("datetime", rejected))
+    return Inferred(ParseRule("datetime", chosen), ParseRule("datetime", rejected))
 
 
 def _day_first(texts: pl.Series, day: str, month: str, known: Conventions) -> bool:
@@ -228,7 +228,7 @@ def _day_first(texts: pl.Series, day: str, month: str, known: Conventions) -> bo
     return known.day_first or day.startswith(("%d.", "%d-"))
 
 
-def fits(rule: Rule, texts: pl.Series) -> bool:
+def fits(rule: ParseRule, texts: pl.Series) -> bool:
     """True if the rule reads every one of these texts. Looks at a few first, since most rules fail at once."""
     head = rule.typed(texts.head(16))
     return head.null_count() == 0 and (texts.len() <= 16 or rule.typed(texts).null_count() == 0)
@@ -241,10 +241,10 @@ def undecided(found: Inferred, texts: pl.Series | None) -> Inferred | None:
     seen = set(texts.str.to_lowercase().to_list())
     if not seen <= vocabulary.UNKNOWN and not vocabulary.one_side(seen):
         return None
-    return Inferred(Rule("undecided", "\n".join(sorted(seen - vocabulary.UNKNOWN))))
+    return Inferred(ParseRule("undecided", "\n".join(sorted(seen - vocabulary.UNKNOWN))))
 
 
-def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
+def forced(kind: ColumnType, rule: ParseRule, texts: pl.Series) -> ParseRule:
     """The rule for a type the user ordered: the reading that fits most of the sample."""
     if kind in (ColumnType.categorical, ColumnType.text):
         return STRING
@@ -252,25 +252,27 @@ def forced(kind: ColumnType, rule: Rule, texts: pl.Series) -> Rule:
         return rule if rule.kind == "integer" else STRING
     if kind in NUMERIC:
         known = [NumberFormat.of(rule.format)] if rule.kind == kind.value else _all_formats(texts)
-        numeric: Kind = "integer" if kind is ColumnType.integer else "float"
-        return _best([Rule(numeric, replace(written, chosen=True).code) for written in known], texts)
+        numeric: ValueKind = "integer" if kind is ColumnType.integer else "float"
+        return _best([ParseRule(numeric, replace(written, chosen=True).code) for written in known], texts)
     if kind is ColumnType.boolean:
-        return Rule("boolean", "01")
+        return ParseRule("boolean", "01")
     if rule.kind == kind.value:
         return rule
-    return _best([Rule("datetime", pattern) for pattern in _any_patterns(texts)] or [Rule("datetime", "%Y-%m-%d")], texts)
+    return _best(
+        [ParseRule("datetime", pattern) for pattern in _any_patterns(texts)] or [ParseRule("datetime", "%Y-%m-%d")], texts
+    )
 
 
 def _all_formats(texts: pl.Series) -> list[NumberFormat]:
     """Without a unit (any currency and percent), and with each of those that occur."""
-    found = ["", units.common(texts) or "", *units.several(texts)]
+    found = ["", units.common_unit(texts) or "", *units.mixed_units(texts)]
     decorated = [replace(written, decorated=True, unit=unit) for unit in dict.fromkeys(found) for written in _FORMATS]
-    currency = units.scaled(texts)
+    currency = units.scaled_currency(texts)
     scaled = [] if currency is None else [replace(written, decorated=True, scaled=True, unit=currency) for written in _FORMATS]
     return [*_FORMATS, *decorated, *scaled, CLOCK]
 
 
-def _best(rules: list[Rule], texts: pl.Series) -> Rule:
+def _best(rules: list[ParseRule], texts: pl.Series) -> ParseRule:
     head = texts.head(1000)
     return min(rules, key=lambda rule: rule.typed(head).null_count())
 

@@ -12,41 +12,41 @@ import polars as pl
 
 from coreplex.engines.tabular.findings import Finding, Severity
 from coreplex.engines.tabular.types import vocabulary
-from coreplex.engines.tabular.types.parse_rule import Rule
+from coreplex.engines.tabular.types.parse_rule import ParseRule
 
 # Signs such as `?`, `--` or `#N/A` are nobody's category.
-COULD_BE_MEANT = vocabulary.ABSENT | vocabulary.UNKNOWN | {word for word in vocabulary.ALWAYS if word[:1].isalpha()}
-WORDS = tuple(sorted(vocabulary.MISSING - vocabulary.ALWAYS))
+AMBIGUOUS_WORDS = vocabulary.ABSENT | vocabulary.UNKNOWN | {word for word in vocabulary.ALWAYS if word[:1].isalpha()}
+MISSING_WORDS = tuple(sorted(vocabulary.MISSING - vocabulary.ALWAYS))
 _MANY = 0.05
 _VERY_MANY = 0.2
 
 
-class Absences:
+class MissingWordCounter:
     """Counts the words for nothing in columns of text, and of yes and no; in numbers and dates they can mean nothing else.
 
     `said`: the columns of which a person said what is missing; nothing is asked there.
     """
 
-    def __init__(self, rules: Sequence[Rule], said: Collection[int] = ()) -> None:
+    def __init__(self, rules: Sequence[ParseRule], said: Collection[int] = ()) -> None:
         asked = [index for index, rule in enumerate(rules) if (rule.is_text or rule.kind == "boolean") and index not in said]
         self._taken: Mapping[int, Counter[str]] = {index: Counter() for index in asked}
         self._rules = rules
         self._met: set[int] = set()
 
-    def see(self, index: int, raw: pl.Series, typed: pl.Series) -> None:
+    def update(self, index: int, raw: pl.Series, typed: pl.Series) -> None:
         if index not in self._taken:
             return
         text = raw.str.strip_chars()
         rule = self._rules[index]
-        if index not in self._met and rule.is_text and not rule.is_empty and met(raw):
+        if index not in self._met and rule.is_text and not rule.is_empty and holds_missing_words(raw):
             self._met.add(index)
-        taken = text.filter(typed.is_null() & text.is_in(sorted(COULD_BE_MEANT)))
+        taken = text.filter(typed.is_null() & text.is_in(sorted(AMBIGUOUS_WORDS)))
         self._taken[index].update(dict(taken.value_counts().iter_rows()))
 
     def meaning(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
         """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside them."""
         scan = pl.scan_parquet(table, glob=False)
-        return {index: usual(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
+        return {index: usual_missing(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
 
     def findings(self, names: Sequence[str], rows: int) -> list[Finding]:
         return [
@@ -56,12 +56,12 @@ class Absences:
         ]
 
 
-def met(raw: pl.Series) -> bool:
+def holds_missing_words(raw: pl.Series) -> bool:
     """True if a column of text holds words for nothing, or signs."""
-    return bool(raw.str.strip_chars().is_in(WORDS).any())
+    return bool(raw.str.strip_chars().is_in(MISSING_WORDS).any())
 
 
-def usual(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
+def usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
     """Which words for nothing are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
 
     Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that are not all
@@ -78,8 +78,8 @@ def usual(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | 
     if cells and not more:
         return tuple(sorted(sign for sign in vocabulary.SIGNS if "-" not in sign))
     if 2 * letters < max(cells, 1):
-        return WORDS
-    return WORDS if levels == 2 and _say_the_same({*column.unique().collect().to_series().drop_nulls(), *taken}) else None
+        return MISSING_WORDS
+    return MISSING_WORDS if levels == 2 and _say_the_same({*column.unique().collect().to_series().drop_nulls(), *taken}) else None
 
 
 def _say_the_same(texts: set[str]) -> bool:

@@ -43,7 +43,7 @@ def is_named(pattern: str) -> bool:
     return "%b" in pattern or "%B" in pattern
 
 
-def plain(raw: pl.Series) -> pl.DataFrame:
+def english(raw: pl.Series) -> pl.DataFrame:
     """`date` (`3 Mar 2021`; the first of the month where no day is given) and `rest` of each text, null where it is none."""
     found = _parts(raw, _ORDERS[0])
     for order in _ORDERS[1:]:
@@ -62,11 +62,11 @@ def _parts(raw: pl.Series, order: str) -> pl.DataFrame:
     return parts.select(date=date, rest=pl.when(date.is_not_null()).then(pl.col("rest").fill_null("")))
 
 
-def normal(raw: pl.Series, pattern: str) -> tuple[pl.Series, str]:
+def as_english(raw: pl.Series, pattern: str) -> tuple[pl.Series, str]:
     """(the texts in English with the day first, the pattern that reads them so) for texts with names of months."""
     rest = pattern[max(part.end() for part in _PARTS.finditer(pattern)) :]
     year = "%y" if "%y" in pattern else "%Y"
-    found = plain(raw)
+    found = english(raw)
     return (found["date"] + found["rest"]).alias(raw.name), f"%d %b {year}{rest}"
 
 

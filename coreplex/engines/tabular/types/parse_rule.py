@@ -15,13 +15,13 @@ from coreplex.engines.tabular.schema import Scalar
 from coreplex.engines.tabular.types import dates, numbers, vocabulary
 from coreplex.engines.tabular.types.dtype_names import dtype_name
 from coreplex.engines.tabular.types.numbers import NumberFormat
-from coreplex.engines.tabular.types.value_parser import sentinels
+from coreplex.engines.tabular.types.value_parser import sentinel_values
 
-Kind = Literal["boolean", "integer", "float", "datetime", "string", "undecided"]
+ValueKind = Literal["boolean", "integer", "float", "datetime", "string", "undecided"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class ParseRule:
     """How the cells of one column are read. `format` is a `NumberFormat` code, a strptime pattern or a code of boolean words.
 
     `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text while they
@@ -31,7 +31,7 @@ class Rule:
     -200 covers `-200.0`.
     """
 
-    kind: Kind
+    kind: ValueKind
     format: str | None = None
     missing: tuple[str, ...] | None = None
 
@@ -56,7 +56,7 @@ class Rule:
         """True for durations and times of day read as seconds."""
         return self.kind in ("integer", "float") and NumberFormat.of(self.format).clock
 
-    def with_unit(self, unit: str) -> "Rule":
+    def with_unit(self, unit: str) -> "ParseRule":
         """The same for numbers whose unit stands above them."""
         if not unit or self.unit or self.kind not in ("integer", "float"):
             return self
@@ -78,14 +78,14 @@ class Rule:
     @cached_property
     def words(self) -> frozenset[str]:
         """The texts that mean "missing" here."""
-        return vocabulary.missing(self.kind, self.missing)
+        return vocabulary.missing_texts(self.kind, self.missing)
 
     @cached_property
     def sentinels(self) -> list[Scalar]:
         """The typed values that mean "missing" here."""
         if self.is_text or not self.missing:
             return []
-        return sentinels(dtype_name(self.dtype), self.format, self.missing)
+        return sentinel_values(dtype_name(self.dtype), self.format, self.missing)
 
     def typed(self, raw: pl.Series) -> pl.Series:
         """Typed values of a column of text; null where the text does not fit. Sentinels are values still: see `read`."""
@@ -141,7 +141,7 @@ class Rule:
         return typed, left.filter(again.is_null()) if again.null_count() else None
 
 
-STRING = Rule("string")
+STRING = ParseRule("string")
 
 
 def is_missing(raw: pl.Series, meaning: frozenset[str] = vocabulary.MISSING) -> pl.Series:

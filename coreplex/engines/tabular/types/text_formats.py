@@ -11,7 +11,7 @@ import polars as pl
 _REAL = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _DEGREES = r"[+-]?(?:1[0-7]\d|\d{1,2})\.\d+"
 _WKT = r"(?i:SRID=\d+;)?\s*(?i:POINT|LINESTRING|POLYGON|MULTIPOINT|MULTILINESTRING|MULTIPOLYGON|GEOMETRYCOLLECTION)"
-FORMS = {
+PATTERNS = {
     "url": r"^(?:(?i:https?|ftp)://[^\s/?#]+|(?i:www)\.[^\s/?#]+\.[A-Za-z]{2,})(?:[/?#]\S*)?$",
     "email": r"^[^@\s,;<>]+@[^@\s,;<>]+\.[A-Za-z]{2,}$",
     "wkt": rf"^{_WKT}\s*(?:[ZMzm]{{1,2}}\s*)?(?:\(|(?i:EMPTY$))",
@@ -20,16 +20,16 @@ FORMS = {
     "iban": r"^[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?$",
     "hash": r"^(?:0x)?(?:[0-9a-f]{16,}|[0-9A-F]{16,})$",
 }
-KEYS = frozenset(["uuid", "iban", "hash"])
+KEY_FORMATS = frozenset(["uuid", "iban", "hash"])
 GEOMETRIES = frozenset(["wkt", "point"])
 
 
-def find(texts: pl.Series) -> str | None:
+def text_format_of(texts: pl.Series) -> str | None:
     """The form that all of these texts have (no nulls), or None."""
     if texts.is_empty():
         return None
     first = str(texts[0])
-    for form, pattern in FORMS.items():
+    for form, pattern in PATTERNS.items():
         if re.match(pattern, first) and texts.str.contains(pattern).all() and _CHECKS.get(form, _unchecked)(texts):
             return form
     return None

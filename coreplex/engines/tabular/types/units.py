@@ -48,7 +48,7 @@ _SCALED = (
 )
 
 
-def fold(unit: str) -> str:
+def normalized_unit(unit: str) -> str:
     """What two spellings of one unit share: `Years` and `year`. Milli and mega differ in nothing but their case."""
     single = unit[:-1] if len(unit) >= 3 and unit.endswith("s") and unit.isalpha() else unit
     return single if _case_tells(single) else single.lower()
@@ -60,27 +60,27 @@ def _case_tells(single: str) -> bool:
 
 def pattern(unit: str) -> str:
     """A regular expression for all spellings of this unit, for Python and for Polars."""
-    folded = fold(unit)
+    folded = normalized_unit(unit)
     if not any(map(str.isalpha, folded)):
         return f"(?:{re.escape(folded)})"
     many = "s?" if len(folded) >= 2 and folded.isalpha() else ""
     return f"(?{'' if _case_tells(folded) else 'i'}:{re.escape(folded)}{many})"
 
 
-def common(texts: pl.Series) -> str | None:
+def common_unit(texts: pl.Series) -> str | None:
     """The one unit of these distinct texts, as most of them spell it; empty if none has one, None if there are several."""
     found = _parts(texts.head(16)) and _parts(texts)
     if not found:
         return None
     if not found.units:
         return ""
-    if len({fold(unit) for unit in found.units}) > 1:
+    if len({normalized_unit(unit) for unit in found.units}) > 1:
         return None
     unit = min(found.units, key=lambda unit: (-found.units[unit], unit.swapcase()))
     return unit if _is_unit(unit, found.attached, texts.len()) else None
 
 
-def scaled(texts: pl.Series) -> str | None:
+def scaled_currency(texts: pl.Series) -> str | None:
     """The currency, or nothing, of numbers that `K` and `M` multiply (`$345K`, or `1.2M` beside `300K`); None where they do not.
 
     A letter alone is a unit like any other: nobody knows whether 5 m are millions.
@@ -97,7 +97,7 @@ def scaled(texts: pl.Series) -> str | None:
 
 def is_known(text: str) -> bool:
     """True for a unit that a number beside the others may lack. `or more` is none: 3 is not `3 or more`."""
-    return bool(re.fullmatch(CURRENCY, text)) or fold(text).lower() in _KNOWN
+    return bool(re.fullmatch(CURRENCY, text)) or normalized_unit(text).lower() in _KNOWN
 
 
 def looks_like_number(texts: pl.Series) -> pl.Series:
@@ -105,11 +105,11 @@ def looks_like_number(texts: pl.Series) -> pl.Series:
     return texts.str.contains(_SHAPE)
 
 
-def several(texts: pl.Series) -> list[str]:
+def mixed_units(texts: pl.Series) -> list[str]:
     """The units of a column that is numbers of two to six known units; else none. Commonest first."""
     found = _parts(texts.head(16)) and _parts(texts)
     units = found.units if found else {}
-    if not found or not 2 <= len({fold(unit) for unit in units}) <= 6:
+    if not found or not 2 <= len({normalized_unit(unit) for unit in units}) <= 6:
         return []
     known = all(_is_unit(unit, attached=True, numbers=2) for unit in units)
     # House numbers and classes at school: 12a, 12b.

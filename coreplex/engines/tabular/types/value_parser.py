@@ -34,20 +34,20 @@ def parser(dtype: str, written: str | None, missing: tuple[str, ...] | None = No
     elif dtype in ("date", "datetime"):
         parse = _moment_parser(dtype == "date", written)
     else:
-        return _text_parser(vocabulary.missing("string", missing))
-    return _except(parse, frozenset(sentinels(dtype, written, missing))) if missing else parse
+        return _text_parser(vocabulary.missing_texts("string", missing))
+    return _except(parse, frozenset(sentinel_values(dtype, written, missing))) if missing else parse
 
 
-def sentinels(dtype: str, written: str | None, missing: tuple[str, ...]) -> list[Scalar]:
+def sentinel_values(dtype: str, written: str | None, missing: tuple[str, ...]) -> list[Scalar]:
     """The values of a column that its `missing` texts stand for; those that are only words stand for none."""
     values = map(parser(dtype, written), missing)
     return list(dict.fromkeys(value for value in values if value is not None))
 
 
-def _except(parse: Parser, sentinels: frozenset[Scalar]) -> Parser:
+def _except(parse: Parser, sentinel_values: frozenset[Scalar]) -> Parser:
     def without(raw: Any) -> Scalar | None:
         value = parse(raw)
-        return None if value in sentinels else value
+        return None if value in sentinel_values else value
 
     return without
 
@@ -56,7 +56,7 @@ def _except(parse: Parser, sentinels: frozenset[Scalar]) -> Parser:
 def means_missing(dtype: str, written: str | None, missing: tuple[str, ...] | None) -> Callable[[Any], bool]:
     """Tells a value that says "missing" in such a column from one that could not be read."""
     kind = {"string": "string", "bool": "boolean"}.get(dtype, "value")
-    meaning = vocabulary.missing(kind, missing)
+    meaning = vocabulary.missing_texts(kind, missing)
     read, bare = parser(dtype, written, missing), parser(dtype, written)
 
     def says(raw: Any) -> bool:

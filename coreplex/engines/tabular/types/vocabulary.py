@@ -43,7 +43,7 @@ MISSING = ALWAYS | SIGNS | ABSENT | UNKNOWN
 
 
 @lru_cache(maxsize=4096)
-def missing(kind: str, said: tuple[str, ...] | None = None) -> frozenset[str]:
+def missing_texts(kind: str, said: tuple[str, ...] | None = None) -> frozenset[str]:
     """The texts that mean "missing" in a column of that kind of `Rule`.
 
     `said`: what the column itself says. Beside other texts it stands in for the signs, so () leaves `ALWAYS` alone; to numbers,

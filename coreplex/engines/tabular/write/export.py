@@ -8,10 +8,10 @@ from typing import Any, Literal
 import polars as pl
 
 from coreplex.engines.tabular.schema import Column, TableSchema
-from coreplex.engines.tabular.write.formula_escape import harmless, harmless_column
+from coreplex.engines.tabular.write.formula_escape import escaped, escaped_column
 from coreplex.errors.tree import Invalid
 
-Format = Literal["csv", "parquet", "xlsx"]
+ExportFormat = Literal["csv", "parquet", "xlsx"]
 SHEET_ROWS = 1_048_575
 SHEET_COLUMNS = 16_384
 _CELL_LETTERS = 32_767
@@ -19,13 +19,13 @@ _BATCH = 20_000
 _EXACT_INTEGER = 2**53
 
 
-def export(table: Path, schema: TableSchema, format: Format, destination: Path) -> None:
+def export(table: Path, schema: TableSchema, format: ExportFormat, destination: Path) -> None:
     """Writes `table` to `destination`. Raises Invalid for an unknown format and for tables too large for a sheet."""
     if format == "parquet":
         _scan(table, schema).sink_parquet(destination, compression="zstd", engine="streaming")
     elif format == "csv":
         written = _scan(table, schema).select(_as_written(column) for column in schema)
-        names = {column.name: harmless(column.name) for column in schema}
+        names = {column.name: escaped(column.name) for column in schema}
         written.rename(names).sink_csv(destination, engine="streaming", batch_size=8192)
     elif format == "xlsx":
         _sheet(table, schema, destination)
@@ -41,9 +41,9 @@ def _as_written(column: Column) -> pl.Expr:
     """Text is made harmless, yes and no and dates get their old spelling, numbers stay numbers."""
     values = pl.col(column.name)
     if column.dtype == "string":
-        return harmless_column(column.name)
+        return escaped_column(column.name)
     if column.dtype == "bool":
-        labels = {key: harmless(label) for key, label in column.labels.items()}
+        labels = {key: escaped(label) for key, label in column.labels.items()}
         yes, no = (pl.lit(labels.get(key, key)) for key in ("true", "false"))
         return pl.when(values).then(yes).when(~values).then(no).alias(column.name)
     if column.dtype in ("date", "datetime"):
@@ -76,7 +76,7 @@ def _sheet(table: Path, schema: TableSchema, destination: Path) -> None:
     with Workbook(str(destination), {**options, "in_memory": False, "tmpdir": str(destination.parent)}) as book:
         sheet = book.add_worksheet("data")
         for position, name in enumerate(schema.names):
-            sheet.write_string(0, position, harmless(name)[:_CELL_LETTERS])
+            sheet.write_string(0, position, escaped(name)[:_CELL_LETTERS])
         for number, row in enumerate(_rows(scan, schema), start=1):
             for position, value in enumerate(row):
                 _write(sheet, number, position, value)
@@ -104,5 +104,5 @@ def _write(sheet: Any, row: int, position: int, value: Any) -> None:
     elif isinstance(value, int) and abs(value) <= _EXACT_INTEGER:
         sheet.write_number(row, position, value)
     else:
-        text = value if isinstance(value, str) else harmless(str(value))
+        text = value if isinstance(value, str) else escaped(str(value))
         sheet.write_string(row, position, text[:_CELL_LETTERS])

@@ -13,12 +13,12 @@ _DANGEROUS = "^[\\s\u00a0\u200b\ufeff]*[=+\\-@＝＋－＠]|^[\t\r\n]"
 _PATTERN = re.compile(_DANGEROUS)
 
 
-def harmless(text: str) -> str:
+def escaped(text: str) -> str:
     """One cell."""
     return f"'{text}" if _PATTERN.search(text) else text
 
 
-def harmless_column(name: str) -> pl.Expr:
+def escaped_column(name: str) -> pl.Expr:
     """A column of text."""
     column = pl.col(name)
     return pl.when(column.str.contains(_DANGEROUS)).then(pl.lit("'") + column).otherwise(column).alias(name)
