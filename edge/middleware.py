@@ -17,7 +17,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.admission import Admission
 from edge.error_page import wants_page, with_pages
-from edge.rate_memory import Told
+from edge.rate_memory import RateMemory
 from edge.request import KEY_UNUSED, STATE, Answer, give_back
 from edge.unread import PIECE, Unread
 
@@ -53,7 +53,7 @@ class OuterLayer:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
         self.services = services
-        self.told = Told()
+        self.rate_memory = RateMemory()
         self.admission = Admission(services)
         self.unread = Unread(2 * services.settings.max_answer_bytes)
         self.cookie_name = session_cookie_name(services.settings)
@@ -108,8 +108,8 @@ class OuterLayer:
 
     def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
         if answer.general is not None:
-            self.told.note(answer, answer.general)
-        window = answer.window or self.told.last(answer) or self.services.limiter.unused()
+            self.rate_memory.note(answer, answer.general)
+        window = answer.window or self.rate_memory.last(answer) or self.services.limiter.unused()
         present = {name.lower() for name, _ in message.get("headers", ())}
         added = [*SAFE_HEADERS, (b"x-request-id", answer.request_id.encode()), *window.headers]
         added += [item for item in DEFAULTS.items() if item[0] not in present]

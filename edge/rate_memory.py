@@ -14,7 +14,7 @@ from edge.request import Answer
 MOST = 4096
 
 
-class Told:
+class RateMemory:
     """The last windows of the callers seen lately, by the digest of their credential or by address."""
 
     def __init__(self) -> None:

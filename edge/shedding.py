@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from coreplex.platform import files
-from coreplex.platform.rate import network_of
+from coreplex.platform.rate import customer_network
 
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ def choose(connections: Iterable[object]) -> list[Waiting]:
     held: dict[str, list[tuple[float, int, Waiting]]] = {}
     for number, one in enumerate(connections):
         if isinstance(one, Waiting) and (since := one.waits_since) is not None:
-            network = network_of(one.client[0]) if one.client else ""
+            network = customer_network(one.client[0]) if one.client else ""
             held.setdefault(network, []).append((since, number, one))
     heaviest = max(held.values(), key=len, default=[])
     return [one for *_, one in sorted(heaviest)[: len(heaviest) // BATCH + 1]]

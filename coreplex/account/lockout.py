@@ -50,7 +50,7 @@ class Counters:
         return next(iter(self.free))
 
 
-def network_of(address: str) -> str:
+def site_network(address: str) -> str:
     """The neighbourhood of an address: /24 of IPv4, /48 of IPv6."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
@@ -66,8 +66,8 @@ def counters(email: str, address: str, browser: str | None) -> Counters:
         return Counters({_digest(email, "browser", browser): FREE_FAILURES})
     return Counters(
         {
-            _digest(email, "address", rate.network_of(address)): FREE_FAILURES,
-            _digest(email, "network", network_of(address)): FREE_IN_NETWORK,
+            _digest(email, "address", rate.customer_network(address)): FREE_FAILURES,
+            _digest(email, "network", site_network(address)): FREE_IN_NETWORK,
         }
     )
 

@@ -55,11 +55,11 @@ class Window:
 
 def identity(principal: Principal | None, address: str) -> str:
     """Whose budget: the user's, whatever the credential; the network's when nobody is signed in."""
-    return f"user:{principal.user_id}" if principal is not None else f"address:{network_of(address)}"
+    return f"user:{principal.user_id}" if principal is not None else f"address:{customer_network(address)}"
 
 
 @lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
+def customer_network(address: str) -> str:
     """What one customer of a provider holds: an IPv4 address, a /64 of IPv6. What is no address is one and the same nobody."""
     try:
         found = ip_address(address.partition("%")[0])

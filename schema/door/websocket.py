@@ -21,7 +21,7 @@ from coreplex.errors.tree import DomainError, Forbidden, RateLimited, Unauthenti
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.fair import CALLER
 from coreplex.platform.permissions import Principal
-from coreplex.platform.rate import network_of
+from coreplex.platform.rate import customer_network
 from coreplex.platform.services import Services
 from edge.body import decode_json
 from edge.origin import check_origin
@@ -68,7 +68,7 @@ class Sockets:
         with suppress(WebSocketDisconnect), ExitStack() as stranger:
             try:
                 check_origin(socket, self.services.settings)
-                network = network_of(socket.client.host if socket.client else "")
+                network = customer_network(socket.client.host if socket.client else "")
                 self.strangers.require(network)
                 stranger.enter_context(self.strangers.taken(network))
                 context = await open_context(self.services, socket)

@@ -101,7 +101,7 @@ def test_waits_grow_to_a_quarter_of_an_hour() -> None:
     ],
 )
 def test_neighbours_share_a_network(address: str, network: str) -> None:
-    assert lockout.network_of(address) == network
+    assert lockout.site_network(address) == network
 
 
 @pytest.mark.parametrize(
