@@ -35,7 +35,7 @@ from coreplex.supervisor.trouble import Trouble
 from edge.answers import error_answer, json_answer
 from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
-from edge.request import answer_of
+from edge.request import exchange_of
 from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
 from rest_compat.files import file_rows
@@ -145,7 +145,7 @@ def _middleware(services: Services) -> list[Middleware]:
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
-    return error_answer(NotFound("There is nothing at this address; see /docs."), answer_of(request).request_id)
+    return error_answer(NotFound("There is nothing at this address; see /docs."), exchange_of(request).request_id)
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
@@ -154,7 +154,7 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
 
     headers = getattr(error, "headers", None) or {}
     possible = f"; possible: {headers['Allow']}" if "Allow" in headers else ""
-    response = error_answer(WrongMethod(f"{request.method} is not possible here{possible}."), answer_of(request).request_id)
+    response = error_answer(WrongMethod(f"{request.method} is not possible here{possible}."), exchange_of(request).request_id)
     response.headers.update(headers)
     return response
 

@@ -20,7 +20,7 @@ from coreplex.errors.tree import Busy
 from coreplex.platform.fair import FairPlaces, Limits
 from coreplex.platform.rate import identity
 from coreplex.platform.services import Services
-from edge.request import Answer
+from edge.request import Exchange
 
 log = structlog.get_logger()
 
@@ -70,10 +70,10 @@ class Admission:
         if held is not None:
             self.places.give_back(held[1])
 
-    def caller(self, answer: Answer) -> str:
+    def caller(self, exchange: Exchange) -> str:
         """Whose place: that of the owner of a credential that is known here, else the address's. Asks nobody."""
-        principal = AccessCache.of(self.services).get(answer.shown.digest) if answer.shown else None
-        return identity(principal, answer.address)
+        principal = AccessCache.of(self.services).get(exchange.shown.digest) if exchange.shown else None
+        return identity(principal, exchange.address)
 
     def _most(self) -> int:
         now = time.monotonic()

@@ -8,14 +8,14 @@ from starlette.requests import Request
 
 from coreplex.errors.tree import DomainError, TooLarge
 from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
-from edge.request import answer_of
+from edge.request import exchange_of
 
 JSON_TYPE = "application/json"
 
 
 def announced(request: Request) -> int:
     """The bytes of the body that Content-Length announces; 0 where it announces none."""
-    length = answer_of(request).headers.get(b"content-length", b"")
+    length = exchange_of(request).headers.get(b"content-length", b"")
     return int(length) if length.isdigit() else 0
 
 

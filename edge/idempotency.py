@@ -14,7 +14,7 @@ from coreplex.idempotency.service import Attempt, Repeated
 from coreplex.platform.permissions import PUBLIC, Grant, Permission, authorize
 from edge.body import JSON_TYPE
 from edge.caller import Caller
-from edge.request import KEY, answer_of
+from edge.request import KEY, exchange_of
 
 log = structlog.get_logger()
 HEADER = "Idempotency-Key"
@@ -25,7 +25,7 @@ Answer = Callable[[], Awaitable[tuple[Response, bool]]]
 
 
 def has_key(request: Request) -> bool:
-    return KEY in answer_of(request).headers
+    return KEY in exchange_of(request).headers
 
 
 async def once(
@@ -49,7 +49,7 @@ async def once(
         raise Invalid(f"The header {HEADER} was sent {len(keys)} times; a request has one.")
     fingerprint = _fingerprint(request, said())
     async with service.attempt(caller.services, principal, keys[0], fingerprint, caller.request.id) as attempt:
-        caller.attempt, answer_of(request).keyed = attempt, True
+        caller.attempt, exchange_of(request).keyed = attempt, True
         if attempt.answer is not None and attempt.may_read:
             await _require_rights(caller, attempt, permissions)
             status, body = attempt.answer
@@ -57,7 +57,7 @@ async def once(
         response, well = await answer()
         if attempt.replayed:
             response.headers[REPLAYED] = "true"
-        answer_of(request).keyed = bool(attempt.done)
+        exchange_of(request).keyed = bool(attempt.done)
         if well and attempt.fields.issuperset(permissions):  # what runs again (a login) has another answer each time
             await _keep(caller, attempt, response)
         return response

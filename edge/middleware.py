@@ -18,7 +18,7 @@ from coreplex.platform.settings import Mode
 from edge.admission import Admission
 from edge.error_page import wants_page, with_pages
 from edge.rate_memory import RateMemory
-from edge.request import KEY_UNUSED, STATE, Answer, give_back
+from edge.request import KEY_UNUSED, STATE, Exchange, give_back
 from edge.unread import PIECE, Unread
 
 log = structlog.get_logger()
@@ -62,8 +62,8 @@ class OuterLayer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, send)
-        answer = scope[STATE] = Answer(scope, self.cookie_name)
-        who = self.admission.caller(answer)
+        exchange = scope[STATE] = Exchange(scope, self.cookie_name)
+        who = self.admission.caller(exchange)
         CALLER.set(who)
         memory = MemoryWatch.of(self.services)
         short = memory.short and scope["path"] not in PROBES
@@ -78,22 +78,22 @@ class OuterLayer:
         async def sending(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                if answer.reads and message["status"] < 400:
+                if exchange.reads and message["status"] < 400:
                     self.unread.require_read(CALLER.get())
                 started = True
                 self.admission.leave(place)
-                if answer.caller is not None and answer.caller.unspent:
-                    await give_back(answer)
-                message["headers"] = [*message.get("headers", ()), *self._headers(message, answer, scope)]
+                if exchange.caller is not None and exchange.caller.unspent:
+                    await give_back(exchange)
+                message["headers"] = [*message.get("headers", ()), *self._headers(message, exchange, scope)]
             if len(message.get("body", b"")) > PIECE:
                 await self.unread.send(message, send)
             else:
                 await send(message)
 
         if foreign:
-            return await _say(sending, 400, FOREIGN_HOST, "bad_request", answer)
+            return await _say(sending, 400, FOREIGN_HOST, "bad_request", exchange)
         if short:
-            return await _busy(sending, NoMemory(), scope, answer)
+            return await _busy(sending, NoMemory(), scope, exchange)
         try:
             if scope["path"] not in PROBES:
                 place = await self.admission.enter(scope, who)
@@ -102,55 +102,55 @@ class OuterLayer:
         except Exception as error:
             if started:
                 raise
-            await self._fail(error, scope, answer, sending)
+            await self._fail(error, scope, exchange, sending)
         finally:
             self.admission.leave(place)
 
-    def _headers(self, message: Message, answer: Answer, scope: Scope) -> list[tuple[bytes, bytes]]:
-        if answer.general is not None:
-            self.rate_memory.note(answer, answer.general)
-        window = answer.window or self.rate_memory.last(answer) or self.services.limiter.unused()
+    def _headers(self, message: Message, exchange: Exchange, scope: Scope) -> list[tuple[bytes, bytes]]:
+        if exchange.general is not None:
+            self.rate_memory.note(exchange, exchange.general)
+        window = exchange.window or self.rate_memory.last(exchange) or self.services.limiter.unused()
         present = {name.lower() for name, _ in message.get("headers", ())}
-        added = [*SAFE_HEADERS, (b"x-request-id", answer.request_id.encode()), *window.headers]
+        added = [*SAFE_HEADERS, (b"x-request-id", exchange.request_id.encode()), *window.headers]
         added += [item for item in DEFAULTS.items() if item[0] not in present]
         if self.services.settings.secure_cookies:
             added.append(HSTS)
-        if answer.keyed is False and message["status"] < 400:
+        if exchange.keyed is False and message["status"] < 400:
             added.append(KEY_UNUSED)
         return added
 
-    async def _fail(self, error: Exception, scope: Scope, answer: Answer, send: Send) -> None:
+    async def _fail(self, error: Exception, scope: Scope, exchange: Exchange, send: Send) -> None:
         if isinstance(error, Busy):
-            return await _busy(send, error, scope, answer)
+            return await _busy(send, error, scope, exchange)
         if isinstance(error, MemoryError):
-            log.error("out_of_memory", exc_info=error, request_id=answer.request_id)
-            return await _busy(send, NoMemory(), scope, answer)
+            log.error("out_of_memory", exc_info=error, request_id=exchange.request_id)
+            return await _busy(send, NoMemory(), scope, exchange)
         away = is_unavailable(error)
         if away:
-            log.warning("unavailable", error=repr(error), request_id=answer.request_id)
+            log.warning("unavailable", error=repr(error), request_id=exchange.request_id)
         else:
-            log.error("unhandled_error", exc_info=error, request_id=answer.request_id)
+            log.error("unhandled_error", exc_info=error, request_id=exchange.request_id)
         detail = (
             "A part of the server is not reachable at the moment; try again shortly."
             if away
-            else f"Internal error; give the request id {answer.request_id} to the administrator of this server."
+            else f"Internal error; give the request id {exchange.request_id} to the administrator of this server."
         )
-        await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", answer)
+        await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", exchange)
         return None
 
 
-async def _busy(send: Send, error: Busy, scope: Scope, answer: Answer) -> None:
+async def _busy(send: Send, error: Busy, scope: Scope, exchange: Exchange) -> None:
     """The refusal of a request that was not looked at, in the words of its door."""
     retry = [(b"retry-after", str(error.retry_after).encode())]
     if scope["path"].startswith("/graphql"):
-        about = {"code": error.code, "status": error.status, "requestId": answer.request_id, "retryAfter": error.retry_after}
+        about = {"code": error.code, "status": error.status, "requestId": exchange.request_id, "retryAfter": error.retry_after}
         await _send(send, error.status, {"errors": [{"message": error.message, "extensions": about}]}, retry)
     else:
-        await _say(send, error.status, error.message, error.code, answer, retry)
+        await _say(send, error.status, error.message, error.code, exchange, retry)
 
 
-async def _say(send: Send, status: int, detail: str, code: str, answer: Answer, more: Headers = ()) -> None:
-    await _send(send, status, {"detail": detail, "code": code, "request_id": answer.request_id}, more)
+async def _say(send: Send, status: int, detail: str, code: str, exchange: Exchange, more: Headers = ()) -> None:
+    await _send(send, status, {"detail": detail, "code": code, "request_id": exchange.request_id}, more)
 
 
 async def _send(send: Send, status: int, content: object, more: Headers) -> None:

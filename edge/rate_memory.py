@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 
 from coreplex.platform.rate import Window, identity
-from edge.request import Answer
+from edge.request import Exchange
 
 MOST = 4096
 
@@ -20,19 +20,19 @@ class RateMemory:
     def __init__(self) -> None:
         self._windows: OrderedDict[bytes | str, Window] = OrderedDict()
 
-    def note(self, answer: Answer, window: Window) -> None:
+    def note(self, exchange: Exchange, window: Window) -> None:
         """Remember a charge. Answers overtake each other: within a window less is newer."""
-        who = _who(answer)
+        who = _who(exchange)
         before = self._windows.pop(who, window)
         self._windows[who] = before if (before.reset, -before.remaining) > (window.reset, -window.remaining) else window
         if len(self._windows) > MOST:
             self._windows.popitem(last=False)
 
-    def last(self, answer: Answer) -> Window | None:
+    def last(self, exchange: Exchange) -> Window | None:
         """What the caller was told in the window that runs now."""
-        found = self._windows.get(_who(answer))
+        found = self._windows.get(_who(exchange))
         return found if found is not None and found.reset > time.time() else None
 
 
-def _who(answer: Answer) -> bytes | str:
-    return answer.shown.digest if answer.shown else identity(None, answer.address)
+def _who(exchange: Exchange) -> bytes | str:
+    return exchange.shown.digest if exchange.shown else identity(None, exchange.address)

@@ -24,7 +24,7 @@ from edge.untrusted_proxy import Forwarded
 KEY = b"idempotency-key"
 KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
 STATE = "coreplex"
-"""Key of the request's Answer in the ASGI scope."""
+"""Key of the request's Exchange in the ASGI scope."""
 
 
 Of = TypeVar("Of", bound=Caller)
@@ -52,7 +52,7 @@ class Shown:
         return cls(token, tokens.digest(token), False) if token else None
 
 
-class Answer:
+class Exchange:
     """What the outer layer knows of a request, and what the doors tell it about the response: rate window and request id."""
 
     def __init__(self, scope: Scope, cookie_name: str) -> None:
@@ -71,9 +71,9 @@ class Answer:
         """Whether the request's `Idempotency-Key` had an effect; None for a request without one."""
 
 
-def answer_of(connection: HTTPConnection) -> Answer:
+def exchange_of(connection: HTTPConnection) -> Exchange:
     found = connection.scope[STATE]
-    assert isinstance(found, Answer)
+    assert isinstance(found, Exchange)
     return found
 
 
@@ -86,12 +86,12 @@ def request_id_of(headers: Headers) -> str:
 
 async def identify(kind: type[Of], services: Services, connection: HTTPConnection) -> Of:
     """The caller of a request, as a door's kind of it. Raises Unauthenticated for a credential that is sent but wrong."""
-    answer = answer_of(connection)
-    headers, shown = answer.headers, answer.shown
+    exchange = exchange_of(connection)
+    headers, shown = exchange.headers, exchange.shown
     csrf, cursor = headers.get(b"x-csrf-token"), headers.get(b"last-event-id")
     facts = RequestFacts(
-        id=answer.request_id,
-        address=answer.address,
+        id=exchange.request_id,
+        address=exchange.address,
         user_agent=headers.get(b"user-agent", b"")[:300].decode("latin-1"),
         transport="websocket" if connection.scope["type"] == "websocket" else "http",
         csrf_header=None if csrf is None else csrf.decode("latin-1"),
@@ -99,8 +99,8 @@ async def identify(kind: type[Of], services: Services, connection: HTTPConnectio
         known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if b"cookie" in headers else None,
         last_event_id=None if cursor is None else _cursor(cursor.decode("latin-1")),
     )
-    answer.keyed = False if KEY in headers else None
-    caller = answer.caller = kind(services, request=facts)
+    exchange.keyed = False if KEY in headers else None
+    caller = exchange.caller = kind(services, request=facts)
     if shown is None:
         return caller
     try:
@@ -142,7 +142,7 @@ def check_csrf(caller: Caller) -> None:
 
 async def charge(caller: Caller, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
     """Take a request's price from the caller's budget; the tightest window goes into the response headers."""
-    answer = answer_of(connection)
+    exchange = exchange_of(connection)
     if Category.authentication in charges:
         Forwarded.of(caller.services).look(connection)
         caller.known_account = await signin.known_account(caller.services.database, caller.request.known_cookie)
@@ -150,24 +150,24 @@ async def charge(caller: Caller, charges: Mapping[Category, int], connection: HT
         try:
             window = await caller.services.limiter.charge(caller.payer(category), category, amount)
         except RateLimited as error:
-            answer.window = error.window if isinstance(error.window, Window) else answer.window
-            answer.general = answer.window if category is Category.general else answer.general
+            exchange.window = error.window if isinstance(error.window, Window) else exchange.window
+            exchange.general = exchange.window if category is Category.general else exchange.general
             raise
         if category is Category.general:
-            answer.general = window
+            exchange.general = window
         if category in FOR_WHAT_IS_MADE:
             caller.unspent[category] = window
-        if answer.window is None or window.remaining < answer.window.remaining:
-            answer.window = window
+        if exchange.window is None or window.remaining < exchange.window.remaining:
+            exchange.window = window
 
 
-async def give_back(answer: Answer) -> None:
+async def give_back(exchange: Exchange) -> None:
     """Return what was charged for things that were not made. A refusal costs what any other request does, while it has budget."""
-    caller = answer.caller
+    caller = exchange.caller
     assert caller is not None, "only a known caller was charged"
     limiter = caller.services.limiter
     for category, window in caller.unspent.items():
         with suppress(RateLimited):
-            answer.general = await limiter.charge(caller.payer(Category.general), Category.general)
-            answer.window = await limiter.give_back(caller.payer(category), category, window)
+            exchange.general = await limiter.charge(caller.payer(Category.general), Category.general)
+            exchange.window = await limiter.give_back(caller.payer(category), category, window)
     caller.unspent.clear()

@@ -20,7 +20,7 @@ from edge.body import announced, decode_json, read_body
 from edge.caller import Caller
 from edge.idempotency import has_key, once
 from edge.origin import check_origin
-from edge.request import answer_of, charge, check_csrf
+from edge.request import charge, check_csrf, exchange_of
 from rest_compat import columns
 from rest_compat.endpoint import Endpoint
 from rest_compat.routing import RouteRow
@@ -61,7 +61,7 @@ class Row:
         self.large = LargeBodies.of(services)
 
     async def answer(self, request: Request) -> Response:
-        request_id = answer_of(request).request_id
+        request_id = exchange_of(request).request_id
         try:
             context = await admit(self.services, request, self.operation)
             async with self.large.taken.place() if self._is_large(request) else nullcontext():

@@ -24,7 +24,7 @@ from edge.body import announced
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, once
 from edge.multipart import Form
-from edge.request import answer_of
+from edge.request import exchange_of
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
 from rest_compat.endpoint import Endpoint
@@ -57,7 +57,7 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Exception as error:
-            request_id = answer_of(request).request_id
+            request_id = exchange_of(request).request_id
             return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
 
     return answer

@@ -26,7 +26,7 @@ from edge.answers import error_answer
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, made_before, once
 from edge.origin import check_origin
-from edge.request import answer_of, charge, check_csrf
+from edge.request import charge, check_csrf, exchange_of
 from rest_compat.adapter import admit
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
@@ -105,7 +105,7 @@ class Tus:
                     raise WrongVersion(f"Send the header Tus-Resumable: {VERSION}, the version of tus spoken here.")
                 response = await act(request)
             except Exception as error:
-                request_id = answer_of(request).request_id
+                request_id = exchange_of(request).request_id
                 known = error if isinstance(error, DomainError) else domain_error(error, request_id)
                 response = error_answer(known, request_id)
                 if request.method == "HEAD":

@@ -101,7 +101,7 @@ async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> A
 async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes | MarkMissing) -> tuple[DatasetVersion, Artifact]:
     """The version to read again, and the file it was read from."""
     async with services.database.read() as session:
-        parent = await service.open_version(session, grant, wanted.version_id, wanted.dataset_id)
+        parent = await service.version_or_latest(session, grant, wanted.version_id, wanted.dataset_id)
         await quota.require_version(session, services.settings, parent.project_id)
         return parent, await session.get_one(Artifact, parent.upload_artifact_id or parent.artifact_id)
 

@@ -137,7 +137,7 @@ async def documents(
     return found
 
 
-async def open_version(session: ReadSession, grant: Grant, version_id: str | None, dataset_id: str | None) -> DatasetVersion:
+async def version_or_latest(session: ReadSession, grant: Grant, version_id: str | None, dataset_id: str | None) -> DatasetVersion:
     """A version by its id, or the latest of a dataset. Raises NotFound, also for a version of another dataset than named."""
     if version_id is None and dataset_id is None:
         raise Invalid("version_id: Field required", errors=[FieldError(("version_id",), "Field required", "missing")])

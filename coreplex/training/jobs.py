@@ -32,7 +32,7 @@ from coreplex.platform.database import WriteSession
 from coreplex.platform.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.platform.storage import disk_errors
 from coreplex.training.folder import folder_of
-from coreplex.training.plan import Plan
+from coreplex.training.plan import TrainingPlan
 from coreplex.training.recorder import Recorder, forget, remember
 
 ENGINE = child_task("coreplex.engines.automl.train:run")
@@ -57,7 +57,7 @@ async def run(job: Job, context: JobContext) -> dict[str, Any]:
     return {"models_trained": trained, "stopped": context.orders.stop}
 
 
-async def _prepare(job: Job, context: JobContext) -> Plan:
+async def _prepare(job: Job, context: JobContext) -> TrainingPlan:
     async def work(session: WriteSession) -> tuple[Experiment, list[EngineRun], DatasetVersion, Artifact, int]:
         experiment = await session.get_one(Experiment, job.entity_id)
         await _forget_former_attempt(session, experiment)
@@ -74,10 +74,10 @@ async def _prepare(job: Job, context: JobContext) -> Plan:
     with disk_errors():
         folder.mkdir(parents=True, mode=0o700)
     prefix = f"retry{job.attempts}_" if kept else ""
-    return Plan(experiment, runs, version, await whole(context.storage, artifact), folder, prefix)
+    return TrainingPlan(experiment, runs, version, await whole(context.storage, artifact), folder, prefix)
 
 
-async def _diagnose(context: JobContext, plan: Plan) -> None:
+async def _diagnose(context: JobContext, plan: TrainingPlan) -> None:
     """Fill in the columns to leave out and how rows depend on each other. Says what the creation had no time for."""
     experiment = plan.experiment
     question = Question(experiment.target_column, experiment.problem_type, Roles.of(experiment.config))
@@ -101,7 +101,7 @@ async def _diagnose(context: JobContext, plan: Plan) -> None:
     plan.dependence.update(found["dependence"])
 
 
-async def _say_validation(context: JobContext, plan: Plan) -> None:
+async def _say_validation(context: JobContext, plan: TrainingPlan) -> None:
     """Keep with the experiment how its rows are split, and say where a random split would promise too much."""
     config = parse_config(plan.experiment.config)
 
@@ -132,7 +132,7 @@ async def _forget_former_attempt(session: WriteSession, experiment: Experiment) 
     await session.execute(runs.values(models_trained=0, best_model_id=None, best_metric=None, status=ExperimentStatus.queued))
 
 
-async def _run_engine(context: JobContext, plan: Plan, run: EngineRun) -> DomainError | None:
+async def _run_engine(context: JobContext, plan: TrainingPlan, run: EngineRun) -> DomainError | None:
     """One engine in its child; the error that ended it, unless it left models behind."""
     await context.save(lambda session: _mark(session, run, ExperimentStatus.running))
     budget = float(plan.experiment.config["max_runtime_secs"])
@@ -175,11 +175,11 @@ async def _engine_failed(context: JobContext, run: EngineRun, recorder: Recorder
     return None if recorder.count else error
 
 
-def _threads(context: JobContext, plan: Plan) -> int:
+def _threads(context: JobContext, plan: TrainingPlan) -> int:
     return max(1, context.settings.training_threads // len(plan.runs))
 
 
-def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> dict[str, Any]:
+def _request(context: JobContext, plan: TrainingPlan, run: EngineRun, budget: float) -> dict[str, Any]:
     return {
         "table": str(plan.table),
         "schema": plan.version.table_schema,
@@ -196,7 +196,7 @@ def _request(context: JobContext, plan: Plan, run: EngineRun, budget: float) -> 
     }
 
 
-def _config(plan: Plan) -> dict[str, Any]:
+def _config(plan: TrainingPlan) -> dict[str, Any]:
     config = plan.experiment.config
     return {**config, "ignored_columns": [*config.get("ignored_columns", ()), *plan.left_out]}
 

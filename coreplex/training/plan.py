@@ -10,7 +10,7 @@ from coreplex.experiment.table import EngineRun, Experiment
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Made by the job, read by its engines' recorders; what is found on the way is added."""
 
     experiment: Experiment

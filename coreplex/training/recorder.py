@@ -15,7 +15,7 @@ from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
-from coreplex.training.plan import Plan
+from coreplex.training.plan import TrainingPlan
 
 Part = Literal["bundle", "curves", "explanation"]
 FILES: tuple[tuple[Part, ArtifactKind, str, str], ...] = (
@@ -28,7 +28,7 @@ FILES: tuple[tuple[Part, ArtifactKind, str, str], ...] = (
 class Recorder:
     """Turns what an engine reports into rows, files and events."""
 
-    def __init__(self, context: JobContext, plan: Plan, run: EngineRun) -> None:
+    def __init__(self, context: JobContext, plan: TrainingPlan, run: EngineRun) -> None:
         self.context, self.plan, self.run = context, plan, run
         self.count = 0
 

@@ -20,7 +20,7 @@ from coreplex.platform.settings import Mode
 from edge.body import decode_json, read_body
 from edge.idempotency import once
 from edge.origin import check_origin
-from edge.request import answer_of, charge
+from edge.request import charge, exchange_of
 from resolvers.context import Context
 from schema.door.admission import Admitted, admit
 from schema.door.answers import executed, is_request_error, media_type, refuse, respond
@@ -63,13 +63,13 @@ class GraphQLDoor:
         try:
             return await self._page(request) if request.method != "POST" else await self._post(request)
         except Exception as error:
-            return refuse(request, error, answer_of(request).request_id)
+            return refuse(request, error, exchange_of(request).request_id)
 
     async def _page(self, request: Request) -> Response:
         shown = self.services.settings.mode is Mode.development and "text/html" in request.headers.get("accept", "")
         if shown and not request.query_params:
             return explorer_page()
-        response = refuse(request, MethodNotAllowed("GraphQL is served by POST only."), answer_of(request).request_id)
+        response = refuse(request, MethodNotAllowed("GraphQL is served by POST only."), exchange_of(request).request_id)
         response.headers["Allow"] = "POST"
         return response
 
@@ -98,7 +98,7 @@ class GraphQLDoor:
         if admitted.operation.kind is OperationType.SUBSCRIPTION:
             raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
 
-        reads = answer_of(request).reads = admitted.operation.kind is OperationType.QUERY
+        reads = exchange_of(request).reads = admitted.operation.kind is OperationType.QUERY
 
         async def answer() -> tuple[Response, bool]:
             with cancelled_by_departure() if reads else nullcontext():

@@ -25,7 +25,7 @@ from coreplex.platform.rate import customer_network
 from coreplex.platform.services import Services
 from edge.body import decode_json
 from edge.origin import check_origin
-from edge.request import KEY_UNUSED, answer_of, bearer_token
+from edge.request import KEY_UNUSED, bearer_token, exchange_of
 from resolvers.context import Context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
@@ -73,13 +73,13 @@ class Sockets:
                 stranger.enter_context(self.strangers.taken(network))
                 context = await open_context(self.services, socket)
             except DomainError as error:
-                await socket.send_denial_response(refuse(socket, error, answer_of(socket).request_id))
+                await socket.send_denial_response(refuse(socket, error, exchange_of(socket).request_id))
             else:
                 await self._greet(socket, context, stranger)
 
     async def _greet(self, socket: WebSocket, context: Context, stranger: ExitStack) -> None:
         offered = PROTOCOL in socket.scope.get("subprotocols", ())
-        unused = [KEY_UNUSED] if answer_of(socket).keyed is False else []
+        unused = [KEY_UNUSED] if exchange_of(socket).keyed is False else []
         await socket.accept(PROTOCOL if offered else None, headers=unused)
         try:
             if not offered:
