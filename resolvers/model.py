@@ -25,7 +25,7 @@ MAX_WAIT_SECS = 25
 POLL_SECS = 0.5
 
 
-async def many(info: Info, page: Page, filter: ServedModelFilter | None, wait_secs: int) -> Slice[Model]:
+async def list_models(info: Info, page: Page, filter: ServedModelFilter | None, wait_secs: int) -> Slice[Model]:
     """Models; `wait_secs` holds an empty answer back while an experiment that would fill it still trains."""
     wanted = filter or ServedModelFilter()
     deadline = now().timestamp() + min(max(wait_secs, 0), MAX_WAIT_SECS)

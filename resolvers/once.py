@@ -23,7 +23,7 @@ def once(resolver: Resolver[Given, Result]) -> Resolver[Given, Result]:
     """
 
     @wraps(resolver)
-    async def done(info: Info, *given: Given.args, **named: Given.kwargs) -> Result:
+    async def done(info: Info, /, *given: Given.args, **named: Given.kwargs) -> Result:
         attempt = info.context.attempt
         if attempt is None:
             return await resolver(info, *given, **named)
@@ -37,7 +37,7 @@ def once(resolver: Resolver[Given, Result]) -> Resolver[Given, Result]:
                 result: Result = await outcome.load(session, info.grant, repeated.made)
             return result
 
-    return done  # type: ignore[return-value]  # `info` stands first wherever it is called
+    return done
 
 
 async def act(info: Info, work: Callable[[WriteSession], Awaitable[Result]]) -> Result:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from coreplex.errors.tree import DomainError, Invalid
 from coreplex.platform.departure import cancelled_by_departure
 from coreplex.platform.fair import FairPlaces, Limits
-from coreplex.platform.permissions import Category, authorize
+from coreplex.platform.permissions import Category
 from coreplex.platform.services import Part, Services
 from edge.answers import error_answer, json_answer
 from edge.body import announced, decode_json, read_body
@@ -126,7 +126,7 @@ async def admit(services: Services, request: Request, operation: Operation) -> C
     await charge(context, operation.charges, request)
     for _, permission in operation.root_fields:
         if permission is not None:
-            authorize(context.principal, permission)
+            context.admit(permission)
     if request.method not in SAFE:
         check_origin(request, services.settings)
         if not operation.public:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from coreplex.errors.tree import DomainError, Invalid, TooLarge
-from coreplex.platform.permissions import WRITE, Permission, authorize
+from coreplex.platform.permissions import WRITE, Permission
 from coreplex.platform.room import in_words
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
@@ -165,7 +165,7 @@ class Inbox(Receiver):
 
     async def answer(self, request: Request) -> Response:
         context = await admit(self.services, request, operations()["UploadTarget"])
-        authorize(context.principal, self.permission)
+        context.admit(self.permission)
         self.check_length(request)
         file, ignored = await self._file(request, context)
         with self.kept_on_success(file):

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors.tree import BadInput, DomainError
-from coreplex.platform.permissions import WRITE, Category, authorize
+from coreplex.platform.permissions import WRITE, Category
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from coreplex.platform.services import Services
 from edge.answers import error_answer
@@ -129,7 +129,7 @@ class Tus:
 
     async def _create(self, request: Request) -> Response:
         context = await admit(self.services, request, operations()["UploadTarget"])
-        authorize(context.principal, WRITE)
+        context.admit(WRITE)
         assert context.principal is not None, "uploads need a scope"
         name, length = filename_of(request.headers.get("upload-metadata", "")), _number(request, "upload-length")
         owner, checksum = context.principal.user_id, _checksum(request)
@@ -188,7 +188,7 @@ class Tus:
         context: Caller = await open_context(self.services, request)
         if context.principal is None:
             await charge(context, {Category.general: 1}, request)
-        authorize(context.principal, WRITE)
+        context.admit(WRITE)
         assert context.principal is not None, "uploads need a scope"
         if request.method != "HEAD":
             check_origin(request, self.services.settings)

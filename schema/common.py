@@ -1,6 +1,7 @@
 """What several concepts of the contract share: identifiers, deletion, and the publishing of enums and inputs."""
 
-from enum import Enum
+from collections.abc import Iterable
+from enum import Enum, StrEnum
 from typing import Annotated, Any
 
 import strawberry
@@ -21,6 +22,12 @@ Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")
 def enum(kind: type[Enum], description: str, name: str | None = None) -> None:
     """Publish an enumeration of the domain."""
     strawberry.enum(kind, name=name, description=description)
+
+
+def named_enum(name: str, members: Iterable[str]) -> Any:
+    """An enumeration whose members another declaration lists; each has its name as its value."""
+    make: Any = StrEnum  # mypy knows it with names that are written out only
+    return make(name, {member: member for member in members})
 
 
 def published(model: type[BaseModel], name: str, description: str) -> None:

@@ -1,7 +1,6 @@
 """Background jobs in the public contract."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import strawberry
@@ -12,7 +11,7 @@ from coreplex.job.table import Job as Row
 from coreplex.job.table import JobStatus, percent
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.runtime import concepts
-from schema.common import enum, published
+from schema.common import enum, named_enum, published
 from schema.event import LogEntry
 from schema.field import command, row
 from schema.pagination import Connection, connection, nested, sort_input
@@ -20,7 +19,7 @@ from schema.scalars import JSON
 
 concepts.load("jobs")
 # What the concepts have declared; the parts of the contract that name a kind follow from it.
-JobType: Any = StrEnum("JobType", {name: name for name in kinds.listed()})  # type: ignore[misc]
+JobType = named_enum("JobType", kinds.listed())
 JobFilter: Any = create_model(
     "JobFilter", __base__=inputs.JobFilter, type=(JobType | None, inputs.JobFilter.model_fields["type"])
 )

@@ -205,7 +205,7 @@ class ProjectModels:
 class ModelQuery:
     model: Model = row(Row, READ, "One model.")
     models: Connection[Model] = resolved_connection(
-        resolve.many,
+        resolve.list_models,
         "Models of the caller's projects, the best first.",
         sort=ModelSort,
         filter=ServedModelFilter,

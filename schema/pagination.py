@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Any, Generic, TypeVar
 
 import strawberry
@@ -15,6 +14,7 @@ from coreplex.platform.permissions import READ, Permission
 from resolvers.filtered_list import filtered_list
 from resolvers.guard import Info
 from resolvers.loading import Pages
+from schema.common import named_enum
 from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
 from schema.field import Declared, argument, by_id, guarded
@@ -79,8 +79,7 @@ class Connection(Generic[Node]):
 
 def sort_input(noun: str, order: Order) -> Any:
     """The `sort` argument of the lists of one thing: an enum of what they can be sorted by, and a direction."""
-    make: Any = Enum  # whose name must be a literal, as mypy knows it
-    plain = make(f"{noun}SortField", {name: name for name in order.columns})
+    plain = named_enum(f"{noun}SortField", order.columns)
     field = strawberry.enum(plain, description=f"What {noun} lists can be sorted by.")
 
     class Sort:

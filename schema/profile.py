@@ -1,7 +1,7 @@
 """What is known about a table, in the public contract: its columns, its quality, its profile."""
 
-from dataclasses import fields
-from typing import Any, TypeVar
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import strawberry
 
@@ -15,12 +15,18 @@ from schema.scalars import JSON, Long
 enum(ColumnType, "What a column is, as a person would say it.")
 
 
-Kind = TypeVar("Kind")
+class Typed(Protocol):
+    """A type of the contract, which is a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Kind = TypeVar("Kind", bound=Typed)
 
 
 def _from(kind: type[Kind], facts: dict[str, Any]) -> Kind:
     """The type's own fields of a stored document; the profile may know more than the contract shows."""
-    return kind(**{field.name: facts[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{field.name: facts[field.name] for field in fields(kind)})
 
 
 def _real(number: float | None) -> float | None:

@@ -13,7 +13,7 @@ from graphql import GraphQLObjectType
 from pydantic import BaseModel, ValidationError
 from strawberry.scalars import is_scalar
 from strawberry.types.arguments import StrawberryArgument, convert_argument
-from strawberry.types.base import StrawberryOptional
+from strawberry.types.base import StrawberryOptional, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
@@ -100,7 +100,7 @@ class ResolverCalls:
 
     def _input(self, model: type[BaseModel], general: Convert) -> Convert:
         """For an input whose fields are plain values. What Pydantic refuses is refused in Strawberry's words."""
-        definition: Any = model.__strawberry_definition__  # type: ignore[attr-defined]
+        definition = get_object_definition(model, strict=True)
         leaves: dict[str, str] = {}
         for field in definition.fields:
             kind, info = field.resolve_type(type_definition=definition), model.model_fields.get(field.python_name)

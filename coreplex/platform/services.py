@@ -50,9 +50,9 @@ class Part:
     def of(cls, services: Services) -> Self:
         """The process's one, made when first asked for."""
         found = services.parts.get(cls)
-        if found is None:
+        if not isinstance(found, cls):
             found = services.parts[cls] = cls.make(services)
-        return found  # type: ignore[return-value]
+        return found
 
     async def stop(self) -> None:
         """End in order with the process."""

@@ -7,7 +7,7 @@ from graphql import OperationType
 from starlette.requests import HTTPConnection
 
 from coreplex.errors.tree import DomainError, Forbidden, Unauthenticated
-from coreplex.platform.permissions import Category, authorize
+from coreplex.platform.permissions import Category
 from coreplex.platform.settings import Mode
 from edge.request import charge, check_csrf
 from resolvers.context import Context
@@ -66,7 +66,7 @@ def _authorize_any(context: Context, operation: Operation) -> None:
         if permission is None:
             return
         try:
-            authorize(context.principal, permission)
+            context.admit(permission)
         except (Unauthenticated, Forbidden) as error:
             refusals.append(error)
         else:

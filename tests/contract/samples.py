@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import FieldNode, GraphQLNonNull, get_named_type, is_leaf_type
+from graphql import FieldNode, GraphQLNonNull, get_named_type, is_leaf_type, is_required_argument
 from httpx import AsyncClient, Response
 
 from coreplex.platform.permissions import WRITE, Permission
@@ -97,6 +97,10 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
 }
 
 
+PUBLIC = {"register", "verifyEmail", "resendVerification", "login", "forgotPassword", "resetPassword"}
+"""Frozen: what needs no credential. A new name here is a decision about security."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One way to one field. `send(client, ids, headers)` asks; `kinds` are the things it names."""
@@ -130,6 +134,18 @@ def filled(value: Any, ids: Mapping[str, str]) -> Any:
 def root_fields() -> dict[str, tuple[Any, str]]:
     """Every root field with its definition and the word its operation begins with."""
     return {name: (field, kind.value) for kind, root in ROOTS.items() if root is not None for name, field in root.fields.items()}
+
+
+def concept_of(name: str) -> str:
+    """The concept whose file declares a root field."""
+    declared: str = root_fields()[name][0].extensions["strawberry-definition"].origin.__module__
+    return declared.removeprefix("schema.")
+
+
+def is_list(name: str) -> bool:
+    """Whether a root field lists everything the caller sees, filtered if they want."""
+    field, _ = root_fields()[name]
+    return get_named_type(field.type).name.endswith("Connection") and not any(map(is_required_argument, field.args.values()))
 
 
 def graphql_call(name: str) -> Call:
@@ -231,7 +247,12 @@ def rest_calls() -> list[Call]:
     """Every row of the table, uploads and downloads."""
     rows = [RestSample(row).call() for row in (*TABLE, *dataset.DOWNLOADS)]
     uploads = [RestSample(row, upload=True).call() for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
-    return [*rows, *uploads, RestSample(model.EVALUATE).call(), Call("POST /api/uploads", "", WRITE, (), True, _inbox)]
+    return [
+        *rows,
+        *uploads,
+        RestSample(model.EVALUATE).call(),
+        Call("POST /api/uploads", "uploadTarget", WRITE, (), True, _inbox),
+    ]
 
 
 def graphql_calls() -> list[Call]:

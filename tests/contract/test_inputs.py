@@ -20,7 +20,7 @@ from rest_compat.endpoint import Endpoint
 from rest_compat.endpoints import dataset
 from rest_compat.table import TABLE
 from rest_compat.variables import Binder
-from tests.contract.samples import SAMPLES, RestSample, filled, root_fields
+from tests.contract.samples import SAMPLES, RestSample, filled, graphql_call, root_fields
 from tests.factories.account import browser, serving
 from tests.factories.world import ROW, Snapshot, World, content, snapshot, world
 
@@ -155,7 +155,7 @@ class Target:
         given_ = ", ".join(f"{key}: {literal(value) if inline else f'${key}'}" for key, value in arguments.items())
         head = "" if inline or not declared else f"({declared})"
         text = f"{word}{head} {{ {name}{f'({given_})' if given_ else ''} {{ __typename }} }}"
-        session = name in {"logout", "changePassword", "createApiKey", "revokeApiKey", "apiKeys"}
+        session = graphql_call(name).permission.session_only
         headers = {**self.world.headers("session" if session else "owner"), "Content-Type": "application/json"}
         body: dict[str, Any] = {"query": text} if inline else {"query": text, "variables": arguments}
         with capture_logs() as logs:
