@@ -15,6 +15,7 @@ from coreplex.engines.tabular.types.text_formats import host, rest
 
 
 def hosts(series: pl.Series) -> pl.Series:
+    """(n,) the host of each URL, null where there is none."""
     return pl.Series(series.name, [host(url) for url in series.to_list()], dtype=pl.String)
 
 
@@ -24,43 +25,54 @@ def _rests(series: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True)
 class Url:
+    """An URL: its host as a category, the rest as text, one after the other."""
+
     kind: ClassVar[str] = "url"
     host: Table
     rest: Text
 
     @property
     def column(self) -> str:
+        """The source column."""
         return self.host.column
 
     @property
     def names(self) -> Sequence[str]:
+        """Of the encoded columns, those of the host first."""
         return [*(f"host of {name}" for name in self.host.names), *self.rest.names]
 
     @property
     def categorical(self) -> Sequence[int]:
+        """Places of the codes of hosts."""
         return self.host.categorical
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context, fit_host: Callable[[pl.Series, Context], Table]) -> "Url":
+        """From (n,) URLs. `fit_host`: how their hosts are fitted."""
         return cls(fit_host(hosts(series), context), Text.fit(_rests(series), context))
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, host + rest) float64."""
         return np.hstack([self.host.transform(hosts(series)), self.rest.transform(_rests(series))])
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """(n, host + rest) float64, with the means of the target out of inner folds."""
         return np.hstack([self.host.training(hosts(series), context), self.rest.training(_rests(series), context)])
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one URL or None, to as many floats."""
         host_row, rest_row = self.host.row(), self.rest.row()
         return lambda value: (*host_row(host(value)), *rest_row(rest(value)))
 
     def state(self) -> tuple[State, Arrays]:
+        """The states of both parts; arrays are prefixed by `host_` and `rest_`."""
         (first, own), (second, others) = self.host.state(), self.rest.state()
         arrays = {f"host_{name}": array for name, array in own.items()} | {f"rest_{n}": array for n, array in others.items()}
         return {"host": first, "rest": second}, arrays
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Url":
+        """From what `state` returned."""
         part = {
             prefix: {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             for prefix in ("host_", "rest_")

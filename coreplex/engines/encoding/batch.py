@@ -29,6 +29,7 @@ class Batch(Canonical):
         self._columns = columns
 
     def series(self, column: Column) -> pl.Series:
+        """(n,) the canonical values of a column."""
         return self._columns[column.name]
 
 

@@ -64,9 +64,11 @@ class Table:
         return codes
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, len(names)): the row of the table of each level; NaN where a code is of a level never seen."""
         return self.table[self.codes(series)]
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """(n, len(names)), with the means of the target out of inner folds."""
         codes = self.codes(series)
         block = self.table[codes]
         if self.targets and context.target is not None:
@@ -77,16 +79,19 @@ class Table:
         return block
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one level or None, to as many floats."""
         rows = {level: tuple(self.table[place].tolist()) for place, level in enumerate(self.levels)}
         get, unseen = rows.get, tuple(self.table[-1].tolist())
         return lambda value: get(value, unseen)
 
     def state(self) -> tuple[State, Arrays]:
+        """Levels, names, targets; `table`: (levels + 1, len(names))."""
         state = {"levels": list(self.levels), "names": list(self.names), "targets": list(self.targets)}
         return state, {"table": self.table}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Table":
+        """From what `state` returned; `ValueError` where table and levels do not fit."""
         levels, names = tuple(state["levels"]), tuple(state["names"])
         table = np.ascontiguousarray(arrays["table"], dtype=np.float64)
         if table.shape != (len(levels) + 1, len(names)) or None in levels[:-1]:
@@ -110,6 +115,7 @@ def natural(level: str) -> tuple[list[tuple[int, str]], str]:
 
 
 def fit_codes(series: pl.Series, context: Context) -> Table:
+    """From (n,) texts: one output, the number of the level in natural order, from 0."""
     levels, _ = levels_of(series)
     return Table(series.name, levels, (series.name,), _numbered(len(levels)))
 
@@ -119,6 +125,7 @@ def _numbered(count: int) -> Floats:
 
 
 def fit_onehot(series: pl.Series, context: Context) -> Table:
+    """From (n,) texts: one output per level, 0 or 1."""
     levels, _ = levels_of(series)
     names = tuple(f"{series.name}={'missing' if level is None else level}" for level in levels)
     return Table(series.name, levels, names, np.vstack([np.eye(len(levels)), np.zeros(len(levels))]))

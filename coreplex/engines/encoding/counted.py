@@ -58,6 +58,7 @@ class Counted:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its arrays."""
         return int(self.counts.data.nbytes + self.counts.indices.nbytes + self.counts.indptr.nbytes + self.buckets.nbytes)
 
 

@@ -27,6 +27,9 @@ _COSINE = {part: [math.cos(2 * math.pi * i / size) for i in range(size)] for par
 
 @dataclass(frozen=True)
 class DatetimeFeatures:
+    """A point in time. Values are whole microseconds since 1970 or null; `low` and `high` are the first and last seen.
+    Outputs are the elapsed days (`dense`: standardised by `centre` and `scale`, in days) and the `parts`."""
+
     kind: ClassVar[str] = "moment"
     categorical: ClassVar[tuple[int, ...]] = ()
     column: str
@@ -40,6 +43,7 @@ class DatetimeFeatures:
 
     @property
     def names(self) -> Sequence[str]:
+        """Of the encoded columns: elapsed, then the parts, and at last whether it is missing."""
         names = [f"{self.column}:elapsed"]
         for part in self.parts:
             names += [f"{self.column}:{part}:sin", f"{self.column}:{part}:cos"] if self.dense else [f"{self.column}:{part}"]
@@ -47,6 +51,7 @@ class DatetimeFeatures:
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "DatetimeFeatures":
+        """From (n,) microseconds since 1970; parts that never change are left out."""
         dense = context.kind == "dense"
         present = series.drop_nulls()
         days = present.to_numpy() / _DAY
@@ -58,6 +63,7 @@ class DatetimeFeatures:
         return cls(series.name, low, high, parts, dense, centre, scale if scale > 1e-9 else 1.0, missing)
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, len(names)) float64; a missing value is NaN for trees, 0 for dense models."""
         missing = series.is_null().to_numpy()
         elapsed = (np.asarray(series.to_numpy(), dtype=np.float64) / _DAY - self.centre) / self.scale
         columns = [elapsed]
@@ -75,9 +81,11 @@ class DatetimeFeatures:
         return np.column_stack(columns)
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """The same as `transform`."""
         return self.transform(series)
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of microseconds since 1970 or None, to as many floats."""
         width = len(self.names)
         absent = [0.0] * (width - self.indicator) + [1.0] * self.indicator if self.dense else [math.nan] * width
         dense, parts, centre, scale = self.dense, self.parts, self.centre, self.scale
@@ -100,11 +108,13 @@ class DatetimeFeatures:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
+        """Its fields; no arrays."""
         fields = ("low", "high", "parts", "dense", "centre", "scale", "indicator")
         return {name: getattr(self, name) for name in fields}, {}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "DatetimeFeatures":
+        """From what `state` returned."""
         parts = tuple(part for part in _PARTS if part in state["parts"])
         centre, scale = float(state["centre"]), float(state["scale"])
         low, high = int(state["low"]), int(state["high"])

@@ -108,6 +108,7 @@ class Encoder:
 
     @cached_property
     def width(self) -> int:
+        """How many encoded columns there are."""
         return sum(len(step.names) for step in self.steps)
 
     @cached_property

@@ -24,6 +24,9 @@ _REACH = 10.0
 
 @dataclass(frozen=True)
 class Geometry:
+    """Points and shapes: x and y of the middle, and for shapes their extent, in the units they are written in; `centre` and
+    `scale`, one of each per output, standardise them for dense models."""
+
     kind: ClassVar[str] = "geometry"
     categorical: ClassVar[tuple[int, ...]] = ()
     column: str
@@ -35,10 +38,12 @@ class Geometry:
 
     @property
     def names(self) -> Sequence[str]:
+        """Of the encoded columns."""
         return [f"{self.column}:{name}" for name in ("x", "y", "width", "height")[: len(self.centre)]]
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "Geometry":
+        """From (n,) texts of coordinates."""
         boxes = _boxes(series.to_list())
         shapes = bool((boxes[:, 2:] > 0).any())
         width = 4 if shapes else 2
@@ -50,6 +55,7 @@ class Geometry:
         return cls(series.name, shapes, centre, np.where(scale > 1e-12, scale, 1.0))
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, len(names)) float64; what is missing is NaN for trees, 0 for dense models."""
         return self._scaled(_boxes(series.to_list())[:, : len(self.centre)])
 
     def _scaled(self, boxes: Floats) -> Floats:
@@ -59,9 +65,12 @@ class Geometry:
         return np.asarray(np.nan_to_num(scaled))
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """The same as `transform`."""
         return self.transform(series)
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one text or None, to as many floats."""
+
         def encode(value: str | None) -> Sequence[float]:
             found: list[float] = self._scaled(_boxes([value])[:, : len(self.centre)])[0].tolist()
             return found
@@ -69,10 +78,12 @@ class Geometry:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
+        """Its fields as JSON; no arrays."""
         return {"shapes": self.shapes}, {"centre": self.centre, "scale": self.scale}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Geometry":
+        """From what `state` returned."""
         centre, scale = arrays["centre"].astype(np.float64), arrays["scale"].astype(np.float64)
         width = 4 if state["shapes"] else 2
         if centre.shape != (width,) or scale.shape != (width,):

@@ -32,27 +32,34 @@ class Raw:
 
     @property
     def names(self) -> Sequence[str]:
+        """The source column itself."""
         return (self.column,)
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "Raw":
+        """From (n,) numbers, NaN where missing: the least and greatest."""
         low, high = bounds(series)
         return cls(series.name, low, high)
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, 1): the number, NaN where missing."""
         return floats(series)[:, None]
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """The same as `transform`."""
         return self.transform(series)
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one number, which it returns."""
         return lambda value: (value,)
 
     def state(self) -> tuple[State, Arrays]:
+        """Its bounds; no arrays."""
         return {"low": self.low, "high": self.high}, {}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Raw":
+        """From what `state` returned."""
         return cls(column, float(state["low"]), float(state["high"]))
 
 
@@ -73,10 +80,12 @@ class Scaled:
 
     @property
     def names(self) -> Sequence[str]:
+        """The source column, and whether it is missing where that occurs."""
         return (self.column, f"{self.column}=missing") if self.indicator else (self.column,)
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "Scaled":
+        """From (n,) numbers, NaN where missing."""
         values = floats(series)
         present = values[~np.isnan(values)]
         low, high = bounds(series)
@@ -86,6 +95,7 @@ class Scaled:
         return cls(series.name, low, high, fill, centre, scale, max(_REACH, 2 * furthest), present.size < values.size)
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, 1 or 2): deviations from the mean within ± `reach`, and 1 where missing, else 0."""
         values = floats(series)
         held = self.scaled(values)
         return np.column_stack([held, np.isnan(values).astype(np.float64)]) if self.indicator else held[:, None]
@@ -96,9 +106,11 @@ class Scaled:
         return np.minimum(np.maximum(scaled, -self.reach), self.reach)
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """The same as `transform`."""
         return self.transform(series)
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one number or NaN, to one or two floats."""
         fill, centre, scale, reach, indicator = self.fill, self.centre, self.scale, self.reach, self.indicator
 
         def encode(value: float) -> Sequence[float]:
@@ -110,11 +122,13 @@ class Scaled:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
+        """Its fields; no arrays."""
         fields = ("low", "high", "fill", "centre", "scale", "reach", "indicator")
         return {name: getattr(self, name) for name in fields}, {}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Scaled":
+        """From what `state` returned."""
         numbers = [float(state[name]) for name in ("low", "high", "fill", "centre", "scale", "reach")]
         low, high, fill, centre, scale, reach = numbers
         return cls(column, low, high, fill, centre, scale, reach, bool(state["indicator"]))
@@ -136,18 +150,22 @@ class Amount:
 
     @property
     def column(self) -> str:
+        """The source column."""
         return self.plain.column
 
     @property
     def low(self) -> float:
+        """The least value seen."""
         return self.plain.low
 
     @property
     def high(self) -> float:
+        """The greatest value seen."""
         return self.plain.high
 
     @property
     def names(self) -> Sequence[str]:
+        """The logarithm, the number, and whether it is missing where that occurs."""
         return (f"{self.column}:log", *self.plain.names)
 
     @classmethod
@@ -162,28 +180,34 @@ class Amount:
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "Amount":
+        """From (n,) numbers that `fits` accepts."""
         values = floats(series)
         start = float(np.quantile(values[values > 0], 0.05))
         logs = pl.Series(series.name, _log(values, start), nan_to_null=True)
         return cls(Scaled.fit(series, context), replace(Scaled.fit(logs, context), indicator=False), start)
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, 2 or 3): scaled logarithm, scaled number, and 1 where missing, else 0."""
         values = floats(series)
         return np.hstack([self.log.scaled(_log(values, self.start))[:, None], self.plain.transform(series)])
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """The same as `transform`."""
         return self.transform(series)
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one number or NaN, to two or three floats."""
         plain, log, start = self.plain.row(), self.log.row(), self.start
         # NumPy's logarithm, whose last bit is not that of the standard library.
         return lambda value: (*log(_log(np.array([value], dtype=np.float64), start)[0].item()), *plain(value))
 
     def state(self) -> tuple[State, Arrays]:
+        """The states of both scalings; no arrays."""
         return {"start": self.start, "plain": self.plain.state()[0], "log": self.log.state()[0]}, {}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Amount":
+        """From what `state` returned."""
         plain, log = (Scaled.from_state(column, state[part], {}) for part in ("plain", "log"))
         return cls(plain, log, float(state["start"]))
 

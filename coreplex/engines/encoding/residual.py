@@ -38,6 +38,7 @@ class ResidualEncoder:
 
     @property
     def categorical(self) -> tuple[int, ...]:
+        """Indices of encoded columns of the trees that hold codes of categories."""
         return self.trees.categorical
 
     @classmethod

@@ -65,6 +65,7 @@ class Known:
         return any(isinstance(value, float) and self.low <= value <= self.high for value in values)
 
     def joined(self, other: "Known") -> "Known":
+        """What both saw of the same column."""
         levels = self.levels if other.levels is None else other.levels | (self.levels or frozenset())
         return Known(self.column, min(self.low, other.low), max(self.high, other.high), levels)
 

@@ -31,6 +31,8 @@ _SCALE = 0.1
 
 @dataclass(frozen=True)
 class SparseEncoder:
+    """`texts` and their `words`, one for each, then the dense columns of `others`, None where there are none."""
+
     categorical: ClassVar[tuple[int, ...]] = ()
     texts: tuple[Column, ...]
     words: tuple[Vocabulary, ...]

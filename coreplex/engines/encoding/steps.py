@@ -34,12 +34,23 @@ class Context:
 
 
 class Step(Protocol):
+    """One fitted step. n rows; outputs are float64, one column per name, in the same order everywhere."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """The name under which it is stored (`choice.KINDS`)."""
+        ...
+
     @property
-    def column(self) -> str: ...
+    def column(self) -> str:
+        """The source column."""
+        ...
+
     @property
-    def names(self) -> Sequence[str]: ...
+    def names(self) -> Sequence[str]:
+        """Of the encoded columns."""
+        ...
+
     @property
     def categorical(self) -> Sequence[int]:
         """Which outputs are codes of categories."""
@@ -49,15 +60,22 @@ class Step(Protocol):
         """(n, len(names)) float64."""
         ...
 
-    def training(self, series: pl.Series, context: Context) -> Floats: ...
+    def training(self, series: pl.Series, context: Context) -> Floats:
+        """(n, len(names)) for the rows that it was fitted on: equal to `transform` unless the step looks at the target."""
+        ...
+
     def row(self) -> Callable[[Any], Sequence[float]]:
         """A fast function of one canonical value, equal to `transform` of a series of length one."""
         ...
 
-    def state(self) -> tuple[State, Arrays]: ...
+    def state(self) -> tuple[State, Arrays]:
+        """What `from_state` makes it again from: JSON values, and arrays by name."""
+        ...
 
 
 class StepType(Protocol):
     """The class side of a step, so that the register of kinds can be typed."""
 
-    def from_state(self, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Step: ...
+    def from_state(self, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Step:
+        """The step that `Step.state` described; `ValueError`, `KeyError` or `TypeError` where that does not fit together."""
+        ...

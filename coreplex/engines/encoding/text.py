@@ -39,6 +39,8 @@ class Read:
 
 @dataclass(frozen=True)
 class Text:
+    """One column of texts as k topics, m scores of the target and 4 statistics."""
+
     kind: ClassVar[str] = "text"
     categorical: ClassVar[tuple[int, ...]] = ()
     column: str
@@ -54,12 +56,14 @@ class Text:
 
     @property
     def names(self) -> Sequence[str]:
+        """Of the k + m + 4 encoded columns."""
         found = [f"{self.column}:topic{i}" for i in range(self.directions.shape[1])]
         found += [f"{self.column}:target{i or ''}" for i in range(self.slopes.shape[1])]
         return [*found, *(f"{self.column}:{name}" for name in _STATISTICS)]
 
     @classmethod
     def fit(cls, series: pl.Series, context: Context) -> "Text":
+        """From (n,) texts, of at most 20,000 of them."""
         rows = _sampled(series.len(), context.seed)
         sample = series.gather(rows)
         counts = tokens.counts(sample.to_list(), buckets := 4096)
@@ -82,6 +86,7 @@ class Text:
 
     @property
     def buckets(self) -> int:
+        """How many buckets words are hashed to."""
         return len(self.rarity)
 
     def read(self, series: pl.Series) -> Read:
@@ -97,9 +102,11 @@ class Text:
         return np.hstack([tokens.weigh(read.counts, self.rarity) @ self._projection, read.statistics])
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, k + m + 4) float64."""
         return self.encoded(self.read(series)) if len(series) else np.empty((0, len(self.names)))
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """(n, k + m + 4) float64, with the scores of the target out of inner folds."""
         read = self.read(series)
         block = self.encoded(read)
         if context.target is None or not self.slopes.shape[1]:
@@ -115,6 +122,8 @@ class Text:
         return block
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one text or None, to k + m + 4 floats."""
+
         def encode(value: str | None) -> Sequence[float]:
             read = Read(tokens.counts_of(value, self.buckets), _all_statistics([value]))
             row: list[float] = self.encoded(read)[0].tolist()
@@ -123,6 +132,7 @@ class Text:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
+        """No JSON; the arrays of its fields."""
         arrays: Arrays = {
             "rarity": self.rarity,
             "directions": self.directions,
@@ -134,6 +144,7 @@ class Text:
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Text":
+        """From what `state` returned; `ValueError` where arrays do not fit."""
         rarity, directions = arrays["rarity"].astype(np.float64), arrays["directions"].astype(np.float32)
         slopes = arrays["slopes"].astype(np.float64)
         centre, scale = arrays["centre"].astype(np.float64), arrays["scale"].astype(np.float64)

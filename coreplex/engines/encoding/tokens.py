@@ -31,6 +31,7 @@ Hashes = NDArray[np.uint32]
 
 
 def words(value: str) -> list[str]:
+    """The words of a text in small letters, in order; of its first 5,000 characters."""
     text = value[:LONGEST]
     if text.isascii():  # the same, several times as fast
         return text.encode().translate(_ASCII).decode().split()

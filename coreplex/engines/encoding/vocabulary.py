@@ -25,6 +25,8 @@ _MOST_CELLS = 4_000_000
 
 @dataclass(frozen=True)
 class Vocabulary:
+    """One column of texts as m scores of a linear model of its words; `width` buckets of words count."""
+
     kind: ClassVar[str] = "words"
     categorical: ClassVar[tuple[int, ...]] = ()
     column: str
@@ -38,6 +40,7 @@ class Vocabulary:
 
     @property
     def names(self) -> Sequence[str]:
+        """Of the m scores."""
         return [f"{self.column}:score{i or ''}" for i in range(self.slopes.shape[1])]
 
     @classmethod
@@ -79,15 +82,20 @@ class Vocabulary:
         return np.append(self.buckets, np.int32(-1))
 
     def trained(self, slopes: NDArray[np.floating]) -> "Vocabulary":
+        """The same with weights. slopes: (width, m)."""
         return replace(self, slopes=np.asarray(slopes, dtype=np.float32))
 
     def transform(self, series: pl.Series) -> Floats:
+        """(n, m) float64: what the words of each text add to the scores."""
         return np.asarray(self.weighted(series) @ self.slopes, dtype=np.float64)
 
     def training(self, series: pl.Series, context: Context) -> Floats:
+        """Not possible: raises `ValueError`."""
         raise ValueError("the scores of texts are what a model was trained for, not what one is trained on")
 
     def row(self) -> Callable[[Any], Sequence[float]]:
+        """A function of one text or None, to m floats."""
+
         def encode(value: str | None) -> Sequence[float]:
             counted = tokens.counts_of(value, BUCKETS, trigrams=self.trigrams)
             weighted = self._weighted(counted, self._places(counted.indices))
@@ -97,10 +105,12 @@ class Vocabulary:
         return encode
 
     def state(self) -> tuple[State, Arrays]:
+        """Whether trigrams count; the arrays of its fields."""
         return {"trigrams": self.trigrams}, {"buckets": self.buckets, "rarity": self.rarity, "slopes": self.slopes}
 
     @classmethod
     def from_state(cls, column: str, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Vocabulary":
+        """From what `state` returned; `ValueError` where arrays do not fit together."""
         buckets, rarity, slopes = arrays["buckets"].astype(np.int32), arrays["rarity"], arrays["slopes"]
         if buckets.ndim != 1 or np.any(np.diff(buckets) <= 0) or len(buckets) != len(rarity) or len(buckets) != len(slopes):
             raise ValueError(f"the arrays of text column {column!r} do not fit together")

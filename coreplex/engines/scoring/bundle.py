@@ -92,6 +92,7 @@ class Manifest(BaseModel):
 
     @property
     def schema_(self) -> TableSchema:
+        """The columns the model was offered, without the target."""
         return TableSchema.from_json(self.feature_schema)
 
 
@@ -106,6 +107,8 @@ class Written:
 
 @dataclass(frozen=True)
 class Bundle:
+    """A model that was read: what it is, how it scores, and the SHA-256 (hexadecimal) and size in bytes of its file."""
+
     manifest: Manifest
     ensemble: Ensemble
     sha256: str

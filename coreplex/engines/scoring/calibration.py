@@ -18,6 +18,8 @@ from coreplex.engines.scoring.links import Link, respond
 
 @dataclass(frozen=True)
 class Calibration:
+    """`slope` above 0 and `offset` change raw scores; isotonic: probability `y` at probability `x`, both rising from 0 to 1."""
+
     kind: Literal["platt", "temperature", "isotonic"]
     slope: float = 1.0
     offset: float = 0.0
@@ -30,22 +32,27 @@ class Calibration:
         return self.kind != "isotonic"
 
     def raw(self, raw: Floats) -> Floats:
+        """(n, r) raw scores, stretched and shifted where that is all; else as they are."""
         return raw * self.slope + self.offset if self.affine else raw
 
     def raw_row(self, raw: Sequence[float]) -> Sequence[float]:
+        """`raw` of the r scores of one row."""
         return [score * self.slope + self.offset for score in raw] if self.affine else raw
 
     def response(self, response: Floats) -> Floats:
+        """(n, 2) probabilities after the step function; as they are where the raw scores were changed."""
         if self.affine:
             return response
         positive = np.interp(response[:, 1], self.x, self.y)
         return np.column_stack([1.0 - positive, positive])
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields as JSON values."""
         return {**asdict(self), "x": list(self.x), "y": list(self.y)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Calibration":
+        """From what `to_json` returned; `ValueError` where it does not fit together."""
         kind, x, y = data["kind"], tuple(map(float, data["x"])), tuple(map(float, data["y"]))
         if kind not in ("platt", "temperature", "isotonic") or len(x) != len(y) or (kind == "isotonic" and not x):
             raise ValueError("the calibration of this model cannot be read")

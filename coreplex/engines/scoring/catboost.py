@@ -46,19 +46,23 @@ class CatBoost(Scoring):
         return cls(model._serialize_model())
 
     def raw(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r) raw scores."""
         scores = self._model.predict(matrix, prediction_type="RawFormulaVal", thread_count=1)
         return np.asarray(scores, dtype=np.float64).reshape(len(matrix), self.raw_width)
 
     def contributions(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r, width + 1), the base value last."""
         pool = self._library.Pool(matrix)
         found = self._model.get_feature_importance(pool, type="ShapValues", thread_count=1)
         return np.asarray(found, dtype=np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
 
     def files(self) -> dict[str, bytes]:
+        """`model.cbm`, CatBoost's own binary."""
         return {"model.cbm": self.data}
 
     @classmethod
     def from_files(cls, files: Files) -> "CatBoost":
+        """From what `files` returned; `KeyError` or `ValueError` where that is no model."""
         return cls(files["model.cbm"])
 
 

@@ -91,11 +91,13 @@ class Conformal:
         return float(self.scores[max(int(np.searchsorted(self.ranks, np.floor(rank + 1e-9), side="right")) - 1, 0)])
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields as JSON values, numbers of seven digits."""
         lists = {name: [float(f"{v:.7g}") for v in getattr(self, name)] for name in ("ranks", "scores", "knots", "sizes")}
         return {"rows": self.rows, **lists, "floor": self.floor}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Conformal":
+        """From what `to_json` returned; `ValueError` where it does not fit together."""
         ranks, scores, knots, sizes = (np.array(data[k], dtype=np.float64) for k in ("ranks", "scores", "knots", "sizes"))
         if not len(scores) or len(ranks) != len(scores) or len(knots) != len(sizes):
             raise ValueError("the intervals of this model cannot be read")

@@ -42,6 +42,8 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
+    """The whole model. Members have weights of zero or more, of which shares count."""
+
     members: tuple[Member, ...]
     combine: Combine = "response"
     calibration: Calibration | None = None
@@ -59,6 +61,7 @@ class Ensemble:
 
     @property
     def outputs(self) -> int:
+        """Columns of the answer: classes, or 1 for a number."""
         return self.members[0].predictor.outputs
 
     @property
@@ -84,6 +87,7 @@ class Ensemble:
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
+        """The share of each member, summing to 1."""
         total = sum(member.weight for member in self.members)
         return tuple(member.weight / total for member in self.members)
 

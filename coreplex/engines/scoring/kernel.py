@@ -40,10 +40,12 @@ class Kernel(Scoring):
         return np.exp(power, out=power)
 
     def raw(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r) raw scores."""
         chunks = [self.features(matrix[at : at + _CHUNK]) @ self.weights + self.bias for at in range(0, len(matrix), _CHUNK)]
         return np.vstack(chunks) if chunks else np.empty((0, self.raw_width))
 
     def files(self) -> dict[str, bytes]:
+        """Link and gamma, landmarks in single precision, weights, bias."""
         return {
             "kernel.json": json.dumps({"link": self.link, "gamma": self.gamma}).encode(),
             "landmarks.npy": arrays.dump(self.landmarks.astype(np.float32)),
@@ -53,6 +55,7 @@ class Kernel(Scoring):
 
     @classmethod
     def from_files(cls, files: Files) -> "Kernel":
+        """From what `files` returned; `KeyError` or `ValueError` where that is no model."""
         head = json.loads(files["kernel.json"])
         if head["link"] not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {head['link']!r}")

@@ -44,6 +44,7 @@ class LightGbm(Scoring):
         return cls(booster.model_to_string(num_iteration=booster.best_iteration or -1, importance_type="gain"))
 
     def raw(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r) raw scores."""
         many = self._blocks if len(matrix) >= _MANY_ROWS else None
         return (self._booster.predict(matrix, RAW) if many is None else many.predict(matrix)) * self._share
 
@@ -56,20 +57,24 @@ class LightGbm(Scoring):
             return None
 
     def raw_row(self, row: Sequence[float]) -> Sequence[float]:
+        """The r raw scores of one encoded row of `width` floats."""
         if self._rows is None:
             return super().raw_row(row)
         scores = self._rows.predict(row)
         return scores if self._share == 1.0 else [score * self._share for score in scores]
 
     def contributions(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r, width + 1), the base value last."""
         found = self._booster.predict(matrix, CONTRIBUTIONS) * self._share
         return found.reshape(len(matrix), self.raw_width, self.width + 1)
 
     def files(self) -> dict[str, bytes]:
+        """`model.txt`, LightGBM's own text."""
         return {"model.txt": self.text.encode()}
 
     @classmethod
     def from_files(cls, files: Files) -> "LightGbm":
+        """From what `files` returned; `KeyError` or `ValueError` where that is no model."""
         return cls(files["model.txt"].decode())
 
 

@@ -71,6 +71,7 @@ class Blocks:
         self._booster = Booster(_model(_nodes(trees, means, self._cuts), width, raw_width))
 
     def predict(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r) raw scores."""
         codes = self._coded(matrix)
         total = np.tile(self._offset, (len(matrix), 1))
         step = max(_SUMMED_TREES // self._raw_width, 1)

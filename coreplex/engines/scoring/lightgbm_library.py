@@ -103,6 +103,7 @@ class Rows:
         return config, row, ctypes.byref(ctypes.c_int64()), out
 
     def predict(self, values: Sequence[float]) -> list[float]:
+        """The r raw scores of one encoded row of `width` floats."""
         try:
             prepared = self._idle.pop()
         except IndexError:

@@ -31,18 +31,22 @@ class Linear(Scoring):
 
     def raw(self, matrix: Floats) -> Floats:
         # Summed in one order whatever the number of rows, so that a row alone and in a batch gives the same bits.
+        """(n, width) → (n, r) raw scores."""
         return np.einsum("nw,wr->nr", matrix, self.weights) + self.bias
 
     def raw_row(self, row: Sequence[float]) -> Sequence[float]:
+        """The r raw scores of one encoded row of `width` floats."""
         scores: list[float] = (np.array(row) @ self.weights + self.bias).tolist()
         return scores
 
     def contributions(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r, width + 1), the base value last."""
         parts = (matrix - self.centre)[:, None, :] * self.weights.T[None]
         base = np.broadcast_to(self.centre @ self.weights + self.bias, (len(matrix), self.raw_width))
         return np.concatenate([parts, base[:, :, None]], axis=2)
 
     def files(self) -> dict[str, bytes]:
+        """Link, weights, bias, centre."""
         return {
             "linear.json": json.dumps({"link": self.link}).encode(),
             "weights.npy": arrays.dump(self.weights),
@@ -52,6 +56,7 @@ class Linear(Scoring):
 
     @classmethod
     def from_files(cls, files: Files) -> "Linear":
+        """From what `files` returned; `KeyError` or `ValueError` where that is no model."""
         link = json.loads(files["linear.json"])["link"]
         if link not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {link!r}")

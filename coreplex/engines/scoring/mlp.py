@@ -49,6 +49,7 @@ class Mlp(Scoring):
         return cls(layers, model.activation, links[model.out_activation_])
 
     def raw(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r) raw scores."""
         chunks = [self._forward(matrix[at : at + _CHUNK]) for at in range(0, len(matrix), _CHUNK)]
         return np.vstack(chunks) if chunks else np.empty((0, self.raw_width))
 
@@ -60,6 +61,7 @@ class Mlp(Scoring):
         return np.asarray(hidden @ weights + bias, dtype=np.float64)
 
     def files(self) -> dict[str, bytes]:
+        """Activation and link, weights and bias of each layer."""
         head = {"activation": self.activation, "link": self.link, "layers": len(self.layers)}
         files = {"mlp.json": json.dumps(head).encode()}
         for index, (weights, bias) in enumerate(self.layers):
@@ -68,6 +70,7 @@ class Mlp(Scoring):
 
     @classmethod
     def from_files(cls, files: Files) -> "Mlp":
+        """From what `files` returned; `KeyError` or `ValueError` where that is no model."""
         head = json.loads(files["mlp.json"])
         if head["link"] not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {head['link']!r}")

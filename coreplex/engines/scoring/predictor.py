@@ -22,16 +22,25 @@ class Predictor(Protocol):
     """`raw` scores live in the space of `link`; `predict` is the response. r raw columns, k outputs."""
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Its name in stored models (`learner_families`)."""
+        ...
+
     @property
-    def link(self) -> Link: ...
+    def link(self) -> Link:
+        """What the raw scores are (`links`)."""
+        ...
+
     @property
     def width(self) -> int:
         """Encoded columns it expects."""
         ...
 
     @property
-    def raw_width(self) -> int: ...
+    def raw_width(self) -> int:
+        """r: raw scores of a row."""
+        ...
+
     @property
     def outputs(self) -> int:
         """k: classes, or 1 for regression."""
@@ -58,7 +67,9 @@ class Predictor(Protocol):
         """(n, r, width + 1): what each encoded column adds to the raw score, the base value last; they sum to `raw`."""
         ...
 
-    def files(self) -> dict[str, bytes]: ...
+    def files(self) -> dict[str, bytes]:
+        """Name → bytes, all that `from_files` of its class needs."""
+        ...
 
 
 class Scoring:
@@ -72,19 +83,24 @@ class Scoring:
 
     @property
     def outputs(self) -> int:
+        """k: classes, or 1 for a number."""
         return outputs(self.link, self.raw_width)
 
     def raw(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r); each predictor has its own."""
         raise NotImplementedError
 
     def raw_row(self, row: Sequence[float]) -> Sequence[float]:
+        """The r raw scores of one encoded row of `width` floats."""
         scores: list[float] = self.raw(np.array([row], dtype=np.float64))[0].tolist()
         return scores
 
     def predict(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, k): probabilities per class, or (n, 1) values."""
         return respond(self.link, self.raw(matrix))
 
     def contributions(self, matrix: Floats) -> Floats:
+        """There are none that are exact, unless a predictor has its own."""
         raise NotImplementedError(f"{self.kind} has no exact contributions")
 
 

@@ -85,10 +85,12 @@ class Scorer:
 
     @property
     def task(self) -> str:
+        """binary, multiclass or regression."""
         return self.manifest.task
 
     @property
     def classes(self) -> tuple[Label, ...]:
+        """As uploaded, in the order of the probabilities; none for a number."""
         return self._classes
 
     @property

@@ -20,7 +20,9 @@ class SparseLinear:
     centre: Floats
 
     def raw(self, matrix: sparse.csr_array) -> Floats:
+        """(n, width) sparse → (n, k) raw scores."""
         return np.asarray(matrix @ self.slopes + self.bias, dtype=np.float64)
 
     def predict(self, matrix: sparse.csr_array) -> Floats:
+        """(n, width) sparse → responses: probabilities per class, or (n, 1) values."""
         return respond(self.link, self.raw(matrix))

@@ -50,17 +50,21 @@ class XgBoost(Scoring):
         return cls(bytes(kept.save_raw("ubj")))
 
     def raw(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r) raw scores."""
         return self._booster.margins(within_float32(matrix)).astype(np.float64).reshape(len(matrix), self.raw_width)
 
     def contributions(self, matrix: Floats) -> Floats:
+        """(n, width) → (n, r, width + 1), the base value last."""
         found = self._booster.contributions(within_float32(matrix))
         return found.astype(np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
 
     def files(self) -> dict[str, bytes]:
+        """`model.ubj`, XGBoost's own binary JSON."""
         return {"model.ubj": self.data}
 
     @classmethod
     def from_files(cls, files: Files) -> "XgBoost":
+        """From what `files` returned; `KeyError` or `ValueError` where that is no model."""
         return cls(files["model.ubj"])
 
 

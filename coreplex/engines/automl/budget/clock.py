@@ -32,6 +32,7 @@ class Clock:
 
     @property
     def elapsed(self) -> float:
+        """Seconds since the start of the run."""
         return self._now() - self.started
 
     @property
@@ -55,6 +56,7 @@ class Clock:
 
     @property
     def over(self) -> bool:
+        """Whether nothing may be fitted any more."""
         return self.left <= 0.0
 
     @property
@@ -94,11 +96,13 @@ class Deadline:
 
     @property
     def left(self) -> float:
+        """Seconds, 0 at least; zero once the caller asked to stop. Counts how often it is asked."""
         self.asked += 1
         return 0.0 if self._stopped() else max(self.moment - self._now(), 0.0)
 
     @property
     def passed(self) -> bool:
+        """Whether no time is left."""
         return self.left <= 0.0
 
     def part(self, parts: float) -> "Deadline":
@@ -107,4 +111,5 @@ class Deadline:
 
     @classmethod
     def never(cls) -> "Deadline":
+        """A deadline that does not come."""
         return cls(float("inf"), _never, time.monotonic)

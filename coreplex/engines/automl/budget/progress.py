@@ -46,6 +46,7 @@ class Progress:
         self._report()
 
     def done(self, message: str) -> None:
+        """Tell the end, fraction 1; nothing is told after it."""
         self._ended.set()
         with self._lock:
             self._tell(1.0, message)

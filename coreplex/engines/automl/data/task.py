@@ -64,10 +64,12 @@ class Task:
 
     @property
     def outputs(self) -> int:
+        """Columns of predictions: classes, or 1 for a number."""
         return max(len(self.classes), 1)
 
     @property
     def classification(self) -> bool:
+        """Whether classes are predicted."""
         return self.kind != "regression"
 
 

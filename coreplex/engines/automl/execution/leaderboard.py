@@ -57,6 +57,7 @@ class Leaderboard:
 
     @property
     def best(self) -> Finished | None:
+        """The leader, None while there is no model."""
         return self.ranked[0] if self.models else None
 
     def stack(self, task: Task, clock: Clock) -> Finished | None:

@@ -70,6 +70,7 @@ class Trained:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, sample: Sample) -> Array:
+        """(n, k) probabilities or (n, 1) values."""
         found = self.predictor.predict(sample.x)
         return found if sample.start is None else found + sample.start[:, None]
 

@@ -52,18 +52,22 @@ class Traits:
 
     @property
     def small(self) -> bool:
+        """Whether rows are few: under 3,000."""
         return self.rows < _SMALL
 
     @property
     def many_levels(self) -> bool:
+        """Whether a category has more levels than get a column each."""
         return self.levels > FEW_LEVELS
 
     @property
     def very_many_levels(self) -> bool:
+        """Whether a category has more than 500 levels."""
         return self.levels > _VERY_MANY_LEVELS
 
     @property
     def many_classes(self) -> bool:
+        """Whether there are more than ten classes."""
         return self.outputs > _MANY_CLASSES
 
 
@@ -141,6 +145,7 @@ class Candidate:
 
     @property
     def encoding(self) -> Encoding:
+        """What its matrix is like: that of its family, or the one with a linear model under the trees."""
         return "residual" if self.params.get("residual") else self.family.encoding
 
     def supports(self, kind: TaskKind, distribution: str) -> bool:

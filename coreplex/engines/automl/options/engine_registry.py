@@ -28,6 +28,7 @@ class Engine:
 
     @property
     def algos(self) -> tuple[str, ...]:
+        """The names of the algorithms it can train, as published."""
         return self.trains()
 
 

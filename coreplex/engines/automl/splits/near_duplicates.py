@@ -32,10 +32,12 @@ class NearDuplicates:
     radius: float
 
     def to_json(self) -> dict[str, Any]:
+        """Its fields as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "NearDuplicates":
+        """From what `to_json` returned."""
         return cls(tuple(data["numbers"]), tuple(data["spreads"]), tuple(data["words"]), float(data["radius"]))
 
     def points(self, frame: pl.DataFrame) -> NDArray[np.float64]:

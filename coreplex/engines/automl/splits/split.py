@@ -29,6 +29,7 @@ class Split:
 
     @property
     def columns(self) -> list[str]:
+        """The columns that the split goes by."""
         return [name for name in (self.group, self.time, self.fold) if name is not None]
 
     @property

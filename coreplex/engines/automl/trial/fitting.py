@@ -58,6 +58,7 @@ class Fitting:
         rows: int | None,
         costs: Costs | None = None,
     ) -> "Fitting":
+        """The same once libraries are loaded and words counted; `rows`: the most training rows of a fold, None for all."""
         _prepare(candidate, matrices, deadline)
         return cls(candidate, matrices, problem, deadline, candidate.at_most(rows), costs)
 

@@ -58,6 +58,7 @@ class EncodedFold:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its matrices."""
         return sum(_nbytes(side.x) for side in (self.train, self.valid) if side)
 
 
