@@ -1,9 +1,9 @@
 """Loads LightGBM and XGBoost without scikit-learn and pandas, which both import at once and which training here does not use.
 
 On a busy machine that is the difference between a first model after 3 and after 12 seconds: nine tenths of `import lightgbm`
-are `sklearn.utils`, `scipy.stats` and `pandas`. Both libraries say themselves that the two are optional. Import this module
-before them, or `lightgbm` from here; it does nothing where they, or scikit-learn, are loaded already.
-"""
+are `sklearn.utils`, `scipy.stats` and `pandas`. Both libraries say themselves that the two are optional. They are hidden by a
+None in `sys.modules` while a booster is imported, here and nowhere else. Import this module before them, or `lightgbm` and
+`xgboost` from here; it does nothing where they, or scikit-learn, are loaded already."""
 
 import importlib
 import sys

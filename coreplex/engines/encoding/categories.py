@@ -100,7 +100,7 @@ class Table:
 
 
 def levels_of(series: pl.Series) -> tuple[tuple[str | None, ...], Floats]:
-    """Levels in natural order, missing last, and how many rows each has."""
+    """The m levels of (n,) texts in natural order, missing last, and (m,) how many rows each has."""
     # Sorted as texts they are nearly in natural order, which is then soon found.
     counts: list[tuple[str | None, int]] = list(series.value_counts().sort(series.name).iter_rows())
     counts.sort(key=lambda item: (item[0] is None, natural(item[0] or "")))

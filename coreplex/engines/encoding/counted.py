@@ -53,7 +53,7 @@ class Counted:
         return cls(buckets, sparse.csr_array(kept, shape=(len(values), len(buckets))), trigrams)
 
     def rows(self, rows: NDArray[np.int64]) -> "Counted":
-        """Of these rows only."""
+        """Of these rows (positions) only."""
         return replace(self, counts=self.counts[rows]) if len(rows) < self.counts.shape[0] else self
 
     @property

@@ -217,7 +217,7 @@ def _log(values: Floats, start: float) -> Floats:
 
 
 def floats(series: pl.Series) -> Floats:
-    """A numeric series as float64 with NaN for missing."""
+    """(n,) a numeric series as float64 with NaN for missing."""
     return np.asarray(series.to_numpy(), dtype=np.float64)
 
 

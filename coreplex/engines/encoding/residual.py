@@ -1,4 +1,4 @@
-"""A linear model under the trees: what is left of its errors is all that they have to learn.
+"""Encodes for boosting that starts from a ridge regression: the trees learn what it leaves over.
 
 Trees add up steps, so a sum of columns, a difference of two or a drift beyond the range of training costs them thousands of
 leaves, where a linear model needs one weight each. Ridge regression of the dense columns, its penalty by leave-one-out error,
@@ -55,12 +55,13 @@ class ResidualEncoder:
         return made, x, z @ slopes + bias
 
     def transform(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
-        """The matrix for trees and the values of the ridge."""
+        """(n, width) the matrix for trees, and (n,) the values of the ridge."""
         return self.trees.transform(frame), self.dense.transform(frame) @ self.weights + self.bias
 
 
 def ridge(z: Floats, y: Floats, weights: Floats | None) -> tuple[Floats, float]:
-    """Weights and bias with the penalty of the least leave-one-out error, from one eigendecomposition.
+    """Weights (width,) and bias with the penalty of the least leave-one-out error, from one eigendecomposition. z: (n, width);
+    y: (n,); weights: (n,) of the rows, or None.
 
     Without scikit-learn, whose loading costs more than the fit.
     """

@@ -75,7 +75,7 @@ class SparseEncoder:
         seen, blocks = Canonical(frame), []
         for column, step in zip(self.texts, self.words, strict=True):
             known = counted.get(column.name)
-            blocks.append(step.weighted(seen.series(column)) if known is None else step.weighed(known))
+            blocks.append(step.tfidf(seen.series(column)) if known is None else step.tfidf_counted(known))
         if self.others is not None:
             blocks.append(sparse.csr_array((self.others.transform(frame) * _SCALE).astype(np.float32)))
         return sparse.csr_array(sparse.hstack(blocks, format="csr"))

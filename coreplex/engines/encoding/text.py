@@ -95,7 +95,7 @@ class Text:
         return Read(tokens.counts(values, self.buckets), _all_statistics(values))
 
     def encoded(self, read: Read) -> Floats:
-        """`transform` of what was read."""
+        """`transform` of what was read of n texts: (n, k + m + 4)."""
         return (self._raw(read) - self.centre) / self.scale
 
     def _raw(self, read: Read) -> Floats:

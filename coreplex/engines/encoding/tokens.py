@@ -48,12 +48,12 @@ def counts(values: Sequence[str | None], buckets: int, *, trigrams: bool = True)
 
 @lru_cache(maxsize=256)
 def counts_of(value: str | None, buckets: int, *, trigrams: bool = True) -> sparse.csr_array:
-    """`counts` of one value, remembered: the fold copies of a model ask for the same row one after the other."""
+    """`counts` of one value, (1, buckets), remembered: the fold copies of a model ask for the same row one after the other."""
     return counts([value], buckets, trigrams=trigrams)
 
 
 def weigh(counted: sparse.csr_array, rarity: NDArray[np.floating]) -> sparse.csr_array:
-    """TF-IDF with damped counts, each row of length one."""
+    """(n, buckets) TF-IDF with damped counts, each row of length one. counted: (n, buckets); rarity: (buckets,)."""
     data = (1.0 + np.log(counted.data, dtype=np.float64)) * rarity[counted.indices]
     rows = np.repeat(np.arange(counted.shape[0]), np.diff(counted.indptr))
     length = np.sqrt(np.bincount(rows, data * data, minlength=counted.shape[0]))
@@ -62,7 +62,8 @@ def weigh(counted: sparse.csr_array, rarity: NDArray[np.floating]) -> sparse.csr
 
 
 def rarity(frequency: NDArray[np.integer], rows: int) -> Floats:
-    """Smoothed inverse document frequency, zero for what stands in fewer than two rows."""
+    """(buckets,) smoothed inverse document frequency; `frequency`: in how many of all `rows` each stands. Zero for what stands
+    in fewer than two rows."""
     found = np.log((1.0 + rows) / (1.0 + frequency)) + 1.0
     return np.where(frequency < 2, 0.0, found)
 

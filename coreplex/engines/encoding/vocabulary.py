@@ -1,4 +1,4 @@
-"""Text as what a linear model of its words says: one score per class, or the value.
+"""Encodes a text as the scores of a linear model of its words: one per class, or one for a number.
 
 The model is trained outside, on the TF-IDF rows of all text columns at once (`sparse.SparseEncoder`); a step holds the weights of
 its own column. Only buckets that two rows hit are kept, the most frequent ones where classes are many, so that the weights stay
@@ -45,7 +45,7 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, column: str, counted: Counted, scores: int) -> tuple["Vocabulary", sparse.csr_array]:
-        """The step without weights, and the TF-IDF rows to train them on. `scores`: how many there will be."""
+        """The step without weights, and the (n, width) TF-IDF rows to train them on. `scores`: how many there will be."""
         frequency = np.bincount(counted.counts.indices, minlength=len(counted.buckets))
         known = np.flatnonzero(frequency >= 2)
         most = _MOST_CELLS // max(scores, 1)
@@ -53,15 +53,15 @@ class Vocabulary:
             known = np.sort(known[np.argsort(-frequency[known], kind="stable")[:most]])
         rarity = tokens.rarity(frequency[known], counted.counts.shape[0]).astype(np.float32)
         step = cls(column, counted.buckets[known], rarity, np.zeros((len(known), 0), np.float32), counted.trigrams)
-        return step, step.weighed(counted)
+        return step, step.tfidf_counted(counted)
 
-    def weighted(self, series: pl.Series) -> sparse.csr_array:
+    def tfidf(self, series: pl.Series) -> sparse.csr_array:
         """(n, width) TF-IDF rows of length one; a missing value is an empty row."""
         counted = tokens.counts(series.to_list(), BUCKETS, trigrams=self.trigrams)
         return self._weighted(counted, self._places(counted.indices))
 
-    def weighed(self, counted: Counted) -> sparse.csr_array:
-        """`weighted` of texts that were counted already, among others that the step was learned from."""
+    def tfidf_counted(self, counted: Counted) -> sparse.csr_array:
+        """`tfidf` (n, width) of texts that were counted already, among others that the step was learned from."""
         return self._weighted(counted.counts, self._places(counted.buckets)[counted.counts.indices])
 
     def _places(self, buckets: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -87,7 +87,7 @@ class Vocabulary:
 
     def transform(self, series: pl.Series) -> Floats:
         """(n, m) float64: what the words of each text add to the scores."""
-        return np.asarray(self.weighted(series) @ self.slopes, dtype=np.float64)
+        return np.asarray(self.tfidf(series) @ self.slopes, dtype=np.float64)
 
     def training(self, series: pl.Series, context: Context) -> Floats:
         """Not possible: raises `ValueError`."""

@@ -1,4 +1,4 @@
-"""What a model pays attention to, over a sample of rows: the importance of each source column and SHAP values behind it.
+"""Importance of each source column of a model, and SHAP values, over a sample of rows.
 
 Importance is the mean size of the exact contributions where there are such; for models without them it is how much
 worse the model gets when a column is shuffled (Breiman 2001; loss: logarithmic or squared), with the deviation over

@@ -1,4 +1,4 @@
-"""Why a model gave this score: what each source column adds to the raw score, for a handful of rows.
+"""Contributions of each source column to the raw scores of a handful of rows: Shapley values, exact or sampled.
 
 Exact where the model is a weighted sum in the space that is explained (one booster, a bag averaged raw, linear
 models): TreeSHAP of the boosters (Lundberg et al. 2020), weights × deviation for linear ones. Everything else by
@@ -45,14 +45,16 @@ class Explained:
 def explain_rows(
     ensemble: Ensemble, matrices: Sequence[Floats], background: Sequence[Floats], features: Sequence[str], seed: int = 0
 ) -> Explained:
-    """`matrices` and `background`: rows encoded, one matrix per encoder of `ensemble`; `features`: source columns in order."""
+    """The exact contributions where there are such, else sampled ones. `matrices` and `background`: rows encoded, one matrix
+    (n, width) or (b, width) per encoder of `ensemble`; `features`: d source columns in order."""
     if ensemble.method is not None:
         return exact(ensemble, matrices, features)
     return sampled(ensemble, matrices, background, features, seed)
 
 
 def exact(ensemble: Ensemble, matrices: Sequence[Floats], features: Sequence[str]) -> Explained:
-    """Weighted sum of the members' own contributions, gathered by source column."""
+    """The members' own contributions, weighted and gathered by source column. `matrices`: (n, width) per encoder; `features`: d
+    source columns."""
     raw = ensemble.raw(matrices)
     total = np.zeros((len(features), *raw.shape))
     base = np.zeros(raw.shape)
@@ -76,7 +78,8 @@ def sampled(
     seed: int = 0,
     evaluations: int = _EVALUATIONS,
 ) -> Explained:
-    """Shapley values from random orders in which the columns of a background row become those of the row explained."""
+    """Shapley values of n rows (`matrices`: (n, width) per encoder) against b others (`background`: (b, width)), from about
+    `evaluations` scored rows each: random orders in which the columns of a background row become those of the row explained."""
     raw = ensemble.raw(matrices)
     orders, rows = _orders(len(features), len(background[0]), evaluations, seed)
     start = ensemble.raw([matrix[rows] for matrix in background])

@@ -1,5 +1,5 @@
-"""A zip file as a closed box: a few names of a fixed form, read in memory, with caps. Nothing is ever extracted to
-disk.
+"""Packs and unpacks model files: a zip of a few names of a fixed form, in memory, with caps. Nothing is ever extracted
+to disk.
 
 Refuses: names outside the form (so no `..`, no absolute paths, no directories), duplicates, encryption, other
 compression than deflate, too many or too large members, and compression ratios that only bombs have. The same caps

@@ -13,14 +13,15 @@ from coreplex.errors.tree import BadInput
 
 
 def dump(array: NDArray[Any]) -> bytes:
-    """The .npy bytes of a numeric array."""
+    """The .npy bytes of a numeric array of any shape."""
     out = io.BytesIO()
     npy.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
     return out.getvalue()
 
 
 def load(data: bytes) -> NDArray[Any]:
-    """The array in .npy bytes; BadInput unless it is a plain numeric array of exactly the size it claims."""
+    """The array in .npy bytes, of any shape and read-only; BadInput unless it is a plain numeric array of exactly the size it
+    claims."""
     stream = io.BytesIO(data)
     try:
         version = npy.read_magic(stream)

@@ -1,4 +1,4 @@
-"""Making probabilities mean what they say, fitted on out-of-fold scores, stored as a few numbers.
+"""Calibration of probabilities, fitted on out-of-fold scores, stored as a few numbers.
 
 `platt`: log-odds × slope + offset (Platt 1999). `temperature`: all raw scores × slope (Guo et al. 2017). Both keep
 contributions exact. `isotonic`: a rising step function of the probability (Zadrozny & Elkan 2002), binary only, for

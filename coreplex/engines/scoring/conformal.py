@@ -1,4 +1,5 @@
-"""Intervals around a number and sets of classes that hold the truth as often as was asked, from out-of-fold errors.
+"""Conformal prediction: intervals around a number and sets of classes that hold the truth as often as was asked, from
+out-of-fold errors.
 
 Cross-conformal prediction (Vovk 2015; the jackknife and CV methods of Barber et al. 2021, with the mean of the fold copies as the
 prediction): an answer is widened until the asked share of the out-of-fold rows would have been inside. The share holds on average

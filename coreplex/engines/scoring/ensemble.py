@@ -103,7 +103,7 @@ class Ensemble:
         return tuple(order[id(member.encoder)] for member in self.members)
 
     def encode(self, frame: pl.DataFrame | Canonical) -> list[Floats]:
-        """One matrix per encoder."""
+        """One (n, width) matrix per encoder, in their order."""
         seen = frame if isinstance(frame, Canonical) else Canonical(frame, keep=len(self.encoders) > 1)
         return [encoder.transform(seen) for encoder in self.encoders]
 
@@ -128,7 +128,7 @@ class Ensemble:
         return sum(weight * part for weight, part in zip(self.weights, parts, strict=True))
 
     def respond(self, raw: Floats) -> Floats:
-        """From `raw` to the answer: link, isotonic calibration, inverse of the target's transform."""
+        """(n, r) raw scores → (n, k) the answer: link, isotonic calibration, inverse of the target's transform."""
         response = respond(self.link, raw)
         if self.calibration:
             response = self.calibration.response(response)

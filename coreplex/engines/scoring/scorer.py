@@ -181,7 +181,7 @@ class Scorer:
 
     @cached_property
     def background(self) -> list[Floats]:
-        """The background rows, encoded, one matrix per encoder; a row with nothing known when the model has none."""
+        """The b background rows, encoded, one (b, width) matrix per encoder; a row with nothing known when the model has none."""
         return self._encoded(self.manifest.background or [{}])[0]
 
     def _encoded(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Floats], Warnings]:

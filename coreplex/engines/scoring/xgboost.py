@@ -69,5 +69,6 @@ class XgBoost(Scoring):
 
 
 def within_float32(matrix: Floats) -> Floats:
-    """XGBoost computes in float32 and refuses what does not fit; beyond its range every split says the same anyway."""
+    """(n, width) held within the range of float32: XGBoost refuses what does not fit, and beyond it every split says the same
+    anyway."""
     return np.clip(matrix, -_LARGEST, _LARGEST)

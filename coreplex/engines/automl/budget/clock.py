@@ -1,4 +1,4 @@
-"""How long a run may still work: the whole budget, one model's share, and the time kept back for finishing well.
+"""The wall-clock budget of a run: the whole budget, one model's share, and the time kept back for finishing well.
 
 The budget counts from the start of the run. What comes after the last fit (ensemble, explanation, writing) is
 measured while the run goes on and kept back, so that the end is a result and not a kill.

@@ -13,7 +13,8 @@ _LEAST_PER_CLASS = 5
 
 
 def spread(y: NDArray[np.generic], rows: int, seed: int, *, classification: bool) -> Index:
-    """`rows` positions in `y`, ascending: every so many-th in the order of the target, equals in random order.
+    """Positions of about `rows` rows that stand for all. y: (n,) class codes or values. Returns (m,) positions, ascending:
+    every so many-th in the order of the target, equals in random order.
 
     So shares of classes, and quantiles, stay; a rare class keeps a few rows more than its share.
     """
@@ -31,7 +32,7 @@ def spread(y: NDArray[np.generic], rows: int, seed: int, *, classification: bool
 
 
 def restricted(task: Task, rows: Index) -> Task:
-    """The task of these rows alone (ascending), with the folds as they were; a fold that lost a side is gone."""
+    """The task of these rows alone (m positions, ascending), with the folds as they were; a fold that lost a side is gone."""
     place = np.full(len(task.y), -1)
     place[rows] = np.arange(len(rows))
     folds, final_folds = (

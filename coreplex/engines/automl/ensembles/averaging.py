@@ -1,4 +1,4 @@
-"""What averaging the fold copies gains over a single copy, which is all that out-of-fold predictions show.
+"""Estimates what averaging the fold copies gains over a single copy, which is all that out-of-fold predictions show.
 
 A bag of fold copies is better than each copy by what the copies differ (the ambiguity decomposition: Krogh & Vedelsby 1995), and
 that can be seen on the rows of training: there one copy has not seen the row and the others have.

@@ -33,7 +33,8 @@ def pruned(
     seconds: Sequence[float],
     over: Callable[[], bool],
 ) -> Blend:
-    """`found`, or the blend of fewer of its models. `seconds`: of each of the m models for one row. Ends early when `over()`."""
+    """`found`, or the blend of fewer of its models. predictions: (n, k) of each of m models; y: (n,); score: more is better;
+    `seconds` of each model for one row. Ends early when `over()`."""
     cost = np.asarray(seconds)
     for model in sorted(np.flatnonzero(found.weights), key=lambda one: -cost[one]):
         kept = np.flatnonzero(found.weights)

@@ -50,7 +50,7 @@ def select(
 
 
 def blend(predictions: list[Array], weights: NDArray[np.float64]) -> Array:
-    """The weighted average of the predictions with a weight."""
+    """(n, k) the weighted average of the predictions, (n, k) each, with a weight above zero. weights: (m,), summing to 1."""
     total = np.zeros_like(predictions[0])
     for p, w in zip(predictions, weights, strict=True):
         if w > 0:

@@ -65,7 +65,8 @@ def blend(
 
 
 def fewer(found: Blend, predictions: list[Array], kept: NDArray[np.int64], y: NDArray[np.generic], task: Task) -> Blend | None:
-    """The same kind of blend of the models `kept` alone: a linear layer is fitted anew. None where that gives them no weight."""
+    """The same kind of blend of the models `kept` (positions) alone: a linear layer is fitted anew. predictions: (n, k) of each
+    of m models, y: (n,). None where that gives them no weight."""
     if found.combine == "raw":
         return _layer(predictions, kept, y, task)
     weights = np.zeros(len(predictions))

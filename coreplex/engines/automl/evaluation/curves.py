@@ -125,7 +125,8 @@ def _calibration(hit: NDArray[np.bool_], score: Array) -> Json:
 
 
 def confusion_matrix(y: Labels, predicted: Labels, labels: Sequence[object]) -> Json:
-    """Counts; beyond the twenty most frequent classes the rest is one row and one column."""
+    """How often rows of each class (n codes `y`, a row of the matrix) are predicted as each (n codes `predicted`, a column).
+    Beyond the twenty most frequent classes the rest is one row and one column."""
     k = len(labels)
     table = confusion(y, predicted, k)
     names = list(labels)

@@ -1,4 +1,5 @@
-"""What the next stretch of time may score, from the scores of the stretches that were judged forward in time.
+"""Prediction intervals of a metric for the next stretch of time, from its values on stretches that were validated forward in
+time.
 
 Each stretch is one draw of what changed meanwhile, which no resampling of its rows shows. So under a forward split a promise also
 covers the prediction interval of one more score of the same kind (normal scores of unknown variance: Hahn & Meeker, Statistical

@@ -1,4 +1,4 @@
-"""What a metric will be on a new holdout: an interval around every metric that out-of-fold predictions gave.
+"""Prediction intervals of metrics: what each will be on a new holdout, from out-of-fold predictions.
 
 The promise is for a holdout of a fifth as many rows as were judged, drawn as those were, and holds for nine such holdouts in ten.
 

@@ -1,4 +1,5 @@
-"""From which probability on the second of two classes is predicted: chosen on out-of-fold predictions for a metric or for costs.
+"""The probability from which on the second of two classes is predicted: chosen on out-of-fold predictions for a metric or for
+costs.
 
 The numbers told about it are cross-fitted: the rows of each fold are decided by the threshold that the other folds choose, so a
 threshold is never praised on the rows that chose it.
@@ -54,7 +55,8 @@ def decide(y: Labels, score: Array, aim: Aim | None, folds: Sequence[NDArray[np.
 def described(
     decision: Decision, y: Labels, aim: Aim | None, labels: Sequence[object], metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A decision as JSON: the threshold, what it was chosen for, and what to expect of it."""
+    """A decision as JSON: the threshold, what it was chosen for, and what to expect of it. y: (n,) codes 0 and 1; `labels`:
+    both spellings; `metrics`: of the same rows."""
     table = confusion(y, decision.predicted, 2)
     costs = aim is not None and aim.metric is None
     false_positive, false_negative = int(table[0, 1]), int(table[1, 0])

@@ -1,4 +1,4 @@
-"""What boosters and forests of histogram trees cost."""
+"""The cost of boosters and forests of histogram trees, as families declare it."""
 
 from collections.abc import Callable
 

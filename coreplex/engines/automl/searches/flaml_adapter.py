@@ -1,10 +1,20 @@
-"""FLAML as the one who proposes: its choice of learner and its search (Wang et al. 2021), on our folds, encodings and
-learners.
+"""The search of FLAML (Wang et al. 2021): it proposes which learner to train with which parameters, we train and judge.
 
 FLAML is given row numbers for a table and a splitter that walks our folds; its estimators are replaced by ours, which
 look the rows up in the encoded fold, train with FLAML's parameters until our clock, and predict. So nothing leaks,
 every model can be exported without pickle, and the budget holds, which FLAML's own does not. Only learners that can
 be exported take part: kNN and CatBoost do not.
+
+What is relied on, of FLAML 2.7 (`pyproject.toml` allows no later one until this was read again):
+
+- `AutoML.add_learner` takes a subclass of `BaseEstimator`, of which it asks `search_space`, `size` and
+  `cost_relative2lgbm` of the class, makes an object of a configuration and calls its `fit`, whose result is seconds;
+- a `split_type` that is an object is asked `get_n_splits()` and `split(x)`, fold by fold: a fold is trained and its
+  metric asked for before the next fold is taken, so that `TrialRunner.fold` is the fold at hand;
+- on big tables the first trials train on a part of the rows of a fold;
+- a metric that is a function gets the rows of the fold that judge as its first argument and returns a loss;
+- `skip_transform` leaves the one column of row numbers as it is;
+- errors of `fit` end the search (`Over`), and what FLAML does after it, a fit on all rows outside any fold, ends so.
 """
 
 import logging
@@ -12,7 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from flaml import AutoML
@@ -58,6 +68,7 @@ class Learner:
     """From FLAML's value of a parameter to ours."""
 
     def candidate(self, params: Mapping[str, Any]) -> Candidate:
+        """The candidate of a configuration in FLAML's names. Ours stop by the clock alone, as FLAML chooses the rounds."""
         named = {ours: self.convert(params[theirs]) for theirs, ours in self.names.items() if theirs in params}
         return Candidate(self.algo, self.family, {**self.fixed, **named, "patience": 0})
 
@@ -105,25 +116,25 @@ class Trial:
 def search(run: Run) -> None:
     """Let FLAML search for as long as it may; show the first model and real progress early, publish the best at the end."""
     logging.getLogger("flaml").setLevel(logging.ERROR)
-    bench = Bench(run)
+    runner = TrialRunner(run)
     known = {key: one for key, one in LEARNER.items() if _allowed(one, run)}
     if not known:
         run.log("FLAML has no learner for these algorithms that can be exported.", "warning")
         return
     search_ = AutoML()
     for key, one in known.items():
-        search_.add_learner(f"our_{key}", estimator(one, bench))
+        search_.add_learner(f"our_{key}", estimator(one, runner))
     # FLAML begins with its cheapest configurations: the first models are not the ones to end with.
     run.counted = False
-    bench.reserve(len({one.algo for one in known.values()}))
+    runner.reserve(len({one.algo for one in known.values()}))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            search_.fit(X_train=bench.ids, y_train=run.task.y, **_settings(run, bench, list(known)))
+            search_.fit(X_train=runner.ids, y_train=run.task.y, **_settings(run, runner, list(known)))
     except Over:
         pass
     finally:
-        bench.finish()
+        runner.finish()
 
 
 def _allowed(learner: Learner, run: Run) -> bool:
@@ -132,15 +143,15 @@ def _allowed(learner: Learner, run: Run) -> bool:
     return run.may(learner.candidate({}))
 
 
-def _settings(run: Run, bench: "Bench", keys: list[str]) -> dict[str, Any]:
+def _settings(run: Run, runner: "TrialRunner", keys: list[str]) -> dict[str, Any]:
     return {
         "task": run.task.kind,
-        "metric": bench.loss,
+        "metric": runner.loss,
         "estimator_list": [f"our_{key}" for key in keys],
         "time_budget": max(run.clock.left, 1.0),
         "eval_method": "cv",
-        "split_type": bench,
-        "n_splits": bench.get_n_splits(),
+        "split_type": runner,
+        "n_splits": runner.get_n_splits(),
         "auto_augment": False,
         "skip_transform": True,
         "retrain_full": False,
@@ -153,8 +164,8 @@ def _settings(run: Run, bench: "Bench", keys: list[str]) -> dict[str, Any]:
     }
 
 
-class Bench:
-    """Where FLAML's trials run: the splitter it walks, the loss it minimises, the trials it makes."""
+class TrialRunner:
+    """Runs FLAML's trials: the splitter it walks, the loss it minimises, the models that come of them."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -191,6 +202,7 @@ class Bench:
     # The splitter
 
     def get_n_splits(self, *_: Any, **__: Any) -> int:
+        """How many folds there are."""
         return len(self.run.task.plan.folds)
 
     def split(self, x: NDArray[np.float64], *_: Any) -> Iterator[tuple[Ids, Ids]]:
@@ -204,7 +216,7 @@ class Bench:
     # A trial
 
     def fit(self, learner: Learner, params: Mapping[str, Any], x: NDArray[np.float64]) -> float:
-        """Train one fold of a trial; seconds."""
+        """Train one fold of a trial. `params` in FLAML's names; x: (m, 1) row numbers. Returns seconds."""
         if self.over or self.fold < 0:  # after its search FLAML fits the best on all rows, which nobody needs
             raise Over
         started = time.perf_counter()
@@ -225,7 +237,8 @@ class Bench:
         return time.perf_counter() - started
 
     def loss(self, x_valid: NDArray[np.float64], *_: Any, **__: Any) -> tuple[float, dict[str, float]]:
-        """FLAML's custom metric: ours on the rows of this fold, less is better. After the last fold the trial is a model."""
+        """FLAML's custom metric: ours on the rows of this fold (m, 1), less is better. After the last fold the trial is a
+        model."""
         assert self.trial is not None
         task, metric = self.run.task, self.run.board.metric
         rows = ids_of(x_valid)
@@ -292,7 +305,7 @@ class Bench:
 
 
 def ids_of(x: Any) -> Ids:
-    """Row numbers from the one column FLAML sees."""
+    """(m,) row numbers from the one column FLAML sees, (m, 1)."""
     return np.asarray(x, dtype=np.float64).reshape(-1).astype(np.int64)
 
 
@@ -301,34 +314,44 @@ def _rows(sample: Sample, places: Ids) -> Sample:
     return Sample(sample.x[places], sample.y[places], weights, sample.categorical)
 
 
-def estimator(learner: Learner, bench: Bench) -> type:
-    """A FLAML estimator class with FLAML's space and cost, and our training behind it."""
-    shape = (len(bench.run.task.y), max(len(bench.run.task.columns), 1))
+class FoldEstimator(BaseEstimator):  # type: ignore[misc]
+    """What FLAML takes for a learner: its own space and cost, with our training behind. Each learner has a subclass, since
+    FLAML asks classes for both (`estimator`)."""
 
-    class Folded(BaseEstimator):  # type: ignore[misc]
-        @classmethod
-        def search_space(cls, data_size: Any, task: Any = None, **_: Any) -> dict[str, Any]:
-            rows = (min(int(data_size[0]), shape[0]), shape[1])
-            space: dict[str, Any] = learner.space.search_space(data_size=rows, task=task)
-            return space
+    learner: ClassVar[Learner]
+    runner: ClassVar[TrialRunner]
 
-        @classmethod
-        def size(cls, config: dict[str, Any]) -> float:
-            return float(learner.space.size(config)) if "n_estimators" in config else 1.0
+    def __init__(self, task: Any = "binary", **config: Any) -> None:
+        super().__init__(task, **config)
+        self._given = {k: v for k, v in config.items() if k not in ("n_jobs", "_estimator_type")}
 
-        @classmethod
-        def cost_relative2lgbm(cls) -> float:
-            return float(learner.space.cost_relative2lgbm())
+    @classmethod
+    def search_space(cls, data_size: Any, task: Any = None, **_: Any) -> dict[str, Any]:
+        """FLAML's own, for a table of (rows, columns) as large as the run's, where `data_size` sees row numbers alone."""
+        rows, columns = len(cls.runner.run.task.y), max(len(cls.runner.run.task.columns), 1)
+        space: dict[str, Any] = cls.learner.space.search_space(data_size=(min(int(data_size[0]), rows), columns), task=task)
+        return space
 
-        def fit(self, X_train: Any, y_train: Any, budget: Any = None, free_mem_ratio: float = 0, **_: Any) -> float:
-            params = learner.space(task=self._task, **self._given).params
-            return bench.fit(learner, params, X_train)
+    @classmethod
+    def size(cls, config: dict[str, Any]) -> float:
+        """Bytes of a model, as FLAML estimates them; 1 where a configuration has no rounds."""
+        return float(cls.learner.space.size(config)) if "n_estimators" in config else 1.0
 
-        def __init__(self, task: Any = "binary", **config: Any) -> None:
-            super().__init__(task, **config)
-            self._given = {k: v for k, v in config.items() if k not in ("n_jobs", "_estimator_type")}
+    @classmethod
+    def cost_relative2lgbm(cls) -> float:
+        """How many times as long as LightGBM a fit takes, as FLAML estimates it."""
+        return float(cls.learner.space.cost_relative2lgbm())
 
-        def predict(self, X: Any, **_: Any) -> Any:
-            raise NotImplementedError("predictions are made while the fold is trained")
+    def fit(self, X_train: Any, y_train: Any, budget: Any = None, free_mem_ratio: float = 0, **_: Any) -> float:
+        """Train the fold at hand. X_train: (m, 1) row numbers. Returns seconds."""
+        params = self.learner.space(task=self._task, **self._given).params
+        return self.runner.fit(self.learner, params, X_train)
 
-    return Folded
+    def predict(self, X: Any, **_: Any) -> Any:
+        """Not possible: predictions are made while the fold is trained (`TrialRunner.loss`)."""
+        raise NotImplementedError("predictions are made while the fold is trained")
+
+
+def estimator(learner: Learner, runner: TrialRunner) -> type[FoldEstimator]:
+    """The estimator class of one learner in one run."""
+    return type(f"Fold{learner.space.__name__}", (FoldEstimator,), {"learner": learner, "runner": runner})

@@ -1,4 +1,4 @@
-"""Which rows train and which rows judge: one plan per run, handed to every engine, so that engines compare on identical
+"""The folds, which rows train and which validate: one plan per run, handed to every engine, so that engines compare on identical
 folds.
 
 Random, stratified, by group, forward in time with a gap, forward in time without a group on both sides, or the user's own
@@ -76,7 +76,7 @@ class FoldPlan:
 
     @property
     def validated(self) -> Index:
-        """Rows that some fold validates, ascending: the rows with an out-of-fold prediction."""
+        """(m,) numbers of the rows that some fold validates, ascending: those with an out-of-fold prediction."""
         return np.sort(np.concatenate([f.valid for f in self.folds]))
 
 
@@ -140,7 +140,8 @@ def by_group(groups: Index, y: NDArray[np.generic], *, nfolds: int, seed: int, c
 def by_time(moments: NDArray[np.float64], *, nfolds: int, gap: float = 0.0) -> FoldPlan:
     """Forward chaining: fold i trains on everything more than `gap` before block i and is judged on block i.
 
-    Rows of one moment share a block. A missing moment (NaN) only ever trains.
+    moments: (n,) seconds or units, of which `gap` is as well; rows of one moment share a block, a missing one (NaN) only ever
+    trains.
     """
     wanted = automatic(len(moments)) if nfolds < 0 else nfolds
     pairs = [(_before(moments, start, gap), valid) for start, valid in _blocks(moments, wanted)]
@@ -153,6 +154,8 @@ def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, s
     """Forward chaining without a group on both sides: fold (i, p) is judged on the rows of block i whose group is in part p, and
     trains on the rows before it of all groups that do not judge (purged, as López de Prado, Advances in Financial Machine
     Learning, 2018, ch. 7, has it for overlapping labels).
+
+    groups: (n,) codes; moments: (n,) seconds or units, of which `gap` is as well; NaN where unknown.
 
     One part is enough where groups come and go, so that the purge leaves half of the past at least. Where they stay, they are
     dealt at random to three parts, and there are a third as many blocks.
@@ -222,7 +225,8 @@ def _neighbours(moments: NDArray[np.float64]) -> Index:
 
 
 def telling(plan: FoldPlan, y: NDArray[np.generic]) -> FoldPlan:
-    """The plan without the folds that train on a single class, where others are left: the first of a forward split may."""
+    """The plan without the folds that train on a single class, where others are left: the first of a forward split may. y: (n,)
+    class codes."""
     kept = tuple(fold for fold in plan.folds if len(np.unique(y[fold.train])) > 1)
     if not kept or len(kept) == len(plan.folds):
         return plan

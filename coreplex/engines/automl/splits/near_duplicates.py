@@ -57,12 +57,12 @@ class NearDuplicates:
 
 
 def codes(frame: pl.DataFrame) -> Index:
-    """One number per distinct row."""
+    """(n,) a number per distinct row, from 0."""
     return np.unique(frame.hash_rows(seed=0).to_numpy(), return_inverse=True)[1].astype(np.int64)
 
 
 def units(frame: pl.DataFrame, near: NearDuplicates | None = None) -> tuple[Index | None, str]:
-    """One number for all rows of features and target that belong together, None where none do; and what to say of it."""
+    """(n,) one number for all rows of features and target that belong together, None where none do; and what to say of it."""
     found = codes(frame) if near is None else near.units(frame)
     repeated = frame.height - (int(found.max()) + 1 if len(found) else 0)
     if not repeated:

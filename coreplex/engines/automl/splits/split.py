@@ -1,4 +1,4 @@
-"""Which split judges a run: what was asked for, what the named columns mean, or what was found in the rows.
+"""Chooses how rows are split for a run: what was asked for, what the named columns mean, or what was found in the rows.
 
 `auto` takes the honest split that `coreplex.engines.diagnosis.dependence` found, where it found that a random one would promise
 too much; otherwise rows are dealt evenly by the target, as if they were independent.

@@ -1,4 +1,4 @@
-"""How long a candidate will take, estimated before it is fitted, so that what cannot finish is trained on fewer rows.
+"""Estimates how long a candidate will take before it is fitted, so that what cannot finish is trained on fewer rows.
 
 Encoding is taken to be linear in the rows, with the line measured on two small samples of this very table. Fitting is counted
 in units of work (cells visited per round of trees, multiplications per epoch, …) times seconds per unit, which

@@ -7,7 +7,7 @@ process, one after the other on two threads each 0.84 s and 2.6 s.
 
 import importlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -71,12 +71,7 @@ class Fitting:
 
         Raises the error of the first that failed, after all have ended.
         """
-        if len(numbers) == 1:
-            done = [self._fold(numbers[0], turns, rounds)]
-        else:
-            with ThreadPoolExecutor(len(numbers)) as pool:
-                begun = [pool.submit(self._fold, number, turns, rounds) for number in numbers]
-            done = [one.result() for one in begun]
+        done = _fitted(lambda number: self._fold(number, turns, rounds), numbers)
         if self.costs is not None:
             for one in done:
                 self.costs.learn(self.candidate, self.matrices.task, one.learned, one.rounds, one.width, one.seconds)
@@ -91,6 +86,16 @@ class Fitting:
         seconds, looked = (time.perf_counter() - began) / fits, part.asked
         learned, width = sides.train.x.shape
         return Fitted(one, sides.encoder, one.predict(sides.valid), learned, sides.asked, sides.whole, width, looked, seconds)
+
+
+def _fitted(fold: Callable[[int], Fitted], numbers: Sequence[int]) -> list[Fitted]:
+    """All these folds, on threads of this process, one each: nowhere else is it decided where the folds of a candidate are
+    fitted."""
+    if len(numbers) == 1:
+        return [fold(numbers[0])]
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        begun = [pool.submit(fold, number) for number in numbers]
+    return [one.result() for one in begun]
 
 
 def _prepare(candidate: Candidate, matrices: Matrices, deadline: Deadline) -> None:

@@ -1,4 +1,4 @@
-"""The learning rate of a booster that has less time than its small steps need.
+"""Raises the learning rate of a booster that has less time than its small steps need.
 
 How far boosting has to go, in rounds times learning rate, is a trait of the table: noise is learned by in a hundred small steps,
 a sum of clock times not in a thousand. What the run's boosters needed so far says it, and the costs say how many rounds there is

@@ -172,7 +172,8 @@ class Matrices:
 
 
 def weights_of(task: Task, rows: NDArray[np.int64], *, balance: bool) -> Array | None:
-    """What each row counts in training: its own weight, and with `balance` as much as makes the classes weigh alike."""
+    """(m,) what each of m rows counts in training: its own weight, and with `balance` as much as makes the classes weigh alike.
+    None: all alike."""
     own = task.weights[rows] if task.weights is not None else None
     if not balance or not task.classification:
         return own

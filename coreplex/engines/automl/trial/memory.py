@@ -1,5 +1,5 @@
-"""How many rows fit in the memory a run may use: decided from sizes before anything large is made, so that no run ends by a
-crash.
+"""Estimates how many rows fit in the memory a run may use: decided from sizes before anything large is made, so that no run
+ends by a crash.
 
 Counted per row: the table and the copies that folds and encodings make of it, the encoded matrix and the copy a sample
 or a refit makes, what a booster keeps of it (XGBoost most: 8 bytes a cell and the bins), scores and gradients per class, and the
