@@ -19,6 +19,16 @@ OUTSIDE = re.compile(
 """How documents used to be cited that are not in this repository."""
 
 
+HIDDEN = re.compile(
+    r"sys\.modules\[|gc\.(?:set_threshold|freeze)|field_size_limit\(|os\.umask|setrlimit\("
+    r"|sys\.(?:setswitchinterval|excepthook) ?[(=]|warnings\.simplefilter|structlog\.configure"
+    r"|faulthandler\.enable|\bprctl\(|signal\.signal\(|add_signal_handler|ContextVar\("
+    r"|^\w+: WeakValueDictionary|^_\w+ = ThreadPoolExecutor|^[A-Za-z_]\w*(?:\.\w+)+ = |^\s+global ",
+    re.M,
+)
+"""How a process changes what belongs to all of it."""
+
+
 def sources() -> Iterator[tuple[str, str]]:
     """Path and text of each Python file, this one excepted."""
     for path in (ROOT / "asgi.py", *(path for package in TOP for path in sorted((ROOT / package).rglob("*.py")))):
@@ -79,6 +89,14 @@ def test_what_is_without_effect_says_so_in_the_schema() -> None:
             if snake(name) in names:
                 fields[snake(name)].append(quiet)
     assert {name for name, said in fields.items() if not said or not all(said)} == set()
+
+
+def test_hidden_state_is_listed() -> None:
+    section = (DOCS / "architecture.md").read_text().partition("## Hidden state")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`([\w/]+\.py)`", section))
+    found = {name for name, text in sources() if not name.startswith(("tests/", "coreplex/migrations/")) and HIDDEN.search(text)}
+    assert len(found) > 10
+    assert found - listed == set()
 
 
 def test_files_named_in_pages() -> None:
