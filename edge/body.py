@@ -1,16 +1,18 @@
 """Bodies of requests: read no further than they may be, and JSON that is strict and bounded."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from coreplex.errors.tree import DomainError, TooLarge
+from coreplex.errors.tree import BadInput, DomainError, TooLarge
 from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 from edge.request import exchange_of
 
 JSON_TYPE = "application/json"
+CUT_OFF = "The connection ended before the whole request was here."
+"""Nobody is left to read it but the log."""
 
 
 def announced(request: Request) -> int:
@@ -19,16 +21,28 @@ def announced(request: Request) -> int:
     return int(length) if length.isdigit() else 0
 
 
+async def stream_of(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises BadInput when the connection ends before it is whole."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise BadInput(CUT_OFF) from None
+
+
 async def read_body(request: Request, limit: int, advice: str) -> bytes:
     """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
     parts, size = [], announced(request)
     if size <= limit:
         size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                break
-            parts.append(chunk)
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    break
+                parts.append(chunk)
+        except ClientDisconnect:
+            raise BadInput(CUT_OFF) from None
     if size > limit:
         raise TooLarge(f"The request body is larger than {limit >> 20} MiB. {advice}".rstrip())
     return b"".join(parts)

@@ -30,6 +30,7 @@ STATE = "coreplex"
 Of = TypeVar("Of", bound=Caller)
 Headers = Mapping[bytes, bytes]
 """By lower-case name, the first of each."""
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,12 @@ class Shown:
     by_header: bool
 
     @classmethod
-    def of(cls, headers: Headers, cookie_name: str) -> "Shown | None":
+    def of(cls, headers: Headers, session_cookie: str | None) -> "Shown | None":
         value = headers.get(b"authorization")
         if value is not None:
             said = value.decode("latin-1")
             return cls(said, tokens.digest(said.partition(" ")[2].strip()), True)
-        cookies = headers.get(b"cookie")
-        token = cookie_parser(cookies.decode("latin-1")).get(cookie_name) if cookies else None
-        return cls(token, tokens.digest(token), False) if token else None
+        return cls(session_cookie, tokens.digest(session_cookie), False) if session_cookie else None
 
 
 class Exchange:
@@ -59,7 +58,8 @@ class Exchange:
         self.headers: Headers = dict(reversed(scope["headers"]))
         self.request_id = request_id_of(self.headers)
         self.address: str = scope["client"][0] if scope.get("client") else ""
-        self.shown = Shown.of(self.headers, cookie_name)
+        self.cookies = _cookies_of(scope) if b"cookie" in self.headers else NONE
+        self.shown = Shown.of(self.headers, self.cookies.get(cookie_name))
         self.reads = scope.get("method") in {"GET", "HEAD"}
         """Whether nothing is done but to answer, which can be refused when the answer is there already."""
         self.window: Window | None = None
@@ -69,6 +69,10 @@ class Exchange:
         """Of the request, once it is known who asks."""
         self.keyed: bool | None = None
         """Whether the request's `Idempotency-Key` had an effect; None for a request without one."""
+
+
+def _cookies_of(scope: Scope) -> dict[str, str]:
+    return cookie_parser("; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"))
 
 
 def exchange_of(connection: HTTPConnection) -> Exchange:
@@ -95,8 +99,8 @@ async def identify(kind: type[Of], services: Services, connection: HTTPConnectio
         user_agent=headers.get(b"user-agent", b"")[:300].decode("latin-1"),
         transport="websocket" if connection.scope["type"] == "websocket" else "http",
         csrf_header=None if csrf is None else csrf.decode("latin-1"),
-        session_cookie=connection.cookies.get(session_cookie_name(services.settings)) if b"cookie" in headers else None,
-        known_cookie=connection.cookies.get(known_cookie_name(services.settings)) if b"cookie" in headers else None,
+        session_cookie=exchange.cookies.get(session_cookie_name(services.settings)) if exchange.cookies else None,
+        known_cookie=exchange.cookies.get(known_cookie_name(services.settings)) if exchange.cookies else None,
         last_event_id=None if cursor is None else _cursor(cursor.decode("latin-1")),
     )
     exchange.keyed = False if KEY in headers else None

@@ -20,7 +20,7 @@ from coreplex.platform.room import in_words
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
 from edge.answers import error_answer, json_answer
-from edge.body import announced
+from edge.body import announced, stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, once
 from edge.multipart import Form
@@ -71,7 +71,7 @@ class Receiver:
         self.limit = services.settings.max_dataset_upload_bytes
 
     def form(self, request: Request) -> Form:
-        return Form(request.headers.get("content-type", ""), request.stream(), self.limit + FORM_OVERHEAD)
+        return Form(request.headers.get("content-type", ""), stream_of(request), self.limit + FORM_OVERHEAD)
 
     async def receive(self, context: Caller, form: Form) -> StagedFile:
         assert form.filename is not None, "the file has begun"
@@ -81,7 +81,7 @@ class Receiver:
         filename = request.query_params.get("filename", "")
         if not filename:
             raise Invalid.field("name the file: ?filename=…", "query", "filename")
-        return await self._stage(request.stream(), context, filename)
+        return await self._stage(stream_of(request), context, filename)
 
     async def _stage(self, chunks: AsyncIterator[bytes], context: Caller, filename: str) -> StagedFile:
         assert context.principal is not None, "uploads need a scope"

@@ -23,6 +23,7 @@ from coreplex.platform.permissions import WRITE, Category
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from coreplex.platform.services import Services
 from edge.answers import error_answer
+from edge.body import stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, made_before, once
 from edge.origin import check_origin
@@ -142,7 +143,7 @@ class Tus:
         response = await once(context, request, {"": WRITE}, lambda: orjson.dumps([name, length]), begin)
         if REPLAYED in response.headers:
             return response  # with the offset at which to go on
-        chunks = request.stream() if _has_bytes(request) else _nothing()
+        chunks = stream_of(request) if _has_bytes(request) else _nothing()
         response.headers.update(_state(await self.uploads.append(begun[0], 0, chunks, checksum)))
         return response
 
@@ -171,7 +172,7 @@ class Tus:
         if not _has_bytes(request):
             raise WrongMediaType(f"Send the bytes as Content-Type: {CHUNK_TYPE}.")
         offset = _number(request, "upload-offset")
-        return self._said(await self.uploads.append(upload, offset, request.stream(), _checksum(request)), 204)
+        return self._said(await self.uploads.append(upload, offset, stream_of(request), _checksum(request)), 204)
 
     async def _terminate(self, request: Request) -> Response:
         self.uploads.discard(await self._own(request))

@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.errors.disk import FULL, is_full
@@ -82,8 +81,6 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
         return from_input(original)
     if isinstance(original, GraphQLError):
         original = original.original_error or original
-    if isinstance(original, ClientDisconnect):
-        return BadRequest("The connection ended before the whole request was here.")  # nobody is left to read it
     if isinstance(original, DomainError):
         if isinstance(original, Damaged):
             log.error("stored_file_damaged", exc_info=original, request_id=request_id)
