@@ -10,9 +10,9 @@ import pytest
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.explain import importance
 from coreplex.engines.explain.importance import explain
-from coreplex.engines.explain.local import exact, sampled
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
+from coreplex.engines.scoring.contributions import exact, sampled
 from coreplex.engines.scoring.ensemble import Ensemble, Member
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.scorer import Scorer

@@ -19,8 +19,8 @@ from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import residual
 from coreplex.engines.encoding.encoder import Encoder
-from coreplex.engines.explain.local import exact
 from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.contributions import exact
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema
 from tests.engines.scoring_samples import column, encode_row, predict_frame

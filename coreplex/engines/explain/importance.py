@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.explain.local import Explained, exact, places, sampled
+from coreplex.engines.scoring.contributions import Explained, exact, places, sampled
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.scorer import Scorer
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.batch import in_row, read_batch
 from coreplex.engines.encoding.rows import RowReader, Warning, Warnings
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.explain.local import Explained, explain_rows
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
 from coreplex.engines.scoring.conformal import Conformal
+from coreplex.engines.scoring.contributions import Explained, explain_rows
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.tabular.schema import Column
 from coreplex.errors.tree import Invalid
