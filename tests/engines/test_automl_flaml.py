@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from coreplex.engines.automl import train
+from coreplex.engines.automl.options.engine_registry import ENGINES, STACKED
 from coreplex.engines.scoring.scorer import Scorer
 from tests.engines.runs import Report, request, table
 
@@ -43,3 +44,8 @@ def test_flaml_told_to_stop_publishes_the_best_it_has(nfolds: int, tmp_path: Pat
     result = train.run({**asked, "engine": "flaml"}, report)
     assert (len(report.models), result["stopped"]) == (1, True)
     assert report.models[0]["metrics"]["auc"] > 0.7
+
+
+def test_what_is_said_of_flaml_without_loading_it_is_what_its_adapter_has() -> None:
+    adapter = pytest.importorskip("coreplex.engines.automl.searches.flaml_adapter")
+    assert {STACKED, *(one.algo for one in adapter.LEARNER.values())} == set(ENGINES["flaml"].algos)
