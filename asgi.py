@@ -39,6 +39,7 @@ from edge.request import exchange_of
 from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
 from rest_compat.files import file_rows
+from rest_compat.inbox import inbox_rows
 from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes
 from rest_compat.routing import TableRoute
@@ -118,7 +119,7 @@ def _routes(services: Services) -> list[BaseRoute]:
         return json_answer(report, 200 if report["ready"] else 503)
 
     return [
-        TableRoute([*rows(services, TABLE), *file_rows(services), *Tus(services).rows()]),
+        TableRoute([*rows(services, TABLE), *file_rows(services), *inbox_rows(services), *Tus(services).rows()]),
         *GraphQLDoor(services).routes(),
         *reference_routes(),
         *mail_page_routes(),

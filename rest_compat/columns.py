@@ -17,6 +17,8 @@ from schema.errors import told
 from schema.execution import core_schema
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
+TABLE_FILE = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
+"""What a file is that holds a table."""
 OVERRIDES, MARKS = "missingValues", "values"
 """The two kinds of input, by the key of a column's values: what is missing in it, or what is missing in it too."""
 

@@ -2,10 +2,35 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 Shape = Callable[[Any, Mapping[str, Any]], Any]
 """From an operation's result and its variables to the response body."""
+
+
+class Kind(Enum):
+    """How the body of the request or of the answer travels."""
+
+    json = "json"
+    upload = "upload"
+    """Takes a form with a file, or names one that is here already (`upload_id`)."""
+    download = "download"
+    """Its operation names a file; the answer is the file."""
+
+
+@dataclass(frozen=True)
+class File:
+    """What an endpoint that takes a file says of it."""
+
+    about: str
+    """What the file is."""
+    target: str
+    """The operation that tells whether the caller may put a file there, asked before its first byte is taken."""
+    into: Mapping[str, str]
+    """The target's variables by the path's and the form's names; without any of these there is nothing to ask yet."""
+    or_else: Sequence[str] = ()
+    """Keys of the body that may stand in place of a file."""
 
 
 @dataclass(frozen=True)
@@ -37,3 +62,8 @@ class Endpoint:
     """Takes limit, offset, search, sort_field and sort_direction."""
     body_optional: bool = False
     """An empty body is an empty object."""
+    kind: Kind = Kind.json
+    file: File | None = None
+    """Of an upload: what is said of its file."""
+    made_for_answer: bool = True
+    """Of a download: its file has served with the answer."""

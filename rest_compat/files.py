@@ -1,107 +1,37 @@
 """Files over REST, streamed both ways: into the staging folder and out of it. What they mean is said by stored operations.
 
-An upload is received first, hashed and counted on its way to disk, and then named to `uploadDataset` by its id; a download asks
+An upload is received first, hashed and counted on its way to disk, and then named to its operation by its id; a download asks
 an operation for a file and streams what it names. Whether the caller may is asked before a byte is taken.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from coreplex.errors.tree import DomainError, Invalid, TooLarge
-from coreplex.platform.permissions import WRITE, Permission
-from coreplex.platform.room import in_words
+from coreplex.errors.tree import Invalid
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
-from edge.answers import error_answer, json_answer
-from edge.body import announced, stream_of
+from edge.answers import json_answer
 from edge.caller import Caller
-from edge.idempotency import REPLAYED, first, once
-from edge.multipart import Form
-from edge.request import exchange_of
 from rest_compat import unknown
-from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
-from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset, model
+from rest_compat.adapter import Row, admit, done_once, run, run_bound, run_with
+from rest_compat.endpoint import Endpoint, Kind
+from rest_compat.receiver import Receiver, answering
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
+from rest_compat.table import rows_of
 from rest_compat.variables import Binder
-from schema.errors import domain_error
-
-FORM_OVERHEAD = 2 << 20
-"""What a form may add to its file: boundaries, headers and the text fields."""
 
 
 def file_rows(services: Services) -> list[RouteRow]:
-    """Uploads and downloads, for the same walk as the table's rows."""
-    uploads = (Upload(services, dataset.UPLOAD), Upload(services, dataset.UPLOAD_VERSION))
-    downloads = (Download(services, row) for row in dataset.DOWNLOADS)
-    return [
-        *(("POST", one.endpoint.path, answering(one.answer)) for one in uploads),
-        ("POST", model.EVALUATE.path, answering(Evaluation(services).answer)),
-        ("POST", "/api/uploads", answering(Inbox(services).answer)),
-        *(("GET", one.endpoint.path, answering(one.answer)) for one in downloads),
-    ]
-
-
-def answering(handler: Handler) -> Handler:
-    """Errors as answers."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Exception as error:
-            request_id = exchange_of(request).request_id
-            return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
-
-    return answer
-
-
-class Receiver:
-    """Takes one file from a request into the staging folder."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        self.limit = services.settings.max_dataset_upload_bytes
-
-    def form(self, request: Request) -> Form:
-        return Form(request.headers.get("content-type", ""), stream_of(request), self.limit + FORM_OVERHEAD)
-
-    async def receive(self, context: Caller, form: Form) -> StagedFile:
-        assert form.filename is not None, "the file has begun"
-        return await self._stage(form.file(), context, form.filename)
-
-    async def receive_raw(self, request: Request, context: Caller) -> StagedFile:
-        filename = request.query_params.get("filename", "")
-        if not filename:
-            raise Invalid.field("name the file: ?filename=…", "query", "filename")
-        return await self._stage(stream_of(request), context, filename)
-
-    async def _stage(self, chunks: AsyncIterator[bytes], context: Caller, filename: str) -> StagedFile:
-        assert context.principal is not None, "uploads need a scope"
-        return await self.services.staging.receive(
-            chunks, owner_id=context.principal.user_id, filename=filename, limit=self.limit
-        )
-
-    def check_length(self, request: Request) -> None:
-        """Refuse by the announced length, where there is one, before anything is read."""
-        if announced(request) > self.limit + FORM_OVERHEAD:
-            raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
-
-    @contextmanager
-    def kept_on_success(self, file: StagedFile) -> Iterator[None]:
-        """Remove the staged file when what it was sent for fails."""
-        try:
-            yield
-        except BaseException:
-            self.services.staging.discard(file)
-            raise
+    """Uploads and downloads, for the same walk as the table's other rows."""
+    uploads = [(row, Upload(services, row).answer) for row in rows_of(Kind.upload)]
+    downloads = [(row, Download(services, row).answer) for row in rows_of(Kind.download)]
+    return [(row.method, row.path, answering(answer)) for row, answer in (*uploads, *downloads)]
 
 
 class Upload(Receiver):
@@ -111,7 +41,9 @@ class Upload(Receiver):
         super().__init__(services)
         self.endpoint = endpoint
         self.operation = operations()[endpoint.operation]
-        self.target = operations()["UploadTarget"]
+        assert endpoint.file is not None, "an upload says what its file is"
+        self.file = endpoint.file
+        self.target = operations()[self.file.target]
         self.binder = Binder(endpoint, self.operation)
         self.by_id = Row(services, endpoint)
 
@@ -138,62 +70,13 @@ class Upload(Receiver):
 
     async def _check_target(self, context: Caller, said: Mapping[str, Any]) -> None:
         """Refuse a foreign project before its file is received, when the form names it first (as the client does)."""
-        ids = {into: said[name] for name, into in (("project_id", "projectId"), ("dataset_id", "datasetId")) if name in said}
+        ids = {into: said[name] for name, into in self.file.into.items() if name in said}
         if ids:
             await run(self.target, ids, context)
 
     async def _run(self, context: Caller, request: Request, fields: Mapping[str, Any]) -> Response:
         answered = await run_with(self.binder, context, request.path_params, request.query_params, fields)
         return json_answer(answered, self.endpoint.status)
-
-
-class Evaluation(Upload):
-    """`POST /api/models/{model_id}/evaluate`: an upload whose target is a model."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__(services, model.EVALUATE)
-        self.target = operations()["GetModel"]
-
-    async def _check_target(self, context: Caller, said: Mapping[str, Any]) -> None:
-        await run(self.target, {"modelId": said["model_id"]}, context)
-
-
-class Inbox(Receiver):
-    """`POST /api/uploads`: a file for a later operation, as a form or as the bare body with `?filename=`."""
-
-    permission: Permission = WRITE
-
-    async def answer(self, request: Request) -> Response:
-        context = await admit(self.services, request, operations()["UploadTarget"])
-        context.admit(self.permission)
-        self.check_length(request)
-        file, ignored = await self._file(request, context)
-        with self.kept_on_success(file):
-            said = orjson.dumps([file.filename, file.sha256])
-
-            async def answer() -> tuple[Response, bool]:
-                kept = await first(context, file.id)
-                return self._receipt(self.services.staging.open(kept, file.owner_id), ignored), True
-
-            response = await once(context, request, {"": self.permission}, lambda: said, answer)
-        if REPLAYED in response.headers:
-            self.services.staging.discard(file)
-        return response
-
-    async def _file(self, request: Request, context: Caller) -> tuple[StagedFile, list[str]]:
-        """The file, and what was ignored beside it."""
-        content_type = request.headers.get("content-type", "")
-        if not content_type.lower().startswith("multipart/"):
-            return await self.receive_raw(request, context), unknown.parameters(request.query_params, {"filename"})
-        form = self.form(request)
-        await form.until_file()
-        file = await self.receive(context, form)
-        return file, unknown.keys(form.fields, ()) + unknown.parameters(request.query_params, ())
-
-    def _receipt(self, file: StagedFile, ignored: Sequence[str]) -> Response:
-        facts = {"filename": file.filename, "size_bytes": file.size_bytes, "sha256": file.sha256}
-        warned = {unknown.WARNINGS: ignored} if ignored else {}
-        return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts, **warned}, 201)
 
 
 class Download:
@@ -204,7 +87,6 @@ class Download:
         self.endpoint = endpoint
         self.operation = operations()[endpoint.operation]
         self.binder = Binder(endpoint, self.operation)
-        self.once = endpoint.operation != "GetFile"
 
     async def answer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.operation)
@@ -217,7 +99,7 @@ class Download:
     def _stream(self, file: StagedFile, ignored: Sequence[str]) -> Response:
         headers = {"Content-Disposition": attachment(file.filename), **unknown.header(ignored)}
         # A file somebody asked for by its id may be fetched again; one made for this answer has served.
-        served = BackgroundTask(self.services.staging.discard, file) if self.once else None
+        served = BackgroundTask(self.services.staging.discard, file) if self.endpoint.made_for_answer else None
         return FileResponse(file.path, headers=headers, media_type=file.content_type, background=served)
 
 

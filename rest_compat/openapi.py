@@ -22,11 +22,10 @@ from graphql.pyutils import Undefined
 from coreplex.idempotency.service import KEY, MAX_KEY
 from coreplex.platform.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
 from edge.idempotency import HEADER, REPLAYED
-from rest_compat import columns, tus_openapi, unknown
+from rest_compat import columns, inbox, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field
-from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset, model
+from rest_compat.endpoint import Endpoint, File, Kind
 from rest_compat.sketch import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
@@ -38,7 +37,6 @@ PAGED = {
     "offset": {"minimum": 0, "maximum": MAX_OFFSET},
     "search": {"maxLength": MAX_SEARCH},
 }
-TABLES = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
 PROBLEMS = {
     "400": "The request or a file in it cannot be read.",
     "401": "No credentials, or wrong ones.",
@@ -89,8 +87,8 @@ def _input(kind: Any, text: str = "", default: Any = Undefined) -> dict[str, Any
 class Described:
     """One row of the table as an OpenAPI operation."""
 
-    def __init__(self, endpoint: Endpoint, tag: str, *, upload: bool = False, download: bool = False) -> None:
-        self.endpoint, self.tag, self.upload, self.download = endpoint, tag, upload, download
+    def __init__(self, endpoint: Endpoint, tag: str) -> None:
+        self.endpoint, self.tag, self.file = endpoint, tag, endpoint.file
         self.operation = operations()[endpoint.operation]
         self.binder = Binder(endpoint, self.operation)
 
@@ -177,10 +175,10 @@ class Described:
         return [IDEMPOTENCY] if self.operation.keyed else []
 
     def _body(self) -> dict[str, Any] | None:
-        hidden = {"upload_id"} if self.upload else set()
+        hidden = {"upload_id"} if self.file else set()
         hidden |= {"columns"} if self.endpoint.columns else set()
         names = [name for name in self.endpoint.body if name not in hidden]
-        if not names and not self.upload:
+        if not names and not self.file:
             return None
         properties: dict[str, Any] = {}
         required: list[str] = []
@@ -195,20 +193,14 @@ class Described:
         if required:
             schema["required"] = required
         content = {"application/json": {"schema": schema}}
-        if self.upload:
-            file = {"type": "string", "format": "binary", "description": TABLES}
+        if self.file:
+            file = {"type": "string", "format": "binary", "description": self.file.about}
             sent = {"type": "string", "description": "In place of `file`: the id of a finished upload, resumable or not."}
             either = {"anyOf": [{"required": ["file"]}, {"required": ["upload_id"]}]}
             form = {**schema, "properties": {**properties, "file": file, "upload_id": sent}, **either}
-            by_id = {**schema, "properties": {**properties, "upload_id": sent}, **self._named(required)}
+            by_id = {**schema, "properties": {**properties, "upload_id": sent}, **_named(self.file, required)}
             content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": by_id}}
         return {"required": not self.endpoint.body_optional, "content": content}
-
-    def _named(self, required: list[str]) -> dict[str, Any]:
-        """What a body without a file must say: the upload, or the version of a dataset where that will do."""
-        if "dataset_version_id" in self.endpoint.body:
-            return {"anyOf": [{"required": ["dataset_version_id"]}, {"required": ["upload_id"]}]}
-        return {"required": [*required, "upload_id"]}
 
     def _required(self, name: str) -> bool:
         target = self.binder.target(name)
@@ -218,12 +210,19 @@ class Described:
         return is_required_input_field(kind.fields[target[1]])
 
     def _success(self) -> dict[str, Any]:
-        if self.download:
+        if self.endpoint.kind is Kind.download:
             return {"description": "The file.", "content": {"application/octet-stream": {}}, "headers": _headers()}
         body = self.endpoint.shape(result_of(sketch(self.operation)), {})
         schema = schema_of(body)
         schema["properties"].setdefault(unknown.WARNINGS, unknown.SCHEMA)
-        return {"description": "Done.", "content": {"application/json": {"schema": schema}}, "headers": _headers()}
+        return _answer(schema)
+
+
+def _named(file: File, required: list[str]) -> dict[str, Any]:
+    """What a body without a file must say: the upload, or what will do in its place."""
+    if file.or_else:
+        return {"anyOf": [{"required": [*file.or_else]}, {"required": ["upload_id"]}]}
+    return {"required": [*required, "upload_id"]}
 
 
 def _arguments(operation: Operation) -> list[tuple[str, str]]:
@@ -244,6 +243,11 @@ def _arguments(operation: Operation) -> list[tuple[str, str]]:
 
     walk(root, operation.definition.selection_set)
     return found
+
+
+def _answer(schema: dict[str, Any]) -> dict[str, Any]:
+    """An answer as it should be."""
+    return {"description": "Done.", "content": {"application/json": {"schema": schema}}, "headers": _headers()}
 
 
 def _headers() -> dict[str, Any]:
@@ -298,7 +302,7 @@ def document() -> dict[str, Any]:
             name += "_"
         used.add(name)
         paths.setdefault(described.endpoint.path, {})[described.endpoint.method.lower()] = described.as_dict(name)
-    paths["/api/uploads"] = {"post": _inbox()}
+    paths[inbox.PATH] = {"post": inbox.described(_answer, _problems(), _security(False, False, "POST"), IDEMPOTENCY)}
     paths |= tus_openapi.paths(_problem, _security, IDEMPOTENCY)
     return {
         "openapi": "3.1.0",
@@ -315,36 +319,7 @@ def document() -> dict[str, Any]:
 
 
 def _all() -> list[Described]:
-    rows = [Described(row, concept.__name__.rsplit(".", 1)[-1]) for concept in CONCEPTS for row in concept.ROWS]
-    rows += [Described(row, "dataset", upload=True) for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
-    rows.append(Described(model.EVALUATE, "model", upload=True))
-    return rows + [Described(row, "dataset", download=True) for row in dataset.DOWNLOADS]
-
-
-def _inbox() -> dict[str, Any]:
-    """`POST /api/uploads`, the one endpoint that is no operation: it takes the file another one names."""
-    binary = {"type": "string", "format": "binary", "description": "The file."}
-    form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
-    text = {name: {"type": "string"} for name in ("id", "upload_id", "filename", "sha256")}
-    known = {**text, "size_bytes": {"type": "integer"}}
-    answer = {"type": "object", "properties": {**known, unknown.WARNINGS: unknown.SCHEMA}, "required": list(known)}
-    filename = {"name": "filename", "in": "query", "required": False, "schema": {"type": "string", "minLength": 1}}
-    return {
-        "operationId": "Upload",
-        "tags": ["dataset"],
-        "summary": "Receive a file for a later `uploadDataset` in GraphQL, which names it by `upload_id`; it waits for an hour.",
-        "parameters": [{**filename, "description": "Name of the file when it is sent as the bare body."}, IDEMPOTENCY],
-        "requestBody": {
-            "required": True,
-            "content": {"multipart/form-data": {"schema": form}, "application/octet-stream": {}},
-        },
-        "responses": {
-            "201": {"description": "Done.", "content": {"application/json": {"schema": answer}}, "headers": _headers()},
-            **_problems(),
-        },
-        "x-rate-limit": "general",
-        "security": _security(False, False, "POST"),
-    }
+    return [Described(row, concept) for concept, rows in CONCEPTS.items() for row in rows]
 
 
 def _components() -> dict[str, Any]:

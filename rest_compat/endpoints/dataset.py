@@ -1,17 +1,18 @@
-"""`/api/datasets` (contract B.3), save uploads and downloads: those are streamed, see `rest_compat.files`."""
+"""`/api/datasets` (contract B.3). Uploads and downloads are streamed, see `rest_compat.files`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from rest_compat import shapes
-from rest_compat.columns import MARKS, OVERRIDES
-from rest_compat.endpoint import Endpoint
+from rest_compat.columns import MARKS, OVERRIDES, TABLE_FILE
+from rest_compat.endpoint import Endpoint, File, Kind
 
 ROOT = "/api/datasets"
 ONE = f"{ROOT}/{{dataset_id}}"
 VERSION = ("version_id",)
 COLUMNS = ("columns", "missing_values", "force")
 OF_DATASET = {"dataset_id": "input.datasetId"}
+FILE = File(TABLE_FILE, "UploadTarget", {"project_id": "projectId", "dataset_id": "datasetId"})
 
 
 def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
@@ -78,22 +79,29 @@ ROWS = (
         body_optional=True,
     ),
     Endpoint("DELETE", ONE, "DeleteDataset", shapes.ok, into={"dataset_id": "input.id"}),
-)
-
-UPLOAD = Endpoint(
-    "POST",
-    f"{ROOT}/upload",
-    "UploadDataset",
-    uploaded,
-    201,
-    body=("project_id", "name", "description", "dataset_id", "upload_id", "sheet", *COLUMNS),
-    columns=OVERRIDES,
-)
-UPLOAD_VERSION = Endpoint(
-    "POST", f"{ONE}/versions", "UploadDataset", uploaded, 201, body=("upload_id", "sheet", *COLUMNS), columns=OVERRIDES
-)
-DOWNLOADS = (
-    Endpoint("GET", f"{ONE}/download", "DatasetDownload", shapes.plain, params=("format", *VERSION)),
-    Endpoint("GET", "/api/artifacts/{artifact_id}/download", "ArtifactDownload", shapes.plain),
-    Endpoint("GET", "/api/files/{file_id}", "GetFile", shapes.plain),
+    Endpoint(
+        "POST",
+        f"{ROOT}/upload",
+        "UploadDataset",
+        uploaded,
+        201,
+        body=("project_id", "name", "description", "dataset_id", "upload_id", "sheet", *COLUMNS),
+        columns=OVERRIDES,
+        kind=Kind.upload,
+        file=FILE,
+    ),
+    Endpoint(
+        "POST",
+        f"{ONE}/versions",
+        "UploadDataset",
+        uploaded,
+        201,
+        body=("upload_id", "sheet", *COLUMNS),
+        columns=OVERRIDES,
+        kind=Kind.upload,
+        file=FILE,
+    ),
+    Endpoint("GET", f"{ONE}/download", "DatasetDownload", shapes.plain, params=("format", *VERSION), kind=Kind.download),
+    Endpoint("GET", "/api/artifacts/{artifact_id}/download", "ArtifactDownload", shapes.plain, kind=Kind.download),
+    Endpoint("GET", "/api/files/{file_id}", "GetFile", shapes.plain, kind=Kind.download, made_for_answer=False),
 )

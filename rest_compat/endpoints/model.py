@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rest_compat import shapes
-from rest_compat.endpoint import Endpoint
+from rest_compat.columns import TABLE_FILE
+from rest_compat.endpoint import Endpoint, File, Kind
 
 ROOT = "/api/models"
 ONE = "/api/models/{model_id}"
@@ -49,14 +50,14 @@ ROWS = (
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
     Endpoint("GET", f"{ONE}/evaluations", "ModelEvaluations", shapes.page, paged=True),
     Endpoint("DELETE", ONE, "DeleteModel", shapes.ok, into={"model_id": "input.id"}),
+    Endpoint(
+        "POST",
+        f"{ONE}/evaluate",
+        "EvaluateModel",
+        shapes.created("evaluation"),
+        201,
+        body=("dataset_version_id", "upload_id", "sheet"),
+        kind=Kind.upload,
+        file=File(TABLE_FILE, "GetModel", {"model_id": "modelId"}, or_else=("dataset_version_id",)),
+    ),
 )
-
-EVALUATE = Endpoint(
-    "POST",
-    f"{ONE}/evaluate",
-    "EvaluateModel",
-    shapes.created("evaluation"),
-    201,
-    body=("dataset_version_id", "upload_id", "sheet"),
-)
-"""Takes a file in a form, or JSON that names rows that are there already: see `rest_compat.files`."""

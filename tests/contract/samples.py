@@ -12,10 +12,10 @@ from graphql import FieldNode, GraphQLNonNull, get_named_type, is_leaf_type, is_
 from httpx import AsyncClient, Response
 
 from coreplex.platform.permissions import WRITE, Permission
-from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset, model
+from rest_compat.endpoint import Endpoint, Kind
+from rest_compat.endpoints import dataset
 from rest_compat.stored import operations
-from rest_compat.table import TABLE
+from rest_compat.table import TABLE, rows_of
 from rest_compat.variables import Binder
 from schema.execution import ROOTS, permission_of
 from tests.factories.account import PASSWORD
@@ -245,14 +245,9 @@ async def _inbox(client: AsyncClient, _ids: Mapping[str, str], headers: Mapping[
 
 def rest_calls() -> list[Call]:
     """Every row of the table, uploads and downloads."""
-    rows = [RestSample(row).call() for row in (*TABLE, *dataset.DOWNLOADS)]
-    uploads = [RestSample(row, upload=True).call() for row in (dataset.UPLOAD, dataset.UPLOAD_VERSION)]
-    return [
-        *rows,
-        *uploads,
-        RestSample(model.EVALUATE).call(),
-        Call("POST /api/uploads", "uploadTarget", WRITE, (), True, _inbox),
-    ]
+    rows = [RestSample(row).call() for row in (*TABLE, *rows_of(Kind.download))]
+    uploads = [RestSample(row, upload=not row.file.or_else).call() for row in rows_of(Kind.upload) if row.file]
+    return [*rows, *uploads, Call("POST /api/uploads", "uploadTarget", WRITE, (), True, _inbox)]
 
 
 def graphql_calls() -> list[Call]:

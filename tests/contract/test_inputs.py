@@ -16,9 +16,8 @@ from structlog.testing import capture_logs
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
-from rest_compat.endpoint import Endpoint
-from rest_compat.endpoints import dataset
-from rest_compat.table import TABLE
+from rest_compat.endpoint import Endpoint, Kind
+from rest_compat.table import TABLE, rows_of
 from rest_compat.variables import Binder
 from tests.contract.samples import SAMPLES, RestSample, filled, graphql_call, root_fields
 from tests.factories.account import browser, serving
@@ -68,7 +67,7 @@ def value_of(name: str, good: Any) -> st.SearchStrategy[Any]:
 @st.composite
 def rest_requests(draw: st.DrawFn) -> tuple[Endpoint, dict[str, Any]]:
     """A row and values for some of its names; for no name it does not know, since those are ignored."""
-    row = draw(st.sampled_from([*TABLE, *dataset.DOWNLOADS]))
+    row = draw(st.sampled_from([*TABLE, *rows_of(Kind.download)]))
     sample = RestSample(row)
     binder = Binder(row, sample.operation)
     values = {name: draw(value_of(name, good)) for name, good in sample.values.items()}

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openapi_spec_validator
 
 from rest_compat import export
+from rest_compat.endpoint import Kind
 from rest_compat.openapi import document
 from rest_compat.reference import render
 from rest_compat.stored import operations
-from rest_compat.table import TABLE
+from rest_compat.table import CONCEPTS, TABLE, rows_of
 from schema.execution import prepare
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_committed_description_is_current() -> None:
@@ -75,3 +79,11 @@ def test_every_stored_operation_is_used() -> None:
 def test_stored_operations_are_valid_documents_of_the_public_schema() -> None:
     assert prepare("{ __typename }").root_fields
     assert operations()
+
+
+def test_nothing_but_the_table_names_a_concept() -> None:
+    """A new concept's endpoints, those of files too, are rows of a module of its own."""
+    named = {path.name for path in (ROOT / "rest_compat").glob("*.py") if "rest_compat.endpoints" in path.read_text()}
+    assert not named
+    assert {row.kind for rows in CONCEPTS.values() for row in rows} == set(Kind)
+    assert sum(map(len, CONCEPTS.values())) == sum(len(rows_of(kind)) for kind in Kind)
