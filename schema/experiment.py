@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import strawberry
+from pydantic import create_model
 
 from coreplex.experiment import inputs, service
-from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
+from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.experiment.table import Experiment as Row
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import percent
 from coreplex.model.service import leaderboards
 from coreplex.platform.permissions import READ, WRITE, Category, Permission
@@ -17,7 +19,7 @@ from resolvers import experiment as resolve
 from resolvers.loaders.experiment import engine_runs
 from resolvers.loaders.job import jobs
 from resolvers.loaders.model import model_counts, models
-from schema.common import DeletedPayload, enum, published
+from schema.common import DeletedPayload, enum, named_enum, published
 from schema.event import LogEntry
 from schema.field import by_id, command, guarded, loaded, mutation, row
 from schema.model import Model, ModelSort, Validation
@@ -26,11 +28,19 @@ from schema.scalars import JSON
 
 TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=True)
 
+# The words of a job under a name of their own, which clients know.
+ExperimentStatus = named_enum("ExperimentStatus", [status.value for status in JobStatus])
+ExperimentFilter: Any = create_model(
+    "ExperimentFilter",
+    __base__=inputs.ExperimentFilter,
+    status=(list[ExperimentStatus] | None, inputs.ExperimentFilter.model_fields["status"]),
+)
+
 enum(ExperimentStatus, "State of an experiment or of one engine's run.")
 enum(ExecutionMode, "One engine, or several side by side.")
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
 published(inputs.OneExperiment, "ExperimentInput", "An experiment to act on.")
-published(inputs.ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
+published(ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
 
 ExperimentSort = sort_input("Experiment", service.ORDER)
 
@@ -53,7 +63,7 @@ class EngineRun:
     experiment_id: strawberry.ID = strawberry.field(description="The experiment.")
     engine: str = strawberry.field(description="The engine that runs.")
     requested_engine: str = strawberry.field(description="The engine that was asked for.")
-    status: ExperimentStatus = strawberry.field(description="State.")
+    status: JobStatus = strawberry.field(graphql_type=ExperimentStatus, description="State.")
     models_trained: int = strawberry.field(description="Models finished so far, baseline and ensembles included.")
     best_model_id: strawberry.ID | None = strawberry.field(description="Its best model.")
     best_metric: float | None = strawberry.field(description="The sort metric of its best model.")
@@ -71,7 +81,7 @@ def _progress(job: Any, experiment: Any) -> float:
     """As its job says; the job of an experiment that ended long ago is gone."""
     if job is not None:
         return percent(job.progress)
-    return percent(float(experiment.status is ExperimentStatus.succeeded))
+    return percent(float(experiment.status is JobStatus.succeeded))
 
 
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")
@@ -89,7 +99,7 @@ class Experiment:
     engines: list[str] = strawberry.field(description="The engines that run.")
     execution_mode: ExecutionMode = strawberry.field(description="One engine or several side by side.")
     use_gpu: bool = strawberry.field(description="Whether a GPU was asked for. Kept, without effect yet: the CPU is used.")
-    status: ExperimentStatus = strawberry.field(description="State.")
+    status: JobStatus = strawberry.field(graphql_type=ExperimentStatus, description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
     progress: float = _job(float, _progress, "Share done, 0 to 100.")
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
@@ -124,7 +134,7 @@ class ProjectExperiments:
 class ExperimentQuery:
     experiment: Experiment = row(Row, READ, "One experiment.")
     experiments: Connection[Experiment] = connection(
-        service.listing, "Experiments of the caller's projects.", sort=ExperimentSort, filter=inputs.ExperimentFilter
+        service.listing, "Experiments of the caller's projects.", sort=ExperimentSort, filter=ExperimentFilter
     )
     experiment_capabilities: ExperimentCapabilities = guarded(resolve.allowed, READ, "What the caller may ask of an experiment.")
 

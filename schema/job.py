@@ -7,8 +7,9 @@ import strawberry
 from pydantic import create_model
 
 from coreplex.job import inputs, kinds, queries
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job as Row
-from coreplex.job.table import JobStatus, percent
+from coreplex.job.table import percent
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.runtime import concepts
 from schema.common import enum, named_enum, published

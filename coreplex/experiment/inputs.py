@@ -7,7 +7,8 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field
 from coreplex.engines.automl.options.config import AutoMLConfig, described_options
 from coreplex.engines.automl.options.engine_registry import ENGINES
 from coreplex.engines.automl.options.presets import described
-from coreplex.experiment.table import ExecutionMode, ExperimentStatus, ProblemType
+from coreplex.experiment.table import ExecutionMode, ProblemType
+from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.fields import Name
 from coreplex.platform.inputs import Identifier
@@ -62,4 +63,4 @@ class OneExperiment(BaseModel):
 
 class ExperimentFilter(BaseModel):
     project_id: str | None = Field(None, description="Only experiments of this project.")
-    status: list[ExperimentStatus] | None = Field(None, max_length=8, description="Only experiments in one of these states.")
+    status: list[JobStatus] | None = Field(None, max_length=8, description="Only experiments in one of these states.")

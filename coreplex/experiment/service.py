@@ -25,9 +25,10 @@ from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneExperiment
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
+from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
@@ -313,7 +314,7 @@ async def _refuse_in_projects(session: ReadSession, ids: Select[UUID]) -> None:
 
 
 def _training() -> ColumnElement[bool]:
-    return col(Experiment.status).in_([status for status in ExperimentStatus if not status.final])
+    return col(Experiment.status).in_([status for status in JobStatus if not status.final])
 
 
 depend(DatasetVersion, refuse=_refuse_on_versions, remove=_remove_on_versions)

@@ -1,15 +1,15 @@
 """Rows of experiments and of the engines run in them."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, String, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlalchemy import ARRAY, Column, Index, String, UniqueConstraint
+from sqlmodel import Field
 
+from coreplex.job.lifecycle import FollowsJob, Lifecycle
 from coreplex.platform.bound import OF_PROJECT, Bound
-from coreplex.platform.columns import document, key, maybe_document, maybe_moment, moment, reference, word
+from coreplex.platform.columns import document, key, maybe_document, reference, word
 
 
 class ProblemType(StrEnum):
@@ -22,26 +22,14 @@ class ExecutionMode(StrEnum):
     parallel = "parallel"
 
 
-class ExperimentStatus(StrEnum):
-    queued = "queued"
-    running = "running"
-    succeeded = "succeeded"
-    failed = "failed"
-    cancelled = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        return self in {ExperimentStatus.succeeded, ExperimentStatus.failed, ExperimentStatus.cancelled}
-
-
-class Experiment(SQLModel, table=True):
+class Experiment(FollowsJob, table=True):
     __tablename__ = "experiments"
     __bound__ = Bound(OF_PROJECT)
+    __table_args__ = (Index("ix_experiments_status", "status"), Index("ix_experiments_created_at", "created_at"))
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")
     dataset_version_id: UUID = reference("dataset_versions.id", on_delete="NO ACTION")
-    job_id: UUID | None = reference("jobs.id", default=None, on_delete="SET NULL")
     name: str = Field(max_length=200)
     target_column: str = Field(max_length=300)
     problem_type: ProblemType = word(ProblemType)
@@ -49,21 +37,16 @@ class Experiment(SQLModel, table=True):
     engines: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     execution_mode: ExecutionMode = word(ExecutionMode, ExecutionMode.single)
     use_gpu: bool = False
-    status: ExperimentStatus = word(ExperimentStatus, ExperimentStatus.queued, index=True)
     stopped: bool = False
-    error: str | None = None
     warnings: list[str] = document(list)
     validation: dict[str, Any] | None = maybe_document()
     """How its rows are split (`coreplex.engines.automl.splits.split.described`); None in experiments older than the choice."""
     sort_metric: str = Field(default="", max_length=32)
     best_model_id: UUID | None = None
     created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
-    created_at: datetime = moment(index=True)
-    started_at: datetime | None = maybe_moment()
-    finished_at: datetime | None = maybe_moment()
 
 
-class EngineRun(SQLModel, table=True):
+class EngineRun(Lifecycle, table=True):
     __tablename__ = "engine_runs"
     __bound__ = Bound("As many as an experiment has engines. Go with it.")
     __table_args__ = (UniqueConstraint("experiment_id", "position"),)
@@ -73,11 +56,6 @@ class EngineRun(SQLModel, table=True):
     position: int
     engine: str = Field(max_length=32)
     requested_engine: str = Field(max_length=32)
-    status: ExperimentStatus = word(ExperimentStatus, ExperimentStatus.queued)
     models_trained: int = 0
     best_model_id: UUID | None = None
     best_metric: float | None = None
-    error: str | None = None
-    created_at: datetime = moment()
-    started_at: datetime | None = maybe_moment()
-    finished_at: datetime | None = maybe_moment()

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from coreplex.job.table import JobStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.inputs import Identifier
 
 

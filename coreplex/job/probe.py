@@ -16,7 +16,8 @@ from coreplex.errors.tree import Invalid, Unavailable
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job.context import JobContext
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.platform.child_task import child_task
 from coreplex.platform.database import WriteSession
 from coreplex.platform.isolation import run_child

@@ -17,7 +17,8 @@ from sqlmodel import col
 
 from coreplex.job import kinds, service
 from coreplex.job.kinds import JobKind
-from coreplex.job.table import Job, JobStatus, Schedule
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job, Schedule
 from coreplex.platform.database import Database, ReadSession, WriteSession
 
 ENTITY = "schedule"

@@ -17,7 +17,8 @@ from sqlmodel import col
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import kinds
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import new_id

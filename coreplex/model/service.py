@@ -12,8 +12,9 @@ from coreplex.artifact.table import Artifact
 from coreplex.engines.automl.evaluation.metrics import HIGHER_IS_BETTER
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.event import service as event
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
+from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
 from coreplex.model.inputs import ModelFilter
@@ -114,7 +115,7 @@ async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelF
         return False
     query = select(col(Experiment.id)).where(
         col(Experiment.project_id).in_(visible_projects(grant)),
-        col(Experiment.status).in_([ExperimentStatus.queued, ExperimentStatus.running]),
+        col(Experiment.status).in_([JobStatus.queued, JobStatus.running]),
     )
     if wanted.project_id is not None:
         query = query.where(col(Experiment.project_id) == parse_id(wanted.project_id, "Project"))

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from coreplex.errors.disk import shortage
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from coreplex.serving.log import aside

@@ -19,11 +19,12 @@ from coreplex.engines.diagnosis.question import Question, Roles
 from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.service import TRAIN
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
+from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.context import JobContext
 from coreplex.job.kinds import JobKind, Queue, declare
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.child_task import child_task
@@ -129,12 +130,12 @@ async def _forget_former_attempt(session: WriteSession, experiment: Experiment) 
     for model in models:
         await enqueue_removal(session, "model", model.id, prefix=model_service.storage_prefix(model))
     runs = update(EngineRun).where(col(EngineRun.experiment_id) == experiment.id)
-    await session.execute(runs.values(models_trained=0, best_model_id=None, best_metric=None, status=ExperimentStatus.queued))
+    await session.execute(runs.values(models_trained=0, best_model_id=None, best_metric=None, status=JobStatus.queued))
 
 
 async def _run_engine(context: JobContext, plan: TrainingPlan, run: EngineRun) -> DomainError | None:
     """One engine in its child; the error that ended it, unless it left models behind."""
-    await context.save(lambda session: _mark(session, run, ExperimentStatus.running))
+    await context.save(lambda session: _mark(session, run, JobStatus.running))
     budget = float(plan.experiment.config["max_runtime_secs"])
     recorder = Recorder(context, plan, run)
     context.report(0.0, "starting")
@@ -153,7 +154,7 @@ async def _run_engine(context: JobContext, plan: TrainingPlan, run: EngineRun) -
         raise
     except DomainError as error:
         return await _engine_failed(context, run, recorder, error)
-    await context.save(lambda session: _mark(session, run, ExperimentStatus.succeeded))
+    await context.save(lambda session: _mark(session, run, JobStatus.succeeded))
     if result.get("stopped"):
         context.log(f"Engine {run.engine} was stopped; the best so far is kept.")
     return None
@@ -162,7 +163,7 @@ async def _run_engine(context: JobContext, plan: TrainingPlan, run: EngineRun) -
 async def _engine_failed(context: JobContext, run: EngineRun, recorder: Recorder, error: DomainError) -> DomainError | None:
     if isinstance(error, ChildTimeout) and recorder.count:
         context.log(f"Engine {run.engine} was ended at its time limit; its {recorder.count} models are kept.", "warning")
-        await context.save(lambda session: _mark(session, run, ExperimentStatus.succeeded))
+        await context.save(lambda session: _mark(session, run, JobStatus.succeeded))
         return None
     detail = getattr(error, "detail", "")
     context.log(f"Engine {run.engine}: {error.message} {detail[-1500:]}".strip(), "error")
@@ -171,7 +172,7 @@ async def _engine_failed(context: JobContext, run: EngineRun, recorder: Recorder
     if recorder.count:
         early = f"Engine {run.engine} ended early, its {recorder.count} models are kept: {error.message}"
         await context.save(lambda session: remember(session, run.experiment_id, early))
-    await context.save(lambda session: _mark(session, run, ExperimentStatus.failed, error.message))
+    await context.save(lambda session: _mark(session, run, JobStatus.failed, error.message))
     return None if recorder.count else error
 
 
@@ -206,13 +207,9 @@ async def _count(session: WriteSession, experiment: Experiment) -> int:
     return await session.scalar(query) or 0
 
 
-async def _mark(session: WriteSession, run: EngineRun, status: ExperimentStatus, error: str | None = None) -> None:
+async def _mark(session: WriteSession, run: EngineRun, status: JobStatus, error: str | None = None) -> None:
     row = await session.get_one(EngineRun, run.id)
-    row.status, row.error = status, error
-    if status is ExperimentStatus.running:
-        row.started_at = row.started_at or now()
-    else:
-        row.finished_at = now()
+    row.enter(status, error)
     session.add(row)
 
 
@@ -221,9 +218,7 @@ async def on_change(session: WriteSession, job: Job) -> None:
     experiment = await session.get(Experiment, job.entity_id)
     if experiment is None:
         return
-    experiment.status = ExperimentStatus(job.status.value)
-    if experiment.status is ExperimentStatus.running:
-        experiment.started_at = experiment.started_at or now()
+    experiment.enter(job.status)
     session.add(experiment)
 
 
@@ -232,12 +227,11 @@ async def on_final(session: WriteSession, job: Job) -> None:
     experiment = await session.get(Experiment, job.entity_id)
     if experiment is None:
         return
-    experiment.status = ExperimentStatus(job.status.value)
-    experiment.error, experiment.finished_at = job.error, now()
+    experiment.enter(job.status, job.error)
     experiment.stopped = job.stop_requested_at is not None and job.status is JobStatus.succeeded
     ended = update(EngineRun).where(
         col(EngineRun.experiment_id) == experiment.id,
-        col(EngineRun.status).in_([ExperimentStatus.queued, ExperimentStatus.running]),
+        col(EngineRun.status).in_([JobStatus.queued, JobStatus.running]),
     )
     await session.execute(ended.values(status=experiment.status, error=job.error, finished_at=now()))
     best = await model_service.rank(session, experiment)
@@ -246,10 +240,10 @@ async def on_final(session: WriteSession, job: Job) -> None:
 
 async def _tell(session: WriteSession, experiment: Experiment, best: Model | None) -> None:
     """The end in the project's timeline; whoever cancelled or deleted the experiment is in it already, by name."""
-    if experiment.status is ExperimentStatus.cancelled:
+    if experiment.status is JobStatus.cancelled:
         return
     outcome = f"failed: {experiment.error}"
-    if experiment.status is ExperimentStatus.succeeded:
+    if experiment.status is JobStatus.succeeded:
         outcome = f"finished: {await _count(session, experiment)} models" + (f", the best is {best.name}." if best else ".")
     await event.audit(session, None, experiment, f"experiment.{experiment.status}", f"Experiment “{experiment.name}” {outcome}")
 

@@ -22,7 +22,8 @@ from coreplex.engines.scoring.bundle import Manifest
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
+from coreplex.experiment.table import EngineRun, Experiment, ProblemType
+from coreplex.job.lifecycle import JobStatus
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
@@ -93,7 +94,7 @@ async def _add_model(session: WriteSession, stack: Stack, trained: Trained, proj
         target_column="y",
         problem_type=ProblemType.classification,
         engines=["native"],
-        status=ExperimentStatus.succeeded,
+        status=JobStatus.succeeded,
         finished_at=now(),
     )
     run = EngineRun(experiment_id=experiment.id, position=0, engine="native", requested_engine="native")

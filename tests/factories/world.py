@@ -23,8 +23,9 @@ from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.scoring import bundle
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
+from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
+from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Membership, Project
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
@@ -152,8 +153,8 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         viewer = next((user for user, role in roles.items() if role is Role.viewer), owner.id)
         memberships = {row.user_id: row for row in await session.scalars(_memberships(project))}
         version = await session.get_one(DatasetVersion, UUID(ids["version"]))
-        finished = await add_experiment(session, project, version, "finished", ExperimentStatus.succeeded)
-        waiting = await add_experiment(session, project, version, "waiting", ExperimentStatus.queued)
+        finished = await add_experiment(session, project, version, "finished", JobStatus.succeeded)
+        waiting = await add_experiment(session, project, version, "waiting", JobStatus.queued)
         models = [await add_model(session, made.services, finished, f"GBM_{i}", 0.9 - i / 10) for i in range(3)]
         await model_service.rank(session, finished)
         deployments = await add_deployments(session, project, models)
@@ -211,7 +212,7 @@ async def _upload(made: World, owner: User, project: Project, name: str) -> dict
 
 
 async def add_experiment(
-    session: WriteSession, project: Project, version: DatasetVersion, name: str, status: ExperimentStatus
+    session: WriteSession, project: Project, version: DatasetVersion, name: str, status: JobStatus
 ) -> Experiment:
     """An experiment nobody trains; a queued one has its job."""
     experiment = Experiment(

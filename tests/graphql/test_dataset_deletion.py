@@ -8,7 +8,8 @@ from sqlmodel import col
 
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus, ProblemType
+from coreplex.experiment.table import EngineRun, Experiment, ProblemType
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
@@ -17,7 +18,7 @@ from tests.factories.dataset import Person
 DELETE = "mutation($id: ID!) { deleteDataset(input: {id: $id}) { id } }"
 
 
-async def experiment_on(database: Database, made: dict[str, Any], status: ExperimentStatus) -> Experiment:
+async def experiment_on(database: Database, made: dict[str, Any], status: JobStatus) -> Experiment:
     """An experiment in a state, with one model."""
     project_id, version_id = UUID(made["dataset"]["project_id"]), UUID(made["version_id"])
     experiment = Experiment(
@@ -54,7 +55,7 @@ async def experiment_on(database: Database, made: dict[str, Any], status: Experi
 
 async def test_an_unfinished_experiment_keeps_it(ada: Person, database: Database) -> None:
     made = await ada.dataset()
-    await experiment_on(database, made, ExperimentStatus.running)
+    await experiment_on(database, made, JobStatus.running)
     error = (await ada.ask(DELETE, id=made["id"]))["errors"][0]
     assert error["extensions"]["code"] == "conflict"
     assert "“Search” is running" in error["message"]
@@ -65,8 +66,8 @@ async def test_an_unfinished_experiment_keeps_it(ada: Person, database: Database
 
 async def test_finished_experiments_go_with_it_unless_a_model_serves(ada: Person, database: Database) -> None:
     made, other = await ada.dataset(), await ada.dataset()
-    experiment = await experiment_on(database, made, ExperimentStatus.succeeded)
-    await experiment_on(database, other, ExperimentStatus.succeeded)
+    experiment = await experiment_on(database, made, JobStatus.succeeded)
+    await experiment_on(database, other, JobStatus.succeeded)
     async with database.transaction() as session:
         model = (await session.scalars(select(Model).where(col(Model.experiment_id) == experiment.id))).one()
         serving = Deployment(project_id=model.project_id, model_id=model.id, name="live", stage=Stage.staging)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.diagnosis import advice
-from coreplex.experiment.table import ExperimentStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
@@ -83,7 +83,7 @@ async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:
             project = await session.get_one(Project, UUID(asker.world.ids["project"]))
             version = await session.get_one(DatasetVersion, UUID(asker.world.ids["version"]))
             for i in range(more):
-                await add_experiment(session, project, version, f"e{i}", ExperimentStatus.succeeded)
+                await add_experiment(session, project, version, f"e{i}", JobStatus.succeeded)
         with asker.counted() as sent:
             assert len((await asker.data(LIST))["experiments"]["nodes"]) == 2 + more
         numbers.append(len(sent))

@@ -11,7 +11,7 @@ from sqlmodel import col
 from coreplex.account.table import User
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.event.table import Event, EventKind
-from coreplex.experiment.table import ExperimentStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
@@ -57,7 +57,7 @@ async def fill(database: Database, asker: Asker, project: Project, owner: User, 
             own = {"id": UUID(int=chance.getrandbits(128)), "project_id": project.id, "dataset_id": dataset.id}
             session.add(DatasetVersion(**version.model_dump(exclude={*own, "upload_artifact_id"}), **own))
         for number in range(chance.randrange(5)):
-            made = await add_experiment(session, project, version, f"E{number % 2}", ExperimentStatus.succeeded)
+            made = await add_experiment(session, project, version, f"E{number % 2}", JobStatus.succeeded)
             made.finished_at = moment if number % 2 else None
             for rank in range(chance.randrange(1, 4)):
                 own = {"id": UUID(int=chance.getrandbits(128)), "project_id": project.id, "experiment_id": made.id, "rank": rank}

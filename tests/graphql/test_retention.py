@@ -9,10 +9,11 @@ from sqlmodel import col
 
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
-from coreplex.experiment.table import Experiment, ExperimentStatus
+from coreplex.experiment.table import Experiment
 from coreplex.job import cleaning
 from coreplex.job import service as job
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from tests.factories.asking import Asker
@@ -33,7 +34,7 @@ async def give_job(world: World, experiment: str, ended: timedelta) -> str:
         row = await session.get_one(Experiment, UUID(experiment))
         made = await job.enqueue(session, "automl_train", project_id=row.project_id, entity_type="experiment", entity_id=row.id)
         made.status, made.progress, made.finished_at = JobStatus.succeeded, 1.0, now() - ended
-        row.job_id, row.status = made.id, ExperimentStatus.succeeded
+        row.job_id, row.status = made.id, JobStatus.succeeded
         for kind in (EventKind.log, EventKind.progress, EventKind.audit):
             about = {"entity_type": "experiment", "entity_id": row.id, "project_id": row.project_id, "kind": kind}
             await event.append(session, **about, type=f"experiment.{kind}", message=f"a line of {kind}")

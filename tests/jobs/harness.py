@@ -19,7 +19,8 @@ from sqlmodel import col
 from coreplex.errors.tree import Unavailable
 from coreplex.event.table import Event
 from coreplex.job import service
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id

@@ -17,7 +17,8 @@ from sqlmodel import col
 
 from coreplex.errors.tree import Unavailable
 from coreplex.event.table import Event, EventKind
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings

@@ -9,7 +9,7 @@ from coreplex.event.service import after
 from coreplex.event.table import EventKind
 from coreplex.job import service
 from coreplex.job.context import MAX_LOG_LINES, FenceLost, JobCancelled, JobContext
-from coreplex.job.table import JobStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings

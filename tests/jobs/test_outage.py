@@ -17,7 +17,7 @@ from coreplex.errors.tree import Unavailable
 from coreplex.event import service as event
 from coreplex.event.stream import follow
 from coreplex.event.table import EventKind
-from coreplex.job.table import JobStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.listener import Listener

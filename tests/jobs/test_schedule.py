@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from coreplex.job import kinds, schedule, service
 from coreplex.job.kinds import JobKind
-from coreplex.job.table import JobStatus, Schedule
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Schedule
 from coreplex.job.timing import Timing
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database

@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from coreplex.event.service import after
 from coreplex.job import service
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import Orders
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id

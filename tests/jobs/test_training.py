@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from coreplex.artifact.table import Artifact
 from coreplex.engines.diagnosis import advice
 from coreplex.errors.tree import NoModel
-from coreplex.experiment.table import EngineRun, Experiment, ExperimentStatus
+from coreplex.experiment.table import EngineRun, Experiment
+from coreplex.job.lifecycle import JobStatus
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
 from coreplex.platform.isolation import ChildTimeout
@@ -94,7 +95,7 @@ async def test_a_training_killed_in_the_middle_begins_anew_and_leaves_nothing_of
     workers.start()
     await until(done(database), PATIENCE)
     found, names = await training.look(), await training.models()
-    assert (found.status, found.error) == (ExperimentStatus.succeeded, None)
+    assert (found.status, found.error) == (JobStatus.succeeded, None)
     assert found.job_id is not None
     assert (await read(database, found.job_id)).attempts > 1
     assert names
@@ -116,7 +117,7 @@ async def test_a_training_is_cancelled_with_its_child(
     (child,) = workers.children()
     await training.person.client.post(f"/api/experiments/{training.id}/cancel")
     await until(done(database), 15)
-    assert (await training.look()).status is ExperimentStatus.cancelled
+    assert (await training.look()).status is JobStatus.cancelled
     assert await gone(child)
 
 
@@ -127,7 +128,7 @@ async def test_a_stopped_training_keeps_its_models(lab: tuple[Starlette, Person]
     await until(training.has_models, PATIENCE)
     await training.person.client.post(f"/api/experiments/{training.id}/stop")
     await until(done(database), 60)
-    assert (await training.look()).status is ExperimentStatus.succeeded
+    assert (await training.look()).status is JobStatus.succeeded
     assert await training.models()
 
 
@@ -165,7 +166,7 @@ async def test_a_training_stays_within_the_stored_bytes_of_its_owner(
     workers.start()
     await until(done(database), PATIENCE)
     found, models = await training.look(), await training.models()
-    assert (found.status, list(models)) == (ExperimentStatus.succeeded, [found.best_model_id])
+    assert (found.status, list(models)) == (JobStatus.succeeded, [found.best_model_id])
     assert "MAX_STORED_BYTES" in found.warnings[-1], found.warnings
     async with database.read() as session:
         kept = (await session.execute(select(func.sum(col(Artifact.size_bytes)), func.count()).select_from(Artifact))).one()
@@ -185,7 +186,7 @@ async def test_columns_that_give_the_target_away_are_left_out_on_request(
     await training.begin({**SHORT, "include_algos": ["GLM"], "drop_leaks": True}, content)
     await until(done(database), PATIENCE)
     found = await training.look()
-    assert found.status is ExperimentStatus.succeeded
+    assert found.status is JobStatus.succeeded
     assert advice.LATER not in found.warnings
     assert found.warnings[-1].startswith("Left out of the features, as drop_leaks asks: 'copy'."), found.warnings
     async with database.read() as session:

@@ -13,7 +13,7 @@ import redis
 from coreplex.event.service import after
 from coreplex.event.table import EventKind
 from coreplex.job import service
-from coreplex.job.table import JobStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from tests.jobs.harness import Workers, done, enqueue, happened, is_, read, until

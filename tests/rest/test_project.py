@@ -11,7 +11,8 @@ from sqlmodel import col
 from coreplex.dataset.table import Dataset
 from coreplex.job import service as job
 from coreplex.job.cleaning import run as clean
-from coreplex.job.table import Job, JobStatus
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
