@@ -29,7 +29,7 @@ from schema.scalars import JSON
 TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=True)
 
 # The words of a job under a name of their own, which clients know.
-ExperimentStatus = named_enum("ExperimentStatus", [status.value for status in JobStatus])
+ExperimentStatus: Any = named_enum("ExperimentStatus", [status.value for status in JobStatus])
 ExperimentFilter: Any = create_model(
     "ExperimentFilter",
     __base__=inputs.ExperimentFilter,
