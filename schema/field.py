@@ -14,12 +14,13 @@ import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import strawberry
 from sqlmodel import SQLModel
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import has_object_definition
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from coreplex.membership.access import open_row
@@ -61,8 +62,8 @@ def command(act: Act, payload: Callable[..., Payload], permission: Permission, d
 
     `payload` as for `mutation`.
     """
-    names, call, made_of = list(inspect.signature(act).parameters), _as_any(act), _payload(payload)
-    wanted, with_settings = get_type_hints(act)[names[2]], len(names) > 3
+    call, made_of = cast("Callable[..., Awaitable[Any]]", act), _payload(payload)
+    wanted, with_settings = _taken(act)
 
     async def run(info: Info, input: Any) -> Any:
         context, grant = info.context, info.grant
@@ -114,9 +115,15 @@ def _payload(payload: Callable[..., Any]) -> Callable[[Any], Any]:
             return lambda made: payload(**dict(zip(names, made, strict=True)))
 
 
-def _as_any(function: Any) -> Any:
-    """The same function, whose number of parameters was looked at."""
-    return function
+def _taken(act: Act) -> tuple[type, bool]:
+    """The input a service function takes, and whether it takes the settings too. Raises TypeError for another kind of function."""
+    names, called = list(inspect.signature(act).parameters), f"{act.__module__}.{act.__qualname__}"
+    if len(names) not in {3, 4}:
+        raise TypeError(f"{called} must take (session, grant, wanted) or (session, grant, wanted, settings)")
+    wanted: type = get_type_hints(act)[names[2]]
+    if not has_object_definition(wanted):
+        raise TypeError(f"{called} takes {wanted}, which is no input of the contract: publish it first")
+    return wanted, len(names) == 4
 
 
 def row(table: type[SQLModel], permission: Permission, description: str, noun: str = "") -> Any:
@@ -131,7 +138,7 @@ def row(table: type[SQLModel], permission: Permission, description: str, noun: s
 
 def read(function: Read, permission: Permission, description: str) -> Any:
     """A query that calls a service function in one read session."""
-    call = _as_any(function)
+    call = cast("Callable[..., Awaitable[Any]]", function)
 
     async def run(info: Info, **given: str) -> Any:
         async with info.context.read() as session:

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type, is_required_argument
+from pydantic import BaseModel
 
-from coreplex.platform.permissions import Permission, Principal, authorize
+from coreplex.platform.database import WriteSession
+from coreplex.platform.permissions import WRITE, Grant, Permission, Principal, authorize
 from edge import caller
+from schema.common import DeletedPayload
 from schema.execution import core_schema
+from schema.field import command
 from tests.factories.asking import Asker
 
 
@@ -81,3 +85,19 @@ async def test_every_list_can_be_had_in_every_order_it_offers(asker: Asker) -> N
                 assert sorted(up) == sorted(down), (kind.name, name, by)
                 assert up, (kind.name, name, by)
     assert found == set(SORTED)
+
+
+def test_a_command_says_at_once_what_is_wrong_with_it() -> None:
+    """When the schema is made, not when somebody calls it."""
+
+    class Unpublished(BaseModel):
+        name: str
+
+    async def act(_session: WriteSession, _grant: Grant, _wanted: Unpublished) -> None: ...
+
+    async def idle(_session: WriteSession, _grant: Grant) -> None: ...
+
+    with pytest.raises(TypeError, match=r"test_field\..*act takes .*Unpublished.*publish it first"):
+        command(act, DeletedPayload, WRITE, "Nothing.")
+    with pytest.raises(TypeError, match=r"idle must take \(session, grant, wanted\)"):
+        command(idle, DeletedPayload, WRITE, "Nothing.")  # type: ignore[arg-type]
