@@ -116,7 +116,7 @@ def _payload(payload: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 def _taken(act: Act) -> tuple[type, bool]:
-    """The input a service function takes, and whether it takes the settings too. Raises TypeError for another kind of function."""
+    """The input a service function takes, and whether it takes the settings too. Raises TypeError for any other function."""
     names, called = list(inspect.signature(act).parameters), f"{act.__module__}.{act.__qualname__}"
     if len(names) not in {3, 4}:
         raise TypeError(f"{called} must take (session, grant, wanted) or (session, grant, wanted, settings)")
