@@ -5,9 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
-from sqlalchemy import delete as delete_rows
-from sqlalchemy import update as update_rows
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlmodel import col
 
 from coreplex.deployment.inputs import (
@@ -29,7 +27,6 @@ from coreplex.model import service as model
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.dependents import depend
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import Delete
 from coreplex.platform.notify import notify
@@ -288,36 +285,3 @@ async def _changed(session: WriteSession, grant: Grant, deployment: Deployment, 
     await notify(session, SERVING, str(deployment.id))
     data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
     await event.audit(session, grant.user_id, deployment, kind, message, data)
-
-
-async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
-    query = (
-        select(col(Deployment.name), col(Model.name))
-        .join(Model, col(Model.id) == col(Deployment.model_id))
-        .where(col(Model.id).in_(ids), col(Deployment.status) == DeploymentStatus.active)
-    )
-    serving = (await session.execute(query.limit(1))).first()
-    if serving is not None:
-        deployment, name = serving
-        raise Conflict(f"The deployment “{deployment}” serves the model “{name}”; deactivate it first.")
-
-
-async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], _user_id: UUID | None) -> None:
-    before = col(Deployment.previous_model_id).in_(ids)
-    await session.execute(update_rows(Deployment).where(before).values(previous_model_id=None))
-    await session.execute(delete_rows(Deployment).where(col(Deployment.model_id).in_(ids)))
-    await notify(session, SERVING)
-
-
-async def _refuse_projects(session: ReadSession, ids: Select[UUID]) -> None:
-    serving = select(col(Deployment.name)).where(
-        col(Deployment.project_id).in_(ids),
-        col(Deployment.stage) == Stage.production,
-        col(Deployment.status) == DeploymentStatus.active,
-    )
-    if (name := await session.scalar(serving.limit(1))) is not None:
-        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force=true.")
-
-
-depend(Model, refuse=_refuse_models, remove=_remove_of_models)
-depend(Project, refuse=_refuse_projects)

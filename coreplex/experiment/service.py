@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.artifact.quota import require_stored
@@ -28,14 +28,13 @@ from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneEx
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.cleaning import enqueue_removal
-from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
 from coreplex.membership.namesakes import namesakes
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
+from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import DeleteInUse
 from coreplex.platform.paging import Listing, Order, SortDirection
@@ -287,35 +286,3 @@ async def _fresh(session: WriteSession, experiment: Experiment) -> Experiment:
     await session.flush()
     await session.refresh(experiment)
     return experiment
-
-
-def _of(column: Any, ids: Select[UUID]) -> Select[UUID]:
-    """Ids of the experiments whose column is among these."""
-    return select(col(Experiment.id)).where(column.in_(ids))
-
-
-async def _refuse_on_versions(session: ReadSession, ids: Select[UUID]) -> None:
-    trained = select(Experiment).where(col(Experiment.dataset_version_id).in_(ids), _training())
-    one = await session.scalar(trained.limit(1))
-    if one is not None:
-        raise Conflict(f"The experiment “{one.name}” is {one.status} on this dataset; cancel it or wait for its end.")
-    await refuse_in_use(session, Experiment, _of(col(Experiment.dataset_version_id), ids))
-
-
-async def _remove_on_versions(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
-    query = select(col(Experiment.id)).where(col(Experiment.dataset_version_id).in_(ids))
-    await remove(session, (await session.scalars(query)).all(), user_id)
-
-
-async def _refuse_in_projects(session: ReadSession, ids: Select[UUID]) -> None:
-    name = await session.scalar(select(col(Experiment.name)).where(col(Experiment.project_id).in_(ids), _training()).limit(1))
-    if name is not None:
-        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force=true.")
-
-
-def _training() -> ColumnElement[bool]:
-    return col(Experiment.status).in_([status for status in JobStatus if not status.final])
-
-
-depend(DatasetVersion, refuse=_refuse_on_versions, remove=_remove_on_versions)
-depend(Project, refuse=_refuse_in_projects)

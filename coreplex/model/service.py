@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Select, case, cast, delete, func, select
+from sqlalchemy import ColumnElement, Float, case, cast, delete, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
@@ -20,7 +20,7 @@ from coreplex.membership.table import Project
 from coreplex.model.inputs import ModelFilter
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.dependents import depend, refuse_in_use, remove_dependents
+from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import Delete
 from coreplex.platform.notify import notify
@@ -182,14 +182,3 @@ async def delete_one(session: WriteSession, grant: Grant, wanted: Delete) -> UUI
 def storage_prefix(model: Model) -> str:
     """The folder in storage of a model's files."""
     return f"projects/{model.project_id}/experiments/{model.experiment_id}/models/{model.id}"
-
-
-async def _refuse_of_experiments(session: ReadSession, ids: Select[UUID]) -> None:
-    await refuse_in_use(session, Model, select(col(Model.id)).where(col(Model.experiment_id).in_(ids)))
-
-
-async def _remove_of_experiments(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
-    await remove(session, (await session.scalars(select(Model).where(col(Model.experiment_id).in_(ids)))).all(), user_id)
-
-
-depend(Experiment, refuse=_refuse_of_experiments, remove=_remove_of_experiments)

@@ -13,7 +13,7 @@ from coreplex.platform.storage import LocalStorage
 from coreplex.runtime import concepts, jobs  # noqa: F401  the jobs of what composes
 from coreplex.serving.route import Routes
 
-concepts.load("service", "jobs")  # every process knows every concept
+concepts.load("dependents", "jobs")  # every process knows every concept
 
 
 def build(settings: Settings) -> Services:

@@ -1,7 +1,7 @@
 """The concepts of this server, the highest first: the one list that a new one is added to.
 
 A concept tells the others about itself in its folder, when it is imported: its rows and what bounds them in `table.py`, what it
-has to do with rows it stands on in `service.py` (`depend`), its kinds of jobs in `jobs.py` (`declare`).
+has to do with rows it stands on in `dependents.py` (`depend`), its kinds of jobs in `jobs.py` (`declare`).
 """
 
 from importlib import import_module

@@ -1,0 +1,49 @@
+"""What deployments have to do with models and projects that are about to be deleted."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, delete, select, update
+from sqlmodel import col
+
+from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.errors.tree import Conflict
+from coreplex.membership.access import SERVING
+from coreplex.membership.table import Project
+from coreplex.model.table import Model
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.dependents import depend
+from coreplex.platform.notify import notify
+
+
+async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
+    query = (
+        select(col(Deployment.name), col(Model.name))
+        .join(Model, col(Model.id) == col(Deployment.model_id))
+        .where(col(Model.id).in_(ids), col(Deployment.status) == DeploymentStatus.active)
+    )
+    serving = (await session.execute(query.limit(1))).first()
+    if serving is not None:
+        deployment, name = serving
+        raise Conflict(f"The deployment “{deployment}” serves the model “{name}”; deactivate it first.")
+
+
+async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], _user_id: UUID | None) -> None:
+    before = col(Deployment.previous_model_id).in_(ids)
+    await session.execute(update(Deployment).where(before).values(previous_model_id=None))
+    await session.execute(delete(Deployment).where(col(Deployment.model_id).in_(ids)))
+    await notify(session, SERVING)
+
+
+async def _refuse_projects(session: ReadSession, ids: Select[UUID]) -> None:
+    serving = select(col(Deployment.name)).where(
+        col(Deployment.project_id).in_(ids),
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.active,
+    )
+    if (name := await session.scalar(serving.limit(1))) is not None:
+        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force=true.")
+
+
+depend(Model, refuse=_refuse_models, remove=_remove_of_models)
+depend(Project, refuse=_refuse_projects)
