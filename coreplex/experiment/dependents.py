@@ -10,7 +10,7 @@ from coreplex.dataset.table import DatasetVersion
 from coreplex.errors.tree import Conflict
 from coreplex.experiment import service
 from coreplex.experiment.table import Experiment
-from coreplex.job.table import JobStatus
+from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend, refuse_in_use
