@@ -30,7 +30,7 @@ def task(levels: int, *, rows: int = 400, skewed: bool = False) -> Task:
     draw = np.random.default_rng(0)
     x = draw.normal(size=rows)
     table = pl.DataFrame({"x": x, "c": [f"c{i % levels}" for i in range(rows)]} if levels else {"x": x})
-    columns = choice.settled([column(name, "float" if name == "x" else "categorical") for name in table.columns], table)
+    columns = choice.wordy_as_text([column(name, "float" if name == "x" else "categorical") for name in table.columns], table)
     y = np.exp(x) if skewed else x
     plan = folds.plan(y, nfolds=3, seed=1, classification=False)
     return Task("regression", column("y", "float"), columns, table, y, (), None, Split("random", ""), plan, 1)

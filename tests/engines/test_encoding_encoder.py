@@ -216,7 +216,7 @@ def test_text_alone_separates_two_topics() -> None:
 
 def test_names_that_hardly_repeat_are_read_as_text() -> None:
     table = pl.DataFrame({"c": [f"{['Mr', 'Mrs'][i % 2]} Number{i}" for i in range(200)]})
-    (names,) = choice.settled([column("c", "categorical")], table)
+    (names,) = choice.wordy_as_text([column("c", "categorical")], table)
     encoder = Encoder.fit(table, [names], None, kind="tree", task="binary")
     assert (encoder.steps[0].kind, names.reason) == ("text", "its values hardly ever repeat, so it is read by its words")
 
@@ -237,7 +237,7 @@ def test_dense_outputs_of_many_levels_are_standardised_in_training_too() -> None
 
 def test_a_category_of_many_levels_is_one_in_a_sample_as_well() -> None:
     table = pl.DataFrame({"c": [f"k{i % 900:03d}" for i in range(3_000)]})
-    columns = choice.settled([column("c", "categorical")], table)
+    columns = choice.wordy_as_text([column("c", "categorical")], table)
     few = table[:400]
     encoder = Encoder.fit(few, columns, np.arange(400) % 2, kind="tree", task="binary")
     assert (columns[0].type.value, few["c"].n_unique(), encoder.steps[0].kind) == ("categorical", 400, "table")

@@ -61,7 +61,7 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
     try:
         search(this)
     finally:
-        this.settle()
+        this.finish_writing()
     if not this.board.trained:
         _warner(report, this.log)(
             "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
@@ -182,7 +182,7 @@ def _stack(this: Run) -> None:
         this.log("No blend of the models beats the best one alone.", "info")
         return
     this.publish(model)
-    this.settle()
+    this.finish_writing()
 
 
 def _logger(report: Listener, verbosity: str) -> task.Log:

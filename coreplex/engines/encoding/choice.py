@@ -57,7 +57,7 @@ def reason_to_drop(column: Column, series: pl.Series) -> str | None:
     return None
 
 
-def settled(columns: Sequence[Column], frame: pl.DataFrame) -> tuple[Column, ...]:
+def wordy_as_text(columns: Sequence[Column], frame: pl.DataFrame) -> tuple[Column, ...]:
     """The columns with categories that hardly ever repeat turned into texts.
 
     Once, by all rows there are: of any category of many levels a sample is small enough that hardly a level repeats in it.

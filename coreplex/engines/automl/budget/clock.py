@@ -91,13 +91,13 @@ class Deadline:
         self.moment = moment
         self._stopped = stopped
         self._now = now
-        self.asked = 0
+        self.times_asked = 0
         """How often a learner looked at it: about once a round."""
 
     @property
     def left(self) -> float:
         """Seconds, 0 at least; zero once the caller asked to stop. Counts how often it is asked."""
-        self.asked += 1
+        self.times_asked += 1
         return 0.0 if self._stopped() else max(self.moment - self._now(), 0.0)
 
     @property

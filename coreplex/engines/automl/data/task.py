@@ -49,13 +49,13 @@ class Task:
     """Regression: the level of the quantile that is predicted, None for the mean."""
     aim: Aim | None = None
     """Two classes: what the threshold is chosen for; None for 0.5."""
-    apart: frozenset[str] = frozenset()
+    sparse_only: frozenset[str] = frozenset()
     """Names of the texts that only models of words read (`opening`)."""
 
     @property
     def encoded(self) -> tuple[Column, ...]:
         """The columns that all other models read."""
-        return tuple(column for column in self.columns if column.name not in self.apart)
+        return tuple(column for column in self.columns if column.name not in self.sparse_only)
 
     @cached_property
     def texts(self) -> tuple[Column, ...]:
@@ -110,7 +110,7 @@ def prepare(
         warn(f"MAPE leaves out the {zeros:,} rows whose '{target}' is 0: no share of nothing is an error. WAPE counts them.")
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
-    columns = choice.settled(columns, features)
+    columns = choice.wordy_as_text(columns, features)
     quantile = config.quantile_alpha if kind == "regression" and config.distribution == "quantile" else None
     aim = _aim(kind, config, warn)
     return Task(kind, column, columns, features, y, classes, weights, split, plan, config.seed % _SEED_LIMIT, quantile, aim)

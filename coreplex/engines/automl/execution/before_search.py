@@ -42,39 +42,40 @@ def begin(run: Run, memory: Memory, warn: Warn) -> None:
 
 def _measure(run: Run, warn: Warn) -> None:
     """See what encoding takes; leave the texts to models of words where that is most of the time, said aloud."""
-    apart = _texts_apart(run)
-    if apart is not None:
+    reduced = _texts_sparse_only(run)
+    if reduced is not None:
         warn(
-            f"Only models of words read the {len(apart.apart)} columns of texts, all others the rest of the table: encoding "
-            "so many texts for them as well would take most of the time (max_runtime_secs)."
+            f"Only models of words read the {len(reduced.sparse_only)} columns of texts, all others the rest of the table: "
+            "encoding so many texts for them as well would take most of the time (max_runtime_secs)."
         )
-        run.board.models = [replace(model, task=apart) for model in run.board.models]
-        run.task, run.matrices = apart, Matrices(apart, balance=run.config.balance_classes, memory=run.matrices.memory)
-        run.publisher = replace(run.publisher, task=apart)
+        run.board.models = [replace(model, task=reduced) for model in run.board.models]
+        run.matrices = Matrices(reduced, balance=run.config.balance_classes, memory=run.matrices.memory)
+        run.task = reduced
+        run.publisher = replace(run.publisher, task=reduced)
     elif len(run.task.y) > _SMALL_ROWS:
         run.costs.measure(run.task, run.clock.budget)
     if run.task.texts and len(run.task.y) > _SMALL_ROWS:
         run.costs.measure_words(run.task, run.clock.budget)
 
 
-def _texts_apart(run: Run) -> Task | None:
+def _texts_sparse_only(run: Run) -> Task | None:
     """The task with texts for models of words alone, whose encoding is measured then; None where all models can read them."""
     task, budget, names = run.task, run.clock.budget, [column.name for column in run.task.texts]
     if len(names) <= _FEW_TEXTS or run.publisher.engine != "native" or not _reads_texts(run):
         return None
-    apart, seen = replace(task, apart=frozenset(names)), Canonical(task.frame)
-    if all(choice.reason_to_drop(column, seen.series(column)) is not None for column in apart.encoded):
+    reduced, seen = replace(task, sparse_only=frozenset(names)), Canonical(task.frame)
+    if all(choice.reason_to_drop(column, seen.series(column)) is not None for column in reduced.encoded):
         return None
     some = frozenset(names[:: len(names) // _FEW_TEXTS][:_FEW_TEXTS])
     with_some, without = (Costs(run.costs.threads, run.costs.workers) for _ in range(2))
-    with_some.measure(replace(apart, apart=apart.apart - some), budget)
-    without.measure(apart, budget)
+    with_some.measure(replace(reduced, sparse_only=reduced.sparse_only - some), budget)
+    without.measure(reduced, budget)
     folds, learned = len(task.plan.folds), min(max(len(fold.train) for fold in task.plan.folds), _TEXT_ROWS)
     takes = [folds * costs.encoding(learned, len(task.plan.validated) // folds) for costs in (with_some, without)]
     if (takes[0] - takes[1]) * len(names) / len(some) <= _ENCODING * budget:
         return None
     run.costs = without
-    return apart
+    return reduced
 
 
 def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
@@ -84,7 +85,7 @@ def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
     memory = run.matrices.memory = memory.roomy(run.task, width, kept)
     run.costs.workers = memory.workers
     whole, fit = len(run.task.y), memory.rows(run.task, width, kept)
-    per_row = max(run.costs.per_validated, run.costs.per_words if run.task.apart else 0.0)
+    per_row = max(run.costs.per_validated, run.costs.per_words if run.task.sparse_only else 0.0)
     timely = _ENCODING * run.clock.budget / per_row if per_row else whole
     most = max(min(fit, int(timely)), _SMALL_ROWS)
     if most >= 0.95 * whole:
@@ -95,7 +96,7 @@ def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
         why = "encoding all of them would take most of the time (max_runtime_secs)"
     task = sampled(run.task, most)
     warn(f"The models learn from a sample of {len(task.y)} of {whole} rows: {why}.")
-    run.board.models = [model.settled(task) for model in run.board.models]
+    run.board.models = [model.without_predictions(task) for model in run.board.models]
     run.task, run.matrices = task, Matrices(task, balance=run.config.balance_classes, memory=memory)
     run.publisher = replace(run.publisher, task=task)
 

@@ -39,7 +39,7 @@ class Leaderboard:
         """Predictions of models that no ensemble would choose from are let go."""
         self.models.append(model)
         for late in sorted((m for m in self.trained if len(m.oof)), key=lambda m: -m.score(self.metric))[selection.TOP :]:
-            self.models[self.models.index(late)] = late.settled(late.task)
+            self.models[self.models.index(late)] = late.without_predictions(late.task)
 
     def remove(self, name: str) -> None:
         """Take a model off that cannot be stored."""

@@ -183,9 +183,10 @@ class Run:
     def publish(self, model: Finished) -> None:
         """Put a model on the leaderboard: files, manifest, log line, progress.
 
-        Written beside the next fits where a run has threads for that; what comes of it is settled by the next one or `settle`.
+        Written beside the next fits where a run has threads for that; whether it could be, the next call or `finish_writing`
+        finds out.
         """
-        self.settle()
+        self.finish_writing()
         self.board.add(model)
         # A first model has a task of its own: few rows of the run's.
         publisher = replace(self.publisher, task=model.task)
@@ -194,15 +195,15 @@ class Run:
             self._writing = model, self._writer.submit(write)
         else:
             self.progress.doing(f"{model.name}: written and explained")
-            self._settled(model, write)
+            self._written(model, write)
 
-    def settle(self) -> None:
+    def finish_writing(self) -> None:
         """Wait until the last model is written; take it off the leaderboard where it could not be."""
         if self._writing is not None:
             (model, written), self._writing = self._writing, None
-            self._settled(model, written.result)
+            self._written(model, written.result)
 
-    def _settled(self, model: Finished, written: Callable[[], float]) -> None:
+    def _written(self, model: Finished, written: Callable[[], float]) -> None:
         try:
             seconds = written()
         except (DomainError, ValueError) as error:  # a bundle beyond the limits, say: this model is lost, not the run

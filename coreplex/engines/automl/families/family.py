@@ -47,7 +47,7 @@ class Traits:
     """A target of amounts: never negative, with a long tail to the right."""
     texts: bool
     """Whether some columns are encoded by their words."""
-    texts_apart: bool = False
+    texts_sparse_only: bool = False
     """Whether these are left to the families of the sparse encoding."""
 
     @property

@@ -211,7 +211,7 @@ def portfolio(table: Traits) -> Iterator[Placed]:
     """Where a table has texts, nothing else reads them as well or as fast. Trees cost as much as there are classes, and words are
     cheap."""
     if table.texts:
-        yield Placed(SPARSE_LINEAR, -1 if table.many_classes else 0.05, None if table.texts_apart else 0)
+        yield Placed(SPARSE_LINEAR, -1 if table.many_classes else 0.05, None if table.texts_sparse_only else 0)
 
 
 def _additions(_params: Params, load: Load) -> float:

@@ -98,7 +98,7 @@ class Finished:
         task = self.task
         return metrics.evaluate(task.kind, task.y[rows], self.oof[rows], predicted=self.predicted[rows], quantile=task.quantile)
 
-    def settled(self, task: Task) -> "Finished":
+    def without_predictions(self, task: Task) -> "Finished":
         """The same with its metrics kept and its out-of-fold predictions, and the rows they are of, let go."""
         kept = {"metrics": self.metrics, "cv_metrics": self.cv_metrics}
         slim = replace(self, oof=self.oof[:0], task=task)

@@ -83,7 +83,7 @@ class Fitting:
         fits = 1 if rounds else 1 + self.candidate.family.trials
         part, began = self.deadline.part((turns - 1) / fits + 1), time.perf_counter()
         one = self.candidate.family.fit(sides.train, sides.valid, self.problem, self.candidate.params, part, rounds)
-        seconds, looked = (time.perf_counter() - began) / fits, part.asked
+        seconds, looked = (time.perf_counter() - began) / fits, part.times_asked
         learned, width = sides.train.x.shape
         return Fitted(one, sides.encoder, one.predict(sides.valid), learned, sides.asked, sides.whole, width, looked, seconds)
 

@@ -34,7 +34,7 @@ def _placed(task: Task) -> list[Placed]:
         levels=_most_levels(task),
         skewed=not task.classification and skewed(task),
         texts=bool(task.texts),
-        texts_apart=bool(task.apart),
+        texts_sparse_only=bool(task.sparse_only),
     )
     return [placed for family in families() if task.kind in family.kinds for placed in family.portfolio(traits)]
 
