@@ -1,5 +1,6 @@
 """JSON Lines and JSON arrays: keys are columns, numbers keep their digits, and what is no JSON is refused with its line."""
 
+import csv
 import json
 import random
 from pathlib import Path
@@ -146,6 +147,14 @@ def test_many_records_with_a_late_key_are_one_table(tmp_path: Path) -> None:
     assert frame["a"].sum() == sum(range(25_000)) + 1
     assert frame["late"].drop_nulls().to_list() == [2.5]
     assert frame.schema["a"] == pl.Int64
+
+
+def test_a_cell_beyond_the_csv_modules_own_limit_is_read_and_the_limit_put_back(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    text = json.dumps([{"a": "x" * (before + 1)}, *({"a": "y", "late": number} for number in range(6_000))])
+    _, frame = take(tmp_path, text.encode(), "t.json")
+    assert (frame["a"].str.len_chars().max(), frame["late"].null_count()) == (before + 1, 1)
+    assert csv.field_size_limit() == before
 
 
 @pytest.mark.parametrize("value", ["null", "true", "-1.5e3", '"words"', "null\n"])

@@ -94,25 +94,24 @@ def _describe(scan: pl.LazyFrame, group: list[Column], rows: int, step: int) -> 
 
 def _exact(part: pl.LazyFrame, group: list[Column]) -> dict[str, dict[str, Any]]:
     """Counts, sums and extremes over all rows, where the rest comes from a sample."""
-    asked = [expression.alias(f"{column.name}\0{key}") for column in group for key, expression in _aggregates(column)]
+    asked = [
+        pl.struct(expression.alias(key) for key, expression in _aggregates(column).items()).alias(column.name) for column in group
+    ]
     row = part.select(asked).collect(engine="streaming").row(0, named=True)
-    found: dict[str, dict[str, Any]] = {}
-    for label, value in row.items():
-        name, key = label.rsplit("\0", 1)
-        found.setdefault(name, {})[key] = column_profile.json_value(value)
+    found = {name: {key: column_profile.json_value(value) for key, value in facts.items()} for name, facts in row.items()}
     for facts in found.values():
         rows = facts.pop("rows")
         facts["missing_pct"] = percent(facts["missing_count"], rows)
     return found
 
 
-def _aggregates(column: Column) -> Iterator[tuple[str, pl.Expr]]:
+def _aggregates(column: Column) -> dict[str, pl.Expr]:
     values = pl.col(column.name)
-    yield "rows", pl.len()
-    yield "missing_count", values.null_count()
-    yield "unique_count", (values.hash(seed=0) if column.dtype == "string" else values).approx_n_unique()
+    distinct = (values.hash(seed=0) if column.dtype == "string" else values).approx_n_unique()
+    asked = {"rows": pl.len(), "missing_count": values.null_count(), "unique_count": distinct}
     if column.dtype.startswith(("int", "uint", "float")):
-        yield from (("min", values.min()), ("max", values.max()), ("mean", values.mean()), ("std", values.std()))
+        asked |= {"min": values.min(), "max": values.max(), "mean": values.mean(), "std": values.std()}
+    return asked
 
 
 def _complete_rows(scan: pl.LazyFrame, columns: list[dict[str, Any]], rows: int) -> int:

@@ -5,7 +5,6 @@ to the streaming Parquet writer. If a cell beyond the sample fits no rule, the r
 widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
 """
 
-import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -61,7 +60,7 @@ class _Plan:
     encoding: FileEncoding
     names: list[str]
     rules: list[ParseRule]
-    orders: Overrides
+    overrides: Overrides
     footers: Footers
     old_macintosh: bool
     """Lines end in CR alone."""
@@ -79,7 +78,7 @@ class _Plan:
 
         def settled(rule: ParseRule) -> ParseRule:
             rule = rule.with_unit(self.dialect.units[index]) if self.dialect.units else rule
-            return replace(rule, missing=self.orders.missing_of(self.names[index], rule.kind, usual_missing))
+            return replace(rule, missing=self.overrides.missing_of(self.names[index], rule.kind, usual_missing))
 
         self.rules[index] = settled(inferred.rule)
         self.inferred[index] = Inferred(self.rules[index], settled(inferred.other) if inferred.other else None)
@@ -87,18 +86,16 @@ class _Plan:
     @property
     def said(self) -> set[int]:
         """The columns of which a person says what is missing."""
-        return {index for index, name in enumerate(self.names) if name in self.orders.missing}
+        return {index for index, name in enumerate(self.names) if name in self.overrides.missing}
 
 
 def read_delimited(
-    source: Path, destination: Path, orders: Overrides, limits: Limits, given: Dialect | None = None
+    source: Path, destination: Path, overrides: Overrides, limits: Limits, given: Dialect | None = None
 ) -> DelimitedTable:
     """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table.
 
     `given` is how the file is written where that is known: UTF-8 made from another format.
     """
-    # The parser's own limit, 131,072 characters a cell, is only its default: a cell may be as long as a record.
-    csv.field_size_limit(limits.line_bytes)
     found = FileEncoding("utf-8") if given else file_encoding.detect_encoding(source)
     blank, head, whole = _head(found, source)
     written = given or dialect.detect_dialect(_lines(head, whole))
@@ -110,7 +107,7 @@ def read_delimited(
         raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
     old_macintosh = b"\r" in head[:-1] and b"\n" not in head
     below = Footers() if written.rows_only else _footers(found, source, written, "\r" if old_macintosh else "\n")
-    plan = _Plan(written, found, names, [STRING] * len(names), orders, below, old_macintosh)
+    plan = _Plan(written, found, names, [STRING] * len(names), overrides, below, old_macintosh)
     _infer(plan, source, limits)
     findings = [*found.findings, *written.findings, *findings]
     for attempt in range(_PASSES):
@@ -207,7 +204,7 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
     if sample is None:
         return
     plan.group_rows = row_group_size(sample)
-    overrides, missing = plan.orders.types, plan.orders.texts
+    types, missing = plan.overrides.types, plan.overrides.texts
     plain = inference.plain_numbers(sample.select(name for name in sample.columns if not missing(name)))
     texts = {
         name: inference.distinct(sample.get_column(name), missing(name)) for name in sample.columns if plain.get(name) is None
@@ -225,10 +222,10 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
             if name in texts
             else inference.Inferred(plain.get(name) or STRING)
         )
-        if name in overrides:
+        if name in types:
             text = texts[name] if name in texts else inference.distinct(sample.get_column(name))
-            plan.forced[index] = overrides[name]
-            inferred = inference.Inferred(inference.forced(overrides[name], inferred.rule, text))
+            plan.forced[index] = types[name]
+            inferred = inference.Inferred(inference.forced(types[name], inferred.rule, text))
         elif not whole or (name in texts and texts[name].is_empty()):
             inferred = inference.undecided(inferred, texts.get(name)) or inferred
         plan.found(index, inferred, _usual(sample.to_series(index)) if inferred.rule.kind == "string" else None)
@@ -243,7 +240,7 @@ def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.S
         seen = [plan.misfits[index]] if index in plan.misfits else []
         plan.unspelled.discard(index)
         plan.misfits[index] = pl.concat([*seen, texts]).unique(maintain_order=True)
-        first = [] if sample is None else [inference.distinct(sample.to_series(index), plan.orders.texts(plan.names[index]))]
+        first = [] if sample is None else [inference.distinct(sample.to_series(index), plan.overrides.texts(plan.names[index]))]
         known = pl.concat([*first, plan.misfits[index]]).unique(maintain_order=True)
         plan.found(index, inference.Inferred(STRING) if to_text else inference.infer(plan.names[index], known, plan.conventions))
 
@@ -376,13 +373,13 @@ def _final(plan: _Plan, index: int) -> ParseRule:
     """The rule as the schema keeps it: what nothing decided is text. Where nothing stands, every word means so."""
     rule = plan.rules[index]
     if rule.is_empty:
-        rule = replace(rule, missing=plan.orders.missing_of(plan.names[index], "string", MISSING_WORDS))
+        rule = replace(rule, missing=plan.overrides.missing_of(plan.names[index], "string", MISSING_WORDS))
     return replace(rule, kind="string", format=None) if rule.is_text else rule
 
 
 def _losses(plan: _Plan, done: _Pass) -> list[Finding]:
     """Cells that did not fit a type the user ordered."""
     return [
-        plan.orders.loss_finding(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)
+        plan.overrides.loss_finding(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)
         for index, (count, examples) in plan.lost.items()
     ]

@@ -44,7 +44,7 @@ class Dialect:
     units: tuple[str, ...] = ()
     """The unit of each column where a line below the names says so; empty for those without one."""
     blanks: bool = False
-    """Runs of blanks part the cells (`parting`); the text is read with tabs in their place."""
+    """Runs of blanks part the cells (`whitespace_separated`); the text is read with tabs in their place."""
     after_blanks: bool = False
     """Blanks may stand between a separator and the quote that opens a cell (`1, "a, b"`)."""
     rows_only: bool = False

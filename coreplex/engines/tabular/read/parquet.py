@@ -1,11 +1,11 @@
-"""Reading uploaded Parquet: its types are kept, made plain, or refused.
+"""Reads uploaded Parquet into plain Parquet: its types are kept, made plain, or refused.
 
-Also how a stored table is read again when the user orders other types. Row counts and column counts in the footer are
+Also how a stored table is read again when the user sets other types. Row counts and column counts in the footer are
 checked before anything is read, and the data is streamed: a small file may declare a hundred million rows.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +19,7 @@ from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.value_labels import MOST, ValueLabels
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
+from coreplex.engines.tabular.types.column_types import Decided
 from coreplex.engines.tabular.types.dtype_names import dtype_name, row_group_size
 from coreplex.engines.tabular.types.numbers import CLOCK
 from coreplex.engines.tabular.types.parse_rule import ParseRule
@@ -30,35 +31,76 @@ _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
 _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
 
 
-def read_parquet(source: Path, destination: Path, orders: Overrides, limits: Limits, previous: TableSchema | None) -> ReadTable:
-    """Reads Parquet into plain Parquet. Raises BadInput for damaged files and odd types, Invalid for empty tables."""
+def read_parquet(
+    source: Path, destination: Path, overrides: Overrides, limits: Limits, previous: TableSchema | None
+) -> ReadTable:
+    """Reads Parquet at `source` into plain Parquet at `destination`; `previous`: the schema of a stored table read again.
+
+    Raises BadInput for damaged files and odd types, Invalid for empty and too large tables.
+    """
     try:
-        return _read(source, destination, orders, limits, previous)
+        return _read(source, destination, overrides, limits, previous)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise BadInput(_UNREADABLE) from error
 
 
-def _read(source: Path, destination: Path, orders: Overrides, limits: Limits, previous: TableSchema | None) -> ReadTable:
+@dataclass(frozen=True)
+class _Source:
+    """One column on its way from the file to the stored table."""
+
+    written: str
+    """Its name in the file."""
+    name: str
+    dtype: pl.DataType
+    """In the file."""
+    previous: Column | None
+    """Of the stored table that is read again."""
+    wanted: ColumnType | None
+    """The type that a person set."""
+    rule: ParseRule | None = None
+    """Reads the column's text, where its storage must change for that type."""
+    missing: tuple[str, ...] | None = None
+    """`Column.missing`"""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.previous.labels if self.previous else {}
+
+    @property
+    def as_text(self) -> bool:
+        return self.wanted in _TEXTS
+
+    @property
+    def decided(self) -> bool:
+        """True where the file or the stored table says what the column means: it is not judged by its values."""
+        return self.previous is not None or isinstance(self.dtype, (pl.Categorical, pl.Enum))
+
+
+def _read(source: Path, destination: Path, overrides: Overrides, limits: Limits, previous: TableSchema | None) -> ReadTable:
     scan = conversion.flattened(pl.scan_parquet(source, glob=False))
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
     _check_size(rows, len(stored), limits)
     names, findings = unique_names(list(stored), len(stored), limits)
-    columns = [(old, new, dtype) for (old, dtype), new in zip(stored.items(), names, strict=True)]
-    base = {column.name: column for column in previous} if previous else {}
-    texts = {name for name, kind in orders.types.items() if kind in _TEXTS}
-    table = scan.select(conversion.plain_type(*column, text=column[1] in texts) for column in columns)
-    rules = _ordered_rules(table, orders, base)
+    before = {column.name: column for column in previous or ()}
+    columns = [
+        _Source(old, new, dtype, before.get(new), overrides.types.get(new))
+        for (old, dtype), new in zip(stored.items(), names, strict=True)
+    ]
+    table = scan.select(conversion.plain_type(one.written, one.name, one.dtype, text=one.as_text) for one in columns)
+    plain = table.collect_schema()
+    columns = [replace(one, rule=_new_rule(one, table, plain[one.name], overrides)) for one in columns]
     group_rows = row_group_size(table.head(1_000).collect())
-    lost: dict[str, list[pl.Series]] = {name: [] for name in rules}
-    table = table.with_columns(_retype(name, rule, base.get(name), lost[name]) for name, rule in rules.items())
+    retyped = {one.name: one.rule for one in columns if one.rule}
+    lost: dict[str, list[pl.Series]] = {name: [] for name in overrides.types if name in retyped}
+    table = table.with_columns(_retype(one, one.rule, lost[one.name]) for one in columns if one.rule)
     types = table.collect_schema()
-    missing = {name: _missing(name, dtype == pl.String, orders, base) for name, dtype in types.items()}
-    table = table.with_columns(_without(name, said, base.get(name)) for name, said in missing.items() if said)
+    columns = [replace(one, missing=_missing(one, types[one.name] == pl.String, overrides)) for one in columns]
+    table = table.with_columns(_without(one, one.missing) for one in columns if one.missing)
     table.sink_parquet(destination, compression="snappy", row_group_size=group_rows, engine="streaming")
-    schema = _schema(destination, list(stored), stored, names, orders.types, rules, base, rows, missing)
-    findings += conversion.changes(scan, [one for one in columns if not (one[1] in texts and conversion.is_clock(one[2]))])
-    findings += _losses(destination, lost, rules, orders)
+    schema = _schema(columns, destination, rows)
+    kept = [(one.written, one.name, one.dtype) for one in columns if not (one.as_text and conversion.is_clock(one.dtype))]
+    findings += [*conversion.changes(scan, kept), *_losses(destination, lost, retyped, overrides)]
     return ReadTable(schema, rows, destination.stat().st_size, "parquet", findings, destination)
 
 
@@ -83,39 +125,34 @@ def as_text(name: str, dtype: pl.DataType, labels: Mapping[str, str]) -> pl.Expr
     return (column.replace(dict(labels)) if labels else column).alias(name)
 
 
-def _missing(name: str, text: bool, orders: Overrides, base: Mapping[str, Column]) -> tuple[str, ...] | None:
+def _missing(one: _Source, text: bool, overrides: Overrides) -> tuple[str, ...] | None:
     """`Column.missing` of one column. A file that has nulls says so: no word of its texts means anything else."""
-    usual = base[name].missing if name in base else () if text else None
-    return orders.missing_of(name, "string" if text else "value", usual)
+    usual = one.previous.missing if one.previous else () if text else None
+    return overrides.missing_of(one.name, "string" if text else "value", usual)
 
 
-def _without(name: str, missing: tuple[str, ...], base: Column | None) -> pl.Expr:
+def _without(one: _Source, missing: tuple[str, ...]) -> pl.Expr:
     """The column without what means "missing" in it."""
+    written = one.previous.format if one.previous else None
 
     def without(values: pl.Series) -> pl.Series:
         if values.dtype == pl.String:
             return values.set(values.str.strip_chars().is_in(sorted(missing)), None)
-        gone = sentinel_values(dtype_name(values.dtype), base.format if base else None, missing)
+        gone = sentinel_values(dtype_name(values.dtype), written, missing)
         return values.set(values.is_in(pl.Series(gone, dtype=values.dtype, strict=False)), None) if gone else values
 
-    return pl.col(name).map_batches(without, is_elementwise=True)
+    return pl.col(one.name).map_batches(without, is_elementwise=True)
 
 
-def _ordered_rules(table: pl.LazyFrame, orders: Overrides, base: Mapping[str, Column]) -> dict[str, ParseRule]:
-    """For the columns whose storage must change: the rule that reads their text."""
-    schema = table.collect_schema()
-    rules: dict[str, ParseRule] = {}
-    for name, kind in orders.types.items():
-        dtype = schema.get(name)
-        if dtype is None or _stored_as(dtype, kind):
-            continue
-        labels = base[name].labels if name in base else {}
-        texts = table.select(as_text(name, dtype, labels)).head(_SAMPLE).collect().to_series()
-        texts = inference.distinct(texts, orders.texts(name))
-        found = inference.infer(name, texts, inference.Conventions())
-        rule = inference.forced(kind, found.rule, texts)
-        rules[name] = replace(rule, missing=_missing(name, rule.kind == "string", orders, base))
-    return rules
+def _new_rule(one: _Source, table: pl.LazyFrame, dtype: pl.DataType, overrides: Overrides) -> ParseRule | None:
+    """The rule that reads the column's text, where its storage must change."""
+    if one.wanted is None or _stored_as(dtype, one.wanted):
+        return None
+    texts = table.select(as_text(one.name, dtype, one.labels)).head(_SAMPLE).collect().to_series()
+    texts = inference.distinct(texts, overrides.texts(one.name))
+    found = inference.infer(one.name, texts, inference.Conventions())
+    rule = inference.forced(one.wanted, found.rule, texts)
+    return replace(rule, missing=_missing(one, rule.kind == "string", overrides))
 
 
 def _stored_as(dtype: pl.DataType, kind: ColumnType) -> bool:
@@ -133,60 +170,53 @@ def _stored_as(dtype: pl.DataType, kind: ColumnType) -> bool:
     return suits[kind]
 
 
-def _retype(name: str, rule: ParseRule, base: Column | None, lost: list[pl.Series]) -> pl.Expr:
+def _retype(one: _Source, rule: ParseRule, lost: list[pl.Series]) -> pl.Expr:
     """The column read again by the rule; `lost` gets the texts that do not fit."""
 
     def read_again(values: pl.Series) -> pl.Series:
-        text = values.to_frame(name).select(as_text(name, values.dtype, base.labels if base else {})).to_series()
+        text = values.to_frame(one.name).select(as_text(one.name, values.dtype, one.labels)).to_series()
         typed, left = rule.read(text)
         if left is not None:
             lost.append(left)
-        return typed.alias(name)
+        return typed.alias(one.name)
 
-    return pl.col(name).map_batches(read_again, return_dtype=rule.dtype, is_elementwise=True)
+    return pl.col(one.name).map_batches(read_again, return_dtype=rule.dtype, is_elementwise=True)
 
 
-def _schema(
-    destination: Path,
-    written: list[str],
-    stored: Mapping[str, pl.DataType],
-    names: list[str],
-    overrides: Mapping[str, ColumnType],
-    rules: Mapping[str, ParseRule],
-    base: Mapping[str, Column],
-    rows: int,
-    missing: Mapping[str, tuple[str, ...] | None],
-) -> TableSchema:
+def _schema(sources: Sequence[_Source], destination: Path, rows: int) -> TableSchema:
+    """The schema of the stored table: what was decided before is kept, the rest is judged by its values."""
     scan = pl.scan_parquet(destination)
     types = scan.collect_schema()
-    categories = {new for old, new in zip(written, names, strict=True) if isinstance(stored[old], (pl.Categorical, pl.Enum))}
-    clocks = {new for old, new in zip(written, names, strict=True) if conversion.is_clock(stored[old]) and types[new].is_float()}
-    fresh = [name for name in names if name not in base and name not in categories | clocks]
     nulls = scan.null_count().collect(engine="streaming").row(0, named=True)
+    fresh = {one.name: types[one.name] for one in sources if not (one.decided or _is_clock(one, types[one.name]))}
     decided = column_types.decide_types(
         destination,
-        [name for name in fresh if types[name] == pl.String],
-        [name for name in fresh if types[name].is_integer()],
-        [name for name in fresh if types[name].is_float()],
+        [name for name, dtype in fresh.items() if dtype == pl.String],
+        [name for name, dtype in fresh.items() if dtype.is_integer()],
+        [name for name, dtype in fresh.items() if dtype.is_float()],
         rows,
         nulls,
     )
-    columns = []
-    for old, name in zip(written, names, strict=True):
-        column = base.get(name) or Column(name, _type_of(types[name]), dtype_name(types[name]))
-        if name in clocks:
-            column = replace(column, format=CLOCK.code)
-        column = replace(column, nullable=nulls[name] > 0, missing=missing[name])
-        if name in decided:
-            found = decided[name]
-            column = replace(column, type=found.type, reason=found.reason, format=found.form)
-        if name in rules:
-            labels = _labels(destination, name, rules[name], base.get(name))
-            column = replace(column, dtype=dtype_name(types[name]), format=rules[name].format, labels=labels)
-        if name in overrides:
-            column = column.with_type(overrides[name], SET_BY_USER)
-        columns.append(replace(column, original_name=old if old != name else column.original_name))
-    return TableSchema(tuple(columns))
+    return TableSchema(tuple(_column(one, types[one.name], nulls[one.name] > 0, decided.get(one.name)) for one in sources))
+
+
+def _column(one: _Source, dtype: pl.DataType, nullable: bool, decided: Decided | None) -> Column:
+    column = one.previous or Column(one.name, _type_of(dtype), dtype_name(dtype))
+    if _is_clock(one, dtype):
+        column = replace(column, format=CLOCK.code)
+    if decided:
+        column = replace(column, type=decided.type, reason=decided.reason, format=decided.form)
+    if one.rule:
+        column = replace(column, dtype=dtype_name(dtype), format=one.rule.format, labels=_labels(one.rule, one.previous))
+    if one.wanted:
+        column = column.with_type(one.wanted, SET_BY_USER)
+    name = one.written if one.written != one.name else column.original_name
+    return replace(column, nullable=nullable, missing=one.missing, original_name=name)
+
+
+def _is_clock(one: _Source, dtype: pl.DataType) -> bool:
+    """True for durations and times of day, stored as seconds."""
+    return conversion.is_clock(one.dtype) and dtype.is_float()
 
 
 def _type_of(dtype: pl.DataType) -> ColumnType:
@@ -199,25 +229,25 @@ def _type_of(dtype: pl.DataType) -> ColumnType:
     return ColumnType.float if dtype.is_float() else ColumnType.categorical
 
 
-def _labels(destination: Path, name: str, rule: ParseRule, base: Column | None) -> dict[str, str]:
+def _labels(rule: ParseRule, previous: Column | None) -> dict[str, str]:
     """Old spellings that still mean something under the new type."""
-    if rule.kind == "string" or base is None:
+    if rule.kind == "string" or previous is None:
         return {}
     spellings = ValueLabels([rule])
-    spellings.update(0, pl.Series(list(base.labels.values()), dtype=pl.String))
-    return spellings.labels(0) if len(base.labels) <= MOST else {}
+    spellings.update(0, pl.Series(list(previous.labels.values()), dtype=pl.String))
+    return spellings.labels(0) if len(previous.labels) <= MOST else {}
 
 
 def _losses(
-    destination: Path, lost: Mapping[str, list[pl.Series]], rules: Mapping[str, ParseRule], orders: Overrides
+    destination: Path, lost: Mapping[str, list[pl.Series]], retyped: Mapping[str, ParseRule], overrides: Overrides
 ) -> list[Finding]:
-    """Cells that did not fit a type the user ordered."""
+    """Cells that did not fit a type the user set."""
     kept = pl.scan_parquet(destination, glob=False).select(pl.col(name).count() for name in lost if lost[name])
     counts = kept.collect(engine="streaming").to_dicts()[0] if any(lost.values()) else {}
     return [
-        orders.loss_finding(
+        overrides.loss_finding(
             name,
-            rules[name].kind,
+            retyped[name].kind,
             sum(left.len() for left in lost[name]),
             count,
             pl.concat(lost[name]).unique(maintain_order=True).head(EXAMPLES).str.head(200).to_list(),

@@ -18,6 +18,7 @@ import polars as pl
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import delimited, parquet, workbook
 from coreplex.engines.tabular.read.column_names import renamed_finding
+from coreplex.engines.tabular.read.csv_limit import longest_csv_field
 from coreplex.engines.tabular.read.delimited import DelimitedTable
 from coreplex.engines.tabular.read.dialect import Dialect, holds_table, holds_values, of_rows
 from coreplex.engines.tabular.read.file_formats import CALLED, FileFormat, expected
@@ -51,33 +52,36 @@ def read_table(
     sheet: str | None = None,
     scratch: Path | None = None,
 ) -> ReadTable:
-    """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`.
+    """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`, rows in the order of the file.
 
-    `overrides` fixes the type of named columns, `missing` the texts and values that are missing in them (`words.missing`),
-    `everywhere` names such of every column. A type that most of a column does not fit is refused unless `force`. `previous`
-    is the schema of a stored table that is read again with other types: its spellings and formats are kept. `sheet` names one
-    of a workbook, or is its number from 1; without it the first that is not empty is read. `scratch` is a folder for what is
-    unpacked. Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid
-    (no rows, too large, a sheet or a column that is not there, a column that would be lost).
+    `overrides` sets the type of named columns, `missing` the texts and values that are missing in them
+    (`vocabulary.missing_texts`), `everywhere` those of every column. A type that most of a column does not fit is refused unless
+    `force`. `previous` is the schema of a stored table that is read again with other types: its spellings and formats are kept.
+    `sheet` names one of a workbook, or is its number from 1; without it the first that holds a table is read. `scratch` is a
+    folder for what is unpacked.
+
+    Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid (no rows, too
+    large, a sheet or a column that is not there, a column that would be lost).
     """
-    orders = Overrides(
+    chosen = Overrides(
         dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
     )
     with ExitStack() as stack:
+        stack.enter_context(longest_csv_field(limits.line_bytes))
         if scratch is None:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=destination.parent)))
         table = unpack(source, filename, scratch, limits)
         if sheet is not None and table.format != "xlsx":
             raise Invalid.field("Only an Excel workbook has sheets, and this file is none. Leave `sheet` out.", "sheet")
         if table.format == "parquet":
-            reading = parquet.read_parquet(table.path, destination, orders, limits, previous)
+            reading = parquet.read_parquet(table.path, destination, chosen, limits, previous)
         elif table.format == "json":
-            reading = _read_json(table.path, table.filename, destination, orders, limits, scratch)
+            reading = _read_json(table.path, table.filename, destination, chosen, limits, scratch)
         elif table.format == "xlsx":
-            reading = _read_workbook(table.path, destination, orders, limits, scratch, sheet)
+            reading = _read_workbook(table.path, destination, chosen, limits, scratch, sheet)
         else:
-            reading = _read_delimited(table.path, destination, orders, limits)
-    for name in (*orders.types, *orders.missing):
+            reading = _read_delimited(table.path, destination, chosen, limits)
+    for name in (*chosen.types, *chosen.missing):
         if reading.schema.get(name) is None:
             raise Invalid.field(unknown_column(name, reading.schema.names), "overrides", name, "name")
     findings = [*table.findings, *_about_name(filename, table.filename, table.format, bool(table.packed)), *reading.findings]
@@ -94,15 +98,15 @@ def _about_name(filename: str, inner: str, found: FileFormat, packed: bool) -> l
     return [Finding("read_by_content", "low", message, evidence={"format": found})]
 
 
-def _read_json(source: Path, filename: str, destination: Path, orders: Overrides, limits: Limits, scratch: Path) -> ReadTable:
+def _read_json(source: Path, filename: str, destination: Path, overrides: Overrides, limits: Limits, scratch: Path) -> ReadTable:
     records = JsonTable(source, filename, scratch, limits)
     given = Dialect(",", '"', len(records.names), tuple(records.names), 0, rows_only=True)
-    reading = _read_delimited(records.path, destination, orders, limits, given)
+    reading = _read_delimited(records.path, destination, overrides, limits, given)
     return replace(reading, format=records.format, findings=[*records.findings, *reading.findings])
 
 
 def _read_workbook(
-    source: Path, destination: Path, orders: Overrides, limits: Limits, scratch: Path, wanted: str | None
+    source: Path, destination: Path, overrides: Overrides, limits: Limits, scratch: Path, wanted: str | None
 ) -> ReadTable:
     with workbook.opened(source, limits) as book:
         order = [book.choose(wanted)] if wanted is not None else book.sheets
@@ -113,7 +117,7 @@ def _read_workbook(
     if cells is None:
         raise Invalid(_empty_sheets(order, wanted), errors=())
     table, sheet = cells.table, cells.sheet
-    reading = _read_delimited(table.path, destination, orders, limits, of_rows(_head(table.path)))
+    reading = _read_delimited(table.path, destination, overrides, limits, of_rows(_head(table.path)))
     findings = [*_about_sheets(book, sheet, wanted), *broken, *cells.findings(), *reading.findings]
     return replace(reading, format="xlsx", sheet=sheet.name, findings=findings)
 
@@ -173,9 +177,9 @@ def _head(path: Path) -> str:
 
 
 def _read_delimited(
-    source: Path, destination: Path, orders: Overrides, limits: Limits, given: Dialect | None = None
+    source: Path, destination: Path, overrides: Overrides, limits: Limits, given: Dialect | None = None
 ) -> ReadTable:
-    stored, overrides = delimited.read_delimited(source, destination, orders, limits, given), orders.types
+    stored = delimited.read_delimited(source, destination, overrides, limits, given)
     typed = dict(zip(stored.names, stored.rules, strict=True))
     strings = [name for name, rule in typed.items() if rule.is_text]
     # What has a unit was measured; it counts no rows.
@@ -187,30 +191,30 @@ def _read_delimited(
     columns = tuple(
         Column(
             name=name,
-            type=overrides.get(name) or (decided[name].type if name in decided else ColumnType(rule.kind)),
+            type=overrides.types.get(name) or (decided[name].type if name in decided else ColumnType(rule.kind)),
             dtype=dtype_name(rule.dtype),
             nullable=stored.nulls[index] > 0,
             labels=stored.spellings.labels(index),
             format=decided[name].form if rule.is_text else rule.format,
-            reason=SET_BY_USER if name in overrides else decided[name].reason if name in decided else None,
+            reason=SET_BY_USER if name in overrides.types else decided[name].reason if name in decided else None,
             original_name=stored.written[index] if stored.written[index] != name else None,
             missing=rule.missing,
         )
         for index, (name, rule) in enumerate(typed.items())
     )
-    schema, left = _without_nameless(TableSchema(columns), stored, destination, orders)
+    schema, left = _without_nameless(TableSchema(columns), stored, destination, overrides)
     findings = [*(finding for finding in stored.findings if not left or finding.kind != "renamed_columns"), *left]
     written = "tsv" if stored.separator == "\t" else "csv"
     return ReadTable(schema, stored.rows, destination.stat().st_size, written, findings, destination)
 
 
 def _without_nameless(
-    schema: TableSchema, stored: DelimitedTable, table: Path, orders: Overrides
+    schema: TableSchema, stored: DelimitedTable, table: Path, overrides: Overrides
 ) -> tuple[TableSchema, list[Finding]]:
     """The columns but those without a name and without a value: separators at the ends of lines make such."""
     facts = zip(stored.names, stored.written, stored.nulls, strict=True)
     empty = [name for name, written, nulls in facts if not written.strip() and nulls == stored.rows]
-    empty = [name for name in empty if name not in orders.types and name not in orders.missing]
+    empty = [name for name in empty if name not in overrides.types and name not in overrides.missing]
     if not empty or not any(stored.written):
         return schema, []
     kept = TableSchema(tuple(column for column in schema.columns if column.name not in empty))

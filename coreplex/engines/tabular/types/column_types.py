@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -32,11 +33,40 @@ _EXACT_ROWS = 5_000_000
 
 @dataclass(frozen=True)
 class Decided:
-    """What a column is. `form`: what its texts look like (`forms`); `reason`: why, where that was a judgement."""
+    """The type of a column. `form`: the format of its texts (`text_formats`); `reason`: why, where that was a judgement."""
 
     type: ColumnType
     reason: str | None = None
     form: str | None = None
+
+
+@dataclass
+class _TextFacts:
+    """Of a sample of one column of texts; `unique` of the whole column where most texts of the sample differ."""
+
+    form: str | None
+    unique: int
+    length: float
+    """Characters in the mean."""
+    gaps: float
+    """Spaces in the mean."""
+    templates: int
+    """Different texts, once the digits are taken out."""
+    codes: bool
+    """Capitals and digits only."""
+
+
+@dataclass
+class _NumberFacts:
+    """Of a whole column of numbers."""
+
+    low: float
+    high: float
+    distinct: int = 0
+    """Counted only where the column may be a key."""
+    whole: bool = True
+    ordered: bool = False
+    """Each of the first rows is one more than the row before."""
 
 
 @dataclass
@@ -45,11 +75,8 @@ class _Table:
     rows: int
     nulls: Mapping[str, int]
     width: int
-    facts: dict[str, float] = field(default_factory=dict)
-    forms: dict[str, str | None] = field(default_factory=dict)
-
-    def of(self, name: str, fact: str) -> float:
-        return self.facts.get(f"{name}\0{fact}") or 0
+    texts: dict[str, _TextFacts] = field(default_factory=dict)
+    numbers: dict[str, _NumberFacts] = field(default_factory=dict)
 
     def count(self, name: str) -> int:
         """Rows that have a value."""
@@ -64,59 +91,66 @@ class _Table:
 def decide_types(
     table: Path, strings: list[str], integers: list[str], floats: list[str], rows: int, nulls: Mapping[str, int]
 ) -> dict[str, Decided]:
-    """What the columns of the stored table are, by name. Floats are looked at only where they may be keys printed `1.0`."""
+    """The type of each named column of the stored table, by name: one of `rows` rows, `nulls` missing by column of all columns.
+
+    Floats are looked at only where they may be keys printed `1.0`.
+    """
     read = _Table(pl.scan_parquet(table, glob=False), rows, nulls, len(nulls))
     _look_at_texts(read, strings)
     _look_at_numbers(read, integers, floats)
-    found = {name: _string_kind(name, read) for name in strings}
-    found |= {name: _number_kind(name, ColumnType.integer, read) for name in integers}
-    return found | {name: _number_kind(name, ColumnType.float, read) for name in floats}
+    found = {name: _string_type(name, read) for name in strings}
+    found |= {name: _number_type(name, ColumnType.integer, read) for name in integers}
+    return found | {name: _number_type(name, ColumnType.float, read) for name in floats}
 
 
-def _ask(scan: pl.LazyFrame, questions: dict[str, pl.Expr], rows: int) -> dict[str, float]:
-    """One row of answers; streamed where the table is large."""
+def _ask(table: _Table, questions: Mapping[str, pl.Expr]) -> dict[str, Any]:
+    """The answer for each column; streamed where the table is large."""
     if not questions:
         return {}
-    asked = scan.select(expression.alias(label) for label, expression in questions.items())
-    if rows * len(questions) > _SMALL:
+    asked = table.scan.select(expression.alias(name) for name, expression in questions.items())
+    if table.rows * len(questions) > _SMALL:
         return asked.collect(engine="streaming").row(0, named=True)
     return asked.collect(optimizations=_PLAIN).row(0, named=True)
 
 
 def _look_at_texts(table: _Table, names: list[str]) -> None:
-    """Counts of the columns, and the shape of their texts."""
+    """Fills in the facts of the columns of texts."""
     if not names:
         return
     step = max(1, table.rows // _SAMPLE)
     sample = _sample(table.scan, names, step)
+    fine = []
     for name in names:
-        texts = sample.get_column(name).drop_nulls()
-        table.forms[name] = text_formats.text_format_of(texts)
-        table.facts |= {
-            f"{name}\0unique": sample.get_column(f"{name}\0hash").drop_nulls().n_unique(),
-            f"{name}\0length": _mean(sample.get_column(f"{name}\0length")),
-            f"{name}\0gaps": _mean(texts.str.count_matches(" ", literal=True)),
-            f"{name}\0templates": texts.str.replace_all(r"\d+", "").n_unique(),
-            f"{name}\0codes": float(_are_codes(texts)),
-        }
-    if step > 1:
-        # Where texts repeat in the sample, so does the column. Hashes, not texts: long texts would all be held in memory.
-        fine = [name for name in names if table.of(name, "unique") > 0.5 * sample.get_column(name).count()]
-        hashed = {f"{name}\0unique": pl.col(name).drop_nulls().hash(seed=0) for name in fine}
-        exact = table.rows <= _EXACT_ROWS
-        asked = {label: values.n_unique() if exact else values.approx_n_unique() for label, values in hashed.items()}
-        table.facts |= _ask(table.scan, asked, table.rows)
+        parts = sample.get_column(name).struct.unnest()
+        texts = parts["text"].drop_nulls()
+        table.texts[name] = facts = _TextFacts(
+            form=text_formats.text_format_of(texts),
+            unique=parts["hash"].drop_nulls().n_unique(),
+            length=_mean(parts["length"]),
+            gaps=_mean(texts.str.count_matches(" ", literal=True)),
+            templates=texts.str.replace_all(r"\d+", "").n_unique(),
+            codes=_are_codes(texts),
+        )
+        if step > 1 and facts.unique > 0.5 * texts.len():
+            fine.append(name)
+    # Where texts repeat in the sample, so does the column. Hashes, not texts: long texts would all be held in memory.
+    hashed = {name: pl.col(name).drop_nulls().hash(seed=0) for name in fine}
+    exact = table.rows <= _EXACT_ROWS
+    counted = {name: values.n_unique() if exact else values.approx_n_unique() for name, values in hashed.items()}
+    for name, unique in _ask(table, counted).items():
+        table.texts[name].unique = unique
 
 
 def _sample(scan: pl.LazyFrame, names: list[str], step: int) -> pl.DataFrame:
-    """The beginnings of every `step`-th text, with the length and a hash of the whole."""
-    asked: list[pl.Expr] = []
-    for name in names:
+    """For every `step`-th row a struct by column: the beginning of its `text`, `length` and `hash` of the whole."""
+
+    def parts(name: str) -> pl.Expr:
         text = pl.col(name)
         # A hash of nothing is a hash.
         whole = pl.when(text.is_not_null()).then(text.hash(seed=0))
-        asked += [text.str.head(_BEGINNING), text.str.len_chars().alias(f"{name}\0length"), whole.alias(f"{name}\0hash")]
-    return scan.select(names).gather_every(step).select(asked).collect(engine="streaming")
+        return pl.struct(text=text.str.head(_BEGINNING), length=text.str.len_chars(), hash=whole).alias(name)
+
+    return scan.select(names).gather_every(step).select(map(parts, names)).collect(engine="streaming")
 
 
 def _mean(values: pl.Series) -> float:
@@ -133,27 +167,27 @@ _CODE = r"^[A-ZÄÖÜ0-9]+(?:[ ./_-][A-ZÄÖÜ0-9]+)*$"
 
 
 def _look_at_numbers(table: _Table, integers: list[str], floats: list[str]) -> None:
-    """Extremes of the columns; of those that may be keys the distinct values, and whether they stand in order."""
+    """Fills in the extremes of the columns; of those that may be keys the distinct values, and whether they stand in order."""
     if table.rows < _FEW_ROWS:
         return
     head = table.scan.select(floats).head(_FEW_ROWS).collect()
     whole = [name for name in floats if _is_whole(head.get_column(name))]
     names = [name for name in [*integers, *whole] if not _TIME_NAME.search(name)]
-    if not names:
-        return
-    asked: dict[str, pl.Expr] = {}
-    for name in names:
-        column = pl.col(name)
-        asked |= {f"{name}\0min": column.min(), f"{name}\0max": column.max()}
-    table.facts |= _ask(table.scan, asked, table.rows)
+    extremes = _ask(table, {name: pl.struct(low=pl.col(name).min(), high=pl.col(name).max()) for name in names})
+    table.numbers = {name: _NumberFacts(ends["low"] or 0, ends["high"] or 0) for name, ends in extremes.items()}
     keys = [name for name in names if _may_be_key(name, table)]
     if not keys:
         return
-    questions = {f"{name}\0distinct": pl.col(name).drop_nulls().n_unique() for name in keys}
-    questions |= {f"{name}\0whole": (pl.col(name) == pl.col(name).floor()).all() for name in keys if name in whole}
-    table.facts |= _ask(table.scan, questions, table.rows)
+    distinct = {name: pl.col(name).drop_nulls().n_unique() for name in keys}
+    for name, count in _ask(table, distinct).items():
+        table.numbers[name].distinct = count
+    for name, found in _ask(
+        table, {name: (pl.col(name) == pl.col(name).floor()).all() for name in keys if name in whole}
+    ).items():
+        table.numbers[name].whole = found
     order = table.scan.select(keys).head(_SAMPLE).collect()
-    table.facts |= {f"{name}\0ordered": float((order.get_column(name).diff().drop_nulls() == 1).all()) for name in keys}
+    for name in keys:
+        table.numbers[name].ordered = bool((order.get_column(name).diff().drop_nulls() == 1).all())
 
 
 def _is_whole(values: pl.Series) -> bool:
@@ -163,8 +197,8 @@ def _is_whole(values: pl.Series) -> bool:
 
 def _may_be_key(name: str, table: _Table) -> bool:
     """Before the distinct values of a column of numbers are counted: could it be a key at all?"""
-    count = table.count(name)
-    if count < _NEARLY_ALL * table.rows or table.of(name, "max") - table.of(name, "min") < _NEARLY_ALL * count - 1:
+    count, facts = table.count(name), table.numbers[name]
+    if count < _NEARLY_ALL * table.rows or facts.high - facts.low < _NEARLY_ALL * count - 1:
         return False
     return _named_key(name) or _without_gap(name, table)
 
@@ -175,13 +209,12 @@ def _named_key(name: str) -> bool:
 
 def _without_gap(name: str, table: _Table) -> bool:
     """As many whole numbers as there are rows between the least and the greatest."""
-    return table.of(name, "max") - table.of(name, "min") == table.rows - 1 == table.count(name) - 1
+    return table.numbers[name].high - table.numbers[name].low == table.rows - 1 == table.count(name) - 1
 
 
-def _string_kind(name: str, table: _Table) -> Decided:
-    count = table.count(name)
-    distinct, length, gaps = (table.of(name, fact) for fact in ("unique", "length", "gaps"))
-    form = table.forms[name]
+def _string_type(name: str, table: _Table) -> Decided:
+    count, facts = table.count(name), table.texts[name]
+    distinct, length, gaps, form = facts.unique, facts.length, facts.gaps, facts.form
     if not count:
         return Decided(ColumnType.categorical, "no values")
     wordy = gaps >= 1.0 or length > 40
@@ -189,7 +222,7 @@ def _string_kind(name: str, table: _Table) -> Decided:
     if form and form not in text_formats.KEY_FORMATS:
         repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in text_formats.GEOMETRIES
         return Decided(ColumnType.categorical, None, form) if repeats else Decided(ColumnType.text, _FORM_SAID[form], form)
-    numbered = gaps <= _KEY_GAPS and bool(table.of(name, "templates") == 1 or table.of(name, "codes"))
+    numbered = gaps <= _KEY_GAPS and (facts.templates == 1 or facts.codes)
     if unique and (form or (not wordy and gaps < 0.5) or numbered):
         return Decided(ColumnType.id, "every value is different, like a key", form)
     if form:
@@ -209,15 +242,15 @@ _FORM_SAID = {
 }
 
 
-def _number_kind(name: str, kind: ColumnType, table: _Table) -> Decided:
-    distinct = table.of(name, "distinct")
-    if table.alone or not distinct or not table.facts.get(f"{name}\0whole", 1):
-        return Decided(kind)
+def _number_type(name: str, usual: ColumnType, table: _Table) -> Decided:
+    facts = table.numbers.get(name)
+    if facts is None or table.alone or not facts.distinct or not facts.whole:
+        return Decided(usual)
     if _named_key(name):
-        if distinct == table.rows:
+        if facts.distinct == table.rows:
             return Decided(ColumnType.id, "every value is different and the name says key")
-        if distinct >= _NEARLY_ALL * table.rows:
+        if facts.distinct >= _NEARLY_ALL * table.rows:
             return Decided(ColumnType.id, "nearly every value is different and the name says key")
-    elif distinct == table.rows and table.of(name, "ordered"):
-        return Decided(ColumnType.id, f"it counts the rows from {int(table.of(name, 'min'))} without a gap")
-    return Decided(kind)
+    elif facts.distinct == table.rows and facts.ordered:
+        return Decided(ColumnType.id, f"it counts the rows from {int(facts.low)} without a gap")
+    return Decided(usual)

@@ -1,7 +1,7 @@
 """How dates are written, and which way round. ISO needs no thought; `03/04/2024` does.
 
-Patterns are strptime's, where a month's name may be of any language in `months`; and `epoch:s`, `:ms`, `:us`, `:ns` for the
-time since 1970. Times with an offset are kept as UTC. Times of day alone are no dates but numbers, see `clock`.
+Patterns are strptime's, where a month's name may be of any language in `month_names`; and `epoch:s`, `:ms`, `:us`, `:ns` for the
+time since 1970. Times with an offset are kept as UTC. Times of day alone are no dates but numbers, see `durations`.
 """
 
 import datetime as dt

@@ -63,35 +63,52 @@ _AT_ONCE = 100
 """Columns of one query, which holds several copies of all of its cells."""
 
 
+@dataclass(frozen=True)
+class _NumberFacts:
+    """How the cells of one column read as plain numbers."""
+
+    cells: int
+    """That do not mean missing."""
+    integers: int
+    reals: int
+    codes: bool
+    """Some cell may be a code such as `007`."""
+    long: bool
+    """Some cell has more digits than a float keeps, and no point."""
+    moments: bool
+    """All cells have as many digits as `20240131235959`."""
+
+
 def _plain_rules(sample: pl.DataFrame) -> dict[str, ParseRule | None]:
-    asked: list[pl.Expr] = []
     trimmed = pl.all().str.strip_chars()
     sample = sample.select(pl.when(trimmed.is_in(sorted(vocabulary.MISSING))).then(None).otherwise(trimmed).name.keep())
-    for name in sample.columns:
-        text = pl.col(name)
-        real = text.cast(pl.Float64, strict=False)
-        asked += [
-            text.count().alias(f"{name}\0cells"),
-            text.cast(pl.Int64, strict=False).count().alias(f"{name}\0integers"),
-            (real.is_not_null() & real.is_not_nan()).sum().alias(f"{name}\0reals"),
-            numbers.may_be_codes(text).any().alias(f"{name}\0codes"),
-            ((text.str.len_bytes() > 17) & ~text.str.contains(".", literal=True)).any().alias(f"{name}\0long"),
-            (text.str.len_bytes() == _MOMENT_DIGITS).all().alias(f"{name}\0moments"),
-        ]
+    asked = [_number_facts(pl.col(name)).alias(name) for name in sample.columns]
     facts = sample.lazy().select(asked).collect(optimizations=pl.QueryOptFlags.none()).row(0, named=True)
-    return {name: _plain_rule(name, {key: facts[f"{name}\0{key}"] for key in _FACTS}) for name in sample.columns}
+    return {name: _plain_rule(name, _NumberFacts(**facts[name])) for name in sample.columns}
 
 
-_FACTS = ("cells", "integers", "reals", "codes", "long", "moments")
+def _number_facts(text: pl.Expr) -> pl.Expr:
+    """The fields of `_NumberFacts` as a struct."""
+    real = text.cast(pl.Float64, strict=False)
+    return pl.struct(
+        cells=text.count(),
+        integers=text.cast(pl.Int64, strict=False).count(),
+        reals=(real.is_not_null() & real.is_not_nan()).sum(),
+        codes=numbers.may_be_codes(text).any(),
+        long=((text.str.len_bytes() > 17) & ~text.str.contains(".", literal=True)).any(),
+        moments=(text.str.len_bytes() == _MOMENT_DIGITS).all(),
+    )
+
+
 _MOMENT_DIGITS = 14
 
 
-def _plain_rule(name: str, facts: dict[str, int]) -> ParseRule | None:
-    if not facts["cells"] or facts["codes"] or facts["long"] or facts["moments"] or date_plausibility.may_say_date(name):
+def _plain_rule(name: str, facts: _NumberFacts) -> ParseRule | None:
+    if not facts.cells or facts.codes or facts.long or facts.moments or date_plausibility.may_say_date(name):
         return None
-    if facts["integers"] == facts["cells"]:
+    if facts.integers == facts.cells:
         return ParseRule("integer")
-    return ParseRule("float") if facts["reals"] == facts["cells"] else None
+    return ParseRule("float") if facts.reals == facts.cells else None
 
 
 def find_conventions(columns: list[pl.Series], points: int = 0) -> Conventions:

@@ -1,6 +1,6 @@
 """A rule reads the cells of one column: text in, typed values out, null where a cell does not fit.
 
-Rules are found on a sample (`infer`) and then applied to the whole file; a cell that does not fit never vanishes: the
+Rules are found on a sample (`inference.infer`) and then applied to the whole file; a cell that does not fit never vanishes: the
 reader widens the rule (`wider`) and starts again, or reports the loss when the type was ordered by the user.
 """
 
@@ -27,7 +27,7 @@ class ParseRule:
     `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text while they
     are among the words of `format` (one a line, lower case); any other cell does not fit, and the column is judged again.
 
-    `missing` is what the column says of its missing cells (`words.missing`): words, and values however they are written, so that
+    `missing` is what the column says of its missing cells (`vocabulary.missing_texts`): words, and values however they are written, so that
     -200 covers `-200.0`.
     """
 
