@@ -36,10 +36,11 @@ class Column:
     """One column. `dtype` is how it is stored: int64, float64, bool, string, date, datetime, or a narrower number.
 
     `labels` maps canonical text to the spelling in the uploaded file, for small typed columns where the two differ.
-    `format` says how its cells are written (a strptime pattern, a `NumberFormat` code, a text format as in `text_formats`); None means
-    plainly.
+    `format` says how its cells are written (a strptime pattern, a `NumberFormat` code, a text format as in `text_formats`);
+    None means plainly.
     `reason` says why it got its type, when that was a judgement.
-    `missing` are the texts and values read as missing besides what always is (`vocabulary.missing_texts`); None means the usual ones.
+    `missing` are the texts and values read as missing besides what always is (`vocabulary.missing_texts`); None means the usual
+    ones.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""From bytes to whole records: where a row ends, and whether it has the right number of cells.
+"""Cuts bytes of delimited text into whole records of one width; broken records are repaired or left out, each with its line.
 
-Polars reads CSV fast but merges or loses rows quietly when quotes are misplaced or cells are missing. So the structure is
-checked here first, vectorised: pieces in order are passed on untouched, broken rows are mended or set aside with their line.
+CSV readers refuse a whole file for one stray quote, or fill, cut and merge rows without a word (measured in
+docs/decisions/0027). So the structure is checked here first, vectorised over a block: records in order are passed on untouched.
 """
 
 import csv
@@ -116,7 +116,7 @@ class Records:
         if self._quote in data:
             quotes = np.flatnonzero(letters == self._quote)
             if not self._well_quoted(letters, quotes):
-                return self._cut_slowly(data, last)
+                return self._cut_by_parser(data, last)
             ends = ends[(np.searchsorted(quotes, ends) & 1) == 0]
             commas = commas[(np.searchsorted(quotes, commas) & 1) == 0]
             if last and len(quotes) & 1:
@@ -124,7 +124,7 @@ class Records:
         if not len(ends):
             return Block(b"", 0, self.line), data
         stop = int(ends[-1]) + 1
-        block = self._mend(data[:stop], ends, commas)
+        block = self._repair(data[:stop], ends, commas)
         self.line += data.count(b"\n", 0, stop)
         return block, data[stop:]
 
@@ -149,7 +149,7 @@ class Records:
             "look for a quote that is opened there and never closed."
         )
 
-    def _mend(self, data: bytes, ends: Positions, commas: Positions) -> Block:
+    def _repair(self, data: bytes, ends: Positions, commas: Positions) -> Block:
         width = self._dialect.width
         cells = np.diff(np.searchsorted(commas, ends), prepend=0) + 1
         starts = np.concatenate(([0], ends[:-1] + 1))
@@ -176,7 +176,7 @@ class Records:
             following = index + 1
             start, end = int(starts[index]), int(ends[index]) + 1
             parts.append(data[done:start])
-            record = self._mended(data[start:end], int(cells[index]), line, index < self._last_filled)
+            record = self._repaired(data[start:end], int(cells[index]), line, index < self._last_filled)
             kept -= not record
             parts.append(record)
             done = end
@@ -208,7 +208,7 @@ class Records:
     def _empty_cells(self, count: int) -> bytes:
         return bytes([self._quote, self._quote, _NEWLINE]) * count
 
-    def _mended(self, record: bytes, cells: int, line: int, inside: bool) -> bytes:
+    def _repaired(self, record: bytes, cells: int, line: int, inside: bool) -> bytes:
         """The record with the right number of cells, or nothing when it is blank or cannot be saved."""
         width, body = self._dialect.width, record.rstrip(b"\r\n")
         if not body.strip(_BLANK):
@@ -241,7 +241,7 @@ class Records:
             self.damage.long_texts.append(body[:200].decode(errors="replace"))
         return b""
 
-    def _cut_slowly(self, data: bytes, last: bool) -> tuple[Block, bytes]:
+    def _cut_by_parser(self, data: bytes, last: bool) -> tuple[Block, bytes]:
         """Misplaced quotes: read by the lenient standard parser, written again by the book."""
         if not self._dialect.after_blanks:
             self.damage.quote_line = self.damage.quote_line or self._first_bad_quote(data)
@@ -252,7 +252,7 @@ class Records:
             quotes = np.flatnonzero(letters == self._quote)
             ends, commas = np.flatnonzero(letters == _NEWLINE), np.flatnonzero(letters == self._separator)
             outside = (np.searchsorted(quotes, ends) & 1) == 0, (np.searchsorted(quotes, commas) & 1) == 0
-            block = self._mend(clean, ends[outside[0]], commas[outside[1]])
+            block = self._repair(clean, ends[outside[0]], commas[outside[1]])
         self.line += data.count(b"\n", 0, done)
         return block, data[done:]
 

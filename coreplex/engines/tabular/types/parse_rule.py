@@ -27,8 +27,8 @@ class ParseRule:
     `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text while they
     are among the words of `format` (one a line, lower case); any other cell does not fit, and the column is judged again.
 
-    `missing` is what the column says of its missing cells (`vocabulary.missing_texts`): words, and values however they are written, so that
-    -200 covers `-200.0`.
+    `missing` is what the column says of its missing cells (`vocabulary.missing_texts`): words, and values however they are
+    written, so that -200 covers `-200.0`.
     """
 
     kind: ValueKind
