@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coreplex.job.table import MAX_KIND, Job
 from coreplex.platform.database import WriteSession
 
-if TYPE_CHECKING:
-    from coreplex.job.context import JobContext
-
-Run = Callable[[Job, "JobContext"], Awaitable[dict[str, Any] | None]]
+Run = Callable[[Job, Any], Awaitable[dict[str, Any] | None]]
+"""Of a job and its `JobContext`, which stands above: it keeps jobs by what is known here."""
 Hook = Callable[[WriteSession, Job], Awaitable[None]]
 NameOf = Callable[[WriteSession, Job], Awaitable[str | None]]
 
