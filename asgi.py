@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from coreplex.account.service import ensure_admin
 from coreplex.errors.tree import DomainError, NotFound, Unavailable
-from coreplex.platform import files, heartbeat
+from coreplex.platform import heartbeat, open_files
 from coreplex.platform.heartbeat import Heartbeat
 from coreplex.platform.log import configure
 from coreplex.platform.memory import MemoryWatch
@@ -171,7 +171,7 @@ def main() -> None:
     settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
-    files.allow_many()
+    open_files.allow_many()
     sys.setswitchinterval(SWITCH_SECS)
     gc.collect()
     gc.set_threshold(40_000, 10, 10)  # what lives for an answer ends with it; 10,000 such objects are five lists in work

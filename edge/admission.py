@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from coreplex.account.cache import AccessCache
 from coreplex.errors.tree import Busy
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.rate import identity
 from coreplex.platform.services import Services
 from edge.request import Exchange

@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.account.cookies import session_cookie_name
 from coreplex.errors.tree import Busy
+from coreplex.platform.client_disconnect import CONNECTION
 from coreplex.platform.database import is_unavailable
-from coreplex.platform.departure import CONNECTION
-from coreplex.platform.fair import CALLER
+from coreplex.platform.fair_places import CALLER
 from coreplex.platform.memory import MemoryWatch, NoMemory
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from coreplex.account import authenticate, signin, tokens
 from coreplex.account.cookies import known_cookie_name, session_cookie_name
 from coreplex.errors.tree import Forbidden, RateLimited, Unauthenticated
-from coreplex.platform.fair import CALLER
+from coreplex.platform.fair_places import CALLER
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import Window

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
-from coreplex.platform import files
+from coreplex.platform import open_files
 from coreplex.platform.rate import customer_network
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class Shedding:
 
     def admits(self, number: int, connections: Iterable[object]) -> bool:
         """Whether the newcomer with this file number may stay; above the mark another one goes for it."""
-        most = files.limit()
+        most = open_files.limit()
         free = most // KEPT_FREE
         if number < most - free:
             self._chosen.clear()

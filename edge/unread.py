@@ -9,7 +9,7 @@ from collections import Counter
 from starlette.types import Message, Send
 
 from coreplex.errors.tree import Busy
-from coreplex.platform.fair import CALLER
+from coreplex.platform.fair_places import CALLER
 
 PIECE = 64 << 10
 """Bytes that are sent together, as many as a connection buffers before it waits for its client."""

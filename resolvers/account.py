@@ -3,7 +3,7 @@
 from contextlib import suppress
 from uuid import UUID
 
-from coreplex.account import api_key, inputs, known, pace, passwords, recovery, service, signin, tokens
+from coreplex.account import api_key, constant_time, device_cookie, inputs, passwords, recovery, service, signin, tokens
 from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
@@ -20,7 +20,7 @@ from resolvers.once import act, once
 async def register(info: Info, input: inputs.Register) -> tuple[User, bool]:
     """The account, and whether its e-mail must be confirmed before the first login."""
     settings = info.context.services.settings
-    async with pace.even():
+    async with constant_time.even():
         password_hash = await passwords.hashed(input.password, input.email)
         async with info.context.transaction() as session:
             user = await service.register(session, settings, input, password_hash)
@@ -33,13 +33,13 @@ async def verify_email(info: Info, input: inputs.VerifyEmail) -> None:
 
 
 async def resend_verification(info: Info, input: inputs.AskMail) -> None:
-    async with pace.even():
+    async with constant_time.even():
         async with info.context.transaction() as session:
             await service.resend_verification(session, info.context.services.settings, input.email)
 
 
 async def forgot_password(info: Info, input: inputs.AskMail) -> None:
-    async with pace.even():
+    async with constant_time.even():
         async with info.context.transaction() as session:
             await recovery.forgot(session, info.context.services.settings, input.email)
 
@@ -53,7 +53,7 @@ async def reset_password(info: Info, input: inputs.ResetPassword) -> recovery.Ke
         user, keys = await recovery.reset(
             session, services.settings, input.token, password_hash, revoke_api_keys=input.revoke_api_keys
         )
-    info.context.cookies.append(known_browser(services.settings, known.remembered(user), known.LIFETIME))
+    info.context.cookies.append(known_browser(services.settings, device_cookie.remembered(user), device_cookie.LIFETIME))
     forget(services, user.id)
     return keys
 
@@ -116,7 +116,7 @@ async def _open_session(info: Info, session: WriteSession, user: User, remember:
     request, settings = info.context.request, info.context.services.settings
     token = await signin.open_session(session, user.id, remember=remember, address=request.address, user_agent=request.user_agent)
     info.context.cookies.extend(signed_in(settings, token, signin.lifetime(remember)))
-    info.context.cookies.append(known_browser(settings, known.remembered(user), known.LIFETIME))
+    info.context.cookies.append(known_browser(settings, device_cookie.remembered(user), device_cookie.LIFETIME))
     return tokens.csrf_of(token)
 
 

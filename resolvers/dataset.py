@@ -10,7 +10,7 @@ import strawberry
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
 from coreplex.dataset import export, ingest, inputs, service
-from coreplex.dataset.draft import Draft
+from coreplex.dataset.new_version import Draft
 from coreplex.dataset.quality import Judged, of_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema

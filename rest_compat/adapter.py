@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors.tree import DomainError, Invalid
-from coreplex.platform.departure import cancelled_by_departure
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.client_disconnect import cancelled_by_departure
+from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Part, Services
 from edge.answers import error_answer, json_answer

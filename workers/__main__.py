@@ -16,7 +16,7 @@ from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
 from coreplex.job.timing import Timing
-from coreplex.platform import files, heartbeat
+from coreplex.platform import heartbeat, open_files
 from coreplex.platform.heartbeat import BEAT_SECS, Heartbeat
 from coreplex.platform.log import configure
 from coreplex.platform.services import Services
@@ -103,9 +103,9 @@ async def _beat(heart: Heartbeat, threads: Threads) -> None:
     while True:
         if all(thread.is_alive() for thread in (*threads.consumers.values(), *threads.workers)):
             heart.beat()
-        short = files.opened() > files.limit() * FILES_SHORT
+        short = open_files.opened() > open_files.limit() * FILES_SHORT
         if short and not warned:
-            log.warning("files.short", limit=files.limit())
+            log.warning("files.short", limit=open_files.limit())
         warned = short
         await asyncio.sleep(BEAT_SECS)
 
@@ -141,7 +141,7 @@ def main() -> None:
     settings = Settings()
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
-    files.allow_many()
+    open_files.allow_many()
     code = asyncio.run(serve(settings, timing, heart))
     # Not sys.exit: a thread stuck in a read from Redis would be waited for.
     os._exit(code)

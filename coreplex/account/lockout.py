@@ -61,7 +61,7 @@ def site_network(address: str) -> str:
 
 
 def counters(email: str, address: str, browser: str | None) -> Counters:
-    """Those of a stranger at an address, or the one of a known browser (`coreplex.account.known`), wherever it is."""
+    """Those of a stranger at an address, or the one of a known browser (`coreplex.account.device_cookie`), wherever it is."""
     if browser is not None:
         return Counters({_digest(email, "browser", browser): FREE_FAILURES})
     return Counters(

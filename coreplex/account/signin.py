@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlmodel import col
 
-from coreplex.account import known, lockout, passwords, tokens
+from coreplex.account import device_cookie, lockout, passwords, tokens
 from coreplex.account.cache import announce
 from coreplex.account.table import Session, User
 from coreplex.errors.tree import Forbidden, Unauthenticated
@@ -44,7 +44,7 @@ async def prove(
     """
     async with database.read() as session:
         user = await user_by_email(session, email)
-    browser = str(session_id) if session_id else known.browser_of(known_cookie, user)
+    browser = str(session_id) if session_id else device_cookie.browser_of(known_cookie, user)
     async with lockout.attempt(database, email, address, browser) as attempt:
         right = await passwords.matches(user.password_hash if user else None, password)
         if user is None or not right:
@@ -108,12 +108,12 @@ async def end_all_sessions(session: WriteSession, user_id: UUID) -> None:
 
 async def known_account(database: Database, cookie: str | None) -> UUID | None:
     """The account a browser's cookie rightly says it has signed in to before."""
-    identity = known.account_of(cookie)
+    identity = device_cookie.account_of(cookie)
     if identity is None:
         return None
     async with database.read() as session:
         user = await session.get(User, identity)
-    return identity if known.browser_of(cookie, user) else None
+    return identity if device_cookie.browser_of(cookie, user) else None
 
 
 async def keep_hash_current(session: WriteSession, user: User, password: str) -> None:

@@ -7,7 +7,7 @@ from coreplex.artifact.table import Artifact
 from coreplex.errors.tree import Damaged
 from coreplex.membership.access import open_row
 from coreplex.platform.database import ReadSession
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile

@@ -16,7 +16,7 @@ from coreplex.command.environment import read_settings
 from coreplex.errors.disk import shortage
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
-from coreplex.serving.log.aside import folder_in
+from coreplex.serving.log.rejected import folder_in
 from coreplex.serving.log.spool import left_behind, spool_in
 from coreplex.supervisor import redis_url
 from coreplex.supervisor.binaries import LEAST_POSTGRES, major_version, postgres_folder, valkey_server

@@ -18,8 +18,8 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.dataset.work import TableWork
-from coreplex.platform.departure import while_connected
+from coreplex.dataset.table_tasks import TableWork
+from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile

@@ -16,11 +16,11 @@ import structlog
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.dataset import orders, quota, remedy, service
-from coreplex.dataset.draft import Draft
+from coreplex.dataset import orders, quota, service, suggested_calls
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
+from coreplex.dataset.new_version import Draft
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
-from coreplex.dataset.work import Table, TableWork
+from coreplex.dataset.table_tasks import Table, TableWork
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import FieldError, Invalid, NotFound
 from coreplex.job.cleaning import enqueue_removal
@@ -150,7 +150,7 @@ def _new_version(
         read_options={"sheet": table.sheet} if table.sheet is not None else {},
         created_by=grant.user_id,
     )
-    remedy.attach(version)
+    suggested_calls.attach(version)
     return version
 
 

@@ -14,8 +14,8 @@ from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
 from coreplex.dataset import quota
-from coreplex.dataset.draft import Draft, storage_prefix
 from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
+from coreplex.dataset.new_version import Draft, storage_prefix
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event

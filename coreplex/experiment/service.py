@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.artifact.quota import require_stored
-from coreplex.dataset import remedy
-from coreplex.dataset.opening import open_version
+from coreplex.dataset import suggested_calls
 from coreplex.dataset.table import DatasetVersion
+from coreplex.dataset.version_access import open_version
 from coreplex.engines.automl import creation
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.automl.splits import split
@@ -119,7 +119,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     refuse_when_full(settings.data_dir)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
-    engines.warnings.extend(remedy.target_warnings(version, wanted.target_column))
+    engines.warnings.extend(suggested_calls.target_warnings(version, wanted.target_column))
     engines.warnings.extend(creation.target_warnings(version.profile, schema, wanted.target_column))
     return Checked(project, version, config, engines)
 

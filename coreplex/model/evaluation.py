@@ -15,9 +15,9 @@ from sqlmodel import col
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
-from coreplex.dataset.opening import open_version
 from coreplex.dataset.table import DatasetVersion
-from coreplex.dataset.work import UNPACKED_TIMES, TableWork
+from coreplex.dataset.table_tasks import UNPACKED_TIMES, TableWork
+from coreplex.dataset.version_access import open_version
 from coreplex.errors.tree import Invalid
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment

@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 from coreplex.errors.tree import DatabaseFull, Unavailable
-from coreplex.platform.fair import FairPlaces, Limits
-from coreplex.platform.silence import Watch
+from coreplex.platform.database_watch import Watch
+from coreplex.platform.fair_places import FairPlaces, Limits
 
 STATEMENT_TIMEOUT_MS = 10_000
 SILENT_SECS = 5

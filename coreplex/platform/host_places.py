@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from coreplex.platform.fair import FairPlaces
+from coreplex.platform.fair_places import FairPlaces
 
 LOOK_SECS = 0.05
 """How often a waiting process looks: a file lock calls nobody."""

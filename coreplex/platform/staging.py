@@ -21,7 +21,7 @@ import orjson
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import NotFound, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.room import Room, in_words
+from coreplex.platform.staging_quota import Room, in_words
 from coreplex.platform.storage import disk_errors, gone_on_failure
 
 PIECE_BYTES = 1 << 20

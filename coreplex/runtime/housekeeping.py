@@ -15,7 +15,7 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
-from coreplex.serving.log import aside
+from coreplex.serving.log import rejected
 from coreplex.serving.log.spool import spool_in
 from coreplex.training import folder
 
@@ -60,7 +60,7 @@ def _sweeps(services: Services) -> dict[str, Callable[[], int]]:
     return {
         "staged": services.staging.sweep,
         "uploads": services.resumable.sweep,
-        "set_aside": partial(aside.sweep, aside.folder_in(spool_in(settings.data_dir)), horizon),
+        "set_aside": partial(rejected.sweep, rejected.folder_in(spool_in(settings.data_dir)), horizon),
     }
 
 

@@ -13,8 +13,8 @@ import structlog
 
 from coreplex.errors.tree import Invalid, Unavailable
 from coreplex.platform.child_task import child_task
-from coreplex.platform.departure import while_connected
-from coreplex.platform.fair import CALLER, FairPlaces, Limits
+from coreplex.platform.client_disconnect import while_connected
+from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.platform.services import Part, Services

@@ -7,7 +7,7 @@ from coreplex.job.context import JobContext
 from coreplex.job.kinds import JobKind, declare
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
-from coreplex.serving.log import partitions, remains
+from coreplex.serving.log import orphaned_rows, partitions
 
 
 async def tend_partitions(_job: Job, context: JobContext) -> dict[str, Any]:
@@ -17,7 +17,7 @@ async def tend_partitions(_job: Job, context: JobContext) -> dict[str, Any]:
     horizon = now() - timedelta(days=days) if days else None
     if horizon is not None:
         dropped = await partitions.drop_before(database, horizon)
-    return {"made": made, "dropped": dropped, "rows": await remains.remove(database, horizon)}
+    return {"made": made, "dropped": dropped, "rows": await orphaned_rows.remove(database, horizon)}
 
 
 declare(JobKind("inference_log", tend_partitions, every=timedelta(minutes=5)))

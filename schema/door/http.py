@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from coreplex.errors.tree import DomainError
-from coreplex.platform.departure import cancelled_by_departure
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.client_disconnect import cancelled_by_departure
+from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode

@@ -19,7 +19,7 @@ from coreplex.account import authenticate
 from coreplex.account.cache import AccessCache
 from coreplex.errors.tree import DomainError, Forbidden, RateLimited, Unauthenticated
 from coreplex.platform.answer_size import require_size
-from coreplex.platform.fair import CALLER
+from coreplex.platform.fair_places import CALLER
 from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import customer_network
 from coreplex.platform.services import Services

@@ -110,7 +110,7 @@ ALLOWED = {
     ("schema/compiler/source.py", "compile"),  # operations become Python: names of a document are literals in it (ADR 13)
     ("schema/compiler/source.py", "exec"),
     ("coreplex/runtime/retention.py", "text(f…)"),  # tables, and conditions of `coreplex.platform.bound`; values are bound
-    ("coreplex/serving/log/remains.py", "text(f…)"),  # names of partitions, as the database lists them
+    ("coreplex/serving/log/orphaned_rows.py", "text(f…)"),  # names of partitions, as the database lists them
     ("coreplex/migrations/versions/0006_retention.py", "op.execute(f…)"),  # names of tables, and the Monday it ran before
     ("coreplex/engines/tabular/read/workbook.py", "xml.parsers.expat"),  # no document type, so no entities (ADR 15)
 }

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.dataset import ingest, service
+from coreplex.dataset import ingest, service, table_tasks
 from coreplex.dataset.inputs import UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import BadInput, Conflict
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
@@ -116,14 +116,11 @@ async def test_one_upload_never_becomes_two_datasets(bench: Bench) -> None:
 
 
 async def test_a_crash_of_the_reader_is_a_refusal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coreplex.dataset import work
-    from coreplex.errors.tree import BadInput
-
     async def crash(*_: object, **__: object) -> dict[str, object]:
         raise ChildCrashed("signal 11", "")
 
     wanted = await bench.staged()
-    monkeypatch.setattr(work, "run_child", crash)
+    monkeypatch.setattr(table_tasks, "run_child", crash)
     with pytest.raises(BadInput):
         async with ingest.from_upload(bench.services, bench.grant, wanted):
             pass

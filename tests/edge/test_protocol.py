@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from structlog.testing import capture_logs
 
-from coreplex.platform import files
+from coreplex.platform import open_files
 from edge import protocol
 from edge.socket_protocol import DeadlineSocketProtocol
 
@@ -335,8 +335,8 @@ async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatc
     """Seven hundred silent connections of another process, room for four hundred: who asks for something is answered."""
     monkeypatch.setattr(protocol, "HEAD_SECS", 60.0)
     monkeypatch.setattr(protocol, "watch", protocol.Shedding())
-    most = (files.opened() + 400) * 8 // 7
-    monkeypatch.setattr(files, "limit", lambda: most)
+    most = (open_files.opened() + 400) * 8 // 7
+    monkeypatch.setattr(open_files, "limit", lambda: most)
     open_more = (
         f"held += [socket.create_connection(('127.0.0.1', {served.port})) for _ in range(20)]; print(len(held), flush=True)"
     )
@@ -352,7 +352,7 @@ async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatc
                 await asyncio.sleep(0.05)
                 answer = await served.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
                 assert answer.startswith(b"HTTP/1.1 200 ")
-            assert files.opened() < most
+            assert open_files.opened() < most
         assert [line["files_limit"] for line in logs if line["event"] == "connections.shed"] == [most]
     finally:
         holder.kill()

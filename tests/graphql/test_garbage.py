@@ -12,7 +12,7 @@ import pytest
 from strawberry.dataloader import DataLoader
 
 from coreplex.errors.tree import Busy
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.fair_places import FairPlaces, Limits
 from resolvers.context import Context
 from resolvers.loading import Loaders, Pages
 from schema.compiler.executor import CompilingExecutor

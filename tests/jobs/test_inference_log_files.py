@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coreplex.platform.clock import now
-from coreplex.serving.log import aside, spool
+from coreplex.serving.log import rejected, spool
 from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served
 from tests.jobs.inference_log import dead, inputs
@@ -76,9 +76,9 @@ def test_what_was_set_aside_is_kept_as_long_as_the_log(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"{}")
         moment = now().timestamp() - age * 86400
         os.utime(tmp_path / name, (moment, moment))
-    assert aside.sweep(tmp_path, now() - timedelta(days=90)) == 1
+    assert rejected.sweep(tmp_path, now() - timedelta(days=90)) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["young"]
-    assert aside.sweep(tmp_path / "none", now()) == 0
+    assert rejected.sweep(tmp_path / "none", now()) == 0
 
 
 def test_what_was_set_aside_is_bounded_in_bytes_too(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_what_was_set_aside_is_bounded_in_bytes_too(tmp_path: Path) -> None:
         path.write_bytes(b"x" * 1000)
         os.utime(path, (1e9 - age, 1e9 - age))
     with capture_logs() as logs:
-        assert aside.sweep(tmp_path, None, most_bytes=3500) == 2
+        assert rejected.sweep(tmp_path, None, most_bytes=3500) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jsonl", "1.jsonl", "2.jsonl"]
     assert {line["event"] for line in logs} == {"inference_log_set_aside_removed"}
 

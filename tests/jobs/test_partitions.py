@@ -18,7 +18,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.paging import Page, SortDirection
-from coreplex.serving.log import partitions, remains
+from coreplex.serving.log import orphaned_rows, partitions
 from coreplex.serving.log.writer import STORE
 from coreplex.serving.table import InferenceLog
 from tests.factories.bare import bare
@@ -107,15 +107,15 @@ async def test_processes_that_start_together_make_the_weeks_once(fresh: Database
 
 
 async def test_rows_of_deleted_deployments_go_in_batches(fresh: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remains, "BATCH", 10)
+    monkeypatch.setattr(orphaned_rows, "BATCH", 10)
     there, moments = UUID(int=2), [now() - n * timedelta(days=30) for n in range(25)]
     await bare(fresh, "deployments", there)
     async with fresh.transaction() as session:
         session.add_all(entry(moment, which) for moment in moments for which in (GONE, there))
-    assert await remains.remove(fresh, None) == 25
+    assert await orphaned_rows.remove(fresh, None) == 25
     async with fresh.read() as session:
         assert set((await session.scalars(select(col(InferenceLog.deployment_id)))).all()) == {there}
-    assert await remains.remove(fresh, now() - timedelta(days=95)) == 21, "those that are in no week, by their age"
+    assert await orphaned_rows.remove(fresh, now() - timedelta(days=95)) == 21, "those that are in no week, by their age"
     assert await kept(fresh) == sorted(moments[:4])
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from coreplex.errors.tree import Busy
 from coreplex.platform import database as module
 from coreplex.platform.database import Database
-from coreplex.platform.fair import working_for
+from coreplex.platform.fair_places import working_for
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 

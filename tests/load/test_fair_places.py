@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.errors.tree import Busy
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.fair_places import FairPlaces, Limits
 
 CALLERS = st.sampled_from("abcd")
 ENDS = st.tuples(st.sampled_from(["leave", "cancel"]), st.integers(0, 50))

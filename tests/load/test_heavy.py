@@ -15,14 +15,14 @@ import psutil
 import pytest
 from starlette.applications import Starlette
 
-from coreplex.dataset import work
-from coreplex.dataset.work import TableWork
+from coreplex.dataset import table_tasks
+from coreplex.dataset.table_tasks import TableWork
 from coreplex.errors.tree import CallerLeft
-from coreplex.platform import departure
+from coreplex.platform import client_disconnect
 from coreplex.platform.child_task import ChildTask
+from coreplex.platform.client_disconnect import CONNECTION, while_connected
 from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
-from coreplex.platform.departure import CONNECTION, while_connected
-from coreplex.platform.fair import working_for
+from coreplex.platform.fair_places import working_for
 from coreplex.platform.host_places import HostPlaces
 from coreplex.platform.isolation import NICENESS, run_child
 from tests.factories.dataset import Person, person, staged_files
@@ -98,7 +98,7 @@ async def test_table_work_is_done_in_turn(lab: tuple[Starlette, Person], monkeyp
         done.append(request["who"])
         return {}
 
-    monkeypatch.setattr(work, "run_child", child)
+    monkeypatch.setattr(table_tasks, "run_child", child)
     tables = TableWork.of(lab[0].state.services)
 
     async def ask(who: str) -> None:
@@ -124,7 +124,7 @@ async def test_exports_are_written_once(
         asked.append(task.partition(":")[2])
         return await run_child(task, *arguments, **limits)
 
-    monkeypatch.setattr(work, "run_child", counted)
+    monkeypatch.setattr(table_tasks, "run_child", counted)
     dataset = (await ada.dataset())["dataset_id"]
     found = await ada.data(FILES, id=dataset)
     assert found["a"]["id"] != found["b"]["id"]
@@ -149,7 +149,7 @@ async def test_exports_are_written_once(
 
 
 async def test_a_late_block_is_cancelled_when_its_client_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departure, "LATE_SECS", 0.01)
+    monkeypatch.setattr(client_disconnect, "LATE_SECS", 0.01)
     left, began, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def receive() -> dict[str, Any]:
@@ -159,7 +159,7 @@ async def test_a_late_block_is_cancelled_when_its_client_leaves(monkeypatch: pyt
     async def read() -> None:
         CONNECTION.set(receive)
         try:
-            with departure.cancelled_by_departure():
+            with client_disconnect.cancelled_by_departure():
                 began.set()
                 await asyncio.sleep(60)
         finally:

@@ -14,8 +14,8 @@ from starlette.requests import Request
 
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors.tree import CallerLeft, Invalid
-from coreplex.platform.departure import CONNECTION
-from coreplex.platform.fair import working_for
+from coreplex.platform.client_disconnect import CONNECTION
+from coreplex.platform.fair_places import working_for
 from coreplex.platform.identifier import new_id
 from coreplex.platform.storage import LocalStorage
 from coreplex.serving import prediction

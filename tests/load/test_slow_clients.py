@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from coreplex.platform import files
+from coreplex.platform import open_files
 from edge.protocol import HEAD_SECS
 from tests.stack import Stack
 
@@ -42,7 +42,7 @@ async def test_eight_hundred_trickling_clients(stack: Stack) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("said", [UPGRADE + b"Content-Length: 100\r\n\r\n", UPGRADE + b"\r\n", b"GET / HT", b""])
 async def test_sixteen_hundred_connections_at_a_limit_of_fifteen_hundred_files(stack: Stack, said: bytes) -> None:
-    files.allow_many()
+    open_files.allow_many()
     address = urlsplit(stack.base_url)
     web = stack.children["web"].pid
     before = resource.prlimit(web, resource.RLIMIT_NOFILE)

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from coreplex.account.known_browser import browser_of
 from httpx import AsyncClient, Response
 from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
-from coreplex.account.known import browser_of
 from coreplex.errors.tree import RateLimited, Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
@@ -101,7 +101,7 @@ async def test_a_known_browser_is_no_licence_to_guess(app: Any, database: Databa
         assert (await login(elsewhere, other.email, PASSWORD)).status_code == 200
         for days, found in ((364, True), (367, False)):
             with monkeypatch.context() as later:
-                later.setattr("coreplex.account.known.now", lambda days=days: now() + timedelta(days=days))
+                later.setattr("coreplex.account.device_cookie.now", lambda days=days: now() + timedelta(days=days))
                 assert (browser_of(known, user) is not None) is found, "a copy of the cookie ends when it does"
         async with database.transaction() as session:
             await recovery.set_password(session, Settings(), await session.get_one(type(user), user.id), "another hash")

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from coreplex.errors.tree import Unavailable
 from coreplex.platform.database import is_refused, is_too_much
-from coreplex.serving.log.aside import SetAside
-from coreplex.serving.log.lines import NUL, shortened, without_nul
+from coreplex.serving.log.json_lines import NUL, shortened, without_nul
+from coreplex.serving.log.rejected import SetAside
 
 TRIES = 5
 """How often a single row may take too much time or memory before that counts as refused."""

@@ -14,9 +14,9 @@ from coreplex.errors.tree import StorageFull
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.services import Part, Services
-from coreplex.serving.log.aside import SetAside, folder_in
 from coreplex.serving.log.batch import BatchStore
-from coreplex.serving.log.lines import spelled
+from coreplex.serving.log.json_lines import spelled
+from coreplex.serving.log.rejected import SetAside, folder_in
 from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans, spool_in
 from coreplex.serving.log.unlogged import Unlogged
 

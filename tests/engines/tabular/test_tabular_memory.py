@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.dataset.work import MEMORY_BYTES
+from coreplex.dataset.table_tasks import MEMORY_BYTES
 from coreplex.platform.child_task import ChildTask
 from coreplex.platform.isolation import run_child
 

@@ -16,7 +16,7 @@ from coreplex.dataset.orders import Orders
 from coreplex.errors.tree import BadInput, Invalid
 from coreplex.platform.child_task import ChildTask, child_task
 from coreplex.platform.document import storable
-from coreplex.platform.fair import FairPlaces, Limits
+from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.platform.services import Part, Services

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from coreplex.errors.tree import Unavailable
-from coreplex.platform import silence
+from coreplex.platform import database_watch
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from tests import servers
@@ -88,8 +88,8 @@ async def test_nobody_waits_for_a_frozen_database(settings: Settings, own: tuple
 
 async def test_our_own_pause_is_not_its_silence(own: tuple[servers.Servers, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was stopped, or computed, for longer than an answer may take has missed one question at most."""
-    monkeypatch.setattr(silence, "EVERY_SECS", 0.02)
-    monkeypatch.setattr(silence, "ANSWER_SECS", 0.5)
+    monkeypatch.setattr(database_watch, "EVERY_SECS", 0.02)
+    monkeypatch.setattr(database_watch, "ANSWER_SECS", 0.5)
     database = Database(own[1], pool_size=1)
     watching = asyncio.create_task(database.watch.run())
     for _ in range(3):

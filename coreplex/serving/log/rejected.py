@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from coreplex.platform.storage import make_folder, sync
-from coreplex.serving.log.lines import id_of
+from coreplex.serving.log.json_lines import id_of
 
 MOST_BYTES = 1 << 30
 log = structlog.get_logger()
