@@ -1,4 +1,4 @@
-"""How many requests a process works on at once. The others wait their turn, few of them; the rest is told to come again.
+"""Limits how many requests a process works on at once. A few others wait their turn; the rest is refused with 503.
 
 Beyond a handful side by side nothing is answered sooner, and with hundreds everything times out half done. A burst may wait;
 where the line has not been empty for two seconds it is no burst, and what is too much in it or would join it is refused at once,

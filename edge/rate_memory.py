@@ -1,4 +1,4 @@
-"""What callers were last told of their general budget, for the answers that are charged to nobody.
+"""Remembers what callers were last told of their general budget, for the answers that are charged to nobody.
 
 Every answer carries the headers (contract A.6), but `/health`, `/docs`, a 404, 405 or 415 take nothing and know no caller. To ask
 who it is and what Redis has counted would make dear what is free, so this process repeats what it last told the same credential

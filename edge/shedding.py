@@ -1,4 +1,4 @@
-"""What happens when connections come near the limit of open files: somebody goes, so that `accept` never fails for everybody.
+"""Closes connections near the limit of open files, those that wait longest first, so that `accept` never fails for everybody.
 
 The system gives a new file the lowest free number, so the number of a new connection says how many are open. Above the mark
 connections are closed that wait for their client to say something: first those of the network that holds most, the oldest

@@ -1,4 +1,4 @@
-"""Answers that are built and wait for their clients to take them: sent a piece at a time, and counted by caller.
+"""Sends large answers a piece at a time, and bounds by caller what is built and not taken yet.
 
 Whole in the buffer of a connection an answer would be given one deadline for all of its bytes, and a client that takes none of
 sixty would take the memory of the process: nobody would be answered until it was replaced.

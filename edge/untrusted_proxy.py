@@ -1,4 +1,4 @@
-"""Says once that a proxy seems to stand before the server which `TRUSTED_PROXIES` does not name."""
+"""Warns once of a proxy that seems to stand before the server and that `TRUSTED_PROXIES` does not name."""
 
 import structlog
 from starlette.requests import HTTPConnection

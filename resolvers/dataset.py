@@ -10,7 +10,7 @@ import strawberry
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
 from coreplex.dataset import export, ingest, inputs, service
-from coreplex.dataset.new_version import Draft
+from coreplex.dataset.new_version import NewVersion
 from coreplex.dataset.quality import Judged, of_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
@@ -112,26 +112,26 @@ async def target(
         return await service.upload_target(session, info.grant, project_id, dataset_id, info.context.services.settings)
 
 
-async def _added(info: Info, draft: Draft) -> tuple[Dataset, DatasetVersion]:
+async def _added(info: Info, new: NewVersion) -> tuple[Dataset, DatasetVersion]:
     async def add(session: WriteSession) -> tuple[Dataset, DatasetVersion]:
-        return await service.add_version(session, info.grant, draft, info.context.services.settings), draft.version
+        return await service.add_version(session, info.grant, new, info.context.services.settings), new.version
 
     return await act(info, add)
 
 
 @once
 async def upload(info: Info, input: inputs.UploadDataset) -> tuple[Dataset, DatasetVersion]:
-    async with ingest.from_upload(info.context.services, info.grant, input) as draft:
-        return await _added(info, draft)
+    async with ingest.from_upload(info.context.services, info.grant, input) as new:
+        return await _added(info, new)
 
 
 @once
 async def override(info: Info, input: inputs.OverrideColumnTypes) -> tuple[Dataset, DatasetVersion]:
-    async with ingest.from_overrides(info.context.services, info.grant, input) as draft:
-        return await _added(info, draft)
+    async with ingest.from_overrides(info.context.services, info.grant, input) as new:
+        return await _added(info, new)
 
 
 @once
 async def mark(info: Info, input: inputs.MarkMissing) -> tuple[Dataset, DatasetVersion]:
-    async with ingest.from_marks(info.context.services, info.grant, input) as draft:
-        return await _added(info, draft)
+    async with ingest.from_marks(info.context.services, info.grant, input) as new:
+        return await _added(info, new)

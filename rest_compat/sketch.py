@@ -1,4 +1,4 @@
-"""Sketches: an operation's result with types in place of values, and what an envelope makes of it as a JSON Schema."""
+"""Derives the JSON Schema of an endpoint's answer: its envelope is given a result that has types in place of values."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Calling a resolver without Strawberry's ceremony: what its wrapper works out at every call is worked out once per field.
+"""Calls resolvers without Strawberry's wrapper: what it works out at every call is worked out once per field.
 
 The wrapper turns arguments into inputs, lets the guard look and calls the function. The same happens here in the same order, and
 the grant that the guard gave is handed to the resolver with its Info;

@@ -1,4 +1,4 @@
-"""From a credential to a Principal: API keys and session cookies, for every door.
+"""Finds the Principal of a credential, API key or session cookie, for every door.
 
 A known credential is answered from the process's cache in microseconds. Refuses with Unauthenticated, and never says whether a
 credential was wrong, expired or revoked.

@@ -1,4 +1,4 @@
-"""Who a credential belongs to, remembered for seconds, so that a request with a known key costs no query.
+"""Remembers for seconds who a credential belongs to, so that a request with a known key costs no query.
 
 An entry dies by age, by the credential's own expiry, or at once when its credential or its user changes: every such change
 announces the id on a PostgreSQL channel inside its transaction, and each process listens. A process that cannot hear remembers

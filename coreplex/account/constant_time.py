@@ -1,4 +1,4 @@
-"""Answers that take equally long, so that their time does not tell whether an account exists."""
+"""Lets answers take equally long, so that their time does not tell whether an account exists."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Browsers that an account has signed in with before: a cookie tells them from strangers (OWASP: device cookies).
+"""A signed cookie by which an account knows a browser again that has signed in before (OWASP: device cookies).
 
 The cookie names the account, the browser and the day, signed under the account's password hash: nothing is stored for it, nobody
 else can make one, a copy of it ends when it does, and a new password forgets them all. It proves nothing but that; whoever has it

@@ -1,4 +1,4 @@
-"""A growing wait after failed sign-ins, so that guessing is slow and nobody can keep a person out (docs/decisions/0019).
+"""Lets failed sign-ins wait, longer each time, so that guessing is slow and nobody can keep a person out (docs/decisions/0019).
 
 Failures on an account are counted by address and, with more that are free, by network; beyond these come waits of 1, 2, 4, 8 and
 at most 15 minutes, for whoever is counted there. Other networks are not touched. A browser that has signed in to the account

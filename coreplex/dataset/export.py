@@ -1,4 +1,4 @@
-"""A version as a file for people: offered in the staging folder, to be fetched by its id within the hour.
+"""Writes a version as a file to download: offered in the staging folder, to be fetched by its id within the hour.
 
 What was written once is offered again while it lives: the next one who may see the version, whoever that is, gets an entry of
 their own to the same bytes.
@@ -18,7 +18,7 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.dataset.table_tasks import TableWork
+from coreplex.dataset.table_tasks import TableTasks
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
@@ -70,7 +70,7 @@ async def _written(services: Services, grant: Grant, schema: Mapping[str, Any], 
         found = _kept(folder)
         if found is None:
             stored = await whole(services.storage, table)
-            path = await TableWork.of(services).write(stored, schema, format)
+            path = await TableTasks.of(services).write(stored, schema, format)
             with gone_on_failure(path):
                 await asyncio.to_thread(services.staging.charge, path, grant.user_id)
                 found = await asyncio.to_thread(_keep, services, path, folder)

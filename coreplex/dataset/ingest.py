@@ -1,7 +1,7 @@
 """From a file to a version: read it in a child, put the files into storage, hand the caller rows to insert.
 
 The files are stored before the rows that name them, so a row never points at nothing; when the rows do not come to be, the
-files go again. The caller opens the transaction: `async with from_upload(…) as draft: … service.add_version(session, …)`.
+files go again. The caller opens the transaction: `async with from_upload(…) as new: … service.add_version(session, …)`.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.dataset import orders, quota, service, suggested_calls
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
-from coreplex.dataset.new_version import Draft
+from coreplex.dataset.new_version import NewVersion
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
-from coreplex.dataset.table_tasks import Table, TableWork
+from coreplex.dataset.table_tasks import Table, TableTasks
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import FieldError, Invalid, NotFound
 from coreplex.job.cleaning import enqueue_removal
@@ -47,8 +47,8 @@ CLEANED_AFTER = timedelta(hours=1)
 
 
 @asynccontextmanager
-async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -> AsyncIterator[Draft]:
-    """A draft from a staged upload, for a new dataset or a further version of one.
+async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -> AsyncIterator[NewVersion]:
+    """A new version from a staged upload, for a new dataset or a further version of one.
 
     Raises NotFound and Forbidden before the file is read; BadInput and Invalid when it is refused. The staged file is used up
     by a success only.
@@ -58,35 +58,35 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
     upload = services.resumable.staged(wanted.upload_id, grant.user_id)
     with orders.placed(wanted.columns or []):
-        table = await TableWork.of(services).read(upload.path, upload.filename, orders.of_upload(wanted), sheet=wanted.sheet)
+        table = await TableTasks.of(services).read(upload.path, upload.filename, orders.of_upload(wanted), sheet=wanted.sheet)
     with gone_on_failure(table.path):
         orders.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
     dataset_id = dataset.id if dataset else target.dataset_id
     assert dataset_id is not None
-    draft = Draft(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
-    raw = _raw_artifact(draft, upload, table)
-    draft.version.upload_artifact_id = raw.id
-    async with _stored(services, grant, draft, table, (raw, upload)):
-        yield draft
+    new = NewVersion(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
+    raw = _raw_artifact(new, upload, table)
+    new.version.upload_artifact_id = raw.id
+    async with _stored(services, grant, new, table, (raw, upload)):
+        yield new
     services.staging.discard(upload)
 
 
 @asynccontextmanager
-async def from_overrides(services: Services, grant: Grant, wanted: OverrideColumnTypes) -> AsyncIterator[Draft]:
-    """A draft of the same file with some columns read otherwise; what a person said earlier of the others stays."""
+async def from_overrides(services: Services, grant: Grant, wanted: OverrideColumnTypes) -> AsyncIterator[NewVersion]:
+    """A new version of the same file with some columns read otherwise; what a person said earlier of the others stays."""
     parent, origin = await _parent(services, grant, wanted)
     said = orders.of_override(wanted, TableSchema.from_json(parent.table_schema))
     with orders.placed(wanted.columns or []):
         table = await _read_again(services, parent, origin, said)
     with gone_on_failure(table.path):
         orders.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
-    async with _from_parent(services, grant, parent, table) as draft:
-        yield draft
+    async with _from_parent(services, grant, parent, table) as new:
+        yield new
 
 
 @asynccontextmanager
-async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> AsyncIterator[Draft]:
-    """A draft of the same file in which more values are missing. Raises Invalid for a value that no cell holds."""
+async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> AsyncIterator[NewVersion]:
+    """A new version of the same file in which more values are missing. Raises Invalid for a value that no cell holds."""
     parent, origin = await _parent(services, grant, wanted)
     marks = orders.offered(parent.quality) if wanted.columns is None else wanted.columns
     said = orders.of_marks(marks, TableSchema.from_json(parent.table_schema), wanted.force)
@@ -94,8 +94,8 @@ async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> A
         table = await _read_again(services, parent, origin, said)
     with gone_on_failure(table.path):
         orders.check_marks(marks, parent.profile, table.profile, force=wanted.force)
-    async with _from_parent(services, grant, parent, table) as draft:
-        yield draft
+    async with _from_parent(services, grant, parent, table) as new:
+        yield new
 
 
 async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes | MarkMissing) -> tuple[DatasetVersion, Artifact]:
@@ -110,19 +110,19 @@ async def _read_again(services: Services, parent: DatasetVersion, origin: Artifa
     source = await whole(services.storage, origin)
     schema = None if parent.upload_artifact_id else parent.table_schema
     sheet = parent.read_options.get("sheet") if parent.upload_artifact_id else None
-    return await TableWork.of(services).read(source, origin.filename, said, schema, sheet)
+    return await TableTasks.of(services).read(source, origin.filename, said, schema, sheet)
 
 
 @asynccontextmanager
-async def _from_parent(services: Services, grant: Grant, parent: DatasetVersion, table: Table) -> AsyncIterator[Draft]:
+async def _from_parent(services: Services, grant: Grant, parent: DatasetVersion, table: Table) -> AsyncIterator[NewVersion]:
     version = _new_version(grant, table, parent.project_id, parent.dataset_id, VersionSource.override, parent.size_bytes)
     version.file_format = parent.file_format
     version.read_options = parent.read_options
     version.upload_artifact_id = parent.upload_artifact_id
     version.parent_version_id = parent.id
-    draft = Draft(version)
-    async with _stored(services, grant, draft, table):
-        yield draft
+    new = NewVersion(version)
+    async with _stored(services, grant, new, table):
+        yield new
 
 
 def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Dataset:
@@ -159,13 +159,13 @@ def content_type(format: str) -> str:
     return CONTENT_TYPES[format.rpartition(".")[2]]
 
 
-def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:
+def _raw_artifact(new: NewVersion, upload: StagedFile, table: Table) -> Artifact:
     """The file as uploaded. It has the upload's id, so that the database lets no upload become two versions."""
     return Artifact(
         id=upload.id,
-        project_id=draft.version.project_id,
+        project_id=new.version.project_id,
         kind=ArtifactKind.upload,
-        storage_key=f"{draft.folder}/upload.{table.format}",
+        storage_key=f"{new.folder}/upload.{table.format}",
         filename=upload.filename,
         content_type=content_type(table.format),
         sha256=upload.sha256,
@@ -175,47 +175,47 @@ def _raw_artifact(draft: Draft, upload: StagedFile, table: Table) -> Artifact:
 
 @asynccontextmanager
 async def _stored(
-    services: Services, grant: Grant, draft: Draft, table: Table, raw: tuple[Artifact, StagedFile] | None = None
+    services: Services, grant: Grant, new: NewVersion, table: Table, raw: tuple[Artifact, StagedFile] | None = None
 ) -> AsyncIterator[None]:
-    """The draft's files in storage while the block inserts its rows; gone again when it fails."""
+    """The version's files in storage while the block inserts its rows; gone again when it fails."""
     with gone_on_failure(table.path):
-        await _insure(services, grant, draft)
+        await _insure(services, grant, new)
         try:
             if raw is not None:
                 artifact, upload = raw
-                await _put(services, draft, artifact, _second_name(services, upload.path))
-            await _put(services, draft, await _table_artifact(draft, table), table.path)
+                await _put(services, new, artifact, _second_name(services, upload.path))
+            await _put(services, new, await _table_artifact(new, table), table.path)
             yield
         except BaseException:
-            await _take_back(services, draft)
+            await _take_back(services, new)
             raise
 
 
-async def _insure(services: Services, grant: Grant, draft: Draft) -> None:
+async def _insure(services: Services, grant: Grant, new: NewVersion) -> None:
     """Queue the removal of the files for later; the transaction that makes the version takes it back."""
     async with services.database.transaction() as session:
         cleaning = await enqueue_removal(
             session,
             "dataset_version",
-            draft.version.id,
-            prefix=draft.folder,
+            new.version.id,
+            prefix=new.folder,
             created_by=grant.user_id,
             delay=CLEANED_AFTER,
         )
-        draft.cleaning = cleaning.id
+        new.cleaning = cleaning.id
 
 
-async def _table_artifact(draft: Draft, table: Table) -> Artifact:
+async def _table_artifact(new: NewVersion, table: Table) -> Artifact:
     artifact = Artifact(
-        project_id=draft.version.project_id,
+        project_id=new.version.project_id,
         kind=ArtifactKind.table,
-        storage_key=f"{draft.folder}/table.parquet",
+        storage_key=f"{new.folder}/table.parquet",
         filename="table.parquet",
         content_type=CONTENT_TYPES["parquet"],
         sha256=await asyncio.to_thread(sha256_of, table.path),
         size_bytes=table.path.stat().st_size,
     )
-    draft.version.artifact_id = artifact.id
+    new.version.artifact_id = artifact.id
     return artifact
 
 
@@ -231,19 +231,19 @@ def _second_name(services: Services, path: Path) -> Path:
     return name
 
 
-async def _put(services: Services, draft: Draft, artifact: Artifact, path: Path) -> None:
-    draft.artifacts.append(artifact)
+async def _put(services: Services, new: NewVersion, artifact: Artifact, path: Path) -> None:
+    new.artifacts.append(artifact)
     with gone_on_failure(path):
         await services.storage.put(artifact.storage_key, path)
 
 
-async def _take_back(services: Services, draft: Draft) -> None:
-    """Remove the files of a draft, unless its rows are there after all (a connection lost while it committed)."""
+async def _take_back(services: Services, new: NewVersion) -> None:
+    """Remove the files of a new version, unless its rows are there after all (a connection lost while it committed)."""
     try:
         async with services.database.read() as session:
-            if await session.get(DatasetVersion, draft.version.id) is not None:
+            if await session.get(DatasetVersion, new.version.id) is not None:
                 return
-        await services.storage.delete_all(draft.folder)
+        await services.storage.delete_all(new.folder)
     except Exception as error:
         # A file without a row is waste; a row without its file is loss.
-        log.warning("dataset_files_left", dataset_id=str(draft.version.dataset_id), error=repr(error))
+        log.warning("dataset_files_left", dataset_id=str(new.version.dataset_id), error=repr(error))

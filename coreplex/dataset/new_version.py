@@ -1,4 +1,4 @@
-"""A version that has its files but no rows yet: what `ingest` makes and `service.add_version` inserts."""
+"""A version whose files are stored and whose rows are not inserted yet: `ingest` makes it, `service.add_version` inserts it."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -13,7 +13,7 @@ def storage_prefix(project_id: UUID, dataset_id: UUID) -> str:
 
 
 @dataclass
-class Draft:
+class NewVersion:
     """`dataset` is None when the version joins an existing one; `artifacts` are inserted before the version.
 
     `cleaning` is the queued job that removes the files should this process die before the rows are there.

@@ -1,4 +1,4 @@
-"""What a caller says of columns, put together with what was said before, as the reader of the file takes it."""
+"""Merges what a caller says of columns with what was said before, into what the reader of the file takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

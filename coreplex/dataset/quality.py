@@ -1,4 +1,4 @@
-"""The quality of a version for a target: what was judged at the upload, and the diagnosis of the column to be predicted."""
+"""The quality of a version for a target: the issues found at the upload, and the diagnosis of the column to be predicted."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -15,7 +15,7 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact
 from coreplex.dataset import quota
 from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
-from coreplex.dataset.new_version import Draft, storage_prefix
+from coreplex.dataset.new_version import NewVersion, storage_prefix
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
@@ -181,24 +181,24 @@ async def _target(session: ReadSession, grant: Grant, project_id: str | None, da
     return Target(project.id, None)
 
 
-async def add_version(session: WriteSession, grant: Grant, draft: Draft, settings: Settings) -> Dataset:
-    """Insert a draft's rows: the dataset when it is new, the files, the version with the next number.
+async def add_version(session: WriteSession, grant: Grant, new: NewVersion, settings: Settings) -> Dataset:
+    """Insert a new version's rows: the dataset when it is new, the files, the version with the next number.
 
     Raises NotFound when the dataset went meanwhile, Conflict when the upload became a version already, QuotaExceeded.
     """
-    version = draft.version
-    if draft.dataset is not None:
+    version = new.version
+    if new.dataset is not None:
         await open_project(session, grant, version.project_id)
-        dataset = draft.dataset
+        dataset = new.dataset
         session.add(dataset)
         await session.flush()
     else:
         dataset = await _lock(session, grant, version.dataset_id)
-    await quota.take_version(session, settings, version.project_id, sum(one.size_bytes for one in draft.artifacts))
+    await quota.take_version(session, settings, version.project_id, sum(one.size_bytes for one in new.artifacts))
     highest = select(func.max(DatasetVersion.version)).where(col(DatasetVersion.dataset_id) == dataset.id)
     version.version = (await session.scalar(highest) or 0) + 1
     dataset.updated_at = now()
-    session.add_all(draft.artifacts)
+    session.add_all(new.artifacts)
     try:
         await session.flush()
     except IntegrityError as error:
@@ -207,7 +207,7 @@ async def add_version(session: WriteSession, grant: Grant, draft: Draft, setting
         raise Conflict("This upload was used already; upload the file again.") from None
     session.add(version)
     await session.flush()
-    await session.execute(delete(Job).where(col(Job.id) == draft.cleaning))
+    await session.execute(delete(Job).where(col(Job.id) == new.cleaning))
     await event.audit(session, grant.user_id, dataset, *_story(dataset, version))
     return dataset
 

@@ -1,4 +1,4 @@
-"""The calls that follow an issue's advice, ready to be sent: they stand in the issue's evidence."""
+"""Writes the calls that follow an issue's advice, ready to be sent, into the issue's evidence."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The table work: reading an upload and writing an export, each in a child with limits.
+"""Runs the tasks on tables, reading an upload and writing an export, each in a child with limits.
 
 Never inside a transaction: a child takes seconds, a database connection is not kept waiting for it. At most `AT_ONCE`
 children run side by side on a host, one for each caller; the others wait their turn, which goes round among callers.
@@ -49,7 +49,7 @@ class Table:
     sheet: str | None = None
 
 
-class TableWork(Part):
+class TableTasks(Part):
     """The queue before the children, made when first asked for."""
 
     def __init__(self, services: Services) -> None:

@@ -1,4 +1,4 @@
-"""The version of a dataset that another concept's input names."""
+"""Opens the dataset version that another concept's input names."""
 
 from sqlalchemy import select
 from sqlmodel import col

@@ -1,4 +1,4 @@
-"""What happened to a thing, kept in an order a reader can follow without missing any of it.
+"""Appends events, and reads them in an order that a reader can follow without missing any.
 
 Events are appended and read, never changed. Sequence numbers are handed out before a transaction commits, so two transactions
 could show a higher number before a lower one; a lock per entity, held to the commit, rules that out within an entity.

@@ -1,4 +1,4 @@
-"""What an act made, in a form that is stored beside it and leads back to it: rows by their table and id.
+"""Stores what an act made, as rows by their table and id, and finds it again.
 
 a row       {"table": "Project", "id": "…", "project": "…"}     an id   {"id": "…"}
 a tuple     a list of these                                     nothing null

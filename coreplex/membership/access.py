@@ -1,4 +1,4 @@
-"""The only way to a project and to what belongs to one: every id passes here, with who asks and what for."""
+"""Opens projects and what belongs to them: the only way, with who asks and what for."""
 
 from typing import Any, TypeVar
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Two things of one name are allowed, and said: most of the time somebody made the same thing twice."""
+"""Warns of things of one name, which are allowed: most of the time somebody made the same thing twice."""
 
 from typing import Any
 

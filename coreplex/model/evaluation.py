@@ -16,7 +16,7 @@ from sqlmodel import col
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
-from coreplex.dataset.table_tasks import UNPACKED_TIMES, TableWork
+from coreplex.dataset.table_tasks import UNPACKED_TIMES, TableTasks
 from coreplex.dataset.version_access import open_version
 from coreplex.errors.tree import Invalid
 from coreplex.event import service as event
@@ -76,7 +76,7 @@ async def evaluate(services: Services, grant: Grant, wanted: EvaluateModel) -> E
         "seconds": SECONDS,
     }
     async with _rows(services, grant, wanted, model) as rows:
-        found = storable(await TableWork.of(services).run(HOLDOUT, {**request, **rows.request}))
+        found = storable(await TableTasks.of(services).run(HOLDOUT, {**request, **rows.request}))
     if rows.version_id == model.dataset_version_id:
         found["notes"].insert(0, _SAME_ROWS)
     return Evaluation(

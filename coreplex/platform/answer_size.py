@@ -1,4 +1,4 @@
-"""How large an answer has become, counted while it is built, so that one that would be too large ends before it is there.
+"""Counts how large an answer has become while it is built, and ends one that would be too large.
 
 What it is made from is counted too: a small answer may be a little of each of many large documents.
 """

@@ -1,4 +1,4 @@
-"""Work that ends when the one it is done for has hung up."""
+"""Cancels work whose client has hung up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL answers at all, asked once a second on a connection of its own.
+"""Watches whether PostgreSQL answers at all, asked once a second on a connection of its own.
 
 A server that is frozen, or behind a network that swallows packets, refuses nothing: whoever asks it waits for a timeout meant for
 slow statements. Two questions unanswered in a row are silence, and then nobody waits for it; the first answer ends that. An

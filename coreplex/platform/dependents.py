@@ -1,4 +1,4 @@
-"""What stands on rows of a lower concept: what keeps these from going, and what goes with them.
+"""Registers what stands on rows of a lower concept: what refuses their deletion, and what is deleted with them.
 
 A concept knows none of those built upon it. Each of them says here, once, when it is imported, what it has to do with the rows of
 the lower one: `refuse` raises Conflict while it needs them, `remove` deletes what cannot be without them. A concept that deletes

@@ -1,4 +1,4 @@
-"""Places of something scarce, given in turn to the callers that wait for it, and to none more than its share.
+"""A semaphore that is fair between callers: places go to those who wait in turn, and to none more than its share.
 
 Among callers the turn goes round, a caller's own requests keep their order (start-time fair queueing, Goyal, Vin & Cheng 1996,
 every request of the same length). So whoever comes with one request waits for at most one of each other caller, one that runs

@@ -1,4 +1,4 @@
-"""Signs of life of a web or worker process, for the supervisor that started it, and its stack when there are none.
+"""Writes signs of life of a web or worker process for the supervisor that started it, and its stack when there are none.
 
 A beat is a byte into a pipe, written by the event loop itself: a loop that does not come round gives none. The stack of every
 thread is written by `faulthandler` into a file of the supervisor's, at SIGUSR1 and at a fault in native code, whatever Python is

@@ -1,4 +1,4 @@
-"""Places that all processes of a host share: files in one folder, each locked by who holds it.
+"""A semaphore that all processes of a host share: files in one folder, each locked by who holds it.
 
 The kernel lets go of a lock when its process dies, however it dies. Who waits first takes the lock of the line and keeps it until
 a place is free. A process that had to wait and wants a further place leaves the line to the others for longer than it takes them

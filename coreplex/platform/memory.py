@@ -1,4 +1,4 @@
-"""A memory limit of one process, and what comes before it: refusals, and a start anew.
+"""Limits the memory of one process: near the limit requests are refused, and a process that stays there ends in order.
 
 Above `SHORT` of the limit new requests are refused with 503, while those under way give back what they hold. A single allocation
 that would go far beyond the limit fails (RLIMIT_DATA) and ends its request. A process that stays short, because memory leaked or

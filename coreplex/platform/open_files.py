@@ -1,4 +1,4 @@
-"""How many files this process may have open: every connection is one, and so is every connection to a database.
+"""Raises and reads the limit of open files of this process: every connection is one, every connection to a database too.
 
 Many systems start a process with 1,024 and let it ask for more. Who comes near the limit must hear of it before `accept` and
 `open` fail everywhere at once.

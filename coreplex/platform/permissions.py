@@ -1,4 +1,4 @@
-"""Who asks, what a field demands, and whether the two fit. Pure: no database, no HTTP."""
+"""Callers, the permission a field demands, and the check of one against the other. Pure: no database, no HTTP."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Uploads that may break off and go on: a file that grows at its end, however many connections and processes it takes.
+"""Resumable uploads: a file that grows at its end, however many connections and processes it takes.
 
 All there is to know lies on the disk: the bytes in `<id>.bin`, whose size is the offset, and beside them whose they are and how
 long they will be. So a restart loses nothing, and every web process sees the same. A lock of the operating system keeps two
@@ -75,8 +75,8 @@ class Resumable:
     """The folder of unfinished uploads."""
 
     def __init__(self, staging: Staging, limit: int, unfinished_secs: float) -> None:
-        self.room = staging.room
-        self.root = self.room.uploads
+        self.quota = staging.quota
+        self.root = self.quota.uploads
         self.staging = staging
         self.limit = limit
         self.unfinished_secs = unfinished_secs
@@ -89,10 +89,10 @@ class Resumable:
             raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
         refuse_when_full(self.root)
         identity = new_id()
-        with self.room.taking(owner_id, length):
-            if len(self.room.unfinished(owner_id)) >= MOST_UNFINISHED:
+        with self.quota.taking(owner_id, length):
+            if len(self.quota.unfinished(owner_id)) >= MOST_UNFINISHED:
                 raise QuotaExceeded(f"{MOST_UNFINISHED} of your uploads are unfinished; finish one or delete it.")
-            self.room.announce(identity, owner_id, length)
+            self.quota.announce(identity, owner_id, length)
         facts = {"owner_id": str(owner_id), "filename": clean_filename(filename), "length": length}
         try:
             with disk_errors():
@@ -235,7 +235,7 @@ class Resumable:
     def _forget(self, identity: UUID) -> None:
         self._facts(identity).unlink(missing_ok=True)
         self._data(identity).unlink(missing_ok=True)
-        self.room.withdraw(identity)
+        self.quota.withdraw(identity)
 
     def _data(self, identity: UUID) -> Path:
         return self.root / f"{identity}.bin"

@@ -1,4 +1,4 @@
-"""Is the database at the newest revision already? Answered without loading Alembic, which would take a second of every start.
+"""Tells whether the database is at the newest revision, without loading Alembic, which would take a second of every start.
 
 Only a shortcut: whenever this is not sure, `migrate` runs and decides.
 """

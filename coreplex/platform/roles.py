@@ -1,4 +1,4 @@
-"""What callers are allowed: the words for accounts, keys, plans and members that permissions are made of."""
+"""The enumerations that permissions are made of: plans, scopes, roles of users and of members."""
 
 from enum import StrEnum
 

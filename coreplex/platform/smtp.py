@@ -1,4 +1,4 @@
-"""What SMTP_URL says: one reading of it, for the start that refuses it, the job that sends and the doctor that looks."""
+"""Parses SMTP_URL, for the start that refuses it, the job that sends and the doctor that looks."""
 
 from typing import Any
 from urllib.parse import unquote, urlsplit

@@ -21,7 +21,7 @@ import orjson
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import NotFound, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.staging_quota import Room, in_words
+from coreplex.platform.staging_quota import StagingQuota, in_words
 from coreplex.platform.storage import disk_errors, gone_on_failure
 
 PIECE_BYTES = 1 << 20
@@ -43,9 +43,9 @@ class StagedFile:
 class Staging:
     """The folder of files on their way."""
 
-    def __init__(self, room: Room, lifetime_secs: float) -> None:
-        self.root = room.staging
-        self.room = room
+    def __init__(self, quota: StagingQuota, lifetime_secs: float) -> None:
+        self.root = quota.staging
+        self.quota = quota
         self.lifetime_secs = lifetime_secs
 
     def new_path(self) -> Path:
@@ -65,7 +65,7 @@ class Staging:
     async def receive(self, chunks: AsyncIterator[bytes], *, owner_id: UUID, filename: str, limit: int) -> StagedFile:
         """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes, QuotaExceeded; leaves nothing
         then."""
-        path, piece = self.room.part(new_id(), owner_id), bytearray()
+        path, piece = self.quota.part(new_id(), owner_id), bytearray()
         digest, size = hashlib.sha256(), 0
         try:
             with disk_errors(), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -86,7 +86,7 @@ class Staging:
     def _take(self, file: BinaryIO, owner_id: UUID, digest: "hashlib._Hash", piece: bytearray) -> None:
         """Write and hash, in a thread: a busy disk makes writers wait. The file has its new size before it has the bytes."""
         refuse_when_full(self.root)
-        with self.room.taking(owner_id, len(piece)):
+        with self.quota.taking(owner_id, len(piece)):
             os.ftruncate(file.fileno(), file.tell() + len(piece))
         file.write(piece)
         file.flush()
@@ -94,15 +94,15 @@ class Staging:
 
     def charge(self, path: Path, owner_id: UUID) -> None:
         """Count a file made at `new_path()` for as long as staged files live as bytes of the account. Raises QuotaExceeded."""
-        with self.room.taking(owner_id, path.stat().st_size):
-            os.link(path, self.room.part(new_id(), owner_id))
+        with self.quota.taking(owner_id, path.stat().st_size):
+            os.link(path, self.quota.part(new_id(), owner_id))
 
     def offer_copy(
         self, source: Path, *, owner_id: UUID, filename: str, content_type: str, sha256: str, identity: UUID | None = None
     ) -> StagedFile:
         """Offer a stored file without copying its bytes where the file system can link; under a new id if it has none."""
         # A resumable upload was counted until now; what lies in storage, or was charged, is not counted again.
-        path = self.room.part(new_id(), owner_id) if identity else self.new_path()
+        path = self.quota.part(new_id(), owner_id) if identity else self.new_path()
         with disk_errors():
             try:
                 os.link(source, path)

@@ -1,4 +1,4 @@
-"""How many bytes of one account may be on their way: staged files, and what its resumable uploads will be.
+"""Counts how many bytes of one account are staged or promised to its resumable uploads, and refuses more than it may have.
 
 There is no book about it that could be wrong: names of files say whose they are, the file system says how large they are.
 """
@@ -18,7 +18,7 @@ def in_words(limit: int) -> str:
     return f"{limit / 1024**2:,.0f} MB" if limit >= 1024**2 else f"{limit:,} bytes"
 
 
-class Room:
+class StagingQuota:
     """Of all accounts, for every process on this machine: `staging` holds `<id>.<owner>.part` files, and `uploads` an empty
     `<id>.<owner>.<length>.room` beside each resumable upload."""
 

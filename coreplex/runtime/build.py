@@ -8,7 +8,7 @@ from coreplex.platform.resumable import Resumable
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.platform.staging import Staging
-from coreplex.platform.staging_quota import Room
+from coreplex.platform.staging_quota import StagingQuota
 from coreplex.platform.storage import LocalStorage
 from coreplex.runtime import concepts, jobs  # noqa: F401  the jobs of what composes
 from coreplex.serving.route import Routes
@@ -20,8 +20,8 @@ def build(settings: Settings) -> Services:
     """Everything a process needs, nothing of it connected yet."""
     if settings.database_url is None:
         raise ValueError("DATABASE_URL is not set; `coreplexml-server up` starts an embedded database by itself")
-    room = Room(settings.data_dir / "staging", settings.data_dir / "uploads", settings.max_staged_bytes)
-    staging = Staging(room, settings.staged_file_hours * 3600)
+    quota = StagingQuota(settings.data_dir / "staging", settings.data_dir / "uploads", settings.max_staged_bytes)
+    staging = Staging(quota, settings.staged_file_hours * 3600)
     services = Services(
         settings=settings,
         database=Database(settings.database_url, pool_size=settings.database_pool_size),

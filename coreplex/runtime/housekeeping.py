@@ -1,4 +1,4 @@
-"""What each host does for its own disk: files whose time is over are thrown away. Rows go by a job of the clock (`retention`)."""
+"""Removes files of this host whose time is over. Rows go by a job of the clock (`retention`)."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whether the server can do its work: database, schema version, Redis, a living worker; and what will keep it from it soon.
+"""Checks whether the server can do its work (database, schema version, Redis, a living worker) and what will soon prevent it.
 
 Storage that is full, or nearly, is said and leaves the server ready: it still answers, and people free space through it.
 """

@@ -1,4 +1,4 @@
-"""Places for calls that predict many rows, and for explaining rows: in turn between callers, apart from everybody else.
+"""Bounds calls that predict many rows or explain rows: in turn between callers, apart from everybody else.
 
 Many rows go through a thread, one call of the process at a time: a thread waits for the interpreter as the event loop does, and
 two of them would make the loop wait longer. Explanations of more than a few rows take seconds: a child with limits and a lower

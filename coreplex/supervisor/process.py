@@ -1,4 +1,4 @@
-"""Children that never outlive us, on Linux by the kernel's word.
+"""Starts and stops child processes, which never outlive this one (on Linux the kernel sees to it).
 
 Every child has its own session, so that Ctrl-C in the terminal reaches the supervisor only, which then stops them in order.
 Children must be spawned from the main thread: the parent-death signal follows the thread that made them.

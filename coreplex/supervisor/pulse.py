@@ -1,4 +1,4 @@
-"""The supervisor's side of a heartbeat (`coreplex.platform.heartbeat`): when a program was last heard of, and its stack."""
+"""Reads a program's heartbeat (`coreplex.platform.heartbeat`): when it was last heard of, and its stack."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""What the terminal shows: only what a person needs. Everything else is in the logs of the data folder."""
+"""Writes what the terminal shows: only what a person needs. Everything else is in the logs of the data folder."""
 
 import contextlib
 import shlex

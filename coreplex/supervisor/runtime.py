@@ -1,4 +1,4 @@
-"""The programs, where the account that runs them can reach them.
+"""Copies the embedded servers' programs to where the account that runs them can reach them.
 
 As root the environment may stand below a folder that is closed to others (`/root`). Then the programs are copied once to a place
 that is not, instead of opening the folder.

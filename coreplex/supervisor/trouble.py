@@ -1,4 +1,4 @@
-"""Something a person who starts the server must know: one sentence what is wrong, one what to do."""
+"""The error that a person who starts the server is shown: one sentence what is wrong, one what to do."""
 
 
 class Trouble(Exception):

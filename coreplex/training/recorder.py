@@ -1,4 +1,4 @@
-"""From what an engine reports while it trains to rows, files and events, each of them kept at once."""
+"""Stores what an engine reports while it trains, as rows, files and events, each at once."""
 
 from pathlib import Path
 from typing import Any, Literal

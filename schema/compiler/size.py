@@ -1,4 +1,4 @@
-"""How much there is of an answer so far: what the executor tells whoever counts."""
+"""The counter of how much there is of an answer so far, which the executor feeds."""
 
 from typing import Any, Protocol
 

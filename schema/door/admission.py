@@ -1,4 +1,4 @@
-"""Between reading an operation and running it: may this caller, at this price, now? The same questions on every transport."""
+"""Checks a read operation before it runs: may this caller, at this price, now? The same on every transport."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What long answers have in common, whatever carries them: a place per caller, a pulse, and an end when the credential ends."""
+"""What subscriptions share over every transport: a place per caller, a pulse, and an end when the credential ends."""
 
 import asyncio
 from collections import Counter

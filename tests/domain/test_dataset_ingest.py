@@ -63,16 +63,16 @@ async def bench(settings: Settings, database: Database) -> AsyncIterator[Bench]:
 async def test_a_transaction_that_fails_takes_its_files_back(bench: Bench) -> None:
     wanted = await bench.staged()
     with pytest.raises(ZeroDivisionError):  # noqa: PT012
-        async with ingest.from_upload(bench.services, bench.grant, wanted) as draft:
+        async with ingest.from_upload(bench.services, bench.grant, wanted) as new:
             assert len(stored_files(bench.services)) == 2
             async with bench.services.database.transaction() as session:
-                await service.add_version(session, bench.grant, draft, bench.services.settings)
+                await service.add_version(session, bench.grant, new, bench.services.settings)
                 raise ZeroDivisionError
     assert stored_files(bench.services) == []
     assert len(staged_files(bench.services)) == 2, "the upload is still there for another try"
-    async with ingest.from_upload(bench.services, bench.grant, wanted) as draft:
+    async with ingest.from_upload(bench.services, bench.grant, wanted) as new:
         async with bench.services.database.transaction() as session:
-            await service.add_version(session, bench.grant, draft, bench.services.settings)
+            await service.add_version(session, bench.grant, new, bench.services.settings)
     assert len(stored_files(bench.services)) == 2
     assert staged_files(bench.services) == []
 
@@ -80,24 +80,24 @@ async def test_a_transaction_that_fails_takes_its_files_back(bench: Bench) -> No
 async def test_an_error_after_the_commit_leaves_the_files(bench: Bench) -> None:
     wanted = await bench.staged()
     with pytest.raises(ConnectionError):  # noqa: PT012
-        async with ingest.from_upload(bench.services, bench.grant, wanted) as draft:
+        async with ingest.from_upload(bench.services, bench.grant, wanted) as new:
             async with bench.services.database.transaction() as session:
-                await service.add_version(session, bench.grant, draft, bench.services.settings)
+                await service.add_version(session, bench.grant, new, bench.services.settings)
             raise ConnectionError("the answer to COMMIT was lost")
     assert len(stored_files(bench.services)) == 2
     async with bench.services.database.read() as session:
-        assert await session.get(DatasetVersion, draft.version.id) is not None
+        assert await session.get(DatasetVersion, new.version.id) is not None
 
 
 async def test_a_process_that_dies_in_between_is_cleaned_up_after(bench: Bench) -> None:
     opened = ingest.from_upload(bench.services, bench.grant, await bench.staged())
-    draft = await opened.__aenter__()
+    new = await opened.__aenter__()
     (cleaning,) = await bench.jobs()
-    assert cleaning.payload == {"prefix": draft.folder}
+    assert cleaning.payload == {"prefix": new.folder}
     assert cleaning.not_before is not None
     assert cleaning.not_before > now() + timedelta(minutes=50)
     async with bench.services.database.transaction() as session:
-        await service.add_version(session, bench.grant, draft, bench.services.settings)
+        await service.add_version(session, bench.grant, new, bench.services.settings)
     await opened.__aexit__(None, None, None)
     assert await bench.jobs() == [], "nothing is removed once the version is there"
 
@@ -107,9 +107,9 @@ async def test_one_upload_never_becomes_two_datasets(bench: Bench) -> None:
     async with ingest.from_upload(bench.services, bench.grant, wanted) as first:
         with pytest.raises(Conflict):  # noqa: PT012
             async with ingest.from_upload(bench.services, bench.grant, wanted) as second:
-                for draft in (first, second):
+                for new in (first, second):
                     async with bench.services.database.transaction() as session:
-                        await service.add_version(session, bench.grant, draft, bench.services.settings)
+                        await service.add_version(session, bench.grant, new, bench.services.settings)
     async with bench.services.database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Dataset)) == 1
     assert {key.split("/")[4] for key in stored_files(bench.services)} == {str(first.version.id)}

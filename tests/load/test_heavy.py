@@ -16,7 +16,7 @@ import pytest
 from starlette.applications import Starlette
 
 from coreplex.dataset import table_tasks
-from coreplex.dataset.table_tasks import TableWork
+from coreplex.dataset.table_tasks import TableTasks
 from coreplex.errors.tree import CallerLeft
 from coreplex.platform import client_disconnect
 from coreplex.platform.child_task import ChildTask
@@ -99,7 +99,7 @@ async def test_table_work_is_done_in_turn(lab: tuple[Starlette, Person], monkeyp
         return {}
 
     monkeypatch.setattr(table_tasks, "run_child", child)
-    tables = TableWork.of(lab[0].state.services)
+    tables = TableTasks.of(lab[0].state.services)
 
     async def ask(who: str) -> None:
         with working_for(who):

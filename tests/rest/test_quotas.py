@@ -164,26 +164,26 @@ async def test_staged_bytes_whatever_door_they_come_through(limited: Limited) ->
         refused(await begin(1_200_000), "MAX_STAGED_BYTES")
         refused(await ada.upload(b"x" * 1_200_000), "MAX_STAGED_BYTES")
         assert (staged_files(services), sorted(services.resumable.root.iterdir())) == before
-        assert services.staging.room.held(ada.user.id) == 1_900_000
+        assert services.staging.quota.held(ada.user.id) == 1_900_000
         assert await race(put(600_000), put(600_000), begin(600_000)) == [201, 409, 409]
-        rest = 3_000_000 - services.staging.room.held(ada.user.id)
+        rest = 3_000_000 - services.staging.quota.held(ada.user.id)
         assert rest == 500_000
         place, bytes_of = promised.headers["location"], {**TUS, "Content-Type": "application/offset+octet-stream"}
         sent = await ada.client.patch(
             place, content=b"a,b\n" + b"12,3\n" * 179_999 + b"\n", headers={**bytes_of, "Upload-Offset": "0"}
         )
         assert sent.status_code == 204, "what was promised has its room"
-        assert services.staging.room.held(ada.user.id) == 2_500_000
-        kept, usual = staged_files(services), services.staging.room.most
-        services.staging.room.most = 2_500_100
+        assert services.staging.quota.held(ada.user.id) == 2_500_000
+        kept, usual = staged_files(services), services.staging.quota.most
+        services.staging.quota.most = 2_500_100
         refused(await ada.client.get(f"/api/datasets/{data['id']}/download", params={"format": "csv"}), "MAX_STAGED_BYTES")
         assert staged_files(services) == kept
-        services.staging.room.most = usual
+        services.staging.quota.most = usual
         for _ in range(2):  # the second time it is there already
             export = await ada.client.get(f"/api/datasets/{data['id']}/download", params={"format": "csv"})
             assert export.status_code == 200
         assert (await ada.client.delete(place, headers=TUS)).status_code == 204
-        assert services.staging.room.held(ada.user.id) == 1_600_000 + len(export.content)
+        assert services.staging.quota.held(ada.user.id) == 1_600_000 + len(export.content)
 
 
 async def test_things_of_a_project(settings: Settings, database: Database) -> None:

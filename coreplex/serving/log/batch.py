@@ -1,4 +1,4 @@
-"""Stores lines of the inference log whatever the database says to some of them: those go their own way, the others go on."""
+"""Inserts lines of the inference log in batches; those that the database refuses are rejected one by one, the others go on."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from coreplex.errors.tree import Unavailable
 from coreplex.platform.database import is_refused, is_too_much
 from coreplex.serving.log.json_lines import NUL, shortened, without_nul
-from coreplex.serving.log.rejected import SetAside
+from coreplex.serving.log.rejected import RejectedEntries
 
 TRIES = 5
 """How often a single row may take too much time or memory before that counts as refused."""
@@ -22,8 +22,8 @@ class BatchStore:
     (the database is away, full, being migrated) are raised: the batch is to come again, and each row's id makes it one.
     """
 
-    def __init__(self, insert: Callable[[Lines], Awaitable[None]], aside: SetAside) -> None:
-        self._insert, self._aside = insert, aside
+    def __init__(self, insert: Callable[[Lines], Awaitable[None]], rejected: RejectedEntries) -> None:
+        self._insert, self._rejected = insert, rejected
         self._tries: Counter[bytes] = Counter()
 
     async def store(self, batch: bytes) -> None:
@@ -53,7 +53,7 @@ class BatchStore:
         return self._tries[lines[0]] >= TRIES
 
     async def _without_values(self, line: bytes, reason: str) -> None:
-        await self._aside.keep(line, reason)
+        await self._rejected.keep(line, reason)
         short = shortened(line, reason)
         if short is None:
             return

@@ -1,4 +1,4 @@
-"""Entries of the inference log as lines of JSON."""
+"""Writes and reads entries of the inference log as lines of JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The inference log as its readers page through it."""
+"""The list of the inference log's entries, paged for its readers."""
 
 from sqlalchemy import select
 from sqlmodel import col

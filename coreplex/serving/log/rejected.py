@@ -1,4 +1,4 @@
-"""Entries of the inference log that the database does not take as they are: one file each, for a person to look at."""
+"""Keeps entries of the inference log that the database does not take as they are: one file each, for a person to look at."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ def folder_in(spool: Path) -> Path:
     return spool / "set-aside"
 
 
-class SetAside:
+class RejectedEntries:
     """The folder of such entries. Each is named after its id: set aside twice, it is there once."""
 
     def __init__(self, folder: Path) -> None:

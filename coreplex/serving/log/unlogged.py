@@ -1,4 +1,4 @@
-"""Predictions that were answered and are in no inference log: counted, said to the caller, and alarmed."""
+"""Counts predictions that were answered and are in no inference log, warns the caller, and alarms."""
 
 import time
 from datetime import datetime

@@ -16,7 +16,7 @@ from coreplex.platform.database import Database
 from coreplex.platform.services import Part, Services
 from coreplex.serving.log.batch import BatchStore
 from coreplex.serving.log.json_lines import spelled
-from coreplex.serving.log.rejected import SetAside, folder_in
+from coreplex.serving.log.rejected import RejectedEntries, folder_in
 from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans, spool_in
 from coreplex.serving.log.unlogged import Unlogged
 
@@ -59,8 +59,8 @@ class InferenceWriter(Part):
         self._database = database
         self._folder = folder
         self._spool = Spool(folder)
-        self._aside = SetAside(folder_in(folder))
-        self._batches = BatchStore(self._insert, self._aside)
+        self._rejected = RejectedEntries(folder_in(folder))
+        self._batches = BatchStore(self._insert, self._rejected)
         self._unsynced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._waits = ""
@@ -155,7 +155,7 @@ class InferenceWriter(Part):
             try:
                 await self._drain(orphan, orphan.end)
                 if torn := orphan.torn():
-                    await self._aside.keep(torn, "torn: its process was killed within the write", "torn")
+                    await self._rejected.keep(torn, "torn: its process was killed within the write", "torn")
                     orphan.account(len(torn))
                 count += 1
             except OSError as error:
