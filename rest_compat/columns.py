@@ -12,7 +12,7 @@ from graphql import get_named_type
 
 from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.bounds import limited, of_field
-from rest_compat.sketch import leaf
+from rest_compat.response_schema import leaf
 from schema.errors import told
 from schema.execution import core_schema
 

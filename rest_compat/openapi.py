@@ -26,7 +26,7 @@ from rest_compat import columns, inbox, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field
 from rest_compat.endpoint import Endpoint, File, Kind
-from rest_compat.sketch import leaf, schema_of, sketch
+from rest_compat.response_schema import leaf, schema_of, sketch
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
