@@ -1,6 +1,6 @@
-"""OpenAPI 3.1, derived: parameters and bodies from the table and the SDL, responses by running each envelope on a sketch.
+"""OpenAPI 3.1, derived: parameters and bodies from the table and the SDL, responses by running each envelope on a typed result.
 
-Nothing here is written by hand that the table or the schema knows already. A sketch is the operation's result with types in
+Nothing here is written by hand that the table or the schema knows already. A typed result is the operation's result with types in
 place of values; the envelope of the row is run on it, and what comes out is read back as a JSON Schema.
 """
 
@@ -26,7 +26,7 @@ from rest_compat import columns, inbox, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field
 from rest_compat.endpoint import Endpoint, File, Kind
-from rest_compat.response_schema import leaf, schema_of, sketch
+from rest_compat.response_schema import leaf, schema_of, typed_result
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
@@ -212,7 +212,7 @@ class Described:
     def _success(self) -> dict[str, Any]:
         if self.endpoint.kind is Kind.download:
             return {"description": "The file.", "content": {"application/octet-stream": {}}, "headers": _headers()}
-        body = self.endpoint.shape(result_of(sketch(self.operation)), {})
+        body = self.endpoint.shape(result_of(typed_result(self.operation)), {})
         schema = schema_of(body)
         schema["properties"].setdefault(unknown.WARNINGS, unknown.SCHEMA)
         return _answer(schema)

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coreplex.errors.tree import DomainError, Invalid, TooLarge
-from coreplex.platform.room import in_words
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
+from coreplex.platform.staging_quota import in_words
 from edge.answers import error_answer
 from edge.body import announced, stream_of
 from edge.caller import Caller

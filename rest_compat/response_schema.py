@@ -41,8 +41,8 @@ class Sketch(dict[str, Any]):
         self.schema = schema
 
 
-def sketch(operation: Operation) -> dict[str, Any]:
-    """The operation's data with sketches in place of values."""
+def typed_result(operation: Operation) -> dict[str, Any]:
+    """The operation's data with types in place of values."""
     root = ROOTS[operation.kind]
     assert root is not None
     return _object(root, operation.definition.selection_set, operation.fragments)
@@ -88,7 +88,7 @@ def leaf(kind: Any) -> dict[str, Any]:
 
 
 def schema_of(value: Any) -> dict[str, Any]:
-    """What an envelope made of a sketch, as a JSON Schema."""
+    """What an envelope made of a typed result, as a JSON Schema."""
     if isinstance(value, Sketch) and not value.schema.get("members"):
         return _nullable({k: v for k, v in value.schema.items() if k != "nullable"}, value.schema.get("nullable", False))
     if isinstance(value, list):

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from coreplex.deployment.service import log_listing
 from coreplex.migrations.migrate import migrate
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.paging import Page, SortDirection
 from coreplex.serving.log import orphaned_rows, partitions
+from coreplex.serving.log.listing import LOGS
 from coreplex.serving.log.writer import STORE
 from coreplex.serving.table import InferenceLog
 from tests.factories.bare import bare
@@ -148,7 +148,7 @@ async def test_a_page_of_the_log_is_read_off_the_index_of_each_week(fresh: Datab
     """A list sorts nothing, however long the log is, and its pages make the whole of it, over weeks and equal moments."""
     await partitions.make_ahead(fresh)
     await put(fresh, *(now() + number // 3 * timedelta(days=5) - 4 * WEEK for number in range(40)))
-    alone = replace(log_listing(), query=select(InferenceLog).where(col(InferenceLog.deployment_id) == GONE))
+    alone = replace(LOGS, query=select(InferenceLog).where(col(InferenceLog.deployment_id) == GONE))
     plans: list[str] = []
     found: list[UUID] = []
     page = Page(first=7, sort_direction=direction)

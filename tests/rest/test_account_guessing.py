@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from coreplex.account.known_browser import browser_of
 from httpx import AsyncClient, Response
 from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
+from coreplex.account.device_cookie import browser_of
 from coreplex.errors.tree import RateLimited, Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database

@@ -1,4 +1,4 @@
-"""Deletes rows of the inference log that no dropped partition takes along: of deleted deployments, and of a time outside the weeks.
+"""Deletes rows of the inference log that no dropped partition takes along: of deleted deployments, or of no week.
 
 Nothing refers to them. They are found by each partition's index over deployments, which is walked from one deployment to the next
 (a loose index scan), never by reading the log; they go in batches, a transaction each.
