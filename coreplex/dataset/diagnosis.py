@@ -20,8 +20,8 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
-from coreplex.engines.diagnosis.deadline import PATIENCE
-from coreplex.engines.diagnosis.question import Question
+from coreplex.engines.diagnosis.cpu_deadline import PATIENCE
+from coreplex.engines.diagnosis.request import Question
 from coreplex.errors.tree import DomainError
 from coreplex.platform.child_task import child_task
 from coreplex.platform.clock import now

@@ -9,7 +9,7 @@ import structlog
 from coreplex.dataset.diagnosis import Diagnoses, Found
 from coreplex.dataset.service import Documents
 from coreplex.engines.automl import creation
-from coreplex.engines.diagnosis.question import Question
+from coreplex.engines.diagnosis.request import Question
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile import target_suggestion
 from coreplex.engines.tabular.quality import assessment

@@ -16,8 +16,8 @@ from coreplex.dataset.version_access import open_version
 from coreplex.engines.automl import creation
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.automl.splits import split
-from coreplex.engines.diagnosis import advice
-from coreplex.engines.diagnosis.question import Question, Roles
+from coreplex.engines.diagnosis import experiment_warnings
+from coreplex.engines.diagnosis.request import Question, Roles
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import Conflict, Invalid
@@ -141,10 +141,10 @@ async def create(
     warnings = list(engines.warnings)
     if diagnosis is not None:
         _refuse_without_features(checked, wanted, diagnosis)
-        warnings += advice.warnings(diagnosis, drop_leaks=config.drop_leaks)
+        warnings += experiment_warnings.warnings(diagnosis, drop_leaks=config.drop_leaks)
         warnings += split.warnings(config, diagnosis["dependence"])
     else:
-        warnings.append(advice.LATER)
+        warnings.append(experiment_warnings.LATER)
     experiment = Experiment(
         project_id=checked.project.id,
         dataset_version_id=checked.version.id,
@@ -173,7 +173,7 @@ def _refuse_without_features(checked: Checked, wanted: CreateExperiment, diagnos
     """Raise Invalid when `drop_leaks` leaves no column to learn from."""
     if not checked.config.drop_leaks:
         return
-    gone = {wanted.target_column, *checked.config.special_columns, *advice.left_out(diagnosis)}
+    gone = {wanted.target_column, *checked.config.special_columns, *experiment_warnings.left_out(diagnosis)}
     if all(column["name"] in gone for column in checked.version.table_schema["columns"]):
         raise Invalid.field("leaves no column to learn from: every one of them gives the target away", "config", "drop_leaks")
 

@@ -14,8 +14,8 @@ from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.automl.splits import split
-from coreplex.engines.diagnosis import advice
-from coreplex.engines.diagnosis.question import Question, Roles
+from coreplex.engines.diagnosis import experiment_warnings
+from coreplex.engines.diagnosis.request import Question, Roles
 from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.service import TRAIN
@@ -84,7 +84,7 @@ async def _diagnose(context: JobContext, plan: TrainingPlan) -> None:
     question = Question(experiment.target_column, experiment.problem_type, Roles.of(experiment.config))
     drop = bool(experiment.config.get("drop_leaks"))
     found = await context.save(lambda session: diagnosis.known(session, plan.version.id, question))
-    await context.save(lambda session: forget(session, experiment.id, advice.LATER))
+    await context.save(lambda session: forget(session, experiment.id, experiment_warnings.LATER))
     if found is None:
         context.report(0.0, "looking for columns that give the target away, and for rows that depend on each other")
         try:
@@ -93,12 +93,12 @@ async def _diagnose(context: JobContext, plan: TrainingPlan) -> None:
         except ChildCancelled:
             raise
         except DomainError as error:
-            await _warn(context, experiment, advice.missed(error.message, drop_leaks=drop))
+            await _warn(context, experiment, experiment_warnings.missed(error.message, drop_leaks=drop))
             return
         await context.save(lambda session: diagnosis.keep(session, plan.version.id, question, found))
-    for warning in advice.warnings(found, drop_leaks=drop):
+    for warning in experiment_warnings.warnings(found, drop_leaks=drop):
         await _warn(context, experiment, warning)
-    plan.left_out.extend(advice.left_out(found) if drop else [])
+    plan.left_out.extend(experiment_warnings.left_out(found) if drop else [])
     plan.dependence.update(found["dependence"])
 
 

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.diagnosis.diagnose import diagnose  # noqa: E402
-from coreplex.engines.diagnosis.question import Question, Roles  # noqa: E402
+from coreplex.engines.diagnosis.request import Question, Roles  # noqa: E402
 from coreplex.engines.scoring.bundle import label_key  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402

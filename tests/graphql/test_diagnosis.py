@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from coreplex.dataset.diagnosis import Diagnoses, Pace
 from coreplex.dataset.table import Diagnosis
-from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from tests.factories.dataset import Person, laboratory, person, table
@@ -150,7 +150,7 @@ async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 0.0)
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
     made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
-    assert made["createExperiment"]["experiment"]["warnings"] == [advice.LATER]
+    assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.LATER]
     assert made["createExperiment"]["experiment"]["status"] == "queued"
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0

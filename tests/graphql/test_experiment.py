@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from coreplex.dataset.table import DatasetVersion
-from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.platform.database import Database
@@ -28,7 +28,7 @@ def wanted(asker: Asker, **more: object) -> dict[str, object]:
 async def test_what_was_asked_for_and_what_runs(asker: Asker) -> None:
     made = (await asker.data(CREATE, input=wanted(asker, engine="H2O ", useGpu=True)))["createExperiment"]["experiment"]
     assert (made["status"], made["engines"]) == ("queued", ["native"])
-    assert len([one for one in made["warnings"] if one != advice.LATER]) == 2
+    assert len([one for one in made["warnings"] if one != experiment_warnings.LATER]) == 2
     assert made["engineRuns"] == [{"engine": "native", "requestedEngine": "h2o", "status": "queued"}]
     both = wanted(asker, executionMode="parallel", engines=["h2o", "native", "flaml", "flaml"])
     made = (await asker.data(CREATE, input=both))["createExperiment"]["experiment"]

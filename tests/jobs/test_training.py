@@ -11,7 +11,7 @@ from sqlmodel import col
 from starlette.applications import Starlette
 
 from coreplex.artifact.table import Artifact
-from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.errors.tree import NoModel
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.lifecycle import JobStatus
@@ -187,7 +187,7 @@ async def test_columns_that_give_the_target_away_are_left_out_on_request(
     await until(done(database), PATIENCE)
     found = await training.look()
     assert found.status is JobStatus.succeeded
-    assert advice.LATER not in found.warnings
+    assert experiment_warnings.LATER not in found.warnings
     assert found.warnings[-1].startswith("Left out of the features, as drop_leaks asks: 'copy'."), found.warnings
     async with database.read() as session:
         model = await session.get_one(Model, found.best_model_id)

@@ -12,12 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.diagnosis import dependence, findings, imbalance, leaks, order, probes, quick, sample
-from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.deadline import PATIENCE, Deadline
-from coreplex.engines.diagnosis.leak import Leak
-from coreplex.engines.diagnosis.probes import Probe, Target
-from coreplex.engines.diagnosis.question import Question
+from coreplex.engines.diagnosis import imbalance, quality_issues, row_counter, row_sample
+from coreplex.engines.diagnosis.cpu_deadline import PATIENCE, Deadline
+from coreplex.engines.diagnosis.leakage import cross_validated_model, detection, univariate
+from coreplex.engines.diagnosis.leakage.detector_input import Case
+from coreplex.engines.diagnosis.leakage.leak import Leak
+from coreplex.engines.diagnosis.leakage.univariate import Probe, Target
+from coreplex.engines.diagnosis.request import Question
+from coreplex.engines.diagnosis.row_dependence import recommendation
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import Invalid
 
@@ -42,7 +44,7 @@ def diagnose(
     left = max(seconds - (time.process_time() - started), LEAST_SECONDS)
     second = Deadline(left, patience)
     roles = question.roles
-    together = dependence.find(
+    together = recommendation.find(
         table,
         schema,
         question.target,
@@ -67,12 +69,12 @@ def examine(table: Path, schema: TableSchema, question: Question, *, seed: int =
     column = schema.get(question.target)
     if column is None:
         raise Invalid.field(f"There is no column {question.target!r} in this table.", "target")
-    seen = sample.read(table, schema, column)
+    seen = row_sample.read(table, schema, column)
     target = Target.of(seen.frame.get_column(column.name), classification=question.classification, seed=seed)
     case = _case(table, schema, question, column, seen, target, deadline)
-    accused = leaks.find(case) if case.probes else []
+    accused = detection.find(case) if case.probes else []
     # Of an identifier more is said without looking at rows (`automl.creation`).
-    step = None if column.type is ColumnType.id else order.step(seen.frame.get_column(column.name))
+    step = None if column.type is ColumnType.id else row_counter.step(seen.frame.get_column(column.name))
     classes = imbalance.count(table, column) if question.classification else None
     return {
         "target": column.name,
@@ -85,13 +87,19 @@ def examine(table: Path, schema: TableSchema, question: Question, *, seed: int =
         "imbalance": classes,
         "usefulness": usefulness(case.probes),
         "step": step,
-        "issues": findings.issues(column.name, accused, classes, step),
+        "issues": quality_issues.issues(column.name, accused, classes, step),
         "unfinished": case.unfinished,
     }
 
 
 def _case(
-    table: Path, schema: TableSchema, question: Question, column: Column, seen: sample.Sample, target: Target, deadline: Deadline
+    table: Path,
+    schema: TableSchema,
+    question: Question,
+    column: Column,
+    seen: row_sample.Sample,
+    target: Target,
+    deadline: Deadline,
 ) -> Case:
     open_columns = [one for one in schema if one.name != column.name and one.name not in question.roles.no_features]
     features = tuple(one for one in open_columns if one.type is not ColumnType.id)
@@ -110,7 +118,7 @@ def _scores(case: Case, accused: list[Leak]) -> dict[str, Any] | None:
     if case.deadline.over:
         case.unfinished.append("What a model promises without the accused columns was not measured.")
         return None
-    with_all, without = (quick.model(case, case.best(names)) for names in (set(), gone))
+    with_all, without = (cross_validated_model.model(case, case.best(names)) for names in (set(), gone))
     return {"metric": case.target.metric, "with": round(with_all.score, 4), "without": round(without.score, 4)}
 
 
@@ -122,7 +130,7 @@ def _probed(
         if deadline.over:
             unfinished.append(f"{len(features) - number} of {len(features)} columns were not looked at: the time was over.")
             break
-        result = probes.probe(column, frame.get_column(column.name), target)
+        result = univariate.probe(column, frame.get_column(column.name), target)
         if result is not None:
             found[column.name] = result
     return found

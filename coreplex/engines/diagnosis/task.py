@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def run(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """request: `table`, `schema`, `target`, `problem_type`, `roles`, `seed`, `seconds`, `patience`. Returns what it finds."""
     from coreplex.engines.diagnosis.diagnose import diagnose
-    from coreplex.engines.diagnosis.question import Question, Roles
+    from coreplex.engines.diagnosis.request import Question, Roles
     from coreplex.engines.tabular.schema import TableSchema
 
     report.progress(0.05, "looking at the target before training")

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.diagnosis import advice
-from coreplex.engines.diagnosis.deadline import Deadline
+from coreplex.engines.diagnosis import experiment_warnings
+from coreplex.engines.diagnosis.cpu_deadline import Deadline
 from coreplex.engines.diagnosis.diagnose import examine
-from coreplex.engines.diagnosis.question import Question, Roles
+from coreplex.engines.diagnosis.request import Question, Roles
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.errors.tree import Invalid
 from tests.factories.leaks import KINDS, TARGET, clean, planted
@@ -42,9 +42,9 @@ def test_a_planted_leak_is_found_and_nothing_else(kind: str, tmp_path: Path) -> 
         told = (kind, seed, made.problem, found["leaks"])
         assert accused(found) & made.leaks, told
         assert accused(found) <= made.leaks, told
-        assert set(advice.left_out(found)) <= made.leaks, told
+        assert set(experiment_warnings.left_out(found)) <= made.leaks, told
         assert found["scores"]["without"] < found["scores"]["with"] or kind not in ("copy", "recoded", "noisy copy"), told
-        assert any("quick model" in warning for warning in advice.warnings(found, drop_leaks=False))
+        assert any("quick model" in warning for warning in experiment_warnings.warnings(found, drop_leaks=False))
 
 
 def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
         found = ask(tmp_path, frame, target, problem)
         if accused(found):
             alarms.append((name, found["leaks"]))
-        assert advice.warnings(found, drop_leaks=False) == [] or accused(found)
+        assert experiment_warnings.warnings(found, drop_leaks=False) == [] or accused(found)
     assert len(tables) >= 14
     assert len(alarms) / len(tables) <= 0.05, alarms
 
@@ -104,7 +104,7 @@ def test_a_target_that_counts_the_rows_is_named(tmp_path: Path) -> None:
     }
     steps = {name: ask(tmp_path, frame.with_columns(pl.Series(name, y)), name, "regression") for name, y in targets.items()}
     assert {name for name, found in steps.items() if found["step"] is not None} == {"ticket", "downwards"}
-    (warning,) = advice.warnings(steps["ticket"], drop_leaks=False)
+    (warning,) = experiment_warnings.warnings(steps["ticket"], drop_leaks=False)
     assert "'ticket' rises by about 10" in warning
     assert [issue["kind"] for issue in steps["downwards"]["issues"]] == ["target_is_order"]
 
@@ -128,14 +128,14 @@ def test_rows_of_one_key_and_a_counter_that_is_an_identifier_are_told_of_but_not
     ordered = table.select("sick", "reading").sort("sick").with_row_index("row")
     found = ask(tmp_path, ordered, "sick", "classification")
     assert accused(found, "medium") == {"row"}, "numbers of rows are identifiers and no features"
-    assert advice.left_out(found) == []
+    assert experiment_warnings.left_out(found) == []
 
 
 def test_the_later_of_two_times_is_left_out_and_the_planned_one_stays(tmp_path: Path) -> None:
     made = planted("later fact", 0, classes=False)
-    assert advice.left_out(ask(tmp_path, made.frame, TARGET, made.problem)) == ["came"]
+    assert experiment_warnings.left_out(ask(tmp_path, made.frame, TARGET, made.problem)) == ["came"]
     made = planted("part of a sum", 0, classes=False)
-    assert advice.left_out(ask(tmp_path, made.frame, TARGET, made.problem)) == ["total"]
+    assert experiment_warnings.left_out(ask(tmp_path, made.frame, TARGET, made.problem)) == ["total"]
 
 
 def test_the_answer_is_the_same_every_time_and_bounded_on_wide_and_long_tables(tmp_path: Path) -> None:

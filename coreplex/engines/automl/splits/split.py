@@ -1,7 +1,7 @@
 """Chooses how rows are split for a run: what was asked for, what the named columns mean, or what was found in the rows.
 
-`auto` takes the honest split that `coreplex.engines.diagnosis.dependence` found, where it found that a random one would promise
-too much; otherwise rows are dealt evenly by the target, as if they were independent.
+`auto` takes the honest split that `coreplex.engines.diagnosis.row_dependence.recommendation` found, where it found that a random
+one would promise too much; otherwise rows are dealt evenly by the target, as if they were independent.
 """
 
 from collections.abc import Mapping

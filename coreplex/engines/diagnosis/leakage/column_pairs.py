@@ -12,9 +12,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.diagnosis import exact, probes
-from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.probes import Codes, Floats, Target
+from coreplex.engines.diagnosis.leakage import functional_relations, univariate
+from coreplex.engines.diagnosis.leakage.detector_input import Case
+from coreplex.engines.diagnosis.leakage.univariate import Codes, Floats, Target
 
 SCREENED_ROWS = 600
 AMOUNTS, CATEGORIES, LEVELS = 80, 40, 25
@@ -96,7 +96,7 @@ def _screened(target: Target) -> NDArray[np.int64]:
     rng = np.random.default_rng(0)
     if not target.classification:
         return np.sort(rng.permutation(target.rows)[:SCREENED_ROWS])
-    classes = np.unique(target.codes[target.codes < probes.CLASSES])
+    classes = np.unique(target.codes[target.codes < univariate.CLASSES])
     each = max(SCREENED_ROWS // len(classes), 10)
     return np.concatenate([rng.permutation(np.flatnonzero(target.codes == index))[:each] for index in classes])
 
@@ -122,17 +122,21 @@ def _probed(case: Case, names: tuple[str, str, str], values: Floats, alone: floa
     if alone < WEAK and _exact(values, case.target):
         yield Pair(*names, 1.0, 1.0)
         return
-    order, absent = probes.in_order(values, case.target.ties)
-    guesses = [probes.by_neighbours(order, absent, truth, probes.NEIGHBOURS) for truth in case.target.looks]
+    order, absent = univariate.in_order(values, case.target.ties)
+    guesses = [univariate.by_neighbours(order, absent, truth, univariate.NEIGHBOURS) for truth in case.target.looks]
     yield from _judged(case, names, guesses, alone)
 
 
 def _exact(values: Floats, target: Target) -> bool:
     """Whether the classes were cut from the derived amount, or the number rises or falls with it, without exception."""
     if not target.classification:
-        return exact.monotone(values, target.looks[0][:, 0])
+        return functional_relations.monotone(values, target.looks[0][:, 0])
     rarest = int(np.bincount(target.codes).min())
-    return rarest >= LEAST_OF_CLASS and int(target.codes.max()) < probes.CLASSES and exact.cut(values, target.codes)
+    return (
+        rarest >= LEAST_OF_CLASS
+        and int(target.codes.max()) < univariate.CLASSES
+        and functional_relations.cut(values, target.codes)
+    )
 
 
 def _categories(case: Case, accused: set[str], alone: float) -> Iterator[Pair]:
@@ -142,7 +146,7 @@ def _categories(case: Case, accused: set[str], alone: float) -> Iterator[Pair]:
         if values.dtype.is_temporal() or values.dtype.is_float() or column.name in accused:
             continue
         if 2 <= values.n_unique() <= LEVELS:
-            codes[column.name] = probes.level_codes(values)
+            codes[column.name] = univariate.level_codes(values)
     if len(codes) > CATEGORIES:
         case.unfinished.append(f"Pairs of categories were tried among the first {CATEGORIES} of {len(codes)} columns.")
     for first, second in combinations(list(codes)[:CATEGORIES], 2):
@@ -152,13 +156,13 @@ def _categories(case: Case, accused: set[str], alone: float) -> Iterator[Pair]:
         joined = np.unique(codes[first] * (int(codes[second].max()) + 1) + codes[second], return_inverse=True)[1]
         if 10 * (int(joined.max()) + 1) > case.target.rows:
             continue
-        guesses = [probes.by_level(joined, truth, case.target.folds) for truth in case.target.looks]
+        guesses = [univariate.by_level(joined, truth, case.target.folds) for truth in case.target.looks]
         yield from _judged(case, (first, second, "with"), guesses, alone)
 
 
 def _judged(case: Case, names: tuple[str, str, str], guesses: list[Floats], alone: float) -> Iterator[Pair]:
     """The pair by its best look, if it settles the target and leaves far less than the best column alone."""
-    skills = [probes.explained(truth, guess) for truth, guess in zip(case.target.looks, guesses, strict=True)]
+    skills = [univariate.explained(truth, guess) for truth, guess in zip(case.target.looks, guesses, strict=True)]
     look = int(np.argmax(skills))
     if skills[look] >= SETTLED and (1 - skills[look]) * FAR <= 1 - alone:
         yield Pair(*names, skills[look], case.target.score(guesses[look], look))

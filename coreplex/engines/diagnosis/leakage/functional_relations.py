@@ -8,7 +8,7 @@ rows, or a gap between its classes; a cut amount has neither.
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.probes import Codes, Floats, level_codes
+from coreplex.engines.diagnosis.leakage.univariate import Codes, Floats, level_codes
 
 LEAST_ROWS = 50
 ONE_CLASS_ROWS = 30

@@ -7,15 +7,15 @@ between their classes. `high` is what an experiment is warned of.
 
 from dataclasses import replace
 
-from coreplex.engines.diagnosis import single, together
-from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.leak import Leak
+from coreplex.engines.diagnosis.leakage import multi_column, single_column
+from coreplex.engines.diagnosis.leakage.detector_input import Case
+from coreplex.engines.diagnosis.leakage.leak import Leak
 
 
 def find(case: Case) -> list[Leak]:
     """All leaks, the gravest and strongest first."""
     found: list[Leak] = []
-    for search in (*single.CERTAIN, *together.SEARCHES, *single.DOUBTFUL):
+    for search in (*single_column.CERTAIN, *multi_column.SEARCHES, *single_column.DOUBTFUL):
         found += search(case, _settled(found))
     accused = _settled(found)
     found = [leak for leak in found if leak.severity == "high" or leak.kind == "lookup" or not accused & set(leak.columns)]

@@ -7,8 +7,8 @@ two columns are read whole; only columns that could be such means by their form 
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.case import LARGEST, Case
-from coreplex.engines.diagnosis.probes import Floats
+from coreplex.engines.diagnosis.leakage.detector_input import LARGEST, Case
+from coreplex.engines.diagnosis.leakage.univariate import Floats
 
 MOST = 12
 """Columns read whole."""

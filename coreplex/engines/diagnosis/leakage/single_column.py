@@ -5,9 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis import absence, exact, means, probes, quick, texts
-from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.leak import LATER, Leak, of_one
+from coreplex.engines.diagnosis.leakage import (
+    cross_validated_model,
+    functional_relations,
+    informative_missingness,
+    mean_encoding,
+    target_in_text,
+    univariate,
+)
+from coreplex.engines.diagnosis.leakage.detector_input import Case
+from coreplex.engines.diagnosis.leakage.leak import LATER, Leak, of_one
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 NEAR_CLASS, NEAR_NUMBER = 0.9, 0.965
@@ -30,7 +37,7 @@ def _open(case: Case, accused: set[str]) -> Iterator[tuple[Column, pl.Series]]:
 def _forms(case: Case, accused: set[str]) -> Iterator[Leak]:
     """The target in another form, by ties and order."""
     for column, values in _open(case, accused):
-        name, codes, numbers = column.name, exact.codes_of(values), case.numbers.get(column.name)
+        name, codes, numbers = column.name, functional_relations.codes_of(values), case.numbers.get(column.name)
         form = _class_form(case, codes, numbers) if case.classification else _number_form(case, codes, numbers)
         if form is None:
             continue
@@ -47,7 +54,7 @@ def _indicators(case: Case, accused: set[str]) -> Iterator[Leak]:
     if not case.classification:
         return
     for column, values in _open(case, accused):
-        code = exact.one_class(values, case.target.codes)
+        code = functional_relations.one_class(values, case.target.codes)
         if code is not None:
             outcome = _outcomes(case)[1][code]
             said = (
@@ -65,28 +72,28 @@ _FORMS = {
 }
 
 
-def _class_form(case: Case, codes: probes.Codes, numbers: probes.Floats | None) -> str | None:
+def _class_form(case: Case, codes: univariate.Codes, numbers: univariate.Floats | None) -> str | None:
     classes = case.target.codes
-    if exact.same_classes(codes, classes):
+    if functional_relations.same_classes(codes, classes):
         return "copy"
-    if numbers is not None and int(classes.max()) < probes.CLASSES and exact.cut(numbers, classes):
+    if numbers is not None and int(classes.max()) < univariate.CLASSES and functional_relations.cut(numbers, classes):
         return "cut"
     return None
 
 
-def _number_form(case: Case, codes: probes.Codes, numbers: probes.Floats | None) -> str | None:
+def _number_form(case: Case, codes: univariate.Codes, numbers: univariate.Floats | None) -> str | None:
     target = case.target.looks[0][:, 0]
-    if exact.binned(codes, target):
+    if functional_relations.binned(codes, target):
         return "binned"
-    if numbers is not None and exact.monotone(numbers, target):
+    if numbers is not None and functional_relations.monotone(numbers, target):
         return "transform"
     return None
 
 
-def _in_file_order(numbers: probes.Floats) -> bool:
+def _in_file_order(numbers: univariate.Floats) -> bool:
     """Whether a column only rises, or only falls, along the file."""
     known = numbers[~np.isnan(numbers)]
-    if len(known) < exact.LEAST_ROWS:
+    if len(known) < functional_relations.LEAST_ROWS:
         return False
     steps = np.diff(known)
     return bool(max((steps >= 0).mean(), (steps <= 0).mean()) >= ORDERED)
@@ -98,7 +105,7 @@ def _absent(case: Case, accused: set[str]) -> Iterator[Leak]:
     if classes is None:
         return
     for column, values in _open(case, accused):
-        told = absence.told(values.is_null().to_numpy(), classes)
+        told = informative_missingness.told(values.is_null().to_numpy(), classes)
         if told is None:
             continue
         when = "has a value" if told.present else "is empty"
@@ -109,7 +116,7 @@ def _absent(case: Case, accused: set[str]) -> Iterator[Leak]:
         yield of_one(case, "absence", column.name, said, present=told.present, outcome=names[told.outcome], share=told.share)
 
 
-def _outcomes(case: Case) -> tuple[probes.Codes | None, list[str]]:
+def _outcomes(case: Case) -> tuple[univariate.Codes | None, list[str]]:
     """(class of each row, names of the classes); of a number, whether it is its most frequent value."""
     if case.classification:
         return case.target.codes, [repr(case.spelled(value)) for value in case.target.classes]
@@ -121,7 +128,7 @@ def _outcomes(case: Case) -> tuple[probes.Codes | None, list[str]]:
 
 
 def _means(case: Case, accused: set[str]) -> Iterator[Leak]:
-    for name, rows in means.encoded(case):
+    for name, rows in mean_encoding.encoded(case):
         if name not in accused:
             said = (
                 f"Column {name!r} is the mean of {case.name!r} over groups of about {rows:.0f} rows, each row's own value "
@@ -135,8 +142,8 @@ def _named(case: Case, accused: set[str]) -> Iterator[Leak]:
     for column, values in _open(case, accused):
         if values.dtype != pl.String or case.deadline.over:
             continue
-        if case.classification and int(case.target.codes.max()) < probes.CLASSES:
-            told = texts.told(values, case.target.codes, [str(case.spelled(value)) for value in case.target.classes])
+        if case.classification and int(case.target.codes.max()) < univariate.CLASSES:
+            told = target_in_text.told(values, case.target.codes, [str(case.spelled(value)) for value in case.target.classes])
             if told is not None:
                 words = ", ".join(f"{word!r} for {outcome!r}" for outcome, word in list(told.words.items())[:5])
                 said = (
@@ -153,8 +160,8 @@ def _named(case: Case, accused: set[str]) -> Iterator[Leak]:
                     {"words": told.words, "share": told.share},
                 )
         elif not case.classification:
-            share = texts.quotes(values, case.frame.get_column(case.name))
-            if share >= texts.CLEAR:
+            share = target_in_text.quotes(values, case.frame.get_column(case.name))
+            if share >= target_in_text.CLEAR:
                 said = f"The texts of {column.name!r} hold {case.name!r} itself in {100 * share:.1f} % of the rows. Leave it out."
                 yield Leak("text", (column.name,), "high", said, share, 0.0, (column.name,), {"share": share})
 
@@ -170,7 +177,7 @@ def _near(case: Case, accused: set[str]) -> Iterator[Leak]:
         ahead, (next_skill, next_name) = skills[:count], skills[count]
         if ahead[-1][0] >= least and (1 - next_skill) >= far * (1 - ahead[-1][0]):
             names = [name for _, name in ahead]
-            if not case.deadline.over and quick.model(case, case.best({*accused, *names})).skill <= ahead[-1][0]:
+            if not case.deadline.over and cross_validated_model.model(case, case.best({*accused, *names})).skill <= ahead[-1][0]:
                 for skill, name in ahead:
                     said = (
                         f"Column {name!r} alone nearly settles {case.name!r} ({100 * skill:.1f} % explained); the next best, "
@@ -201,7 +208,9 @@ def _lookups(case: Case, accused: set[str]) -> Iterator[Leak]:
     for column, values in _open(case, accused):
         if column.type is ColumnType.text or values.dtype.is_float() or values.dtype.is_temporal():
             continue
-        if exact.looks_up(exact.codes_of(values), case.target.codes) and not _in_ranges(case, column.name):
+        if functional_relations.looks_up(functional_relations.codes_of(values), case.target.codes) and not _in_ranges(
+            case, column.name
+        ):
             said = (
                 f"Each value of {column.name!r} comes again, always with the same {case.name!r}: rows of one value are not "
                 "independent. Name it as group_column, or models are judged by rows they know."
@@ -226,7 +235,11 @@ def _counters(case: Case, accused: set[str]) -> Iterator[Leak]:
             continue
         numbers = values.cast(pl.Float64).to_numpy()
         target = case.target.looks[0][:, 0]
-        told = exact.cut(numbers, case.target.codes) if case.classification else exact.monotone(numbers, target)
+        told = (
+            functional_relations.cut(numbers, case.target.codes)
+            if case.classification
+            else functional_relations.monotone(numbers, target)
+        )
         if told and _in_file_order(numbers):
             said = (
                 f"The rows stand in the order of {case.name!r}, so their number {column.name!r} gives it away. It is an "

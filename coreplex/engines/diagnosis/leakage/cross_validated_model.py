@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.probes import Codes, Floats, Probe, Target, explained
+from coreplex.engines.diagnosis.leakage.detector_input import Case
+from coreplex.engines.diagnosis.leakage.univariate import Codes, Floats, Probe, Target, explained
 from coreplex.engines.import_boosters import lightgbm
 from coreplex.engines.tabular.schema import Column, ColumnType
 

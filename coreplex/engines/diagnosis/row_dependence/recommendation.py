@@ -13,9 +13,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from coreplex.engines.diagnosis.deadline import Deadline
-from coreplex.engines.diagnosis.rows import Table
-from coreplex.engines.diagnosis.trials import Search, Trial
+from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.row_dependence.row_selection import Table
+from coreplex.engines.diagnosis.row_dependence.split_trials import Search, Trial
 from coreplex.engines.tabular.schema import TableSchema
 
 _MIN_ROWS = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.probes import Codes
+from coreplex.engines.diagnosis.leakage.univariate import Codes
 
 LEAST_ROWS = 50
 CLEAR = 0.95

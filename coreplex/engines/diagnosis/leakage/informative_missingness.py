@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.diagnosis.probes import Codes
+from coreplex.engines.diagnosis.leakage.univariate import Codes
 
 Flags = NDArray[np.bool_]
 LEAST_ROWS = 20

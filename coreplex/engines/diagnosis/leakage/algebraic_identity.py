@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coreplex.engines.diagnosis.probes import Floats
+from coreplex.engines.diagnosis.leakage.univariate import Floats
 
 MOST_TERMS = 10
 MOST_FACTORS = 4

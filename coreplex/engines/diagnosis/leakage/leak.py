@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from coreplex.engines.diagnosis.case import Case
+from coreplex.engines.diagnosis.leakage.detector_input import Case
 from coreplex.engines.tabular.findings import Severity
 
 LATER = "Make sure that it is known before the outcome, or leave it out."

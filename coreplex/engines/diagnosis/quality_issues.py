@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from coreplex.engines.diagnosis import advice
+from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.engines.diagnosis.imbalance import EVEN
-from coreplex.engines.diagnosis.leak import Leak
+from coreplex.engines.diagnosis.leakage.leak import Leak
 from coreplex.engines.tabular.findings import Finding, Severity
 
 
@@ -18,7 +18,11 @@ def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None, s
     if classes is not None and classes["class_count"] > 1 and classes["even"] < EVEN:
         found.append(_uneven(target, classes))
     if step is not None:
-        found.append(Finding("target_is_order", "high", advice.counts_rows(target, step), column=target, evidence={"step": step}))
+        found.append(
+            Finding(
+                "target_is_order", "high", experiment_warnings.counts_rows(target, step), column=target, evidence={"step": step}
+            )
+        )
     return [asdict(issue) for issue in found]
 
 

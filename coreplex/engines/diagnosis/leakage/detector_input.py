@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.deadline import Deadline
-from coreplex.engines.diagnosis.probes import Floats, Probe, Target
+from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.leakage.univariate import Floats, Probe, Target
 from coreplex.engines.tabular.schema import Column, ColumnType, spell
 
 LARGEST = 1e100

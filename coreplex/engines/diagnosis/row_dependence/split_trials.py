@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.folds import Fold, Index
 from coreplex.engines.automl.splits.near_duplicates import NearDuplicates
-from coreplex.engines.diagnosis import nearness, structure
-from coreplex.engines.diagnosis.comparison import Comparison, Pair, Rows, compare
-from coreplex.engines.diagnosis.deadline import Deadline
-from coreplex.engines.diagnosis.rows import Table, encoded, evenly, stretches, whole_groups
-from coreplex.engines.diagnosis.structure import Group, Order
+from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.row_dependence import group_time_candidates, near_duplicate_search
+from coreplex.engines.diagnosis.row_dependence.group_time_candidates import Group, Order
+from coreplex.engines.diagnosis.row_dependence.row_selection import Table, encoded, evenly, stretches, whole_groups
+from coreplex.engines.diagnosis.row_dependence.split_comparison import Comparison, Pair, Rows, compare
 from coreplex.errors.tree import Invalid
 
 _FOLDS, _BLOCKS = 5, 5
@@ -54,11 +54,11 @@ class Search:
 
     def run(self) -> Trial | None:
         """The split to propose, None where rows seem independent."""
-        named = [c for c in self.table.columns if structure.may_group(c) or structure.may_order(c)]
+        named = [c for c in self.table.columns if group_time_candidates.may_group(c) or group_time_candidates.may_order(c)]
         frame = self.table.read([c.name for c in named])
-        groups = structure.groups(frame, named)
-        panels = [*(group.codes for group in groups), *structure.entities(frame, named)]
-        orders = structure.times(frame, named, panels)
+        groups = group_time_candidates.groups(frame, named)
+        panels = [*(group.codes for group in groups), *group_time_candidates.entities(frame, named)]
+        orders = group_time_candidates.times(frame, named, panels)
         group = _best([self._by_group(one) for one in groups])
         order = _best([trial for one in orders for trial in self._forward(one)])
         if group is None and order is None:
@@ -98,7 +98,7 @@ class Search:
         ordered = np.argsort(order.moments, kind="stable")[: int((~np.isnan(order.moments)).sum())]
         for index in stretches(ordered):
             rows, _ = self._rows(index)
-            clocks = {number for number, column in enumerate(rows.x.T) if structure.monotone(column)}
+            clocks = {number for number, column in enumerate(rows.x.T) if group_time_candidates.monotone(column)}
             clusters = np.arange(len(index)) * _BLOCKS * 4 // len(index)
             with suppress(Invalid):
                 for pairs in self._in_time(rows, order.moments[index]):
@@ -117,14 +117,14 @@ class Search:
     def _by_file(self, orders: Sequence[Order]) -> list[Trial | None]:
         """Forward along the file, unless a column says the time and the file follows it, or the file is sorted."""
         order = Order(None, np.arange(self.table.rows, dtype=np.float64))
-        if any(structure.monotone(one.moments) for one in orders):
+        if any(group_time_candidates.monotone(one.moments) for one in orders):
             return []
         columns = self.table.features
         for index in stretches(np.arange(self.table.rows)):
             frame = self.table.read([c.name for c in columns], index)
-            if structure.sorted_by_something(frame):
+            if group_time_candidates.sorted_by_something(frame):
                 return []
-            resembling = structure.resembling(encoded(frame, [], self.table.target, self.classification).y)
+            resembling = group_time_candidates.resembling(encoded(frame, [], self.table.target, self.classification).y)
         return list(self._forward(order)) if resembling else []
 
     def _new_ones(self, group: Group, order: Order) -> bool:
@@ -153,7 +153,7 @@ class Search:
     def _by_copies(self) -> Trial | None:
         columns = self.table.features
         frame = self.table.read([c.name for c in columns], evenly(np.arange(self.table.rows), _COPIES))
-        near = nearness.find(frame, columns, self.seed)
+        near = near_duplicate_search.find(frame, columns, self.seed)
         if near is None:
             return None
         units = near.units(frame)

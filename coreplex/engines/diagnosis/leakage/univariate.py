@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.diagnosis import ranks
+from coreplex.engines.diagnosis.leakage import ranks
 from coreplex.engines.tabular.schema import Column
 
 Floats = NDArray[np.float64]

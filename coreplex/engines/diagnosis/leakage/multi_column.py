@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis import amounts, pairs, ranks
-from coreplex.engines.diagnosis.case import Case
-from coreplex.engines.diagnosis.leak import LATER, Leak
+from coreplex.engines.diagnosis.leakage import algebraic_identity, column_pairs, ranks
+from coreplex.engines.diagnosis.leakage.detector_input import Case
+from coreplex.engines.diagnosis.leakage.leak import LATER, Leak
 
 
 def _joined(case: Case, accused: set[str]) -> Iterator[Leak]:
     seen: set[str] = set(accused)
-    for pair in pairs.settled(case, accused):
+    for pair in column_pairs.settled(case, accused):
         if {pair.first, pair.second} & seen:
             continue
         seen |= {pair.first, pair.second}
@@ -36,7 +36,7 @@ _JOINED = {
 }
 
 
-def _later(case: Case, pair: pairs.Pair) -> tuple[str, ...]:
+def _later(case: Case, pair: column_pairs.Pair) -> tuple[str, ...]:
     """Of two times the later one; of a difference or ratio that is the number, the column that holds it besides the other.
 
     Both of anything else: a sum, a product and a combination fall apart into parts of the outcome.
@@ -61,7 +61,7 @@ def _added(case: Case, accused: set[str]) -> Iterator[Leak]:
     if case.classification or case.deadline.over:
         return
     numbers = {name: values for name, values in case.numbers.items() if name not in accused}
-    found = amounts.identity(numbers, case.frame.get_column(case.name).cast(pl.Float64).to_numpy())
+    found = algebraic_identity.identity(numbers, case.frame.get_column(case.name).cast(pl.Float64).to_numpy())
     if found is None:
         return
     parts = tuple(found.weights)

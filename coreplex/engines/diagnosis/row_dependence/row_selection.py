@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.splits.folds import Index
-from coreplex.engines.diagnosis.comparison import Rows
+from coreplex.engines.diagnosis.row_dependence.split_comparison import Rows
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 
 ROWS = 3_000
