@@ -17,13 +17,28 @@ from schema.scalars import SCALARS
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(AccountQuery, ProjectQuery, DatasetQuery, FileQuery, ExperimentQuery, ModelQuery, DeploymentQuery, JobQuery):
+class Query(
+    AccountQuery,
+    ProjectQuery,
+    DatasetQuery,
+    FileQuery,
+    ExperimentQuery,
+    ModelQuery,
+    DeploymentQuery,
+    JobQuery,
+):
     pass
 
 
 @strawberry.type(description="Everything that can be done.")
 class Mutation(
-    AccountMutation, ProjectMutation, DatasetMutation, ExperimentMutation, ModelMutation, DeploymentMutation, JobMutation
+    AccountMutation,
+    ProjectMutation,
+    DatasetMutation,
+    ExperimentMutation,
+    ModelMutation,
+    DeploymentMutation,
+    JobMutation,
 ):
     pass
 
