@@ -1,7 +1,8 @@
 """Fixtures every area shares: real PostgreSQL and Redis, one database per xdist worker, emptied before each test.
 
 A test that is a coroutine runs on asyncio by itself (`anyio_mode = "auto"`). DATABASE_URL and REDIS_URL choose other servers:
-databases are made beside the one named and dropped again; of that Redis the databases from 8 on (TESTS_REDIS_OFFSET) are used, and must be empty.
+databases are made beside the one named and dropped again; of that Redis the databases from 8 on
+(TESTS_REDIS_OFFSET) are used, and must be empty.
 """
 
 import os
