@@ -55,6 +55,8 @@ PLANNER = Planner(core_schema, readings_of(core_schema, _calls.beginning), QUICK
 for _kind in core_schema.type_map.values():
     if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
         _calls.install(_kind)
+        # Rows are no instances of the contract's classes. Which type one has is said by its field: none returns an interface.
+        _kind.is_type_of = None
 ROOTS = {
     OperationType.QUERY: core_schema.query_type,
     OperationType.MUTATION: core_schema.mutation_type,

@@ -19,6 +19,7 @@ from resolvers import experiment as resolve
 from resolvers.loaders.experiment import engine_runs
 from resolvers.loaders.job import jobs
 from resolvers.loaders.model import model_counts, models
+from schema.background import background_work
 from schema.common import DeletedPayload, enum, named_enum, published
 from schema.event import LogEntry
 from schema.field import by_id, command, guarded, loaded, mutation, row
@@ -84,6 +85,7 @@ def _progress(job: Any, experiment: Any) -> float:
     return percent(float(experiment.status is JobStatus.succeeded))
 
 
+@background_work
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")
 class Experiment:
     id: strawberry.ID = strawberry.field(description="Identifier.")

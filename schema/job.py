@@ -12,6 +12,7 @@ from coreplex.job.table import Job as Row
 from coreplex.job.table import percent
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.runtime import concepts
+from schema.background import background_work
 from schema.common import enum, named_enum, published
 from schema.event import LogEntry
 from schema.field import command, row
@@ -36,6 +37,7 @@ def _progress(root: strawberry.Parent[Row]) -> float:
     return percent(root.progress)
 
 
+@background_work
 @strawberry.type(description="Work done in the background.")
 class Job:
     id: strawberry.ID = strawberry.field(description="Identifier.")
