@@ -13,7 +13,7 @@ from graphql import get_named_type
 from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.bounds import limited, of_field
 from rest_compat.response_schema import leaf
-from schema.errors import told
+from schema.errors import sentence_of
 from schema.execution import core_schema
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
@@ -78,8 +78,8 @@ def in_callers_words(found: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Invalid as error:
         errors = [_told(one, found.get("columns", ())) for one in error.errors]
-        listed = error.message == told(error.errors, skip=1)
-        raise Invalid(told(errors, skip=1) if listed else error.message, errors=errors) from None
+        listed = error.message == sentence_of(error.errors, skip=1)
+        raise Invalid(sentence_of(errors, skip=1) if listed else error.message, errors=errors) from None
 
 
 def _told(error: FieldError, columns: Sequence[Mapping[str, Any]]) -> FieldError:

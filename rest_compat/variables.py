@@ -24,7 +24,7 @@ from coreplex.errors.nearest import nearest
 from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
-from schema.errors import told, without_values
+from schema.errors import sentence_of, without_values
 from schema.execution import Coerced, Operation, core_schema
 
 PAGE_INTO = {
@@ -141,7 +141,7 @@ class Binder:
                 errors.append(FieldError(self._place(variable), "Field required", "missing"))
         errors = [_beside(error, unknown) for error in errors]
         if errors:
-            raise Invalid(told(errors, skip=1), errors=errors)
+            raise Invalid(sentence_of(errors, skip=1), errors=errors)
 
     def _check_one(self, variable: str, kind: Any, value: Any, origin: Any, errors: list[FieldError]) -> None:
         inner = get_named_type(kind)
@@ -173,8 +173,8 @@ class Binder:
         """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""
         errors = [FieldError(self._placed(field.loc), field.msg, field.type) for field in error.errors]
         # A message that only lists the wrong values is told again in the caller's spelling; a written one stays.
-        listed = error.message == told(error.errors)
-        return Invalid(told(errors, skip=1) if listed else error.message, errors=errors)
+        listed = error.message == sentence_of(error.errors)
+        return Invalid(sentence_of(errors, skip=1) if listed else error.message, errors=errors)
 
     def _placed(self, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
         if not loc:

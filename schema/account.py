@@ -139,7 +139,7 @@ class RevokeApiKeyPayload:
     id: strawberry.ID = strawberry.field(description="Its identifier.")
 
 
-def _told(keys: Keys) -> dict[str, Any]:
+def _keys_left(keys: Keys) -> dict[str, Any]:
     """What a payload says of the API keys after a new password."""
     one = keys.active == 1
     works = f"{keys.active} API {'key' if one else 'keys'} of this account still {'works' if one else 'work'}"
@@ -153,11 +153,11 @@ def _told(keys: Keys) -> dict[str, Any]:
 
 def _changed(made: tuple[str, Keys]) -> ChangePasswordPayload:
     csrf_token, keys = made
-    return ChangePasswordPayload(csrf_token=csrf_token, **_told(keys))
+    return ChangePasswordPayload(csrf_token=csrf_token, **_keys_left(keys))
 
 
 def _reset(keys: Keys) -> ResetPasswordPayload:
-    return ResetPasswordPayload(ok=True, **_told(keys))
+    return ResetPasswordPayload(ok=True, **_keys_left(keys))
 
 
 @strawberry.type

@@ -47,16 +47,16 @@ def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) ->
         FieldError((*prefix, *item["loc"]), _sentence(item["msg"]), item["type"])
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    return Invalid(told(fields), errors=fields)
+    return Invalid(sentence_of(fields), errors=fields)
 
 
 def from_input(error: InputValidationError) -> Invalid:
     """The same of an input model that Strawberry read; the argument's own name is left out of the places."""
     fields = [FieldError(tuple(item.location[1:]), _sentence(item.message), item.type) for item in error.errors]
-    return Invalid(told(fields), errors=fields)
+    return Invalid(sentence_of(fields), errors=fields)
 
 
-def told(errors: Sequence[FieldError], skip: int = 0) -> str:
+def sentence_of(errors: Sequence[FieldError], skip: int = 0) -> str:
     """Wrong values in a sentence; `skip`: how many words of each place to leave out (`body`, `query`)."""
     places = [".".join(map(str, error.loc[skip:])) for error in errors]
     return "; ".join(f"{place}: {error.msg}" if place else error.msg for place, error in zip(places, errors, strict=True))
