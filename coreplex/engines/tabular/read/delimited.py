@@ -23,11 +23,11 @@ from coreplex.engines.tabular.read.footers import Footers
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
 from coreplex.engines.tabular.read.records import Block, Records
+from coreplex.engines.tabular.read.row_groups import row_group_size
 from coreplex.engines.tabular.read.trimmed_whitespace import TrimmedCounter
 from coreplex.engines.tabular.read.value_labels import ValueLabels
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types import inference, vocabulary
-from coreplex.engines.tabular.types.dtype_names import row_group_size
 from coreplex.engines.tabular.types.inference import Conventions, Inferred
 from coreplex.engines.tabular.types.missing_words import MISSING_WORDS, MissingWordCounter, holds_missing_words, usual_missing
 from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule

@@ -16,11 +16,12 @@ from coreplex.engines.tabular.read.column_names import unique_names
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
 from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.row_groups import row_group_size
 from coreplex.engines.tabular.read.value_labels import MOST, ValueLabels
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
 from coreplex.engines.tabular.types.column_types import Decided
-from coreplex.engines.tabular.types.dtype_names import dtype_name, row_group_size
+from coreplex.engines.tabular.types.dtype_names import dtype_name
 from coreplex.engines.tabular.types.numbers import CLOCK
 from coreplex.engines.tabular.types.parse_rule import ParseRule
 from coreplex.engines.tabular.types.value_parser import sentinel_values

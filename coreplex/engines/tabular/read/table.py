@@ -27,12 +27,13 @@ from coreplex.engines.tabular.read.json_table import JsonTable
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import Overrides, unknown_column
 from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.row_groups import row_group_size
 from coreplex.engines.tabular.read.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.read.workbook import Sheet, Workbook
 from coreplex.engines.tabular.read.worksheet import Worksheet
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types
-from coreplex.engines.tabular.types.dtype_names import dtype_name, row_group_size
+from coreplex.engines.tabular.types.dtype_names import dtype_name
 from coreplex.errors.tree import BadInput, Invalid
 
 _HEAD_LINES = 500

@@ -1,4 +1,4 @@
-"""The few ways a column is stored, and their names in a schema."""
+"""Names of storage types in a schema, by the Polars type of a column."""
 
 import polars as pl
 
@@ -14,13 +14,3 @@ def dtype_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return "datetime"
     return _NAMES.get(type(dtype)) or str(dtype).lower()
-
-
-_GROUP_ROWS = 250_000
-_GROUP_BYTES = 16 << 20
-
-
-def row_group_size(sample: pl.DataFrame) -> int:
-    """Rows per Parquet row group, so that the groups being written stay small whatever the rows hold."""
-    per_row = sample.estimated_size() / max(sample.height, 1)
-    return int(min(_GROUP_ROWS, max(1_000, _GROUP_BYTES / max(per_row, 1.0))))
