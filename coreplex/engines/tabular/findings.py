@@ -10,8 +10,8 @@ Severity = Literal["low", "medium", "high"]
 class Finding:
     """One issue of a quality report, about a column or (column None) about the table.
 
-    `kind` is a stable key for programs, `message` a sentence for people that says what to do, `evidence` what it rests on,
-    JSON-ready. `affected_rows` counts rows, or cells where a row has one cell at most; 0 where no row is meant.
+    `kind` is a stable key for programs, `message` a sentence for people that says what to do, `evidence` what it rests
+    on, JSON-ready. `affected_rows` counts rows, or cells where a row has one cell at most; 0 where no row is meant.
     """
 
     kind: str

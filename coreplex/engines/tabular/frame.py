@@ -1,4 +1,4 @@
-"""Stored tables as frames."""
+"""Reads a stored table (typed Parquet) as Polars frames, and its first rows for display."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,9 @@ CELL_CHARS = 1_000
 
 
 def load(table: Path, schema: TableSchema, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """The table, or some of its columns, in memory, in the order asked for. Raises Invalid for unknown names."""
+    """The table as a frame in memory, rows in file order, columns in the order asked for. Raises Invalid for unknown
+    names.
+    """
     names = list(columns) if columns is not None else schema.names
     for name in names:
         if schema.get(name) is None:
@@ -24,7 +26,7 @@ def load(table: Path, schema: TableSchema, columns: Sequence[str] | None = None)
 
 
 def scan(table: Path) -> pl.LazyFrame:
-    """The table, lazily."""
+    """The table as a lazy frame: nothing is read yet."""
     return pl.scan_parquet(table, glob=False)
 
 
@@ -47,8 +49,9 @@ def preview(
 
 
 def _cut(rows: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
-    """Texts of at most CELL_CHARS characters, longer ones with their length. Cut before Python holds them: a text that a file has
-    once may be the cell of every row."""
+    """Texts of at most CELL_CHARS characters, longer ones with their length. Cut before Python holds them: a text that
+    a file has once may be the cell of every row.
+    """
     texts = [pl.col(column.name) for column in schema if column.dtype == "string"]
     length = [text.str.len_chars() for text in texts]
     shown = [pl.format("{}… ({} characters)", text.str.head(CELL_CHARS), size) for text, size in zip(texts, length, strict=True)]

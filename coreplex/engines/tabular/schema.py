@@ -1,4 +1,4 @@
-"""What a column is: the feature schema that a version, a model and a deployment carry unchanged.
+"""Defines the schema of a table: the feature schema that a version, a model and a deployment carry unchanged.
 
 It knows nothing of files or frames. A schema is plain data: it travels as JSON and compares by value.
 """
@@ -36,11 +36,9 @@ class Column:
     """One column. `dtype` is how it is stored: int64, float64, bool, string, date, datetime, or a narrower number.
 
     `labels` maps canonical text to the spelling in the uploaded file, for small typed columns where the two differ.
-    `format` says how its cells are written (a strptime pattern, a `NumberFormat` code, a text format as in `text_formats`);
-    None means plainly.
-    `reason` says why it got its type, when that was a judgement.
-    `missing` are the texts and values read as missing besides what always is (`vocabulary.missing_texts`); None means the usual
-    ones.
+    `format` says how its cells are written (a strptime pattern, a `NumberFormat` code, a text format as in
+    `text_formats`); None means plainly. `reason` says why it got its type, when that was a judgement. `missing` are the
+    texts and values read as missing besides what always is (`vocabulary.missing_texts`); None means the usual ones.
     """
 
     name: str
@@ -54,9 +52,11 @@ class Column:
     missing: tuple[str, ...] | None = None
 
     def with_type(self, kind: ColumnType, reason: str | None = None) -> "Column":
+        """The same column with another type, and why."""
         return replace(self, type=kind, reason=reason)
 
     def to_json(self) -> dict[str, Any]:
+        """JSON-ready, all fields."""
         return {
             "name": self.name,
             "type": self.type.value,
@@ -71,6 +71,7 @@ class Column:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Column":
+        """The column that `to_json` wrote; keys it does not know are left out."""
         known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
         known["labels"] = dict(known.get("labels") or {})
         known["missing"] = None if known.get("missing") is None else tuple(known["missing"])
@@ -85,6 +86,7 @@ class TableSchema:
 
     @property
     def names(self) -> list[str]:
+        """Column names in file order."""
         return [column.name for column in self.columns]
 
     @cached_property
@@ -102,10 +104,12 @@ class TableSchema:
         return len(self.columns)
 
     def to_json(self) -> dict[str, Any]:
+        """JSON-ready: `columns`, in file order."""
         return {"columns": [column.to_json() for column in self.columns]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TableSchema":
+        """The schema that `to_json` wrote."""
         return cls(tuple(Column.from_json(column) for column in data["columns"]))
 
 

@@ -1,6 +1,7 @@
 """Entry points of the child process (`coreplex.engines.child`): JSON in, JSON out, the heavy imports inside.
 
-The caller gives a temporary destination and renames it; nothing here deletes or replaces a file the caller did not name.
+The caller gives a temporary destination and renames it; nothing here deletes or replaces a file the caller did not
+name.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """Reads, profiles and judges an upload.
 
     request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `missing` {column: values},
-    `everywhere` (values missing in all columns), `force`, `schema` (of a stored table that is read again), `sheet` (of a
-    workbook), `scratch` (a folder for what is unpacked), `unpacked_bytes` (how much that may be).
+    `everywhere` (values missing in all columns), `force`, `schema` (of a stored table that is read again), `sheet` (of
+    a workbook), `scratch` (a folder for what is unpacked), `unpacked_bytes` (how much that may be).
 
     Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `sheet`, `profile`, `quality`.
     """

@@ -1,4 +1,5 @@
-"""The statistics of one column, by the kind of its values. Sorting once gives quantiles, histogram and distinct counts."""
+"""Computes the statistics of one column, by the type of its values. Sorting once gives quantiles, histogram and
+distinct counts."""
 
 import datetime as dt
 import math
@@ -22,7 +23,11 @@ _FENCE = 3.0
 
 
 def profile_column(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
-    """One entry of `columns` in a profile. `rows` is the row count of the table (`values` may be a sample of it)."""
+    """One entry of `columns` in a profile, JSON-ready: counts of cells, shares in percent (0..100).
+
+    `values`: the column, or a sample of it; `rows`: the row count of the whole table. Counts of outliers and top values
+    are those of `values`, counts of sentinels are scaled to the table.
+    """
     missing = values.null_count()
     present = values.drop_nulls() if missing else values
     facts: dict[str, Any] = {
@@ -50,7 +55,7 @@ def profile_column(values: pl.Series, column: Column, rows: int) -> dict[str, An
 
 
 def json_value(value: Any) -> Any:
-    """A JSON-ready value: dates as ISO text, infinities and NaN as None."""
+    """A JSON-ready value: dates as ISO 8601 text, infinities and NaN as None."""
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
     if isinstance(value, float):

@@ -1,7 +1,7 @@
-"""What goes together: the strongest pairs of columns, measured by what suits their kinds.
+"""Measures how strongly pairs of columns go together, by a measure that suits their types.
 
-Numbers: Pearson and Spearman. Categories: Cramér's V with Bergsma's bias correction (2013). A category and a number: the
-correlation ratio η. On an even sample of rows and at most `MOST_NUMBERS` + `MOST_CATEGORIES` columns.
+Numbers: Pearson and Spearman. Categories: Cramér's V with Bergsma's bias correction (2013). A category and a number:
+the correlation ratio η. On an even sample of rows and at most `MOST_NUMBERS` + `MOST_CATEGORIES` columns.
 """
 
 from typing import Any
@@ -22,7 +22,10 @@ Codes = npt.NDArray[np.int64]
 
 
 def pairs(sample: pl.DataFrame, schema: TableSchema, facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Up to 100 pairs `{column_a, column_b, method, value, …}`, strongest first."""
+    """Up to 100 pairs `{column_a, column_b, method, value, …}`, strongest first, none below 0.1.
+
+    `sample`: rows × columns; `facts`: the entries of a profile. `value` is −1..1 for Pearson and Spearman, else 0..1.
+    """
     varied = {entry["name"]: entry["unique_count"] for entry in facts if entry["unique_count"] > 1}
     numbers = [c.name for c in schema if c.type in NUMERIC and c.name in varied][:MOST_NUMBERS]
     kinds = (ColumnType.categorical, ColumnType.boolean)
@@ -102,7 +105,7 @@ def _category_pairs(codes: dict[str, Codes]) -> list[dict[str, Any]]:
 
 
 def cramers_v(a: Codes, b: Codes) -> float:
-    """Bias-corrected Cramér's V of two coded columns (−1 is missing), 0 to 1."""
+    """Bias-corrected Cramér's V, 0..1, of two coded columns (n,), −1 where missing (Bergsma 2013)."""
     known = (a >= 0) & (b >= 0)
     a, b = a[known], b[known]
     n = len(a)
@@ -126,7 +129,10 @@ def _mixed_pairs(codes: dict[str, Codes], values: dict[str, Floats]) -> list[dic
 
 
 def correlation_ratio(codes: Codes, values: Floats) -> float:
-    """η: the share of spread (as a root) that group means explain, corrected for the number of groups; 0 to 1."""
+    """η, 0..1: the root of the share of variance that group means explain, corrected for the number of groups.
+
+    `codes`: (n,) group of each row, −1 where missing; `values`: (n,), NaN where missing.
+    """
     known = (codes >= 0) & ~np.isnan(values)
     codes, values = codes[known], values[known]
     if len(values) < 3:

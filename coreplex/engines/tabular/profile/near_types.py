@@ -1,4 +1,4 @@
-"""What the distinct texts of a column look like: nearly numbers, dates, or yes and no; the same word written in several ways.
+"""Finds columns of text that are nearly numbers, dates, or yes and no, and words that are written in several ways.
 
 Works on distinct values only, and judges by the commonest `MOST` of them.
 """
@@ -20,7 +20,11 @@ _SPACES = r"\s+"
 
 
 def describe_near_types(counts: pl.DataFrame, name: str = "") -> dict[str, Any]:
-    """From (value, count) of a column: cells that read as numbers, dates or yes and no where not all do, and variants."""
+    """`almost`: cells that read as numbers, dates or yes and no where not all do (None: nothing near); `variants`:
+    groups of spellings.
+
+    `counts`: one row per distinct text, columns `value` and `count` (cells); `name`: of the column.
+    """
     common = counts.top_k(MOST, by="count") if counts.height > MOST else counts
     return {"almost": _almost(name, common, counts), "variants": _variants(common)}
 
@@ -39,7 +43,9 @@ def _almost(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, 
 
 
 def _number_rules(texts: pl.Series) -> list[ParseRule]:
-    """Plain numbers, and numbers with thousands and the unit that those with one have; with a decimal point, then a comma."""
+    """Plain numbers, and numbers with thousands and the unit that those with one have; with a decimal point, then a
+    comma.
+    """
     unit = units.common_unit(texts.filter(units.looks_like_number(texts))) or ""
     marks = ((".", ","), (",", "."))
     return [ParseRule("float"), *(ParseRule("float", NumberFormat(*both, decorated=True, unit=unit).code) for both in marks)]

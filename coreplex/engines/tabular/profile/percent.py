@@ -1,4 +1,4 @@
-"""Shares in percent, as every report of a table writes them."""
+"""Rounds shares to percent in the one way that every report of a table writes them."""
 
 
 def percent(part: int, whole: int) -> float:

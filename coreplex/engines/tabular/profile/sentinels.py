@@ -1,9 +1,11 @@
-"""Sentinels: values such as -200, 999 or 9999-12-31 that stand for a missing one, found by where they lie and how often.
+"""Finds sentinels, values such as -200, 999 or 9999-12-31 that stand for a missing one, by where they lie and how
+often.
 
-A sentinel is at an end of its column, repeats, and is parted from the rest by a gap: wide beside the gaps of the rest on that
-side, and beside the distance from their median to their end. A value people are known to use as a code (all nines, -1,
-1900-01-01, …), or one below zero where nothing else is, needs less of that than any other value. What is short of proof counts
-when the same value is proven in another column. A cap (99,999 for "and above") looks the same: a person decides.
+A sentinel is at an end of its column, repeats, and is parted from the rest by a gap: wide beside the gaps of the
+rest on that side, and beside the distance from their median to their end. A value people are known to use as a code
+(all nines, -1, 1900-01-01, …), or one below zero where nothing else is, needs less of that than any other value.
+What is short of proof counts when the same value is proven in another column. A cap (99,999 for "and above") looks
+the same: a person decides.
 """
 
 from dataclasses import dataclass
@@ -74,9 +76,11 @@ class _End:
 
 
 def find_sentinels(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any]]:
-    """The suspected sentinels of a column of numbers or dates without nulls and infinities, in sorted order.
+    """The suspected sentinels of a column of numbers or dates, (n,) sorted, without nulls and infinities; in sorted
+    order.
 
-    Each has `value` (as text), `count` (times `scale`, for samples), `sure`, and the `low` and `high` of the rest.
+    Each has `value` (as text), `count` (cells, times `scale`, for samples), `sure`, and the `low` and `high` of the
+    rest.
     """
     if present.len() < LEAST_ROWS:
         return []
@@ -98,7 +102,7 @@ def find_sentinels(present: pl.Series, scale: float = 1.0) -> list[dict[str, Any
 
 
 def without_sentinels(ordered: pl.Series, found: list[dict[str, Any]]) -> pl.Series:
-    """The sorted column without its sure sentinels."""
+    """The sorted column without the sentinels among `found` that are sure."""
     coded = [one["value"] for one in found if one["sure"]]
     below = 0
     while below < ordered.len() and spelled(ordered[below]) in coded:
@@ -160,7 +164,7 @@ def _is_code(value: Any, *, beside: bool = False) -> bool:
 
 
 def spelled(value: Any) -> str:
-    """A value as a person would write it: -200 for -200.0."""
+    """A value as text, without the point of a whole float: -200 for -200.0."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value) if isinstance(value, int) else str(value.isoformat())

@@ -1,8 +1,8 @@
-"""The profile of a stored table: what is in each column, what goes together, what repeats.
+"""Profiles a stored table: what is in each column, which columns go together, which rows repeat.
 
-Every byte of the Parquet file is read once, a group of columns at a time, so memory is bounded by a few columns and not by the
-table. Tables beyond `EXACT_ROWS` keep exact counts, sums and extremes; quantiles, histograms and distinct counts then come
-from an even sample of rows and the profile says so (`sampled_rows`).
+Every byte of the Parquet file is read once, a group of columns at a time, so memory is bounded by a few columns and
+not by the table. Tables beyond `EXACT_ROWS` keep exact counts, sums and extremes; quantiles, histograms and distinct
+counts then come from an even sample of rows and the profile says so (`sampled_rows`).
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _PAIR_ROWS = 20_000
 
 
 def profile_table(table: Path, schema: TableSchema) -> dict[str, Any]:
-    """The JSON-ready profile of `table` (contract B.3 `analyze`)."""
+    """The JSON-ready profile of `table` (contract B.3 `analyze`): counts of rows and cells, shares in percent (0..100)."""
     scan = pl.scan_parquet(table, glob=False)
     rows: int = scan.select(pl.len()).collect().item()
     step = max(1, -(-rows // EXACT_ROWS))
@@ -49,7 +49,7 @@ def profile_table(table: Path, schema: TableSchema) -> dict[str, Any]:
 
 
 def sample(scan: pl.LazyFrame, rows: int, most: int) -> pl.DataFrame:
-    """At most `most` rows, evenly spread over the table: the same ones every time."""
+    """At most `most` of the `rows` rows, evenly spread over the table: the same ones every time."""
     step = max(1, -(-rows // most))
     return (scan if step == 1 else scan.gather_every(step)).collect(engine="streaming")
 

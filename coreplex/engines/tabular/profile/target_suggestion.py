@@ -1,4 +1,4 @@
-"""Which column a person most likely wants to predict, and how. A suggestion, never a decision."""
+"""Suggests which column a person most likely wants to predict, and how. A suggestion, never a decision."""
 
 from typing import Any
 
@@ -56,7 +56,10 @@ _FEW_CLASSES = 20
 
 
 def suggest(columns: list[dict[str, Any]], rows: int) -> tuple[str | None, str | None]:
-    """(name, `classification` or `regression`), or (None, None) when no column can be predicted."""
+    """(name, `classification` or `regression`), or (None, None) when no column can be predicted.
+
+    `columns`: the entries of a profile, in file order; `rows`: of the table.
+    """
     # Beside an x, y is a coordinate.
     axes = {"y"} if any(column["name"].lower() == "x" for column in columns) else set()
     able = [
@@ -82,7 +85,9 @@ def _score(column: dict[str, Any], index: int, count: int, axes: set[str]) -> fl
 
 
 def problem_type(column: dict[str, Any], rows: int) -> str:
-    """Classification for categories, booleans and integers of few values; regression otherwise."""
+    """`classification` for categories, booleans and integers of few values, else `regression`; `column`: its entry of a
+    profile.
+    """
     if column["type"] in (ColumnType.categorical, ColumnType.boolean, ColumnType.text, ColumnType.id):
         return "classification"
     few = column["unique_count"] <= min(_FEW_CLASSES, max(2, rows // 10))

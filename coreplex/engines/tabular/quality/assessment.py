@@ -1,8 +1,9 @@
-"""Judging a table: an overall score and a list of issues a person understands and can act on.
+"""Rates a table by a score (0..100) and a list of issues that a person understands and can act on.
 
-The score weighs completeness, uniqueness, validity and consistency. Each rule reads the profile, none reads a row. What depends
-on the column to be predicted is said only when one is named: `for_target` adds what a diagnosis of it found. An issue has `kind`
-(contract C.5), `severity`, `column`, `message`, `evidence`, `affected_rows`, `affected_pct`.
+The score weighs completeness, uniqueness, validity and consistency. Each rule reads the profile, none reads a row.
+What depends on the column to be predicted is said only when one is named: `for_target` adds what a diagnosis of it
+found. An issue has `kind` (contract C.5), `severity`, `column`, `message`, `evidence`, `affected_rows`,
+`affected_pct`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,9 @@ _WEIGHT = {"high": 1.0, "medium": 0.6, "low": 0.25}
 
 
 def assess(profile: dict[str, Any], of_reader: Sequence[Finding]) -> dict[str, Any]:
-    """`{"overall_score": 0–100, "issues": [...]}` for a profiled table, gravest first."""
+    """`{"overall_score": 0..100, "issues": [...]}` for a profiled table, gravest first; `of_reader`: what was found
+    while reading it.
+    """
     issues = [*of_reader]
     for column in profile["columns"]:
         issues += rules.column_findings(column, profile["row_count"])
@@ -44,7 +47,7 @@ def assess(profile: dict[str, Any], of_reader: Sequence[Finding]) -> dict[str, A
 
 
 def for_target(quality: Mapping[str, Any], profile: Mapping[str, Any], target: str, found: Sequence[Finding]) -> dict[str, Any]:
-    """The same with what was found for one target. That a feature goes together with the target is no issue."""
+    """The same report with what was `found` for one target. That a feature goes together with the target is no issue."""
     kept = [issue for issue in quality["issues"] if not _with_target(issue, target)]
     return _judged(profile, [*kept, *(_as_dict(issue, profile["row_count"]) for issue in found)])
 
@@ -84,7 +87,9 @@ def _as_dict(issue: Finding, rows: int) -> dict[str, Any]:
 
 
 def score(profile: Mapping[str, Any], issues: Sequence[Mapping[str, Any]]) -> float:
-    """0 to 100: 40 % completeness, 20 % uniqueness of rows, 25 % validity, 15 % consistency. Sentinels are missing values."""
+    """0..100: 40 % completeness, 20 % uniqueness of rows, 25 % validity, 15 % consistency. Sentinels count as missing
+    values.
+    """
     coded = sum(issue["affected_rows"] for issue in issues if issue["kind"] == "sentinel_values")
     cells = profile["row_count"] * profile["column_count"]
     completeness = 1 - profile["missing"]["pct"] / 100 - coded / max(cells, 1)

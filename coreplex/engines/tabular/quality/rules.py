@@ -1,4 +1,4 @@
-"""The rules of quality, one small function each: when it is an issue, how bad, and the sentence that says what to do."""
+"""Finds issues in a profile, by one small rule each: when it is one, how bad, and the sentence that says what to do."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +13,9 @@ Facts = dict[str, Any]
 
 
 def column_findings(column: Facts, rows: int) -> Iterator[Finding]:
-    """What is wrong with one column. Nothing more is said about empty and constant ones."""
+    """The issues of one column (its entry of a profile) of a table of `rows` rows. An empty or constant one has no
+    other.
+    """
     for final in (_empty, _constant):
         found = final(column, rows)
         if found:
@@ -224,7 +226,7 @@ _RULES: tuple[Callable[[Facts, int], Finding | None], ...] = (
 
 
 def table_findings(profile: Facts) -> Iterator[Finding]:
-    """Repeated rows and columns that say the same."""
+    """The issues of the table as a whole: repeated rows, and columns that say the same."""
     repeated = profile["duplicates"]
     if repeated["count"]:
         severity: Severity = "high" if repeated["pct"] >= 20 else "medium" if repeated["pct"] >= 1 else "low"

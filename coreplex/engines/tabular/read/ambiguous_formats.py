@@ -1,4 +1,4 @@
-"""What the first rows leave open: two readings that fit as well, a local clock that may be UTC, numbers that lack their unit."""
+"""Finds columns that can be read in two ways, times whose local clock is lost, and numbers that lack their unit."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from coreplex.engines.tabular.types.parse_rule import ParseRule
 
 
 class AmbiguousFormats:
-    """Follows the columns that can be read in two ways until a cell allows only one."""
+    """Follows, block by block, the columns that can be read in two ways until a cell allows only one."""
 
     def __init__(self, rules: Sequence[ParseRule], inferred: Mapping[int, Inferred]) -> None:
         self._open = {index: one for index, one in inferred.items() if one.other and one.rule == rules[index]}
@@ -23,6 +23,7 @@ class AmbiguousFormats:
         self._rules = rules
 
     def update(self, index: int, raw: pl.Series) -> None:
+        """Takes the texts of the next block of column number `index`."""
         inferred = self._open.get(index)
         if inferred and inferred.other and inferred.other.read(raw)[1] is not None:
             del self._open[index]
@@ -36,6 +37,7 @@ class AmbiguousFormats:
             self._bare[index] += int(without.str.contains(_BARE).sum())
 
     def findings(self, names: Sequence[str]) -> Iterator[Finding]:
+        """What is still open at the end of the file; `names` by column number."""
         for index, inferred in self._open.items():
             yield _said(names[index], inferred)
         for index in sorted(self._shifted):

@@ -1,4 +1,4 @@
-"""Column names that are unique, printable and short, with a word about each one that was changed."""
+"""Makes column names unique, printable and short, and reports each one that was changed."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,9 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ufeff]+")
 
 
 def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> tuple[list[str], list[Finding]]:
-    """Names for `width` columns: trimmed, at most `limits.name_length` long; blanks filled, repetitions numbered."""
+    """(`width` names, a finding where some were changed): trimmed, at most `limits.name_length` characters; blanks
+    filled, repetitions numbered. `written`: the names of the file, None where it has none.
+    """
     if written is None:
         return [f"column_{index}" for index in range(1, width + 1)], []
     cleaned = [_UNPRINTABLE.sub(" ", name).strip()[: limits.name_length] for name in written]
@@ -34,7 +36,7 @@ def _free(base: str, taken: set[str], repeated: bool) -> str:
 
 
 def renamed_finding(renamed: dict[str, str]) -> list[Finding]:
-    """What to tell of changed names (new → written)."""
+    """The finding about changed names (new → written); none where nothing changed."""
     if not renamed:
         return []
     shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])

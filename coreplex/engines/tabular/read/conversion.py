@@ -1,7 +1,8 @@
-"""Types that are kept in a plainer one, most of them of Parquet, and what the user is told about it.
+"""Converts types that are not stored as they come (most of them of Parquet) into plainer ones, and reports it.
 
-A time with a zone is an instant, and instants are kept in UTC: they stay comparable across zones and in the hour that clocks
-are set back. What is lost is the local clock, so a column that should tell noon from midnight is better uploaded without a zone.
+A time with a zone is an instant, and instants are kept in UTC: they stay comparable across zones and in the hour
+that clocks are set back. What is lost is the local clock, so a column that should tell noon from midnight is better
+uploaded without a zone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ _SURE_DIGITS = 15
 
 
 def flattened(table: pl.LazyFrame) -> pl.LazyFrame:
-    """Structs as a column for each of their fields, `address.city`, one level deep."""
+    """The table with a column for each field of its structs, `address.city`, one level deep."""
     stored = table.collect_schema()
     if not any(isinstance(dtype, pl.Struct) for dtype in stored.values()):
         return table
@@ -31,7 +32,8 @@ def _fields(name: str, dtype: pl.DataType) -> list[pl.Expr]:
 
 
 def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
-    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats, lists as JSON text.
+    """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats, lists as JSON
+    text.
 
     Durations and times of day are numbers of seconds; times are texts where `text` is ordered.
     """
@@ -66,7 +68,7 @@ _NESTED = (pl.List, pl.Array, pl.Struct)
 
 
 def is_clock(dtype: pl.DataType) -> bool:
-    """True for what is kept as a number of seconds."""
+    """True for types that are kept as a number of seconds: durations and times of day."""
     return isinstance(dtype, (pl.Time, pl.Duration))
 
 
@@ -86,7 +88,7 @@ def _text(value: bytes) -> str:
 
 
 def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Finding]:
-    """A finding for each column (old name, new name, type) that is not kept just as it was."""
+    """A finding for each column (old name, new name, type) whose values are not kept just as they were."""
     columns = list(columns)
     findings = [_finding(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
     nested = [new for _, new, dtype in columns if isinstance(dtype, _NESTED)]
@@ -94,19 +96,19 @@ def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]
 
 
 def json_text(names: list[str]) -> Finding:
-    """For columns whose values are lists, or objects in objects."""
+    """The finding about columns whose values are lists, or objects in objects."""
     shown = ", ".join(map(repr, names[:5]))
     message = f"Lists, and objects in objects, were kept as JSON text in {len(names)} of the columns: {shown}."
     return Finding("json_text", "low", message, evidence={"columns": names[:100]})
 
 
 def offset_lost(name: str, pattern: str) -> Finding:
-    """For a column of text times with offsets from UTC, read by this pattern."""
+    """The finding about a column of text times with offsets from UTC, read by this pattern."""
     return _finding(name, pattern, _in_utc(name, "have offsets from UTC"))
 
 
 def in_seconds(name: str) -> Finding:
-    """For a column of durations or times of day."""
+    """The finding about a column of durations or times of day, kept as seconds."""
     return _finding(name, "time", _seconds(name))
 
 

@@ -1,8 +1,8 @@
-"""Reading delimited text (CSV) into typed Parquet: one pass when the sample told the truth, another when it did not.
+"""Reads delimited text (CSV) into typed Parquet: one pass when all cells fit the types of the sample, else another.
 
-Bounded memory: blocks of a few megabytes are checked (`records`), parsed as text by Polars, typed by the rules and handed
-to the streaming Parquet writer. If a cell beyond the sample fits no rule, the rest of the file is surveyed, the rules are
-widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
+Bounded memory: blocks of a few megabytes are checked (`records`), parsed as text by Polars, typed by the rules and
+handed to the streaming Parquet writer. If a cell beyond the sample fits no rule, the rest of the file is surveyed,
+the rules are widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
 """
 
 import io
@@ -42,7 +42,9 @@ _FEW_ROWS = 1_000
 
 @dataclass
 class DelimitedTable:
-    """What a pass leaves behind, besides the Parquet file."""
+    """What is known of a table that was read, besides the Parquet file; lists are by column number, counts in rows or
+    cells.
+    """
 
     names: list[str]
     written: list[str]
@@ -92,7 +94,8 @@ class _Plan:
 def read_delimited(
     source: Path, destination: Path, overrides: Overrides, limits: Limits, given: Dialect | None = None
 ) -> DelimitedTable:
-    """Reads `source` into `destination`. BadInput where it cannot be understood, Invalid where there is no table.
+    """Reads `source` into typed Parquet at `destination`. BadInput where it cannot be understood, Invalid where there
+    is no table.
 
     `given` is how the file is written where that is known: UTF-8 made from another format.
     """
@@ -341,12 +344,16 @@ class _Pass:
 
 
 def _usual(sample: pl.Series) -> tuple[str, ...] | None:
-    """What the first rows say of the words for nothing in a column of text: a guess that spares a second pass when it holds."""
+    """What the first rows say of the words for nothing in a column of text: a guess that spares a second pass when it
+    holds.
+    """
     return usual_missing(sample.str.strip_chars().to_frame().lazy()) if holds_missing_words(sample) else None
 
 
 def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
-    """Which words for nothing are categories, now that all of the table is known. True if it must be read again for that."""
+    """Which words for nothing are categories, now that all of the table is known. True if it must be read again for
+    that.
+    """
     changed = False
     for index, meaning in done.absences.meaning(table, plan.names).items():
         before, kind = (

@@ -1,8 +1,8 @@
-"""How a delimited file is written: separator, quote, the line of names. Found on the first records, never guessed twice.
+"""Finds how a delimited file is written: separator, quote, the line of names. Judged once, on the first records.
 
-The cells are judged, not only counted: under the right separator rows have one width and cells look like numbers, dates or
-plain words. When it is not clear whether the first line holds names it is kept as data: a generated name is a smaller loss
-than a row.
+The cells are judged, not only counted: under the right separator rows have one width and cells look like numbers,
+dates or plain words. When it is not clear whether the first line holds names it is kept as data: a generated name is
+a smaller loss than a row.
 """
 
 import csv
@@ -32,7 +32,10 @@ _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Dialect:
-    """`names` as written (None where the file has no names), `skip_lines` physical lines before the first data record."""
+    """How a delimited file is written: `width` cells a record, separated by one character, quoted by another.
+
+    `names` as written (None where the file has no names), `skip_lines` physical lines before the first data record.
+    """
 
     separator: str
     quote: str
@@ -70,7 +73,9 @@ def holds_values(head: str) -> bool:
 
 
 def holds_table(head: str) -> bool:
-    """True for rows of another format that are surely a table: names, below them columns of one kind each, no list of entries."""
+    """True for rows of another format that are surely a table: names, below them columns of one kind each, no list of
+    entries.
+    """
     filled = list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS))
     found = _dialect_of(filled, ",", '"')
     body = [record.cells for record in filled if record.before >= found.skip_lines and len(record.cells) == found.width]
@@ -92,7 +97,7 @@ _TABLE_ROWS, _LIST_ROWS = 3, 20
 
 
 def detect_dialect(head: str) -> Dialect:
-    """The dialect of a file from its first lines (whole lines, at least one)."""
+    """The dialect of a file from its first lines (whole lines, at least one). Raises Invalid where none holds anything."""
     declared = _SEP_LINE.match(head)
     first = 1 if declared else 0
     body = head[declared.end() :] if declared else head
@@ -124,7 +129,9 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
 
 
 def _quotes_after_blanks(text: str, separator: str, quote: str) -> bool:
-    """True where cells are quoted behind blanks: read so, the lines have one width more nearly than they have otherwise."""
+    """True where cells are quoted behind blanks: read so, the lines have one width more nearly than they have
+    otherwise.
+    """
     lines = list(islice((line for line in io.StringIO(text) if line.strip()), 4 * SAMPLE_RECORDS))
     if separator == NO_SEPARATOR or not any(re.search(f"{re.escape(separator)} +{quote}", line) for line in lines):
         return False
@@ -294,7 +301,9 @@ def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
 
 
 def _preamble(filled: list[_Record], width: int) -> int:
-    """How many leading records are titles or comments: one filled cell where the table has more, or `Exported,2024-01-05,`."""
+    """How many leading records are titles or comments: one filled cell where the table has more, or
+    `Exported,2024-01-05,`.
+    """
     if width < 2:
         return 0
     titles = 0
@@ -338,6 +347,7 @@ def _fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tup
 
 
 def kind_of(cell: str) -> str:
+    """What a cell looks like: `empty`, `number`, `date` (also true and false) or `text`."""
     cell = cell.strip()
     if cell in vocabulary.MISSING:
         return "empty"
@@ -381,7 +391,9 @@ def _recurs(first: list[str], columns: list[tuple[str, ...]]) -> bool:
 
 
 def _is_numbered(cells: list[str]) -> bool:
-    """`c0, c1, c2`: one word with a number of its own, three times or more in a row, whatever the codes below look like."""
+    """`c0, c1, c2`: one word with a number of its own, three times or more in a row, whatever the codes below look
+    like.
+    """
     found = [re.fullmatch(r"([^\W\d]+[_ .-]?)(\d{1,4})", cell.strip()) for cell in cells]
     parts = [(match[1], int(match[2])) if match else ("", 0) for match in found]
     steps = [a[0] != "" and a[0] == b[0] and b[1] == a[1] + 1 for a, b in pairwise(parts)]

@@ -1,7 +1,7 @@
-"""Which bytes are which letters, decided by reading the whole file once, before anything is parsed.
+"""Finds the character encoding of a text file by reading the whole file once, before anything is parsed.
 
-Text is UTF-8 unless a byte-order mark or the bytes themselves say otherwise. NUL bytes and control characters mean that the
-file is no text: it is refused with the line, never half-read.
+Text is UTF-8 unless a byte-order mark or the bytes themselves say otherwise. NUL bytes and control characters mean
+that the file is no text: it is refused with the line, never half-read.
 """
 
 import codecs
@@ -44,13 +44,15 @@ _LEGACY = [
 
 @dataclass(frozen=True)
 class FileEncoding:
+    """How bytes become characters: a codec of Python, after `skip` bytes of a byte-order mark."""
+
     name: str
     skip: int = 0
     errors: str = "strict"
     findings: tuple[Finding, ...] = ()
 
     def chunks(self, source: Path, size: int = CHUNK) -> Iterator[bytes]:
-        """The file's text as UTF-8, piece by piece, in bounded memory."""
+        """The file's text as UTF-8, in pieces of about `size` bytes, in bounded memory."""
         with source.open("rb") as file:
             file.seek(self.skip)
             if self.name == "utf-8" and self.errors == "strict":
@@ -63,7 +65,7 @@ class FileEncoding:
             yield decoder.decode(b"", final=True).encode()
 
     def tail(self, source: Path, size: int, line_end: str = "\n") -> tuple[str, bool]:
-        """(the last lines of the text, at most so many bytes of the file; True if that is all of it)."""
+        """(the last lines of the text, at most `size` bytes of the file; True if that is all of it)."""
         start = max(self.skip, source.stat().st_size - size)
         start -= (start - self.skip) % _UNIT.get(self.name[:6], 1)
         with source.open("rb") as file:
@@ -205,7 +207,9 @@ _SURELY = 0.05
 
 
 def _by_letters(sample: bytes, names: list[str]) -> str:
-    """The encoding in which the letters are most nearly those of one language; the first unless another is better for sure."""
+    """The encoding in which the letters are most nearly those of one language; the first unless another is better for
+    sure.
+    """
     shares = {name: _of_one_language(sample.decode(name, "replace"), _ALPHABETS[name]) for name in names}
     best = max(names, key=lambda name: shares[name])
     return best if shares[best] > shares[names[0]] + _SURELY else names[0]

@@ -1,6 +1,7 @@
-"""What a file is, told by its bytes; its name only says what was expected.
+"""Identifies the format of a file by its bytes; its name only says what was expected.
 
-`identify` answers with one of the formats that can be read, or refuses with the name of what it found and what to do instead.
+`identify` answers with one of the formats that can be read, or refuses with the name of what it found and what to do
+instead.
 """
 
 import re
@@ -124,6 +125,7 @@ def identify(source: Path, filename: str) -> FileFormat:
 
 
 def refused(what: str, advice: str = "") -> BadInput:
+    """The error for a file that is known to be something else: what it is, and what to upload instead."""
     return BadInput(f"This is {what}, which cannot be read as a table. {advice or _EXPORT}")
 
 

@@ -1,9 +1,10 @@
-"""Lines below a table that are none of its rows: totals, notes, sources. Found in the last lines of a file.
+"""Finds lines below a table that are none of its rows (totals, notes, sources) among the last lines of a file.
 
-A row is worth more than a tidy end, so a line is left out only on strong evidence. Of totals (`Total`, `Summe`): a label that
-stands nowhere else in its column, and numbers that are the sums of their columns, or a blank in a column of text that every row
-fills, or the label in a column of numbers or dates. Of notes: one cell alone in a table of more, which says so (`Source: …`,
-`* preliminary`), stands below a blank line, or in a column of numbers or dates. What only looks like a total is said and kept.
+A row is worth more than a tidy end, so a line is left out only on strong evidence. Of totals (`Total`, `Summe`): a
+label that stands nowhere else in its column, and numbers that are the sums of their columns, or a blank in a column
+of text that every row fills, or the label in a column of numbers or dates. Of notes: one cell alone in a table of
+more, which says so (`Source: …`, `* preliminary`), stands below a blank line, or in a column of numbers or dates.
+What only looks like a total is said and kept.
 """
 
 import csv
@@ -37,7 +38,9 @@ _SAYS_NOTE = re.compile(
 
 @dataclass(frozen=True)
 class Footers:
-    """`size`: bytes, as UTF-8, at the end of the text that are left out; `lines`: what they say, None for blank ones."""
+    """What stands below the rows. `size`: bytes, as UTF-8, at the end of the text that are left out; `lines`: what they
+    say, None for blank ones.
+    """
 
     size: int = 0
     lines: tuple[str | None, ...] = ()
@@ -45,7 +48,7 @@ class Footers:
     """The last row, where it only looks like a total."""
 
     def findings(self, line: int) -> list[Finding]:
-        """What to tell the user. `line`: the first one left out, or after the last row."""
+        """What was left out or looks like a total. `line`: number of the first line left out, or after the last row."""
         found = []
         left = {line + index: text[:200] for index, text in enumerate(self.lines) if text is not None}
         if left:
@@ -80,7 +83,7 @@ class Footers:
 
 
 def find_footers(tail: str, dialect: Dialect, *, whole: bool) -> Footers:
-    """What stands below the table. `tail`: the last lines of the text, `whole` if that is all below the names."""
+    """What stands below the table. `tail`: the last lines of the text; `whole`: True if that is all below the names."""
     lines = tail.splitlines(keepends=True)
     ends = _cells(lines[-_MOST_LINES:], dialect)
     if dialect.width < 2 or "\r" in tail.replace("\r\n", "") or len(ends) != len(lines[-_MOST_LINES:]):

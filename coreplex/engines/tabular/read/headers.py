@@ -1,8 +1,9 @@
-"""Lines between the names and the rows: a second line of names, or of the units of the columns.
+"""Reads lines between the names and the rows: a second line of names, or of the units of the columns.
 
-Such a line is text where every row below holds a number or a date. One that says units (`kg`, `[km/h]`, `yyyy-mm-dd`) gives the
-columns their unit. One of names below groups (`Sales,,Costs,` above `2019,2020,2019,2020`, as spreadsheets and pandas write them)
-is joined with them, `Sales / 2019`; where the first line names every column it is only reported.
+Such a line is text where every row below holds a number or a date. One that says units (`kg`, `[km/h]`,
+`yyyy-mm-dd`) gives the columns their unit. One of names below groups (`Sales,,Costs,` above `2019,2020,2019,2020`,
+as spreadsheets and pandas write them) is joined with them, `Sales / 2019`; where the first line names every column
+it is only reported.
 """
 
 import re

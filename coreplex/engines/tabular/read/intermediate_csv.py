@@ -1,7 +1,7 @@
-"""Rows of cells from a format that is no CSV (a sheet, JSON objects), written as CSV for the one reader of text.
+"""Writes the rows of a format that is no CSV (a sheet, JSON objects) as CSV, for the one reader of text.
 
-So every format gets the same rules for types, missing values and spellings, and none is held in memory. How wide the table is
-may be known at the end only (a key that appears late, an empty column): then the file is written once more.
+So every format gets the same rules for types, missing values and spellings, and none is held in memory. How wide the
+table is may be known at the end only (a key that appears late, an empty column): then the file is written once more.
 """
 
 import csv
@@ -21,7 +21,7 @@ Edit = Callable[[Iterator[list[str]]], Iterable[Cells]]
 
 
 class IntermediateCsv:
-    """CSV text that grows block by block; `width` and `rows` are what it has so far."""
+    """A CSV file (UTF-8, LF) that grows block by block; `width` (cells) and `rows` are what it has so far."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
@@ -34,6 +34,7 @@ class IntermediateCsv:
 
     @property
     def width(self) -> int:
+        """Cells of the widest row so far."""
         return len(self._filled)
 
     def add(self, rows: Sequence[Cells]) -> None:
@@ -71,7 +72,9 @@ class IntermediateCsv:
         return rows
 
     def finish(self, edit: Edit | None = None, *, keep_empty: bool = False) -> Path:
-        """The file with rows of one width, each through `edit`; columns that hold nothing go, unless `keep_empty`."""
+        """Makes the file rectangular, each row passed through `edit`, and returns it; empty columns go, unless
+        `keep_empty`.
+        """
         kept = [index for index, filled in enumerate(self._filled) if filled or keep_empty]
         if edit is None and len(kept) == self.width and self._widths <= {self.width}:
             return self.path

@@ -1,7 +1,8 @@
-"""JSON objects as rows: keys are columns in the order they are first seen, null is missing, objects are flattened one level.
+"""Turns JSON objects into rows: keys are columns in the order they are first seen, null is missing, objects are
+flattened one level.
 
-`{"address": {"city": "Paris"}}` is the column `address.city`; what is nested deeper, and lists, stay as JSON text. A string keeps
-its meaning by the rules for text: "007" is a code, "12" a number.
+`{"address": {"city": "Paris"}}` is the column `address.city`; what is nested deeper, and lists, stay as JSON text. A
+string keeps its meaning by the rules for text: "007" is a code, "12" a number.
 """
 
 import codecs
@@ -39,10 +40,12 @@ class JsonTable:
 
     @property
     def names(self) -> list[str]:
+        """The keys of all objects, in the order they were first seen."""
         return list(self._kinds)
 
     @property
     def format(self) -> Literal["json", "jsonl"]:
+        """`jsonl` for objects one after the other, else `json`."""
         return "jsonl" if self._values.sequence else "json"
 
     def _read(self) -> None:

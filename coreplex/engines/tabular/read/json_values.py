@@ -1,7 +1,8 @@
-"""JSON read as a stream: an array of objects, objects one after the other (JSON Lines), or the one array inside an object.
+"""Reads JSON as a stream: an array of objects, objects one after the other (JSON Lines), or the one array inside an
+object.
 
-Memory holds one record and a piece of the file. Numbers keep the digits they were written with: a float of 64 bits would change
-long keys. Whatever is not JSON is refused with its line.
+Memory holds one record and a piece of the file. Numbers keep the digits they were written with: a float of 64 bits
+would change long keys. Whatever is not JSON is refused with its line.
 """
 
 import json
@@ -48,6 +49,7 @@ class Values:
 
     @property
     def line(self) -> int:
+        """The line at which the reader stands, from 1."""
         return self._line_of(self._at)
 
     def records(self) -> Iterator[Record]:
@@ -179,7 +181,9 @@ class Values:
     # The text
 
     def _first_is_whole(self) -> bool:
-        """Whether objects follow each other, rather than one around them all; a row of megabytes needs a name that says so."""
+        """Whether objects follow each other, rather than one around them all; a row of megabytes needs a name that says
+        so.
+        """
         if self._lines:
             return True
         try:

@@ -1,4 +1,4 @@
-"""What a person says about the columns before they are read, and when it is refused."""
+"""Holds what a person says about columns before they are read, and refuses what would lose too much."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Overrides:
-    """`types`: column → type. `missing`: column → the texts that are missing in it. `everywhere`: texts missing in every column.
+    """What a person says: `types`: column → type. `missing`: column → texts missing in it. `everywhere`: texts missing
+    in all.
 
     `force`: read so even where most of a column is lost.
     """

@@ -35,7 +35,8 @@ _UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off;
 def read_parquet(
     source: Path, destination: Path, overrides: Overrides, limits: Limits, previous: TableSchema | None
 ) -> ReadTable:
-    """Reads Parquet at `source` into plain Parquet at `destination`; `previous`: the schema of a stored table read again.
+    """Reads Parquet at `source` into plain Parquet at `destination`; `previous`: the schema of a stored table read
+    again.
 
     Raises BadInput for damaged files and odd types, Invalid for empty and too large tables.
     """

@@ -1,7 +1,9 @@
-"""Cuts bytes of delimited text into whole records of one width; broken records are repaired or left out, each with its line.
+"""Cuts bytes of delimited text into whole records of one width; broken records are repaired or left out, each with its
+line.
 
 CSV readers refuse a whole file for one stray quote, or fill, cut and merge rows without a word (measured in
-docs/decisions/0027). So the structure is checked here first, vectorised over a block: records in order are passed on untouched.
+docs/decisions/0027). So the structure is checked here first, vectorised over a block: records in order are passed on
+untouched.
 """
 
 import csv

@@ -1,8 +1,10 @@
-"""The rows of a sheet in the one shape that nearly all programs write, taken by a regular expression instead of a parser of XML.
+"""Takes the rows of a sheet that have the one shape nearly all programs write, by a regular expression instead of an
+XML parser.
 
-Expat calls back four times a cell, and that is most of what reading a large sheet costs. A run of plain rows between two others
-is cut out and never shown to expat, which parses all that is left: what stands before and after the rows, and each row that
-holds anything else (an entity, rich text, a comment, a formula without result, an attribute nobody writes).
+Expat calls back four times a cell, and that is most of what reading a large sheet costs. A run of plain rows between
+two others is cut out and never shown to expat, which parses all that is left: what stands before and after the rows,
+and each row that holds anything else (an entity, rich text, a comment, a formula without result, an attribute nobody
+writes).
 """
 
 import re
@@ -54,6 +56,7 @@ class RegexRows:
         parser.XmlDeclHandler = self._declared
 
     def Parse(self, piece: bytes, final: bool) -> None:
+        """Takes the next piece (bytes) of the part; `final`: the last one."""
         self._held, self._at = self._held[self._at :] + piece, 0
         while self._at < len(self._held) and self._step():
             pass

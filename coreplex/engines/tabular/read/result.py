@@ -1,4 +1,4 @@
-"""What the readers of all formats hand back."""
+"""Defines what the readers of all formats hand back."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Reads an uploaded table into the typed Parquet the server keeps: delimited text, JSON, Parquet, Excel, packed or not.
 
-The one entry is `read_table`. It goes by the bytes of the file and then by its name, refuses what it cannot read with a
-sentence that says what to do, and reports as findings whatever it had to decide. It streams: memory does not grow with the
-file.
+The one entry is `read_table`. It goes by the bytes of the file and then by its name, refuses what it cannot read
+with a sentence that says what to do, and reports as findings whatever it had to decide. It streams: memory does not
+grow with the file.
 """
 
 import tempfile
@@ -56,13 +56,13 @@ def read_table(
     """Reads `source` (uploaded as `filename`) and writes typed Parquet to `destination`, rows in the order of the file.
 
     `overrides` sets the type of named columns, `missing` the texts and values that are missing in them
-    (`vocabulary.missing_texts`), `everywhere` those of every column. A type that most of a column does not fit is refused unless
-    `force`. `previous` is the schema of a stored table that is read again with other types: its spellings and formats are kept.
-    `sheet` names one of a workbook, or is its number from 1; without it the first that holds a table is read. `scratch` is a
-    folder for what is unpacked.
+    (`vocabulary.missing_texts`), `everywhere` those of every column. A type that most of a column does not fit is
+    refused unless `force`. `previous` is the schema of a stored table that is read again with other types: its
+    spellings and formats are kept. `sheet` names one of a workbook, or is its number from 1; without it the first that
+    holds a table is read. `scratch` is a folder for what is unpacked.
 
-    Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid (no rows, too
-    large, a sheet or a column that is not there, a column that would be lost).
+    Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid (no
+    rows, too large, a sheet or a column that is not there, a column that would be lost).
     """
     chosen = Overrides(
         dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
@@ -130,7 +130,8 @@ def _read_sheet(book: Workbook, sheet: Sheet, path: Path, limits: Limits) -> Wor
 
 
 def _first_table(sheets: Iterable[Callable[[], Worksheet]], broken: list[Finding]) -> Worksheet | None:
-    """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than needed.
+    """The first sheet that holds a table; where none does for sure, the first that holds anything. Reads no more than
+    needed.
 
     A sheet that cannot be read is refused, unless an earlier one holds something: then `broken` says so.
     """

@@ -1,8 +1,9 @@
-"""Tables inside gzip, zip and zstd: unpacked to disk piece by piece, with a limit on what may come out.
+"""Unpacks tables inside gzip, zip and zstd to disk piece by piece, with a limit on what may come out.
 
 An archive of a few kilobytes can hold terabytes. What comes out is counted while it is written: no more than
-`Limits.unpacked_bytes` altogether, and beyond a few megabytes no more than `Limits.unpacked_ratio` times what went in. A file
-that ends in the middle is refused: half a table would look like a whole one. Names inside an archive are labels, never paths.
+`Limits.unpacked_bytes` altogether, and beyond a few megabytes no more than `Limits.unpacked_ratio` times what went
+in. A file that ends in the middle is refused: half a table would look like a whole one. Names inside an archive are
+labels, never paths.
 """
 
 import errno
@@ -50,7 +51,7 @@ class UnpackBudget:
         self.unpacked = 0
 
     def take(self, size: int, packed: int) -> None:
-        """`size` more bytes came out; `packed` is how many went in by now."""
+        """`size` more bytes came out; `packed` bytes went in by now."""
         self.unpacked += size
         limits = self._limits
         if self.unpacked > limits.unpacked_bytes:
@@ -74,7 +75,9 @@ class Unpacked:
 
 
 def unpack(source: Path, filename: str, scratch: Path, limits: Limits) -> Unpacked:
-    """Takes off up to two layers of compression, into `scratch`. Raises BadInput for what is damaged, encrypted or ambiguous."""
+    """Takes off up to two layers of compression, into `scratch`. Raises BadInput for what is damaged, encrypted or
+    ambiguous.
+    """
     found = Unpacked(source, filename, identify(source, filename))
     allowance = UnpackBudget(limits)
     while found.format in _SUFFIX:
@@ -108,7 +111,9 @@ def _without_layer(outer: Unpacked, target: Path, allowance: UnpackBudget) -> Un
 
 
 def is_of_disk(error: Exception) -> bool:
-    """Whether the machine is to blame, not the archive: one that names a place before its beginning is an invalid argument."""
+    """True if the machine is to blame, not the archive: one that names a place before its beginning is an invalid
+    argument.
+    """
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 

@@ -1,4 +1,4 @@
-"""Remembers how typed values were spelled in the file, so that answers can be spelled the same way.
+"""Collects how typed values were spelled in the file, so that answers can be spelled the same way.
 
 Only columns with few distinct values are worth it (classes of a target, yes and no): at most 200 per column.
 """
@@ -25,6 +25,7 @@ class ValueLabels:
         }
 
     def update(self, index: int, raw: pl.Series) -> None:
+        """Takes the texts of the next block of column number `index`."""
         seen = self._seen.get(index)
         if seen is None:
             return

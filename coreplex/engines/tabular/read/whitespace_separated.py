@@ -1,7 +1,8 @@
-"""Columns kept apart by runs of blanks, as instruments and R's `write.table` write them: `1   20.1 "St Gallen"`.
+"""Splits columns that are separated by runs of blanks, as instruments and R's `write.table` write them: `1   20.1 "St
+Gallen"`.
 
-A blank also stands within cells, so lines are parted there only where every one has as many fields, and columns of numbers show
-that they are columns. The text is given to the readers with tabs in place of the runs.
+A blank also stands within cells, so lines are parted there only where every one has as many fields, and columns of
+numbers show that they are columns. The text is given to the readers with tabs in place of the runs.
 """
 
 import re
@@ -17,7 +18,9 @@ _NUMBERS = 0.5
 
 
 def field_count(lines: Sequence[str], number: re.Pattern[str]) -> int:
-    """How many fields blanks part every line into, 0 where they are no separator. The first may lack a name for row names."""
+    """How many fields blanks split every line into, 0 where they are no separator. The first may lack a name for row
+    names.
+    """
     rows = [_FIELD.findall(line) for line in lines]
     widths = set(map(len, rows[1:]))
     if len(rows) < _LEAST_LINES or len(widths) > 1 or all(map(_GROUPED.fullmatch, lines[1:])):

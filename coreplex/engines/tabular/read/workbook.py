@@ -1,7 +1,7 @@
-"""An Excel workbook (.xlsx): its sheets, its texts, its number formats, and the parts they are in (ECMA-376).
+"""Reads the parts of an Excel workbook (.xlsx): its sheets, its texts and its number formats (ECMA-376).
 
-Parts are parsed as they are unpacked, within one allowance for all of them; a document type or an entity, which no workbook
-has, is refused, so nothing can be expanded. See docs/decisions/0015.
+Parts are parsed as they are unpacked, within one allowance for all of them; a document type or an entity, which no
+workbook has, is refused, so nothing can be expanded. See docs/decisions/0015.
 """
 
 import posixpath
@@ -57,6 +57,8 @@ End = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Sheet:
+    """A sheet of a workbook: its name, the part that holds it, and whether spreadsheet programs hide it."""
+
     name: str
     part: str
     hidden: bool

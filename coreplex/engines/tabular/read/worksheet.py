@@ -1,7 +1,8 @@
-"""The cells of one sheet as rows of text: dates as ISO 8601, numbers with their own digits, formulas by their last result.
+"""Reads the cells of one sheet as rows of text: dates as ISO 8601, numbers with their own digits, formulas by their
+last result.
 
-Error cells (#N/A) are missing, hidden rows are rows, rows without a value are left out. Merged cells hold one value for all their
-rows; merged names above the line of names (`2023` over `Q1`, `Q2`) become part of the names.
+Error cells (#N/A) are missing, hidden rows are rows, rows without a value are left out. Merged cells hold one value
+for all their rows; merged names above the line of names (`2023` over `Q1`, `Q2`) become part of the names.
 """
 
 import datetime as dt
@@ -63,6 +64,7 @@ class Worksheet:
         self.errors = self.uncomputed = 0
 
     def read(self) -> None:
+        """Reads all rows into `table`. Raises BadInput for a damaged sheet, Invalid for one that is nearly empty."""
         parser = self._book.parse()
         rows = RegexRows(parser, self._take)
         parser.StartElementHandler, parser.EndElementHandler = self._handlers(parser, rows)
@@ -84,7 +86,9 @@ class Worksheet:
             )
 
     def _handlers(self, parser: XMLParserType, rows: RegexRows) -> tuple[Start, End]:
-        """What is done at each element. Closures: they are called five times a cell, and attributes cost half as much again."""
+        """What is done at each element. Closures: they are called five times a cell, and attributes cost half as much
+        again.
+        """
         columns = self._columns
         row: list[str | None] = []
         value: list[str] = []
@@ -245,6 +249,7 @@ class Worksheet:
             yield row
 
     def findings(self) -> list[Finding]:
+        """What was taken as missing: errors, and formulas without a result."""
         found = []
         if self.errors:
             message = f"{self.errors:,} cells hold an error such as #N/A or #DIV/0! and were taken as missing."
@@ -259,7 +264,9 @@ class Worksheet:
 
 
 def moment(raw: str, style: DateStyle, from_1904: bool = False) -> str:
-    """A date's number of days as ISO 8601; the number itself where no date has it."""
+    """A serial date (days since 1899-12-30, or 1904-01-01) as ISO 8601, a duration as `h:mm:ss`; itself where no date
+    has it.
+    """
     try:
         days = float(raw)
     except ValueError:
@@ -313,7 +320,9 @@ def _is_value(cell: str) -> bool:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the cells of a row stand. Most rows of a sheet have one layout, so what it takes to read them is found once."""
+    """Where the cells of a row stand. Most rows of a sheet have one layout, so what it takes to read them is found
+    once.
+    """
 
     columns: list[int]
     gaps: bool

@@ -1,4 +1,5 @@
-"""From storage to meaning: is a column of texts a category, a text or a key? Does a column of numbers only count the rows?
+"""Decides the type of a stored column: of texts, whether they are categories, texts or keys; of numbers, whether they
+are keys.
 
 Decided on the whole stored table, with the reason recorded.
 """
@@ -33,7 +34,9 @@ _EXACT_ROWS = 5_000_000
 
 @dataclass(frozen=True)
 class Decided:
-    """The type of a column. `form`: the format of its texts (`text_formats`); `reason`: why, where that was a judgement."""
+    """The type of a column. `form`: the format of its texts (`text_formats`); `reason`: why, where that was a
+    judgement.
+    """
 
     type: ColumnType
     reason: str | None = None
@@ -91,9 +94,10 @@ class _Table:
 def decide_types(
     table: Path, strings: list[str], integers: list[str], floats: list[str], rows: int, nulls: Mapping[str, int]
 ) -> dict[str, Decided]:
-    """The type of each named column of the stored table, by name: one of `rows` rows, `nulls` missing by column of all columns.
+    """The type of each named column of the stored table, by name. Floats are looked at only where they may be keys
+    printed `1.0`.
 
-    Floats are looked at only where they may be keys printed `1.0`.
+    `rows`: of the table; `nulls`: missing cells of every column of the table, by name.
     """
     read = _Table(pl.scan_parquet(table, glob=False), rows, nulls, len(nulls))
     _look_at_texts(read, strings)
@@ -167,7 +171,9 @@ _CODE = r"^[A-ZÄÖÜ0-9]+(?:[ ./_-][A-ZÄÖÜ0-9]+)*$"
 
 
 def _look_at_numbers(table: _Table, integers: list[str], floats: list[str]) -> None:
-    """Fills in the extremes of the columns; of those that may be keys the distinct values, and whether they stand in order."""
+    """Fills in the extremes of the columns; of those that may be keys the distinct values, and whether they stand in
+    order.
+    """
     if table.rows < _FEW_ROWS:
         return
     head = table.scan.select(floats).head(_FEW_ROWS).collect()

@@ -1,7 +1,7 @@
-"""What besides the cells says that a column holds dates: its name, ranges, padding, separators.
+"""Judges whether a column holds dates by more than its cells: its name, ranges, padding, separators.
 
-`5.10.23` may be a day, a version or a score, `1577836800` a moment or an amount. A date that is none misleads more than a
-text, so where the cells alone do not settle it something else must.
+`5.10.23` may be a day, a version or a score, `1577836800` a moment or an amount. A date that is none misleads more
+than a text, so where the cells alone do not settle it something else must.
 """
 
 import re
@@ -80,7 +80,9 @@ def _in_our_time(texts: pl.Series, pattern: str) -> bool:
 
 
 def _days_of_two_digits(texts: pl.Series, pattern: str) -> bool:
-    """`05.10.23`: padded with zeros; or the days go far beyond 12 where the months never do; between slashes less is enough."""
+    """`05.10.23`: padded with zeros; or the days go far beyond 12 where the months never do; between slashes less is
+    enough.
+    """
     first, second = (texts.str.extract(_THREE, group) for group in (1, 2))
     both = pl.concat([first, second])
     if (both.str.len_bytes() == 2).all() and both.str.starts_with("0").any():

@@ -1,7 +1,8 @@
-"""How dates are written, and which way round. ISO needs no thought; `03/04/2024` does.
+"""Finds the patterns of written dates, and which of day and month comes first. ISO needs no thought; `03/04/2024` does.
 
-Patterns are strptime's, where a month's name may be of any language in `month_names`; and `epoch:s`, `:ms`, `:us`, `:ns` for the
-time since 1970. Times with an offset are kept as UTC. Times of day alone are no dates but numbers, see `durations`.
+Patterns are strptime's, where a month's name may be of any language in `month_names`; and `epoch:s`, `:ms`, `:us`,
+`:ns` for the time since 1970. Times with an offset are kept as UTC. Times of day alone are no dates but numbers, see
+`durations`.
 """
 
 import datetime as dt
@@ -36,10 +37,12 @@ _TIME = re.compile(r"([T :])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UT
 
 
 def is_date_only(pattern: str) -> bool:
+    """True for a pattern of days without a time."""
     return "%H" not in pattern and "%I" not in pattern and pattern not in EPOCHS
 
 
 def has_offset(pattern: str) -> bool:
+    """True for a pattern with an offset from UTC."""
     return pattern.endswith("%#z")
 
 
@@ -51,7 +54,9 @@ def swapped(pattern: str) -> str | None:
 
 
 def column(raw: pl.Series, pattern: str) -> pl.Series:
-    """Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written so."""
+    """The texts (n,) as Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written
+    so.
+    """
     if pattern in EPOCHS:
         return _since_1970(raw, pattern)
     if month_names.is_named(pattern):
@@ -96,13 +101,13 @@ _YEAR_1980, _YEAR_2100 = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()
 
 
 def value(raw: str, pattern: str) -> dt.date | None:
-    """One cell, by the very parser the columns use."""
+    """One cell as a date or naive moment, by the parser that columns use; None where it is not written so."""
     found: dt.date | None = column(pl.Series([raw], dtype=pl.String), pattern).item()
     return found
 
 
 def iso(raw: str, date_only: bool) -> dt.date | None:
-    """ISO 8601 text from a program, whatever the file's own pattern is."""
+    """ISO 8601 text from a program, whatever the file's own pattern is; None for other text. Offsets become UTC, naive."""
     try:
         moment = dt.datetime.fromisoformat(raw.strip())
     except ValueError:
@@ -113,7 +118,7 @@ def iso(raw: str, date_only: bool) -> dt.date | None:
 
 
 def looks_like_date(text: str) -> bool:
-    """A cheap test before any pattern is tried."""
+    """True for a text that may be a date: a cheap test before any pattern is tried."""
     return bool(_DATE.match(text) or _MONTH.fullmatch(text) or month_names.of(text))
 
 

@@ -1,7 +1,7 @@
-"""Durations and times of day, `00:12:33`, `-1:02:03.5`, `2 days 03:04:05`, as numbers of seconds.
+"""Reads durations and times of day, `00:12:33`, `-1:02:03.5`, `2 days 03:04:05`, as numbers of seconds.
 
-There is no type for them: as seconds (since midnight, for a time of day) they compare, and have a mean. Two parts alone,
-`12:33`, stay text: hours and minutes, minutes and seconds, or a score.
+There is no type for them: as seconds (since midnight, for a time of day) they compare, and have a mean. Two parts
+alone, `12:33`, stay text: hours and minutes, minutes and seconds, or a score.
 """
 
 import re
@@ -27,7 +27,7 @@ def text(raw: str) -> str | None:
 
 
 def column(raw: pl.Series) -> pl.Series:
-    """The same over text; null where a cell is not written so."""
+    """The seconds of texts (n,) as plain number text; null where a cell is not written so."""
     parts = raw.str.extract_groups(PATTERN).struct.unnest()
     whole = pl.sum_horizontal(pl.col(name).cast(pl.Int64).fill_null(0) * seconds for name, seconds in _SECONDS.items())
     written = pl.concat_str(pl.col("sign").fill_null(""), whole, pl.col("part").fill_null(""))

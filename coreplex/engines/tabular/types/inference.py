@@ -1,4 +1,4 @@
-"""Inferred the rule of a column from the distinct texts of a sample.
+"""Finds the parse rule of a column from the distinct texts of a sample.
 
 Order matters: words for yes and no, integers, plain numbers, numbers as people write them, dates, and text when nothing
 else explains every cell. A column is a number only if all of its cells are: nothing is thrown away to make a type fit.
@@ -39,13 +39,17 @@ class Conventions:
 
 @dataclass(frozen=True)
 class Inferred:
+    """The rule of a column, and a second one that fits as well: the user should be told."""
+
     rule: ParseRule
     # A second reading that fits as well; the user should be told.
     other: ParseRule | None = None
 
 
 def distinct(raw: pl.Series, missing: Collection[str] = ()) -> pl.Series:
-    """The distinct texts of a sample that mean something, trimmed, in order of appearance; `missing` mean nothing either."""
+    """The distinct texts of a sample that mean something, trimmed, in order of appearance; `missing` mean nothing
+    either.
+    """
     texts = raw.drop_nulls().str.strip_chars().unique(maintain_order=True)
     return texts.filter(~is_missing(texts, _NOTHING.union(missing)))
 
@@ -112,7 +116,9 @@ def _plain_rule(name: str, facts: _NumberFacts) -> ParseRule | None:
 
 
 def find_conventions(columns: list[pl.Series], points: int = 0) -> Conventions:
-    """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma. `points`: columns that use one."""
+    """Looks for columns that settle the decimal sign: `5127,14` can only be a decimal comma. `points`: columns that use
+    one.
+    """
     comma = 0
     for texts in columns:
         head = texts.head(200)
@@ -180,7 +186,9 @@ _MINUS_AFTER = rf"\d[{units.MINUS}]\D*$"
 
 
 def _decorated(name: str, texts: pl.Series) -> list[NumberFormat]:
-    """Formats with a unit, brackets, or the minus behind; none where these may be a place in a street, `(1)` `(2)`, or grades."""
+    """Formats with a unit, brackets, or the minus behind; none where these may be a place in a street, `(1)` `(2)`, or
+    grades.
+    """
     behind = texts.filter(texts.str.contains(_MINUS_AFTER))
     grades = not behind.is_empty() and (not behind.str.contains(r"\d\D?\d").any() or texts.str.contains(r"^[−–-]").any())
     if grades or texts.str.contains(_COUNTED).all():
@@ -207,7 +215,9 @@ def _ambiguous(texts: pl.Series, known: Conventions) -> Inferred | None:
 
 
 def _as_digits(name: str, texts: pl.Series) -> list[str]:
-    """The patterns of `20240131`, `01312024`, `1577836800` where the name says date; of `20240131235959` also where many fit."""
+    """The patterns of `20240131`, `01312024`, `1577836800` where the name says date; of `20240131235959` also where
+    many fit.
+    """
     found = dates.compact(texts)
     if not found and date_plausibility.says_moment(name):
         return dates.epochs(texts)
@@ -252,7 +262,9 @@ def fits(rule: ParseRule, texts: pl.Series) -> bool:
 
 
 def undecided(found: Inferred, texts: pl.Series | None) -> Inferred | None:
-    """The inferred for a column whose first rows, not the whole file, say too little to call it text."""
+    """The rule of a column whose first rows, not the whole file, say too little to call it text; None where they say
+    enough.
+    """
     if found.rule.kind != "string" or texts is None or texts.len() > _FEW_WORDS:
         return None
     seen = set(texts.str.to_lowercase().to_list())
@@ -262,7 +274,7 @@ def undecided(found: Inferred, texts: pl.Series | None) -> Inferred | None:
 
 
 def forced(kind: ColumnType, rule: ParseRule, texts: pl.Series) -> ParseRule:
-    """The rule for a type the user ordered: the reading that fits most of the sample."""
+    """The rule for a type the user set: the way of reading that fits most of the sample."""
     if kind in (ColumnType.categorical, ColumnType.text):
         return STRING
     if kind is ColumnType.id:

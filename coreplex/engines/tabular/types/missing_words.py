@@ -1,4 +1,4 @@
-"""Words for nothing in columns of text: whether they mean it there, and what the user is told.
+"""Decides whether words such as `NA` and `unknown` mean missing in a column of text, and reports what was taken so.
 
 `NA` is North America to some, `None` a kind of garage.
 """
@@ -22,7 +22,7 @@ _VERY_MANY = 0.2
 
 
 class MissingWordCounter:
-    """Counts the words for nothing in columns of text, and of yes and no; in numbers and dates they can mean nothing else.
+    """Counts words for missing in columns of text, and of yes and no; in numbers and dates they can mean nothing else.
 
     `said`: the columns of which a person said what is missing; nothing is asked there.
     """
@@ -34,6 +34,7 @@ class MissingWordCounter:
         self._met: set[int] = set()
 
     def update(self, index: int, raw: pl.Series, typed: pl.Series) -> None:
+        """Takes the next block of column number `index`: texts as in the file, and typed."""
         if index not in self._taken:
             return
         text = raw.str.strip_chars()
@@ -44,11 +45,14 @@ class MissingWordCounter:
         self._taken[index].update(dict(taken.value_counts().iter_rows()))
 
     def meaning(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
-        """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside them."""
+        """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside
+        them.
+        """
         scan = pl.scan_parquet(table, glob=False)
         return {index: usual_missing(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
 
     def findings(self, names: Sequence[str], rows: int) -> list[Finding]:
+        """The columns in which such words are 5 % of the `rows` rows at least; `names` by column number."""
         return [
             _finding(names[index], seen, rows, self._rules[index].kind == "boolean")
             for index, seen in self._taken.items()
@@ -57,16 +61,17 @@ class MissingWordCounter:
 
 
 def holds_missing_words(raw: pl.Series) -> bool:
-    """True if a column of text holds words for nothing, or signs."""
+    """True if a column of text holds words for missing, or signs."""
     return bool(raw.str.strip_chars().is_in(MISSING_WORDS).any())
 
 
 def usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
     """Which words for nothing are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
 
-    Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that are not all
-    numbers, and nothing at all they can only be missing. Where all else is signs (`+`), a dash is one of them. Beside two words,
-    such as yes and no, several words for nothing are missing: nobody has three kinds of nothing.
+    Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that
+    are not all numbers, and nothing at all they can only be missing. Where all else is signs (`+`), a dash is one of
+    them. Beside two words, such as yes and no, several words for nothing are missing: nobody has three kinds of
+    nothing.
 
     `taken`: such words that the column held before they were taken as missing.
     """
@@ -83,7 +88,9 @@ def usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str,
 
 
 def _say_the_same(texts: set[str]) -> bool:
-    """True for several words for nothing, such as `NA` and `unknown`: with two levels of words beside them they are no third."""
+    """True for several words for nothing, such as `NA` and `unknown`: with two levels of words beside them they are no
+    third.
+    """
     said = {re.sub(r"[/. ]", "", text).lower() for text in texts & (vocabulary.ABSENT | vocabulary.UNKNOWN)}
     return len(said) > 1
 

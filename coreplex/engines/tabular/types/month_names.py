@@ -1,7 +1,8 @@
-"""Dates with the name of a month: `3. März 2021`, `1er mai 2021`, `Sept. 3rd, 2021 10:00`, `[10/Oct/2000:13:55:36 -0700]`.
+"""Reads dates with the name of a month: `3. März 2021`, `1er mai 2021`, `Sept. 3rd, 2021 10:00`, `[10/Oct/2000:13:55:36
+-0700]`.
 
-Names are English, German, French, Spanish, Italian, Portuguese and Dutch. No two of these languages use one name for two
-months, so a table need not say its language, and may mix them.
+Names are English, German, French, Spanish, Italian, Portuguese and Dutch. No two of these languages use one name for
+two months, so a table need not say its language, and may mix them.
 """
 
 import re
@@ -44,7 +45,9 @@ def is_named(pattern: str) -> bool:
 
 
 def english(raw: pl.Series) -> pl.DataFrame:
-    """`date` (`3 Mar 2021`; the first of the month where no day is given) and `rest` of each text, null where it is none."""
+    """`date` (`3 Mar 2021`; the first of the month where no day is given) and `rest` of each text, null where it is
+    none.
+    """
     found = _parts(raw, _ORDERS[0])
     for order in _ORDERS[1:]:
         if not found["date"].null_count():

@@ -1,8 +1,9 @@
-"""How numbers are written: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`, `3.00-`, `$1.2M`, `00:12:33`.
+"""Reads numbers as people write them: `1234.5`, `1.234,50`, `$ 1,234.50`, `12 %`, `(3.00)`, `3.00-`, `$1.2M`,
+`00:12:33`.
 
-One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes with
-leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused, unless a person
-chose the type.
+One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes
+with leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused,
+unless a person chose the type.
 """
 
 import re
@@ -23,10 +24,10 @@ PLAIN_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """Which signs part decimals and thousands, and whether spaces, brackets and a unit may surround a number.
+    """How the numbers of a column are written: the signs of decimals and thousands, and what may surround a number.
 
-    `chosen`: a person said that these are numbers, so `007` is 7, and `1.0` an integer; any currency or percent sign may stand
-    there unless there is a unit.
+    `chosen`: a person said that these are numbers, so `007` is 7, and `1.0` an integer; any currency or percent sign
+    may stand there unless there is a unit.
     """
 
     decimal: str = "."
@@ -55,7 +56,9 @@ class NumberFormat:
 
     @property
     def code(self) -> str | None:
-        """A short text, None for plain numbers. `'.,*!#$'`: decimal, thousands (or `_`), brackets, chosen, scaled, unit."""
+        """A short text, None for plain numbers. `'.,*!#$'`: decimal, thousands (or `_`), brackets, chosen, scaled,
+        unit.
+        """
         if self == NumberFormat():
             return None
         flags = "".join(sign for sign, has in zip("*!#", (self.decorated, self.chosen, self.scaled), strict=True) if has)
@@ -64,6 +67,7 @@ class NumberFormat:
     @staticmethod
     @lru_cache(maxsize=256)
     def of(code: str | None) -> "NumberFormat":
+        """The format of a `code`; plain numbers for None."""
         if not code:
             return NumberFormat()
         unit = code[2:].lstrip("*!#")
@@ -183,6 +187,7 @@ def may_be_codes(text: pl.Expr) -> pl.Expr:
 
 
 def integer(raw: str, written: NumberFormat) -> int | None:
+    """The integer (64 bits) that a cell is in this format; None where it is none, or a code such as `007`."""
     text = raw if written.plain else written.text(raw)
     if text is None or (is_code(text) and not written.chosen):
         return None
@@ -198,6 +203,7 @@ def whole(value: float | None) -> int | None:
 
 
 def real(raw: str, written: NumberFormat) -> float | None:
+    """The float that a cell is in this format; None where it is none, or a code such as `007`."""
     text = raw if written.plain else written.text(raw)
     if text is None or not PLAIN_FLOAT.fullmatch(text) or (is_code(text) and not written.chosen):
         return None

@@ -1,7 +1,8 @@
-"""A rule reads the cells of one column: text in, typed values out, null where a cell does not fit.
+"""Reads the cells of one column by a rule: text in, typed values out, null where a cell does not fit.
 
-Rules are found on a sample (`inference.infer`) and then applied to the whole file; a cell that does not fit never vanishes: the
-reader widens the rule (`wider`) and starts again, or reports the loss when the type was ordered by the user.
+Rules are found on a sample (`inference.infer`) and then applied to the whole file; a cell that does not fit never
+vanishes: the reader widens the rule (`wider`) and starts again, or reports the loss when the type was ordered by the
+user.
 """
 
 from collections.abc import Callable
@@ -22,13 +23,15 @@ ValueKind = Literal["boolean", "integer", "float", "datetime", "string", "undeci
 
 @dataclass(frozen=True)
 class ParseRule:
-    """How the cells of one column are read. `format` is a `NumberFormat` code, a strptime pattern or a code of boolean words.
+    """How the cells of one column are read. `format` is a `NumberFormat` code, a strptime pattern or a code of boolean
+    words.
 
-    `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text while they
-    are among the words of `format` (one a line, lower case); any other cell does not fit, and the column is judged again.
+    `undecided`: the first rows say too little (nothing at all, or `yes` without a `no`). The cells are kept as text
+    while they are among the words of `format` (one a line, lower case); any other cell does not fit, and the column is
+    judged again.
 
-    `missing` is what the column says of its missing cells (`vocabulary.missing_texts`): words, and values however they are
-    written, so that -200 covers `-200.0`.
+    `missing` is what the column says of its missing cells (`vocabulary.missing_texts`): words, and values however they
+    are written, so that -200 covers `-200.0`.
     """
 
     kind: ValueKind
@@ -37,6 +40,7 @@ class ParseRule:
 
     @property
     def dtype(self) -> pl.DataType:
+        """The Polars type of the values."""
         if self.kind == "datetime":
             return pl.Date() if dates.is_date_only(self.format or "%H") else pl.Datetime("us")
         return {"boolean": pl.Boolean(), "integer": pl.Int64(), "float": pl.Float64()}.get(self.kind, pl.String())
@@ -69,10 +73,12 @@ class ParseRule:
 
     @property
     def is_plain_integer(self) -> bool:
+        """True for digits alone: each value has one spelling."""
         return self.kind == "integer" and self.format is None
 
     @property
     def is_plain_number(self) -> bool:
+        """True for digits, a point and an exponent."""
         return self.kind in ("integer", "float") and NumberFormat.of(self.format).plain
 
     @cached_property
@@ -145,7 +151,7 @@ STRING = ParseRule("string")
 
 
 def is_missing(raw: pl.Series, meaning: frozenset[str] = vocabulary.MISSING) -> pl.Series:
-    """True where a text only says that there is nothing."""
+    """True where a text (n,) is one of those that mean missing, blanks around it apart."""
     return raw.str.strip_chars().is_in(sorted(meaning))
 
 

@@ -1,7 +1,8 @@
-"""Texts of a form of their own: addresses of pages and mail, points on a map, keys that programs and banks make.
+"""Recognises texts of one format: addresses of pages and mail, points on a map, keys that programs and banks make.
 
-The form of a column is its `format`. It says how models read it: the host of an URL, the domain of an e-mail address, the
-coordinates of a geometry; keys (`uuid`, `iban`, `hash`) are ids where they are all different, and categories where they repeat.
+The form of a column is its `format`. It says how models read it: the host of an URL, the domain of an e-mail
+address, the coordinates of a geometry; keys (`uuid`, `iban`, `hash`) are ids where they are all different, and
+categories where they repeat.
 """
 
 import re
@@ -25,7 +26,7 @@ GEOMETRIES = frozenset(["wkt", "point"])
 
 
 def text_format_of(texts: pl.Series) -> str | None:
-    """The form that all of these texts have (no nulls), or None."""
+    """The format (key of `PATTERNS`) that all of these texts have (no nulls), or None."""
     if texts.is_empty():
         return None
     first = str(texts[0])
@@ -44,7 +45,9 @@ def _of_one_length(texts: pl.Series) -> bool:
 
 
 def _with_check_digits(texts: pl.Series) -> bool:
-    """The check of ISO 13616 on the first account numbers: letters as two digits, the first four characters last, 1 modulo 97."""
+    """The check of ISO 13616 on the first account numbers: letters as two digits, the first four characters last, 1
+    modulo 97.
+    """
     codes = [code.replace(" ", "") for code in texts.head(_CHECKED)]
     return all(int("".join(str(int(letter, 36)) for letter in code[4:] + code[:4])) % 97 == 1 for code in codes)
 
@@ -57,17 +60,17 @@ _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?([^/?#:]*)(?::\d*)?(.
 
 
 def host(url: str | None) -> str | None:
-    """`example.org` of `https://www.example.org:443/a?b`."""
+    """The host of an address: `example.org` of `https://www.example.org:443/a?b`; None without one."""
     found = _URL.match(url or "")
     return found.group(1).lower().removeprefix("www.") or None if found else None
 
 
 def rest(url: str | None) -> str | None:
-    """`/a?b` of `https://www.example.org:443/a?b`."""
+    """What follows the host: `/a?b` of `https://www.example.org:443/a?b`; None without."""
     found = _URL.match(url or "")
     return found.group(2) or None if found else None
 
 
 def mail_domain(address: str | None) -> str | None:
-    """`example.org` of `Ann@Example.org`; None without an address."""
+    """The domain of an e-mail address: `example.org` of `Ann@Example.org`; None without an address."""
     return address.rpartition("@")[2].lower() or None if address else None

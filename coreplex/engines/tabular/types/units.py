@@ -1,4 +1,4 @@
-"""The unit that a column of numbers is written with: `0 kg`, `12 km/h`, `5%`, `$3.50`, `12 500 €`.
+"""Finds the unit that a column of numbers is written with: `0 kg`, `12 km/h`, `5%`, `$3.50`, `12 500 €`.
 
 A column has one unit or none. Numbers of several units are never merged, because 5 g are not 5 kg.
 """
@@ -12,7 +12,8 @@ _CODES = "CHF|EUR|USD|GBP|JPY|CNY|SEK|NOK|DKK|PLN|CZK|INR|BRL|AUD|CAD|MXN|NZD|SG
 CURRENCY = rf"(?:(?:US|CA|AU|NZ|HK|MX|[ACRS])?\$|[$€£¥₹₽₩₺₫₴₪฿]|{_CODES}|Fr\.|kr\.?|zł|Kč|Rs\.?|Ft)"
 SPACES = " \t\u00a0\u202f\u2009"
 MINUS = "\u2212\u2013-"
-"""Minus signs for a class of characters: that of typography, the dash that word processors make of it, and the usual one."""
+"""Minus signs for a class of characters: that of typography, the dash that word processors make of it, and the usual
+one."""
 SCALES = {"K|k|Tsd\\.?": 3, "M|m|MM|mm|mn|Mn|mio|Mio\\.?": 6, "B|b|bn|Bn|Mrd\\.?|mrd": 9, "T|tn": 12}
 """Powers of ten by the letters that say them after a number."""
 
@@ -81,7 +82,8 @@ def common_unit(texts: pl.Series) -> str | None:
 
 
 def scaled_currency(texts: pl.Series) -> str | None:
-    """The currency, or nothing, of numbers that `K` and `M` multiply (`$345K`, or `1.2M` beside `300K`); None where they do not.
+    """The currency, or nothing, of numbers that `K` and `M` multiply (`$345K`, or `1.2M` beside `300K`); None where
+    they do not.
 
     A letter alone is a unit like any other: nobody knows whether 5 m are millions.
     """

@@ -1,4 +1,4 @@
-"""Reading one value that did not come in a file: a cell of a JSON row sent to a deployed model.
+"""Reads one value that did not come in a file: a cell of a JSON row sent to a deployed model.
 
 The same rules as for files (decimal comma, thousands, currency, missing words, yes and no, dates), one value at a time
 and fast. Programs send typed JSON as well, so numbers and booleans are taken as they are.
@@ -24,7 +24,9 @@ def parse_value(column: Column, raw: Any) -> Scalar | None:
 
 @lru_cache(maxsize=4096)
 def parser(dtype: str, written: str | None, missing: tuple[str, ...] | None = None) -> Parser:
-    """The function behind `parse_value`, for callers that read many values of one column."""
+    """The function behind `parse_value`, for callers that read many values of one column; `dtype`, `written` and
+    `missing` are its `dtype`, `format` and `missing`.
+    """
     if dtype.startswith(("int", "uint")):
         parse: Parser = _integer_parser(NumberFormat.of(written))
     elif dtype.startswith("float"):
@@ -39,7 +41,7 @@ def parser(dtype: str, written: str | None, missing: tuple[str, ...] | None = No
 
 
 def sentinel_values(dtype: str, written: str | None, missing: tuple[str, ...]) -> list[Scalar]:
-    """The values of a column that its `missing` texts stand for; those that are only words stand for none."""
+    """The typed values of a column that its `missing` texts stand for; those that are only words stand for none."""
     values = map(parser(dtype, written), missing)
     return list(dict.fromkeys(value for value in values if value is not None))
 

@@ -1,4 +1,4 @@
-"""The words people write in cells: for nothing, for yes and for no."""
+"""Lists the words people write in cells for missing, for yes and for no."""
 
 from functools import lru_cache
 
@@ -44,10 +44,11 @@ MISSING = ALWAYS | SIGNS | ABSENT | UNKNOWN
 
 @lru_cache(maxsize=4096)
 def missing_texts(kind: str, said: tuple[str, ...] | None = None) -> frozenset[str]:
-    """The texts that mean "missing" in a column of that kind of `Rule`.
+    """The texts that mean missing in a column of that kind of `ParseRule` (`string`, `boolean`, `undecided`, else
+    values).
 
-    `said`: what the column itself says. Beside other texts it stands in for the signs, so () leaves `ALWAYS` alone; to numbers,
-    dates and booleans, where a word can mean nothing else, it adds.
+    `said`: what the column itself says. Beside other texts it stands in for the signs, so () leaves `ALWAYS` alone; to
+    numbers, dates and booleans, where a word can mean nothing else, it adds.
     """
     if kind == "string":
         return ALWAYS | (SIGNS if said is None else frozenset(said))
@@ -89,7 +90,9 @@ NO = frozenset().union(*(no for _, no in BOOLEAN_PAIRS))
 
 
 def boolean_pair(values: set[str]) -> str | None:
-    """The code of the pair that explains all of these lower-case words. Both sides must occur, except for true and false."""
+    """The code of the pair that explains all of these lower-case words. Both sides must occur, except for true and
+    false.
+    """
     for code, (yes, no) in _PAIRS.items():
         if values <= yes | no and values and ("true" in yes or (values & yes and values & no)):
             return code

@@ -1,4 +1,4 @@
-"""Writing a stored table as CSV, Parquet or XLSX for people: spelled as uploaded, harmless in a spreadsheet, streamed."""
+"""Writes a stored table as CSV, Parquet or XLSX for people: spelled as uploaded, formulas escaped, streamed."""
 
 import math
 from collections.abc import Iterator

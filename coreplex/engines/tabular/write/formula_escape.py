@@ -1,7 +1,7 @@
-"""Cells that a spreadsheet would run as formulas, made harmless.
+"""Escapes cells that a spreadsheet would run as formulas.
 
-Excel, LibreOffice and Google Sheets run text that begins with = + - @ (also the full-width forms, also after spaces, tabs or
-line ends). An apostrophe in front makes it text. Numbers are no text and stay as they are.
+Excel, LibreOffice and Google Sheets run text that begins with = + - @ (also the full-width forms, also after spaces,
+tabs or line ends). An apostrophe in front makes it text. Numbers are no text and stay as they are.
 """
 
 import re
@@ -14,11 +14,11 @@ _PATTERN = re.compile(_DANGEROUS)
 
 
 def escaped(text: str) -> str:
-    """One cell."""
+    """The text, with an apostrophe in front where a spreadsheet would run it."""
     return f"'{text}" if _PATTERN.search(text) else text
 
 
 def escaped_column(name: str) -> pl.Expr:
-    """A column of text."""
+    """A column of text, each cell `escaped`."""
     column = pl.col(name)
     return pl.when(column.str.contains(_DANGEROUS)).then(pl.lit("'") + column).otherwise(column).alias(name)
