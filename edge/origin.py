@@ -1,4 +1,4 @@
-"""Where a browser says a request comes from. Pages of other sites get nothing here unless CORS_ORIGINS names them.
+"""Refuses what a browser sends for a page of another origin, unless CORS_ORIGINS names it.
 
 Programs send neither header and are not concerned; what a cookie may do is asked further by `check_csrf`.
 """

@@ -1,4 +1,4 @@
-"""When a disk is full, or nearly: how that is seen before and after, and what is said of it."""
+"""Recognises a disk that is full, or nearly, before a write and after one that failed, and words the refusal."""
 
 import errno
 import shutil

@@ -1,4 +1,4 @@
-"""A model held against labelled rows that came later: scored in a child with limits, kept beside the model.
+"""Evaluates a model on labelled rows that came later: scored in a child with limits, kept beside the model.
 
 Answered whole, as an upload is: the child scores for so many seconds and says when that was a part of the rows only.
 """

@@ -1,4 +1,4 @@
-"""The inference log on its way to the database: append-only files, so that an answer never waits for it.
+"""Append-only files of inference log entries on their way to the database, so that an answer never waits for it.
 
 A record is in the operating system's hands before the caller has its answer: a killed process loses none. It is on the disk
 `SYNC_SECS` later, or two syncs of the disk later where that takes longer: a power cut loses at most those records.
