@@ -100,11 +100,12 @@ def test_hidden_state_is_listed() -> None:
 
 
 def test_files_named_in_pages() -> None:
+    """Those of the concept that docs/adding-a-concept.md makes excepted."""
     named = re.compile(rf"(?:`|\()((?:{'|'.join(TOP)})/[\w./*-]+)(?:`|\))")
     gone = [
         f"{page.relative_to(ROOT)}: {path}"
         for page in (*PAGES, *sorted((ROOT / "tests").rglob("*.md")))
         for path in named.findall(page.read_text())
-        if not list(ROOT.glob(path.rstrip("/")))
+        if not list(ROOT.glob(path.rstrip("/"))) and not (page.name == "adding-a-concept.md" and "note" in path)
     ]
     assert gone == []
