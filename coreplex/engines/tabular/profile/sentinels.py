@@ -62,7 +62,7 @@ class _End:
     def spread(self) -> float:
         return float(self.rest[-1] - self.median) or float(self.rest[-1] - self.rest[0])
 
-    def parted(self, steps: float, spreads: float) -> bool:
+    def apart_by(self, steps: float, spreads: float) -> bool:
         return self.gap >= steps * self.step and self.gap >= spreads * self.spread
 
     def outnumbers(self, times: float) -> bool:
@@ -141,14 +141,14 @@ def _verdict(end: _End, *, known: bool, sole: bool, least: int) -> bool | None:
         return None
     if known or sole:
         enough = sole or end.scale or end.outnumbers(2)
-        if enough and end.parted(3, 0.75) and end.counts.min() >= 0.002 * rows:
+        if enough and end.apart_by(3, 0.75) and end.counts.min() >= 0.002 * rows:
             return True
         # Nothing else is negative, and the code far more frequent than what is beside it: -1 beside days from 1 on.
         if known and sole and len(end.rest) >= LEAST_ROWS and end.outnumbers(5) and end.counts.min() >= 0.01 * rows:
             return True
         return False if end.gap >= end.step else None
-    frequent = end.counts.min() >= max(5, 0.005 * rows) and (end.counts.sum() <= rows / 2 or end.parted(5, 5))
-    return True if frequent and len(end.rest) >= 10 and end.outnumbers(2) and end.parted(5, 3) else None
+    frequent = end.counts.min() >= max(5, 0.005 * rows) and (end.counts.sum() <= rows / 2 or end.apart_by(5, 5))
+    return True if frequent and len(end.rest) >= 10 and end.outnumbers(2) and end.apart_by(5, 3) else None
 
 
 def _is_code(value: Any, *, beside: bool = False) -> bool:

@@ -164,7 +164,7 @@ def _variants(column: Facts, rows: int) -> Finding | None:
 
 
 def _words(column: Facts, rows: int) -> Finding | None:
-    """Words for nothing that were kept as categories, since nobody said that they are missing."""
+    """Missing words that were kept as categories, since nobody said that they are missing."""
     found = column.get("words_for_nothing")
     if not found:
         return None

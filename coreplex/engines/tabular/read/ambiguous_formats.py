@@ -39,7 +39,7 @@ class AmbiguousFormats:
     def findings(self, names: Sequence[str]) -> Iterator[Finding]:
         """What is still open at the end of the file; `names` by column number."""
         for index, inferred in self._open.items():
-            yield _said(names[index], inferred)
+            yield _ambiguity(names[index], inferred)
         for index in sorted(self._shifted):
             yield conversion.offset_lost(names[index], self._zones[index])
         for index, cells in self._bare.items():
@@ -62,7 +62,7 @@ def _has_offset(rule: ParseRule) -> bool:
     return rule.kind == "datetime" and dates.has_offset(rule.format or "")
 
 
-def _said(name: str, inferred: Inferred) -> Finding:
+def _ambiguity(name: str, inferred: Inferred) -> Finding:
     other = inferred.other
     evidence = {"chosen": inferred.rule.format, "other": other and other.format}
     if inferred.rule.kind == "datetime" and other and other.kind == "datetime":

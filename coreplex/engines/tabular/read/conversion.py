@@ -90,7 +90,7 @@ def _text(value: bytes) -> str:
 def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]) -> list[Finding]:
     """A finding for each column (old name, new name, type) whose values are not kept just as they were."""
     columns = list(columns)
-    findings = [_finding(new, str(dtype), said) for _, new, dtype in columns if (said := _said(new, dtype))]
+    findings = [_finding(new, str(dtype), said) for _, new, dtype in columns if (said := _change_of(new, dtype))]
     nested = [new for _, new, dtype in columns if isinstance(dtype, _NESTED)]
     return [*findings, *([json_text(nested)] if nested else []), *_rounded(table, columns), *_trimmed(table, columns)]
 
@@ -126,7 +126,7 @@ def _in_utc(name: str, are: str) -> str:
     )
 
 
-def _said(name: str, dtype: pl.DataType) -> str | None:
+def _change_of(name: str, dtype: pl.DataType) -> str | None:
     if isinstance(dtype, pl.Datetime) and dtype.time_zone not in (None, "UTC"):
         return _in_utc(name, f"are on the clock of {dtype.time_zone}")
     if is_clock(dtype):

@@ -259,7 +259,7 @@ class _Pass:
         self.misfits: dict[int, pl.Series] = {}
         self.again = False
         self.spellings = ValueLabels(plan.rules, plan.unspelled)
-        self.absences = MissingWordCounter(plan.rules, plan.said)
+        self.missing_words = MissingWordCounter(plan.rules, plan.said)
         self._trimmed = TrimmedCounter()
         self._ambiguities = AmbiguousFormats(plan.rules, plan.inferred)
         self.rows = 0
@@ -292,7 +292,7 @@ class _Pass:
                 *self._ambiguities.findings(names),
                 *self._records.findings(),
                 *self._plan.footers.findings(self._records.line),
-                *self.absences.findings(names, self.rows),
+                *self.missing_words.findings(names, self.rows),
                 *self._trimmed.findings(names),
             ]
         except DomainError as error:
@@ -313,7 +313,7 @@ class _Pass:
         for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
             if doubts[index] or typed.null_count() != text.null_count():
                 typed, left = rule.read(text)
-                self.absences.update(index, text, typed)
+                self.missing_words.update(index, text, typed)
                 if rule.is_text:
                     self._trimmed.update(index, text, typed)
                 if left is not None:
@@ -344,18 +344,18 @@ class _Pass:
 
 
 def _usual(sample: pl.Series) -> tuple[str, ...] | None:
-    """What the first rows say of the words for nothing in a column of text: a guess that spares a second pass when it
+    """What the first rows say of the missing words in a column of text: a guess that spares a second pass when it
     holds.
     """
     return usual_missing(sample.str.strip_chars().to_frame().lazy()) if holds_missing_words(sample) else None
 
 
 def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
-    """Which words for nothing are categories, now that all of the table is known. True if it must be read again for
+    """Which missing words are categories, now that all of the table is known. True if it must be read again for
     that.
     """
     changed = False
-    for index, meaning in done.absences.meaning(table, plan.names).items():
+    for index, meaning in done.missing_words.missing_by_column(table, plan.names).items():
         before, kind = (
             plan.rules[index],
             None if index in plan.forced or meaning is None else _yes_and_no(table, plan.names[index]),
@@ -366,7 +366,7 @@ def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
 
 
 def _yes_and_no(table: Path, name: str) -> ParseRule | None:
-    """The rule of a column of text that holds yes and no besides words for nothing, once those are known to be missing."""
+    """The rule of a column of text that holds yes and no besides missing words, once those are known to be missing."""
     column = pl.scan_parquet(table, glob=False).select(name)
     for part in (column.head(_FEW_ROWS), column.unique()):
         texts = inference.distinct(part.collect(engine="streaming").to_series(), MISSING_WORDS).str.to_lowercase().unique()

@@ -62,7 +62,7 @@ class _Record(NamedTuple):
     cells: list[str]
 
 
-def of_rows(head: str) -> Dialect:
+def dialect_of_rows(head: str) -> Dialect:
     """The dialect of CSV we wrote ourselves from the rows of another format: only the line of names is to be found."""
     return _dialect_of(list(islice(_filled(head, ",", '"', 0), SAMPLE_RECORDS)), ",", '"')
 
@@ -178,8 +178,8 @@ def _uneven(lines: list[str], separator: str, quote: str) -> float:
     names = [cell.strip() for cell in rows[0]] if rows else []
     if len(names) < 2 or len(rows) < 2 or any(kind_of(name) != "text" or " " in name for name in names):
         return 0.0
-    parted = sum(len(row) > 1 for row in rows) / len(rows)
-    return parted if parted >= _MOST_PARTED else 0.0
+    split = sum(len(row) > 1 for row in rows) / len(rows)
+    return split if split >= _MOST_PARTED else 0.0
 
 
 def _unclear(text: str, quote: str) -> Finding | None:
@@ -288,7 +288,7 @@ def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
         )
         return Dialect(separator, quote, width, None, before, tuple(findings))
     names, width = _fit_names(first, body, width)
-    said = headers.below(names, body, kind_of) if body and len(body[0]) == width else None
+    said = headers.read_header_lines(names, body, kind_of) if body and len(body[0]) == width else None
     # Lines are skipped by their count: a record of another width among them is no line of names or units.
     if said and said.lines and all(len(record.cells) == width for record in filled[1 : said.lines + 1]):
         names, line = said.names, filled[said.lines].after

@@ -39,7 +39,7 @@ class Headers:
     findings: tuple[Finding, ...]
 
 
-def below(names: Sequence[str], rows: Sequence[Sequence[str]], kind: KindOf) -> Headers:
+def read_header_lines(names: Sequence[str], rows: Sequence[Sequence[str]], kind: KindOf) -> Headers:
     """Reads the lines below the names. `rows`: the first records after them, each as wide as `names`."""
     found = Headers(tuple(names), ("",) * len(names), 0, ())
     while found.lines < _MOST_LINES and len(rows) - found.lines >= _UNTYPED + _ROWS_BELOW:

@@ -20,7 +20,7 @@ from coreplex.engines.tabular.read import delimited, parquet, workbook
 from coreplex.engines.tabular.read.column_names import renamed_finding
 from coreplex.engines.tabular.read.csv_limit import longest_csv_field
 from coreplex.engines.tabular.read.delimited import DelimitedTable
-from coreplex.engines.tabular.read.dialect import Dialect, holds_table, holds_values, of_rows
+from coreplex.engines.tabular.read.dialect import Dialect, dialect_of_rows, holds_table, holds_values
 from coreplex.engines.tabular.read.file_formats import CALLED, FileFormat, expected
 from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_table import JsonTable
@@ -118,7 +118,7 @@ def _read_workbook(
     if cells is None:
         raise Invalid(_empty_sheets(order, wanted), errors=())
     table, sheet = cells.table, cells.sheet
-    reading = _read_delimited(table.path, destination, overrides, limits, of_rows(_head(table.path)))
+    reading = _read_delimited(table.path, destination, overrides, limits, dialect_of_rows(_head(table.path)))
     findings = [*_about_sheets(book, sheet, wanted), *broken, *cells.findings(), *reading.findings]
     return replace(reading, format="xlsx", sheet=sheet.name, findings=findings)
 

@@ -44,8 +44,8 @@ class MissingWordCounter:
         taken = text.filter(typed.is_null() & text.is_in(sorted(AMBIGUOUS_WORDS)))
         self._taken[index].update(dict(taken.value_counts().iter_rows()))
 
-    def meaning(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
-        """`Column.missing` of the columns of text in which words for nothing occur, judged by all that is stored beside
+    def missing_by_column(self, table: Path, names: Sequence[str]) -> dict[int, tuple[str, ...] | None]:
+        """`Column.missing` of the columns of text in which missing words occur, judged by all that is stored beside
         them.
         """
         scan = pl.scan_parquet(table, glob=False)
@@ -66,11 +66,11 @@ def holds_missing_words(raw: pl.Series) -> bool:
 
 
 def usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
-    """Which words for nothing are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
+    """Which missing words are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
 
     Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that
     are not all numbers, and nothing at all they can only be missing. Where all else is signs (`+`), a dash is one of
-    them. Beside two words, such as yes and no, several words for nothing are missing: nobody has three kinds of
+    them. Beside two words, such as yes and no, several missing words are missing: nobody has three kinds of
     nothing.
 
     `taken`: such words that the column held before they were taken as missing.
@@ -88,7 +88,7 @@ def usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str,
 
 
 def _say_the_same(texts: set[str]) -> bool:
-    """True for several words for nothing, such as `NA` and `unknown`: with two levels of words beside them they are no
+    """True for several missing words, such as `NA` and `unknown`: with two levels of words beside them they are no
     third.
     """
     said = {re.sub(r"[/. ]", "", text).lower() for text in texts & (vocabulary.ABSENT | vocabulary.UNKNOWN)}
