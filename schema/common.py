@@ -9,7 +9,7 @@ import strawberry.pydantic
 from pydantic import BaseModel
 
 from coreplex.experiment.table import ProblemType
-from coreplex.membership.namesakes import namesakes
+from coreplex.membership.duplicate_names import namesakes
 from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.roles import Plan
 from resolvers.guard import Info

@@ -16,7 +16,7 @@ import structlog
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.dataset import orders, quota, service, suggested_calls
+from coreplex.dataset import column_overrides, quota, service, suggested_calls
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.new_version import NewVersion
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
@@ -57,10 +57,12 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
         target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id, services.settings)
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
     upload = services.resumable.staged(wanted.upload_id, grant.user_id)
-    with orders.placed(wanted.columns or []):
-        table = await TableTasks.of(services).read(upload.path, upload.filename, orders.of_upload(wanted), sheet=wanted.sheet)
+    with column_overrides.placed(wanted.columns or []):
+        table = await TableTasks.of(services).read(
+            upload.path, upload.filename, column_overrides.of_upload(wanted), sheet=wanted.sheet
+        )
     with gone_on_failure(table.path):
-        orders.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
+        column_overrides.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
     dataset_id = dataset.id if dataset else target.dataset_id
     assert dataset_id is not None
     new = NewVersion(_new_version(grant, table, target.project_id, dataset_id, VersionSource.upload, upload.size_bytes), dataset)
@@ -75,11 +77,11 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
 async def from_overrides(services: Services, grant: Grant, wanted: OverrideColumnTypes) -> AsyncIterator[NewVersion]:
     """A new version of the same file with some columns read otherwise; what a person said earlier of the others stays."""
     parent, origin = await _parent(services, grant, wanted)
-    said = orders.of_override(wanted, TableSchema.from_json(parent.table_schema))
-    with orders.placed(wanted.columns or []):
+    said = column_overrides.of_override(wanted, TableSchema.from_json(parent.table_schema))
+    with column_overrides.placed(wanted.columns or []):
         table = await _read_again(services, parent, origin, said)
     with gone_on_failure(table.path):
-        orders.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
+        column_overrides.check_emptied(wanted.columns or [], table.profile, force=wanted.force)
     async with _from_parent(services, grant, parent, table) as new:
         yield new
 
@@ -88,12 +90,12 @@ async def from_overrides(services: Services, grant: Grant, wanted: OverrideColum
 async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> AsyncIterator[NewVersion]:
     """A new version of the same file in which more values are missing. Raises Invalid for a value that no cell holds."""
     parent, origin = await _parent(services, grant, wanted)
-    marks = orders.offered(parent.quality) if wanted.columns is None else wanted.columns
-    said = orders.of_marks(marks, TableSchema.from_json(parent.table_schema), wanted.force)
-    with orders.placed(marks):
+    marks = column_overrides.offered(parent.quality) if wanted.columns is None else wanted.columns
+    said = column_overrides.of_marks(marks, TableSchema.from_json(parent.table_schema), wanted.force)
+    with column_overrides.placed(marks):
         table = await _read_again(services, parent, origin, said)
     with gone_on_failure(table.path):
-        orders.check_marks(marks, parent.profile, table.profile, force=wanted.force)
+        column_overrides.check_marks(marks, parent.profile, table.profile, force=wanted.force)
     async with _from_parent(services, grant, parent, table) as new:
         yield new
 
@@ -106,7 +108,7 @@ async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes 
         return parent, await session.get_one(Artifact, parent.upload_artifact_id or parent.artifact_id)
 
 
-async def _read_again(services: Services, parent: DatasetVersion, origin: Artifact, said: orders.Orders) -> Table:
+async def _read_again(services: Services, parent: DatasetVersion, origin: Artifact, said: column_overrides.Orders) -> Table:
     source = await whole(services.storage, origin)
     schema = None if parent.upload_artifact_id else parent.table_schema
     sheet = parent.read_options.get("sheet") if parent.upload_artifact_id else None

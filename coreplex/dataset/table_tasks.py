@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
+from coreplex.dataset.column_overrides import Orders
 from coreplex.dataset.inputs import TableFormat
-from coreplex.dataset.orders import Orders
 from coreplex.errors.tree import BadInput, Invalid
 from coreplex.platform.child_task import ChildTask, child_task
 from coreplex.platform.document import storable

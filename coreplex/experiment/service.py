@@ -31,7 +31,7 @@ from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
-from coreplex.membership.namesakes import namesakes
+from coreplex.membership.duplicate_names import namesakes
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
