@@ -9,7 +9,7 @@ import strawberry.pydantic
 from pydantic import BaseModel
 
 from coreplex.experiment.table import ProblemType
-from coreplex.membership.duplicate_names import namesakes
+from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.roles import Plan
 from resolvers.guard import Info
@@ -55,7 +55,7 @@ def name_warnings(attribute: str) -> Any:
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> list[str]:
         async with info.context.read() as session:
-            return await namesakes(session, getattr(root, attribute))
+            return await duplicate_name_warnings(session, getattr(root, attribute))
 
     return strawberry.field(resolver=resolve, description="Says so when something of the same kind has the same name.")
 

@@ -13,7 +13,7 @@ from coreplex.errors.tree import FieldError, Invalid
 
 
 @dataclass(frozen=True)
-class Orders:
+class ColumnOverrides:
     """`types` and `missing` by column, `everywhere` for all columns; `force` takes every loss."""
 
     types: Mapping[str, str] = field(default_factory=dict)
@@ -31,11 +31,11 @@ class Orders:
         }
 
 
-def of_upload(wanted: UploadDataset) -> Orders:
-    return _said(wanted.columns or [], Orders(everywhere=wanted.missing_values or (), force=wanted.force))
+def of_upload(wanted: UploadDataset) -> ColumnOverrides:
+    return _said(wanted.columns or [], ColumnOverrides(everywhere=wanted.missing_values or (), force=wanted.force))
 
 
-def of_override(wanted: OverrideColumnTypes, schema: TableSchema) -> Orders:
+def of_override(wanted: OverrideColumnTypes, schema: TableSchema) -> ColumnOverrides:
     """What is said now, and of the other columns what was said before. Raises Invalid when nothing is, or of no column."""
     if not wanted.columns and not wanted.missing_values:
         raise Invalid.field("name the columns that are to be read otherwise, or missing values", "columns")
@@ -43,12 +43,12 @@ def of_override(wanted: OverrideColumnTypes, schema: TableSchema) -> Orders:
     return _said(wanted.columns or [], _before(schema, wanted.missing_values or (), wanted.force))
 
 
-def of_marks(marks: Sequence[Marked], schema: TableSchema, force: bool) -> Orders:
+def of_marks(marks: Sequence[Marked], schema: TableSchema, force: bool) -> ColumnOverrides:
     """The values are added to what is missing in their columns."""
     _refuse_unknown(marks, schema)
     before = _before(schema, (), force)
     more = {mark.name: with_missing(_column(schema, mark.name), mark.values) for mark in marks}
-    return Orders(before.types, {**before.missing, **more}, (), force)
+    return ColumnOverrides(before.types, {**before.missing, **more}, (), force)
 
 
 def offered(quality: Mapping[str, Any]) -> list[Marked]:
@@ -63,7 +63,7 @@ def offered(quality: Mapping[str, Any]) -> list[Marked]:
     return found
 
 
-def _said(columns: Sequence[ColumnOverride], before: Orders) -> Orders:
+def _said(columns: Sequence[ColumnOverride], before: ColumnOverrides) -> ColumnOverrides:
     types, missing = dict(before.types), dict(before.missing)
     for index, column in enumerate(columns):
         if column.type is None and column.missing_values is None:
@@ -72,14 +72,14 @@ def _said(columns: Sequence[ColumnOverride], before: Orders) -> Orders:
             types[column.name] = column.type.value
         if column.missing_values is not None:
             missing[column.name] = column.missing_values
-    return Orders(types, missing, before.everywhere, before.force)
+    return ColumnOverrides(types, missing, before.everywhere, before.force)
 
 
-def _before(schema: TableSchema, everywhere: Sequence[str], force: bool) -> Orders:
+def _before(schema: TableSchema, everywhere: Sequence[str], force: bool) -> ColumnOverrides:
     """What a person, or the first reading, said of the columns."""
     types = {column.name: column.type.value for column in schema if column.reason == SET_BY_USER}
     missing = {column.name: column.missing for column in schema if column.missing is not None}
-    return Orders(types, missing, everywhere, force)
+    return ColumnOverrides(types, missing, everywhere, force)
 
 
 def _column(schema: TableSchema, name: str) -> Column:

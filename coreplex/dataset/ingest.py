@@ -108,7 +108,9 @@ async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes 
         return parent, await session.get_one(Artifact, parent.upload_artifact_id or parent.artifact_id)
 
 
-async def _read_again(services: Services, parent: DatasetVersion, origin: Artifact, said: column_overrides.Orders) -> Table:
+async def _read_again(
+    services: Services, parent: DatasetVersion, origin: Artifact, said: column_overrides.ColumnOverrides
+) -> Table:
     source = await whole(services.storage, origin)
     schema = None if parent.upload_artifact_id else parent.table_schema
     sheet = parent.read_options.get("sheet") if parent.upload_artifact_id else None

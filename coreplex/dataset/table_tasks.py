@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from coreplex.dataset.column_overrides import Orders
+from coreplex.dataset.column_overrides import ColumnOverrides
 from coreplex.dataset.inputs import TableFormat
 from coreplex.errors.tree import BadInput, Invalid
 from coreplex.platform.child_task import ChildTask, child_task
@@ -61,7 +61,7 @@ class TableTasks(Part):
         self,
         source: Path,
         filename: str,
-        orders: Orders = Orders(),  # noqa: B008 (frozen)
+        overrides: ColumnOverrides = ColumnOverrides(),  # noqa: B008 (frozen)
         schema: Mapping[str, Any] | None = None,
         sheet: str | None = None,
     ) -> Table:
@@ -75,7 +75,7 @@ class TableTasks(Part):
                 "source": str(source),
                 "filename": filename,
                 "destination": str(destination),
-                **orders.request(),
+                **overrides.request(),
                 "schema": schema,
                 "sheet": sheet,
                 "scratch": str(scratch),

@@ -31,7 +31,7 @@ from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
-from coreplex.membership.duplicate_names import namesakes
+from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
@@ -160,7 +160,7 @@ async def create(
         created_by=grant.user_id,
     )
     if experiment.name != UNNAMED:
-        experiment.warnings = [*experiment.warnings, *await namesakes(session, experiment)]
+        experiment.warnings = [*experiment.warnings, *await duplicate_name_warnings(session, experiment)]
     session.add(experiment)
     await session.flush()
     for position, (asked, actual) in enumerate(engines.runs):

@@ -9,7 +9,7 @@ from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession
 
 
-async def namesakes(session: ReadSession, row: Any) -> list[str]:
+async def duplicate_name_warnings(session: ReadSession, row: Any) -> list[str]:
     """A sentence when something of the same kind has the row's name (in any case) in its project, or, for a project, among those
     of its owner; nothing otherwise. `row` has an id, a name and a project_id."""
     table = type(row)
