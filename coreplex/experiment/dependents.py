@@ -8,12 +8,14 @@ from sqlmodel import col
 
 from coreplex.dataset.table import DatasetVersion
 from coreplex.errors.tree import Conflict
-from coreplex.experiment import service
 from coreplex.experiment.table import Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend, refuse_in_use
+from coreplex.platform.later import later
+
+_remove = later("coreplex.experiment.service:remove")
 
 
 async def _refuse_on_versions(session: ReadSession, ids: Select[UUID]) -> None:
@@ -26,7 +28,7 @@ async def _refuse_on_versions(session: ReadSession, ids: Select[UUID]) -> None:
 
 async def _remove_on_versions(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
     query = select(col(Experiment.id)).where(col(Experiment.dataset_version_id).in_(ids))
-    await service.remove(session, (await session.scalars(query)).all(), user_id)
+    await _remove(session, (await session.scalars(query)).all(), user_id)
 
 
 async def _refuse_in_projects(session: ReadSession, ids: Select[UUID]) -> None:

@@ -25,7 +25,7 @@ from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneExperiment
-from coreplex.experiment.table import EngineRun, Experiment, ProblemType
+from coreplex.experiment.table import TRAIN, EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.table import Job
@@ -43,8 +43,6 @@ from coreplex.platform.settings import Settings
 
 UNNAMED = "Experiment"
 """What the published client calls every experiment whose name was left out: nobody chose it, so nobody chose it twice."""
-TRAIN = "automl_train"
-"""The kind of job that trains (`coreplex.training.jobs`)."""
 TOO_MANY = "Delete experiments that are not needed"
 ENDED_WITHIN = timedelta(minutes=1)
 """A cancelled training has written its last file and event by then, also that of a worker that died."""

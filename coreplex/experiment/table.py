@@ -11,6 +11,9 @@ from coreplex.job.lifecycle import FollowsJob, Lifecycle
 from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_document, reference, word
 
+TRAIN = "automl_train"
+"""The kind of job that trains (`coreplex.training.jobs`)."""
+
 
 class ProblemType(StrEnum):
     classification = "classification"

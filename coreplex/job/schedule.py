@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 async def tick(database: Database) -> list[UUID]:
     """Queue what is due; returns the jobs. Safe to call by many processes at once."""
     async with database.read() as session:
-        due = [kind for kind in kinds.scheduled() if await _due(session, kind)]
+        due = await _due(session)
     queued = []
     for kind in due:
         async with database.transaction() as session:
@@ -48,12 +48,12 @@ def following(due: datetime, now: datetime, every: timedelta) -> datetime:
     return due + every * ((now - due) // every + 1)
 
 
-async def _due(session: ReadSession, kind: JobKind) -> bool:
-    """Whether it may be time; certain only under the lock."""
-    query = select(col(Schedule.next_at), func.clock_timestamp(), col(Job.status))
-    query = query.outerjoin(Job, col(Job.id) == col(Schedule.job_id)).where(col(Schedule.name) == kind.name)
-    row = (await session.execute(query)).one_or_none()
-    return row is None or _is_time(kind, *row)
+async def _due(session: ReadSession) -> list[JobKind]:
+    """Kinds for which it may be time; certain only under the lock."""
+    query = select(col(Schedule.name), col(Schedule.next_at), func.clock_timestamp(), col(Job.status))
+    rows = await session.execute(query.outerjoin(Job, col(Job.id) == col(Schedule.job_id)))
+    known = {name: facts for name, *facts in rows}
+    return [kind for kind in kinds.scheduled() if kind.name not in known or _is_time(kind, *known[kind.name])]
 
 
 def _is_time(kind: JobKind, due: datetime, now: datetime, last: JobStatus | None) -> bool:

@@ -7,10 +7,12 @@ from sqlalchemy import Select, select
 from sqlmodel import col
 
 from coreplex.experiment.table import Experiment
-from coreplex.model import service
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend, refuse_in_use
+from coreplex.platform.later import later
+
+_remove = later("coreplex.model.service:remove")
 
 
 async def _refuse_of_experiments(session: ReadSession, ids: Select[UUID]) -> None:
@@ -18,7 +20,7 @@ async def _refuse_of_experiments(session: ReadSession, ids: Select[UUID]) -> Non
 
 
 async def _remove_of_experiments(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
-    await service.remove(session, (await session.scalars(select(Model).where(col(Model.experiment_id).in_(ids)))).all(), user_id)
+    await _remove(session, (await session.scalars(select(Model).where(col(Model.experiment_id).in_(ids)))).all(), user_id)
 
 
 depend(Experiment, refuse=_refuse_of_experiments, remove=_remove_of_experiments)

@@ -1,7 +1,7 @@
-"""Names of what child processes run, looked up when the module that names them is imported.
+"""Functions named as `module:function` where the process that names them must not import what they work with, yet or at all.
 
-A child's task is named `module:function`, because the process that starts it must not import what the child works with. The name
-is checked all the same: a module or function that is not there fails the start of the process, not the first child.
+The name is looked up when the module that names it is imported: a module or function that is not there fails the start of the
+process, not the first use.
 """
 
 import symtable
@@ -13,12 +13,18 @@ ChildTask = NewType("ChildTask", str)
 
 
 def child_task(target: str) -> ChildTask:
-    """The task `module:function`. Raises ImportError when the module, which is read but not run, has no such name."""
+    """The name of what a child process runs. Raises ImportError when there is none of it."""
+    look_up(target)
+    return ChildTask(target)
+
+
+def look_up(target: str) -> tuple[str, str]:
+    """The module and the function. Raises ImportError when the module, which is read but not run, has no such name."""
     module, _, function = target.partition(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None:
-        raise ImportError(f"the task `{target}` of a child process: there is no module `{module}`")
+        raise ImportError(f"`{target}` is named: there is no module `{module}`")
     names = symtable.symtable(Path(spec.origin).read_text(), spec.origin, "exec")
     if function not in names.get_identifiers():
-        raise ImportError(f"the task `{target}` of a child process: `{module}` has no `{function}`")
-    return ChildTask(target)
+        raise ImportError(f"`{target}` is named: `{module}` has no `{function}`")
+    return module, function

@@ -2,7 +2,7 @@
 
 It refers to nothing: a foreign key would be looked up for every predicted row, a deleted deployment would take all its rows along
 in one statement, and a partition could not be dropped without stopping whoever predicts. Rows of deployments that are gone are
-reached by nobody and are removed by housekeeping.
+reached by nobody and are removed by a job of the clock.
 """
 
 from datetime import datetime

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from coreplex.platform.isolation import run_child
-from coreplex.training.jobs import ENGINE, OVERRUN_FACTOR, OVERRUN_SECS
+from coreplex.training.service import ENGINE, OVERRUN_FACTOR, OVERRUN_SECS
 
 BUDGET_SECS = 60
 LIMIT_BYTES = 4 << 30

@@ -13,10 +13,20 @@ from coreplex.job.cleaning import STORAGE_DELETE
 from coreplex.job.kinds import JobKind, Queue
 from coreplex.platform.child_task import child_task
 from coreplex.platform.database import Database
+from coreplex.platform.later import later
 from coreplex.runtime import concepts
 from tests.jobs.harness import ROOT, unfinished
 
-HEAVY = ("lightgbm", "sklearn", "catboost", "flaml", "scipy.stats")
+HEAVY = {
+    "numpy",
+    "polars",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "lightgbm",
+    "coreplex.training.service",
+    "coreplex.engines.automl.train",
+}
 
 
 def test_every_kind_is_known_once_the_concepts_are_loaded() -> None:
@@ -60,11 +70,23 @@ def test_the_list_of_concepts_is_that_of_the_layers(monkeypatch: pytest.MonkeyPa
         concepts.load("jobs")
 
 
-def test_a_childs_task_is_looked_up_without_being_imported() -> None:
-    name = "coreplex.engines.automl.train:run"
-    code = f"import sys; from coreplex.platform.child_task import child_task as c; c({name!r}); print(*sys.modules)"
+def test_a_worker_starts_without_what_jobs_and_their_children_work_with() -> None:
+    code = "import sys, workers.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "polars", "coreplex.engines.automl.train", *HEAVY} & set(loaded)
+    assert not HEAVY & set(loaded)
+    assert {"coreplex.training.jobs", "coreplex.runtime.jobs"} <= set(loaded)
+
+
+async def test_what_is_imported_later_is_looked_up_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImportError, match=r"`coreplex\.training\.service` has no `runs`"):
+        later("coreplex.training.service:runs")
+    called = later("coreplex.job.probe:run")
+
+    async def run(*arguments: object) -> object:
+        return arguments
+
+    monkeypatch.setattr("coreplex.job.probe.run", run)
+    assert await called(1, 2) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -81,15 +103,15 @@ def test_a_childs_task_that_is_not_there_is_refused(target: str, reason: str) ->
 
 
 @pytest.mark.parametrize("program", ["workers", "asgi"])
-def test_a_process_does_not_start_with_a_task_that_is_not_there(tmp_path: Path, program: str) -> None:
-    """Checked on the real programs: one name in the way of `ENGINE`, and neither begins."""
+def test_a_process_does_not_start_with_a_name_of_nothing(tmp_path: Path, program: str) -> None:
+    """The real programs, with one name in the way of a training's `run`, and neither begins."""
     (tmp_path / "sitecustomize.py").write_text(
         "import coreplex.platform.child_task as tasks\n"
-        "look = tasks.child_task\n"
-        "tasks.child_task = lambda name: look(name.replace('automl.train:run', 'automl.train:gone'))\n"
+        "look = tasks.look_up\n"
+        "tasks.look_up = lambda name: look(name.replace('training.service:run', 'training.service:gone'))\n"
     )
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path / "data")}
     command = [sys.executable, "-m", program]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode != 0
-    assert "`coreplex.engines.automl.train` has no `gone`" in ended.stderr
+    assert "`coreplex.training.service` has no `gone`" in ended.stderr

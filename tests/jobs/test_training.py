@@ -19,7 +19,7 @@ from coreplex.model.table import Model
 from coreplex.platform.database import Database
 from coreplex.platform.isolation import ChildTimeout
 from coreplex.platform.services import Services
-from coreplex.training.jobs import _engine_failed
+from coreplex.training.service import _engine_failed
 from tests.factories.dataset import Person, stored_files, table
 from tests.jobs.harness import Workers, done, read, until
 
