@@ -12,9 +12,7 @@ from coreplex.engines.automl.splits.folds import Fold
 from coreplex.engines.diagnosis.cpu_deadline import Deadline
 from coreplex.engines.diagnosis.row_dependence import recommendation, split_comparison
 from coreplex.engines.tabular.read.table import read_table
-from tests.factories import dependent
-
-REAL = Path(__file__).parents[3] / "shared" / "data"
+from tests.factories import dependent, ordinary
 
 
 def found(frame: pl.DataFrame, folder: Path, target: str = "y", classes: bool | None = None) -> dict[str, object]:
@@ -81,22 +79,10 @@ def test_ordinary_tables_stay_random(name: str, tmp_path: Path) -> None:
     assert found(frame, tmp_path, "target", classes=name != "diabetes")["strategy"] is None
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the tables are not here")
-@pytest.mark.parametrize(
-    ("table", "target", "classes"),
-    [
-        ("titanic", "survived", True),
-        ("titanic_raw", "survived", True),
-        ("telco_churn", "Churn", True),
-        ("penguins", "species", True),
-        ("mpg", "mpg", False),
-        ("diamonds", "price", False),
-        ("diamonds", "cut", True),
-    ],
-)
-def test_ordinary_categories_are_no_groups(table: str, target: str, classes: bool, tmp_path: Path) -> None:
-    frame = pl.read_csv(REAL / f"{table}.csv", infer_schema_length=None)
-    assert found(frame, tmp_path, target, classes)["strategy"] is None
+@pytest.mark.parametrize("name", ordinary.TABLES)
+def test_ordinary_categories_are_no_groups(name: str, tmp_path: Path) -> None:
+    made = ordinary.TABLES[name]()
+    assert found(made.frame, tmp_path, made.target, made.classes)["strategy"] is None
 
 
 @pytest.mark.parametrize(

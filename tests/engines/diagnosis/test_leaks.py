@@ -16,9 +16,8 @@ from coreplex.engines.diagnosis.diagnose import examine
 from coreplex.engines.diagnosis.request import Question, Roles
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.errors.tree import Invalid
+from tests.factories import ordinary
 from tests.factories.leaks import KINDS, TARGET, clean, planted
-
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def ask(tmp_path: Path, table: pl.DataFrame | Path, target: str, problem: str, **options: Any) -> dict[str, Any]:
@@ -59,19 +58,11 @@ def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
     assert len(alarms) / len(tables) <= 0.05, alarms
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
-@pytest.mark.parametrize(
-    ("name", "target", "problem", "leaking"),
-    [
-        ("titanic", "survived", "classification", {"alive"}),
-        ("titanic_raw", "survived", "classification", set()),
-        ("penguins", "species", "classification", set()),
-        ("mpg", "mpg", "regression", set()),
-        ("telco_churn", "Churn", "classification", set()),
-    ],
-)
-def test_leaks_of_real_tables(name: str, target: str, problem: str, leaking: set[str], tmp_path: Path) -> None:
-    assert accused(ask(tmp_path, SHARED / f"{name}.csv", target, problem)) == leaking
+@pytest.mark.parametrize("name", ordinary.TABLES)
+def test_leaks_of_ordinary_tables(name: str, tmp_path: Path) -> None:
+    made = ordinary.TABLES[name]()
+    problem = "classification" if made.classes else "regression"
+    assert accused(ask(tmp_path, made.frame, made.target, problem)) == made.leaks
 
 
 def test_a_column_that_says_one_of_several_classes(tmp_path: Path) -> None:
