@@ -35,7 +35,7 @@ TOLD_EVERY_SECS = 60.0
 
 
 class Admission:
-    """The places of one process."""
+    """The requests that one process works on, and those that wait for a place."""
 
     def __init__(self, services: Services) -> None:
         self.services = services

@@ -36,7 +36,7 @@ class Waiting(Protocol):
 
 
 class Shedding:
-    """One process's watch on its files."""
+    """Counts the open files of one process, and chooses the connections that are closed."""
 
     def __init__(self) -> None:
         self._chosen: deque[Waiting] = deque()

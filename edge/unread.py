@@ -17,7 +17,7 @@ AGAIN_SECS = 5
 
 
 class Unread:
-    """What the callers of one process have not taken yet. With `most` bytes of that nothing more is answered to a caller."""
+    """Counts the bytes that the callers of one process have not taken yet. Who has `most` of them is answered nothing more."""
 
     def __init__(self, most: int) -> None:
         self.most = most

@@ -13,7 +13,7 @@ ADVICE = (
 
 
 class Forwarded(Part):
-    """Of one process."""
+    """Remembers, for one process, whether the warning was given."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

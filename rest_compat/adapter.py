@@ -50,7 +50,7 @@ def rows(services: Services, table: Iterable[Endpoint]) -> list[RouteRow]:
 
 
 class Row:
-    """One endpoint at work."""
+    """Handles the requests of one endpoint."""
 
     def __init__(self, services: Services, endpoint: Endpoint) -> None:
         self.services = services
@@ -98,7 +98,7 @@ class Row:
 
 
 class LargeBodies(Part):
-    """The places of one process for large bodies."""
+    """Limits how many large bodies one process takes, and parses, at a time."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

@@ -33,7 +33,7 @@ OPEN = "…"
 """What a spread of free JSON leaves in an envelope: fields nobody can list."""
 
 
-class Sketch(dict[str, Any]):
+class Typed(dict[str, Any]):
     """A value of which only the schema is known. A dictionary, so that an envelope may spread it."""
 
     def __init__(self, schema: dict[str, Any], members: Mapping[str, Any] | None = None) -> None:
@@ -67,9 +67,9 @@ def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitio
     if isinstance(kind, GraphQLObjectType):
         assert node.selection_set is not None
         members = _object(kind, node.selection_set, fragments)
-        return Sketch({"description": text, "nullable": nullable, "members": True}, members)
+        return Typed({"description": text, "nullable": nullable, "members": True}, members)
     schema = leaf(kind)
-    return Sketch({**schema, "description": text, "nullable": nullable}, {} if "type" in schema else {OPEN: True})
+    return Typed({**schema, "description": text, "nullable": nullable}, {} if "type" in schema else {OPEN: True})
 
 
 class Listed(list[Any]):
@@ -89,7 +89,7 @@ def leaf(kind: Any) -> dict[str, Any]:
 
 def schema_of(value: Any) -> dict[str, Any]:
     """What an envelope made of a typed result, as a JSON Schema."""
-    if isinstance(value, Sketch) and not value.schema.get("members"):
+    if isinstance(value, Typed) and not value.schema.get("members"):
         return _nullable({k: v for k, v in value.schema.items() if k != "nullable"}, value.schema.get("nullable", False))
     if isinstance(value, list):
         described = {"description": value.text} if isinstance(value, Listed) and value.text else {}
@@ -103,9 +103,9 @@ def schema_of(value: Any) -> dict[str, Any]:
             schema["required"] = required
         if OPEN in value:
             schema["additionalProperties"] = True
-        if isinstance(value, Sketch) and value.schema["description"]:
+        if isinstance(value, Typed) and value.schema["description"]:
             schema["description"] = value.schema["description"]
-        return _nullable(schema, isinstance(value, Sketch) and value.schema.get("nullable", False))
+        return _nullable(schema, isinstance(value, Typed) and value.schema.get("nullable", False))
     return {bool: {"type": "boolean"}, int: {"type": "integer"}, str: {"type": "string"}}.get(type(value), {})
 
 

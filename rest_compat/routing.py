@@ -19,7 +19,7 @@ RouteRow = tuple[str, str, Answer]
 
 
 class Leaf(NamedTuple):
-    """One method of one path."""
+    """What answers one method of one path."""
 
     answer: Answer
     names: Sequence[str]
@@ -28,7 +28,7 @@ class Leaf(NamedTuple):
 
 @dataclass
 class Node:
-    """What may follow a beginning of a path."""
+    """A node of the tree of paths: the segments that may follow."""
 
     literals: dict[str, "Node"] = field(default_factory=dict)
     parameter: "Node | None" = None

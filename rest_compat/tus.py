@@ -80,7 +80,7 @@ class WrongMethod(DomainError):
 
 
 class Tus:
-    """The door of `Resumable`."""
+    """Handles the requests of resumable uploads (`coreplex.platform.resumable`)."""
 
     def __init__(self, services: Services) -> None:
         self.services = services

@@ -46,7 +46,7 @@ PRICE = "price"
 
 
 class Price(NamedTuple):
-    """What a field costs besides what is selected in it."""
+    """The price of a field without what is selected in it."""
 
     each: int = 0
     """For each object it is asked of."""

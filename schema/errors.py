@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Internal(DomainError):
-    """What a bug looks like from outside."""
+    """An unexpected exception, as a caller sees it: masked."""
 
     code, status = "internal", 500
 

@@ -57,7 +57,7 @@ LIMITS = Limits()
 
 
 class Size(NamedTuple):
-    """What a selection weighs, fragments expanded."""
+    """The size of a selection, fragments expanded."""
 
     depth: int = 0
     fields: int = 0

@@ -40,7 +40,7 @@ class Reason(Enum):
 
 
 class Runner:
-    """The jobs of one worker process."""
+    """Runs the jobs of one worker process."""
 
     def __init__(self, services: Services, timing: Timing) -> None:
         self.services, self.timing = services, timing

@@ -41,7 +41,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Where the failures of one attempt count: digests, each with what is free there. The nearest comes first."""
+    """The counters that one attempt's failures add to: digests, each with how many are free there. The nearest comes first."""
 
     free: Mapping[bytes, int]
 

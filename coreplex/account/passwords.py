@@ -34,7 +34,7 @@ _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
 
 
 class _Load:
-    """How many hashes are running or waiting in this process."""
+    """Counts the hashes that run or wait in this process."""
 
     now = 0
 

@@ -34,7 +34,7 @@ async def reset(
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a new password left of the account's API keys."""
+    """Numbers of the account's API keys after a new password: those that still work and those that were revoked."""
 
     active: int
     revoked: int

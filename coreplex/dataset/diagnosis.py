@@ -46,7 +46,7 @@ SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How long the machine may take for it: seconds by the clock for one of processor time, and for the child in all."""
+    """Limits of a child's time: seconds by the clock for one of processor time, and for the child in all."""
 
     patience: float
     time_limit_secs: float
@@ -115,7 +115,7 @@ async def _ignore(_event: dict[str, Any]) -> None:
 
 
 class Diagnoses(Part):
-    """The queue before the children, and who is being waited for. Made when first asked for."""
+    """Queues the children that diagnose targets, and lets callers who ask the same wait for one."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

@@ -26,7 +26,7 @@ WAIT_SECS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`quality` as stored with a version; `diagnosis` of the target, where one was named and can be learned."""
+    """A version's quality: `quality` as stored with it; `diagnosis` of the target, where one was named and can be learned."""
 
     quality: dict[str, Any]
     diagnosis: Found | None = None

@@ -50,7 +50,7 @@ class Table:
 
 
 class TableTasks(Part):
-    """The queue before the children, made when first asked for."""
+    """Queues the children that read and write tables, in turn between callers and over all processes of the host."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

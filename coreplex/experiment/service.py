@@ -83,7 +83,7 @@ def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A wanted experiment that can come to something: what it is made of, and what is to be said about it."""
+    """A wanted experiment that passed its checks: what it is made of, and the warnings about it."""
 
     project: Project
     version: DatasetVersion

@@ -47,7 +47,7 @@ class Repeated(Exception):
 
 
 class Mark(NamedTuple):
-    """Under what a request notes something elsewhere: the same at each retry."""
+    """The name, time and request id under which a request writes elsewhere (the inference log): the same at each retry."""
 
     name: UUID
     moment: datetime

@@ -20,7 +20,7 @@ NameOf = Callable[[WriteSession, Job], Awaitable[str | None]]
 
 
 class Queue(StrEnum):
-    """Long jobs have a queue of their own, so that a mail never waits for a training."""
+    """The queues of Dramatiq. Long jobs have one of their own, so that a mail never waits for a training."""
 
     training = "training"
     chores = "chores"

@@ -21,7 +21,7 @@ MISSED = 2
 
 
 class Watch:
-    """One watcher of one server. `fell_silent` is called once per silence."""
+    """Asks one server again and again. `fell_silent` is called once when it stops answering."""
 
     def __init__(self, url: str, fell_silent: Callable[[], None]) -> None:
         self._url = url

@@ -15,7 +15,7 @@ BEAT_SECS = 1.0
 
 
 class Heartbeat:
-    """The process's side. Without a supervisor `beat` does nothing, and stacks go to standard error."""
+    """The process's side of a heartbeat. Without a supervisor `beat` does nothing, and stacks go to standard error."""
 
     def __init__(self, pipe: int | None = None, stacks: int | None = None) -> None:
         self._pipe = pipe

@@ -32,7 +32,7 @@ MEMORY_BYTES = 2 << 30
 
 
 class HeavyScoring(Part):
-    """The queues of one process, made when first asked for."""
+    """Queues the calls of one process that score many rows, in threads, or explain rows, in children."""
 
     def __init__(self, services: Services) -> None:
         self._storage = services.storage

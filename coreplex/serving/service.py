@@ -21,7 +21,7 @@ from coreplex.serving.scorers import Scorers
 
 @dataclass(slots=True)
 class Asked:
-    """With which request rows come: its id, and under an `Idempotency-Key` the attempt and the field's place and name in it."""
+    """The request of the rows: its id, and under an `Idempotency-Key` the attempt and the field's place and name in it."""
 
     request_id: str
     attempt: Attempt | None = None

@@ -8,7 +8,7 @@ STACK_BYTES = 64 << 10
 
 
 class Pulse:
-    """Of one program, through all its restarts. Times are monotonic: a clock that is set kills nobody."""
+    """The heartbeat of one program, through all its restarts. Times are monotonic: a clock that is set kills nobody."""
 
     def __init__(self) -> None:
         self.beats = 0

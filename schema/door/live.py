@@ -24,7 +24,7 @@ SIGNED_OUT = Unauthenticated("The credential of this connection has ended; sign 
 
 
 class Places:
-    """How many long answers each caller of this process may hold at once."""
+    """Limits how many long answers each caller of this process holds at once."""
 
     def __init__(self, limit: int, noun: str) -> None:
         self.limit = limit

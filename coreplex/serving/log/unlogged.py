@@ -16,7 +16,7 @@ ALARM_SECS = 10.0
 
 
 class Unlogged:
-    """What one process could not log since it started. The log gets a line at most every `ALARM_SECS`, with the count."""
+    """Counts what one process could not log since it started. The server's log gets a line at most every `ALARM_SECS`."""
 
     def __init__(self) -> None:
         self.requests = self.rows = 0
