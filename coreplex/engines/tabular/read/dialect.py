@@ -16,15 +16,12 @@ from typing import Any, NamedTuple
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import headers, whitespace_separated
-from coreplex.engines.tabular.types import dates, vocabulary
+from coreplex.engines.tabular.read.cell_kinds import NUMBER, kind_of
+from coreplex.engines.tabular.read.unclear_separator import SAMPLE_RECORDS, SEPARATORS, unclear_separator
 from coreplex.errors.tree import Invalid
 
-SAMPLE_RECORDS = 200
-_SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01")
 # What cells of a one-column file are "separated" by: a control character that no text holds.
 NO_SEPARATOR = "\x1f"
-_NUMBER = re.compile(r"[(+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*([eE][+-]?\d+)?\s*[%€$£)]?|[+-]?(inf|nan)", re.IGNORECASE)
-_UNUSUAL = (":", "/", "#", "!", "§", "¦")
 _MOST_PARTED = 0.6
 _SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", re.MULTILINE)
 _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
@@ -108,7 +105,7 @@ def detect_dialect(head: str) -> Dialect:
         return blanks
     records = _filled(body, separator, quote, first, after_blanks=after_blanks)
     found = replace(_dialect_of(list(islice(records, SAMPLE_RECORDS)), separator, quote), after_blanks=after_blanks)
-    unclear = _unclear(body, quote) if separator == NO_SEPARATOR else None
+    unclear = unclear_separator(body) if separator == NO_SEPARATOR else None
     return replace(found, findings=(*found.findings, unclear)) if unclear else found
 
 
@@ -117,7 +114,7 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
     lines = list(islice((line for line in io.StringIO(text) if line.strip()), 10 * SAMPLE_RECORDS))
     if separator not in (NO_SEPARATOR, "\t") or (separator == "\t" and any(line.count("\t") != 1 for line in lines)):
         return None
-    width = whitespace_separated.field_count(lines, _NUMBER)
+    width = whitespace_separated.field_count(lines, NUMBER)
     if width < (4 if separator == "\t" else 2):
         return None
     tabs = b"".join(whitespace_separated.tabbed([text.encode()])).decode()
@@ -163,11 +160,11 @@ def _quote(text: str) -> str:
 def _separator(text: str, quote: str) -> str:
     filled = (line for line in io.StringIO(text) if line.strip())
     lines = list(islice((line for line in filled if not is_ruler(line.strip())), 4 * SAMPLE_RECORDS))
-    scores = {separator: _score(lines, separator, quote) for separator in _SEPARATORS}
+    scores = {separator: _score(lines, separator, quote) for separator in SEPARATORS}
     best = max(scores, key=lambda separator: scores[separator])
     if scores[best] > 0:
         return best
-    uneven = {separator: _uneven(lines, separator, quote) for separator in _SEPARATORS}
+    uneven = {separator: _uneven(lines, separator, quote) for separator in SEPARATORS}
     best = max(uneven, key=lambda separator: uneven[separator])
     return best if uneven[best] > 0 else NO_SEPARATOR
 
@@ -180,54 +177,6 @@ def _uneven(lines: list[str], separator: str, quote: str) -> float:
         return 0.0
     split = sum(len(row) > 1 for row in rows) / len(rows)
     return split if split >= _MOST_PARTED else 0.0
-
-
-def _unclear(text: str, quote: str) -> Finding | None:
-    """For a file read as one column: said where most of its lines, the first among them, hold a separator."""
-    lines = list(islice((line for line in io.StringIO(text) if line.strip()), SAMPLE_RECORDS))
-    for separator in _SEPARATORS:
-        held = sum(separator in line for line in lines)
-        if lines and separator in lines[0] and held > 0.5 * len(lines) and len(lines) > 1:
-            message = (
-                f"The table was read as one column: {separator!r} stands in most of its lines, but parts them unevenly. If it "
-                "should part them, give every line the same number of cells."
-            )
-            return Finding("separator_unclear", "high", message, evidence={"separator": separator, "lines": held})
-    for separator in _UNUSUAL:
-        often = {line.count(separator) for line in lines}
-        if len(lines) > 1 and len(often) == 1 and min(often) > 1:
-            message = (
-                f"The table was read as one column, but {separator!r} stands {min(often)} times in every line. If it parts "
-                "them, save the table with commas, semicolons or tabs."
-            )
-            return Finding("separator_unclear", "high", message, evidence={"separator": separator, "lines": len(lines)})
-    return _nearly_by_blanks(lines[1:]) or _of_fixed_width(lines)
-
-
-def _nearly_by_blanks(lines: list[str]) -> Finding | None:
-    """The same for columns of numbers that blanks keep apart in most lines, not all: then they are not split."""
-    rows = [line.split() for line in lines]
-    width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
-    cells = [cell for row in rows if len(row) == width for cell in row]
-    if width < 2 or count < 0.9 * len(rows) or sum(_NUMBER.fullmatch(cell) is not None for cell in cells) < 0.5 * len(cells):
-        return None
-    message = (
-        f"The table was read as one column: blanks part most of its lines, but not all, into {width} values. "
-        "Save it with commas, semicolons or tabs between the values."
-    )
-    return Finding("separator_unclear", "high", message, evidence={"separator": " ", "lines": count})
-
-
-def _of_fixed_width(lines: list[str]) -> Finding | None:
-    """The same for columns of one width each: gaps of several blanks in the line of names and in most others."""
-    gaps = [len(re.findall(r"\S(?: {2,}| *\t+ *)(?=\S)", line)) for line in lines]
-    if len(lines) < 3 or not gaps[0] or sum(map(bool, gaps)) < 0.8 * len(lines):
-        return None
-    message = (
-        "The table was read as one column, but blanks keep several columns apart, each of one width. Save it with commas, "
-        "semicolons or tabs between the values."
-    )
-    return Finding("separator_unclear", "high", message, evidence={"separator": " ", "lines": len(lines)})
 
 
 def _score(lines: list[str], separator: str, quote: str) -> float:
@@ -246,9 +195,9 @@ def _score(lines: list[str], separator: str, quote: str) -> float:
 
 def _is_clean(cell: str, separator: str) -> bool:
     cell = cell.strip()
-    if not cell or _NUMBER.fullmatch(cell):
+    if not cell or NUMBER.fullmatch(cell):
         return True
-    return not any(other in cell for other in _SEPARATORS if other != separator)
+    return not any(other in cell for other in SEPARATORS if other != separator)
 
 
 def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
@@ -344,18 +293,6 @@ def _fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tup
     if len(first) > width:
         width = len(first)
     return tuple(first + [""] * (width - len(first))), width
-
-
-def kind_of(cell: str) -> str:
-    """What a cell looks like: `empty`, `number`, `date` (also true and false) or `text`."""
-    cell = cell.strip()
-    if cell in vocabulary.MISSING:
-        return "empty"
-    if _NUMBER.fullmatch(cell):
-        return "number"
-    if dates.looks_like_date(cell) or cell.lower() in ("true", "false"):
-        return "date"
-    return "text"
 
 
 def _has_names(first: list[str], body: list[list[str]]) -> bool:

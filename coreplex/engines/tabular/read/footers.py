@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read.dialect import Dialect, kind_of
+from coreplex.engines.tabular.read.cell_kinds import kind_of
+from coreplex.engines.tabular.read.dialect import Dialect
 
 BYTES = 256 << 10
 """How much of the end of a file is looked at."""

@@ -356,7 +356,8 @@ class _Lines:
     """Lines of text for csv.reader that know how far it has read, in bytes."""
 
     def __init__(self, data: bytes) -> None:
-        self._rest: Iterator[bytes] = iter(data.splitlines(keepends=True)) if b"\r" not in data else _lines_of(data)
+        # Lines end in LF only: a lone CR belongs to its cell.
+        self._rest: Iterator[bytes] = iter(data.splitlines(keepends=True)) if b"\r" not in data else iter(io.BytesIO(data))
         self.position = 0
         self.ran_out = False
 
@@ -371,11 +372,6 @@ class _Lines:
             raise
         self.position += len(line)
         return line.decode()
-
-
-def _lines_of(data: bytes) -> Iterator[bytes]:
-    """Lines ending in LF only: a lone CR belongs to its cell."""
-    return iter(io.BytesIO(data))
 
 
 def _remember(lines: list[int], line: int) -> None:
