@@ -1,4 +1,4 @@
-"""Deployments and predictions in the public contract."""
+"""Deployments in the public contract."""
 
 from datetime import datetime
 from typing import Any
@@ -9,22 +9,17 @@ from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors.tree import NotFound
-from coreplex.platform.permissions import READ, WRITE, Category, Permission
-from coreplex.platform.roles import Scope
-from coreplex.serving.inputs import Predict, PredictModel
+from coreplex.platform.permissions import READ, WRITE
 from coreplex.serving.log.listing import LOGS
 from coreplex.serving.table import InferenceLog
-from resolvers import deployment as resolve
 from resolvers.context import Context
 from resolvers.loaders.deployment import log_documents
 from resolvers.loaders.model import models
-from schema.common import DeletedPayload, enum, key, name_warnings, published
-from schema.field import argument, command, computed, loaded, mutation, row
+from schema.common import DeletedPayload, enum, name_warnings, published
+from schema.field import argument, command, computed, loaded, row
 from schema.model import Model, name_of
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
-
-PREDICT = Permission(Scope.predict, category=Category.predictions, once=True)
 
 enum(Stage, "Where a deployment stands.", "DeploymentStage")
 enum(DeploymentStatus, "Whether a deployment serves.")
@@ -39,8 +34,6 @@ published(
 )
 published(inputs.OneDeployment, "DeploymentInput", "A deployment to act on.")
 published(inputs.DeploymentFilter, "DeploymentFilter", "Which deployments are wanted.")
-published(Predict, "PredictInput", "Rows for a deployment.")
-published(PredictModel, "PredictModelInput", "Rows for a model.")
 
 DeploymentSort = sort_input("Deployment", service.ORDER)
 
@@ -120,44 +113,6 @@ class ProjectDeployments:
     )
 
 
-@strawberry.type(description="The answer for one row.")
-class Prediction:
-    prediction: JSON = key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", JSON)
-    probability: float | None = key("probability", "Classification: probability of the predicted class.", float | None)
-    probabilities: JSON | None = key("probabilities", "Classification: class → probability.", JSON | None)
-    lower: float | None = key("lower", "Regression, when an interval is asked for: its lower end.", float | None)
-    upper: float | None = key("upper", "Regression, when an interval is asked for: its upper end.", float | None)
-    prediction_set: JSON | None = key(
-        "prediction_set",
-        "Classification, when an interval is asked for: the classes among which the truth is, the likeliest first.",
-        JSON | None,
-    )
-    contributions: JSON | None = key(
-        "contributions", "When asked for: the strongest features with what each adds to the raw score.", JSON | None
-    )
-    residual: float | None = key("residual", "When contributions are asked for: what their sum leaves unexplained.", float | None)
-    explanation: JSON | None = key("explanation", "When asked for: base value, raw score, space and method.", JSON | None)
-
-
-@strawberry.type(description="Something about a row the caller should know: an unseen category, a missing or unknown column.")
-class PredictionWarning:
-    kind: str = key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, not_logged, …", str)
-    column: str = key("column", "The column it is about.", str)
-    message: str = key("message", "A sentence for people.", str)
-    row: int | None = key("row", "The row, from 0; empty when it holds for every row.", int | None)
-
-
-@strawberry.type(description="Answers for rows, in their order.")
-class PredictPayload:
-    predictions: list[Prediction] = strawberry.field(description="One answer per row.")
-    warnings: list[PredictionWarning] = strawberry.field(description="What the rows had wrong and how it was taken.")
-    count: int = strawberry.field(description="Number of answers.")
-    model_id: strawberry.ID = strawberry.field(description="The model that answered.")
-    deployment_id: strawberry.ID | None = strawberry.field(description="The deployment that was asked.")
-    request_id: str = strawberry.field(description="Identifier of the request; the inference log carries it.")
-    latency_ms: float = strawberry.field(description="Milliseconds the scoring took.")
-
-
 @strawberry.type(description="The deployment that was created or changed, or that serves now.")
 class DeploymentPayload:
     deployment: Deployment = strawberry.field(description="The deployment as it is now.")
@@ -192,5 +147,3 @@ class DeploymentMutation:
     delete_deployment: DeletedPayload = command(
         service.delete, DeletedPayload, WRITE, "Remove a deployment that serves no more, with its log."
     )
-    predict: PredictPayload = mutation(resolve.predict, None, PREDICT, "Answer rows through a deployment; each row is logged.")
-    predict_model: PredictPayload = mutation(resolve.predict_model, None, PREDICT, "Answer rows with a model; nothing is logged.")

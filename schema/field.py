@@ -1,6 +1,7 @@
 """Fields of the contract, each declared once. Every root field says who may use it.
 
     command(act, payload, permission, description)       a mutation that only calls a service
+    answer(function, permission, description)            a mutation that makes nothing, such as a prediction
     mutation(resolver, payload, permission, description) a mutation with a resolver of its own
     row(table, permission, description)                  a query for a row by its id
     read(function, permission, description)              a query that only calls a service
@@ -26,17 +27,21 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from coreplex.membership.access import open_row
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.permissions import Grant, Permission
+from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
+from coreplex.serving.service import Asked
 from resolvers.context import Context
 from resolvers.guard import Guard, Info
 from resolvers.loading import Batch
-from resolvers.once import acted
+from resolvers.once import acted, asked
 from schema.compiler.reading import Contextual, Loaded
 from schema.field_sources import READING
 
 Payload = TypeVar("Payload")
 Act = Callable[[WriteSession, Grant, Any], Awaitable[Any]] | Callable[[WriteSession, Grant, Any, Settings], Awaitable[Any]]
 """A service function: `(session, grant, wanted)` and, if it takes a fourth, the settings. `wanted` is a published input."""
+Answer = Callable[[Services, Grant, Any, Asked], Awaitable[Any]]
+"""A service function that makes nothing that could be found again: `(services, grant, wanted, asked)`."""
 Read = Callable[[ReadSession, Grant], Awaitable[Any]] | Callable[[ReadSession, Grant, str], Awaitable[Any]]
 """A service function that only reads: `(session, grant)` or `(session, grant, id)`."""
 
@@ -75,6 +80,17 @@ def command(act: Act, payload: Callable[..., Payload], permission: Permission, d
         return made_of(made)
 
     return _mutation(Declared(run, [argument("input", wanted, "What is wanted.")], act), permission, description)
+
+
+def answer(function: Answer, permission: Permission, description: str) -> Any:
+    """A mutation that calls a service function in no transaction; what the function returns is the payload."""
+    names = list(inspect.signature(function).parameters)
+    wanted = get_type_hints(function)[names[2]]
+
+    async def run(info: Info, input: Any) -> Any:
+        return await function(info.context.services, info.grant, input, asked(info))
+
+    return _mutation(Declared(run, [argument("input", wanted, "What is wanted.")], function), permission, description)
 
 
 def mutation(

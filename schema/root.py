@@ -14,6 +14,7 @@ from schema.job import JobMutation, JobQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
+from schema.serving import ServingMutation
 
 
 @strawberry.type(description="Everything that can be read.")
@@ -38,6 +39,7 @@ class Mutation(
     ExperimentMutation,
     ModelMutation,
     DeploymentMutation,
+    ServingMutation,
     JobMutation,
 ):
     pass
