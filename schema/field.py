@@ -90,7 +90,7 @@ def answer(function: Answer, permission: Permission, description: str) -> Any:
     async def run(info: Info, input: Any) -> Any:
         return await function(info.context.services, info.grant, input, asked(info))
 
-    return _mutation(Declared(run, [argument("input", wanted, "What is wanted.")], function), permission, description)
+    return _mutation(Declared(run, [argument("input", wanted, "What is wanted.")]), permission, description)
 
 
 def mutation(
