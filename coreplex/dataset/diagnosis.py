@@ -20,8 +20,8 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
-from coreplex.engines.diagnosis.cpu_deadline import PATIENCE
-from coreplex.engines.diagnosis.request import Question
+from coreplex.engines.diagnosis.cpu_deadline import WALL_PER_CPU
+from coreplex.engines.diagnosis.request import DiagnosisRequest
 from coreplex.errors.tree import DomainError
 from coreplex.platform.child_task import child_task
 from coreplex.platform.clock import now
@@ -52,7 +52,7 @@ class Pace:
     time_limit_secs: float
 
 
-WAITED_FOR = Pace(PATIENCE, 30.0)
+WAITED_FOR = Pace(WALL_PER_CPU, 30.0)
 IN_TRAINING = Pace(6.0, 90.0)
 """Nobody holds a connection open, and a training on rows nobody has looked at may mislead."""
 SOON_SECS = 15.0
@@ -60,13 +60,13 @@ SOON_SECS = 15.0
 MEMORY_BYTES = 2 << 30
 
 
-async def known(session: ReadSession, version_id: UUID, question: Question) -> Found | None:
+async def known(session: ReadSession, version_id: UUID, question: DiagnosisRequest) -> Found | None:
     """The kept answer to the question, if there is one."""
     query = select(col(Row.found)).where(col(Row.dataset_version_id) == version_id, col(Row.fingerprint) == question.fingerprint)
     return await session.scalar(query)
 
 
-async def keep(session: WriteSession, version_id: UUID, question: Question, found: Found) -> None:
+async def keep(session: WriteSession, version_id: UUID, question: DiagnosisRequest, found: Found) -> None:
     """Keep an answer, unless a busy machine cut it short; one that somebody else has kept meanwhile is the same."""
     if found["rushed"]:
         return
@@ -84,7 +84,7 @@ async def make(
     settings: Settings,
     table: Path,
     schema: Mapping[str, Any],
-    question: Question,
+    question: DiagnosisRequest,
     pace: Pace,
     control: Control | None = None,
 ) -> Found:
@@ -123,7 +123,7 @@ class Diagnoses(Part):
         self._host = HostPlaces(services.settings.data_dir / "places", "diagnoses", AT_ONCE)
         self._making: WeakValueDictionary[tuple[UUID, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def ask(self, version_id: UUID, question: Question, wait_secs: float) -> Found:
+    async def ask(self, version_id: UUID, question: DiagnosisRequest, wait_secs: float) -> Found:
         """The answer about a version, made now where it is not kept.
 
         Raises TimeoutError when it takes longer than `wait_secs`, waiting for a turn included (the child is ended then), and the
@@ -139,7 +139,7 @@ class Diagnoses(Part):
                         found = await self._make(version_id, question)
                 return found
 
-    async def soon(self, version_id: UUID, question: Question) -> Found | None:
+    async def soon(self, version_id: UUID, question: DiagnosisRequest) -> Found | None:
         """The answer if it can be had within `SOON_SECS`; None when it takes longer or cannot be made, which the log says."""
         try:
             return await self.ask(version_id, question, SOON_SECS)
@@ -147,7 +147,7 @@ class Diagnoses(Part):
             log.warning("diagnosis_missed", version_id=str(version_id), error=repr(error), detail=getattr(error, "detail", ""))
             return None
 
-    async def _make(self, version_id: UUID, question: Question) -> Found:
+    async def _make(self, version_id: UUID, question: DiagnosisRequest) -> Found:
         database: Database = self.services.database
         async with database.read() as session:
             version = await session.get_one(DatasetVersion, version_id)

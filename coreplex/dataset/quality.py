@@ -9,7 +9,7 @@ import structlog
 from coreplex.dataset.diagnosis import Diagnoses, Found
 from coreplex.dataset.service import Documents
 from coreplex.engines.automl import creation
-from coreplex.engines.diagnosis.request import Question
+from coreplex.engines.diagnosis.request import DiagnosisRequest
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile import target_suggestion
 from coreplex.engines.tabular.quality import assessment
@@ -45,7 +45,7 @@ async def of_target(services: Services, version_id: UUID, documents: Documents, 
     identifier = [
         Finding("target_is_identifier", "high", said, column=target) for said in creation.target_warnings(profile, schema, target)
     ]
-    question = Question(target, problem_type or target_suggestion.problem_type(facts, profile["row_count"]))
+    question = DiagnosisRequest(target, problem_type or target_suggestion.problem_type(facts, profile["row_count"]))
     try:
         creation.check_creation(profile, schema, target, question.problem_type)
     except Invalid as error:
@@ -56,7 +56,7 @@ async def of_target(services: Services, version_id: UUID, documents: Documents, 
     return Judged(assessment.for_target(documents.quality, profile, target, issues), found)
 
 
-async def _ask(services: Services, version_id: UUID, question: Question) -> Found:
+async def _ask(services: Services, version_id: UUID, question: DiagnosisRequest) -> Found:
     try:
         return await Diagnoses.of(services).ask(version_id, question, WAIT_SECS)
     except (TimeoutError, DomainError) as error:

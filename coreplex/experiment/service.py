@@ -17,7 +17,7 @@ from coreplex.engines.automl import creation
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.request import Question, Roles
+from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import Conflict, Invalid
@@ -90,9 +90,9 @@ class Checked:
     config: AutoMLConfig
     engines: Choice
 
-    def question(self, wanted: CreateExperiment) -> Question:
+    def question(self, wanted: CreateExperiment) -> DiagnosisRequest:
         """What is asked of the table before training."""
-        return Question(wanted.target_column, wanted.problem_type, Roles.of(self.config.model_dump()))
+        return DiagnosisRequest(wanted.target_column, wanted.problem_type, ColumnRoles.of(self.config.model_dump()))
 
 
 async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, settings: Settings) -> Checked:
@@ -139,10 +139,10 @@ async def create(
     warnings = list(engines.warnings)
     if diagnosis is not None:
         _refuse_without_features(checked, wanted, diagnosis)
-        warnings += experiment_warnings.warnings(diagnosis, drop_leaks=config.drop_leaks)
+        warnings += experiment_warnings.warning_texts(diagnosis, drop_leaks=config.drop_leaks)
         warnings += split.warnings(config, diagnosis["dependence"])
     else:
-        warnings.append(experiment_warnings.LATER)
+        warnings.append(experiment_warnings.DIAGNOSIS_PENDING)
     experiment = Experiment(
         project_id=checked.project.id,
         dataset_version_id=checked.version.id,

@@ -15,7 +15,7 @@ from coreplex.deployment.table import Deployment
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.request import Question, Roles
+from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
 from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment
@@ -79,10 +79,10 @@ async def _prepare(job: Job, context: JobContext) -> TrainingPlan:
 async def _diagnose(context: JobContext, plan: TrainingPlan) -> None:
     """Fill in the columns to leave out and how rows depend on each other. Says what the creation had no time for."""
     experiment = plan.experiment
-    question = Question(experiment.target_column, experiment.problem_type, Roles.of(experiment.config))
+    question = DiagnosisRequest(experiment.target_column, experiment.problem_type, ColumnRoles.of(experiment.config))
     drop = bool(experiment.config.get("drop_leaks"))
     found = await context.save(lambda session: diagnosis.known(session, plan.version.id, question))
-    await context.save(lambda session: forget(session, experiment.id, experiment_warnings.LATER))
+    await context.save(lambda session: forget(session, experiment.id, experiment_warnings.DIAGNOSIS_PENDING))
     if found is None:
         context.report(0.0, "looking for columns that give the target away, and for rows that depend on each other")
         try:
@@ -91,10 +91,10 @@ async def _diagnose(context: JobContext, plan: TrainingPlan) -> None:
         except ChildCancelled:
             raise
         except DomainError as error:
-            await _warn(context, experiment, experiment_warnings.missed(error.message, drop_leaks=drop))
+            await _warn(context, experiment, experiment_warnings.not_diagnosed(error.message, drop_leaks=drop))
             return
         await context.save(lambda session: diagnosis.keep(session, plan.version.id, question, found))
-    for warning in experiment_warnings.warnings(found, drop_leaks=drop):
+    for warning in experiment_warnings.warning_texts(found, drop_leaks=drop):
         await _warn(context, experiment, warning)
     plan.left_out.extend(experiment_warnings.left_out(found) if drop else [])
     plan.dependence.update(found["dependence"])

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from coreplex.engines.automl import train  # noqa: E402
 from coreplex.engines.automl.evaluation import metrics  # noqa: E402
-from coreplex.engines.diagnosis.cpu_deadline import Deadline  # noqa: E402
+from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline  # noqa: E402
 from coreplex.engines.diagnosis.row_dependence import recommendation  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
@@ -44,7 +44,9 @@ def looked(frame: pl.DataFrame) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         path, schema = stored(frame, Path(name))
         started = time.process_time()
-        found = recommendation.find(path, schema, "y", classification=frame["y"].dtype == pl.String, deadline=Deadline(600))
+        found = recommendation.recommend_split(
+            path, schema, "y", classification=frame["y"].dtype == pl.String, deadline=CpuDeadline(600)
+        )
         return {**found, "cpu": time.process_time() - started}
 
 
@@ -99,8 +101,8 @@ def promise(table: pl.DataFrame, holdout: pl.DataFrame, validation: str, asked: 
             "target": "y",
             "problem_type": problem,
             "config": {"max_runtime_secs": asked.secs, "max_models": asked.models, "validation": validation, "seed": seed},
-            "dependence": recommendation.find(
-                path, schema, "y", classification=problem == "classification", deadline=Deadline(600)
+            "dependence": recommendation.recommend_split(
+                path, schema, "y", classification=problem == "classification", deadline=CpuDeadline(600)
             ),
             "work_dir": str(folder),
             "threads": 1,

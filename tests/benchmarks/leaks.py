@@ -18,9 +18,9 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
 from coreplex.engines.diagnosis.diagnose import examine
-from coreplex.engines.diagnosis.request import Question
+from coreplex.engines.diagnosis.request import DiagnosisRequest
 from coreplex.engines.tabular.read.table import read_table
 from tests.benchmarks.suite_tables import SOURCES, unpacked
 from tests.factories.leaks import KINDS, TARGET, clean, planted
@@ -41,7 +41,7 @@ class Asked:
         frame.write_csv(self.folder / "t.csv")
         reading = read_table(self.folder / "t.csv", "t.csv", self.folder / "t.parquet")
         started = time.process_time()
-        found = examine(reading.path, reading.schema, Question(target, problem), deadline=Deadline(SECONDS))
+        found = examine(reading.path, reading.schema, DiagnosisRequest(target, problem), deadline=CpuDeadline(SECONDS))
         self.seconds.append(time.process_time() - started)
         return [leak for leak in found["leaks"] if leak["severity"] == "high"], found
 

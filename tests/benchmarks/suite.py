@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from coreplex.engines.automl.evaluation import metrics  # noqa: E402
 from coreplex.engines.diagnosis.diagnose import diagnose  # noqa: E402
-from coreplex.engines.diagnosis.request import Question, Roles  # noqa: E402
+from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest  # noqa: E402
 from coreplex.engines.scoring.bundle import label_key  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402
@@ -135,7 +135,7 @@ def engine(
 ) -> dict[str, Any]:
     task = "tests.benchmarks.cpu_seconds:run" if asked.cpu else "coreplex.engines.automl.train:run"
     started = time.perf_counter()
-    found = diagnose(folder / "train.parquet", table.schema, Question(table.target, table.problem, Roles.of({})))
+    found = diagnose(folder / "train.parquet", table.schema, DiagnosisRequest(table.target, table.problem, ColumnRoles.of({})))
     looked = time.perf_counter() - started
     run = engine_run(
         table,

@@ -9,7 +9,7 @@ import pytest
 from sklearn import datasets
 
 from coreplex.engines.automl.splits.folds import Fold
-from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
 from coreplex.engines.diagnosis.row_dependence import recommendation, split_comparison
 from coreplex.engines.tabular.read.table import read_table
 from tests.factories import dependent, ordinary
@@ -20,7 +20,7 @@ def found(frame: pl.DataFrame, folder: Path, target: str = "y", classes: bool | 
     frame.write_csv(source)
     schema = read_table(source, "t.csv", stored).schema
     classes = frame[target].dtype == pl.String if classes is None else classes
-    return recommendation.find(stored, schema, target, classification=classes, deadline=Deadline(300))
+    return recommendation.recommend_split(stored, schema, target, classification=classes, deadline=CpuDeadline(300))
 
 
 SHAPES = (
@@ -106,16 +106,16 @@ def test_no_trial_begins_after_its_time(tmp_path: Path) -> None:
     frame = dependent.subjects(0)
     frame.write_csv(tmp_path / "t.csv")
     schema = read_table(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet").schema
-    answer = recommendation.find(tmp_path / "t.parquet", schema, "y", classification=False, deadline=Deadline(-1))
+    answer = recommendation.recommend_split(tmp_path / "t.parquet", schema, "y", classification=False, deadline=CpuDeadline(-1))
     assert answer == {"rows": frame.height, "strategy": None, "tried": [], "unfinished": True}
 
 
 def test_a_difference_counts_beyond_its_error_only() -> None:
     draw = np.random.default_rng(0)
-    rows = split_comparison.Rows(draw.normal(size=(300, 2)), draw.normal(size=(300, 1)), classification=False)
+    rows = split_comparison.EncodedRows(draw.normal(size=(300, 2)), draw.normal(size=(300, 1)), classification=False)
     halves = [np.arange(150), np.arange(150, 300)]
     folds = [Fold(halves[1 - i], halves[i]) for i in range(2)]
-    same = split_comparison.compare(rows, list(zip(folds, folds, strict=True)), np.arange(300))
+    same = split_comparison.compare_splits(rows, list(zip(folds, folds, strict=True)), np.arange(300))
     assert same is not None
     assert (same.excess, same.certain) == (0.0, False)
     assert same.random == same.honest

@@ -150,7 +150,7 @@ async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 0.0)
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
     made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
-    assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.LATER]
+    assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.DIAGNOSIS_PENDING]
     assert made["createExperiment"]["experiment"]["status"] == "queued"
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0

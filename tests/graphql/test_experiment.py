@@ -28,7 +28,7 @@ def wanted(asker: Asker, **more: object) -> dict[str, object]:
 async def test_what_was_asked_for_and_what_runs(asker: Asker) -> None:
     made = (await asker.data(CREATE, input=wanted(asker, engine="H2O ", useGpu=True)))["createExperiment"]["experiment"]
     assert (made["status"], made["engines"]) == ("queued", ["native"])
-    assert len([one for one in made["warnings"] if one != experiment_warnings.LATER]) == 2
+    assert len([one for one in made["warnings"] if one != experiment_warnings.DIAGNOSIS_PENDING]) == 2
     assert made["engineRuns"] == [{"engine": "native", "requestedEngine": "h2o", "status": "queued"}]
     both = wanted(asker, executionMode="parallel", engines=["h2o", "native", "flaml", "flaml"])
     made = (await asker.data(CREATE, input=both))["createExperiment"]["experiment"]

@@ -187,7 +187,7 @@ async def test_columns_that_give_the_target_away_are_left_out_on_request(
     await until(done(database), PATIENCE)
     found = await training.look()
     assert found.status is JobStatus.succeeded
-    assert experiment_warnings.LATER not in found.warnings
+    assert experiment_warnings.DIAGNOSIS_PENDING not in found.warnings
     assert found.warnings[-1].startswith("Left out of the features, as drop_leaks asks: 'copy'."), found.warnings
     async with database.read() as session:
         model = await session.get_one(Model, found.best_model_id)

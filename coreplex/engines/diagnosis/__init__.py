@@ -1,0 +1,1 @@
+"""Diagnosis of a target before training: target leakage, class imbalance, usefulness of columns, dependence between rows."""

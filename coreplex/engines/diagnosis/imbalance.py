@@ -1,4 +1,4 @@
-"""How unevenly the classes of a target are spread, counted over all rows."""
+"""Class imbalance: counts the rows of each class of a target, over the whole table."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,16 @@ from coreplex.engines.tabular.profile.percent import percent
 from coreplex.engines.tabular.schema import Column, spell
 
 SHOWN = 20
-EVEN = 0.4
-"""The rarest class at this share of an even split, or above, is no imbalance worth a word."""
+LEAST_EVENNESS = 0.4
+"""Evenness from which imbalance is not worth a word: the rarest class's fraction of what an even split would give it."""
 
 
-def count(table: Path, target: Column) -> dict[str, Any]:
-    """`class_count`, `rarest_pct`, `ratio` (commonest to rarest), `even` (rarest share ÷ share of an even split), and the
-    commonest and rarest `classes` with their rows; commonest first."""
+def class_counts(table: Path, target: Column) -> dict[str, Any]:
+    """Counts of the classes in a Parquet table, missing apart, as JSON.
+
+    `class_count`; `rarest_pct` (0..100); `ratio` of commonest to rarest; `even`: the rarest's fraction ÷ that of an even split
+    (0..1); `classes` with `value`, `count` and `pct`, commonest first: all, or of more than 20 the ten commonest and ten rarest.
+    """
     name = target.name
     counts = pl.scan_parquet(table, glob=False).select(name).drop_nulls().group_by(name).agg(pl.len().alias("rows"))
     found = counts.collect(engine="streaming").sort(["rows", name], descending=[True, False])

@@ -1,26 +1,33 @@
-"""What a diagnosis found, in the sentences of a quality report."""
+"""Turns what a diagnosis found into issues of a quality report."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.imbalance import EVEN
+from coreplex.engines.diagnosis.imbalance import LEAST_EVENNESS
 from coreplex.engines.diagnosis.leakage.leak import Leak
 from coreplex.engines.tabular.findings import Finding, Severity
 
 
 def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None, step: float | None = None) -> list[dict[str, Any]]:
-    """Every leak, the imbalance, and that the target counts the rows, as `Finding`s, JSON-ready."""
+    """Every leak, class imbalance and a target that counts the rows, as `Finding`s in JSON.
+
+    `classes`: what `class_counts` returned, None for a number; `step`: what `row_step` returned.
+    """
     found = [
         Finding("target_leak", leak.severity, leak.message, column=leak.columns[0], evidence=_evidence(leak)) for leak in leaks
     ]
-    if classes is not None and classes["class_count"] > 1 and classes["even"] < EVEN:
+    if classes is not None and classes["class_count"] > 1 and classes["even"] < LEAST_EVENNESS:
         found.append(_uneven(target, classes))
     if step is not None:
         found.append(
             Finding(
-                "target_is_order", "high", experiment_warnings.counts_rows(target, step), column=target, evidence={"step": step}
+                "target_is_order",
+                "high",
+                experiment_warnings.row_counter_text(target, step),
+                column=target,
+                evidence={"step": step},
             )
         )
     return [asdict(issue) for issue in found]

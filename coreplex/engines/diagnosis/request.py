@@ -1,4 +1,4 @@
-"""What a diagnosis is asked: which target, what kind of task, and the columns that are no features."""
+"""`DiagnosisRequest`: a target, classification or regression, and the roles of columns that are no plain features."""
 
 import hashlib
 import json
@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 REVISION = 5
-"""Raise it when a diagnosis would say something else of the same table: stored ones are then made anew."""
+"""Raise it when a diagnosis of the same table would differ: stored ones are then made anew."""
 
 
 @dataclass(frozen=True)
-class Roles:
-    """Columns with a role of their own, by the names of the options of a training."""
+class ColumnRoles:
+    """Names of columns with a role of their own, under the names of a training's options."""
 
     group_column: str | None = None
     time_column: str | None = None
@@ -21,24 +21,24 @@ class Roles:
     ignored_columns: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Roles":
-        """The roles among the options of a training; others are not looked at."""
+    def of(cls, options: Mapping[str, Any]) -> "ColumnRoles":
+        """The roles among the options of a training; other options are ignored."""
         known: dict[str, Any] = {name: options.get(name) for name in cls.__dataclass_fields__}
         return cls(**{**known, "ignored_columns": tuple(sorted(set(known["ignored_columns"] or ())))})
 
     @property
     def no_features(self) -> set[str]:
-        """Columns no model sees; time stays a feature."""
+        """Names of the columns no model sees; the time column stays a feature."""
         return {name for name in (self.group_column, self.fold_column, self.weights_column, *self.ignored_columns) if name}
 
 
 @dataclass(frozen=True)
-class Question:
-    """One question about a table. `problem_type`: `classification` or `regression`."""
+class DiagnosisRequest:
+    """A diagnosis to make of a table: `target` is a column's name, `problem_type` `classification` or `regression`."""
 
     target: str
     problem_type: str
-    roles: Roles = field(default_factory=Roles)
+    roles: ColumnRoles = field(default_factory=ColumnRoles)
 
     @property
     def classification(self) -> bool:
@@ -46,5 +46,5 @@ class Question:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal questions to the same revision of this code; 64 characters."""
+        """SHA-256 of the request and `REVISION`, 64 hexadecimal characters: the key of a stored diagnosis."""
         return hashlib.sha256(json.dumps([REVISION, asdict(self)], sort_keys=True).encode()).hexdigest()

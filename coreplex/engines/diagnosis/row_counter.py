@@ -1,4 +1,4 @@
-"""A target that is the place of its row in the file: a row counter, or what rises as evenly as one."""
+"""Recognises a target that counts the rows of the file: one that changes by about the same step from row to row."""
 
 import numpy as np
 import polars as pl
@@ -8,8 +8,10 @@ _EVEN, _MOST = 0.5, 0.95
 """A step is even within this share of the usual one; so many steps must be. Cells between which rows were left out are not."""
 
 
-def step(values: pl.Series) -> float | None:
-    """By how much numbers in file order rise, or fall, from row to row where they count the rows; None where they do not.
+def row_step(values: pl.Series) -> float | None:
+    """The median step from row to row, negative where they fall, of (n,) numbers that count the rows; None of others.
+
+    `values`: in file order, null where missing. Takes 30 rows, all distinct and finite, 95 % of the steps within half the median.
 
     Random numbers that a file was sorted by have uneven steps: of uniform ones, one in three is even by this measure.
     """

@@ -1,4 +1,4 @@
-"""The rows a diagnosis looks at: chosen before anything is read, so that time and memory do not grow with the table.
+"""Reads a sample of a table's rows with a known target, chosen so that time and memory do not grow with the table.
 
 Evenly spread over the rows with a known target and kept in file order. A table too large to decode whole gives contiguous
 runs of rows instead, evenly spread too: Parquet skips what lies between.
@@ -20,26 +20,26 @@ RUNS = 50
 
 
 @dataclass(frozen=True)
-class Sample:
-    """`frame`: rows of known target in file order. `rows`: of the table. `whole`: whether these are all of them."""
+class RowSample:
+    """`frame`: (sampled rows, all columns), target known, in file order. `rows`: of the table. `whole`: none was left out."""
 
     frame: pl.DataFrame
     rows: int
     whole: bool
 
 
-def read(table: Path, schema: TableSchema, target: Column) -> Sample:
-    """The sample of a stored table for one target, all columns."""
+def read(table: Path, schema: TableSchema, target: Column) -> RowSample:
+    """A sample of a Parquet table for one target, all columns: 20,000 rows at most, of wide tables 4,000,000 cells."""
     scan = pl.scan_parquet(table, glob=False).select(schema.names)
     rows: int = scan.select(pl.len()).collect().item()
     wanted = max(LEAST_ROWS, min(MOST_ROWS, CELLS // max(len(schema), 1)))
     if rows * len(schema) > DECODED_CELLS and rows > wanted:
-        return Sample(_runs(scan, rows, wanted).filter(_known(target)), rows, whole=False)
+        return RowSample(_runs(scan, rows, wanted).filter(_known(target)), rows, whole=False)
     labelled = scan.filter(_known(target))
     count: int = labelled.select(pl.len()).collect(engine="streaming").item()
     step = -(-count // wanted) if count else 1
     picked = labelled if step <= 1 else labelled.gather_every(step)
-    return Sample(picked.collect(engine="streaming"), rows, whole=step <= 1)
+    return RowSample(picked.collect(engine="streaming"), rows, whole=step <= 1)
 
 
 def _runs(scan: pl.LazyFrame, rows: int, wanted: int) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Entry point of the child process that diagnoses a target: JSON in, JSON out, the heavy imports inside.
+"""Runs a diagnosis in a child process: JSON in, JSON out, the heavy imports inside.
 
 python -m coreplex.engines.child coreplex.engines.diagnosis.task:run
 """
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 def run(request: dict[str, Any], report: "Report") -> dict[str, Any]:
-    """request: `table`, `schema`, `target`, `problem_type`, `roles`, `seed`, `seconds`, `patience`. Returns what it finds."""
+    """request: `table`, `schema`, `target`, `problem_type`, `roles`, `seed`,
+    `seconds` (of processor time), `patience` (seconds by the clock for each). Returns what `diagnose` does."""
     from coreplex.engines.diagnosis.diagnose import diagnose
-    from coreplex.engines.diagnosis.request import Question, Roles
+    from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
     from coreplex.engines.tabular.schema import TableSchema
 
     report.progress(0.05, "looking at the target before training")
-    question = Question(request["target"], request["problem_type"], Roles.of(request["roles"]))
+    asked = DiagnosisRequest(request["target"], request["problem_type"], ColumnRoles.of(request["roles"]))
     schema = TableSchema.from_json(request["schema"])
-    limits = {name: request[name] for name in ("seed", "seconds", "patience")}
-    return diagnose(Path(request["table"]), schema, question, **limits)
+    limits = {"seed": request["seed"], "seconds": request["seconds"], "wall_per_cpu": request["patience"]}
+    return diagnose(Path(request["table"]), schema, asked, **limits)

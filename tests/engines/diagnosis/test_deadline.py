@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
 from coreplex.engines.diagnosis.leakage import ranks
 
 HEAVY = ("pandas", "sklearn", "scipy.stats")
@@ -31,22 +31,22 @@ def test_ranks(values: list[float]) -> None:
 
 
 def test_the_clock_alone_makes_it_rushed() -> None:
-    idle = Deadline(3600.0, patience=0.0)
+    idle = CpuDeadline(3600.0, wall_per_cpu=0.0)
     assert idle.over
     assert idle.rushed
-    worked = Deadline(0.0, patience=1e9)
+    worked = CpuDeadline(0.0, wall_per_cpu=1e9)
     assert worked.over
     assert not worked.rushed
-    patient = Deadline(3600.0)
+    patient = CpuDeadline(3600.0)
     assert (patient.over, patient.rushed) == (False, False)
 
 
 def test_what_was_not_looked_at_is_said() -> None:
     found = {"target": "y", "step": None, "leaks": [], "unfinished": ["2 of 9 columns were not looked at: the time was over."]}
     said = ["The table was looked at in part only. 2 of 9 columns were not looked at: the time was over."]
-    assert experiment_warnings.warnings(found, drop_leaks=True) == said
-    assert "drop_leaks leaves nothing out" in experiment_warnings.missed("It took too long.", drop_leaks=True)
-    assert "drop_leaks" not in experiment_warnings.missed("It took too long.", drop_leaks=False)
+    assert experiment_warnings.warning_texts(found, drop_leaks=True) == said
+    assert "drop_leaks leaves nothing out" in experiment_warnings.not_diagnosed("It took too long.", drop_leaks=True)
+    assert "drop_leaks" not in experiment_warnings.not_diagnosed("It took too long.", drop_leaks=False)
     config = AutoMLConfig()
     reasons = [split.choose(config, one).reason for one in (None, {}, {"strategy": None, "unfinished": True}, {"strategy": None})]
     assert "is not known" in reasons[0] == reasons[1]

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.cpu_deadline import Deadline
+from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
 from coreplex.engines.diagnosis.diagnose import examine
-from coreplex.engines.diagnosis.request import Question, Roles
+from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.errors.tree import Invalid
 from tests.factories import ordinary
@@ -26,7 +26,9 @@ def ask(tmp_path: Path, table: pl.DataFrame | Path, target: str, problem: str, *
     if isinstance(table, pl.DataFrame):
         table.write_csv(source)
     reading = read_table(source, "t.csv", tmp_path / "t.parquet")
-    return examine(reading.path, reading.schema, Question(target, problem, Roles.of(options)), deadline=Deadline(60.0))
+    return examine(
+        reading.path, reading.schema, DiagnosisRequest(target, problem, ColumnRoles.of(options)), deadline=CpuDeadline(60.0)
+    )
 
 
 def accused(found: dict[str, Any], severity: str = "high") -> set[str]:
@@ -43,7 +45,7 @@ def test_a_planted_leak_is_found_and_nothing_else(kind: str, tmp_path: Path) -> 
         assert accused(found) <= made.leaks, told
         assert set(experiment_warnings.left_out(found)) <= made.leaks, told
         assert found["scores"]["without"] < found["scores"]["with"] or kind not in ("copy", "recoded", "noisy copy"), told
-        assert any("quick model" in warning for warning in experiment_warnings.warnings(found, drop_leaks=False))
+        assert any("quick model" in warning for warning in experiment_warnings.warning_texts(found, drop_leaks=False))
 
 
 def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
         found = ask(tmp_path, frame, target, problem)
         if accused(found):
             alarms.append((name, found["leaks"]))
-        assert experiment_warnings.warnings(found, drop_leaks=False) == [] or accused(found)
+        assert experiment_warnings.warning_texts(found, drop_leaks=False) == [] or accused(found)
     assert len(tables) >= 14
     assert len(alarms) / len(tables) <= 0.05, alarms
 
@@ -95,7 +97,7 @@ def test_a_target_that_counts_the_rows_is_named(tmp_path: Path) -> None:
     }
     steps = {name: ask(tmp_path, frame.with_columns(pl.Series(name, y)), name, "regression") for name, y in targets.items()}
     assert {name for name, found in steps.items() if found["step"] is not None} == {"ticket", "downwards"}
-    (warning,) = experiment_warnings.warnings(steps["ticket"], drop_leaks=False)
+    (warning,) = experiment_warnings.warning_texts(steps["ticket"], drop_leaks=False)
     assert "'ticket' rises by about 10" in warning
     assert [issue["kind"] for issue in steps["downwards"]["issues"]] == ["target_is_order"]
 

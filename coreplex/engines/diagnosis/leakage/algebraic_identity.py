@@ -1,4 +1,6 @@
-"""Amounts that add up, or multiply, to the target: orthogonal matching pursuit over the columns, and over their logarithms.
+"""Finds sums and products of columns that equal the target: orthogonal matching pursuit over them, and over their logarithms.
+
+Pati, Rezaiifar and Krishnaprasad, "Orthogonal matching pursuit", Asilomar Conference on Signals, Systems and Computers 27 (1993).
 
 Each step takes the column that explains most of what is left and fits all taken ones anew; columns that turn out to carry nothing
 are given back. A sum is a leak where what is left is rounding and every term counts alike (a total and its parts). Weights of
@@ -15,40 +17,47 @@ from coreplex.engines.diagnosis.leakage.univariate import Floats
 MOST_TERMS = 10
 MOST_FACTORS = 4
 LEAST_ROWS = 50
-ALIKE = 0.03
+WEIGHTS_TOLERANCE = 0.03
 """Weights that differ less than this, relatively, are the same."""
-LEFT_OF_SUM, LEFT_OF_FORMULA = 2e-3, 1e-9
-"""Share of the target's variance that may be left: rounding and forgotten cents; the last digits of floats."""
+UNEXPLAINED_OF_SUM, UNEXPLAINED_OF_FORMULA = 2e-3, 1e-9
+"""Fraction of the target's variance that may stay unexplained: rounding and forgotten cents; the last digits of floats."""
 
 
 @dataclass(frozen=True)
-class Identity:
-    """target = Σ weight × column, or Π column ^ weight. `plain`: all weights are of one size. `left`: share not explained."""
+class AlgebraicIdentity:
+    """target = constant + Σ weight × column or, as a `product`, constant × Π column ^ weight.
+
+    `weights`: by column name, two or more. `equal_weights`: all of one size, within 3 % (always of a product). `unexplained`:
+    fraction (0..1) of the target's variance that is left, of its logarithm's for a product.
+    """
 
     weights: Mapping[str, float]
     product: bool
-    plain: bool
-    left: float
+    equal_weights: bool
+    unexplained: float
 
 
-def identity(numbers: Mapping[str, Floats], target: Floats) -> Identity | None:
-    """The sum or product that gives the target, from two columns or more."""
+def find_identity(numbers: Mapping[str, Floats], target: Floats) -> AlgebraicIdentity | None:
+    """The sum or product of two columns or more that equals the target; None where there is none, or fewer than 50 rows.
+
+    `numbers`: (n,) by column name, NaN where missing (0 in a sum); `target`: (n,), all finite.
+    """
     if len(target) < LEAST_ROWS or len(numbers) < 2:
         return None
     filled = {name: np.nan_to_num(values) for name, values in numbers.items()}
     return _sum(filled, target) or _product(numbers, target)
 
 
-def _sum(columns: Mapping[str, Floats], target: Floats) -> Identity | None:
-    weights, left = pursuit(columns, target, MOST_TERMS)
+def _sum(columns: Mapping[str, Floats], target: Floats) -> AlgebraicIdentity | None:
+    weights, unexplained = matching_pursuit(columns, target, MOST_TERMS)
     sizes = np.abs(list(weights.values()))
-    plain = len(sizes) > 1 and float(np.ptp(sizes)) <= ALIKE * float(sizes.max())
-    if len(weights) < 2 or left > (LEFT_OF_SUM if plain else LEFT_OF_FORMULA):
+    equal_weights = len(sizes) > 1 and float(np.ptp(sizes)) <= WEIGHTS_TOLERANCE * float(sizes.max())
+    if len(weights) < 2 or unexplained > (UNEXPLAINED_OF_SUM if equal_weights else UNEXPLAINED_OF_FORMULA):
         return None
-    return Identity(weights, False, plain, left)
+    return AlgebraicIdentity(weights, False, equal_weights, unexplained)
 
 
-def _product(numbers: Mapping[str, Floats], target: Floats) -> Identity | None:
+def _product(numbers: Mapping[str, Floats], target: Floats) -> AlgebraicIdentity | None:
     positive = {name: values for name, values in numbers.items() if np.nanmin(values) >= 0 and (values > 0).mean() > 0.9}
     if len(positive) < 2 or not (target > 0).mean() > 0.9:
         return None
@@ -56,15 +65,18 @@ def _product(numbers: Mapping[str, Floats], target: Floats) -> Identity | None:
     if rows.sum() < LEAST_ROWS:
         return None
     logarithms = {name: np.log(values[rows]) for name, values in positive.items()}
-    weights, left = pursuit(logarithms, np.log(target[rows]), MOST_FACTORS)
-    simple = all(abs(abs(2 * weight) - round(abs(2 * weight))) <= 2 * ALIKE for weight in weights.values())
-    if len(weights) < 2 or left > LEFT_OF_SUM or not simple:
+    weights, unexplained = matching_pursuit(logarithms, np.log(target[rows]), MOST_FACTORS)
+    simple = all(abs(abs(2 * weight) - round(abs(2 * weight))) <= 2 * WEIGHTS_TOLERANCE for weight in weights.values())
+    if len(weights) < 2 or unexplained > UNEXPLAINED_OF_SUM or not simple:
         return None
-    return Identity(weights, True, True, left)
+    return AlgebraicIdentity(weights, True, True, unexplained)
 
 
-def pursuit(columns: Mapping[str, Floats], target: Floats, most: int) -> tuple[dict[str, float], float]:
-    """(weight by column, share of the variance left): at most `most` columns, none that could be given back."""
+def matching_pursuit(columns: Mapping[str, Floats], target: Floats, most: int) -> tuple[dict[str, float], float]:
+    """Orthogonal matching pursuit: (weight by column, fraction 0..1 of the target's variance left), with backward elimination.
+
+    `columns`: (n,) by name, finite; `target`: (n,); `most`: columns taken at most. Without spread, ({}, 1.0).
+    """
     names = [name for name, values in columns.items() if values.std() > 0]
     spread = float(target.var())
     if not names or spread == 0:
@@ -72,15 +84,15 @@ def pursuit(columns: Mapping[str, Floats], target: Floats, most: int) -> tuple[d
     matrix = np.column_stack([(columns[name] - columns[name].mean()) / columns[name].std() for name in names])
     wanted = target - target.mean()
     taken: list[int] = []
-    left, weights = 1.0, np.empty(0)
+    unexplained, weights = 1.0, np.empty(0)
     rest = wanted
-    while len(taken) < min(most, len(names)) and left > LEFT_OF_FORMULA:
+    while len(taken) < min(most, len(names)) and unexplained > UNEXPLAINED_OF_FORMULA:
         gain = np.abs(matrix.T @ rest)
         gain[taken] = -1.0
         taken.append(int(gain.argmax()))
-        weights, rest, left = _fit(matrix[:, taken], wanted, spread)
-    taken, weights, left = _given_back(matrix, wanted, spread, taken, weights, left)
-    return {names[i]: float(w / columns[names[i]].std()) for i, w in zip(taken, weights, strict=True)}, left
+        weights, rest, unexplained = _fit(matrix[:, taken], wanted, spread)
+    taken, weights, unexplained = _pruned(matrix, wanted, spread, taken, weights, unexplained)
+    return {names[i]: float(w / columns[names[i]].std()) for i, w in zip(taken, weights, strict=True)}, unexplained
 
 
 def _fit(matrix: Floats, wanted: Floats, spread: float) -> tuple[Floats, Floats, float]:
@@ -89,16 +101,16 @@ def _fit(matrix: Floats, wanted: Floats, spread: float) -> tuple[Floats, Floats,
     return weights, rest, float(rest.var()) / spread
 
 
-def _given_back(
-    matrix: Floats, wanted: Floats, spread: float, taken: list[int], weights: Floats, left: float
+def _pruned(
+    matrix: Floats, wanted: Floats, spread: float, taken: list[int], weights: Floats, unexplained: float
 ) -> tuple[list[int], Floats, float]:
-    """Without the columns that hardly change what is left, the least important first."""
-    most = max(2 * left, 1e-12)
+    """Backward elimination: without the columns that hardly change what is unexplained, the smallest weight first."""
+    most = max(2 * unexplained, 1e-12)
     while len(taken) > 1:
         least = int(np.abs(weights).argmin())
         fewer = taken[:least] + taken[least + 1 :]
         lighter, _, more = _fit(matrix[:, fewer], wanted, spread)
         if more > most:
             break
-        taken, weights, left = fewer, lighter, more
-    return taken, weights, left
+        taken, weights, unexplained = fewer, lighter, more
+    return taken, weights, unexplained

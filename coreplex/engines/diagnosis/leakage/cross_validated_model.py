@@ -1,4 +1,4 @@
-"""A quick model of all columns together, cross-validated: what they promise, with some of them and without."""
+"""Cross-validated score of a small LightGBM model over many columns at once: with columns that may leak, and without them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.leakage.detector_input import Case
-from coreplex.engines.diagnosis.leakage.univariate import Codes, Floats, Probe, Target, explained
+from coreplex.engines.diagnosis.leakage.detector_input import DetectorInput
+from coreplex.engines.diagnosis.leakage.univariate import Codes, EncodedTarget, Floats, UnivariateScore, variance_explained
 from coreplex.engines.import_boosters import lightgbm
 from coreplex.engines.tabular.schema import Column, ColumnType
 
@@ -18,24 +18,27 @@ TREES, LEAST_ROUNDS = 120, 20
 SETTINGS = {"verbosity": -1, "num_threads": 1, "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 5, "seed": 0}
 
 
-def model(case: Case, columns: Sequence[Column]) -> Probe:
-    """Skill and score of LightGBM on up to `ROWS` rows and the first `COLUMNS` columns; texts are left out."""
-    target = case.target
-    able = np.flatnonzero(target.codes < CLASSES) if case.classification else np.arange(target.rows)
+def cross_validate(data: DetectorInput, columns: Sequence[Column]) -> UnivariateScore:
+    """Out-of-fold skill and score of LightGBM on up to `ROWS` rows and the first `COLUMNS` of these columns, texts apart.
+
+    Of more than `CLASSES` classes only rows of the commonest are used. Without usable columns, those of the mean.
+    """
+    target = data.target
+    able = np.flatnonzero(target.codes < CLASSES) if data.classification else np.arange(target.rows)
     rows = np.sort(np.random.default_rng(0).permutation(able)[:ROWS])
     usable = [column for column in columns if column.type is not ColumnType.text][:COLUMNS]
-    truth = target.looks[0][rows]
-    guesses = np.broadcast_to(truth.mean(axis=0), truth.shape)
+    truth = target.responses[0][rows]
+    predictions = np.broadcast_to(truth.mean(axis=0), truth.shape)
     if usable:
-        matrix = np.column_stack([_numbers(case.frame.get_column(column.name))[rows] for column in usable])
-        guesses = _guessed(matrix, target, rows)
-    return Probe(explained(truth, guesses), target.score(guesses, rows=rows))
+        matrix = np.column_stack([_numbers(data.frame.get_column(column.name))[rows] for column in usable])
+        predictions = _out_of_fold(matrix, target, rows)
+    return UnivariateScore(variance_explained(truth, predictions), target.score(predictions, rows=rows))
 
 
-def _guessed(matrix: Floats, target: Target, rows: Codes) -> Floats:
-    """Out-of-fold guesses (rows, k) for the first look of the target."""
-    truth = target.looks[0][rows]
-    guesses = np.zeros_like(truth)
+def _out_of_fold(matrix: Floats, target: EncodedTarget, rows: Codes) -> Floats:
+    """Out-of-fold predictions (rows, k) of the first response, from a matrix (rows, columns); `rows`: their numbers."""
+    truth = target.responses[0][rows]
+    predictions = np.zeros_like(truth)
     classes = len(np.unique(target.codes[rows])) if target.classification else 1
     settings: dict[str, Any] = dict(SETTINGS)
     if classes > 1:
@@ -47,8 +50,8 @@ def _guessed(matrix: Floats, target: Target, rows: Codes) -> Floats:
         inside = folds != fold
         found = lightgbm.train(settings, lightgbm.Dataset(matrix[inside], wanted[inside]), rounds).predict(matrix[~inside])
         found = np.column_stack((1 - found, found)) if classes == 2 else found.reshape(len(found), -1)
-        guesses[~inside, : found.shape[1]] = found
-    return guesses
+        predictions[~inside, : found.shape[1]] = found
+    return predictions
 
 
 def _numbers(values: pl.Series) -> Floats:

@@ -1,4 +1,4 @@
-"""The sampled rows of one question, as the searches for leaks share them."""
+"""The sampled rows of a table, its target and what is known of each column: what all leak detectors read."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.cpu_deadline import Deadline
-from coreplex.engines.diagnosis.leakage.univariate import Floats, Probe, Target
+from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
+from coreplex.engines.diagnosis.leakage.univariate import EncodedTarget, Floats, UnivariateScore
 from coreplex.engines.tabular.schema import Column, ColumnType, spell
 
 LARGEST = 1e100
@@ -17,27 +17,29 @@ LARGEST = 1e100
 
 
 @dataclass(frozen=True)
-class Case:
-    """`frame`: n rows in file order, all columns. `features`: what a model would see. `probes`: each feature alone, by name.
+class DetectorInput:
+    """The sample of n rows that leak detectors share, and their common deadline.
 
-    `table`: all rows, for what cannot be told from a sample; `whole`: the sample is all of them. `unfinished`: what there was no
-    time for, to be added to.
+    `frame`: (n rows, all columns) in file order, target known; `whole`: these are all such rows of the table. `table`: the
+    Parquet file, for what a sample cannot tell. `column`: the target's; `features`: what a model would see; `ids`: identifiers,
+    which it would not. `univariate`: the score of each feature alone, by name. `unfinished`: sentences on what there was no time
+    for; detectors add to it.
     """
 
     table: Path
     frame: pl.DataFrame
     column: Column
-    target: Target
+    target: EncodedTarget
     features: tuple[Column, ...]
     ids: tuple[Column, ...]
-    probes: dict[str, Probe]
-    deadline: Deadline
+    univariate: dict[str, UnivariateScore]
+    deadline: CpuDeadline
     whole: bool
     unfinished: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """Of the target."""
+        """Name of the target column."""
         return self.column.name
 
     @property
@@ -45,12 +47,15 @@ class Case:
         return self.target.classification
 
     def spelled(self, value: Any) -> Any:
-        """A value of the target as the file has it: `yes` where a boolean was read."""
+        """A value of the target as the file spells it: `yes` where a boolean was read."""
         return spell(self.column, value)
 
     @cached_property
     def numbers(self) -> dict[str, Floats]:
-        """Features that are amounts or times, as (n,) numbers, NaN where missing; times in seconds since 1970."""
+        """Numeric and temporal features that vary, as (n,) floats by name; times in seconds since 1970.
+
+        NaN where missing or beyond 1e100.
+        """
         found = {}
         for column in self.features:
             values = self.frame.get_column(column.name)
@@ -66,10 +71,10 @@ class Case:
         return found
 
     def skill(self, name: str) -> float:
-        """Of a feature alone, 0 where it cannot be looked at alone."""
-        found = self.probes.get(name)
+        """Fraction (0..1) of the target's variance that a feature explains alone; 0 where that was not measured."""
+        found = self.univariate.get(name)
         return max(found.skill, 0.0) if found else 0.0
 
-    def best(self, without: set[str]) -> list[Column]:
-        """The features but some, those that tell most alone first."""
+    def ranked(self, without: set[str]) -> list[Column]:
+        """The features except those `without`, highest univariate skill first."""
         return sorted((column for column in self.features if column.name not in without), key=lambda c: -self.skill(c.name))

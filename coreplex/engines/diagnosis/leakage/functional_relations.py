@@ -1,6 +1,6 @@
-"""Single columns that hold the target in another form, recognised by their ties and not by how well they predict.
+"""Tests whether a column and the target are exact functions of each other, by ties and order and not by how well one predicts.
 
-Five forms, each of them exact: other names for the classes; one class against all others; bins of a number; a monotone
+Five relations: other names for the classes; one class against all others; bins of a number; a monotone
 transform of a number; an amount that a class was cut from. An honest feature, however strong, has an exception among a hundred
 rows, or a gap between its classes; a cut amount has neither.
 """
@@ -17,23 +17,27 @@ WIDE_GAP = 6.0
 """A gap between two classes this many times the mean distance of the neighbouring rows is no cut, but two clusters."""
 
 
-def same_classes(codes: Codes, classes: Codes) -> bool:
-    """Whether few levels settle the class of every row: each level is of one class, and a level has rows to prove it."""
+def is_relabelling(codes: Codes, classes: Codes) -> bool:
+    """Whether a column of few levels is the class under other names: each level has one class, and on average five rows.
+
+    `codes`, `classes`: (n,) codes from 0; n of 50 or more.
+    """
     levels, count = int(codes.max()) + 1, int(classes.max()) + 1
     if levels < 2 or levels > max(3 * count, count + 8) or len(codes) < LEAST_ROWS or 5 * levels > len(codes):
         return False
-    return _function(codes, classes)
+    return _determines(codes, classes)
 
 
-def one_class(values: pl.Series, classes: Codes) -> int | None:
-    """The class that one of two values stands for, all of its rows and no others, missing values apart.
+def indicated_class(values: pl.Series, classes: Codes) -> int | None:
+    """The code of the class that one of two values marks: all rows of that class and no others, missing values apart.
 
-    None where there is no such class, too few rows on either side to prove it, or two classes alone (`same_classes`).
+    `values`, `classes`: (n,), class codes from 0.
+    None where there is no such class, too few rows on either side to prove it, or two classes alone (`is_relabelling`).
     """
     known = values.is_not_null().to_numpy()
     if values.drop_nulls().n_unique() != 2 or len(np.unique(classes[known])) < 3:
         return None
-    codes, classes = codes_of(values.drop_nulls()), classes[known]
+    codes, classes = observed_level_codes(values.drop_nulls()), classes[known]
     for level in (0, 1):
         rows = codes == level
         found = np.unique(classes[rows])
@@ -42,28 +46,39 @@ def one_class(values: pl.Series, classes: Codes) -> int | None:
     return None
 
 
-def looks_up(codes: Codes, classes: Codes) -> bool:
-    """Whether many levels, which come again, each have one class: rows of one key belong together."""
+def is_lookup_key(codes: Codes, classes: Codes) -> bool:
+    """Whether a column is a key that repeats (in more than 80 % of rows), each value with one class: its rows belong together.
+
+    `codes`, `classes`: (n,) codes from 0; n of 50 or more.
+    """
     sizes = np.bincount(codes)
     repeated = sizes[codes] > 1
-    return len(codes) >= LEAST_ROWS and repeated.mean() > 0.8 and len(sizes) > 2 and _function(codes[repeated], classes[repeated])
+    return (
+        len(codes) >= LEAST_ROWS and repeated.mean() > 0.8 and len(sizes) > 2 and _determines(codes[repeated], classes[repeated])
+    )
 
 
-def _function(codes: Codes, classes: Codes) -> bool:
+def _determines(codes: Codes, classes: Codes) -> bool:
     pairs = np.unique(codes * (int(classes.max()) + 1) + classes)
     return len(pairs) == len(np.unique(codes)) and len(np.unique(classes)) > 1
 
 
-def binned(codes: Codes, numbers: Floats) -> bool:
-    """Whether the levels are intervals of a number that do not touch, three rows each or more."""
+def is_binning(codes: Codes, numbers: Floats) -> bool:
+    """Whether the levels of a column are disjoint intervals of a number, of three rows or more on average.
+
+    `codes`: (n,) from 0; `numbers`: (n,) finite; n of 50 or more.
+    """
     levels = int(codes.max()) + 1
     if levels < 2 or 3 * levels > len(codes) or len(codes) < LEAST_ROWS or len(np.unique(numbers)) < 2 * levels:
         return False
     return _apart(codes, numbers)
 
 
-def monotone(values: Floats, numbers: Floats) -> bool:
-    """Whether one of two numbers is a rising or falling function of the other, NaN apart."""
+def is_monotone(values: Floats, numbers: Floats) -> bool:
+    """Whether one of two numbers is a non-decreasing or non-increasing function of the other.
+
+    `values`: (n,), rows with NaN apart; `numbers`: (n,) finite. Takes 50 rows, and five distinct values of each.
+    """
     known = ~np.isnan(values)
     values, numbers = values[known], numbers[known]
     if len(values) < LEAST_ROWS or min(len(np.unique(values)), len(np.unique(numbers))) < 5:
@@ -72,7 +87,7 @@ def monotone(values: Floats, numbers: Floats) -> bool:
 
 
 def _rising(a: Floats, b: Floats) -> bool:
-    """Whether b rises with a, equal values of one of them falling together in the other."""
+    """Whether b never falls as a rises, and one of the two determines the other."""
     order = np.lexsort((b, a))
     if (np.diff(b[order]) < 0).any():
         return False
@@ -82,6 +97,7 @@ def _rising(a: Floats, b: Floats) -> bool:
 
 
 def _apart(codes: Codes, numbers: Floats) -> bool:
+    """Whether the ranges of the numbers of each code are disjoint."""
     size = int(codes.max()) + 1
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     np.minimum.at(low, codes, numbers)
@@ -90,8 +106,11 @@ def _apart(codes: Codes, numbers: Floats) -> bool:
     return bool((high[order][:-1] < low[order][1:]).all())
 
 
-def cut(values: Floats, classes: Codes) -> bool:
-    """Whether the classes are intervals of an amount that touch each other: what a threshold leaves behind, NaN apart."""
+def is_thresholding(values: Floats, classes: Codes) -> bool:
+    """Whether the classes are adjacent intervals of a number, as thresholds on it make them.
+
+    `values`: (n,), rows with NaN apart; `classes`: (n,) codes. Takes 50 rows, and five distinct values per class.
+    """
     known = ~np.isnan(values)
     values, classes = values[known], classes[known]
     count = len(np.unique(classes))
@@ -114,7 +133,7 @@ def _touching(ordered: Floats, border: int, step: float) -> bool:
     return bool(gap <= max(WIDE_GAP * around, 1.5 * step))
 
 
-def codes_of(values: pl.Series) -> Codes:
-    """Level codes where missing is no level of its own unless values are missing."""
+def observed_level_codes(values: pl.Series) -> Codes:
+    """(n,) level codes from 0; missing values, where there are any, are level 0."""
     codes = level_codes(values)
     return codes - codes.min()

@@ -1,4 +1,4 @@
-"""Columns that were computed from the target itself: the mean of its group, the row's own value included.
+"""Finds target mean encodings: columns that hold the target's mean over the rows of a group, the row's own value included.
 
 Such a column is, for every value it takes, the mean of the target over the rows that have it. Sampling would break that, so the
 two columns are read whole; only columns that could be such means by their form are.
@@ -7,54 +7,57 @@ two columns are read whole; only columns that could be such means by their form 
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.leakage.detector_input import LARGEST, Case
+from coreplex.engines.diagnosis.leakage.detector_input import LARGEST, DetectorInput
 from coreplex.engines.diagnosis.leakage.univariate import Floats
 
-MOST = 12
+MOST_COLUMNS = 12
 """Columns read whole."""
 LEAST_GROUPS = 8
-CHANCE = 0.1
-"""Means that lie this many times nearer to a straight line than their standard errors allow did not come from elsewhere."""
+MOST_OF_CHANCE = 0.1
+"""Residuals of the means about a straight line, in their standard errors: independent means would give about 1."""
 
 
-LEFT = 0.001
-"""Share of the spread of the means that a line over the values may leave."""
+MOST_UNEXPLAINED = 0.001
+"""Fraction of the variance of the means that a line over the values may leave."""
 
 
-def encoded(case: Case) -> list[tuple[str, float]]:
-    """(column, mean rows per group) of the columns that are means of the target, by group."""
+def mean_encoded_columns(data: DetectorInput) -> list[tuple[str, float]]:
+    """(column, rows per group on average) of each column that is a mean of the target; reads whole columns, 12 at most.
+
+    Columns there was no time for are said in `data.unfinished`.
+    """
     found = []
-    for name in _likely(case)[:MOST]:
-        if case.deadline.over:
-            case.unfinished.append("Columns that are group means of the target were not all looked for.")
+    for name in _likely(data)[:MOST_COLUMNS]:
+        if data.deadline.over:
+            data.unfinished.append("Columns that are group means of the target were not all looked for.")
             break
-        rows = _is_mean(case, name)
+        rows = _is_mean(data, name)
         if rows is not None:
             found.append((name, rows))
     return found
 
 
-def _likely(case: Case) -> list[str]:
-    """Floats that repeat and tell something, the best first."""
+def _likely(data: DetectorInput) -> list[str]:
+    """Float features whose values repeat and explain more than 1 % of the target, highest univariate skill first."""
     able = []
-    for column in case.features:
-        values = case.frame.get_column(column.name)
+    for column in data.features:
+        values = data.frame.get_column(column.name)
         distinct = values.n_unique()
-        repeated = distinct <= 0.5 * values.len() or not case.whole
-        if values.dtype.is_float() and distinct >= LEAST_GROUPS and repeated and case.skill(column.name) > 0.01:
+        repeated = distinct <= 0.5 * values.len() or not data.whole
+        if values.dtype.is_float() and distinct >= LEAST_GROUPS and repeated and data.skill(column.name) > 0.01:
             able.append(column.name)
-    return sorted(able, key=lambda name: -case.skill(name))
+    return sorted(able, key=lambda name: -data.skill(name))
 
 
-def _is_mean(case: Case, name: str) -> float | None:
-    """Mean rows per group where the means of the target by value of the column lie on a line, exactly; else None."""
-    target = pl.col(case.name)
-    looks = [target]
-    if case.classification:
-        looks = [target.eq(pl.lit(value)) for value in case.target.classes[:3]]
-    scan = pl.scan_parquet(case.table, glob=False).select(name, case.name).drop_nulls().filter(pl.col(name).abs() < LARGEST)
-    for look in (one.cast(pl.Float64) for one in looks):
-        asked = (pl.len().alias("rows"), look.mean().alias("mean"), look.std().alias("spread"))
+def _is_mean(data: DetectorInput, name: str) -> float | None:
+    """Rows per value on average, where the target's means by value of the column lie on a line; else None."""
+    target = pl.col(data.name)
+    responses = [target]
+    if data.classification:
+        responses = [target.eq(pl.lit(value)) for value in data.target.classes[:3]]
+    scan = pl.scan_parquet(data.table, glob=False).select(name, data.name).drop_nulls().filter(pl.col(name).abs() < LARGEST)
+    for response in (one.cast(pl.Float64) for one in responses):
+        asked = (pl.len().alias("rows"), response.mean().alias("mean"), response.std().alias("spread"))
         groups = scan.group_by(name).agg(asked).collect(engine="streaming").filter(pl.col("spread") > 0)
         if groups.height >= LEAST_GROUPS and _on_a_line(*(groups[key].to_numpy() for key in (name, "mean", "spread", "rows"))):
             return float(groups["rows"].to_numpy().mean())
@@ -62,9 +65,11 @@ def _is_mean(case: Case, name: str) -> float | None:
 
 
 def _on_a_line(values: Floats, means: Floats, spreads: Floats, rows: Floats) -> bool:
-    """Whether means lie much nearer to a line over the values than chance would put them: (n,) each."""
+    """Whether means lie much nearer to a line over the values than their standard errors allow: (values,) each."""
     errors = spreads / np.sqrt(rows)
     slope, level = np.polyfit(values - values.mean(), means, 1, w=1 / errors)
     away = (means - level - slope * (values - values.mean())) / errors
     spread = (means - np.average(means, weights=errors**-2)) / errors
-    return bool((away**2).sum() < CHANCE**2 * (len(values) - 2) and (away**2).sum() < LEFT * (spread**2).sum())
+    return bool(
+        (away**2).sum() < MOST_OF_CHANCE**2 * (len(values) - 2) and (away**2).sum() < MOST_UNEXPLAINED * (spread**2).sum()
+    )

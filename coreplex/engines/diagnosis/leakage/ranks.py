@@ -1,4 +1,7 @@
-"""Ranks of numbers. `scipy.stats.rankdata` gives the same, but half a second of processor time goes into importing it."""
+"""Dense and average ranks of numbers, as of `scipy.stats.rankdata`, without importing it.
+
+`scipy.stats` takes half a second of processor time to import.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +11,11 @@ Codes = NDArray[np.int64]
 
 
 def dense(values: Floats) -> Codes:
-    """(n,) from 0, without gaps: equal values have one rank."""
+    """Dense ranks (n,) from 0, without gaps: equal values have one rank."""
     return np.unique(values, return_inverse=True)[1]
 
 
 def average(values: Floats) -> Floats:
-    """(n,) from 1: equal values share the mean of the places they take."""
+    """Average ranks (n,) from 1: equal values share the mean of the places they take."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])

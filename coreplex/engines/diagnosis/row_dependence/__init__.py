@@ -1,0 +1,1 @@
+"""Dependence between rows (groups, time, near duplicates), measured by comparing cross-validation splits."""

@@ -1,4 +1,4 @@
-"""Rows that are nearly copies of others: augmented, measured twice, rounded otherwise.
+"""Finds near-duplicate rows by nearest-neighbour distances: augmented, measured twice, rounded otherwise.
 
 The nearest neighbour of a copy is far nearer than its tenth. Among independent rows that happens as well, the more often the
 fewer dimensions they really have; how many is told by their farther neighbours (Levina and Bickel, "Maximum likelihood
@@ -28,13 +28,17 @@ _FEW = 10
 _LARGEST_UNIT = 0.1
 
 
-def find(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearDuplicates | None:
-    """What makes two rows of this table near copies, None where hardly any are."""
-    numbers = [c.name for c in columns if _fine(frame[c.name], c)][:_MOST_NUMBERS]
+def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearDuplicates | None:
+    """The distance within which rows are near duplicates, with its columns; None where hardly any are, or almost all.
+
+    `frame`: n rows; of `columns` up to 30 continuous ones make the distance, up to 30 others must be equal. `seed`: of the 2,000
+    rows asked at most.
+    """
+    numbers = [c.name for c in columns if _continuous(frame[c.name], c)][:_MOST_NUMBERS]
     if len(numbers) < _DIMENSIONS or frame.height <= _FAR:
         return None
     plain = (ColumnType.text, ColumnType.id, ColumnType.datetime)
-    words = [c.name for c in columns if c.name not in numbers and c.type not in plain and not _fine(frame[c.name], c)]
+    words = [c.name for c in columns if c.name not in numbers and c.type not in plain and not _continuous(frame[c.name], c)]
     spreads = tuple(_spread(frame[name]) for name in numbers)
     near = NearDuplicates(tuple(numbers), spreads, tuple(words[:_MOST_WORDS]), 0.0)
     radius = _radius(near, frame, seed)
@@ -45,8 +49,8 @@ def find(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearDupli
     return near if sizes.max() <= max(_LARGEST_UNIT * frame.height, _TENTH) else None
 
 
-def _fine(values: pl.Series, column: Column) -> bool:
-    """A measure rather than a count of a few: a number with many values that is no key, counter or date."""
+def _continuous(values: pl.Series, column: Column) -> bool:
+    """Whether a column is a number of more than ten values that is no key and no even counter."""
     if not values.dtype.is_numeric() or column.type is ColumnType.id or values.n_unique() <= _FEW:
         return False
     steps = np.diff(values.drop_nulls().cast(pl.Float64).to_numpy())
@@ -61,7 +65,7 @@ def _spread(values: pl.Series) -> float:
 
 
 def _radius(near: NearDuplicates, frame: pl.DataFrame, seed: int) -> float | None:
-    """Within which a row's copies lie; None where not many more rows have one than chance gives."""
+    """The greatest distance (in spreads) of a near duplicate; None where not many more rows have one than chance gives."""
     asked = np.random.default_rng(seed).permutation(frame.height)[:_ASKED]
     points = near.points(frame)
     nearest = _neighbours(points, asked, 1)[:, 0]
@@ -79,5 +83,5 @@ def _radius(near: NearDuplicates, frame: pl.DataFrame, seed: int) -> float | Non
 
 
 def _neighbours(points: NDArray[np.float64], asked: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """(asked, count): distances to the nearest others, ascending."""
+    """(asked, count): Chebyshev distances to the nearest other points, ascending."""
     return np.asarray(cKDTree(points).query(points[asked], k=range(2, min(count, len(points) - 1) + 2), p=np.inf)[0])

@@ -1,4 +1,4 @@
-"""What a split promises: one cheap model judged by two ways to split the same rows, and whether they differ by more than chance.
+"""Compares two cross-validation splits: one cheap model is scored by both on the same rows, and the difference tested.
 
 Gradient boosting with small leaves, because it is small leaves that recognise a subject or a moment. Classes are learned one
 against the rest with squared errors, so that a row's loss is its Brier score and regression and classification are one
@@ -17,12 +17,12 @@ from coreplex.engines.automl.splits.folds import Fold, Index
 from coreplex.engines.import_boosters import lightgbm as lgb
 
 Array = NDArray[np.float64]
-CHANCE = 3.0
+LEAST_STANDARD_ERRORS = 3.0
 """Standard errors of independent rows a difference must exceed: 1 in 700 does by chance, were the rows independent."""
-CLUSTERED = 1.3
-"""And of groups or stretches of time: 9 in 10 tables like this one would show it."""
-WORTH = 0.02
-"""A share of the loss: what a random split promises less than that too much is not worth another split."""
+LEAST_CLUSTERED_ERRORS = 1.3
+"""And standard errors clustered by groups or stretches of time: 9 in 10 tables like this one would show it."""
+LEAST_EXCESS = 0.02
+"""Fraction of the loss that a random split must hide: less than that is not worth another split."""
 _MIN_JUDGED = 20
 _ROUNDS = 60
 _SETTINGS = {
@@ -41,7 +41,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Rows:
+class EncodedRows:
     """Encoded rows: x (n, features) with NaN where missing; y (n, outputs), one column per class or the scaled number."""
 
     x: Array
@@ -52,21 +52,22 @@ class Rows:
 
     @property
     def metric(self) -> str:
-        """The metric its promises are told in: that of the leaderboard, but for many classes, where it is accuracy."""
+        """The metric scores are in: that of the leaderboard, but for many classes, where it is accuracy."""
         return "rmse" if not self.classification else "auc" if self.y.shape[1] == 1 else "accuracy"
 
     @property
     def strata(self) -> NDArray[np.generic]:
-        """(n,) the class, or the number: what folds are dealt by."""
+        """(n,) the class code, or the number: what folds are stratified by."""
         if not self.classification:
             return self.y[:, 0]
         return self.y.argmax(axis=1) if self.y.shape[1] > 1 else self.y[:, 0].astype(np.int64)
 
     def losses(self, rows: Index, predicted: Array) -> Array:
-        """(rows,): squared error of the number, Brier score of the classes."""
+        """(rows,) losses of predictions (rows, outputs) for these rows: squared error of a number, Brier score of classes."""
         return np.asarray(((self.y[rows] - predicted) ** 2).sum(axis=1))
 
     def score(self, rows: Index, predicted: Array) -> float | None:
+        """`metric` of predictions (rows, outputs) for these row numbers, an RMSE in the target's unit; None where undefined."""
         truth = self.y[rows]
         if not self.classification:
             return metrics.function("regression", "rmse")(truth[:, 0] * self.unit, predicted * self.unit)
@@ -76,8 +77,11 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two promises for the same rows. `excess`: how much less loss the random split promises, as a share; `error` of it."""
+class SplitComparison:
+    """Scores of the same rows, by the `random` split and by the `honest` one, in `metric`.
+
+    `excess`: the fraction of the honest loss by which the random one is less; `error`: its clustered standard error.
+    """
 
     metric: str
     random: float
@@ -85,22 +89,26 @@ class Comparison:
     excess: float
     error: float
     certain: bool
-    """Whether the random split promises more than its error, and enough to matter."""
+    """Whether the random split is better by more than chance, and by enough to matter."""
 
 
-Pair = tuple[Fold, Fold]
+FoldPair = tuple[Fold, Fold]
 """A random and an honest fold that are compared; the rows they judge are the same over all pairs together."""
 
 
-def compare(rows: Rows, pairs: Sequence[Pair], clusters: Index, doubtful: Collection[int] = ()) -> Comparison | None:
-    """None where there is nothing to compare. `clusters` (n,): rows that count as one.
+def compare_splits(
+    rows: EncodedRows, pairs: Sequence[FoldPair], clusters: Index, unreliable: Collection[int] = ()
+) -> SplitComparison | None:
+    """Scores one model by the random and by the honest folds of `pairs`; None where fewer than 20 rows are judged by both.
 
-    `doubtful`: features that tell nothing of rows held back honestly (the group, what merely counts the time), on which trees
+    `clusters`: (n,) codes; rows of one code count as one observation.
+
+    `unreliable`: features that tell nothing of rows held back honestly (the group, what merely counts the time), on which trees
     may only guess: the honest promise is the better of two, with them and without.
     """
     columns = list(range(rows.x.shape[1]))
     loose, judged = _out_of_fold(rows, [pair[0] for pair in pairs], columns)
-    choices = [columns, *([[column for column in columns if column not in doubtful]] if doubtful else [])]
+    choices = [columns, *([[column for column in columns if column not in unreliable]] if unreliable else [])]
     strict = [_out_of_fold(rows, [pair[1] for pair in pairs], choice) for choice in choices]
     both = np.flatnonzero(judged & strict[0][1])
     if len(both) < _MIN_JUDGED:
@@ -113,11 +121,12 @@ def compare(rows: Rows, pairs: Sequence[Pair], clusters: Index, doubtful: Collec
     excess, error, chance = float(difference.mean()), _error(difference, clusters[both]), _error(difference, both)
     whole = float(rows.losses(both, honest).mean()) or 1.0
     better = (scores[0] > scores[1]) == (rows.metric in metrics.HIGHER_IS_BETTER)
-    certain = better and excess > WORTH * whole and excess > max(CHANCE * chance, CLUSTERED * error)
-    return Comparison(rows.metric, scores[0], scores[1], excess / whole, error / whole, certain)
+    least = max(LEAST_EXCESS * whole, LEAST_STANDARD_ERRORS * chance, LEAST_CLUSTERED_ERRORS * error)
+    certain = better and excess > least
+    return SplitComparison(rows.metric, scores[0], scores[1], excess / whole, error / whole, certain)
 
 
-def _out_of_fold(rows: Rows, folds: Sequence[Fold], columns: list[int]) -> tuple[Array, NDArray[np.bool_]]:
+def _out_of_fold(rows: EncodedRows, folds: Sequence[Fold], columns: list[int]) -> tuple[Array, NDArray[np.bool_]]:
     """Mean prediction of every judged row over the folds that judge it, and which rows are judged."""
     total, count = np.zeros_like(rows.y), np.zeros(len(rows.y))
     x = np.ascontiguousarray(rows.x[:, columns])
@@ -142,7 +151,7 @@ def _fitted(x: Array, y: Array, classification: bool) -> Callable[[Array], Array
 
 
 def _error(differences: Array, clusters: Index) -> float:
-    """Standard error of the mean difference, rows of a cluster counted as one (infinite for less than three)."""
+    """Cluster-robust standard error of the mean of (rows,) differences; infinite for less than three clusters."""
     number = np.unique(clusters, return_inverse=True)[1]
     sums = np.bincount(number, weights=differences - differences.mean())
     count = len(sums)
