@@ -42,6 +42,7 @@ class DiagnosisRequest:
 
     @property
     def classification(self) -> bool:
+        """Whether the target is a class and not a number."""
         return self.problem_type != "regression"
 
     @property

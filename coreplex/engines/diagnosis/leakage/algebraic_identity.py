@@ -27,8 +27,9 @@ UNEXPLAINED_OF_SUM, UNEXPLAINED_OF_FORMULA = 2e-3, 1e-9
 class AlgebraicIdentity:
     """target = constant + Σ weight × column or, as a `product`, constant × Π column ^ weight.
 
-    `weights`: by column name, two or more. `equal_weights`: all of one size, within 3 % (always of a product). `unexplained`:
-    fraction (0..1) of the target's variance that is left, of its logarithm's for a product.
+    `weights`: by column name, two or more. `equal_weights`: all of one size, within 3 % (True of a product, whose
+    exponents are multiples of ½). `unexplained`: fraction (0..1) of the target's variance that is left, of its logarithm's for a
+    product.
     """
 
     weights: Mapping[str, float]

@@ -1,7 +1,7 @@
 """Finds pairs of columns that determine the target together where neither does alone: differences, sums, ratios and products
 of numbers, differences of times and of clock times, combinations of two categories.
 
-Every pair is screened on a few hundred rows: sorted by the derived value, do neighbours share the target? What passes is probed
+Every pair is screened on a few hundred rows: sorted by the derived value, do neighbours share the target? What passes is measured
 on the whole sample.
 """
 

@@ -31,5 +31,5 @@ def _settled(found: list[Leak]) -> set[str]:
 def _with_next_best(data: DetectorInput, leak: Leak, leaks: list[Leak]) -> Leak:
     """The leak with the score of the best column that no leak names."""
     flagged = {name for one in leaks for name in one.columns}
-    others = [probe.score for name, probe in data.univariate.items() if name not in flagged]
+    others = [one.score for name, one in data.univariate.items() if name not in flagged]
     return replace(leak, next_best=round(max(others, default=0.0), 4), alone=round(leak.alone, 4))

@@ -44,6 +44,7 @@ class DetectorInput:
 
     @property
     def classification(self) -> bool:
+        """Whether the target is a class and not a number."""
         return self.target.classification
 
     def spelled(self, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Five relations: other names for the classes; one class against all others; bins of a number; a monotone
 transform of a number; an amount that a class was cut from. An honest feature, however strong, has an exception among a hundred
-rows, or a gap between its classes; a cut amount has neither.
+rows, or a gap between its classes; a thresholded amount has neither.
 """
 
 import numpy as np

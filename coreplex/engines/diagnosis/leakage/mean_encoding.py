@@ -15,8 +15,6 @@ MOST_COLUMNS = 12
 LEAST_GROUPS = 8
 MOST_OF_CHANCE = 0.1
 """Residuals of the means about a straight line, in their standard errors: independent means would give about 1."""
-
-
 MOST_UNEXPLAINED = 0.001
 """Fraction of the variance of the means that a line over the values may leave."""
 

@@ -107,16 +107,16 @@ def _missingness(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
     if classes is None:
         return
     for column, values in _unflagged(data, flagged):
-        told = informative_missingness.outcome_of_missingness(values.is_null().to_numpy(), classes)
-        if told is None:
+        rule = informative_missingness.outcome_of_missingness(values.is_null().to_numpy(), classes)
+        if rule is None:
             continue
-        when = "has a value" if told.present else "is empty"
+        when = "has a value" if rule.present else "is empty"
         said = (
-            f"Where {column.name!r} {when} ({told.rows:,} of the rows looked at), {data.name!r} is {names[told.outcome]} in "
-            f"{100 * told.share:.1f} %: it is filled in only after the outcome. Leave it out."
+            f"Where {column.name!r} {when} ({rule.rows:,} of the rows looked at), {data.name!r} is {names[rule.outcome]} in "
+            f"{100 * rule.share:.1f} %: it is filled in only after the outcome. Leave it out."
         )
         yield single_column_leak(
-            data, "absence", column.name, said, present=told.present, outcome=names[told.outcome], share=told.share
+            data, "absence", column.name, said, present=rule.present, outcome=names[rule.outcome], share=rule.share
         )
 
 
@@ -148,23 +148,22 @@ def _texts(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
         if values.dtype != pl.String or data.deadline.over:
             continue
         if data.classification and int(data.target.codes.max()) < univariate.CLASSES:
-            told = target_in_text.class_keywords(
+            found = target_in_text.class_keywords(
                 values, data.target.codes, [str(data.spelled(value)) for value in data.target.classes]
             )
-            if told is not None:
-                words = ", ".join(f"{word!r} for {outcome!r}" for outcome, word in list(told.words.items())[:5])
-                said = (
-                    f"The texts of {column.name!r} say {data.name!r} ({words}) in {100 * told.share:.1f} % of rows. Leave it out."
-                )
+            if found is not None:
+                words = ", ".join(f"{word!r} for {outcome!r}" for outcome, word in list(found.words.items())[:5])
+                percent = 100 * found.share
+                said = f"The texts of {column.name!r} say {data.name!r} ({words}) in {percent:.1f} % of rows. Leave it out."
                 yield Leak(
                     "text",
                     (column.name,),
                     "high",
                     said,
-                    told.share,
+                    found.share,
                     0.0,
                     (column.name,),
-                    {"words": told.words, "share": told.share},
+                    {"words": found.words, "share": found.share},
                 )
         elif not data.classification:
             share = target_in_text.quoted_share(values, data.frame.get_column(data.name))
@@ -249,12 +248,12 @@ def _row_counters(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
             continue
         numbers = values.cast(pl.Float64).to_numpy()
         target = data.target.responses[0][:, 0]
-        told = (
+        related = (
             functional_relations.is_thresholding(numbers, data.target.codes)
             if data.classification
             else functional_relations.is_monotone(numbers, target)
         )
-        if told and _in_file_order(numbers):
+        if related and _in_file_order(numbers):
             said = (
                 f"The rows stand in the order of {data.name!r}, so their number {column.name!r} gives it away. It is an "
                 "identifier and not used for training."

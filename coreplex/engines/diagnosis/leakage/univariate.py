@@ -32,11 +32,11 @@ WIDE_SHARE = 50
 
 @dataclass(frozen=True)
 class EncodedTarget:
-    """The target of n sampled rows, as arrays. `responses`: matrices (n, k) a column may predict, none where it is constant:
-    of classes their one-hot columns (k up to 20), of a number itself in −1..1 and its ranks in 0..1 (k = 1).
+    """The target of n sampled rows, as arrays.
 
-    `codes`: (n,) class codes from 0, the commonest first, or dense ranks of a number; `folds`: (n,) 0 to 4; `ties`: (n,) random
-    numbers in 0..1 that break ties.
+    `responses`: matrices (n, k) a column may predict, none where the target is constant: of classes their one-hot columns (k up
+    to 20), of a number itself in −1..1 and its ranks in 0..1 (k = 1). `codes`: (n,) class codes from 0, the commonest first, or
+    dense ranks of a number; `folds`: (n,) 0 to 4; `ties`: (n,) random numbers in 0..1 that break ties.
     """
 
     values: pl.Series
@@ -65,6 +65,7 @@ class EncodedTarget:
 
     @property
     def rows(self) -> int:
+        """How many rows, n."""
         return self.values.len()
 
     @cached_property

@@ -1,7 +1,7 @@
 """Finds near-duplicate rows by nearest-neighbour distances: augmented, measured twice, rounded otherwise.
 
 The nearest neighbour of a copy is far nearer than its tenth. Among independent rows that happens as well, the more often the
-fewer dimensions they really have; how many is told by their farther neighbours (Levina and Bickel, "Maximum likelihood
+fewer dimensions they really have; how many, their farther neighbours say (Levina and Bickel, "Maximum likelihood
 estimation of intrinsic dimension", NIPS 2004), and only what goes far beyond it counts.
 """
 
@@ -17,7 +17,7 @@ from coreplex.engines.tabular.schema import Column, ColumnType
 
 _ASKED = 2_000
 _TENTH, _FAR = 10, 20
-"""Neighbours: up to which copies are looked for, and up to which dimensions are told."""
+"""Neighbours: up to which copies are looked for, and up to which the intrinsic dimension is estimated."""
 _LEAST = 30
 _BEYOND = 4
 _RATIO = 0.15
@@ -29,7 +29,8 @@ _LARGEST_UNIT = 0.1
 
 
 def find_near_duplicates(frame: pl.DataFrame, columns: Sequence[Column], seed: int) -> NearDuplicates | None:
-    """The distance within which rows are near duplicates, with its columns; None where hardly any are, or almost all.
+    """The distance within which rows are near duplicates, with its columns; None where hardly any are, or where a
+    chain of them joins more than a tenth of all rows.
 
     `frame`: n rows; of `columns` up to 30 continuous ones make the distance, up to 30 others must be equal. `seed`: of the 2,000
     rows asked at most.

@@ -59,8 +59,10 @@ def evenly_spaced(index: Index, most: int) -> Index:
 
 
 def range_and_window(ordered: Index) -> list[Index]:
-    """One or two selections of up to 3,000 of the row numbers in time order: evenly spaced ones, and where those leave out
-    more than half, a contiguous window from the middle, where neighbours are neighbours."""
+    """One or two selections of up to 3,000 of the row numbers (n,) in time order.
+
+    Evenly spaced ones and, where those leave out more than half, a contiguous window from the middle, whose rows are neighbours.
+    """
     found = [evenly_spaced(ordered, ROWS)]
     if len(ordered) > 2 * ROWS:
         middle = (len(ordered) - ROWS) // 2

@@ -104,7 +104,7 @@ def compare_splits(
     `clusters`: (n,) codes; rows of one code count as one observation.
 
     `unreliable`: features that tell nothing of rows held back honestly (the group, what merely counts the time), on which trees
-    may only guess: the honest promise is the better of two, with them and without.
+    may only guess: the honest score is the better of two, with them and without.
     """
     columns = list(range(rows.x.shape[1]))
     loose, judged = _out_of_fold(rows, [pair[0] for pair in pairs], columns)
