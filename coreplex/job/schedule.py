@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
@@ -23,6 +23,9 @@ from coreplex.platform.database import Database, ReadSession, WriteSession
 
 ENTITY = "schedule"
 """The `entity_type` of such jobs."""
+
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('schedule:' || :name, 0))")
+# Never waits: an insert would wait for that of a process that is frozen before its commit, and the whole relay with it.
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +67,11 @@ def _is_time(kind: JobKind, due: datetime, now: datetime, last: JobStatus | None
 async def _queue(session: WriteSession, kind: JobKind) -> Job | None:
     """The next job; None when it is not time, or another process is at it."""
     assert kind.every is not None
+    if not await session.scalar(_TRY_LOCK, {"name": kind.name}):
+        return None
     made = insert(Schedule).values(name=kind.name, next_at=func.clock_timestamp()).on_conflict_do_nothing()
     await session.execute(made)
-    row = await session.scalar(select(Schedule).where(col(Schedule.name) == kind.name).with_for_update(skip_locked=True))
-    if row is None:
-        return None
+    row = (await session.scalars(select(Schedule).where(col(Schedule.name) == kind.name).with_for_update())).one()
     last = await session.get(Job, row.job_id) if row.job_id else None
     now = await session.scalar(select(func.clock_timestamp()))
     assert now is not None

@@ -109,6 +109,16 @@ async def test_many_relays_at_once_queue_one_job(database: Database, others: lis
         await make_due(database)
 
 
+async def test_a_process_frozen_before_its_commit_holds_nobody_up(database: Database, others: list[Database]) -> None:
+    """Its row of the schedule is not committed yet: to insert another would wait for it."""
+    async with others[0].transaction() as frozen:
+        await schedule._queue(frozen, kinds.kind_of(HOURLY))
+        async with asyncio.timeout(5):
+            assert [(await read(database, job)).type for job in await schedule.tick(database)] == [DAILY]
+        await frozen.rollback()
+    assert [(await read(database, job)).type for job in await schedule.tick(database)] == [HOURLY]
+
+
 async def test_a_crash_before_the_commit_loses_no_tick_and_doubles_none(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
