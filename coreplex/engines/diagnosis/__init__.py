@@ -1,1 +1,0 @@
-"""Diagnosis of a target before training: target leakage, class imbalance, usefulness of columns, dependence between rows."""

@@ -1,1 +1,0 @@
-"""Dependence between rows (groups, time, near duplicates), measured by comparing cross-validation splits."""
