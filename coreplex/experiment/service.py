@@ -188,15 +188,7 @@ def _within_quota(config: AutoMLConfig, grant: Grant, engines: Choice) -> AutoML
 
 
 async def _queue(session: WriteSession, grant: Grant, experiment: Experiment) -> None:
-    row = await job.enqueue(
-        session,
-        TRAIN,
-        project_id=experiment.project_id,
-        entity_type="experiment",
-        entity_id=experiment.id,
-        created_by=grant.user_id,
-    )
-    experiment.job_id = row.id
+    await job.enqueue_for(session, experiment, TRAIN, grant.user_id)
     await event.audit(session, grant.user_id, experiment, "experiment.created", f"Experiment “{experiment.name}” was started.")
     for warning in experiment.warnings:
         await event.append(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from coreplex.job.lifecycle import FollowsJob
 from coreplex.job.table import MAX_KIND, Job
 from coreplex.platform.database import WriteSession
 
@@ -46,6 +47,17 @@ class JobKind:
     """What people call the thing a job works on; None when it has no name."""
     every: timedelta | None = None
     """Runs by the clock, once per period over all processes (`coreplex.job.schedule`); such a job belongs to no project."""
+
+
+def follows(table: type[FollowsJob]) -> Hook:
+    """The hook by which rows of a table keep in step with the job they name; a row may be gone, or have a newer job."""
+
+    async def follow(session: WriteSession, job: Job) -> None:
+        row = await session.get(table, job.entity_id)
+        if row is not None and row.job_id == job.id:
+            row.enter(job.status, job.error)
+
+    return follow
 
 
 _KINDS: dict[str, JobKind] = {}

@@ -44,7 +44,7 @@ class Lifecycle(SQLModel):
 
 
 class FollowsJob(Lifecycle):
-    """Columns of a row whose life is that of a job: the hooks of the job's kind call `enter`."""
+    """Columns of a row whose life is that of a job: queued by `enqueue_for`, kept in step by the hooks of the job's kind."""
 
     job_id: UUID | None = Field(default=None, foreign_key="jobs.id", ondelete="SET NULL", index=True)
     """None once the job is no longer kept."""

@@ -17,7 +17,7 @@ from sqlmodel import col
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import kinds
-from coreplex.job.lifecycle import JobStatus
+from coreplex.job.lifecycle import FollowsJob, JobStatus
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import ReadSession, WriteSession
@@ -75,6 +75,22 @@ async def enqueue(
     await session.flush()
     await _record(session, job)
     await notify(session, QUEUED)
+    return job
+
+
+async def enqueue_for(session: WriteSession, row: FollowsJob, kind: str, created_by: UUID | None = None) -> Job:
+    """Queue a job of a project's row, which follows it from now on, and no earlier one that may still end."""
+    found: Any = row
+    job = await enqueue(
+        session,
+        kind,
+        entity_type=type(row).__name__.lower(),
+        entity_id=found.id,
+        project_id=found.project_id,
+        created_by=created_by,
+    )
+    row.job_id, row.started_at, row.finished_at = job.id, None, None
+    row.enter(JobStatus.queued)
     return job
 
 

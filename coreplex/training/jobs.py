@@ -1,7 +1,7 @@
 """The job that trains. What it does is imported with the first one: its libraries are no weight of an idle process."""
 
-from coreplex.experiment.table import TRAIN
-from coreplex.job.kinds import JobKind, Queue, declare
+from coreplex.experiment.table import TRAIN, Experiment
+from coreplex.job.kinds import JobKind, Queue, declare, follows
 from coreplex.platform.later import later
 
 SERVICE = "coreplex.training.service"
@@ -11,7 +11,7 @@ declare(
         TRAIN,
         later(f"{SERVICE}:run"),
         Queue.training,
-        on_change=later(f"{SERVICE}:on_change"),
+        on_change=follows(Experiment),
         on_final=later(f"{SERVICE}:on_final"),
         entity=later(f"{SERVICE}:entity"),
     )

@@ -211,15 +211,6 @@ async def _mark(session: WriteSession, run: EngineRun, status: JobStatus, error:
     session.add(row)
 
 
-async def on_change(session: WriteSession, job: Job) -> None:
-    """The experiment waits and runs with its job."""
-    experiment = await session.get(Experiment, job.entity_id)
-    if experiment is None:
-        return
-    experiment.enter(job.status)
-    session.add(experiment)
-
-
 async def on_final(session: WriteSession, job: Job) -> None:
     """The experiment ends in the transaction that ends its job, however it ends."""
     experiment = await session.get(Experiment, job.entity_id)
