@@ -8,11 +8,33 @@ from typing import Any
 
 from rest_compat.endpoint import Shape
 
+CANCELLED = "cancelled"
+OUTCOMES: Mapping[str, Any] = {
+    "queued": ["queued"],
+    "running": ["running"],
+    "succeeded": ["succeeded"],
+    "failed": ["failed", CANCELLED],
+}
+"""REST's words for the state of what runs as a job, and which states each stands for (contract A.9)."""
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """A resource in REST's words: what runs as a job and was cancelled has failed with a reason (contract A.9)."""
+    if record.get("status") == CANCELLED:
+        return {**record, "status": "failed", "error": record.get("error") or CANCELLED}
+    return record
+
+
+def outcomes(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same list, each of it in REST's words."""
+    records[:] = map(outcome, records)
+    return records
+
 
 def page(result: Any, variables: Mapping[str, Any]) -> Any:
     """List: items, total, limit, offset."""
     return {
-        "items": result["items"],
+        "items": outcomes(result["items"]),
         "total": result["total"],
         "limit": variables.get("first", 50),
         "offset": variables.get("offset", 0),
@@ -31,24 +53,29 @@ def named_page(name: str) -> Shape:
 
 def named(name: str) -> Shape:
     """Single resource: wrapped in a key named after it."""
-    return lambda result, _: {name: result}
+    return lambda result, _: {name: outcome(result)}
 
 
 def unwrapped(name: str) -> Shape:
     """A payload's one resource, wrapped in its key."""
-    return lambda result, _: {name: result[name]}
+    return lambda result, _: {name: outcome(result[name])}
 
 
 def mirrored(name: str) -> Shape:
     """Single resource, wrapped and with its fields at top level as well (contract A.3)."""
-    return lambda result, _: {**result, name: result}
+
+    def shape(result: Any, _: Mapping[str, Any]) -> Any:
+        resource = outcome(result)
+        return {**resource, name: resource}
+
+    return shape
 
 
 def created(name: str, *also: str) -> Shape:
     """A new resource: its id twice, itself, and the named extra fields of the payload."""
 
     def shape(result: Any, _: Mapping[str, Any]) -> Any:
-        resource = result[name]
+        resource = outcome(result[name])
         extra = {key: result[key] for key in also}
         return {"id": resource["id"], f"{name}_id": resource["id"], **extra, name: resource}
 
@@ -63,20 +90,3 @@ def ok(_result: Any, _variables: Mapping[str, Any]) -> Any:
 def plain(result: Any, _variables: Mapping[str, Any]) -> Any:
     """The result as it is."""
     return result
-
-
-CANCELLED = "cancelled"
-OUTCOMES: Mapping[str, Any] = {
-    "queued": ["queued"],
-    "running": ["running"],
-    "succeeded": ["succeeded"],
-    "failed": ["failed", CANCELLED],
-}
-"""REST's words for the state of an experiment or job, and which states each stands for (contract A.9)."""
-
-
-def outcome(record: dict[str, Any]) -> dict[str, Any]:
-    """An experiment or job in REST's words: cancelled is failed with a reason (contract A.9)."""
-    if record.get("status") == CANCELLED:
-        return {**record, "status": "failed", "error": record.get("error") or CANCELLED}
-    return record

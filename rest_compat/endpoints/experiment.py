@@ -24,16 +24,6 @@ CREATE = (
 )
 
 
-def page(result: Any, variables: Mapping[str, Any]) -> Any:
-    body = shapes.page(result, variables)
-    return {**body, "items": [shapes.outcome(item) for item in body["items"]]}
-
-
-def one(result: Any, _: Mapping[str, Any]) -> Any:
-    experiment = shapes.outcome(result)
-    return {**experiment, "experiment": experiment}
-
-
 def changed(result: Any, _: Mapping[str, Any]) -> Any:
     experiment = shapes.outcome(result["experiment"])
     return {"id": experiment["id"], "status": experiment["status"], "experiment": experiment}
@@ -50,7 +40,7 @@ def status(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def engine_runs(result: Any, _: Mapping[str, Any]) -> Any:
-    runs = [shapes.outcome(run) for run in result["engine_runs"]]
+    runs = shapes.outcomes(result["engine_runs"])
     return {"items": runs, "total": len(runs), "limit": len(runs), "offset": 0}
 
 
@@ -66,7 +56,7 @@ ROWS = (
         "GET",
         ROOT,
         "ListExperiments",
-        page,
+        shapes.page,
         paged=True,
         params=("project_id", "status"),
         into={"project_id": "filter.projectId", "status": "filter.status"},
@@ -74,7 +64,7 @@ ROWS = (
     ),
     Endpoint("POST", ROOT, "CreateExperiment", created, 201, body=CREATE),
     Endpoint("GET", f"{ROOT}/capabilities", "ExperimentCapabilities", shapes.plain),
-    Endpoint("GET", ONE, "GetExperiment", one),
+    Endpoint("GET", ONE, "GetExperiment", shapes.mirrored("experiment")),
     Endpoint("GET", f"{ONE}/status", "ExperimentStatus", status),
     Endpoint("GET", f"{ONE}/explain", "ExperimentExplain", explanation),
     Endpoint("GET", f"{ONE}/logs", "ExperimentLogs", shapes.named_page("logs"), paged=True),

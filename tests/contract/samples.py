@@ -128,7 +128,10 @@ def kinds_in(value: Any) -> Iterator[str]:
 def filled(value: Any, ids: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {name: filled(item, ids) for name, item in value.items()}
-    return ids[value[1:-1]] if isinstance(value, str) and value.startswith("<") else value
+    if not isinstance(value, str) or not value.startswith("<"):
+        return value
+    assert value[1:-1] in ids, f"{value} of a sample is no row of `furnish()` in tests/factories/world.py: make one there"
+    return ids[value[1:-1]]
 
 
 def root_fields() -> dict[str, tuple[Any, str]]:
@@ -150,6 +153,7 @@ def is_list(name: str) -> bool:
 
 def graphql_call(name: str) -> Call:
     field, word = root_fields()[name]
+    assert name in SAMPLES, f"the field {name} has no sample: add one to SAMPLES"
     arguments = SAMPLES[name]
     declared = ", ".join(f"${argument}: {field.args[argument].type}" for argument in arguments)
     given = ", ".join(f"{argument}: ${argument}" for argument in arguments)
