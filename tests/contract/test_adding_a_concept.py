@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from coreplex.migrations.migrate import head
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,10 +54,11 @@ def change(path: Path, difference: str) -> None:
     lines = difference.splitlines(keepends=True)
     before, after = ("".join(line[1:] for line in lines if line[0] != other) for other in "+-")
     text = path.read_text()
-    assert text.count(before) == 1, f"{path.name} has not once: {before}"
+    assert text.count(before) == 1, f"the page changes lines that {path.name} has {text.count(before)} times, not once: {before}"
     path.write_text(text.replace(before, after))
 
 
+@pytest.mark.skipif((ROOT / "coreplex/note").exists(), reason="the concept of the page was added to this tree already")
 def test_the_concept_of_the_page_works_and_takes_so_many_files(tmp_path: Path, addresses: dict[str, str]) -> None:
     copy(tmp_path)
     created, touched = {"coreplex/note/__init__.py"}, set()
