@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular.profile.percent import percent
+from coreplex.engines.tabular.findings import percent
 from coreplex.engines.tabular.schema import Column, spell
 
 SHOWN = 20

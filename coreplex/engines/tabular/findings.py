@@ -1,4 +1,4 @@
-"""What reading, quality rules and diagnosis tell the user about a table: one type for all of them."""
+"""Defines a finding, the one type for what reading, quality rules and diagnosis tell the user, and how shares are written."""
 
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
@@ -21,3 +21,8 @@ class Finding:
     column: str | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
     affected_rows: int = 0
+
+
+def percent(part: int, whole: int) -> float:
+    """`part` of `whole` in percent, four decimals; 0 of nothing."""
+    return round(100.0 * part / whole, 4) if whole else 0.0

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from coreplex.engines.tabular.findings import percent
 from coreplex.engines.tabular.profile import near_types, sentinels
-from coreplex.engines.tabular.profile.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
 from coreplex.engines.tabular.types.missing_words import AMBIGUOUS_WORDS
 from coreplex.engines.tabular.types.numbers import NumberFormat

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular.types import date_plausibility, dates, inference, units
+from coreplex.engines.tabular.types import date_inference, inference, units
 from coreplex.engines.tabular.types.numbers import NumberFormat
 from coreplex.engines.tabular.types.parse_rule import ParseRule
 
@@ -94,8 +94,8 @@ def _almost_boolean(counts: pl.DataFrame) -> dict[str, Any] | None:
 
 def _almost_dates(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
     """Dates in several formats, or dates and something else."""
-    likely = [text for text in _texts(common).head(50).to_list() if dates.looks_like_date(text)]
-    patterns = dict.fromkeys(pattern for text in likely for pattern in dates.candidates(pl.Series([text])))
+    likely = [text for text in _texts(common).head(50).to_list() if date_inference.looks_like_date(text)]
+    patterns = dict.fromkeys(pattern for text in likely for pattern in date_inference.candidates(pl.Series([text])))
     taken = _formats([pattern for pattern in patterns if _settled(name, common, pattern)], common)
     if len(taken) > 1 and sum(part["share"] for part in taken) >= _NEARLY:
         cells = int(counts.get_column("count").sum() * (1 - taken[0]["share"]))
@@ -106,7 +106,7 @@ def _almost_dates(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict
 
 def _settled(name: str, common: pl.DataFrame, pattern: str) -> bool:
     texts = _texts(common)
-    return date_plausibility.settles(name, texts.filter(ParseRule("datetime", pattern).typed(texts).is_not_null()), pattern)
+    return date_inference.settles(name, texts.filter(ParseRule("datetime", pattern).typed(texts).is_not_null()), pattern)
 
 
 def _formats(patterns: list[str], common: pl.DataFrame) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from coreplex.engines.tabular.findings import percent
 from coreplex.engines.tabular.profile import column_profile, correlation, target_suggestion
-from coreplex.engines.tabular.profile.percent import percent
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 
 EXACT_ROWS = 5_000_000

@@ -9,8 +9,7 @@ found. An issue has `kind` (contract C.5), `severity`, `column`, `message`, `evi
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.profile.percent import percent
+from coreplex.engines.tabular.findings import Finding, percent
 from coreplex.engines.tabular.quality import rules
 
 _ORDER = {"high": 0, "medium": 1, "low": 2}

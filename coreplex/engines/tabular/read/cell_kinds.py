@@ -2,7 +2,7 @@
 
 import re
 
-from coreplex.engines.tabular.types import dates, vocabulary
+from coreplex.engines.tabular.types import date_inference, vocabulary
 
 NUMBER = re.compile(r"[(+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*([eE][+-]?\d+)?\s*[%€$£)]?|[+-]?(inf|nan)", re.IGNORECASE)
 
@@ -14,6 +14,6 @@ def kind_of(cell: str) -> str:
         return "empty"
     if NUMBER.fullmatch(cell):
         return "number"
-    if dates.looks_like_date(cell) or cell.lower() in ("true", "false"):
+    if date_inference.looks_like_date(cell) or cell.lower() in ("true", "false"):
         return "date"
     return "text"

@@ -21,9 +21,8 @@ from coreplex.engines.tabular.read.value_labels import MOST, ValueLabels
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
 from coreplex.engines.tabular.types.column_types import Decided
-from coreplex.engines.tabular.types.dtype_names import dtype_name
 from coreplex.engines.tabular.types.numbers import CLOCK
-from coreplex.engines.tabular.types.parse_rule import ParseRule
+from coreplex.engines.tabular.types.parse_rule import ParseRule, dtype_name
 from coreplex.engines.tabular.types.value_parser import sentinel_values
 from coreplex.errors.tree import BadInput, Invalid
 

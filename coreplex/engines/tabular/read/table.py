@@ -5,9 +5,10 @@ with a sentence that says what to do, and reports as findings whatever it had to
 grow with the file.
 """
 
+import csv
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -18,7 +19,6 @@ import polars as pl
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import delimited, parquet, workbook
 from coreplex.engines.tabular.read.column_names import renamed_finding
-from coreplex.engines.tabular.read.csv_limit import longest_csv_field
 from coreplex.engines.tabular.read.delimited import DelimitedTable
 from coreplex.engines.tabular.read.dialect import Dialect, dialect_of_rows, holds_table, holds_values
 from coreplex.engines.tabular.read.file_formats import CALLED, FileFormat, expected
@@ -33,7 +33,7 @@ from coreplex.engines.tabular.read.workbook import Sheet, Workbook
 from coreplex.engines.tabular.read.worksheet import Worksheet
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types
-from coreplex.engines.tabular.types.dtype_names import dtype_name
+from coreplex.engines.tabular.types.parse_rule import dtype_name
 from coreplex.errors.tree import BadInput, Invalid
 
 _HEAD_LINES = 500
@@ -68,7 +68,7 @@ def read_table(
         dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
     )
     with ExitStack() as stack:
-        stack.enter_context(longest_csv_field(limits.line_bytes))
+        stack.enter_context(_longest_csv_field(limits.line_bytes))
         if scratch is None:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=destination.parent)))
         table = unpack(source, filename, scratch, limits)
@@ -227,3 +227,15 @@ def _without_nameless(
     written = {column.name: column.original_name or column.name for column in kept.columns}
     others = {name: before for name, before in written.items() if before.strip() != name}
     return kept, [Finding("nameless_columns", "low", message, evidence={"columns": len(empty)}), *renamed_finding(others)]
+
+
+@contextmanager
+def _longest_csv_field(characters: int) -> Iterator[None]:
+    """Inside, `csv.reader` reads fields of up to so many characters; its default is 131,072, and a cell may be a whole
+    record.
+    """
+    before = csv.field_size_limit(characters)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

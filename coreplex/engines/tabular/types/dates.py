@@ -1,39 +1,55 @@
-"""Finds the patterns of written dates, and which of day and month comes first. ISO needs no thought; `03/04/2024` does.
+"""Reads dates by a pattern, as columns and as single cells: ISO, epochs, and names of months in seven languages.
 
-Patterns are strptime's, where a month's name may be of any language in `month_names`; and `epoch:s`, `:ms`, `:us`,
-`:ns` for the time since 1970. Times with an offset are kept as UTC. Times of day alone are no dates but numbers, see
-`durations`.
+Patterns are strptime's; and `epoch:s`, `:ms`, `:us`, `:ns` for the time since 1970. Times with an offset are kept as
+UTC. Times of day alone are no dates but numbers, see `numbers`.
+
+A month's name (`3. März 2021`, `1er mai 2021`, `Sept. 3rd, 2021 10:00`, `[10/Oct/2000:13:55:36 -0700]`) may be English,
+German, French, Spanish, Italian, Portuguese or Dutch. No two of these languages use one name for two months, so a table
+need not say its language, and may mix them.
 """
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
 
 import polars as pl
-
-from coreplex.engines.tabular.types import month_names
 
 COMPACT = "%Y%m%d"
 # January 14, 2018 is 01142018, and 1142018 where a program took it for a number.
 PADDED = ("%d%m%Y", "%m%d%Y")
 COMPACT_MOMENTS = ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
-_COMPACT_PARTED = (
-    "%Y%m%dT%H%M%S",
-    "%Y%m%dT%H%M%SZ",
-    "%Y%m%dT%H%M%S%#z",
-    "%Y%m%dT%H%M",
-    "%Y%m%d %H%M%S",
-    "%Y%m%d_%H%M%S",
-    "%Y%m%d-%H%M%S",
-)
 EPOCHS = {"epoch:s": 10**6, "epoch:ms": 10**3, "epoch:us": 1, "epoch:ns": 1e-3}
 """Microseconds in each unit of time since 1970."""
 DIGITS = frozenset([COMPACT, *PADDED, *COMPACT_MOMENTS, *EPOCHS])
 """Patterns of digits alone, which programs send as numbers."""
 
-_DATE = re.compile(r"(\d{1,4})([-/. ])(\d{1,2})([-/. ])(\d{1,4})", re.ASCII)
-_MONTH = re.compile(r"(\d{4})([-/])\d{1,2}|\d{1,2}([-/])(\d{4})", re.ASCII)
-_TIME = re.compile(r"([T :])\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?(Z| ?UTC| ?GMT| ?[+-]\d\d(?::?\d\d)?)?", re.ASCII)
+_NAMES = """
+    jan january januar jänner janvier janv enero ene gennaio gen janeiro januari
+    feb february februar feber février févr fév fevrier febrero febbraio fevereiro fev februari
+    mar march märz mär mrz mars marzo março marco maart mrt
+    apr april avril avr abril abr aprile
+    may mai mayo maggio mag maio mei
+    jun june juni juin junio giugno giu junho
+    jul july juli juillet juil julio luglio lug julho
+    aug august août aout agosto ago augustus
+    sep september sept septembre septiembre setiembre set settembre setembro
+    oct october oktober okt octobre octubre ottobre ott outubro out
+    nov november novembre noviembre novembro
+    dec december dezember dez décembre déc decembre diciembre dic dicembre dezembro
+"""
+_ENGLISH = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH = {name: month for month, line in zip(_ENGLISH, _NAMES.strip().splitlines(), strict=True) for name in line.split()}
+_NAME = r"(?P<month>[^\W\d_]{3,10})\.?"
+_WEEKDAY = r"(?:[^\W\d_]{2,11}\.?,? +)?"
+_ORDERS = (
+    rf"^\[?{_WEEKDAY}(?P<day>\d{{1,2}})(?:\.|er|st|nd|rd|th)?[-/ ]? ?(?:de )?{_NAME}[-/, ]? ?(?:del? )?"
+    r"(?P<year>\d{4}|\d{2})(?P<rest>\D.*?)?\]?$",
+    rf"^{_WEEKDAY}{_NAME} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year>\d{{4}})(?P<rest>\D.*)?$",
+    rf"^{_WEEKDAY}{_NAME} +(?P<day>\d{{1,2}})(?P<rest> \d\d:\d\d:\d\d(?: [+-]\d{{4}}| UTC| GMT)?) (?P<year>\d{{4}})$",
+    rf"^(?P<year>\d{{4}})[-/. ]{_NAME}[-/. ](?P<day>\d{{1,2}})(?P<rest>\D.*)?$",
+    rf"^{_NAME}[-/, ] ?(?:del? )?(?P<year>\d{{4}})(?P<day>)(?P<rest>)$",
+)
+_MATCHES = [re.compile(order).match for order in _ORDERS]
+_PARTS = re.compile(r"%[dbBYy]")
 
 
 def is_date_only(pattern: str) -> bool:
@@ -46,21 +62,14 @@ def has_offset(pattern: str) -> bool:
     return pattern.endswith("%#z")
 
 
-def swapped(pattern: str) -> str | None:
-    """The pattern that reads the same digits with day and month exchanged, if there is one."""
-    if not re.match(r"%d[-/. ]?%m|%m[-/. ]?%d", pattern):
-        return None
-    return pattern.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
-
-
 def column(raw: pl.Series, pattern: str) -> pl.Series:
     """The texts (n,) as Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written
     so.
     """
     if pattern in EPOCHS:
         return _since_1970(raw, pattern)
-    if month_names.is_named(pattern):
-        raw, pattern = month_names.as_english(raw, pattern)
+    if "%b" in pattern or "%B" in pattern:
+        raw, pattern = _as_english(raw, pattern)
     if is_date_only(pattern):
         raw = raw.str.zfill(8) if pattern in PADDED else raw
         return raw.str.to_date(pattern, strict=False, cache=True)
@@ -117,118 +126,38 @@ def iso(raw: str, date_only: bool) -> dt.date | None:
     return moment.date() if date_only else moment
 
 
-def looks_like_date(text: str) -> bool:
-    """True for a text that may be a date: a cheap test before any pattern is tried."""
-    return bool(_DATE.match(text) or _MONTH.fullmatch(text) or month_names.of(text))
+def _as_english(raw: pl.Series, pattern: str) -> tuple[pl.Series, str]:
+    """(the texts in English with the day first, the pattern that reads them so) for texts with names of months."""
+    rest = pattern[max(part.end() for part in _PARTS.finditer(pattern)) :]
+    year = "%y" if "%y" in pattern else "%Y"
+    found = _english(raw)
+    return (found["date"] + found["rest"]).alias(raw.name), f"%d %b {year}{rest}"
 
 
-_LOOKED_AT = 1_000
-"""Texts among which the longest is looked for: it has all the parts that others may lack."""
+def _english(raw: pl.Series) -> pl.DataFrame:
+    """`date` (`3 Mar 2021`; the first of the month where no day is given) and `rest` of each text, null where it is
+    none.
+    """
+    found = _parts(raw, _ORDERS[0])
+    for order in _ORDERS[1:]:
+        if not found["date"].null_count():
+            break
+        other = _parts(raw, order)
+        found = found.select(pl.coalesce(pl.col(name), other[name]) for name in found.columns)
+    return found
 
 
-def candidates(values: pl.Series) -> list[str]:
-    """Every pattern that reads all of these texts (no nulls), best first."""
-    if values.is_empty():
-        return []
-    longest = max(values.head(_LOOKED_AT).to_list(), key=len)
-    parts = [part for text in dict.fromkeys((values[0], longest)) for part in _date_patterns(text)]
-    possible = dict.fromkeys(date + time for date, rest in parts for time in _time_patterns(rest))
-    return [pattern for pattern in possible if _reads(values, pattern)]
+def _parts(raw: pl.Series, order: str) -> pl.DataFrame:
+    parts = raw.str.extract_groups(order).struct.unnest()
+    month = parts["month"].str.to_lowercase().replace_strict(_MONTH, default=None, return_dtype=pl.String)
+    day = parts["day"].replace("", "1")
+    date = pl.concat_str(day, month, parts["year"], separator=" ")
+    return parts.select(date=date, rest=pl.when(date.is_not_null()).then(pl.col("rest").fill_null("")))
 
 
-def _date_patterns(text: str) -> Iterator[tuple[str, str]]:
-    """(pattern, the text after the date) for one cell."""
-    found = _DATE.match(text)
-    if not found:
-        yield from _month_patterns(text)
-        return
-    first, gap, _middle, gap2, last = found.groups()
-    rest = text[found.end() :]
-    if len(first) == 4:
-        yield f"%Y{gap}%m{gap2}%d", rest
-    elif len(first) <= 2 and len(last) in (2, 4):
-        year = "%Y" if len(last) == 4 else "%y"
-        yield f"%d{gap}%m{gap2}{year}", rest
-        yield f"%m{gap}%d{gap2}{year}", rest
-
-
-def _month_patterns(text: str) -> Iterator[tuple[str, str]]:
-    """The same for a month and its year, and for dates with the name of a month."""
-    found = _MONTH.fullmatch(text)
-    if found:
-        yield (f"%Y{found[2]}%m" if found[1] else f"%m{found[3]}%Y"), ""
-    elif named := month_names.of(text):
-        yield named
-
-
-def _time_patterns(rest: str) -> Iterator[str]:
-    if not rest:
-        yield ""
-        return
-    found = _TIME.fullmatch(rest)
-    if not found:
-        return
-    gap, seconds, _fraction, half, zone = found.groups()
-    if zone and not seconds and re.fullmatch(r" ?[+-]\d\d", zone):
-        return  # `10:00-12` is a span of hours, `10:00:00-12` has the offset as PostgreSQL writes it
-    hour = "%I" if half else "%H"
-    noon = (" %p" if half.startswith(" ") else "%p") if half else ""
-    for tail in _zone_patterns(zone):
-        yield f"{gap}{hour}:%M{':%S' if seconds else ''}{noon}{tail}"
-        if seconds:
-            yield f"{gap}{hour}:%M:%S%.f{noon}{tail}"
-
-
-def _zone_patterns(zone: str | None) -> tuple[str, ...]:
-    """`Z` may stand in one row and an offset in the next."""
-    if not zone:
-        return ("",)
-    space = " " if zone.startswith(" ") else ""
-    word = zone.strip()
-    return (space + word, f"{space}%#z") if word in ("Z", "UTC", "GMT") else (f"{space}%#z",)
-
-
-def _reads(values: pl.Series, pattern: str) -> bool:
-    return column(values, pattern).null_count() == 0 and _plausible(values, pattern)
-
-
-def _plausible(values: pl.Series, pattern: str) -> bool:
-    years = column(values, pattern).dt.year()
-    low, high = years.min(), years.max()
-    # %Y reads "24" as the year 24: a two-digit pattern is the better reading then.
-    return isinstance(low, int) and isinstance(high, int) and low >= 1000 and high <= 9999
-
-
-def compact(values: pl.Series) -> list[str]:
-    """The patterns without separators that read all of these texts as days from 1900 to 2100; `20190131` first."""
-    if values.str.contains(r"^(19|20)\d{6}([T _-]?\d{4}|[T _-]?\d{6}(Z|[+-]\d\d:?\d\d)?)$").all():
-        return [pattern for pattern in (*COMPACT_MOMENTS, *_COMPACT_PARTED) if _in_our_time(_exactly(values, pattern))]
-    if not values.str.contains(r"^\d{7,8}$").all():
-        return []
-    found = [COMPACT] if values.str.contains(r"^(19|20)\d{6}$").all() else []
-    return [pattern for pattern in (*found, *PADDED) if _in_our_time(column(values, pattern))]
-
-
-def _exactly(values: pl.Series, pattern: str) -> pl.Series:
-    """Read by a compact pattern: digits alone must be as many as it has."""
-    lengths = dict(zip(COMPACT_MOMENTS, (14, 12), strict=True))
-    if pattern in lengths and not (values.str.len_bytes() == lengths[pattern]).all():
-        return pl.Series([None], dtype=pl.Datetime("us"))
-    return column(values, pattern)
-
-
-def epochs(values: pl.Series) -> list[str]:
-    """The unit of time since 1970 in which all of these numbers are moments from 1980 to 2100."""
-    if not values.str.contains(r"^\d{9,19}(\.\d*)?$").all():
-        return []
-    return [unit for unit in EPOCHS if column(values, unit).null_count() == 0]
-
-
-def _in_our_time(days: pl.Series) -> bool:
-    return days.null_count() == 0 and bool(days.dt.year().is_between(1900, 2100).all())
-
-
-def in_order(values: Sequence[str], pattern: str) -> bool:
-    """True if the texts, read so, never go back (or never forward) in time: files are often sorted."""
-    moments = column(pl.Series(values, dtype=pl.String), pattern)
-    return bool(moments.is_sorted() or moments.is_sorted(descending=True))
+def named_pattern(text: str) -> tuple[str, str] | None:
+    """(the date as a strptime pattern, the text after it) of one cell; None where it is no such date."""
+    found = next(filter(None, (match(text) for match in _MATCHES)), None)
+    if not found or found["month"].lower() not in _MONTH:
+        return None
+    return f"{'%d ' if found['day'] else ''}%B {'%Y' if len(found['year']) == 4 else '%y'}", found["rest"] or ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from coreplex.engines.tabular.schema import NUMERIC, ColumnType
-from coreplex.engines.tabular.types import date_plausibility, dates, numbers, units, vocabulary
+from coreplex.engines.tabular.types import date_inference, dates, numbers, units, vocabulary
 from coreplex.engines.tabular.types.numbers import CLOCK, NumberFormat
 from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule, ValueKind, is_missing
 
@@ -100,15 +100,12 @@ def _number_facts(text: pl.Expr) -> pl.Expr:
         reals=(real.is_not_null() & real.is_not_nan()).sum(),
         codes=numbers.may_be_codes(text).any(),
         long=((text.str.len_bytes() > 17) & ~text.str.contains(".", literal=True)).any(),
-        moments=(text.str.len_bytes() == _MOMENT_DIGITS).all(),
+        moments=(text.str.len_bytes() == date_inference.MOMENT_DIGITS).all(),
     )
 
 
-_MOMENT_DIGITS = 14
-
-
 def _plain_rule(name: str, facts: _NumberFacts) -> ParseRule | None:
-    if not facts.cells or facts.codes or facts.long or facts.moments or date_plausibility.may_say_date(name):
+    if not facts.cells or facts.codes or facts.long or facts.moments or date_inference.may_say_date(name):
         return None
     if facts.integers == facts.cells:
         return ParseRule("integer")
@@ -143,10 +140,12 @@ def infer(name: str, texts: pl.Series, known: Conventions) -> Inferred:
     if texts.is_empty():
         return Inferred(STRING)
     return (
-        _date(texts, _as_digits(name, texts), known)
+        _date(texts, date_inference.digit_patterns(name, texts), known)
         or _number(name, texts, known)
         or _date(
-            texts, [pattern for pattern in dates.candidates(texts) if date_plausibility.settles(name, texts, pattern)], known
+            texts,
+            [pattern for pattern in date_inference.candidates(texts) if date_inference.settles(name, texts, pattern)],
+            known,
         )
         or Inferred(STRING)
     )
@@ -194,7 +193,7 @@ def _decorated(name: str, texts: pl.Series) -> list[NumberFormat]:
     if grades or texts.str.contains(_COUNTED).all():
         return []
     unit = units.common_unit(texts)
-    if unit and not units.is_known(unit) and date_plausibility.says_place(name):
+    if unit and not units.is_known(unit) and date_inference.says_place(name):
         return []
     scaled = unit is None
     unit = units.scaled_currency(texts) if scaled else unit
@@ -214,21 +213,6 @@ def _ambiguous(texts: pl.Series, known: Conventions) -> Inferred | None:
     return None
 
 
-def _as_digits(name: str, texts: pl.Series) -> list[str]:
-    """The patterns of `20240131`, `01312024`, `1577836800` where the name says date; of `20240131235959` also where
-    many fit.
-    """
-    found = dates.compact(texts)
-    if not found and date_plausibility.says_moment(name):
-        return dates.epochs(texts)
-    plain = texts.len() >= _MANY_MOMENTS and bool((texts.str.len_bytes() == _MOMENT_DIGITS).all())
-    sure = plain or bool(texts.str.contains("T", literal=True).any())
-    return found if sure or date_plausibility.may_say_date(name) else []
-
-
-_MANY_MOMENTS = 10
-
-
 def _too_long(texts: pl.Series) -> bool:
     """Only digits and more of them than 64 bits hold: a key, which a float would damage."""
     return bool(texts.str.contains(r"^[+-]?\d+$").all() and texts.str.contains(r"^[+-]?\d{18,}$").any())
@@ -238,7 +222,7 @@ def _date(texts: pl.Series, patterns: list[str], known: Conventions) -> Inferred
     if not patterns:
         return None
     first = patterns[0]
-    other = dates.swapped(first)
+    other = date_inference.swapped(first)
     if other not in patterns or other is None:
         return Inferred(ParseRule("datetime", first))
     chosen, rejected = (first, other) if _day_first(texts, first, other, known) else (other, first)
@@ -249,7 +233,7 @@ def _day_first(texts: pl.Series, day: str, month: str, known: Conventions) -> bo
     """Files are often sorted: an order that only one reading explains decides; then dots and the file's habits."""
     if texts.len() > 2:
         sample = texts.head(1000).to_list()
-        by_day, by_month = dates.in_order(sample, day), dates.in_order(sample, month)
+        by_day, by_month = date_inference.in_order(sample, day), date_inference.in_order(sample, month)
         if by_day != by_month:
             return by_day
     return known.day_first or day.startswith(("%d.", "%d-"))
@@ -307,7 +291,7 @@ def _best(rules: list[ParseRule], texts: pl.Series) -> ParseRule:
 
 
 def _any_patterns(texts: pl.Series) -> list[str]:
-    found = (pattern for text in texts.head(50) for pattern in dates.candidates(pl.Series([text])))
+    found = (pattern for text in texts.head(50) for pattern in date_inference.candidates(pl.Series([text])))
     return [*dict.fromkeys(found), dates.COMPACT]
 
 

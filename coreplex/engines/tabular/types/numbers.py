@@ -4,6 +4,10 @@
 One rule in two shapes that a property test holds together: over a Polars column and over one Python value. Codes
 with leading zeros (`007`), phone numbers and digit strings too long for 64 bits are not numbers and are refused,
 unless a person chose the type.
+
+Durations and times of day, `00:12:33`, `-1:02:03.5`, `2 days 03:04:05`, have no type of their own: as seconds (since
+midnight, for a time of day) they compare, and have a mean. Two parts alone, `12:33`, stay text: hours and minutes,
+minutes and seconds, or a score.
 """
 
 import re
@@ -13,13 +17,20 @@ from functools import cached_property, lru_cache
 
 import polars as pl
 
-from coreplex.engines.tabular.types import durations, units
+from coreplex.engines.tabular.types import units
 from coreplex.engines.tabular.types.units import CURRENCY, MINUS, SPACES
 
 # Beyond this, a float no longer tells a whole number from its neighbour.
 EXACT = 2**53
 PLAIN_INTEGER = re.compile(r"[+-]?0*\d{1,19}", re.ASCII)
 PLAIN_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)", re.ASCII | re.IGNORECASE)
+
+_CLOCK = (
+    r"^(?P<sign>-)?(?:(?P<days>[0-9]{1,6}) days?,? )?(?P<hours>[0-9]{1,4}):(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])"
+    r"(?P<part>\.[0-9]+)?$"
+)
+"""For Python and for Polars, whose `\\d` is any digit of Unicode."""
+_SECONDS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class NumberFormat:
     def pattern(self) -> str:
         """One regular expression for both shapes; RE2-safe (no look-around)."""
         if self.clock:
-            return durations.PATTERN
+            return _CLOCK
         decimal = re.escape(self.decimal)
         whole = r"\d+"
         if self.thousands:
@@ -116,10 +127,11 @@ class NumberFormat:
     def text(self, raw: str) -> str | None:
         """The same number as plain text, or None if `raw` is not written in this format."""
         raw = raw.strip()
-        if not self._matches(raw):
+        found = self._matches(raw)
+        if not found:
             return None
         if self.clock:
-            return durations.text(raw)
+            return _clock_text(found)
         kept = re.sub(rf"{self._unit}([{SPACES})]*)$", r"\1", raw) if self._letters else raw
         kept = _NOISE.sub("", kept) if self.decorated or self.thousands else kept
         kept = _OTHER_MINUS.sub("-", kept) if self.decorated else kept
@@ -135,7 +147,7 @@ class NumberFormat:
         """The same rule over text: plain number text, null where a cell is not written in this format."""
         raw = raw.str.strip_chars()
         if self.clock:
-            return durations.column(raw)
+            return _clock_column(raw)
         good = raw.str.contains(self.pattern)
         kept = raw.str.replace(rf"{self._unit}([{SPACES})]*)$", "${1}") if self._letters else raw
         if self.decorated or self.thousands:
@@ -151,6 +163,20 @@ class NumberFormat:
         if self.decimal != ".":
             kept = kept.str.replace_all(self.decimal, ".", literal=True)
         return pl.select(pl.when(good).then(pl.lit(kept))).to_series()
+
+
+def _clock_text(found: re.Match[str]) -> str:
+    """The seconds of one cell as plain number text."""
+    whole = sum(int(found[name] or 0) * seconds for name, seconds in _SECONDS.items())
+    return f"{found['sign'] or ''}{whole}{found['part'] or ''}"
+
+
+def _clock_column(raw: pl.Series) -> pl.Series:
+    """The seconds of texts (n,) as plain number text; null where a cell is not written so."""
+    parts = raw.str.extract_groups(_CLOCK).struct.unnest()
+    whole = pl.sum_horizontal(pl.col(name).cast(pl.Int64).fill_null(0) * seconds for name, seconds in _SECONDS.items())
+    written = pl.concat_str(pl.col("sign").fill_null(""), whole, pl.col("part").fill_null(""))
+    return parts.select(pl.when(pl.col("minutes").is_not_null()).then(written)).to_series()
 
 
 CLOCK = NumberFormat(":", ":", unit="s")

@@ -1,8 +1,7 @@
 """Reads the cells of one column by a rule: text in, typed values out, null where a cell does not fit.
 
 Rules are found on a sample (`inference.infer`) and then applied to the whole file; a cell that does not fit never
-vanishes: the reader widens the rule (`wider`) and starts again, or reports the loss when the type was ordered by the
-user.
+vanishes: the reader widens the rule and starts again, or reports the loss when the type was ordered by the user.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import polars as pl
 
 from coreplex.engines.tabular.schema import Scalar
 from coreplex.engines.tabular.types import dates, numbers, vocabulary
-from coreplex.engines.tabular.types.dtype_names import dtype_name
 from coreplex.engines.tabular.types.numbers import NumberFormat
 from coreplex.engines.tabular.types.value_parser import sentinel_values
 
@@ -171,3 +169,17 @@ _COLUMN: dict[str, Callable[[pl.Series, str | None], pl.Series]] = {
     "float": lambda raw, code: numbers.reals(raw, NumberFormat.of(code)),
     "datetime": lambda raw, pattern: dates.column(raw, pattern or "%Y-%m-%d"),
 }
+
+
+_NAMES: dict[type[pl.DataType] | pl.DataType, str] = {
+    pl.Boolean: "bool",
+    pl.String: "string",
+    pl.Date: "date",
+}
+
+
+def dtype_name(dtype: pl.DataType) -> str:
+    """`int64`, `float64`, `bool`, `string`, `date`, `datetime` and the narrower numbers."""
+    if isinstance(dtype, pl.Datetime):
+        return "datetime"
+    return _NAMES.get(type(dtype)) or str(dtype).lower()
