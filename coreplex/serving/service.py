@@ -12,11 +12,10 @@ from coreplex.idempotency.service import Attempt, Mark
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.serving import prediction
-from coreplex.serving.heavy import HeavyScoring
 from coreplex.serving.inputs import Predict, PredictModel
 from coreplex.serving.log.writer import InferenceWriter
-from coreplex.serving.route import Route, Routes
-from coreplex.serving.scorers import Scorers
+from coreplex.serving.prediction import HeavyScoring
+from coreplex.serving.route import Route, Routes, Scorers
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from coreplex.deployment import service
 from coreplex.platform.database import ReadSession
-from coreplex.serving.log.documents import Documents, Key, documents
+from coreplex.serving.log.listing import Documents, Key, documents
 from resolvers.loading import Asking, Batch, batch
 
 serving_stages = batch(service.serving_stages, missing=frozenset())

@@ -18,8 +18,8 @@ from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.paging import Page, SortDirection
 from coreplex.serving.log import orphaned_rows, partitions
+from coreplex.serving.log.batch import STORE
 from coreplex.serving.log.listing import LOGS
-from coreplex.serving.log.writer import STORE
 from coreplex.serving.table import InferenceLog
 from tests.factories.bare import bare
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+
+from sqlalchemy import text
 
 from coreplex.errors.tree import Unavailable
-from coreplex.platform.database import is_refused, is_too_much
+from coreplex.platform.database import Database, is_refused, is_too_much
 from coreplex.serving.log.json_lines import NUL, shortened, without_nul
 from coreplex.serving.log.rejected import RejectedEntries
 
@@ -13,6 +15,31 @@ TRIES = 5
 """How often a single row may take too much time or memory before that counts as refused."""
 
 Lines = Sequence[bytes]
+
+# Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
+STORE = text(
+    """
+    WITH fresh AS (
+        INSERT INTO inference_logs
+            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at)
+        SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, r.error, r.latency_ms, r.created_at
+        FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
+            id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
+            error text, latency_ms float8, created_at timestamptz)
+        JOIN deployments d ON d.id = r.deployment_id
+        JOIN models m ON m.id = r.model_id
+        ON CONFLICT (id, created_at) DO NOTHING
+        RETURNING deployment_id, error, row_index
+    ), counted AS (
+        SELECT deployment_id, count(*) FILTER (WHERE row_index = 0) AS requests,
+               count(*) FILTER (WHERE row_index = 0 AND error IS NOT NULL) AS errors
+        FROM fresh GROUP BY deployment_id
+    )
+    UPDATE deployments d
+    SET request_count = d.request_count + c.requests, error_count = d.error_count + c.errors
+    FROM counted c WHERE c.deployment_id = d.id
+    """
+)
 
 
 class BatchStore:
@@ -22,8 +49,8 @@ class BatchStore:
     (the database is away, full, being migrated) are raised: the batch is to come again, and each row's id makes it one.
     """
 
-    def __init__(self, insert: Callable[[Lines], Awaitable[None]], rejected: RejectedEntries) -> None:
-        self._insert, self._rejected = insert, rejected
+    def __init__(self, database: Database, rejected: RejectedEntries) -> None:
+        self._database, self._rejected = database, rejected
         self._tries: Counter[bytes] = Counter()
 
     async def store(self, batch: bytes) -> None:
@@ -45,6 +72,10 @@ class BatchStore:
                 await self._store(lines[middle:])
             else:
                 await self._without_values(lines[0], _reason(cause))
+
+    async def _insert(self, lines: Lines) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
 
     def _too_much(self, error: BaseException, lines: Lines) -> bool:
         if not is_too_much(error) or len(lines) > 1:

@@ -1,6 +1,10 @@
-"""The inference log of one process: entries go into its spool, and from there into the database in batches, each exactly once."""
+"""The inference log of one process: entries go into its spool, and from there into the database in batches, each exactly once.
+
+An answer is not held back for its entry: what could not be written is counted, said to the caller, and the server's log alarms.
+"""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -8,8 +12,8 @@ from typing import Any, Self
 from uuid import UUID, uuid5
 
 import structlog
-from sqlalchemy import text
 
+from coreplex.errors.disk import is_full
 from coreplex.errors.tree import StorageFull
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
@@ -18,49 +22,58 @@ from coreplex.serving.log.batch import BatchStore
 from coreplex.serving.log.json_lines import spelled
 from coreplex.serving.log.rejected import RejectedEntries, folder_in
 from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans, spool_in
-from coreplex.serving.log.unlogged import Unlogged
 
 log = structlog.get_logger()
 FLUSH_SECS = 0.25
 ORPHANS_EVERY_SECS = 10.0
 RETRY_SECS = 2.0
 INLINE_ROWS = 64
+ALARM_SECS = 10.0
 
-# Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
-STORE = text(
-    """
-    WITH fresh AS (
-        INSERT INTO inference_logs
-            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at)
-        SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, r.error, r.latency_ms, r.created_at
-        FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
-            id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
-            error text, latency_ms float8, created_at timestamptz)
-        JOIN deployments d ON d.id = r.deployment_id
-        JOIN models m ON m.id = r.model_id
-        ON CONFLICT (id, created_at) DO NOTHING
-        RETURNING deployment_id, error, row_index
-    ), counted AS (
-        SELECT deployment_id, count(*) FILTER (WHERE row_index = 0) AS requests,
-               count(*) FILTER (WHERE row_index = 0 AND error IS NOT NULL) AS errors
-        FROM fresh GROUP BY deployment_id
-    )
-    UPDATE deployments d
-    SET request_count = d.request_count + c.requests, error_count = d.error_count + c.errors
-    FROM counted c WHERE c.deployment_id = d.id
-    """
-)
+
+class Unlogged:
+    """Counts what one process could not log since it started. The server's log gets a line at most every `ALARM_SECS`."""
+
+    def __init__(self) -> None:
+        self.requests = self.rows = 0
+        self.last: datetime | None = None
+        self._reason = ""
+        self._said, self._say_at = 0, 0.0
+
+    def warning(self, rows: int, problem: Exception) -> dict[str, Any]:
+        """Count a request and return the warning for its answer."""
+        full = isinstance(problem, StorageFull) or is_full(problem)
+        self._reason = "the server's storage is full" if full else f"writing failed ({type(problem).__name__}: {problem})"
+        self.requests, self.rows, self.last = self.requests + 1, self.rows + rows, now()
+        self.alarm()
+        cause = "the server's storage is full" if full else "the server could not write it"
+        return {"column": "", "kind": "not_logged", "message": f"The answer is not in the inference log: {cause}."}
+
+    def alarm(self) -> None:
+        """Tell the log what is new, unless it was told a moment ago."""
+        if self._said < self.rows and time.monotonic() >= self._say_at:
+            new = self.rows - self._said
+            log.error("inference_log_lost", rows=new, rows_since_start=self.rows, reason=self._reason)
+            self._said, self._say_at = self.rows, time.monotonic() + ALARM_SECS
+
+    def __str__(self) -> str:
+        """In a sentence; empty when everything was logged."""
+        if self.last is None:
+            return ""
+        return (
+            f"answered and not logged since this process started: {self.requests:,} requests with {self.rows:,} rows, "
+            f"the last at {self.last:%Y-%m-%dT%H:%M:%SZ}: {self._reason}"
+        )
 
 
 class InferenceWriter(Part):
     """The process's inference log. `unlogged` counts what was answered and could not be written."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self._database = database
         self._folder = folder
         self._spool = Spool(folder)
         self._rejected = RejectedEntries(folder_in(folder))
-        self._batches = BatchStore(self._insert, self._rejected)
+        self._batches = BatchStore(database, self._rejected)
         self._unsynced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._waits = ""
@@ -168,10 +181,6 @@ class InferenceWriter(Part):
         while segment.done < end and (batch := segment.pending()):
             await self._batches.store(batch)
             segment.account(len(batch))
-
-    async def _insert(self, lines: Sequence[bytes]) -> None:
-        async with self._database.transaction() as session:
-            await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
 
     async def _run(self) -> None:
         next_adoption = 0.0
