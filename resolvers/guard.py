@@ -14,8 +14,7 @@ from strawberry.extensions.field_extension import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from coreplex.platform.permissions import Category, Grant, Permission, Principal
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import Category, Grant, Permission, Principal, Role, Scope
 from resolvers.context import Context
 
 

@@ -8,8 +8,7 @@ import strawberry
 from coreplex.account import api_key, inputs, service
 from coreplex.account.recovery import Keys
 from coreplex.account.table import User as Row
-from coreplex.platform.permissions import READ, Category, Permission
-from coreplex.platform.roles import Plan, Scope, UserRole
+from coreplex.platform.permissions import READ, Category, Permission, Plan, Scope, UserRole
 from resolvers import account as resolve
 from resolvers.guard import Info
 from schema.common import enum, published

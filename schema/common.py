@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from coreplex.experiment.table import ProblemType
 from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.platform.inputs import Delete, DeleteInUse
-from coreplex.platform.roles import Plan
+from coreplex.platform.permissions import Plan
 from resolvers.guard import Info
 from schema.compiler.reading import Item
 from schema.field_sources import READING

@@ -13,8 +13,7 @@ from coreplex.experiment.table import Experiment as Row
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import percent
 from coreplex.model.service import leaderboards
-from coreplex.platform.permissions import READ, WRITE, Category, Permission
-from coreplex.platform.roles import Plan, Role, Scope
+from coreplex.platform.permissions import READ, WRITE, Category, Permission, Plan, Role, Scope
 from resolvers import experiment as resolve
 from resolvers.loaders.experiment import engine_runs
 from resolvers.loaders.job import jobs

@@ -10,8 +10,7 @@ from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs, service
 from coreplex.model.evaluation import EVALUATIONS
 from coreplex.model.table import Model as Row
-from coreplex.platform.permissions import READ, WRITE, Permission
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from resolvers import model as resolve
 from resolvers.loaders.deployment import serving_stages
 from resolvers.loaders.experiment import experiments

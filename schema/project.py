@@ -8,8 +8,7 @@ import strawberry
 from coreplex.event.table import Event
 from coreplex.membership.access import open_project
 from coreplex.membership.table import MemberRole, ProjectStatus
-from coreplex.platform.permissions import MANAGE, READ, Permission
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import inputs, service
 from resolvers.loaders.account import users
 from resolvers.loaders.project import own_roles, project_counts

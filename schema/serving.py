@@ -2,8 +2,7 @@
 
 import strawberry
 
-from coreplex.platform.permissions import Category, Permission
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Category, Permission, Scope
 from coreplex.serving import inputs, service
 from schema.common import key, published
 from schema.field import answer

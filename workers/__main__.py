@@ -23,8 +23,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
-from workers.actors import declare
-from workers.broker import Bell
+from workers.broker import Bell, declare
 from workers.relay import Relay
 from workers.runner import Runner
 

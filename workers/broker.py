@@ -1,4 +1,4 @@
-"""Dramatiq's broker, with the defaults that would hurt us replaced.
+"""Dramatiq's broker, with the defaults that would hurt us replaced, and the one actor, which hands a job's id to the event loop.
 
 A message is a doorbell: it holds a job's id and may be lost, doubled or late without harm, because the row in PostgreSQL
 decides. So there is no middleware at all: no retries (PostgreSQL counts attempts, also those that killed their worker) and no
@@ -6,12 +6,15 @@ time limit (the default of ten minutes would end trainings, and could not end na
 instead of one in a thousand, or a dead worker's messages would lie for a quarter of an hour.
 """
 
+import asyncio
 import secrets
+from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
 import dramatiq
 import redis
+from dramatiq import Actor
 from dramatiq.brokers.redis import RedisBroker
 
 from coreplex.job.kinds import Queue, kind_of
@@ -50,3 +53,17 @@ class Bell:
         """Jobs with a message that no worker has fetched. Raises redis.RedisError."""
         found: list[Any] = [identity for queue in QUEUES for identity in self.client.lrange(f"{NAMESPACE}:{queue}", 0, -1)]
         return {UUID(identity.decode().partition(":")[0]) for identity in found}
+
+
+def declare(broker: RedisBroker, loop: asyncio.AbstractEventLoop, run: Callable[[UUID], Coroutine[Any, Any, None]]) -> None:
+    """Bind the actor to the broker. Its threads only wait: everything happens in `loop`, one for all of them.
+
+    Not Dramatiq's own AsyncIO middleware, which hangs at a second signal and keeps tracebacks alive.
+    """
+
+    def run_job(job_id: str) -> None:
+        asyncio.run_coroutine_threadsafe(run(UUID(job_id)), loop).result()
+
+    Actor(run_job, broker=broker, actor_name=ACTOR, queue_name=QUEUES[0], priority=0, options={})
+    for queue in QUEUES:
+        broker.declare_queue(queue)

@@ -12,8 +12,8 @@ import structlog
 
 from coreplex.errors.tree import Unavailable
 from coreplex.job import schedule, service
-from coreplex.job.database_retry import passing
 from coreplex.job.timing import Timing
+from coreplex.platform.database import passing
 from coreplex.platform.services import Services
 from workers.broker import Bell
 

@@ -19,10 +19,9 @@ from coreplex.errors.disk import FULL, is_full
 from coreplex.errors.tree import DomainError, Unavailable
 from coreplex.job import kinds, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
-from coreplex.job.database_retry import passing, persist
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
-from coreplex.platform.database import WriteSession
+from coreplex.platform.database import WriteSession, passing, persist
 from coreplex.platform.identifier import new_id
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildError
 from coreplex.platform.services import Services

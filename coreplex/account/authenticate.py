@@ -17,8 +17,7 @@ from coreplex.account.cache import AccessCache
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated, Unavailable
 from coreplex.platform.clock import now
-from coreplex.platform.permissions import Credential, Principal
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Credential, Principal, Scope
 from coreplex.platform.services import Services
 
 TOUCH_EVERY = timedelta(minutes=1)

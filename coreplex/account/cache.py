@@ -12,8 +12,7 @@ from uuid import UUID
 
 from coreplex.platform.database import WriteSession
 from coreplex.platform.fenced_cache import FencedCache
-from coreplex.platform.listener import Listener
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import Listener, notify
 from coreplex.platform.permissions import Principal
 from coreplex.platform.services import Part, Services
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
 from coreplex.platform.clock import now
 from coreplex.platform.inputs import Identifier
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 
 MAX_KEY_DAYS = 3650
 

@@ -14,8 +14,7 @@ from coreplex.errors.tree import BadInput, Conflict, Invalid
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
-from coreplex.platform.permissions import Grant
-from coreplex.platform.roles import Plan, UserRole
+from coreplex.platform.permissions import Grant, Plan, UserRole
 from coreplex.platform.settings import Settings
 
 log = structlog.get_logger()

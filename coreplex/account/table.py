@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 
 from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import key, maybe_moment, moment, reference, word
-from coreplex.platform.roles import Plan, UserRole
+from coreplex.platform.permissions import Plan, UserRole
 
 
 class TokenPurpose(StrEnum):

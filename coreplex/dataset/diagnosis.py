@@ -23,9 +23,9 @@ from coreplex.dataset.table import Diagnosis as Row
 from coreplex.engines.diagnosis.cpu_deadline import WALL_PER_CPU
 from coreplex.engines.diagnosis.request import DiagnosisRequest
 from coreplex.errors.tree import DomainError
-from coreplex.platform.child_task import child_task
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
 from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn

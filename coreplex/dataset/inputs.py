@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.platform.fields import Description, Name
+from coreplex.platform.inputs import Description, Name
 
 
 class TableFormat(StrEnum):

@@ -14,7 +14,7 @@ import structlog
 from coreplex.dataset.column_overrides import ColumnOverrides
 from coreplex.dataset.inputs import TableFormat
 from coreplex.errors.tree import BadInput, Invalid
-from coreplex.platform.child_task import ChildTask, child_task
+from coreplex.platform.deferred_import import ChildTask, child_task
 from coreplex.platform.document import storable
 from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn

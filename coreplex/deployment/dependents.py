@@ -13,7 +13,7 @@ from coreplex.membership.table import Project
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import notify
 
 
 async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:

@@ -7,8 +7,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.model.inputs import ModelFilter
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.fields import Name
-from coreplex.platform.inputs import Identifier
+from coreplex.platform.inputs import Identifier, Name
 
 FROM_CONFIG = (
     "traffic_percent",

@@ -29,7 +29,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import Delete
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import notify
 from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings

@@ -13,8 +13,7 @@ from sqlmodel import col
 
 from coreplex.event.table import Event, EventKind
 from coreplex.platform.database import Database, ReadSession, WriteSession
-from coreplex.platform.listener import TOPICS
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import TOPICS, notify
 
 CHUNK = 500
 

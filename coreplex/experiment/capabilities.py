@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from coreplex.engines.automl.options import engine_registry
 from coreplex.errors.tree import Forbidden, Invalid
 from coreplex.experiment.table import ExecutionMode
-from coreplex.platform.roles import Plan
+from coreplex.platform.permissions import Plan
 
 DEFAULT_ENGINE = engine_registry.DEFAULT
 

@@ -12,8 +12,8 @@ from coreplex.experiment.table import Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.deferred_import import later
 from coreplex.platform.dependents import depend, refuse_in_use
-from coreplex.platform.later import later
 
 _remove = later("coreplex.experiment.service:remove")
 

@@ -10,8 +10,7 @@ from coreplex.engines.automl.options.presets import described
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.fields import Name
-from coreplex.platform.inputs import Identifier
+from coreplex.platform.inputs import Identifier, Name
 
 ALIASES = {"binary": "classification", "multiclass": "classification"}
 

@@ -12,11 +12,10 @@ from uuid import UUID
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import service
-from coreplex.job.database_retry import persist
 from coreplex.job.service import Orders
 from coreplex.job.table import Job, percent
 from coreplex.job.timing import Timing
-from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.database import Database, WriteSession, persist
 from coreplex.platform.isolation import Control
 from coreplex.platform.settings import Settings
 from coreplex.platform.storage import Storage

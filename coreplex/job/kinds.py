@@ -1,7 +1,7 @@
 """The kinds of jobs there are. A concept declares its own in its `jobs.py`, and every process imports them all when it starts.
 
 So a function that is missing fails the start, not the first job that needs it, and nothing outside the concept names it. What
-works with heavy libraries is named with `coreplex.platform.later`, so that an idle worker is small.
+works with heavy libraries is named with `coreplex.platform.deferred_import`, so that an idle worker is small.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -18,8 +18,8 @@ from coreplex.event.table import EventKind
 from coreplex.job.context import JobContext
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
-from coreplex.platform.child_task import child_task
 from coreplex.platform.database import WriteSession
+from coreplex.platform.deferred_import import child_task
 from coreplex.platform.isolation import run_child
 
 COUNT = child_task(f"{__name__}:count")

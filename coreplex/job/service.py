@@ -22,7 +22,7 @@ from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import notify
 
 QUEUED = "coreplex_jobs"
 """Channel: a job waits for its message."""

@@ -10,8 +10,7 @@ from coreplex.errors.tree import Forbidden, NotFound
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.permissions import Grant
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Grant, Role
 
 Row = TypeVar("Row", bound=SQLModel)
 SERVING = "coreplex_serving"

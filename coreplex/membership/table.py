@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 
 from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import key, moment, reference, word
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 
 
 class MemberRole(StrEnum):

@@ -9,8 +9,8 @@ from sqlmodel import col
 from coreplex.experiment.table import Experiment
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.deferred_import import later
 from coreplex.platform.dependents import depend, refuse_in_use
-from coreplex.platform.later import later
 
 _remove = later("coreplex.model.service:remove")
 

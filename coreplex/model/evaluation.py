@@ -25,8 +25,8 @@ from coreplex.membership import quota
 from coreplex.membership.access import open_row
 from coreplex.model.inputs import EvaluateModel
 from coreplex.model.table import Evaluation, Model
-from coreplex.platform.child_task import child_task
 from coreplex.platform.database import WriteSession
+from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
 from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant

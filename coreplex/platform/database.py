@@ -5,15 +5,16 @@ domain commits: the edge that opened `transaction()` does, once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import asyncpg
 import orjson
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -31,6 +32,13 @@ POOL_PATIENCE_SECS = 3.0
 """How long a request waits for a connection before it is told that the server is busy."""
 AWAY = "The database is not reachable at the moment; try again shortly."
 DISK_FULL = "The database's storage is full. Free space on its disk and try again."
+LEAST_PAUSE_SECS, MOST_PAUSE_SECS = 0.1, 2.0
+"""Between two attempts of `persist`."""
+AGAIN = {"40001", "40P01"}
+"""Serialization failure and deadlock: the other one won, the same again will do."""
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class _Reading(Session):
@@ -223,3 +231,28 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def persist(work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` returns, tried until the database answers: what a job worked for hours on must not be lost to a restart.
+
+    Endless: the caller's task is cancelled when that is too long.
+    """
+    pause = LEAST_PAUSE_SECS
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if not passing(error):
+                raise
+            if pause == LEAST_PAUSE_SECS:
+                log.warning("database.away", error=str(error))
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, MOST_PAUSE_SECS)
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same may succeed in a moment: the database is away, or another transaction was quicker."""
+    if isinstance(error, DBAPIError):
+        return getattr(error.orig, "sqlstate", None) in AGAIN
+    return isinstance(error, Unavailable)

@@ -1,8 +1,25 @@
-"""Inputs that many concepts take."""
+"""Inputs that many concepts take, and types of text fields that many have."""
 
-from typing import NewType
+from typing import Annotated, NewType
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+NO_NUL = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+SOMETHING_WITHOUT_NUL = Field(json_schema_extra={"pattern": r"^(?=[\s\S]*\S)[^\u0000]*$"})
+"""What `_storable` enforces, as OpenAPI says it."""
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable), SOMETHING_WITHOUT_NUL
+]
+Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_storable), NO_NUL]
+
 
 Identifier = NewType("Identifier", str)
 """An identifier in an input: a plain text, which the contract shows as what it is."""

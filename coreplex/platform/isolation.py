@@ -35,7 +35,7 @@ from coreplex.errors.tree import (
     TooLarge,
     Unavailable,
 )
-from coreplex.platform.child_task import ChildTask
+from coreplex.platform.deferred_import import ChildTask
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 

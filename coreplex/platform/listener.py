@@ -1,4 +1,4 @@
-"""One LISTEN connection per process, which calls back for each notification of PostgreSQL.
+"""Notifications of PostgreSQL: sent at commit, and heard by one LISTEN connection per process, which calls back for each.
 
 A notification is a hint, never the truth: it may be lost while the line is down, so whoever follows also looks by itself every
 few seconds, and whoever remembers something is told when the line was down.
@@ -12,8 +12,9 @@ from typing import Any
 
 import asyncpg
 import structlog
+from sqlalchemy import text
 
-from coreplex.platform.database import is_unavailable
+from coreplex.platform.database import WriteSession, is_unavailable
 
 TOPICS = "coreplex_events"
 """A notification `<topic>:<number>` on this channel rings the topic."""
@@ -134,3 +135,9 @@ class Listener:
     def _wake(self, payload: str) -> None:
         for topic in [payload.rpartition(":")[0]] if payload else self._waiting:
             self.ring(topic)
+
+
+async def notify(session: WriteSession, channel: str, *payloads: str) -> None:
+    """Tell all processes at commit, each payload by itself, or just that; nothing is told when the transaction rolls back."""
+    told = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+    await session.execute(told, {"channel": channel, "payloads": payloads or ("",)})

@@ -5,7 +5,41 @@ from enum import StrEnum
 from uuid import UUID
 
 from coreplex.errors.tree import Forbidden, Unauthenticated
-from coreplex.platform.roles import Plan, Role, Scope, UserRole
+
+
+class UserRole(StrEnum):
+    user = "user"
+    admin = "admin"
+
+
+class Plan(StrEnum):
+    free = "free"
+    pro = "pro"
+    team = "team"
+    enterprise = "enterprise"
+
+
+class Scope(StrEnum):
+    read = "read"
+    write = "write"
+    predict = "predict"
+    admin = "admin"
+
+
+class Role(StrEnum):
+    """What a member may do; each role includes the ones before it."""
+
+    viewer = "viewer"
+    editor = "editor"
+    admin = "admin"
+    owner = "owner"
+
+    @property
+    def rank(self) -> int:
+        return list(Role).index(self)
+
+    def covers(self, needed: "Role") -> bool:
+        return self.rank >= needed.rank
 
 
 class Category(StrEnum):

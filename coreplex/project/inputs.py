@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from coreplex.membership.table import MemberRole, ProjectStatus
-from coreplex.platform.fields import Description, Name
-from coreplex.platform.inputs import Identifier
+from coreplex.platform.inputs import Description, Identifier, Name
 
 
 class CreateProject(BaseModel):

@@ -15,7 +15,7 @@ from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
-from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.jobs import enqueue_removal
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_project, visible_projects
 from coreplex.membership.table import Membership, Project
@@ -25,10 +25,9 @@ from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import DeleteInUse
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import notify
 from coreplex.platform.paging import Listing, Order
-from coreplex.platform.permissions import MANAGE, Grant
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import MANAGE, Grant, Role
 from coreplex.platform.settings import Settings
 from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, RemoveMember, UpdateProject
 

@@ -17,7 +17,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from coreplex.serving.log import rejected
 from coreplex.serving.log.spool import spool_in
-from coreplex.training import folder
+from coreplex.training.plan import sweep_folders
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ async def tidy(services: Services) -> None:
         except Exception as error:
             log.exception("housekeeping.failed", what=name)
             failed = failed or error
-    gone["work_folders"] = await asyncio.to_thread(folder.sweep, services.settings.data_dir, await _running(services))
+    gone["work_folders"] = await asyncio.to_thread(sweep_folders, services.settings.data_dir, await _running(services))
     if any(gone.values()):
         log.info("housekeeping.files", **gone)
     if failed is not None:

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors.nearest import by_nearness, hint, ignored
 from coreplex.errors.tree import FieldError, Invalid, Unavailable
-from coreplex.platform.child_task import child_task
 from coreplex.platform.client_disconnect import while_connected
+from coreplex.platform.deferred_import import child_task
 from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.host_places import HostPlaces, turn
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child

@@ -1,7 +1,8 @@
 """A caller's way to a model, and the loaded models of one process, so that a prediction needs no query and reads no file.
 
-What is remembered of who may ask is forgotten as soon as any process changes a deployment, a membership or a model (NOTIFY), after a few
-seconds in any case, and altogether while the line for such word is down. Of the models the least used ones are forgotten when they become too many bytes.
+What is remembered of who may ask is forgotten as soon as any process changes a deployment, a membership or a model (NOTIFY),
+after a few seconds in any case, and altogether while the line for such word is down. Of the models the least used are forgotten
+when they become too many bytes.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from coreplex.platform.services import Part, Services
 
 ROUTE_SECS = 10.0
 MAX_ROUTES = 10_000
+MAX_BYTES = 512 << 20
+"""Of the files of the models that are kept loaded."""
 Key = tuple[Any, ...]
 
 
@@ -85,10 +88,6 @@ class Routes(FencedCache[Key, Route], Part):
             model = await open_row(session, grant, Model, model_id, "Model")
             artifact = await session.get_one(Artifact, model.artifact_id)
         return Route(model.project_id, model.id, artifact.sha256, artifact.storage_key)
-
-
-MAX_BYTES = 512 << 20
-"""Of the files of the models that are kept loaded."""
 
 
 class Scorers(Part):

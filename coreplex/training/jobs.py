@@ -2,7 +2,7 @@
 
 from coreplex.experiment.table import TRAIN, Experiment
 from coreplex.job.kinds import JobKind, Queue, declare, follows
-from coreplex.platform.later import later
+from coreplex.platform.deferred_import import later
 
 SERVICE = "coreplex.training.service"
 

@@ -19,19 +19,18 @@ from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
 from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment
-from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.context import JobContext
+from coreplex.job.jobs import enqueue_removal
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
-from coreplex.platform.child_task import child_task
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
+from coreplex.platform.deferred_import import child_task
 from coreplex.platform.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.platform.storage import disk_errors
-from coreplex.training.folder import folder_of
-from coreplex.training.plan import TrainingPlan
+from coreplex.training.plan import TrainingPlan, folder_of
 from coreplex.training.recorder import Recorder, forget, remember
 
 ENGINE = child_task("coreplex.engines.automl.train:run")

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 from coreplex.project import service
 from resolvers.loading import Asking, Batch, batch, rows
 

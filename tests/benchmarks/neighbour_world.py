@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import Database, WriteSession
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 from tests.benchmarks import stack
 from tests.factories.account import make_key, make_user
 

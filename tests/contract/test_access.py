@@ -13,7 +13,7 @@ import pytest
 from httpx import AsyncClient, Response
 
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import Role, Scope
 from coreplex.platform.settings import Settings
 from tests.contract.samples import PUBLIC, SAMPLES, Call, concept_of, graphql_calls, is_list, rest_calls, root_fields
 from tests.factories.account import browser, serving

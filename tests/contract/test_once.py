@@ -10,7 +10,7 @@ from sqlalchemy import text
 from coreplex.idempotency.service import Attempt
 from coreplex.membership.table import Membership
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import Role, Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from schema.execution import core_schema, permission_of

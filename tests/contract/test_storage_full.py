@@ -14,9 +14,8 @@ from starlette.applications import Starlette
 
 from coreplex.command import doctor
 from coreplex.errors.tree import DatabaseFull, StorageFull
-from coreplex.job.database_retry import passing
 from coreplex.platform import storage
-from coreplex.platform.database import Database
+from coreplex.platform.database import Database, passing
 from coreplex.platform.settings import Settings
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble

@@ -17,8 +17,7 @@ from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.permissions import Credential, Grant
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Credential, Grant, Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition

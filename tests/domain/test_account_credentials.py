@@ -16,7 +16,7 @@ from coreplex.account.inputs import CreateApiKey, Register
 from coreplex.account.table import Mail
 from coreplex.errors.tree import Invalid, RateLimited
 from coreplex.platform.clock import now
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
 from rest_compat.stored import operations

@@ -15,8 +15,7 @@ from coreplex.account.inputs import CreateApiKey, RevokeApiKey
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated
 from coreplex.platform.clock import now
-from coreplex.platform.permissions import Grant
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Grant, Scope
 from coreplex.platform.services import Services
 from tests.factories.account import make_user
 

@@ -23,7 +23,7 @@ from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Plan, UserRole
+from coreplex.platform.permissions import Plan, UserRole
 from coreplex.platform.settings import Settings
 from coreplex.platform.storage import LocalStorage
 from coreplex.runtime import build as composition

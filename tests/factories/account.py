@@ -19,7 +19,7 @@ from coreplex.account.table import ApiKey, Mail, User
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
-from coreplex.platform.roles import Scope, UserRole
+from coreplex.platform.permissions import Scope, UserRole
 from coreplex.platform.settings import Settings
 from tests.responses import check
 

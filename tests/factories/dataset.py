@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from coreplex.account.table import User
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving

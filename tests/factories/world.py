@@ -32,7 +32,7 @@ from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.identifier import new_id
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import Role, Scope
 from coreplex.platform.services import Services
 from coreplex.serving.log.writer import InferenceWriter
 from tests.engines.scoring_samples import frame, manifest, member, target

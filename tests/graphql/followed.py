@@ -8,7 +8,7 @@ from coreplex.job.table import Job
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 
 FOLLOW = "subscription($job: ID!, $after: Long) { jobEvents(jobId: $job, after: $after) { seq message } }"
 

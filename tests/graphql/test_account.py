@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from sqlalchemy import text
 
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Scope, UserRole
+from coreplex.platform.permissions import Scope, UserRole
 from tests.factories.account import PASSWORD, bearer, browser, mails_to, make_key, make_user, token_in
 
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id email name role plan } csrfToken } }"

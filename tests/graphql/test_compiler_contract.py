@@ -10,8 +10,7 @@ import orjson
 import pytest
 from graphql import GraphQLObjectType, get_named_type, is_leaf_type, parse, validate
 
-from coreplex.platform.permissions import Credential, Principal
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Credential, Principal, Scope
 from edge.caller import RequestFacts
 from resolvers.context import Context
 from rest_compat.stored import operations

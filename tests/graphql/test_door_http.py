@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from asgi import create_app
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
 from schema.cost import STATEMENT
 from tests.factories.account import make_key, make_user, sign_in

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 from coreplex.account.table import User
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 from coreplex.platform.services import Services
 from tests.counting import counted
 from tests.factories.account import make_key, make_user

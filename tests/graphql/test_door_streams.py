@@ -14,7 +14,7 @@ from coreplex.account.table import ApiKey, User
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import notify
 from coreplex.platform.services import Services
 from schema.door import live, sse
 from tests.factories.account import make_key, make_user, sign_in

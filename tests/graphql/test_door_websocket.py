@@ -21,7 +21,7 @@ from coreplex.account.table import ApiKey
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import notify
 from coreplex.platform.settings import Settings
 from resolvers.context import Context
 from schema.door import websocket

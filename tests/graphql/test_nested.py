@@ -16,7 +16,7 @@ from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 from schema.cost import MAX_COST
 from schema.execution import prepare
 from tests.counting import counted

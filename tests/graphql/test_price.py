@@ -12,8 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coreplex.platform.paging import Listing, Page, Slice
-from coreplex.platform.permissions import Credential, Principal
-from coreplex.platform.roles import Plan, Scope, UserRole
+from coreplex.platform.permissions import Credential, Plan, Principal, Scope, UserRole
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from resolvers.context import Context

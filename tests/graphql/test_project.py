@@ -3,7 +3,7 @@
 import pytest
 
 from coreplex.membership.table import Membership, Project
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 from tests.factories.asking import Asker
 
 CREATE = "mutation($input: CreateProjectInput!) { createProject(input: $input) { project { id name role status } } }"

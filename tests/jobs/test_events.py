@@ -13,8 +13,7 @@ from coreplex.event.stream import follow
 from coreplex.event.table import Event, EventKind
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
-from coreplex.platform.listener import Listener
-from coreplex.platform.notify import notify
+from coreplex.platform.listener import Listener, notify
 from tests.jobs.harness import until
 
 

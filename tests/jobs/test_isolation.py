@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from coreplex.errors.tree import Invalid, NoModel, StorageFull
-from coreplex.platform.child_task import ChildTask
+from coreplex.platform.deferred_import import ChildTask
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildFailed, ChildTimeout, Control, OutOfMemory, run_child
 
 MEMORY = 1 << 30

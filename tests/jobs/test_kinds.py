@@ -9,11 +9,10 @@ from uuid import UUID
 import pytest
 
 from coreplex.job import kinds, service
-from coreplex.job.cleaning import STORAGE_DELETE
+from coreplex.job.jobs import STORAGE_DELETE
 from coreplex.job.kinds import JobKind, Queue
-from coreplex.platform.child_task import child_task
 from coreplex.platform.database import Database
-from coreplex.platform.later import later
+from coreplex.platform.deferred_import import child_task, later
 from coreplex.runtime import concepts
 from tests.jobs.harness import ROOT, unfinished
 
@@ -106,7 +105,7 @@ def test_a_childs_task_that_is_not_there_is_refused(target: str, reason: str) ->
 def test_a_process_does_not_start_with_a_name_of_nothing(tmp_path: Path, program: str) -> None:
     """The real programs, with one name in the way of a training's `run`, and neither begins."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import coreplex.platform.child_task as tasks\n"
+        "import coreplex.platform.deferred_import as tasks\n"
         "look = tasks.look_up\n"
         "tasks.look_up = lambda name: look(name.replace('training.service:run', 'training.service:gone'))\n"
     )

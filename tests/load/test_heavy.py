@@ -19,9 +19,9 @@ from coreplex.dataset import table_tasks
 from coreplex.dataset.table_tasks import TableTasks
 from coreplex.errors.tree import CallerLeft
 from coreplex.platform import client_disconnect
-from coreplex.platform.child_task import ChildTask
 from coreplex.platform.client_disconnect import CONNECTION, while_connected
 from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
+from coreplex.platform.deferred_import import ChildTask
 from coreplex.platform.fair_places import working_for
 from coreplex.platform.host_places import HostPlaces
 from coreplex.platform.isolation import NICENESS, run_child

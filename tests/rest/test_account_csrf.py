@@ -5,7 +5,7 @@ from typing import Any
 from httpx import AsyncClient
 
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
 from tests.factories.account import PASSWORD, bearer, browser, make_key, make_user, serving, sign_in
 

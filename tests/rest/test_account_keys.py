@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 
 SOON = (now() + timedelta(days=2)).isoformat()

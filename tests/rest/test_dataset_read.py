@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Scope
+from coreplex.platform.permissions import Scope
 from coreplex.platform.services import Services
 from tests.factories.account import bearer, make_key
 from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table

@@ -10,7 +10,7 @@ import pytest
 
 from coreplex.membership.table import Membership
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Role, Scope
+from coreplex.platform.permissions import Role, Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories import dirty

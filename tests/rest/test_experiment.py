@@ -12,7 +12,7 @@ from coreplexml import CorePlexMLClient
 
 from coreplex.account.table import User
 from coreplex.platform.database import Database
-from coreplex.platform.roles import Plan
+from coreplex.platform.permissions import Plan
 from tests.factories.account import bearer, make_key, make_user
 from tests.factories.dataset import table
 from tests.factories.experiment import LONG, TINY, WRONG_CONFIG, Lab, laboratory

@@ -10,14 +10,14 @@ from sqlmodel import col
 
 from coreplex.dataset.table import Dataset
 from coreplex.job import service as job
-from coreplex.job.cleaning import run as clean
+from coreplex.job.jobs import remove as clean
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
-from coreplex.platform.roles import Role
+from coreplex.platform.permissions import Role
 from tests.counting import counted
 from tests.factories.account import make_user
 from tests.factories.dataset import Person, person, stored_files

@@ -19,7 +19,7 @@ from coreplex.experiment.table import Experiment
 from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Evaluation
 from coreplex.platform.database import Database
-from coreplex.platform.roles import UserRole
+from coreplex.platform.permissions import UserRole
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import browser, make_user, serving, sign_in

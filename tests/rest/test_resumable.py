@@ -12,8 +12,8 @@ from httpx import AsyncClient, Response
 from starlette.applications import Starlette
 
 from coreplex.platform.database import Database
+from coreplex.platform.permissions import Scope
 from coreplex.platform.resumable import MOST_UNFINISHED
-from coreplex.platform.roles import Scope
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, serving, sign_in

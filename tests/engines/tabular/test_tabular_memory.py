@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.dataset.table_tasks import MEMORY_BYTES
-from coreplex.platform.child_task import ChildTask
+from coreplex.platform.deferred_import import ChildTask
 from coreplex.platform.isolation import run_child
 
 INSIDE = """

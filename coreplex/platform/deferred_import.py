@@ -5,9 +5,11 @@ process, not the first use.
 """
 
 import symtable
+from collections.abc import Awaitable, Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NewType
+from typing import Any, NewType
 
 ChildTask = NewType("ChildTask", str)
 
@@ -28,3 +30,13 @@ def look_up(target: str) -> tuple[str, str]:
     if function not in names.get_identifiers():
         raise ImportError(f"`{target}` is named: `{module}` has no `{function}`")
     return module, function
+
+
+def later(target: str) -> Callable[..., Awaitable[Any]]:
+    """The coroutine function `module:function`, looked up now, imported when called. Raises ImportError when there is none."""
+    module, function = look_up(target)
+
+    async def call(*arguments: Any) -> Any:
+        return await getattr(import_module(module), function)(*arguments)
+
+    return call
