@@ -23,7 +23,7 @@ from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.table_tasks import Table, TableTasks
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import FieldError, Invalid, NotFound
-from coreplex.job.jobs import enqueue_removal
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile

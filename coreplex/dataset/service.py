@@ -19,7 +19,7 @@ from coreplex.dataset.new_version import NewVersion, storage_prefix
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
-from coreplex.job.jobs import enqueue_removal
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership.access import open_project, open_row, visible_projects
 from coreplex.platform.clock import now

@@ -27,7 +27,7 @@ from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneExperiment
 from coreplex.experiment.table import TRAIN, EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
-from coreplex.job.jobs import enqueue_removal
+from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from coreplex.job import kinds, service
-from coreplex.job.jobs import STORAGE_DELETE
+from coreplex.job.cleaning import STORAGE_DELETE
 from coreplex.job.kinds import JobKind, Queue
 from coreplex.platform.database import Database
 from coreplex.platform.deferred_import import child_task, later

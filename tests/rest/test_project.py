@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from coreplex.dataset.table import Dataset
 from coreplex.job import service as job
-from coreplex.job.jobs import remove as clean
+from coreplex.job.cleaning import run as clean
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership.table import Membership, Project
