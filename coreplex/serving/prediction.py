@@ -1,4 +1,4 @@
-"""One predict call: rows in, answers and warnings out, the same for models and deployments.
+"""One predict call: the loaded model, rows in, answers and warnings out, the same for models and deployments.
 
 Many rows go through a thread, one call of the process at a time: a thread waits for the interpreter as the event loop does, and
 two of them would make the loop wait longer. Explanations of more than a few rows take seconds: a child with limits and a lower
@@ -7,6 +7,7 @@ priority, two of them on a host, which end when the client hangs up.
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 EXPLAIN = child_task("coreplex.engines.scoring.explaining:run")
+MAX_BYTES = 512 << 20
+"""Of the files of the models that are kept loaded."""
 MANY_ROWS = Limits(total=1, each=1, patience=30.0, waiting_each=20, retry_after=5)
 EXPLAINED_AT_ONCE = 2
 EXPLAINED = Limits(total=EXPLAINED_AT_ONCE, each=1, patience=60.0, waiting_each=20, retry_after=10)
@@ -52,6 +55,41 @@ class Answer:
     predictions: list[dict[str, Any]]
     warnings: list[dict[str, Any]]
     latency_ms: float
+
+
+class Scorers(Part):
+    """Scorers by the SHA-256 of their model's file."""
+
+    def __init__(self, services: Services) -> None:
+        self._storage = services.storage
+        self._scorers: OrderedDict[str, Scorer] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[Scorer]] = {}
+        self._sizes: dict[str, int] = {}
+
+    async def scorer(self, route: Route) -> Scorer:
+        """The loaded model of a route, its bytes checked against the hash in the database. Loaded once however many ask.
+
+        Raises Damaged for a file that is gone or has changed.
+        """
+        found = self._scorers.get(route.sha256)
+        if found is not None:
+            self._scorers.move_to_end(route.sha256)
+            return found
+        task = self._loading.get(route.sha256)
+        if task is None:
+            task = self._loading[route.sha256] = asyncio.create_task(self._load(route))
+            task.add_done_callback(lambda _: self._loading.pop(route.sha256, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, route: Route) -> Scorer:
+        path = await self._storage.path(route.storage_key)
+        scorer = await asyncio.to_thread(Scorer.load, path, route.sha256)
+        self._scorers[route.sha256] = scorer
+        self._sizes[route.sha256] = path.stat().st_size
+        while len(self._scorers) > 1 and sum(self._sizes.values()) > MAX_BYTES:
+            gone, _ = self._scorers.popitem(last=False)
+            del self._sizes[gone]
+        return scorer
 
 
 class HeavyScoring(Part):

@@ -1,12 +1,9 @@
-"""A caller's way to a model, and the loaded models of one process, so that a prediction needs no query and reads no file.
+"""Which caller may ask which model, remembered per process so that a prediction needs no query.
 
-What is remembered of who may ask is forgotten as soon as any process changes a deployment, a membership or a model (NOTIFY),
-after a few seconds in any case, and altogether while the line for such word is down. Of the models the least used are forgotten
-when they become too many bytes.
+What is remembered is forgotten as soon as any process changes a deployment, a membership or a model (NOTIFY), after a few
+seconds in any case, and altogether while the line for such word is down.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +11,6 @@ from uuid import UUID
 
 from coreplex.artifact.table import Artifact
 from coreplex.deployment.table import Deployment, DeploymentStatus
-from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors.tree import Conflict
 from coreplex.membership.access import SERVING, open_row
 from coreplex.model.table import Model
@@ -26,8 +22,6 @@ from coreplex.platform.services import Part, Services
 
 ROUTE_SECS = 10.0
 MAX_ROUTES = 10_000
-MAX_BYTES = 512 << 20
-"""Of the files of the models that are kept loaded."""
 Key = tuple[Any, ...]
 
 
@@ -88,38 +82,3 @@ class Routes(FencedCache[Key, Route], Part):
             model = await open_row(session, grant, Model, model_id, "Model")
             artifact = await session.get_one(Artifact, model.artifact_id)
         return Route(model.project_id, model.id, artifact.sha256, artifact.storage_key)
-
-
-class Scorers(Part):
-    """Scorers by the SHA-256 of their model's file."""
-
-    def __init__(self, services: Services) -> None:
-        self._storage = services.storage
-        self._scorers: OrderedDict[str, Scorer] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Scorer]] = {}
-        self._sizes: dict[str, int] = {}
-
-    async def scorer(self, route: Route) -> Scorer:
-        """The loaded model of a route, its bytes checked against the hash in the database. Loaded once however many ask.
-
-        Raises Damaged for a file that is gone or has changed.
-        """
-        found = self._scorers.get(route.sha256)
-        if found is not None:
-            self._scorers.move_to_end(route.sha256)
-            return found
-        task = self._loading.get(route.sha256)
-        if task is None:
-            task = self._loading[route.sha256] = asyncio.create_task(self._load(route))
-            task.add_done_callback(lambda _: self._loading.pop(route.sha256, None))
-        return await asyncio.shield(task)
-
-    async def _load(self, route: Route) -> Scorer:
-        path = await self._storage.path(route.storage_key)
-        scorer = await asyncio.to_thread(Scorer.load, path, route.sha256)
-        self._scorers[route.sha256] = scorer
-        self._sizes[route.sha256] = path.stat().st_size
-        while len(self._scorers) > 1 and sum(self._sizes.values()) > MAX_BYTES:
-            gone, _ = self._scorers.popitem(last=False)
-            del self._sizes[gone]
-        return scorer

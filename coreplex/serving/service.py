@@ -14,8 +14,8 @@ from coreplex.platform.services import Services
 from coreplex.serving import prediction
 from coreplex.serving.inputs import Predict, PredictModel
 from coreplex.serving.log.writer import InferenceWriter
-from coreplex.serving.prediction import HeavyScoring
-from coreplex.serving.route import Route, Routes, Scorers
+from coreplex.serving.prediction import HeavyScoring, Scorers
+from coreplex.serving.route import Route, Routes
 
 
 @dataclass(slots=True)

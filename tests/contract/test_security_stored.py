@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
-from coreplex.serving.route import Scorers
+from coreplex.serving.prediction import Scorers
 from tests.factories.account import browser, serving
 from tests.factories.dataset import PEOPLE
 from tests.factories.world import ROW, World, world
