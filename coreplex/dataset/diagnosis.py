@@ -20,8 +20,7 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
-from coreplex.engines.diagnosis.cpu_deadline import WALL_PER_CPU
-from coreplex.engines.diagnosis.request import DiagnosisRequest
+from coreplex.engines.diagnosis.request import WALL_PER_CPU, DiagnosisRequest
 from coreplex.errors.tree import DomainError
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
@@ -37,7 +36,7 @@ from coreplex.platform.settings import Settings
 log = structlog.get_logger()
 
 Found = dict[str, Any]
-DIAGNOSE = child_task("coreplex.engines.diagnosis.task:run")
+DIAGNOSE = child_task("coreplex.engines.diagnosis.diagnose:run")
 AT_ONCE = 2
 PLACES = Limits(total=AT_ONCE, each=1, waiting_each=40, retry_after=10)
 SECONDS = 8.0

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from coreplex.engines.automl import train  # noqa: E402
 from coreplex.engines.automl.evaluation import metrics  # noqa: E402
-from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline  # noqa: E402
+from coreplex.engines.diagnosis.request import CpuDeadline  # noqa: E402
 from coreplex.engines.diagnosis.row_dependence import recommendation  # noqa: E402
 from coreplex.engines.scoring.scorer import Scorer  # noqa: E402
 from coreplex.engines.tabular import frame as frames  # noqa: E402

@@ -18,9 +18,8 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
 from coreplex.engines.diagnosis.diagnose import examine
-from coreplex.engines.diagnosis.request import DiagnosisRequest
+from coreplex.engines.diagnosis.request import CpuDeadline, DiagnosisRequest
 from coreplex.engines.tabular.read.table import read_table
 from tests.benchmarks.suite_tables import SOURCES, unpacked
 from tests.factories.leaks import KINDS, TARGET, clean, planted

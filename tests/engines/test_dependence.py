@@ -9,7 +9,7 @@ import pytest
 from sklearn import datasets
 
 from coreplex.engines.automl.splits.folds import Fold
-from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
+from coreplex.engines.diagnosis.request import CpuDeadline
 from coreplex.engines.diagnosis.row_dependence import recommendation, split_comparison
 from coreplex.engines.tabular.read.table import read_table
 from tests.factories import dependent, ordinary

@@ -1,33 +1,60 @@
 """Diagnoses a target before training: leaks, class imbalance, usefulness of the columns, dependence between rows.
 
-Reads a sample of rows chosen beforehand (`row_sample`), keeps a deadline, and says what it did not get to. The answer is plain
+Reads a sample of rows chosen beforehand, keeps a deadline, and says what it did not get to. The answer is plain
 JSON and the same for the same table, request and seed, where the deadline ends nothing.
+
+python -m coreplex.engines.child coreplex.engines.diagnosis.diagnose:run
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from coreplex.engines.diagnosis import imbalance, quality_issues, row_counter, row_sample
-from coreplex.engines.diagnosis.cpu_deadline import WALL_PER_CPU, CpuDeadline
-from coreplex.engines.diagnosis.leakage import cross_validated_model, detection, univariate
-from coreplex.engines.diagnosis.leakage.detector_input import DetectorInput
-from coreplex.engines.diagnosis.leakage.leak import Leak
-from coreplex.engines.diagnosis.leakage.univariate import EncodedTarget, UnivariateScore
-from coreplex.engines.diagnosis.request import DiagnosisRequest
+from coreplex.engines.diagnosis import target_issues
+from coreplex.engines.diagnosis.leakage import algebraic_identity, column_pairs, exact_relations, near_copies, target_proxies
+from coreplex.engines.diagnosis.leakage.detector import DetectorInput, Leak
+from coreplex.engines.diagnosis.leakage.univariate import UnivariateScore
+from coreplex.engines.diagnosis.request import WALL_PER_CPU, ColumnRoles, CpuDeadline, DiagnosisRequest
 from coreplex.engines.diagnosis.row_dependence import recommendation
-from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.schema import ColumnType, TableSchema
 from coreplex.errors.tree import Invalid
 
-LEAST_ROWS = 30
-"""Fewer rows tell nothing apart from chance."""
+if TYPE_CHECKING:
+    from coreplex.engines.child import Report
+
 COLUMNS_SHARE_OF_TIME = 0.6
 LEAST_SECONDS_FOR_ROWS = 3.0
 """Processor time for the dependence between rows, however long the columns took."""
+USELESS = 0.001
+"""A column that explains a smaller fraction of the target's variance alone tells nothing."""
+DETECTORS = (
+    exact_relations.exact_relations,
+    exact_relations.indicators,
+    target_proxies.missingness,
+    target_proxies.mean_encodings,
+    target_proxies.texts,
+    exact_relations.lookup_keys,
+    algebraic_identity.sums_and_products,
+    column_pairs.determining_pairs,
+    near_copies.near_copies,
+    exact_relations.row_counters,
+)
+"""Of target leakage, the surest first: copies of the target, what was computed from it, what is known only afterwards.
+
+None of them is "predicts well": honest strong features (carat for price, petals for iris) come in company, have exceptions among
+a hundred rows and gaps between their classes.
+"""
+
+
+def run(request: dict[str, Any], report: "Report") -> dict[str, Any]:
+    """`diagnose` in a child process, JSON in, JSON out. request: `table`, `schema`, `target`, `problem_type`, `roles`, `seed`,
+    `seconds` (of processor time), `patience` (seconds by the clock for each). Returns what `diagnose` does."""
+    report.progress(0.05, "looking at the target before training")
+    asked = DiagnosisRequest(request["target"], request["problem_type"], ColumnRoles.of(request["roles"]))
+    schema = TableSchema.from_json(request["schema"])
+    limits = {"seed": request["seed"], "seconds": request["seconds"], "wall_per_cpu": request["patience"]}
+    return diagnose(Path(request["table"]), schema, asked, **limits)
 
 
 def diagnose(
@@ -77,45 +104,51 @@ def examine(
     column = schema.get(request.target)
     if column is None:
         raise Invalid.field(f"There is no column {request.target!r} in this table.", "target")
-    seen = row_sample.read(table, schema, column)
-    target = EncodedTarget.of(seen.frame.get_column(column.name), classification=request.classification, seed=seed)
-    data = _detector_input(table, schema, request, column, seen, target, deadline)
-    flagged = detection.find_leaks(data) if data.univariate else []
+    data = DetectorInput.of(table, schema, request, column, seed=seed, deadline=deadline)
+    flagged = find_leaks(data) if data.univariate else []
     # Of an identifier more is said without looking at rows (`automl.creation`).
-    step = None if column.type is ColumnType.id else row_counter.row_step(seen.frame.get_column(column.name))
-    classes = imbalance.class_counts(table, column) if request.classification else None
+    step = None if column.type is ColumnType.id else target_issues.row_step(data.frame.get_column(column.name))
+    classes = target_issues.class_counts(table, column) if request.classification else None
     return {
         "target": column.name,
         "problem_type": request.problem_type,
-        "rows": seen.rows,
-        "sampled_rows": seen.frame.height,
-        "metric": target.metric,
+        "rows": data.rows,
+        "sampled_rows": data.frame.height,
+        "metric": data.target.metric,
         "leaks": [asdict(leak) for leak in flagged],
         "scores": _scores(data, flagged),
         "imbalance": classes,
         "usefulness": usefulness(data.univariate),
         "step": step,
-        "issues": quality_issues.issues(column.name, flagged, classes, step),
+        "issues": target_issues.issues(column.name, flagged, classes, step),
         "unfinished": data.unfinished,
     }
 
 
-def _detector_input(
-    table: Path,
-    schema: TableSchema,
-    request: DiagnosisRequest,
-    column: Column,
-    seen: row_sample.RowSample,
-    target: EncodedTarget,
-    deadline: CpuDeadline,
-) -> DetectorInput:
-    open_columns = [one for one in schema if one.name != column.name and one.name not in request.roles.no_features]
-    features = tuple(one for one in open_columns if one.type is not ColumnType.id)
-    ids = tuple(one for one in open_columns if one.type is ColumnType.id)
-    unfinished: list[str] = []
-    enough = seen.frame.height >= LEAST_ROWS and bool(target.responses)
-    found = _probed(seen.frame, features, target, deadline, unfinished) if enough else {}
-    return DetectorInput(table, seen.frame, column, target, features, ids, found, deadline, seen.whole, unfinished)
+def find_leaks(data: DetectorInput) -> list[Leak]:
+    """All leaks, severity high first (those an experiment is warned of), then by the score of the columns alone, highest first.
+
+    A column that one detector has flagged is left out of the later ones.
+    """
+    found: list[Leak] = []
+    for detector in DETECTORS:
+        found += detector(data, _settled(found))
+    flagged = _settled(found)
+    found = [leak for leak in found if leak.severity == "high" or leak.kind == "lookup" or not flagged & set(leak.columns)]
+    ordered = sorted(found, key=lambda leak: (leak.severity != "high", -leak.alone))
+    return [_with_next_best(data, leak, ordered) for leak in ordered]
+
+
+def _settled(found: list[Leak]) -> set[str]:
+    """Columns that later detectors skip: those of high leaks, and lookup keys, of which nothing else is to be said."""
+    return {name for leak in found if leak.severity == "high" or leak.kind == "lookup" for name in leak.columns}
+
+
+def _with_next_best(data: DetectorInput, leak: Leak, leaks: list[Leak]) -> Leak:
+    """The leak with the score of the best column that no leak names."""
+    flagged = {name for one in leaks for name in one.columns}
+    others = [one.score for name, one in data.univariate.items() if name not in flagged]
+    return replace(leak, next_best=round(max(others, default=0.0), 4), alone=round(leak.alone, 4))
 
 
 def _scores(data: DetectorInput, flagged: list[Leak]) -> dict[str, Any] | None:
@@ -126,26 +159,8 @@ def _scores(data: DetectorInput, flagged: list[Leak]) -> dict[str, Any] | None:
     if data.deadline.over:
         data.unfinished.append("What a model promises without the accused columns was not measured.")
         return None
-    with_all, without = (cross_validated_model.cross_validate(data, data.ranked(names)) for names in (set(), gone))
+    with_all, without = (near_copies.cross_validate(data, data.ranked(names)) for names in (set(), gone))
     return {"metric": data.target.metric, "with": round(with_all.score, 4), "without": round(without.score, 4)}
-
-
-def _probed(
-    frame: pl.DataFrame, features: Sequence[Column], target: EncodedTarget, deadline: CpuDeadline, unfinished: list[str]
-) -> dict[str, UnivariateScore]:
-    found: dict[str, UnivariateScore] = {}
-    for number, column in enumerate(features):
-        if deadline.over:
-            unfinished.append(f"{len(features) - number} of {len(features)} columns were not looked at: the time was over.")
-            break
-        result = univariate.score_column(column, frame.get_column(column.name), target)
-        if result is not None:
-            found[column.name] = result
-    return found
-
-
-USELESS = 0.001
-"""A column that explains a smaller fraction of the target's variance alone tells nothing."""
 
 
 def usefulness(found: dict[str, UnivariateScore]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from scipy.stats import rankdata
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
-from coreplex.engines.diagnosis.leakage import ranks
+from coreplex.engines.diagnosis.leakage import univariate
+from coreplex.engines.diagnosis.request import CpuDeadline
 
 HEAVY = ("pandas", "sklearn", "scipy.stats")
 
@@ -26,8 +26,8 @@ def test_a_diagnosis_loads_no_library_it_does_not_use() -> None:
 @given(st.lists(st.one_of(st.integers(-3, 3), st.floats(allow_nan=False)), max_size=40))
 def test_ranks(values: list[float]) -> None:
     numbers = np.array(values, np.float64)
-    assert np.array_equal(ranks.average(numbers), rankdata(numbers))
-    assert np.array_equal(ranks.dense(numbers), rankdata(numbers, method="dense") - 1)
+    assert np.array_equal(univariate.average_ranks(numbers), rankdata(numbers))
+    assert np.array_equal(univariate.dense_ranks(numbers), rankdata(numbers, method="dense") - 1)
 
 
 def test_the_clock_alone_makes_it_rushed() -> None:

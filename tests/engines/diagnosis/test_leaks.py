@@ -11,9 +11,8 @@ import polars as pl
 import pytest
 
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.engines.diagnosis.cpu_deadline import CpuDeadline
 from coreplex.engines.diagnosis.diagnose import examine
-from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
+from coreplex.engines.diagnosis.request import ColumnRoles, CpuDeadline, DiagnosisRequest
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.errors.tree import Invalid
 from tests.factories import ordinary

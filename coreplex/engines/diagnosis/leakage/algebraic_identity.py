@@ -7,11 +7,13 @@ are given back. A sum is a leak where what is left is rounding and every term co
 any size that fit exactly are a formula, which is worth a word.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
+from coreplex.engines.diagnosis.leakage.detector import VERIFY_TIMING, DetectorInput, Leak
 from coreplex.engines.diagnosis.leakage.univariate import Floats
 
 MOST_TERMS = 10
@@ -36,6 +38,39 @@ class AlgebraicIdentity:
     product: bool
     equal_weights: bool
     unexplained: float
+
+
+def sums_and_products(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
+    """Numbers that add up or multiply to the target."""
+    if data.classification or data.deadline.over:
+        return
+    numbers = {name: values for name, values in data.numbers.items() if name not in flagged}
+    found = find_identity(numbers, data.frame.get_column(data.name).cast(pl.Float64).to_numpy())
+    if found is None:
+        return
+    parts = tuple(found.weights)
+    later = tuple(name for name in parts if found.weights[name] > 0)
+    made = " × " if found.product else " + "
+    formula = made.join(repr(name) for name in later) + "".join(
+        f" {'÷' if found.product else '−'} {name!r}" for name in parts if name not in later
+    )
+    if found.equal_weights:
+        left = "exactly" if found.unexplained < 1e-6 else f"up to {100 * found.unexplained:.2g} % of its variance"
+        said = f"{data.name!r} is {formula}, {left}: known amounts give it away. {VERIFY_TIMING}"
+        yield Leak(
+            "sum" if not found.product else "product",
+            parts,
+            "high",
+            said,
+            1 - found.unexplained,
+            0.0,
+            later or parts,
+            {"weights": dict(found.weights)},
+        )
+    else:
+        terms = ", ".join(map(repr, parts))
+        said = f"{data.name!r} is a weighted sum of {terms}, exactly: a formula, which needs no model. {VERIFY_TIMING}"
+        yield Leak("formula", parts, "medium", said, 1 - found.unexplained, 0.0, (), {"weights": dict(found.weights)})
 
 
 def find_identity(numbers: Mapping[str, Floats], target: Floats) -> AlgebraicIdentity | None:

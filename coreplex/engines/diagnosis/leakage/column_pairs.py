@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.diagnosis.leakage import functional_relations, univariate
-from coreplex.engines.diagnosis.leakage.detector_input import DetectorInput
+from coreplex.engines.diagnosis.leakage import exact_relations, univariate
+from coreplex.engines.diagnosis.leakage.detector import VERIFY_TIMING, DetectorInput, Leak
 from coreplex.engines.diagnosis.leakage.univariate import Codes, EncodedTarget, Floats
 
 SCREENED_ROWS = 600
@@ -28,6 +28,14 @@ MOST_ALONE_IF_EXACT = 0.9
 LEAST_OF_CLASS = 10
 DAY, EARLY = 1440, 360
 """Minutes; what is later by less than 18 hours is not earlier by more than 6."""
+_JOINED = {
+    "−": "by their difference",
+    "+": "by their sum",
+    "×": "by their product",
+    "÷": "by their ratio",
+    "minutes": "by the minutes between them, read as clock times",
+    "with": "by the combination of their values",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,42 @@ class ColumnPair:
     how: str
     skill: float
     score: float
+
+
+def determining_pairs(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
+    seen: set[str] = set(flagged)
+    for pair in deciding_pairs(data, flagged):
+        if {pair.first, pair.second} & seen:
+            continue
+        seen |= {pair.first, pair.second}
+        names = (pair.first, pair.second)
+        said = (
+            f"Columns {pair.first!r} and {pair.second!r} settle {data.name!r} together ({_JOINED[pair.how]}; "
+            f"{100 * pair.skill:.1f} % explained), and neither does alone. {VERIFY_TIMING}"
+        )
+        yield Leak(
+            "pair", names, "high", said, pair.score, 0.0, _leave_out(data, pair), {"how": pair.how, "skill": round(pair.skill, 4)}
+        )
+
+
+def _leave_out(data: DetectorInput, pair: ColumnPair) -> tuple[str, ...]:
+    """The columns of a pair to leave out: of two times the later one; of a difference or ratio, what rises with the target.
+
+    Both of anything else: a sum, a product and a combination fall apart into parts of the outcome.
+    """
+    names = (pair.first, pair.second)
+    if pair.how not in ("−", "÷", "minutes"):
+        return names
+    first, second = (data.numbers[name] for name in names)
+    with np.errstate(all="ignore"):
+        between = first / second if pair.how == "÷" else first - second
+    if data.frame.get_column(pair.first).dtype.is_temporal():
+        return (pair.first,) if np.nanmean(between) > 0 else (pair.second,)
+    if data.classification:
+        return names
+    known = np.isfinite(between)
+    along = np.corrcoef(univariate.average_ranks(between[known]), data.target.codes[known])[0, 1]
+    return (pair.first,) if along > 0 else (pair.second,)
 
 
 def deciding_pairs(data: DetectorInput, flagged: set[str]) -> list[ColumnPair]:
@@ -137,12 +181,12 @@ def _measured(data: DetectorInput, names: tuple[str, str, str], values: Floats, 
 def _exact(values: Floats, target: EncodedTarget) -> bool:
     """Whether the classes were cut from the derived amount, or the number rises or falls with it, without exception."""
     if not target.classification:
-        return functional_relations.is_monotone(values, target.responses[0][:, 0])
+        return exact_relations.is_monotone(values, target.responses[0][:, 0])
     rarest = int(np.bincount(target.codes).min())
     return (
         rarest >= LEAST_OF_CLASS
         and int(target.codes.max()) < univariate.CLASSES
-        and functional_relations.is_thresholding(values, target.codes)
+        and exact_relations.is_thresholding(values, target.codes)
     )
 
 

@@ -1,6 +1,6 @@
 """Finds columns that may say which rows belong together (groups) and in which order they were made (time).
 
-By name, by form and by where their values stand in the file; whether they matter is measured (`split_trials`). An ordinary
+By name, by form and by where their values stand in the file; whether they matter is measured (`recommendation`). An ordinary
 category is no group: new rows will bring the same countries again, but other patients.
 """
 
