@@ -4,7 +4,8 @@ An upload is received first, hashed and counted on its way to disk, and then nam
 an operation for a file and streams what it names. Whether the caller may is asked before a byte is taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -12,19 +13,25 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import DomainError, Invalid, TooLarge
 from coreplex.platform.services import Services
-from coreplex.platform.staging import StagedFile
-from edge.answers import json_answer
+from coreplex.platform.staging import StagedFile, in_words
+from edge.answers import error_answer, json_answer
+from edge.body import announced, stream_of
 from edge.caller import Caller
+from edge.multipart import Form
+from edge.request import exchange_of
 from rest_compat import unknown
-from rest_compat.adapter import Row, admit, done_once, run, run_bound, run_with
+from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
 from rest_compat.endpoint import Endpoint, Kind
-from rest_compat.receiver import Receiver, answering
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.table import rows_of
 from rest_compat.variables import Binder
+from schema.errors import domain_error
+
+FORM_OVERHEAD = 2 << 20
+"""What a form may add to its file: boundaries, headers and the text fields."""
 
 
 def file_rows(services: Services) -> list[RouteRow]:
@@ -32,6 +39,43 @@ def file_rows(services: Services) -> list[RouteRow]:
     uploads = [(row, Upload(services, row).answer) for row in rows_of(Kind.upload)]
     downloads = [(row, Download(services, row).answer) for row in rows_of(Kind.download)]
     return [(row.method, row.path, answering(answer)) for row, answer in (*uploads, *downloads)]
+
+
+class Receiver:
+    """Takes one file from a request into the staging folder."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.limit = services.settings.max_dataset_upload_bytes
+
+    def form(self, request: Request) -> Form:
+        return Form(request.headers.get("content-type", ""), stream_of(request), self.limit + FORM_OVERHEAD)
+
+    async def receive(self, context: Caller, form: Form) -> StagedFile:
+        """The form's file, staged. `form.until_file()` goes before."""
+        assert form.filename is not None, "the file has begun"
+        return await self.stage(context, form.file(), form.filename)
+
+    async def stage(self, context: Caller, chunks: AsyncIterator[bytes], filename: str) -> StagedFile:
+        """Bytes as they come, streamed to the disk under a new id. Raises TooLarge, QuotaExceeded."""
+        assert context.principal is not None, "uploads need a scope"
+        return await self.services.staging.receive(
+            chunks, owner_id=context.principal.user_id, filename=filename, limit=self.limit
+        )
+
+    def check_length(self, request: Request) -> None:
+        """Refuse by the announced length, where there is one, before anything is read."""
+        if announced(request) > self.limit + FORM_OVERHEAD:
+            raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
+
+    @contextmanager
+    def kept_on_success(self, file: StagedFile) -> Iterator[None]:
+        """Remove the staged file when what it was sent for fails."""
+        try:
+            yield
+        except BaseException:
+            self.services.staging.discard(file)
+            raise
 
 
 class Upload(Receiver):
@@ -101,6 +145,19 @@ class Download:
         # A file somebody asked for by its id may be fetched again; one made for this answer has served.
         served = BackgroundTask(self.services.staging.discard, file) if self.endpoint.made_for_answer else None
         return FileResponse(file.path, headers=headers, media_type=file.content_type, background=served)
+
+
+def answering(handler: Handler) -> Handler:
+    """Errors as answers."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Exception as error:
+            request_id = exchange_of(request).request_id
+            return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
+
+    return answer
 
 
 def attachment(filename: str) -> str:

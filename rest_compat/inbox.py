@@ -7,15 +7,17 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coreplex.errors.tree import Invalid
 from coreplex.platform.permissions import WRITE, Permission
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
 from edge.answers import json_answer
+from edge.body import stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, once
 from rest_compat import unknown
 from rest_compat.adapter import admit
-from rest_compat.receiver import Receiver, answering
+from rest_compat.files import Receiver, answering
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 
@@ -53,7 +55,11 @@ class Inbox(Receiver):
         """The file, and what was ignored beside it."""
         content_type = request.headers.get("content-type", "")
         if not content_type.lower().startswith("multipart/"):
-            return await self.receive_raw(request, context), unknown.parameters(request.query_params, {"filename"})
+            filename = request.query_params.get("filename", "")
+            if not filename:
+                raise Invalid.field("name the file: ?filename=…", "query", "filename")
+            file = await self.stage(context, stream_of(request), filename)
+            return file, unknown.parameters(request.query_params, {"filename"})
         form = self.form(request)
         await form.until_file()
         file = await self.receive(context, form)

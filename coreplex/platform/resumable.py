@@ -25,8 +25,7 @@ import orjson
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.staging import PIECE_BYTES, StagedFile, Staging, clean_filename
-from coreplex.platform.staging_quota import in_words
+from coreplex.platform.staging import PIECE_BYTES, StagedFile, Staging, clean_filename, in_words
 from coreplex.platform.storage import disk_errors, sha256_of
 
 MOST_UNFINISHED = 20

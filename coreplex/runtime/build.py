@@ -7,8 +7,7 @@ from coreplex.platform.rate import RateLimiter
 from coreplex.platform.resumable import Resumable
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
-from coreplex.platform.staging import Staging
-from coreplex.platform.staging_quota import StagingQuota
+from coreplex.platform.staging import Staging, StagingQuota
 from coreplex.platform.storage import LocalStorage
 from coreplex.runtime import concepts, jobs  # noqa: F401  the jobs of what composes
 from coreplex.serving.route import Routes
