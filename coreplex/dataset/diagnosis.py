@@ -26,8 +26,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
-from coreplex.platform.fair_places import FairPlaces, Limits
-from coreplex.platform.host_places import HostPlaces, turn
+from coreplex.platform.fair_places import FairPlaces, HostPlaces, Limits, turn
 from coreplex.platform.identifier import new_id
 from coreplex.platform.isolation import Control, run_child
 from coreplex.platform.services import Part, Services

@@ -16,8 +16,7 @@ from coreplex.dataset.inputs import TableFormat
 from coreplex.errors.tree import BadInput, Invalid
 from coreplex.platform.deferred_import import ChildTask, child_task
 from coreplex.platform.document import storable
-from coreplex.platform.fair_places import FairPlaces, Limits
-from coreplex.platform.host_places import HostPlaces, turn
+from coreplex.platform.fair_places import FairPlaces, HostPlaces, Limits, turn
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.platform.services import Part, Services
 from coreplex.platform.storage import gone_on_failure

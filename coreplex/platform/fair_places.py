@@ -1,21 +1,29 @@
-"""A semaphore that is fair between callers: places go to those who wait in turn, and to none more than its share.
+"""Semaphores that are fair: between the callers of a process, and between the processes of a host.
 
 Among callers the turn goes round, a caller's own requests keep their order (start-time fair queueing, Goyal, Vin & Cheng 1996,
-every request of the same length). So whoever comes with one request waits for at most one of each other caller, one that runs
-included where all places are that caller's, however many those have queued.
+every request of the same length), and none has more than its share. So whoever comes with one request waits for at most one of
+each other caller, one that runs included where all places are that caller's, however many those have queued.
+
+Processes share places as files in one folder, each locked by who holds it: the kernel lets go of a lock when its process dies,
+however it dies.
 """
 
 import asyncio
+import fcntl
 import heapq
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
 from coreplex.errors.tree import Busy
 
 REMEMBERED = 1000
+LOOK_SECS = 0.05
+"""How often a waiting process looks: a file lock calls nobody."""
 
 CALLER: ContextVar[str] = ContextVar("caller", default="server")
 """Whose work runs: set where a request says who asks; what the server does by itself is a caller of its own."""
@@ -194,3 +202,60 @@ class FairPlaces:
                 turn.set_result(None)
         for place in passed:
             heapq.heappush(self._line, place)
+
+
+class HostPlaces:
+    """`count` places called `name`, for all processes that name the same folder.
+
+    Who waits first takes the lock of the line and keeps it until a place is free. A process that had to wait and wants a further
+    place leaves the line to the others for longer than it takes them to look, so that none starves.
+    """
+
+    def __init__(self, folder: Path, name: str, count: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._line = folder / f"{name}.line"
+        self._places = [folder / f"{name}.{number}" for number in range(count)]
+        self._first = asyncio.Lock()  # who of this process looks
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place for the time of the block, as soon as one is free."""
+        held = await self._take()
+        try:
+            yield
+        finally:
+            os.close(held)
+
+    async def _take(self) -> int:
+        await self._first.acquire()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            line = await _locked([self._line])
+            try:
+                return await _locked(self._places)
+            finally:
+                os.close(line)
+        finally:
+            waited = loop.time() - began > LOOK_SECS / 2
+            loop.call_later(2 * LOOK_SECS if waited else 0, self._first.release)
+
+
+async def _locked(paths: list[Path]) -> int:
+    """The descriptor of the first of the files that could be locked; closing it lets go."""
+    while True:
+        for path in paths:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return descriptor
+            except OSError:
+                os.close(descriptor)
+        await asyncio.sleep(LOOK_SECS)
+
+
+@asynccontextmanager
+async def turn(fair: FairPlaces, host: HostPlaces) -> AsyncIterator[None]:
+    """The caller's turn in this process, then this process's turn on the host. Raises Busy."""
+    async with fair.place(), host.place():
+        yield

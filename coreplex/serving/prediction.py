@@ -20,8 +20,7 @@ from coreplex.errors.nearest import by_nearness, hint, ignored
 from coreplex.errors.tree import FieldError, Invalid, Unavailable
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.deferred_import import child_task
-from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
-from coreplex.platform.host_places import HostPlaces, turn
+from coreplex.platform.fair_places import CALLER, FairPlaces, HostPlaces, Limits, turn
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.platform.services import Part, Services
 from coreplex.serving.inputs import MAX_ROWS, PredictOptions

@@ -22,8 +22,7 @@ from coreplex.platform import client_disconnect
 from coreplex.platform.client_disconnect import CONNECTION, while_connected
 from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
 from coreplex.platform.deferred_import import ChildTask
-from coreplex.platform.fair_places import working_for
-from coreplex.platform.host_places import HostPlaces
+from coreplex.platform.fair_places import HostPlaces, working_for
 from coreplex.platform.isolation import NICENESS, run_child
 from tests.factories.dataset import Person, person, staged_files
 from tests.jobs.test_isolation import Heard, gone
@@ -33,7 +32,7 @@ FILE = "datasetFile(datasetId: $id, format: xlsx) { id sha256 }"
 FILES = f"query($id: ID!) {{ a: {FILE} b: {FILE} }}"
 HOLDER = """
 import asyncio, pathlib, sys
-from coreplex.platform.host_places import HostPlaces
+from coreplex.platform.fair_places import HostPlaces
 async def hold():
     async with HostPlaces(pathlib.Path(sys.argv[1]), "p", 1).place():
         print("held", flush=True)
