@@ -14,7 +14,10 @@ from coreplex.platform.permissions import Category
 from edge.caller import known_payer
 from resolvers.context import Context
 from resolvers.guard import Info
+from resolvers.loading import rows
 from resolvers.once import act, once
+
+users = rows(User)
 
 
 async def register(info: Info, input: inputs.Register) -> tuple[User, bool]:

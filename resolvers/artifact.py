@@ -8,6 +8,9 @@ from coreplex.artifact import service
 from coreplex.artifact.table import Artifact
 from coreplex.platform.staging import StagedFile
 from resolvers.guard import Info
+from resolvers.loading import rows
+
+artifacts = rows(Artifact)
 
 
 async def file(root: strawberry.Parent[Artifact], info: Info) -> StagedFile:

@@ -1,9 +1,10 @@
-"""Datasets: uploads, exports and previews, which do their table work before, or without, a transaction."""
+"""Datasets: what is loaded of them; uploads, exports and previews do their table work before, or without, a transaction."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 
@@ -18,16 +19,35 @@ from coreplex.errors.tree import NotFound
 from coreplex.experiment.table import ProblemType
 from coreplex.membership.access import open_row
 from coreplex.platform.answer_size import AnswerTooLarge
-from coreplex.platform.database import WriteSession
+from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.staging import StagedFile
+from resolvers.artifact import artifacts
 from resolvers.guard import Info
-from resolvers.loaders.artifact import artifacts
-from resolvers.loaders.dataset import documents as version_documents
-from resolvers.loaders.dataset import latest_versions, versions
+from resolvers.loading import Asking, Batch, batch, rows
 from resolvers.once import act, once
 
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
+
+datasets = rows(Dataset)
+version_counts = batch(service.version_counts, missing=0)
+"""How many versions there are, by dataset id."""
+versions = rows(DatasetVersion, *service.LIGHT)
+"""Versions without their documents; those come from `version_documents`."""
+
+
+async def _latest(session: ReadSession, ids: list[UUID], _asking: Asking) -> Mapping[UUID, DatasetVersion | None]:
+    return {version.dataset_id: version for version in await service.latest(session, ids)}
+
+
+async def _documents(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, service.Documents | None]:
+    return await service.documents(session, ids, asking.size().read)
+
+
+latest_versions = Batch(_latest)
+"""The latest version by dataset id."""
+version_documents = Batch(_documents)
+"""Schema, profile and quality by version id; of all versions of a request no more than an answer may be made from."""
 
 
 async def version(root: strawberry.Parent[Dataset], info: Info, id: MaybeVersion = None) -> DatasetVersion:

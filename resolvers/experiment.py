@@ -1,11 +1,18 @@
-"""What begins an experiment, and what may be asked of one."""
+"""What begins an experiment, what may be asked of one, and what is loaded of them."""
 
 from coreplex.dataset.diagnosis import Diagnoses
 from coreplex.experiment import inputs, service
 from coreplex.experiment.capabilities import Capabilities, capabilities
 from coreplex.experiment.table import Experiment
+from coreplex.job.table import Job
 from resolvers.guard import Info
+from resolvers.loading import batch, rows
 from resolvers.once import act, once
+
+jobs = rows(Job)
+experiments = rows(Experiment)
+engine_runs = batch(service.engine_runs)
+"""The runs of an experiment's engines, in their order, by experiment id."""
 
 
 @once

@@ -1,8 +1,8 @@
 """DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request.
 
-A concept declares what it loads as a `Batch` (resolvers/loaders/); a request makes a loader of each that is asked for. What loads
-holds the database, not the object that holds the loader: of such a cycle everything a request read would stay until the garbage
-collector comes, which holds up everybody.
+A concept declares what it loads as a `Batch` (`resolvers/<concept>.py`); a request makes a loader of each that is asked for. What
+loads holds the database, not the object that holds the loader: of such a cycle everything a request read would stay until the
+garbage collector comes, which holds up everybody.
 """
 
 import asyncio

@@ -16,13 +16,18 @@ from coreplex.model import evaluation, inputs, service
 from coreplex.model.table import Evaluation, Model
 from coreplex.platform.clock import now
 from coreplex.platform.paging import Page, Slice
+from resolvers.artifact import artifacts
 from resolvers.filtered_list import filtered_list
 from resolvers.guard import Info
-from resolvers.loaders.artifact import artifacts
+from resolvers.loading import batch, rows
 from resolvers.once import act, once
 
 MAX_WAIT_SECS = 25
 POLL_SECS = 0.5
+
+models = rows(Model)
+model_counts = batch(service.counts, missing=0)
+"""How many models are finished, by experiment id."""
 
 
 async def list_models(info: Info, page: Page, filter: ServedModelFilter | None, wait_secs: int) -> Slice[Model]:

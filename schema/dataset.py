@@ -13,8 +13,8 @@ from coreplex.dataset.table import DatasetVersion as VersionRow
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
+from resolvers.dataset import datasets, latest_versions, version_counts, version_documents
 from resolvers.guard import Info
-from resolvers.loaders.dataset import datasets, documents, latest_versions, version_counts
 from schema.common import DeletedPayload, enum, name_warnings, published
 from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
@@ -55,7 +55,7 @@ def _document(kind: Any, read: Callable[[Any, Any], Any], description: str) -> A
     def read_known(found: Any, version: VersionRow) -> Any:
         return read(resolve.known(found), version)
 
-    return loaded(kind, documents, by_id, description, read_known)
+    return loaded(kind, version_documents, by_id, description, read_known)
 
 
 def _of_latest(name: str, kind: Any, description: str) -> Any:

@@ -13,8 +13,8 @@ from coreplex.platform.permissions import READ, WRITE
 from coreplex.serving.log.listing import LOGS
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
-from resolvers.loaders.deployment import log_documents
-from resolvers.loaders.model import models
+from resolvers.deployment import log_documents
+from resolvers.model import models
 from schema.common import DeletedPayload, enum, name_warnings, published
 from schema.field import argument, command, computed, loaded, row
 from schema.model import Model, name_of

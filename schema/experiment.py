@@ -15,9 +15,8 @@ from coreplex.job.table import percent
 from coreplex.model.service import leaderboards
 from coreplex.platform.permissions import READ, WRITE, Category, Permission, Plan, Role, Scope
 from resolvers import experiment as resolve
-from resolvers.loaders.experiment import engine_runs
-from resolvers.loaders.job import jobs
-from resolvers.loaders.model import model_counts, models
+from resolvers.experiment import engine_runs, jobs
+from resolvers.model import model_counts, models
 from schema.background import background_work
 from schema.common import DeletedPayload, enum, named_enum, published
 from schema.event import LogEntry

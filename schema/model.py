@@ -12,9 +12,9 @@ from coreplex.model.evaluation import EVALUATIONS
 from coreplex.model.table import Model as Row
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from resolvers import model as resolve
-from resolvers.loaders.deployment import serving_stages
-from resolvers.loaders.experiment import experiments
-from resolvers.loaders.project import projects
+from resolvers.deployment import serving_stages
+from resolvers.experiment import experiments
+from resolvers.project import projects
 from schema.common import DeletedPayload, key, published
 from schema.cost import PRICE, Price
 from schema.field import argument, by_id, command, loaded, mutation, row

@@ -10,8 +10,8 @@ from coreplex.membership.access import open_project
 from coreplex.membership.table import MemberRole, ProjectStatus
 from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import inputs, service
-from resolvers.loaders.account import users
-from resolvers.loaders.project import own_roles, project_counts
+from resolvers.account import users
+from resolvers.project import own_roles, project_counts
 from schema.common import DeletedPayload, enum, name_warnings, published
 from schema.dataset import ProjectDatasets
 from schema.deployment import ProjectDeployments

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from coreplex.account.table import User
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import Database
-from resolvers.loaders.account import users
+from resolvers.account import users
 from resolvers.loading import Asking, Loaders
 from tests.factories.account import make_user
 
