@@ -12,10 +12,8 @@ from coreplex.errors.tree import Invalid, RateLimited, Unauthenticated
 from coreplex.platform.database import WriteSession
 from coreplex.platform.permissions import Category
 from edge.caller import known_payer
-from resolvers.context import Context
-from resolvers.guard import Info
+from resolvers.context import Context, Info, act, once
 from resolvers.loading import rows
-from resolvers.once import act, once
 
 users = rows(User)
 

@@ -7,7 +7,7 @@ import strawberry
 from coreplex.artifact import service
 from coreplex.artifact.table import Artifact
 from coreplex.platform.staging import StagedFile
-from resolvers.guard import Info
+from resolvers.context import Info
 from resolvers.loading import rows
 
 artifacts = rows(Artifact)

@@ -1,18 +1,29 @@
-"""What one request carries to its resolvers: its caller, with sessions of the database and loaders."""
+"""What one request carries to its resolvers: its caller with sessions and loaders, and a mutation's one transaction.
 
+Under an `Idempotency-Key` what was done before is found, not done again.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import proxy
 
+import strawberry
 from sqlalchemy import Select
 
+from coreplex.idempotency import outcome
+from coreplex.idempotency.service import Repeated
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.permissions import Grant, Principal
 from edge.caller import Caller
 from resolvers.loading import Asking, Loaders
+
+Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
 
 @dataclass
@@ -40,3 +51,65 @@ class Context(Caller):
     async def _count(self, query: Select[Any]) -> int:
         async with self.read() as session:
             return int(await session.scalar(query) or 0)
+
+
+class Info(strawberry.Info[Context, None]):
+    """What a resolver knows about its field and its caller."""
+
+    grant: Grant
+    """The caller's for this field, of a field that is not public: its guard puts it here before the resolver runs."""
+
+    @property
+    def place(self) -> str:
+        """Where the field's value stands in the answer."""
+        return ".".join(map(str, self.path.as_list()))
+
+    @property
+    def principal(self) -> Principal:
+        principal = self.context.principal
+        assert principal is not None, "only fields that demand a scope may ask for the principal"
+        return principal
+
+
+Resolver = Callable[Concatenate[Info, Given], Coroutine[Any, Any, Result]]
+
+
+def once(resolver: Resolver[Given, Result]) -> Resolver[Given, Result]:
+    """For a resolver that does its act by `act`. Without a key it simply runs; with one, a second time gives the first's result.
+
+    Asked before the resolver prepares anything. When another process was quicker meanwhile, `act` raises through it, so that
+    what it prepared is thrown away as after a refusal.
+    """
+
+    @wraps(resolver)
+    async def done(info: Info, /, *given: Given.args, **named: Given.kwargs) -> Result:
+        attempt = info.context.attempt
+        if attempt is None:
+            return await resolver(info, *given, **named)
+        try:
+            if (before := attempt.done.get(info.place)) is not None:
+                raise Repeated(before["made"])
+            return await resolver(info, *given, **named)
+        except Repeated as repeated:
+            attempt.replayed = True
+            async with info.context.read() as session:
+                result: Result = await outcome.load(session, info.grant, repeated.made)
+            return result
+
+    return done
+
+
+async def act(info: Info, work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
+    """The one transaction of a mutation field. What it made is committed with it, under the request's key if there is one."""
+    attempt = info.context.attempt
+    async with info.context.transaction() as session:
+        if attempt is None:
+            return await work(session)
+        await attempt.claim(session, info.place)
+        result = await work(session)
+        await attempt.record(session, info.place, info.field_name, result)
+        return result
+
+
+acted = once(act)
+"""For an act that nothing is prepared for: `act`, whose result a second time is found."""

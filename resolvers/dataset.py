@@ -23,9 +23,8 @@ from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.staging import StagedFile
 from resolvers.artifact import artifacts
-from resolvers.guard import Info
+from resolvers.context import Info, act, once
 from resolvers.loading import Asking, Batch, batch, rows
-from resolvers.once import act, once
 
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 

@@ -5,9 +5,8 @@ from coreplex.experiment import inputs, service
 from coreplex.experiment.capabilities import Capabilities, capabilities
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
-from resolvers.guard import Info
+from resolvers.context import Info, act, once
 from resolvers.loading import batch, rows
-from resolvers.once import act, once
 
 jobs = rows(Job)
 experiments = rows(Experiment)

@@ -6,7 +6,7 @@ from typing import Any
 from coreplex.experiment.table import Experiment
 from coreplex.membership.access import open_project, open_row
 from coreplex.platform.paging import Listing, Page, Slice
-from resolvers.guard import Info
+from resolvers.context import Info
 
 
 async def filtered_list(info: Info, listing: Listing, page: Page, named: Mapping[str, Any]) -> Slice[Any]:

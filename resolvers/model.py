@@ -17,10 +17,9 @@ from coreplex.model.table import Evaluation, Model
 from coreplex.platform.clock import now
 from coreplex.platform.paging import Page, Slice
 from resolvers.artifact import artifacts
+from resolvers.context import Info, act, once
 from resolvers.filtered_list import filtered_list
-from resolvers.guard import Info
 from resolvers.loading import batch, rows
-from resolvers.once import act, once
 
 MAX_WAIT_SECS = 25
 POLL_SECS = 0.5

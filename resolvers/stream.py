@@ -14,7 +14,7 @@ from coreplex.event import stream
 from coreplex.event.table import Event
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row
-from resolvers.guard import Info
+from resolvers.context import Info
 
 Row = TypeVar("Row", bound=SQLModel)
 

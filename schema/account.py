@@ -10,7 +10,7 @@ from coreplex.account.recovery import Keys
 from coreplex.account.table import User as Row
 from coreplex.platform.permissions import READ, Category, Permission, Plan, Scope, UserRole
 from resolvers import account as resolve
-from resolvers.guard import Info
+from resolvers.context import Info
 from schema.common import enum, published
 from schema.field import command, mutation, read
 from schema.pagination import Connection, connection, sort_input

@@ -12,7 +12,7 @@ from coreplex.experiment.table import ProblemType
 from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.permissions import Plan
-from resolvers.guard import Info
+from resolvers.context import Info
 from schema.compiler.reading import Item
 from schema.field_sources import READING
 

@@ -13,8 +13,8 @@ from coreplex.dataset.table import DatasetVersion as VersionRow
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
+from resolvers.context import Info
 from resolvers.dataset import datasets, latest_versions, version_counts, version_documents
-from resolvers.guard import Info
 from schema.common import DeletedPayload, enum, name_warnings, published
 from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row

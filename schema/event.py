@@ -11,7 +11,7 @@ from coreplex.event.table import EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
 from coreplex.platform.permissions import READ
-from resolvers.guard import Info
+from resolvers.context import Info
 from resolvers.stream import follow_row
 from schema.common import Id, enum
 from schema.field import subscription

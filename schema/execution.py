@@ -32,14 +32,13 @@ from coreplex.platform.permissions import Category, Permission
 from edge.caller import Caller
 from edge.request import identify
 from resolvers.context import Context
-from resolvers.guard import Guard
 from schema import limits
 from schema.compiler.operation import Compiled
 from schema.compiler.plan import Planner
 from schema.cost import Meter, prices_of
 from schema.errors import BadDocument, BadRequest
 from schema.field_sources import readings_of
-from schema.resolver_calls import ResolverCalls
+from schema.guard import Guard, ResolverCalls
 from schema.root import graphql_schema
 from schema.scalars import QUICK
 

@@ -30,12 +30,11 @@ from coreplex.platform.permissions import Grant, Permission
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.serving.service import Asked
-from resolvers.context import Context
-from resolvers.guard import Guard, Info
+from resolvers.context import Context, Info, acted
 from resolvers.loading import Batch
-from resolvers.once import acted, asked
 from schema.compiler.reading import Contextual, Loaded
 from schema.field_sources import READING
+from schema.guard import Guard
 
 Payload = TypeVar("Payload")
 Act = Callable[[WriteSession, Grant, Any], Awaitable[Any]] | Callable[[WriteSession, Grant, Any, Settings], Awaitable[Any]]
@@ -88,9 +87,15 @@ def answer(function: Answer, permission: Permission, description: str) -> Any:
     wanted = get_type_hints(function)[names[2]]
 
     async def run(info: Info, input: Any) -> Any:
-        return await function(info.context.services, info.grant, input, asked(info))
+        return await function(info.context.services, info.grant, input, _asked(info))
 
     return _mutation(Declared(run, [argument("input", wanted, "What is wanted.")]), permission, description)
+
+
+def _asked(info: Info) -> Asked:
+    """With which request a field is asked that makes nothing but is noted: under a key, the same when it is sent again."""
+    attempt, request_id = info.context.attempt, info.context.request.id
+    return Asked(request_id) if attempt is None else Asked(request_id, attempt, info.place, info.field_name)
 
 
 def mutation(

@@ -11,8 +11,8 @@ from strawberry.types.arguments import StrawberryArgument
 
 from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Order, Page, Slice, SortDirection
 from coreplex.platform.permissions import READ, Permission
+from resolvers.context import Info
 from resolvers.filtered_list import filtered_list
-from resolvers.guard import Info
 from resolvers.loading import Pages
 from schema.common import named_enum
 from schema.compiler.reading import Loaded

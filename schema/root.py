@@ -3,7 +3,7 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers.guard import Info
+from resolvers.context import Info
 from schema.account import AccountMutation, AccountQuery
 from schema.dataset import DatasetMutation, DatasetQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery

@@ -1,25 +1,88 @@
-"""Calls resolvers without Strawberry's wrapper: what it works out at every call is worked out once per field.
+"""The guard of a field: its permission, printed in the SDL, checked before the resolver runs, and the resolver's call.
 
-The wrapper turns arguments into inputs, lets the guard look and calls the function. The same happens here in the same order, and
-the grant that the guard gave is handed to the resolver with its Info;
-arguments that are not plain values or plain inputs, and inputs that are refused, go through Strawberry's own conversion.
+Every root field is made with a Guard (a contract test lists those without one), so a new field is closed until somebody says
+who may use it. Strawberry's wrapper turns arguments into inputs, lets the guard look and calls the function, and works out at
+every call how. The same happens here in the same order, worked out once per field; arguments that are not plain values or plain
+inputs, and inputs that are refused, go through Strawberry's own conversion.
 """
 
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any
 
 import strawberry
 from graphql import GraphQLObjectType
 from pydantic import BaseModel, ValidationError
+from strawberry.extensions.field_extension import FieldExtension
 from strawberry.scalars import is_scalar
+from strawberry.schema_directive import Location
 from strawberry.types.arguments import StrawberryArgument, convert_argument
 from strawberry.types.base import StrawberryOptional, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from resolvers.guard import Guard, Info
+from coreplex.platform.permissions import Category, Permission, Role, Scope
+from resolvers.context import Info
 
 Convert = Callable[[Any, Info], Any]
+
+
+def _published(kind: type[Enum], description: str, name: str | None = None) -> Any:
+    return strawberry.enum(kind, name=name, description=description)
+
+
+_published(Scope, "What an API key may do: read, write, predict, or administer the server.")
+_published(Role, "What a member may do in a project; each role includes the ones before it.", "ProjectRole")
+_published(Category, "The rate limit a field is charged to.", "RateLimitCategory")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="permission",
+    description="What a caller needs to use the field. Without `scope` the field is public.",
+)
+class PermissionDirective:
+    scope: Scope | None = strawberry.directive_field(name="scope", default=strawberry.UNSET)
+    role: Role | None = strawberry.directive_field(name="role", default=strawberry.UNSET)
+    session_only: bool | None = strawberry.directive_field(name="sessionOnly", default=strawberry.UNSET)
+    administrator: bool | None = strawberry.directive_field(name="administrator", default=strawberry.UNSET)
+    limit: Category | None = strawberry.directive_field(name="limit", default=strawberry.UNSET)
+    once: bool | None = strawberry.directive_field(name="once", default=strawberry.UNSET)
+
+
+class Guard(FieldExtension):
+    """Checks the caller against the field's permission."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    def apply(self, field: StrawberryField) -> None:
+        p = self.permission
+        said: dict[str, Any] = {
+            "scope": p.scope,
+            "role": p.role if p.scope is not None and p.role is not Role.viewer else None,
+            "session_only": p.session_only,
+            "administrator": p.administrator,
+            "limit": p.category if p.category is not Category.general else None,
+            "once": p.once,
+        }
+        directive = PermissionDirective(**{name: value for name, value in said.items() if value})
+        if not any(isinstance(d, PermissionDirective) for d in field.directives):
+            field.directives = [*field.directives, directive]
+
+    def look(self, info: Any) -> None:
+        """Give the field's Info the caller's grant. Raises Unauthenticated, Forbidden."""
+        if not self.permission.public:
+            info.grant = info.context.grant(self.permission)
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        self.look(info)
+        return next_(source, info, **kwargs)
+
+    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        self.look(info)
+        result = next_(source, info, **kwargs)
+        return await result if hasattr(result, "__await__") else result
 
 
 class ResolverCalls:
