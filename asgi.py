@@ -32,7 +32,7 @@ from coreplex.runtime.readiness import readiness
 from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
-from edge.answers import error_answer, json_answer
+from edge.body import error_answer, json_answer
 from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
 from edge.request import exchange_of

@@ -1,12 +1,16 @@
-"""Bodies of requests: read no further than they may be, and JSON that is strict and bounded."""
+"""Bodies: of requests, read no further than they may be, JSON strict and bounded; of answers, JSON and the one body of errors
+(contract A.8)."""
 
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from coreplex.errors.tree import BadInput, DomainError, TooLarge
+from coreplex.platform.answer_size import require_size
 from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 from edge.request import exchange_of
 
@@ -60,3 +64,27 @@ def decode_json(raw: bytes | str, noun: str, error: Callable[[str], DomainError]
     if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
         raise error(f"{noun} is nested deeper than {MAX_JSON_DEPTH} levels.")
     return value
+
+
+def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = (), limit: int = sys.maxsize) -> Response:
+    """A JSON response. NaN and infinities become null, as JSON knows none. Raises AnswerTooLarge beyond `limit` bytes."""
+    response = Response(require_size(orjson.dumps(body, default=str), limit), status, media_type="application/json")
+    for cookie in cookies:
+        cookie.write(response)
+    return response
+
+
+def error_body(error: DomainError, request_id: str) -> dict[str, Any]:
+    """`detail` is a list of `{loc, msg, type}` where single values are wrong, a sentence everywhere else."""
+    detail: Any = [field.as_dict() for field in error.errors] if error.status == 422 and error.errors else error.message
+    body = {"detail": detail, "code": error.code, "request_id": request_id}
+    return body | ({"message": error.message} if error.errors else {})
+
+
+def error_answer(error: DomainError, request_id: str) -> Response:
+    response = Response(orjson.dumps(error_body(error, request_id)), error.status, media_type="application/json")
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response

@@ -1,5 +1,7 @@
 """The outermost layer of every HTTP answer: request id, rate headers, safe headers, and one JSON body for what nobody caught."""
 
+import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -13,11 +15,11 @@ from coreplex.platform.client_disconnect import CONNECTION
 from coreplex.platform.database import is_unavailable
 from coreplex.platform.fair_places import CALLER
 from coreplex.platform.memory import MemoryWatch, NoMemory
+from coreplex.platform.rate import Window, identity
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.admission import Admission
 from edge.error_page import wants_page, with_pages
-from edge.rate_memory import RateMemory
 from edge.request import KEY_UNUSED, STATE, Exchange, give_back
 from edge.unread import PIECE, Unread
 
@@ -158,3 +160,35 @@ async def _send(send: Send, status: int, content: object, more: Headers) -> None
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+REMEMBERED = 4096
+
+
+class RateMemory:
+    """Remembers what callers were last told of their general budget, for the answers that are charged to nobody.
+
+    Every answer carries the headers (contract A.6), but `/health`, `/docs`, a 404, 405 or 415 take nothing and know no caller. To
+    ask who it is and what Redis has counted would make dear what is free, so this process repeats what it last told the same
+    credential or, without one, the same address. What other processes charged meanwhile is missing until the next charged answer.
+    """
+
+    def __init__(self) -> None:
+        self._windows: OrderedDict[bytes | str, Window] = OrderedDict()
+
+    def note(self, exchange: Exchange, window: Window) -> None:
+        """Remember a charge. Answers overtake each other: within a window less is newer."""
+        who = _who(exchange)
+        before = self._windows.pop(who, window)
+        self._windows[who] = before if (before.reset, -before.remaining) > (window.reset, -window.remaining) else window
+        if len(self._windows) > REMEMBERED:
+            self._windows.popitem(last=False)
+
+    def last(self, exchange: Exchange) -> Window | None:
+        """What the caller was told in the window that runs now."""
+        found = self._windows.get(_who(exchange))
+        return found if found is not None and found.reset > time.time() else None
+
+
+def _who(exchange: Exchange) -> bytes | str:
+    return exchange.shown.digest if exchange.shown else identity(None, exchange.address)

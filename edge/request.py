@@ -1,12 +1,14 @@
-"""From an HTTP request to its caller: who asks, and whether a cookie-borne write carries its token. Used by every door."""
+"""From an HTTP request to its caller: who asks, by which right of a browser, and what it costs. Used by every door."""
 
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import structlog
 from starlette.requests import HTTPConnection, cookie_parser
 from starlette.types import Scope
 
@@ -17,14 +19,19 @@ from coreplex.platform.fair_places import CALLER
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import Window
-from coreplex.platform.services import Services
+from coreplex.platform.services import Part, Services
+from coreplex.platform.settings import Settings
 from edge.caller import Caller, RequestFacts
-from edge.untrusted_proxy import Forwarded
 
 KEY = b"idempotency-key"
 KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
 STATE = "coreplex"
 """Key of the request's Exchange in the ASGI scope."""
+ADVICE = (
+    "A sign-in came with X-Forwarded-For, and TRUSTED_PROXIES is empty. If a proxy of yours sent it, everybody behind it has one "
+    "address here and shares its sign-ins per minute: name the proxy in TRUSTED_PROXIES. If not, the header is ignored."
+)
+log = structlog.get_logger()
 
 
 Of = TypeVar("Of", bound=Caller)
@@ -175,3 +182,42 @@ async def give_back(exchange: Exchange) -> None:
             exchange.general = await limiter.charge(caller.payer(Category.general), Category.general)
             exchange.window = await limiter.give_back(caller.payer(category), category, window)
     caller.unspent.clear()
+
+
+def check_origin(connection: HTTPConnection, settings: Settings) -> None:
+    """Raise Forbidden when a browser sends the request for a page of another site (also for `Origin: null`).
+
+    Programs send neither header and are not concerned; what a cookie may do is asked further by `check_csrf`.
+    """
+    origin = connection.headers.get("origin")
+    if origin is None:
+        foreign = connection.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+    else:
+        foreign = not (_same_host(origin, connection, settings) or origin in settings.cors_origins)
+    if foreign:
+        raise Forbidden("Pages of this origin may not use the API; the setting CORS_ORIGINS names those that may.")
+
+
+def _same_host(origin: str, connection: HTTPConnection, settings: Settings) -> bool:
+    try:
+        parts, own = urlsplit(origin), urlsplit(settings.base_url)
+    except ValueError:
+        return False
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return False
+    # Behind a proxy that ends TLS the scheme seen here is not the browser's, so only the host is compared.
+    return parts.netloc in {connection.headers.get("host"), own.netloc}
+
+
+class Forwarded(Part):
+    """Warns once in a process of a proxy that seems to stand before it and that `TRUSTED_PROXIES` does not name."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.silent = bool(services.settings.trusted_proxies)
+
+    def look(self, connection: HTTPConnection) -> None:
+        """At a request that addresses are counted for."""
+        if not self.silent and "x-forwarded-for" in connection.headers:
+            self.silent = True
+            log.warning("proxy_not_trusted", advice=ADVICE, address=connection.client.host if connection.client else "")

@@ -15,12 +15,10 @@ from coreplex.platform.client_disconnect import cancelled_by_departure
 from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Part, Services
-from edge.answers import error_answer, json_answer
-from edge.body import announced, decode_json, read_body
+from edge.body import announced, decode_json, error_answer, json_answer, read_body
 from edge.caller import Caller
 from edge.idempotency import has_key, once
-from edge.origin import check_origin
-from edge.request import charge, check_csrf, exchange_of
+from edge.request import charge, check_csrf, check_origin, exchange_of
 from rest_compat import columns
 from rest_compat.endpoint import Endpoint
 from rest_compat.routing import RouteRow

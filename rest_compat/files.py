@@ -16,8 +16,7 @@ from starlette.responses import FileResponse, Response
 from coreplex.errors.tree import DomainError, Invalid, TooLarge
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile, in_words
-from edge.answers import error_answer, json_answer
-from edge.body import announced, stream_of
+from edge.body import announced, error_answer, json_answer, stream_of
 from edge.caller import Caller
 from edge.multipart import Form
 from edge.request import exchange_of

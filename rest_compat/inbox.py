@@ -11,8 +11,7 @@ from coreplex.errors.tree import Invalid
 from coreplex.platform.permissions import WRITE, Permission
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
-from edge.answers import json_answer
-from edge.body import stream_of
+from edge.body import json_answer, stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, once
 from rest_compat import unknown

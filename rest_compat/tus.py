@@ -22,12 +22,10 @@ from coreplex.errors.tree import BadInput, DomainError
 from coreplex.platform.permissions import WRITE, Category
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from coreplex.platform.services import Services
-from edge.answers import error_answer
-from edge.body import stream_of
+from edge.body import error_answer, stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, made_before, once
-from edge.origin import check_origin
-from edge.request import charge, check_csrf, exchange_of
+from edge.request import charge, check_csrf, check_origin, exchange_of
 from rest_compat.adapter import admit
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations

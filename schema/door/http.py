@@ -19,8 +19,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.body import decode_json, read_body
 from edge.idempotency import once
-from edge.origin import check_origin
-from edge.request import charge, exchange_of
+from edge.request import charge, check_origin, exchange_of
 from resolvers.context import Context
 from schema.door.admission import Admitted, admit
 from schema.door.answers import executed, is_request_error, media_type, refuse, respond

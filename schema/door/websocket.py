@@ -24,8 +24,7 @@ from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import customer_network
 from coreplex.platform.services import Services
 from edge.body import decode_json
-from edge.origin import check_origin
-from edge.request import KEY_UNUSED, bearer_token, exchange_of
+from edge.request import KEY_UNUSED, bearer_token, check_origin, exchange_of
 from resolvers.context import Context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
