@@ -1,7 +1,7 @@
 """What a child process tells its parent while it works, as JSON objects told apart by `event`: written by `child.Report`, read by
 whoever keeps what an engine reports."""
 
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, Protocol, TypedDict, Unpack, cast
 
 
 class StoredFile(TypedDict):
@@ -56,6 +56,31 @@ class ModelReport(TypedDict):
     explanation: StoredFile
     predictions: NotRequired[StoredFile]
     """Out-of-fold predictions by row, where they were asked for."""
+
+
+class Listener(Protocol):
+    """Who is told, as the engines see it: `coreplex.engines.child.Report`, or a test."""
+
+    def log(self, message: str, level: str = "info") -> None:
+        """A line of the log; `level` is debug, info, warning or error."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Something to stay with the experiment."""
+        ...
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """`fraction` of the whole run done, 0 to 1."""
+        ...
+
+    def model(self, **manifest: Unpack[ModelReport]) -> None:
+        """A finished model."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller asked to stop and keep the best."""
+        ...
 
 
 class LogMessage(TypedDict):

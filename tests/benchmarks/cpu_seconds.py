@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.budget.clock import Clock
-from coreplex.engines.automl.execution.run import Listener
+from coreplex.engines.automl.budget import Clock
 from coreplex.engines.automl.trial.costs import Costs
+from coreplex.engines.messages import Listener
 
 
 def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.families import space
 from coreplex.engines.automl.families.base import Array, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits

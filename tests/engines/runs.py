@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.budget.clock import Clock
-from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.tabular.read.table import read_table
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.automl import creation
-from coreplex.engines.automl.budget.clock import Clock
+from coreplex.engines.automl.budget import Clock
 from coreplex.engines.automl.options import engine_registry
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, without_effect
 from coreplex.engines.automl.splits.split import choose

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
+from coreplex.engines.automl.execution.run import raised
 from coreplex.engines.automl.families import lightgbm
 from coreplex.engines.automl.families.base import Problem, Trained
 from coreplex.engines.automl.families.family import Candidate
@@ -18,7 +19,6 @@ from coreplex.engines.automl.families.mlp import NETWORK
 from coreplex.engines.automl.families.xgboost import XGB
 from coreplex.engines.automl.trial.costs import HOPELESS, Costs
 from coreplex.engines.automl.trial.cross_validation import TooSlow, cross_validate
-from coreplex.engines.automl.trial.learning_rate import raised
 from coreplex.engines.automl.trial.matrices import Matrices
 from tests.engines.runs import task_of
 

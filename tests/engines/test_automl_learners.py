@@ -4,7 +4,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.evaluation.metrics import evaluate
 from coreplex.engines.automl.families import forest, kernel, lightgbm, linear, mlp, xgboost
 from coreplex.engines.automl.families.base import EarlyStopping, Learner, Params, Problem, Sample

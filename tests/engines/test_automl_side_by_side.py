@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families import lightgbm, linear, mlp, xgboost
 from coreplex.engines.automl.families.base import Learner, Problem, Trained

@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.budget.clock import Clock
-from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.data.sampling import one_fold, sampled, spread
 from coreplex.engines.automl.evaluation import metrics
 from coreplex.engines.automl.trial.memory import Memory

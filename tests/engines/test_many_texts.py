@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from coreplex.engines.automl import train
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.execution import before_search
 from coreplex.engines.automl.families import sparse_linear
 from coreplex.engines.automl.families.base import Problem, Sample

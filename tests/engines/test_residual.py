@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.families.family import Candidate

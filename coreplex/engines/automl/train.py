@@ -17,14 +17,13 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from coreplex.engines import import_boosters  # noqa: F401  (first of all)
-from coreplex.engines.automl.budget.clock import Clock
-from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.data import task
 from coreplex.engines.automl.evaluation import forward, metrics
 from coreplex.engines.automl.execution.before_search import begin
 from coreplex.engines.automl.execution.leaderboard import Leaderboard
 from coreplex.engines.automl.execution.publishing import Publisher
-from coreplex.engines.automl.execution.run import Listener, Run
+from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.options.engine_registry import ENGINES, STACKED
@@ -35,6 +34,7 @@ from coreplex.engines.automl.trial.memory import DEFAULT_BYTES, Memory
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical
+from coreplex.engines.messages import Listener
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import Invalid
@@ -109,7 +109,7 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
         matrices=Matrices(what, balance=config.balance_classes, memory=memory),
         clock=clock,
         board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
-        publisher=Publisher(Path(request["work_dir"]), what, engine, metric, log, config.keep_cross_validation_predictions),
+        publisher=Publisher(Path(request["work_dir"]), engine, metric, log, config.keep_cross_validation_predictions),
         report=report,
         log=log,
         progress=progress,

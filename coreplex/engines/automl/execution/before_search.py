@@ -1,21 +1,32 @@
 """What comes before the search, whatever the table: the baseline, the rows the run can take on, a first model on few of them."""
 
+import time
 from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.sampling import one_fold, sampled
 from coreplex.engines.automl.data.task import Task, Warn
 from coreplex.engines.automl.ensembles.selection import TOP
-from coreplex.engines.automl.execution.baseline import baseline
 from coreplex.engines.automl.execution.run import Run
+from coreplex.engines.automl.families.base import LINKS, Array
 from coreplex.engines.automl.families.family import Candidate, families
+from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.automl.trial.costs import Costs
-from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.automl.trial.cross_validation import Finished
+from coreplex.engines.automl.trial.matrices import Matrices, weights_of
 from coreplex.engines.automl.trial.memory import Memory
 from coreplex.engines.automl.trial.portfolio import quick_first
 from coreplex.engines.encoding import choice
+from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical
+from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.linear import Linear
+from coreplex.engines.scoring.links import raw_of
 
+_UNUSED = "the baseline uses no column"
 _SMALL_ROWS = 1_000
 """Up to here nothing is measured: whatever the columns are, encoding so many rows is soon done."""
 _ENCODING = 0.3
@@ -40,6 +51,50 @@ def begin(run: Run, memory: Memory, warn: Warn) -> None:
     _first(run)
 
 
+def baseline(name: str, task: Task, config: AutoMLConfig, metric: str) -> Finished:
+    """An intercept-only model: the best constant for `metric` and the distribution asked for, as a finished model.
+
+    It reads no feature, so it is there within the first second on any table, and what it scores is what a model must beat to have
+    learned anything. The constant that judges comes from the rows the folds train on: all of them where the folds are
+    exchangeable (then AUC is 0.5 and R² 0), those of the first fold where time runs forward, so that nothing later is known.
+    """
+    started = time.perf_counter()
+    everything = np.arange(len(task.y))
+    word, served = _constant(task, config, metric, everything)
+    _, judged = _constant(task, config, metric, everything if task.plan.bag else task.plan.folds[0].train)
+    oof = np.full((len(task.y), task.outputs), np.nan)
+    oof[task.plan.validated] = judged
+    encoder = Encoder("tree", (), (), {column.name: _UNUSED for column in task.columns})
+    link = LINKS[task.kind]
+    predictor = Linear(np.zeros((0, len(raw := raw_of(link, served[None])[0]))), raw, link)
+    seconds = time.perf_counter() - started
+    return Finished(name, BASELINE, None, (Member(encoder, predictor),), oof, seconds, task, {"predicts": word}, "raw")
+
+
+def _constant(task: Task, config: AutoMLConfig, metric: str, rows: NDArray[np.int64]) -> tuple[str, Array]:
+    """What is predicted for every row, in words and as (k,) numbers, learned from `rows`."""
+    weights = weights_of(task, rows, balance=config.balance_classes)
+    if task.classification:
+        shares = np.bincount(task.y[rows].astype(np.int64), weights, minlength=task.outputs).astype(np.float64)
+        shares = np.maximum(shares / shares.sum(), 0.5 / len(rows))
+        return "the share of each class", shares / shares.sum()
+    y = task.y[rows].astype(np.float64)
+    if config.distribution in ("laplace", "quantile") or metric == "mae":
+        share = config.quantile_alpha if config.distribution == "quantile" else 0.5
+        return "the median" if share == 0.5 else f"the quantile at {share:g}", np.array([_quantile(y, weights, share)])
+    if metric == "rmsle":
+        return "the mean of logarithms", np.expm1(np.average(np.log1p(y), weights=weights, keepdims=True))
+    return "the mean", np.average(y, weights=weights, keepdims=True)
+
+
+def _quantile(y: Array, weights: Array | None, share: float) -> float:
+    if weights is None:
+        return float(np.quantile(y, share))
+    order = np.argsort(y, kind="stable")
+    reached = np.cumsum(weights[order])
+    return float(y[order][np.searchsorted(reached, share * reached[-1])])
+
+
 def _measure(run: Run, warn: Warn) -> None:
     """See what encoding takes; leave the texts to models of words where that is most of the time, said aloud."""
     reduced = _texts_sparse_only(run)
@@ -51,7 +106,6 @@ def _measure(run: Run, warn: Warn) -> None:
         run.board.models = [replace(model, task=reduced) for model in run.board.models]
         run.matrices = Matrices(reduced, balance=run.config.balance_classes, memory=run.matrices.memory)
         run.task = reduced
-        run.publisher = replace(run.publisher, task=reduced)
     elif len(run.task.y) > _SMALL_ROWS:
         run.costs.measure(run.task, run.clock.budget)
     if run.task.texts and len(run.task.y) > _SMALL_ROWS:
@@ -98,7 +152,6 @@ def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
     warn(f"The models learn from a sample of {len(task.y)} of {whole} rows: {why}.")
     run.board.models = [model.without_predictions(task) for model in run.board.models]
     run.task, run.matrices = task, Matrices(task, balance=run.config.balance_classes, memory=memory)
-    run.publisher = replace(run.publisher, task=task)
 
 
 def _first(run: Run) -> None:

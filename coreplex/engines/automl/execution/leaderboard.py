@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from coreplex.engines.automl.budget.clock import Clock
+from coreplex.engines.automl.budget import Clock
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.ensembles import pruning, selection, stacking
 from coreplex.engines.automl.evaluation import metrics

@@ -5,6 +5,7 @@ The bundle is read back before it is announced, so that no model reaches the lea
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +15,23 @@ from typing import Any
 import numpy as np
 import orjson
 import polars as pl
+from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.task import Log, Task
-from coreplex.engines.automl.ensembles import averaging
-from coreplex.engines.automl.evaluation import curves, intervals, threshold
-from coreplex.engines.automl.evaluation.metrics import of_task
+from coreplex.engines.automl.evaluation import curves, intervals, metrics, threshold
 from coreplex.engines.automl.trial.cross_validation import Finished
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
 from coreplex.engines.scoring.conformal import Conformal
+from coreplex.engines.scoring.ensemble import Ensemble, Member
 from coreplex.engines.scoring.scorer import Scorer, background_of
 from coreplex.engines.tabular.schema import TableSchema
 
-_SAMPLE = 200
+_EXPLAINED, _TIMED, _AVERAGED = 200, 50, 300
+"""Rows that are explained, timed, and that show what averaging gains."""
 _RIVALS = 20
-_TIMED = 50
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,6 @@ class Publisher:
     """Writes models below `work_dir`, one folder each."""
 
     work_dir: Path
-    task: Task
     engine: str
     metric: str
     log: Log
@@ -47,11 +47,11 @@ class Publisher:
     def publish(self, model: Finished, explain_secs: float, rivals: Sequence[Finished] = ()) -> ModelReport:
         """Write one model; the manifest for `Report.model`. `explain_secs`: what the explanation may take; `rivals`: the models
         it was chosen from, where it leads."""
-        folder = self.work_dir / model.name
+        task, folder = model.task, self.work_dir / model.name
         folder.mkdir(parents=True, exist_ok=True)
-        written = bundle.write(folder / "bundle.zip", self._manifest(model), model.members)
+        written = bundle.write(folder / "bundle.zip", _manifest(model, self.engine), model.members)
         scorer = Scorer.load(written.path, written.sha256)
-        explanation = self._explanation(scorer, explain_secs)
+        explanation = self._explanation(scorer, task, explain_secs)
         report: ModelReport = {
             "name": model.name,
             "algo": model.algo,
@@ -59,117 +59,143 @@ class Publisher:
             "metrics": model.metrics,
             "cv_metrics": model.cv_metrics,
             "metric_intervals": self._intervals(model, rivals),
-            "threshold": self._threshold(model),
-            "parameters": {
-                **model.parameters,
-                **({"folds_note": self.task.plan.count_note} if self.task.plan.count_note else {}),
-            },
-            "features": [f for f in self.task.frame.columns if f in scorer.features],
-            "classes": list(self.task.classes),
+            "threshold": _threshold(model),
+            "parameters": {**model.parameters, **({"folds_note": task.plan.count_note} if task.plan.count_note else {})},
+            "features": [name for name in task.frame.columns if name in scorer.features],
+            "classes": list(task.classes),
             "training_time_secs": round(model.seconds, 3),
             "size_bytes": written.size,
-            "latency_ms": self._latency(scorer),
+            "latency_ms": _latency(scorer, task),
             "score": model.metrics[self.metric],
             "sort_metric": self.metric,
-            "folds": len(self.task.plan.folds),
+            "folds": len(task.plan.folds),
             "bundle": {"path": str(written.path), "sha256": written.sha256, "size": written.size},
-            "curves": self._json(folder / "curves.json", self._curves(model)),
-            "explanation": self._json(folder / "explanation.json", explanation),
+            "curves": _json(folder / "curves.json", _curves(model)),
+            "explanation": _json(folder / "explanation.json", explanation),
         }
         if self.keep_predictions:
-            report["predictions"] = self._predictions(folder / "oof.parquet", model)
+            report["predictions"] = _predictions(folder / "oof.parquet", model)
         return report
 
     def _intervals(self, model: Finished, rivals: Sequence[Finished]) -> list[MetricInterval]:
         """What each metric will be on a new holdout."""
-        task, measures = self.task, of_task(self.task.kind, self.task.quantile)
+        task, judged, measures = model.task, model.predictions, metrics.of_task(model.task.kind, model.task.quantile)
         best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
         luck = intervals.optimism(self.metric, measures[self.metric], [m.predictions for m in best], task.seed)
-        gains = averaging.gains(task, model.members, model.combine, model.metrics, model.calibration)
-        shift, later = {self.metric: luck}, task.plan.forward
-        return intervals.intervals(model.predictions, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
+        shift, gains, later = {self.metric: luck}, _averaging_gains(model), task.plan.forward
+        return intervals.intervals(judged, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
 
-    def _threshold(self, model: Finished) -> dict[str, Any] | None:
-        task = self.task
-        if model.decision is None:
-            return None
-        y = task.y[task.plan.validated].astype(np.int64)
-        return threshold.described(model.decision, y, task.aim, task.classes, model.metrics)
-
-    def _explanation(self, scorer: Scorer, budget_secs: float) -> dict[str, Any]:
+    def _explanation(self, scorer: Scorer, task: Task, budget_secs: float) -> dict[str, Any]:
         """A model is not given up because it cannot be explained: then the file says why."""
+        rows = _some_rows(task, _EXPLAINED)
         try:
-            return explain(scorer, self._sample(), self._sampled_target(), self.task.seed, budget_secs=budget_secs)
+            return explain(scorer, task.frame[rows], task.y[rows], task.seed, budget_secs=budget_secs)
         except MemoryError:
             raise
         except Exception as error:
             self.log(f"{scorer.manifest.algo} model without an explanation: {type(error).__name__}: {error}", "warning")
             return {"method": "none", "feature_importance": [], "shap": None, "error": str(error)}
 
-    def _manifest(self, model: Finished) -> Manifest:
-        task = self.task
-        return Manifest(
-            task=task.kind,
-            target=task.target.name,
-            classes=task.classes,
-            feature_schema=TableSchema(task.columns).to_json(),
-            algo=model.algo,
-            engine=self.engine,
-            combine=model.combine,
-            calibration=None if model.calibration is None else model.calibration.to_json(),
-            threshold=threshold.DEFAULT if model.decision is None else model.decision.threshold,
-            conformal=self._conformal(model).to_json(),
-            background=background_of(task.frame, task.columns, seed=task.seed),
-            parameters={k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()},
-            extra={"name": model.name, "metrics": model.metrics, "folds": task.plan.strategy},
-        )
 
-    def _conformal(self, model: Finished) -> Conformal:
-        rows = self.task.plan.validated
-        y, p = self.task.y[rows], model.oof[rows]
-        if self.task.classification:
-            return Conformal.of_classes(y.astype(np.int64), p)
-        return Conformal.of_numbers(y.astype(np.float64), p[:, 0])
-
-    def _sample(self) -> pl.DataFrame:
-        return self.task.frame[self._sampled_rows()]
-
-    def _sampled_rows(self) -> np.ndarray[Any, Any]:
-        n = len(self.task.y)
-        return np.sort(np.random.default_rng(self.task.seed).permutation(n)[:_SAMPLE])
-
-    def _sampled_target(self) -> np.ndarray[Any, Any]:
-        return self.task.y[self._sampled_rows()]
-
-    def _curves(self, model: Finished) -> dict[str, Any]:
-        rows = self.task.plan.validated
-        y, p = self.task.y[rows], model.oof[rows]
-        if self.task.classification:
-            return curves.classification(y.astype(np.int64), p, self.task.classes, model.predicted[rows])
-        return curves.regression(y.astype(np.float64), p)
-
-    def _latency(self, scorer: Scorer) -> float:
-        """Median milliseconds for one row, dict to answer."""
-        rows = self.task.frame.head(_TIMED).to_dicts()
-        times = []
-        for row in rows:
-            start = time.perf_counter()
-            scorer.predict_row(row)
-            times.append(time.perf_counter() - start)
-        return round(float(np.median(times)) * 1_000, 4)
-
-    def _predictions(self, path: Path, model: Finished) -> StoredFile:
-        """Out-of-fold predictions by row of the training table, NaN where no fold judged it."""
-        names = [f"p{i}" for i in range(model.oof.shape[1])]
-        frame = pl.DataFrame({"y": self.task.y, **dict(zip(names, model.oof.T.astype(np.float32), strict=True))})
-        frame.write_parquet(path, compression="zstd")
-        return _file(path)
-
-    def _json(self, path: Path, value: Any) -> StoredFile:
-        path.write_bytes(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
-        return _file(path)
+def _manifest(model: Finished, engine: str) -> Manifest:
+    task = model.task
+    return Manifest(
+        task=task.kind,
+        target=task.target.name,
+        classes=task.classes,
+        feature_schema=TableSchema(task.columns).to_json(),
+        algo=model.algo,
+        engine=engine,
+        combine=model.combine,
+        calibration=None if model.calibration is None else model.calibration.to_json(),
+        threshold=threshold.DEFAULT if model.decision is None else model.decision.threshold,
+        conformal=_conformal(model).to_json(),
+        background=background_of(task.frame, task.columns, seed=task.seed),
+        parameters={k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()},
+        extra={"name": model.name, "metrics": model.metrics, "folds": task.plan.strategy},
+    )
 
 
-def _file(path: Path) -> StoredFile:
+def _conformal(model: Finished) -> Conformal:
+    judged = model.predictions
+    if model.task.classification:
+        return Conformal.of_classes(judged.y.astype(np.int64), judged.p)
+    return Conformal.of_numbers(judged.y.astype(np.float64), judged.p[:, 0])
+
+
+def _threshold(model: Finished) -> dict[str, Any] | None:
+    task = model.task
+    if model.decision is None:
+        return None
+    y = task.y[task.plan.validated].astype(np.int64)
+    return threshold.described(model.decision, y, task.aim, task.classes, model.metrics)
+
+
+def _curves(model: Finished) -> dict[str, Any]:
+    judged = model.predictions
+    if model.task.classification:
+        return curves.classification(judged.y.astype(np.int64), judged.p, model.task.classes, judged.predicted)
+    return curves.regression(judged.y.astype(np.float64), judged.p)
+
+
+def _averaging_gains(model: Finished) -> dict[str, float]:
+    """By how much averaging the fold copies may make each metric better than out-of-fold (zero or more, in its unit); empty for
+    models that are no bag.
+
+    Out-of-fold predictions show a single copy. A bag is better than each copy by what the copies differ (the ambiguity
+    decomposition: Krogh & Vedelsby 1995), and that can be seen on the rows of training: there one copy has not seen the row and
+    the others have. Members are, of each model that is in, its copies in the order of the folds.
+    """
+    task, members, folds = model.task, model.members, len(model.task.plan.folds)
+    if not task.plan.bag or folds < 2 or len(members) % folds:
+        return {}
+    rows = _some_rows(task, _AVERAGED)
+
+    def evaluated(some: tuple[Member, ...]) -> metrics.Metrics:
+        predicted = Ensemble(some, model.combine, model.calibration).predict(task.frame[rows])
+        return metrics.evaluate(task.kind, task.y[rows], predicted, quantile=task.quantile)
+
+    alone = [evaluated(members[fold::folds]) for fold in range(folds)]
+    found: dict[str, float] = {}
+    for name, value in evaluated(members).items():
+        single = [v for one in alone if (v := one[name]) is not None]
+        if value is not None and single:
+            gained = value - float(np.mean(single))
+            found[name] = max(gained if name in metrics.HIGHER_IS_BETTER else -gained, 0.0)
+    if (rmse := model.metrics.get("rmse")) is not None:
+        # Rows that were trained on have small errors, whose roots differ more: the squares differ as they do elsewhere.
+        found["rmse"] = rmse - math.sqrt(max(rmse * rmse - found.get("mse", 0.0), 0.0))
+    return found
+
+
+def _some_rows(task: Task, most: int) -> NDArray[np.int64]:
+    """Positions of so many rows at random, ascending."""
+    return np.sort(np.random.default_rng(task.seed).permutation(len(task.y))[:most])
+
+
+def _latency(scorer: Scorer, task: Task) -> float:
+    """Median milliseconds for one row, dict to answer."""
+    times = []
+    for row in task.frame.head(_TIMED).to_dicts():
+        start = time.perf_counter()
+        scorer.predict_row(row)
+        times.append(time.perf_counter() - start)
+    return round(float(np.median(times)) * 1_000, 4)
+
+
+def _predictions(path: Path, model: Finished) -> StoredFile:
+    """Out-of-fold predictions by row of the training table, NaN where no fold judged it."""
+    names = [f"p{i}" for i in range(model.oof.shape[1])]
+    frame = pl.DataFrame({"y": model.task.y, **dict(zip(names, model.oof.T.astype(np.float32), strict=True))})
+    frame.write_parquet(path, compression="zstd")
+    return _stored(path)
+
+
+def _json(path: Path, value: Any) -> StoredFile:
+    path.write_bytes(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+    return _stored(path)
+
+
+def _stored(path: Path) -> StoredFile:
     data = path.read_bytes()
     return {"path": str(path), "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}

@@ -5,14 +5,13 @@ published and limited by the same code.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, Unpack
+from typing import cast
 
-from coreplex.engines.automl.budget.clock import Clock, Deadline
-from coreplex.engines.automl.budget.progress import Progress
+from coreplex.engines.automl.budget import Clock, Deadline, Progress
 from coreplex.engines.automl.data.task import Log, Task
 from coreplex.engines.automl.evaluation.intervals import in_words
 from coreplex.engines.automl.execution.leaderboard import Leaderboard
@@ -22,38 +21,18 @@ from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.trial.costs import LEAST_ROWS, Costs
 from coreplex.engines.automl.trial.cross_validation import Abandoned, Finished, TooSlow, cross_validate
-from coreplex.engines.automl.trial.learning_rate import raised
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.messages import ModelReport
+from coreplex.engines.messages import Listener
 from coreplex.errors.tree import DomainError
 
 _PLENTY = 20_000
 """So many training rows make a good member of an ensemble, however many there are."""
-
-
-class Listener(Protocol):
-    """What a run tells its caller: `coreplex.engines.child.Report`, or a test."""
-
-    def log(self, message: str, level: str = "info") -> None:
-        """A line of the log; `level` is debug, info, warning or error."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Something to stay with the experiment."""
-        ...
-
-    def progress(self, fraction: float, message: str = "") -> None:
-        """`fraction` of the whole run done, 0 to 1."""
-        ...
-
-    def model(self, **manifest: Unpack[ModelReport]) -> None:
-        """A finished model."""
-        ...
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the caller asked to stop and keep the best."""
-        ...
+_FASTER, _FASTEST = 3.0, 0.2
+"""So many times its own rate, and no more than this, is taken."""
+_FURTHER, _FURTHEST = 2.5, 60.0
+"""So many times further than where it was cut a booster is taken to have had to go, and the most that is aimed at."""
+_WORTH = 1.2
+"""A lesser gain in the rate is left alone."""
 
 
 @dataclass
@@ -188,9 +167,7 @@ class Run:
         """
         self.finish_writing()
         self.board.add(model)
-        # A first model has a task of its own: few rows of the run's.
-        publisher = replace(self.publisher, task=model.task)
-        write = partial(self._write, publisher, model, self._explain_secs(model), self._rivals(model))
+        write = partial(self._write, model, self._explain_secs(model), self._rivals(model))
         if self.costs.workers > 1:
             self._writing = model, self._writer.submit(write)
         else:
@@ -216,10 +193,10 @@ class Run:
         self.clock.finishing(few + seconds)
         self.advance()
 
-    def _write(self, publisher: Publisher, model: Finished, explain_secs: float, rivals: list[Finished]) -> float:
+    def _write(self, model: Finished, explain_secs: float, rivals: list[Finished]) -> float:
         """Files, manifest, log line; the seconds it took."""
         started = time.perf_counter()
-        report = publisher.publish(model, explain_secs=explain_secs, rivals=rivals)
+        report = self.publisher.publish(model, explain_secs=explain_secs, rivals=rivals)
         self.report.model(**report)
         metric = self.board.metric
         self.log(
@@ -245,3 +222,25 @@ class Run:
         if self.counted:
             self.progress.counted(self.count / self.config.max_models)
         self.progress.doing(f"models trained: {len(self.board.models)}")
+
+
+def raised(candidate: Candidate, finished: Sequence[Finished], rounds: float) -> Candidate:
+    """The booster at the rate at which so many rounds get as far as the `finished` ones had to go; never at a lesser one.
+
+    How far boosting has to go, in rounds times learning rate, is a trait of the table: noise is learned by in a hundred small
+    steps, a sum of clock times not in a thousand. What the run's boosters needed so far says it. Where there is time for too few
+    rounds, larger steps lose less than an end half way: on flights, cut at 264 rounds, an RMSE of 11.4 of one booster became 9.2
+    at three times the rate.
+    """
+    distances = [_distance(model) for model in finished if model.candidate is not None and model.candidate.family.booster]
+    if not distances:
+        return candidate
+    rate = min(max(distances) / max(rounds, 1.0), _FASTER * candidate.rate, max(_FASTEST, candidate.rate))
+    return candidate.at_rate(rate) if rate > _WORTH * candidate.rate else candidate
+
+
+def _distance(model: Finished) -> float:
+    """Rounds times rate: as many as it took, or as it may have needed where it was cut."""
+    assert model.candidate is not None
+    went = cast(int, model.parameters["rounds"]) * model.candidate.rate
+    return min(_FURTHER * went, _FURTHEST) if model.cut else went

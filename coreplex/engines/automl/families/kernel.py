@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.families import linear, space
 from coreplex.engines.automl.families.base import Array, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Traits

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.families import histogram_trees, space
 from coreplex.engines.automl.families.base import EarlyStopping, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits

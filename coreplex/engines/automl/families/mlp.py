@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.evaluation.metrics import logloss, mse
 from coreplex.engines.automl.families import space
 from coreplex.engines.automl.families.base import LINKS, Array, EarlyStopping, Params, Problem, Sample, Trained

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.evaluation.metrics import logloss, mse
 from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Traits

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.evaluation import metrics, threshold
 from coreplex.engines.automl.evaluation.metrics import Metrics

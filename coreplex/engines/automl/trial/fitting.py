@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from coreplex.engines.automl.budget.clock import Deadline
+from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.families.base import AnyEncoder, Array, Problem, Trained
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import Costs

@@ -1,12 +1,15 @@
-"""The wall-clock budget of a run: the whole budget, one model's share, and the time kept back for finishing well.
+"""The wall-clock budget of a run: all of it, one model's share, what is kept back to finish well, and how far it is used up.
 
-The budget counts from the start of the run. What comes after the last fit (ensemble, explanation, writing) is
-measured while the run goes on and kept back, so that the end is a result and not a kill.
+The budget counts from the start of the run. What comes after the last fit (ensemble, explanation, writing) is measured while the
+run goes on and kept back, so that the end is a result and not a kill.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 
 class Clock:
@@ -113,3 +116,63 @@ class Deadline:
     def never(cls) -> "Deadline":
         """A deadline that does not come."""
         return cls(float("inf"), _never, time.monotonic)
+
+
+_MOST_REPORTS = 1_000
+_LEAST_SECS, _MOST_SECS = 1.0, 5.0
+
+
+class Progress:
+    """A context manager around a run. `tell(fraction, message)` is called from its thread and from the caller's."""
+
+    def __init__(self, clock: Clock, tell: Callable[[float, str], None]) -> None:
+        self._clock, self._tell = clock, tell
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._message, self._fraction, self._counted = "starting", 0.0, 0.0
+        self._every = min(max(clock.budget / _MOST_REPORTS, _LEAST_SECS), _MOST_SECS)
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def doing(self, message: str) -> None:
+        """What is done from now on."""
+        self._message = message
+        self._report()
+
+    def counted(self, share: float) -> None:
+        """How much of the number of models asked for there is."""
+        self._counted = share
+        self._report()
+
+    def done(self, message: str) -> None:
+        """Tell the end, fraction 1; nothing is told after it."""
+        self._ended.set()
+        with self._lock:
+            self._tell(1.0, message)
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(self._every):
+            self._report()
+
+    def _report(self) -> None:
+        with self._lock:
+            if not self._ended.is_set():
+                self._fraction = max(self._fraction, 0.97 * min(self._share, 1.0) + 0.02 * self._late)
+                self._tell(self._fraction, self._message)
+
+    @property
+    def _share(self) -> float:
+        return max(self._clock.elapsed / self._clock.budget, self._counted)
+
+    @property
+    def _late(self) -> float:
+        """From 0 to 1 as the run goes past its budget."""
+        over = max(self._clock.elapsed / self._clock.budget - 1.0, 0.0)
+        return over / (over + 0.1)
