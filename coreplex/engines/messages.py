@@ -58,31 +58,6 @@ class ModelReport(TypedDict):
     """Out-of-fold predictions by row, where they were asked for."""
 
 
-class Listener(Protocol):
-    """Who is told, as the engines see it: `coreplex.engines.child.Report`, or a test."""
-
-    def log(self, message: str, level: str = "info") -> None:
-        """A line of the log; `level` is debug, info, warning or error."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Something to stay with the experiment."""
-        ...
-
-    def progress(self, fraction: float, message: str = "") -> None:
-        """`fraction` of the whole run done, 0 to 1."""
-        ...
-
-    def model(self, **manifest: Unpack[ModelReport]) -> None:
-        """A finished model."""
-        ...
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the caller asked to stop and keep the best."""
-        ...
-
-
 class LogMessage(TypedDict):
     event: Literal["log"]
     message: str
@@ -110,6 +85,31 @@ class ModelMessage(ModelReport):
 
 Message = LogMessage | WarningMessage | ProgressMessage | ModelMessage
 """All but the last one, `done` or `error`, which ends the task and is read by who started it."""
+
+
+class Listener(Protocol):
+    """Who is told, as the engines see it: `coreplex.engines.child.Report`, or a test."""
+
+    def log(self, message: str, level: str = "info") -> None:
+        """A line of the log; `level` is debug, info, warning or error."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Something to stay with the experiment."""
+        ...
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """`fraction` of the whole run done, 0 to 1."""
+        ...
+
+    def model(self, **manifest: Unpack[ModelReport]) -> None:
+        """A finished model."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller asked to stop and keep the best."""
+        ...
 
 
 def received(event: dict[str, Any]) -> Message:

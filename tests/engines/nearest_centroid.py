@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.families import space
 from coreplex.engines.automl.families.base import Array, Params, Problem, Sample, Trained
-from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
+from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Space, Traits, log_uniform
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring import arrays
 from coreplex.engines.scoring.predictor import Files, Scoring
@@ -51,5 +50,5 @@ FAMILY = Family(
     fit=fit,
     portfolio=portfolio,
     kinds=("multiclass",),
-    space=space.Space({"sharpness": space.log_uniform(0.1, 10.0)}),
+    space=Space({"sharpness": log_uniform(0.1, 10.0)}),
 )

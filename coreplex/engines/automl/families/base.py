@@ -3,14 +3,15 @@
 A learner never sees a frame, a file or the rows it will be judged on, except the validation part that stops it early.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.budget import Deadline
+from coreplex.engines.automl.evaluation.metrics import logloss, mse
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
@@ -94,34 +95,45 @@ class Learner(Protocol):
     """Fit on `train`; stop early on `valid` when there is one, after `rounds` when not; be done by the deadline."""
 
     def __call__(
-        self,
-        train: Sample,
-        valid: Sample | None,
-        problem: Problem,
-        params: Params,
-        deadline: Deadline,
-        rounds: int | None = None,
+        self, train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
     ) -> Trained: ...
 
 
-class EarlyStopping:
-    """Early stopping and the deadline in one: told the loss after each round, says when to stop, knows the best round."""
+def loss(predictor: Predictor | SparseLinear, valid: Sample, problem: Problem) -> float:
+    """What learners that watch it themselves make small: the mean squared error of numbers, the log-loss of classes."""
+    p = predictor.predict(valid.x)
+    if problem.kind == "regression":
+        return mse(np.asarray(valid.y, dtype=np.float64), p)
+    return logloss(np.asarray(valid.y, dtype=np.int64), p)
 
-    def __init__(self, patience: int, deadline: Deadline, better: Callable[[float, float], bool] | None = None) -> None:
+
+class EarlyStopping:
+    """Early stopping and the deadline in one: told the loss after each round, says when to stop, knows the best round.
+
+    `rising`: what is told is no loss: more is better.
+    """
+
+    def __init__(self, patience: int, deadline: Deadline, *, rising: bool = False) -> None:
         self.patience = patience
         self.deadline = deadline
-        self.better = better or (lambda new, old: new < old)
+        self.rising = rising
         self.best: float | None = None
         self.best_round = 0
         self.cut = False
         self._slowest = 0.0
         self._left = deadline.left
 
+    @classmethod
+    def boosting(cls, problem: Problem, params: Params, deadline: Deadline, *, rising: bool) -> Self:
+        """Of a booster: its own `patience`, as much longer as the run asks for."""
+        patience = max(int(params.get("patience", 50) * problem.patience), 5) if problem.patience > 0 else 0
+        return cls(patience, deadline, rising=rising)
+
     def stop(self, round_: int, loss: float | None) -> bool:
         """`round_` counts from 1; `loss` is None without a validation part. True ends the training."""
         if loss is None:
             self.best_round = round_
-        elif np.isfinite(loss) and (self.best is None or self.better(loss, self.best)):
+        elif np.isfinite(loss) and (self.best is None or (loss > self.best if self.rising else loss < self.best)):
             self.best, self.best_round = loss, round_
         left = self.deadline.left
         self._slowest = max(0.9 * self._slowest, self._left - left if np.isfinite(left) else 0.0)

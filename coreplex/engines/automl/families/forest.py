@@ -13,9 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.families import histogram_trees, lightgbm
+from coreplex.engines.automl.families import lightgbm
 from coreplex.engines.automl.families.base import Params, Problem, Sample, Trained
-from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
+from coreplex.engines.automl.families.family import (
+    SECONDS_PER_CELL,
+    Algorithm,
+    Candidate,
+    Family,
+    Placed,
+    Traits,
+    histogram_cells,
+)
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.lightgbm_text import rescaled
@@ -25,12 +33,7 @@ _ENOUGH = 200
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One forest. `params` are LightGBM's names, and `rounds` for the number of trees."""
     # A forest only gets better with trees: it needs no early stopping, only the clock.
@@ -76,8 +79,8 @@ FAMILY = Family(
     portfolio=portfolio,
     encoding="tree",
     modules=lightgbm.FAMILY.modules,
-    work=histogram_trees.cells,
-    seconds_per_unit=histogram_trees.SECONDS_PER_CELL,
+    work=histogram_cells,
+    seconds_per_unit=SECONDS_PER_CELL,
     measured_as=lightgbm.FAMILY.key,
     clocked=True,
     fair_rounds=lambda params: min(40, int(params.get("rounds", 40))),

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.families import linear, space
+from coreplex.engines.automl.families import linear
 from coreplex.engines.automl.families.base import Array, Params, Problem, Sample, Trained
-from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Traits
+from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Space, Traits, log_uniform
 from coreplex.engines.automl.families.mlp import DEEP_LEARNING
 from coreplex.engines.scoring.kernel import Kernel
 from coreplex.engines.scoring.linear import Linear
@@ -28,12 +28,7 @@ _PATHS = {True: (0.3, 3.0, 30.0, 300.0), False: (30.0, 3.0, 0.3, 0.03, 0.003)}
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One machine. `params`: width (2 is twice as flat), path. `rounds` is the step of the path to end at."""
     landmarks = _landmarks(train.x, problem.seed)
@@ -90,7 +85,7 @@ FAMILY = Family(
     algorithms=(DEEP_LEARNING,),
     fit=fit,
     portfolio=portfolio,
-    space=space.Space({"width": space.log_uniform(0.3, 20.0)}, weight=0.1),
+    space=Space({"width": log_uniform(0.3, 20.0)}, weight=0.1),
     most_rows=ROWS,
     modules=("sklearn.cluster", "sklearn.linear_model"),
     work=_multiplications,

@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.families import histogram_trees, space
 from coreplex.engines.automl.families.base import EarlyStopping, Params, Problem, Sample, Trained
-from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
+from coreplex.engines.automl.families.family import (
+    SECONDS_PER_CELL,
+    Algorithm,
+    Candidate,
+    Family,
+    Placed,
+    Space,
+    Traits,
+    boosting_rounds,
+    chance,
+    histogram_cells,
+    log_integer,
+    log_uniform,
+    uniform,
+)
 from coreplex.engines.scoring.lightgbm import LightGbm
 
 if TYPE_CHECKING:
@@ -36,12 +49,7 @@ _SETS = {"max_cat_threshold": 256, "min_data_per_group": 20, "cat_smooth": 10.0,
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One booster. `params` are LightGBM's names, and `rounds`, `patience` for the length of the training."""
     text, best, cut = boosted(train, valid, problem, params, deadline, rounds)
@@ -58,8 +66,7 @@ def boosted(
     settings = _settings(problem, params, len(train.y))
     data = _dataset(train, settings, params, None)
     judged = [_dataset(valid, settings, params, data)] if valid is not None else []
-    patience = max(int(params.get("patience", 50) * problem.patience), 5) if problem.patience > 0 else 0
-    watch = EarlyStopping(patience, deadline, _greater if settings["metric"] == "auc" else None)
+    watch = EarlyStopping.boosting(problem, params, deadline, rising=settings["metric"] == "auc")
     booster = lgb.train(
         settings,
         data,
@@ -69,10 +76,6 @@ def boosted(
     )
     best = watch.best_round or booster.current_iteration()
     return booster.model_to_string(num_iteration=best), best, watch.cut
-
-
-def _greater(new: float, old: float) -> bool:
-    return new > old
 
 
 def _settings(problem: Problem, params: Params, rows: int) -> dict[str, Any]:
@@ -166,26 +169,26 @@ FAMILY = Family(
     portfolio=portfolio,
     encoding="tree",
     every_distribution=True,
-    space=space.Space(
+    space=Space(
         {
-            "learning_rate": space.log_uniform(0.02, 0.12),
-            "num_leaves": space.log_integer(6, 200),
-            "min_data_in_leaf": space.log_integer(2, 60),
-            "feature_fraction": space.uniform(0.4, 1.0),
-            "bagging_fraction": space.uniform(0.6, 1.0),
-            "lambda_l2": space.log_uniform(0.01, 20.0),
-            "extra_trees": space.chance(0.3),
-            "native_categories": space.chance(0.3),
+            "learning_rate": log_uniform(0.02, 0.12),
+            "num_leaves": log_integer(6, 200),
+            "min_data_in_leaf": log_integer(2, 60),
+            "feature_fraction": uniform(0.4, 1.0),
+            "bagging_fraction": uniform(0.6, 1.0),
+            "lambda_l2": log_uniform(0.01, 20.0),
+            "extra_trees": chance(0.3),
+            "native_categories": chance(0.3),
         },
         {"bagging_freq": 1, "rounds": 4_000, "patience": 70},
         weight=0.5,
     ),
     booster=True,
     modules=("coreplex.engines.import_boosters", "lightgbm"),
-    work=histogram_trees.cells,
-    seconds_per_unit=histogram_trees.SECONDS_PER_CELL,
+    work=histogram_cells,
+    seconds_per_unit=SECONDS_PER_CELL,
     clocked=True,
-    fair_rounds=histogram_trees.boosting_rounds("learning_rate"),
+    fair_rounds=boosting_rounds("learning_rate"),
 )
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.evaluation.metrics import logloss, mse
-from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained
+from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained, loss
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
 from coreplex.engines.scoring.linear import Linear
 
@@ -30,12 +29,7 @@ class _Weights:
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One linear model. `rounds` is the step of the path to end at; without it and without `valid`, the middle."""
     best: tuple[float, int, _Weights] | None = None
@@ -43,9 +37,9 @@ def fit(
     last = rounds or (len(_path(problem, params)) + 1) // 2
     cut = False
     for step, weights in enumerate(_steps(train, problem, params, deadline), start=1):
-        loss = _loss(_export(weights, problem, centre), valid, problem) if valid is not None else -step
-        if np.isfinite(loss) and (best is None or loss < best[0]):
-            best = (loss, step, weights)
+        lost = loss(_export(weights, problem, centre), valid, problem) if valid is not None else -step
+        if np.isfinite(lost) and (best is None or lost < best[0]):
+            best = (lost, step, weights)
         worse = best is not None and step - best[1] >= 2
         cut = deadline.passed
         if worse or cut or (valid is None and step >= last):
@@ -114,13 +108,6 @@ def _regression(train: Sample, problem: Problem, params: Params, deadline: Deadl
         )
         model.fit(train.x, (y - centre) / scale, train.weights)
         yield _Weights(np.atleast_2d(model.coef_ * scale), np.atleast_1d(model.intercept_ * scale + centre))
-
-
-def _loss(predictor: Linear, valid: Sample, problem: Problem) -> float:
-    p = predictor.predict(valid.x)
-    if problem.kind == "regression":
-        return mse(np.asarray(valid.y, dtype=np.float64), p)
-    return logloss(np.asarray(valid.y, dtype=np.int64), p)
 
 
 def _export(weights: _Weights, problem: Problem, centre: Array) -> Linear:

@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.evaluation.metrics import logloss, mse
-from coreplex.engines.automl.families import space
-from coreplex.engines.automl.families.base import LINKS, Array, EarlyStopping, Params, Problem, Sample, Trained
-from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Load, Placed, Traits
+from coreplex.engines.automl.families.base import LINKS, Array, EarlyStopping, Params, Problem, Sample, Trained, loss
+from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Load, Placed, Space, Traits, log_uniform
 from coreplex.engines.scoring.mlp import Mlp
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One network. `params`: hidden (tuple of widths), alpha, learning_rate, batch, rounds (epochs), patience."""
     target, centre, scale = _scaled(train, problem)
@@ -34,7 +27,7 @@ def fit(
     for epoch in range(1, (rounds or int(params.get("rounds", 100))) + 1):
         model.partial_fit(train.x, target, sample_weight=train.weights, **extra)
         predictor = _export(model, problem, centre, scale)
-        done = watch.stop(epoch, _loss(predictor, valid, problem) if valid is not None else None)
+        done = watch.stop(epoch, loss(predictor, valid, problem) if valid is not None else None)
         if watch.best_round == epoch or best is None:
             best = predictor
         if done:
@@ -71,13 +64,6 @@ def _export(model: Any, problem: Problem, centre: float, scale: float) -> Mlp:
     return Mlp(list(zip(weights, biases, strict=True)), "relu", LINKS[problem.kind])
 
 
-def _loss(predictor: Mlp, valid: Sample, problem: Problem) -> float:
-    p = predictor.predict(valid.x)
-    if problem.kind == "regression":
-        return mse(np.asarray(valid.y, dtype=np.float64), p)
-    return logloss(np.asarray(valid.y, dtype=np.int64), p)
-
-
 def portfolio(table: Traits) -> Iterator[Placed]:
     """Smooth surfaces, where trees make steps."""
     yield Placed(NETWORK, 6 if table.small else 7)
@@ -95,11 +81,11 @@ FAMILY = Family(
     algorithms=(DEEP_LEARNING,),
     fit=fit,
     portfolio=portfolio,
-    space=space.Space(
+    space=Space(
         {
             "hidden": lambda draw: tuple([int(2 ** draw.integers(4, 9))] * int(draw.integers(1, 3))),
-            "alpha": space.log_uniform(1e-5, 0.3),
-            "learning_rate": space.log_uniform(4e-4, 8e-3),
+            "alpha": log_uniform(1e-5, 0.3),
+            "learning_rate": log_uniform(4e-4, 8e-3),
             "batch": lambda draw: int(2 ** draw.integers(5, 10)),
         },
         {"rounds": 120, "patience": 10},

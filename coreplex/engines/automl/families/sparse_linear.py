@@ -18,8 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.evaluation.metrics import logloss, mse
-from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained
+from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem, Sample, Trained, loss
 from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Traits
 from coreplex.engines.automl.families.linear import GLM
 from coreplex.engines.automl.families.screening import relative_weights, screening
@@ -49,12 +48,7 @@ Fitted = Callable[[int], SparseLinear]
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One linear model. `rounds`: the screen and the place on the path to take, numbered through from 1; without it the best on
     the validation part, or the usual one."""
@@ -73,7 +67,7 @@ def fit(
         return replace(model, slopes=own.widened(model.slopes, len(centre)), centre=centre)
 
     if rounds is None and valid is not None:
-        best, model = _searched(usual, len(path), fitted, lambda one: _loss(one, valid, problem), deadline)
+        best, model = _searched(usual, len(path), fitted, lambda one: loss(one, valid, problem), deadline)
     else:
         best = min(rounds or usual, len(_SCREENS) * len(path))
         model = fitted(best)
@@ -198,13 +192,6 @@ def _batches(x: sparse.csr_array, seed: int) -> Iterator[tuple[NDArray[np.int64]
             hit[own], place[own] = False, np.arange(len(own))
             part = (mixed.data[inside], place[mixed.indices[inside]], ends - ends[0])
             yield order[at : at + size], own, sparse.csr_array(part, shape=(len(ends) - 1, len(own)))
-
-
-def _loss(model: SparseLinear, valid: Sample, problem: Problem) -> float:
-    p = model.predict(valid.x)
-    if problem.kind == "regression":
-        return mse(np.asarray(valid.y, dtype=np.float64), p)
-    return logloss(np.asarray(valid.y, dtype=np.int64), p)
 
 
 def portfolio(table: Traits) -> Iterator[Placed]:

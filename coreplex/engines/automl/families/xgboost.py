@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.families import histogram_trees, space
 from coreplex.engines.automl.families.base import EarlyStopping, Params, Problem, Sample, Trained
-from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Traits
+from coreplex.engines.automl.families.family import (
+    SECONDS_PER_CELL,
+    Algorithm,
+    Candidate,
+    Family,
+    Placed,
+    Space,
+    Traits,
+    boosting_rounds,
+    histogram_cells,
+    log_integer,
+    log_uniform,
+    uniform,
+)
 from coreplex.engines.scoring.xgboost import XgBoost, within_float32
 
 if TYPE_CHECKING:
@@ -32,12 +44,7 @@ _OWN = frozenset({"rounds", "patience"})
 
 
 def fit(
-    train: Sample,
-    valid: Sample | None,
-    problem: Problem,
-    params: Params,
-    deadline: Deadline,
-    rounds: int | None = None,
+    train: Sample, valid: Sample | None, problem: Problem, params: Params, deadline: Deadline, rounds: int | None = None
 ) -> Trained:
     """One booster. `params` are XGBoost's names, and `rounds`, `patience` for the length of the training."""
     # Imported where it is used: a process that serves models reads the declaration below and never trains.
@@ -45,8 +52,7 @@ def fit(
 
     settings = _settings(problem, params)
     data, judged = _matrix(train, problem), None if valid is None else _matrix(valid, problem)
-    patience = max(int(params.get("patience", 50) * problem.patience), 5) if problem.patience > 0 else 0
-    watch = EarlyStopping(patience, deadline, _greater if settings.get("eval_metric") == "auc" else None)
+    watch = EarlyStopping.boosting(problem, params, deadline, rising=settings.get("eval_metric") == "auc")
     booster = xgb.Booster(settings, [data] if judged is None else [data, judged])
     for round_ in range(rounds or int(params.get("rounds", 1_000))):
         booster.update(data, round_)
@@ -59,10 +65,6 @@ def fit(
 def _loss(booster: "xgb.Booster", judged: "xgb.DMatrix", round_: int) -> float:
     """The one metric of the settings on the rows that judge: the end of `[round]\\tjudged-name:value`."""
     return float(booster.eval(judged, "judged", round_).rpartition(":")[2])
-
-
-def _greater(new: float, old: float) -> bool:
-    return new > old
 
 
 def _matrix(sample: Sample, problem: Problem) -> "xgb.DMatrix":
@@ -110,14 +112,14 @@ FAMILY = Family(
     portfolio=portfolio,
     encoding="tree",
     every_distribution=True,
-    space=space.Space(
+    space=Space(
         {
-            "eta": space.log_uniform(0.02, 0.15),
-            "max_depth": space.log_integer(3, 10),
-            "min_child_weight": space.log_uniform(0.5, 20.0),
-            "subsample": space.uniform(0.5, 1.0),
-            "colsample_bytree": space.uniform(0.4, 1.0),
-            "reg_lambda": space.log_uniform(0.05, 20.0),
+            "eta": log_uniform(0.02, 0.15),
+            "max_depth": log_integer(3, 10),
+            "min_child_weight": log_uniform(0.5, 20.0),
+            "subsample": uniform(0.5, 1.0),
+            "colsample_bytree": uniform(0.4, 1.0),
+            "reg_lambda": log_uniform(0.05, 20.0),
         },
         {"rounds": 4_000, "patience": 60},
         weight=0.3,
@@ -125,10 +127,10 @@ FAMILY = Family(
     booster=True,
     rate="eta",
     modules=("coreplex.engines.import_boosters", "xgboost"),
-    work=histogram_trees.cells,
-    seconds_per_unit=histogram_trees.SECONDS_PER_CELL,
+    work=histogram_cells,
+    seconds_per_unit=SECONDS_PER_CELL,
     clocked=True,
-    fair_rounds=histogram_trees.boosting_rounds("eta"),
+    fair_rounds=boosting_rounds("eta"),
 )
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coreplex.engines.automl.families.family import Candidate, Family
-from coreplex.engines.automl.families.space import Space
+from coreplex.engines.automl.families.family import Candidate, Family, Space
 
 
 def searched(families: Sequence[Family], algorithms: set[str]) -> list[tuple[Family, Space]]:
