@@ -15,14 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.read.ambiguous_formats import AmbiguousFormats
+from coreplex.engines.tabular.read.block_observers import AmbiguousFormats, MissingWordCounter, ValueLabels
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.table import read_table
-from coreplex.engines.tabular.read.value_labels import ValueLabels
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types.inference import Inferred
-from coreplex.engines.tabular.types.missing_words import MissingWordCounter
 from coreplex.engines.tabular.types.parse_rule import ParseRule
 
 THOROUGH = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])

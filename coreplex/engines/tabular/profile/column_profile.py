@@ -11,8 +11,8 @@ import polars as pl
 from coreplex.engines.tabular.findings import percent
 from coreplex.engines.tabular.profile import near_types, sentinels
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
-from coreplex.engines.tabular.types.missing_words import AMBIGUOUS_WORDS
 from coreplex.engines.tabular.types.numbers import NumberFormat
+from coreplex.engines.tabular.types.vocabulary import AMBIGUOUS_WORDS
 
 BINS = 20
 _TOP = 20

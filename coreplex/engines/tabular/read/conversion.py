@@ -5,12 +5,11 @@ that clocks are set back. What is lost is the local clock, so a column that shou
 uploaded without a zone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read import trimmed_whitespace
 from coreplex.errors.tree import BadInput
 
 _SURE_DIGITS = 15
@@ -102,6 +101,20 @@ def json_text(names: list[str]) -> Finding:
     return Finding("json_text", "low", message, evidence={"columns": names[:100]})
 
 
+def trimmed_finding(cells: Mapping[str, int], example: str | None = None) -> Finding:
+    """The finding of a table; `cells`: trimmed cells by column name."""
+    columns = ", ".join(map(repr, list(cells)[:3])) + ("…" if len(cells) > 3 else "")
+    shown = f", such as {example[:40]!r}" if example else ""
+    message = f"Blanks before or after the texts of {columns}{shown} were left out: they are no part of a category or class."
+    return Finding(
+        "trimmed_blanks",
+        "low",
+        message,
+        evidence={"cells": dict(list(cells.items())[:100])},
+        affected_rows=max(cells.values()),
+    )
+
+
 def offset_lost(name: str, pattern: str) -> Finding:
     """The finding about a column of text times with offsets from UTC, read by this pattern."""
     return _finding(name, pattern, _in_utc(name, "have offsets from UTC"))
@@ -160,7 +173,7 @@ def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
     asked = [(text.str.strip_chars() != text).sum().alias(name) for name, text in texts.items()]
     counts = table.select(asked).collect(engine="streaming").row(0, named=True) if asked else {}
     cells = {name: count for name, count in counts.items() if count}
-    return [trimmed_whitespace.trimmed_finding(cells)] if cells else []
+    return [trimmed_finding(cells)] if cells else []
 
 
 def _loses(name: str, dtype: pl.DataType) -> pl.Expr:

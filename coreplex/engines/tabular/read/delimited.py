@@ -14,23 +14,29 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read import conversion, dialect, file_encoding, footers, whitespace_separated
-from coreplex.engines.tabular.read.ambiguous_formats import AmbiguousFormats
-from coreplex.engines.tabular.read.column_names import unique_names
+from coreplex.engines.tabular.read import conversion, dialect, file_encoding, footers
+from coreplex.engines.tabular.read.block_observers import (
+    AmbiguousFormats,
+    MissingWordCounter,
+    TrimmedCounter,
+    ValueLabels,
+    holds_missing_words,
+    usual_missing,
+)
 from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.file_encoding import FileEncoding
 from coreplex.engines.tabular.read.footers import Footers
+from coreplex.engines.tabular.read.headers import unique_names
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
 from coreplex.engines.tabular.read.records import Block, Records
 from coreplex.engines.tabular.read.row_groups import row_group_size
-from coreplex.engines.tabular.read.trimmed_whitespace import TrimmedCounter
-from coreplex.engines.tabular.read.value_labels import ValueLabels
+from coreplex.engines.tabular.read.separator import tabbed
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types import inference, vocabulary
 from coreplex.engines.tabular.types.inference import Conventions, Inferred
-from coreplex.engines.tabular.types.missing_words import MISSING_WORDS, MissingWordCounter, holds_missing_words, usual_missing
 from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule
+from coreplex.engines.tabular.types.vocabulary import MISSING_WORDS
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 
 _HEAD_BYTES = 1 << 20
@@ -156,7 +162,7 @@ def _lines(head: bytes, whole: bool) -> str:
 def _footers(found: FileEncoding, source: Path, written: Dialect, line_end: str) -> Footers:
     tail, whole = found.tail(source, footers.BYTES, line_end)
     tail = tail.replace("\r", "\n") if line_end == "\r" else tail
-    tail = b"".join(whitespace_separated.tabbed([tail.encode()])).decode() if written.blanks else tail
+    tail = b"".join(tabbed([tail.encode()])).decode() if written.blanks else tail
     rows = tail.split("\n", written.skip_lines)[-1] if whole else tail
     return footers.find_footers(rows, written, whole=whole)
 
@@ -167,7 +173,7 @@ def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
     if plan.old_macintosh:
         pieces = (piece.replace(b"\r", b"\n") for piece in pieces)
     left, held = plan.footers.size, b""
-    for piece in whitespace_separated.tabbed(pieces) if plan.dialect.blanks else pieces:
+    for piece in tabbed(pieces) if plan.dialect.blanks else pieces:
         held += piece
         if len(held) > left:
             yield held[: len(held) - left]

@@ -1,29 +1,34 @@
 """Finds how a delimited file is written: separator, quote, the line of names. Judged once, on the first records.
 
-The cells are judged, not only counted: under the right separator rows have one width and cells look like numbers,
-dates or plain words. When it is not clear whether the first line holds names it is kept as data: a generated name is
-a smaller loss than a row.
+When it is not clear whether the first line holds names it is kept as data: a generated name is a smaller loss than a
+row.
 """
 
 import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read import headers, whitespace_separated
-from coreplex.engines.tabular.read.cell_kinds import NUMBER, kind_of
-from coreplex.engines.tabular.read.unclear_separator import SAMPLE_RECORDS, SEPARATORS, unclear_separator
+from coreplex.engines.tabular.read import headers
+from coreplex.engines.tabular.read.separator import (
+    NO_SEPARATOR,
+    SAMPLE_RECORDS,
+    field_count,
+    find_quote,
+    find_separator,
+    is_ruler,
+    kind_of,
+    quotes_after_blanks,
+    tabbed,
+    unclear_separator,
+)
 from coreplex.errors.tree import Invalid
 
-# What cells of a one-column file are "separated" by: a control character that no text holds.
-NO_SEPARATOR = "\x1f"
-_MOST_PARTED = 0.6
-_SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r\n]|$)", re.MULTILINE)
 _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
@@ -44,7 +49,7 @@ class Dialect:
     units: tuple[str, ...] = ()
     """The unit of each column where a line below the names says so; empty for those without one."""
     blanks: bool = False
-    """Runs of blanks part the cells (`whitespace_separated`); the text is read with tabs in their place."""
+    """Runs of blanks part the cells (`separator.tabbed`); the text is read with tabs in their place."""
     after_blanks: bool = False
     """Blanks may stand between a separator and the quote that opens a cell (`1, "a, b"`)."""
     rows_only: bool = False
@@ -98,9 +103,9 @@ def detect_dialect(head: str) -> Dialect:
     declared = _SEP_LINE.match(head)
     first = 1 if declared else 0
     body = head[declared.end() :] if declared else head
-    quote = _quote(body)
-    separator = declared.group(1) if declared else _separator(body, quote)
-    after_blanks = _quotes_after_blanks(body, separator, quote)
+    quote = find_quote(body)
+    separator = declared.group(1) if declared else find_separator(body, quote)
+    after_blanks = quotes_after_blanks(body, separator, quote)
     if not declared and (blanks := _by_blanks(body, separator, quote)):
         return blanks
     records = _filled(body, separator, quote, first, after_blanks=after_blanks)
@@ -114,10 +119,10 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
     lines = list(islice((line for line in io.StringIO(text) if line.strip()), 10 * SAMPLE_RECORDS))
     if separator not in (NO_SEPARATOR, "\t") or (separator == "\t" and any(line.count("\t") != 1 for line in lines)):
         return None
-    width = whitespace_separated.field_count(lines, NUMBER)
+    width = field_count(lines)
     if width < (4 if separator == "\t" else 2):
         return None
-    tabs = b"".join(whitespace_separated.tabbed([text.encode()])).decode()
+    tabs = b"".join(tabbed([text.encode()])).decode()
     found = _dialect_of(list(islice(_filled(tabs, "\t", quote, 0), SAMPLE_RECORDS)), "\t", quote)
     message = f"Runs of blanks part every line into {width} cells, and were read as the separator."
     return replace(
@@ -125,79 +130,15 @@ def _by_blanks(text: str, separator: str, quote: str) -> Dialect | None:
     )
 
 
-def _quotes_after_blanks(text: str, separator: str, quote: str) -> bool:
-    """True where cells are quoted behind blanks: read so, the lines have one width more nearly than they have
-    otherwise.
-    """
-    lines = list(islice((line for line in io.StringIO(text) if line.strip()), 4 * SAMPLE_RECORDS))
-    if separator == NO_SEPARATOR or not any(re.search(f"{re.escape(separator)} +{quote}", line) for line in lines):
-        return False
-    skipped, kept = ([len(row) for row in _rows(lines, separator, quote, after_blanks=skip)] for skip in (True, False))
-    return skipped.count(skipped[0]) >= kept.count(skipped[0])
-
-
-def _rows(lines: Iterable[str], separator: str, quote: str, *, after_blanks: bool) -> Any:
-    return csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=after_blanks)
-
-
 def _filled(text: str, separator: str, quote: str, first: int, *, after_blanks: bool = False) -> Iterator[_Record]:
     """The records that hold something: any number of blank lines may stand above the first."""
     # Lines end in LF only, as they do for the scan of records: U+2028 and its like belong to their cell.
-    reader = _rows(io.StringIO(text), separator, quote, after_blanks=after_blanks)
+    reader = csv.reader(io.StringIO(text), delimiter=separator, quotechar=quote, skipinitialspace=after_blanks)
     before = first
     for cells in reader:
         if len(cells) > 1 or any(cell.strip() for cell in cells):
             yield _Record(before, first + reader.line_num, cells)
         before = first + reader.line_num
-
-
-def _quote(text: str) -> str:
-    if '"' in text:
-        return '"'
-    return "'" if 2 * len(_SINGLE_QUOTED.findall(text)) > 0.8 * max(text.count("'"), 1) else '"'
-
-
-def _separator(text: str, quote: str) -> str:
-    filled = (line for line in io.StringIO(text) if line.strip())
-    lines = list(islice((line for line in filled if not is_ruler(line.strip())), 4 * SAMPLE_RECORDS))
-    scores = {separator: _score(lines, separator, quote) for separator in SEPARATORS}
-    best = max(scores, key=lambda separator: scores[separator])
-    if scores[best] > 0:
-        return best
-    uneven = {separator: _uneven(lines, separator, quote) for separator in SEPARATORS}
-    best = max(uneven, key=lambda separator: uneven[separator])
-    return best if uneven[best] > 0 else NO_SEPARATOR
-
-
-def _uneven(lines: list[str], separator: str, quote: str) -> float:
-    """The share of lines that are parted, however unevenly, below a line of several names; 0 where there is none."""
-    rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
-    names = [cell.strip() for cell in rows[0]] if rows else []
-    if len(names) < 2 or len(rows) < 2 or any(kind_of(name) != "text" or " " in name for name in names):
-        return 0.0
-    split = sum(len(row) > 1 for row in rows) / len(rows)
-    return split if split >= _MOST_PARTED else 0.0
-
-
-def _score(lines: list[str], separator: str, quote: str) -> float:
-    """Share of rows of the commonest width × share of clean cells; 0 where nothing is separated."""
-    rows = [row for row in islice(csv.reader(lines, delimiter=separator, quotechar=quote), SAMPLE_RECORDS) if row]
-    if not rows:
-        return 0.0
-    width, count = Counter(map(len, rows)).most_common(1)[0]
-    consistency = count / len(rows)
-    if width == 1 or consistency < 0.6:
-        return 0.0
-    cells = [cell for row in rows[:50] if len(row) == width for cell in row[:200]]
-    clean = sum(_is_clean(cell, separator) for cell in cells) / len(cells)
-    return consistency**2 * (0.05 + clean) * (1 - 0.5 / width)
-
-
-def _is_clean(cell: str, separator: str) -> bool:
-    cell = cell.strip()
-    if not cell or NUMBER.fullmatch(cell):
-        return True
-    return not any(other in cell for other in SEPARATORS if other != separator)
 
 
 def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
@@ -222,7 +163,7 @@ def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
         )
         filled = filled[preamble:]
     (before, line, first), body = filled[0], [record.cells for record in filled[1:] if len(record.cells) == width]
-    if not _has_names(first, body):
+    if not headers.has_names(first, body):
         width = max(width, len(first)) if not body else width
         findings.append(
             Finding(
@@ -236,8 +177,8 @@ def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
             )
         )
         return Dialect(separator, quote, width, None, before, tuple(findings))
-    names, width = _fit_names(first, body, width)
-    said = headers.read_header_lines(names, body, kind_of) if body and len(body[0]) == width else None
+    names, width = headers.fit_names(first, body, width)
+    said = headers.read_header_lines(names, body) if body and len(body[0]) == width else None
     # Lines are skipped by their count: a record of another width among them is no line of names or units.
     if said and said.lines and all(len(record.cells) == width for record in filled[1 : said.lines + 1]):
         names, line = said.names, filled[said.lines].after
@@ -266,11 +207,6 @@ def _preamble(filled: list[_Record], width: int) -> int:
     return 0
 
 
-def is_ruler(line: str) -> bool:
-    """True for `+----+----+`, `-----|:---:` and their like, which databases and text formats draw between lines."""
-    return not line.strip(" \t\r\n|+:=_-") and any(3 * sign in line for sign in "-=_")
-
-
 def _is_entry(cells: list[str], values: int, width: int) -> bool:
     """True for a line such as `Customer:,ACME,` of the block that some programs write above a table of more columns."""
     first, second = (cell.strip() for cell in cells[:2])
@@ -281,68 +217,4 @@ def _names_all(filled: list[_Record], width: int) -> bool:
     """True if the first of these records names every column, which others below show by what they hold."""
     first, body = filled[0].cells, [record.cells for record in filled[1:] if len(record.cells) == width]
     named = len(first) == width and all(kind_of(cell) == "text" for cell in first)
-    return named and len(body) >= 3 and _over_typed(first, list(zip(*body, strict=True)))
-
-
-def _fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tuple[str, ...], int]:
-    """Names and width made to agree: a missing last name, or the unnamed row names that R writes first."""
-    if len(first) == width - 1:
-        at_end = all(not row[-1].strip() for row in body)
-        first = [*first, ""] if at_end else ["", *first]
-    width = max(width, len(first)) if not body else width
-    if len(first) > width:
-        width = len(first)
-    return tuple(first + [""] * (width - len(first))), width
-
-
-def _has_names(first: list[str], body: list[list[str]]) -> bool:
-    kinds = [kind_of(cell) for cell in first]
-    columns = list(zip(*body, strict=True)) if body else []
-    if _leaves_corner(first, columns) or _is_numbered(first):
-        return True
-    if "text" not in kinds and not _is_counted(first):
-        return False
-    if any(kind in ("number", "date") for kind in kinds):
-        return not _recurs(first, columns) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
-    return _over_typed(first, columns) or not _recurs(first, columns)
-
-
-def _leaves_corner(first: list[str], columns: list[tuple[str, ...]]) -> bool:
-    """True for `,1940,1945,1950` above rows that each have a name of their own: R and pandas leave the corner blank."""
-    if len(first) < 2 or len(first) != len(columns) or first[0].strip() or not all(cell.strip() for cell in first[1:]):
-        return False
-    names = [name.strip() for name in columns[0]]
-    return len(names) > 2 and all(names) and len(set(names)) == len(names) and len(set(first)) == len(first)
-
-
-def _over_typed(first: list[str], columns: list[tuple[str, ...]]) -> bool:
-    """True if a text of the first record stands above numbers or dates."""
-    below = [Counter(map(kind_of, column)) for column in columns]
-    typed = [count["number"] + count["date"] > count["text"] for count in below]
-    return any(kind_of(cell) == "text" and is_typed for cell, is_typed in zip(first, typed, strict=False))
-
-
-def _recurs(first: list[str], columns: list[tuple[str, ...]]) -> bool:
-    """True if a cell of the first record stands in its column again: then it is a value, not a name."""
-    return any(cell.strip() and cell in column for cell, column in zip(first, columns, strict=False))
-
-
-def _is_numbered(cells: list[str]) -> bool:
-    """`c0, c1, c2`: one word with a number of its own, three times or more in a row, whatever the codes below look
-    like.
-    """
-    found = [re.fullmatch(r"([^\W\d]+[_ .-]?)(\d{1,4})", cell.strip()) for cell in cells]
-    parts = [(match[1], int(match[2])) if match else ("", 0) for match in found]
-    steps = [a[0] != "" and a[0] == b[0] and b[1] == a[1] + 1 for a, b in pairwise(parts)]
-    return any(first and second for first, second in pairwise(steps))
-
-
-def _is_counted(cells: list[str]) -> bool:
-    """Years in a row or 0, 1, 2…: numbers that are names (`country, 2019, 2020`)."""
-    texts = [cell.strip() for cell in cells if cell.strip()]
-    if len(texts) < 3 and not all(re.fullmatch(r"(19|20)\d\d", text) for text in texts):
-        return False
-    if len(texts) < 2 or not all(text.isdigit() and len(text) <= 4 for text in texts):
-        return False
-    values = list(map(int, texts))
-    return all(after == before + 1 for before, after in pairwise(values)) and (values[0] <= 1 or values[0] >= 1900)
+    return named and len(body) >= 3 and headers.over_typed(first, list(zip(*body, strict=True)))

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read.cell_kinds import kind_of
 from coreplex.engines.tabular.read.dialect import Dialect
+from coreplex.engines.tabular.read.separator import kind_of
 
 BYTES = 256 << 10
 """How much of the end of a file is looked at."""

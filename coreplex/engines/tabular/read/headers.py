@@ -1,21 +1,22 @@
-"""Reads lines between the names and the rows: a second line of names, or of the units of the columns.
+"""Reads the names of the columns: whether the first line holds them, what the lines below add, and makes them unique.
 
-Such a line is text where every row below holds a number or a date. One that says units (`kg`, `[km/h]`,
-`yyyy-mm-dd`) gives the columns their unit. One of names below groups (`Sales,,Costs,` above `2019,2020,2019,2020`,
-as spreadsheets and pandas write them) is joined with them, `Sales / 2019`; where the first line names every column
-it is only reported.
+Between the names and the rows may stand a second line of names, or of the units of the columns: text where every row
+below holds a number or a date. One that says units (`kg`, `[km/h]`, `yyyy-mm-dd`) gives the columns their unit. One
+of names below groups (`Sales,,Costs,` above `2019,2020,2019,2020`, as spreadsheets and pandas write them) is joined
+with them, `Sales / 2019`; where the first line names every column it is only reported.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from coreplex.engines.tabular.findings import Finding
+from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.separator import kind_of
 from coreplex.engines.tabular.types import units, vocabulary
 
-KindOf = Callable[[str], str]
-"""`empty`, `number`, `date` or `text` for a cell."""
 _MOST_LINES = 3
 _UNTYPED = 2
 """Records that are not asked what a column holds: they may be lines of names."""
@@ -27,6 +28,72 @@ _NO_UNIT = re.compile(
     r"[-–—]|[ymdhs:/.\s-]*(yy|dd|hh)[ymdhs:/.t\s-]*|str(ing)?|text|int(eger)?|float|num(ber|eric)?|date(time)?|bool(ean)?|ts|rn",
     re.IGNORECASE,
 )
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ufeff]+")
+
+
+def has_names(first: list[str], body: list[list[str]]) -> bool:
+    """True if the first record holds names, not values: texts above numbers, or texts and counted numbers none of which
+    stands in its column again.
+    """
+    kinds = [kind_of(cell) for cell in first]
+    columns = list(zip(*body, strict=True)) if body else []
+    if _leaves_corner(first, columns) or _is_numbered(first):
+        return True
+    if "text" not in kinds and not _is_counted(first):
+        return False
+    if any(kind in ("number", "date") for kind in kinds):
+        return not _recurs(first, columns) and _is_counted([c for c, k in zip(first, kinds, strict=True) if k != "text"])
+    return over_typed(first, columns) or not _recurs(first, columns)
+
+
+def _leaves_corner(first: list[str], columns: list[tuple[str, ...]]) -> bool:
+    """True for `,1940,1945,1950` above rows that each have a name of their own: R and pandas leave the corner blank."""
+    if len(first) < 2 or len(first) != len(columns) or first[0].strip() or not all(cell.strip() for cell in first[1:]):
+        return False
+    names = [name.strip() for name in columns[0]]
+    return len(names) > 2 and all(names) and len(set(names)) == len(names) and len(set(first)) == len(first)
+
+
+def over_typed(first: list[str], columns: list[tuple[str, ...]]) -> bool:
+    """True if a text of the first record stands above numbers or dates."""
+    below = [Counter(map(kind_of, column)) for column in columns]
+    typed = [count["number"] + count["date"] > count["text"] for count in below]
+    return any(kind_of(cell) == "text" and is_typed for cell, is_typed in zip(first, typed, strict=False))
+
+
+def _recurs(first: list[str], columns: list[tuple[str, ...]]) -> bool:
+    """True if a cell of the first record stands in its column again: then it is a value, not a name."""
+    return any(cell.strip() and cell in column for cell, column in zip(first, columns, strict=False))
+
+
+def _is_numbered(cells: list[str]) -> bool:
+    """`c0, c1, c2`: one word with a number of its own, three times or more in a row, whatever the codes below look
+    like.
+    """
+    found = [re.fullmatch(r"([^\W\d]+[_ .-]?)(\d{1,4})", cell.strip()) for cell in cells]
+    parts = [(match[1], int(match[2])) if match else ("", 0) for match in found]
+    steps = [a[0] != "" and a[0] == b[0] and b[1] == a[1] + 1 for a, b in pairwise(parts)]
+    return any(first and second for first, second in pairwise(steps))
+
+
+def _is_counted(cells: list[str]) -> bool:
+    """Years in a row or 0, 1, 2…: numbers that are names (`country, 2019, 2020`)."""
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    if len(texts) < 3 and not all(re.fullmatch(r"(19|20)\d\d", text) for text in texts):
+        return False
+    if len(texts) < 2 or not all(text.isdigit() and len(text) <= 4 for text in texts):
+        return False
+    values = list(map(int, texts))
+    return all(after == before + 1 for before, after in pairwise(values)) and (values[0] <= 1 or values[0] >= 1900)
+
+
+def fit_names(first: list[str], body: list[list[str]], width: int) -> tuple[tuple[str, ...], int]:
+    """Names and width made to agree: a missing last name, or the unnamed row names that R writes first."""
+    if len(first) == width - 1:
+        at_end = all(not row[-1].strip() for row in body)
+        first = [*first, ""] if at_end else ["", *first]
+    width = max(width, len(first))
+    return tuple(first + [""] * (width - len(first))), width
 
 
 @dataclass(frozen=True)
@@ -39,49 +106,49 @@ class Headers:
     findings: tuple[Finding, ...]
 
 
-def read_header_lines(names: Sequence[str], rows: Sequence[Sequence[str]], kind: KindOf) -> Headers:
+def read_header_lines(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Headers:
     """Reads the lines below the names. `rows`: the first records after them, each as wide as `names`."""
     found = Headers(tuple(names), ("",) * len(names), 0, ())
     while found.lines < _MOST_LINES and len(rows) - found.lines >= _UNTYPED + _ROWS_BELOW:
         columns = list(zip(*rows[found.lines :], strict=True))
         line = [column[0].strip() for column in columns]
-        typed = [cell for cell, column in zip(line, columns, strict=True) if _is_typed(column[_UNTYPED:], kind)]
+        typed = [cell for cell, column in zip(line, columns, strict=True) if _is_typed(column[_UNTYPED:])]
         if not typed or any(column[0].strip() and column[0] in column[1:] for column in columns):
             break
         if found.lines and line[0] and not any(line[1:]):
             # Below its groups pandas writes the name of the index, above it the names of the groups.
             found = replace(found, names=(line[0], *found.names[1:]), lines=found.lines + 1)
-        elif _are_of_groups(found.names, line, typed, kind) or (found.lines and _is_of_index(found.names, line)):
+        elif _are_of_groups(found.names, line, typed) or (found.lines and _is_of_index(found.names, line)):
             found = _with_names(found, line)
-        elif _are_units(typed, kind):
+        elif _are_units(typed):
             found = _with_units(found, [_unit(cell) or "" for cell in line])
-        elif _are_names(typed, kind) or (found.lines and _are_statistics(line)):
+        elif _are_names(typed) or (found.lines and _are_statistics(line)):
             found = _with_names(found, line)
         else:
             break
     return found
 
 
-def _are_units(cells: Sequence[str], kind: KindOf) -> bool:
+def _are_units(cells: Sequence[str]) -> bool:
     """True where most of what stands above numbers and dates is a unit."""
     filled = [cell for cell in cells if cell not in vocabulary.MISSING]
     said = [unit for cell in filled if (unit := _unit(cell)) is not None]
-    return any(said) and 2 * len(said) > len(filled) and all(kind(cell) == "text" for cell in filled)
+    return any(said) and 2 * len(said) > len(filled) and all(kind_of(cell) == "text" for cell in filled)
 
 
-def _are_names(cells: Sequence[str], kind: KindOf) -> bool:
+def _are_names(cells: Sequence[str]) -> bool:
     """One odd cell may stand in any row; a line of names has several, all different."""
-    words_only = all(kind(cell) == "text" and cell not in vocabulary.UNKNOWN for cell in cells)
+    words_only = all(kind_of(cell) == "text" and cell not in vocabulary.UNKNOWN for cell in cells)
     return words_only and 2 <= len(cells) == len(set(cells))
 
 
-def _are_of_groups(names: Sequence[str], line: Sequence[str], cells: Sequence[str], kind: KindOf) -> bool:
+def _are_of_groups(names: Sequence[str], line: Sequence[str], cells: Sequence[str]) -> bool:
     """True for a line below names that repeat or are blank, where both together name every column."""
     above = [name for name in names if name.strip()]
     joined = joined_header(names, line)
     if len(set(above)) == len(names) or len(set(joined)) < len(names) or len(cells) < 2:
         return False
-    if all(kind(cell) == "text" and cell not in vocabulary.UNKNOWN for cell in cells):
+    if all(kind_of(cell) == "text" and cell not in vocabulary.UNKNOWN for cell in cells):
         return True
     # Years are numbers, and names where every group has the same.
     often = set(Counter(cells).values())
@@ -104,8 +171,8 @@ def _is_of_index(names: Sequence[str], line: Sequence[str]) -> bool:
 _YEAR = re.compile(r"(19|20)\d\d")
 
 
-def _is_typed(cells: Sequence[str], kind: KindOf) -> bool:
-    kinds = {kind(cell) for cell in cells} - {"empty"}
+def _is_typed(cells: Sequence[str]) -> bool:
+    kinds = {kind_of(cell) for cell in cells} - {"empty"}
     return bool(kinds) and kinds <= {"number", "date"}
 
 
@@ -143,3 +210,38 @@ def joined_header(first: Sequence[str], second: Sequence[str]) -> list[str]:
         group = above.strip() or group
         names.append(BETWEEN.join(dict.fromkeys(part for part in (group, name) if part)))
     return names
+
+
+def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> tuple[list[str], list[Finding]]:
+    """(`width` names, a finding where some were changed): trimmed, at most `limits.name_length` characters; blanks
+    filled, repetitions numbered. `written`: the names of the file, None where it has none.
+    """
+    if written is None:
+        return [f"column_{index}" for index in range(1, width + 1)], []
+    cleaned = [_UNPRINTABLE.sub(" ", name).strip()[: limits.name_length] for name in written]
+    taken = {name for name in cleaned if name}
+    names: list[str] = []
+    renamed: dict[str, str] = {}
+    seen: set[str] = set()
+    for index, name in enumerate(cleaned, start=1):
+        final = name if name and name not in seen else _free(name or f"column_{index}", taken | seen, bool(name))
+        seen.add(final)
+        names.append(final)
+        if final != written[index - 1].strip():
+            renamed[final] = written[index - 1]
+    return names, renamed_finding(renamed)
+
+
+def _free(base: str, taken: set[str], repeated: bool) -> str:
+    if not repeated and base not in taken:
+        return base
+    return next(name for number in range(2, 1_000_000) if (name := f"{base}_{number}") not in taken)
+
+
+def renamed_finding(renamed: dict[str, str]) -> list[Finding]:
+    """The finding about changed names (new → written); none where nothing changed."""
+    if not renamed:
+        return []
+    shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])
+    message = f"{len(renamed)} column names were blank, repeated or not printable and were changed: {shown}."
+    return [Finding("renamed_columns", "low", message, evidence={"renamed": {k: renamed[k][:80] for k in list(renamed)[:100]}})]

@@ -12,12 +12,12 @@ import polars as pl
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion
-from coreplex.engines.tabular.read.column_names import unique_names
+from coreplex.engines.tabular.read.block_observers import MOST_LABELS, ValueLabels
+from coreplex.engines.tabular.read.headers import unique_names
 from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
 from coreplex.engines.tabular.read.result import ReadTable
 from coreplex.engines.tabular.read.row_groups import row_group_size
-from coreplex.engines.tabular.read.value_labels import MOST, ValueLabels
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
 from coreplex.engines.tabular.types.column_types import Decided
@@ -236,7 +236,7 @@ def _labels(rule: ParseRule, previous: Column | None) -> dict[str, str]:
         return {}
     spellings = ValueLabels([rule])
     spellings.update(0, pl.Series(list(previous.labels.values()), dtype=pl.String))
-    return spellings.labels(0) if len(previous.labels) <= MOST else {}
+    return spellings.labels(0) if len(previous.labels) <= MOST_LABELS else {}
 
 
 def _losses(

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read.dialect import Dialect, is_ruler
+from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.separator import is_ruler
 from coreplex.errors.tree import BadInput
 
 _NEWLINE, _RETURN = 10, 13

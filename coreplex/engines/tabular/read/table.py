@@ -18,10 +18,10 @@ import polars as pl
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import delimited, parquet, workbook
-from coreplex.engines.tabular.read.column_names import renamed_finding
 from coreplex.engines.tabular.read.delimited import DelimitedTable
 from coreplex.engines.tabular.read.dialect import Dialect, dialect_of_rows, holds_table, holds_values
 from coreplex.engines.tabular.read.file_formats import CALLED, FileFormat, expected
+from coreplex.engines.tabular.read.headers import renamed_finding
 from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_table import JsonTable
 from coreplex.engines.tabular.read.limits import Limits

@@ -40,6 +40,10 @@ UNKNOWN = frozenset(form(word) for word in _UNKNOWN for form in (str.lower, str.
 """Missing among numbers and dates; beside words, and beside yes and no, a category of its own."""
 MISSING = ALWAYS | SIGNS | ABSENT | UNKNOWN
 """Every word that can mean nothing."""
+AMBIGUOUS_WORDS = ABSENT | UNKNOWN | {word for word in ALWAYS if word[:1].isalpha()}
+"""A category, or nothing, in a column of text: signs such as `?`, `--` or `#N/A` are nobody's category."""
+MISSING_WORDS = tuple(sorted(MISSING - ALWAYS))
+"""What is missing in a column of text where every such word is."""
 
 
 @lru_cache(maxsize=4096)
