@@ -7,7 +7,7 @@ from typing import Any
 
 from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes, UploadDataset
 from coreplex.dataset.suggested_calls import SENTINELS
-from coreplex.engines.tabular.read.overrides import unknown_column, with_missing
+from coreplex.engines.tabular.read.interface import unknown_column, with_missing
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
 from coreplex.errors.tree import FieldError, Invalid
 

@@ -22,7 +22,7 @@ from coreplex.engines.encoding.values import canonical_series, reader
 from coreplex.engines.messages import MetricInterval
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular import frame as tables
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.engines.tabular.types import vocabulary

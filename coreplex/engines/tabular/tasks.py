@@ -24,7 +24,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     """
     from coreplex.engines.tabular.profile.table_profile import profile_table
     from coreplex.engines.tabular.quality.assessment import assess
-    from coreplex.engines.tabular.read.limits import Limits
+    from coreplex.engines.tabular.read.interface import Limits
     from coreplex.engines.tabular.read.table import read_table
     from coreplex.engines.tabular.schema import TableSchema
 

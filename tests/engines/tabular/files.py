@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 import xlsxwriter
 
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.interface import Limits, ReadTable
 from coreplex.engines.tabular.read.table import read_table
 
 SMALL = Limits(unpacked_bytes=2 << 20, ratio_free_bytes=1 << 19)

@@ -7,7 +7,7 @@ import polars as pl
 
 from coreplex.engines.tabular.profile.table_profile import profile_table
 from coreplex.engines.tabular.quality.assessment import assess
-from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.interface import ReadTable
 from coreplex.engines.tabular.read.table import read_table
 
 Data = bytes | str | pl.DataFrame

@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.tabular.read.block_observers import AmbiguousFormats, MissingWordCounter, ValueLabels
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.interface import Limits, ReadTable
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types.inference import Inferred

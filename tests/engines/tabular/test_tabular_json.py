@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.json_values import Values, written
-from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import BadInput, DomainError, Invalid
 from tests.engines.tabular.files import kinds, take
 

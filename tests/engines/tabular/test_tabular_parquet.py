@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.tabular.frame import load, preview
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.interface import Limits, ReadTable
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types.numbers import NumberFormat

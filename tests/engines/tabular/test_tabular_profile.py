@@ -12,7 +12,7 @@ from coreplex.engines.tabular.profile import table_profile as profiling
 from coreplex.engines.tabular.profile.correlation import correlation_ratio, cramers_v
 from coreplex.engines.tabular.profile.table_profile import profile_table
 from coreplex.engines.tabular.profile.target_suggestion import suggest
-from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.interface import ReadTable
 from coreplex.engines.tabular.read.table import read_table
 
 

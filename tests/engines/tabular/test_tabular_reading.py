@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.result import ReadTable
+from coreplex.engines.tabular.read.interface import Limits, ReadTable
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.errors.tree import BadInput, DomainError, Invalid

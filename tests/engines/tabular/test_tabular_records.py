@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import take
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.tabular.read import regex_rows, workbook
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
-from coreplex.engines.tabular.read.limits import Limits
 from coreplex.engines.tabular.read.worksheet import Worksheet
 from tests.engines.tabular.files import bare_book
 

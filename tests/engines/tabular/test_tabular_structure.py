@@ -6,7 +6,7 @@ import pytest
 
 from coreplex.engines.encoding.values import reader
 from coreplex.engines.tabular.read import footers
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.types.value_parser import parse_value
 from coreplex.errors.tree import BadInput
 from tests.engines.tabular.judged import judge, take

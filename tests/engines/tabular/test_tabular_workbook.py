@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.workbook import shows
 from coreplex.engines.tabular.read.worksheet import moment
 from coreplex.engines.tabular.schema import ColumnType

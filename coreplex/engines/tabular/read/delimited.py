@@ -27,10 +27,8 @@ from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.file_encoding import FileEncoding
 from coreplex.engines.tabular.read.footers import Footers
 from coreplex.engines.tabular.read.headers import unique_names
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
+from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, row_group_size
 from coreplex.engines.tabular.read.records import Block, Records
-from coreplex.engines.tabular.read.row_groups import row_group_size
 from coreplex.engines.tabular.read.separator import tabbed
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types import inference, vocabulary

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.separator import kind_of
 from coreplex.engines.tabular.types import units, vocabulary
 

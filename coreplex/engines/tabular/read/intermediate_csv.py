@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import Invalid, TooLarge
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion, file_encoding
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_values import Number, Record, Values, written
-from coreplex.engines.tabular.read.limits import Limits
 from coreplex.errors.tree import Invalid
 
 _BLOCK_ROWS = 5_000

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.errors.tree import BadInput
 
 Record = dict[str, Any]

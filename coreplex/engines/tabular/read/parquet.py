@@ -14,10 +14,7 @@ from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion
 from coreplex.engines.tabular.read.block_observers import MOST_LABELS, ValueLabels
 from coreplex.engines.tabular.read.headers import unique_names
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.overrides import EXAMPLES, Overrides
-from coreplex.engines.tabular.read.result import ReadTable
-from coreplex.engines.tabular.read.row_groups import row_group_size
+from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, ReadTable, row_group_size
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
 from coreplex.engines.tabular.types.column_types import Decided

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.dialect import Dialect
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.separator import is_ruler
 from coreplex.errors.tree import BadInput
 

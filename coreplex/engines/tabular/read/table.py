@@ -22,12 +22,9 @@ from coreplex.engines.tabular.read.delimited import DelimitedTable
 from coreplex.engines.tabular.read.dialect import Dialect, dialect_of_rows, holds_table, holds_values
 from coreplex.engines.tabular.read.file_formats import CALLED, FileFormat, expected
 from coreplex.engines.tabular.read.headers import renamed_finding
+from coreplex.engines.tabular.read.interface import Limits, Overrides, ReadTable, row_group_size, unknown_column
 from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_table import JsonTable
-from coreplex.engines.tabular.read.limits import Limits
-from coreplex.engines.tabular.read.overrides import Overrides, unknown_column
-from coreplex.engines.tabular.read.result import ReadTable
-from coreplex.engines.tabular.read.row_groups import row_group_size
 from coreplex.engines.tabular.read.unpacking import is_of_disk, unpack
 from coreplex.engines.tabular.read.workbook import Sheet, Workbook
 from coreplex.engines.tabular.read.worksheet import Worksheet

@@ -19,7 +19,7 @@ import zstandard
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.file_formats import CALLED, READABLE, SUFFIXES, FileFormat, identify, refused
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import BadInput, TooLarge
 

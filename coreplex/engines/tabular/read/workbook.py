@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn
 from xml.parsers.expat import XMLParserType as XMLParserType
 
 from coreplex.engines.tabular.read.file_formats import DAMAGED_BOOK, refused
-from coreplex.engines.tabular.read.limits import Limits
+from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.regex_rows import RegexRows
 from coreplex.engines.tabular.read.unpacking import DAMAGE, UnpackBudget, is_of_disk
 from coreplex.errors.nearest import hint

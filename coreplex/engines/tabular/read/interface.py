@@ -1,17 +1,52 @@
-"""Holds what a person says about columns before they are read, and refuses what would lose too much."""
+"""Defines what the readers of all formats take and hand back: sizes, what a person says of columns, the table read.
+
+`Limits` are what no honest table has (docs/security.md). `Overrides` refuse what would lose too much.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coreplex.engines.tabular.findings import Finding, Severity
-from coreplex.engines.tabular.schema import Column, ColumnType
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import vocabulary
 from coreplex.errors.nearest import hint
 from coreplex.errors.tree import Invalid
 
+if TYPE_CHECKING:  # an idle web process imports this, and no Polars
+    import polars as pl
+
 MOST_LOST = 0.5
 """The share of a column's values that may be lost to a type; beyond it a person must say `force`."""
 EXAMPLES = 5
+_GROUP_ROWS = 250_000
+_GROUP_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Counts of columns, rows and cells; the rest in the unit that its name says."""
+
+    columns: int = 5_000
+    rows: int = 50_000_000
+    cells: int = 2_000_000_000
+    line_bytes: int = 64 << 20
+    """The longest record, and so the longest cell."""
+    name_length: int = 256
+    """Characters of a column name; what is longer is cut."""
+    block_bytes: int = 4 << 20
+    """How much of a file is looked at together. What is read does not depend on it."""
+    sample_rows: int = 20_000
+    """The first rows, by which types are judged before all cells are read."""
+    sample_cells: int = 2_000_000
+    """Of wide tables fewer rows are held: cells as text take a few hundred bytes each until their types are known."""
+    unpacked_bytes: int = 2 << 30
+    """What may come out of a compressed file: four times the largest upload, as tables of text compress."""
+    unpacked_ratio: int = 400
+    """How often a compressed file may hold its own size: sparse tables reach 200, archives made to fill a disk 1,000."""
+    ratio_free_bytes: int = 32 << 20
+    """Up to here the ratio is of no interest."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +104,27 @@ def unknown_column(name: str, names: Sequence[str]) -> str:
 
 def _part(lost: int, present: int) -> str:
     return "all of its" if lost == present else f"{lost:,} of its {present:,}"
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table that was read and stored as typed Parquet at `path`: `row_count` rows, `size_bytes` bytes of Parquet."""
+
+    schema: TableSchema
+    row_count: int
+    size_bytes: int
+    format: str
+    """`csv`, `tsv`, `json`, `jsonl`, `parquet` or `xlsx`, with `.gz`, `.zip` or `.zst` for each layer around it."""
+    findings: list[Finding]
+    """What the reader decided on the way, and what it could not use."""
+    path: Path
+    sheet: str | None = None
+    """The sheet of a workbook that was read."""
+
+
+def row_group_size(sample: "pl.DataFrame") -> int:
+    """Rows per Parquet row group, judged by first rows of the table: at most 250,000, at least 1,000, about 16 MiB in
+    memory.
+    """
+    per_row = sample.estimated_size() / max(sample.height, 1)
+    return int(min(_GROUP_ROWS, max(1_000, _GROUP_BYTES / max(per_row, 1.0))))
