@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coreplex.engines.tabular.profile import sentinels
+from coreplex.engines.tabular.profile.numeric_profile import find_sentinels
 from tests.engines.tabular.judged import judge
 
 SEEDS = range(3)
@@ -72,7 +72,7 @@ def planted(draw: np.random.Generator, n: int) -> Shapes:
 
 
 def sure(values: np.ndarray) -> list[str]:
-    return [one["value"] for one in sentinels.find_sentinels(pl.Series(values).sort()) if one["sure"]]
+    return [one["value"] for one in find_sentinels(pl.Series(values).sort()) if one["sure"]]
 
 
 @pytest.mark.parametrize("n", [60, 1000, 20_000])

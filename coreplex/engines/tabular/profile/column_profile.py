@@ -1,25 +1,31 @@
-"""Computes the statistics of one column, by the type of its values. Sorting once gives quantiles, histogram and
-distinct counts."""
+"""Describes one column for a profile, by the type of its values: counts, samples, the commonest values.
 
-import datetime as dt
+Of columns of text also whether they are nearly numbers, dates, or yes and no, and which words are written in several
+ways. That works on distinct values only, and judges by the commonest `MOST_JUDGED` of them.
+"""
+
 import math
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from coreplex.engines.tabular.findings import percent
-from coreplex.engines.tabular.profile import near_types, sentinels
+from coreplex.engines.tabular.profile import numeric_profile
+from coreplex.engines.tabular.profile.numeric_profile import json_value, rounded
 from coreplex.engines.tabular.schema import Column, ColumnType, canonical, spell
+from coreplex.engines.tabular.types import date_inference, inference, units
 from coreplex.engines.tabular.types.numbers import NumberFormat
+from coreplex.engines.tabular.types.parse_rule import ParseRule
 from coreplex.engines.tabular.types.vocabulary import AMBIGUOUS_WORDS
 
-BINS = 20
 _TOP = 20
 _SAMPLES = 5
-_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-# Tukey's outer fences: beyond them a value is far out whatever the distribution.
-_FENCE = 3.0
+MOST_JUDGED = 10_000
+_ENOUGH = 0.5
+_NEARLY = 0.95
+_FEW = 8
+_SHOWN = 200
+_SPACES = r"\s+"
 
 
 def profile_column(values: pl.Series, column: Column, rows: int) -> dict[str, Any]:
@@ -46,21 +52,12 @@ def profile_column(values: pl.Series, column: Column, rows: int) -> dict[str, An
     if present.is_empty():
         return facts
     if values.dtype.is_numeric():
-        return facts | _numeric(present, column, rows / values.len())
+        return facts | _numbers(present, column, rows / values.len())
     if values.dtype == pl.String:
         return facts | _textual(present, column)
     if values.dtype == pl.Boolean:
         return facts | _counted(present, column)
-    return facts | _temporal(present, rows / values.len())
-
-
-def json_value(value: Any) -> Any:
-    """A JSON-ready value: dates as ISO 8601 text, infinities and NaN as None."""
-    if isinstance(value, (dt.date, dt.datetime)):
-        return value.isoformat()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
+    return facts | numeric_profile.describe_moments(present, rows / values.len())
 
 
 def _samples(present: pl.Series, column: Column) -> list[Any]:
@@ -79,78 +76,10 @@ def _short(value: Any) -> Any:
     return f"{value[:200]}…" if isinstance(value, str) and len(value) > 200 else value
 
 
-def _numeric(present: pl.Series, column: Column, scale: float) -> dict[str, Any]:
-    finite = present.filter(present.is_finite()) if present.dtype.is_float() else present
-    infinite = present.len() - finite.len()
-    if finite.is_empty():
-        return {"unique_count": present.n_unique(), "infinite_count": infinite}
-    ordered = finite.sort()
-    distinct = ordered.n_unique()
-    low, high = ordered[0], ordered[-1]
-    quantiles = _quantiles(ordered)
-    coded = sentinels.find_sentinels(ordered, scale)
-    facts = {
-        "unique_count": distinct + (present.filter(present.is_infinite()).n_unique() if infinite else 0),
-        "min": json_value(low),
-        "max": json_value(high),
-        "mean": json_value(finite.mean()),
-        "std": json_value(finite.std()) if finite.len() > 1 else 0.0,
-        "median": quantiles["0.5"],
-        "quantiles": quantiles,
-        "histogram": _histogram(ordered.to_numpy(), float(low), float(high)),
-        "zeros": int((finite == 0).sum()),
-        "negatives": int(_before(ordered, 0)) if low < 0 else 0,
-        "skew": _rounded(finite.skew()) if distinct > 1 else 0.0,
-        "infinite_count": infinite,
-        "outliers": _outliers(sentinels.without_sentinels(ordered, coded)),
-        "sentinels": coded,
-    }
-    return facts | ({"top_values": _top(present, column)} if distinct <= _TOP else {})
-
-
-def _before(ordered: pl.Series, value: float, side: Any = "left") -> int:
-    """How many values of a sorted column are less than `value` (or not greater, from the right)."""
-    return int(np.searchsorted(ordered.to_numpy(), value, side=side))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 4)
-
-
-def _quantiles(ordered: pl.Series) -> dict[str, Any]:
-    """Linear interpolation between order statistics (Hyndman and Fan 1996, type 7)."""
-    last = ordered.len() - 1
-    found: dict[str, Any] = {}
-    for share in _QUANTILES:
-        position = share * last
-        below = int(position)
-        low, high = float(ordered[below]), float(ordered[min(below + 1, last)])
-        found[str(share)] = json_value(low + (high - low) * (position - below))
-    return found
-
-
-def _histogram(ordered: Any, low: float, high: float) -> dict[str, list[Any]] | None:
-    """Equal-width counts; the edges are one more than the counts."""
-    if not math.isfinite(high - low):
-        return None
-    if low == high:
-        return {"counts": [len(ordered)], "edges": [low, high]}
-    edges = np.linspace(low, high, BINS + 1)
-    inner = np.searchsorted(ordered, edges[1:-1], side="left")
-    counts = np.diff(np.concatenate(([0], inner, [len(ordered)])))
-    return {"counts": counts.tolist(), "edges": edges.tolist()}
-
-
-def _outliers(ordered: pl.Series) -> dict[str, Any]:
-    """How many values of a sorted column lie beyond the fences `low` and `high`, and its ends."""
-    quantiles = _quantiles(ordered)
-    first, third = quantiles["0.25"], quantiles["0.75"]
-    ends = {"min": json_value(ordered[0]), "max": json_value(ordered[-1])}
-    if first is None or third is None or first == third:
-        return {"count": 0, "low": None, "high": None, **ends}
-    low, high = first - _FENCE * (third - first), third + _FENCE * (third - first)
-    count = _before(ordered, low) + ordered.len() - _before(ordered, high, "right")
-    return {"count": count, "low": json_value(low), "high": json_value(high), **ends}
+def _numbers(present: pl.Series, column: Column, scale: float) -> dict[str, Any]:
+    """Those of few different values have their commonest ones, too."""
+    facts, distinct = numeric_profile.describe_numbers(present, scale)
+    return facts | ({"top_values": _top(present, column)} if 0 < distinct <= _TOP else {})
 
 
 def _top(present: pl.Series, column: Column) -> list[dict[str, Any]]:
@@ -174,8 +103,8 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
     lengths = present.str.len_chars()
     facts: dict[str, Any] = {
         "unique_count": counts.height,
-        "length": {"min": lengths.min(), "max": lengths.max(), "mean": _rounded(lengths.mean())},  # type: ignore[arg-type]
-        "texture": near_types.describe_near_types(counts, column.name),
+        "length": {"min": lengths.min(), "max": lengths.max(), "mean": rounded(lengths.mean())},  # type: ignore[arg-type]
+        "texture": _describe_near_types(counts, column.name),
     }
     if column.type is ColumnType.categorical and column.missing is None:
         meant = counts.filter(pl.col("value").str.strip_chars().is_in(sorted(AMBIGUOUS_WORDS))).sort(
@@ -183,25 +112,122 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
         )
         facts["words_for_nothing"] = dict(meant.iter_rows())
     if column.type is ColumnType.text:
-        facts["words_mean"] = _rounded(present.head(100_000).str.count_matches(r"\S+").mean())  # type: ignore[arg-type]
+        facts["words_mean"] = rounded(present.head(100_000).str.count_matches(r"\S+").mean())  # type: ignore[arg-type]
     top = counts.top_k(10 * _TOP, by="count").sort(["count", "value"], descending=[True, False]).head(_TOP)
     return facts | {"top_values": _top_rows(top, column, present.len())}
 
 
-def _temporal(present: pl.Series, scale: float) -> dict[str, Any]:
-    ordered = present.sort()
-    low, high = ordered[0], ordered[-1]
-    numbers = ordered.cast(pl.Datetime("us")).to_physical()
-    histogram = _histogram(numbers.to_numpy(), float(numbers[0]), float(numbers[-1]))
-    if histogram:
-        edges = pl.Series(histogram["edges"]).cast(pl.Int64).cast(pl.Datetime("us")).to_list()
-        histogram["edges"] = [edge.isoformat() for edge in edges]
-    return {
-        "unique_count": ordered.n_unique(),
-        "min": low.isoformat(),
-        "max": high.isoformat(),
-        "median": json_value(ordered[ordered.len() // 2]),
-        "range_days": (high - low).total_seconds() / 86_400,
-        "histogram": histogram,
-        "sentinels": sentinels.find_sentinels(ordered, scale),
-    }
+def _describe_near_types(counts: pl.DataFrame, name: str) -> dict[str, Any]:
+    """`almost`: cells that read as numbers, dates or yes and no where not all do (None: nothing near); `variants`:
+    groups of spellings.
+
+    `counts`: one row per distinct text, columns `value` and `count` (cells); `name`: of the column.
+    """
+    common = counts.top_k(MOST_JUDGED, by="count") if counts.height > MOST_JUDGED else counts
+    return {"almost": _almost(name, common, counts), "variants": _variants(common)}
+
+
+def _almost(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+    """How many cells would be of another type if the others were not there."""
+    texts = _texts(common)
+    if mixed := units.mixed_units(texts):
+        return {"kind": "units", "cells": int(counts["count"].sum()), "examples": _by_unit(texts, mixed), "format": mixed}
+    digits = texts.str.contains(r"\d")
+    if int(digits.sum()) < _ENOUGH * 0.5 * texts.len():
+        return _almost_boolean(counts)
+    numbers = [] if inference.numbers_are_codes(texts.filter(digits)) else _number_rules(texts)
+    found = (_except_some("number", rule, common, counts) for rule in numbers)
+    return next(filter(None, found), None) or _almost_dates(name, common, counts)
+
+
+def _number_rules(texts: pl.Series) -> list[ParseRule]:
+    """Plain numbers, and numbers with thousands and the unit that those with one have; with a decimal point, then a
+    comma.
+    """
+    unit = units.common_unit(texts.filter(units.looks_like_number(texts))) or ""
+    marks = ((".", ","), (",", "."))
+    return [ParseRule("float"), *(ParseRule("float", NumberFormat(*both, decorated=True, unit=unit).code) for both in marks)]
+
+
+def _by_unit(texts: pl.Series, mixed: list[str]) -> list[str]:
+    """One text of each unit."""
+    return [texts.filter(texts.str.contains(unit, literal=True)).sort()[0] for unit in mixed]
+
+
+def _texts(counts: pl.DataFrame) -> pl.Series:
+    return counts.get_column("value").str.strip_chars()
+
+
+def _share(fits: pl.Series, counts: pl.DataFrame) -> float:
+    cells = counts.get_column("count")
+    return float(cells.filter(fits).sum()) / float(cells.sum())
+
+
+def _except_some(kind: str, rule: ParseRule, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+    """Judged by the commonest values; counted over all of them, for the odd one may be one of many."""
+    if _share(rule.typed(_texts(common)).is_not_null(), common) < _ENOUGH:
+        return None
+    texts = _texts(counts)
+    odd = rule.typed(texts).is_null()
+    if not odd.any():
+        return None
+    cells = int(counts.get_column("count").filter(odd).sum())
+    return {"kind": kind, "cells": cells, "examples": _examples(texts.filter(odd)), "format": rule.format}
+
+
+def _examples(texts: pl.Series) -> list[str]:
+    return texts.head(5).str.head(_SHOWN).to_list()
+
+
+def _almost_boolean(counts: pl.DataFrame) -> dict[str, Any] | None:
+    """Yes and no, and rarely something else. A third word that is common is a third category."""
+    if counts.height > _FEW:
+        return None
+    read = ParseRule("boolean").typed(_texts(counts))
+    both = read.n_unique() == 3  # true, false and null
+    if not both or _share(read.is_not_null(), counts) < _NEARLY:
+        return None
+    return _except_some("boolean", ParseRule("boolean"), counts, counts)
+
+
+def _almost_dates(name: str, common: pl.DataFrame, counts: pl.DataFrame) -> dict[str, Any] | None:
+    """Dates in several formats, or dates and something else."""
+    likely = [text for text in _texts(common).head(50).to_list() if date_inference.looks_like_date(text)]
+    patterns = dict.fromkeys(pattern for text in likely for pattern in date_inference.candidates(pl.Series([text])))
+    texts = _texts(common)
+    masks = {pattern: ParseRule("datetime", pattern).typed(texts).is_not_null() for pattern in patterns}
+    taken = _formats({p: mask for p, mask in masks.items() if date_inference.settles(name, texts.filter(mask), p)}, common)
+    if len(taken) > 1 and sum(part["share"] for part in taken) >= _NEARLY:
+        cells = int(counts.get_column("count").sum() * (1 - taken[0]["share"]))
+        examples = [part["example"] for part in taken]
+        return {"kind": "formats", "cells": cells, "examples": examples, "format": [part["format"] for part in taken]}
+    return _except_some("date", ParseRule("datetime", taken[0]["format"]), common, counts) if taken else None
+
+
+def _formats(masks: dict[str, pl.Series], common: pl.DataFrame) -> list[dict[str, Any]]:
+    """The patterns that together read the most cells: each with its share of those the earlier ones leave.
+
+    `masks`: which values each pattern reads.
+    """
+    texts, taken = _texts(common), []
+    left = pl.repeat(value=True, n=texts.len(), eager=True)
+    while masks:
+        best = max(sorted(masks), key=lambda pattern: _share(masks[pattern] & left, common))
+        fits = masks.pop(best) & left
+        if not fits.any():
+            break
+        taken.append({"format": best, "share": _share(fits, common), "example": texts.filter(fits).min()})
+        left &= ~fits
+    return taken
+
+
+def _variants(common: pl.DataFrame) -> list[list[str]]:
+    """Groups of values that differ only in case or spaces: `Berlin`, `berlin `."""
+    if common.height < 2:
+        return []
+    folded = pl.col("value").str.strip_chars().str.replace_all(_SPACES, " ").str.to_lowercase()
+    groups = common.group_by(folded.alias("key")).agg("value", pl.len().alias("n"), pl.col("count").sum())
+    return [
+        [text[:_SHOWN] for text in sorted(group)[:5]]
+        for group in groups.filter(pl.col("n") > 1).top_k(20, by="count").get_column("value").to_list()
+    ]

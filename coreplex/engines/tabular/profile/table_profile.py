@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from coreplex.engines.tabular.findings import percent
-from coreplex.engines.tabular.profile import column_profile, correlation, target_suggestion
+from coreplex.engines.tabular.profile import column_profile, correlation, numeric_profile, target_suggestion
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 
 EXACT_ROWS = 5_000_000
@@ -98,7 +98,7 @@ def _exact(part: pl.LazyFrame, group: list[Column]) -> dict[str, dict[str, Any]]
         pl.struct(expression.alias(key) for key, expression in _aggregates(column).items()).alias(column.name) for column in group
     ]
     row = part.select(asked).collect(engine="streaming").row(0, named=True)
-    found = {name: {key: column_profile.json_value(value) for key, value in facts.items()} for name, facts in row.items()}
+    found = {name: {key: numeric_profile.json_value(value) for key, value in facts.items()} for name, facts in row.items()}
     for facts in found.values():
         rows = facts.pop("rows")
         facts["missing_pct"] = percent(facts["missing_count"], rows)
