@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import ValidationError
 
+from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors.nearest import by_nearness, hint, ignored
 from coreplex.errors.tree import FieldError, Invalid, Unavailable
@@ -29,7 +30,7 @@ from coreplex.serving.route import Route
 log = structlog.get_logger()
 Result = TypeVar("Result")
 
-EXPLAIN = child_task("coreplex.engines.scoring.explaining:run")
+EXPLAIN = child_task("coreplex.engines.scoring.contributions:run")
 MAX_BYTES = 512 << 20
 """Of the files of the models that are kept loaded."""
 MANY_ROWS = Limits(total=1, each=1, patience=30.0, waiting_each=20, retry_after=5)
@@ -112,7 +113,7 @@ class HeavyScoring(Part):
         return await asyncio.shield(running)
 
     async def explain(self, route: Route, rows: Sequence[Mapping[str, Any]], top: int) -> list[dict[str, Any]]:
-        """`Scorer.contributions` of the route's model, in a child in the caller's turn. Raises Busy, CallerLeft, Invalid."""
+        """`contributions` of the route's model, in a child in the caller's turn. Raises Busy, CallerLeft, Invalid."""
         return await while_connected(self._explain(route, rows, top))
 
     async def _explain(self, route: Route, rows: Sequence[Mapping[str, Any]], top: int) -> list[dict[str, Any]]:
@@ -217,7 +218,7 @@ def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions
 
 
 def _explained(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None, top: int) -> Answer:
-    return _with_parts(_score(scorer, rows, wanted), scorer.contributions(rows, top))
+    return _with_parts(_score(scorer, rows, wanted), contributions(scorer, rows, top))
 
 
 def _with_parts(answer: Answer, explained: Sequence[Mapping[str, Any]]) -> Answer:

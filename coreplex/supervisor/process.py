@@ -33,7 +33,7 @@ def python_path() -> str:
 def environment() -> dict[str, str]:
     """What the programs of the server see: our own environment, and where they find the project.
 
-    Many rows are scored by several threads, each with a member of the model (`coreplex.engines.scoring.threads`). Threads of
+    Many rows are scored by several threads, each with a member of the model (`coreplex.engines.scoring.ensemble`). Threads of
     OpenBLAS below them would take the cores only to wait for each other; unless told otherwise there are none.
     """
     return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": python_path()}

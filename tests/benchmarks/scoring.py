@@ -22,6 +22,7 @@ from coreplex.engines.encoding.batch import read_batch
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
+from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.linear import Linear
@@ -105,7 +106,7 @@ def main() -> None:
             "the same + Booster.predict": (lambda: booster.predict(np.array([encode(one.reader.read(row)[0])]), num_threads=1)),
             "a one-row DataFrame only": (lambda: pl.DataFrame([row])),
             "Ensemble.predict of a frame of one row": (lambda: one.ensemble.predict(pl.DataFrame([row]))),
-            "predict_row + contributions, LightGBM": (lambda: (one.predict_row(row), one.contributions([row]))),
+            "predict_row + contributions, LightGBM": (lambda: (one.predict_row(row), contributions(one, [row]))),
             "XGBoost, one row": (lambda: xgb_one.predict_row(row)),
         },
     )

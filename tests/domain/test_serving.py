@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlmodel import col, select
 
 from coreplex.account import authenticate
-from coreplex.errors.tree import Conflict, NotFound
+from coreplex.errors.tree import Conflict, Invalid, NotFound
 from coreplex.platform.document import JSON, JSONObject
 from coreplex.platform.fenced_cache import FencedCache
 from coreplex.platform.permissions import Grant
@@ -16,6 +17,7 @@ from coreplex.runtime.build import build
 from coreplex.serving import service
 from coreplex.serving.inputs import Predict
 from coreplex.serving.log.writer import InferenceWriter
+from coreplex.serving.prediction import rows_of
 from coreplex.serving.route import Routes
 from coreplex.serving.service import Asked
 from coreplex.serving.table import InferenceLog
@@ -70,3 +72,9 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(asker: Asker) 
     cache.put("e", 4, cache.generation)
     cache.discard(lambda value: value == 2)
     assert [cache.get(key) for key in "ce"] == [None, 4]
+
+
+@pytest.mark.parametrize("wrong", [[], None, "row", {}, [1], [None], [[]], [{}, "x"]])
+def test_only_a_list_of_objects_is_accepted(wrong: Any) -> None:
+    with pytest.raises(Invalid):
+        rows_of(wrong)

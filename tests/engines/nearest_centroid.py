@@ -8,7 +8,7 @@ from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.families.base import Array, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Algorithm, Candidate, Family, Placed, Space, Traits, log_uniform
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring import arrays
+from coreplex.engines.scoring import archive
 from coreplex.engines.scoring.predictor import Files, Scoring
 
 
@@ -26,11 +26,14 @@ class Centroids(Scoring):
         return -self.sharpness * np.square(matrix[:, None, :] - self.centroids).sum(axis=2)
 
     def files(self) -> dict[str, bytes]:
-        return {"centroids.npy": arrays.dump(self.centroids), "sharpness.npy": arrays.dump(np.array([self.sharpness]))}
+        return {
+            "centroids.npy": archive.dump_array(self.centroids),
+            "sharpness.npy": archive.dump_array(np.array([self.sharpness])),
+        }
 
     @classmethod
     def from_files(cls, files: Files) -> "Centroids":
-        return cls(arrays.load(files["centroids.npy"]), float(arrays.load(files["sharpness.npy"])[0]))
+        return cls(archive.load_array(files["centroids.npy"]), float(archive.load_array(files["sharpness.npy"])[0]))
 
 
 def fit(

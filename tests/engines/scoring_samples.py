@@ -14,12 +14,13 @@ from coreplex.engines.automl.evaluation.metrics import decided
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.rows import RowReader, Warnings
 from coreplex.engines.scoring.bundle import Manifest, label_key
+from coreplex.engines.scoring.contributions import background_of
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.kernel import Kernel
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.mlp import Mlp
-from coreplex.engines.scoring.scorer import Scorer, background_of
+from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.scoring.xgboost import XgBoost
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 

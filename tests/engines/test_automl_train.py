@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.automl import train
+from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
 from tests.engines.runs import Report, request, run, table
 
@@ -52,7 +53,7 @@ def check_baseline(model: dict[str, Any], target: str, classes: list[str]) -> No
     explanation = json.loads(Path(model["explanation"]["path"]).read_bytes())
     assert (model["features"], explanation["feature_importance"]) == ([], [])
     assert "uses no column" in explanation["note"]
-    assert scorer.contributions([{"x0": 1.0}])[0]["contributions"] == []
+    assert contributions(scorer, [{"x0": 1.0}])[0]["contributions"] == []
     assert json.loads(Path(model["curves"]["path"]).read_bytes())["kind"]
     if classes:
         shares = {label: known.eq(label).mean() for label in classes}

@@ -12,7 +12,7 @@ from coreplex.engines.explain import importance
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
-from coreplex.engines.scoring.contributions import exact, sampled
+from coreplex.engines.scoring.contributions import contributions, exact, sampled
 from coreplex.engines.scoring.ensemble import Ensemble, Member
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.scorer import Scorer
@@ -59,7 +59,7 @@ def test_an_explanation_names_its_method_and_adds_up(task: str, families: tuple[
 @pytest.mark.parametrize("combine", ["raw", "response"])
 def test_the_answer_of_a_row_adds_up(combine: str) -> None:
     scorer = made("binary", ("lightgbm", "linear"), combine)
-    answers = scorer.contributions(TABLE[:5].to_dicts(), top=2)
+    answers = contributions(scorer, TABLE[:5].to_dicts(), top=2)
     for answer, row in zip(answers, TABLE[:5].to_dicts(), strict=True):
         assert len(answer["contributions"]) == 2
         total = answer["base_value"] + sum(part["contribution"] for part in answer["contributions"]) + answer["others"]

@@ -11,6 +11,7 @@ from coreplex.engines.automl.families.family import KINDS, Family, algorithms, a
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.automl.options.engine_registry import ENGINES
 from coreplex.engines.learner_families import LINES, Line
+from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.predictor import Scoring
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors.tree import BadInput, Invalid
@@ -38,7 +39,7 @@ def test_a_family_of_one_module_and_one_line_trains_is_stored_served_and_searche
     scorer = Scorer.load(stored["path"], stored["sha256"])
     row = frame.sort("x0").row(-1, named=True)
     assert scorer.predict_row(row)[0]["prediction"] == row["kind"] == "high"
-    explained = scorer.contributions([row])[0]["contributions"]
+    explained = contributions(scorer, [row])[0]["contributions"]
     assert {item["feature"] for item in explained} == {"x0", "x1", "group"}, "of any predictor, by sampling"
     monkeypatch.setattr(learner_families, "LINES", LINES)
     with pytest.raises(BadInput, match="'nearest_centroid'"):

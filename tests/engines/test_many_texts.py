@@ -17,9 +17,9 @@ from coreplex.engines.automl.execution import before_search
 from coreplex.engines.automl.families import sparse_linear
 from coreplex.engines.automl.families.base import Problem, Sample
 from coreplex.engines.encoding import tokens
-from coreplex.engines.encoding.counted import Counted, counted
 from coreplex.engines.encoding.sparse import SparseEncoder
 from coreplex.engines.encoding.text import _all_statistics
+from coreplex.engines.encoding.vocabulary import Counted, counted
 from coreplex.engines.scoring.scorer import Scorer
 from tests.engines.runs import Report, request
 from tests.engines.scoring_samples import column

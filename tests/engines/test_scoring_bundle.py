@@ -220,11 +220,12 @@ import sys
 seen = []
 sys.addaudithook(lambda event, args: seen.append(args) if event == "pickle.find_class" else None)
 from pathlib import Path
+from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
 for path in sorted(Path(sys.argv[1]).iterdir()):
     scorer = Scorer.load(path)
     scorer.predict_row({"age": 40})
-    scorer.contributions([{"age": 40}])
+    contributions(scorer, [{"age": 40}])
 assert not seen, seen
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPO, timeout=120)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from coreplex.engines.scoring import threads, ubjson
+from coreplex.engines.scoring import ensemble, ubjson
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.lightgbm import LightGbm
-from coreplex.engines.scoring.links import raw_of, respond
+from coreplex.engines.scoring.predictor import raw_of, respond
 from coreplex.engines.scoring.xgboost import XgBoost
 from tests.engines.scoring_samples import frame, member, target
 
@@ -58,14 +58,14 @@ def test_many_rows_score_like_each_alone(family: str, task: str) -> None:
 @pytest.fixture
 def threads_used(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """The names of the threads that scored; two may, whatever the machine has."""
-    monkeypatch.setattr(threads, "cores", lambda: 2)
-    threads._pool.cache_clear()
+    monkeypatch.setattr(ensemble, "cores", lambda: 2)
+    ensemble._pool.cache_clear()
     used: set[str] = set()
     raw = LightGbm.raw
     monkeypatch.setattr(LightGbm, "raw", lambda one, rows: used.add(threading.current_thread().name) or raw(one, rows))
     yield used
-    threads._pool().shutdown()
-    threads._pool.cache_clear()
+    ensemble._pool().shutdown()
+    ensemble._pool.cache_clear()
 
 
 @pytest.mark.parametrize("combine", ["raw", "response"])
@@ -97,7 +97,7 @@ def test_an_error_in_a_thread_is_the_error_of_the_call(threads_used: set[str]) -
 @pytest.mark.parametrize(("told", "most"), [("1", 1), ("1,4", 1), ("100000", 8), ("", 8), ("many", 8)])
 def test_no_more_threads_than_the_process_may_use(told: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", told)
-    assert 1 <= threads.cores() <= min(most, os.cpu_count() or 1)
+    assert 1 <= ensemble.cores() <= min(most, os.cpu_count() or 1)
 
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -9,14 +9,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from coreplex.engines.scoring import arrays
+from coreplex.engines.scoring import archive
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Ensemble, Member
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.linear import Linear
-from coreplex.engines.scoring.links import raw_of, respond, respond_row
 from coreplex.engines.scoring.mlp import Mlp
-from coreplex.engines.scoring.predictor import from_files
+from coreplex.engines.scoring.predictor import from_files, raw_of, respond, respond_row
 from coreplex.errors.tree import BadInput
 from tests.engines.scoring_samples import frame, member, target
 
@@ -149,14 +148,14 @@ def _npy(header: str, data: bytes = b"") -> bytes:
 )
 def test_arrays_that_are_not_plain_numbers_are_refused(data: bytes) -> None:
     with pytest.raises(BadInput):
-        arrays.load(data)
+        archive.load_array(data)
 
 
 @pytest.mark.parametrize(
     "array", [np.arange(6.0).reshape(2, 3), np.zeros((0, 4)), np.float32([[1], [2]]), np.asfortranarray(np.eye(3))]
 )
 def test_arrays_come_back_as_they_were(array: Any) -> None:
-    again = arrays.load(arrays.dump(array))
+    again = archive.load_array(archive.dump_array(array))
     np.testing.assert_array_equal(again, array)
     assert again.dtype == array.dtype
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coreplex.engines.automl.ensembles import pruning, stacking
 from coreplex.engines.automl.evaluation import metrics
-from coreplex.engines.scoring.links import respond
+from coreplex.engines.scoring.predictor import respond
 
 Array = np.ndarray
 CLASSES = SimpleNamespace(classification=True, seed=1)

@@ -89,7 +89,7 @@ async def test_an_explanation_ends_with_its_client(model: Model) -> None:
 def _children() -> list[psutil.Process]:
     """The explaining child, as soon as it is there."""
     while True:
-        found = [child for child in psutil.Process().children() if "scoring.explaining:run" in " ".join(child.cmdline())]
+        found = [child for child in psutil.Process().children() if "scoring.contributions:run" in " ".join(child.cmdline())]
         if found:
             return found
         time.sleep(0.01)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.encoding.rows import ABSENT, RowReader, Warning, Warnings, renamed, spelled_otherwise
+from coreplex.engines.encoding.rows import ABSENT, RowReader, Warnings, in_row, renamed, spelled_otherwise
 from coreplex.engines.encoding.values import Canonical, Value, domain, polars_type
 from coreplex.engines.tabular.schema import Column
 
@@ -148,8 +148,3 @@ def _extra_columns(reader: RowReader, rows: Rows, said: dict[int, Warnings]) -> 
             known[keys] = reader.extra_columns(row)
         if known[keys]:
             said.setdefault(place, []).extend(in_row(known[keys], place))
-
-
-def in_row(warnings: Warnings, place: int) -> list[Warning]:
-    """The warnings of one row with its number."""
-    return [{**warning, "row": place} for warning in warnings]

@@ -232,6 +232,11 @@ def spelled_otherwise(matched: Mapping[str, str]) -> Warnings:
     ]
 
 
+def in_row(warnings: Warnings, place: int) -> list[Warning]:
+    """The warnings of one row with its number."""
+    return [{**warning, "row": place} for warning in warnings]
+
+
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Form → name, without the forms that several names have."""
     found: dict[str, list[str]] = {}

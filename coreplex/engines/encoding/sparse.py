@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coreplex.engines.encoding import choice
-from coreplex.engines.encoding.counted import Counted
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats, TaskKind
 from coreplex.engines.encoding.values import Canonical
-from coreplex.engines.encoding.vocabulary import Vocabulary
+from coreplex.engines.encoding.vocabulary import Counted, Vocabulary
 from coreplex.engines.tabular.schema import Column
 from coreplex.errors.tree import Invalid
 

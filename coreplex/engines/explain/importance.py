@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.contributions import Explained, exact, places, sampled
+from coreplex.engines.scoring.contributions import Explained, as_json, exact, places, sampled
 from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.scorer import Scorer
 
@@ -200,7 +200,7 @@ def _shap(scorer: Scorer, shap: Explained, frame: pl.DataFrame) -> dict[str, Any
     records = frame[:shown].to_dicts()
     sample = [
         {
-            "values": [scorer.shown(records[row].get(name)) for name in features],
+            "values": [as_json(records[row].get(name)) for name in features],
             "contributions": shap.contributions[row, column[row], order].tolist(),
         }
         | ({"class": scorer.classes[column[row]]} if shap.raw.shape[1] > 1 else {})

@@ -23,9 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.learner_families import distributions
-from coreplex.engines.scoring import archive, arrays
-from coreplex.engines.scoring.calibration import Calibration
-from coreplex.engines.scoring.conformal import Conformal
+from coreplex.engines.scoring import archive
+from coreplex.engines.scoring.calibration import Calibration, Conformal
 from coreplex.engines.scoring.ensemble import Combine, Ensemble, Member, Transform
 from coreplex.engines.scoring.predictor import from_files
 from coreplex.engines.tabular.schema import TableSchema
@@ -59,7 +58,7 @@ class Manifest(BaseModel):
     conformal: dict[str, Any] | None = None
     """What intervals and sets of classes are made of (`Conformal`); models of earlier versions have none."""
     background: tuple[dict[str, Any], ...] = Field((), max_length=500)
-    """Rows of training that model-agnostic explanations are measured against (`scorer.background_of`)."""
+    """Rows of training that model-agnostic explanations are measured against (`contributions.background_of`)."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=lambda: versions())
     extra: dict[str, Any] = Field(default_factory=dict)
@@ -138,7 +137,7 @@ def dumps(manifest: Manifest, members: Sequence[Member]) -> bytes:
     for index, encoder in enumerate(ensemble.encoders):
         state, own = encoder.to_json()
         files[f"encoders/{index}/encoder.json"] = orjson.dumps(state)
-        files |= {f"encoders/{index}/a{name}.npy": arrays.dump(array) for name, array in own.items()}
+        files |= {f"encoders/{index}/a{name}.npy": archive.dump_array(array) for name, array in own.items()}
     for index, (member, place) in enumerate(zip(ensemble.members, ensemble.places, strict=True)):
         head = {"kind": member.predictor.kind, "encoder": place, "weight": member.weight}
         files[f"members/{index}/member.json"] = orjson.dumps(head)
@@ -214,5 +213,5 @@ def _count(folders: dict[tuple[str, int], dict[str, bytes]], area: str) -> int:
 
 
 def _encoder(files: dict[str, bytes]) -> Encoder:
-    own = {name[1:-4]: arrays.load(data) for name, data in files.items() if name.endswith(".npy")}
+    own = {name[1:-4]: archive.load_array(data) for name, data in files.items() if name.endswith(".npy")}
     return Encoder.from_json(orjson.loads(files["encoder.json"]), own)

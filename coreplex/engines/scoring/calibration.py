@@ -1,10 +1,21 @@
-"""Calibration of probabilities, fitted on out-of-fold scores, stored as a few numbers.
+"""Calibration by out-of-fold predictions, stored as a few numbers: probabilities that mean what they say, and intervals around a
+number and sets of classes that hold the truth as often as was asked.
 
-`platt`: log-odds × slope + offset (Platt 1999). `temperature`: all raw scores × slope (Guo et al. 2017). Both keep
+Probabilities. `platt`: log-odds × slope + offset (Platt 1999). `temperature`: all raw scores × slope (Guo et al. 2017). Both keep
 contributions exact. `isotonic`: a rising step function of the probability (Zadrozny & Elkan 2002), binary only, for
 plenty of data.
+
+Intervals and sets are cross-conformal predictions (Vovk 2015; the jackknife and CV methods of Barber et al. 2021, with the mean
+of the fold copies as the prediction): an answer is widened until the asked share of the out-of-fold rows would have been inside.
+The share holds on average over rows drawn like those of training (marginally), not for each kind of row.
+
+Numbers: the signed error is divided by its usual size at that prediction (normalised scores: Papadopoulos et al. 2002), the size
+being what errors near that prediction were, so that intervals are wide where errors are; each tail is cut by itself, so that
+skewed errors give skewed intervals. Classes: the set of those whose probability is at least one minus the quantile of
+1 - p(true class) (Sadinle, Lei, Wasserman 2019); the likeliest class is always in it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,7 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.links import Link, respond
+from coreplex.engines.scoring.predictor import Link, respond
+from coreplex.errors.tree import Invalid
+
+_KEPT = 1_001
+_BINS = 20
+_BIN_ROWS = 25
 
 
 @dataclass(frozen=True)
@@ -98,3 +114,102 @@ def _least(loss: Callable[[Floats], float], start: Floats, bounds: list[tuple[fl
     from scipy.optimize import minimize  # half a second that only training pays
 
     return np.asarray(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Conformal:
+    """`scores`: ascending, all or about a thousand, with their `ranks` from 1 to `rows`; `sizes`: the usual size of an error at
+    the predictions `knots`, both empty for classes; `floor`: no lower bound is below it."""
+
+    rows: int
+    ranks: Floats
+    scores: Floats
+    knots: Floats
+    sizes: Floats
+    floor: float | None = None
+
+    @classmethod
+    def of_numbers(cls, y: Floats, p: Floats) -> "Conformal":
+        """From (n,) values and their out-of-fold predictions. Where no value is negative, no lower bound is."""
+        knots, sizes = _usual_errors(p, np.abs(y - p))
+        scores = (y - p) / np.interp(p, knots, sizes)
+        return cls(len(y), *_kept(scores), knots, sizes, 0.0 if y.min() >= 0 else None)
+
+    @classmethod
+    def of_classes(cls, y: NDArray[np.int64], p: Floats) -> "Conformal":
+        """From (n,) class codes and their (n, k) out-of-fold probabilities."""
+        return cls(len(y), *_kept(1.0 - p[np.arange(len(y)), y]), np.empty(0), np.empty(0))
+
+    @property
+    def highest(self) -> float:
+        """The highest level that so many rows support."""
+        tails = 2 if len(self.knots) else 1
+        return max(1.0 - tails / (self.rows + 1), 0.0)
+
+    def bounds(self, predictions: Sequence[float], level: float) -> tuple[Floats, Floats]:
+        """Lower and upper end per prediction, (n,) each."""
+        self._check(level)
+        values = np.asarray(predictions, dtype=np.float64)
+        size = np.interp(values, self.knots, self.sizes)
+        tail = (1.0 - level) / 2
+        lower = values + size * self._at_most((self.rows + 1) * tail)
+        upper = values + size * self._at_least((self.rows + 1) * (1.0 - tail))
+        return (lower if self.floor is None else np.maximum(lower, self.floor)), upper
+
+    def sets(self, probabilities: Sequence[Sequence[float]], level: float) -> list[list[int]]:
+        """Per row the numbers of the classes in its set, the likeliest first."""
+        self._check(level)
+        least = 1.0 - self._at_least((self.rows + 1) * level)
+        found = []
+        for row in np.asarray(probabilities, dtype=np.float64):
+            order = np.argsort(-row, kind="stable")
+            found.append([int(c) for place, c in enumerate(order) if place == 0 or row[c] >= least])
+        return found
+
+    def _check(self, level: float) -> None:
+        if level > self.highest:
+            most = math.floor(self.highest * 1e4) / 1e4
+            message = f"the model was judged on {self.rows} rows, which support a level of {most:g} at most"
+            raise Invalid.field(message, "options", "interval")
+
+    def _at_least(self, rank: float) -> float:
+        """The first kept score of that rank or a higher one."""
+        return float(self.scores[min(int(np.searchsorted(self.ranks, np.ceil(rank - 1e-9))), len(self.scores) - 1)])
+
+    def _at_most(self, rank: float) -> float:
+        """The last kept score of that rank or a lower one."""
+        return float(self.scores[max(int(np.searchsorted(self.ranks, np.floor(rank + 1e-9), side="right")) - 1, 0)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields as JSON values, numbers of seven digits."""
+        lists = {name: [float(f"{v:.7g}") for v in getattr(self, name)] for name in ("ranks", "scores", "knots", "sizes")}
+        return {"rows": self.rows, **lists, "floor": self.floor}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Conformal":
+        """From what `to_json` returned; `ValueError` where it does not fit together."""
+        ranks, scores, knots, sizes = (np.array(data[k], dtype=np.float64) for k in ("ranks", "scores", "knots", "sizes"))
+        if not len(scores) or len(ranks) != len(scores) or len(knots) != len(sizes):
+            raise ValueError("the intervals of this model cannot be read")
+        return cls(int(data["rows"]), ranks, scores, knots, sizes, data.get("floor"))
+
+
+def _kept(scores: Floats) -> tuple[Floats, Floats]:
+    """Ranks and scores: all where there are few, else evenly spaced ones with both ends."""
+    ordered, n = np.sort(scores), len(scores)
+    ranks = np.arange(1, n + 1) if n <= _KEPT else np.unique(np.linspace(1, n, _KEPT).round().astype(np.int64))
+    return ranks.astype(np.float64), ordered[ranks - 1]
+
+
+def _usual_errors(p: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Knots along the predictions and the mean error around each, smoothed and never far below the mean of all."""
+    overall = max(float(error.mean()), 1e-12)
+    bins = min(_BINS, len(p) // _BIN_ROWS)
+    if bins < 2:
+        return np.array([float(p.mean())]), np.array([overall])
+    parts = np.array_split(np.argsort(p, kind="stable"), bins)
+    knots = np.array([p[part].mean() for part in parts])
+    sizes = np.array([error[part].mean() for part in parts])
+    smooth = np.convolve(np.pad(sizes, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    knots, places = np.unique(knots, return_index=True)
+    return knots, np.maximum(smooth[places], 0.1 * overall)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.links import Link
-from coreplex.engines.scoring.predictor import Files, Scoring
+from coreplex.engines.scoring.predictor import Files, Link, Scoring
 from coreplex.errors.tree import Unavailable
 
 _LINKS: dict[str, Link] = {

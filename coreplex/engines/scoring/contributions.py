@@ -7,18 +7,29 @@ permutation sampling of Shapley values over background rows (Štrumbelj & Konone
 contributions). Says nothing about causes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.scoring.bundle import Label
 from coreplex.engines.scoring.ensemble import Ensemble
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.tabular.schema import Column
+
+if TYPE_CHECKING:
+    from coreplex.engines.child import Report
 
 _EVALUATIONS = 2_000
 """Rows scored for one sampled explanation, at least one mirrored pair of permutations whatever it costs."""
 _BATCH_CELLS = 4_000_000
+_MOST_BACKGROUND_CELLS = 20_000
+_LONGEST_TEXT = 500
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,75 @@ class Explained:
         return np.asarray(self.raw - self.base - self.contributions.sum(axis=2), dtype=np.float64)
 
 
-def explain_rows(
-    ensemble: Ensemble, matrices: Sequence[Floats], background: Sequence[Floats], features: Sequence[str], seed: int = 0
-) -> Explained:
-    """The exact contributions where there are such, else sampled ones. `matrices` and `background`: rows encoded, one matrix
-    (n, width) or (b, width) per encoder of `ensemble`; `features`: d source columns in order."""
-    if ensemble.method is not None:
-        return exact(ensemble, matrices, features)
-    return sampled(ensemble, matrices, background, features, seed)
+Contributions = TypedDict(
+    "Contributions",
+    {
+        "contributions": list[dict[str, Any]],
+        "others": float,
+        "base_value": float,
+        "raw_score": float,
+        "residual": float,
+        "method": str,
+        "space": str,
+        "class": Label,
+    },
+    total=False,
+)
+"""`contributions`: [{feature, value, contribution, std_error?}]; `std_error` when they were sampled."""
+
+
+def contributions(scorer: Scorer, rows: Sequence[Mapping[str, Any]], top: int | None = 5, seed: int = 0) -> list[Contributions]:
+    """Per row what the columns add to the raw score, the strongest `top` first (None: all), the rest as `others`.
+
+    base_value + contributions + others + residual = raw_score, the log-odds of `class` for two classes, the score of the
+    predicted class for more, the value for regression (`space` names the link).
+    """
+    matrices, _ = scorer.encoded(rows)
+    if scorer.ensemble.method is not None:
+        found = exact(scorer.ensemble, matrices, scorer.features)
+    else:
+        found = sampled(scorer.ensemble, matrices, scorer.background, scorer.features, seed)
+    return [_contribution(scorer, found, number, row, top) for number, row in enumerate(rows)]
+
+
+def _contribution(scorer: Scorer, found: Explained, number: int, row: Mapping[str, Any], top: int | None) -> Contributions:
+    several = found.raw.shape[1] > 1
+    column = int(found.raw[number].argmax()) if several else 0
+    parts = found.contributions[number, column]
+    order = np.argsort(-np.abs(parts), kind="stable")
+    kept = order if top is None else order[: max(top, 0)]
+    listed: list[dict[str, Any]] = []
+    for index in kept:
+        name = scorer.features[index]
+        item = {"feature": name, "value": as_json(row.get(name)), "contribution": float(parts[index])}
+        if found.error is not None and np.isfinite(found.error[number, column, index]):
+            item["std_error"] = float(found.error[number, column, index])
+        listed.append(item)
+    answer: Contributions = {
+        "contributions": listed,
+        "others": float(parts.sum() - parts[kept].sum()),
+        "base_value": float(found.base[column]),
+        "raw_score": float(found.raw[number, column]),
+        "residual": float(found.residual[number, column]),
+        "method": found.method,
+        "space": scorer.ensemble.link,
+    }
+    if scorer.classes:
+        answer["class"] = scorer.classes[column if several else 1]
+    return answer
+
+
+def run(request: dict[str, Any], _report: "Report") -> dict[str, Any]:
+    """`contributions` in a child process: `{bundle, sha256, rows, top}` → `{contributions}`, one entry per row."""
+    scorer = Scorer.load(request["bundle"], request["sha256"])
+    return {"contributions": contributions(scorer, request["rows"], request["top"])}
+
+
+def as_json(value: Any) -> Any:
+    """A value of a row as JSON can carry it."""
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def exact(ensemble: Ensemble, matrices: Sequence[Floats], features: Sequence[str]) -> Explained:
@@ -133,3 +205,23 @@ def _walks(
     pairs = deltas.reshape(count // 2, 2, width, -1).mean(axis=1)
     spread = pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs)) if len(pairs) > 1 else np.full(pairs.shape[1:], np.nan)
     return pairs.mean(axis=0).T, spread.T
+
+
+def background_of(frame: pl.DataFrame, columns: Sequence[Column], rows: int = 100, seed: int = 0) -> tuple[dict[str, Any], ...]:
+    """Rows of training for `Manifest.background`, as JSON; fewer when there are very many columns."""
+    names = [column.name for column in columns if column.name in frame.columns]
+    most = max(5, min(rows, _MOST_BACKGROUND_CELLS // max(len(names), 1), frame.height))
+    chosen = np.sort(np.random.default_rng(seed).permutation(frame.height)[:most])
+    return tuple(
+        {name: _plain(value) for name, value in row.items()} for row in frame.select(names)[chosen].iter_rows(named=True)
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, int) else str(value)

@@ -4,12 +4,16 @@ copies of a bag, the chosen members of a stack.
 `combine="raw"` averages raw scores, which keeps TreeSHAP and linear contributions exact; it needs one link for all
 members.
 `combine="response"` averages probabilities (or values), whatever the members are.
+
+Members score many rows at the same time, on all cores this process may use: their libraries give up the interpreter's lock.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,13 +22,15 @@ from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.scoring.calibration import Calibration
-from coreplex.engines.scoring.links import Link, raw_of, respond, respond_row
-from coreplex.engines.scoring.predictor import Predictor
-from coreplex.engines.scoring.threads import each
+from coreplex.engines.scoring.predictor import Link, Predictor, raw_of, respond, respond_row
 
 Combine = Literal["raw", "response"]
 Transform = Literal["none", "log1p"]
 _LARGEST_LOG = 700.0
+Part = TypeVar("Part")
+_MANY_ROWS = 1_000
+"""From here on a member takes longer than handing it to another thread."""
+_MOST_THREADS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,3 +172,21 @@ class Ensemble:
     def _weighted(self, scores: Sequence[Sequence[float]]) -> list[float]:
         weights = self.weights
         return [sum(map(float.__mul__, weights, map(float, column))) for column in zip(*scores, strict=True)]
+
+
+def cores() -> int:
+    """How many threads may score: as OMP_NUM_THREADS says, at most the cores that this process may run on."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, min(allowed, int(told) if told.isdecimal() else allowed, _MOST_THREADS))
+
+
+def each(work: Callable[..., Part], *items: Iterable[Any], rows: int) -> Iterator[Part]:
+    """`map(work, *items)`, in order, by several threads where there are many rows. `work` must not call `each`."""
+    return _pool().map(work, *items) if rows >= _MANY_ROWS and cores() > 1 else map(work, *items)
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    """One for all calls of the process, so that many at a time take no more cores."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix="scoring")

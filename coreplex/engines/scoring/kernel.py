@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring import arrays
-from coreplex.engines.scoring.links import Link
-from coreplex.engines.scoring.predictor import Files, Scoring
+from coreplex.engines.scoring import archive
+from coreplex.engines.scoring.predictor import Files, Link, Scoring
 
 _CHUNK = 256
 """Rows at a time: their distances to all landmarks stay in the processor's cache."""
@@ -48,9 +47,9 @@ class Kernel(Scoring):
         """Link and gamma, landmarks in single precision, weights, bias."""
         return {
             "kernel.json": json.dumps({"link": self.link, "gamma": self.gamma}).encode(),
-            "landmarks.npy": arrays.dump(self.landmarks.astype(np.float32)),
-            "weights.npy": arrays.dump(self.weights),
-            "bias.npy": arrays.dump(self.bias),
+            "landmarks.npy": archive.dump_array(self.landmarks.astype(np.float32)),
+            "weights.npy": archive.dump_array(self.weights),
+            "bias.npy": archive.dump_array(self.bias),
         }
 
     @classmethod
@@ -59,5 +58,5 @@ class Kernel(Scoring):
         head = json.loads(files["kernel.json"])
         if head["link"] not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {head['link']!r}")
-        landmarks, weights, bias = (arrays.load(files[f"{name}.npy"]) for name in ("landmarks", "weights", "bias"))
+        landmarks, weights, bias = (archive.load_array(files[f"{name}.npy"]) for name in ("landmarks", "weights", "bias"))
         return cls(landmarks, float(head["gamma"]), weights, bias, head["link"])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring import ubjson
-from coreplex.engines.scoring.xgboost_library import Booster
+from coreplex.engines.scoring.xgboost import Booster
 
 Index = NDArray[np.int64]
 _SUMMED_TREES = 100

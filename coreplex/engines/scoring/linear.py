@@ -1,15 +1,16 @@
-"""Linear, logistic, softmax and log-linear models: a matrix of weights and a bias."""
+"""Linear, logistic, softmax and log-linear models: a matrix of weights and a bias; on sparse matrices, what training judges."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring import arrays
-from coreplex.engines.scoring.links import Link
-from coreplex.engines.scoring.predictor import Files, Scoring
+from coreplex.engines.scoring import archive
+from coreplex.engines.scoring.predictor import Files, Link, Scoring, respond
 
 
 class Linear(Scoring):
@@ -49,9 +50,9 @@ class Linear(Scoring):
         """Link, weights, bias, centre."""
         return {
             "linear.json": json.dumps({"link": self.link}).encode(),
-            "weights.npy": arrays.dump(self.weights),
-            "bias.npy": arrays.dump(self.bias),
-            "centre.npy": arrays.dump(self.centre),
+            "weights.npy": archive.dump_array(self.weights),
+            "bias.npy": archive.dump_array(self.bias),
+            "centre.npy": archive.dump_array(self.centre),
         }
 
     @classmethod
@@ -60,5 +61,23 @@ class Linear(Scoring):
         link = json.loads(files["linear.json"])["link"]
         if link not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {link!r}")
-        weights, bias, centre = (arrays.load(files[f"{name}.npy"]) for name in ("weights", "bias", "centre"))
+        weights, bias, centre = (archive.load_array(files[f"{name}.npy"]) for name in ("weights", "bias", "centre"))
         return cls(weights, bias, link, centre)
+
+
+@dataclass(frozen=True)
+class SparseLinear:
+    """slopes: (width, k) float32; bias: (k,); centre: (width,) the mean training row."""
+
+    slopes: NDArray[np.float32]
+    bias: Floats
+    link: Link
+    centre: Floats
+
+    def raw(self, matrix: sparse.csr_array) -> Floats:
+        """(n, width) sparse → (n, k) raw scores."""
+        return np.asarray(matrix @ self.slopes + self.bias, dtype=np.float64)
+
+    def predict(self, matrix: sparse.csr_array) -> Floats:
+        """(n, width) sparse → responses: probabilities per class, or (n, 1) values."""
+        return respond(self.link, self.raw(matrix))

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring import arrays
-from coreplex.engines.scoring.links import Link
-from coreplex.engines.scoring.predictor import Files, Scoring
+from coreplex.engines.scoring import archive
+from coreplex.engines.scoring.predictor import Files, Link, Scoring
 
 _ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "relu": lambda values: np.maximum(values, 0.0),
@@ -65,7 +64,7 @@ class Mlp(Scoring):
         head = {"activation": self.activation, "link": self.link, "layers": len(self.layers)}
         files = {"mlp.json": json.dumps(head).encode()}
         for index, (weights, bias) in enumerate(self.layers):
-            files |= {f"weights{index}.npy": arrays.dump(weights), f"bias{index}.npy": arrays.dump(bias)}
+            files |= {f"weights{index}.npy": archive.dump_array(weights), f"bias{index}.npy": archive.dump_array(bias)}
         return files
 
     @classmethod
@@ -75,5 +74,5 @@ class Mlp(Scoring):
         if head["link"] not in ("identity", "log", "logit", "softmax"):
             raise ValueError(f"unknown link {head['link']!r}")
         pairs = range(int(head["layers"]))
-        layers = [(arrays.load(files[f"weights{i}.npy"]), arrays.load(files[f"bias{i}.npy"])) for i in pairs]
+        layers = [(archive.load_array(files[f"weights{i}.npy"]), archive.load_array(files[f"bias{i}.npy"])) for i in pairs]
         return cls(layers, head["activation"], head["link"])

@@ -14,7 +14,7 @@ from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.ensembles import selection
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.ensemble import Combine
-from coreplex.engines.scoring.links import raw_of, respond
+from coreplex.engines.scoring.predictor import raw_of, respond
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -24,7 +24,7 @@ from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.linear import Linear
-from coreplex.engines.scoring.links import raw_of
+from coreplex.engines.scoring.predictor import raw_of
 
 _UNUSED = "the baseline uses no column"
 _SMALL_ROWS = 1_000

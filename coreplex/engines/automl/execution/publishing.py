@@ -24,9 +24,10 @@ from coreplex.engines.explain.importance import explain
 from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
-from coreplex.engines.scoring.conformal import Conformal
+from coreplex.engines.scoring.calibration import Conformal
+from coreplex.engines.scoring.contributions import background_of
 from coreplex.engines.scoring.ensemble import Ensemble, Member
-from coreplex.engines.scoring.scorer import Scorer, background_of
+from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema
 
 _EXPLAINED, _TIMED, _AVERAGED = 200, 50, 300

@@ -17,12 +17,9 @@ from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
 from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.scoring.ensemble import Member
-from coreplex.engines.scoring.lightgbm import LightGbm
-from coreplex.engines.scoring.lightgbm_text import rescaled
-from coreplex.engines.scoring.linear import Linear
-from coreplex.engines.scoring.links import Link
-from coreplex.engines.scoring.predictor import Predictor
-from coreplex.engines.scoring.sparse import SparseLinear
+from coreplex.engines.scoring.lightgbm import LightGbm, rescaled
+from coreplex.engines.scoring.linear import Linear, SparseLinear
+from coreplex.engines.scoring.predictor import Link, Predictor
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]

@@ -25,8 +25,7 @@ from coreplex.engines.automl.families.family import (
     histogram_cells,
 )
 from coreplex.engines.scoring.calibration import Calibration
-from coreplex.engines.scoring.lightgbm import LightGbm
-from coreplex.engines.scoring.lightgbm_text import rescaled
+from coreplex.engines.scoring.lightgbm import LightGbm, rescaled
 
 _ENOUGH = 200
 """Validation rows from which on a second number, the offset, is fitted as well."""

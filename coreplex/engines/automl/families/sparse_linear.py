@@ -22,8 +22,8 @@ from coreplex.engines.automl.families.base import LINKS, Array, Params, Problem,
 from coreplex.engines.automl.families.family import Candidate, Family, Load, Placed, Traits
 from coreplex.engines.automl.families.linear import GLM
 from coreplex.engines.automl.families.screening import relative_weights, screening
-from coreplex.engines.scoring.links import Link, respond
-from coreplex.engines.scoring.sparse import SparseLinear
+from coreplex.engines.scoring.linear import SparseLinear
+from coreplex.engines.scoring.predictor import Link, respond
 
 _RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)

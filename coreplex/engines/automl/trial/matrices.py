@@ -23,10 +23,10 @@ from coreplex.engines.automl.families.family import Encoding
 from coreplex.engines.automl.splits.folds import Fold
 from coreplex.engines.automl.trial.costs import Costs
 from coreplex.engines.automl.trial.memory import Memory
-from coreplex.engines.encoding.counted import Counted, counted
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
+from coreplex.engines.encoding.vocabulary import Counted, counted
 
 _DENSE_ROWS = 100_000
 """Linear models and networks learn little from more rows, and their one-hot matrix is many times the table."""
