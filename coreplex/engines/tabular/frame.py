@@ -25,11 +25,6 @@ def load(table: Path, schema: TableSchema, columns: Sequence[str] | None = None)
     return pl.read_parquet(table, columns=names, glob=False).select(names)
 
 
-def scan(table: Path) -> pl.LazyFrame:
-    """The table as a lazy frame: nothing is read yet."""
-    return pl.scan_parquet(table, glob=False)
-
-
 def preview(
     table: Path, schema: TableSchema, n: int = 20, read: Callable[[int], None] = lambda size: None
 ) -> list[dict[str, Any]]:
@@ -37,9 +32,10 @@ def preview(
 
     `read(bytes)` is told how large every few rows are as JSON, and may raise to end it.
     """
+    scan = pl.scan_parquet(table, glob=False)
     rows: list[dict[str, Any]] = []
     while len(rows) < n:
-        block = _cut(scan(table).slice(len(rows), min(PREVIEW_BLOCK, n - len(rows))), schema).collect()
+        block = _cut(scan.slice(len(rows), min(PREVIEW_BLOCK, n - len(rows))), schema).collect()
         found = [{column.name: spell(column, row[column.name]) for column in schema} for row in block.iter_rows(named=True)]
         if not found:
             break

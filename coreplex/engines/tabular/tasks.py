@@ -51,7 +51,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
         "schema": reading.schema.to_json(),
         "row_count": reading.row_count,
         "column_count": len(reading.schema),
-        "size_bytes": reading.size_bytes,
+        "size_bytes": reading.path.stat().st_size,
         "format": reading.format,
         "sheet": reading.sheet,
         "profile": facts,

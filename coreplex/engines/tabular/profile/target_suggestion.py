@@ -5,52 +5,12 @@ from typing import Any
 from coreplex.engines.tabular.schema import ColumnType
 
 _FIRST = frozenset(["target", "label", "labels", "outcome", "response", "dependent", "y"])
-_USUAL = frozenset(
-    [
-        "churn",
-        "churned",
-        "survived",
-        "default",
-        "defaulted",
-        "fraud",
-        "is_fraud",
-        "price",
-        "species",
-        "diagnosis",
-        "saleprice",
-        "sale_price",
-        "medv",
-        "mpg",
-        "income",
-        "salary",
-        "revenue",
-        "sales",
-        "cost",
-        "charges",
-        "converted",
-        "conversion",
-        "clicked",
-        "purchased",
-        "approved",
-        "rating",
-        "quality",
-        "risk",
-        "readmitted",
-        "cancelled",
-        "canceled",
-        "attrition",
-        "exited",
-        "result",
-        "grade",
-        "score",
-        "value",
-        "demand",
-        "consumption",
-        "mortality",
-        "died",
-        "deposit",
-    ]
-)
+_USUAL_TEXT = """
+    churn churned survived default defaulted fraud is_fraud price species diagnosis saleprice sale_price medv mpg income
+    salary revenue sales cost charges converted conversion clicked purchased approved rating quality risk readmitted
+    cancelled canceled attrition exited result grade score value demand consumption mortality died deposit
+"""
+_USUAL = frozenset(_USUAL_TEXT.split())
 _LATER = frozenset(["class", "category", "status", "type"])
 _FEW_CLASSES = 20
 

@@ -150,7 +150,7 @@ class MissingWordCounter:
             return
         text = raw.str.strip_chars()
         rule = self._rules[index]
-        if index not in self._met and rule.is_text and not rule.is_empty and holds_missing_words(raw):
+        if index not in self._met and rule.is_text and not rule.is_empty and text.is_in(MISSING_WORDS).any():
             self._met.add(index)
         taken = text.filter(typed.is_null() & text.is_in(sorted(AMBIGUOUS_WORDS)))
         self._taken[index].update(dict(taken.value_counts().iter_rows()))
@@ -160,7 +160,7 @@ class MissingWordCounter:
         them.
         """
         scan = pl.scan_parquet(table, glob=False)
-        return {index: usual_missing(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
+        return {index: _usual_missing(scan.select(pl.col(names[index])), self._taken[index]) for index in sorted(self._met)}
 
     def findings(self, names: Sequence[str], rows: int) -> list[Finding]:
         """The columns in which such words are 5 % of the `rows` rows at least; `names` by column number."""
@@ -171,12 +171,15 @@ class MissingWordCounter:
         ]
 
 
-def holds_missing_words(raw: pl.Series) -> bool:
-    """True if a column of text holds words for missing, or signs."""
-    return bool(raw.str.strip_chars().is_in(MISSING_WORDS).any())
+def missing_in_sample(raw: pl.Series) -> tuple[str, ...] | None:
+    """What the first rows of a column of text say of its missing words: a guess that spares a second pass when it
+    holds.
+    """
+    text = raw.str.strip_chars()
+    return _usual_missing(text.to_frame().lazy()) if text.is_in(MISSING_WORDS).any() else None
 
 
-def usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
+def _usual_missing(column: pl.LazyFrame, taken: Iterable[str] = ()) -> tuple[str, ...] | None:
     """Which missing words are missing in one column of trimmed texts (`Column.missing`), by the other texts in it.
 
     Beside words, `None` and `unknown` are categories (None: the usual words are missing). Beside codes, numbers that

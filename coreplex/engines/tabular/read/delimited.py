@@ -20,8 +20,7 @@ from coreplex.engines.tabular.read.block_observers import (
     MissingWordCounter,
     TrimmedCounter,
     ValueLabels,
-    holds_missing_words,
-    usual_missing,
+    missing_in_sample,
 )
 from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.file_encoding import FileEncoding
@@ -235,7 +234,7 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
             inferred = inference.Inferred(inference.forced(types[name], inferred.rule, text))
         elif not whole or (name in texts and texts[name].is_empty()):
             inferred = inference.undecided(inferred, texts.get(name)) or inferred
-        plan.found(index, inferred, _usual(sample.to_series(index)) if inferred.rule.kind == "string" else None)
+        plan.found(index, inferred, missing_in_sample(sample.to_series(index)) if inferred.rule.kind == "string" else None)
         if inferred.rule.is_plain_integer and not sample.get_column(name).str.starts_with("+").any():
             plan.unspelled.add(index)
 
@@ -345,13 +344,6 @@ class _Pass:
         texts = inference.distinct(left).head(10_000)
         before = self.misfits.get(index)
         self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
-
-
-def _usual(sample: pl.Series) -> tuple[str, ...] | None:
-    """What the first rows say of the missing words in a column of text: a guess that spares a second pass when it
-    holds.
-    """
-    return usual_missing(sample.str.strip_chars().to_frame().lazy()) if holds_missing_words(sample) else None
 
 
 def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:

@@ -108,11 +108,10 @@ def _part(lost: int, present: int) -> str:
 
 @dataclass(frozen=True)
 class ReadTable:
-    """A table that was read and stored as typed Parquet at `path`: `row_count` rows, `size_bytes` bytes of Parquet."""
+    """A table that was read and stored as typed Parquet at `path`: `row_count` rows."""
 
     schema: TableSchema
     row_count: int
-    size_bytes: int
     format: str
     """`csv`, `tsv`, `json`, `jsonl`, `parquet` or `xlsx`, with `.gz`, `.zip` or `.zst` for each layer around it."""
     findings: list[Finding]

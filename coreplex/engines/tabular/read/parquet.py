@@ -99,7 +99,7 @@ def _read(source: Path, destination: Path, overrides: Overrides, limits: Limits,
     schema = _schema(columns, destination, rows)
     kept = [(one.written, one.name, one.dtype) for one in columns if not (one.as_text and conversion.is_clock(one.dtype))]
     findings += [*conversion.changes(scan, kept), *_losses(destination, lost, retyped, overrides)]
-    return ReadTable(schema, rows, destination.stat().st_size, "parquet", findings, destination)
+    return ReadTable(schema, rows, "parquet", findings, destination)
 
 
 def _check_size(rows: int, columns: int, limits: Limits) -> None:

@@ -204,7 +204,7 @@ def _read_delimited(
     schema, left = _without_nameless(TableSchema(columns), stored, destination, overrides)
     findings = [*(finding for finding in stored.findings if not left or finding.kind != "renamed_columns"), *left]
     written = "tsv" if stored.separator == "\t" else "csv"
-    return ReadTable(schema, stored.rows, destination.stat().st_size, written, findings, destination)
+    return ReadTable(schema, stored.rows, written, findings, destination)
 
 
 def _without_nameless(
