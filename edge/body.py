@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from coreplex.errors.tree import BadInput, DomainError, TooLarge
 from coreplex.platform.answer_size import require_size
-from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
+from coreplex.platform.document import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 from edge.request import exchange_of
 
 JSON_TYPE = "application/json"

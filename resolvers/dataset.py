@@ -10,9 +10,8 @@ import strawberry
 
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
-from coreplex.dataset import export, ingest, inputs, service
-from coreplex.dataset.new_version import NewVersion
-from coreplex.dataset.quality import Judged, of_target
+from coreplex.dataset import export, ingest, inputs, versions
+from coreplex.dataset.diagnosis import Judged, quality_for_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import NotFound
@@ -29,18 +28,18 @@ from resolvers.loading import Asking, Batch, batch, rows
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 
 datasets = rows(Dataset)
-version_counts = batch(service.version_counts, missing=0)
+version_counts = batch(versions.version_counts, missing=0)
 """How many versions there are, by dataset id."""
-versions = rows(DatasetVersion, *service.LIGHT)
+light_versions = rows(DatasetVersion, *versions.LIGHT)
 """Versions without their documents; those come from `version_documents`."""
 
 
 async def _latest(session: ReadSession, ids: list[UUID], _asking: Asking) -> Mapping[UUID, DatasetVersion | None]:
-    return {version.dataset_id: version for version in await service.latest(session, ids)}
+    return {version.dataset_id: version for version in await versions.latest(session, ids)}
 
 
-async def _documents(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, service.Documents | None]:
-    return await service.documents(session, ids, asking.size().read)
+async def _documents(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, versions.Documents | None]:
+    return await versions.documents(session, ids, asking.size().read)
 
 
 latest_versions = Batch(_latest)
@@ -55,13 +54,13 @@ async def version(root: strawberry.Parent[Dataset], info: Info, id: MaybeVersion
         latest = await info.context.loaders[latest_versions].load(root.id)
         assert latest is not None, "a dataset is made together with its first version"
         return latest
-    found = await info.context.loaders[versions].load(parse_id(id, "Dataset version"))
+    found = await info.context.loaders[light_versions].load(parse_id(id, "Dataset version"))
     if found is None or found.dataset_id != root.id:
         raise NotFound.of("Dataset version")
     return found
 
 
-async def documents(info: Info, version: DatasetVersion) -> service.Documents:
+async def documents(info: Info, version: DatasetVersion) -> versions.Documents:
     return known(await info.context.loaders[version_documents].load(version.id))
 
 
@@ -70,10 +69,10 @@ async def quality(info: Info, version: DatasetVersion, target: str | None, probl
     known = await documents(info, version)
     if target is None:
         return Judged(known.quality)
-    return await of_target(info.context.services, version.id, known, target, problem_type)
+    return await quality_for_target(info.context.services, version.id, known, target, problem_type)
 
 
-def known(found: service.Documents | None) -> service.Documents:
+def known(found: versions.Documents | None) -> versions.Documents:
     """The documents of a version that is still there."""
     if found is None:
         raise NotFound.of("Dataset version")
@@ -126,14 +125,14 @@ async def target(
     info: Info,
     project_id: Annotated[strawberry.ID | None, strawberry.argument(description="Project of a new dataset.")] = None,
     dataset_id: Annotated[strawberry.ID | None, strawberry.argument(description="Dataset to get a version.")] = None,
-) -> service.Target:
+) -> versions.Target:
     async with info.context.read() as session:
-        return await service.upload_target(session, info.grant, project_id, dataset_id, info.context.services.settings)
+        return await versions.upload_target(session, info.grant, project_id, dataset_id, info.context.services.settings)
 
 
-async def _added(info: Info, new: NewVersion) -> tuple[Dataset, DatasetVersion]:
+async def _added(info: Info, new: versions.NewVersion) -> tuple[Dataset, DatasetVersion]:
     async def add(session: WriteSession) -> tuple[Dataset, DatasetVersion]:
-        return await service.add_version(session, info.grant, new, info.context.services.settings), new.version
+        return await versions.add_version(session, info.grant, new, info.context.services.settings), new.version
 
     return await act(info, add)
 

@@ -10,6 +10,7 @@ from coreplex.dataset import inputs, service
 from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
+from coreplex.dataset.versions import VERSIONS
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
@@ -39,7 +40,7 @@ published(inputs.UpdateDataset, "UpdateDatasetInput", "What changes in a dataset
 published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
 
 DatasetSort = sort_input("Dataset", service.ORDER)
-DatasetVersionSort = sort_input("DatasetVersion", service.VERSIONS.order)
+DatasetVersionSort = sort_input("DatasetVersion", VERSIONS.order)
 LazyDataset = Annotated["Dataset", strawberry.lazy("schema.dataset")]
 TargetWanted = Annotated[str | None, strawberry.argument(description="The column to be predicted.")]
 ProblemWanted = Annotated[
@@ -134,7 +135,7 @@ class Dataset:
     quality_score: float = _of_latest("quality_score", float, "Overall quality of the latest version, 0 to 100.")
     latest_version: DatasetVersion = loaded(DatasetVersion, latest_versions, by_id, "The latest version.")
     version: DatasetVersion = resolved(resolve.version, "One version of it.", metadata={PRICE: BATCHED})
-    versions: Connection[DatasetVersion] = nested(service.VERSIONS, "Its versions, newest first.", sort=DatasetVersionSort)
+    versions: Connection[DatasetVersion] = nested(VERSIONS, "Its versions, newest first.", sort=DatasetVersionSort)
     created_at: datetime = strawberry.field(description="When it was uploaded.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
 

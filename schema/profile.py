@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import strawberry
 
-from coreplex.dataset.quality import Judged
-from coreplex.dataset.service import Documents
+from coreplex.dataset.diagnosis import Judged
 from coreplex.dataset.table import DatasetVersion
+from coreplex.dataset.versions import Documents
 from coreplex.engines.tabular.schema import ColumnType
 from schema.common import enum
 from schema.scalars import JSON, Long

@@ -10,9 +10,8 @@ from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
-from coreplex.platform.document import JSON, JSONObject
+from coreplex.platform.document import JSON, MAX_JSON_DEPTH, JSONObject, too_deep
 from coreplex.platform.inputs import Identifier
-from coreplex.platform.json_bounds import MAX_JSON_DEPTH, too_deep
 from schema.compiler.leaf import Quick
 
 __all__ = ["JSON", "SCALARS", "JSONObject", "Long"]

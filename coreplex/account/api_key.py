@@ -2,16 +2,17 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlmodel import col
 
-from coreplex.account import keys, quota, tokens
+from coreplex.account import keys, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey, RevokeApiKey
 from coreplex.account.table import ApiKey
 from coreplex.errors.tree import NotFound
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
+from coreplex.membership import quota
 from coreplex.membership.access import open_project
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
@@ -43,7 +44,7 @@ def listing(grant: Grant) -> Listing:
 async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[str, ApiKey]:
     """The text of a new key, which is shown now and never again, and the key. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id) if wanted.project_id is not None else None
-    await quota.take_key(session, settings, grant.user_id)
+    await _take_place(session, settings, grant.user_id)
     key_id = new_id()
     secret = keys.new(key_id)
     row = ApiKey(
@@ -60,6 +61,16 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, sett
     await session.flush()
     await _record(session, grant, row, "api_key.created", f"API key “{row.name}” was created.")
     return secret, row
+
+
+async def _take_place(session: WriteSession, settings: Settings, user_id: UUID) -> None:
+    """A place for one more API key that can be used."""
+    await quota.lock_account(session, user_id)
+    ends = col(ApiKey.expires_at)
+    usable = (col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None), or_(ends.is_(None), ends > now()))
+    used = await quota.count(session, select(func.count()).where(*usable))
+    if used >= settings.max_api_keys:
+        raise quota.exceeded(f"You have {used:,} API keys", "MAX_API_KEYS", settings.max_api_keys, "Revoke one that is not used")
 
 
 async def revoke(session: WriteSession, grant: Grant, wanted: RevokeApiKey) -> UUID:

@@ -2,15 +2,17 @@
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex.account import mail, one_time, passwords, quota
+from coreplex.account import mail, one_time, passwords
 from coreplex.account.inputs import NewEmail, Register
 from coreplex.account.recovery import record
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
-from coreplex.errors.tree import BadInput, Conflict, Invalid
+from coreplex.errors.tree import BadInput, Conflict, Invalid, QuotaExceeded
+from coreplex.membership import quota
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
@@ -19,6 +21,8 @@ from coreplex.platform.settings import Settings
 
 log = structlog.get_logger()
 
+ACCOUNTS = 0x6163636F756E7473  # "accounts"
+
 
 async def register(session: WriteSession, settings: Settings, wanted: Register, password_hash: str) -> User:
     """Make an account, unusable until its e-mail is confirmed.
@@ -26,7 +30,7 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     With verification on, a taken e-mail gets the same answer (a user that is never stored) and its owner a mail; with it off
     there is no mailbox to tell, so it is a Conflict (docs/decisions/0010). Raises QuotaExceeded on a full server.
     """
-    await quota.take_account(session, settings)
+    await _take_place(session, settings)
     user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))
     if await _insert(session, user):
         await record(session, user, "user.registered", f"{user.email} registered.")
@@ -39,6 +43,14 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     if owner is not None and owner.is_active:
         await mail.send_taken(session, settings, owner)
     return user
+
+
+async def _take_place(session: WriteSession, settings: Settings) -> None:
+    """A place for one more account."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACCOUNTS})
+    used = await quota.count(session, select(func.count()).select_from(User))
+    if used >= settings.max_accounts:
+        raise QuotaExceeded(f"This server has {used:,} accounts, and MAX_ACCOUNTS allows no more; ask its administrator.")
 
 
 async def verify_email(session: WriteSession, token: str) -> User:

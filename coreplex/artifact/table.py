@@ -1,12 +1,13 @@
-"""The row of a stored file: a key in storage, never a path, and the hash it is checked with."""
+"""The row of a stored file: a key in storage, never a path, and the hash it is checked with; and how many bytes there may be."""
 
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, func
+from sqlmodel import Field, SQLModel, col
 
+from coreplex.membership.quota import OwnerQuota
 from coreplex.platform.bound import OF_OWNER, Bound
 from coreplex.platform.columns import key, moment, reference, word
 
@@ -32,3 +33,12 @@ class Artifact(SQLModel, table=True):
     sha256: str = Field(max_length=64)
     size_bytes: int = Field(sa_type=BigInteger)
     created_at: datetime = moment()
+
+
+STORAGE = OwnerQuota(
+    Artifact,
+    func.coalesce(func.sum(col(Artifact.size_bytes)), 0),
+    "max_stored_bytes",
+    "store {:,} bytes",
+    "Delete datasets or experiments that are not needed",
+)

@@ -1,85 +1,60 @@
-"""Merges what a caller says of columns with what was said before, into what the reader of the file takes."""
+"""What people say of columns, for the reader of the file (`Overrides`): merged with what was said before, checked, and offered.
 
+A quality issue that one call settles carries that call in its evidence, ready to be sent.
+"""
+
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes, UploadDataset
-from coreplex.dataset.suggested_calls import SENTINELS
-from coreplex.engines.tabular.read.interface import unknown_column, with_missing
+from coreplex.dataset.table import DatasetVersion
+from coreplex.engines.tabular.read.interface import Overrides, unknown_column, with_missing
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
 from coreplex.errors.tree import FieldError, Invalid
 
-
-@dataclass(frozen=True)
-class ColumnOverrides:
-    """`types` and `missing` by column, `everywhere` for all columns; `force` takes every loss."""
-
-    types: Mapping[str, str] = field(default_factory=dict)
-    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    everywhere: Sequence[str] = ()
-    force: bool = False
-
-    def request(self) -> dict[str, Any]:
-        """The part of the reader's request that says so."""
-        return {
-            "overrides": dict(self.types),
-            "missing": {name: list(values) for name, values in self.missing.items()},
-            "everywhere": list(self.everywhere),
-            "force": self.force,
-        }
+SENTINELS = "sentinel_values"
 
 
-def of_upload(wanted: UploadDataset) -> ColumnOverrides:
-    return _said(wanted.columns or [], ColumnOverrides(everywhere=wanted.missing_values or (), force=wanted.force))
+def of_upload(wanted: UploadDataset) -> Overrides:
+    return _said(wanted.columns or [], Overrides(everywhere=tuple(wanted.missing_values or ()), force=wanted.force))
 
 
-def of_override(wanted: OverrideColumnTypes, schema: TableSchema) -> ColumnOverrides:
+def of_override(wanted: OverrideColumnTypes, schema: TableSchema) -> Overrides:
     """What is said now, and of the other columns what was said before. Raises Invalid when nothing is, or of no column."""
     if not wanted.columns and not wanted.missing_values:
         raise Invalid.field("name the columns that are to be read otherwise, or missing values", "columns")
     _refuse_unknown(wanted.columns or [], schema)
-    return _said(wanted.columns or [], _before(schema, wanted.missing_values or (), wanted.force))
+    before = replace(_before(schema), everywhere=tuple(wanted.missing_values or ()), force=wanted.force)
+    return _said(wanted.columns or [], before)
 
 
-def of_marks(marks: Sequence[Marked], schema: TableSchema, force: bool) -> ColumnOverrides:
+def of_marks(marks: Sequence[Marked], schema: TableSchema, force: bool) -> Overrides:
     """The values are added to what is missing in their columns."""
     _refuse_unknown(marks, schema)
-    before = _before(schema, (), force)
+    before = _before(schema)
     more = {mark.name: with_missing(_column(schema, mark.name), mark.values) for mark in marks}
-    return ColumnOverrides(before.types, {**before.missing, **more}, (), force)
+    return replace(before, missing={**before.missing, **more}, force=force)
 
 
-def offered(quality: Mapping[str, Any]) -> list[Marked]:
-    """What the version's quality offers to mark. Raises Invalid when it offers nothing."""
-    found = [
-        Marked(name=issue["column"], values=issue["evidence"]["values"])
-        for issue in quality["issues"]
-        if issue["kind"] == SENTINELS
-    ]
-    if not found:
-        raise Invalid.field("this version's quality names no sentinel values: name columns and values yourself", "columns")
-    return found
-
-
-def _said(columns: Sequence[ColumnOverride], before: ColumnOverrides) -> ColumnOverrides:
+def _said(columns: Sequence[ColumnOverride], before: Overrides) -> Overrides:
     types, missing = dict(before.types), dict(before.missing)
     for index, column in enumerate(columns):
         if column.type is None and column.missing_values is None:
             raise Invalid.field("say a type, missing values, or both", "columns", index)
         if column.type is not None:
-            types[column.name] = column.type.value
+            types[column.name] = column.type
         if column.missing_values is not None:
-            missing[column.name] = column.missing_values
-    return ColumnOverrides(types, missing, before.everywhere, before.force)
+            missing[column.name] = tuple(column.missing_values)
+    return replace(before, types=types, missing=missing)
 
 
-def _before(schema: TableSchema, everywhere: Sequence[str], force: bool) -> ColumnOverrides:
+def _before(schema: TableSchema) -> Overrides:
     """What a person, or the first reading, said of the columns."""
-    types = {column.name: column.type.value for column in schema if column.reason == SET_BY_USER}
-    missing = {column.name: column.missing for column in schema if column.missing is not None}
-    return ColumnOverrides(types, missing, everywhere, force)
+    types = {column.name: column.type for column in schema if column.reason == SET_BY_USER}
+    return Overrides(types, {column.name: column.missing for column in schema if column.missing is not None})
 
 
 def _column(schema: TableSchema, name: str) -> Column:
@@ -132,3 +107,68 @@ def _placed(error: FieldError, index: Mapping[str, int]) -> FieldError:
         return error
     at = index.get(str(error.loc[1]))
     return FieldError(("columns",) if at is None else ("columns", at, *error.loc[2:]), error.msg, error.type)
+
+
+def offered(quality: Mapping[str, Any]) -> list[Marked]:
+    """What the version's quality offers to mark. Raises Invalid when it offers nothing."""
+    found = [
+        Marked(name=issue["column"], values=issue["evidence"]["values"])
+        for issue in quality["issues"]
+        if issue["kind"] == SENTINELS
+    ]
+    if not found:
+        raise Invalid.field("this version's quality names no sentinel values: name columns and values yourself", "columns")
+    return found
+
+
+def attach_calls(version: DatasetVersion) -> None:
+    """Puts `graphql` and `rest` into the evidence of each issue that one call settles."""
+    for issue in version.quality["issues"]:
+        call = _call(version, issue)
+        if call is not None:
+            issue["evidence"] = {**issue["evidence"], **call}
+
+
+def sentinel_warnings(version: DatasetVersion, target: str) -> list[str]:
+    """What an experiment on the version is warned of when its target has suspected sentinels: they are trained on as values.
+
+    A cap looks the same, so nothing is left out on suspicion.
+    """
+    found = [i for i in version.quality["issues"] if i["kind"] == SENTINELS and i["column"] == target]
+    return [_warning(target, issue["evidence"], issue["affected_rows"], version.row_count) for issue in found]
+
+
+def _warning(target: str, evidence: dict[str, Any], cells: int, rows: int) -> str:
+    others, rest = evidence["others"], evidence["rest"]
+    return (
+        f"The target {target!r} holds {_counted(evidence)}, far outside the rest ({others['min']} to {others['max']}), in "
+        f"{cells:,} of {rows:,} rows. They are trained on and scored as values. If they stand for missing ones, train on the "
+        f"version that this call makes: {evidence['graphql']} (REST: POST {rest['path']})."
+    )
+
+
+def _counted(evidence: dict[str, Any]) -> str:
+    return " and ".join(f"{value} ({count:,} times)" for value, count in evidence["counts"].items())
+
+
+def _call(version: DatasetVersion, issue: dict[str, Any]) -> dict[str, Any] | None:
+    name, evidence = issue["column"], issue["evidence"]
+    column = f"name: {json.dumps(name)}"
+    if issue["kind"] in (SENTINELS, "missing_words") and "values" in evidence:
+        columns = f"{column}, values: {json.dumps(evidence['values'])}"
+        return _both(version, "markMissing", columns, "missing", {"missing_values": {name: evidence["values"]}})
+    if evidence.get("read_as") == "missing":
+        return _both(version, "overrideColumnTypes", f"{column}, missingValues: []", "columns", {"missing_values": {name: []}})
+    if evidence.get("read_as") == "boolean":
+        columns, body = f"{column}, type: categorical", {"column_types": {name: "categorical"}}
+        return _both(version, "overrideColumnTypes", columns, "columns", body)
+    return None
+
+
+def _both(version: DatasetVersion, mutation: str, column: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    said = {"version_id": str(version.id), **body}
+    made = f'{mutation}(input: {{versionId: "{version.id}", columns: [{{{column}}}]}})'
+    return {
+        "graphql": f"mutation {{ {made} {{ version {{ id }} }} }}",
+        "rest": {"method": "POST", "path": f"/api/datasets/{version.dataset_id}/{path}", "body": said},
+    }

@@ -1,7 +1,7 @@
-"""The diagnosis of a target: made in a child with limits, kept beside the version, shared by quality and by experiments.
+"""The diagnosis of a target, made in a child with limits and kept beside the version; and the quality of a version for a target.
 
-Never inside a transaction: a child takes seconds. At most `AT_ONCE` children for the web run side by side on a host, one for each
-caller; who asks for what is being made waits for it instead of making it twice.
+Shared by quality and by experiments. Never inside a transaction: a child takes seconds. At most `AT_ONCE` children for the web
+run side by side on a host, one for each caller; who asks for what is being made waits for it instead of making it twice.
 """
 
 import asyncio
@@ -20,8 +20,15 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
+from coreplex.dataset.versions import Documents
+from coreplex.engines.automl import creation
 from coreplex.engines.diagnosis.request import WALL_PER_CPU, DiagnosisRequest
-from coreplex.errors.tree import DomainError
+from coreplex.engines.tabular.findings import Finding
+from coreplex.engines.tabular.profile import target_suggestion
+from coreplex.engines.tabular.quality import assessment
+from coreplex.engines.tabular.schema import TableSchema
+from coreplex.errors.nearest import nearest
+from coreplex.errors.tree import Busy, DomainError, Invalid
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.deferred_import import child_task
@@ -55,6 +62,8 @@ IN_TRAINING = Pace(6.0, 90.0)
 """Nobody holds a connection open, and a training on rows nobody has looked at may mislead."""
 SOON_SECS = 15.0
 """How long the creation of an experiment waits, for a turn too: the published client gives up after 30 s."""
+QUALITY_SECS = 25.0
+"""How long the quality for a target waits: less than the published client does."""
 MEMORY_BYTES = 2 << 30
 
 
@@ -99,17 +108,12 @@ async def make(
             "seconds": SECONDS,
             "patience": pace.patience,
         },
-        on_event=_ignore,
         time_limit_secs=pace.time_limit_secs,
         memory_bytes=MEMORY_BYTES,
         env_threads=settings.training_threads,
         control=control,
     )
     return storable(found)
-
-
-async def _ignore(_event: dict[str, Any]) -> None:
-    """Nobody watches its progress."""
 
 
 class Diagnoses(Part):
@@ -155,3 +159,51 @@ class Diagnoses(Part):
         async with database.transaction() as session:
             await keep(session, version_id, question, found)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A version's quality: `quality` as stored with it; `diagnosis` of the target, where one was named and can be learned."""
+
+    quality: dict[str, Any]
+    diagnosis: Found | None = None
+
+
+async def quality_for_target(
+    services: Services, version_id: UUID, documents: Documents, target: str, problem_type: str | None
+) -> Judged:
+    """The quality that speaks of one target. A target that cannot be learned is an issue that says why.
+
+    Raises Invalid for an unknown column, Busy when the diagnosis cannot be made now.
+    """
+    schema = TableSchema.from_json(documents.table_schema)
+    if schema.get(target) is None:
+        raise _unknown(target, schema.names)
+    profile = documents.profile
+    facts = next(column for column in profile["columns"] if column["name"] == target)
+    identifier = [
+        Finding("target_is_identifier", "high", said, column=target) for said in creation.target_warnings(profile, schema, target)
+    ]
+    question = DiagnosisRequest(target, problem_type or target_suggestion.problem_type(facts, profile["row_count"]))
+    try:
+        creation.check_creation(profile, schema, target, question.problem_type)
+    except Invalid as error:
+        issue = Finding("unusable_target", "high", error.message, column=target)
+        return Judged(assessment.for_target(documents.quality, profile, target, [*identifier, issue]))
+    found = await _ask(services, version_id, question)
+    issues = [*identifier, *(Finding(**issue) for issue in found["issues"])]
+    return Judged(assessment.for_target(documents.quality, profile, target, issues), found)
+
+
+async def _ask(services: Services, version_id: UUID, question: DiagnosisRequest) -> Found:
+    try:
+        return await Diagnoses.of(services).ask(version_id, question, QUALITY_SECS)
+    except (TimeoutError, DomainError) as error:
+        log.warning("diagnosis_failed", version_id=str(version_id), error=repr(error), detail=getattr(error, "detail", ""))
+        raise Busy("The target could not be looked at now: the server is busy. Try again shortly.", retry_after=5) from None
+
+
+def _unknown(target: str, names: list[str]) -> Invalid:
+    close = nearest(target, names)
+    hint = f"did you mean {close!r}?" if close else f"it has {', '.join(names[:20])}{', …' * (len(names) > 20)}."
+    return Invalid.field(f"There is no column {target!r} in this version; {hint}", "target")

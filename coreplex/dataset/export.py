@@ -18,18 +18,13 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.dataset.table_tasks import TableTasks
+from coreplex.dataset.table_tasks import CONTENT_TYPES, TableTasks
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
 from coreplex.platform.storage import gone_on_failure, sha256_of
 
-CONTENT_TYPES: Mapping[TableFormat, str] = {
-    TableFormat.csv: "text/csv; charset=utf-8",
-    TableFormat.parquet: "application/vnd.apache.parquet",
-    TableFormat.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
 _making: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 """Folders of exports that are being written: who wants the same waits for it."""
 
@@ -57,7 +52,7 @@ async def offer(
         written,
         owner_id=grant.user_id,
         filename=f"{_label(dataset.name)}_v{version.version}.{format}",
-        content_type=CONTENT_TYPES[format],
+        content_type=CONTENT_TYPES[format.value],
         sha256=digest,
     )
 

@@ -1,7 +1,7 @@
 """From a file to a version: read it in a child, put the files into storage, hand the caller rows to insert.
 
 The files are stored before the rows that name them, so a row never points at nothing; when the rows do not come to be, the
-files go again. The caller opens the transaction: `async with from_upload(…) as new: … service.add_version(session, …)`.
+files go again. The caller opens the transaction: `async with from_upload(…) as new: … add_version(session, …)`.
 """
 
 import asyncio
@@ -16,14 +16,16 @@ import structlog
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.dataset import column_overrides, quota, service, suggested_calls
+from coreplex.dataset import column_overrides
 from coreplex.dataset.inputs import MarkMissing, OverrideColumnTypes, UploadDataset
-from coreplex.dataset.new_version import NewVersion
 from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
-from coreplex.dataset.table_tasks import Table, TableTasks
+from coreplex.dataset.table_tasks import CONTENT_TYPES, Table, TableTasks
+from coreplex.dataset.versions import ANY_ROOM, NewVersion, upload_target, version_or_latest
+from coreplex.engines.tabular.read.interface import Overrides
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import FieldError, Invalid, NotFound
-from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.service import enqueue_removal
+from coreplex.membership import quota
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
@@ -31,17 +33,6 @@ from coreplex.platform.storage import gone_on_failure, sha256_of
 
 log = structlog.get_logger()
 
-CONTENT_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "tsv": "text/tab-separated-values; charset=utf-8",
-    "json": "application/json",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "gz": "application/gzip",
-    "zip": "application/zip",
-    "zst": "application/zstd",
-}
 CLEANED_AFTER = timedelta(hours=1)
 """How long after it was stored a file without a row is removed: longer than any upload takes."""
 
@@ -54,9 +45,9 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     by a success only.
     """
     async with services.database.read() as session:
-        target = await service.upload_target(session, grant, wanted.project_id, wanted.dataset_id, services.settings)
+        target = await upload_target(session, grant, wanted.project_id, wanted.dataset_id, services.settings)
     dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
-    upload = services.resumable.staged(wanted.upload_id, grant.user_id)
+    upload = services.upload(wanted.upload_id, grant.user_id)
     with column_overrides.placed(wanted.columns or []):
         table = await TableTasks.of(services).read(
             upload.path, upload.filename, column_overrides.of_upload(wanted), sheet=wanted.sheet
@@ -103,14 +94,12 @@ async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> A
 async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes | MarkMissing) -> tuple[DatasetVersion, Artifact]:
     """The version to read again, and the file it was read from."""
     async with services.database.read() as session:
-        parent = await service.version_or_latest(session, grant, wanted.version_id, wanted.dataset_id)
-        await quota.require_version(session, services.settings, parent.project_id)
+        parent = await version_or_latest(session, grant, wanted.version_id, wanted.dataset_id)
+        await quota.require_room(session, services.settings, parent.project_id, ANY_ROOM)
         return parent, await session.get_one(Artifact, parent.upload_artifact_id or parent.artifact_id)
 
 
-async def _read_again(
-    services: Services, parent: DatasetVersion, origin: Artifact, said: column_overrides.ColumnOverrides
-) -> Table:
+async def _read_again(services: Services, parent: DatasetVersion, origin: Artifact, said: Overrides) -> Table:
     source = await whole(services.storage, origin)
     schema = None if parent.upload_artifact_id else parent.table_schema
     sheet = parent.read_options.get("sheet") if parent.upload_artifact_id else None
@@ -154,13 +143,8 @@ def _new_version(
         read_options={"sheet": table.sheet} if table.sheet is not None else {},
         created_by=grant.user_id,
     )
-    suggested_calls.attach(version)
+    column_overrides.attach_calls(version)
     return version
-
-
-def content_type(format: str) -> str:
-    """Of a file in a format as a version names it: the outermost layer counts, `csv.gz` is gzip."""
-    return CONTENT_TYPES[format.rpartition(".")[2]]
 
 
 def _raw_artifact(new: NewVersion, upload: StagedFile, table: Table) -> Artifact:
@@ -171,7 +155,7 @@ def _raw_artifact(new: NewVersion, upload: StagedFile, table: Table) -> Artifact
         kind=ArtifactKind.upload,
         storage_key=f"{new.folder}/upload.{table.format}",
         filename=upload.filename,
-        content_type=content_type(table.format),
+        content_type=CONTENT_TYPES[table.format.rpartition(".")[2]],  # the outermost layer counts: csv.gz is gzip
         sha256=upload.sha256,
         size_bytes=upload.size_bytes,
     )

@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, UniqueConstraint
+from sqlalchemy import BigInteger, Column, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from coreplex.membership.quota import OwnerQuota
 from coreplex.platform.bound import OF_OWNER, Bound, Rule
 from coreplex.platform.columns import document, key, moment, reference, word
 
@@ -66,6 +67,11 @@ class DatasetVersion(SQLModel, table=True):
     """How the file was read, for reading it again: `sheet` of a workbook."""
     created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     created_at: datetime = moment()
+
+
+VERSIONS_OF_OWNER = OwnerQuota(
+    DatasetVersion, func.count(), "max_dataset_versions", "have {:,} dataset versions", "Delete datasets that are not needed"
+)
 
 
 class Diagnosis(SQLModel, table=True):

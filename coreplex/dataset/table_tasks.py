@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from coreplex.dataset.column_overrides import ColumnOverrides
 from coreplex.dataset.inputs import TableFormat
+from coreplex.engines.tabular.read.interface import Overrides
 from coreplex.errors.tree import BadInput, Invalid
 from coreplex.platform.deferred_import import ChildTask, child_task
 from coreplex.platform.document import storable
@@ -23,6 +23,18 @@ from coreplex.platform.storage import gone_on_failure
 
 log = structlog.get_logger()
 
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "gz": "application/gzip",
+    "zip": "application/zip",
+    "zst": "application/zstd",
+}
+"""Of files by their formats, and by what they may be packed in."""
 AT_ONCE = 2
 """On the host, whatever processes it has: times MEMORY_BYTES, what tables may take of its memory."""
 PLACES = Limits(total=AT_ONCE, each=1, patience=60.0, waiting_each=40, retry_after=10)
@@ -60,7 +72,7 @@ class TableTasks(Part):
         self,
         source: Path,
         filename: str,
-        overrides: ColumnOverrides = ColumnOverrides(),  # noqa: B008 (frozen)
+        said: Overrides = Overrides(),  # noqa: B008 (frozen)
         schema: Mapping[str, Any] | None = None,
         sheet: str | None = None,
     ) -> Table:
@@ -74,7 +86,10 @@ class TableTasks(Part):
                 "source": str(source),
                 "filename": filename,
                 "destination": str(destination),
-                **overrides.request(),
+                "overrides": said.types,
+                "missing": said.missing,
+                "everywhere": said.everywhere,
+                "force": said.force,
                 "schema": schema,
                 "sheet": sheet,
                 "scratch": str(scratch),
@@ -110,7 +125,6 @@ class TableTasks(Part):
                 return await run_child(
                     task,
                     request,
-                    on_event=_ignore,
                     time_limit_secs=TIME_LIMIT_SECS,
                     memory_bytes=MEMORY_BYTES,
                     env_threads=self.services.settings.training_threads,
@@ -121,7 +135,3 @@ class TableTasks(Part):
             except (ChildCrashed, ChildFailed) as error:
                 log.error("table_work_failed", task=task, error=str(error), detail=getattr(error, "detail", ""))
                 raise BadInput("The table cannot be worked on: the program that reads it gave up. Is it whole?") from error
-
-
-async def _ignore(_event: dict[str, Any]) -> None:
-    """An upload is answered whole; nobody watches its progress."""

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.artifact.quota import require_stored
-from coreplex.dataset import suggested_calls
+from coreplex.artifact.table import STORAGE
+from coreplex.dataset import column_overrides
 from coreplex.dataset.table import DatasetVersion
-from coreplex.dataset.version_access import open_version
+from coreplex.dataset.versions import open_version
 from coreplex.engines.automl import creation
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.automl.splits import split
@@ -27,7 +27,7 @@ from coreplex.experiment.capabilities import QUOTAS, Choice, choose
 from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneExperiment
 from coreplex.experiment.table import TRAIN, EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
-from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.service import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_project, open_row, visible_projects
@@ -102,7 +102,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     if version.project_id != project.id:
         raise Invalid.field("belongs to another project", "dataset_version_id")
     await quota.require_item(session, settings, project.id, Experiment, TOO_MANY)
-    await require_stored(session, settings, project.id)
+    await quota.require_room(session, settings, project.id, {STORAGE: 1})
     config = parse_config(wanted.config, wanted.problem_type)
     schema = TableSchema.from_json(version.table_schema)
     plan = grant.principal.plan
@@ -117,7 +117,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     refuse_when_full(settings.data_dir)
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
-    engines.warnings.extend(suggested_calls.target_warnings(version, wanted.target_column))
+    engines.warnings.extend(column_overrides.sentinel_warnings(version, wanted.target_column))
     engines.warnings.extend(creation.target_warnings(version.profile, schema, wanted.target_column))
     return Checked(project, version, config, engines)
 

@@ -29,6 +29,8 @@ QUEUED = "coreplex_jobs"
 ORDERS = "coreplex_job_orders"
 """Channel: the holder of this job should ask for its orders now."""
 
+STORAGE_DELETE = "storage_delete"
+"""The kind of job that removes files (`coreplex.job.jobs`)."""
 CANCELLED = "cancelled"
 MAX_ERROR = 4000
 
@@ -91,6 +93,25 @@ async def enqueue_for(session: WriteSession, row: FollowsJob, kind: str, created
     )
     row.job_id, row.started_at, row.finished_at = job.id, None, None
     row.enter(JobStatus.queued)
+    return job
+
+
+async def enqueue_removal(
+    session: WriteSession,
+    entity_type: str,
+    entity_id: UUID,
+    *,
+    prefix: str,
+    created_by: UUID | None = None,
+    delay: timedelta | None = None,
+) -> Job:
+    """Queue the removal of every file whose key begins with `prefix`, `delay` from now."""
+    said = {"prefix": prefix}
+    job = await enqueue(
+        session, STORAGE_DELETE, entity_type=entity_type, entity_id=entity_id, created_by=created_by, payload=said
+    )
+    if delay is not None:
+        job.not_before = _from_now(delay.total_seconds())
     return job
 
 

@@ -2,9 +2,12 @@
 
 What projects hold counts for their owner, whoever put it there. Administrators have the limits of everybody; they can raise them.
 `require_…` only counts, for a refusal before any work is done. `take_…` also locks the account or the project until the
-transaction ends, so that of two at once the second counts what the first has added. Each concept says itself what it counts.
+transaction ends, so that of two at once the second counts what the first has added. Each concept says beside its table what of it
+counts for the owner (`OwnerQuota`).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +20,21 @@ from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.settings import Settings
 
 USERS = table("users", column("id", Uuid))
+
+
+@dataclass(frozen=True, eq=False)
+class OwnerQuota:
+    """How much of something the projects of one account may have together."""
+
+    of: type[SQLModel]
+    """A table with a `project_id`."""
+    used: Any
+    """An aggregate over its rows."""
+    setting: str
+    """The setting that says how much is allowed."""
+    holding: str
+    """What projects do that have so much: "store {:,} bytes"."""
+    remedy: str
 
 
 async def take_project(session: WriteSession, settings: Settings, user_id: UUID) -> None:
@@ -41,22 +59,38 @@ async def take_item(session: WriteSession, settings: Settings, project_id: UUID,
     await require_item(session, settings, project_id, table, remedy)
 
 
-async def lock_account(session: WriteSession, user_id: UUID) -> None:
-    """Keep others from counting what the account holds until the transaction ends."""
-    # Not a full lock: whatever refers to the account (a session, an event) may be written meanwhile.
-    await session.execute(select(USERS.c.id).where(USERS.c.id == user_id).with_for_update(key_share=True))
+async def require_room(session: ReadSession, settings: Settings, project_id: UUID, wanted: Mapping[OwnerQuota, int]) -> None:
+    """Raise QuotaExceeded when the project's owner has no room for so much more of each."""
+    await _require(session, settings, await _owner_of(session, project_id), wanted)
 
 
-async def owner_of(session: ReadSession, project_id: UUID) -> UUID:
+async def take_room(session: WriteSession, settings: Settings, project_id: UUID, wanted: Mapping[OwnerQuota, int]) -> None:
+    """Room for so much more of each."""
+    owner = await _owner_of(session, project_id)
+    await lock_account(session, owner)
+    await _require(session, settings, owner, wanted)
+
+
+async def _require(session: ReadSession, settings: Settings, owner: UUID, wanted: Mapping[OwnerQuota, int]) -> None:
+    for quota, more in wanted.items():
+        columns: Any = quota.of
+        query = select(quota.used).select_from(quota.of).join(Project, col(Project.id) == columns.project_id)
+        used = await count(session, query.where(col(Project.owner_id) == owner))
+        if used + more > (most := getattr(settings, quota.setting)):
+            whose = f"The projects of this project's owner {quota.holding.format(used)}"
+            whose += f" and this would add {more:,}" if more > 1 else ""
+            raise exceeded(whose, quota.setting.upper(), most, quota.remedy)
+
+
+async def _owner_of(session: ReadSession, project_id: UUID) -> UUID:
     """The account for which what the project holds counts."""
     return (await session.scalars(select(col(Project.owner_id)).where(col(Project.id) == project_id))).one()
 
 
-async def count_of_owner(session: ReadSession, value: Any, table: type[SQLModel], owner: UUID) -> int:
-    """An aggregate over the rows of a table with a `project_id` in all projects of an account."""
-    columns: Any = table
-    query = select(value).select_from(table).join(Project, col(Project.id) == columns.project_id)
-    return await count(session, query.where(col(Project.owner_id) == owner))
+async def lock_account(session: WriteSession, user_id: UUID) -> None:
+    """Keep others from counting what the account holds until the transaction ends."""
+    # Not a full lock: whatever refers to the account (a session, an event) may be written meanwhile.
+    await session.execute(select(USERS.c.id).where(USERS.c.id == user_id).with_for_update(key_share=True))
 
 
 async def count(session: ReadSession, query: Any) -> int:

@@ -17,7 +17,7 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table_tasks import UNPACKED_TIMES, TableTasks
-from coreplex.dataset.version_access import open_version
+from coreplex.dataset.versions import open_version
 from coreplex.errors.tree import Invalid
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment
@@ -123,7 +123,7 @@ async def _rows(services: Services, grant: Grant, wanted: EvaluateModel, model: 
         with services.staging.scratch() as scratch:
             yield _Rows(_file(services, path, artifact.filename, scratch, sheet), artifact.filename, version.id)
         return
-    upload = services.resumable.staged(str(wanted.upload_id), grant.user_id)
+    upload = services.upload(str(wanted.upload_id), grant.user_id)
     with services.staging.scratch() as scratch:
         yield _Rows(_file(services, str(upload.path), upload.filename, scratch, wanted.sheet), upload.filename)
     services.staging.discard(upload)

@@ -13,8 +13,8 @@ from coreplex.engines.automl.evaluation.metrics import HIGHER_IS_BETTER
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment
-from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.lifecycle import JobStatus
+from coreplex.job.service import enqueue_removal
 from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
 from coreplex.model.inputs import ModelFilter

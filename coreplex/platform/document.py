@@ -1,4 +1,7 @@
-"""Types of values whose shape is the user's own: GraphQL publishes both as the scalar JSON."""
+"""JSON documents whose shape is the user's own: how deep they may come, what of them can be stored, how they are read back.
+
+GraphQL publishes both types as the scalar JSON.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,15 +15,36 @@ JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
 JSONObject = NewType("JSONObject", dict[str, Any])
 """A JSON object; Pydantic refuses anything else."""
 
-STORED_AT_ONCE = 256 << 10
-"""Bytes on the database's disk that are read together. They may be compressed, 90 times at most (pglz)."""
-Key = TypeVar("Key")
-
+MAX_JSON_DEPTH = 32
+MAX_JSON_CONTAINERS = 100_000
+"""Lists and objects in one body: each costs fifty times its two bytes in memory, and time in which nobody else is served."""
 MAX_DEPTH = 200
 """Levels of lists and objects that are stored; orjson writes 254."""
 MOST_KEPT = 128 << 10
 """Bytes of JSON of a document that is kept beside a row as it was sent: a page of 500 rows reads them all."""
+STORED_AT_ONCE = 256 << 10
+"""Bytes on the database's disk that are read together. They may be compressed, 90 times at most (pglz)."""
 _NOT_STORED = re.compile("[\0\ud800-\udfff]")
+Key = TypeVar("Key")
+
+
+def containers(raw: bytes | str) -> int:
+    """At most how many lists and objects a JSON text has, counted without reading it. Brackets within strings count too."""
+    return raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
+
+
+def too_deep(value: Any, limit: int = MAX_JSON_DEPTH) -> bool:
+    """Whether lists and objects nest deeper than `limit`; walks level by level, never recursing."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return any(level)
+
+
+def _items(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
 
 
 def storable(value: Any, depth: int = 0) -> Any:
@@ -39,13 +63,6 @@ def storable(value: Any, depth: int = 0) -> Any:
     return _in_range(value) if type(value) is int else value
 
 
-def kept(value: Any) -> Any:
-    """A document that may be kept as it was sent. Raises ValueError for one that is too large."""
-    if value is not None and len(orjson.dumps(value, default=str)) > MOST_KEPT:
-        raise ValueError(f"must have at most {MOST_KEPT >> 10} KiB as JSON")
-    return value
-
-
 def _in_range(number: int) -> float | int | str:
     if -(1 << 63) <= number < 1 << 64:
         return number
@@ -53,6 +70,13 @@ def _in_range(number: int) -> float | int | str:
         return float(number)
     except OverflowError:
         return f"{number:#x}"
+
+
+def kept(value: Any) -> Any:
+    """A document that may be kept as it was sent. Raises ValueError for one that is too large."""
+    if value is not None and len(orjson.dumps(value, default=str)) > MOST_KEPT:
+        raise ValueError(f"must have at most {MOST_KEPT >> 10} KiB as JSON")
+    return value
 
 
 def read_together(sizes: Iterable[tuple[Key, int]]) -> Iterator[list[Key]]:

@@ -123,7 +123,7 @@ async def run_child(
     target: ChildTask,
     request: dict[str, Any],
     *,
-    on_event: OnEvent,
+    on_event: OnEvent | None = None,
     time_limit_secs: float,
     memory_bytes: int,
     env_threads: int = 1,
@@ -206,7 +206,7 @@ class _Child:
     def tail(self) -> str:
         return b"".join(self._said)[-STDERR_TAIL_BYTES:].decode(errors="replace")
 
-    async def converse(self, request: dict[str, Any], on_event: OnEvent, control: Control) -> dict[str, Any]:
+    async def converse(self, request: dict[str, Any], on_event: OnEvent | None, control: Control) -> dict[str, Any]:
         # A slow listener must not hold up the child: events wait here, up to a limit.
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(MAX_QUEUED_EVENTS)
         reading = self._help(self._read(queue))
@@ -271,12 +271,13 @@ class _Child:
         finally:
             await queue.put(None)
 
-    async def _listen(self, queue: asyncio.Queue[dict[str, Any] | None], on_event: OnEvent) -> dict[str, Any] | None:
+    async def _listen(self, queue: asyncio.Queue[dict[str, Any] | None], on_event: OnEvent | None) -> dict[str, Any] | None:
         """The last event (`done` or `error`), or None when the child went without one."""
         while (event := await queue.get()) is not None:
             if event.get("event") in {"done", "error"}:
                 return event
-            await on_event(event)
+            if on_event is not None:
+                await on_event(event)
         return None
 
     async def _keep_tail(self) -> None:

@@ -25,7 +25,7 @@ import orjson
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.staging import PIECE_BYTES, StagedFile, Staging, clean_filename, in_words
+from coreplex.platform.staging import PIECE_BYTES, Staging, clean_filename, in_words
 from coreplex.platform.storage import disk_errors, sha256_of
 
 MOST_UNFINISHED = 20
@@ -119,13 +119,12 @@ class Resumable:
         expires = state.st_mtime + self.unfinished_secs
         return Upload(identity, owner_id, facts["filename"], facts["length"], state.st_size, expires)
 
-    def staged(self, upload_id: str, owner_id: UUID) -> StagedFile:
-        """The whole file of an upload, however it came. Raises NotFound, and Conflict while bytes of it are missing."""
+    def refuse_unfinished(self, upload_id: str, owner_id: UUID) -> None:
+        """Raises Conflict when bytes of an upload are missing, NotFound when there is none."""
         upload = self.open(upload_id, owner_id)
         if not upload.finished:
             missing = f"{upload.length - upload.offset:,} of {upload.length:,} bytes"
             raise Conflict(f"The upload is not finished: {missing} are still missing. Send them first.")
-        return self.staging.open(upload.id, owner_id, "Upload")
 
     async def append(self, upload: Upload, offset: int, chunks: AsyncIterator[bytes], checksum: Checksum | None = None) -> Upload:
         """Write what arrives behind the first `offset` bytes; what came before an error or a lost connection stays.

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 from typing import Self
+from uuid import UUID
 
+from coreplex.errors.tree import NotFound
 from coreplex.platform.database import Database
 from coreplex.platform.listener import Listener
 from coreplex.platform.rate import RateLimiter
 from coreplex.platform.resumable import Resumable
 from coreplex.platform.settings import Settings
-from coreplex.platform.staging import Staging
+from coreplex.platform.staging import StagedFile, Staging
 from coreplex.platform.storage import Storage
 
 
@@ -23,6 +25,14 @@ class Services:
     listener: Listener
     parts: dict[type["Part"], "Part"] = field(default_factory=dict)
     """What concepts keep for the life of the process (a cache of scorers, a log writer), each made when first asked for."""
+
+    def upload(self, upload_id: str, owner_id: UUID) -> StagedFile:
+        """The whole file of an upload, however it came. Raises NotFound, and Conflict while bytes of it are missing."""
+        try:
+            return self.staging.open(upload_id, owner_id, "Upload")
+        except NotFound:
+            self.resumable.refuse_unfinished(upload_id, owner_id)
+            raise
 
     async def start(self) -> None:
         await self.listener.start()

@@ -15,7 +15,7 @@ from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
-from coreplex.job.cleaning import enqueue_removal
+from coreplex.job.service import enqueue_removal
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_project, visible_projects
 from coreplex.membership.table import Membership, Project

@@ -122,7 +122,7 @@ class HeavyScoring(Part):
         try:
             async with turn(self._explained, self._host):
                 limits = {"time_limit_secs": TIME_LIMIT_SECS, "memory_bytes": MEMORY_BYTES}
-                found = await run_child(EXPLAIN, request, on_event=_ignore, **limits)  # type: ignore[arg-type]
+                found = await run_child(EXPLAIN, request, **limits)  # type: ignore[arg-type]
         except ChildTimeout:
             raise Invalid.field(f"the contributions took more than {TIME_LIMIT_SECS:.0f} s; send fewer rows", "inputs") from None
         except (ChildCrashed, ChildFailed) as error:
@@ -130,10 +130,6 @@ class HeavyScoring(Part):
             raise Unavailable("The contributions could not be worked out; try again with fewer rows.") from error
         answers: list[dict[str, Any]] = found["contributions"]
         return answers
-
-
-async def _ignore(_event: dict[str, Any]) -> None:
-    """Nobody watches its progress."""
 
 
 def rows_of(inputs: Any) -> list[Mapping[str, Any]]:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from coreplex.artifact import quota
-from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.artifact.table import STORAGE, Artifact, ArtifactKind
 from coreplex.engines.messages import ModelReport, received
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.context import JobContext
+from coreplex.membership import quota
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.database import WriteSession
@@ -82,7 +82,7 @@ class Recorder:
             return  # stored already: the database went away after the commit and before it could say so
         rows = self._artifacts(report, prefix)
         size = sum(row.size_bytes for row in rows.values())
-        await quota.take_stored(session, self.context.settings, self.plan.experiment.project_id, size)
+        await quota.take_room(session, self.context.settings, self.plan.experiment.project_id, {STORAGE: size})
         experiment = await session.get_one(Experiment, self.plan.experiment.id, with_for_update=True)
         session.add_all(rows.values())
         await session.flush()

@@ -19,9 +19,9 @@ from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
 from coreplex.errors.tree import DomainError, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment
-from coreplex.job.cleaning import enqueue_removal
 from coreplex.job.context import JobContext
 from coreplex.job.lifecycle import JobStatus
+from coreplex.job.service import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.model import service as model_service
 from coreplex.model.table import Model

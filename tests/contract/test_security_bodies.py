@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreplex.platform.database import Database
-from coreplex.platform.json_bounds import MAX_JSON_CONTAINERS, containers
+from coreplex.platform.document import MAX_JSON_CONTAINERS, containers
 from coreplex.platform.settings import Settings
 from coreplex.serving.inputs import MAX_ROWS
 from tests.factories.account import bearer, browser, make_key, make_user, serving

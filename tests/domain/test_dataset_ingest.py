@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.dataset import ingest, service, table_tasks
+from coreplex.dataset import ingest, table_tasks
 from coreplex.dataset.inputs import UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
+from coreplex.dataset.versions import add_version
 from coreplex.errors.tree import BadInput, Conflict
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
@@ -66,13 +67,13 @@ async def test_a_transaction_that_fails_takes_its_files_back(bench: Bench) -> No
         async with ingest.from_upload(bench.services, bench.grant, wanted) as new:
             assert len(stored_files(bench.services)) == 2
             async with bench.services.database.transaction() as session:
-                await service.add_version(session, bench.grant, new, bench.services.settings)
+                await add_version(session, bench.grant, new, bench.services.settings)
                 raise ZeroDivisionError
     assert stored_files(bench.services) == []
     assert len(staged_files(bench.services)) == 2, "the upload is still there for another try"
     async with ingest.from_upload(bench.services, bench.grant, wanted) as new:
         async with bench.services.database.transaction() as session:
-            await service.add_version(session, bench.grant, new, bench.services.settings)
+            await add_version(session, bench.grant, new, bench.services.settings)
     assert len(stored_files(bench.services)) == 2
     assert staged_files(bench.services) == []
 
@@ -82,7 +83,7 @@ async def test_an_error_after_the_commit_leaves_the_files(bench: Bench) -> None:
     with pytest.raises(ConnectionError):  # noqa: PT012
         async with ingest.from_upload(bench.services, bench.grant, wanted) as new:
             async with bench.services.database.transaction() as session:
-                await service.add_version(session, bench.grant, new, bench.services.settings)
+                await add_version(session, bench.grant, new, bench.services.settings)
             raise ConnectionError("the answer to COMMIT was lost")
     assert len(stored_files(bench.services)) == 2
     async with bench.services.database.read() as session:
@@ -97,7 +98,7 @@ async def test_a_process_that_dies_in_between_is_cleaned_up_after(bench: Bench) 
     assert cleaning.not_before is not None
     assert cleaning.not_before > now() + timedelta(minutes=50)
     async with bench.services.database.transaction() as session:
-        await service.add_version(session, bench.grant, new, bench.services.settings)
+        await add_version(session, bench.grant, new, bench.services.settings)
     await opened.__aexit__(None, None, None)
     assert await bench.jobs() == [], "nothing is removed once the version is there"
 
@@ -109,7 +110,7 @@ async def test_one_upload_never_becomes_two_datasets(bench: Bench) -> None:
             async with ingest.from_upload(bench.services, bench.grant, wanted) as second:
                 for new in (first, second):
                     async with bench.services.database.transaction() as session:
-                        await service.add_version(session, bench.grant, new, bench.services.settings)
+                        await add_version(session, bench.grant, new, bench.services.settings)
     async with bench.services.database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Dataset)) == 1
     assert {key.split("/")[4] for key in stored_files(bench.services)} == {str(first.version.id)}

@@ -10,8 +10,8 @@ from sqlmodel import col
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
-from coreplex.job import cleaning
 from coreplex.job import service as job
+from coreplex.job.jobs import remove_files
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
@@ -80,7 +80,7 @@ async def test_what_a_deleted_experiment_said_goes_with_its_files(asker: Asker) 
         storage, database = services.storage, services.database
 
     context: Any = Context()
-    await cleaning.run(job_row, context)
+    await remove_files(job_row, context)
     async with asker.world.database.read() as session:
         kinds = (await session.scalars(select(col(Event.kind)).where(col(Event.entity_id) == UUID(identity)))).all()
     assert set(kinds) == {EventKind.audit}

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from coreplex.job import kinds, service
-from coreplex.job.cleaning import STORAGE_DELETE
 from coreplex.job.kinds import JobKind, Queue
+from coreplex.job.service import STORAGE_DELETE
 from coreplex.platform.database import Database
 from coreplex.platform.deferred_import import child_task, later
 from coreplex.runtime import concepts

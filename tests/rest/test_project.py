@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from coreplex.dataset.table import Dataset
 from coreplex.job import service as job
-from coreplex.job.cleaning import run as clean
+from coreplex.job.jobs import remove_files
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership.table import Membership, Project
@@ -222,7 +222,7 @@ async def test_deletion_takes_everything(lab: tuple[Any, Person], database: Data
     class Context:
         storage, database = services.storage, services.database
 
-    await clean(left[0], Context())  # type: ignore[arg-type]
+    await remove_files(left[0], Context())  # type: ignore[arg-type]
     after = stored_files(services)
     assert after == [key for key in before if f"projects/{kept}/" in key]
     assert after
