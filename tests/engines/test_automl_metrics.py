@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from coreplex.engines.automl.ensembles import selection
+from coreplex.engines.automl import stacking
 from coreplex.engines.automl.evaluation import curves, metrics
 from coreplex.engines.automl.evaluation.predictions import Predictions
 
@@ -154,16 +154,16 @@ def test_the_ensemble_is_never_worse_than_its_best_member(n: int, count: int, se
     draw = np.random.default_rng(seed)
     y = draw.normal(size=n)
     members = [(y + draw.normal(size=n) * s)[:, None] for s in draw.random(count) + 0.2]
-    weights = selection.select(members, y, rmse, seed=seed)
+    weights = stacking.select(members, y, rmse, seed=seed)
     assert weights.sum() == pytest.approx(1.0)
     assert (weights >= 0).all()
-    assert rmse(y, selection.blend(members, weights)) >= max(rmse(y, p) for p in members) - 1e-12
+    assert rmse(y, stacking.averaged(members, weights)) >= max(rmse(y, p) for p in members) - 1e-12
 
 
 def test_independent_mistakes_are_averaged() -> None:
     draw = np.random.default_rng(0)
     y = draw.normal(size=2_000)
     members = [(y + draw.normal(size=2_000))[:, None] for _ in range(4)]
-    weights = selection.select(members, y, rmse, seed=0)
+    weights = stacking.select(members, y, rmse, seed=0)
     assert (weights > 0.1).all()
-    assert -rmse(y, selection.blend(members, weights)) < 0.55
+    assert -rmse(y, stacking.averaged(members, weights)) < 0.55

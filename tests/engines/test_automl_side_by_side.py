@@ -15,10 +15,10 @@ from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families import lightgbm, linear, mlp, xgboost
 from coreplex.engines.automl.families.base import Learner, Problem, Trained
 from coreplex.engines.automl.families.family import Candidate
-from coreplex.engines.automl.trial.costs import Costs, waves
-from coreplex.engines.automl.trial.cross_validation import Finished, cross_validate
+from coreplex.engines.automl.trial.costs import Costs, Memory, waves
+from coreplex.engines.automl.trial.cross_validation import cross_validate
+from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.memory import Memory
 from tests.engines.runs import Report, request, table, task_of
 
 CANDIDATES = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl.ensembles import pruning, stacking
+from coreplex.engines.automl import stacking
 from coreplex.engines.automl.evaluation import metrics
 from coreplex.engines.scoring.predictor import respond
 
@@ -103,10 +103,10 @@ def test_an_expensive_model_that_adds_nothing_is_left_out(classes: int) -> None:
     assert found is not None
     assert (found.weights > 0).all()
     cost = [1e-6, 1e-6, 1e-6, 1.0]
-    assert pruning.pruned(found, twice, y, score, task, [2e-5] * 4, never) is found  # quick as it is
-    assert pruning.pruned(found, twice, y, score, task, cost, lambda: True) is found
-    assert pruning.pruned(found, twice, y, score, task, [1.0, 1.0, 1e-6, 1e-6], never).weights[2] > 0
-    fewer = pruning.pruned(found, twice, y, score, task, cost, never)
+    assert stacking.pruned(found, twice, y, score, task, [2e-5] * 4, never) is found  # quick as it is
+    assert stacking.pruned(found, twice, y, score, task, cost, lambda: True) is found
+    assert stacking.pruned(found, twice, y, score, task, [1.0, 1.0, 1e-6, 1e-6], never).weights[2] > 0
+    fewer = stacking.pruned(found, twice, y, score, task, cost, never)
     assert fewer.weights[3] == 0.0
     assert (fewer.weights[:3] > 0).all()
     assert fewer.weights.sum() == pytest.approx(1.0)
@@ -117,4 +117,4 @@ def test_an_expensive_model_that_adds_nothing_is_left_out(classes: int) -> None:
 def test_a_model_that_others_cannot_replace_stays_however_expensive() -> None:
     said, y, _ = views(7, 1_500, 3, 1.0)
     found = stacking.blend(said, y, logloss, CLASSES, never)
-    assert pruning.pruned(found, said, y, logloss, CLASSES, [1.0, 1.0, 1.0], never) is found
+    assert stacking.pruned(found, said, y, logloss, CLASSES, [1.0, 1.0, 1.0], never) is found

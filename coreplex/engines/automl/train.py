@@ -21,16 +21,15 @@ from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.data import task
 from coreplex.engines.automl.evaluation import forward, metrics
 from coreplex.engines.automl.execution.before_search import begin
-from coreplex.engines.automl.execution.leaderboard import Leaderboard
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.options.engine_registry import ENGINES, STACKED
 from coreplex.engines.automl.splits.split import choose
-from coreplex.engines.automl.trial.costs import Costs
+from coreplex.engines.automl.trial.costs import DEFAULT_BYTES, Costs, Memory
+from coreplex.engines.automl.trial.leaderboard import Leaderboard
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.memory import DEFAULT_BYTES, Memory
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical

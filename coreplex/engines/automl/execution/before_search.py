@@ -8,16 +8,15 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.sampling import one_fold, sampled
 from coreplex.engines.automl.data.task import Task, Warn
-from coreplex.engines.automl.ensembles.selection import TOP
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import LINKS, Array
 from coreplex.engines.automl.families.family import Candidate, families
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.options.engine_registry import BASELINE
-from coreplex.engines.automl.trial.costs import Costs
-from coreplex.engines.automl.trial.cross_validation import Finished
+from coreplex.engines.automl.stacking import TOP
+from coreplex.engines.automl.trial.costs import Costs, Memory
+from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices, weights_of
-from coreplex.engines.automl.trial.memory import Memory
 from coreplex.engines.automl.trial.portfolio import quick_first
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.encoder import Encoder

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.task import Log, Task
 from coreplex.engines.automl.evaluation import curves, intervals, metrics, threshold
-from coreplex.engines.automl.trial.cross_validation import Finished
+from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
 from coreplex.engines.scoring import bundle

@@ -14,13 +14,13 @@ from typing import cast
 from coreplex.engines.automl.budget import Clock, Deadline, Progress
 from coreplex.engines.automl.data.task import Log, Task
 from coreplex.engines.automl.evaluation.intervals import in_words
-from coreplex.engines.automl.execution.leaderboard import Leaderboard
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.trial.costs import LEAST_ROWS, Costs
-from coreplex.engines.automl.trial.cross_validation import Abandoned, Finished, TooSlow, cross_validate
+from coreplex.engines.automl.trial.cross_validation import Abandoned, TooSlow, cross_validate
+from coreplex.engines.automl.trial.leaderboard import Finished, Leaderboard
 from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.messages import Listener
 from coreplex.errors.tree import DomainError

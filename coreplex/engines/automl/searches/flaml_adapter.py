@@ -43,7 +43,8 @@ from coreplex.engines.automl.families import forest, lightgbm, linear, xgboost
 from coreplex.engines.automl.families.base import Sample, Trained
 from coreplex.engines.automl.families.family import Candidate, Family
 from coreplex.engines.automl.options.engine_registry import ENGINES
-from coreplex.engines.automl.trial.cross_validation import Finished, refitted
+from coreplex.engines.automl.trial.cross_validation import refitted
+from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.scoring.ensemble import Member
 
 Ids = NDArray[np.int64]

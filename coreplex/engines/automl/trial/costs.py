@@ -1,4 +1,5 @@
-"""Estimates how long a candidate will take before it is fitted, so that what cannot finish is trained on fewer rows.
+"""Estimates how long a candidate will take, and how many rows fit in memory, before anything is fitted: so what cannot finish is
+trained on fewer rows, and no run ends by a crash.
 
 Encoding is taken to be linear in the rows, with the line measured on two small samples of this very table. Fitting is counted
 in units of work (cells visited per round of trees, multiplications per epoch, …) times seconds per unit, which
@@ -9,11 +10,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.sampling import spread
@@ -35,6 +37,13 @@ LEAST_ROWS = 500
 HOPELESS = 4.0
 LENIENCE = 2.0
 """So many times its share a candidate may seem to take before rows are left out: estimates err, and the clock cuts anyway."""
+DEFAULT_BYTES = 4 << 30
+_FRAME_COPIES, _CELL_BYTES, _CLASS_BYTES = 2.2, 28, 40
+_WORKING, _KEPT_MATRICES = 0.6, 0.12
+_DENSE_CELL_BYTES = 32
+_DENSE = 0.25
+_FEWEST_ROWS = 500
+"""Whatever the memory, so many rows are trained on."""
 
 
 @dataclass
@@ -213,3 +222,42 @@ def _line(sizes: list[int], took: list[float]) -> tuple[float, float]:
     slope = (long - took[-2]) / max(most - sizes[-2], 1) if len(sizes) > 1 else 0.0
     slope = max(slope, 0.2 * long / most)
     return slope, max(long - slope * most, 0.0)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`limit`: bytes of resident memory the process may use. `workers`: fits side by side, each with a matrix of its own.
+
+    Counted per row: the table and the copies that folds and encodings make of it, the encoded matrix and the copy a sample or a
+    refit makes, what a booster keeps of it (XGBoost most: 8 bytes a cell and the bins), scores and gradients per class, and the
+    out-of-fold predictions of the models an ensemble may choose from. Folds that are fitted side by side have all but the table
+    and those predictions each.
+    """
+
+    limit: int = DEFAULT_BYTES
+    workers: int = 1
+
+    def roomy(self, task: Task, width: int, models: int) -> "Memory":
+        """The same with as many workers, one at least, as leave room for all rows of the task; arguments as of `rows`."""
+        counts = range(self.workers, 1, -1)
+        fitting = (one for count in counts if (one := replace(self, workers=count)).rows(task, width, models) >= len(task.y))
+        return next(fitting, replace(self, workers=1))
+
+    @property
+    def matrices(self) -> int:
+        """Bytes of encoded folds that may be kept for the next candidate."""
+        return int(_KEPT_MATRICES * self.limit)
+
+    def dense_rows(self, width: int) -> int:
+        """Training rows of a dense matrix of so many columns, with what a solver makes of it."""
+        return max(int(_DENSE * self.limit / (_DENSE_CELL_BYTES * max(width, 1) * self.workers)), 1)
+
+    def rows(self, task: Task, width: int, models: int) -> int:
+        """The most rows of this task that a run on `width` encoded columns can be trained on, which keeps the out-of-fold
+        predictions of `models` models."""
+        table = task.frame.estimated_size()
+        free = _WORKING * self.limit - max(psutil.Process().memory_info().rss - table, 0)
+        copies = _FRAME_COPIES + self.workers - 1
+        fitted = self.workers * (_CELL_BYTES * width + _CLASS_BYTES * task.outputs)
+        per_row = copies * table / len(task.y) + fitted + 8 * models * task.outputs
+        return max(int(free / per_row), _FEWEST_ROWS)

@@ -3,117 +3,28 @@
 With exchangeable folds the fold copies together are the model (bagging, as AutoGluon does it): no second training,
 and a better one than a refit where it was measured. A holdout or forward-in-time plan fits on all rows afterwards:
 boosters of a forward plan as copies that stop on a random part, everything else once, for the rounds the folds found.
+
+Folds are fitted side by side, each on a thread of its own. The libraries that learn let the interpreter go while they work, and
+folds do not wait for each other, where the threads of one booster meet several times a tree: two boosters of 48,000 rows take
+0.64 s side by side on two idle cores and 0.92 s beside a busy process, one after the other on two threads each 0.84 s and 2.6 s.
 """
 
+import importlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import cast
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.data.task import Task
-from coreplex.engines.automl.evaluation import metrics, threshold
-from coreplex.engines.automl.evaluation.metrics import Metrics
-from coreplex.engines.automl.evaluation.predictions import Predictions
-from coreplex.engines.automl.families.base import Problem
+from coreplex.engines.automl.families.base import AnyEncoder, Array, Problem, Trained
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import HOPELESS, LEAST_ROWS, LENIENCE, Costs, fits_after, waves
-from coreplex.engines.automl.trial.fitting import Fitted, Fitting
+from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.scoring.calibration import Calibration
-from coreplex.engines.scoring.ensemble import Combine, Member
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trained and judged model. `oof`: (n, k), NaN for rows that no fold judged."""
-
-    name: str
-    algo: str
-    candidate: Candidate | None
-    members: tuple[Member, ...]
-    oof: Array
-    seconds: float
-    task: Task
-    parameters: dict[str, object] = field(default_factory=dict)
-    combine: Combine = "raw"
-    calibration: Calibration | None = None
-    cut: bool = False
-    """Whether the clock, or the most rounds allowed, ended a fold that was still getting better."""
-
-    @cached_property
-    def decision(self) -> threshold.Decision | None:
-        """Two classes: from which probability on the second is predicted, and what that says of the judged rows."""
-        task = self.task
-        if task.kind != "binary":
-            return None
-        rows = task.plan.validated
-        parts = [np.searchsorted(rows, fold.valid) for fold in task.plan.folds]
-        return threshold.decide(task.y[rows].astype(np.int64), self.oof[rows, 1], task.aim, parts, task.seed)
-
-    @cached_property
-    def predicted(self) -> NDArray[np.int64]:
-        """(n,) class codes as the model decides, for all rows of the task; of no meaning for rows that no fold judged."""
-        if self.decision is None:
-            return metrics.decided(self.oof)
-        predicted = np.zeros(len(self.oof), dtype=np.int64)
-        predicted[self.task.plan.validated] = self.decision.predicted
-        return predicted
-
-    @cached_property
-    def metrics(self) -> Metrics:
-        """All metrics over the rows that were judged."""
-        return self._evaluated(self.task.plan.validated)
-
-    @cached_property
-    def cv_metrics(self) -> dict[str, dict[str, float]]:
-        """Mean and deviation over the folds."""
-        return metrics.spread(self.per_fold)
-
-    @cached_property
-    def per_fold(self) -> list[Metrics]:
-        """All metrics over the rows of each fold."""
-        return [self._evaluated(fold.valid) for fold in self.task.plan.folds]
-
-    def scores(self, metric: str) -> list[float | None]:
-        """A metric of each fold."""
-        return [fold[metric] for fold in self.per_fold]
-
-    @property
-    def predictions(self) -> Predictions:
-        """The validated rows with their out-of-fold predictions."""
-        task, rows = self.task, self.task.plan.validated
-        units = None if task.plan.units is None else task.plan.units[rows]
-        if len(rows) == len(task.y):  # nothing is copied: of many classes predictions are large, and many models are compared
-            return Predictions(task.y, self.oof, self.predicted, units)
-        return Predictions(task.y[rows], self.oof[rows], self.predicted[rows], units)
-
-    def _evaluated(self, rows: NDArray[np.int64]) -> Metrics:
-        task = self.task
-        return metrics.evaluate(task.kind, task.y[rows], self.oof[rows], predicted=self.predicted[rows], quantile=task.quantile)
-
-    def without_predictions(self, task: Task) -> "Finished":
-        """The same with its metrics kept and its out-of-fold predictions, and the rows they are of, let go."""
-        kept = {"metrics": self.metrics, "cv_metrics": self.cv_metrics}
-        slim = replace(self, oof=self.oof[:0], task=task)
-        vars(slim).update(kept)
-        return slim
-
-    @property
-    def learned(self) -> int:
-        """Training rows of a fold; of the last one, where the clock left fewer to it."""
-        whole = max(len(fold.train) for fold in self.task.plan.folds)
-        return cast(int, self.parameters.get("sampled_rows", whole))
-
-    def score(self, metric: str) -> float:
-        """More is better."""
-        return metrics.signed(metric, self.metrics[metric])
+from coreplex.engines.scoring.ensemble import Member
 
 
 class Abandoned(Exception):
@@ -156,7 +67,8 @@ def cross_validate(
         if done and not insist:
             searched = candidate.family.trials * done[0].seconds
             expected = (time.perf_counter() - started - searched) / waves(first, workers) * turns
-            fitting = fitting.at_most(_affordable(fitting.rows, done[-1].learned, expected, deadline.left, least))
+            affordable = _affordable(fitting.rows, done[-1].learned, expected, deadline.left, least)
+            fitting = replace(fitting, rows=affordable)
         # The first fold of a candidate that settles something settles it for the others.
         settles = candidate.family.trials and not done
         numbers = range(first, min(first + (1 if settles else workers), count))
@@ -227,3 +139,80 @@ def _final(
     sides = matrices.everything(candidate.encoding, rows)
     one = candidate.family.fit(sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
     return one.members(sides.encoder), rounds
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted fold, what it says of the rows that judge, and what the fit took."""
+
+    trained: Trained
+    encoder: AnyEncoder
+    predicted: Array
+    learned: int
+    """Training rows."""
+    asked: int
+    whole: int
+    """Training rows that were asked for, and that there are."""
+    width: int
+    rounds: int
+    """How often the clock was looked at."""
+    seconds: float
+    """Of one fit, where the rounds were found by several."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How the folds of one candidate are fitted. `rows`: the most training rows of a fold, None for all; `costs` learns what they
+    take."""
+
+    candidate: Candidate
+    matrices: Matrices
+    problem: Problem
+    deadline: Deadline
+    rows: int | None
+    costs: Costs | None
+
+    @classmethod
+    def of(
+        cls,
+        candidate: Candidate,
+        matrices: Matrices,
+        problem: Problem,
+        deadline: Deadline,
+        rows: int | None,
+        costs: Costs | None = None,
+    ) -> Self:
+        """The same once the libraries of the family are loaded and words counted, which is done once and is no cost of a fit: the
+        deadline moves by as much."""
+        before = deadline.left
+        for module in candidate.family.modules:
+            importlib.import_module(module)
+        matrices.prepare(candidate.encoding)
+        deadline.moment += max(0.0, before - deadline.left)
+        return cls(candidate, matrices, problem, deadline, candidate.at_most(rows), costs)
+
+    def side_by_side(self, numbers: Sequence[int], turns: int, rounds: int | None = None) -> list[Fitted]:
+        """Fit these folds at a time, in the part of the time left that one of so many `turns` has.
+
+        Raises the error of the first that failed, after all have ended.
+        """
+        if len(numbers) == 1:
+            done = [self._fold(numbers[0], turns, rounds)]
+        else:
+            with ThreadPoolExecutor(len(numbers)) as pool:
+                begun = [pool.submit(self._fold, number, turns, rounds) for number in numbers]
+            done = [one.result() for one in begun]
+        if self.costs is not None:
+            for one in done:
+                self.costs.learn(self.candidate, self.matrices.task, one.learned, one.rounds, one.width, one.seconds)
+        return done
+
+    def _fold(self, number: int, turns: int, rounds: int | None) -> Fitted:
+        sides = self.matrices.fold(self.candidate.encoding, number, self.rows, self.costs)
+        assert sides.valid is not None
+        fits = 1 if rounds else 1 + self.candidate.family.trials
+        part, began = self.deadline.part((turns - 1) / fits + 1), time.perf_counter()
+        one = self.candidate.family.fit(sides.train, sides.valid, self.problem, self.candidate.params, part, rounds)
+        seconds, looked = (time.perf_counter() - began) / fits, part.times_asked
+        learned, width = sides.train.x.shape
+        return Fitted(one, sides.encoder, one.predict(sides.valid), learned, sides.asked, sides.whole, width, looked, seconds)

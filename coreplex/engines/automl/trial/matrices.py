@@ -21,8 +21,7 @@ from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.families.base import AnyEncoder, Array, Sample
 from coreplex.engines.automl.families.family import Encoding
 from coreplex.engines.automl.splits.folds import Fold
-from coreplex.engines.automl.trial.costs import Costs
-from coreplex.engines.automl.trial.memory import Memory
+from coreplex.engines.automl.trial.costs import Costs, Memory
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.residual import ResidualEncoder
 from coreplex.engines.encoding.sparse import SparseEncoder
