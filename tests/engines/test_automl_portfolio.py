@@ -16,9 +16,9 @@ from coreplex.engines.automl.families.lightgbm import (
     SMALL_LOGARITHMIC,
     SMALL_RESIDUAL,
 )
+from coreplex.engines.automl.searches.portfolio_search import portfolio
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.split import Split
-from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.choice import FEW_LEVELS
 from tests.engines.scoring_samples import column

@@ -10,8 +10,9 @@ import pytest
 
 from coreplex.engines.automl import train
 from coreplex.engines.automl.budget import Clock, Progress
-from coreplex.engines.automl.data.sampling import one_fold, sampled, spread
+from coreplex.engines.automl.data.task import spread
 from coreplex.engines.automl.evaluation import metrics
+from coreplex.engines.automl.searches.before_search import one_fold, sampled
 from coreplex.engines.automl.trial.costs import Memory
 from coreplex.engines.scoring.scorer import Scorer
 from tests.engines.runs import Report, request, task_of

@@ -13,9 +13,9 @@ from scipy import sparse
 
 from coreplex.engines.automl import train
 from coreplex.engines.automl.budget import Deadline
-from coreplex.engines.automl.execution import before_search
 from coreplex.engines.automl.families import sparse_linear
 from coreplex.engines.automl.families.base import Problem, Sample
+from coreplex.engines.automl.searches import before_search
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.sparse import SparseEncoder
 from coreplex.engines.encoding.text import _all_statistics

@@ -12,12 +12,12 @@ from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.families.lightgbm import CAREFUL, QUICK, SMALL_RESIDUAL
+from coreplex.engines.automl.searches.portfolio_search import portfolio
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.split import Split
 from coreplex.engines.automl.trial.cross_validation import cross_validate, refitted
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import residual
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle

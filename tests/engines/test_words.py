@@ -15,12 +15,12 @@ from coreplex.engines.automl.families import sparse_linear
 from coreplex.engines.automl.families.base import Problem, Sample, Trained
 from coreplex.engines.automl.families.lightgbm import QUICK
 from coreplex.engines.automl.families.sparse_linear import SPARSE_LINEAR
+from coreplex.engines.automl.searches.portfolio_search import portfolio
 from coreplex.engines.automl.splits import folds
 from coreplex.engines.automl.splits.split import Split
 from coreplex.engines.automl.trial.cross_validation import cross_validate
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices
-from coreplex.engines.automl.trial.portfolio import portfolio
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder

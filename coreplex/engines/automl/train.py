@@ -20,12 +20,12 @@ from coreplex.engines import import_boosters  # noqa: F401  (first of all)
 from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.data import task
 from coreplex.engines.automl.evaluation import forward, metrics
-from coreplex.engines.automl.execution.before_search import begin
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
 from coreplex.engines.automl.options.engine_registry import ENGINES, STACKED
+from coreplex.engines.automl.searches.before_search import begin
 from coreplex.engines.automl.splits.split import choose
 from coreplex.engines.automl.trial.costs import DEFAULT_BYTES, Costs, Memory
 from coreplex.engines.automl.trial.leaderboard import Leaderboard

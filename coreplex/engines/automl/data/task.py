@@ -27,6 +27,8 @@ Log = Callable[[str, str], None]
 Warn = Callable[[str], None]
 """Says what is done differently from what was asked: for the log, and to stay with the experiment."""
 _SEED_LIMIT = 2**31 - 1
+_LEAST_PER_CLASS = 5
+"""Rows a sample keeps of the rarest class, where there are so many."""
 FEW_ROWS, FEW_CLASS_ROWS = 200, 20
 """Below so many rows, of the table and of a class, scores are rough."""
 
@@ -226,3 +228,22 @@ def _moments(values: pl.Series) -> NDArray[np.float64]:
     if values.dtype.is_temporal():
         values = values.cast(pl.Datetime("ms")).dt.epoch("ms") / 1000
     return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def spread(y: NDArray[np.generic], rows: int, seed: int, *, classification: bool) -> folds.Index:
+    """Positions of about `rows` rows that stand for all. y: (n,) class codes or values. Returns (m,) positions, ascending:
+    every so many-th in the order of the target, equals in random order.
+
+    So shares of classes, and quantiles, stay; a rare class keeps a few rows more than its share.
+    """
+    n = len(y)
+    if rows >= n:
+        return np.arange(n)
+    shuffled = np.random.default_rng(seed).permutation(n)
+    order = shuffled[np.argsort(y[shuffled], kind="stable")]
+    chosen = order[(np.arange(rows) * n) // rows]
+    if classification:
+        ordered = y[order]
+        rank = np.arange(n) - np.searchsorted(ordered, ordered)
+        chosen = np.union1d(chosen, order[rank < _LEAST_PER_CLASS])
+    return np.sort(chosen).astype(np.int64)

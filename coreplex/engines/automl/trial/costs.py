@@ -18,8 +18,7 @@ import polars as pl
 import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.data.sampling import spread
-from coreplex.engines.automl.data.task import Task
+from coreplex.engines.automl.data.task import Task, spread
 from coreplex.engines.automl.families.family import Candidate, Family, Load, families
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.sparse import SparseEncoder

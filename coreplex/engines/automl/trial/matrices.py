@@ -16,8 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from coreplex.engines.automl.data.sampling import spread
-from coreplex.engines.automl.data.task import Task
+from coreplex.engines.automl.data.task import Task, spread
 from coreplex.engines.automl.families.base import AnyEncoder, Array, Sample
 from coreplex.engines.automl.families.family import Encoding
 from coreplex.engines.automl.splits.folds import Fold

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.data.sampling import one_fold, sampled
-from coreplex.engines.automl.data.task import Task, Warn
+from coreplex.engines.automl.data.task import Task, Warn, spread
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import LINKS, Array
 from coreplex.engines.automl.families.family import Candidate, families
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.options.engine_registry import BASELINE
+from coreplex.engines.automl.searches.portfolio_search import quick_first
+from coreplex.engines.automl.splits.folds import Fold, Index
 from coreplex.engines.automl.stacking import TOP
 from coreplex.engines.automl.trial.costs import Costs, Memory
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices, weights_of
-from coreplex.engines.automl.trial.portfolio import quick_first
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.values import Canonical
@@ -183,3 +183,41 @@ def _reads_texts(run: Run) -> bool:
 def _quick(run: Run) -> Candidate | None:
     """A quick candidate among the algorithms asked for, else the first of the search."""
     return next((candidate for candidate in quick_first(run.task) if run.may(candidate)), None)
+
+
+def restricted(task: Task, rows: Index) -> Task:
+    """The task of these rows alone (m positions, ascending), with the folds as they were; a fold that lost a side is gone."""
+    place = np.full(len(task.y), -1)
+    place[rows] = np.arange(len(rows))
+    folds, final_folds = (
+        tuple(one for fold in parts if len((one := _kept(place, fold)).train) and len(one.valid))
+        for parts in (task.plan.folds, task.plan.final_folds)
+    )
+    return replace(
+        task,
+        frame=task.frame[rows],
+        y=task.y[rows],
+        weights=None if task.weights is None else task.weights[rows],
+        plan=replace(task.plan, folds=folds, final_folds=final_folds),
+    )
+
+
+def _kept(place: Index, fold: Fold) -> Fold:
+    train, valid = place[fold.train], place[fold.valid]
+    return Fold(train[train >= 0], valid[valid >= 0])
+
+
+def sampled(task: Task, rows: int) -> Task:
+    """The task of about `rows` of its rows."""
+    return restricted(task, spread(task.y, rows, task.seed, classification=task.classification))
+
+
+def one_fold(task: Task, train: int, valid: int) -> Task:
+    """The last fold alone (forward in time it knows most), with at most so many rows on either side."""
+    fold = task.plan.folds[-1]
+    kept = [
+        side[spread(task.y[side], most, task.seed, classification=task.classification)]
+        for side, most in ((fold.train, train), (fold.valid, valid))
+    ]
+    alone = replace(task, plan=replace(task.plan, folds=(fold,), bag=True))
+    return restricted(alone, np.sort(np.concatenate(kept)))
