@@ -21,7 +21,7 @@ from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table import Diagnosis as Row
 from coreplex.dataset.versions import Documents
-from coreplex.engines.automl import creation
+from coreplex.engines.automl.data import feasibility
 from coreplex.engines.diagnosis.request import WALL_PER_CPU, DiagnosisRequest
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile import target_suggestion
@@ -182,11 +182,12 @@ async def quality_for_target(
     profile = documents.profile
     facts = next(column for column in profile["columns"] if column["name"] == target)
     identifier = [
-        Finding("target_is_identifier", "high", said, column=target) for said in creation.target_warnings(profile, schema, target)
+        Finding("target_is_identifier", "high", said, column=target)
+        for said in feasibility.target_warnings(profile, schema, target)
     ]
     question = DiagnosisRequest(target, problem_type or target_suggestion.problem_type(facts, profile["row_count"]))
     try:
-        creation.check_creation(profile, schema, target, question.problem_type)
+        feasibility.check_creation(profile, schema, target, question.problem_type)
     except Invalid as error:
         issue = Finding("unusable_target", "high", error.message, column=target)
         return Judged(assessment.for_target(documents.quality, profile, target, [*identifier, issue]))

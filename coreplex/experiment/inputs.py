@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field_validator
 
-from coreplex.engines.automl.options.config import AutoMLConfig, described_options
+from coreplex.engines.automl.options.config import AutoMLConfig, described_options, described_presets
 from coreplex.engines.automl.options.engine_registry import ENGINES
-from coreplex.engines.automl.options.presets import described
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
@@ -38,7 +37,7 @@ class CreateExperiment(BaseModel):
         description="Options of the search, with their defaults; others are ignored with a warning: "
         + described_options()
         + ". A `preset` "
-        "sets several of them: " + described() + f". At most {MOST_KEPT >> 10} KiB as JSON.",
+        "sets several of them: " + described_presets() + f". At most {MOST_KEPT >> 10} KiB as JSON.",
         json_schema_extra={"properties": AutoMLConfig.model_json_schema()["properties"]},
     )
     execution_mode: ExecutionMode = Field(ExecutionMode.single, description="One engine, or several side by side.")

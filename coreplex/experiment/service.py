@@ -13,7 +13,7 @@ from coreplex.artifact.table import STORAGE
 from coreplex.dataset import column_overrides
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.versions import open_version
-from coreplex.engines.automl import creation
+from coreplex.engines.automl.data import feasibility
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
@@ -107,9 +107,10 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     schema = TableSchema.from_json(version.table_schema)
     plan = grant.principal.plan
     engines = choose(plan, wanted.execution_mode, wanted.engine, wanted.engines, fallback=settings.engine_fallback)
-    kind = creation.check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config, engines.names)
+    kind = feasibility.check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config, engines.names)
     engines.warnings.extend(
-        f"The engine '{name}' can train none of the algorithms asked for." for name in creation.idle(engines.names, kind, config)
+        f"The engine '{name}' can train none of the algorithms asked for."
+        for name in feasibility.idle(engines.names, kind, config)
     )
     engines.warnings.extend(unknown_options(wanted.config))
     engines.warnings.extend(without_effect(config, wanted.problem_type))
@@ -118,7 +119,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     if wanted.use_gpu:
         engines.warnings.append("No GPU is available on this server; the CPU is used.")
     engines.warnings.extend(column_overrides.sentinel_warnings(version, wanted.target_column))
-    engines.warnings.extend(creation.target_warnings(version.profile, schema, wanted.target_column))
+    engines.warnings.extend(feasibility.target_warnings(version.profile, schema, wanted.target_column))
     return Checked(project, version, config, engines)
 
 

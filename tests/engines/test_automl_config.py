@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.automl import creation
 from coreplex.engines.automl.budget import Clock
+from coreplex.engines.automl.data import feasibility
 from coreplex.engines.automl.options import engine_registry
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, without_effect
 from coreplex.engines.automl.splits.split import choose
@@ -178,7 +178,7 @@ def test_targets_that_cannot_be_learned_are_refused_at_creation(
     target: str, problem: str, facts: dict[str, object], says: str
 ) -> None:
     with pytest.raises(Invalid, match=says):
-        creation.check_creation(profile(**facts), TableSchema(COLUMNS), target, problem)
+        feasibility.check_creation(profile(**facts), TableSchema(COLUMNS), target, problem)
 
 
 def table(rows: int = 200, **facts: dict[str, object]) -> tuple[dict[str, object], TableSchema]:
@@ -203,12 +203,12 @@ def counts(**rows: int) -> dict[str, object]:
 )
 def test_classes_that_cannot_be_told_apart(facts: dict[str, object], says: str) -> None:
     with pytest.raises(Invalid, match=says):
-        creation.check_creation(*table(kind=facts), "kind", "classification")
+        feasibility.check_creation(*table(kind=facts), "kind", "classification")
 
 
 def test_rare_classes_are_no_reason_where_enough_is_left() -> None:
     for facts in (counts(a=100, b=99, c=1), {**counts(a=100), "unique_count": 30}):
-        creation.check_creation(*table(kind=facts), "kind", "classification")
+        feasibility.check_creation(*table(kind=facts), "kind", "classification")
 
 
 @pytest.mark.parametrize(
@@ -233,14 +233,14 @@ def test_what_the_profile_knows_is_refused_at_creation(
     target: str, config: dict[str, object], facts: dict[str, dict[str, object]], place: tuple[str, ...]
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        creation.check_creation(*table(**facts), target, "regression", parse_config(config))
+        feasibility.check_creation(*table(**facts), target, "regression", parse_config(config))
     assert caught.value.errors[0].loc == place
 
 
 def test_what_training_may_still_bear_is_left_to_it() -> None:
     half_empty = {"rooms": {"unique_count": 55, "missing_count": 0}, "price": {"missing_count": 10}}
-    creation.check_creation(*table(**half_empty), "price", "regression", parse_config({"fold_column": "rooms"}))
-    creation.check_creation(*table(price={"min": -1.0, "max": 2.0}), "price", "regression", parse_config({}))
+    feasibility.check_creation(*table(**half_empty), "price", "regression", parse_config({"fold_column": "rooms"}))
+    feasibility.check_creation(*table(price={"min": -1.0, "max": 2.0}), "price", "regression", parse_config({}))
 
 
 @pytest.mark.parametrize(
@@ -263,27 +263,27 @@ def test_algorithms_no_engine_can_train_are_refused(
     problem: str, engines: list[str], config: dict[str, object], idle: list[str]
 ) -> None:
     wanted, target = parse_config(config), "price" if problem == "regression" else "kind"
-    assert creation.idle(engines, "regression" if problem == "regression" else "binary", wanted) == idle
+    assert feasibility.idle(engines, "regression" if problem == "regression" else "binary", wanted) == idle
     if idle != engines:
-        creation.check_creation(*table(), target, problem, wanted, engines)
+        feasibility.check_creation(*table(), target, problem, wanted, engines)
         return
     with pytest.raises(Invalid, match="allow one of") as caught:
-        creation.check_creation(*table(), target, problem, wanted, engines)
+        feasibility.check_creation(*table(), target, problem, wanted, engines)
     assert caught.value.errors[0].loc == ("config", next(iter(config)))
 
 
 def test_every_algorithm_an_engine_names_can_be_asked_about() -> None:
     for engine in engine_registry.ENGINES.values():
         for algo in set(engine.algos) - {"StackedEnsemble"}:
-            assert creation.idle([engine.key], "multiclass", parse_config({"include_algos": [algo]})) == []
+            assert feasibility.idle([engine.key], "multiclass", parse_config({"include_algos": [algo]})) == []
 
 
 def test_kinds_of_task() -> None:
     schema = TableSchema(COLUMNS)
-    assert creation.check_creation(profile(), schema, "kind", "classification") == "multiclass"
-    assert creation.check_creation(profile(unique_count=2), schema, "kind", "classification") == "binary"
-    assert creation.check_creation(profile(), schema, "rooms", "classification") == "multiclass"
-    assert creation.check_creation(profile(), schema, "rooms", "regression") == "regression"
+    assert feasibility.check_creation(profile(), schema, "kind", "classification") == "multiclass"
+    assert feasibility.check_creation(profile(unique_count=2), schema, "kind", "classification") == "binary"
+    assert feasibility.check_creation(profile(), schema, "rooms", "classification") == "multiclass"
+    assert feasibility.check_creation(profile(), schema, "rooms", "regression") == "regression"
 
 
 def test_the_clock_counts_from_the_start_and_keeps_a_reserve() -> None:

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 
 from coreplex.engines.automl import stacking
 from coreplex.engines.automl.evaluation import curves, metrics
-from coreplex.engines.automl.evaluation.predictions import Predictions
+from coreplex.engines.automl.evaluation.measures import Predictions
 
 
 def sample(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from coreplex.engines import learner_families
-from coreplex.engines.automl import creation, train
+from coreplex.engines.automl import train
+from coreplex.engines.automl.data import feasibility
 from coreplex.engines.automl.families.family import KINDS, Family, algorithms, aliases, families
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.automl.options.engine_registry import ENGINES
@@ -52,8 +53,8 @@ def test_a_family_of_one_module_and_one_line_trains_is_stored_served_and_searche
 def test_what_a_family_can_do_decides_where_it_is_offered() -> None:
     config = parse_config({"include_algos": ["NearestCentroid"]})
     assert "NearestCentroid" in ENGINES["native"].algos
-    assert [kind for kind in KINDS if not creation.idle(["native"], kind, config)] == ["multiclass"]
-    assert creation.idle(["flaml"], "multiclass", config) == ["flaml"]
+    assert [kind for kind in KINDS if not feasibility.idle(["native"], kind, config)] == ["multiclass"]
+    assert feasibility.idle(["flaml"], "multiclass", config) == ["flaml"]
 
 
 def test_what_the_lines_name_is_there() -> None:

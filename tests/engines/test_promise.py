@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from coreplex.engines.automl.evaluation import intervals, metrics, threshold
-from coreplex.engines.automl.evaluation.predictions import Predictions
+from coreplex.engines.automl.evaluation.measures import Predictions
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.scoring.calibration import Conformal
 from coreplex.errors.tree import Invalid

@@ -106,7 +106,7 @@ def examine(
         raise Invalid.field(f"There is no column {request.target!r} in this table.", "target")
     data = DetectorInput.of(table, schema, request, column, seed=seed, deadline=deadline)
     flagged = find_leaks(data) if data.univariate else []
-    # Of an identifier more is said without looking at rows (`automl.creation`).
+    # Of an identifier more is said without looking at rows (`automl.data.feasibility`).
     step = None if column.type is ColumnType.id else target_issues.row_step(data.frame.get_column(column.name))
     classes = target_issues.class_counts(table, column) if request.classification else None
     return {

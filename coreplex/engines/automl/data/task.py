@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from coreplex.engines.automl.data import feasibility
 from coreplex.engines.automl.evaluation.threshold import Aim
-from coreplex.engines.automl.options import checks
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import folds, near_duplicates
 from coreplex.engines.automl.splits.split import Split
@@ -86,14 +86,16 @@ def prepare(
     warn: Warn,
 ) -> Task:
     """The task of one run. Raises `Invalid` for targets and special columns that cannot be used."""
-    column = checks.find(schema, target)
-    checks.check_columns(schema, target, config)
+    column = feasibility.target_column(schema, target)
+    feasibility.check_columns(schema, target, config)
     rows = frame.height
     frame = _labelled(frame, column, warn)
     missing = rows - frame.height
     frame = _weighted(frame, config.weights_column, warn)
     columns = tuple(c for c in schema if c.name != target and c.name not in config.special_columns | split.special)
-    kind = checks.check(column, frame.height, frame[target].n_unique(), problem_type, features=len(columns), missing=missing)
+    kind = feasibility.task_kind(
+        column, frame.height, frame[target].n_unique(), problem_type, features=len(columns), missing=missing
+    )
     if kind != "regression":
         frame, kind = _without_rare(frame, column, problem_type, len(columns), warn)
     y, classes = _target(frame, column, kind, config)
@@ -170,13 +172,13 @@ def _without_rare(
 ) -> tuple[pl.DataFrame, TaskKind]:
     """The frame without the classes that have too few rows; they are left out aloud."""
     counts = frame[target.name].value_counts(name="rows")
-    rare = counts.filter(pl.col("rows") < checks.MIN_CLASS_ROWS)[target.name]
+    rare = counts.filter(pl.col("rows") < feasibility.MIN_CLASS_ROWS)[target.name]
     if len(rare):
         names = [str(spell(target, v)) for v in rare.sort().to_list()]
-        checks.check_classes(target, counts.height - len(rare), frame.height - len(rare), names)
-        warn(f"Left out: {checks.single_rows(names)}.")
+        feasibility.check_classes(target, counts.height - len(rare), frame.height - len(rare), names)
+        warn(f"Left out: {feasibility.single_rows(names)}.")
         frame = frame.filter(~pl.col(target.name).is_in(rare.implode()))
-    return frame, checks.check(target, frame.height, counts.height - len(rare), problem_type, features=features)
+    return frame, feasibility.task_kind(target, frame.height, counts.height - len(rare), problem_type, features=features)
 
 
 def _target(
@@ -185,7 +187,7 @@ def _target(
     values = frame[target.name]
     if kind == "regression":
         y = values.cast(pl.Float64).to_numpy().copy()
-        checks.check_range(target, float(y.min()), float(y.max()), config)
+        feasibility.check_range(target, float(y.min()), float(y.max()), config)
         return y, ()
     values = values.cast(pl.String) if values.dtype in (pl.Categorical, pl.Enum) else values
     distinct = values.unique().sort()

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.evaluation import forward, metrics
-from coreplex.engines.automl.evaluation.measures import Measure
-from coreplex.engines.automl.evaluation.predictions import Array, Predictions
+from coreplex.engines.automl.evaluation.measures import Array, Measure, Predictions
 from coreplex.engines.messages import MetricInterval
 
 LEVEL = 0.9

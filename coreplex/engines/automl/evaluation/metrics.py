@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.evaluation import measures
-from coreplex.engines.automl.evaluation.measures import Measure
-from coreplex.engines.automl.evaluation.predictions import Array, Labels, Predictions
+from coreplex.engines.automl.evaluation.measures import Array, Labels, Measure, Predictions
 
 Metrics = dict[str, float | None]
 

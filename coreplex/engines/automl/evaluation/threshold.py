@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.evaluation.measures import confusion
-from coreplex.engines.automl.evaluation.predictions import Array, Labels
+from coreplex.engines.automl.evaluation.measures import Array, Labels, confusion
 
 DEFAULT = 0.5
 METRICS = ("f1", "balanced_accuracy", "mean_per_class_error", "mcc", "accuracy")

@@ -23,7 +23,6 @@ from pydantic import (
 from coreplex.engines.automl.evaluation import threshold
 from coreplex.engines.automl.evaluation.metrics import CLASSIFICATION, PINBALL, REGRESSION
 from coreplex.engines.automl.families.family import aliases
-from coreplex.engines.automl.options import presets
 from coreplex.engines.automl.options.engine_registry import STACKED, trainable
 from coreplex.errors.nearest import ignored
 from coreplex.errors.tree import FieldError, Invalid
@@ -62,9 +61,19 @@ _METRIC_ALIASES = {
     "pinball_loss": PINBALL,
 }
 _PROBLEMS = {"binary": "classification", "multiclass": "classification"}
-
-
 METRICS = ("AUTO", *dict.fromkeys((*CLASSIFICATION, *REGRESSION, PINBALL)))
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "quick": {
+        "max_runtime_secs": 60,
+        "max_models": 5,
+        "nfolds": 3,
+        "exclude_algos": ["XGBoost", "DeepLearning"],
+        "stopping_rounds": 1,
+    },
+    "balanced": {"max_runtime_secs": 600, "max_models": 20, "nfolds": 5, "stopping_rounds": 3},
+    "best": {"max_runtime_secs": 3600, "max_models": 60, "nfolds": 8, "stopping_rounds": 12},
+}
+"""How much time and care a search gets: sets of options, of which a key that the caller names wins."""
 
 
 def _word(value: object, allowed: tuple[str, ...], aliases: Mapping[str, str]) -> object:
@@ -101,6 +110,15 @@ def _folds(value: int) -> int:
     return value
 
 
+def described_presets() -> str:
+    """What each preset sets, in one line, for the references of the API."""
+    return "; ".join(f"{name}: {', '.join(_told(k, v) for k, v in keys.items())}" for name, keys in PRESETS.items())
+
+
+def _told(key: str, value: Any) -> str:
+    return f"{key} {' and '.join(value) if isinstance(value, list) else value}"
+
+
 Folds = Annotated[int, AfterValidator(_folds)]
 Metric = Annotated[
     str, BeforeValidator(lambda value: _word(value, METRICS, _METRIC_ALIASES)), WithJsonSchema(_words(METRICS, _METRIC_ALIASES))
@@ -129,8 +147,8 @@ Threshold = Annotated[
 ]
 Preset = Annotated[
     str,
-    BeforeValidator(lambda value: _word(value, tuple(presets.PRESETS), {})),
-    WithJsonSchema(_words(tuple(presets.PRESETS), {})),
+    BeforeValidator(lambda value: _word(value, tuple(PRESETS), {})),
+    WithJsonSchema(_words(tuple(PRESETS), {})),
 ]
 Cost = Annotated[float, Field(ge=0.0, le=1e12)]
 Verbosity = Annotated[
@@ -144,7 +162,7 @@ class AutoMLConfig(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
-    preset: Preset | None = Field(None, description=f"Sets other options, which may be named beside it: {presets.described()}.")
+    preset: Preset | None = Field(None, description=f"Sets other options, which may be named beside it: {described_presets()}.")
     max_runtime_secs: int = Field(3600, ge=1, le=7 * 86_400, description="Total training time, seconds.")
     max_models: int = Field(20, ge=1, le=1_000, description="Models at most; the baseline and ensembles are not counted.")
     max_runtime_secs_per_model: int | None = Field(None, ge=1, le=7 * 86_400, description="Seconds for one model.")
@@ -238,7 +256,7 @@ class AutoMLConfig(BaseModel):
     @property
     def folds_asked(self) -> bool:
         """Whether a person chose the number of folds, rather than the default or a preset."""
-        return self.nfolds != presets.PRESETS.get(self.preset or "", {}).get("nfolds", DEFAULT_FOLDS) or self.nfolds < 2
+        return self.nfolds != PRESETS.get(self.preset or "", {}).get("nfolds", DEFAULT_FOLDS) or self.nfolds < 2
 
     @property
     def special_columns(self) -> set[str]:
@@ -278,12 +296,22 @@ def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> 
     if not isinstance(values, Mapping):
         raise Invalid.field("must be an object of options", "config")
     try:
-        config = AutoMLConfig.model_validate(presets.resolved(values))
+        config = AutoMLConfig.model_validate(_with_preset(values))
     except ValidationError as error:
         raise _invalid(error) from None
     if problem_type is not None:
         _check_metrics(config, _PROBLEMS.get(problem_type, problem_type))
     return config
+
+
+def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with those of their preset beneath. A null names no value; families the caller names replace the preset's."""
+    said = {key: value for key, value in values.items() if value is not None}
+    preset = said.get("preset")
+    beneath = dict(PRESETS.get(preset.strip().casefold(), {})) if isinstance(preset, str) else {}
+    if "include_algos" in said:
+        beneath.pop("exclude_algos", None)
+    return {**beneath, **said}
 
 
 def _invalid(error: ValidationError) -> Invalid:

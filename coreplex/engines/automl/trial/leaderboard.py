@@ -14,8 +14,8 @@ from coreplex.engines.automl import stacking
 from coreplex.engines.automl.budget import Clock
 from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.evaluation import metrics, threshold
+from coreplex.engines.automl.evaluation.measures import Predictions
 from coreplex.engines.automl.evaluation.metrics import Metrics
-from coreplex.engines.automl.evaluation.predictions import Predictions
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.options.engine_registry import BASELINE, STACKED
 from coreplex.engines.scoring.calibration import Calibration
