@@ -37,7 +37,7 @@ class ModelReport(TypedDict):
     """Of each metric `mean` and `std` over the folds."""
     metric_intervals: list[MetricInterval]
     threshold: dict[str, Any] | None
-    """Two classes: `evaluation.threshold.described`."""
+    """Two classes: `evaluation.metrics.described_decision`."""
     parameters: dict[str, Any]
     features: list[str]
     """The source columns that the model reads."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from coreplex.engines.automl.evaluation import intervals, metrics, threshold
+from coreplex.engines.automl.evaluation import intervals, metrics
 from coreplex.engines.automl.evaluation.measures import Predictions
 from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.scoring.calibration import Conformal
@@ -129,12 +129,12 @@ def test_a_smaller_holdout_is_promised_less() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(20, 300), st.integers(0, 10_000), st.sampled_from(threshold.METRICS))
+@given(st.integers(20, 300), st.integers(0, 10_000), st.sampled_from(metrics.THRESHOLD_METRICS))
 def test_the_threshold_is_the_best_there_is(n: int, seed: int, metric: str) -> None:
     draw = np.random.default_rng(seed)
     y = np.concatenate([[0, 1], draw.integers(0, 2, n)])
     score = np.clip(0.3 * y + 0.7 * draw.random(n + 2).round(2), 0, 1)
-    found = threshold.decide(y, score, threshold.Aim(metric), [])
+    found = metrics.decide(y, score, metrics.Aim(metric), [])
     p = np.column_stack([1 - score, score])
     measure = {"f1": reference.f1_score, "mcc": reference.matthews_corrcoef, "accuracy": reference.accuracy_score}.get(
         metric, reference.balanced_accuracy_score
@@ -149,12 +149,12 @@ def test_costs_move_the_threshold_to_where_theory_has_it() -> None:
     score = draw.random(20_000)
     y = (draw.random(20_000) < score).astype(np.int64)
     aim = parse_config({"cost_false_negative": 4, "cost_false_positive": 1}).aim
-    found = threshold.decide(y, score, aim, [np.arange(i, 20_000, 5) for i in range(5)])
+    found = metrics.decide(y, score, aim, [np.arange(i, 20_000, 5) for i in range(5)])
     assert found.threshold == pytest.approx(0.2, abs=0.06)
-    told = threshold.described(found, y, aim, ["no", "yes"], {})
+    told = metrics.described_decision(found, y, aim, ["no", "yes"], {})
     assert (told["positive_class"], told["chosen_for"], told["expected"]) == ("yes", "cost", None)
     assert told["expected_cost"] == pytest.approx((told["false_positives"] + 4 * told["false_negatives"]) / 20_000)
-    half = threshold.decide(y, score, None, [])
+    half = metrics.decide(y, score, None, [])
     assert half.threshold == 0.5
     assert told["expected_cost"] < np.mean(((half.predicted == 1) & (y == 0)) + 4.0 * ((half.predicted == 0) & (y == 1)))
 
@@ -164,7 +164,7 @@ def test_what_is_expected_of_a_threshold_is_not_praised_on_the_rows_that_chose_i
     told, seen = [], []
     for _ in range(30):
         y, score = draw.integers(0, 2, 60), draw.random(60)
-        found = threshold.decide(y, score, threshold.Aim("balanced_accuracy"), [np.arange(i, 60, 5) for i in range(5)])
+        found = metrics.decide(y, score, metrics.Aim("balanced_accuracy"), [np.arange(i, 60, 5) for i in range(5)])
         told.append(reference.balanced_accuracy_score(y, found.predicted))
         seen.append(reference.balanced_accuracy_score(y, score >= found.threshold))
     assert np.mean(seen) > 0.54

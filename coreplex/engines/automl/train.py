@@ -54,7 +54,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
 
 
 def _run(this: Run, report: Listener) -> dict[str, Any]:
-    begin(this, this.matrices.memory, _warner(report, this.log))
+    begin(this, _warner(report, this.log))
     this.progress.doing("preparing the search")
     search: Callable[[Run], None] = importlib.import_module(_search_module(this.publisher.engine)).search
     try:

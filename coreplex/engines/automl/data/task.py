@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.data import feasibility
-from coreplex.engines.automl.evaluation.threshold import Aim
+from coreplex.engines.automl.evaluation.metrics import Aim
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import folds, near_duplicates
 from coreplex.engines.automl.splits.split import Split

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.evaluation import threshold
 from coreplex.engines.automl.evaluation.measures import confusion
-from coreplex.engines.automl.evaluation.metrics import decided
+from coreplex.engines.automl.evaluation.metrics import decided, sweep, threshold_gains
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -37,7 +36,7 @@ def classification(y: Labels, p: Array, labels: Sequence[object], predicted: Lab
     for code in shown:
         hit, score = y == code, p[:, code]
         if 0 < hit.sum() < len(hit):
-            falls, hits, cuts = threshold.sweep(hit, score)
+            falls, hits, cuts = sweep(hit, score)
             curves["roc"].append({"label": labels[code], **_roc(falls, hits, cuts)})
             curves["pr"].append({"label": labels[code], **_pr(falls, hits, cuts)})
             curves["calibration"].append({"label": labels[code], **_calibration(hit, score)})
@@ -75,8 +74,8 @@ def regression(y: Array, p: Array) -> Json:
 def thresholds(y: Labels, score: Array) -> Json:
     """The probability from which on the second class is predicted, that makes each measure best on these rows. y: (n,) codes 0
     and 1; score: (n,) probability of 1."""
-    falls, hits, cuts = threshold.sweep(y == 1, score)
-    measures = threshold.gains(falls, hits, hits[-1], falls[-1])
+    falls, hits, cuts = sweep(y == 1, score)
+    measures = threshold_gains(falls, hits, hits[-1], falls[-1])
     return {
         f"max_{name}": {"threshold": float(cuts[i]), "value": float(measures[name][i])}
         for name in ("f1", "mcc", "accuracy", "balanced_accuracy")

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.task import Log, Task
-from coreplex.engines.automl.evaluation import curves, intervals, metrics, threshold
+from coreplex.engines.automl.evaluation import curves, intervals, metrics
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
@@ -109,7 +109,7 @@ def _manifest(model: Finished, engine: str) -> Manifest:
         engine=engine,
         combine=model.combine,
         calibration=None if model.calibration is None else model.calibration.to_json(),
-        threshold=threshold.DEFAULT if model.decision is None else model.decision.threshold,
+        threshold=metrics.THRESHOLD if model.decision is None else model.decision.threshold,
         conformal=_conformal(model).to_json(),
         background=background_of(task.frame, task.columns, seed=task.seed),
         parameters={k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()},
@@ -129,7 +129,7 @@ def _threshold(model: Finished) -> dict[str, Any] | None:
     if model.decision is None:
         return None
     y = task.y[task.plan.validated].astype(np.int64)
-    return threshold.described(model.decision, y, task.aim, task.classes, model.metrics)
+    return metrics.described_decision(model.decision, y, task.aim, task.classes, model.metrics)
 
 
 def _curves(model: Finished) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from coreplex.engines.automl.evaluation import threshold
-from coreplex.engines.automl.evaluation.metrics import CLASSIFICATION, PINBALL, REGRESSION
+from coreplex.engines.automl.evaluation.metrics import CLASSIFICATION, PINBALL, REGRESSION, THRESHOLD_METRICS, Aim
 from coreplex.engines.automl.families.family import aliases
 from coreplex.engines.automl.options.engine_registry import STACKED, trainable
 from coreplex.errors.nearest import ignored
@@ -142,8 +141,8 @@ Validation = Annotated[
 ]
 Threshold = Annotated[
     str,
-    BeforeValidator(lambda value: _word(value, threshold.METRICS, _METRIC_ALIASES)),
-    WithJsonSchema(_words(threshold.METRICS, _METRIC_ALIASES)),
+    BeforeValidator(lambda value: _word(value, THRESHOLD_METRICS, _METRIC_ALIASES)),
+    WithJsonSchema(_words(THRESHOLD_METRICS, _METRIC_ALIASES)),
 ]
 Preset = Annotated[
     str,
@@ -246,12 +245,12 @@ class AutoMLConfig(BaseModel):
         return chosen - set(self.exclude_algos or ())
 
     @property
-    def aim(self) -> threshold.Aim | None:
+    def aim(self) -> Aim | None:
         """What the threshold between two classes is chosen for; None: it stays at 0.5. A cost that is not named is 1."""
         costs = (self.cost_false_positive, self.cost_false_negative)
         if self.threshold_metric is None and costs == (None, None):
             return None
-        return threshold.Aim(self.threshold_metric, *(1.0 if cost is None else cost for cost in costs))
+        return Aim(self.threshold_metric, *(1.0 if cost is None else cost for cost in costs))
 
     @property
     def folds_asked(self) -> bool:

@@ -15,7 +15,7 @@ from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.automl.searches.portfolio_search import quick_first
 from coreplex.engines.automl.splits.folds import Fold, Index
 from coreplex.engines.automl.stacking import TOP
-from coreplex.engines.automl.trial.costs import Costs, Memory
+from coreplex.engines.automl.trial.costs import Costs
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices, weights_of
 from coreplex.engines.encoding import choice
@@ -41,12 +41,12 @@ _TEXT_ROWS = 2_000
 _LEAST_ROWS, _JUDGES = 300, 20_000
 
 
-def begin(run: Run, memory: Memory, warn: Warn) -> None:
+def begin(run: Run, warn: Warn) -> None:
     """Publish the baseline, restrict the run to what it can take on, publish a quick first model where all rows take long."""
     run.publish(baseline(run.board.name(BASELINE), run.task, run.config, run.board.metric))
     run.progress.doing("measuring the table")
     _measure(run, warn)
-    _restrict(run, memory, warn)
+    _restrict(run, warn)
     _first(run)
 
 
@@ -131,11 +131,11 @@ def _texts_sparse_only(run: Run) -> Task | None:
     return reduced
 
 
-def _restrict(run: Run, memory: Memory, warn: Warn) -> None:
+def _restrict(run: Run, warn: Warn) -> None:
     """Go on with a sample where memory or time to encode all rows would run out; said aloud."""
     width = run.costs.width.get("tree", len(run.task.encoded))
     kept = min(run.config.max_models, TOP)
-    memory = run.matrices.memory = memory.roomy(run.task, width, kept)
+    memory = run.matrices.memory = run.matrices.memory.roomy(run.task, width, kept)
     run.costs.workers = memory.workers
     whole, fit = len(run.task.y), memory.rows(run.task, width, kept)
     per_row = max(run.costs.per_validated, run.costs.per_words if run.task.sparse_only else 0.0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from coreplex.engines.automl import stacking
 from coreplex.engines.automl.budget import Clock
 from coreplex.engines.automl.data.task import Task
-from coreplex.engines.automl.evaluation import metrics, threshold
+from coreplex.engines.automl.evaluation import metrics
 from coreplex.engines.automl.evaluation.measures import Predictions
 from coreplex.engines.automl.evaluation.metrics import Metrics
 from coreplex.engines.automl.families.family import Candidate
@@ -45,14 +45,14 @@ class Finished:
     """Whether the clock, or the most rounds allowed, ended a fold that was still getting better."""
 
     @cached_property
-    def decision(self) -> threshold.Decision | None:
+    def decision(self) -> metrics.Decision | None:
         """Two classes: from which probability on the second is predicted, and what that says of the judged rows."""
         task = self.task
         if task.kind != "binary":
             return None
         rows = task.plan.validated
         parts = [np.searchsorted(rows, fold.valid) for fold in task.plan.folds]
-        return threshold.decide(task.y[rows].astype(np.int64), self.oof[rows, 1], task.aim, parts, task.seed)
+        return metrics.decide(task.y[rows].astype(np.int64), self.oof[rows, 1], task.aim, parts, task.seed)
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
