@@ -14,7 +14,7 @@ from scipy import sparse
 from coreplex.engines.automl import train
 from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.families import sparse_linear
-from coreplex.engines.automl.families.base import Problem, Sample
+from coreplex.engines.automl.families.base import Problem, Sample, loss
 from coreplex.engines.automl.searches import before_search
 from coreplex.engines.encoding import tokens
 from coreplex.engines.encoding.sparse import SparseEncoder
@@ -103,7 +103,7 @@ def test_words_that_say_nothing_are_screened_out(kind: str) -> None:
     whole = sparse_linear.fit(train_side, None, problem, {}, Deadline.never(), rounds=chosen.rounds)
     np.testing.assert_array_equal(whole.predict(valid), chosen.predict(valid))
     unscreened = sparse_linear.fit(train_side, None, problem, {}, Deadline.never())
-    assert sparse_linear._loss(chosen.predictor, valid, problem) < sparse_linear._loss(unscreened.predictor, valid, problem)  # type: ignore[arg-type]
+    assert loss(chosen.predictor, valid, problem) < loss(unscreened.predictor, valid, problem)  # type: ignore[arg-type]
 
 
 def test_a_target_that_nothing_says_leaves_one_column() -> None:
