@@ -1,5 +1,6 @@
 """Addresses: an URL is its host, a category, and the words of the rest; an e-mail address counts by its domain."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,16 +12,29 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.categories import Table
 from coreplex.engines.encoding.steps import Arrays, Context, Floats, State
 from coreplex.engines.encoding.text import Text
-from coreplex.engines.tabular.types.text_formats import host, rest
+
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?([^/?#:]*)(?::\d*)?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def hosts(series: pl.Series) -> pl.Series:
     """(n,) the host of each URL, null where there is none."""
-    return pl.Series(series.name, [host(url) for url in series.to_list()], dtype=pl.String)
+    return pl.Series(series.name, [_host(url) for url in series.to_list()], dtype=pl.String)
 
 
 def _rests(series: pl.Series) -> pl.Series:
-    return pl.Series(series.name, [rest(url) for url in series.to_list()], dtype=pl.String)
+    return pl.Series(series.name, [_rest(url) for url in series.to_list()], dtype=pl.String)
+
+
+def _host(url: str | None) -> str | None:
+    """The host of an address: `example.org` of `https://www.example.org:443/a?b`; None without one."""
+    found = _URL.match(url or "")
+    return found.group(1).lower().removeprefix("www.") or None if found else None
+
+
+def _rest(url: str | None) -> str | None:
+    """What follows the host: `/a?b` of `https://www.example.org:443/a?b`; None without."""
+    found = _URL.match(url or "")
+    return found.group(2) or None if found else None
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class Url:
     def row(self) -> Callable[[Any], Sequence[float]]:
         """A function of one URL or None, to as many floats."""
         host_row, rest_row = self.host.row(), self.rest.row()
-        return lambda value: (*host_row(host(value)), *rest_row(rest(value)))
+        return lambda value: (*host_row(_host(value)), *rest_row(_rest(value)))
 
     def state(self) -> tuple[State, Arrays]:
         """The states of both parts; arrays are prefixed by `host_` and `rest_`."""

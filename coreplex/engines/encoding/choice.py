@@ -20,8 +20,7 @@ from coreplex.engines.encoding.steps import Context, Step, StepType
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical, domain
 from coreplex.engines.encoding.vocabulary import Vocabulary
-from coreplex.engines.tabular.schema import Column, ColumnType
-from coreplex.engines.tabular.types import text_formats
+from coreplex.engines.tabular.schema import GEOMETRIES, Column, ColumnType
 
 FEW_LEVELS = 24
 """Up to here a category gets codes (trees) or one column per level (dense); above, the mean of the target as well."""
@@ -95,7 +94,7 @@ def levels(column: Column, series: pl.Series) -> int:
 
 def is_text(column: Column, series: pl.Series) -> bool:
     """Whether a column is encoded by its words."""
-    return domain(column) == "text" and column.format not in text_formats.GEOMETRIES and reason_to_drop(column, series) is None
+    return domain(column) == "text" and column.format not in GEOMETRIES and reason_to_drop(column, series) is None
 
 
 def texts(columns: Sequence[Column], seen: Canonical) -> tuple[Column, ...]:
@@ -108,7 +107,7 @@ def _hardly_repeats(series: pl.Series) -> bool:
 
 
 def _for_text(column: Column, series: pl.Series, dense: bool) -> Fit:
-    if column.format in text_formats.GEOMETRIES:
+    if column.format in GEOMETRIES:
         return Geometry.fit
     if column.format == "url" and not _hardly_repeats(known := hosts(series)):
         return partial(Url.fit, fit_host=_for_levels(known, dense))

@@ -20,7 +20,6 @@ import polars as pl
 
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.engines.tabular.types import vocabulary
-from coreplex.engines.tabular.types.text_formats import mail_domain
 from coreplex.engines.tabular.types.value_parser import parser, sentinel_values
 
 Domain = Literal["number", "category", "moment", "text"]
@@ -115,8 +114,13 @@ def reader(column: Column) -> Callable[[Any], Value]:
     if kind == "moment":
         return lambda raw: moment(parse(raw))
     if _is_mail(column):
-        return lambda raw: mail_domain(label(parse(raw)))
+        return lambda raw: _mail_domain(label(parse(raw)))
     return lambda raw: label(parse(label(raw) if isinstance(raw, float) else raw))
+
+
+def _mail_domain(address: str | None) -> str | None:
+    """The domain of an e-mail address: `example.org` of `Ann@Example.org`; None without an address."""
+    return address.rpartition("@")[2].lower() or None if address else None
 
 
 class Canonical:

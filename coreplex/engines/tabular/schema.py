@@ -27,6 +27,8 @@ class ColumnType(StrEnum):
 SET_BY_USER = "set by the user"
 """The `reason` of a type that a person ordered."""
 NUMERIC = frozenset({ColumnType.integer, ColumnType.float})
+GEOMETRIES = frozenset(["wkt", "point"])
+"""The formats of texts that are places, which models read by their coordinates."""
 
 Scalar = str | int | float | bool | dt.date | dt.datetime
 
@@ -36,9 +38,10 @@ class Column:
     """One column. `dtype` is how it is stored: int64, float64, bool, string, date, datetime, or a narrower number.
 
     `labels` maps canonical text to the spelling in the uploaded file, for small typed columns where the two differ.
-    `format` says how its cells are written (a strptime pattern, a `NumberFormat` code, a text format as in
-    `text_formats`); None means plainly. `reason` says why it got its type, when that was a judgement. `missing` are the
-    texts and values read as missing besides what always is (`vocabulary.missing_texts`); None means the usual ones.
+    `format` says how its cells are written (a strptime pattern, a `NumberFormat` code, a key of
+    `column_types.TEXT_FORMATS`); None means plainly. `reason` says why it got its type, when that was a judgement.
+    `missing` are the texts and values read as missing besides what always is (`vocabulary.missing_texts`); None means
+    the usual ones.
     """
 
     name: str

@@ -1,19 +1,21 @@
 """Decides the type of a stored column: of texts, whether they are categories, texts or keys; of numbers, whether they
 are keys.
 
-Decided on the whole stored table, with the reason recorded.
+Decided on the whole stored table, with the reason recorded. Texts of one form (`TEXT_FORMATS`) have it as their
+`format`. It says how models read them: the host of an URL, the domain of an e-mail address, the coordinates of a
+geometry; keys (`uuid`, `iban`, `hash`) are ids where they are all different, and categories where they repeat.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from coreplex.engines.tabular.schema import ColumnType
-from coreplex.engines.tabular.types import text_formats, units
+from coreplex.engines.tabular.schema import GEOMETRIES, ColumnType
+from coreplex.engines.tabular.types import units
 
 _ARTICLE_WORDS = "ean|gtin|upc|isbn|imei|ssn|barcode|msisdn"
 _KEY_WORDS = "id|ids|key|uuid|guid|nr|no|number|num|code|index|idx|pk|rowid|row|unnamed|serial|sku|" + _ARTICLE_WORDS
@@ -25,6 +27,19 @@ _KEY_GAPS = 2.0
 _FEW_ROWS = 20
 _NEARLY_ALL = 0.95
 """Of a column named like a key: the share of rows that must have a value of their own."""
+_REAL = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_DEGREES = r"[+-]?(?:1[0-7]\d|\d{1,2})\.\d+"
+_WKT = r"(?i:SRID=\d+;)?\s*(?i:POINT|LINESTRING|POLYGON|MULTIPOINT|MULTILINESTRING|MULTIPOLYGON|GEOMETRYCOLLECTION)"
+TEXT_FORMATS = {
+    "url": r"^(?:(?i:https?|ftp)://[^\s/?#]+|(?i:www)\.[^\s/?#]+\.[A-Za-z]{2,})(?:[/?#]\S*)?$",
+    "email": r"^[^@\s,;<>]+@[^@\s,;<>]+\.[A-Za-z]{2,}$",
+    "wkt": rf"^{_WKT}\s*(?:[ZMzm]{{1,2}}\s*)?(?:\(|(?i:EMPTY$))",
+    "point": rf"^(?:\(\s*{_REAL}\s*[,; ]\s*{_REAL}\s*\)|{_DEGREES}\s*[,; ]\s*{_DEGREES})$",
+    "uuid": r"^\{?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\}?$",
+    "iban": r"^[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?$",
+    "hash": r"^(?:0x)?(?:[0-9a-f]{16,}|[0-9A-F]{16,})$",
+}
+_KEY_FORMATS = frozenset(["uuid", "iban", "hash"])
 _PLAIN = pl.QueryOptFlags(projection_pushdown=True, slice_pushdown=True)
 _SMALL = 2_000_000
 _SAMPLE = 20_000
@@ -34,7 +49,7 @@ _EXACT_ROWS = 5_000_000
 
 @dataclass(frozen=True)
 class Decided:
-    """The type of a column. `form`: the format of its texts (`text_formats`); `reason`: why, where that was a
+    """The type of a column. `form`: the format of its texts (a key of `TEXT_FORMATS`); `reason`: why, where that was a
     judgement.
     """
 
@@ -128,7 +143,7 @@ def _look_at_texts(table: _Table, names: list[str]) -> None:
         parts = sample.get_column(name).struct.unnest()
         texts = parts["text"].drop_nulls()
         table.texts[name] = facts = _TextFacts(
-            form=text_formats.text_format_of(texts),
+            form=_text_format(texts),
             unique=parts["hash"].drop_nulls().n_unique(),
             length=_mean(parts["length"]),
             gaps=_mean(texts.str.count_matches(" ", literal=True)),
@@ -168,6 +183,34 @@ def _are_codes(texts: pl.Series) -> bool:
 
 
 _CODE = r"^[A-ZÄÖÜ0-9]+(?:[ ./_-][A-ZÄÖÜ0-9]+)*$"
+
+
+def _text_format(texts: pl.Series) -> str | None:
+    """The format (key of `TEXT_FORMATS`) that all of these texts have (no nulls), or None."""
+    if texts.is_empty():
+        return None
+    first = str(texts[0])
+    for form, pattern in TEXT_FORMATS.items():
+        if re.match(pattern, first) and texts.str.contains(pattern).all():
+            check = _CHECKS.get(form)
+            if check is None or check(texts):
+                return form
+    return None
+
+
+def _with_check_digits(texts: pl.Series) -> bool:
+    """The check of ISO 13616 on the first account numbers: letters as two digits, the first four characters last, 1
+    modulo 97.
+    """
+    codes = [code.replace(" ", "") for code in texts.head(_CHECKED)]
+    return all(int("".join(str(int(letter, 36)) for letter in code[4:] + code[:4])) % 97 == 1 for code in codes)
+
+
+_CHECKED = 20
+_CHECKS: dict[str, Callable[[pl.Series], bool]] = {
+    "hash": lambda texts: texts.str.len_bytes().n_unique() == 1,
+    "iban": _with_check_digits,
+}
 
 
 def _look_at_numbers(table: _Table, integers: list[str], floats: list[str]) -> None:
@@ -225,8 +268,8 @@ def _string_type(name: str, table: _Table) -> Decided:
         return Decided(ColumnType.categorical, "no values")
     wordy = gaps >= 1.0 or length > 40
     unique = distinct == count and count >= _FEW_ROWS and not table.alone
-    if form and form not in text_formats.KEY_FORMATS:
-        repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in text_formats.GEOMETRIES
+    if form and form not in _KEY_FORMATS:
+        repeats = distinct <= max(_FEW_ROWS, 0.5 * count) and form not in GEOMETRIES
         return Decided(ColumnType.categorical, None, form) if repeats else Decided(ColumnType.text, _FORM_SAID[form], form)
     numbered = gaps <= _KEY_GAPS and (facts.templates == 1 or facts.codes)
     if unique and (form or (not wordy and gaps < 0.5) or numbered):
