@@ -244,7 +244,7 @@ def test_what_is_odd_about_a_table_is_counted() -> None:
             pl.lit(1).alias("colour"),
         )
     )
-    found = {(w["column"], w["kind"]): w.get("rows") for w in ONE.check_frame(table)}
+    found = {(w["column"], w["kind"]): w.get("rows") for w in ONE.reader.check(table)}
     found = {key: rows for key, rows in found.items() if key[0] not in ("amount", "since")}
     assert found == {
         ("town", "missing_column"): None,
@@ -253,13 +253,13 @@ def test_what_is_odd_about_a_table_is_counted() -> None:
         ("age", "out_of_range"): 1,
         ("colour", "extra_column"): None,
     }
-    assert not ONE.check_frame(TABLE)
+    assert not ONE.reader.check(TABLE)
 
 
 def test_the_same_odd_values_are_found_in_rows_and_in_their_frame() -> None:
     table = frame(60, seed=8)
     single = [w["kind"] for row in table.to_dicts() for w in ONE.predict_row(row)[1]]
-    whole = {w["kind"]: 0 for w in ONE.check_frame(table)}
-    for warning in ONE.check_frame(table):
+    whole = {w["kind"]: 0 for w in ONE.reader.check(table)}
+    for warning in ONE.reader.check(table):
         whole[warning["kind"]] += warning["rows"]
     assert whole == {kind: single.count(kind) for kind in set(single)}

@@ -173,7 +173,7 @@ def _judged(scorer: Scorer, used: Labelled, p: NDArray[np.float64], request: Map
         "promises": _promises(request["metric_intervals"], found, len(used.y)),
         "interval_coverage": _coverage(scorer, used.y, p),
         "curves": _curves(scorer, used.y, p, predicted),
-        "warnings": scorer.check_frame(used.frame),
+        "warnings": scorer.reader.check(used.frame),
         "notes": list(used.notes),
     }
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.batch import read_batch
@@ -52,8 +51,11 @@ class Scorer:
         offered = self.manifest.schema_
         self.reader = RowReader.of(self.ensemble.encoders, [*offered.names, self.manifest.target])
         self._encode = tuple(encoder.compile(self.reader.names) for encoder in self.ensemble.encoders)
-        self._classes = self.manifest.classes
-        self._keys = tuple(label_key(label) for label in self._classes)
+        self.classes = self.manifest.classes
+        """As uploaded, in the order of the probabilities; none for a number."""
+        self.features = self.reader.names
+        """The source columns the model looks at."""
+        self._keys = tuple(label_key(label) for label in self.classes)
         self._respond = self.ensemble.respond_rows
 
     @classmethod
@@ -66,16 +68,6 @@ class Scorer:
         """binary, multiclass or regression."""
         return self.manifest.task
 
-    @property
-    def classes(self) -> tuple[Label, ...]:
-        """As uploaded, in the order of the probabilities; none for a number."""
-        return self._classes
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The source columns the model looks at."""
-        return self.reader.names
-
     # One row, some rows
 
     def predict_row(self, row: Mapping[str, Any], threshold: float | None = None) -> tuple[Prediction, Warnings]:
@@ -84,7 +76,7 @@ class Scorer:
         return self._answer(self._respond([encode(values) for encode in self._encode]), threshold), warnings
 
     def _answer(self, response: Sequence[float], threshold: float | None) -> Prediction:
-        classes = self._classes
+        classes = self.classes
         if not classes:
             return {"prediction": response[0]}
         if len(classes) == 2:
@@ -109,7 +101,7 @@ class Scorer:
 
     def _answers(self, response: Floats, threshold: float | None) -> list[Prediction]:
         """`_answer` for each row of an (n, k) response."""
-        classes, keys = self._classes, self._keys
+        classes, keys = self.classes, self._keys
         if not classes:
             return [{"prediction": value} for value in response[:, 0].tolist()]
         chosen = self._chosen(response, threshold).tolist()
@@ -126,7 +118,7 @@ class Scorer:
 
     def _chosen(self, response: Floats, threshold: float | None) -> NDArray[np.int64]:
         """(n,) the number of the predicted class for an (n, k) response."""
-        if len(self._classes) == 2:
+        if len(self.classes) == 2:
             least = self.manifest.threshold if threshold is None else threshold
             return (response[:, 1] >= least).astype(np.int64)
         return response.argmax(axis=1)
@@ -145,14 +137,14 @@ class Scorer:
 
     def add_intervals(self, answers: Sequence[Prediction], level: float) -> None:
         """Give each answer `lower` and `upper`, or for classes the `prediction_set`, that hold the truth so often."""
-        if not self._classes:
+        if not self.classes:
             lower, upper = self.conformal.bounds([float(answer["prediction"]) for answer in answers], level)
             for answer, low, high in zip(answers, lower.tolist(), upper.tolist(), strict=True):
                 answer["lower"], answer["upper"] = low, high
             return
         rows = [list(answer["probabilities"].values()) for answer in answers]
         for answer, codes in zip(answers, self.conformal.sets(rows, level), strict=True):
-            answer["prediction_set"] = [self._classes[code] for code in codes]
+            answer["prediction_set"] = [self.classes[code] for code in codes]
 
     # What explanations start from
 
@@ -169,12 +161,6 @@ class Scorer:
         read = [self.reader.read(row) for row in rows]
         warnings = [warning for number, (_, own) in enumerate(read) if own for warning in in_row(own, number)]
         return [np.array([encode(values) for values, _ in read], dtype=np.float64) for encode in self._encode], warnings
-
-    # Tables
-
-    def check_frame(self, frame: pl.DataFrame) -> Warnings:
-        """What is odd about a table to be predicted: once per column and kind, with the number of `rows`."""
-        return self.reader.check(frame)
 
 
 def gathered(warnings: Warnings, rows: int) -> Warnings:
