@@ -9,6 +9,7 @@ import pytest
 from coreplexml import CorePlexMLClient
 from httpx import AsyncClient
 
+import resolvers.model
 from coreplex.experiment.table import Experiment
 from coreplex.model import service as model_service
 from coreplex.model.service import SORT_METRICS
@@ -38,7 +39,7 @@ async def names(client: AsyncClient, **params: Any) -> list[str]:
     return [item["name"] for item in answer.json()["items"]]
 
 
-async def test_lists(lab: tuple[World, AsyncClient]) -> None:
+async def test_lists(lab: tuple[World, AsyncClient], monkeypatch: pytest.MonkeyPatch) -> None:
     made, client = lab
     async with made.database.transaction() as session:
         experiment = await session.get_one(Experiment, UUID(made.ids["experiment"]))
@@ -68,6 +69,7 @@ async def test_lists(lab: tuple[World, AsyncClient]) -> None:
     assert (await client.get("/api/models", params={"is_best": "perhaps"})).status_code == 422
     assert await names(client, search="gbm_2") == ["GBM_2"]
     assert await names(client, search="finished", limit=1) == ["GBM_0"]
+    monkeypatch.setattr(resolvers.model, "MAX_WAIT_SECS", 1)  # not the 20 s in which its first model might come
     assert await names(client, experiment_id=made.ids["waiting_experiment"], project_id=made.ids["project"]) == []
     for identity in ("nonsense", str(uuid4()), made.foreign["experiment"]):
         answer = await client.get("/api/models", params={"experiment_id": identity})
