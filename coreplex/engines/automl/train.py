@@ -54,7 +54,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
 
 
 def _run(this: Run, report: Listener) -> dict[str, Any]:
-    begin(this, _warner(report, this.log))
+    begin(this)
     this.progress.doing("preparing the search")
     search: Callable[[Run], None] = importlib.import_module(_search_module(this.publisher.engine)).search
     try:
@@ -62,7 +62,7 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
     finally:
         this.finish_writing()
     if not this.board.trained:
-        _warner(report, this.log)(
+        this.warn(
             "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
             "(max_runtime_secs), more algorithms, or see in the log why each was left out."
         )
@@ -70,7 +70,7 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
         _stack(this)
     ranked = this.board.ranked
     if ranked[0].task.plan.forward and (doubts := forward.doubts(this.board.metric, ranked[0].scores(this.board.metric))):
-        _warner(report, this.log)(doubts)
+        this.warn(doubts)
     this.progress.done(f"models trained: {len(ranked)}")
     this.log(f"Best model: {ranked[0].name} after {this.clock.elapsed:.1f} s", "info")
     return {
@@ -88,14 +88,15 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
     engine = request.get("engine") or "native"
     _search_module(engine)
     log = _logger(report, config.verbosity)
+    warn = _warner(report, log)
     schema = TableSchema.from_json(request["schema"])
     progress.doing("reading the table")
     table = frame.load(Path(request["table"]), schema)
     progress.doing("checking the target, making the folds")
     split = choose(config, request.get("dependence"))
-    what = task.prepare(table, schema, request["target"], request["problem_type"], config, split, log, _warner(report, log))
+    what = task.prepare(table, schema, request["target"], request["problem_type"], config, split, log, warn)
     _check_features(what)
-    metric = _metric(config, what, _warner(report, log))
+    metric = _metric(config, what, warn)
     _say(what, config, metric, clock, log)
     threads = max(int(request.get("threads") or 1), 1)
     # FLAML asks for one fold after the other.
@@ -111,6 +112,7 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
         publisher=Publisher(Path(request["work_dir"]), engine, metric, log, config.keep_cross_validation_predictions),
         report=report,
         log=log,
+        warn=warn,
         progress=progress,
         costs=Costs(threads // workers, workers),
     )

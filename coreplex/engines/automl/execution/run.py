@@ -12,7 +12,7 @@ from functools import partial
 from typing import cast
 
 from coreplex.engines.automl.budget import Clock, Deadline, Progress
-from coreplex.engines.automl.data.task import Log, Task
+from coreplex.engines.automl.data.task import Log, Task, Warn
 from coreplex.engines.automl.evaluation.intervals import in_words
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families.base import Problem
@@ -37,7 +37,7 @@ _WORTH = 1.2
 
 @dataclass
 class Run:
-    """Everything an engine needs; `evaluate` and `publish` are its two verbs."""
+    """Everything an engine needs; `train` and `publish` are its two verbs."""
 
     task: Task
     config: AutoMLConfig
@@ -48,6 +48,7 @@ class Run:
     publisher: Publisher
     report: Listener
     log: Log
+    warn: Warn
     progress: Progress
     costs: Costs
     failed: int = 0
@@ -82,16 +83,20 @@ class Run:
         """The deadline of the next model. The first one outlives "stop and keep the best": there must be a best."""
         return self.clock.share(parts, stoppable=bool(self.board.trained))
 
-    def evaluate(
+    def train(
         self, candidate: Candidate, deadline: Deadline, matrices: Matrices | None = None, *, insist: bool = False
     ) -> Finished | None:
-        """Fit and judge one candidate; None when the run ended meanwhile, or when it failed (which the log says).
+        """Fit, judge and publish one candidate; None when the run ended meanwhile, or when it failed (which the log says).
 
         On the run's own folds unless `matrices` has others; on fewer rows where all would take longer than the deadline; not
         at all where even few would, unless it is to `insist` or there is no trained model yet.
         """
-        matrices = matrices or self.matrices
-        insist = insist or not self.board.trained
+        model = self._judged(candidate, deadline, matrices or self.matrices, insist or not self.board.trained)
+        if model is not None:
+            self.publish(model)
+        return model
+
+    def _judged(self, candidate: Candidate, deadline: Deadline, matrices: Matrices, insist: bool) -> Finished | None:
         name = self.board.name(candidate.algo)
         try:
             model = self._validated(name, candidate, matrices, deadline, insist)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.data.task import Task, Warn, spread
+from coreplex.engines.automl.data.task import Task, spread
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import LINKS, Array
 from coreplex.engines.automl.families.family import Candidate, families
@@ -41,12 +41,12 @@ _TEXT_ROWS = 2_000
 _LEAST_ROWS, _JUDGES = 300, 20_000
 
 
-def begin(run: Run, warn: Warn) -> None:
+def begin(run: Run) -> None:
     """Publish the baseline, restrict the run to what it can take on, publish a quick first model where all rows take long."""
     run.publish(baseline(run.board.name(BASELINE), run.task, run.config, run.board.metric))
     run.progress.doing("measuring the table")
-    _measure(run, warn)
-    _restrict(run, warn)
+    _measure(run)
+    _restrict(run)
     _first(run)
 
 
@@ -94,11 +94,11 @@ def _quantile(y: Array, weights: Array | None, share: float) -> float:
     return float(y[order][np.searchsorted(reached, share * reached[-1])])
 
 
-def _measure(run: Run, warn: Warn) -> None:
+def _measure(run: Run) -> None:
     """See what encoding takes; leave the texts to models of words where that is most of the time, said aloud."""
     reduced = _texts_sparse_only(run)
     if reduced is not None:
-        warn(
+        run.warn(
             f"Only models of words read the {len(reduced.sparse_only)} columns of texts, all others the rest of the table: "
             "encoding so many texts for them as well would take most of the time (max_runtime_secs)."
         )
@@ -131,7 +131,7 @@ def _texts_sparse_only(run: Run) -> Task | None:
     return reduced
 
 
-def _restrict(run: Run, warn: Warn) -> None:
+def _restrict(run: Run) -> None:
     """Go on with a sample where memory or time to encode all rows would run out; said aloud."""
     width = run.costs.width.get("tree", len(run.task.encoded))
     kept = min(run.config.max_models, TOP)
@@ -148,7 +148,7 @@ def _restrict(run: Run, warn: Warn) -> None:
     else:
         why = "encoding all of them would take most of the time (max_runtime_secs)"
     task = sampled(run.task, most)
-    warn(f"The models learn from a sample of {len(task.y)} of {whole} rows: {why}.")
+    run.warn(f"The models learn from a sample of {len(task.y)} of {whole} rows: {why}.")
     run.board.models = [model.without_predictions(task) for model in run.board.models]
     run.task, run.matrices = task, Matrices(task, balance=run.config.balance_classes, memory=memory)
 
@@ -169,9 +169,7 @@ def _first(run: Run) -> None:
     if len(few.y) >= len(task.y):
         return
     matrices = Matrices(few, balance=run.config.balance_classes, memory=run.matrices.memory)
-    model = run.evaluate(candidate, run.clock.share(1, stoppable=False, most=secs, least=_FIRST_LEAST_SECS), matrices)
-    if model is not None:
-        run.publish(model)
+    run.train(candidate, run.clock.share(1, stoppable=False, most=secs, least=_FIRST_LEAST_SECS), matrices)
 
 
 def _reads_texts(run: Run) -> bool:

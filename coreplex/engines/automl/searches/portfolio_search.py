@@ -16,12 +16,12 @@ from coreplex.engines.automl.data.task import Task
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.family import Candidate, Family, Placed, Space, Traits, families
 from coreplex.engines.automl.trial.costs import LEAST_ROWS
+from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.values import Canonical
 
 _PARTS = 3
 """A candidate may take a third of what is left: a slow one must not be the last."""
-
 _LOST = 20
 """So many candidates in a row that come to nothing end the search."""
 
@@ -32,9 +32,7 @@ def search(run: Run) -> None:
     for candidate in order:
         if run.over:
             return
-        model = run.evaluate(candidate, run.share(_PARTS))
-        if model is not None:
-            run.publish(model)
+        run.train(candidate, run.share(_PARTS))
     if not run.count:
         _insist(run, order)
     _explore(run)
@@ -45,42 +43,39 @@ def _insist(run: Run, order: list[Candidate]) -> None:
     for candidate in sorted(order, key=lambda one: run.costs.candidate(one, run.task, LEAST_ROWS, encoded=False)):
         if run.count or run.over:
             return
-        model = run.evaluate(candidate, run.share(1), insist=True)
-        if model is not None:
-            run.publish(model)
+        run.train(candidate, run.share(1), insist=True)
 
 
 def _explore(run: Run) -> None:
     """Random search until `stopping_rounds` candidates in a row bring no progress worth the tolerance."""
     draw = np.random.default_rng(run.task.seed)
-    spaces = searched([family for family in families() if run.task.kind in family.kinds], run.config.algorithms)
+    spaces = _spaces(run)
     idle, lost = 0, 0
     while spaces and not run.over and lost < _LOST and not 0 < run.config.stopping_rounds <= idle:
         leaders = [m.candidate for m in run.board.ranked if m.candidate is not None]
-        candidate = propose(leaders, spaces, run.config.exploitation_ratio, draw)
+        candidate = _propose(leaders, spaces, run.config.exploitation_ratio, draw)
         if not run.may(candidate):
             return
         before = run.board.best
-        model = run.evaluate(candidate, run.share(_PARTS))
+        model = run.train(candidate, run.share(_PARTS))
         if model is None:
             idle, lost = idle + 1, lost + 1
-            continue
-        lost = 0
-        run.publish(model)
-        idle = 0 if before is None or _progress(run, before.score(run.board.metric), model.score(run.board.metric)) else idle + 1
+        else:
+            idle, lost = 0 if before is None or _progress(run, before, model) else idle + 1, 0
 
 
-def _progress(run: Run, before: float, after: float) -> bool:
-    return after - before > run.config.stopping_tolerance * abs(before)
+def _progress(run: Run, before: Finished, after: Finished) -> bool:
+    was = before.score(run.board.metric)
+    return after.score(run.board.metric) - was > run.config.stopping_tolerance * abs(was)
 
 
-def searched(families: Sequence[Family], algorithms: set[str]) -> list[tuple[Family, Space]]:
-    """The families with a space whose first algorithm, the one drawn, is among the names; each with its space."""
-    known = [(family, family.space) for family in families if family.algorithms[0].name in algorithms]
-    return [(family, space) for family, space in known if space is not None]
+def _spaces(run: Run) -> list[tuple[Family, Space]]:
+    """The families with a space whose first algorithm, the one drawn, was asked for; each with its space."""
+    known = [one for one in families() if run.task.kind in one.kinds and one.algorithms[0].name in run.config.algorithms]
+    return [(family, family.space) for family in known if family.space is not None]
 
 
-def propose(
+def _propose(
     best: Sequence[Candidate], spaces: Sequence[tuple[Family, Space]], exploitation: float, draw: np.random.Generator
 ) -> Candidate:
     """A candidate not tried yet, in one of the `spaces` (one at least). `best`: the leaders so far, best first;
