@@ -59,17 +59,14 @@ class Row:
         self.large = LargeBodies.of(services)
 
     async def answer(self, request: Request) -> Response:
-        request_id = exchange_of(request).request_id
         try:
             context = await admit(self.services, request, self.operation)
             async with self.large.taken.place() if self._is_large(request) else nullcontext():
                 raw = await self._raw(request)
                 body = {} if raw is None else await self._parse(raw)
                 return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
-        except DomainError as error:
-            return error_answer(error, request_id)
         except Exception as error:
-            return error_answer(domain_error(error, request_id), request_id)
+            return refusal(error, request)
 
     async def _run(self, context: Caller, request: Request, body: dict[str, Any]) -> Response:
         with cancelled_by_departure() if request.method in SAFE else nullcontext():
@@ -102,6 +99,12 @@ class LargeBodies(Part):
         super().__init__(services)
         self.taken = FairPlaces(LARGE, "large bodies to be read")
         self.parsed = FairPlaces(PARSED, "large bodies to be read")
+
+
+def refusal(error: Exception, request: Request) -> Response:
+    """The answer to a request whose handler raised."""
+    request_id = exchange_of(request).request_id
+    return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
 
 
 async def done_once(

@@ -13,21 +13,19 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from coreplex.errors.tree import DomainError, Invalid, TooLarge
+from coreplex.errors.tree import Invalid, TooLarge
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile, in_words
-from edge.body import announced, error_answer, json_answer, stream_of
+from edge.body import announced, json_answer, stream_of
 from edge.caller import Caller
 from edge.multipart import Form
-from edge.request import exchange_of
 from rest_compat import unknown
-from rest_compat.adapter import Handler, Row, admit, done_once, run, run_bound, run_with
+from rest_compat.adapter import Handler, Row, admit, done_once, refusal, run, run_bound, run_with
 from rest_compat.endpoint import Endpoint, Kind
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.table import rows_of
 from rest_compat.variables import Binder
-from schema.errors import domain_error
 
 FORM_OVERHEAD = 2 << 20
 """What a form may add to its file: boundaries, headers and the text fields."""
@@ -153,8 +151,7 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Exception as error:
-            request_id = exchange_of(request).request_id
-            return error_answer(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
+            return refusal(error, request)
 
     return answer
 

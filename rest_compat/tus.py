@@ -22,14 +22,13 @@ from coreplex.errors.tree import BadInput, DomainError
 from coreplex.platform.permissions import WRITE, Category
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from coreplex.platform.services import Services
-from edge.body import error_answer, stream_of
+from edge.body import stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, made_before, once
-from edge.request import charge, check_csrf, check_origin, exchange_of
-from rest_compat.adapter import admit
+from edge.request import charge, check_csrf, check_origin
+from rest_compat.adapter import admit, refusal
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
-from schema.errors import domain_error
 from schema.execution import open_context
 
 ROOT = "/api/uploads/tus"
@@ -104,11 +103,9 @@ class Tus:
                     raise WrongVersion(f"Send the header Tus-Resumable: {VERSION}, the version of tus spoken here.")
                 response = await act(request)
             except Exception as error:
-                request_id = exchange_of(request).request_id
-                known = error if isinstance(error, DomainError) else domain_error(error, request_id)
-                response = error_answer(known, request_id)
+                response = refusal(error, request)
                 if request.method == "HEAD":
-                    response = Response(status_code=known.status)
+                    response = Response(status_code=response.status_code)
             response.headers["Tus-Resumable"] = VERSION
             if response.status_code == 412:
                 response.headers["Tus-Version"] = VERSION
