@@ -1,5 +1,7 @@
 """The profile against pandas and numpy, and JSON-readiness on awkward tables."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,34 @@ def test_duplicates_are_counted(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n" + "1,x\n2,y\n3,\n" * 20)
     reading = read_table(tmp_path / "t.csv", "t.csv", tmp_path / "t.parquet")
     assert profile_table(reading.path, reading.schema)["duplicates"] == {"count": 57, "pct": 95.0}
+
+
+AGAIN = """
+import sys
+from pathlib import Path
+import orjson
+from coreplex.engines.tabular.profile.table_profile import profile_table
+from coreplex.engines.tabular.read.table import read_table
+source = Path(sys.argv[1])
+reading = read_table(source, source.name, source.with_suffix(".parquet"))
+print(orjson.dumps(profile_table(reading.path, reading.schema)).decode())
+"""
+
+
+def test_two_processes_find_the_same(tmp_path: Path) -> None:
+    """Though many values are equally common, and each process has an order of its own for them."""
+    rng = np.random.default_rng(0)
+    numbers = [str(number) for number in rng.integers(0, 10**9, 30_000)]
+    names = [f"{letter}{number}" for letter, number in zip(rng.choice(list("abcdef"), 30_000), numbers, strict=True)]
+    almost = [name if odd else number for name, number, odd in zip(names, numbers, rng.random(30_000) < 0.02, strict=True)]
+    pl.DataFrame({"name": names, "almost": almost}).write_csv(tmp_path / "t.csv")
+    command = [sys.executable, "-c", AGAIN, str(tmp_path / "t.csv")]
+    first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert first == second
+    assert {column["name"]: column["texture"]["almost"] is None for column in orjson.loads(first)["columns"]} == {
+        "name": True,
+        "almost": False,
+    }
 
 
 def test_awkward_numbers_stay_json(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def _textual(present: pl.Series, column: Column) -> dict[str, Any]:
         facts["words_for_nothing"] = dict(meant.iter_rows())
     if column.type is ColumnType.text:
         facts["words_mean"] = rounded(present.head(100_000).str.count_matches(r"\S+").mean())  # type: ignore[arg-type]
-    top = counts.top_k(10 * _TOP, by="count").sort(["count", "value"], descending=[True, False]).head(_TOP)
+    top = counts.top_k(_TOP, by=["count", "value"], reverse=[False, True]).sort(["count", "value"], descending=[True, False])
     return facts | {"top_values": _top_rows(top, column, present.len())}
 
 
@@ -123,7 +123,9 @@ def _describe_near_types(counts: pl.DataFrame, name: str) -> dict[str, Any]:
 
     `counts`: one row per distinct text, columns `value` and `count` (cells); `name`: of the column.
     """
-    common = counts.top_k(MOST_JUDGED, by="count") if counts.height > MOST_JUDGED else counts
+    common = counts
+    if counts.height > MOST_JUDGED:  # of equally common ones any, but the same each time
+        common = counts.top_k(MOST_JUDGED, by=[pl.col("count"), pl.col("value").hash(0)])
     return {"almost": _almost(name, common, counts), "variants": _variants(common)}
 
 
@@ -176,7 +178,7 @@ def _except_some(kind: str, rule: ParseRule, common: pl.DataFrame, counts: pl.Da
 
 
 def _examples(texts: pl.Series) -> list[str]:
-    return texts.head(5).str.head(_SHOWN).to_list()
+    return texts.bottom_k(5).sort().str.head(_SHOWN).to_list()
 
 
 def _almost_boolean(counts: pl.DataFrame) -> dict[str, Any] | None:
