@@ -9,6 +9,7 @@ import strawberry.pydantic
 from pydantic import BaseModel
 
 from coreplex.experiment.table import ProblemType
+from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.permissions import Plan
@@ -37,6 +38,7 @@ def published(model: type[BaseModel], name: str, description: str) -> None:
 
 enum(Plan, "What an account may use.")
 enum(ProblemType, "What kind of column is predicted.")
+enum(JobStatus, "State of a job.")
 published(Delete, "DeleteInput", "Something to remove.")
 published(DeleteInUse, "DeleteInUseInput", "Something to remove, which may be in use.")
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from strawberry.pydantic.error import InputValidationError
 
 from coreplex.errors.disk import FULL, is_full
-from coreplex.errors.tree import Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
-from coreplex.platform.database import is_bad_value, is_unavailable
+from coreplex.errors.tree import Conflict, Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
+from coreplex.platform.database import is_bad_value, is_unavailable, refers_to_nothing
 from coreplex.platform.memory import NoMemory
 
 log = structlog.get_logger()
@@ -98,6 +98,9 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if is_bad_value(original):
         log.warning("bad_value", error=repr(original), request_id=request_id)
         return Invalid("A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).")
+    if refers_to_nothing(original):
+        log.warning("reference_gone", error=repr(original), request_id=request_id)
+        return Conflict("Something that this needs was deleted in the same moment; nothing was done.")
     if isinstance(original, MemoryError):
         log.error("out_of_memory", exc_info=original, request_id=request_id)
         return NoMemory()

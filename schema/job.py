@@ -27,7 +27,6 @@ JobFilter: Any = create_model(
 )
 
 enum(JobType, "What a job does.")
-enum(JobStatus, "State of a job.")
 published(inputs.OneJob, "JobInput", "A job to act on.")
 published(JobFilter, "JobFilter", "Which jobs are wanted.")
 JobSort = sort_input("Job", queries.ORDER)

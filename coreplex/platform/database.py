@@ -85,6 +85,11 @@ def is_bad_value(error: BaseException) -> bool:
     return _state(error)[:2] == "22" or isinstance(cause, asyncpg.DataError)
 
 
+def refers_to_nothing(error: BaseException) -> bool:
+    """True when a row refers to one that is not there (SQLSTATE 23503): it was deleted after somebody looked."""
+    return _state(error) == "23503"
+
+
 def is_refused(error: BaseException) -> bool:
     """True when the database will not take a row however often it comes: bad value, constraint, limit of its own (class 54).
 

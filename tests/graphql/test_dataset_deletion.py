@@ -1,9 +1,10 @@
 """Deleting a dataset: what stands in the way, and what goes with it."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, text
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact, ArtifactKind
@@ -16,6 +17,7 @@ from coreplex.platform.database import Database
 from tests.factories.dataset import Person
 
 DELETE = "mutation($id: ID!) { deleteDataset(input: {id: $id}) { id } }"
+DEPLOY = "mutation($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
 
 
 async def experiment_on(database: Database, made: dict[str, Any], status: JobStatus) -> Experiment:
@@ -86,3 +88,23 @@ async def test_finished_experiments_go_with_it_unless_a_model_serves(ada: Person
     project = f"projects/{ada.project_id}"
     wanted = {f"{project}/datasets/{made['id']}", f"{project}/experiments/{experiment.id}"}
     assert {job.payload["prefix"] for job in jobs} == wanted
+
+
+async def test_what_refers_to_something_deleted_in_the_same_moment_is_refused(ada: Person, database: Database) -> None:
+    """Whoever looked before the deletion was committed waits for it, and finds out."""
+    made = await ada.dataset()
+    experiment = await experiment_on(database, made, JobStatus.succeeded)
+    async with database.read() as session:
+        model = await session.scalar(select(col(Model.id)).where(col(Model.experiment_id) == experiment.id))
+    wanted = {"projectId": made["dataset"]["project_id"], "modelId": str(model), "name": "d", "stage": "production"}
+    async with database.transaction() as session:
+        await session.execute(delete(Model).where(col(Model.id) == model))
+        asked = asyncio.create_task(ada.ask(DEPLOY, input=wanted))
+        async with asyncio.timeout(30):
+            while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110 locks tell nobody
+                await asyncio.sleep(0.02)
+    error = (await asked)["errors"][0]
+    assert error["extensions"]["code"] == "conflict", error
+    assert "deleted in the same moment" in error["message"]
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Deployment)) == 0
