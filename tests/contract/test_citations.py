@@ -72,9 +72,13 @@ def test_nothing_outside_is_cited() -> None:
 
 
 def test_endpoints_of_the_contract() -> None:
+    """Whole for each resource of the contract it describes; one of ours alone is described by OpenAPI."""
     written = set(re.findall(r"^\| ([A-Z]+) `(/api/[^`]+)` ", (DOCS / "contract.md").read_text(), re.M))
     served = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
-    assert written == served
+    assert written <= served, "the page has endpoints that are not there"
+    described = {path.split("/")[2] for _, path in written}
+    missing = {(method, path) for method, path in served - written if path.split("/")[2] in described}
+    assert not missing, f"docs/contract.md describes the resource, and has no row for {missing}"
 
 
 def test_what_is_without_effect_says_so_in_the_schema() -> None:

@@ -20,9 +20,12 @@ from coreplex.job.timing import Timing
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
+from coreplex.runtime import concepts
 from tests.factories.bare import bare
 from tests.jobs.harness import Workers, read, until
 
+concepts.load("jobs")
+REAL = {kind.name for kind in kinds.scheduled()}
 HOUR = timedelta(hours=1)
 HOURLY, DAILY = "hourly_probe", "daily_probe"
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 aware by `timezones`
@@ -197,8 +200,9 @@ async def test_workers_run_what_is_due_once(database: Database, workers: Workers
         async with database.read() as session:
             query = text("SELECT type, status, count(*) FROM jobs WHERE entity_type = 'schedule' GROUP BY type, status")
             rows = {tuple(row) for row in await session.execute(query)}
-        return rows == {(name, JobStatus.succeeded, times) for name in ("retention", "inference_log", "mails_waiting")}
+        return rows == {(name, JobStatus.succeeded, times) for name in REAL}
 
+    assert {"retention", "inference_log", "mails_waiting"} <= REAL
     await bare(database, "mails", UUID(int=1), created_at=now() - timedelta(days=40))
     workers.start(2)
     await until(lambda: ran(1))
