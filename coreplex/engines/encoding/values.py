@@ -93,14 +93,6 @@ def moment(value: Any) -> int | None:
     return None
 
 
-_CANONICAL: Mapping[Domain, Callable[[Any], Value]] = {
-    "number": number,
-    "category": label,
-    "moment": moment,
-    "text": label,
-}
-
-
 def reader(column: Column) -> Callable[[Any], Value]:
     """The function from any raw value of `column` (text of a file, JSON, typed) to its canonical value. Never raises."""
     kind = domain(column)
