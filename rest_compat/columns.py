@@ -14,7 +14,7 @@ from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.bounds import limited, of_field
 from rest_compat.response_schema import leaf
 from schema.errors import sentence_of
-from schema.execution import core_schema
+from schema.execution import STORED
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
 TABLE_FILE = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
@@ -25,7 +25,7 @@ OVERRIDES, MARKS = "missingValues", "values"
 
 def schemas(kind: str) -> dict[str, dict[str, Any]]:
     """How OpenAPI describes what is said of columns."""
-    whole: Any = core_schema.type_map["MarkMissingInput" if kind == MARKS else "UploadDatasetInput"]
+    whole: Any = STORED.schema.type_map["MarkMissingInput" if kind == MARKS else "UploadDatasetInput"]
     column: Any = get_named_type(whole.fields["columns"].type)
     listed = limited({"type": "array", "items": {"type": ["string", "number"]}}, of_field(column, kind))
     by_name = _by_name(whole, column, listed)

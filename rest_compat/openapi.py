@@ -30,7 +30,7 @@ from rest_compat.response_schema import leaf, schema_of, typed_result
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
-from schema.execution import ROOTS, Operation
+from schema.execution import STORED, Operation
 
 PAGED = {
     "limit": {"minimum": 1, "maximum": MAX_PAGE},
@@ -109,7 +109,7 @@ class Described:
         return described | ({"requestBody": body} if body else {})
 
     def _summary(self) -> str:
-        root = ROOTS[self.operation.kind]
+        root = STORED.roots[self.operation.kind]
         assert root is not None
         kind: Any = root
         node: Any = self.operation.definition
@@ -227,7 +227,7 @@ def _named(file: File, required: list[str]) -> dict[str, Any]:
 
 def _arguments(operation: Operation) -> list[tuple[str, str]]:
     """Variable name and description for every argument that is a plain variable."""
-    root = ROOTS[operation.kind]
+    root = STORED.roots[operation.kind]
     found: list[tuple[str, str]] = []
 
     def walk(kind: Any, selections: Any) -> None:
@@ -277,7 +277,7 @@ def _security(public: bool, session_only: bool, method: str) -> list[dict[str, l
     return [session] if session_only else [{"apiKey": []}, session]
 
 
-_ROOT_FIELDS = {name for root in ROOTS.values() if root is not None for name in root.fields}
+_ROOT_FIELDS = {name for root in STORED.roots.values() if root is not None for name in root.fields}
 
 
 def _respelled(value: Any) -> Any:

@@ -16,7 +16,7 @@ from graphql import (
 )
 
 from rest_compat.shapes import CANCELLED
-from schema.execution import ROOTS, Operation
+from schema.execution import STORED, Operation
 
 SCALARS: Mapping[str, dict[str, Any]] = {
     "ID": {"type": "string"},
@@ -43,7 +43,7 @@ class Typed(dict[str, Any]):
 
 def typed_result(operation: Operation) -> dict[str, Any]:
     """The operation's data with types in place of values."""
-    root = ROOTS[operation.kind]
+    root = STORED.roots[operation.kind]
     assert root is not None
     return _object(root, operation.definition.selection_set, operation.fragments)
 

@@ -23,7 +23,7 @@ from graphql import (
     visit,
 )
 
-from schema.execution import Operation, core_schema, from_document
+from schema.execution import STORED, Operation, from_document
 
 FOLDER = Path(__file__).parent / "operations"
 
@@ -95,8 +95,8 @@ def _stored(definition: OperationDefinitionNode, fragments: dict[str, FragmentDe
             needed[name] = fragments[name]
             open_names |= _spreads(fragments[name])
     document = DocumentNode(definitions=(definition, *needed.values()))
-    errors = validate(core_schema, document)
+    errors = validate(STORED.schema, document)
     if errors:
         assert definition.name is not None
         raise ValueError(f"stored operation {definition.name.value}: {errors[0].message}")
-    return from_document(document)
+    return from_document(document, contract=STORED)

@@ -25,7 +25,7 @@ from coreplex.errors.tree import FieldError, Invalid
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
 from schema.errors import sentence_of, without_values
-from schema.execution import Coerced, Operation, core_schema
+from schema.execution import STORED, Coerced, Operation
 
 PAGE_INTO = {
     "limit": "first",
@@ -205,12 +205,12 @@ def _plain(message: str, kind: Any) -> str:
         return f"must be one of {', '.join(inner.values)}"
     enum = re.search(r"does not exist in '(\w+)' enum", message)
     if enum:
-        return f"must be one of {', '.join(core_schema.type_map[enum[1]].values)}"  # type: ignore[attr-defined]
+        return f"must be one of {', '.join(STORED.schema.type_map[enum[1]].values)}"  # type: ignore[attr-defined]
     return without_values(message)[:300]
 
 
 def _type_of(definition: VariableDefinitionNode) -> GraphQLInputType:
-    found = type_from_ast(core_schema, definition.type)
+    found = type_from_ast(STORED.schema, definition.type)
     assert found is not None
     return found  # type: ignore[return-value]
 

@@ -11,7 +11,8 @@ from coreplex.account.table import User as Row
 from coreplex.platform.permissions import READ, Category, Permission, Plan, Scope, UserRole
 from resolvers import account as resolve
 from resolvers.context import Info
-from schema.common import enum, published
+from schema.common import published
+from schema.enums import enum
 from schema.field import command, mutation, read
 from schema.pagination import Connection, connection, sort_input
 
@@ -21,7 +22,11 @@ CHANGE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.a
 SEE_KEYS = Permission(Scope.read, session_only=True)
 MANAGE_KEYS = Permission(Scope.write, session_only=True)
 
-enum(UserRole, "Whether a person administers the server.")
+enum(
+    UserRole,
+    "Whether a person administers the server.",
+    {"user": "An ordinary account.", "admin": "An administrator of the server."},
+)
 published(inputs.Register, "RegisterInput", "A new account.")
 published(inputs.VerifyEmail, "VerifyEmailInput", "Proof that a mail arrived.")
 published(inputs.AskMail, "AskMailInput", "Whom to send a mail.")

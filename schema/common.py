@@ -1,7 +1,7 @@
 """What several concepts of the contract share: identifiers, deletion, and the publishing of enums and inputs."""
 
 from collections.abc import Iterable
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import strawberry
@@ -15,14 +15,10 @@ from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.permissions import Plan
 from resolvers.context import Info
 from schema.compiler.reading import Item
+from schema.enums import enum
 from schema.field_sources import READING
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
-
-
-def enum(kind: type[Enum], description: str, name: str | None = None) -> None:
-    """Publish an enumeration of the domain."""
-    strawberry.enum(kind, name=name, description=description)
 
 
 def named_enum(name: str, members: Iterable[str]) -> Any:
@@ -36,9 +32,30 @@ def published(model: type[BaseModel], name: str, description: str) -> None:
     strawberry.pydantic.input(model, name=name, description=description)
 
 
-enum(Plan, "What an account may use.")
-enum(ProblemType, "What kind of column is predicted.")
-enum(JobStatus, "State of a job.")
+enum(
+    Plan,
+    "What an account may use.",
+    {
+        "free": "Without payment: the smallest limits.",
+        "pro": "For one person: larger limits.",
+        "team": "For a group: larger limits still.",
+        "enterprise": "The largest limits; administrators have it.",
+    },
+)
+enum(
+    ProblemType, "What kind of column is predicted.", {"classification": "A class out of two or more.", "regression": "A number."}
+)
+enum(
+    JobStatus,
+    "State of a job.",
+    {
+        "queued": "It waits for a worker.",
+        "running": "A worker is at it.",
+        "succeeded": "It is done.",
+        "failed": "It ended without a result; `error` says why.",
+        "cancelled": "A person ended it.",
+    },
+)
 published(Delete, "DeleteInput", "Something to remove.")
 published(DeleteInUse, "DeleteInUseInput", "Something to remove, which may be in use.")
 

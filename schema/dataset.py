@@ -16,8 +16,9 @@ from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.context import Info
 from resolvers.dataset import datasets, latest_versions, version_counts, version_documents
-from schema.common import DeletedPayload, enum, name_warnings, published
+from schema.common import DeletedPayload, name_warnings, published
 from schema.cost import BATCHED, PRICE, STATEMENT, Price
+from schema.enums import enum
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
 from schema.file import File
 from schema.pagination import Connection, connection, nested, sort_input
@@ -28,9 +29,27 @@ MAX_PREVIEW = 500
 PREVIEW = Price(each=STATEMENT, row=5)
 """How many columns a row has is known when it runs; the limit of the answer's bytes sees to tables with many."""
 
-enum(DatasetStatus, "State of a dataset.")
-enum(VersionSource, "How a version came to be. `builder`, `privacy` and `synthgen` do not occur yet.")
-enum(inputs.TableFormat, "What a table can be downloaded as.")
+enum(DatasetStatus, "State of a dataset.", {"ready": "It can be used."})
+enum(
+    VersionSource,
+    "How a version came to be. `builder`, `privacy` and `synthgen` do not occur yet.",
+    {
+        "upload": "A file was uploaded.",
+        "override": "An earlier version was read again, with other types or missing values.",
+        "builder": "The dataset builder made it; does not occur yet.",
+        "privacy": "Personal data was protected; does not occur yet.",
+        "synthgen": "It was synthesised; does not occur yet.",
+    },
+)
+enum(
+    inputs.TableFormat,
+    "What a table can be downloaded as.",
+    {
+        "csv": "Comma-separated values, UTF-8. Cells cannot run as formulas.",
+        "parquet": "Apache Parquet.",
+        "xlsx": "An Excel workbook.",
+    },
+)
 published(inputs.ColumnOverride, "ColumnOverrideInput", "What a column is, and what is missing in it.")
 published(inputs.Marked, "MarkedColumnInput", "What is missing in a column, besides what is known to be.")
 published(inputs.MarkMissing, "MarkMissingInput", "Values that stand for missing ones.")

@@ -15,15 +15,35 @@ from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
 from resolvers.deployment import log_documents
 from resolvers.model import models
-from schema.common import DeletedPayload, enum, name_warnings, published
+from schema.common import DeletedPayload, name_warnings, published
+from schema.enums import enum
 from schema.field import argument, command, computed, loaded, row
 from schema.model import Model, name_of
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
 
-enum(Stage, "Where a deployment stands.", "DeploymentStage")
-enum(DeploymentStatus, "Whether a deployment serves.")
-enum(Strategy, "How requests reach a deployment. All but `direct`: kept, without effect yet.", "DeploymentStrategy")
+enum(
+    Stage,
+    "Where a deployment stands.",
+    {"staging": "To be tried.", "production": "In earnest: one deployment of a project at a time."},
+    "DeploymentStage",
+)
+enum(
+    DeploymentStatus,
+    "Whether a deployment serves.",
+    {"active": "It answers.", "inactive": "It was stopped, and can come back.", "archived": "Another one took its place."},
+)
+enum(
+    Strategy,
+    "How requests reach a deployment. All but `direct`: kept, without effect yet.",
+    {
+        "direct": "Every request is answered by the model.",
+        "canary": "A share of the requests goes to the new model.",
+        "blue_green": "Two models stand ready, and one answers.",
+        "shadow": "The model is asked too, and another one answers.",
+    },
+    "DeploymentStrategy",
+)
 published(inputs.CreateDeployment, "CreateDeploymentInput", "A model to serve under a name.")
 published(inputs.UpdateDeployment, "UpdateDeploymentInput", "What changes in a deployment.")
 published(inputs.PromoteDeployment, "PromoteDeploymentInput", "A deployment to move to production.")

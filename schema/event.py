@@ -13,11 +13,21 @@ from coreplex.job.table import Job
 from coreplex.platform.permissions import READ
 from resolvers.context import Info
 from resolvers.stream import follow_row
-from schema.common import Id, enum
+from schema.common import Id
+from schema.enums import enum
 from schema.field import subscription
 from schema.scalars import JSON, Long
 
-enum(EventKind, "What an event is about: a person's deed, a state, a log line, or progress.")
+enum(
+    EventKind,
+    "What an event is about: a person's deed, a state, a log line, or progress.",
+    {
+        "audit": "A person's deed.",
+        "state": "Something began, ended or changed its state.",
+        "log": "A line of a log.",
+        "progress": "How far something is.",
+    },
+)
 
 Cursor = Annotated[
     Long | None,

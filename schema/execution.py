@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
+import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -39,28 +40,43 @@ from schema.cost import Meter, prices_of
 from schema.errors import BadDocument, BadRequest
 from schema.field_sources import readings_of
 from schema.guard import Guard, ResolverCalls
-from schema.root import graphql_schema
+from schema.root import graphql_schema, stored_schema
 from schema.scalars import QUICK
 
-core_schema = graphql_schema._schema  # the only way Strawberry gives to graphql-core's own schema
-PRICES = prices_of(core_schema)
 REMEMBERED_CHARS = 4_000
 Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
 open_context = partial(identify, Context)
 """The context of a request's operations. Raises Unauthenticated for a credential that is sent but wrong."""
-_calls = ResolverCalls(graphql_schema)
-PLANNER = Planner(core_schema, readings_of(core_schema, _calls.beginning), QUICK, optimized_is_awaitable)
-for _kind in core_schema.type_map.values():
-    if isinstance(_kind, GraphQLObjectType) and _kind is not core_schema.subscription_type:
-        _calls.install(_kind)
-        # Rows are no instances of the contract's classes. Which type one has is said by its field: none returns an interface.
-        _kind.is_type_of = None
-ROOTS = {
-    OperationType.QUERY: core_schema.query_type,
-    OperationType.MUTATION: core_schema.mutation_type,
-    OperationType.SUBSCRIPTION: core_schema.subscription_type,
-}
+
+
+class Contract:
+    """A schema that operations run against."""
+
+    def __init__(self, schema: strawberry.Schema) -> None:
+        self.schema = schema._schema  # the only way Strawberry gives to graphql-core's own schema
+        self.roots = {
+            OperationType.QUERY: self.schema.query_type,
+            OperationType.MUTATION: self.schema.mutation_type,
+            OperationType.SUBSCRIPTION: self.schema.subscription_type,
+        }
+        self.prices = prices_of(self.schema)
+        calls = ResolverCalls(schema)
+        self.planner = Planner(self.schema, readings_of(self.schema, calls.beginning), QUICK, optimized_is_awaitable)
+        for kind in self.schema.type_map.values():
+            if isinstance(kind, GraphQLObjectType) and kind is not self.schema.subscription_type:
+                calls.install(kind)
+                # Rows are no instances of the contract's classes. Which type one has is said by its field: none
+                # returns an interface.
+                kind.is_type_of = None
+
+
+PUBLIC = Contract(graphql_schema)
+"""What callers of GraphQL see."""
+STORED = Contract(stored_schema)
+"""What the stored documents of REST run against."""
+core_schema = PUBLIC.schema
+ROOTS = PUBLIC.roots
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,7 @@ class Operation:
     root_fields: tuple[tuple[str, Permission | None], ...]
     """Name and permission of every root selection, fragments expanded; aliases count each."""
     compiled: Compiled = field(repr=False, compare=False)
+    contract: Contract = field(repr=False, compare=False)
 
     @property
     def name(self) -> str | None:
@@ -115,7 +132,9 @@ class Operation:
 
     def cost(self, variables: Coerced) -> int:
         """What running it with these variables costs at most (see schema/cost.py); with wrong ones it will not run."""
-        return 0 if isinstance(variables, list) else Meter(core_schema, PRICES, self.fragments, self.definition, variables).cost
+        if isinstance(variables, list):
+            return 0
+        return Meter(self.contract.schema, self.contract.prices, self.fragments, self.definition, variables).cost
 
 
 def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
@@ -145,8 +164,10 @@ def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operat
 _remembered = lru_cache(maxsize=256)(_prepare)
 
 
-def from_document(document: DocumentNode, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
-    """The operation of a document that was validated already."""
+def from_document(
+    document: DocumentNode, operation_name: str | None = None, *, suggestions: bool = False, contract: Contract = PUBLIC
+) -> Operation:
+    """The operation of a document that was validated against the contract already."""
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     if operation_name is not None:
         operations = [d for d in operations if d.name and d.name.value == operation_name]
@@ -154,10 +175,10 @@ def from_document(document: DocumentNode, operation_name: str | None = None, *, 
             raise BadRequest(f"The document has no operation named '{operation_name}'.")
     if len(operations) != 1:
         raise BadRequest("The document must hold one operation, or `operationName` must name one of them.")
-    compiled = Compiled(PLANNER, document, operations[0], suggestions=suggestions)
+    compiled = Compiled(contract.planner, document, operations[0], suggestions=suggestions)
     names = _root_names(operations[0].selection_set, compiled.fragments)
-    root = ROOTS[operations[0].operation]
-    return Operation(document, operations[0], tuple((n, permission_of(root, n)) for n in names), compiled)
+    fields = tuple((name, permission_of(compiled.root, name)) for name in names)
+    return Operation(document, operations[0], fields, compiled, contract)
 
 
 def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[str]:

@@ -18,7 +18,8 @@ from resolvers import experiment as resolve
 from resolvers.experiment import engine_runs, jobs
 from resolvers.model import model_counts, models
 from schema.background import background_work
-from schema.common import DeletedPayload, enum, named_enum, published
+from schema.common import DeletedPayload, named_enum, published
+from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import by_id, command, guarded, loaded, mutation, row
 from schema.model import Model, ModelSort, Validation
@@ -35,8 +36,22 @@ ExperimentFilter: Any = create_model(
     status=(list[ExperimentStatus] | None, inputs.ExperimentFilter.model_fields["status"]),
 )
 
-enum(ExperimentStatus, "State of an experiment or of one engine's run.")
-enum(ExecutionMode, "One engine, or several side by side.")
+enum(
+    ExperimentStatus,
+    "State of an experiment or of one engine's run.",
+    {
+        "queued": "It waits for a worker.",
+        "running": "Models are being trained.",
+        "succeeded": "It is done, with a model or more.",
+        "failed": "It ended without a model; `error` says why.",
+        "cancelled": "A person ended it; finished models stay.",
+    },
+)
+enum(
+    ExecutionMode,
+    "One engine, or several side by side.",
+    {"single": "One engine.", "parallel": "Several engines, side by side on the same folds."},
+)
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
 published(inputs.OneExperiment, "ExperimentInput", "An experiment to act on.")
 published(ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")

@@ -9,11 +9,21 @@ from coreplex.artifact.table import ArtifactKind
 from coreplex.platform.permissions import READ
 from coreplex.platform.staging import StagedFile
 from resolvers import artifact as resolve
-from schema.common import enum
+from schema.enums import enum
 from schema.field import guarded, row
 from schema.scalars import Long
 
-enum(ArtifactKind, "What a stored file is.")
+enum(
+    ArtifactKind,
+    "What a stored file is.",
+    {
+        "upload": "A file as it was uploaded.",
+        "table": "The table of a dataset version, as Parquet.",
+        "model": "A trained model.",
+        "curves": "Curves of a model, or of an evaluation.",
+        "explanation": "What a model goes by.",
+    },
+)
 
 
 def _url(root: strawberry.Parent[StagedFile]) -> str:

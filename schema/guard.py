@@ -7,7 +7,6 @@ inputs, and inputs that are refused, go through Strawberry's own conversion.
 """
 
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any
 
 import strawberry
@@ -23,17 +22,44 @@ from strawberry.types.field import StrawberryField
 
 from coreplex.platform.permissions import Category, Permission, Role, Scope
 from resolvers.context import Info
+from schema.enums import enum
 
 Convert = Callable[[Any, Info], Any]
 
-
-def _published(kind: type[Enum], description: str, name: str | None = None) -> Any:
-    return strawberry.enum(kind, name=name, description=description)
-
-
-_published(Scope, "What an API key may do: read, write, predict, or administer the server.")
-_published(Role, "What a member may do in a project; each role includes the ones before it.", "ProjectRole")
-_published(Category, "The rate limit a field is charged to.", "RateLimitCategory")
+enum(
+    Scope,
+    "What an API key may do: read, write, predict, or administer the server.",
+    {
+        "read": "See what the account sees.",
+        "write": "Change what the account may change.",
+        "predict": "Ask models and deployments.",
+        "admin": "Administer the server.",
+    },
+)
+enum(
+    Role,
+    "What a member may do in a project; each role includes the ones before it.",
+    {
+        "viewer": "May see everything.",
+        "editor": "May also upload, train, deploy and delete what is in the project.",
+        "admin": "May also change the project and its members.",
+        "owner": "May also delete the project; who made it.",
+    },
+    "ProjectRole",
+)
+enum(
+    Category,
+    "The rate limit a field is charged to.",
+    {
+        "general": "Every request that has no category of its own.",
+        "authentication": "Whatever takes or sends credentials.",
+        "predictions": "Predictions.",
+        "training": "New experiments.",
+        "reports": "New reports.",
+        "builder": "The dataset builder.",
+    },
+    "RateLimitCategory",
+)
 
 
 @strawberry.schema_directive(

@@ -13,7 +13,8 @@ from coreplex.job.table import percent
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.runtime import concepts
 from schema.background import background_work
-from schema.common import enum, named_enum, published
+from schema.common import named_enum, published
+from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import command, row
 from schema.pagination import Connection, connection, nested, sort_input
@@ -26,7 +27,16 @@ JobFilter: Any = create_model(
     "JobFilter", __base__=inputs.JobFilter, type=(JobType | None, inputs.JobFilter.model_fields["type"])
 )
 
-enum(JobType, "What a job does.")
+enum(
+    JobType,
+    "What a job does.",
+    {
+        "automl_train": "Trains the models of an experiment.",
+        "mail_send": "Sends a mail.",
+        "storage_delete": "Removes files nobody needs any more.",
+        "probe": "Does nothing, to see that workers work.",
+    },
+)
 published(inputs.OneJob, "JobInput", "A job to act on.")
 published(JobFilter, "JobFilter", "Which jobs are wanted.")
 JobSort = sort_input("Job", queries.ORDER)

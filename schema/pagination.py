@@ -17,12 +17,15 @@ from resolvers.loading import Pages
 from schema.common import named_enum
 from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
+from schema.enums import enum, plural_of
 from schema.field import Declared, argument, by_id, guarded
 from schema.field_sources import READING, Nested
 
 Node = TypeVar("Node")
 
-strawberry.enum(SortDirection, description="Ascending or descending.")
+enum(
+    SortDirection, "Ascending or descending.", {"asc": "The smallest or earliest first.", "desc": "The largest or latest first."}
+)
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -79,8 +82,9 @@ class Connection(Generic[Node]):
 
 def sort_input(noun: str, order: Order) -> Any:
     """The `sort` argument of the lists of one thing: an enum of what they can be sorted by, and a direction."""
+    plural = plural_of(noun)
     plain = named_enum(f"{noun}SortField", order.columns)
-    field = strawberry.enum(plain, description=f"What {noun} lists can be sorted by.")
+    field = enum(plain, f"What lists of {plural} can be sorted by.", {name: f"By {_measure(name)}." for name in order.columns})
 
     class Sort:
         field: Any
@@ -89,7 +93,25 @@ def sort_input(noun: str, order: Order) -> Any:
     Sort.__annotations__["field"] = field
     Sort.field = strawberry.field(default=plain[order.field], description="What to sort by.")
     Sort.__name__ = Sort.__qualname__ = f"{noun}Sort"
-    return strawberry.input(Sort, name=f"{noun}Sort", description=f"Order of a {noun} list.")
+    return strawberry.input(Sort, name=f"{noun}Sort", description=f"Order of a list of {plural}.")
+
+
+SPOKEN = {
+    "best": "the metric each experiment ranks by, the best first",
+    "expires_at": "the time it ends",
+    "rank": "place on the leaderboard",
+}
+
+
+def _measure(column: str) -> str:
+    """What a list is sorted by, in words."""
+    if column in SPOKEN:
+        return SPOKEN[column]
+    if column.endswith("_at"):
+        return f"the time it was {column.removesuffix('_at').replace('_', ' ')}"
+    if column.endswith("_count"):
+        return f"its number of {column.removesuffix('_count')}s"
+    return column.replace("_", " ")
 
 
 def page_of(first: int, after: str | None, offset: int, search: str | None, sort: Any) -> Page:

@@ -9,10 +9,22 @@ from coreplex.dataset.diagnosis import Judged
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.versions import Documents
 from coreplex.engines.tabular.schema import ColumnType
-from schema.common import enum
+from schema.enums import enum
 from schema.scalars import JSON, Long
 
-enum(ColumnType, "What a column is, as a person would say it.")
+enum(
+    ColumnType,
+    "What a column is, as a person would say it.",
+    {
+        "integer": "Whole numbers.",
+        "float": "Numbers.",
+        "boolean": "True or false.",
+        "categorical": "One of a limited number of words.",
+        "datetime": "A date, or a moment.",
+        "text": "Free text.",
+        "id": "Names each row; tells nothing else.",
+    },
+)
 
 
 class Typed(Protocol):

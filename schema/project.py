@@ -12,9 +12,10 @@ from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import inputs, service
 from resolvers.account import users
 from resolvers.project import own_roles, project_counts
-from schema.common import DeletedPayload, enum, name_warnings, published
+from schema.common import DeletedPayload, name_warnings, published
 from schema.dataset import ProjectDatasets
 from schema.deployment import ProjectDeployments
+from schema.enums import enum
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.model import ProjectModels
@@ -23,8 +24,20 @@ from schema.pagination import Connection, connection, nested, sort_input
 OWN = Permission(Scope.write, Role.owner)
 CREATE = LEAVE = Permission(Scope.write)
 
-enum(ProjectStatus, "Whether a project is in use. Nothing archives one yet.")
-enum(MemberRole, "What a new member may do; a project has one owner, who made it.")
+enum(
+    ProjectStatus,
+    "Whether a project is in use. Nothing archives one yet.",
+    {"active": "It is in use.", "archived": "It is kept, and not worked in."},
+)
+enum(
+    MemberRole,
+    "What a new member may do; a project has one owner, who made it.",
+    {
+        "viewer": "May see everything.",
+        "editor": "May also upload, train, deploy and delete what is in the project.",
+        "admin": "May also change the project and its members.",
+    },
+)
 published(inputs.CreateProject, "CreateProjectInput", "A new project.")
 published(inputs.UpdateProject, "UpdateProjectInput", "What changes in a project.")
 published(inputs.AddMember, "AddMemberInput", "A person to bring into a project.")

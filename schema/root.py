@@ -1,7 +1,9 @@
-"""Joins the concepts into Query, Mutation and Subscription and builds the schema, once."""
+"""Joins the concepts into Query, Mutation and Subscription, and builds the schema: for callers, and for REST's documents."""
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
+from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
 from resolvers.context import Info
 from schema.account import AccountMutation, AccountQuery
@@ -50,9 +52,19 @@ class Subscription(EventSubscription):
     pass
 
 
-graphql_schema = strawberry.Schema(
-    query=Query,
-    mutation=Mutation,
-    subscription=Subscription,
-    config=StrawberryConfig(info_class=Info, scalar_map=SCALARS),
-)
+class Upper(NameConverter):
+    """Values of enums in upper case, as GraphQL has them; the domain and REST have them in lower case."""
+
+    def from_enum_value(self, enum: StrawberryEnumDefinition, enum_value: EnumValue) -> str:
+        return super().from_enum_value(enum, enum_value).upper()
+
+
+def _built(names: NameConverter) -> strawberry.Schema:
+    config = StrawberryConfig(info_class=Info, scalar_map=SCALARS, name_converter=names)
+    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=config)
+
+
+graphql_schema = _built(Upper())
+"""The public contract."""
+stored_schema = _built(NameConverter())
+"""The same with the domain's words for the values of enums, which are REST's: its stored documents run against this one."""

@@ -26,7 +26,7 @@ process each; concurrency {concurrency}; {passes} passes of 4 s taken in turn, m
 asyncpg, dictionaries and orjson (`handwritten.py`), without keys, limits or permissions. PostgreSQL's own CPU is not counted.
 All three answers were compared and hold the same values.
 """
-DOCUMENT = """query($p: ID!, $n: Int!) { deployments(projectId: $p, first: $n, sort: {field: created_at}) {
+DOCUMENT = """query($p: ID!, $n: Int!) { deployments(projectId: $p, first: $n, sort: {field: CREATED_AT}) {
   nodes { FIELDS } totalCount } }"""
 
 

@@ -150,7 +150,7 @@ def graphql(query: str, **variables: Any) -> Request:
 def attacks(world: World) -> Mapping[str, list[Request]]:
     """A minute's budget of each kind."""
     cells = " ".join(f"a{n}: datasetVersion(id: $id) {{ preview(rows: 490) }}" for n in range(2))
-    files = " ".join(f"a{n}: datasetFile(datasetId: $id, format: xlsx) {{ id }}" for n in range(20))
+    files = " ".join(f"a{n}: datasetFile(datasetId: $id, format: XLSX) {{ id }}" for n in range(20))
     predict, contributions = f"/api/mlops/deployments/{world.deployment}/predict", {"contributions": True}
 
     def rows(count: int, **more: Any) -> list[Request]:

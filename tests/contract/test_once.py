@@ -141,7 +141,7 @@ async def test_fields_done_are_not_done_again(ada: Person, database: Database) -
     user = await make_user(database)
     document = """mutation($p: String!, $email: String!) {
         one: createProject(input: {name: "one"}) { project { id } }
-        two: addMember(input: {projectId: $p, email: $email, role: viewer}) { member { id } }
+        two: addMember(input: {projectId: $p, email: $email, role: VIEWER}) { member { id } }
         three: createProject(input: {name: "three"}) { project { id } }
     }"""
     body = {"query": document, "variables": {"p": ada.project_id, "email": "later@example.com"}}

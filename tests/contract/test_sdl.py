@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, is_specified_directive, is_specified_scalar_type
 
-from schema.execution import ROOTS, core_schema, permission_of
+from schema.execution import ROOTS, STORED, core_schema, permission_of
 from schema.export import SDL, sdl
 from tests.contract.samples import PUBLIC
 
@@ -23,7 +23,8 @@ def _described() -> Iterator[tuple[str, str | None]]:
     for kind in TYPES:
         yield kind.name, kind.description
         if isinstance(kind, GraphQLEnumType):
-            continue  # values speak for themselves; the enum's own description says what they are about
+            yield from ((f"{kind.name}.{name}", value.description) for name, value in kind.values.items())
+            continue
         for name, field in getattr(kind, "fields", {}).items():
             yield f"{kind.name}.{name}", field.description
             for argument, definition in getattr(field, "args", {}).items():
@@ -53,13 +54,13 @@ def test_the_public_fields_are_these() -> None:
         assert permission.once, f"{name} takes credentials: it may stand in a request once"
 
 
-def test_enum_names_are_their_values() -> None:
+def test_enum_names_are_their_values_and_upper_case_where_they_are_public() -> None:
     for kind in TYPES:
         if isinstance(kind, GraphQLEnumType):
             for name, value in kind.values.items():
-                shown = value.value.value if isinstance(value.value, Enum) else value.value
-                assert name == str(shown), f"{kind.name}.{name}"
-                assert name == name.lower(), f"{kind.name}.{name}"
+                shown = str(value.value.value if isinstance(value.value, Enum) else value.value)
+                assert name == shown.upper(), f"{kind.name}.{name}"
+                assert shown in STORED.schema.type_map[kind.name].values, f"{kind.name}.{name}"  # type: ignore[attr-defined]
 
 
 def test_mutations_take_one_input_and_return_an_object() -> None:

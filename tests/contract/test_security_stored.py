@@ -84,7 +84,7 @@ async def test_a_damaged_table_is_not_used(furnished: World) -> None:
     whole = {path: path.read_bytes() for path in paths}
     dataset, version, artifact = (furnished.ids[name] for name in ("dataset", "version", "artifact"))
     files = [f"/api/datasets/{dataset}/download?format={format}" for format in ("csv", "parquet", "xlsx")]
-    columns = '[{name: "age", type: text}]'
+    columns = '[{name: "age", type: TEXT}]'
     change = (
         f"mutation($id: String!) {{ overrideColumnTypes(input: {{versionId: $id, columns: {columns}}}) {{ dataset {{ id }} }} }}"
     )

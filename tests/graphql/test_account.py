@@ -51,7 +51,7 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
     headers = await sign_in(client, "ada@example.com")
     assert headers["X-CSRF-Token"] == client.cookies["csrf_token"]
     me = (await ask(client, ME))["data"]["me"]
-    assert me["scopes"] == ["read", "write", "predict", "admin"]
+    assert me["scopes"] == ["READ", "WRITE", "PREDICT", "ADMIN"]
     assert me["csrfToken"] == headers["X-CSRF-Token"]
     assert codes(await ask(client, "mutation { logout { ok } }")) == ["forbidden"]
     assert (await ask(client, "mutation { logout { ok } }", headers))["data"]["logout"]["ok"] is True
@@ -70,24 +70,24 @@ async def test_wrong_inputs_name_their_fields(client: AsyncClient) -> None:
 async def test_the_life_of_an_api_key(client: AsyncClient, app: Any, database: Database) -> None:
     user = await make_user(database)
     headers = await sign_in(client, user.email)
-    made = (await ask(client, CREATE_KEY, headers, input={"name": "ci", "scopes": ["predict", "read"], "expiresInDays": 7}))[
+    made = (await ask(client, CREATE_KEY, headers, input={"name": "ci", "scopes": ["PREDICT", "READ"], "expiresInDays": 7}))[
         "data"
     ]
     key, row = made["createApiKey"]["key"], made["createApiKey"]["apiKey"]
-    assert row["scopes"] == ["predict", "read"]
+    assert row["scopes"] == ["PREDICT", "READ"]
     assert row["expiresAt"] is not None
     async with browser(app) as program:
         me = (await ask(program, ME, bearer(key)))["data"]["me"]
-        assert (me["email"], me["scopes"], me["csrfToken"]) == (user.email, ["read", "predict"], None)
+        assert (me["email"], me["scopes"], me["csrfToken"]) == (user.email, ["READ", "PREDICT"], None)
         for query, variables in (
-            (CREATE_KEY, {"input": {"name": "x", "scopes": ["admin"]}}),
+            (CREATE_KEY, {"input": {"name": "x", "scopes": ["ADMIN"]}}),
             (REVOKE, {"id": row["id"]}),
             ("{ apiKeys { nodes { id } } }", {}),
             ("mutation { logout { ok } }", {}),
             (CHANGE, {"input": {"currentPassword": PASSWORD, "newPassword": "another secret"}}),
         ):
             assert codes(await ask(program, query, bearer(key), **variables)) == ["forbidden"], query
-        listed = "{ apiKeys(sort: {field: name}) { totalCount nodes { id name lastUsedAt revokedAt } } }"
+        listed = "{ apiKeys(sort: {field: NAME}) { totalCount nodes { id name lastUsedAt revokedAt } } }"
         assert (await ask(client, listed))["data"]["apiKeys"]["nodes"][0]["lastUsedAt"] is not None
         assert (await ask(client, REVOKE, headers, id=row["id"]))["data"]["revokeApiKey"]["id"] == row["id"]
         assert codes(await ask(program, ME, bearer(key))) == ["unauthenticated"]
@@ -146,7 +146,7 @@ async def test_a_forgotten_password(client: AsyncClient, database: Database) -> 
 async def test_what_happened_is_on_record(client: AsyncClient, database: Database) -> None:
     user = await make_user(database)
     headers = await sign_in(client, user.email)
-    made = (await ask(client, CREATE_KEY, headers, input={"name": "ci", "scopes": ["read"]}))["data"]["createApiKey"]
+    made = (await ask(client, CREATE_KEY, headers, input={"name": "ci", "scopes": ["READ"]}))["data"]["createApiKey"]
     await ask(client, REVOKE, headers, id=made["apiKey"]["id"])
     await ask(client, CHANGE, headers, input={"currentPassword": PASSWORD, "newPassword": "another-long-secret"})
     async with database.read() as session:

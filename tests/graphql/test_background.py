@@ -19,7 +19,7 @@ async def test_a_fragment_on_it_reads_what_the_types_have(asker: Asker) -> None:
     found = await asker.data(BOTH, **ids)
     assert found == await asker.data(PLAIN, **ids)
     assert found["jobs"]["nodes"][0]["__typename"] == "Job"
-    assert (found["experiment"]["status"], found["job"]["progress"]) == ("queued", 0.0)
+    assert (found["experiment"]["status"], found["job"]["progress"]) == ("QUEUED", 0.0)
 
 
 def test_whatever_has_its_fields_says_so_and_is_compiled_all_the_same() -> None:

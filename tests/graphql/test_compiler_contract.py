@@ -24,7 +24,7 @@ ROOTS = {
     "me": "",
     "apiKeys": f"({FIRST})",
     "project": '(id: "{project}")',
-    "projects": f"({FIRST}, sort: {{field: name}})",
+    "projects": f"({FIRST}, sort: {{field: NAME}})",
     "dataset": '(id: "{dataset}")',
     "datasets": f"({FIRST})",
     "datasetVersion": '(id: "{version}")',

@@ -31,7 +31,7 @@ async def test_an_upload_is_used_once(ada: Person, services: Services) -> None:
     wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id, "name": "People"}
     made = (await ada.data(UPLOAD, input=wanted))["uploadDataset"]
     assert made["dataset"]["latestVersionId"] == made["version"]["id"]
-    assert (made["version"]["version"], made["version"]["source"]) == (1, "upload")
+    assert (made["version"]["version"], made["version"]["source"]) == (1, "UPLOAD")
     assert code(await ada.ask(UPLOAD, input=wanted)) == "not_found", "it is a dataset now"
     assert staged_files(services) == []
 
@@ -60,31 +60,31 @@ async def test_uploads_belong_to_their_sender(lab: tuple[Any, Person], database:
 async def test_types_can_be_overridden_again_and_again(ada: Person, services: Services) -> None:
     made = await ada.dataset(CODES, "codes.csv")
     types = {c["name"]: c["type"] for c in (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"]}
-    assert types["code"] == "integer"
+    assert types["code"] == "INTEGER"
 
-    wanted = {"versionId": made["version_id"], "columns": [{"name": "code", "type": "categorical"}]}
+    wanted = {"versionId": made["version_id"], "columns": [{"name": "code", "type": "CATEGORICAL"}]}
     second = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
-    assert (second["version"], second["source"], second["parentVersionId"]) == (2, "override", made["version_id"])
+    assert (second["version"], second["source"], second["parentVersionId"]) == (2, "OVERRIDE", made["version_id"])
     assert (second["fileFormat"], second["sizeBytes"]) == ("csv", len(CODES))
     column = next(c for c in second["columns"] if c["name"] == "code")
-    assert (column["type"], column["reason"]) == ("categorical", "set by the user")
+    assert (column["type"], column["reason"]) == ("CATEGORICAL", "set by the user")
 
-    wanted = {"versionId": second["id"], "columns": [{"name": "group", "type": "categorical"}]}
+    wanted = {"versionId": second["id"], "columns": [{"name": "group", "type": "CATEGORICAL"}]}
     third = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
-    assert {c["name"]: c["type"] for c in third["columns"]} == {"code": "categorical", "score": "float", "group": "categorical"}
+    assert {c["name"]: c["type"] for c in third["columns"]} == {"code": "CATEGORICAL", "score": "FLOAT", "group": "CATEGORICAL"}
 
-    for columns in ([{"name": "nobody", "type": "float"}], []):
+    for columns in ([{"name": "nobody", "type": "FLOAT"}], []):
         body = await ada.ask(OVERRIDE, input={"versionId": third["id"], "columns": columns})
         assert code(body) == "invalid", body
     assert len(stored_files(services)) == 4, "one raw file and three tables"
-    assert (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"][0]["type"] == "integer", "frozen"
+    assert (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"][0]["type"] == "INTEGER", "frozen"
 
 
 async def test_a_wrong_override_is_refused_at_its_place(ada: Person) -> None:
     made = await ada.dataset(CODES)
 
     async def place(*names: str) -> list[Any]:
-        columns = [{"name": name, "type": "float"} for name in names]
+        columns = [{"name": name, "type": "FLOAT"} for name in names]
         body = await ada.ask(OVERRIDE, input={"versionId": made["version_id"], "columns": columns})
         return [field["loc"] for field in body["errors"][0]["extensions"]["errors"]]
 
@@ -96,7 +96,7 @@ async def test_overriding_needs_the_version(lab: tuple[Any, Person], database: D
     app, ada = lab
     made = await ada.dataset(CODES)
     async with person(app, database) as eve:
-        columns = [{"name": "code", "type": "text"}]
+        columns = [{"name": "code", "type": "TEXT"}]
         for version in (made["version_id"], "nonsense"):
             body = await eve.ask(OVERRIDE, input={"versionId": version, "columns": columns})
             assert code(body) == "not_found"
@@ -139,7 +139,7 @@ async def test_preview_and_file(ada: Person) -> None:
     assert found["dataset"]["name"] == "People"
     assert [row["name"] for row in found["preview"]] == ["Ada", "Grace"]
     assert found["preview"][0]["late"] == "yes"
-    query = "query($id: ID!) { datasetFile(datasetId: $id, format: xlsx) { url filename contentType sizeBytes sha256 } }"
+    query = "query($id: ID!) { datasetFile(datasetId: $id, format: XLSX) { url filename contentType sizeBytes sha256 } }"
     file = (await ada.data(query, id=made["id"]))["datasetFile"]
     fetched = await ada.client.get(file["url"])
     assert len(fetched.content) == file["sizeBytes"]
@@ -151,6 +151,6 @@ async def test_parquet_versions_can_be_overridden_too(ada: Person) -> None:
     file = io.BytesIO()
     pl.DataFrame({"n": list(range(30)), "k": [i % 3 for i in range(30)]}).write_parquet(file)
     made = await ada.dataset(file.getvalue(), "t.parquet")
-    wanted = {"versionId": made["version_id"], "columns": [{"name": "k", "type": "categorical"}]}
+    wanted = {"versionId": made["version_id"], "columns": [{"name": "k", "type": "CATEGORICAL"}]}
     version = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
-    assert {c["name"]: c["type"] for c in version["columns"]}["k"] == "categorical"
+    assert {c["name"]: c["type"] for c in version["columns"]}["k"] == "CATEGORICAL"

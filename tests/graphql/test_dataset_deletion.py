@@ -96,7 +96,7 @@ async def test_what_refers_to_something_deleted_in_the_same_moment_is_refused(ad
     experiment = await experiment_on(database, made, JobStatus.succeeded)
     async with database.read() as session:
         model = await session.scalar(select(col(Model.id)).where(col(Model.experiment_id) == experiment.id))
-    wanted = {"projectId": made["dataset"]["project_id"], "modelId": str(model), "name": "d", "stage": "production"}
+    wanted = {"projectId": made["dataset"]["project_id"], "modelId": str(model), "name": "d", "stage": "PRODUCTION"}
     async with database.transaction() as session:
         await session.execute(delete(Model).where(col(Model.id) == model))
         asked = asyncio.create_task(ada.ask(DEPLOY, input=wanted))

@@ -111,26 +111,26 @@ async def test_a_member_who_is_removed_predicts_no_more(asker: Asker) -> None:
 
 
 async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Asker) -> None:
-    wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "name": "c", "stage": "staging"}
+    wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "name": "c", "stage": "STAGING"}
     config = {"traffic_percent": 30, "strategy": "shadow", "note": {"a": None}}
     made = (await asker.data(CREATE, input={**wanted, "config": config}))["createDeployment"]["deployment"]
-    assert (made["trafficPercent"], made["strategy"], made["config"], made["version"]) == (30, "shadow", config, 1)
+    assert (made["trafficPercent"], made["strategy"], made["config"], made["version"]) == (30, "SHADOW", config, 1)
     made = (await asker.data(CREATE, input={**wanted, "config": config, "trafficPercent": 100}))["createDeployment"]["deployment"]
-    assert (made["trafficPercent"], made["strategy"], made["version"]) == (100, "shadow", 2)
+    assert (made["trafficPercent"], made["strategy"], made["version"]) == (100, "SHADOW", 2)
     made = (await asker.data(CREATE, input={**wanted, "name": "plain"}))["createDeployment"]["deployment"]
-    assert (made["trafficPercent"], made["strategy"], made["config"]) == (100, "direct", {})
+    assert (made["trafficPercent"], made["strategy"], made["config"]) == (100, "DIRECT", {})
     assert (await asker.refused(CREATE, input={**wanted, "config": {"traffic_percent": 0}}))["status"] == 422
 
 
 async def test_many_at_once_leave_one_in_production(asker: Asker) -> None:
-    wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "stage": "production"}
+    wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "stage": "PRODUCTION"}
     jobs = [asker.ask(CREATE, input={**wanted, "name": f"d{i}"}) for i in range(8)]
-    jobs += [asker.ask(acting("promote"), input={"deploymentId": asker.world.ids["deployment"], "toStage": "production"})]
+    jobs += [asker.ask(acting("promote"), input={"deploymentId": asker.world.ids["deployment"], "toStage": "PRODUCTION"})]
     jobs += [asker.ask(acting("rollback"), input={"deploymentId": asker.world.ids["production"]}) for _ in range(3)]
     answers = await asyncio.gather(*jobs)
     statuses = {error["extensions"]["status"] for answer in answers for error in answer.get("errors", ())}
     assert statuses <= {409}, answers
-    listed = "query($id: ID!) { deployments(projectId: $id, filter: {stage: production, status: active}) { totalCount } }"
+    listed = "query($id: ID!) { deployments(projectId: $id, filter: {stage: PRODUCTION, status: ACTIVE}) { totalCount } }"
     assert (await asker.data(listed, id=asker.world.ids["project"]))["deployments"]["totalCount"] == 1
     versions = 'query($id: ID!) { deployments(projectId: $id, search: "d") { nodes { name version } } }'
     nodes = (await asker.data(versions, id=asker.world.ids["project"]))["deployments"]["nodes"]

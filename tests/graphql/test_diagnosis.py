@@ -55,7 +55,7 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     assert {("target_leak", "ended"), ("class_imbalance", "left")} <= kinds(told)
     assert told["overallScore"] < plain["overallScore"]
     found = told["diagnosis"]
-    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "classification", 300, "auc")
+    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "CLASSIFICATION", 300, "auc")
     assert [leak["columns"] for leak in found["leaks"]] == [["ended"]]
     (said,) = [issue["message"] for issue in told["issues"] if issue["kind"] == "target_leak"]
     assert "'left' is 'yes' in" in said, "as the file spells it, though it was read as a boolean"
@@ -133,7 +133,7 @@ async def test_a_target_that_counts_the_rows_gets_a_word(lab: tuple[Any, Person,
     rows: list[list[object]] = [["line", "ticket", "x"], *([i, 500 + 7 * i, round(rng.gauss(0, 1), 3)] for i in range(1, 201))]
     stored = await ada.dataset(table(rows), "lines.csv")
     for target, kind, word in (("line", "target_is_identifier", "identifier"), ("ticket", "target_is_order", "rises by about 7")):
-        told = await ada.data(QUALITY, id=stored["version_id"], target=target, problem="regression")
+        told = await ada.data(QUALITY, id=stored["version_id"], target=target, problem="REGRESSION")
         (issue,) = [one for one in told["datasetVersion"]["quality"]["issues"] if one["kind"].startswith("target_is")]
         assert (issue["kind"], issue["column"], issue["severity"]) == (kind, target, "high")
         assert word in issue["message"]
@@ -151,7 +151,7 @@ async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
     made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
     assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.DIAGNOSIS_PENDING]
-    assert made["createExperiment"]["experiment"]["status"] == "queued"
+    assert made["createExperiment"]["experiment"]["status"] == "QUEUED"
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0
 

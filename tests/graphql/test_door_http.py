@@ -41,7 +41,7 @@ async def test_a_query_with_a_key(client: AsyncClient, database: Database) -> No
     made = await ask(client, CREATE, headers, input={"name": "Fleet"})
     assert made.status_code == 200, made.text
     listed = await ask(client, "{ projects(first: 3) { totalCount nodes { name role } } }", headers)
-    assert listed.json()["data"] == {"projects": {"totalCount": 1, "nodes": [{"name": "Fleet", "role": "owner"}]}}
+    assert listed.json()["data"] == {"projects": {"totalCount": 1, "nodes": [{"name": "Fleet", "role": "OWNER"}]}}
     assert listed.json()["extensions"] == {"cost": {"requested": 4 + 3 * STATEMENT, "limit": 5000}}
     assert listed.headers["content-type"] == "application/json"
     assert {"x-request-id", "x-ratelimit-remaining", "x-content-type-options"} <= set(listed.headers)
@@ -254,7 +254,7 @@ async def test_no_trace_of_the_machine_in_a_masked_error(client: AsyncClient, da
 async def test_a_forged_cursor_is_a_wrong_value(client: AsyncClient, database: Database, cursor: list[Any]) -> None:
     headers = await key_header(database)
     text = base64.urlsafe_b64encode(orjson.dumps(cursor)).decode()
-    for sort in ("created_at", "name", "dataset_count"):
+    for sort in ("CREATED_AT", "NAME", "DATASET_COUNT"):
         query = f'{{ projects(after: "{text}", sort: {{field: {sort}}}) {{ nodes {{ id }} }} }}'
         response = await ask(client, query, headers)
         assert response.json()["data"] is not None or code(response) == "invalid", response.text

@@ -27,10 +27,10 @@ def wanted(asker: Asker, **more: object) -> dict[str, object]:
 
 async def test_what_was_asked_for_and_what_runs(asker: Asker) -> None:
     made = (await asker.data(CREATE, input=wanted(asker, engine="H2O ", useGpu=True)))["createExperiment"]["experiment"]
-    assert (made["status"], made["engines"]) == ("queued", ["native"])
+    assert (made["status"], made["engines"]) == ("QUEUED", ["native"])
     assert len([one for one in made["warnings"] if one != experiment_warnings.DIAGNOSIS_PENDING]) == 2
-    assert made["engineRuns"] == [{"engine": "native", "requestedEngine": "h2o", "status": "queued"}]
-    both = wanted(asker, executionMode="parallel", engines=["h2o", "native", "flaml", "flaml"])
+    assert made["engineRuns"] == [{"engine": "native", "requestedEngine": "h2o", "status": "QUEUED"}]
+    both = wanted(asker, executionMode="PARALLEL", engines=["h2o", "native", "flaml", "flaml"])
     made = (await asker.data(CREATE, input=both))["createExperiment"]["experiment"]
     assert made["engines"] == ["native", "flaml"]
     assert any("not run twice" in warning for warning in made["warnings"])
@@ -71,7 +71,7 @@ async def test_ends(asker: Asker) -> None:
     for action in ("cancel", "stop"):
         assert (await asker.refused(ACT.format(action), id=ids["experiment"]))["status"] == 409
     ended = (await asker.data(ACT.format("cancel"), id=ids["waiting_experiment"]))["cancelExperiment"]["experiment"]
-    assert ended == {"status": "cancelled", "error": "cancelled", "stopped": False}
+    assert ended == {"status": "CANCELLED", "error": "cancelled", "stopped": False}
     assert (await asker.refused(ACT.format("stop"), id=ids["waiting_experiment"]))["code"] == "conflict"
 
 

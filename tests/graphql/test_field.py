@@ -73,15 +73,15 @@ async def test_every_list_can_be_had_in_every_order_it_offers(asker: Asker) -> N
                 session = "session" if name == "apiKeys" else "owner"
                 orders = [
                     f"{way}: {name}({required} first: 500 sort: {{field: {by}, direction: {way}}}) {{ nodes {{ id }} }}"
-                    for way in ("asc", "desc")
+                    for way in ("ASC", "DESC")
                 ]
                 text = f"{{ {SORTED[kind.name] % ' '.join(orders)} }}"
                 for thing, identity in asker.world.ids.items():
                     text = text.replace(f"{{{thing}}}", identity)
                 data = await asker.data(text, session)
-                while "asc" not in data:
+                while "ASC" not in data:
                     (data,) = data.values()
-                up, down = ([node["id"] for node in data[way]["nodes"]] for way in ("asc", "desc"))
+                up, down = ([node["id"] for node in data[way]["nodes"]] for way in ("ASC", "DESC"))
                 assert sorted(up) == sorted(down), (kind.name, name, by)
                 assert up, (kind.name, name, by)
     assert found == set(SORTED)

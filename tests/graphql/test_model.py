@@ -29,8 +29,8 @@ async def more_models(asker: Asker, count: int) -> None:
 
 async def test_cursors_over_every_order(asker: Asker) -> None:
     await more_models(asker, 5)
-    for field in ("best", "created_at", "name", "rank", *SORT_METRICS):
-        for direction in ("asc", "desc"):
+    for field in ("BEST", "CREATED_AT", "NAME", "RANK", *map(str.upper, SORT_METRICS)):
+        for direction in ("ASC", "DESC"):
             sort = {"field": field, "direction": direction}
             whole = (await asker.data(LIST, first=50, sort=sort))["models"]["nodes"]
             found, after = [], None

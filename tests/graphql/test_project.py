@@ -30,8 +30,8 @@ async def make_projects(asker: Asker, count: int) -> None:
             session.add(Membership(project_id=project.id, user_id=owner.id, role=Role.owner))
 
 
-@pytest.mark.parametrize("field", ["created_at", "name", "dataset_count", "updated_at", "model_count"])
-@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("field", ["CREATED_AT", "NAME", "DATASET_COUNT", "UPDATED_AT", "MODEL_COUNT"])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
 async def test_cursors_miss_nothing_and_repeat_nothing(asker: Asker, field: str, direction: str) -> None:
     await make_projects(asker, 7)
     sort = {"field": field, "direction": direction}
@@ -53,16 +53,16 @@ async def test_pages_that_are_none(asker: Asker) -> None:
     for wrong in ({"first": 0}, {"first": 501}, {"first": 5, "offset": -1}, {"first": 5, "after": "nonsense"}):
         refused = await asker.refused(LIST, **wrong)
         assert (refused["code"], refused["status"]) == ("invalid", 422), wrong
-    by_name = (await asker.data(LIST, first=1, sort={"field": "name"}))["projects"]["pageInfo"]["endCursor"]
-    assert (await asker.refused(LIST, first=1, after=by_name, sort={"field": "created_at"}))["status"] == 422
+    by_name = (await asker.data(LIST, first=1, sort={"field": "NAME"}))["projects"]["pageInfo"]["endCursor"]
+    assert (await asker.refused(LIST, first=1, after=by_name, sort={"field": "CREATED_AT"}))["status"] == 422
     assert (await asker.refused(LIST, first=1, after=by_name, offset=1))["status"] == 422
 
 
 async def test_everything_below_a_project(asker: Asker) -> None:
     found = (await asker.data(TREE, id=asker.world.ids["project"]))["project"]
-    assert (found["role"], found["datasetCount"], found["experimentCount"]) == ("owner", 2, 2)
+    assert (found["role"], found["datasetCount"], found["experimentCount"]) == ("OWNER", 2, 2)
     assert (found["modelCount"], found["deploymentCount"]) == (3, 4)
-    assert {node["role"] for node in found["members"]["nodes"]} == {"owner", "admin", "editor", "viewer"}
+    assert {node["role"] for node in found["members"]["nodes"]} == {"OWNER", "ADMIN", "EDITOR", "VIEWER"}
     assert {node["latestVersion"]["rowCount"] for node in found["datasets"]["nodes"]} == {120}
     experiments = {node["name"]: node for node in found["experiments"]["nodes"]}
     assert (experiments["finished"]["modelCount"], experiments["finished"]["bestModel"]["name"]) == (3, "GBM_0")
@@ -89,7 +89,7 @@ async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:
 async def test_errors_name_the_field(asker: Asker) -> None:
     refused = await asker.refused(CREATE, input={"name": " "})
     assert (refused["status"], refused["errors"][0]["loc"]) == (422, ["name"])
-    assert (await asker.data(CREATE, input={"name": "Ö"}))["createProject"]["project"]["role"] == "owner"
+    assert (await asker.data(CREATE, input={"name": "Ö"}))["createProject"]["project"]["role"] == "OWNER"
 
 
 async def test_two_mutations_are_two_transactions(asker: Asker) -> None:

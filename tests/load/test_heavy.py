@@ -28,7 +28,7 @@ from tests.factories.dataset import Person, person, staged_files
 from tests.jobs.test_isolation import Heard, gone
 from tests.stack import ROOT, Stack
 
-FILE = "datasetFile(datasetId: $id, format: xlsx) { id sha256 }"
+FILE = "datasetFile(datasetId: $id, format: XLSX) { id sha256 }"
 FILES = f"query($id: ID!) {{ a: {FILE} b: {FILE} }}"
 HOLDER = """
 import asyncio, pathlib, sys

@@ -121,7 +121,7 @@ async def test_versions_and_stored_bytes_of_a_projects_owner(limited: Limited, d
         refused(await ada.upload(PEOPLE), "MAX_DATASET_VERSIONS")
         again = {"file": ("t.csv", PEOPLE)}
         refused(await ada.client.post(f"/api/datasets/{first['id']}/versions", files=again), "MAX_DATASET_VERSIONS")
-        types = f'{{versionId: "{version}", columns: [{{name: "age", type: categorical}}]}}'
+        types = f'{{versionId: "{version}", columns: [{{name: "age", type: CATEGORICAL}}]}}'
         answer = await ada.ask(f"mutation {{ overrideColumnTypes(input: {types}) {{ dataset {{ id }} }} }}")
         assert answer["errors"][0]["extensions"]["code"] == "quota_exceeded", answer
         assert await count(database, DatasetVersion) == 3
