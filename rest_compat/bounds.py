@@ -32,6 +32,8 @@ def of_field(kind: Any, name: str) -> dict[str, Any]:
 def limited(schema: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
     """A schema and the limits of what it describes. Where both say something the schema stays; of an enum what both have."""
     merged = {**limits, **schema}
+    if merged.get("const", 0) is None:
+        return {"type": "null"} | ({"description": merged["description"]} if "description" in merged else {})
     if "enum" in schema and "enum" in limits:
         merged["enum"] = [word for word in schema["enum"] if word in limits["enum"]]
     if "items" in schema and "items" in limits:
@@ -51,7 +53,7 @@ def _limits(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any
     # What may be null may as well be left out, which is how REST says it.
     kinds = [one for key in ("anyOf", "oneOf") for one in schema.get(key, ()) if one.get("type") != "null"]
     if len(kinds) == 1:
-        found |= _limits(kinds[0], defs)
+        found = {**_limits(kinds[0], defs), **found}
     elif kinds:
         found["anyOf"] = [_limits(one, defs) for one in kinds]
     if "type" in schema:

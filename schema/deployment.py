@@ -9,6 +9,7 @@ from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors.tree import NotFound
+from coreplex.platform.not_yet import only
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.serving.log.listing import LOGS
 from coreplex.serving.table import InferenceLog
@@ -35,7 +36,7 @@ enum(
 )
 enum(
     Strategy,
-    "How requests reach a deployment. All but `direct`: kept, without effect yet.",
+    f"How requests reach a deployment. {only(Strategy.direct)}",
     {
         "direct": "Every request is answered by the model.",
         "canary": "A share of the requests goes to the new model.",
@@ -100,19 +101,25 @@ class Deployment:
     name: str = strawberry.field(description="Name.")
     stage: Stage = strawberry.field(description="Staging or production.")
     status: DeploymentStatus = strawberry.field(description="Whether it serves.")
-    strategy: Strategy = strawberry.field(description="How requests reach it. All but `direct`: kept, without effect yet.")
-    traffic_percent: int = strawberry.field(description=f"Share of traffic, 1 to 100. {inputs.WITHOUT_EFFECT}")
+    strategy: Strategy = strawberry.field(description="How requests reach it: always `direct` in this version.")
+    traffic_percent: int = strawberry.field(description="Share of traffic: always 100 in this version.")
     config: JSON = strawberry.field(description="What was given as `config`.")
     version: int = strawberry.field(description="Counts the deployments of this name in the project.")
-    privacy_policy_id: strawberry.ID | None = strawberry.field(description=f"Attached privacy policy. {inputs.WITHOUT_EFFECT}")
+    privacy_policy_id: strawberry.ID | None = strawberry.field(
+        description="Attached privacy policy: always `null` in this version."
+    )
     privacy_anonymize_logs: bool = strawberry.field(
-        description=f"Whether personal data is to be anonymised in the log. {inputs.WITHOUT_EFFECT}"
+        description="Whether personal data is anonymised in the inference log: always `false` in this version."
     )
     privacy_anonymize_response: bool = strawberry.field(
-        description=f"Whether personal data is to be anonymised in answers. {inputs.WITHOUT_EFFECT}"
+        description="Whether personal data is anonymised in answers: always `false` in this version."
     )
-    privacy_column_map: JSON = strawberry.field(description=f"Input column to type of personal data. {inputs.WITHOUT_EFFECT}")
-    privacy_threshold: float | None = strawberry.field(description=f"Confidence of detection, 0 to 1. {inputs.WITHOUT_EFFECT}")
+    privacy_column_map: JSON = strawberry.field(
+        description="Input column to type of personal data: always empty in this version."
+    )
+    privacy_threshold: float | None = strawberry.field(
+        description="Confidence of detection, 0 to 1: always `null` in this version."
+    )
     previous_deployment_id: strawberry.ID | None = strawberry.field(description="The deployment it displaced.")
     previous_model_id: strawberry.ID | None = strawberry.field(description="The model it served before.")
     endpoint_url: str = computed(str, _endpoint_url, "Address to POST rows to.")

@@ -113,7 +113,7 @@ class Experiment:
     config: JSON = strawberry.field(description="The options in force, defaults included.")
     engines: list[str] = strawberry.field(description="The engines that run.")
     execution_mode: ExecutionMode = strawberry.field(description="One engine or several side by side.")
-    use_gpu: bool = strawberry.field(description="Whether a GPU was asked for. Kept, without effect yet: the CPU is used.")
+    use_gpu: bool = strawberry.field(description="Whether a GPU was asked for; the CPU is used in this version.")
     status: JobStatus = strawberry.field(graphql_type=ExperimentStatus, description="State.")
     stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
     progress: float = _job(float, _progress, "Share done, 0 to 100.")

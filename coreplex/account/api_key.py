@@ -9,7 +9,7 @@ from coreplex.account import keys, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey, RevokeApiKey
 from coreplex.account.table import ApiKey
-from coreplex.errors.tree import NotFound
+from coreplex.errors.tree import Forbidden, NotFound
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.membership import quota
@@ -18,7 +18,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import new_id, parse_id
 from coreplex.platform.paging import Listing, Order
-from coreplex.platform.permissions import Grant
+from coreplex.platform.permissions import Grant, usable_scopes
 from coreplex.platform.settings import Settings
 
 ORDER = Order(
@@ -42,7 +42,9 @@ def listing(grant: Grant) -> Listing:
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[str, ApiKey]:
-    """The text of a new key, which is shown now and never again, and the key. Raises QuotaExceeded."""
+    """The text of a new key, which is shown now and never again, and the key. Raises Forbidden, QuotaExceeded."""
+    if not set(wanted.scopes) <= usable_scopes(grant.principal.user_role):
+        raise Forbidden("Only an administrator of this server can make a key with the scope 'admin'.")
     project = await open_project(session, grant, wanted.project_id) if wanted.project_id is not None else None
     await _take_place(session, settings, grant.user_id)
     key_id = new_id()

@@ -17,7 +17,7 @@ from coreplex.account.cache import AccessCache
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.errors.tree import Unauthenticated, Unavailable
 from coreplex.platform.clock import now
-from coreplex.platform.permissions import Credential, Principal, Scope
+from coreplex.platform.permissions import Credential, Principal, Scope, usable_scopes
 from coreplex.platform.services import Services
 
 TOUCH_EVERY = timedelta(minutes=1)
@@ -41,7 +41,8 @@ async def by_key(services: Services, token: str, digest: bytes | None = None) ->
     key, user = found
     if key.revoked_at is not None or not user.is_active or (key.expires_at is not None and key.expires_at <= now()):
         raise _bad_key()
-    principal = _principal(user, key, Credential.api_key, frozenset(Scope(s) for s in key.scopes), project_id=key.project_id)
+    scopes = usable_scopes(user.role) & {Scope(word) for word in key.scopes}  # a key does not outlive what its owner was
+    principal = _principal(user, key, Credential.api_key, scopes, project_id=key.project_id)
     cache.put(digest, principal, generation, _left(key.expires_at))
     await _touch(services, col(ApiKey.id) == key.id, col(ApiKey.last_used_at), key.last_used_at)
     return principal

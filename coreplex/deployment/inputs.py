@@ -8,6 +8,7 @@ from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.model.inputs import ModelFilter
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.inputs import Identifier, Name
+from coreplex.platform.not_yet import not_yet
 
 FROM_CONFIG = (
     "traffic_percent",
@@ -20,9 +21,12 @@ FROM_CONFIG = (
 )
 """Fields that may also stand inside `config`; the flat ones win (contract B.7)."""
 MOST = f"At most {MOST_KEPT >> 10} KiB as JSON."
-WITHOUT_EFFECT = "Kept, without effect yet."
-"""Of what is published for what is to come (contract D.1)."""
-COLUMN_MAP = f"Input column to type of personal data. {WITHOUT_EFFECT} {MOST}"
+TRAFFIC = "Share of traffic, 1 to 100; 100 when nothing is said."
+POLICY = "Privacy policy to attach. None exists in this version, so each is not found."
+ANONYMIZE_LOGS = "Anonymise personal data in the inference log."
+ANONYMIZE_RESPONSE = "Anonymise personal data in answers."
+COLUMN_MAP = "Input column to type of personal data."
+THRESHOLD = "Confidence of detection, 0 to 1."
 
 
 class CreateDeployment(BaseModel):
@@ -30,24 +34,18 @@ class CreateDeployment(BaseModel):
     model_id: str = Field(description="A model of the same project.")
     name: Name = Field(description="Name, 1 to 200 characters.")
     stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
-    traffic_percent: int | None = Field(
-        None, ge=1, le=100, description=f"Share of traffic, 1 to 100; 100 when nothing is said. {WITHOUT_EFFECT}"
-    )
-    strategy: Strategy | None = Field(
-        None, description="How traffic reaches it; `direct` when nothing is said. Others: kept, without effect yet."
-    )
+    traffic_percent: int | None = not_yet(100, TRAFFIC, ge=1, le=100)
+    strategy: Strategy | None = not_yet(Strategy.direct, "How traffic reaches it; `direct` when nothing is said.")
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
     )
-    privacy_policy_id: str | None = Field(None, max_length=64, description=f"Privacy policy to attach. {WITHOUT_EFFECT}")
-    privacy_anonymize_logs: bool | None = Field(
-        None, description=f"Anonymise personal data in the inference log. {WITHOUT_EFFECT}"
-    )
-    privacy_anonymize_response: bool | None = Field(None, description=f"Anonymise personal data in answers. {WITHOUT_EFFECT}")
-    privacy_column_map: JSONObject | None = Field(None, description=COLUMN_MAP)
-    privacy_threshold: float | None = Field(None, ge=0, le=1, description=f"Confidence of detection, 0 to 1. {WITHOUT_EFFECT}")
+    privacy_policy_id: str | None = Field(None, max_length=64, description=POLICY)
+    privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
+    privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
+    privacy_column_map: JSONObject | None = not_yet({}, COLUMN_MAP)
+    privacy_threshold: float | None = not_yet(None, THRESHOLD, ge=0, le=1)
 
-    _kept = field_validator("config", "privacy_column_map")(kept)
+    _kept = field_validator("config")(kept)
 
     @model_validator(mode="before")
     @classmethod
@@ -62,16 +60,12 @@ class CreateDeployment(BaseModel):
 class UpdateDeployment(BaseModel):
     deployment_id: str = Field(description="The deployment.")
     name: Name | None = Field(None, description="New name.")
-    traffic_percent: int | None = Field(None, ge=1, le=100, description=f"New share of traffic. {WITHOUT_EFFECT}")
-    privacy_policy_id: str | None = Field(None, max_length=64, description=f"Privacy policy to attach. {WITHOUT_EFFECT}")
-    privacy_anonymize_logs: bool | None = Field(
-        None, description=f"Anonymise personal data in the inference log. {WITHOUT_EFFECT}"
-    )
-    privacy_anonymize_response: bool | None = Field(None, description=f"Anonymise personal data in answers. {WITHOUT_EFFECT}")
-    privacy_column_map: JSONObject | None = Field(None, description=COLUMN_MAP)
-    privacy_threshold: float | None = Field(None, ge=0, le=1, description=f"Confidence of detection, 0 to 1. {WITHOUT_EFFECT}")
-
-    _kept = field_validator("privacy_column_map")(kept)
+    traffic_percent: int | None = not_yet(100, TRAFFIC, ge=1, le=100)
+    privacy_policy_id: str | None = Field(None, max_length=64, description=POLICY)
+    privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
+    privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
+    privacy_column_map: JSONObject | None = not_yet({}, COLUMN_MAP)
+    privacy_threshold: float | None = not_yet(None, THRESHOLD, ge=0, le=1)
 
 
 class PromoteDeployment(BaseModel):

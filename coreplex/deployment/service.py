@@ -18,7 +18,7 @@ from coreplex.deployment.inputs import (
     UpdateDeployment,
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
-from coreplex.errors.tree import Conflict, Invalid
+from coreplex.errors.tree import Conflict, Invalid, NotFound
 from coreplex.event import service as event
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_project, open_row, visible_projects
@@ -98,6 +98,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
     """Serve a model under a name. In production the present deployment is archived. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id)
     model = await _model_of(session, grant, project.id, wanted.model_id, "model_id")
+    _refuse_policy(wanted.privacy_policy_id)
     await quota.take_item(session, settings, project.id, Deployment, TOO_MANY)
     deployment = Deployment(
         project_id=project.id,
@@ -106,7 +107,6 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
         deployed_at=now(),
         version=await _next_version(session, project.id, wanted.name),
         **wanted.model_dump(exclude={"project_id", "model_id", "privacy_policy_id"}, exclude_none=True),
-        privacy_policy_id=parse_id(wanted.privacy_policy_id, "Policy") if wanted.privacy_policy_id else None,
     )
     if deployment.stage is Stage.production:
         await _displace(session, grant, deployment)
@@ -118,12 +118,17 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
 
 async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) -> Deployment:
     deployment = await _open(session, grant, wanted.deployment_id)
+    _refuse_policy(wanted.privacy_policy_id)
     for name, value in wanted.model_dump(exclude={"deployment_id", "privacy_policy_id"}, exclude_none=True).items():
         setattr(deployment, name, value)
-    if wanted.privacy_policy_id is not None:
-        deployment.privacy_policy_id = parse_id(wanted.privacy_policy_id, "Policy")
     await _changed(session, grant, deployment, "deployment.updated", f"“{deployment.name}” was changed.")
     return deployment
+
+
+def _refuse_policy(policy_id: str | None) -> None:
+    """Raise NotFound for any policy: there are none until the module for privacy opens them here."""
+    if policy_id:
+        raise NotFound.of("Policy")
 
 
 async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment) -> Deployment:

@@ -50,7 +50,7 @@ class CreateExperiment(BaseModel):
     engines: list[str] | None = Field(
         None, max_length=8, description="Engines: the first is used in single mode, all of them in parallel mode."
     )
-    use_gpu: bool = Field(False, description="Ask for a GPU. Kept, without effect yet: the CPU is used, and a warning says so.")
+    use_gpu: bool = Field(False, description="Ask for a GPU. None is used in this version: the CPU is, and a warning says so.")
 
     _kept = field_validator("config")(kept)
 

@@ -26,6 +26,11 @@ class Scope(StrEnum):
     admin = "admin"
 
 
+def usable_scopes(role: UserRole) -> frozenset[Scope]:
+    """Scopes that mean something in the hands of a user: nobody but an administrator administers by a key."""
+    return frozenset(Scope) if role is UserRole.admin else frozenset(Scope) - {Scope.admin}
+
+
 class Role(StrEnum):
     """What a member may do; each role includes the ones before it."""
 

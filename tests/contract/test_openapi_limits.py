@@ -88,6 +88,12 @@ def refused(schema: dict[str, Any]) -> Iterator[Any]:
         yield {}
     if schema.get("type") == "object":
         yield "no object"
+    if schema.get("maxProperties") == 0:
+        yield {"a": "b"}
+    if schema.get("const") is False:
+        yield True
+    if schema.get("type") == "null":
+        yield 0.5
     if schema.get("anyOf") and not any(one.get("type") == "boolean" for one in schema["anyOf"]):
         for one in schema["anyOf"]:
             yield from (value for value in refused(one) if value != "no object")

@@ -112,14 +112,17 @@ async def test_a_member_who_is_removed_predicts_no_more(asker: Asker) -> None:
 
 async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Asker) -> None:
     wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "name": "c", "stage": "STAGING"}
-    config = {"traffic_percent": 30, "strategy": "shadow", "note": {"a": None}}
-    made = (await asker.data(CREATE, input={**wanted, "config": config}))["createDeployment"]["deployment"]
-    assert (made["trafficPercent"], made["strategy"], made["config"], made["version"]) == (30, "SHADOW", config, 1)
+    config = {"traffic_percent": 30, "note": {"a": None}}
+    refused = await asker.refused(CREATE, input={**wanted, "config": config})
+    assert (refused["code"], refused["status"]) == ("invalid", 422)
+    assert refused["errors"][0]["loc"] == ["trafficPercent"]
     made = (await asker.data(CREATE, input={**wanted, "config": config, "trafficPercent": 100}))["createDeployment"]["deployment"]
-    assert (made["trafficPercent"], made["strategy"], made["version"]) == (100, "SHADOW", 2)
+    assert (made["trafficPercent"], made["config"], made["version"]) == (100, config, 1), "the flat ones win"
     made = (await asker.data(CREATE, input={**wanted, "name": "plain"}))["createDeployment"]["deployment"]
     assert (made["trafficPercent"], made["strategy"], made["config"]) == (100, "DIRECT", {})
-    assert (await asker.refused(CREATE, input={**wanted, "config": {"traffic_percent": 0}}))["status"] == 422
+    for promise in ({"strategy": "CANARY"}, {"privacyAnonymizeLogs": True}, {"privacyThreshold": 0}):
+        assert (await asker.refused(CREATE, input={**wanted, **promise}))["status"] == 422
+    assert (await asker.refused(CREATE, input={**wanted, "privacyPolicyId": "x"}))["status"] == 404
 
 
 async def test_many_at_once_leave_one_in_production(asker: Asker) -> None:

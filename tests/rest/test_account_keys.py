@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient
+from sqlalchemy import update
+from sqlmodel import col
 
+from coreplex.account.table import User
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.platform.permissions import Scope
+from coreplex.platform.permissions import Scope, UserRole
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 
 SOON = (now() + timedelta(days=2)).isoformat()
@@ -86,6 +89,36 @@ async def test_bad_keys_are_not_made(client: AsyncClient, database: Database) ->
     for project in ("nonsense", "01890000-0000-7000-8000-000000000000"):
         answer = await client.post("/api/auth/api-keys", json=good | {"project_id": project}, headers=headers)
         assert answer.status_code == 404, answer.text
+
+
+async def test_only_an_administrator_makes_a_key_that_administers(client: AsyncClient, database: Database) -> None:
+    wanted = {"name": "k", "scopes": ["read", "admin"]}
+    mutation = "mutation($input: CreateApiKeyInput!) { createApiKey(input: $input) { apiKey { id } } }"
+    calls: list[dict[str, Any]] = [
+        {"url": "/api/auth/api-keys", "json": wanted},
+        {"url": "/graphql", "json": {"query": mutation, "variables": {"input": {**wanted, "scopes": ["READ", "ADMIN"]}}}},
+    ]
+    headers = await sign_in(client, (await make_user(database)).email)
+    for call in calls:
+        answer = await client.post(**call, headers=headers)
+        assert "Only an administrator of this server can make a key" in answer.text
+        assert answer.status_code == 403 or answer.json()["errors"][0]["extensions"]["code"] == "forbidden"
+    assert (await client.get("/api/auth/api-keys")).json()["total"] == 0
+    headers = await sign_in(client, (await make_user(database, role=UserRole.admin)).email)
+    for call in calls:
+        assert "administrator" not in (await client.post(**call, headers=headers)).text
+    assert [key["scopes"] for key in (await client.get("/api/auth/api-keys")).json()["items"]] == [["read", "admin"]] * 2
+
+
+async def test_a_key_administers_no_longer_than_its_owner(app: Any, database: Database) -> None:
+    admin = await make_user(database, role=UserRole.admin)
+    _, key = await make_key(database, admin, [Scope.admin])
+    async with database.transaction() as session:
+        await session.execute(update(User).where(col(User.id) == admin.id).values(role=UserRole.user))
+    async with browser(app) as program:
+        answer = await program.post("/api/projects", json={"name": "p"}, headers=bearer(key))
+        assert (answer.status_code, answer.json()["detail"]) == (403, "This API key lacks the scope 'write'.")
+        assert (await program.get("/api/auth/me", headers=bearer(key))).status_code == 403
 
 
 async def test_keys_of_others_do_not_exist(client: AsyncClient, database: Database) -> None:
