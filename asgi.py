@@ -176,13 +176,21 @@ def main() -> None:
     gc.collect()
     gc.set_threshold(40_000, 10, 10)  # what lives for an answer ends with it; 10,000 such objects are five lists in work
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
-    app = create_app(settings)
+    app = _made(settings)
     memory = MemoryWatch.of(app.state.services)
     memory.limit_allocations()
     server = Server(configuration(settings, app), heart, memory)
     server.run([_listening(settings, arguments.fd)])  # on uvloop where there is one; `asyncio.run` would not
     if server.outgrown:
         raise SystemExit(os.EX_TEMPFAIL)  # whoever supervises us starts another
+
+
+def _made(settings: Settings) -> Starlette:
+    try:
+        return create_app(settings)
+    except Trouble as trouble:
+        log.critical("web.cannot_start", reason=str(trouble))
+        raise SystemExit(1) from None
 
 
 def _listening(settings: Settings, handed: int | None) -> socket.socket:

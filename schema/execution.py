@@ -137,23 +137,31 @@ class Operation:
         return Meter(self.contract.schema, self.contract.prices, self.fragments, self.definition, variables).cost
 
 
-def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False) -> Operation:
+def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False, listed: bool = False) -> Operation:
     """Parse, measure and validate a public document. Raises BadRequest; successes are remembered, long documents apart.
 
-    `suggestions` lets errors name similar fields, which tells a stranger what exists.
+    `suggestions` lets errors name similar fields, which tells a stranger what exists. `listed`: the operator's, which are
+    remembered however long they are, and whatever strangers send.
     """
+    if listed:
+        return _listed(text, operation_name, suggestions)
     if len(text) > REMEMBERED_CHARS:
         return _prepare(text, operation_name, suggestions)
     return _remembered(text, operation_name, suggestions)
 
 
-def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operation:
+def check_document(text: str, *, suggestions: bool = False) -> DocumentNode:
+    """The document of a text that may come from anybody. Raises BadRequest."""
     document = limits.read(text)
     limits.check(document)
     errors = validate(core_schema, document, max_errors=10, hide_suggestions=not suggestions)
     if errors:
         raise BadDocument(errors)
-    operation = from_document(document, operation_name, suggestions=suggestions)
+    return document
+
+
+def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operation:
+    operation = from_document(check_document(text, suggestions=suggestions), operation_name, suggestions=suggestions)
     once = [name for name, permission in operation.root_fields if permission is not None and permission.once]
     for name in once:
         if once.count(name) > 1:
@@ -162,6 +170,7 @@ def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operat
 
 
 _remembered = lru_cache(maxsize=256)(_prepare)
+_listed = lru_cache(maxsize=1024)(_prepare)
 
 
 def from_document(

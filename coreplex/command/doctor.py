@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import shutil
+import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
@@ -109,6 +110,21 @@ def _inference_log(world: World) -> str:
     return f"{waiting:,} bytes wait for a server to store them" if waiting else "nothing was left behind"
 
 
+def _documents(world: World) -> str:
+    path = world.settings.graphql_document_list
+    if path is None:
+        return "GRAPHQL_DOCUMENT_LIST is not set"
+    # In a process of its own: whether a document is valid is said by the GraphQL schema, which nothing of the domain knows.
+    command = [sys.executable, "-m", "schema.door.document_list", str(path)]
+    looked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own module
+    said = (looked.stdout or looked.stderr).strip().splitlines()
+    if looked.returncode == 1:
+        raise Trouble(f"{len(said)} of {path} are refused: {'; '.join(said[:5])}.", "Generate the list anew for this release.")
+    if looked.returncode:
+        raise Trouble(said[-1] if said else "the list could not be read.")
+    return f"every document of {path} is valid"
+
+
 def _port(world: World) -> str:
     if world.running:
         return f"the server runs at {world.running.url} (process {world.running.pid})"
@@ -206,6 +222,7 @@ CHECKS: dict[str, Callable[[World], str]] = {
     "data folder": _data_folder,
     "disk": _disk,
     "inference log": _inference_log,
+    "documents": _documents,
     "address": _port,
     "database": _database,
     "migrations": _migrations,

@@ -34,6 +34,14 @@ class Introspection(StrEnum):
     off = "off"
 
 
+class Documents(StrEnum):
+    """Which documents of GraphQL are run."""
+
+    off = "off"
+    preferred = "preferred"
+    required = "required"
+
+
 def _rate(text: str) -> str:
     amount, _, period = text.partition("/")
     if not amount.isdigit() or int(amount) < 1 or period not in PERIODS:
@@ -131,6 +139,16 @@ class Settings(BaseSettings):
         Introspection.auto,
         description="Whether GraphQL describes its own schema: `auto` in development only, `on` in production to signed-in "
         "callers too, `off` to nobody.",
+    )
+    graphql_documents: Documents = Field(
+        Documents.preferred,
+        description="GraphQL documents by name: `preferred` also runs those of `GRAPHQL_DOCUMENT_LIST`, and automatic persisted "
+        "queries; `required` runs the list's and nothing else; `off` runs only what is sent in full.",
+    )
+    graphql_document_list: Path | None = Field(
+        None,
+        description="JSON file of documents by id, as relay-compiler, graphql-codegen or Apollo's manifest generator write it; "
+        "read at the start.",
     )
     public_url: Address | None = Field(
         None,
@@ -232,6 +250,14 @@ class Settings(BaseSettings):
             raise ValueError("set both ADMIN_EMAIL and ADMIN_PASSWORD, or neither")
         if self.admin_password and len(self.admin_password.get_secret_value()) < 8:
             raise ValueError("ADMIN_PASSWORD needs 8 characters or more")
+        return self
+
+    @model_validator(mode="after")
+    def _documents_have_a_list(self) -> Self:
+        if self.graphql_documents is Documents.required and self.graphql_document_list is None:
+            raise ValueError("GRAPHQL_DOCUMENTS=required needs GRAPHQL_DOCUMENT_LIST, the file of documents that may run")
+        if self.graphql_documents is Documents.off and self.graphql_document_list is not None:
+            raise ValueError("GRAPHQL_DOCUMENT_LIST has no effect with GRAPHQL_DOCUMENTS=off: leave one of them out")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Checks a read operation before it runs: may this caller, at this price, now? The same on every transport."""
+"""Checks a request before it runs: which document, may this caller, at this price, now? The same on every transport."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,40 +12,62 @@ from coreplex.platform.settings import Mode
 from edge.request import charge, check_csrf
 from resolvers.context import Context
 from schema.cost import check_cost
+from schema.door.documents import Documents, Found
 from schema.door.message import Message
 from schema.errors import BadRequest
 from schema.execution import Coerced, Operation, prepare
+
+
+class MethodNotAllowed(DomainError):
+    code, status = "method_not_allowed", 405
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """An operation that may run, with its variables as it wants them and what it costs with them."""
 
+    message: Message
     operation: Operation
     variables: Coerced
     cost: int
 
 
-async def admit(context: Context, connection: HTTPConnection, message: Message) -> Admitted:
+async def admit(documents: Documents, context: Context, connection: HTTPConnection, message: Message) -> Admitted:
     """The operation and its cost, charged to the caller's rate budget. Raises the DomainError of a refusal.
 
     What cannot be understood is charged too: refusing it was work.
     """
     try:
-        operation = prepare(message.query, message.operation_name, suggestions=_development(context))
-        variables = operation.coerce(message.variables)
-        cost = operation.cost(variables)
-        check_cost(cost)
+        found = await documents.find(message)
+        admitted = _read(found, context)
     except DomainError:
         await charge(context, {Category.general: 1}, connection)
         raise
+    operation = admitted.operation
     await charge(context, operation.charges, connection)
     if operation.kind is OperationType.MUTATION and not operation.public:
         check_csrf(context)
     if operation.introspects:
         _check_introspection(context)
     _authorize_any(context, operation)
-    return Admitted(operation, variables, cost)
+    await documents.keep(found, stranger=context.principal is None)
+    return admitted
+
+
+def _read(found: Found, context: Context) -> Admitted:
+    message = found.message
+    operation = prepare(message.text, message.operation_name, suggestions=_development(context), listed=found.listed)
+    if message.safe and operation.kind is OperationType.MUTATION:
+        raise MethodNotAllowed("A mutation changes something: send it by POST.")
+    variables = operation.coerce(message.variables)
+    cost = operation.cost(variables)
+    check_cost(cost)
+    return Admitted(message, operation, variables, cost)
+
+
+def open_to_strangers(context: Context) -> bool:
+    """Whether anybody at all may introspect."""
+    return context.services.settings.introspectable and _development(context)
 
 
 def _check_introspection(context: Context) -> None:

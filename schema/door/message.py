@@ -1,19 +1,27 @@
 """A GraphQL request as it arrives over any transport: read strictly, refused with a sentence and never with a surprise."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from coreplex.errors.tree import DomainError
-from edge.body import JSON_TYPE
+from edge.body import JSON_TYPE, decode_json
 from schema.errors import BadRequest
 
 MAX_BODY = 1 << 20
+MAX_QUERY_STRING = 8 << 10
+"""Bytes of a URL behind its question mark. Clients send what is longer than 2 KiB by POST by themselves."""
+MAX_ID = 200
 BY_REST = "Files and many rows to predict go by REST: POST /api/uploads, POST /api/models/{id}/predict."
 NOUN = "The request"
 """In complaints about its JSON."""
+PARAMETERS = ("query", "documentId", "operationName", "variables", "extensions")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class UnsupportedMediaType(DomainError):
@@ -22,16 +30,35 @@ class UnsupportedMediaType(DomainError):
     code, status = "unsupported_media_type", 415
 
 
+class TooLongUrl(DomainError):
+    code, status = "uri_too_long", 414
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The document, its variables, and which operation of it is meant."""
+    """Which document, its variables, and which operation of it is meant. A document is named by its text, its id or its hash."""
 
-    query: str
+    query: str | None
     variables: dict[str, Any]
     operation_name: str | None = None
+    document_id: str | None = None
+    sha256: str | None = None
+    """Of an automatic persisted query; with the text, under which it wants to be kept."""
+    extensions: Mapping[str, Any] | None = None
+    safe: bool = False
+    """Whether it came by a method that must change nothing."""
+
+    @property
+    def text(self) -> str:
+        """The document, once it was found."""
+        assert self.query is not None, "documents are found before anything else"
+        return self.query
+
+    def found(self, text: str) -> "Message":
+        return replace(self, query=text)
 
     def canonical(self) -> bytes:
-        """The same bytes for the same request, whatever the order of its variables."""
+        """The same bytes for the same request, whatever the order of its variables and however its document was named."""
         return orjson.dumps([self.query, self.variables, self.operation_name], option=orjson.OPT_SORT_KEYS)
 
 
@@ -44,6 +71,25 @@ def check_media_type(request: Request) -> None:
         raise UnsupportedMediaType(f"Send the request with `Content-Type: {JSON_TYPE}`.")
 
 
+def message_of_url(request: Request) -> Message:
+    """The request in a URL, as GraphQL over HTTP writes it. An empty parameter is none."""
+    if len(request.scope["query_string"]) > MAX_QUERY_STRING:
+        raise TooLongUrl(f"A query in a URL may have {MAX_QUERY_STRING >> 10} KiB; send it by POST.")
+    given = request.query_params
+    value: dict[str, Any] = {name: _once(given, name) for name in PARAMETERS}
+    for name in ("variables", "extensions"):
+        if value[name] is not None:
+            value[name] = decode_json(value[name], f"`{name}`", BadRequest)
+    return replace(parse_message(value), safe=True)
+
+
+def _once(given: QueryParams, name: str) -> str | None:
+    values = given.getlist(name)
+    if len(values) > 1:
+        raise BadRequest(f"`{name}` stands in the URL {len(values)} times; a request has one.")
+    return (values[0] or None) if values else None
+
+
 def parse_message(value: Any) -> Message:
     """The request in a decoded JSON value. Raises BadRequest; keys it does not know are left alone, as the spec wants."""
     if not isinstance(value, dict):
@@ -51,12 +97,38 @@ def parse_message(value: Any) -> Message:
     query, variables, name, extensions = (value.get(key) for key in ("query", "variables", "operationName", "extensions"))
     if not isinstance(extensions, dict | None):
         raise BadRequest("`extensions` must be an object.")
-    if query is None and ("documentId" in value or "persistedQuery" in (extensions or {})):
-        raise BadRequest("Persisted documents are not kept here; send the document as `query`.")
-    if not isinstance(query, str) or not query.strip():
+    document_id, sha256 = _id(value.get("documentId")), _sha256(extensions or {})
+    if query is None and document_id is None and sha256 is None:
+        raise BadRequest("`query` must be a GraphQL document, or `documentId` name one.")
+    if query is not None and (not isinstance(query, str) or not query.strip()):
         raise BadRequest("`query` must be a GraphQL document.")
+    if document_id is not None and (query is not None or sha256 is not None):
+        raise BadRequest("Send the document as `query`, or name it by `documentId`; not both.")
     if not isinstance(variables, dict | None):
         raise BadRequest("`variables` must be an object.")
     if not isinstance(name, str | None):
         raise BadRequest("`operationName` must be a string.")
-    return Message(query, variables or {}, name or None)
+    return Message(query, variables or {}, name or None, document_id, sha256, extensions)
+
+
+def _id(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
+        raise BadRequest(f"`documentId` must be a text of 1 to {MAX_ID} characters.")
+    return value
+
+
+def _sha256(extensions: Mapping[str, Any]) -> str | None:
+    """The hash of an automatic persisted query, as Apollo's and urql's clients send it."""
+    said = extensions.get("persistedQuery")
+    if said is None:
+        return None
+    if not isinstance(said, dict):
+        raise BadRequest("`extensions.persistedQuery` must be an object.")
+    if said.get("version") != 1:
+        raise BadRequest("`extensions.persistedQuery.version` must be 1.")
+    found = said.get("sha256Hash")
+    if not isinstance(found, str) or not _SHA256.fullmatch(found):
+        raise BadRequest("`extensions.persistedQuery.sha256Hash` must be a SHA-256 in 64 hexadecimal digits, lower case.")
+    return found

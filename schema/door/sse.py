@@ -20,7 +20,6 @@ from resolvers.context import Context
 from schema.door.admission import Admitted
 from schema.door.answers import dump, executed, media_type, refused
 from schema.door.live import Places, Subscription
-from schema.door.message import Message
 from schema.execution import open_context, run
 
 EVENT_STREAM = "text/event-stream"
@@ -38,11 +37,12 @@ class EventStreams:
     def __init__(self) -> None:
         self.places = Places(MAX_STREAMS, "event streams")
 
-    async def answer(self, request: Request, context: Context, admitted: Admitted, said: Message) -> Response:
+    async def answer(self, request: Request, context: Context, admitted: Admitted) -> Response:
         """The streaming response of an admitted operation. Raises the error of a subscription that is refused.
 
-        A subscription reads the variables of `said` itself.
+        A subscription reads the variables of the message itself.
         """
+        said = admitted.message
         if admitted.operation.kind is not OperationType.SUBSCRIPTION:
 
             async def answer() -> tuple[Response, bool]:

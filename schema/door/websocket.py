@@ -28,6 +28,7 @@ from edge.request import KEY_UNUSED, bearer_token, check_origin, exchange_of
 from resolvers.context import Context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
+from schema.door.documents import Documents
 from schema.door.live import PULSE_SECS, Places, Subscription, confirm, done_before
 from schema.door.message import NOUN, parse_message
 from schema.errors import BadRequest
@@ -57,8 +58,9 @@ class Close(Exception):
 class Sockets:
     """The sockets of one process."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, documents: Documents) -> None:
         self.services = services
+        self.documents = documents
         self.places = Places(MAX_SOCKETS, "sockets")
         self.strangers = Places(MAX_STRANGERS, "sockets that have not said who they are")
 
@@ -83,7 +85,7 @@ class Sockets:
         try:
             if not offered:
                 raise Close(4406, "Subprotocol not acceptable")
-            await Session(socket, context, self.places).run(known=stranger.close)
+            await Session(socket, context, self.places, self.documents).run(known=stranger.close)
         except Close as end:
             await _close(socket, end.code, end.reason)
         except WebSocketDisconnect:
@@ -102,8 +104,9 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
 class Session:
     """What one socket has running."""
 
-    def __init__(self, socket: WebSocket, context: Context, places: Places) -> None:
+    def __init__(self, socket: WebSocket, context: Context, places: Places, documents: Documents) -> None:
         self.socket = socket
+        self.documents = documents
         self.context = context
         self.places = places
         self.running: dict[str, asyncio.Task[None]] = {}
@@ -228,10 +231,11 @@ class Session:
         request_id = self.context.request.id
         try:
             message = parse_message(payload)
-            operation = (await admit(self.context, self.socket, message)).operation
+            admitted = await admit(self.documents, self.context, self.socket, message)
+            operation = admitted.operation
             if operation.kind is not OperationType.SUBSCRIPTION:
                 raise Forbidden("Sockets are for subscriptions; send queries and mutations by POST.")
-            subscription = Subscription(operation, message.variables, replace(self.context), self._again)
+            subscription = Subscription(operation, admitted.message.variables, replace(self.context), self._again)
             async with aclosing(subscription.follow(await subscription.open())) as results:
                 async for result in results:
                     if result is not None:

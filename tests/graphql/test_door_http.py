@@ -56,6 +56,33 @@ async def test_the_graphql_media_type_is_spoken_when_asked_for(client: AsyncClie
 
 
 @pytest.mark.parametrize(
+    ("accept", "status", "kind"),
+    [
+        ("application/json", 200, "application/json"),
+        ("application/json, application/graphql-response+json;q=0.5", 200, "application/json"),
+        ("application/graphql-response+json;q=0, application/json", 200, "application/json"),
+        ("application/graphql-response+json;q=nonsense", 400, "application/json"),
+        ("application/json;q=0.9, application/graphql-response+json", 400, "application/graphql-response+json"),
+        ("*/*", 400, "application/json"),
+        ("text/plain", 400, "application/json"),
+    ],
+)
+async def test_a_wrong_document_for_clients_old_and_new(client: AsyncClient, accept: str, status: int, kind: str) -> None:
+    """A client that knows JSON only takes a 4xx for no GraphQL answer at all."""
+    for body in (
+        {"query": "{"},
+        {"query": "{ nothing }"},
+        {"query": "query($id: ID!) { __typename }", "variables": {"id": None}},
+    ):
+        answer = await client.post("/graphql", json=body, headers={"accept": accept})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, kind), body
+        assert "data" not in answer.json()
+    for unread in (b"{", b'{"qeury": "{ __typename }"}'):
+        answer = await client.post("/graphql", content=unread, headers={"accept": accept, **JSON})
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
     "kind",
     [
         "text/plain",
@@ -83,13 +110,6 @@ async def test_a_large_body_is_refused(client: AsyncClient) -> None:
     assert (response.status_code, code(response)) == (413, "too_large")
 
 
-async def test_get_answers_no_query(client: AsyncClient) -> None:
-    for target in ("/graphql?query={__typename}", "/graphql", "/graphql?query=mutation{logout{ok}}"):
-        response = await client.get(target, headers={"accept": "*/*"})
-        assert (response.status_code, response.headers["allow"]) == (405, "POST")
-        assert "data" not in response.json()
-
-
 async def test_the_explorer_is_self_contained_and_for_development(client: AsyncClient, settings: Settings) -> None:
     page = await client.get("/graphql", headers={"accept": "text/html"})
     assert page.status_code == 200
@@ -99,7 +119,7 @@ async def test_the_explorer_is_self_contained_and_for_development(client: AsyncC
     assert "https://" not in page.text
     app = create_app(settings.model_copy(update={"mode": "production"}))
     async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url="http://x") as other:
-        assert (await other.get("/graphql", headers={"accept": "text/html"})).status_code == 405
+        assert (await other.get("/graphql", headers={"accept": "text/html"})).status_code == 400
 
 
 async def test_production_hides_the_schema_from_strangers(database: Database, settings: Settings) -> None:

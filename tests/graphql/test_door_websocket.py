@@ -25,6 +25,7 @@ from coreplex.platform.listener import notify
 from coreplex.platform.settings import Settings
 from resolvers.context import Context
 from schema.door import websocket
+from schema.door.documents import Documents
 from schema.door.live import Places
 from tests.factories.account import make_key, make_user, sign_in
 from tests.graphql.conftest import served_on
@@ -238,7 +239,7 @@ async def test_every_message_to_a_client_that_left_says_so(app: Starlette) -> No
 
     socket = WebSocket({"type": "websocket", "path": "/", "headers": []}, receive, send)
     await socket.accept()
-    session = websocket.Session(socket, Context(app.state.services), Places(1, "sockets"))
+    session = websocket.Session(socket, Context(app.state.services), Places(1, "sockets"), Documents(app.state.services))
     for _ in range(2):
         with pytest.raises(WebSocketDisconnect):
             await session._send({"type": "pong"})
