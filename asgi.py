@@ -13,7 +13,6 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -32,9 +31,12 @@ from coreplex.runtime.readiness import readiness
 from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
+from edge import rate_memory
 from edge.body import error_answer, json_answer
+from edge.cross_origin import CrossOrigin
 from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
+from edge.rate_memory import RateMemory
 from edge.request import exchange_of
 from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
@@ -77,7 +79,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     services = composition.build(settings)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, object]]:
         await services.start()
         administrator = asyncio.create_task(_ensure_admin(services))
         await asyncio.wait({administrator}, timeout=PATIENT_SECS)
@@ -86,7 +88,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         InferenceWriter.of(services)  # begins with what dead processes left
         always = (housekeeping.run(services), services.database.watch.run())
         beside = [administrator, *map(asyncio.create_task, always)]
-        yield
+        yield {rate_memory.STATE: RateMemory.of(services)}
         for task in beside:
             task.cancel()
         await services.stop()
@@ -134,7 +136,7 @@ def _middleware(services: Services) -> list[Middleware]:
     if services.settings.cors_origins:
         layers.append(
             Middleware(
-                CORSMiddleware,
+                CrossOrigin,
                 allow_origins=services.settings.cors_origins,
                 allow_credentials=True,
                 allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),

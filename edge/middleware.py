@@ -1,7 +1,5 @@
 """The outermost layer of every HTTP answer: request id, rate headers, safe headers, and one JSON body for what nobody caught."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -15,11 +13,11 @@ from coreplex.platform.client_disconnect import CONNECTION
 from coreplex.platform.database import is_unavailable
 from coreplex.platform.fair_places import CALLER
 from coreplex.platform.memory import MemoryWatch, NoMemory
-from coreplex.platform.rate import Window, identity
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.admission import Admission
 from edge.error_page import wants_page, with_pages
+from edge.rate_memory import RateMemory
 from edge.request import KEY_UNUSED, STATE, Exchange, give_back
 from edge.unread import PIECE, Unread
 
@@ -55,7 +53,7 @@ class OuterLayer:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
         self.services = services
-        self.rate_memory = RateMemory()
+        self.rate_memory = RateMemory.of(services)
         self.admission = Admission(services)
         self.unread = Unread(2 * services.settings.max_answer_bytes)
         self.cookie_name = session_cookie_name(services.settings)
@@ -71,7 +69,7 @@ class OuterLayer:
         short = memory.short and scope["path"] not in PROBES
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
-            return await (send({"type": "websocket.close"}) if foreign or short else self.app(scope, receive, send))
+            return await self._handshake(scope, receive, send, FOREIGN_HOST if foreign else NoMemory() if short else None)
         CONNECTION.set(receive)
         started, place = False, None
         if wants_page(scope):
@@ -108,10 +106,31 @@ class OuterLayer:
         finally:
             self.admission.leave(place)
 
+    async def _handshake(self, scope: Scope, receive: Receive, send: Send, refused: str | Busy | None) -> None:
+        """A socket: what answers its handshake has the headers of every answer, a refusal also the body."""
+        exchange: Exchange = scope[STATE]
+
+        async def sending(message: Message) -> None:
+            kind = message["type"].removeprefix("websocket.")
+            if kind in {"accept", "http.response.start"}:
+                headers = self._headers({"status": 101, **message}, exchange, scope)
+                message["headers"] = [*message.get("headers", ()), *headers]
+            await send(message)
+
+        async def answering(message: Message) -> None:
+            await sending({**message, "type": f"websocket.{message['type']}"})
+
+        if refused is None:
+            await self.app(scope, receive, sending)
+        elif isinstance(refused, Busy):
+            await _busy(answering, refused, scope, exchange)
+        else:
+            await _say(answering, 400, refused, "bad_request", exchange)
+
     def _headers(self, message: Message, exchange: Exchange, scope: Scope) -> list[tuple[bytes, bytes]]:
         if exchange.general is not None:
             self.rate_memory.note(exchange, exchange.general)
-        window = exchange.window or self.rate_memory.last(exchange) or self.services.limiter.unused()
+        window = exchange.window or self.rate_memory.of_caller(exchange)
         present = {name.lower() for name, _ in message.get("headers", ())}
         added = [*SAFE_HEADERS, (b"x-request-id", exchange.request_id.encode()), *window.headers]
         added += [item for item in DEFAULTS.items() if item[0] not in present]
@@ -160,35 +179,3 @@ async def _send(send: Send, status: int, content: object, more: Headers) -> None
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-REMEMBERED = 4096
-
-
-class RateMemory:
-    """Remembers what callers were last told of their general budget, for the answers that are charged to nobody.
-
-    Every answer carries the headers (contract A.6), but `/health`, `/docs`, a 404, 405 or 415 take nothing and know no caller. To
-    ask who it is and what Redis has counted would make dear what is free, so this process repeats what it last told the same
-    credential or, without one, the same address. What other processes charged meanwhile is missing until the next charged answer.
-    """
-
-    def __init__(self) -> None:
-        self._windows: OrderedDict[bytes | str, Window] = OrderedDict()
-
-    def note(self, exchange: Exchange, window: Window) -> None:
-        """Remember a charge. Answers overtake each other: within a window less is newer."""
-        who = _who(exchange)
-        before = self._windows.pop(who, window)
-        self._windows[who] = before if (before.reset, -before.remaining) > (window.reset, -window.remaining) else window
-        if len(self._windows) > REMEMBERED:
-            self._windows.popitem(last=False)
-
-    def last(self, exchange: Exchange) -> Window | None:
-        """What the caller was told in the window that runs now."""
-        found = self._windows.get(_who(exchange))
-        return found if found is not None and found.reset > time.time() else None
-
-
-def _who(exchange: Exchange) -> bytes | str:
-    return exchange.shown.digest if exchange.shown else identity(None, exchange.address)

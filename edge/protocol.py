@@ -8,7 +8,7 @@ application hears of it gets the same JSON body and safe headers as everything e
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 import orjson
@@ -17,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coreplex.errors.tree import TooLarge, Unavailable
 from coreplex.platform.identifier import new_id
-from edge.middleware import DEFAULTS, SAFE_HEADERS
+from edge.middleware import DEFAULTS, SAFE_HEADERS, Headers
+from edge.rate_memory import STATE, RateMemory
 from edge.shedding import Shedding
 
 HEAD_SECS = 5.0
@@ -42,6 +43,7 @@ REFUSALS = {
 TOO_LONG = "Content-Length overflow"
 CODES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code, HTTPStatus.SERVICE_UNAVAILABLE: Unavailable.code}
 UPGRADE_HAS_A_BODY = "A request for a WebSocket has no body, and follows no request that waits for its answer."
+NO_HOST = "An HTTP/1.1 request names its host, once: the header Host."
 NO_HANDSHAKE = "This is no WebSocket handshake: GET, at most 128 headers of 8 KiB each."
 watch = Shedding()
 clients_log = logging.getLogger("uvicorn.clients")
@@ -121,7 +123,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def shed(self) -> None:
         """Hang up at once: a moment to linger would keep the file. Who has said nothing since its last answer may ask again."""
         if self._head_open or self.cycle is None:
-            self.transport.write(refusal(HTTPStatus.SERVICE_UNAVAILABLE))
+            self.transport.write(self._refusal(HTTPStatus.SERVICE_UNAVAILABLE))
         self._refused = True
         self.transport.close()
 
@@ -158,6 +160,8 @@ class DeadlineProtocol(HttpToolsProtocol):
             raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
+        if self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
+            raise Refused(HTTPStatus.BAD_REQUEST, NO_HOST)  # RFC 9112, 3.2
         upgrade = self.parser.should_upgrade()
         to_socket = upgrade and self._should_upgrade()
         if to_socket and (self._answering or self._announces_body):
@@ -234,9 +238,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         if broken_body:  # the application is told that no more of it comes, and is not heard any more
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.write(refusal(status, sentence))
+        self.transport.write(self._refusal(status, sentence))
         self.transport.write_eof()
         self._after(LINGER_SECS, self.transport.close)
+
+    def _refusal(self, status: HTTPStatus, sentence: str | None = None) -> bytes:
+        return refusal(status, sentence, rates(self.app_state, self.client))
 
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         self._cancel()
@@ -257,14 +264,20 @@ def _as_parsed(error: BaseException | None) -> Refused:
     return Refused(HTTPStatus.BAD_REQUEST, f"{REFUSALS[HTTPStatus.BAD_REQUEST][:-1]}: {error}.".replace("`", ""))
 
 
-def refusal(status: HTTPStatus, sentence: str | None = None) -> bytes:
+def rates(app_state: Mapping[str, object], client: tuple[str, int] | None) -> Headers:
+    """Rate headers of an answer that the application does not hear of: those of the network it goes to."""
+    memory = app_state.get(STATE)
+    return memory.of_address(client[0] if client else "").headers if isinstance(memory, RateMemory) else ()
+
+
+def refusal(status: HTTPStatus, sentence: str | None, more: Headers) -> bytes:
     """The bytes of an answer that says so."""
-    headers, body = refused(status, sentence)
+    headers, body = refused(status, sentence, more)
     lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b": ".join(header) for header in headers.items())]
     return b"\r\n".join([*lines, b"", body])
 
 
-def refused(status: HTTPStatus, sentence: str | None = None) -> tuple[dict[bytes, bytes], bytes]:
+def refused(status: HTTPStatus, sentence: str | None, more: Headers) -> tuple[dict[bytes, bytes], bytes]:
     """Headers and body of such an answer."""
     request_id = str(new_id())
     code = CODES.get(status, status.name.lower())
@@ -276,6 +289,7 @@ def refused(status: HTTPStatus, sentence: str | None = None) -> tuple[dict[bytes
         b"connection": b"close",
         **dict(SAFE_HEADERS),
         **DEFAULTS,
+        **dict(more),
     }
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers[b"retry-after"] = b"1"

@@ -8,11 +8,12 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.datastructures import Headers
+from websockets import datastructures
 from websockets.http11 import Response
 from websockets.typing import StatusLike
 
 from edge import protocol
+from edge.middleware import Headers
 
 NO_SOCKET = "There is no WebSocket at this address; subscriptions of GraphQL are at /graphql."
 CLOSE_SECS = 2.0
@@ -25,7 +26,7 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.logger = self.conn.logger = protocol.clients_log
-        self.conn.reject = _reject  # type: ignore[method-assign]
+        self.conn.reject = self._reject  # type: ignore[method-assign]
         self.close_timeout = CLOSE_SECS
         self._taking: asyncio.TimerHandle | None = None
 
@@ -54,7 +55,7 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
         """The whole head comes with the first call: what is no handshake after that never becomes one."""
         super().data_received(data)
         if not self.handshake_initiated and not self.transport.is_closing():
-            self.transport.write(protocol.refusal(HTTPStatus.BAD_REQUEST, protocol.NO_HANDSHAKE))
+            self.transport.write(protocol.refusal(HTTPStatus.BAD_REQUEST, protocol.NO_HANDSHAKE, self._rates))
             self.transport.close()
 
     async def send(self, message: Any) -> None:
@@ -63,9 +64,13 @@ class DeadlineSocketProtocol(WebSocketsSansIOProtocol):
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
 
+    @property
+    def _rates(self) -> Headers:
+        return protocol.rates(self.app_state, self.client)
 
-def _reject(status: StatusLike, text: str) -> Response:
-    """Our form of the answer to a handshake that `websockets` refuses with a sentence, and the application without one."""
-    status, sentence = (HTTPStatus(status), " ".join(text.split())) if text else (HTTPStatus.NOT_FOUND, NO_SOCKET)
-    headers, body = protocol.refused(status, sentence)
-    return Response(status, status.phrase, Headers((name.decode(), value.decode()) for name, value in headers.items()), body)
+    def _reject(self, status: StatusLike, text: str) -> Response:
+        """Our form of the answer to a handshake that `websockets` refuses with a sentence, and the application without one."""
+        status, sentence = (HTTPStatus(status), " ".join(text.split())) if text else (HTTPStatus.NOT_FOUND, NO_SOCKET)
+        headers, body = protocol.refused(status, sentence, self._rates)
+        said = ((name.decode(), value.decode()) for name, value in headers.items())
+        return Response(status, status.phrase, datastructures.Headers(said), body)

@@ -24,7 +24,7 @@ from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import customer_network
 from coreplex.platform.services import Services
 from edge.body import decode_json
-from edge.request import KEY_UNUSED, bearer_token, check_origin, exchange_of
+from edge.request import bearer_token, check_origin, exchange_of
 from resolvers.context import Context
 from schema.door.admission import admit
 from schema.door.answers import dump, executed, refuse, refused
@@ -80,8 +80,7 @@ class Sockets:
 
     async def _greet(self, socket: WebSocket, context: Context, stranger: ExitStack) -> None:
         offered = PROTOCOL in socket.scope.get("subprotocols", ())
-        unused = [KEY_UNUSED] if exchange_of(socket).keyed is False else []
-        await socket.accept(PROTOCOL if offered else None, headers=unused)
+        await socket.accept(PROTOCOL if offered else None)
         try:
             if not offered:
                 raise Close(4406, "Subprotocol not acceptable")
