@@ -119,8 +119,8 @@ class Loaders:
     def pages(self, place: Hashable, begin: Callable[[], tuple[Listing, Page]]) -> Pages:
         """Pages of lists within things, by the id of the thing: one statement for all that ask at once, one for their counts.
 
-        `place` stands for the selection of the document that asks, with the same arguments each time. Nothing is kept: a list may
-        have changed between two mutations.
+        `place` stands for the selection of the document that asks and the type it asks of, with the same arguments each time.
+        Nothing is kept: a list may have changed between two mutations.
         """
         if place not in self._pages:
             self._pages[place] = Pages(self._database, *begin())

@@ -174,7 +174,9 @@ def nested(
             page, *wanted = _asked(info, given, filter)
             return lists if isinstance(lists, Listing) else lists(info.grant, *wanted), page
 
-        return info.context.loaders.pages(tuple(map(id, info._raw_info.field_nodes)), pages)
+        # A selection on an interface is one of several types, whose lists are different ones.
+        place = (info._raw_info.parent_type.name, *map(id, info._raw_info.field_nodes))
+        return info.context.loaders.pages(place, pages)
 
     async def listed(root: strawberry.Parent[Any], info: Info, **given: Any) -> Slice[Any]:
         return await begin(info, **given).load(by_id(root))

@@ -7,8 +7,9 @@ which the specification lets anybody do: it reads and changes nothing.
 """
 
 from asyncio import gather
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
+from types import NoneType
 from typing import Any
 
 from graphql import Executor, GraphQLError, GraphQLLeafType, GraphQLObjectType
@@ -18,7 +19,7 @@ from graphql.pyutils import Path
 
 from schema.compiler.leaf import odd
 from schema.compiler.level import Built, Level
-from schema.compiler.plan import Details, Plan, Planner, Plans, Shape, key_of
+from schema.compiler.plan import Choice, Composite, Details, Plan, Planner, Plans, key_of
 from schema.compiler.size import Size, Uncounted, written
 
 ERROR = 100
@@ -47,6 +48,8 @@ class Kept:
     def __init__(self) -> None:
         self.collected: dict[tuple[Any, ...], Any] = {}
         self.plans: Plans = {}
+        self.root: Any = None
+        """The fields of the operation itself."""
 
 
 class Errors(CollectedErrors):
@@ -66,7 +69,7 @@ class Errors(CollectedErrors):
 
 
 class CompilingExecutor(Executor[None]):
-    """Give `planner`, and `kept` of the operation; without `kept` (directives may change the selection) nothing is compiled.
+    """Give `planner`, and `kept` of the operation; without `kept` nothing is compiled.
 
     `size` is told of everything that is completed, and ends the execution by raising.
     """
@@ -80,7 +83,7 @@ class CompilingExecutor(Executor[None]):
         self.size: Size = size or Uncounted()
 
     def collect_subfields(self, return_type: GraphQLObjectType, field_details_list: Details) -> Any:
-        """Which fields a selection has: worked out once per operation where no directive can change it."""
+        """Which fields a selection has: worked out once for what is kept."""
         if self.kept is None:
             return super().collect_subfields(return_type, field_details_list)
         key = key_of(return_type, field_details_list)
@@ -125,34 +128,54 @@ class CompilingExecutor(Executor[None]):
         result: Any,
         position_context: None,
     ) -> Any:
-        shape = Shape.of(return_type)
-        plan = self._plan(shape.kind, field_details_list) if shape and result.__class__ is list else None
-        if plan is None or not _whole(result):
+        shape = self.planner.shape(return_type) if self.planner and self.kept and result.__class__ is list else None
+        numbers = _objects(result, shape.gaps) if shape else None
+        plan = self._plan(shape.kind, field_details_list) if shape and numbers else None
+        if plan is None:
             return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
         def again() -> Any:
             return self._general().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
-        return self._attempt(plan, result, path.add_key, lambda built: built, again)
+        if numbers is None or len(numbers) == len(result):
+            return self._attempt(plan, result, path.add_key, lambda built: built, again)
+        there, rows = numbers, [result[number] for number in numbers]
 
-    def _plan(self, kind: GraphQLObjectType, details: Details) -> Plan | None:
-        if self.planner is None or self.kept is None or kind.is_type_of is not None or kind.name.startswith("__"):
+        def whole(built: Built) -> list[Any]:
+            items: list[Any] = [None] * len(result)
+            for number, one in zip(there, built, strict=True):
+                items[number] = one
+            for number, one in enumerate(result):
+                if isinstance(one, Exception):
+                    self.handle_field_error(one, return_type.of_type, field_details_list, path.add_key(number))
+            return items
+
+        return self._attempt(plan, rows, lambda number: path.add_key(there[number]), whole, again)
+
+    def _plan(self, kind: Composite, details: Details) -> Plan | Choice | None:
+        if self.planner is None or self.kept is None or not self.planner.builds(kind):
             return None
-        return self.kept.plans.get(key_of(kind, details)) or self.planner.plan(kind, details, self._fields, self.kept.plans)
+        found = self.kept.plans.get(key_of(kind, details))
+        if found is None:
+            try:
+                found = self.planner.plan(kind, details, self._fields, self.kept.plans)
+            except Exception:  # a directive that cannot be read, which graphql-core meets in its place, if it does
+                return None
+        return found
 
     def _fields(self, kind: GraphQLObjectType, details: Details) -> Mapping[str, Details]:
         return self.collect_subfields(kind, details).grouped_field_set
 
     def _attempt(
         self,
-        plan: Plan,
+        plan: Plan | Choice,
         rows: list[Any],
         place: Callable[[int], Path],
         shaped: Callable[[Built], Any],
         again: Callable[[], Any],
     ) -> Any:
         scout = self if plan.simple or self._scouting else self._scout()
-        level = Level(scout, scout.size.part())
+        level = Level(scout, scout.size.part(), scout._fields)
         try:
             built = level.build(plan, rows, place)
         except Exception as problem:
@@ -215,5 +238,11 @@ class CompilingExecutor(Executor[None]):
         return not attempt.failed
 
 
-def _whole(items: list[Any]) -> bool:
-    return not any(map(odd, set(map(type, items))))
+def _objects(items: list[Any], gaps: bool) -> Sequence[int] | None:
+    """Which items of a list are objects. The others may be nulls and errors in a list that may have gaps; else None."""
+    strange = {kind for kind in set(map(type, items)) if odd(kind)}
+    if not strange:
+        return range(len(items))
+    if not gaps or not all(kind is NoneType or issubclass(kind, Exception) for kind in strange):
+        return None
+    return [number for number, one in enumerate(items) if type(one) not in strange]

@@ -7,6 +7,7 @@ graphql-core execute that part.
 
 from asyncio import gather
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate, chain
 from typing import Any
@@ -15,7 +16,7 @@ from graphql import Executor, get_argument_values
 from graphql.pyutils import Path
 
 from schema.compiler.leaf import Unusual, odd
-from schema.compiler.plan import Column, Plan, Shape
+from schema.compiler.plan import Choice, Collect, Column, Plan, Shape
 from schema.compiler.reading import Asked, Fetched, Loaded, Loader
 from schema.compiler.size import Attempt, written
 
@@ -31,13 +32,30 @@ NULL = 4
 class Level:
     """Objects under construction, and what still has to be waited for."""
 
-    def __init__(self, executor: Executor[Any], size: Attempt) -> None:
+    def __init__(self, executor: Executor[Any], size: Attempt, collect: Collect) -> None:
         self.executor = executor
         self.size = size
+        self.collect = collect
         self.pending: list[Awaitable[None]] = []
 
-    def build(self, plan: Plan, rows: Sequence[Any], place: Place) -> Built:
+    def build(self, plan: Plan | Choice, rows: Sequence[Any], place: Place) -> Built:
         """One dictionary per row. Whole when nothing is pending, else once `settle` has ended."""
+        return self._parts(plan, rows, place) if isinstance(plan, Choice) else self._objects(plan, rows, place)
+
+    def _parts(self, choice: Choice, rows: Sequence[Any], place: Place) -> Built:
+        """Rows of several types: those of a type together, put back in order."""
+        told, numbers = choice.told, defaultdict[str | None, list[int]](list)
+        for number, row in enumerate(rows):
+            numbers[told(row)].append(number)
+        plans = [choice.plan(name, self.collect) for name in numbers]
+        built: Built = [{}] * len(rows)
+        for plan, here in zip(plans, numbers.values(), strict=True):
+            part = self._objects(plan, [rows[number] for number in here], _places(place, here))
+            for number, one in zip(here, part, strict=True):
+                built[number] = one
+        return built
+
+    def _objects(self, plan: Plan, rows: Sequence[Any], place: Place) -> Built:
         built = plan.leaves(rows, self.executor.context_value)
         self._count(built, 1 + NULL * len(plan.columns))
         for column in plan.columns:
@@ -93,7 +111,7 @@ class Level:
             for row, leaf in zip(built, leaves, strict=True):
                 row.update(leaf)
             return
-        below = Level(self.executor, self.size)
+        below = Level(self.executor, self.size, self.collect)
         try:
             below._nest(plan, column, values, built, place)
         except Exception:
@@ -116,7 +134,7 @@ class Level:
         shape, inner, response = column.shape, column.inner, column.response
         assert shape is not None
         assert inner is not None
-        lists = [_objects(value, shape) for value in values]
+        lists = [_present(value, shape) for value in values]
 
         ends: list[int] = []
 
@@ -125,7 +143,10 @@ class Level:
                 ends.extend(accumulate(map(len, lists)))
             row = bisect_right(ends, number)
             path = place(row).add_key(response, plan.kind.name)
-            return path.add_key(number - ends[row] + len(lists[row])) if shape.items else path
+            if not shape.items:
+                return path
+            index = number - ends[row] + len(lists[row])
+            return path.add_key(_positions(values[row])[index] if shape.gaps else index)
 
         flat = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
         objects = self.build(inner, flat, inside) if flat else []
@@ -133,7 +154,7 @@ class Level:
         for row, value, here in zip(built, values, lists, strict=True):
             part = objects[at : at + len(here)]
             at += len(here)
-            row[response] = None if value is None else part if shape.items else part[0]
+            row[response] = None if value is None else _whole(value, part) if shape.items else part[0]
 
     def _count(self, built: Built, spare: int) -> None:
         """Say how much there is now; `spare` bytes of each dictionary are not of the answer, or counted already."""
@@ -147,13 +168,33 @@ async def _put(result: Awaitable[Any], row: dict[str, Any], response: str) -> No
     row[response] = await result
 
 
-def _objects(value: Any, shape: Shape) -> Sequence[Any]:
+def _places(place: Place, numbers: Sequence[int]) -> Place:
+    """Where those of the objects are that have these numbers."""
+    return lambda number: place(numbers[number])
+
+
+def _present(value: Any, shape: Shape) -> Sequence[Any]:
     """The objects in one value. Nulls where none may be, errors and promises are Unusual."""
     if value is None and shape.nullable:
         return ()
     if shape.items and value.__class__ is not list:
         raise Unusual
     found: Sequence[Any] = value if shape.items else (value,)
+    if shape.gaps:
+        found = [one for one in found if one is not None]
     if any(map(odd, set(map(type, found)))):
         raise Unusual
     return found
+
+
+def _positions(value: Sequence[Any]) -> list[int]:
+    """Where the objects of a list stand."""
+    return [position for position, one in enumerate(value) if one is not None]
+
+
+def _whole(value: Sequence[Any], part: Built) -> list[Any]:
+    """The objects of a list with the nulls between them."""
+    if len(value) == len(part):
+        return part
+    objects = iter(part)
+    return [None if one is None else next(objects) for one in value]

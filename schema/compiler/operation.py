@@ -1,15 +1,19 @@
 """An operation ready to run: its document read, its root fields collected and its variables' types looked up once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     ExecutionResult,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLIncludeDirective,
+    GraphQLSkipDirective,
     OperationDefinitionNode,
     OperationType,
+    VariableNode,
     Visitor,
     default_field_resolver,
     default_type_resolver,
@@ -25,10 +29,12 @@ from schema.compiler.plan import Planner
 from schema.compiler.size import Size
 
 MAX_ERRORS = 50
+MAX_SELECTIONS = 16
+"""Combinations of what @skip and @include are told that are kept of a document; others are left to graphql-core."""
 
 
 class Compiled:
-    """One query or mutation of a valid document. Where `kept` is None, everything but variables is left to graphql-core.
+    """One query or mutation of a valid document. Where `selections` is None, everything but variables is left to graphql-core.
 
     `suggestions`: complaints about variables name similar fields.
     """
@@ -40,11 +46,10 @@ class Compiled:
         self.suggestions = suggestions
         self.definition = definition
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        self.kept = kept_for(document)
+        self.selections = selections_of(document)
         self.root: Any = planner.schema.get_root_type(definition.operation)
         self._details = {name: FragmentDetails(fragment, None) for name, fragment in self.fragments.items()}
         self._variables = Variables(planner.schema, definition.variable_definitions or ())
-        self._fields: Any = None
 
     def coerce(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
         """The variables as the operation wants them, or everything that is wrong with them."""
@@ -65,9 +70,9 @@ class Compiled:
     async def run(self, values: VariableValues, context: Any, size: Size) -> ExecutionResult:
         """Execute with variables of `coerce`. Errors of fields are in the result; raises what `size` raises."""
         executor = self.executor(values, context, size)
-        fields = self._root_fields(executor)
-        serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
         try:
+            fields = self._root_fields(executor)
+            serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
             data = executor.execute_root_grouped_field_set(self.root, None, fields, serially, None)
             done = await data if executor.is_awaitable(data) else data
         except GraphQLError as error:
@@ -96,33 +101,51 @@ class Compiled:
             is_awaitable=self.planner.is_awaitable,
             hide_suggestions=True,
             planner=self.planner,
-            kept=self.kept,
+            kept=None if self.selections is None else self.selections.kept(values),
             size=size,
         )
 
     def _root_fields(self, executor: CompilingExecutor) -> Any:
-        """Collected once where no directive can change them."""
-        if self._fields is not None:
-            return self._fields
+        if executor.kept is not None and executor.kept.root is not None:
+            return executor.kept.root
         found = collect_fields(
             self.planner.schema, self._details, executor.variable_values, self.root, self.definition, hide_suggestions=True
         )
-        if self.kept is not None:
-            self._fields = found.grouped_field_set
+        if executor.kept is not None:
+            executor.kept.root = found.grouped_field_set
         return found.grouped_field_set
 
 
-def kept_for(document: DocumentNode) -> Kept | None:
-    """A place for what is worked out about a document; None where @skip or @include may select other fields each time."""
+class Selections:
+    """What is kept of a document: apart for each combination of the variables that its @skip and @include ask."""
+
+    def __init__(self, switches: Sequence[str]) -> None:
+        self.switches = switches
+        self.known: dict[tuple[Any, ...], Kept] = {}
+
+    def kept(self, values: VariableValues) -> Kept | None:
+        """None when too many combinations were seen already."""
+        key = tuple([values.coerced.get(name) for name in self.switches])
+        found = self.known.get(key)
+        if found is None and len(self.known) < MAX_SELECTIONS:
+            found = self.known[key] = Kept()
+        return found
+
+
+def selections_of(document: DocumentNode) -> Selections | None:
+    """None for a document with directives only graphql-core understands."""
     visitor = _Directives()
     visit(document, visitor)
-    return None if visitor.found else Kept()
+    return None if visitor.others else Selections(sorted(visitor.switches))
 
 
 class _Directives(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.others = False
+        self.switches: set[str] = set()
 
-    def enter_directive(self, *_args: Any) -> None:
-        self.found = True
+    def enter_directive(self, node: DirectiveNode, *_args: Any) -> None:
+        if node.name.value not in {GraphQLSkipDirective.name, GraphQLIncludeDirective.name}:
+            self.others = True
+        self.switches.update(one.value.name.value for one in node.arguments or () if isinstance(one.value, VariableNode))

@@ -1,51 +1,62 @@
-"""What a selection is, worked out once per operation: generated code for its leaves, and one column per field that is no leaf."""
+"""What a selection is, worked out once per operation: generated code for its leaves, and one column per field that is no leaf.
+
+A selection on an interface or a union is a choice of plans, one for each type that occurs among the rows.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, GraphQLSchema, get_named_type, is_leaf_type
+from graphql import (
+    GraphQLAbstractType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    get_named_type,
+    is_leaf_type,
+)
 from graphql.pyutils import is_awaitable as default_is_awaitable
 
-from schema.compiler.leaf import Quick
+from schema.compiler.leaf import Quick, Unusual
 from schema.compiler.reading import Fetched, Reading, Readings
 from schema.compiler.source import Leaves, Source, reader
 
 Details = Any
 """graphql-core's list of the nodes that select one field."""
 Key = tuple[Any, ...]
-Plans = dict[Key, "Plan"]
+Plans = dict[Key, "Plan | Choice"]
+Composite = GraphQLObjectType | GraphQLAbstractType
 Collect = Callable[[GraphQLObjectType, Details], Mapping[str, Details]]
 """The fields of a selection by response name."""
+Told = Callable[[Any], str | None]
+"""The name of a row's type; None when nobody knows it."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """An object or null, or a list of objects."""
 
-    kind: GraphQLObjectType
+    kind: Composite
     nullable: bool
     items: bool = False
+    gaps: bool = False
+    """A list that may have nulls in it."""
 
     @classmethod
     def of(cls, kind: GraphQLOutputType) -> "Shape | None":
-        """None for leaves, abstract types, lists of lists and lists with nulls in them."""
+        """None for leaves and lists of lists."""
         nullable, inner = _inner(kind)
-        items = isinstance(inner, GraphQLList)
-        if items:
-            null_items, inner = _inner(inner.of_type)
-            if null_items:
-                return None
-        return cls(inner, nullable, items) if _plain_object(inner) else None
+        if not isinstance(inner, GraphQLList):
+            return None if is_leaf_type(inner) else cls(inner, nullable)
+        gaps, inner = _inner(inner.of_type)
+        return None if is_leaf_type(inner) or isinstance(inner, GraphQLList) else cls(inner, nullable, True, gaps)
 
 
 def _inner(kind: Any) -> tuple[bool, Any]:
     return (False, kind.of_type) if isinstance(kind, GraphQLNonNull) else (True, kind)
-
-
-def _plain_object(kind: Any) -> bool:
-    return isinstance(kind, GraphQLObjectType) and kind.is_type_of is None
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class Column:
     details: Details
     kind: GraphQLOutputType
     reading: Reading | None = None
-    inner: "Plan | None" = None
+    inner: "Plan | Choice | None" = None
     """How the objects in it are built."""
     leaf: Leaves | None = None
     """For what is loaded and a leaf: from values to `{response: completed}`."""
@@ -90,8 +101,35 @@ class Plan:
         return all(column.simple for column in self.columns)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How objects of one selection on an interface or a union are built: each by the plan of its type."""
+
+    kind: GraphQLAbstractType
+    details: Details
+    told: Told
+    planner: "Planner"
+    kept: Plans
+    made: dict[str | None, Plan] = field(default_factory=dict)
+    simple = False
+
+    def plan(self, name: str | None, collect: Collect) -> Plan:
+        """The plan for objects of a type, made when the first one is met. Raises Unusual for a type that may not be there."""
+        found = self.made.get(name)
+        if found is None:
+            kind = self.planner.schema.get_type(name) if name else None
+            if not isinstance(kind, GraphQLObjectType) or not self.planner.schema.is_sub_type(self.kind, kind):
+                raise Unusual
+            found = self.made[name] = self.planner.plan_of(kind, self.details, collect, self.kept)
+        return found
+
+
 class Planner:
-    """Plans of one schema. `is_awaitable` may be quicker than graphql-core's."""
+    """Plans of one schema.
+
+    `is_awaitable` may be quicker than graphql-core's. `told` has, by the names of interfaces and unions, what tells the type of a
+    row; it must be what the schema's `resolve_type` says, too.
+    """
 
     def __init__(
         self,
@@ -99,18 +137,49 @@ class Planner:
         readings: Readings,
         quick: Quick | None = None,
         is_awaitable: Callable[[Any], Any] = default_is_awaitable,
+        told: Mapping[str, Told] | None = None,
     ) -> None:
         self.schema = schema
         self.readings = readings
         self.quick = quick or {}
         self.is_awaitable = is_awaitable
+        self.told = told or {}
+        self._builds: dict[str, bool] = {}
 
-    def plan(self, kind: GraphQLObjectType, details: Details, collect: Collect, kept: Plans) -> Plan:
+    def shape(self, kind: GraphQLOutputType) -> Shape | None:
+        """None for what is not built by plans."""
+        shape = Shape.of(kind)
+        return shape if shape and self.builds(shape.kind) else None
+
+    def builds(self, kind: Composite) -> bool:
+        """Whether objects of the type are built by plans: nobody asks each row whether it is one."""
+        found = self._builds.get(kind.name)
+        if found is None:
+            found = self._builds[kind.name] = self._can_build(kind)
+        return found
+
+    def _can_build(self, kind: Composite) -> bool:
+        if isinstance(kind, GraphQLObjectType):
+            return kind.is_type_of is None and not kind.name.startswith("__")
+        return kind.name in self.told and all(map(self.builds, self.schema.get_possible_types(kind)))
+
+    def plan(self, kind: Composite, details: Details, collect: Collect, kept: Plans) -> Plan | Choice:
         """The plan of the selection that `details` make on `kind`; made once, wherever a fragment brings it in again."""
+        if isinstance(kind, GraphQLObjectType):
+            return self.plan_of(kind, details, collect, kept)
+        key = key_of(kind, details)
+        if key not in kept:
+            kept[key] = Choice(kind, details, self.told[kind.name], self, kept)
+        return kept[key]
+
+    def plan_of(self, kind: GraphQLObjectType, details: Details, collect: Collect, kept: Plans) -> Plan:
+        """The same for a type of objects."""
         key = key_of(kind, details)
         if key not in kept:
             kept[key] = self._plan(kind, details, collect, kept)
-        return kept[key]
+        found = kept[key]
+        assert isinstance(found, Plan)
+        return found
 
     def _plan(self, kind: GraphQLObjectType, details: Details, collect: Collect, kept: Plans) -> Plan:
         source, columns = Source(self.quick), []
@@ -133,7 +202,7 @@ class Planner:
         field = self.schema.get_field(kind, name)
         assert field is not None, "the document is valid"
         reading = self.readings.get(kind.name, {}).get(name)
-        shape = Shape.of(field.type)
+        shape = self.shape(field.type)
         if reading is None or not (shape or is_leaf_type(get_named_type(field.type))):
             return Column(response, details, field.type)
         if shape:
@@ -147,7 +216,7 @@ class Planner:
         return source.function()
 
 
-def key_of(kind: GraphQLObjectType, details: Details) -> Key:
+def key_of(kind: Composite, details: Details) -> Key:
     """What a selection is known by, as long as the document that owns the nodes lives."""
     if len(details) == 1:
         return kind.name, id(details[0].node)

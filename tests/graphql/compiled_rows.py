@@ -9,11 +9,12 @@ from uuid import UUID
 
 import orjson
 import strawberry
-from graphql import DocumentNode, ExecutionResult, execute, parse
+from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, execute, get_variable_values, parse
+from graphql.execution.values import VariableValues
 from strawberry.dataloader import DataLoader
 
 from schema.compiler.executor import CompilingExecutor, Kept
-from schema.compiler.operation import kept_for
+from schema.compiler.operation import selections_of
 from schema.compiler.plan import Planner
 from schema.compiler.reading import Contextual, Loaded
 from schema.compiler.reading import Item as Entry
@@ -167,11 +168,31 @@ class Row:
     id: Any = field(default_factory=lambda: UUID(int=7))
 
 
-async def executed(document: DocumentNode, rows: Any, kept: Kept | None = None) -> ExecutionResult:
+async def executed(
+    document: DocumentNode,
+    rows: Any,
+    kept: Kept | None = None,
+    variables: dict[str, Any] | None = None,
+    planned: Planner = planner,
+) -> ExecutionResult:
     """The result for these rows: by compiled plans, which `kept` holds between executions, or by graphql-core alone."""
-    more: dict[str, Any] = {} if kept is None else {"executor_class": CompilingExecutor, "planner": planner, "kept": kept}
-    found = execute(core, document, context_value=Context(rows), **more)
+    more: dict[str, Any] = {} if kept is None else {"executor_class": CompilingExecutor, "planner": planned, "kept": kept}
+    context = rows if isinstance(rows, Context) else Context(rows)
+    found = execute(planned.schema, document, context_value=context, variable_values=variables, **more)
     return found if isinstance(found, ExecutionResult) else await found
+
+
+def kept_for(document: DocumentNode, variables: dict[str, Any] | None = None, planned: Planner = planner) -> Kept:
+    """A place for the plans of a document as these variables select from it."""
+    selections = selections_of(document)
+    assert selections is not None
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    values = get_variable_values(planned.schema, operation.variable_definitions or (), variables or {})
+    assert isinstance(values, VariableValues)
+    kept = selections.kept(values)
+    assert kept is not None
+    return kept
 
 
 def nulled(data: Any, path: list[str | int]) -> str:
@@ -201,20 +222,22 @@ def require_equal(one: ExecutionResult, other: ExecutionResult) -> None:
     assert causes(one) == causes(other)
 
 
-def answered_alike(text: str, rows: Any) -> tuple[Any, list[str]]:
+def answered_alike(
+    text: str, rows: Any, variables: dict[str, Any] | None = None, planned: Planner = planner
+) -> tuple[Any, list[str]]:
     """Data and messages of an operation, after holding compiled plans against graphql-core: same data, same reason for each null.
 
     The plans are used twice: what they keep must not be of one answer.
     """
     document = parse(text)
-    kept = kept_for(document)
-    assert kept is not None
+    kept = kept_for(document, variables, planned)
 
     async def ways() -> tuple[ExecutionResult, ...]:
-        return await executed(document, rows), await executed(document, rows, kept), await executed(document, rows, kept)
+        general = await executed(document, rows, None, variables, planned)
+        return general, *[await executed(document, rows, kept, variables, planned) for _ in range(2)]
 
     general, compiled, again = asyncio.run(ways())
     require_equal(compiled, general)
     require_equal(again, general)
-    assert kept.plans or not rows
+    assert kept.plans or not rows or planned is not planner
     return compiled.data, sorted(error.message for error in compiled.errors or ())

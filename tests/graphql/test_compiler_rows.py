@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.compiler.executor import CompilingExecutor, Kept
-from schema.compiler.operation import kept_for
 from tests.graphql.compiled_rows import Colour, Context, Row, answered_alike, core, planner
 
 
@@ -167,18 +166,6 @@ def test_an_attribute_that_must_be_awaited_is_awaited() -> None:
     data, errors = answered_alike("{ items { text number } }", [Row(), Row(text=_Promise())])
     assert (data["items"][1]["text"], errors) == ("later", [])
     answered_alike("{ all { child { text } children { text } } }", [Row(child=_Promise(), children=_Promise())])
-
-
-async def test_what_is_kept_of_an_operation_never_outlives_a_directive() -> None:
-    switched = parse("query($on: Boolean!) { items { text maybe @include(if: $on) } }")
-    assert kept_for(switched) is None
-    for on in (True, False):
-        found = execute(
-            core, switched, context_value=Context([Row()]), executor_class=CompilingExecutor, variable_values={"on": on},
-            planner=planner, kept=kept_for(switched),
-        )  # fmt: skip
-        assert isinstance(found, ExecutionResult)
-        assert ("maybe" in (found.data or {})["items"][0]) is on
 
 
 def test_fragments_that_meet_in_a_field_are_merged() -> None:
