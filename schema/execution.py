@@ -42,6 +42,7 @@ from schema.field_sources import readings_of
 from schema.guard import Guard, ResolverCalls
 from schema.root import graphql_schema, stored_schema
 from schema.scalars import QUICK
+from schema.shown import tell_types
 
 REMEMBERED_CHARS = 4_000
 Coerced = VariableValues | list[GraphQLError]
@@ -62,13 +63,11 @@ class Contract:
         }
         self.prices = prices_of(self.schema)
         calls = ResolverCalls(schema)
-        self.planner = Planner(self.schema, readings_of(self.schema, calls.beginning), QUICK, optimized_is_awaitable)
+        told = tell_types(self.schema)
+        self.planner = Planner(self.schema, readings_of(self.schema, calls.beginning), QUICK, optimized_is_awaitable, told)
         for kind in self.schema.type_map.values():
             if isinstance(kind, GraphQLObjectType) and kind is not self.schema.subscription_type:
                 calls.install(kind)
-                # Rows are no instances of the contract's classes. Which type one has is said by its field: none
-                # returns an interface.
-                kind.is_type_of = None
 
 
 PUBLIC = Contract(graphql_schema)

@@ -20,6 +20,14 @@ from tests.factories.asking import Asker
 OPERATIONS = 120
 DEPTH = 4
 FIRST = "first: 3"
+SWITCHES = (
+    " @include(if: $yes)",
+    " @skip(if: $yes)",
+    " @include(if: $no) @skip(if: $yes)",
+    " @skip(if: $no)",
+    " @skip(if: true)",
+)
+ASKED = "query($yes: Boolean! = true, $no: Boolean = false) { __typename @include(if: $yes) @skip(if: $no)"
 ROOTS = {
     "me": "",
     "apiKeys": f"({FIRST})",
@@ -48,7 +56,7 @@ def arguments(root: str, ids: dict[str, str]) -> str:
 
 
 def selection(kind: GraphQLObjectType, chance: random.Random, depth: int) -> str:
-    """A random selection: leaves, objects down to `depth`, aliases, and the same field twice."""
+    """A random selection: leaves, objects down to `depth`, aliases, switches, fragments, and the same field twice."""
     wanted: list[str] = ["__typename"] if chance.random() < 0.2 else []
     for name, field in kind.fields.items():
         inner = get_named_type(field.type)
@@ -58,7 +66,10 @@ def selection(kind: GraphQLObjectType, chance: random.Random, depth: int) -> str
         alias = f"a{chance.randrange(10_000)}: " if chance.random() < 0.1 else ""
         given = f"({FIRST})" if "first" in field.args else ""
         below = f" {{ {selection(inner, chance, depth - 1)} }}" if isinstance(inner, GraphQLObjectType) else ""
-        wanted += [f"{alias}{name}{given}{below}"] * (2 if chance.random() < 0.1 else 1)
+        switch = chance.choice(SWITCHES) if chance.random() < 0.1 else ""
+        wanted += [f"{alias}{name}{given}{switch}{below}"] * (2 if chance.random() < 0.1 else 1)
+    if wanted and chance.random() < 0.1:
+        wanted.append(f"... on {kind.name}{chance.choice(SWITCHES)} {{ {wanted[0]} }}")
     return " ".join(wanted or ["__typename"])
 
 
@@ -70,7 +81,7 @@ def documents(ids: dict[str, str]) -> Iterator[str]:
         root = list(ROOTS)[number % len(ROOTS)]
         kind = get_named_type(roots.fields[root].type)
         assert isinstance(kind, GraphQLObjectType)
-        yield f"{{ {root}{arguments(root, ids)} {{ {selection(kind, chance, DEPTH)} }} }}"
+        yield f"{ASKED} {root}{arguments(root, ids)} {{ {selection(kind, chance, DEPTH)} }} }}"
 
 
 def uncompiled(operation: Operation) -> Operation:
@@ -101,13 +112,14 @@ def owner(asker: Asker) -> Principal:
 
 async def test_any_query_of_the_contract(asker: Asker, owner: Principal) -> None:
     compiled = 0
-    for text in documents(asker.world.ids):
+    for number, text in enumerate(documents(asker.world.ids)):
         document = parse(text)
         assert validate(core_schema, document) == []
         operation = from_document(document)
-        general = await said(asker, uncompiled(operation), {}, owner)
-        assert await said(asker, operation, {}, owner) == general, text
-        assert await said(asker, operation, {}, owner) == general, text
+        for variables in ({}, {"yes": False, "no": True})[: 1 + (number % 3 == 0)]:
+            general = await said(asker, uncompiled(operation), variables, owner)
+            assert await said(asker, operation, variables, owner) == general, text
+            assert await said(asker, operation, variables, owner) == general, text
         compiled += planned(operation)
     assert compiled > OPERATIONS * 0.8
 
