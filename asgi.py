@@ -33,6 +33,7 @@ from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
 from edge import rate_memory
 from edge.body import error_answer, json_answer
+from edge.compression import Compression
 from edge.cross_origin import CrossOrigin
 from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
@@ -132,7 +133,7 @@ def _routes(services: Services) -> list[BaseRoute]:
 
 
 def _middleware(services: Services) -> list[Middleware]:
-    layers = [Middleware(OuterLayer, services=services)]
+    layers = [Middleware(OuterLayer, services=services), Middleware(Compression)]
     if services.settings.cors_origins:
         layers.append(
             Middleware(

@@ -40,6 +40,8 @@ class Caller:
     request: RequestFacts = field(default_factory=RequestFacts)
     cookies: list[Any] = field(default_factory=list)
     """Cookies the answer sets (login, logout); each door writes them into its response."""
+    secret: bool = False
+    """Whether the answer holds a credential; nothing may tell of it then, not even its length."""
     attempt: Attempt | None = None
     """The request under its `Idempotency-Key`, when it has one."""
     known_account: UUID | None = None

@@ -52,6 +52,7 @@ async def once(
         caller.attempt, exchange_of(request).keyed = attempt, True
         if attempt.answer is not None and attempt.may_read:
             await _require_rights(caller, attempt, permissions)
+            caller.secret = True  # whatever the first answer held
             status, body = attempt.answer
             return Response(body, status, {REPLAYED: "true"}, media_type)
         response, well = await answer()

@@ -15,6 +15,7 @@ from schema.common import published
 from schema.enums import enum
 from schema.field import command, mutation, read
 from schema.pagination import Connection, connection, sort_input
+from schema.secret import secret
 
 ENTRANCE = Permission(category=Category.authentication, once=True)
 SIGNED_IN = Permission(Scope.read, session_only=True)
@@ -65,7 +66,7 @@ def _project_id(root: strawberry.Parent[Row], info: Info) -> strawberry.ID | Non
 
 @strawberry.type(description="The caller, and what this session or API key may do.")
 class Me(User):
-    csrf_token: str | None = strawberry.field(
+    csrf_token: str | None = secret(
         resolver=_csrf_token, description="To be sent as `X-CSRF-Token` with every write by cookie; empty for API keys."
     )
     scopes: list[Scope] = strawberry.field(resolver=_scopes, description="What the credential of this request may do.")
@@ -103,7 +104,7 @@ class RegisterPayload:
 @strawberry.type(description="Who is signed in now; the session is in the cookies of the answer.")
 class LoginPayload:
     user: User = strawberry.field(description="The person.")
-    csrf_token: str = strawberry.field(description="To be sent as `X-CSRF-Token` with every write by cookie.")
+    csrf_token: str = secret(description="To be sent as `X-CSRF-Token` with every write by cookie.")
 
 
 ACTIVE_KEYS = "How many API keys of the account still work."
@@ -113,7 +114,7 @@ KEYS_WARNING = "That API keys still work, in a sentence; null when none does."
 
 @strawberry.type(description="The session that replaces the old one, and what became of the API keys.")
 class ChangePasswordPayload:
-    csrf_token: str = strawberry.field(description="The new session's token for `X-CSRF-Token`.")
+    csrf_token: str = secret(description="The new session's token for `X-CSRF-Token`.")
     active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
     revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
     warnings: list[str] | None = strawberry.field(description=KEYS_WARNING)
@@ -134,7 +135,7 @@ class DonePayload:
 
 @strawberry.type(description="The new key with its text.")
 class CreateApiKeyPayload:
-    key: str = strawberry.field(description="The whole key. It is shown this once only.")
+    key: str = secret(description="The whole key. It is shown this once only.")
     api_key: ApiKey = strawberry.field(description="The key as it is listed.")
 
 

@@ -42,6 +42,7 @@ from schema.field_sources import readings_of
 from schema.guard import Guard, ResolverCalls
 from schema.root import graphql_schema, stored_schema
 from schema.scalars import QUICK
+from schema.secret import Secrets
 from schema.shown import tell_types
 
 REMEMBERED_CHARS = 4_000
@@ -62,6 +63,7 @@ class Contract:
             OperationType.SUBSCRIPTION: self.schema.subscription_type,
         }
         self.prices = prices_of(self.schema)
+        self.secrets = Secrets(self.schema)
         calls = ResolverCalls(schema)
         told = tell_types(self.schema)
         self.planner = Planner(self.schema, readings_of(self.schema, calls.beginning), QUICK, optimized_is_awaitable, told)
@@ -125,6 +127,12 @@ class Operation:
     @property
     def introspects(self) -> bool:
         return any(name in limits.INTROSPECTION for name, _ in self.root_fields)
+
+    @cached_property
+    def secret(self) -> bool:
+        """Whether it asks for a credential."""
+        root = self.contract.roots[self.kind]
+        return self.contract.secrets.among(self.definition.selection_set, root, self.fragments)
 
     def coerce(self, variables: Mapping[str, Any]) -> Coerced:
         return self.compiled.coerce(variables)
@@ -223,6 +231,7 @@ async def run(operation: Operation, variables: Coerced, caller: Caller) -> Execu
     assert isinstance(caller, Context), "operations run with what open_context gives"
     if isinstance(variables, list):
         return ExecutionResult(None, variables)
+    caller.secret = caller.secret or operation.secret
     caller.size = AnswerSize(caller.services.settings.max_answer_bytes)
     try:
         return await operation.compiled.run(variables, caller, caller.size)
