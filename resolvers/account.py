@@ -77,6 +77,7 @@ async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
         csrf_token = await _open_session(info, session, user, input.remember)
     if ended is not None:
         forget(services, ended)
+    context.proved = user.id
     return user, csrf_token
 
 

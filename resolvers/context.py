@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 from weakref import proxy
 
 import strawberry
@@ -18,7 +19,7 @@ from coreplex.idempotency.service import Repeated
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.paging import Listing, Page, Slice
-from coreplex.platform.permissions import Grant, Principal
+from coreplex.platform.permissions import Grant, Principal, UserRole
 from edge.caller import Caller
 from resolvers.loading import Asking, Loaders
 
@@ -30,6 +31,16 @@ Given = ParamSpec("Given")
 class Context(Caller):
     size: AnswerSize = field(default_factory=AnswerSize)
     """Of the answer that is being built; whoever executes an operation sets its limit."""
+    proved: UUID | None = None
+    """The account whose password this request has proved. Its answer may show the person what is theirs; no field is allowed
+    more by it: who signs in is a stranger to the guard until the next request."""
+
+    def sees_account(self, user_id: UUID) -> bool:
+        """Whether the caller is that person, or administers the server."""
+        principal = self.principal
+        if principal is not None and (principal.user_id == user_id or principal.user_role is UserRole.admin):
+            return True
+        return self.proved == user_id
 
     @cached_property
     def loaders(self) -> Loaders:

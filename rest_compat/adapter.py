@@ -179,10 +179,10 @@ def query_of(request: Request) -> Mapping[str, str]:
 
 
 def result_of(data: dict[str, Any]) -> Any:
-    """The field aliased `result`: at the root, or inside the one resource that leads to it."""
+    """The field aliased `result`, at the root or inside the one resource that leads to it; with fields beside it, all of them."""
     while "result" not in data:
         (data,) = data.values()
-    return data["result"]
+    return data["result"] if len(data) == 1 else data
 
 
 def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:

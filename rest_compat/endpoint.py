@@ -62,6 +62,8 @@ class Endpoint:
     """Takes limit, offset, search, sort_field and sort_direction."""
     body_optional: bool = False
     """An empty body is an empty object."""
+    certain: Sequence[str] = ()
+    """Places of the answer (`user.role`) that are never null here, though the contract says that they may be elsewhere."""
     kind: Kind = Kind.json
     file: File | None = None
     """Of an upload: what is said of its file."""

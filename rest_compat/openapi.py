@@ -26,7 +26,7 @@ from rest_compat import columns, inbox, tus_openapi, unknown
 from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field
 from rest_compat.endpoint import Endpoint, File, Kind
-from rest_compat.response_schema import leaf, schema_of, typed_result
+from rest_compat.response_schema import leaf, require, schema_of, typed_result
 from rest_compat.stored import operations, snake
 from rest_compat.table import CONCEPTS
 from rest_compat.variables import Binder
@@ -214,6 +214,8 @@ class Described:
             return {"description": "The file.", "content": {"application/octet-stream": {}}, "headers": _headers()}
         body = self.endpoint.shape(result_of(typed_result(self.operation)), {})
         schema = schema_of(body)
+        for place in self.endpoint.certain:
+            require(schema, place.split("."))
         schema["properties"].setdefault(unknown.WARNINGS, unknown.SCHEMA)
         return _answer(schema)
 

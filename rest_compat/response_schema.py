@@ -1,6 +1,6 @@
 """Derives the JSON Schema of an endpoint's answer: its envelope is given a result that has types in place of values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -121,3 +121,16 @@ def _nullable(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
 
 def _may_be_null(schema: dict[str, Any]) -> bool:
     return "type" not in schema or (isinstance(schema["type"], list) and "null" in schema["type"])
+
+
+def require(schema: dict[str, Any], place: Sequence[str]) -> None:
+    """Say of a member, at a place of one name after another, that it is there and not null."""
+    name, *inner = place
+    member = schema["properties"][name]
+    if inner:
+        require(member, inner)
+        return
+    member["type"] = next(kind for kind in member["type"] if kind != "null")
+    if "enum" in member:
+        member["enum"] = [word for word in member["enum"] if word is not None]
+    schema["required"] = [key for key in schema["properties"] if key == name or key in schema.get("required", ())]

@@ -1,21 +1,23 @@
 """Accounts, sessions and API keys in the public contract. No hash, cookie or token digest has a field here."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from coreplex.account import api_key, inputs, service
 from coreplex.account.recovery import Keys
-from coreplex.account.table import User as Row
-from coreplex.platform.permissions import READ, Category, Permission, Plan, Scope, UserRole
+from coreplex.platform.permissions import READ, Category, Permission, Scope
 from resolvers import account as resolve
-from resolvers.context import Info
+from resolvers.project import visible_projects
 from schema.common import published
-from schema.enums import enum
-from schema.field import command, mutation, read
+from schema.field import command, loaded, mutation, read
 from schema.pagination import Connection, connection, sort_input
 from schema.secret import secret
+from schema.user import User
+
+if TYPE_CHECKING:
+    from schema.project import Project
 
 ENTRANCE = Permission(category=Category.authentication, once=True)
 SIGNED_IN = Permission(Scope.read, session_only=True)
@@ -23,11 +25,6 @@ CHANGE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.a
 SEE_KEYS = Permission(Scope.read, session_only=True)
 MANAGE_KEYS = Permission(Scope.write, session_only=True)
 
-enum(
-    UserRole,
-    "Whether a person administers the server.",
-    {"user": "An ordinary account.", "admin": "An administrator of the server."},
-)
 published(inputs.Register, "RegisterInput", "A new account.")
 published(inputs.VerifyEmail, "VerifyEmailInput", "Proof that a mail arrived.")
 published(inputs.AskMail, "AskMailInput", "Whom to send a mail.")
@@ -37,42 +34,8 @@ published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a kn
 published(inputs.RevokeApiKey, "RevokeApiKeyInput", "An API key to revoke.")
 published(inputs.CreateApiKey, "CreateApiKeyInput", "A new API key.")
 
+PROJECT = strawberry.lazy("schema.project")  # which knows people, of whom this module speaks
 ApiKeySort = sort_input("ApiKey", api_key.ORDER)
-
-
-@strawberry.type(description="A person with an account, as seen by themselves.")
-class User:
-    id: strawberry.ID = strawberry.field(description="Identifier.")
-    email: str = strawberry.field(description="E-mail.")
-    name: str = strawberry.field(description="Display name.")
-    role: UserRole = strawberry.field(description="Whether the person administers the server.")
-    plan: Plan = strawberry.field(description="What the person's plan includes.")
-    email_verified_at: datetime | None = strawberry.field(description="When the e-mail was confirmed.")
-    created_at: datetime = strawberry.field(description="When the account was made.")
-
-
-def _csrf_token(root: strawberry.Parent[Row], info: Info) -> str | None:
-    return info.principal.csrf_token
-
-
-def _scopes(root: strawberry.Parent[Row], info: Info) -> list[Scope]:
-    return [scope for scope in Scope if scope in info.principal.scopes]
-
-
-def _project_id(root: strawberry.Parent[Row], info: Info) -> strawberry.ID | None:
-    project_id = info.principal.project_id
-    return strawberry.ID(str(project_id)) if project_id else None
-
-
-@strawberry.type(description="The caller, and what this session or API key may do.")
-class Me(User):
-    csrf_token: str | None = secret(
-        resolver=_csrf_token, description="To be sent as `X-CSRF-Token` with every write by cookie; empty for API keys."
-    )
-    scopes: list[Scope] = strawberry.field(resolver=_scopes, description="What the credential of this request may do.")
-    project_id: strawberry.ID | None = strawberry.field(
-        resolver=_project_id, description="The one project the API key of this request is limited to."
-    )
 
 
 @strawberry.type(description="A program's key; its secret was shown once and is stored nowhere.")
@@ -81,23 +44,22 @@ class ApiKey:
     name: str = strawberry.field(description="What the key is for.")
     prefix: str = strawberry.field(description="Beginning of the key, to recognise it by.")
     scopes: list[Scope] = strawberry.field(description="What the key may do.")
-    project_id: strawberry.ID | None = strawberry.field(description="The one project it is limited to.")
+    project_id: strawberry.ID | None = strawberry.field(description="Identifier of the one project it is limited to.")
+    project: Annotated["Project", PROJECT] | None = loaded(
+        Annotated["Project", PROJECT] | None,
+        visible_projects,
+        lambda key: key.project_id,
+        "The one project it is limited to; null for a key without a limit, and when its owner belongs to the project no more.",
+    )
     created_at: datetime = strawberry.field(description="When it was made.")
     last_used_at: datetime | None = strawberry.field(description="When it was last used, to the minute.")
     expires_at: datetime | None = strawberry.field(description="When it ends.")
     revoked_at: datetime | None = strawberry.field(description="When it was revoked.")
 
 
-@strawberry.type(description="A person who has just registered.")
-class NewUser:
-    id: strawberry.ID = strawberry.field(description="Identifier.")
-    email: str = strawberry.field(description="E-mail.")
-    name: str = strawberry.field(description="Display name.")
-
-
 @strawberry.type(description="The account, and whether its e-mail must be confirmed before the first login.")
 class RegisterPayload:
-    user: NewUser = strawberry.field(description="The account.")
+    user: User = strawberry.field(description="The account.")
     verification_required: bool = strawberry.field(description="Whether a mail with a link was sent that must be opened first.")
 
 
@@ -167,7 +129,7 @@ def _reset(keys: Keys) -> ResetPasswordPayload:
 
 @strawberry.type
 class AccountQuery:
-    me: Me = read(service.me, READ, "The caller.")
+    me: User | None = read(service.me, READ, "The caller: who is signed in, or owns the key.")
     api_keys: Connection[ApiKey] = connection(
         api_key.listing,
         "The caller's API keys, without their secrets; one that ended is listed for 90 days more. Needs a session.",

@@ -20,6 +20,7 @@ from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.model import ProjectModels
 from schema.pagination import Connection, connection, nested, sort_input
+from schema.user import User
 
 OWN = Permission(Scope.write, Role.owner)
 CREATE = LEAVE = Permission(Scope.write)
@@ -55,28 +56,13 @@ def _count(name: str, noun: str) -> Any:
     return loaded(int, project_counts, by_id, f"Number of {noun} in the project.", count)
 
 
-def _user(name: str, description: str) -> Any:
-    def fact(user: Any, _member: Any) -> Any:
-        return getattr(user, name)
-
-    return loaded(str, users, lambda member: member.user_id, description, fact)
-
-
 @strawberry.type(description="A person in a project.")
 class Member:
     id: strawberry.ID = strawberry.field(description="Identifier of the membership, not of the person.")
     user_id: strawberry.ID = strawberry.field(description="Identifier of the person.")
-    email: str = _user("email", "The person's e-mail.")
-    name: str = _user("name", "The person's display name.")
+    user: User = loaded(User, users, lambda member: member.user_id, "The person.")
     role: Role = strawberry.field(description="What the person may do in the project.")
     created_at: datetime = strawberry.field(description="When the person joined.")
-
-
-@strawberry.type(description="A person as other members of a project see them.")
-class Person:
-    id: strawberry.ID = strawberry.field(description="Identifier.")
-    name: str = strawberry.field(description="Display name.")
-    email: str = strawberry.field(description="E-mail.")
 
 
 def _event_id(root: strawberry.Parent[Event]) -> strawberry.ID:
@@ -90,7 +76,7 @@ class TimelineEvent:
     entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
     message: str = strawberry.field(description="A sentence for people.")
-    user: Person | None = loaded(Person | None, users, lambda event: event.actor_id, "Who did it; empty for the server itself.")
+    user: User | None = loaded(User | None, users, lambda event: event.actor_id, "Who did it; empty for the server itself.")
     created_at: datetime = strawberry.field(description="When.")
 
 
@@ -100,7 +86,8 @@ class ProjectFacts:
     name: str = strawberry.field(description="Name.")
     description: str = strawberry.field(description="What the project is about.")
     status: ProjectStatus = strawberry.field(description="Whether the project is in use.")
-    owner_id: strawberry.ID = strawberry.field(description="Identifier of the user who owns it.")
+    owner_id: strawberry.ID = strawberry.field(description="Identifier of the person who owns it.")
+    owner: User = loaded(User, users, lambda project: project.owner_id, "Who owns it.")
     role: Role | None = loaded(Role | None, own_roles, by_id, "The caller's own role.")
     dataset_count: int = _count("dataset_count", "datasets")
     experiment_count: int = _count("experiment_count", "experiments")

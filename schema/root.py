@@ -17,10 +17,12 @@ from schema.model import ModelMutation, ModelQuery
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
 from schema.serving import ServingMutation
+from schema.session import SessionQuery
 
 
 @strawberry.type(description="Everything that can be read.")
 class Query(
+    SessionQuery,
     AccountQuery,
     ProjectQuery,
     DatasetQuery,

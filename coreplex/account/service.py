@@ -11,13 +11,13 @@ from coreplex.account.inputs import NewEmail, Register
 from coreplex.account.recovery import record
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
-from coreplex.errors.tree import BadInput, Conflict, Invalid, QuotaExceeded
+from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, QuotaExceeded
 from coreplex.membership import quota
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Grant, Plan, UserRole
-from coreplex.platform.settings import Settings
+from coreplex.platform.settings import Registration, Settings
 
 log = structlog.get_logger()
 
@@ -28,8 +28,11 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     """Make an account, unusable until its e-mail is confirmed.
 
     With verification on, a taken e-mail gets the same answer (a user that is never stored) and its owner a mail; with it off
-    there is no mailbox to tell, so it is a Conflict (docs/decisions/0010). Raises QuotaExceeded on a full server.
+    there is no mailbox to tell, so it is a Conflict (docs/decisions/0010). Raises Forbidden where registration is not open,
+    QuotaExceeded on a full server.
     """
+    if settings.registration is Registration.invited:
+        raise Forbidden("Registration on this server is by invitation only.")
     await _take_place(session, settings)
     user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))
     if await _insert(session, user):

@@ -4,7 +4,8 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+
+from coreplex.platform.version import server_version
 
 COMMANDS = {
     "up": "start everything on this machine and keep it running",
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command; returns its exit code: 0 well, 1 trouble, 2 wrong usage, 3 already running."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = ArgumentParser(prog="coreplexml-server", description="A self-hosted AutoML and MLOps server.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {server_version()}")
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in given if word in COMMANDS), None)
     module = import_module(f"coreplex.command.{chosen.replace('-', '_')}") if chosen else None
@@ -44,13 +45,6 @@ def _run(module: object, options: object) -> int:
         return trouble.exit_code
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
-
-
-def _version() -> str:
-    try:
-        return version("coreplexml-server")
-    except PackageNotFoundError:
-        return "(run from source)"
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ class Documents(StrEnum):
     required = "required"
 
 
+class Registration(StrEnum):
+    open = "open"
+    invited = "invited"
+
+
 def _rate(text: str) -> str:
     amount, _, period = text.partition("/")
     if not amount.isdigit() or int(amount) < 1 or period not in PERIODS:
@@ -166,6 +171,10 @@ class Settings(BaseSettings):
 
     admin_email: str | None = Field(None, description="E-mail of the first administrator, made at the first start.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator (8 characters or more).")
+    registration: Registration = Field(
+        Registration.open,
+        description="Who may register: `open` to everybody, `invited` to those whom an administrator of a project has invited.",
+    )
     require_email_verification: bool = Field(True, description="New accounts must open the link in their mail before login.")
     smtp_url: MailServer | None = Field(
         None,

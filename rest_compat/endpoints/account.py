@@ -13,9 +13,9 @@ REVOKED = {"key_id": "input.id"}
 
 
 def _me(result: Any, _: Mapping[str, Any]) -> Any:
-    """The user, and beside it the session's token (empty for an API key)."""
-    user = dict(result)
-    return {"csrf_token": user.pop("csrf_token"), "user": user}
+    """The user with the scopes of the credential, and the session's token (empty for an API key)."""
+    asking = result["session"]
+    return {"csrf_token": asking["csrf_token"], "user": {**result["result"], "scopes": asking["scopes"]}}
 
 
 def _reset(result: Any, _: Mapping[str, Any]) -> Any:
@@ -33,9 +33,9 @@ ROWS = (
     Endpoint("POST", f"{AUTH}/register", "Register", shapes.plain, 201, body=("email", "name", "password")),
     Endpoint("GET", f"{AUTH}/verify-email", "VerifyEmail", shapes.ok, params=("token",)),
     Endpoint("POST", f"{AUTH}/resend-verification", "ResendVerification", shapes.ok, body=("email",)),
-    Endpoint("POST", f"{AUTH}/login", "Login", shapes.plain, body=("email", "password", "remember")),
+    Endpoint("POST", f"{AUTH}/login", "Login", shapes.plain, body=("email", "password", "remember"), certain=("user.role",)),
     Endpoint("POST", f"{AUTH}/logout", "Logout", shapes.ok),
-    Endpoint("GET", f"{AUTH}/me", "Me", _me),
+    Endpoint("GET", f"{AUTH}/me", "Me", _me, certain=("user.role", "user.plan")),
     Endpoint("POST", f"{AUTH}/forgot-password", "ForgotPassword", shapes.ok, body=("email",)),
     Endpoint("POST", f"{AUTH}/reset-password", "ResetPassword", _reset, body=("token", "password", "revoke_api_keys")),
     Endpoint("GET", KEYS, "ListApiKeys", shapes.page, paged=True),

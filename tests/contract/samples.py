@@ -25,6 +25,7 @@ OWNER = {"email": "owner@example.com", "password": PASSWORD}
 FILTERED = {"filter": {"projectId": "<project>"}}
 
 SAMPLES: Mapping[str, dict[str, Any]] = {
+    "session": {},
     "me": {},
     "apiKeys": {},
     "project": {"id": "<project>"},
@@ -97,7 +98,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
 }
 
 
-PUBLIC = {"register", "verifyEmail", "resendVerification", "login", "forgotPassword", "resetPassword"}
+PUBLIC = {"session", "register", "verifyEmail", "resendVerification", "login", "forgotPassword", "resetPassword"}
 """Frozen: what needs no credential. A new name here is a decision about security."""
 
 
@@ -189,7 +190,7 @@ class RestSample:
     def __init__(self, row: Endpoint, *, upload: bool = False) -> None:
         self.row, self.upload = row, upload
         self.operation = operations()[row.operation]
-        ((self.field, permission),) = self.operation.root_fields
+        (self.field, permission), *_ = self.operation.root_fields
         assert permission is not None
         self.permission = permission
         binder = Binder(row, self.operation)

@@ -11,7 +11,7 @@ from coreplex.platform.permissions import Scope, UserRole
 from tests.factories.account import PASSWORD, bearer, browser, mails_to, make_key, make_user, token_in
 
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id email name role plan } csrfToken } }"
-ME = "{ me { id email role scopes csrfToken projectId emailVerifiedAt } }"
+ME = "{ me { id email role emailVerifiedAt } session { scopes csrfToken projectId } }"
 CREATE_KEY = """mutation($input: CreateApiKeyInput!) {
   createApiKey(input: $input) { key apiKey { id name prefix scopes expiresAt revokedAt } }
 }"""
@@ -50,9 +50,9 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
 
     headers = await sign_in(client, "ada@example.com")
     assert headers["X-CSRF-Token"] == client.cookies["csrf_token"]
-    me = (await ask(client, ME))["data"]["me"]
-    assert me["scopes"] == ["READ", "WRITE", "PREDICT", "ADMIN"]
-    assert me["csrfToken"] == headers["X-CSRF-Token"]
+    session = (await ask(client, ME))["data"]["session"]
+    assert session["scopes"] == ["READ", "WRITE", "PREDICT", "ADMIN"]
+    assert session["csrfToken"] == headers["X-CSRF-Token"]
     assert codes(await ask(client, "mutation { logout { ok } }")) == ["forbidden"]
     assert (await ask(client, "mutation { logout { ok } }", headers))["data"]["logout"]["ok"] is True
     assert codes(await ask(client, ME)) == ["unauthenticated"]
@@ -77,8 +77,9 @@ async def test_the_life_of_an_api_key(client: AsyncClient, app: Any, database: D
     assert row["scopes"] == ["PREDICT", "READ"]
     assert row["expiresAt"] is not None
     async with browser(app) as program:
-        me = (await ask(program, ME, bearer(key)))["data"]["me"]
-        assert (me["email"], me["scopes"], me["csrfToken"]) == (user.email, ["READ", "PREDICT"], None)
+        said = (await ask(program, ME, bearer(key)))["data"]
+        assert said["me"]["email"] == user.email
+        assert said["session"] == {"scopes": ["READ", "PREDICT"], "csrfToken": None, "projectId": None}
         for query, variables in (
             (CREATE_KEY, {"input": {"name": "x", "scopes": ["ADMIN"]}}),
             (REVOKE, {"id": row["id"]}),
@@ -122,7 +123,7 @@ async def test_a_new_password_replaces_every_session(client: AsyncClient, app: A
         right = wrong | {"currentPassword": PASSWORD}
         token = (await ask(client, CHANGE, headers, input=right))["data"]["changePassword"]["csrfToken"]
         assert client.cookies["session"] != before
-        assert (await ask(client, ME))["data"]["me"]["csrfToken"] == token, "still signed in, in a new session"
+        assert (await ask(client, ME))["data"]["session"]["csrfToken"] == token, "still signed in, in a new session"
         assert codes(await ask(other, ME)) == ["unauthenticated"], "signed out elsewhere"
         client.cookies.set("session", before, domain="localhost.local")
     async with browser(app) as thief:

@@ -12,7 +12,7 @@ LIST = """query($first: Int!, $after: String, $offset: Int! = 0, $search: String
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor node { id name } } } }"""
 TREE = """query($id: ID!) { project(id: $id) {
   name role datasetCount experimentCount modelCount deploymentCount
-  members(first: 10) { nodes { email role } }
+  members(first: 10) { nodes { role user { email } } }
   datasets(first: 5) { totalCount nodes { name latestVersion { rowCount } } }
   experiments(first: 5) { nodes { name modelCount bestModel { name } engineRuns { engine } } }
   models(first: 5) { nodes { name projectName experimentName isProduction isStaging } }

@@ -82,8 +82,11 @@ async def test_reads_need_no_token(app: Any, database: Database) -> None:
         for path in ("/api/projects", "/api/auth/me", "/api/auth/api-keys"):
             for method in ("GET", "HEAD"):
                 assert (await client.request(method, path)).status_code == 200, (method, path)
-        answer = await client.post("/graphql", json={"query": "{ me { email csrfToken } }"})
-        assert answer.json()["data"]["me"] == {"email": user.email, "csrfToken": client.cookies["csrf_token"]}
+        answer = await client.post("/graphql", json={"query": "{ me { email } session { csrfToken } }"})
+        assert answer.json()["data"] == {
+            "me": {"email": user.email},
+            "session": {"csrfToken": client.cookies["csrf_token"]},
+        }
 
 
 async def test_pages_of_other_sites_cannot_sign_a_visitor_in(app: Any, database: Database) -> None:
