@@ -206,7 +206,7 @@ class RestSample:
 
     def _variables(self) -> dict[str, Any]:
         """The operation's variables, from the arguments of its root field."""
-        (node,) = (n for n in self.operation.definition.selection_set.selections if isinstance(n, FieldNode))
+        node = next(n for n in self.operation.definition.selection_set.selections if isinstance(n, FieldNode))
         return {
             argument.value.name.value: SAMPLES[self.field][argument.name.value]  # type: ignore[attr-defined]
             for argument in node.arguments or ()
