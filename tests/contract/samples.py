@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import FieldNode, GraphQLNonNull, get_named_type, is_leaf_type, is_required_argument
+from graphql import (
+    FieldNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_required_argument,
+)
 from httpx import AsyncClient, Response
 
 from coreplex.platform.permissions import WRITE, Permission
@@ -152,10 +162,20 @@ def is_list(name: str) -> bool:
     return get_named_type(field.type).name.endswith("Connection") and not any(map(is_required_argument, field.args.values()))
 
 
+def upper(value: Any, kind: Any) -> Any:
+    """A value of the samples, which have the domain's words, as the public contract spells it."""
+    kind = get_nullable_type(kind)
+    if isinstance(kind, GraphQLList):
+        return [upper(one, kind.of_type) for one in value]
+    if isinstance(kind, GraphQLInputObjectType):
+        return {key: upper(one, kind.fields[key].type) for key, one in value.items()}
+    return value.upper() if isinstance(kind, GraphQLEnumType) else value
+
+
 def graphql_call(name: str) -> Call:
     field, word = root_fields()[name]
     assert name in SAMPLES, f"the field {name} has no sample: add one to SAMPLES"
-    arguments = SAMPLES[name]
+    arguments = {key: upper(value, field.args[key].type) for key, value in SAMPLES[name].items()}
     declared = ", ".join(f"${argument}: {field.args[argument].type}" for argument in arguments)
     given = ", ".join(f"{argument}: ${argument}" for argument in arguments)
     kind = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
