@@ -173,12 +173,12 @@ async def test_each_mutation_of_a_request_sees_the_list_as_it_is_then(asker: Ask
         before: updateProject(input: $u) { ...Members }
         removeMember(input: $r) { id }
         after: updateProject(input: $u) { ...Members } }
-        fragment Members on ProjectPayload { project { members { totalCount nodes { email } } } }"""
+        fragment Members on ProjectPayload { project { members { totalCount nodes { user { email } } } } }"""
     removed = {"projectId": project, "memberId": str(membership.id)}
     found = await asker.data(mutation, u={"projectId": project, "name": "Same"}, r=removed)
     before, after = (found[name]["project"]["members"] for name in ("before", "after"))
     assert len(before["nodes"]) == before["totalCount"] == after["totalCount"] + 1
-    assert viewer.email not in [member["email"] for member in after["nodes"]]
+    assert viewer.email not in [member["user"]["email"] for member in after["nodes"]]
 
 
 async def test_a_stranger_sees_no_list_of_another(filled: Asker) -> None:
