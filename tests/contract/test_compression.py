@@ -120,7 +120,7 @@ async def test_no_secret_is_compressed(web: AsyncClient, database: Database) -> 
         made = await web.post("/api/projects", json={"name": f"P{number}", "description": "d" * 200}, headers=csrf)
         assert made.status_code == 201
     projects = "projects { nodes { name description } }"
-    secret = f"{{ ... on Query {{ me {{ ... {{ t: csrfToken }} }} }} {projects} }}"
+    secret = f"{{ ... on Query {{ session {{ ... {{ t: csrfToken }} }} }} {projects} }}"
     for headers in (csrf, {**csrf, **long}):
         answer, found = await raw(web, "POST", "/graphql", "gzip", json={"query": secret}, headers=headers)
         assert "content-encoding" not in answer.headers
@@ -130,20 +130,20 @@ async def test_no_secret_is_compressed(web: AsyncClient, database: Database) -> 
     made, found = await raw(web, "POST", "/graphql", "gzip", json={"query": key}, headers=csrf)
     assert b"cpx_live" in found, found
     assert "content-encoding" not in made.headers
-    plain, _ = await raw(web, "POST", "/graphql", "gzip", json={"query": f"{{ me {{ id }} {projects} }}"}, headers=csrf)
+    plain, _ = await raw(web, "POST", "/graphql", "gzip", json={"query": f"{{ session {{ id }} {projects} }}"}, headers=csrf)
     assert plain.headers["content-encoding"] == "gzip"
 
 
 def test_operations_with_secrets_are_known_before_they_run() -> None:
     for query in (
-        "{ me { csrfToken } }",
-        "{ me { x: csrfToken } }",
-        "{ ...Q } fragment Q on Query { me { ... { csrfToken } } }",
+        "{ session { csrfToken } }",
+        "{ session { x: csrfToken } }",
+        "{ ...Q } fragment Q on Query { session { ... { csrfToken } } }",
         'mutation { createApiKey(input: {name: "k", scopes: [READ]}) { key } }',
     ):
         assert prepare(query).secret, query
-    assert not prepare("{ me { id } }").secret
-    assert from_document(read("{ result: me { csrf_token: csrfToken } }"), contract=STORED).secret
+    assert not prepare("{ session { id } }").secret
+    assert from_document(read("{ result: session { csrf_token: csrfToken } }"), contract=STORED).secret
 
 
 def test_no_credential_of_the_contract_is_forgotten() -> None:
