@@ -130,7 +130,7 @@ async def test_no_secret_is_compressed(web: AsyncClient, database: Database) -> 
     made, found = await raw(web, "POST", "/graphql", "gzip", json={"query": key}, headers=csrf)
     assert b"cpx_live" in found, found
     assert "content-encoding" not in made.headers
-    plain, _ = await raw(web, "POST", "/graphql", "gzip", json={"query": f"{{ session {{ id }} {projects} }}"}, headers=csrf)
+    plain, _ = await raw(web, "POST", "/graphql", "gzip", json={"query": f"{{ me {{ id }} {projects} }}"}, headers=csrf)
     assert plain.headers["content-encoding"] == "gzip"
 
 
@@ -142,7 +142,7 @@ def test_operations_with_secrets_are_known_before_they_run() -> None:
         'mutation { createApiKey(input: {name: "k", scopes: [READ]}) { key } }',
     ):
         assert prepare(query).secret, query
-    assert not prepare("{ session { id } }").secret
+    assert not prepare("{ me { id } }").secret
     assert from_document(read("{ result: session { csrf_token: csrfToken } }"), contract=STORED).secret
 
 
