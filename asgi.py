@@ -238,6 +238,7 @@ def configuration(settings: Settings, app: Starlette) -> uvicorn.Config:
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=10,
         ws_max_size=1 << 16,
+        ws_per_message_deflate=False,  # what compresses answers sees to it that none holds a secret; a socket could not
     )
 
 

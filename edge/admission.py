@@ -11,15 +11,17 @@ the next and goes on.
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 from starlette.types import Scope
 
 from coreplex.account.cache import AccessCache
 from coreplex.errors.tree import Busy
-from coreplex.platform.fair_places import FairPlaces, Limits
+from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.rate import identity
-from coreplex.platform.services import Services
+from coreplex.platform.services import Part, Services
 from edge.request import Exchange
 
 log = structlog.get_logger()
@@ -34,11 +36,11 @@ AGAIN_SECS = 1
 TOLD_EVERY_SECS = 60.0
 
 
-class Admission:
+class Admission(Part):
     """The requests that one process works on, and those that wait for a place."""
 
     def __init__(self, services: Services) -> None:
-        self.services = services
+        super().__init__(services)
         self.places = FairPlaces(IN_WORK, "an answer")
         self._empty_at = 0.0
         self._refused: OrderedDict[tuple[object, str], float] = OrderedDict()
@@ -63,6 +65,15 @@ class Admission:
         place = object()
         self._since[place] = time.monotonic(), who
         return place
+
+    @asynccontextmanager
+    async def place(self, scope: Scope) -> AsyncIterator[None]:
+        """A place for what a connection asks for that is open already."""
+        place = await self.enter(scope, CALLER.get())
+        try:
+            yield
+        finally:
+            self.leave(place)
 
     def leave(self, place: object) -> None:
         """Give a place back, if it is still held."""

@@ -4,11 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from coreplex.errors.tree import Forbidden
 from coreplex.idempotency.service import Attempt
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Category, Credential, Grant, Permission, Principal, authorize
 from coreplex.platform.rate import Window, identity
 from coreplex.platform.services import Services
+
+HTTP, WEBSOCKET, EVENT_STREAM = "http", "websocket", "event stream"
+"""How an answer goes out: the response to the request, or over a connection that was there before."""
 
 
 def known_payer(account: UUID) -> str:
@@ -18,12 +22,12 @@ def known_payer(account: UUID) -> str:
 
 @dataclass(slots=True)
 class RequestFacts:
-    """What the transport knows. `transport` is `http` or `websocket`."""
+    """What the transport knows."""
 
     id: str = field(default_factory=lambda: str(new_id()))
     address: str = ""
     user_agent: str = ""
-    transport: str = "http"
+    transport: str = HTTP
     csrf_header: str | None = None
     session_cookie: str | None = None
     known_cookie: str | None = None
@@ -49,6 +53,12 @@ class Caller:
     unspent: dict[Category, Window] = field(default_factory=dict)
     """Charges for something that is not made yet, as `FOR_WHAT_IS_MADE` has them; the answer gives back what is left of them."""
     _grants: dict[Permission, Grant] = field(default_factory=dict)
+
+    def set_cookies(self, *cookies: Any) -> None:
+        """Have the answer set these; raises Forbidden where it cannot. Called in the transaction that makes what they are for."""
+        if self.request.transport != HTTP:
+            raise Forbidden(f"This sets cookies, which an answer over a {self.request.transport} cannot: send it by POST.")
+        self.cookies.extend(cookies)
 
     def grant(self, permission: Permission) -> Grant:
         """The caller's grant by a permission that is not public, authorised once a request. Raises Unauthenticated, Forbidden."""

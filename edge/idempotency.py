@@ -47,21 +47,40 @@ async def once(
     keys = request.headers.getlist(HEADER)
     if len(keys) > 1:
         raise Invalid(f"The header {HEADER} was sent {len(keys)} times; a request has one.")
-    fingerprint = _fingerprint(request, said())
-    async with service.attempt(caller.services, principal, keys[0], fingerprint, caller.request.id) as attempt:
-        caller.attempt, exchange_of(request).keyed = attempt, True
+    url = request.url
+    fingerprint = _fingerprint(request.method, url.path, url.query, said())
+    exchange_of(request).keyed = True
+    response, exchange_of(request).keyed = await _under(caller, keys[0], fingerprint, permissions, answer, media_type)
+    return response
+
+
+async def as_by_post(
+    caller: Caller, key: str, path: str, permissions: Mapping[str, Permission], said: bytes, answer: Answer
+) -> Response:
+    """The same for what came over a transport without headers: under the key it is one with what is sent by POST to `path`."""
+    return (await _under(caller, key, _fingerprint("POST", path, "", said), permissions, answer, JSON_TYPE))[0]
+
+
+async def _under(
+    caller: Caller, key: str, fingerprint: str, permissions: Mapping[str, Permission], answer: Answer, media_type: str
+) -> tuple[Response, bool]:
+    """The response, and whether the key had an effect."""
+    principal = caller.principal
+    assert principal is not None, "a key has an owner"
+    async with service.attempt(caller.services, principal, key, fingerprint, caller.request.id) as attempt:
+        caller.attempt = attempt
         if attempt.answer is not None and attempt.may_read:
             await _require_rights(caller, attempt, permissions)
             caller.secret = True  # whatever the first answer held
             status, body = attempt.answer
-            return Response(body, status, {REPLAYED: "true"}, media_type)
+            return Response(body, status, {REPLAYED: "true"}, media_type), True
         response, well = await answer()
         if attempt.replayed:
             response.headers[REPLAYED] = "true"
-        exchange_of(request).keyed = bool(attempt.done)
+        effect = bool(attempt.done)
         if well and attempt.fields.issuperset(permissions):  # what runs again (a login) has another answer each time
             await _keep(caller, attempt, response)
-        return response
+        return response, effect
 
 
 def made_before(caller: Caller) -> UUID | None:
@@ -88,9 +107,8 @@ async def first(caller: Caller, made: UUID) -> UUID:
     return made
 
 
-def _fingerprint(request: Request, said: bytes) -> str:
-    url = request.url
-    return hashlib.sha256(b"\n".join((request.method.encode(), url.path.encode(), url.query.encode(), said))).hexdigest()
+def _fingerprint(method: str, path: str, query: str, said: bytes) -> str:
+    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), query.encode(), said))).hexdigest()
 
 
 async def _require_rights(caller: Caller, attempt: Attempt, permissions: Mapping[str, Permission]) -> None:

@@ -54,7 +54,7 @@ class OuterLayer:
         self.app = app
         self.services = services
         self.rate_memory = RateMemory.of(services)
-        self.admission = Admission(services)
+        self.admission = Admission.of(services)
         self.unread = Unread(2 * services.settings.max_answer_bytes)
         self.cookie_name = session_cookie_name(services.settings)
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
@@ -83,7 +83,7 @@ class OuterLayer:
                 started = True
                 self.admission.leave(place)
                 if exchange.caller is not None and exchange.caller.unspent:
-                    await give_back(exchange)
+                    await give_back(exchange, exchange.caller)
                 message["headers"] = [*message.get("headers", ()), *self._headers(message, exchange, scope)]
             if len(message.get("body", b"")) > PIECE:
                 await self.unread.send(message, send)

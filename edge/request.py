@@ -21,7 +21,7 @@ from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import Window
 from coreplex.platform.services import Part, Services
 from coreplex.platform.settings import Settings
-from edge.caller import Caller, RequestFacts
+from edge.caller import WEBSOCKET, Caller, RequestFacts
 
 KEY = b"idempotency-key"
 KEY_UNUSED = (b"warning", b'299 - "Idempotency-Key has no effect on this request: sent again, it runs again."')
@@ -104,7 +104,7 @@ async def identify(kind: type[Of], services: Services, connection: HTTPConnectio
         id=exchange.request_id,
         address=exchange.address,
         user_agent=headers.get(b"user-agent", b"")[:300].decode("latin-1"),
-        transport="websocket" if connection.scope["type"] == "websocket" else "http",
+        transport=WEBSOCKET if connection.scope["type"] == "websocket" else "http",
         csrf_header=None if csrf is None else csrf.decode("latin-1"),
         session_cookie=exchange.cookies.get(session_cookie_name(services.settings)) if exchange.cookies else None,
         known_cookie=exchange.cookies.get(known_cookie_name(services.settings)) if exchange.cookies else None,
@@ -148,7 +148,12 @@ def check_csrf(caller: Caller) -> None:
     assert caller.principal is not None
     sent, expected = caller.request.csrf_header or "", caller.principal.csrf_token or ""
     if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
-        raise Forbidden("The header X-CSRF-Token is missing or is not this session's csrf_token.")
+        where = (
+            "`csrfToken` in the payload of connection_init"
+            if caller.request.transport == WEBSOCKET
+            else "The header X-CSRF-Token"
+        )
+        raise Forbidden(f"{where} is missing or is not this session's csrf_token.")
 
 
 async def charge(caller: Caller, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
@@ -172,10 +177,8 @@ async def charge(caller: Caller, charges: Mapping[Category, int], connection: HT
             exchange.window = window
 
 
-async def give_back(exchange: Exchange) -> None:
+async def give_back(exchange: Exchange, caller: Caller) -> None:
     """Return what was charged for things that were not made. A refusal costs what any other request does, while it has budget."""
-    caller = exchange.caller
-    assert caller is not None, "only a known caller was charged"
     limiter = caller.services.limiter
     for category, window in caller.unspent.items():
         with suppress(RateLimited):

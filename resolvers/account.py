@@ -54,7 +54,7 @@ async def reset_password(info: Info, input: inputs.ResetPassword) -> recovery.Ke
         user, keys = await recovery.reset(
             session, services.settings, input.token, password_hash, revoke_api_keys=input.revoke_api_keys
         )
-    info.context.cookies.append(known_browser(services.settings, device_cookie.remembered(user), device_cookie.LIFETIME))
+        info.context.set_cookies(known_browser(services.settings, device_cookie.remembered(user), device_cookie.LIFETIME))
     forget(services, user.id)
     return keys
 
@@ -83,9 +83,9 @@ async def login(info: Info, input: inputs.Login) -> tuple[User, str]:
 
 async def logout(info: Info) -> None:
     async with info.context.transaction() as session:
+        info.context.set_cookies(*signed_out(info.context.services.settings))
         await signin.end_session(session, info.context.request.session_cookie)
     forget(info.context.services, info.grant.principal.credential_id)
-    info.context.cookies.extend(signed_out(info.context.services.settings))
 
 
 async def change_password(info: Info, input: inputs.ChangePassword) -> tuple[str, recovery.Keys]:
@@ -117,8 +117,8 @@ async def _pay_as_stranger(context: Context, email: str) -> None:
 async def _open_session(info: Info, session: WriteSession, user: User, remember: bool) -> str:
     request, settings = info.context.request, info.context.services.settings
     token = await signin.open_session(session, user.id, remember=remember, address=request.address, user_agent=request.user_agent)
-    info.context.cookies.extend(signed_in(settings, token, signin.lifetime(remember)))
-    info.context.cookies.append(known_browser(settings, device_cookie.remembered(user), device_cookie.LIFETIME))
+    known = known_browser(settings, device_cookie.remembered(user), device_cookie.LIFETIME)
+    info.context.set_cookies(*signed_in(settings, token, signin.lifetime(remember)), known)
     return tokens.csrf_of(token)
 
 

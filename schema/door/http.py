@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from coreplex.errors.tree import DomainError
 from coreplex.platform.client_disconnect import cancelled_by_departure
-from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
@@ -24,21 +23,17 @@ from edge.body import decode_json, read_body
 from edge.idempotency import once
 from edge.request import charge, check_origin, exchange_of
 from resolvers.context import Context
-from schema.door.admission import Admitted, admit
+from schema.door.admission import Admitted
 from schema.door.answers import document_status, executed, is_request_error, media_type, refuse, respond
 from schema.door.caching import shared_secs, told_to_caches
-from schema.door.documents import Documents
 from schema.door.explorer import explorer_page
 from schema.door.message import BY_REST, MAX_BODY, NOUN, Message, check_media_type, message_of_url, parse_message
 from schema.door.sse import EventStreams, wants_stream
 from schema.door.websocket import Sockets
+from schema.door.work import PATH, Work
 from schema.errors import BadRequest
-from schema.execution import open_context, run
+from schema.execution import open_context
 
-COSTLY = 500
-"""From this price on a query is run beside no other one of its caller: building it holds up everybody for a tenth of a second."""
-COSTLY_PLACES = Limits(total=4, each=1, patience=30.0, waiting_each=60, retry_after=5)
-PATH = "/graphql"
 STREAM_PATH = "/graphql/stream"
 
 
@@ -47,10 +42,9 @@ class GraphQLDoor:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.documents = Documents(services)
-        self.streams = EventStreams()
-        self.sockets = Sockets(services, self.documents)
-        self.costly = FairPlaces(COSTLY_PLACES, "costly answers")
+        self.work = Work(services)
+        self.streams = EventStreams(self.work)
+        self.sockets = Sockets(services, self.work)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -76,7 +70,7 @@ class GraphQLDoor:
         check_origin(request, self.services.settings)
         context = await open_context(self.services, request)
         message = await self._message(request, context)
-        admitted = await admit(self.documents, context, request, message)
+        admitted = await self.work.admit(context, request, message)
         if wants_stream(request) or request.url.path == STREAM_PATH:
             response = await self.streams.answer(request, context, admitted)
         else:
@@ -102,8 +96,7 @@ class GraphQLDoor:
 
         async def answer() -> tuple[Response, bool]:
             with cancelled_by_departure() if reads else nullcontext():
-                async with self.costly.place() if reads and admitted.cost >= COSTLY else nullcontext():
-                    result = await run(admitted.operation, admitted.variables, context)
+                result = await self.work.result(context, admitted)
             status = document_status(request) if is_request_error(result) else 200
             body = executed(result, context.request.id, admitted.cost)
             return respond(request, body, status, self.services.settings.max_answer_bytes), not result.errors

@@ -20,7 +20,8 @@ from resolvers.context import Context
 from schema.door.admission import Admitted
 from schema.door.answers import dump, executed, media_type, refused
 from schema.door.live import Places, Subscription
-from schema.execution import open_context, run
+from schema.door.work import Work
+from schema.execution import open_context
 
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 20
@@ -34,7 +35,8 @@ def wants_stream(request: Request) -> bool:
 class EventStreams:
     """The streams of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work) -> None:
+        self.work = work
         self.places = Places(MAX_STREAMS, "event streams")
 
     async def answer(self, request: Request, context: Context, admitted: Admitted) -> Response:
@@ -46,7 +48,7 @@ class EventStreams:
         if admitted.operation.kind is not OperationType.SUBSCRIPTION:
 
             async def answer() -> tuple[Response, bool]:
-                result = await run(admitted.operation, admitted.variables, context)
+                result = await self.work.result(context, admitted)
                 body = _next(result, context) + _event("complete")
                 return Response(body, headers=HEADERS, media_type=EVENT_STREAM), False
 

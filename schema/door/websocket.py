@@ -1,8 +1,9 @@
-"""GraphQL over WebSocket: the protocol graphql-transport-ws, for subscriptions only.
+"""GraphQL over WebSocket: the protocol graphql-transport-ws.
 
 A socket is opened by a page of our own origin (or one in CORS_ORIGINS) or by a program, says who it is within five seconds (by
-cookie, header or `connection_init`), and is closed when that credential ends. Whatever a frame holds, the answer is a message or
-an orderly close with a code of the protocol, never a traceback.
+cookie, header or `connection_init`), and is closed when that credential ends. A cookie alone changes nothing: for mutations the
+session's token comes with `connection_init`. Whatever a frame holds, the answer is a message or an orderly close with a code of
+the protocol, never a traceback.
 """
 
 import asyncio
@@ -11,14 +12,13 @@ from contextlib import ExitStack, aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import structlog
-from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
 from coreplex.account.cache import AccessCache
-from coreplex.errors.tree import DomainError, Forbidden, RateLimited, Unauthenticated
-from coreplex.platform.answer_size import require_size
+from coreplex.errors.tree import DomainError, RateLimited, Unauthenticated
 from coreplex.platform.fair_places import CALLER
 from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import customer_network
@@ -26,11 +26,10 @@ from coreplex.platform.services import Services
 from edge.body import decode_json
 from edge.request import bearer_token, check_origin, exchange_of
 from resolvers.context import Context
-from schema.door.admission import admit
-from schema.door.answers import dump, executed, refuse, refused
-from schema.door.documents import Documents
-from schema.door.live import PULSE_SECS, Places, Subscription, confirm, done_before
-from schema.door.message import NOUN, parse_message
+from schema.door.answers import refuse, refused
+from schema.door.live import PULSE_SECS, Places, confirm, done_before
+from schema.door.message import NOUN
+from schema.door.work import Work, context_of_operation
 from schema.errors import BadRequest
 from schema.execution import open_context
 
@@ -39,10 +38,11 @@ log = structlog.get_logger()
 PROTOCOL = "graphql-transport-ws"
 INIT_SECS = 5.0
 MAX_FRAME = 1 << 16
-MAX_SOCKETS = 5
-MAX_STRANGERS = 20
+MAX_SOCKETS = 32
+"""Of one caller in one process: as many windows as somebody has open."""
+MAX_STRANGERS = 64
 """Sockets of one network that have not said yet who they are, in one process."""
-MAX_SUBSCRIPTIONS = 20
+MAX_OPERATIONS = 50
 MAX_ID = 200
 
 
@@ -58,9 +58,9 @@ class Close(Exception):
 class Sockets:
     """The sockets of one process."""
 
-    def __init__(self, services: Services, documents: Documents) -> None:
+    def __init__(self, services: Services, work: Work) -> None:
         self.services = services
-        self.documents = documents
+        self.work = work
         self.places = Places(MAX_SOCKETS, "sockets")
         self.strangers = Places(MAX_STRANGERS, "sockets that have not said who they are")
 
@@ -84,7 +84,7 @@ class Sockets:
         try:
             if not offered:
                 raise Close(4406, "Subprotocol not acceptable")
-            await Session(socket, context, self.places, self.documents).run(known=stranger.close)
+            await Session(socket, context, self.places, self.work).run(known=stranger.close)
         except Close as end:
             await _close(socket, end.code, end.reason)
         except WebSocketDisconnect:
@@ -103,9 +103,9 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
 class Session:
     """What one socket has running."""
 
-    def __init__(self, socket: WebSocket, context: Context, places: Places, documents: Documents) -> None:
+    def __init__(self, socket: WebSocket, context: Context, places: Places, work: Work) -> None:
         self.socket = socket
-        self.documents = documents
+        self.work = work
         self.context = context
         self.places = places
         self.running: dict[str, asyncio.Task[None]] = {}
@@ -149,8 +149,12 @@ class Session:
             raise Close(4403, "Sign in, or send an API key with connection_init.")
 
     async def _sign_in(self, payload: Any) -> None:
-        """Take the credential of `connection_init`, when there is one; it wins over the handshake's."""
+        """Take the credential of `connection_init`, when there is one; it wins over the handshake's. A session's token is beside
+        the handshake's cookie."""
         given = payload if isinstance(payload, dict) else {}
+        csrf = given.get("csrfToken", given.get("X-CSRF-Token"))
+        if isinstance(csrf, str):
+            self.context.request = replace(self.context.request, csrf_header=csrf)
         key, header = given.get("apiKey"), given.get("Authorization", given.get("authorization"))
         if not isinstance(key, str | None) or not isinstance(header, str | None):
             raise Unauthenticated("A credential must be text.")
@@ -216,42 +220,38 @@ class Session:
     def _subscribe(self, id: str, payload: Any) -> None:
         if id in self.running:
             raise Close(4409, f"Subscriber for {id} already exists")
-        full = len(self.running) >= MAX_SUBSCRIPTIONS
-        task = asyncio.create_task(self._refuse_full(id) if full else self._follow(id, payload))
+        full = len(self.running) >= MAX_OPERATIONS
+        task = asyncio.create_task(self._refuse_full(id) if full else self._perform(id, payload))
         self.running[id] = task
         task.add_done_callback(lambda done: self.running.pop(id, None) if self.running.get(id) is done else None)
 
     async def _refuse_full(self, id: str) -> None:
-        error = RateLimited(f"At most {MAX_SUBSCRIPTIONS} subscriptions per socket.", retry_after=1)
-        await self._send_error(id, error)
+        error = RateLimited(f"At most {MAX_OPERATIONS} operations at once per socket.", retry_after=1)
+        await self._send_error(id, error, self.context)
 
-    async def _follow(self, id: str, payload: Any) -> None:
-        """Run one subscription to its end, whatever that is."""
-        request_id = self.context.request.id
+    async def _perform(self, id: str, payload: Any) -> None:
+        """Run one operation to its end, whatever that is."""
+        context = self.context
         try:
-            message = parse_message(payload)
-            admitted = await admit(self.documents, self.context, self.socket, message)
-            operation = admitted.operation
-            if operation.kind is not OperationType.SUBSCRIPTION:
-                raise Forbidden("Sockets are for subscriptions; send queries and mutations by POST.")
-            subscription = Subscription(operation, admitted.message.variables, replace(self.context), self._again)
-            async with aclosing(subscription.follow(await subscription.open())) as results:
-                async for result in results:
-                    if result is not None:
-                        await self._send({"id": id, "type": "next", "payload": executed(result, request_id)})
+            context = await context_of_operation(self.context, self._again)
+            message = await self.work.understand(context, self.socket, payload)
+            admitted = await self.work.admit(context, self.socket, message)
+            async with aclosing(self.work.payloads(context, self.socket, admitted, self._again)) as payloads:
+                async for one in payloads:
+                    if one is not None:
+                        await self._send({"id": id, "type": "next", "payload": orjson.Fragment(one)})
             await self._send({"id": id, "type": "complete"})
         except WebSocketDisconnect:
             pass
         except Exception as error:
-            await self._send_error(id, error)
+            await self._send_error(id, error, context)
 
-    async def _send_error(self, id: str, error: Exception) -> None:
+    async def _send_error(self, id: str, error: Exception, context: Context) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):
-            await self._send({"id": id, "type": "error", "payload": refused(error, self.context.request.id)["errors"]})
+            await self._send({"id": id, "type": "error", "payload": refused(error, context.request.id)["errors"]})
 
     async def _send(self, message: dict[str, Any]) -> None:
-        """Raises AnswerTooLarge."""
-        text = require_size(dump(message), self.context.services.settings.max_answer_bytes).decode()
+        text = orjson.dumps(message).decode()
         async with self._sending:
             if self.socket.application_state is not WebSocketState.CONNECTED:
                 raise WebSocketDisconnect(1006)  # another message found it out
