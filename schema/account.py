@@ -130,7 +130,7 @@ def _reset(keys: Keys) -> ResetPasswordPayload:
 @strawberry.type
 class AccountQuery:
     me: User | None = read(service.me, READ, "The caller: who is signed in, or owns the key.")
-    api_keys: Connection[ApiKey] = connection(
+    api_keys: Connection[ApiKey] | None = connection(
         api_key.listing,
         "The caller's API keys, without their secrets; one that ended is listed for 90 days more. Needs a session.",
         permission=SEE_KEYS,
@@ -140,47 +140,47 @@ class AccountQuery:
 
 @strawberry.type
 class AccountMutation:
-    register: RegisterPayload = mutation(
+    register: RegisterPayload | None = mutation(
         resolve.register,
         RegisterPayload,
         ENTRANCE,
         "Make an account. A taken e-mail gets the same answer, and its owner a mail.",
     )
-    verify_email: DonePayload = mutation(
+    verify_email: DonePayload | None = mutation(
         resolve.verify_email, DonePayload, ENTRANCE, "Confirm an e-mail with the token from the mail."
     )
-    resend_verification: DonePayload = mutation(
+    resend_verification: DonePayload | None = mutation(
         resolve.resend_verification,
         DonePayload,
         ENTRANCE,
         "Send the confirmation mail again; says the same whether there is such an account or not.",
     )
-    login: LoginPayload = mutation(
+    login: LoginPayload | None = mutation(
         resolve.login, LoginPayload, ENTRANCE, "Sign in: sets the session and `csrf_token` cookies; an old session ends."
     )
-    logout: DonePayload = mutation(resolve.logout, DonePayload, SIGNED_IN, "End this session and clear its cookies.")
-    forgot_password: DonePayload = mutation(
+    logout: DonePayload | None = mutation(resolve.logout, DonePayload, SIGNED_IN, "End this session and clear its cookies.")
+    forgot_password: DonePayload | None = mutation(
         resolve.forgot_password,
         DonePayload,
         ENTRANCE,
         "Mail a reset link; says the same whether there is such an account or not.",
     )
-    reset_password: ResetPasswordPayload = mutation(
+    reset_password: ResetPasswordPayload | None = mutation(
         resolve.reset_password,
         _reset,
         ENTRANCE,
         "Choose a new password with the token from the mail; every session ends, API keys where that is asked for.",
     )
-    change_password: ChangePasswordPayload = mutation(
+    change_password: ChangePasswordPayload | None = mutation(
         resolve.change_password,
         _changed,
         CHANGE_PASSWORD,
         "Choose a new password; every other session ends and this one is replaced.",
     )
-    create_api_key: CreateApiKeyPayload = command(
+    create_api_key: CreateApiKeyPayload | None = command(
         api_key.create, CreateApiKeyPayload, MANAGE_KEYS, "Make an API key. Needs a session."
     )
-    revoke_api_key: RevokeApiKeyPayload = mutation(
+    revoke_api_key: RevokeApiKeyPayload | None = mutation(
         resolve.revoke_api_key,
         RevokeApiKeyPayload,
         MANAGE_KEYS,

@@ -185,39 +185,41 @@ class ProjectDatasets:
 
 @strawberry.type
 class DatasetQuery:
-    dataset: Dataset = row(Row, READ, "One dataset.")
-    datasets: Connection[Dataset] = connection(
+    dataset: Dataset | None = row(Row, READ, "One dataset.")
+    datasets: Connection[Dataset] | None = connection(
         service.listing, "Datasets of the caller's projects.", sort=DatasetSort, filter=inputs.DatasetFilter
     )
-    dataset_version: DatasetVersion = row(VersionRow, READ, "One version of a dataset.", "Dataset version")
-    dataset_file: File = guarded(resolve.file, READ, "A version as a file to download. Cells cannot run as formulas.")
-    upload_target: UploadTarget = guarded(
+    dataset_version: DatasetVersion | None = row(VersionRow, READ, "One version of a dataset.", "Dataset version")
+    dataset_file: File | None = guarded(resolve.file, READ, "A version as a file to download. Cells cannot run as formulas.")
+    upload_target: UploadTarget | None = guarded(
         resolve.target, WRITE, "Ask before uploading whether the upload would be accepted there."
     )
 
 
 @strawberry.type
 class DatasetMutation:
-    upload_dataset: DatasetVersionPayload = mutation(
+    upload_dataset: DatasetVersionPayload | None = mutation(
         resolve.upload,
         DatasetVersionPayload,
         WRITE,
         "Make a dataset, or a further version of one, from a file sent to `POST /api/uploads`.",
     )
-    override_column_types: DatasetVersionPayload = mutation(
+    override_column_types: DatasetVersionPayload | None = mutation(
         resolve.override,
         DatasetVersionPayload,
         WRITE,
         "Read a version's file again with other column types or missing values: a new version.",
     )
-    mark_missing: DatasetVersionPayload = mutation(
+    mark_missing: DatasetVersionPayload | None = mutation(
         resolve.mark,
         DatasetVersionPayload,
         WRITE,
         "Make values such as -200, 999 or 9999-12-31 missing: a new version, and models made from it read them so, too.",
     )
-    update_dataset: DatasetPayload = command(service.update, DatasetPayload, WRITE, "Change a dataset's name or description.")
-    delete_dataset: DeletedPayload = command(
+    update_dataset: DatasetPayload | None = command(
+        service.update, DatasetPayload, WRITE, "Change a dataset's name or description."
+    )
+    delete_dataset: DeletedPayload | None = command(
         service.delete_one,
         DeletedPayload,
         WRITE,

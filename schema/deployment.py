@@ -148,8 +148,8 @@ class DeploymentPayload:
 
 @strawberry.type
 class DeploymentQuery:
-    deployment: Deployment = row(Row, READ, "One deployment.")
-    deployments: Connection[Deployment] = connection(
+    deployment: Deployment | None = row(Row, READ, "One deployment.")
+    deployments: Connection[Deployment] | None = connection(
         service.listing,
         "Deployments of a project.",
         sort=DeploymentSort,
@@ -160,17 +160,17 @@ class DeploymentQuery:
 
 @strawberry.type
 class DeploymentMutation:
-    create_deployment: DeploymentPayload = command(service.create, DeploymentPayload, WRITE, "Serve a model under a name.")
-    update_deployment: DeploymentPayload = command(
+    create_deployment: DeploymentPayload | None = command(service.create, DeploymentPayload, WRITE, "Serve a model under a name.")
+    update_deployment: DeploymentPayload | None = command(
         service.update, DeploymentPayload, WRITE, "Change a deployment's name, traffic or privacy settings."
     )
-    promote_deployment: DeploymentPayload = command(
+    promote_deployment: DeploymentPayload | None = command(
         service.promote, DeploymentPayload, WRITE, "Move a staging deployment to production."
     )
-    rollback_deployment: DeploymentPayload = command(
+    rollback_deployment: DeploymentPayload | None = command(
         service.rollback, DeploymentPayload, WRITE, "Go back to an earlier deployment or model."
     )
-    deactivate_deployment: DeploymentPayload = command(service.deactivate, DeploymentPayload, WRITE, "Stop serving.")
-    delete_deployment: DeletedPayload = command(
+    deactivate_deployment: DeploymentPayload | None = command(service.deactivate, DeploymentPayload, WRITE, "Stop serving.")
+    delete_deployment: DeletedPayload | None = command(
         service.delete, DeletedPayload, WRITE, "Remove a deployment that serves no more, with its log."
     )

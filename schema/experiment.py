@@ -147,24 +147,26 @@ class ProjectExperiments:
 
 @strawberry.type
 class ExperimentQuery:
-    experiment: Experiment = row(Row, READ, "One experiment.")
-    experiments: Connection[Experiment] = connection(
+    experiment: Experiment | None = row(Row, READ, "One experiment.")
+    experiments: Connection[Experiment] | None = connection(
         service.listing, "Experiments of the caller's projects.", sort=ExperimentSort, filter=ExperimentFilter
     )
-    experiment_capabilities: ExperimentCapabilities = guarded(resolve.allowed, READ, "What the caller may ask of an experiment.")
+    experiment_capabilities: ExperimentCapabilities | None = guarded(
+        resolve.allowed, READ, "What the caller may ask of an experiment."
+    )
 
 
 @strawberry.type
 class ExperimentMutation:
-    create_experiment: ExperimentPayload = mutation(
+    create_experiment: ExperimentPayload | None = mutation(
         resolve.create, ExperimentPayload, TRAIN, "Start a search; it runs in the background."
     )
-    cancel_experiment: ExperimentPayload = command(
+    cancel_experiment: ExperimentPayload | None = command(
         service.cancel, ExperimentPayload, WRITE, "End the training; finished models stay."
     )
-    stop_experiment: ExperimentPayload = command(
+    stop_experiment: ExperimentPayload | None = command(
         service.stop, ExperimentPayload, WRITE, "End the search and keep the best model found so far."
     )
-    delete_experiment: DeletedPayload = command(
+    delete_experiment: DeletedPayload | None = command(
         service.delete, DeletedPayload, WRITE, "Delete an experiment, its models and their files."
     )

@@ -55,5 +55,5 @@ class Artifact:
 
 @strawberry.type
 class FileQuery:
-    artifact: Artifact = row(Row, READ, "One stored file.")
-    file: File = guarded(resolve.staged, READ, "A file the caller asked for earlier and may still fetch.")
+    artifact: Artifact | None = row(Row, READ, "One stored file.")
+    file: File | None = guarded(resolve.staged, READ, "A file the caller asked for earlier and may still fetch.")

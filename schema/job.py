@@ -75,8 +75,8 @@ class JobPayload:
 
 @strawberry.type
 class JobQuery:
-    job: Job = row(Row, READ, "One background job.")
-    jobs: Connection[Job] = connection(
+    job: Job | None = row(Row, READ, "One background job.")
+    jobs: Connection[Job] | None = connection(
         queries.listing,
         "Background jobs of the caller's projects; one that ended is listed for `JOB_DAYS` (90) more.",
         sort=JobSort,
@@ -86,4 +86,4 @@ class JobQuery:
 
 @strawberry.type
 class JobMutation:
-    cancel_job: JobPayload = command(queries.cancel, JobPayload, WRITE, "End a job; what it has finished stays.")
+    cancel_job: JobPayload | None = command(queries.cancel, JobPayload, WRITE, "End a job; what it has finished stays.")

@@ -202,8 +202,8 @@ class ProjectModels:
 
 @strawberry.type
 class ModelQuery:
-    model: Model = row(Row, READ, "One model.")
-    models: Connection[Model] = resolved_connection(
+    model: Model | None = row(Row, READ, "One model.")
+    models: Connection[Model] | None = resolved_connection(
         resolve.list_models,
         "Models of the caller's projects, the best first.",
         sort=ModelSort,
@@ -216,12 +216,12 @@ class ModelQuery:
 
 @strawberry.type
 class ModelMutation:
-    evaluate_model: EvaluationPayload = mutation(
+    evaluate_model: EvaluationPayload | None = mutation(
         resolve.evaluate,
         EvaluationPayload,
         EVALUATE,
         "Score labelled rows that came later, and see whether the model keeps what it promised.",
     )
-    delete_model: DeletedPayload = command(
+    delete_model: DeletedPayload | None = command(
         service.delete_one, DeletedPayload, WRITE, "Delete a model and its files; refused while a deployment serves it."
     )

@@ -120,23 +120,25 @@ class MemberPayload:
 
 @strawberry.type
 class ProjectQuery:
-    project: Project = read(open_project, READ, "One project.")
-    projects: Connection[Project] = connection(
+    project: Project | None = read(open_project, READ, "One project.")
+    projects: Connection[Project] | None = connection(
         service.listing, "Projects owned by or shared with the caller.", sort=ProjectSort, filter=inputs.ProjectFilter
     )
 
 
 @strawberry.type
 class ProjectMutation:
-    create_project: ProjectPayload = command(
+    create_project: ProjectPayload | None = command(
         service.create, ProjectPayload, CREATE, "Create a project; the caller becomes its owner."
     )
-    update_project: ProjectPayload = command(service.update, ProjectPayload, MANAGE, "Change a project's name or description.")
-    delete_project: DeletedPayload = command(
+    update_project: ProjectPayload | None = command(
+        service.update, ProjectPayload, MANAGE, "Change a project's name or description."
+    )
+    delete_project: DeletedPayload | None = command(
         service.delete, DeletedPayload, OWN, "Delete a project and everything in it, files included."
     )
-    add_member: MemberPayload = command(service.add_member, MemberPayload, MANAGE, "Add a registered person to a project.")
-    remove_member: DeletedPayload = command(
+    add_member: MemberPayload | None = command(service.add_member, MemberPayload, MANAGE, "Add a registered person to a project.")
+    remove_member: DeletedPayload | None = command(
         service.remove_member,
         DeletedPayload,
         LEAVE,

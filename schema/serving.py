@@ -54,5 +54,5 @@ class PredictPayload:
 
 @strawberry.type
 class ServingMutation:
-    predict: PredictPayload = answer(service.predict, PREDICT, "Answer rows through a deployment; each row is logged.")
-    predict_model: PredictPayload = answer(service.predict_model, PREDICT, "Answer rows with a model; nothing is logged.")
+    predict: PredictPayload | None = answer(service.predict, PREDICT, "Answer rows through a deployment; each row is logged.")
+    predict_model: PredictPayload | None = answer(service.predict_model, PREDICT, "Answer rows with a model; nothing is logged.")

@@ -90,7 +90,7 @@ class RevokeApiKey(BaseModel):
 class CreateApiKey(BaseModel):
     name: Line = Field(description="What the key is for, 1 to 200 characters.")
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)] = Field(description="What the key may do; one or more.")
-    project_id: str | None = Field(None, description="Limits the key to this project.")
+    project_id: Identifier | None = Field(None, description="Limits the key to this project.")
     expires_at: datetime | None = Field(None, description="When the key ends; without it and `expiresInDays` it does not.")
     expires_in_days: Annotated[int, Field(ge=1, le=MAX_KEY_DAYS)] | None = Field(
         None, description="In how many days the key ends, 1 to 3650; not together with `expiresAt`."

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.engines.tabular.schema import ColumnType
-from coreplex.platform.inputs import Description, Name
+from coreplex.platform.inputs import Description, Identifier, Name
 
 
 class TableFormat(StrEnum):
@@ -56,11 +56,11 @@ Overrides = Annotated[list[ColumnOverride], Field(max_length=5_000), AfterValida
 
 
 class UploadDataset(BaseModel):
-    upload_id: str = Field(
+    upload_id: Identifier = Field(
         description="The uploaded file: the `upload_id` that `POST /api/uploads` answered, or of a finished resumable upload."
     )
-    project_id: str | None = Field(None, description="The project of a new dataset; not needed with `datasetId`.")
-    dataset_id: str | None = Field(None, description="An existing dataset, which gets a further version.")
+    project_id: Identifier | None = Field(None, description="The project of a new dataset; not needed with `datasetId`.")
+    dataset_id: Identifier | None = Field(None, description="An existing dataset, which gets a further version.")
     name: Name | None = Field(None, description="Name of a new dataset, 1 to 200 characters; required without `datasetId`.")
     description: Description | None = Field(None, description="What a new dataset holds.")
     sheet: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
@@ -75,8 +75,10 @@ class UploadDataset(BaseModel):
 
 
 class OverrideColumnTypes(BaseModel):
-    version_id: str | None = Field(None, description="The version whose file is read again; left out, the latest of `datasetId`.")
-    dataset_id: str | None = Field(None, description="Its dataset; not needed with `versionId`.")
+    version_id: Identifier | None = Field(
+        None, description="The version whose file is read again; left out, the latest of `datasetId`."
+    )
+    dataset_id: Identifier | None = Field(None, description="Its dataset; not needed with `versionId`.")
     columns: Overrides | None = Field(
         None, description="The columns that are something else than was recognised; the others stay as they are."
     )
@@ -85,8 +87,8 @@ class OverrideColumnTypes(BaseModel):
 
 
 class MarkMissing(BaseModel):
-    version_id: str | None = Field(None, description="The version; left out, the latest of `datasetId`.")
-    dataset_id: str | None = Field(None, description="Its dataset; not needed with `versionId`.")
+    version_id: Identifier | None = Field(None, description="The version; left out, the latest of `datasetId`.")
+    dataset_id: Identifier | None = Field(None, description="Its dataset; not needed with `versionId`.")
     columns: Annotated[list[Marked], Field(max_length=5_000), AfterValidator(_once_each)] | None = Field(
         None, description="What is missing; left out, all that the version's quality names as `sentinel_values`."
     )
@@ -94,10 +96,10 @@ class MarkMissing(BaseModel):
 
 
 class UpdateDataset(BaseModel):
-    dataset_id: str = Field(description="The dataset to change.")
+    dataset_id: Identifier = Field(description="The dataset to change.")
     name: Name | None = Field(None, description="New name; left out, the old one stays.")
     description: Description | None = Field(None, description="New description; left out, the old one stays.")
 
 
 class DatasetFilter(BaseModel):
-    project_id: str | None = Field(None, description="Only datasets of this project.")
+    project_id: Identifier | None = Field(None, description="Only datasets of this project.")

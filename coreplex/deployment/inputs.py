@@ -30,8 +30,8 @@ THRESHOLD = "Confidence of detection, 0 to 1."
 
 
 class CreateDeployment(BaseModel):
-    project_id: str = Field(description="The project.")
-    model_id: str = Field(description="A model of the same project.")
+    project_id: Identifier = Field(description="The project.")
+    model_id: Identifier = Field(description="A model of the same project.")
     name: Name = Field(description="Name, 1 to 200 characters.")
     stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
     traffic_percent: int | None = not_yet(100, TRAFFIC, ge=1, le=100)
@@ -39,7 +39,7 @@ class CreateDeployment(BaseModel):
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
     )
-    privacy_policy_id: str | None = Field(None, max_length=64, description=POLICY)
+    privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
     privacy_column_map: JSONObject | None = not_yet({}, COLUMN_MAP)
@@ -58,10 +58,10 @@ class CreateDeployment(BaseModel):
 
 
 class UpdateDeployment(BaseModel):
-    deployment_id: str = Field(description="The deployment.")
+    deployment_id: Identifier = Field(description="The deployment.")
     name: Name | None = Field(None, description="New name.")
     traffic_percent: int | None = not_yet(100, TRAFFIC, ge=1, le=100)
-    privacy_policy_id: str | None = Field(None, max_length=64, description=POLICY)
+    privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
     privacy_column_map: JSONObject | None = not_yet({}, COLUMN_MAP)
@@ -69,14 +69,14 @@ class UpdateDeployment(BaseModel):
 
 
 class PromoteDeployment(BaseModel):
-    deployment_id: str = Field(description="The deployment.")
+    deployment_id: Identifier = Field(description="The deployment.")
     to_stage: Stage = Field(description="Where it goes: `production`.", json_schema_extra={"enum": [Stage.production]})
 
 
 class RollbackDeployment(BaseModel):
-    deployment_id: str = Field(description="The deployment.")
-    to_deployment_id: str | None = Field(None, description="The deployment to bring back instead.")
-    to_model_id: str | None = Field(None, description="The model this deployment is to serve again.")
+    deployment_id: Identifier = Field(description="The deployment.")
+    to_deployment_id: Identifier | None = Field(None, description="The deployment to bring back instead.")
+    to_model_id: Identifier | None = Field(None, description="The model this deployment is to serve again.")
 
     @field_validator("to_model_id")
     @classmethod

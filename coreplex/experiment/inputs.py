@@ -24,8 +24,8 @@ def _problem(value: object) -> object:
 
 
 class CreateExperiment(BaseModel):
-    project_id: str = Field(description="The project.")
-    dataset_version_id: str = Field(description="The dataset version to learn from (a version, not a dataset).")
+    project_id: Identifier = Field(description="The project.")
+    dataset_version_id: Identifier = Field(description="The dataset version to learn from (a version, not a dataset).")
     name: Name = Field(description="Name, 1 to 200 characters.")
     target_column: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(description="The column to predict.")
     problem_type: Annotated[str, BeforeValidator(_problem)] = Field(
@@ -60,5 +60,5 @@ class OneExperiment(BaseModel):
 
 
 class ExperimentFilter(BaseModel):
-    project_id: str | None = Field(None, description="Only experiments of this project.")
+    project_id: Identifier | None = Field(None, description="Only experiments of this project.")
     status: list[JobStatus] | None = Field(None, max_length=8, description="Only experiments in one of these states.")

@@ -11,6 +11,6 @@ class OneJob(BaseModel):
 
 
 class JobFilter(BaseModel):
-    project_id: str | None = Field(None, description="Only jobs of this project.")
+    project_id: Identifier | None = Field(None, description="Only jobs of this project.")
     type: str | None = Field(None, description="Only jobs of this type.")
     status: list[JobStatus] | None = Field(None, max_length=8, description="Only jobs in one of these states.")

@@ -2,18 +2,22 @@
 
 from pydantic import BaseModel, Field, model_validator
 
+from coreplex.platform.inputs import Identifier
+
 
 class ModelFilter(BaseModel):
-    project_id: str | None = Field(None, description="Only models of this project.")
-    experiment_id: str | None = Field(None, description="Only models of this experiment.")
+    project_id: Identifier | None = Field(None, description="Only models of this project.")
+    experiment_id: Identifier | None = Field(None, description="Only models of this experiment.")
     algo: str | None = Field(None, max_length=64, description="Only this algorithm, for example GBM, XGBoost, GLM.")
     is_best: bool | None = Field(None, description="True: only the best model of each experiment.")
 
 
 class EvaluateModel(BaseModel):
-    model_id: str = Field(description="The model.")
-    dataset_version_id: str | None = Field(None, description="A dataset version of the model's project with the target in it.")
-    upload_id: str | None = Field(None, description="Or a file sent to `POST /api/uploads`, which becomes no dataset.")
+    model_id: Identifier = Field(description="The model.")
+    dataset_version_id: Identifier | None = Field(
+        None, description="A dataset version of the model's project with the target in it."
+    )
+    upload_id: Identifier | None = Field(None, description="Or a file sent to `POST /api/uploads`, which becomes no dataset.")
     sheet: str | None = Field(None, max_length=255, description="Of an Excel workbook: the sheet, by name or number from 1.")
 
     @model_validator(mode="after")

@@ -14,13 +14,13 @@ class CreateProject(BaseModel):
 
 
 class UpdateProject(BaseModel):
-    project_id: str = Field(description="The project to change.")
+    project_id: Identifier = Field(description="The project to change.")
     name: Name = Field(description="New name, 1 to 200 characters.")
     description: Description | None = Field(None, description="New description; left out, the old one stays.")
 
 
 class AddMember(BaseModel):
-    project_id: str = Field(description="The project that gets a member.")
+    project_id: Identifier = Field(description="The project that gets a member.")
     email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)] = Field(
         description="E-mail of a registered user."
     )

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from coreplex.platform.document import JSON, JSONObject
+from coreplex.platform.inputs import Identifier
 
 
 class PredictOptions(BaseModel):
@@ -37,7 +38,7 @@ ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; 
 
 
 class PredictModel(BaseModel):
-    model_id: str = Field(description="The model.")
+    model_id: Identifier = Field(description="The model.")
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
@@ -47,7 +48,7 @@ class PredictModel(BaseModel):
 
 
 class Predict(BaseModel):
-    deployment_id: str = Field(description="The deployment.")
+    deployment_id: Identifier = Field(description="The deployment.")
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
