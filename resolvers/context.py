@@ -42,6 +42,9 @@ class Context(Caller):
             return True
         return self.proved == user_id
 
+    refused: bool = False
+    """A mutation of the request was refused, and said so in its payload."""
+
     @cached_property
     def loaders(self) -> Loaders:
         this = proxy(self)  # that both end with the request, and do not wait for the garbage collector with all they hold

@@ -8,15 +8,18 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
+    GraphQLField,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
     SelectionSetNode,
+    get_nullable_type,
 )
 
 from rest_compat.shapes import CANCELLED
 from schema.execution import STORED, Operation
+from schema.payload import GIVEN
 
 SCALARS: Mapping[str, dict[str, Any]] = {
     "ID": {"type": "string"},
@@ -55,8 +58,15 @@ def _object(kind: Any, selections: SelectionSetNode, fragments: Mapping[str, Fra
             found |= _object(kind, fragments[node.name.value].selection_set, fragments)
         elif isinstance(node, FieldNode) and node.name.value in kind.fields:
             definition = kind.fields[node.name.value]
-            found[(node.alias or node.name).value] = _value(definition.type, node, fragments, definition.description or "")
+            shown = GraphQLNonNull(get_nullable_type(definition.type)) if _always(kind, definition) else definition.type
+            found[(node.alias or node.name).value] = _value(shown, node, fragments, definition.description or "")
     return found
+
+
+def _always(kind: Any, field: GraphQLField) -> bool:
+    """Whether a field is null only where the operation is refused, which is an answer of its own in REST."""
+    definition = field.extensions.get("strawberry-definition")
+    return kind in STORED.roots.values() or GIVEN in (getattr(definition, "metadata", None) or {})
 
 
 def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode], text: str) -> Any:

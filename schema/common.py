@@ -73,6 +73,8 @@ def name_warnings(attribute: str) -> Any:
     """The field of a payload that says whether its `attribute` shares its name with something."""
 
     async def resolve(root: strawberry.Parent[Any], info: Info) -> list[str]:
+        if getattr(root, attribute) is None:
+            return []
         async with info.context.read() as session:
             return await duplicate_name_warnings(session, getattr(root, attribute))
 

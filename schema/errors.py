@@ -5,7 +5,7 @@ and logged with the request id the caller gets.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -44,15 +44,28 @@ class BadDocument(BadRequest):
 def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) -> Invalid:
     """Pydantic's list of wrong values as ours."""
     fields = [
-        FieldError((*prefix, *item["loc"]), _sentence(item["msg"]), item["type"])
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
+        FieldError((*prefix, *item["loc"]), _sentence(item["msg"]), item["type"], _plain(item.get("ctx", {})))
+        for item in error.errors(include_url=False, include_input=False)
     ]
     return Invalid(sentence_of(fields), errors=fields)
 
 
+RULES = "rules"
+"""Attribute of an error of Strawberry's: the parameters of the broken rules, which it leaves out."""
+
+
+def rules_of(error: ValidationError) -> list[dict[str, Any]]:
+    """The parameters of each broken rule (`max_length`), as far as JSON can carry them."""
+    return [_plain(one.get("ctx", {})) for one in error.errors(include_url=False, include_input=False)]
+
+
 def from_input(error: InputValidationError) -> Invalid:
     """The same of an input model that Strawberry read; the argument's own name is left out of the places."""
-    fields = [FieldError(tuple(item.location[1:]), _sentence(item.message), item.type) for item in error.errors]
+    rules = getattr(error, RULES, None) or [{}] * len(error.errors)
+    fields = [
+        FieldError(tuple(item.location[1:]), _sentence(item.message), item.type, rule)
+        for item, rule in zip(error.errors, rules, strict=True)
+    ]
     return Invalid(sentence_of(fields), errors=fields)
 
 
@@ -66,6 +79,11 @@ def without_values(message: str) -> str:
     """GraphQL's complaint about a value without the value: it may be a password in the wrong place."""
     message = re.sub(r"(?s)(cannot represent [\w\s-]*value): .*", r"\1", message)
     return re.sub(r"(?s)([,;.]|(?<=\?)) [Ff]ound: .*", "", message)
+
+
+def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON can carry of the parameters of a broken rule."""
+    return {name: value for name, value in context.items() if isinstance(value, str | int | float | None)}
 
 
 def _sentence(message: str) -> str:
@@ -110,9 +128,10 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
 
 def extensions(error: DomainError, request_id: str) -> dict[str, Any]:
     """The `extensions` of a GraphQL error."""
-    shown: dict[str, Any] = {"code": error.code, "status": error.status, "requestId": request_id}
+    shown: dict[str, Any] = {"code": error.code.upper(), "status": error.status, "requestId": request_id}
+    shown |= {"reason": error.reason, "parameters": dict(error.parameters)}
     if error.errors:
-        shown["errors"] = [field.as_dict() for field in error.errors]
+        shown["errors"] = [{**one.as_dict(), "reason": one.reason, "parameters": dict(one.parameters)} for one in error.errors]
     if error.retry_after is not None:
         shown["retryAfter"] = error.retry_after
     return shown

@@ -13,6 +13,7 @@ import strawberry
 from graphql import GraphQLObjectType
 from pydantic import BaseModel, ValidationError
 from strawberry.extensions.field_extension import FieldExtension
+from strawberry.pydantic.error import InputValidationError
 from strawberry.scalars import is_scalar
 from strawberry.schema_directive import Location
 from strawberry.types.arguments import StrawberryArgument, convert_argument
@@ -23,6 +24,8 @@ from strawberry.types.field import StrawberryField
 from coreplex.platform.permissions import Category, Permission, Role, Scope
 from resolvers.context import Info
 from schema.enums import enum
+from schema.errors import RULES, rules_of
+from schema.payload import REFUSED, refusal
 
 Convert = Callable[[Any, Info], Any]
 
@@ -141,6 +144,15 @@ class ResolverCalls:
         async def waiting(source: Any, raw: Any, /, **given: Any) -> Any:
             return await function(**prepared(source, raw, given))
 
+        async def mendable(source: Any, raw: Any, /, **given: Any) -> Any:
+            try:
+                return await function(**prepared(source, raw, given))
+            except Exception as error:
+                return refusal(field, raw, error)
+
+        if REFUSED in (field.metadata or {}):
+            return mendable
+
         return waiting if field.is_async else lambda source, raw, /, **given: function(**prepared(source, raw, given))
 
     def beginning(self, field: StrawberryField, begin: Callable[..., Any]) -> Callable[[Any, Mapping[str, Any]], Any]:
@@ -202,8 +214,19 @@ class ResolverCalls:
                 try:
                     data = {leaves[name]: one for name, one in value.items()}
                     return model.model_validate(data, by_alias=False, by_name=True)
-                except (KeyError, ValidationError):
+                except KeyError:
                     pass
+                except ValidationError as refused:
+                    return self._refused(lambda: general(value, info), refused)
             return general(value, info)
 
         return convert
+
+    @staticmethod
+    def _refused(general: Callable[[], Any], refused: ValidationError) -> Any:
+        """What Strawberry says of it, with the parameters of the rules."""
+        try:
+            return general()
+        except InputValidationError as error:
+            setattr(error, RULES, rules_of(refused))
+            raise

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import strawberry
-from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
 from strawberry.types.arguments import StrawberryArgument
 
 from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Order, Page, Slice, SortDirection
@@ -20,6 +19,7 @@ from schema.cost import BATCHED, PRICE
 from schema.enums import enum, plural_of
 from schema.field import Declared, argument, by_id, guarded
 from schema.field_sources import READING, Nested
+from schema.selection import selected
 
 Node = TypeVar("Node")
 
@@ -204,22 +204,6 @@ def _asked(info: Info, given: Mapping[str, Any], filter: Any) -> tuple[Any, ...]
     """The page, and the filter where the list has one, of a field's arguments."""
     first, after, offset = given.get("first", DEFAULT_PAGE), given.get("after"), given.get("offset", 0)
     page = page_of(first, after, offset, given.get("search"), given.get("sort"))
-    if _counted_only(info):
+    if selected(info._raw_info) <= {"totalCount", "__typename"}:
         page = replace(page, counted_only=True)
     return (page,) if filter is None else (page, given.get("filter"))
-
-
-def _counted_only(info: Info) -> bool:
-    """Whether nothing but `totalCount` is selected."""
-    raw = info._raw_info
-    selections, names = [node.selection_set for node in raw.field_nodes], set()
-    while selections:
-        chosen = selections.pop()
-        for node in chosen.selections if chosen else ():
-            if isinstance(node, FieldNode):
-                names.add(node.name.value)
-            elif isinstance(node, FragmentSpreadNode):
-                selections.append(raw.fragments[node.name.value].selection_set)
-            elif isinstance(node, InlineFragmentNode):
-                selections.append(node.selection_set)
-    return names <= {"totalCount", "__typename"}

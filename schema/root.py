@@ -9,11 +9,13 @@ from resolvers.context import Info
 from schema.account import AccountMutation, AccountQuery
 from schema.dataset import DatasetMutation, DatasetQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery
+from schema.error_codes import ErrorCode
 from schema.event import EventSubscription
 from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.file import FileQuery
 from schema.job import JobMutation, JobQuery
 from schema.model import ModelMutation, ModelQuery
+from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
 from schema.serving import ServingMutation
@@ -54,6 +56,9 @@ class Subscription(EventSubscription):
     pass
 
 
+own_payloads(Mutation)
+
+
 class Upper(NameConverter):
     """Values of enums in upper case, as GraphQL has them; the domain and REST have them in lower case."""
 
@@ -63,7 +68,7 @@ class Upper(NameConverter):
 
 def _built(names: NameConverter) -> strawberry.Schema:
     config = StrawberryConfig(info_class=Info, scalar_map=SCALARS, name_converter=names)
-    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=config)
+    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=[ErrorCode], config=config)
 
 
 graphql_schema = _built(Upper())

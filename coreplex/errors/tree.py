@@ -10,9 +10,25 @@ GraphQL shows `code` in `extensions`, REST the `status` and `{"detail": …}`, b
 Anything that is not a DomainError is masked and logged with a request id.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+class Message(str):
+    """A sentence for people that also has a machine word and its parameters, so that a front-end can say it in another language.
+
+    `Message("too_many_rows", "has {rows:,} rows; send at most {most:,}", rows=12_000, most=10_000)`
+    """
+
+    __slots__ = ("parameters", "reason")
+    reason: str
+    parameters: Mapping[str, Any]
+
+    def __new__(cls, reason: str, template: str, **parameters: Any) -> "Message":
+        made = super().__new__(cls, template.format(**parameters))
+        made.reason, made.parameters = reason, parameters
+        return made
 
 
 @dataclass(frozen=True)
@@ -22,6 +38,17 @@ class FieldError:
     loc: tuple[str | int, ...]
     msg: str
     type: str = "value_error"
+    context: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What a rule that was broken asks for (`max_length`), where `msg` does not have its own parameters."""
+
+    @property
+    def reason(self) -> str:
+        """A machine word for the message."""
+        return self.msg.reason if isinstance(self.msg, Message) else self.type
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return self.msg.parameters if isinstance(self.msg, Message) else self.context
 
     def as_dict(self) -> dict[str, object]:
         return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
@@ -32,6 +59,8 @@ class DomainError(Exception):
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
+    mendable: ClassVar[bool] = False
+    """A person can mend it by saying something else, or by doing something first: a wrong value, a conflict, a limit reached."""
     retry_after: int | None = None
     """Seconds after which the same request may succeed, where that is known."""
 
@@ -40,11 +69,22 @@ class DomainError(Exception):
         self.message = message
         self.errors = tuple(errors)
 
+    @property
+    def reason(self) -> str:
+        """A machine word for the message; the code, where there is none of its own."""
+        return self.message.reason if isinstance(self.message, Message) else self.code
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the message mentions, by name."""
+        return self.message.parameters if isinstance(self.message, Message) else {}
+
 
 class BadInput(DomainError):
     """The bytes cannot be understood: an unreadable file, an unknown token."""
 
     code, status = "bad_input", 400
+    mendable = True
 
 
 class Unauthenticated(DomainError):
@@ -67,28 +107,33 @@ class NotFound(DomainError):
 
 class Conflict(DomainError):
     code, status = "conflict", 409
+    mendable = True
 
 
 class QuotaExceeded(DomainError):
     """An account or a project holds as much as it may; nothing was added. Not 429: waiting makes no room, deleting does."""
 
     code, status = "quota_exceeded", 409
+    mendable = True
 
 
 class Damaged(DomainError):
     """A stored file is missing, or is not the one that was written: a matter for the server's administrator, who is told."""
 
     code, status = "damaged", 409
+    mendable = True
 
 
 class TooLarge(DomainError):
     code, status = "too_large", 413
+    mendable = True
 
 
 class Locked(DomainError):
     """Somebody else is at it this moment."""
 
     code, status = "locked", 423
+    mendable = True
 
 
 class ChecksumMismatch(DomainError):
@@ -106,6 +151,7 @@ class Invalid(DomainError):
     """The request was understood and one or more values are wrong."""
 
     code, status = "invalid", 422
+    mendable = True
 
     @classmethod
     def field(cls, msg: str, *loc: str | int) -> "Invalid":
@@ -117,6 +163,7 @@ class NoModel(DomainError):
     """A training ended before a single model was done."""
 
     code, status = "no_model", 422
+    mendable = True
     advice: ClassVar[str] = (
         "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds (nfolds) or columns, or "
         "allow more algorithms; the log says what happened."

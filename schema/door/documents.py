@@ -16,7 +16,7 @@ PREFIX = "sha256:"
 class PersistedQueryNotFound(DomainError):
     """Spelled as clients expect it, which send the document in full then."""
 
-    code, status = "PERSISTED_QUERY_NOT_FOUND", 400
+    code, status = "persisted_query_not_found", 400
 
     def __init__(self) -> None:
         super().__init__("PersistedQueryNotFound")
@@ -25,7 +25,7 @@ class PersistedQueryNotFound(DomainError):
 class PersistedQueryNotSupported(DomainError):
     """The same for clients that then stop to send hashes."""
 
-    code, status = "PERSISTED_QUERY_NOT_SUPPORTED", 400
+    code, status = "persisted_query_not_supported", 400
 
     def __init__(self) -> None:
         super().__init__("PersistedQueryNotSupported")

@@ -99,7 +99,7 @@ class GraphQLDoor:
                 result = await self.work.result(context, admitted)
             status = document_status(request) if is_request_error(result) else 200
             body = executed(result, context.request.id, admitted.cost)
-            return respond(request, body, status, self.services.settings.max_answer_bytes), not result.errors
+            return respond(request, body, status, self.services.settings.max_answer_bytes), not (result.errors or context.refused)
 
         if admitted.message.safe:
             return told_to_caches(request, *await answer(), shared_secs(admitted.operation, context))

@@ -139,7 +139,7 @@ async def test_a_slow_request_is_not_taken_for_abandoned(
 async def test_fields_done_are_not_done_again(ada: Person, database: Database) -> None:
     """Of several fields each is remembered: what was refused runs when it is sent again, what was done does not."""
     user = await make_user(database)
-    document = """mutation($p: String!, $email: String!) {
+    document = """mutation($p: ID!, $email: String!) {
         one: createProject(input: {name: "one"}) { project { id } }
         two: addMember(input: {projectId: $p, email: $email, role: VIEWER}) { member { id } }
         three: createProject(input: {name: "three"}) { project { id } }

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, is_specified_directive, is_specified_scalar_type
 
+from coreplex.errors.tree import DomainError
+from schema.door.http import GraphQLDoor
+from schema.error_codes import CODES, MENDABLE
 from schema.execution import ROOTS, STORED, core_schema, permission_of
 from schema.export import SDL, sdl
 from tests.contract.samples import PUBLIC
@@ -63,11 +66,41 @@ def test_enum_names_are_their_values_and_upper_case_where_they_are_public() -> N
                 assert shown in STORED.schema.type_map[kind.name].values, f"{kind.name}.{name}"  # type: ignore[attr-defined]
 
 
-def test_mutations_take_one_input_and_return_an_object() -> None:
+def test_mutations_take_one_input_and_return_a_payload_of_their_own() -> None:
     assert core_schema.mutation_type is not None
     for name, field in core_schema.mutation_type.fields.items():
         assert set(field.args) <= {"input"}, name
-        assert isinstance(getattr(field.type, "of_type", None), GraphQLObjectType), name
+        assert isinstance(field.type, GraphQLObjectType), name
+        assert field.type.name == f"{name[0].upper()}{name[1:]}Payload"
+        assert str(field.type.fields["userErrors"].type) == "[UserError!]!"
+        required = {one for one, part in field.type.fields.items() if str(part.type).endswith("!") and "[" not in str(part.type)}
+        assert required == set(), f"{name} can be refused: null then"
+
+
+def test_a_root_field_that_fails_takes_nothing_else_with_it() -> None:
+    required = [name for root, name in ROOT_FIELDS if root.name != "Subscription" and str(root.fields[name].type).endswith("!")]
+    assert required == []
+
+
+def test_ids_are_ids() -> None:
+    names = {f"{kind.name}.{name}": str(part.type) for kind in TYPES for name, part in getattr(kind, "fields", {}).items()}
+    found = {place for place, kind in names.items() if place.endswith((".id", "Id", "Ids")) and "ID" not in kind}
+    assert found <= {"InferenceLogEntry.requestId", "PredictPayload.requestId", "PredictModelPayload.requestId"}
+
+
+def _codes(kind: type[DomainError]) -> dict[str, bool]:
+    found = {kind.code: kind.mendable}
+    for one in kind.__subclasses__():
+        found |= _codes(one)
+    return found
+
+
+def test_every_code_of_an_error_is_declared() -> None:
+    assert GraphQLDoor, "declares errors of its own"
+    codes = _codes(DomainError)
+    bases_and_uploads = {"error", "failed", "unsupported_version"}
+    assert {code for code in codes if code not in CODES} <= bases_and_uploads
+    assert {code for code, mendable in codes.items() if mendable} == set(MENDABLE)
 
 
 def test_secrets_are_in_no_type() -> None:

@@ -276,7 +276,7 @@ async def test_names_of_datasets_become_safe_file_names(ada: Person, outside: di
     renamed = 0
     for name in NAMES:
         answer = await ada.ask(rename, input={"datasetId": dataset, "name": name})
-        assert "errors" not in answer or answer["errors"][0]["extensions"]["code"] == "invalid", (name, answer)
+        assert "errors" not in answer or answer["errors"][0]["extensions"]["code"] == "INVALID", (name, answer)
         renamed += "errors" not in answer
         got = await ada.client.get(f"/api/datasets/{dataset}/download", params={"format": "parquet"})
         assert got.status_code == 200

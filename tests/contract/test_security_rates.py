@@ -182,7 +182,7 @@ async def test_fields_are_paid_for_one_by_one(settings: Settings, database: Data
         answers = [await client.post("/graphql", json={"query": document}, headers=bearer(key)) for _ in range(4)]
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["5", "3", "1", "0"]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[3].json()["errors"][0]["extensions"]["code"] == "rate_limited"
+    assert answers[3].json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
 
 
 ONCE = {

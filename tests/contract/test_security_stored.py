@@ -97,7 +97,7 @@ async def test_a_damaged_table_is_not_used(furnished: World) -> None:
                 answer = await client.get(place)
                 assert (answer.status_code, answer.json()["code"]) == (409, "damaged"), answer.text
             refused = (await client.post("/graphql", json={"query": change, "variables": {"id": version}})).json()
-            assert refused["errors"][0]["extensions"]["code"] == "damaged", refused
+            assert refused["errors"][0]["extensions"]["code"] == "DAMAGED", refused
             for path, content in whole.items():
                 path.write_bytes(content)
 

@@ -39,29 +39,29 @@ async def test_from_registration_to_logout(client: AsyncClient, database: Databa
     ada = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
     assert (await ask(client, register, input=ada))["data"]["register"]["verificationRequired"] is True
     credentials = {"email": "ada@example.com", "password": PASSWORD}
-    assert codes(await ask(client, LOGIN, input=credentials)) == ["forbidden"]
+    assert codes(await ask(client, LOGIN, input=credentials)) == ["FORBIDDEN"]
 
     again = 'mutation { resendVerification(input: {email: "ada@example.com"}) { ok } }'
     assert (await ask(client, again))["data"]["resendVerification"]["ok"] is True
     token = token_in((await mails_to(database, "ada@example.com"))[-1])
     verify = "mutation($token: String!) { verifyEmail(input: {token: $token}) { ok } }"
     assert (await ask(client, verify, token=token))["data"]["verifyEmail"]["ok"] is True
-    assert codes(await ask(client, verify, token=token)) == ["bad_input"]
+    assert codes(await ask(client, verify, token=token)) == ["BAD_INPUT"]
 
     headers = await sign_in(client, "ada@example.com")
     assert headers["X-CSRF-Token"] == client.cookies["csrf_token"]
     session = (await ask(client, ME))["data"]["session"]
     assert session["scopes"] == ["READ", "WRITE", "PREDICT", "ADMIN"]
     assert session["csrfToken"] == headers["X-CSRF-Token"]
-    assert codes(await ask(client, "mutation { logout { ok } }")) == ["forbidden"]
+    assert codes(await ask(client, "mutation { logout { ok } }")) == ["FORBIDDEN"]
     assert (await ask(client, "mutation { logout { ok } }", headers))["data"]["logout"]["ok"] is True
-    assert codes(await ask(client, ME)) == ["unauthenticated"]
+    assert codes(await ask(client, ME)) == ["UNAUTHENTICATED"]
 
 
 async def test_wrong_inputs_name_their_fields(client: AsyncClient) -> None:
     register = "mutation($input: RegisterInput!) { register(input: $input) { user { id } } }"
     answer = await ask(client, register, input={"email": "nobody", "name": "", "password": "short"})
-    assert codes(answer) == ["invalid"]
+    assert codes(answer) == ["INVALID"]
     errors = answer["errors"][0]["extensions"]["errors"]
     assert [error["loc"] for error in errors] == [["email"], ["name"], ["password"]]
     assert "short" not in str([error["msg"] for error in errors]).replace("shorter", "")
@@ -87,13 +87,13 @@ async def test_the_life_of_an_api_key(client: AsyncClient, app: Any, database: D
             ("mutation { logout { ok } }", {}),
             (CHANGE, {"input": {"currentPassword": PASSWORD, "newPassword": "another secret"}}),
         ):
-            assert codes(await ask(program, query, bearer(key), **variables)) == ["forbidden"], query
+            assert codes(await ask(program, query, bearer(key), **variables)) == ["FORBIDDEN"], query
         listed = "{ apiKeys(sort: {field: NAME}) { totalCount nodes { id name lastUsedAt revokedAt } } }"
         assert (await ask(client, listed))["data"]["apiKeys"]["nodes"][0]["lastUsedAt"] is not None
         assert (await ask(client, REVOKE, headers, id=row["id"]))["data"]["revokeApiKey"]["id"] == row["id"]
-        assert codes(await ask(program, ME, bearer(key))) == ["unauthenticated"]
+        assert codes(await ask(program, ME, bearer(key))) == ["UNAUTHENTICATED"]
     assert codes(await ask(client, CREATE_KEY, headers, input={"name": "x", "scopes": ["root"]}))
-    assert codes(await ask(client, REVOKE, headers, id="nonsense")) == ["not_found"]
+    assert codes(await ask(client, REVOKE, headers, id="nonsense")) == ["NOT_FOUND"]
 
 
 @pytest.mark.parametrize("scope", list(Scope))
@@ -119,17 +119,17 @@ async def test_a_new_password_replaces_every_session(client: AsyncClient, app: A
         headers = await sign_in(client, user.email)
         before = client.cookies["session"]
         wrong = {"currentPassword": "wrong password", "newPassword": "another-long-secret"}
-        assert codes(await ask(client, CHANGE, headers, input=wrong)) == ["invalid"]
+        assert codes(await ask(client, CHANGE, headers, input=wrong)) == ["INVALID"]
         right = wrong | {"currentPassword": PASSWORD}
         token = (await ask(client, CHANGE, headers, input=right))["data"]["changePassword"]["csrfToken"]
         assert client.cookies["session"] != before
         assert (await ask(client, ME))["data"]["session"]["csrfToken"] == token, "still signed in, in a new session"
-        assert codes(await ask(other, ME)) == ["unauthenticated"], "signed out elsewhere"
+        assert codes(await ask(other, ME)) == ["UNAUTHENTICATED"], "signed out elsewhere"
         client.cookies.set("session", before, domain="localhost.local")
     async with browser(app) as thief:
         thief.cookies.set("session", before)
-        assert codes(await ask(thief, ME)) == ["unauthenticated"]
-        assert codes(await ask(thief, LOGIN, input={"email": user.email, "password": PASSWORD})) == ["unauthenticated"]
+        assert codes(await ask(thief, ME)) == ["UNAUTHENTICATED"]
+        assert codes(await ask(thief, LOGIN, input={"email": user.email, "password": PASSWORD})) == ["UNAUTHENTICATED"]
         await sign_in(thief, user.email, "another-long-secret")
 
 
@@ -138,9 +138,9 @@ async def test_a_forgotten_password(client: AsyncClient, database: Database) -> 
     await ask(client, "mutation($e: String!) { forgotPassword(input: {email: $e}) { ok } }", e=user.email)
     reset = "mutation($t: String!, $p: String!) { resetPassword(input: {token: $t, password: $p}) { ok } }"
     token = token_in((await mails_to(database, user.email))[0])
-    assert codes(await ask(client, reset, t=token, p="password")) == ["invalid"], "weak, and the token is still good"
+    assert codes(await ask(client, reset, t=token, p="password")) == ["INVALID"], "weak, and the token is still good"
     assert (await ask(client, reset, t=token, p="another-long-secret"))["data"]["resetPassword"]["ok"] is True
-    assert codes(await ask(client, reset, t=token, p="another-long-secret")) == ["bad_input"]
+    assert codes(await ask(client, reset, t=token, p="another-long-secret")) == ["BAD_INPUT"]
     await sign_in(client, user.email, "another-long-secret")
 
 

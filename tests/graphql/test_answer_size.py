@@ -117,7 +117,7 @@ async def every_door_refuses(asker: Asker, body: dict[str, Any]) -> None:
         told = await asker.refused(
             renamed, input={"projectId": asker.world.ids["project"], "name": "Kept", "description": "d" * 400}
         )
-    assert told["code"] == "answer_too_large"
+    assert told["code"] == "ANSWER_TOO_LARGE"
     assert "stays changed" in told["message"]
     named = await asker.data("query($id: ID!) { project(id: $id) { name } }", id=asker.world.ids["project"])
     assert named["project"]["name"] == "Kept"
@@ -126,7 +126,7 @@ async def every_door_refuses(asker: Asker, body: dict[str, Any]) -> None:
 def assert_refused(answer: Any) -> None:
     assert answer.status_code == 413
     (error,) = answer.json()["errors"]
-    assert error["extensions"]["code"] == "answer_too_large"
+    assert error["extensions"]["code"] == "ANSWER_TOO_LARGE"
     assert "fewer rows" in error["message"]
 
 
@@ -145,7 +145,7 @@ async def test_large_rows_of_the_inference_log_are_read_until_there_are_too_many
         await asker.data(logs % "latencyMs", id=ids["production"])
         with counted(asker.world.services.database) as statements:
             told = await asker.refused(logs % "inputs", id=ids["production"])
-    assert told["code"] == "answer_too_large"
+    assert told["code"] == "ANSWER_TOO_LARGE"
     reads = [one for one in statements if "inference_logs.inputs, " in one]
     assert 2 <= len(reads) <= 2_000_000 / large + 1, "not all forty rows"
 
@@ -170,7 +170,7 @@ async def test_documents_of_versions_are_read_until_there_are_too_many(
     monkeypatch.setattr(answer_size, "LEAST_READ", 2_000_000)
     with limited(asker.world.services, 100_000), counted(asker.world.services.database) as statements:
         told = await asker.refused(names % 40, id=ids["dataset"])
-    assert told["code"] == "answer_too_large"
+    assert told["code"] == "ANSWER_TOO_LARGE"
     assert len([one for one in statements if read in one]) <= 2_000_000 / 300_000 + 1, "not all forty"
     with limited(asker.world.services, 100_000), counted(asker.world.services.database) as statements:
         await asker.data(names % 5, id=ids["dataset"])

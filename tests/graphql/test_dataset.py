@@ -32,13 +32,13 @@ async def test_an_upload_is_used_once(ada: Person, services: Services) -> None:
     made = (await ada.data(UPLOAD, input=wanted))["uploadDataset"]
     assert made["dataset"]["latestVersionId"] == made["version"]["id"]
     assert (made["version"]["version"], made["version"]["source"]) == (1, "UPLOAD")
-    assert code(await ada.ask(UPLOAD, input=wanted)) == "not_found", "it is a dataset now"
+    assert code(await ada.ask(UPLOAD, input=wanted)) == "NOT_FOUND", "it is a dataset now"
     assert staged_files(services) == []
 
 
 async def test_an_upload_may_be_mended_and_sent_again(ada: Person, services: Services) -> None:
     wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id}
-    assert code(await ada.ask(UPLOAD, input=wanted)) == "invalid"
+    assert code(await ada.ask(UPLOAD, input=wanted)) == "INVALID"
     assert len(staged_files(services)) == 2, "the file waits for the next try"
     assert stored_files(services) == []
     await ada.data(UPLOAD, input=wanted | {"name": "Now with a name"})
@@ -49,12 +49,12 @@ async def test_uploads_belong_to_their_sender(lab: tuple[Any, Person], database:
     mine = await upload_id(ada)
     async with person(app, database) as eve:
         theirs = {"uploadId": mine, "projectId": eve.project_id, "name": "stolen"}
-        assert code(await eve.ask(UPLOAD, input=theirs)) == "not_found"
-        assert code(await eve.ask(UPLOAD, input=theirs | {"projectId": ada.project_id})) == "not_found"
+        assert code(await eve.ask(UPLOAD, input=theirs)) == "NOT_FOUND"
+        assert code(await eve.ask(UPLOAD, input=theirs | {"projectId": ada.project_id})) == "NOT_FOUND"
         ask = "query($p: ID, $d: ID) { uploadTarget(projectId: $p, datasetId: $d) { projectId datasetId } }"
-        assert code(await eve.ask(ask, p=ada.project_id)) == "not_found"
+        assert code(await eve.ask(ask, p=ada.project_id)) == "NOT_FOUND"
         assert (await ada.data(ask, p=ada.project_id))["uploadTarget"] == {"projectId": ada.project_id, "datasetId": None}
-        assert code(await ada.ask(ask)) == "invalid"
+        assert code(await ada.ask(ask)) == "INVALID"
 
 
 async def test_types_can_be_overridden_again_and_again(ada: Person, services: Services) -> None:
@@ -75,7 +75,7 @@ async def test_types_can_be_overridden_again_and_again(ada: Person, services: Se
 
     for columns in ([{"name": "nobody", "type": "FLOAT"}], []):
         body = await ada.ask(OVERRIDE, input={"versionId": third["id"], "columns": columns})
-        assert code(body) == "invalid", body
+        assert code(body) == "INVALID", body
     assert len(stored_files(services)) == 4, "one raw file and three tables"
     assert (await ada.data(TYPES, id=made["version_id"]))["datasetVersion"]["columns"][0]["type"] == "INTEGER", "frozen"
 
@@ -99,7 +99,7 @@ async def test_overriding_needs_the_version(lab: tuple[Any, Person], database: D
         columns = [{"name": "code", "type": "TEXT"}]
         for version in (made["version_id"], "nonsense"):
             body = await eve.ask(OVERRIDE, input={"versionId": version, "columns": columns})
-            assert code(body) == "not_found"
+            assert code(body) == "NOT_FOUND"
 
 
 async def test_a_dataset_can_be_renamed(ada: Person) -> None:
@@ -107,7 +107,7 @@ async def test_a_dataset_can_be_renamed(ada: Person) -> None:
     update = "mutation($input: UpdateDatasetInput!) { updateDataset(input: $input) { dataset { name description } } }"
     changed = await ada.data(update, input={"datasetId": made["id"], "name": "Better"})
     assert changed["updateDataset"]["dataset"] == {"name": "Better", "description": ""}
-    assert code(await ada.ask(update, input={"datasetId": made["id"], "name": " "})) == "invalid"
+    assert code(await ada.ask(update, input={"datasetId": made["id"], "name": " "})) == "INVALID"
 
 
 async def test_nested_views_cost_a_query_per_level_not_per_row(ada: Person, services: Services) -> None:

@@ -59,7 +59,7 @@ async def test_an_unfinished_experiment_keeps_it(ada: Person, database: Database
     made = await ada.dataset()
     await experiment_on(database, made, JobStatus.running)
     error = (await ada.ask(DELETE, id=made["id"]))["errors"][0]
-    assert error["extensions"]["code"] == "conflict"
+    assert error["extensions"]["code"] == "CONFLICT"
     assert "“Search” is running" in error["message"]
     answer = await ada.client.delete(f"/api/datasets/{made['id']}")
     assert answer.status_code == 409
@@ -75,7 +75,7 @@ async def test_finished_experiments_go_with_it_unless_a_model_serves(ada: Person
         serving = Deployment(project_id=model.project_id, model_id=model.id, name="live", stage=Stage.staging)
         session.add(serving)
     error = (await ada.ask(DELETE, id=made["id"]))["errors"][0]
-    assert error["extensions"]["code"] == "conflict"
+    assert error["extensions"]["code"] == "CONFLICT"
     assert "“live”" in error["message"]
 
     async with database.transaction() as session:
@@ -104,7 +104,7 @@ async def test_what_refers_to_something_deleted_in_the_same_moment_is_refused(ad
             while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110 locks tell nobody
                 await asyncio.sleep(0.02)
     error = (await asked)["errors"][0]
-    assert error["extensions"]["code"] == "conflict", error
+    assert error["extensions"]["code"] == "CONFLICT", error
     assert "deleted in the same moment" in error["message"]
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Deployment)) == 0

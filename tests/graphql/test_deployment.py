@@ -96,7 +96,7 @@ async def test_a_change_is_seen_by_the_next_prediction(asker: Asker) -> None:
     await asker.data(PREDICT, input=ask)
     await asker.data(acting("deactivate"), input={"deploymentId": identity})
     refused = await until(lambda: asker.ask(PREDICT, input=ask), lambda body: "errors" in body)
-    assert refused["errors"][0]["extensions"]["code"] == "conflict"
+    assert refused["errors"][0]["extensions"]["code"] == "CONFLICT"
     await asker.data(acting("rollback"), input={"deploymentId": asker.world.ids["production"], "toDeploymentId": identity})
     await until(lambda: asker.ask(PREDICT, input=ask), lambda body: "errors" not in body)
 

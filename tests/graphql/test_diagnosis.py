@@ -55,7 +55,7 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     assert {("target_leak", "ended"), ("class_imbalance", "left")} <= kinds(told)
     assert told["overallScore"] < plain["overallScore"]
     found = told["diagnosis"]
-    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "CLASSIFICATION", 300, "auc")
+    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "classification", 300, "auc")
     assert [leak["columns"] for leak in found["leaks"]] == [["ended"]]
     (said,) = [issue["message"] for issue in told["issues"] if issue["kind"] == "target_leak"]
     assert "'left' is 'yes' in" in said, "as the file spells it, though it was read as a boolean"
@@ -95,7 +95,7 @@ async def test_targets_nobody_can_ask_about(lab: tuple[Any, Person, str], databa
     assert told["diagnosis"] is None
     async with person(app, database) as eve:
         body = await eve.ask(QUALITY, id=version, target="left")
-        assert body["errors"][0]["extensions"]["code"] == "not_found"
+        assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0
 

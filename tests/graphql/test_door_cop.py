@@ -64,4 +64,4 @@ async def test_no_tracing_and_no_traces(production: AsyncClient) -> None:
     traced = await production.post("/graphql", json={"query": "{ __typename }"}, headers={"X-Apollo-Tracing": "1"})
     assert set(traced.json()["extensions"]) == {"cost"}
     broken = await production.post("/graphql", json={"query": "qwerty cop { abc }"})
-    assert set(broken.json()["errors"][0]["extensions"]) == {"code", "status", "requestId"}
+    assert set(broken.json()["errors"][0]["extensions"]) == {"code", "status", "requestId", "reason", "parameters"}

@@ -14,7 +14,7 @@ from tests.counting import counted
 from tests.factories.account import make_key, make_user
 from tests.factories.asking import Asker
 
-LIST = "query($id: String) {{ {kind}(filter: {{projectId: $id}}) {{ nodes {{ id }} }} }}"
+LIST = "query($id: ID) {{ {kind}(filter: {{projectId: $id}}) {{ nodes {{ id }} }} }}"
 DASHBOARD = """{ projects(first: 50) { totalCount nodes {
   id name role datasetCount experimentCount modelCount deploymentCount
 } edges { node { id name } } pageInfo { hasNextPage endCursor } } }"""
@@ -53,5 +53,5 @@ async def test_a_list_of_a_project_asks_for_the_project_only_when_it_is_empty(as
         assert (await asker.data(document, id=asker.world.ids["project"]))[kind]["nodes"]
     assert len([text for text in statements if "memberships" in text]) == 1, statements
     foreign = await asker.refused(document, id=asker.world.foreign["project"])
-    assert foreign["code"] == "not_found"
+    assert foreign["code"] == "NOT_FOUND"
     assert foreign == await asker.refused(document, id=str(uuid4())) | {"requestId": foreign["requestId"]}

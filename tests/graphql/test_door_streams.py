@@ -104,7 +104,7 @@ async def test_a_revoked_key_and_an_ended_session_end_the_stream(
             await notify(session, cache.CHANNEL, str(row.id))
         ended = [event async for event in events]
     assert [event.event for event in ended] == ["next", "complete"]
-    assert ended[0].json()["errors"][0]["extensions"]["code"] == "unauthenticated"
+    assert ended[0].json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     csrf = await sign_in(web, user.email)
     async with followed(web, job, {}, after=start) as events:
         async with AsyncClient(base_url=web.base_url, cookies=web.cookies) as tab:
@@ -134,7 +134,7 @@ async def test_who_may_no_longer_hears_no_more(web: AsyncClient, database: Datab
         return code
 
     async with followed(web, job, key, after=start) as own:
-        for how, code in (("removed", "not_found"), ("revoked", "unauthenticated"), ("closed", "unauthenticated")):
+        for how, code in (("removed", "NOT_FOUND"), ("revoked", "UNAUTHENTICATED"), ("closed", "UNAUTHENTICATED")):
             user, row, theirs, membership = await member()
             async with followed(web, job, theirs, after=start) as events:
                 await tell(database, job, how)
@@ -155,7 +155,7 @@ async def test_who_may_no_longer_hears_no_more(web: AsyncClient, database: Datab
             start = await beginning(database, job)
             await anext(own)
         assert (await web.delete(f"/api/projects/{job.project_id}", headers=key)).status_code < 300
-        assert await ended(own) == "not_found"
+        assert await ended(own) == "NOT_FOUND"
 
 
 async def test_places_are_limited_and_given_back(web: AsyncClient, database: Database, services: Services) -> None:

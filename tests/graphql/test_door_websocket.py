@@ -106,7 +106,7 @@ async def test_pages_of_other_sites_get_no_socket(address: str, origin: str) -> 
             pass
     assert refused.value.response.status_code == 403
     error = orjson.loads(refused.value.response.body)["errors"][0]
-    assert (error["extensions"]["code"], "CORS_ORIGINS" in error["message"]) == ("forbidden", True)
+    assert (error["extensions"]["code"], "CORS_ORIGINS" in error["message"]) == ("FORBIDDEN", True)
 
 
 async def test_a_socket_says_that_a_key_has_no_effect(address: str) -> None:
@@ -171,7 +171,7 @@ async def test_only_allowed_ones(address: str, database: Database, owned: tuple[
             assert (await hear(socket))["type"] == "error"
         await say(socket, subscribe(foreign))
         heard = await hear(socket)
-        assert heard["payload"][0]["extensions"]["code"] == "not_found"
+        assert heard["payload"][0]["extensions"]["code"] == "NOT_FOUND"
 
 
 async def test_so_many_operations_and_so_many_sockets(address: str, database: Database, owned: tuple[str, Job, ApiKey]) -> None:

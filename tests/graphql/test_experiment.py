@@ -72,7 +72,7 @@ async def test_ends(asker: Asker) -> None:
         assert (await asker.refused(ACT.format(action), id=ids["experiment"]))["status"] == 409
     ended = (await asker.data(ACT.format("cancel"), id=ids["waiting_experiment"]))["cancelExperiment"]["experiment"]
     assert ended == {"status": "CANCELLED", "error": "cancelled", "stopped": False}
-    assert (await asker.refused(ACT.format("stop"), id=ids["waiting_experiment"]))["code"] == "conflict"
+    assert (await asker.refused(ACT.format("stop"), id=ids["waiting_experiment"]))["code"] == "CONFLICT"
 
 
 async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:

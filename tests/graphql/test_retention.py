@@ -56,8 +56,8 @@ async def test_an_experiment_outlives_its_job(asker: Asker) -> None:
     again = await asker.client.get(f"/api/experiments/{identity}/status", headers=headers)
     assert again.status_code == 200
     assert again.json() == {**rest, "job_id": None, "message": again.json()["message"]}
-    assert (await asker.refused(JOB, id=old))["code"] == "not_found"
-    assert (await asker.refused(CANCEL, id=identity))["code"] == "conflict"
+    assert (await asker.refused(JOB, id=old))["code"] == "NOT_FOUND"
+    assert (await asker.refused(CANCEL, id=identity))["code"] == "CONFLICT"
     assert (await asker.client.get(f"/api/jobs/{asker.world.ids['job']}", headers=headers)).status_code == 200, "it waits"
     async with asker.world.database.read() as session:
         kinds = (await session.scalars(select(col(Event.kind)).where(col(Event.entity_id) == UUID(identity)))).all()

@@ -75,7 +75,7 @@ async def test_a_burst_waits_and_more_is_refused_at_once(door: Door) -> None:
     graphql = await door.get(path="/graphql", port=999)
     assert (graphql.status_code, graphql.headers["Retry-After"]) == (503, "1")
     (error,) = graphql.json()["errors"]
-    assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("busy", 1)
+    assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("BUSY", 1)
     assert (await door.get(path="/health")).status_code == 200, "probes are never refused"
     door.slow.open.set()
     await asyncio.gather(*tasks)

@@ -80,4 +80,4 @@ async def _check(client: AsyncClient, headers: dict[str, str]) -> None:
     assert "not reachable" not in rest.text
     answer = await client.post("/graphql", json={"query": "{ projects(first: 1) { totalCount } }"}, headers=headers)
     (error,) = answer.json()["errors"]
-    assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("busy", 1)
+    assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("BUSY", 1)

@@ -129,7 +129,7 @@ async def test_exports_are_written_once(
     assert found["a"]["id"] != found["b"]["id"]
     assert found["a"]["sha256"] == found["b"]["sha256"]
     async with person(app, database) as eve:
-        assert (await eve.ask(FILES, id=dataset))["errors"][0]["extensions"]["code"] == "not_found"
+        assert (await eve.ask(FILES, id=dataset))["errors"][0]["extensions"]["code"] == "NOT_FOUND"
         body = {"email": eve.user.email, "role": "viewer"}
         added = await ada.client.post(f"/api/projects/{ada.project_id}/members", json=body)
         assert added.status_code < 300, added.text

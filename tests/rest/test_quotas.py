@@ -64,7 +64,7 @@ async def test_projects(limited: Limited, database: Database) -> None:
         assert await race(*some) == [201, 409, 409, 409, 409]
         refused(await ada.client.post("/api/projects", json={"name": "Fourth"}), "MAX_PROJECTS")
         answer = await ada.ask('mutation { createProject(input: {name: "x"}) { project { id } } }')
-        assert answer["errors"][0]["extensions"]["code"] == "quota_exceeded"
+        assert answer["errors"][0]["extensions"]["code"] == "QUOTA_EXCEEDED"
         assert "You own 3 projects" in answer["errors"][0]["message"]
         assert await count(database, Project) == await count(database, Membership) == 3
         assert (await ada.client.delete(f"/api/projects/{ada.project_id}")).status_code == 200
@@ -123,7 +123,7 @@ async def test_versions_and_stored_bytes_of_a_projects_owner(limited: Limited, d
         refused(await ada.client.post(f"/api/datasets/{first['id']}/versions", files=again), "MAX_DATASET_VERSIONS")
         types = f'{{versionId: "{version}", columns: [{{name: "age", type: CATEGORICAL}}]}}'
         answer = await ada.ask(f"mutation {{ overrideColumnTypes(input: {types}) {{ dataset {{ id }} }} }}")
-        assert answer["errors"][0]["extensions"]["code"] == "quota_exceeded", answer
+        assert answer["errors"][0]["extensions"]["code"] == "QUOTA_EXCEEDED", answer
         assert await count(database, DatasetVersion) == 3
         assert stored_files(services) == before
         assert staged_files(services) == []
