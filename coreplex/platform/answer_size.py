@@ -18,6 +18,7 @@ class AnswerTooLarge(TooLarge):
     """The answer would have more bytes than any answer may."""
 
     code = "answer_too_large"
+    mendable = False
 
     @classmethod
     def of(cls, limit: int) -> "AnswerTooLarge":

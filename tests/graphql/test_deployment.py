@@ -114,7 +114,7 @@ async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Aske
     wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "name": "c", "stage": "STAGING"}
     config = {"traffic_percent": 30, "note": {"a": None}}
     refused = await asker.refused(CREATE, input={**wanted, "config": config})
-    assert (refused["code"], refused["status"]) == ("invalid", 422)
+    assert (refused["code"], refused["status"]) == ("INVALID", 422)
     assert refused["errors"][0]["loc"] == ["trafficPercent"]
     made = (await asker.data(CREATE, input={**wanted, "config": config, "trafficPercent": 100}))["createDeployment"]["deployment"]
     assert (made["trafficPercent"], made["config"], made["version"]) == (100, config, 1), "the flat ones win"

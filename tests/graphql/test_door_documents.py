@@ -89,7 +89,7 @@ async def test_an_automatic_persisted_query(door: Door) -> None:
 async def test_a_hash_that_is_not_the_documents(door: Door) -> None:
     async with door() as client:
         wrong = await ask(client, hashed(LISTED, query=NAME))
-        assert first(wrong)[::2] == (400, "bad_request")
+        assert first(wrong)[::2] == (400, "BAD_REQUEST")
         assert "is not the SHA-256" in first(wrong)[1]
         assert first(await ask(client, hashed(LISTED)))[1] == "PersistedQueryNotFound"
 
@@ -116,13 +116,13 @@ async def test_what_is_refused_is_not_kept(door: Door) -> None:
 )
 async def test_malformed_extensions(client: AsyncClient, said: Any) -> None:
     answer = await ask(client, {"query": NAME, "extensions": {"persistedQuery": said}})
-    assert first(answer)[::2] == (400, "bad_request")
+    assert first(answer)[::2] == (400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize("id", ["", "x" * 201, 3, ["x"], {}])
 async def test_malformed_ids(client: AsyncClient, id: Any) -> None:
-    assert first(await ask(client, {"documentId": id}))[::2] == (400, "bad_request")
-    assert first(await ask(client, {"documentId": "x", "query": NAME}))[::2] == (400, "bad_request")
+    assert first(await ask(client, {"documentId": id}))[::2] == (400, "BAD_REQUEST")
+    assert first(await ask(client, {"documentId": "x", "query": NAME}))[::2] == (400, "BAD_REQUEST")
 
 
 async def test_kept_documents_are_bounded(door: Door, key: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ async def test_the_operators_list(door: Door, key: dict[str, str]) -> None:
         for body in ({"documentId": "d41d8"}, {"documentId": f"sha256:{sha256(LISTED)}"}, hashed(LISTED), {"query": LISTED}):
             answer = await ask(client, {**body, "variables": {"first": 1}}, key)
             assert answer.json()["data"] == {"projects": {"totalCount": 0}}, body
-        assert first(await ask(client, {"documentId": "other"}))[::2] == (404, "document_not_found")
+        assert first(await ask(client, {"documentId": "other"}))[::2] == (404, "DOCUMENT_NOT_FOUND")
         assert (await ask(client, {"documentId": "two", "operationName": "One"})).status_code == 200
         assert (await client.get("/graphql", params={"documentId": "two", "operationName": "Two"})).status_code == 405
         expensive = await ask(client, {"documentId": "d41d8", "variables": {"first": 10**6}}, key)
@@ -169,12 +169,12 @@ async def test_required_runs_the_list_and_nothing_else(door: Door, key: dict[str
             assert (await ask(client, body, key)).json()["data"] == {"projects": {"totalCount": 0}}
         for query in (NAME, "{ __schema { queryType { name } } }", LISTED + " "):
             status, message, code = first(await ask(client, {"query": query}, key))
-            assert (status, code, "GRAPHQL_DOCUMENTS=required" in message) == (403, "document_not_listed", True)
+            assert (status, code, "GRAPHQL_DOCUMENTS=required" in message) == (403, "DOCUMENT_NOT_LISTED", True)
         not_supported = (400, "PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
         assert first(await ask(client, hashed(NAME), key)) == not_supported
-        assert first(await ask(client, hashed(NAME, query=NAME), key))[2] == "document_not_listed"
+        assert first(await ask(client, hashed(NAME, query=NAME), key))[2] == "DOCUMENT_NOT_LISTED"
         streamed = await client.post("/graphql/stream", json={"query": NAME}, headers=key)
-        assert first(streamed)[2] == "document_not_listed"
+        assert first(streamed)[2] == "DOCUMENT_NOT_LISTED"
         by_rest = await client.get("/api/projects", headers=key)
         assert by_rest.status_code == 200, "the documents of REST are the server's own"
 
@@ -183,7 +183,7 @@ async def test_off_runs_what_is_sent_in_full(door: Door) -> None:
     async with door(graphql_documents="off") as client:
         assert first(await ask(client, hashed(NAME)))[1] == "PersistedQueryNotSupported"
         assert (await ask(client, hashed(NAME, query=NAME))).status_code == 200
-        assert first(await ask(client, {"documentId": "x"}))[2] == "document_not_found"
+        assert first(await ask(client, {"documentId": "x"}))[2] == "DOCUMENT_NOT_FOUND"
 
 
 async def test_what_is_wrong_in_the_list_is_named_and_refused(door: Door, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ async def test_nothing_is_changed_by_get(client: AsyncClient, key: dict[str, str
     two = "query Mine { projects { totalCount } } " + CREATE.replace("mutation", "mutation Make")
     for query, more in ((CREATE, {}), (two, {"operationName": "Make"})):
         answer = await get(client, query, {**key, "idempotency-key": "k"}, **more)
-        assert (answer.status_code, answer.headers["allow"], code(answer)) == (405, "POST", "method_not_allowed")
+        assert (answer.status_code, answer.headers["allow"], code(answer)) == (405, "POST", "METHOD_NOT_ALLOWED")
     assert (await get(client, two, key, operationName="Mine")).json()["data"] == {"projects": {"totalCount": 1}}
     assert (await get(client, 'subscription { jobEvents(jobId: "x") { seq } }', key)).status_code == 400
     head = await client.head("/graphql", params={"query": CREATE}, headers=key)
@@ -62,12 +62,12 @@ async def test_nothing_is_changed_by_get(client: AsyncClient, key: dict[str, str
 )
 async def test_what_makes_no_sense_is_a_400(client: AsyncClient, params: Any) -> None:
     answer = await client.get("/graphql", params=params, headers={"accept": "application/graphql-response+json"})
-    assert (answer.status_code, code(answer)) == (400, "bad_request")
+    assert (answer.status_code, code(answer)) == (400, "BAD_REQUEST")
 
 
 async def test_a_long_url_is_refused(client: AsyncClient, key: dict[str, str]) -> None:
     answer = await get(client, PROJECTS, key, variables=orjson.dumps({"first": 1, "x": "x" * MAX_QUERY_STRING}).decode())
-    assert (answer.status_code, code(answer)) == (414, "uri_too_long")
+    assert (answer.status_code, code(answer)) == (414, "URI_TOO_LONG")
     assert (await get(client, PROJECTS, key, variables='{"first": 1}')).status_code == 200
 
 
@@ -82,7 +82,7 @@ async def test_a_page_of_another_site_is_not_answered(client: AsyncClient, datab
         {"sec-fetch-site": "same-site"},
     ):
         answer = await get(client, PROJECTS, foreign)
-        assert (answer.status_code, code(answer)) == (403, "forbidden")
+        assert (answer.status_code, code(answer)) == (403, "FORBIDDEN")
         assert "totalCount" not in answer.text
 
 
