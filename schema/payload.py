@@ -67,7 +67,7 @@ REFUSED = "refused"
 """Metadata of a mutation: the payload that says why it was refused."""
 
 
-def _payload(name: str, shared: type) -> type:
+def _payload(name: str, shared: Any) -> type:
     definition = get_object_definition(shared, strict=True)
     fields = [_nullable(one) for one in definition.fields]
     return create_type(name, [*fields, _user_errors()], description=definition.description)
