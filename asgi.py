@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from coreplex.account.cookies import session_cookie_name
 from coreplex.account.service import ensure_admin
 from coreplex.errors.tree import DomainError, NotFound, Unavailable
 from coreplex.platform import heartbeat, open_files
@@ -124,7 +125,7 @@ def _routes(services: Services) -> list[BaseRoute]:
     return [
         TableRoute([*rows(services, TABLE), *file_rows(services), *inbox_rows(services), *Tus(services).rows()]),
         *GraphQLDoor(services).routes(),
-        *reference_routes(),
+        *reference_routes(session_cookie_name(services.settings)),
         *mail_page_routes(),
         Route("/health", health),
         Route("/api/health", health),

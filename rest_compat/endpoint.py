@@ -9,6 +9,9 @@ Shape = Callable[[Any, Mapping[str, Any]], Any]
 """From an operation's result and its variables to the response body."""
 
 
+ANY_MEDIA = "application/octet-stream"
+
+
 class Kind(Enum):
     """How the body of the request or of the answer travels."""
 
@@ -69,3 +72,7 @@ class Endpoint:
     """Of an upload: what is said of its file."""
     made_for_answer: bool = True
     """Of a download: its file has served with the answer."""
+    media: Sequence[str] = (ANY_MEDIA,)
+    """Of a download: the types its files have; `ANY_MEDIA` stands for further ones."""
+    name: str = ""
+    """What it is called in OpenAPI, where another endpoint runs the same operation."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 
-from rest_compat.openapi import document
+from rest_compat.openapi.document import document
 
 PATH = Path(__file__).parent / "openapi.json"
 

@@ -1,6 +1,6 @@
 """`POST /api/uploads`: a file for a later operation that names its id; as a form, or as the bare body with `?filename=`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -16,11 +16,22 @@ from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, once
 from rest_compat import unknown
 from rest_compat.adapter import admit
+from rest_compat.endpoint import ANY_MEDIA
 from rest_compat.files import Receiver, answering
+from rest_compat.openapi.common import problems, security
+from rest_compat.openapi.names import NAMED
+from rest_compat.openapi.operation import KEYED, answer
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 
 PATH = "/api/uploads"
+RECEIPT = {
+    "id": "Identifier of the upload.",
+    "upload_id": "The same.",
+    "filename": "Its name.",
+    "sha256": "Digest of its bytes.",
+}
+"""What the answer says of a file."""
 
 
 def inbox_rows(services: Services) -> list[RouteRow]:
@@ -70,29 +81,26 @@ class Inbox(Receiver):
         return json_answer({"id": str(file.id), "upload_id": str(file.id), **facts, **warned}, 201)
 
 
-def described(
-    answer: Callable[[dict[str, Any]], dict[str, Any]],
-    problems: dict[str, Any],
-    security: list[dict[str, list[str]]],
-    keyed: dict[str, Any],
-) -> dict[str, Any]:
-    """The one endpoint of the description that is no operation. `keyed`: the parameter of what is done once per key."""
+def described() -> dict[str, Any]:
+    """The one endpoint of the description that is no operation."""
     binary = {"type": "string", "format": "binary", "description": "The file."}
-    form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
-    text = {name: {"type": "string"} for name in ("id", "upload_id", "filename", "sha256")}
-    known = {**text, "size_bytes": {"type": "integer"}}
-    receipt = {"type": "object", "properties": {**known, unknown.WARNINGS: unknown.SCHEMA}, "required": list(known)}
+    form = {"type": "object", "properties": {"file": binary}, "required": ["file"], NAMED: "UploadFileForm"}
+    text = {name: {"type": "string", "description": about} for name, about in RECEIPT.items()}
+    known = {**text, "size_bytes": {"type": "integer", "description": "Bytes it has."}}
+    properties = {**known, unknown.WARNINGS: unknown.SCHEMA}
+    receipt = {"type": "object", "properties": properties, "required": list(known), NAMED: "UploadFileAnswer"}
     filename = {"name": "filename", "in": "query", "required": False, "schema": {"type": "string", "minLength": 1}}
-    return {
-        "operationId": "Upload",
+    operation = {
+        "operationId": "UploadFile",
         "tags": ["dataset"],
         "summary": "Receive a file for a later `uploadDataset` in GraphQL, which names it by `upload_id`; it waits for an hour.",
-        "parameters": [{**filename, "description": "Name of the file when it is sent as the bare body."}, keyed],
+        "parameters": [{**filename, "description": "Name of the file when it is sent as the bare body."}, KEYED],
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": {"schema": form}, "application/octet-stream": {}},
+            "content": {"multipart/form-data": {"schema": form}, ANY_MEDIA: {"schema": {"type": "string", "format": "binary"}}},
         },
-        "responses": {"201": answer(receipt), **problems},
+        "responses": {"201": answer(receipt, REPLAYED), **problems()},
         "x-rate-limit": "general",
-        "security": security,
+        "security": security(False, False, "POST"),
     }
+    return {PATH: {"post": operation}}

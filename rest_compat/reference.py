@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from rest_compat.openapi import document
+from rest_compat.openapi.common import PARAMETERS
+from rest_compat.openapi.document import document, inlined
 from rest_compat.planned import sentence
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -46,10 +47,10 @@ parameter of a query that an endpoint does not take is ignored and named in <cod
 """
 
 
-def reference_routes() -> list[Route]:
-    """Both are public and the same for everybody, so they are made once."""
-    description = orjson.dumps(document(), option=orjson.OPT_INDENT_2)
-    page = render(document()).encode()
+def reference_routes(session_cookie: str) -> list[Route]:
+    """Both are public and the same for everybody, so they are made once. `session_cookie`: its name on this server."""
+    description = orjson.dumps(document(session_cookie), option=orjson.OPT_INDENT_2)
+    page = render(inlined()).encode()
 
     async def openapi(_request: Request) -> Response:
         return Response(description, media_type="application/json", headers={"Cache-Control": "no-cache"})
@@ -65,7 +66,7 @@ def reference_routes() -> list[Route]:
 
 
 def render(described: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page, of a description with its schemas in place."""
     by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
@@ -99,10 +100,11 @@ def _article(entry: tuple[str, str, dict[str, Any]]) -> str:
     method, path, operation = entry
     parameters = "".join(map(_parameter, operation["parameters"]))
     request = _body(operation.get("requestBody"))
+    about = " ".join(filter(None, (operation["summary"], operation.get("description"))))
     status, answer = next(iter(operation["responses"].items()))
     return (
         f'<article id="{escape(operation["operationId"])}"><h3><span class="method">{method}</span> '
-        f"<code>{escape(path)}</code></h3><p>{_text(operation['summary'])}</p>{_needs(operation)}"
+        f"<code>{escape(path)}</code></h3><p>{_text(about)}</p>{_needs(operation)}"
         + (_table("Parameter", parameters) if parameters else "")
         + request
         + _answer(status, answer)
@@ -117,6 +119,8 @@ def _needs(operation: dict[str, Any]) -> str:
 
 
 def _parameter(parameter: dict[str, Any]) -> str:
+    if "$ref" in parameter:
+        parameter = PARAMETERS[parameter["$ref"].rpartition("/")[2]]
     schema, place = parameter["schema"], parameter["in"]
     return (
         f'<tr><td><code>{escape(parameter["name"])}</code> <span class="note">{place}</span>'

@@ -17,6 +17,7 @@ from graphql import (
     get_nullable_type,
 )
 
+from rest_compat.openapi.names import ABOUT, NAMED, title
 from rest_compat.shapes import CANCELLED
 from schema.execution import STORED, Operation
 from schema.payload import GIVEN
@@ -77,9 +78,18 @@ def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitio
     if isinstance(kind, GraphQLObjectType):
         assert node.selection_set is not None
         members = _object(kind, node.selection_set, fragments)
-        return Typed({"description": text, "nullable": nullable, "members": True}, members)
+        hints = {NAMED: _name(kind, node.selection_set), ABOUT: kind.description}
+        return Typed({"description": text, "nullable": nullable, "members": True, **hints}, members)
     schema = leaf(kind)
     return Typed({**schema, "description": text, "nullable": nullable}, {} if "type" in schema else {OPEN: True})
+
+
+def _name(kind: GraphQLObjectType, selections: SelectionSetNode) -> str:
+    """Of what is selected of a type: its fragment's, where it is one fragment and nothing beside it, else the type's."""
+    node = selections.selections[0]
+    if len(selections.selections) > 1 or not isinstance(node, FragmentSpreadNode):
+        return kind.name
+    return title(node.name.value.removesuffix("Fields"))
 
 
 class Listed(list[Any]):
@@ -92,7 +102,7 @@ class Listed(list[Any]):
 
 def leaf(kind: Any) -> dict[str, Any]:
     if isinstance(kind, GraphQLEnumType):
-        return {"type": "string", "enum": [word for word in kind.values if word != CANCELLED]}
+        return {"type": "string", "enum": [word for word in kind.values if word != CANCELLED], NAMED: kind.name}
     assert isinstance(kind, GraphQLScalarType)
     return dict(SCALARS[kind.name])
 
@@ -115,6 +125,8 @@ def schema_of(value: Any) -> dict[str, Any]:
             schema["additionalProperties"] = True
         if isinstance(value, Typed) and value.schema["description"]:
             schema["description"] = value.schema["description"]
+        if isinstance(value, Typed):
+            schema |= {hint: value.schema[hint] for hint in (NAMED, ABOUT)}
         return _nullable(schema, isinstance(value, Typed) and value.schema.get("nullable", False))
     return {bool: {"type": "boolean"}, int: {"type": "integer"}, str: {"type": "string"}}.get(type(value), {})
 

@@ -1,13 +1,11 @@
 """How OpenAPI describes the resumable uploads: the one part of REST that is no operation of the schema."""
 
-from collections.abc import Callable
 from typing import Any
 
 from coreplex.platform.resumable import ALGORITHMS
+from rest_compat.openapi.common import headers, problem, security
+from rest_compat.openapi.operation import KEYED
 from rest_compat.tus import CHUNK_TYPE, EXTENSIONS, ONE, ROOT, VERSION, WHOLE_NUMBER
-
-Problem = Callable[[str], dict[str, Any]]
-Security = Callable[[bool, bool, str], list[dict[str, list[str]]]]
 
 HEADERS = {
     "Location": "Address of the upload; its last part is the `upload_id`.",
@@ -38,62 +36,66 @@ PARAMETERS = {
     "Upload-Checksum": ("`sha1`, `sha256` or `md5`, a blank, and the digest of these bytes in Base64.", False),
 }
 
-LIMITS = {
-    "Tus-Resumable": {"const": VERSION},
+LIMITS: dict[str, dict[str, Any]] = {
+    "Tus-Resumable": {"enum": [VERSION]},
     "Upload-Length": {"pattern": WHOLE_NUMBER},
     "Upload-Offset": {"pattern": WHOLE_NUMBER},
     "Upload-Checksum": {"pattern": f"^({'|'.join(ALGORITHMS)}) [A-Za-z0-9+/]+=*$"},
 }
 
 
-def paths(problem: Problem, security: Security, keyed: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """`keyed`: the parameter of what is done once per key."""
+CREATE = "Begin a resumable upload (tus 1.0.0), perhaps with its first bytes; finished, its id is the `upload_id` of a dataset."
+BYTES = f"The bytes are the body, as `{CHUNK_TYPE}`. It is no `requestBody` here: generators know no such type and would warn."
+STATE = ("Upload-Offset", "Upload-Expires")
+WHICH = {"name": "upload_id", "in": "path", "required": True, "description": "The upload.", "schema": {"type": "string"}}
 
-    def operation(name: str, method: str, summary: str, status: str, said: tuple[str, ...], *sent: str) -> dict[str, Any]:
-        headers = {header: {"description": HEADERS[header], "schema": {"type": "string"}} for header in said}
-        parameters = [_parameter(header) for header in ("Tus-Resumable", *sent)]
-        body = {"requestBody": {"required": False, "content": {CHUNK_TYPE: {}}}} if "Upload-Checksum" in sent else {}
-        return {
-            "operationId": name,
-            "tags": ["dataset"],
-            "summary": summary,
-            "parameters": parameters,
-            **body,
-            "responses": {
-                status: {"description": "Done.", "headers": headers},
-                **{code: problem(text) for code, text in PROBLEMS.items()},
-            },
-            "x-rate-limit": "general",
-            "security": security(False, False, method),
-        }
 
-    able = {"description": f"tus {VERSION} with {', '.join(EXTENSIONS)}: `Tus-Version`, `Tus-Extension`, `Tus-Max-Size`."}
-    state = ("Upload-Offset", "Upload-Expires")
-    create = (
-        "Begin a resumable upload (tus 1.0.0), perhaps with its first bytes; finished, its id is the `upload_id` of a dataset."
+def paths() -> dict[str, dict[str, Any]]:
+    """The operations by path and method."""
+    begin = _operation(
+        "BeginUpload", "POST", CREATE, "201", ("Location", *STATE), "Upload-Length", "Upload-Metadata", "Upload-Checksum"
     )
-    begin = operation(
-        "BeginUpload", "POST", create, "201", ("Location", *state), "Upload-Length", "Upload-Metadata", "Upload-Checksum"
-    )
-    begin["parameters"].append(keyed)
-    capabilities = {
+    begin["parameters"].append(KEYED)
+    one = {
+        "head": _operation("UploadOffset", "GET", "How much of an upload is here.", "200", (*STATE, "Upload-Length")),
+        "patch": _operation(
+            "ContinueUpload", "PATCH", "Send further bytes of an upload.", "204", STATE, "Upload-Offset", "Upload-Checksum"
+        ),
+        "delete": _operation("EndUpload", "DELETE", "Throw an upload away.", "204", ()),
+    }
+    for described in one.values():
+        described["parameters"].append(WHICH)
+    return {ROOT: {"options": _capabilities(), "post": begin}, ONE: one}
+
+
+def _capabilities() -> dict[str, Any]:
+    able = f"tus {VERSION} with {', '.join(EXTENSIONS)}: `Tus-Version`, `Tus-Extension`, `Tus-Max-Size`."
+    return {
+        "operationId": "UploadCapabilities",
         "summary": "What the resumable uploads can do.",
         "parameters": [],
         "tags": ["dataset"],
-        "responses": {"204": able},
+        "responses": {"204": {"description": able, "headers": headers()}},
         "security": [],
     }
-    one = {
-        "head": operation("UploadOffset", "GET", "How much of an upload is here.", "200", (*state, "Upload-Length")),
-        "patch": operation(
-            "ContinueUpload", "PATCH", "Send further bytes of an upload.", "204", state, "Upload-Offset", "Upload-Checksum"
-        ),
-        "delete": operation("EndUpload", "DELETE", "Throw an upload away.", "204", ()),
+
+
+def _operation(name: str, method: str, summary: str, status: str, said: tuple[str, ...], *sent: str) -> dict[str, Any]:
+    own = {header: {"description": HEADERS[header], "schema": {"type": "string"}} for header in said}
+    told: dict[str, Any] = {"description": BYTES} if "Upload-Checksum" in sent else {}
+    return {
+        "operationId": name,
+        "tags": ["dataset"],
+        "summary": summary,
+        **told,
+        "parameters": [_parameter(header) for header in ("Tus-Resumable", *sent)],
+        "responses": {
+            status: {"description": "Done.", "headers": {**headers(), **own}},
+            **{code: problem(text) for code, text in PROBLEMS.items()},
+        },
+        "x-rate-limit": "general",
+        "security": security(False, False, method),
     }
-    which = {"name": "upload_id", "in": "path", "required": True, "description": "The upload.", "schema": {"type": "string"}}
-    for described in one.values():
-        described["parameters"].append(which)
-    return {ROOT: {"options": {"operationId": "Capabilities", **capabilities}, "post": begin}, ONE: one}
 
 
 def _parameter(header: str) -> dict[str, Any]:

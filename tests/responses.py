@@ -13,8 +13,10 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from rest_compat.openapi import RATE_HEADERS, document
+from rest_compat.openapi.common import RATE_HEADERS
+from rest_compat.openapi.document import document
 
+ANY_MEDIA = "application/octet-stream"
 EVERYWHERE = {"405", "500", "507"}
 """Statuses that need no line in the description: a wrong method, a bug, a full disk."""
 DESCRIPTION = "urn:description"
@@ -27,6 +29,10 @@ def check(response: httpx.Response) -> None:
         assert re.fullmatch(r"\d+", response.headers.get(name, "")), f"{where}: no {name}"
     assert response.headers.get("X-Request-Id"), where
     operation = operation_of(response.request.method, response.request.url.path)
+    if operation is not None and response.status_code == 200:
+        media = response.headers.get("content-type", "").partition(";")[0]
+        listed = operation["responses"]["200"].get("content", {media: None})
+        assert media in listed or ANY_MEDIA in listed, f"{where}: {media} is not documented"
     if operation is None or response.headers.get("content-type") != "application/json":
         return
     status = str(response.status_code)
@@ -68,7 +74,7 @@ def _registry() -> Registry[Any]:
 def _validator(method: str, template: str, status: str) -> Draft202012Validator | None:
     response = document()["paths"][template][method]["responses"][status]
     if "$ref" in response:
-        response = document()["components"]["responses"][status]
+        response = document()["components"]["responses"][response["$ref"].rpartition("/")[2]]
     schema = response["content"].get("application/json", {}).get("schema")
     return None if schema is None else Draft202012Validator(_closed(schema), registry=_registry())
 

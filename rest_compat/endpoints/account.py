@@ -48,5 +48,5 @@ ROWS = (
         body=("name", "scopes", "project_id", "expires_at", "expires_in_days"),
     ),
     Endpoint("DELETE", KEY, "RevokeApiKey", shapes.ok, into=REVOKED),
-    Endpoint("POST", f"{KEY}/revoke", "RevokeApiKey", shapes.ok, into=REVOKED),
+    Endpoint("POST", f"{KEY}/revoke", "RevokeApiKey", shapes.ok, into=REVOKED, name="RevokeApiKeyByPost"),
 )

@@ -5,13 +5,19 @@ from typing import Any
 
 from rest_compat import shapes
 from rest_compat.columns import MARKS, OVERRIDES, TABLE_FILE
-from rest_compat.endpoint import Endpoint, File, Kind
+from rest_compat.endpoint import ANY_MEDIA, Endpoint, File, Kind
 
 ROOT = "/api/datasets"
 ONE = f"{ROOT}/{{dataset_id}}"
 VERSION = ("version_id",)
 COLUMNS = ("columns", "missing_values", "force")
 OF_DATASET = {"dataset_id": "input.datasetId"}
+TABLES = (
+    "application/vnd.apache.parquet",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "text/csv",
+)
+"""Types of files with tables, the binary ones first: a generated client reads all of them as the first it knows."""
 FILE = File(TABLE_FILE, "UploadTarget", {"project_id": "projectId", "dataset_id": "datasetId"})
 
 
@@ -96,12 +102,36 @@ ROWS = (
         "UploadDataset",
         uploaded,
         201,
+        name="UploadDatasetVersion",
         body=("upload_id", "sheet", *COLUMNS),
         columns=OVERRIDES,
         kind=Kind.upload,
         file=FILE,
     ),
-    Endpoint("GET", f"{ONE}/download", "DatasetDownload", shapes.plain, params=("format", *VERSION), kind=Kind.download),
-    Endpoint("GET", "/api/artifacts/{artifact_id}/download", "ArtifactDownload", shapes.plain, kind=Kind.download),
-    Endpoint("GET", "/api/files/{file_id}", "GetFile", shapes.plain, kind=Kind.download, made_for_answer=False),
+    Endpoint(
+        "GET",
+        f"{ONE}/download",
+        "DatasetDownload",
+        shapes.plain,
+        params=("format", *VERSION),
+        kind=Kind.download,
+        media=(ANY_MEDIA, *TABLES),
+    ),
+    Endpoint(
+        "GET",
+        "/api/artifacts/{artifact_id}/download",
+        "ArtifactDownload",
+        shapes.plain,
+        kind=Kind.download,
+        media=(ANY_MEDIA, *TABLES, "application/zip"),
+    ),
+    Endpoint(
+        "GET",
+        "/api/files/{file_id}",
+        "GetFile",
+        shapes.plain,
+        kind=Kind.download,
+        made_for_answer=False,
+        media=(ANY_MEDIA, *TABLES),
+    ),
 )

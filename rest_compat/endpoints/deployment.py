@@ -93,6 +93,6 @@ ROWS = (
     ),
     Endpoint("POST", f"{ONE}/deactivate", "DeactivateDeployment", changed, body_optional=True),
     Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page, paged=True),
-    Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page, paged=True),
+    Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page, paged=True, name="InferenceLogs"),
     Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options"), warning=warning),
 )

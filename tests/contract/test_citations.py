@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rest_compat.openapi import document
+from rest_compat.openapi.document import document
 from rest_compat.stored import snake
 from schema.execution import core_schema
 from tests.stack import ROOT

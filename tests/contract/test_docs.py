@@ -20,7 +20,7 @@ import pytest
 import websockets
 from httpx_sse import connect_sse
 
-from rest_compat.openapi import document
+from rest_compat.openapi.document import document
 from rest_compat.planned import PLANNED, sentence
 from tests.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, Stack
 

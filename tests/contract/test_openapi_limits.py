@@ -11,7 +11,7 @@ from httpx import AsyncClient, Response
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from rest_compat.endpoint import Endpoint
-from rest_compat.openapi import document
+from rest_compat.openapi.document import inlined
 from rest_compat.table import TABLE
 from rest_compat.variables import Binder
 from tests.contract.samples import RestSample, filled
@@ -28,9 +28,9 @@ Path = tuple[str, ...]
 
 def described(row: Endpoint) -> dict[str, Any]:
     """The schema of each field of a row's body and query."""
-    operation = document()["paths"][row.path][row.method.lower()]
+    operation = inlined()["paths"][row.path][row.method.lower()]
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {}).get("properties", {})
-    query = {one["name"]: one["schema"] for one in operation["parameters"] if one["in"] == "query"}
+    query = {one["name"]: one["schema"] for one in operation["parameters"] if one.get("in") == "query"}
     return {**query, **body}
 
 

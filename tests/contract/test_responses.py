@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
-from rest_compat.openapi import RATE_HEADERS, document
+from rest_compat.openapi.common import RATE_HEADERS
+from rest_compat.openapi.document import document
 from tests.factories.account import bearer, browser, make_key, make_user, serving
 from tests.responses import check, operation_of, template_of
 
