@@ -20,7 +20,7 @@ ALONE = "x-alone"
 """Equal to nothing that has another hint: bodies, which change one by one."""
 HINTS = frozenset({NAMED, ABOUT, ALONE})
 """Keys that no description has which leaves this package."""
-OF_THE_PLACE = frozenset({"description", "default"})
+OF_THE_PLACE = ("description", "default")
 """Keywords that belong to the place, and not to the schema that stands there."""
 FEW = 3
 """Fewer words without a hint are no type of their own."""
@@ -72,7 +72,7 @@ class Components:
         return inner if name is None else self._reference(name, value, inner)
 
     def _reference(self, name: str, schema: Json, inner: Json) -> Json:
-        said = {key: inner.pop(key) for key in OF_THE_PLACE & inner.keys()}
+        said = {key: inner.pop(key) for key in OF_THE_PLACE if key in inner}
         about = self._abouts.get(self._identity(schema))
         self.schemas[name] = {**({"description": about} if about else {}), **_not_null(inner)}
         there: Json = {"$ref": f"#/components/schemas/{name}"}

@@ -187,21 +187,19 @@ def answer(schema: dict[str, Any], *more: str) -> dict[str, Any]:
 
 
 def _with_file(file: File, schema: dict[str, Any], name: str) -> dict[str, Any]:
-    """The two ways to say which file is meant: a form that holds it, or an object that names an upload."""
+    """The two ways to say which file is meant: a form that holds it, or an object that names an upload.
+
+    A form may name one too; each is said once, because generators make nothing of "either". Where something else may stand in
+    place of a file, the object's keys are all optional.
+    """
     binary = {"type": "string", "format": "binary", "description": file.about}
-    sent = {"type": "string", "description": "In place of `file`: the id of a finished upload, resumable or not."}
+    sent = {"type": "string", "description": "The id of a finished upload, resumable or not, in place of the form's `file`."}
     fields, required = schema["properties"], schema.get("required", [])
-    either = {"anyOf": [{"required": ["file"]}, {"required": ["upload_id"]}]}
-    form = {**schema, "properties": {**fields, "file": binary, "upload_id": sent}, **either, NAMED: f"{name}Form"}
-    by_id = {**schema, "properties": {**fields, "upload_id": sent}, **_named(file, required), NAMED: f"{name}Body"}
+    form = {**schema, "properties": {**fields, "file": binary}, "required": [*required, "file"], NAMED: f"{name}Form"}
+    by_id = {**schema, "properties": {**fields, "upload_id": sent}, NAMED: f"{name}Body"}
+    if not file.or_else:
+        by_id["required"] = [*required, "upload_id"]
     return {"multipart/form-data": {"schema": form}, "application/json": {"schema": by_id}}
-
-
-def _named(file: File, required: list[str]) -> dict[str, Any]:
-    """What a body without a file must say: the upload, or what will do in its place."""
-    if file.or_else:
-        return {"anyOf": [{"required": [*file.or_else]}, {"required": ["upload_id"]}]}
-    return {"required": [*required, "upload_id"]}
 
 
 def _arguments(operation: Operation) -> list[tuple[str, str]]:
