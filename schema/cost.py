@@ -5,11 +5,15 @@ read as the resolver will get it (coerced variables and defaults), and 50 where 
 STATEMENT: once where one statement fetches it for all objects of a level, times the lists around it where each object asks for
 itself. Fields that hold more than an object does say so (`Price`). Other scalars cost nothing.
 
+An object of an interface or a union costs what the dearest of the types it may have costs; statements are counted for all of
+them, because a list may hold them all.
+
 Linear in the document: a selection's cost is a line `fixed + per_item * page of the enclosing field`, worked out once per
 fragment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -18,6 +22,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
+    GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -40,7 +45,8 @@ from schema.field_sources import READING
 MAX_COST = 5_000
 STATEMENT = 5
 MUCH = 10**9
-PAGE_ARGUMENTS = ("first", "last", "limit", "rows")
+PAGE_ARGUMENTS = ("first", "last", "limit", "rows", "ids")
+"""A number, or a list of what is wanted."""
 PRICE = "price"
 """Metadata of a field that says what it costs."""
 
@@ -64,8 +70,18 @@ Prices = Mapping[str, Mapping[str, Price]]
 
 def prices_of(schema: GraphQLSchema) -> dict[str, dict[str, Price]]:
     """What each field costs: as its metadata say, or as it is seen to be fetched."""
-    kinds = [kind for kind in schema.type_map.values() if isinstance(kind, GraphQLObjectType)]
-    return {kind.name: {name: _price_of(field) for name, field in kind.fields.items()} for kind in kinds}
+    kinds = schema.type_map.values()
+    objects = [kind for kind in kinds if isinstance(kind, GraphQLObjectType)]
+    found = {kind.name: {name: _price_of(field) for name, field in kind.fields.items()} for kind in objects}
+    for kind in kinds:
+        if isinstance(kind, GraphQLInterfaceType):
+            possible = [found[one.name] for one in schema.get_possible_types(kind)]
+            found[kind.name] = {name: _dearest(one[name] for one in possible) for name in kind.fields}
+    return found
+
+
+def _dearest(prices: Iterable[Price]) -> Price:
+    return Price(*map(max, zip(Price(), *prices, strict=True)))
 
 
 def _price_of(field: GraphQLField) -> Price:
@@ -91,6 +107,23 @@ class Line(NamedTuple):
 
     def at(self, page: int | None) -> int:
         return min(MUCH, self.fixed + self.per_item * (DEFAULT_PAGE if page is None else page))
+
+    def beside(self, other: "Line") -> "Line":
+        return Line(*(min(MUCH, sum(parts)) for parts in zip(self, other, strict=True)))
+
+
+class Parts(NamedTuple):
+    """Cost of a selection: of what every object has, and of what those of some types have besides; `once` is all in the first."""
+
+    common: Line
+    own: Mapping[str, Line] = MappingProxyType({})
+
+    @property
+    def line(self) -> Line:
+        """For an object of the dearest type."""
+        if not self.own:
+            return self.common
+        return self.common.beside(Line(*map(max, zip(*self.own.values(), strict=True))))
 
 
 class TooExpensive(BadRequest):
@@ -119,31 +152,50 @@ class Meter:
         self.prices = prices
         self.fragments = fragments
         self.variables = variables
-        self.known: dict[str, Line] = {}
+        self.known: dict[str, Parts] = {}
+        self.possible: dict[str, frozenset[str]] = {}
         root: Any = schema.get_root_type(operation.operation)
-        line = self._selection(operation.selection_set, root)
+        line = self._selection(operation.selection_set, root).line
         self.cost = min(MUCH, line.at(None) + line.once)
 
-    def _selection(self, selections: SelectionSetNode, parent: GraphQLNamedType) -> Line:
-        lines = [self._node(node, parent) for node in selections.selections]
-        return Line(*(min(MUCH, sum(parts)) for parts in zip(*lines, strict=True)))
+    def _selection(self, selections: SelectionSetNode, parent: GraphQLNamedType) -> Parts:
+        common, own = Line(), dict[str, Line]()
+        for node in selections.selections:
+            if isinstance(node, FieldNode):
+                common = common.beside(self._field(node, parent))
+                continue
+            kind, part = self._fragment(node, parent)
+            names = self._names(parent)
+            if names <= self._names(kind):
+                common, rest = common.beside(part.common), Line()
+            else:
+                common, rest = common.beside(Line(once=part.common.once)), part.common._replace(once=0)
+                names &= self._names(kind)
+            for name in names & part.own.keys() if rest == Line() else names:
+                own[name] = own.get(name, Line()).beside(rest).beside(part.own.get(name, Line()))
+        return Parts(common, own)
 
-    def _node(self, node: Any, parent: Any) -> Line:
-        if isinstance(node, FieldNode):
-            return self._field(node, parent)
+    def _fragment(self, node: Any, parent: GraphQLNamedType) -> tuple[GraphQLNamedType, Parts]:
+        """What a fragment is on, and what its selection costs there."""
         if isinstance(node, FragmentSpreadNode):
-            return self._fragment(node.name.value)
+            name = node.name.value
+            fragment = self.fragments[name]
+            kind: Any = self.schema.get_type(fragment.type_condition.name.value)
+            if name not in self.known:
+                self.known[name] = self._selection(fragment.selection_set, kind)
+            return kind, self.known[name]
         assert isinstance(node, InlineFragmentNode)
         condition = node.type_condition
         inner: Any = self.schema.get_type(condition.name.value) if condition else parent
-        return self._selection(node.selection_set, inner)
+        return inner, self._selection(node.selection_set, inner)
 
-    def _fragment(self, name: str) -> Line:
-        if name not in self.known:
-            fragment = self.fragments[name]
-            parent: Any = self.schema.get_type(fragment.type_condition.name.value)
-            self.known[name] = self._selection(fragment.selection_set, parent)
-        return self.known[name]
+    def _names(self, kind: Any) -> frozenset[str]:
+        """The types an object may have."""
+        found = self.possible.get(kind.name)
+        if found is None:
+            possible = [kind] if isinstance(kind, GraphQLObjectType) else self.schema.get_possible_types(kind)
+            found = self.possible[kind.name] = frozenset(one.name for one in possible)
+        return found
 
     def _field(self, node: FieldNode, parent: Any) -> Line:
         definition: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
@@ -154,7 +206,7 @@ class Meter:
         own = price.each + price.row * (page or 0)
         if node.selection_set is None:
             return Line(min(MUCH, own), 0, price.once)
-        inner = self._selection(node.selection_set, get_named_type(definition.type))
+        inner = self._selection(node.selection_set, get_named_type(definition.type)).line
         once = min(MUCH, price.once + inner.once)
         if not is_list_type(get_nullable_type(definition.type)):
             return Line(min(MUCH, own + 1 + inner.at(page)), 0, once)
@@ -172,4 +224,6 @@ class Meter:
             page = get_argument_values(alone, given, self.variables).get(name)
         except GraphQLError:
             return DEFAULT_PAGE  # the field will fail in the same way, and fetch nothing
+        if isinstance(page, list):
+            page = len(page)
         return max(0, min(MAX_PAGE, page)) if isinstance(page, int) else DEFAULT_PAGE
