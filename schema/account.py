@@ -7,11 +7,13 @@ import strawberry
 
 from coreplex.account import api_key, inputs, service
 from coreplex.account.recovery import Keys
+from coreplex.account.table import ApiKey as ApiKeyRow
 from coreplex.platform.permissions import READ, Category, Permission, Scope
 from resolvers import account as resolve
 from resolvers.project import visible_projects
 from schema.common import published
 from schema.field import command, loaded, mutation, read
+from schema.node import node
 from schema.pagination import Connection, connection, sort_input
 from schema.secret import secret
 from schema.user import User
@@ -38,6 +40,7 @@ PROJECT = strawberry.lazy("schema.project")  # which knows people, of whom this 
 ApiKeySort = sort_input("ApiKey", api_key.ORDER)
 
 
+@node(ApiKeyRow, api_key.own, permission=SEE_KEYS)
 @strawberry.type(description="A program's key; its secret was shown once and is stored nowhere.")
 class ApiKey:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from coreplex.dataset import inputs, service
+from coreplex.dataset import inputs, service, versions
 from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
@@ -21,6 +21,7 @@ from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.enums import enum
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
 from schema.file import File
+from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.profile import Analysis, Column, Quality
 from schema.scalars import JSON, Long
@@ -101,6 +102,7 @@ def _sheet(root: strawberry.Parent[VersionRow]) -> str | None:
     return root.read_options.get("sheet")
 
 
+@node(VersionRow, versions.visible)
 @strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
 class DatasetVersion:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -138,6 +140,7 @@ class DatasetVersion:
     created_at: datetime = strawberry.field(description="When it was made.")
 
 
+@node(Row)
 @strawberry.type(description="A table of a project, in one or more versions.")
 class Dataset:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -11,7 +11,7 @@ from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors.tree import NotFound
 from coreplex.platform.not_yet import only
 from coreplex.platform.permissions import READ, WRITE
-from coreplex.serving.log.listing import LOGS
+from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
 from resolvers.deployment import log_documents
@@ -20,6 +20,7 @@ from schema.common import DeletedPayload, name_warnings, published
 from schema.enums import enum
 from schema.field import argument, command, computed, loaded, row
 from schema.model import Model, name_of
+from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
 
@@ -78,6 +79,7 @@ def _logged(name: str, kind: Any, description: str) -> Any:
     return loaded(kind, log_documents, lambda row: (row.id, row.created_at), description, document)
 
 
+@node(InferenceLog, visible)
 @strawberry.type(description="One predicted row, as it was asked and answered.")
 class InferenceLogEntry:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -91,6 +93,7 @@ class InferenceLogEntry:
     created_at: datetime = strawberry.field(description="When.")
 
 
+@node(Row)
 @strawberry.type(description="A model that answers under a name.")
 class Deployment:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -8,6 +8,7 @@ import strawberry
 from pydantic import create_model
 
 from coreplex.experiment import inputs, service
+from coreplex.experiment.table import EngineRun as RunRow
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.experiment.table import Experiment as Row
 from coreplex.job.lifecycle import JobStatus
@@ -23,6 +24,7 @@ from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import by_id, command, guarded, loaded, mutation, row
 from schema.model import Model, ModelSort, Validation
+from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
@@ -71,6 +73,7 @@ class ExperimentCapabilities:
     algorithms: list[str] = strawberry.field(description="Algorithm families by the names `algo`, `exclude_algos` use.")
 
 
+@node(RunRow, service.visible_runs)
 @strawberry.type(description="One engine's part of an experiment.")
 class EngineRun:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -99,6 +102,7 @@ def _progress(job: Any, experiment: Any) -> float:
 
 
 @background_work
+@node(Row)
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")
 class Experiment:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -11,6 +11,7 @@ from coreplex.platform.staging import StagedFile
 from resolvers import artifact as resolve
 from schema.enums import enum
 from schema.field import guarded, row
+from schema.node import node, node_elsewhere
 from schema.scalars import Long
 
 enum(
@@ -30,6 +31,7 @@ def _url(root: strawberry.Parent[StagedFile]) -> str:
     return f"/api/files/{root.id}"
 
 
+@node_elsewhere(StagedFile, resolve.found)
 @strawberry.type(description="A file that waits to be fetched, by the caller who asked for it, for an hour.")
 class File:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -40,6 +42,7 @@ class File:
     sha256: str = strawberry.field(description="SHA-256 of its bytes, hexadecimal.")
 
 
+@node(Row)
 @strawberry.type(description="A stored file: an upload, a table, a model, or what belongs to one.")
 class Artifact:
     id: strawberry.ID = strawberry.field(description="Identifier.")

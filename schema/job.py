@@ -17,6 +17,7 @@ from schema.common import named_enum, published
 from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import command, row
+from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
@@ -47,6 +48,7 @@ def _progress(root: strawberry.Parent[Row]) -> float:
 
 
 @background_work
+@node(Row)
 @strawberry.type(description="Work done in the background.")
 class Job:
     id: strawberry.ID = strawberry.field(description="Identifier.")

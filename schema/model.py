@@ -9,6 +9,7 @@ from coreplex.deployment.inputs import ServedModelFilter
 from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs, service
 from coreplex.model.evaluation import EVALUATIONS
+from coreplex.model.table import Evaluation as EvaluationRow
 from coreplex.model.table import Model as Row
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from resolvers import model as resolve
@@ -18,6 +19,7 @@ from resolvers.project import projects
 from schema.common import DeletedPayload, key, published
 from schema.cost import PRICE, Price
 from schema.field import argument, by_id, command, loaded, mutation, row
+from schema.node import node
 from schema.pagination import Connection, nested, resolved_connection, sort_input
 from schema.scalars import JSON, Long
 
@@ -77,6 +79,7 @@ class IntervalCoverage:
     share: float = key("share", "The share of rows whose truth was inside.", float)
 
 
+@node(EvaluationRow)
 @strawberry.type(description="A model on labelled rows that came after its training.")
 class Evaluation:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -137,6 +140,7 @@ def name_of(found: Any, _row: Any) -> str:
     return found.name if found else ""
 
 
+@node(Row)
 @strawberry.type(description="A trained model of an experiment.")
 class Model:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -6,8 +6,9 @@ from typing import Any
 import strawberry
 
 from coreplex.event.table import Event
-from coreplex.membership.access import open_project
-from coreplex.membership.table import MemberRole, ProjectStatus
+from coreplex.membership.access import open_project, visible
+from coreplex.membership.table import MemberRole, Membership, ProjectStatus
+from coreplex.membership.table import Project as Row
 from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import inputs, service
 from resolvers.account import users
@@ -19,6 +20,7 @@ from schema.enums import enum
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.model import ProjectModels
+from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.user import User
 
@@ -56,6 +58,7 @@ def _count(name: str, noun: str) -> Any:
     return loaded(int, project_counts, by_id, f"Number of {noun} in the project.", count)
 
 
+@node(Membership)
 @strawberry.type(description="A person in a project.")
 class Member:
     id: strawberry.ID = strawberry.field(description="Identifier of the membership, not of the person.")
@@ -69,6 +72,7 @@ def _event_id(root: strawberry.Parent[Event]) -> strawberry.ID:
     return strawberry.ID(str(root.seq))
 
 
+@node(Event, service.timeline, by="seq")
 @strawberry.type(description="Something that happened in a project: who did what to which thing.")
 class TimelineEvent:
     id: strawberry.ID = strawberry.field(resolver=_event_id, description="Number of the event; later ones are larger.")
@@ -97,6 +101,7 @@ class ProjectFacts:
     updated_at: datetime = strawberry.field(description="When it was last changed.")
 
 
+@node(Row, visible)
 @strawberry.type(description="A place for datasets, experiments, models and deployments, shared by its members.")
 class Project(ProjectFacts, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments):
     """Each concept says in a base of its own what it has in a project."""

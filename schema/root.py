@@ -15,6 +15,7 @@ from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.file import FileQuery
 from schema.job import JobMutation, JobQuery
 from schema.model import ModelMutation, ModelQuery
+from schema.node import NodeQuery
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
@@ -33,6 +34,7 @@ class Query(
     ModelQuery,
     DeploymentQuery,
     JobQuery,
+    NodeQuery,
 ):
     pass
 

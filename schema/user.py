@@ -5,10 +5,13 @@ from typing import Any
 
 import strawberry
 
+from coreplex.account.service import visible
+from coreplex.account.table import User as Row
 from coreplex.platform.permissions import Plan, UserRole
 from resolvers.context import Context
 from schema.enums import enum
 from schema.field import computed
+from schema.node import node
 
 enum(
     UserRole,
@@ -28,6 +31,7 @@ def _own(name: str, kind: Any, description: str) -> Any:
     return computed(kind | None, read, f"{description} {OWN}")
 
 
+@node(Row, visible)
 @strawberry.type(description="A person with an account, as the members of their projects see them.")
 class User:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlmodel import col
 
 from coreplex.account import keys, tokens
@@ -31,10 +31,14 @@ ORDER = Order(
 )
 
 
-def listing(grant: Grant) -> Listing:
+def own(grant: Grant) -> Select[ApiKey]:
     """The caller's keys, revoked ones too."""
+    return select(ApiKey).where(col(ApiKey.user_id) == grant.user_id)
+
+
+def listing(grant: Grant) -> Listing:
     return Listing(
-        query=select(ApiKey).where(col(ApiKey.user_id) == grant.user_id),
+        query=own(grant),
         identity=ApiKey.id,
         order=ORDER,
         searchable=(ApiKey.name, ApiKey.prefix),

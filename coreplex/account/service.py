@@ -2,7 +2,7 @@
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
@@ -13,6 +13,8 @@ from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
 from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, QuotaExceeded
 from coreplex.membership import quota
+from coreplex.membership.access import visible_projects
+from coreplex.membership.table import Membership
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
@@ -72,6 +74,12 @@ async def resend_verification(session: WriteSession, settings: Settings, email: 
     user = await user_by_email(session, email)
     if user is not None and user.is_active and user.email_verified_at is None:
         await _mail_verification(session, settings, user)
+
+
+def visible(grant: Grant) -> Select[User]:
+    """The caller, and the members of the caller's projects."""
+    members = select(col(Membership.user_id)).where(col(Membership.project_id).in_(visible_projects(grant)))
+    return select(User).where(or_(col(User.id) == grant.user_id, col(User.id).in_(members)))
 
 
 async def me(session: ReadSession, grant: Grant) -> User:

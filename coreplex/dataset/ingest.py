@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
 
@@ -148,9 +148,9 @@ def _new_version(
 
 
 def _raw_artifact(new: NewVersion, upload: StagedFile, table: Table) -> Artifact:
-    """The file as uploaded. It has the upload's id, so that the database lets no upload become two versions."""
+    """The file as uploaded. Its id follows from the upload's, so that the database lets no upload become two versions."""
     return Artifact(
-        id=upload.id,
+        id=uuid5(upload.id, "artifact"),
         project_id=new.version.project_id,
         kind=ArtifactKind.upload,
         storage_key=f"{new.folder}/upload.{table.format}",

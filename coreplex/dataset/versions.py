@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
@@ -18,7 +18,7 @@ from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
 from coreplex.event import service as event
 from coreplex.job.table import Job
 from coreplex.membership import quota
-from coreplex.membership.access import open_project, open_row
+from coreplex.membership.access import open_project, open_row, visible_rows
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.document import read_together
@@ -53,6 +53,11 @@ VERSIONS = Listing(
     options=LIGHT,
 )
 """Versions of datasets the caller may see, newest first, without their documents."""
+
+
+def visible(grant: Grant) -> Select[DatasetVersion]:
+    """Versions of the caller's projects, without their documents."""
+    return visible_rows(grant, DatasetVersion, *LIGHT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import STORAGE
@@ -63,6 +63,12 @@ LOGS = Listing(
     parent=col(Event.entity_id),
 )
 """What experiments had to say, oldest first."""
+
+
+def visible_runs(grant: Grant) -> Select[EngineRun]:
+    """Runs of engines of experiments the caller sees."""
+    seen = select(col(Experiment.id)).where(col(Experiment.project_id).in_(visible_projects(grant)))
+    return select(EngineRun).where(col(EngineRun.experiment_id).in_(seen))
 
 
 def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:

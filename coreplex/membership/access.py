@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, select
+from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import SQLModel, col
 
 from coreplex.errors.tree import Forbidden, NotFound
@@ -23,6 +24,17 @@ def visible_projects(grant: Grant) -> Select[UUID]:
     if grant.principal.project_id is not None:
         query = query.where(col(Membership.project_id) == grant.principal.project_id)
     return query
+
+
+def visible_rows(grant: Grant, table: type[SQLModel], *options: ExecutableOption) -> Select[Any]:
+    """Rows of a table with a `project_id` that `open_row` would open for a viewer. `options` say which columns stay behind."""
+    columns: Any = table
+    return select(table).where(columns.project_id.in_(visible_projects(grant))).options(*options)
+
+
+def visible(grant: Grant) -> Select[Project]:
+    """The projects themselves."""
+    return select(Project).where(col(Project.id).in_(visible_projects(grant)))
 
 
 async def open_project(session: ReadSession, grant: Grant, project_id: str | UUID) -> Project:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlmodel import col
 
 from coreplex.account.cache import announce
@@ -17,7 +17,7 @@ from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
 from coreplex.job.service import enqueue_removal
 from coreplex.membership import quota
-from coreplex.membership.access import SERVING, open_project, visible_projects
+from coreplex.membership.access import SERVING, open_project, visible_projects, visible_rows
 from coreplex.membership.table import Membership, Project
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
@@ -136,6 +136,11 @@ TIMELINE = Listing(
     parent=col(Event.project_id),
 )
 """What happened in projects the caller may see."""
+
+
+def timeline(grant: Grant) -> Select[Event]:
+    """What happened in the caller's projects."""
+    return visible_rows(grant, Event).where(col(Event.kind) == EventKind.audit)
 
 
 async def add_member(session: WriteSession, grant: Grant, wanted: AddMember, settings: Settings) -> Membership:

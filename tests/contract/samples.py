@@ -56,6 +56,8 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deployments": {"projectId": "<project>"},
     "job": {"id": "<job>"},
     "jobs": FILTERED,
+    "node": {"id": "<model>"},
+    "nodes": {"ids": ["<project>", "<model>"]},
     "register": {"input": {"email": "new@example.com", "name": "New", "password": PASSWORD}},
     "verifyEmail": {"input": {"token": "x"}},
     "resendVerification": {"input": {"email": "owner@example.com"}},
@@ -132,6 +134,9 @@ def kinds_in(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for item in value.values():
             yield from kinds_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from kinds_in(item)
     elif isinstance(value, str) and value.startswith("<"):
         yield value[1:-1]
 
@@ -139,6 +144,8 @@ def kinds_in(value: Any) -> Iterator[str]:
 def filled(value: Any, ids: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {name: filled(item, ids) for name, item in value.items()}
+    if isinstance(value, list):
+        return [filled(item, ids) for item in value]
     if not isinstance(value, str) or not value.startswith("<"):
         return value
     assert value[1:-1] in ids, f"{value} of a sample is no row of `furnish()` in tests/factories/world.py: make one there"

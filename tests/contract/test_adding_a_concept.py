@@ -23,6 +23,8 @@ RUN = (
     "tests/contract/test_migrations.py::test_every_reference_has_an_index",
     "tests/contract/test_growth.py::test_every_table_has_a_bound",
     "tests/contract/test_sdl.py",
+    "tests/graphql/test_node.py::test_every_type_with_an_identifier_is_a_node",
+    "tests/graphql/test_node.py::test_each_type_is_had_by_its_id_by_those_who_may[Note]",
     "tests/jobs/test_kinds.py::test_the_list_of_concepts_is_that_of_the_layers",
 )
 """What the page promises, and some of what the tests hold of each concept."""

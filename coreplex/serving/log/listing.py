@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
+from coreplex.deployment.table import Deployment
+from coreplex.membership.access import visible_rows
 from coreplex.platform.database import ReadSession
 from coreplex.platform.document import read_together
 from coreplex.platform.paging import Listing, Order
+from coreplex.platform.permissions import Grant
 from coreplex.serving.table import InferenceLog
 
 LIGHT = tuple(defer(getattr(InferenceLog, name), raiseload=True) for name in ("inputs", "output"))
@@ -50,6 +53,12 @@ async def _stored_sizes(session: ReadSession, keys: Sequence[Key]) -> Sequence[t
     size: Any = sum(func.coalesce(func.pg_column_size(column), 0) for column in columns)
     rows = await session.execute(select(*_KEY, size).where(_among(keys)))
     return [((identity, moment), stored) for identity, moment, stored in rows]
+
+
+def visible(grant: Grant) -> Select[InferenceLog]:
+    """Rows of the log of deployments the caller sees, without their documents; those of one that is gone wait to be removed."""
+    there = select(col(Deployment.id)).where(col(Deployment.id) == col(InferenceLog.deployment_id))
+    return visible_rows(grant, InferenceLog, *LIGHT).where(there.exists())
 
 
 LOGS = Listing(
