@@ -64,7 +64,7 @@ async def _nodes(info: Info, ids: Ids) -> list[Node | None]:
 
 @strawberry.type
 class NodeQuery:
-    node: Node | None = guarded(_node, READ, "Anything that has an identifier.", metadata={PRICE: ONE})
+    node: Node | None = guarded(_node, READ, "One thing of whatever type, by its identifier.", metadata={PRICE: ONE})
     nodes: list[Node | None] | None = guarded(
         _nodes,
         READ,

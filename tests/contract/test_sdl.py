@@ -5,13 +5,21 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLObjectType, is_specified_directive, is_specified_scalar_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    is_abstract_type,
+    is_specified_directive,
+    is_specified_scalar_type,
+)
 
 from coreplex.errors.tree import DomainError
 from schema.door.http import GraphQLDoor
 from schema.error_codes import CODES, MENDABLE
 from schema.execution import ROOTS, STORED, core_schema, permission_of
 from schema.export import SDL, sdl
+from schema.shown import shown_by
 from tests.contract.samples import PUBLIC
 
 ROOT_FIELDS = [(root, name) for root in ROOTS.values() if root is not None for name in root.fields]
@@ -20,6 +28,14 @@ TYPES = [t for name, t in core_schema.type_map.items() if not name.startswith("_
 
 def test_the_committed_sdl_is_the_schema() -> None:
     assert SDL.read_text(encoding="utf-8") == sdl(), "the schema changed: run `python -m schema.export` and commit the file"
+
+
+def test_every_type_of_an_interface_or_union_says_what_rows_it_shows() -> None:
+    """Or else nobody could tell that a row is of it: `@shows` (schema/shown.py), or `@node` of its table."""
+    abstract = [kind for kind in TYPES if is_abstract_type(kind)]
+    members = {one.name: one for kind in abstract for one in core_schema.get_possible_types(kind)}
+    assert members
+    assert [name for name, kind in members.items() if shown_by(kind) is None] == []
 
 
 def _described() -> Iterator[tuple[str, str | None]]:

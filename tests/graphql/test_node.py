@@ -112,7 +112,7 @@ async def codes(asker: Asker, actor: str, identity: str) -> list[str]:
     """The code of what is wrong with asking; nothing may be told beside it."""
     body = await asker.ask(NODE, actor, id=identity)
     assert not (body.get("data") or {}).get("node")
-    return [str(error["extensions"]["code"]).lower() for error in body["errors"]]
+    return [error["extensions"]["code"] for error in body["errors"]]
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -125,12 +125,12 @@ async def test_each_type_is_had_by_its_id_by_those_who_may(asker: Asker, kind: s
     for actor in () if kind in OWN else ("viewer", "editor"):
         assert await asker.data(NODE, actor, id=identity) == expected
     if kind == "ApiKey":
-        assert await codes(asker, "owner", identity) == ["forbidden"], "its owner, who has no session here"
+        assert await codes(asker, "owner", identity) == ["FORBIDDEN"], "its owner, who has no session here"
     for actor in ("stranger", *(("viewer",) if kind in OWN else ())):
-        assert await codes(asker, actor, identity) == ["not_found"]
+        assert await codes(asker, actor, identity) == ["NOT_FOUND"]
     if kind not in EVERYWHERE:
-        assert await codes(asker, "bound", identity) == ["not_found"], "of another project than the key's"
-    for actor, code in (("predict_only", "forbidden"), ("write_only", "forbidden"), ("anonymous", "unauthenticated")):
+        assert await codes(asker, "bound", identity) == ["NOT_FOUND"], "of another project than the key's"
+    for actor, code in (("predict_only", "FORBIDDEN"), ("write_only", "FORBIDDEN"), ("anonymous", "UNAUTHENTICATED")):
         assert await codes(asker, actor, identity) == [code]
 
 
@@ -178,13 +178,13 @@ WRONG = ("nonsense", "", "0", "-1", "00", "99999999999999999999", "9223372036854
 async def test_what_is_not_there_is_null_with_an_error_in_its_place(asker: Asker) -> None:
     ids, foreign = asker.world.ids, asker.world.foreign
     for wrong in (*WRONG, foreign["project"], foreign["model"], await happened(asker, EventKind.log)):
-        assert await codes(asker, "owner", wrong) == ["not_found"]
+        assert await codes(asker, "owner", wrong) == ["NOT_FOUND"]
     wanted = [ids["project"], WRONG[0], ids["model"], foreign["dataset"], str(uuid4()), ids["project"].upper()]
     body = await asker.ask(MANY, ids=wanted)
     project, model = ({"__typename": kind, "id": ids[name]} for kind, name in (("Project", "project"), ("Model", "model")))
     assert body["data"]["nodes"] == [project, None, model, None, None, project]
     assert [error["path"] for error in body["errors"]] == [["nodes", 1], ["nodes", 3], ["nodes", 4]]
-    assert {str(error["extensions"]["code"]).lower() for error in body["errors"]} == {"not_found"}
+    assert {error["extensions"]["code"] for error in body["errors"]} == {"NOT_FOUND"}
     assert (await asker.data(MANY, ids=[]))["nodes"] == []
     other = await asker.ask(f'{{ me {{ id }} node(id: "{uuid4()}") {{ id }} }}')
     assert (other["data"]["me"]["id"], other["data"]["node"]) == (str(asker.world.people["owner"].id), None)
@@ -196,16 +196,16 @@ async def test_people_are_had_by_those_they_work_with(asker: Asker) -> None:
         for name in ("owner", "viewer", "editor", "admin"):
             assert (await asker.data(NODE, actor, id=people[name]))["node"]["id"] == people[name]
         for name in ("stranger", "newcomer"):
-            assert await codes(asker, actor, people[name]) == ["not_found"]
+            assert await codes(asker, actor, people[name]) == ["NOT_FOUND"]
     assert (await asker.data(NODE, "bound", id=people["owner"]))["node"]["id"] == people["owner"]
-    assert await codes(asker, "bound", people["viewer"]) == ["not_found"], "of a project that is not the key's"
+    assert await codes(asker, "bound", people["viewer"]) == ["NOT_FOUND"], "of a project that is not the key's"
     private = "query($id: ID!) { node(id: $id) { ... on User { name plan } } }"
     assert (await asker.data(private, "viewer", id=people["owner"]))["node"]["plan"] is None
 
 
 async def test_rows_of_a_deployment_that_is_gone_are_gone(asker: Asker) -> None:
     names = known(asker, "project", "model") | {"deployment_id": uuid4()}
-    assert await codes(asker, "owner", await stored(asker, InferenceLog(**names, request_id="r", inputs={}))) == ["not_found"]
+    assert await codes(asker, "owner", await stored(asker, InferenceLog(**names, request_id="r", inputs={}))) == ["NOT_FOUND"]
 
 
 async def test_things_of_many_tables_cost_a_statement_a_table(asker: Asker) -> None:
