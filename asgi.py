@@ -52,6 +52,7 @@ from rest_compat.tus import EXPOSED as TUS_EXPOSED
 from rest_compat.tus import SENT as TUS_SENT
 from rest_compat.tus import Tus
 from schema.door.http import GraphQLDoor
+from schema.door.single import TOKEN as STREAM_TOKEN
 
 EXPOSED = (
     "Idempotent-Replayed",
@@ -72,7 +73,16 @@ PATIENT_SECS = 3.0
 TICKS_PER_BEAT = 10
 """uvicorn's ticks are a tenth of a second apart."""
 log = structlog.get_logger()
-SENT = ("Authorization", "Content-Type", "X-CSRF-Token", "Idempotency-Key", "X-Request-Id", *TUS_SENT)
+SENT = (
+    "Authorization",
+    "Content-Type",
+    "X-CSRF-Token",
+    "Idempotency-Key",
+    "X-Request-Id",
+    "Last-Event-ID",
+    STREAM_TOKEN,
+    *TUS_SENT,
+)
 
 
 def create_app(settings: Settings | None = None) -> Starlette:

@@ -27,8 +27,10 @@ from schema.door.admission import Admitted
 from schema.door.answers import document_status, executed, is_request_error, media_type, refuse, respond
 from schema.door.caching import shared_secs, told_to_caches
 from schema.door.explorer import explorer_page
+from schema.door.live import Places
 from schema.door.message import BY_REST, MAX_BODY, NOUN, Message, check_media_type, message_of_url, parse_message
-from schema.door.sse import EventStreams, wants_stream
+from schema.door.single import SingleConnections, token_of
+from schema.door.sse import MAX_STREAMS, EventStreams, wants_stream
 from schema.door.websocket import Sockets
 from schema.door.work import PATH, Work
 from schema.errors import BadRequest
@@ -43,14 +45,16 @@ class GraphQLDoor:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.work = Work(services)
-        self.streams = EventStreams(self.work)
+        places = Places(MAX_STREAMS, "event streams")
+        self.streams = EventStreams(self.work, places)
+        self.single = SingleConnections(self.work, places)
         self.sockets = Sockets(services, self.work)
 
     def routes(self) -> list[BaseRoute]:
         return [
             WebSocketRoute(PATH, self.sockets.serve),
             Route(PATH, self.answer, methods=["GET", "POST"]),
-            Route(STREAM_PATH, self.answer, methods=["GET", "POST"]),
+            Route(STREAM_PATH, self.answer, methods=["GET", "POST", "PUT", "DELETE"]),
         ]
 
     async def answer(self, request: Request) -> Response:
@@ -69,8 +73,13 @@ class GraphQLDoor:
             check_media_type(request)
         check_origin(request, self.services.settings)
         context = await open_context(self.services, request)
+        token = token_of(request) if request.url.path == STREAM_PATH else None
+        if request.method in {"PUT", "DELETE"} or (token and request.method == "GET"):
+            return await self.single.answer(request, context, token)
         message = await self._message(request, context)
         admitted = await self.work.admit(context, request, message)
+        if token:
+            return await self.single.accept(request, context, admitted, token)
         if wants_stream(request) or request.url.path == STREAM_PATH:
             response = await self.streams.answer(request, context, admitted)
         else:

@@ -1,4 +1,4 @@
-"""GraphQL over Server-Sent Events, distinct connections: one POST, one operation, a stream of `next` and one `complete`.
+"""GraphQL over Server-Sent Events, distinct connections: one request, one operation, a stream of `next` and one `complete`.
 
 An event carries the cursor of its payload as `id`, and a client that comes back with `Last-Event-ID` goes on behind it. Comments
 keep idle connections open. When the caller's credential ends, the stream says so and is over.
@@ -24,7 +24,8 @@ from schema.door.work import Work
 from schema.execution import open_context
 
 EVENT_STREAM = "text/event-stream"
-MAX_STREAMS = 20
+MAX_STREAMS = 32
+"""Of one caller in one process."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -35,9 +36,9 @@ def wants_stream(request: Request) -> bool:
 class EventStreams:
     """The streams of one process."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, places: Places) -> None:
         self.work = work
-        self.places = Places(MAX_STREAMS, "event streams")
+        self.places = places
 
     async def answer(self, request: Request, context: Context, admitted: Admitted) -> Response:
         """The streaming response of an admitted operation. Raises the error of a subscription that is refused.
@@ -49,7 +50,7 @@ class EventStreams:
 
             async def answer() -> tuple[Response, bool]:
                 result = await self.work.result(context, admitted)
-                body = _next(result, context) + _event("complete")
+                body = _next(result, context) + framed("complete")
                 return Response(body, headers=HEADERS, media_type=EVENT_STREAM), False
 
             return await once(
@@ -103,13 +104,13 @@ async def _events(results: AsyncGenerator[ExecutionResult | None, None], context
             async for result in results:
                 yield b":\n\n" if result is None else _next(result, context)
     except Exception as error:
-        yield _event("next", dump(refused(error, context.request.id)))
-    yield _event("complete")
+        yield framed("next", dump(refused(error, context.request.id)))
+    yield framed("complete")
 
 
 def _next(result: ExecutionResult, context: Context) -> bytes:
     data = require_size(dump(executed(result, context.request.id)), context.services.settings.max_answer_bytes)
-    return _event("next", data, cursor_of(result))
+    return framed("next", data, cursor_of(result))
 
 
 def cursor_of(result: ExecutionResult) -> str | None:
@@ -119,6 +120,6 @@ def cursor_of(result: ExecutionResult) -> str | None:
     return str(found) if isinstance(found, int) else None
 
 
-def _event(name: str, data: bytes = b"", cursor: str | None = None) -> bytes:
+def framed(name: str, data: bytes = b"", cursor: str | None = None) -> bytes:
     mark = b"id: " + cursor.encode() + b"\n" if cursor else b""
     return b"event: " + name.encode() + b"\n" + mark + b"data: " + data + b"\n\n"

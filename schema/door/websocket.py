@@ -236,7 +236,7 @@ class Session:
             context = await context_of_operation(self.context, self._again)
             message = await self.work.understand(context, self.socket, payload)
             admitted = await self.work.admit(context, self.socket, message)
-            async with aclosing(self.work.payloads(context, self.socket, admitted, self._again)) as payloads:
+            async with aclosing(await self.work.payloads(context, self.socket, admitted, self._again)) as payloads:
                 async for one in payloads:
                     if one is not None:
                         await self._send({"id": id, "type": "next", "payload": orjson.Fragment(one)})

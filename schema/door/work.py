@@ -68,20 +68,22 @@ class Work:
         """A place among the requests of this process, as each over HTTP has one. Raises Busy."""
         return self.admission.place(connection.scope)
 
-    def payloads(
+    async def payloads(
         self, context: Context, connection: HTTPConnection, admitted: Admitted, sign_in_again: SignIn
     ) -> AsyncGenerator[bytes | None, None]:
         """All that an operation answers over a connection that carries several, and None while a subscription is silent.
 
-        Raises what it is refused with, or ended by.
+        Raises what a subscription is refused with; the generator what it is ended by.
         """
-        if admitted.operation.kind is OperationType.SUBSCRIPTION:
-            return self._followed(context, admitted, sign_in_again)
-        return self._whole(context, connection, admitted)
-
-    async def _followed(self, context: Context, admitted: Admitted, sign_in_again: SignIn) -> AsyncGenerator[bytes | None, None]:
+        if admitted.operation.kind is not OperationType.SUBSCRIPTION:
+            return self._whole(context, connection, admitted)
         subscription = Subscription(admitted.operation, admitted.message.variables, context, sign_in_again)
-        async with aclosing(subscription.follow(await subscription.open())) as results:
+        return self._followed(context, subscription.follow(await subscription.open()))
+
+    async def _followed(
+        self, context: Context, following: AsyncGenerator[ExecutionResult | None, None]
+    ) -> AsyncGenerator[bytes | None, None]:
+        async with aclosing(following) as results:
             async for result in results:
                 yield None if result is None else self._dumped(executed(result, context.request.id))
 
