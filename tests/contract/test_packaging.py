@@ -1,5 +1,6 @@
 """What is shipped is whole and names no machine: locks, the wheel, the command, the scripts."""
 
+import json
 import os
 import re
 import subprocess
@@ -51,6 +52,15 @@ def test_locks_hold_every_dependency() -> None:
             version = re.search(r"==([^\s;]+)", entry)
             assert version, f"{lock} lacks {requirement.name}; make the locks anew"
             assert requirement.specifier.contains(version[1], prereleases=True), f"{lock}: {line}"
+
+
+def test_the_lock_of_the_clients_names_no_registry() -> None:
+    """npm's, made with `omit-lockfile-registry-resolved`."""
+    packages = json.loads((ROOT / "tests/clients/package-lock.json").read_text())["packages"]
+    assert len(packages) > 20
+    for name, entry in packages.items():
+        assert "resolved" not in entry, name
+        assert not name or entry["integrity"].startswith("sha512-"), name
 
 
 def test_no_foreign_package_called_schema() -> None:
