@@ -124,7 +124,7 @@ async def test_who_may_use_a_stream(web: AsyncClient, owner: Any, database: Data
     assert (await web.get(PATH, params={"token": "unknown"})).status_code == 404
     async with opened(web, token) as events:
         second = await web.get(PATH, params={"token": token})
-        assert (second.status_code, second.json()["errors"][0]["extensions"]["code"]) == (409, "conflict")
+        assert (second.status_code, second.json()["errors"][0]["extensions"]["code"]) == (409, "CONFLICT")
         foreign = await web.post(
             PATH, json={"query": "{ __typename }", "extensions": {"operationId": "x"}}, headers={TOKEN: token, **other}
         )
@@ -203,4 +203,4 @@ async def test_without_redis_it_says_so(settings: Settings, owner: Any) -> None:
     async with serving(away) as made, served_on(made, away) as found:
         async with AsyncClient(base_url=f"http://{found}", headers=owner[0]) as web:
             answer = await web.put(PATH)
-            assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "unavailable")
+            assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "UNAVAILABLE")

@@ -60,7 +60,7 @@ async def test_queries_and_mutations(address: str, owned: Owned) -> None:  # noq
         posted = await web.post("/graphql", json={"query": listed, "variables": {"n": 5}}, headers=headers)
         assert found == posted.json()
         partly = await ask(socket, '{ __typename project(id: "nonsense") { id } }')
-        assert partly["errors"][0]["extensions"]["code"] == "not_found"
+        assert partly["errors"][0]["extensions"]["code"] == "NOT_FOUND"
 
 
 async def test_refusals_are_errors_of_the_operation(address: str, owned: Owned, database: Database) -> None:  # noqa: F811
@@ -70,11 +70,11 @@ async def test_refusals_are_errors_of_the_operation(address: str, owned: Owned, 
     async with dial(address) as socket, dial(address) as reading:
         await greet(socket, owned[0])
         await greet(reading, reader)
-        assert code(await ask(socket, "{ nothing }")) == "bad_request"
-        assert code(await ask(socket, CREATE, variables={"name": None})) == "bad_request"
-        assert code(await ask(socket, None)) == "bad_request"
-        assert code(await ask(socket, deep)) == "too_expensive"
-        assert code(await ask(reading, CREATE, variables={"name": "x"})) == "forbidden"
+        assert code(await ask(socket, "{ nothing }")) == "BAD_REQUEST"
+        assert code(await ask(socket, CREATE, variables={"name": None})) == "BAD_REQUEST"
+        assert code(await ask(socket, None)) == "BAD_REQUEST"
+        assert code(await ask(socket, deep)) == "TOO_EXPENSIVE"
+        assert code(await ask(reading, CREATE, variables={"name": "x"})) == "FORBIDDEN"
     assert await projects(database) == before
 
 
@@ -102,7 +102,7 @@ async def test_a_cookie_changes_nothing_without_its_token(address: str, database
             assert (await ask(socket, "{ me { id } }"))["data"]["me"]
             made = await ask(socket, CREATE, variables={"name": "x"})
             assert ("data" in made) is allowed, made
-            assert allowed or (code(made), "csrfToken" in made["error"]["message"]) == ("forbidden", True)
+            assert allowed or (code(made), "csrfToken" in made["error"]["message"]) == ("FORBIDDEN", True)
             assert await projects(database) == before + allowed
 
 
@@ -113,7 +113,7 @@ async def test_what_sets_cookies_goes_by_post(address: str, database: Database) 
     async with dial(address) as socket:
         await greet(socket, token)
         refused = await ask(socket, login, variables={"i": {"email": user.email, "password": PASSWORD}})
-        assert refused["errors"][0]["extensions"]["code"] == "forbidden"
+        assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
         assert "send it by POST" in refused["errors"][0]["message"]
     async with database.read() as session:
         assert await session.scalar(text("SELECT count(*) FROM sessions")) == 0
@@ -130,12 +130,12 @@ async def test_sent_again_under_a_key_it_is_done_once(address: str, owned: Owned
         assert first["data"] == second["data"]
         assert second["extensions"]["idempotentReplayed"] is True
         other = await ask(socket, CREATE, variables={"name": "Other"}, extensions=key)
-        assert code(other) == "conflict"
+        assert code(other) == "CONFLICT"
         posted = await web.post("/graphql", json={"query": CREATE, "variables": {"name": "Posted"}})
         again = await ask(socket, CREATE, variables={"name": "Posted"}, extensions={"idempotencyKey": "k-2"})
         assert again["data"] == posted.json()["data"]
-        assert code(await ask(socket, "{ __typename }", extensions=key)) == "bad_request"
-        assert code(await ask(socket, CREATE, variables={"name": "x"}, extensions={"idempotencyKey": 3})) == "bad_request"
+        assert code(await ask(socket, "{ __typename }", extensions=key)) == "BAD_REQUEST"
+        assert code(await ask(socket, CREATE, variables={"name": "x"}, extensions={"idempotencyKey": 3})) == "BAD_REQUEST"
     assert await projects(database) == before + 2
 
 
@@ -187,7 +187,7 @@ async def test_the_budget_is_one_over_all_transports(app: Starlette, settings: S
             await greet(socket, owned[0])
             answers = [await ask(socket, query) for query in ("{ __typename }", "{", "{ me { id } }", "{ me { id } }")]
             assert ["data" in one for one in answers] == [True, False, True, False]
-            assert code(answers[-1]) == "rate_limited"
+            assert code(answers[-1]) == "RATE_LIMITED"
 
 
 async def test_required_documents_hold_for_sockets(settings: Settings, owned: Owned, tmp_path: Any) -> None:  # noqa: F811
@@ -201,6 +201,6 @@ async def test_required_documents_hold_for_sockets(settings: Settings, owned: Ow
         async with dial(found) as socket:
             await greet(socket, owned[0])
             assert (await ask(socket, None, documentId="known"))["data"]["me"]
-            assert code(await ask(socket, "{ me { id } }")) == "document_not_listed"
+            assert code(await ask(socket, "{ me { id } }")) == "DOCUMENT_NOT_LISTED"
             subscription = "subscription($j: ID!) { jobEvents(jobId: $j) { seq } }"
-            assert code(await ask(socket, subscription, variables={"j": str(owned[1].id)})) == "document_not_listed"
+            assert code(await ask(socket, subscription, variables={"j": str(owned[1].id)})) == "DOCUMENT_NOT_LISTED"
