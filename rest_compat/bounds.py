@@ -58,6 +58,8 @@ def _limits(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any
         found["anyOf"] = [_limits(one, defs) for one in kinds]
     if "type" in schema:
         found["type"] = schema["type"]
+    if schema.get("additionalProperties") is True:
+        found["additionalProperties"] = True
     if "items" in schema:
         found["items"] = _limits(schema["items"], defs)
     if "properties" in schema:

@@ -17,6 +17,8 @@ from schema.errors import sentence_of
 from schema.execution import STORED
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
+WORDS = {"true": True, "1": True, "false": False, "0": False}
+"""What a form says of a truth, in any case: Python's clients write `True`."""
 TABLE_FILE = "The table: CSV, TSV, JSON, JSON Lines, Excel (.xlsx) or Parquet, plain or in gzip, zip or zstd."
 """What a file is that holds a table."""
 OVERRIDES, MARKS = "missingValues", "values"
@@ -67,7 +69,7 @@ def into_input(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
         found["columns"] = list(columns.values())
     if FORCE in body:
         said = body[FORCE]
-        found[FORCE] = {"true": True, "1": True, "false": False, "0": False}.get(said, said) if isinstance(said, str) else said
+        found[FORCE] = WORDS.get(said.lower(), said) if isinstance(said, str) else said
     return found
 
 

@@ -31,7 +31,7 @@ class PredictOptions(BaseModel):
 
 
 MAX_ROWS = 10_000
-ROW: JsonDict = {"type": "object", "minProperties": 1}
+ROW: JsonDict = {"type": "object", "minProperties": 1, "additionalProperties": True}
 AS_ROWS: JsonDict = {"anyOf": [ROW, {"type": "array", "items": ROW, "minItems": 1, "maxItems": MAX_ROWS}]}
 OPTIONS: JsonDict = {"properties": PredictOptions.model_json_schema()["properties"]}
 ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; of at most 500 where contributions are asked for."

@@ -195,11 +195,19 @@ def _with_file(file: File, schema: dict[str, Any], name: str) -> dict[str, Any]:
     binary = {"type": "string", "format": "binary", "description": file.about}
     sent = {"type": "string", "description": "The id of a finished upload, resumable or not, in place of the form's `file`."}
     fields, required = schema["properties"], schema.get("required", [])
-    form = {**schema, "properties": {**fields, "file": binary}, "required": [*required, "file"], NAMED: f"{name}Form"}
+    texts = {key: _text(field) for key, field in fields.items()}
+    form = {**schema, "properties": {**texts, "file": binary}, "required": [*required, "file"], NAMED: f"{name}Form"}
     by_id = {**schema, "properties": {**fields, "upload_id": sent}, NAMED: f"{name}Body"}
     if not file.or_else:
         by_id["required"] = [*required, "upload_id"]
     return {"multipart/form-data": {"schema": form}, "application/json": {"schema": by_id}}
+
+
+def _text(field: dict[str, Any]) -> dict[str, Any]:
+    """A field of a form: what has an inside is a text in JSON."""
+    if field.get("type") in ("object", "array") or "oneOf" in field:
+        return {"type": "string", "contentMediaType": "application/json", "description": f"In JSON: {field['description']}"}
+    return field
 
 
 def _arguments(operation: Operation) -> list[tuple[str, str]]:
