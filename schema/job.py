@@ -28,16 +28,7 @@ JobFilter: Any = create_model(
     "JobFilter", __base__=inputs.JobFilter, type=(JobType | None, inputs.JobFilter.model_fields["type"])
 )
 
-enum(
-    JobType,
-    "What a job does.",
-    {
-        "automl_train": "Trains the models of an experiment.",
-        "mail_send": "Sends a mail.",
-        "storage_delete": "Removes files nobody needs any more.",
-        "probe": "Does nothing, to see that workers work.",
-    },
-)
+enum(JobType, "What a job does.", {name: kinds.kind_of(name).description for name in kinds.listed()})
 published(inputs.OneJob, "JobInput", "A job to act on.")
 published(JobFilter, "JobFilter", "Which jobs are wanted.")
 JobSort = sort_input("Job", queries.ORDER)

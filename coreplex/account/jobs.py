@@ -14,5 +14,5 @@ async def enqueue_waiting(_job: Job, context: JobContext) -> None:
         await context.save(mail.enqueue_waiting)
 
 
-declare(JobKind(mail.MAIL_SEND, delivery.run, attempts=mail.SEND_ATTEMPTS))
+declare(JobKind(mail.MAIL_SEND, delivery.run, attempts=mail.SEND_ATTEMPTS, description="Sends a mail."))
 declare(JobKind("mails_waiting", enqueue_waiting, every=timedelta(minutes=5)))

@@ -18,5 +18,5 @@ async def remove_files(job: Job, context: JobContext) -> None:
         await event.forget(context.database, job.entity_type, job.entity_id)
 
 
-declare(JobKind(STORAGE_DELETE, remove_files))
-declare(JobKind("probe", probe.run, on_final=probe.on_final))
+declare(JobKind(STORAGE_DELETE, remove_files, description="Removes files nobody needs any more."))
+declare(JobKind("probe", probe.run, on_final=probe.on_final, description="Does nothing, to see that workers work."))

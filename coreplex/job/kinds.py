@@ -47,6 +47,8 @@ class JobKind:
     """What people call the thing a job works on; None when it has no name."""
     every: timedelta | None = None
     """Runs by the clock, once per period over all processes (`coreplex.job.schedule`); such a job belongs to no project."""
+    description: str = ""
+    """What it does, in a sentence of the contract; of every kind but those that run by the clock."""
 
 
 def follows(table: type[FollowsJob]) -> Hook:
@@ -64,11 +66,13 @@ _KINDS: dict[str, JobKind] = {}
 
 
 def declare(kind: JobKind) -> None:
-    """Make a kind known. Raises ValueError when its name is taken, or too long for its column."""
+    """Make a kind known. Raises ValueError when its name is taken, or too long for its column, or nothing describes it."""
     if kind.name in _KINDS:
         raise ValueError(f"the kind of job `{kind.name}` is declared twice: by {_KINDS[kind.name].run.__module__} too")
     if not 0 < len(kind.name) <= MAX_KIND:
         raise ValueError(f"the name of a kind of job has 1 to {MAX_KIND} characters: `{kind.name}`")
+    if not kind.description and kind.every is None:
+        raise ValueError(f"the kind of job `{kind.name}` is one that people see: it needs a description")
     _KINDS[kind.name] = kind
 
 

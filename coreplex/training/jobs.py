@@ -14,5 +14,6 @@ declare(
         on_change=follows(Experiment),
         on_final=later(f"{SERVICE}:on_final"),
         entity=later(f"{SERVICE}:entity"),
+        description="Trains the models of an experiment.",
     )
 )

@@ -12,14 +12,14 @@ from copy import copy
 from types import NoneType
 from typing import Any
 
-from graphql import Executor, GraphQLError, GraphQLLeafType, GraphQLObjectType
+from graphql import Executor, GraphQLLeafType, GraphQLObjectType
 from graphql.execution import executor as core
-from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
 
+from schema.compiler.kept import Errors, Kept
 from schema.compiler.leaf import odd
 from schema.compiler.level import Built, Level
-from schema.compiler.plan import Choice, Composite, Details, Plan, Planner, Plans, key_of
+from schema.compiler.plan import Choice, Composite, Details, Plan, Planner, key_of
 from schema.compiler.size import Size, Uncounted, written
 
 ERROR = 100
@@ -40,32 +40,6 @@ async def gather_whole(*awaitables: Awaitable[Any]) -> list[Any]:
 
 
 core.gather_with_cancel = gather_whole  # type: ignore[attr-defined]
-
-
-class Kept:
-    """What is worked out once per operation and lives as long as the document that owns its nodes."""
-
-    def __init__(self) -> None:
-        self.collected: dict[tuple[Any, ...], Any] = {}
-        self.plans: Plans = {}
-        self.root: Any = None
-        """The fields of the operation itself."""
-
-
-class Errors(CollectedErrors):
-    """The errors of an attempt with their places, so that they can be handed over when it went well."""
-
-    __slots__ = ("added", "failed")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failed = False
-        """A part within the attempt failed: a field that may be null has swallowed it, the attempt must not."""
-        self.added: list[tuple[GraphQLError, Path | None]] = []
-
-    def add(self, error: GraphQLError, path: Path | None) -> None:
-        self.added.append((error, path))
-        super().add(error, path)
 
 
 class CompilingExecutor(Executor[None]):

@@ -24,7 +24,8 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import VariableValues
 
 from schema.compiler.coercion import Variables
-from schema.compiler.executor import CompilingExecutor, Kept
+from schema.compiler.executor import CompilingExecutor
+from schema.compiler.kept import Kept
 from schema.compiler.plan import Planner
 from schema.compiler.size import Size
 

@@ -93,6 +93,6 @@ def test_the_concept_of_the_page_works_and_takes_so_many_files(tmp_path: Path, a
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
     sdl = (tmp_path / "schema/schema.graphql").read_text()
     assert "createNote(" in sdl
-    assert "  note_count\n" in sdl
+    assert "  NOTE_COUNT\n" in sdl
     assert "note_recount" not in sdl, "what runs by the clock is nobody's to see"
     assert '"/api/notes"' in (tmp_path / "rest_compat/openapi.json").read_text()

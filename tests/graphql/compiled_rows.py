@@ -13,7 +13,8 @@ from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, exec
 from graphql.execution.values import VariableValues
 from strawberry.dataloader import DataLoader
 
-from schema.compiler.executor import CompilingExecutor, Kept
+from schema.compiler.executor import CompilingExecutor
+from schema.compiler.kept import Kept
 from schema.compiler.operation import selections_of
 from schema.compiler.plan import Planner
 from schema.compiler.reading import Contextual, Loaded

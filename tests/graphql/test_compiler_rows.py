@@ -13,7 +13,8 @@ from graphql import ExecutionResult, build_schema, execute, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.compiler.executor import CompilingExecutor, Kept
+from schema.compiler.executor import CompilingExecutor
+from schema.compiler.kept import Kept
 from tests.graphql.compiled_rows import Colour, Context, Row, answered_alike, core, planner
 
 
