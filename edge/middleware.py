@@ -55,7 +55,7 @@ class OuterLayer:
         self.services = services
         self.rate_memory = RateMemory.of(services)
         self.admission = Admission.of(services)
-        self.unread = Unread(2 * services.settings.max_answer_bytes)
+        self.unread = Unread.of(services)
         self.cookie_name = session_cookie_name(services.settings)
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 

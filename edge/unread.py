@@ -5,22 +5,26 @@ sixty would take the memory of the process: nobody would be answered until it wa
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.types import Message, Send
 
 from coreplex.errors.tree import Busy
 from coreplex.platform.fair_places import CALLER
+from coreplex.platform.services import Part, Services
 
 PIECE = 64 << 10
 """Bytes that are sent together, as many as a connection buffers before it waits for its client."""
 AGAIN_SECS = 5
 
 
-class Unread:
+class Unread(Part):
     """Counts the bytes that the callers of one process have not taken yet. Who has `most` of them is answered nothing more."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.most = 2 * services.settings.max_answer_bytes
         self._bytes: Counter[str] = Counter()
 
     def require_read(self, who: str) -> None:
@@ -31,12 +35,19 @@ class Unread:
 
     async def send(self, message: Message, send: Send) -> None:
         """Send a large part of a body as its client takes it."""
-        body, more, who = message["body"], message.get("more_body", False), CALLER.get()
-        self._bytes[who] += len(body)
-        try:
+        body, more = message["body"], message.get("more_body", False)
+        with self.held(len(body)):
             for end in range(PIECE, len(body) + PIECE, PIECE):
                 await send({**message, "body": body[end - PIECE : end], "more_body": more or end < len(body)})
+
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Count so many bytes as not taken for the time of the block, in which they are sent."""
+        who = CALLER.get()
+        self._bytes[who] += size
+        try:
+            yield
         finally:
-            self._bytes[who] -= len(body)
+            self._bytes[who] -= size
             if not self._bytes[who]:
                 del self._bytes[who]

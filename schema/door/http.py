@@ -23,7 +23,7 @@ from edge.body import decode_json, read_body
 from edge.idempotency import once
 from edge.request import charge, check_origin, exchange_of
 from resolvers.context import Context
-from schema.door.admission import Admitted
+from schema.door.admission import Admitted, MethodNotAllowed
 from schema.door.answers import document_status, executed, is_request_error, media_type, refuse, respond
 from schema.door.caching import shared_secs, told_to_caches
 from schema.door.explorer import explorer_page
@@ -78,6 +78,8 @@ class GraphQLDoor:
             return await self.single.answer(request, context, token)
         message = await self._message(request, context)
         admitted = await self.work.admit(context, request, message)
+        if request.method == "HEAD" and admitted.operation.kind is OperationType.SUBSCRIPTION:
+            raise MethodNotAllowed("A subscription has no head: ask by GET or POST.")
         if token:
             return await self.single.accept(request, context, admitted, token)
         if wants_stream(request) or request.url.path == STREAM_PATH:

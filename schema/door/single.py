@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from coreplex.errors.tree import DomainError, Unauthenticated
+from coreplex.platform.answer_size import require_size
 from coreplex.platform.permissions import Category, Principal
 from coreplex.platform.shared_streams import Held, SharedStreams
 from edge.caller import EVENT_STREAM
@@ -29,6 +30,8 @@ from schema.door.work import Work
 from schema.errors import BadRequest
 from schema.execution import open_context
 
+MOST_BYTES = 4 << 20
+"""Of one answer over a stream for several: Redis hangs up on who does not take what waits for him."""
 TOKEN = "X-GraphQL-Event-Stream-Token"  # noqa: S105 a header's name
 
 
@@ -95,13 +98,18 @@ class SingleConnections:
             try:
                 async with aclosing(payloads):
                     async for payload in payloads:
-                        heard = await (self.shared.wanted(key, name) if payload is None else self._next(key, name, payload))
-                        if not heard:
+                        if not await self._told(key, name, payload):
                             return
             except Exception as error:
                 await self._next(key, name, dump(refused(error, request_id)))
             await self.shared.write(key, framed("complete", dump({"id": name})))
             await self.shared.end(key, name)
+
+    async def _told(self, key: str, name: str, payload: bytes | None) -> bool:
+        """Whether anybody hears of it still. Raises AnswerTooLarge."""
+        if payload is None:
+            return await self.shared.wanted(key, name)
+        return await self._next(key, name, require_size(payload, MOST_BYTES))
 
     async def _next(self, key: str, name: str, payload: bytes) -> bool:
         return await self.shared.write(key, framed("next", orjson.dumps({"id": name, "payload": orjson.Fragment(payload)})))

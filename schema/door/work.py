@@ -14,13 +14,14 @@ from starlette.responses import Response
 
 from coreplex.errors.tree import DomainError
 from coreplex.platform.answer_size import require_size
-from coreplex.platform.fair_places import FairPlaces, Limits
+from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Services
 from edge.admission import Admission
 from edge.idempotency import REPLAYED, as_by_post
 from edge.request import charge, exchange_of, give_back
+from edge.unread import Unread
 from resolvers.context import Context
 from schema.door.admission import Admitted, admit
 from schema.door.answers import dump, executed, is_request_error
@@ -44,6 +45,7 @@ class Work:
         self.services = services
         self.documents = Documents(services)
         self.admission = Admission.of(services)
+        self.unread = Unread.of(services)
         self.costly = FairPlaces(COSTLY_PLACES, "costly answers")
 
     async def admit(self, context: Context, connection: HTTPConnection, message: Message) -> Admitted:
@@ -90,10 +92,16 @@ class Work:
     async def _whole(
         self, context: Context, connection: HTTPConnection, admitted: Admitted
     ) -> AsyncGenerator[bytes | None, None]:
-        """One answer. Who hangs up ends a query; a mutation is brought to its end."""
+        """One answer. Who hangs up ends a query; a mutation is brought to its end. Raises Busy for who leaves answers untaken."""
+        reads, who = admitted.operation.kind is OperationType.QUERY, CALLER.get()
         async with self.place(connection):
+            self.unread.require_read(who)
             answering = self._answered(context, connection, admitted)
-            yield await (answering if admitted.operation.kind is OperationType.QUERY else to_the_end(answering))
+            answer = await (answering if reads else to_the_end(answering))
+        if reads:
+            self.unread.require_read(who)
+        with self.unread.held(len(answer)):
+            yield answer
 
     async def _answered(self, context: Context, connection: HTTPConnection, admitted: Admitted) -> bytes:
         async def answer() -> tuple[Response, bool]:

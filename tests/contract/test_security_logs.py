@@ -169,6 +169,7 @@ def test_no_secret_is_logged_and_no_line_is_broken(talkative: Stack) -> None:
         assert client.post("/api/auth/reset-password", json=reset).status_code in {400, 422}
         document = {"query": f'mutation {{ login(input: {{email: "a", password: "{SECRETS["wrong"]}"}}) {{ nonsense }} }}'}
         client.post("/graphql", json=document)
+        client.get("/graphql", params={**document, "variables": f'{{"password": "{SECRETS["wrong"]}"}}'})
         headers = {"Authorization": f"Bearer {key}"}
         client.post("/api/uploads", params={"filename": BREAKING}, content=b"x", headers=headers)
         client.post("/api/uploads", content=b"x", headers={**headers, "Content-Type": f"multipart/{SECRETS['bearer']}"})

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from asgi import create_app
+from coreplex.command import doctor
 from coreplex.platform import shared_documents
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
+from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 from schema.door import document_list
 from tests.factories.account import make_key, make_user
@@ -199,6 +201,19 @@ async def test_what_is_wrong_in_the_list_is_named_and_refused(door: Door, capsys
     assert {line["document"] for line in logs if line["event"] == "document_refused"} == {"bad", "none"}
     assert document_list.main(str(path)) == 1
     assert "bad: Cannot query field 'nothing'" in capsys.readouterr().out
+
+
+def test_doctor_looks_at_the_list(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "documents.json"
+    world = doctor.World(settings.model_copy(update={"graphql_document_list": path}), DataFolder(tmp_path), None)
+    path.write_bytes(orjson.dumps({"good": NAME}))
+    assert doctor._documents(world).endswith("is valid")
+    path.write_bytes(orjson.dumps({"good": NAME, "bad": BROKEN}))
+    with pytest.raises(Trouble, match=r"1 of .* refused: bad: Cannot query field 'nothing'"):
+        doctor._documents(world)
+    path.unlink()
+    with pytest.raises(Trouble, match="cannot be read"):
+        doctor._documents(world)
 
 
 async def test_apollos_manifest(door: Door) -> None:

@@ -44,8 +44,9 @@ async def test_nothing_is_changed_by_get(client: AsyncClient, key: dict[str, str
         assert (answer.status_code, answer.headers["allow"], code(answer)) == (405, "POST", "METHOD_NOT_ALLOWED")
     assert (await get(client, two, key, operationName="Mine")).json()["data"] == {"projects": {"totalCount": 1}}
     assert (await get(client, 'subscription { jobEvents(jobId: "x") { seq } }', key)).status_code == 400
-    head = await client.head("/graphql", params={"query": CREATE}, headers=key)
-    assert (head.status_code, head.content) == (405, b"")
+    for query, more in ((CREATE, {}), ('subscription { jobEvents(jobId: "x") { seq } }', {"accept": "text/event-stream"})):
+        head = await client.head("/graphql", params={"query": query}, headers={**key, **more})
+        assert (head.status_code, head.content) == (405, b"")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from coreplex.platform.shared_streams import SharedStreams
-from schema.door import live
+from schema.door import live, single
 from tests.factories.account import make_key, make_user, serving, sign_in
 from tests.graphql.conftest import served_on
 from tests.graphql.followed import FOLLOW, beginning, make_job, tell
@@ -196,6 +196,16 @@ async def test_what_runs_ends_with_its_stream(
         while streams._running:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert (await web.get(PATH, params={"token": token})).status_code == 404
+
+
+async def test_a_large_answer_is_asked_for_by_itself(web: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single, "MOST_BYTES", 100)
+    token = await reserve(web)
+    async with opened(web, token) as events:
+        assert (await post(web, token, "q", "{ projects { nodes { id name createdAt } } }")).status_code == 202
+        _, data = await heard(events)
+        assert data["payload"]["errors"][0]["extensions"]["code"] == "ANSWER_TOO_LARGE"
+        assert (await heard(events))[0] == "complete"
 
 
 async def test_without_redis_it_says_so(settings: Settings, owner: Any) -> None:

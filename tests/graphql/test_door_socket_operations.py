@@ -16,6 +16,7 @@ from coreplex.job.table import Job
 from coreplex.platform.database import Database
 from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
+from edge.unread import Unread
 from schema.door import work
 from tests.factories.account import PASSWORD, make_key, make_user, sign_in
 from tests.graphql.conftest import served_on
@@ -174,6 +175,13 @@ async def test_a_mutation_is_brought_to_its_end(
                 break
             await asyncio.sleep(0.02)
     assert await projects(database) == before + 1
+
+
+async def test_who_leaves_answers_untaken_is_answered_no_more(address: str, owned: Owned, app: Starlette) -> None:  # noqa: F811
+    async with dial(address) as socket:
+        await greet(socket, owned[0])
+        Unread.of(app.state.services).most = 0
+        assert code(await ask(socket, "{ me { id } }")) == "BUSY"
 
 
 async def test_the_budget_is_one_over_all_transports(app: Starlette, settings: Settings, owned: Owned) -> None:  # noqa: F811

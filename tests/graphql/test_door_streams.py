@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import orjson
 import pytest
 from httpx import AsyncClient, Response
 from httpx_sse import EventSource, ServerSentEvent
@@ -68,6 +69,24 @@ async def test_replay_follow_and_resume(web: AsyncClient, database: Database) ->
         assert [message_of(await anext(events)) for _ in range(2)] == ["three", "four"]
     async with followed(web, job, key, after=int(third.id)) as events:
         assert message_of(await anext(events)) == "four"
+
+
+async def test_a_browsers_event_source(web: AsyncClient, database: Database) -> None:
+    """It can only GET, says nothing but its cookie and where it was, and is no page of another site."""
+    user = await make_user(database)
+    job = await make_job(database, user)
+    await sign_in(web, user.email)
+    start = await beginning(database, job)
+    await tell(database, job, "one")
+    params = {"query": FOLLOW, "variables": orjson.dumps({"job": str(job.id), "after": start}).decode()}
+    async with web.stream("GET", "/graphql", params=params, headers=ACCEPT) as response:
+        event = await anext(EventSource(response).aiter_sse())
+        assert message_of(event) == "one"
+    await tell(database, job, "two")
+    async with web.stream("GET", "/graphql", params=params, headers={**ACCEPT, "last-event-id": event.id}) as response:
+        assert message_of(await anext(EventSource(response).aiter_sse())) == "two"
+    foreign = await web.get("/graphql", params=params, headers={**ACCEPT, "sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403
 
 
 async def test_strangers_and_others_are_refused_before_the_stream(web: AsyncClient, database: Database) -> None:
