@@ -67,9 +67,10 @@ async def measured(body: bytes, coding: str) -> tuple[float, int]:
 async def main() -> None:
     lines = [
         "# Compression\n",
-        f"Measured by `tests/benchmarks/compression.py`. A machine that does other work, Python {platform.python_version()}; "
-        f"least CPU of {PASSES} passes of {REQUESTS} answers, the rest of a request left out (a list of 50 costs 7 ms, of 500 28 ms: "
-        f"[lists.md](lists.md)). Answers below {LEAST >> 10} KiB are not compressed, those above {LARGE >> 10} KiB in a thread.\n",
+        f"Measured by `tests/benchmarks/compression.py`. A machine that does other work, Python {platform.python_version()};",
+        f"least CPU of {PASSES} passes of {REQUESTS} answers, without the rest of a request (a list of 50 costs 7 ms, of 500 28:",
+        "[lists.md](lists.md)).",
+        f"Answers below {LEAST >> 10} KiB are not compressed, those above {LARGE >> 10} KiB in a thread.\n",
         "| rows | coding | bytes | of plain | CPU ms |",
         "|---:|---|---:|---:|---:|",
     ]
