@@ -14,7 +14,7 @@ from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, literal_column, sel
 
 from coreplex.errors.tree import DomainError, Forbidden, Invalid, NotFound
 from coreplex.platform.database import ReadSession
-from coreplex.platform.permissions import READ, Grant, Permission, authorize
+from coreplex.platform.permissions import READ, Grant, Permission, Principal, authorize
 from coreplex.platform.services import Services
 from resolvers.context import Info
 from resolvers.loading import Asking, Batch
@@ -46,6 +46,8 @@ class Nodes:
         """What is in no table; each raises NotFound for what it does not know."""
         self.rows = Batch(self._load)
         """Rows by the text of their ids; an error for one the caller may not have in this way."""
+        self.seen = Batch(self._seen)
+        """The same, without those, and nothing for a caller who may not ask."""
 
     async def one(self, info: Info, identity: str) -> Any:
         """Raises NotFound, and Forbidden for what is the caller's own but cannot be had with this credential."""
@@ -76,8 +78,14 @@ class Nodes:
         found: dict[Key, Any] = {}
         for kind, wanted in await self._tables(session, set(keys.values())):
             for row in await session.scalars(kind.seen(grant).where(kind.identity.in_(wanted))):
-                found[getattr(row, kind.identity.key)] = _refusal(kind, grant) or row
+                found[getattr(row, kind.identity.key)] = _refusal(kind.permission, grant.principal) or row
         return {text: found[key] for text, key in keys.items() if key in found}
+
+    async def _seen(self, session: ReadSession, ids: list[str], asking: Asking) -> Mapping[str, Any]:
+        if asking.principal is None or _refusal(READ, asking.principal) is not None:
+            return {}
+        found = await self._load(session, ids, asking)
+        return {text: row for text, row in found.items() if not isinstance(row, DomainError)}
 
     async def _tables(self, session: ReadSession, keys: set[Key]) -> Iterable[tuple[Opened, Sequence[Key]]]:
         """Which ids may be in which tables: numbers in those whose rows are numbered."""
@@ -100,9 +108,9 @@ def _key(text: str) -> Key | None:
         return number if str(number) == text and number <= MAX_NUMBER else None
 
 
-def _refusal(kind: Opened, grant: Grant) -> Forbidden | None:
+def _refusal(permission: Permission, principal: Principal) -> Forbidden | None:
     try:
-        authorize(grant.principal, kind.permission)
+        authorize(principal, permission)
     except Forbidden as refusal:
         return refusal
     return None

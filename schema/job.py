@@ -17,7 +17,7 @@ from schema.common import named_enum, published
 from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import command, row
-from schema.node import node
+from schema.node import Node, node, thing
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
 
@@ -50,6 +50,7 @@ class Job:
     project_id: strawberry.ID | None = strawberry.field(description="The project it belongs to.")
     entity_type: str = strawberry.field(description="Kind of the thing it works on.")
     entity_id: strawberry.ID | None = strawberry.field(description="Identifier of that thing.")
+    entity: Node | None = thing("entity_id", "That thing; null where it is gone, or nothing a caller can have.")
     payload: JSON = strawberry.field(description="What it was given.")
     result: JSON | None = strawberry.field(description="What came of it.")
     error: str | None = strawberry.field(description="Why it failed, or why the last attempt did.")

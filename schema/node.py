@@ -13,12 +13,13 @@ from resolvers.context import Info
 from resolvers.node import MAX_IDS, Nodes, Opened
 from schema.common import Id
 from schema.cost import PRICE, STATEMENT, Price
-from schema.field import guarded
+from schema.field import guarded, loaded
 from schema.shown import shows
 
 Kind = TypeVar("Kind", bound=type)
 ONE = Price(each=2 * STATEMENT)
 MANY = Price(each=2 * STATEMENT, row=2)
+THINGS = Price(once=4 * STATEMENT)
 """One statement for all, and one for each table they are in."""
 NODES = Nodes()
 
@@ -48,6 +49,18 @@ def _implements(row: type) -> Callable[[Kind], Kind]:
         return shows(row)(kind)
 
     return declare
+
+
+def thing(attribute: str, description: str) -> Any:
+    """The thing whose id is the row's `attribute`; null where it is gone, and for a caller who might not ask for it by id."""
+
+    def key(row: Any) -> str | None:
+        identity = getattr(row, attribute)
+        return None if identity is None else str(identity)
+
+    field = loaded(Node | None, NODES.seen, key, description)
+    field.metadata = {**field.metadata, PRICE: THINGS}
+    return field
 
 
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description=f"Their identifiers, at most {MAX_IDS}.")]

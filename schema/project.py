@@ -20,7 +20,7 @@ from schema.enums import enum
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.model import ProjectModels
-from schema.node import node
+from schema.node import Node, node, thing
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.user import User
 
@@ -79,6 +79,7 @@ class TimelineEvent:
     type: str = strawberry.field(description="What happened, `noun.verb`: `project.created`, `model.deleted`.")
     entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
+    entity: Node | None = thing("entity_id", "The thing; null where it is gone, or nothing a caller can have.")
     message: str = strawberry.field(description="A sentence for people.")
     user: User | None = loaded(User | None, users, lambda event: event.actor_id, "Who did it; empty for the server itself.")
     created_at: datetime = strawberry.field(description="When.")

@@ -229,6 +229,40 @@ async def test_things_of_many_tables_cost_a_statement_a_table(asker: Asker) -> N
     assert len(statements) == 1 + 5, statements
 
 
+ABOUT = "entity { __typename ... on Experiment { name bestModel { name } } ... on Project { name } ... on ApiKey { prefix } }"
+
+
+async def test_what_jobs_and_events_are_about_is_had_from_them(asker: Asker) -> None:
+    """Of each root field its list, which tables, and these; and what an experiment has. A key is not had with a key."""
+    ids = asker.world.ids
+    for kind, identity in (("project", ids["project"]), ("api_key", await api_key(asker)), ("model", str(uuid4()))):
+        about = {"entity_type": kind, "entity_id": UUID(identity), "type": f"{kind}.touched"}
+        await stored(asker, Event(**known(asker, "project"), **about, kind=EventKind.audit), "seq")
+    timeline = f"project(id: $id) {{ timeline(first: 3) {{ nodes {{ type {ABOUT} }} }} }}"
+    query = f"query($id: ID!) {{ {timeline} jobs {{ nodes {{ {ABOUT} }} }} }}"
+    await asker.data("{ me { id } }")
+    with asker.counted() as statements:
+        found = await asker.data(query, id=ids["project"])
+    assert len(statements) <= (1 + 1 + 1 + 2) + (1 + 1 + 1) + 1, statements
+    things = {one["type"]: one["entity"] for one in found["project"]["timeline"]["nodes"]}
+    assert (things["project.touched"]["__typename"], things["api_key.touched"], things["model.touched"]) == (
+        "Project",
+        None,
+        None,
+    )
+    assert {job["entity"]["__typename"] for job in found["jobs"]["nodes"] if job["entity"]} == {"Experiment"}
+    signed_in = (await asker.data(query, "session", id=ids["project"]))["project"]["timeline"]["nodes"]
+    assert [one["entity"]["__typename"] for one in signed_in if one["type"] == "api_key.touched"] == ["ApiKey"]
+    theirs = (await asker.data(query, "viewer", id=ids["project"]))["project"]["timeline"]["nodes"]
+    assert [one["entity"] for one in theirs if one["type"] == "api_key.touched"] == [None]
+
+
+async def test_who_may_not_read_reads_nothing_behind_what_was_changed(asker: Asker) -> None:
+    cancel = f"mutation($id: ID!) {{ cancelJob(input: {{jobId: $id}}) {{ job {{ id {ABOUT} }} }} }}"
+    (job,) = [(await asker.data(cancel, "write_only", id=asker.world.ids["job"]))["cancelJob"]["job"]]
+    assert (job["id"], job["entity"]) == (asker.world.ids["job"], None)
+
+
 async def test_no_more_than_a_page_of_ids(asker: Asker) -> None:
     wanted = [asker.world.ids["project"]] * MAX_IDS
     assert len((await asker.data(MANY, ids=wanted))["nodes"]) == MAX_IDS
