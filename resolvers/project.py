@@ -6,11 +6,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.errors.tree import Forbidden, Unauthenticated
-from coreplex.membership import access
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession
-from coreplex.platform.permissions import READ, Grant, Role, authorize
+from coreplex.platform.permissions import Role
 from coreplex.project import service
 from resolvers.loading import Asking, Batch, batch, rows
 
@@ -25,18 +23,5 @@ async def _own(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping
     return dict((await session.execute(query)).all())
 
 
-async def _visible(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, Project]:
-    try:
-        authorize(asking.principal, READ)
-    except (Unauthenticated, Forbidden):
-        return {}
-    assert asking.principal is not None, "strangers are not authorised"
-    seen = access.visible_projects(Grant(asking.principal))
-    found = await session.scalars(select(Project).where(col(Project.id).in_(ids), col(Project.id).in_(seen)))
-    return {project.id: project for project in found}
-
-
-visible_projects = Batch(_visible)
-"""Projects the caller might ask for by id; whatever leads to another one leads nowhere."""
 own_roles = Batch(_own)
 """The caller's role by project id."""

@@ -1,7 +1,7 @@
 """Accounts, sessions and API keys in the public contract. No hash, cookie or token digest has a field here."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import strawberry
 
@@ -10,16 +10,13 @@ from coreplex.account.recovery import Keys
 from coreplex.account.table import ApiKey as ApiKeyRow
 from coreplex.platform.permissions import READ, Category, Permission, Scope
 from resolvers import account as resolve
-from resolvers.project import visible_projects
 from schema.common import published
 from schema.field import command, loaded, mutation, read
+from schema.links import link
 from schema.node import node
 from schema.pagination import Connection, connection, sort_input
 from schema.secret import secret
 from schema.user import User
-
-if TYPE_CHECKING:
-    from schema.project import Project
 
 ENTRANCE = Permission(category=Category.authentication, once=True)
 SIGNED_IN = Permission(Scope.read, session_only=True)
@@ -36,7 +33,6 @@ published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a kn
 published(inputs.RevokeApiKey, "RevokeApiKeyInput", "An API key to revoke.")
 published(inputs.CreateApiKey, "CreateApiKeyInput", "A new API key.")
 
-PROJECT = strawberry.lazy("schema.project")  # which knows people, of whom this module speaks
 ApiKeySort = sort_input("ApiKey", api_key.ORDER)
 
 
@@ -48,10 +44,9 @@ class ApiKey:
     prefix: str = strawberry.field(description="Beginning of the key, to recognise it by.")
     scopes: list[Scope] = strawberry.field(description="What the key may do.")
     project_id: strawberry.ID | None = strawberry.field(description="Identifier of the one project it is limited to.")
-    project: Annotated["Project", PROJECT] | None = loaded(
-        Annotated["Project", PROJECT] | None,
-        visible_projects,
-        lambda key: key.project_id,
+    project: Any = link(
+        "Project",
+        "project_id",
         "The one project it is limited to; null for a key without a limit, and when its owner belongs to the project no more.",
     )
     created_at: datetime = strawberry.field(description="When it was made.")

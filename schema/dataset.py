@@ -21,6 +21,7 @@ from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.enums import enum
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
 from schema.file import File
+from schema.links import link
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.profile import Analysis, Column, Quality
@@ -107,6 +108,7 @@ def _sheet(root: strawberry.Parent[VersionRow]) -> str | None:
 class DatasetVersion:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
+    project: Any = link("Project", "project_id", "The project.")
     dataset_id: strawberry.ID = strawberry.field(description="The dataset.")
     version: int = strawberry.field(description="Number within the dataset, from 1.")
     row_count: Long = strawberry.field(description="Rows.")
@@ -119,8 +121,11 @@ class DatasetVersion:
     source: VersionSource = strawberry.field(description="How it came to be.")
     quality_score: float = strawberry.field(description="Overall quality, 0 to 100.")
     artifact_id: strawberry.ID = strawberry.field(description="The stored table.")
+    artifact: Any = link("Artifact", "artifact_id", "The stored table.")
     upload_artifact_id: strawberry.ID | None = strawberry.field(description="The file as it was uploaded.")
+    upload_artifact: Any = link("Artifact", "upload_artifact_id", "The file as it was uploaded.")
     parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
+    parent_version: Any = link("DatasetVersion", "parent_version_id", "The version it was made from.")
     dataset: "Dataset" = loaded(LazyDataset, datasets, lambda version: version.dataset_id, "The dataset.")
     columns: list[Column] = _document(list[Column], lambda found, _: Column.of(found), "The columns, in the order of the file.")
     quality: Quality = strawberry.field(
@@ -137,6 +142,7 @@ class DatasetVersion:
         description="The first rows, spelled as in the uploaded file. A text of more than 1,000 characters is cut there and ends "
         "in its length: `… (1234 characters)`.",
     )
+    created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
 
@@ -145,6 +151,7 @@ class DatasetVersion:
 class Dataset:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
+    project: Any = link("Project", "project_id", "The project.")
     name: str = strawberry.field(description="Name.")
     description: str = strawberry.field(description="What it holds.")
     status: DatasetStatus = strawberry.field(description="State.")
@@ -158,6 +165,7 @@ class Dataset:
     latest_version: DatasetVersion = loaded(DatasetVersion, latest_versions, by_id, "The latest version.")
     version: DatasetVersion = resolved(resolve.version, "One version of it.", metadata={PRICE: BATCHED})
     versions: Connection[DatasetVersion] = nested(VERSIONS, "Its versions, newest first.", sort=DatasetVersionSort)
+    created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was uploaded.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
 

@@ -19,6 +19,7 @@ from resolvers.model import models
 from schema.common import DeletedPayload, name_warnings, published
 from schema.enums import enum
 from schema.field import argument, command, computed, loaded, row
+from schema.links import link
 from schema.model import Model, name_of
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
@@ -86,6 +87,7 @@ class InferenceLogEntry:
     request_id: str = strawberry.field(description="The request it came with.")
     row_index: int = strawberry.field(description="Place of the row in the request, from 0.")
     model_id: strawberry.ID = strawberry.field(description="The model that answered.")
+    model: Any = link("Model", "model_id", "The model that answered; null once it is deleted.")
     inputs: JSON = _logged("inputs", JSON, "The row.")
     output: JSON | None = _logged("output", JSON | None, "The answer; empty when there was an error.")
     error: str | None = strawberry.field(description="What went wrong.")
@@ -98,6 +100,7 @@ class InferenceLogEntry:
 class Deployment:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
+    project: Any = link("Project", "project_id", "The project.")
     model_id: strawberry.ID = strawberry.field(description="The model it serves.")
     model_name: str = _model(str, "Name of the model.", name_of)
     model: Model | None = _model(Model | None, "The model it serves.")
@@ -124,10 +127,13 @@ class Deployment:
         description="Confidence of detection, 0 to 1: always `null` in this version."
     )
     previous_deployment_id: strawberry.ID | None = strawberry.field(description="The deployment it displaced.")
+    previous_deployment: Any = link("Deployment", "previous_deployment_id", "The deployment it displaced.")
     previous_model_id: strawberry.ID | None = strawberry.field(description="The model it served before.")
+    previous_model: Any = link("Model", "previous_model_id", "The model it served before.")
     endpoint_url: str = computed(str, _endpoint_url, "Address to POST rows to.")
     request_count: Long = strawberry.field(description="Predict requests it got; seconds behind.")
     error_count: Long = strawberry.field(description="Predict requests it refused; seconds behind.")
+    created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")

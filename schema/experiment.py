@@ -23,6 +23,7 @@ from schema.common import DeletedPayload, named_enum, published
 from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import by_id, command, guarded, loaded, mutation, row
+from schema.links import link
 from schema.model import Model, ModelSort, Validation
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
@@ -78,11 +79,13 @@ class ExperimentCapabilities:
 class EngineRun:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     experiment_id: strawberry.ID = strawberry.field(description="The experiment.")
+    experiment: Any = link("Experiment", "experiment_id", "The experiment.")
     engine: str = strawberry.field(description="The engine that runs.")
     requested_engine: str = strawberry.field(description="The engine that was asked for.")
     status: JobStatus = strawberry.field(graphql_type=ExperimentStatus, description="State.")
     models_trained: int = strawberry.field(description="Models finished so far, baseline and ensembles included.")
     best_model_id: strawberry.ID | None = strawberry.field(description="Its best model.")
+    best_model: Any = link("Model", "best_model_id", "Its best model.")
     best_metric: float | None = strawberry.field(description="The sort metric of its best model.")
     error: str | None = strawberry.field(description="Why it failed.")
     started_at: datetime | None = strawberry.field(description="When it began.")
@@ -107,10 +110,13 @@ def _progress(job: Any, experiment: Any) -> float:
 class Experiment:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
+    project: Any = link("Project", "project_id", "The project.")
     dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learns from.")
+    dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The dataset version it learns from.")
     job_id: strawberry.ID | None = strawberry.field(
         description="The background job that trains; empty once it is no longer listed."
     )
+    job: Any = link("Job", "job_id", "The background job that trains; null once it is no longer listed.")
     name: str = strawberry.field(description="Name.")
     target_column: str = strawberry.field(description="The column to predict.")
     problem_type: ProblemType = strawberry.field(description="Classification or regression.")
@@ -134,6 +140,7 @@ class Experiment:
     engine_runs: list[EngineRun] = loaded(list[EngineRun], engine_runs, by_id, "What each engine did.")
     models: Connection[Model] = nested(leaderboards, "The leaderboard: models that are finished, the best first.", sort=ModelSort)
     logs: Connection[LogEntry] = nested(service.LOGS, "The log, oldest first; readable while it runs.")
+    created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was created.")
     started_at: datetime | None = strawberry.field(description="When training began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")

@@ -1,6 +1,7 @@
 """Files in the public contract: named here, fetched and sent over plain HTTP."""
 
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
@@ -11,6 +12,7 @@ from coreplex.platform.staging import StagedFile
 from resolvers import artifact as resolve
 from schema.enums import enum
 from schema.field import guarded, row
+from schema.links import link
 from schema.node import node, node_elsewhere
 from schema.scalars import Long
 
@@ -47,6 +49,7 @@ class File:
 class Artifact:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project it belongs to.")
+    project: Any = link("Project", "project_id", "The project it belongs to.")
     kind: ArtifactKind = strawberry.field(description="What it is.")
     filename: str = strawberry.field(description="Its name.")
     content_type: str = strawberry.field(description="Its media type.")

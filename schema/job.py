@@ -17,6 +17,7 @@ from schema.common import named_enum, published
 from schema.enums import enum
 from schema.event import LogEntry
 from schema.field import command, row
+from schema.links import link
 from schema.node import Node, node, thing
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON
@@ -48,6 +49,7 @@ class Job:
     progress: float = strawberry.field(resolver=_progress, description="Share done, 0 to 100.")
     message: str = strawberry.field(description="What is going on.")
     project_id: strawberry.ID | None = strawberry.field(description="The project it belongs to.")
+    project: Any = link("Project", "project_id", "The project it belongs to.")
     entity_type: str = strawberry.field(description="Kind of the thing it works on.")
     entity_id: strawberry.ID | None = strawberry.field(description="Identifier of that thing.")
     entity: Node | None = thing("entity_id", "That thing; null where it is gone, or nothing a caller can have.")
@@ -56,6 +58,7 @@ class Job:
     error: str | None = strawberry.field(description="Why it failed, or why the last attempt did.")
     attempts: int = strawberry.field(description="Attempts begun.")
     max_attempts: int = strawberry.field(description="Attempts it may have.")
+    created_by: Any = link("User", "created_by", "Who asked for it; null for the server itself, and for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was queued.")
     started_at: datetime | None = strawberry.field(description="When its first attempt began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")

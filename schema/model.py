@@ -1,11 +1,12 @@
 """Models in the public contract."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from coreplex.deployment.inputs import ServedModelFilter
+from coreplex.deployment.service import serving
 from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs, service
 from coreplex.model.evaluation import EVALUATIONS
@@ -19,9 +20,13 @@ from resolvers.project import projects
 from schema.common import DeletedPayload, key, published
 from schema.cost import PRICE, Price
 from schema.field import argument, by_id, command, loaded, mutation, row
+from schema.links import link
 from schema.node import node
 from schema.pagination import Connection, nested, resolved_connection, sort_input
 from schema.scalars import JSON, Long
+
+if TYPE_CHECKING:
+    from schema.deployment import Deployment
 
 DOCUMENT = Price(each=25)
 """A file of its own for each model, as large as a page of objects."""
@@ -84,8 +89,11 @@ class IntervalCoverage:
 class Evaluation:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
+    project: Any = link("Project", "project_id", "The project.")
     model_id: strawberry.ID = strawberry.field(description="The model.")
+    model: Any = link("Model", "model_id", "The model; null once it is deleted.")
     dataset_version_id: strawberry.ID | None = strawberry.field(description="The dataset version, if it was one.")
+    dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The dataset version, if it was one and is there.")
     filename: str = strawberry.field(description="Name of the file.")
     rows: int = strawberry.field(description="Rows in it.")
     rows_used: int = strawberry.field(description="Rows that were scored; the notes say why others were not.")
@@ -135,6 +143,9 @@ def _serves(stage: str, description: str) -> Any:
     return loaded(bool, serving_stages, by_id, description, lambda stages, _: stage in stages)
 
 
+Deployments = Annotated["Deployment", strawberry.lazy("schema.deployment")]
+
+
 def name_of(found: Any, _row: Any) -> str:
     """The name of something that may be gone."""
     return found.name if found else ""
@@ -145,11 +156,15 @@ def name_of(found: Any, _row: Any) -> str:
 class Model:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="The project.")
+    project: Any = link("Project", "project_id", "The project.")
     project_name: str = loaded(str, projects, lambda model: model.project_id, "Name of the project.", name_of)
     experiment_id: strawberry.ID = strawberry.field(description="The experiment that made it.")
+    experiment: Any = link("Experiment", "experiment_id", "The experiment that made it.")
     experiment_name: str = loaded(str, experiments, lambda model: model.experiment_id, "Name of that experiment.", name_of)
     dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learned from.")
+    dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The dataset version it learned from.")
     artifact_id: strawberry.ID = strawberry.field(description="Its file.")
+    artifact: Any = link("Artifact", "artifact_id", "Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
     algo: str = strawberry.field(
         description="Algorithm family: GLM, DRF, XRT, GBM, XGBoost, DeepLearning (perceptrons and kernel networks), "
@@ -179,6 +194,7 @@ class Model:
         "with one holdout, it is fitted again on all rows; otherwise the models of the folds together are the model.",
         lambda experiment, _: experiment.validation if experiment else None,
     )
+    deployments: Connection[Deployments] = nested(serving, "The deployments that serve it.")
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
     is_production: bool = _serves("production", "Whether an active production deployment serves it.")
@@ -196,6 +212,7 @@ class Model:
         metadata={PRICE: DOCUMENT},
         description="ROC, precision-recall, confusion and calibration, or residuals; from out-of-fold predictions.",
     )
+    created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was finished.")
 
 

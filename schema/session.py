@@ -15,8 +15,8 @@ from coreplex.platform.settings import Mode, Registration
 from coreplex.platform.version import server_version
 from resolvers.account import users
 from resolvers.context import Context, Info
-from resolvers.project import visible_projects
 from resolvers.session import WhoAsks, api_keys, ends, who_asks
+from resolvers.visible import projects
 from schema.account import ApiKey
 from schema.cost import MAX_COST
 from schema.enums import enum
@@ -124,7 +124,7 @@ class Session:
     scopes: list[Scope] = strawberry.field(description="What the credential may do; a session may do everything.")
     project_id: strawberry.ID | None = strawberry.field(description="Identifier of the one project the key is limited to.")
     project: Project | None = loaded(
-        Project | None, visible_projects, lambda one: one.project_id, "The one project the key is limited to."
+        Project | None, projects, lambda one: one.project_id, "The one project the key is limited to."
     )
     expires_at: datetime | None = loaded(
         datetime | None, ends, lambda one: one.credential_id, "When the session or key ends; null for a key without an end."

@@ -65,6 +65,11 @@ def listing(grant: Grant, wanted: DeploymentFilter | None = None, project_id: st
     )
 
 
+def serving(grant: Grant, wanted: DeploymentFilter | None = None) -> Listing:
+    """The deployments that serve each model, or have served it."""
+    return replace(listing(grant, wanted), parent=col(Deployment.model_id))
+
+
 def models(grant: Grant, wanted: ServedModelFilter | None = None) -> Listing:
     """Models of the caller's projects, the best first unless asked otherwise, also by whether they serve."""
     listing = model.listing(grant, wanted)

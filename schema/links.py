@@ -1,0 +1,33 @@
+"""Objects behind ids: `project` beside `projectId`, found for all objects of a level at once, as if each were asked for by id.
+
+Types name each other in circles (a project has models, a model a project), so they are named here by where they are declared.
+"""
+
+from operator import attrgetter
+from typing import Annotated, Any
+
+import strawberry
+
+from resolvers import visible
+from resolvers.account import users
+from resolvers.loading import Batch
+from schema.field import loaded
+
+FOUND: dict[str, tuple[str, Batch[Any, Any]]] = {
+    "Artifact": ("schema.file", visible.artifacts),
+    "Dataset": ("schema.dataset", visible.datasets),
+    "DatasetVersion": ("schema.dataset", visible.versions),
+    "Deployment": ("schema.deployment", visible.deployments),
+    "Experiment": ("schema.experiment", visible.experiments),
+    "Job": ("schema.job", visible.jobs),
+    "Model": ("schema.model", visible.models),
+    "Project": ("schema.project", visible.projects),
+    "User": ("schema.account", users),
+}
+"""Types by name: the module that declares each, and what finds its rows."""
+
+
+def link(noun: str, attribute: str, description: str) -> Any:
+    """The object whose id is the row's `attribute`; null where it is gone, and for a caller who might not ask for it by id."""
+    module, batch = FOUND[noun]
+    return loaded(Annotated[noun, strawberry.lazy(module)] | None, batch, attrgetter(attribute), description)
