@@ -33,13 +33,13 @@ async def verify_email(info: Info, input: inputs.VerifyEmail) -> None:
         await service.verify_email(session, input.token)
 
 
-async def resend_verification(info: Info, input: inputs.AskMail) -> None:
+async def resend_verification(info: Info, input: inputs.ResendVerification) -> None:
     async with constant_time.even():
         async with info.context.transaction() as session:
             await service.resend_verification(session, info.context.services.settings, input.email)
 
 
-async def forgot_password(info: Info, input: inputs.AskMail) -> None:
+async def forgot_password(info: Info, input: inputs.ForgotPassword) -> None:
     async with constant_time.even():
         async with info.context.transaction() as session:
             await recovery.forgot(session, info.context.services.settings, input.email)

@@ -10,6 +10,7 @@ from coreplex.account.recovery import Keys
 from coreplex.account.table import ApiKey as ApiKeyRow
 from coreplex.platform.permissions import READ, Category, Permission, Scope
 from resolvers import account as resolve
+from resolvers.session import api_keys
 from schema.common import published
 from schema.field import command, loaded, mutation, read
 from schema.links import link
@@ -26,7 +27,8 @@ MANAGE_KEYS = Permission(Scope.write, session_only=True)
 
 published(inputs.Register, "RegisterInput", "A new account.")
 published(inputs.VerifyEmail, "VerifyEmailInput", "Proof that a mail arrived.")
-published(inputs.AskMail, "AskMailInput", "Whom to send a mail.")
+published(inputs.ResendVerification, "ResendVerificationInput", "Whom to send the confirmation mail again.")
+published(inputs.ForgotPassword, "ForgotPasswordInput", "Whom to send a reset link.")
 published(inputs.Login, "LoginInput", "Who signs in.")
 published(inputs.ResetPassword, "ResetPasswordInput", "A new password for a forgotten one.")
 published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a known one.")
@@ -101,7 +103,8 @@ class CreateApiKeyPayload:
 
 @strawberry.type(description="The key that was revoked.")
 class RevokeApiKeyPayload:
-    id: strawberry.ID = strawberry.field(description="Its identifier.")
+    api_key_id: strawberry.ID = strawberry.field(description="Its identifier.")
+    api_key: ApiKey | None = loaded(ApiKey | None, api_keys, lambda made: made.api_key_id, "The key as it is listed now.")
 
 
 def _keys_left(keys: Keys) -> dict[str, Any]:

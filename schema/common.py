@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from coreplex.experiment.table import ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.duplicate_names import duplicate_name_warnings
-from coreplex.platform.inputs import Delete, DeleteInUse
 from coreplex.platform.permissions import Plan
 from resolvers.context import Info
 from schema.compiler.reading import Item
@@ -56,8 +55,6 @@ enum(
         "cancelled": "A person ended it.",
     },
 )
-published(Delete, "DeleteInput", "Something to remove.")
-published(DeleteInUse, "DeleteInUseInput", "Something to remove, which may be in use.")
 
 
 def key(name: str, description: str, kind: Any) -> Any:
@@ -83,4 +80,4 @@ def name_warnings(attribute: str) -> Any:
 
 @strawberry.type(description="What was removed.")
 class DeletedPayload:
-    id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
+    deleted_id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")

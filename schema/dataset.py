@@ -52,6 +52,7 @@ enum(
         "xlsx": "An Excel workbook.",
     },
 )
+published(inputs.DeleteDataset, "DeleteDatasetInput", "A dataset to remove.")
 published(inputs.ColumnOverride, "ColumnOverrideInput", "What a column is, and what is missing in it.")
 published(inputs.Marked, "MarkedColumnInput", "What is missing in a column, besides what is known to be.")
 published(inputs.MarkMissing, "MarkMissingInput", "Values that stand for missing ones.")

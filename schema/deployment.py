@@ -55,7 +55,8 @@ published(
     "RollbackDeploymentInput",
     "Where to go back from, and to what; without a target, to what served before.",
 )
-published(inputs.OneDeployment, "DeploymentInput", "A deployment to act on.")
+published(inputs.DeactivateDeployment, "DeactivateDeploymentInput", "A deployment that is to serve no more.")
+published(inputs.DeleteDeployment, "DeleteDeploymentInput", "A deployment to remove.")
 published(inputs.DeploymentFilter, "DeploymentFilter", "Which deployments are wanted.")
 
 DeploymentSort = sort_input("Deployment", service.ORDER)

@@ -56,7 +56,9 @@ enum(
     {"single": "One engine.", "parallel": "Several engines, side by side on the same folds."},
 )
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
-published(inputs.OneExperiment, "ExperimentInput", "An experiment to act on.")
+published(inputs.CancelExperiment, "CancelExperimentInput", "An experiment whose training is to end.")
+published(inputs.StopExperiment, "StopExperimentInput", "An experiment whose search is to end with what it has.")
+published(inputs.DeleteExperiment, "DeleteExperimentInput", "An experiment to remove.")
 published(ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
 
 ExperimentSort = sort_input("Experiment", service.ORDER)

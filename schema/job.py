@@ -30,7 +30,7 @@ JobFilter: Any = create_model(
 )
 
 enum(JobType, "What a job does.", {name: kinds.kind_of(name).description for name in kinds.listed()})
-published(inputs.OneJob, "JobInput", "A job to act on.")
+published(inputs.CancelJob, "CancelJobInput", "A job to end.")
 published(JobFilter, "JobFilter", "Which jobs are wanted.")
 JobSort = sort_input("Job", queries.ORDER)
 

@@ -32,6 +32,7 @@ DOCUMENT = Price(each=25)
 """A file of its own for each model, as large as a page of objects."""
 EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
+published(inputs.DeleteModel, "DeleteModelInput", "A model to remove.")
 published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
 published(ServedModelFilter, "ModelFilter", "Which models are wanted.")
 ModelSort = sort_input("Model", service.ORDER)
@@ -105,6 +106,7 @@ class Evaluation:
     curves: JSON = strawberry.field(description="Confusion, and for two classes ROC and the rest; or residuals.")
     warnings: JSON = strawberry.field(description="Missing columns, unseen categories and the like: column, kind, message, rows.")
     notes: list[str] = strawberry.field(description="What was left out or taken otherwise.")
+    created_by: Any = link("User", "created_by", "Who asked for it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When.")
 
 
@@ -212,7 +214,6 @@ class Model:
         metadata={PRICE: DOCUMENT},
         description="ROC, precision-recall, confusion and calibration, or residuals; from out-of-fold predictions.",
     )
-    created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was finished.")
 
 

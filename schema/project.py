@@ -41,6 +41,7 @@ enum(
         "admin": "May also change the project and its members.",
     },
 )
+published(inputs.DeleteProject, "DeleteProjectInput", "A project to remove.")
 published(inputs.CreateProject, "CreateProjectInput", "A new project.")
 published(inputs.UpdateProject, "UpdateProjectInput", "What changes in a project.")
 published(inputs.AddMember, "AddMemberInput", "A person to bring into a project.")

@@ -81,7 +81,7 @@ async def _take_place(session: WriteSession, settings: Settings, user_id: UUID) 
 
 async def revoke(session: WriteSession, grant: Grant, wanted: RevokeApiKey) -> UUID:
     """End a key of the caller for good; doing it again changes nothing. Returns its id, to be forgotten after the commit."""
-    mine = (col(ApiKey.id) == parse_id(wanted.id, "API key"), col(ApiKey.user_id) == grant.user_id)
+    mine = (col(ApiKey.id) == parse_id(wanted.api_key_id, "API key"), col(ApiKey.user_id) == grant.user_id)
     row = await session.scalar(select(ApiKey).where(*mine).with_for_update())
     if row is None:
         raise NotFound.of("API key")

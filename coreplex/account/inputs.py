@@ -58,7 +58,11 @@ class VerifyEmail(BaseModel):
     token: Token = Field(description="The token from the mail.")
 
 
-class AskMail(BaseModel):
+class ResendVerification(BaseModel):
+    email: KnownEmail = Field(description="E-mail of the account.")
+
+
+class ForgotPassword(BaseModel):
     email: KnownEmail = Field(description="E-mail of the account.")
 
 
@@ -84,7 +88,7 @@ class ChangePassword(BaseModel):
 
 
 class RevokeApiKey(BaseModel):
-    id: Identifier = Field(description="Its identifier.")
+    api_key_id: Identifier = Field(description="The key.")
 
 
 class CreateApiKey(BaseModel):

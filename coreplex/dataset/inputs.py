@@ -103,3 +103,7 @@ class UpdateDataset(BaseModel):
 
 class DatasetFilter(BaseModel):
     project_id: Identifier | None = Field(None, description="Only datasets of this project.")
+
+
+class DeleteDataset(BaseModel):
+    dataset_id: Identifier = Field(description="The dataset.")

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
-from coreplex.dataset.inputs import DatasetFilter, UpdateDataset
+from coreplex.dataset.inputs import DatasetFilter, DeleteDataset, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.versions import LIGHT, open_locked, storage_prefix
 from coreplex.event import service as event
@@ -17,7 +17,6 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.inputs import Delete
 from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
 
@@ -68,12 +67,12 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDataset) -> 
     return dataset
 
 
-async def delete_one(session: WriteSession, grant: Grant, wanted: Delete) -> UUID:
+async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteDataset) -> UUID:
     """Remove a dataset with its versions, their files, and the finished experiments that learned from it.
 
     Raises Conflict while an experiment on it is queued or running, and while a model made from it serves.
     """
-    dataset = await open_locked(session, grant, parse_id(wanted.id, "Dataset"))
+    dataset = await open_locked(session, grant, parse_id(wanted.dataset_id, "Dataset"))
     # The lock makes an experiment that is being created on a version either visible here or fail there.
     locked = select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset.id).options(*LIGHT).with_for_update()
     versions = (await session.scalars(locked)).all()

@@ -86,8 +86,12 @@ class RollbackDeployment(BaseModel):
         return value
 
 
-class OneDeployment(BaseModel):
-    deployment_id: Identifier = Field(description="Its identifier.")
+class DeactivateDeployment(BaseModel):
+    deployment_id: Identifier = Field(description="The deployment.")
+
+
+class DeleteDeployment(BaseModel):
+    deployment_id: Identifier = Field(description="The deployment.")
 
 
 class DeploymentFilter(BaseModel):

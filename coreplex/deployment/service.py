@@ -10,8 +10,9 @@ from sqlmodel import col
 
 from coreplex.deployment.inputs import (
     CreateDeployment,
+    DeactivateDeployment,
+    DeleteDeployment,
     DeploymentFilter,
-    OneDeployment,
     PromoteDeployment,
     RollbackDeployment,
     ServedModelFilter,
@@ -28,7 +29,6 @@ from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.inputs import Delete
 from coreplex.platform.listener import notify
 from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import Grant
@@ -170,7 +170,7 @@ async def rollback(session: WriteSession, grant: Grant, wanted: RollbackDeployme
     return await _back_to_model(session, grant, deployment, str(deployment.previous_model_id))
 
 
-async def deactivate(session: WriteSession, grant: Grant, wanted: OneDeployment) -> Deployment:
+async def deactivate(session: WriteSession, grant: Grant, wanted: DeactivateDeployment) -> Deployment:
     """Stop serving. The deployment stays and can be brought back."""
     deployment = await _open(session, grant, wanted.deployment_id)
     if deployment.status is not DeploymentStatus.active:
@@ -180,9 +180,9 @@ async def deactivate(session: WriteSession, grant: Grant, wanted: OneDeployment)
     return deployment
 
 
-async def delete(session: WriteSession, grant: Grant, wanted: Delete) -> UUID:
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteDeployment) -> UUID:
     """Remove a deployment that serves no more, with its inference log."""
-    deployment = await _open(session, grant, wanted.id)
+    deployment = await _open(session, grant, wanted.deployment_id)
     if deployment.status is DeploymentStatus.active:
         raise Conflict("The deployment still serves; deactivate it first.")
     await _changed(session, grant, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")

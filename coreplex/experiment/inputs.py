@@ -9,7 +9,7 @@ from coreplex.engines.automl.options.engine_registry import ENGINES
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.inputs import Identifier, Name
+from coreplex.platform.inputs import Forcible, Identifier, Name
 
 ALIASES = {"binary": "classification", "multiclass": "classification"}
 
@@ -55,10 +55,18 @@ class CreateExperiment(BaseModel):
     _kept = field_validator("config")(kept)
 
 
-class OneExperiment(BaseModel):
-    experiment_id: Identifier = Field(description="Its identifier.")
+class CancelExperiment(BaseModel):
+    experiment_id: Identifier = Field(description="The experiment.")
+
+
+class StopExperiment(BaseModel):
+    experiment_id: Identifier = Field(description="The experiment.")
 
 
 class ExperimentFilter(BaseModel):
     project_id: Identifier | None = Field(None, description="Only experiments of this project.")
     status: list[JobStatus] | None = Field(None, max_length=8, description="Only experiments in one of these states.")
+
+
+class DeleteExperiment(Forcible):
+    experiment_id: Identifier = Field(description="The experiment.")

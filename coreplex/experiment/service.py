@@ -24,7 +24,7 @@ from coreplex.errors.tree import Conflict, Invalid
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
-from coreplex.experiment.inputs import CreateExperiment, ExperimentFilter, OneExperiment
+from coreplex.experiment.inputs import CancelExperiment, CreateExperiment, DeleteExperiment, ExperimentFilter, StopExperiment
 from coreplex.experiment.table import TRAIN, EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.service import enqueue_removal
@@ -36,7 +36,6 @@ from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.inputs import DeleteInUse
 from coreplex.platform.paging import Listing, Order, SortDirection
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
@@ -219,7 +218,7 @@ async def engine_runs(session: ReadSession, experiment_ids: Sequence[UUID]) -> M
     return found
 
 
-async def cancel(session: WriteSession, grant: Grant, wanted: OneExperiment) -> Experiment:
+async def cancel(session: WriteSession, grant: Grant, wanted: CancelExperiment) -> Experiment:
     """End the training and keep no further model. Raises Conflict when it has ended already."""
     experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not await job.request_cancel(session, await _job_of(session, experiment)):
@@ -230,7 +229,7 @@ async def cancel(session: WriteSession, grant: Grant, wanted: OneExperiment) -> 
     return await _fresh(session, experiment)
 
 
-async def stop(session: WriteSession, grant: Grant, wanted: OneExperiment) -> Experiment:
+async def stop(session: WriteSession, grant: Grant, wanted: StopExperiment) -> Experiment:
     """End the search and keep the best so far. Raises Conflict when it has ended already."""
     experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not await job.request_stop(session, await _job_of(session, experiment)):
@@ -241,10 +240,10 @@ async def stop(session: WriteSession, grant: Grant, wanted: OneExperiment) -> Ex
     return await _fresh(session, experiment)
 
 
-async def delete(session: WriteSession, grant: Grant, wanted: DeleteInUse) -> UUID:
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteExperiment) -> UUID:
     """Remove an experiment and its models. Raises Conflict while it trains or a model serves, unless `force`, which cancels the
     training and ends the deployments."""
-    experiment = await open_row(session, grant, Experiment, wanted.id, "Experiment")
+    experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not wanted.force:
         if not experiment.status.final:
             raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force=true.")

@@ -6,8 +6,8 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.inputs import Identifier
 
 
-class OneJob(BaseModel):
-    job_id: Identifier = Field(description="Its identifier.")
+class CancelJob(BaseModel):
+    job_id: Identifier = Field(description="The job.")
 
 
 class JobFilter(BaseModel):

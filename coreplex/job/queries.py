@@ -7,7 +7,7 @@ from coreplex.errors.tree import Conflict
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.job import kinds, service
-from coreplex.job.inputs import JobFilter, OneJob
+from coreplex.job.inputs import CancelJob, JobFilter
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row, visible_projects
 from coreplex.platform.database import WriteSession
@@ -48,7 +48,7 @@ LOGS = Listing(
 """What the things that jobs work on had to say, oldest first."""
 
 
-async def cancel(session: WriteSession, grant: Grant, wanted: OneJob) -> Job:
+async def cancel(session: WriteSession, grant: Grant, wanted: CancelJob) -> Job:
     """Order the end of a job. Raises Conflict when it has ended already."""
     job = await open_row(session, grant, Job, wanted.job_id, "Job")
     if not await service.request_cancel(session, job):

@@ -25,3 +25,7 @@ class EvaluateModel(BaseModel):
         if (self.dataset_version_id is None) == (self.upload_id is None):
             raise ValueError("name either a dataset_version_id or an upload_id: the labelled rows")
         return self
+
+
+class DeleteModel(BaseModel):
+    model_id: Identifier = Field(description="The model.")

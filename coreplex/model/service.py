@@ -17,12 +17,11 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import enqueue_removal
 from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
-from coreplex.model.inputs import ModelFilter
+from coreplex.model.inputs import DeleteModel, ModelFilter
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.inputs import Delete
 from coreplex.platform.listener import notify
 from coreplex.platform.paging import Listing, Order, SortDirection
 from coreplex.platform.permissions import Grant
@@ -167,9 +166,9 @@ async def remove(session: WriteSession, models: Sequence[Model], user_id: UUID |
     await notify(session, SERVING)
 
 
-async def delete_one(session: WriteSession, grant: Grant, wanted: Delete) -> UUID:
+async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteModel) -> UUID:
     """Remove a model. Raises Conflict while an active deployment serves it."""
-    model = await open_row(session, grant, Model, wanted.id, "Model")
+    model = await open_row(session, grant, Model, wanted.model_id, "Model")
     await refuse_in_use(session, Model, select(col(Model.id)).where(col(Model.id) == model.id))
     experiment = await session.get_one(Experiment, model.experiment_id)
     await event.audit(session, grant.user_id, model, "model.deleted", f"Model “{model.name}” was deleted.")

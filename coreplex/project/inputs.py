@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from coreplex.membership.table import MemberRole, ProjectStatus
-from coreplex.platform.inputs import Description, Identifier, Name
+from coreplex.platform.inputs import Description, Forcible, Identifier, Name
 
 
 class CreateProject(BaseModel):
@@ -34,3 +34,7 @@ class RemoveMember(BaseModel):
 
 class ProjectFilter(BaseModel):
     status: ProjectStatus | None = Field(None, description="Only projects in this state.")
+
+
+class DeleteProject(Forcible):
+    project_id: Identifier = Field(description="The project.")

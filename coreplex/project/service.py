@@ -24,12 +24,11 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.inputs import DeleteInUse
 from coreplex.platform.listener import notify
 from coreplex.platform.paging import Listing, Order
 from coreplex.platform.permissions import MANAGE, Grant, Role
 from coreplex.platform.settings import Settings
-from coreplex.project.inputs import AddMember, CreateProject, ProjectFilter, RemoveMember, UpdateProject
+from coreplex.project.inputs import AddMember, CreateProject, DeleteProject, ProjectFilter, RemoveMember, UpdateProject
 
 COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
     "dataset_count": Dataset,
@@ -101,12 +100,12 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateProject) -> 
     return project
 
 
-async def delete(session: WriteSession, grant: Grant, wanted: DeleteInUse) -> UUID:
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteProject) -> UUID:
     """Remove the project and all that is in it; running jobs are cancelled, files follow by a job of their own.
 
     Raises Conflict while a production deployment is active or an experiment trains, unless `force`.
     """
-    project = await open_project(session, grant, wanted.id)
+    project = await open_project(session, grant, wanted.project_id)
     if not wanted.force:
         await refuse_in_use(session, Project, select(col(Project.id)).where(col(Project.id) == project.id))
     await job.cancel_project(session, project.id)

@@ -9,7 +9,7 @@ from rest_compat.endpoint import Endpoint
 AUTH = "/api/auth"
 KEYS = f"{AUTH}/api-keys"
 KEY = f"{KEYS}/{{key_id}}"
-REVOKED = {"key_id": "input.id"}
+REVOKED = {"key_id": "input.apiKeyId"}
 
 
 def _me(result: Any, _: Mapping[str, Any]) -> Any:

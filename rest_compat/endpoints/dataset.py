@@ -84,7 +84,7 @@ ROWS = (
         columns=MARKS,
         body_optional=True,
     ),
-    Endpoint("DELETE", ONE, "DeleteDataset", shapes.ok, into={"dataset_id": "input.id"}),
+    Endpoint("DELETE", ONE, "DeleteDataset", shapes.ok),
     Endpoint(
         "POST",
         f"{ROOT}/upload",

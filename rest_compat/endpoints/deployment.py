@@ -85,7 +85,7 @@ ROWS = (
         changed,
         body=tuple(key for key in CREATE if key not in {"model_id", "stage", "strategy", "config"}),
     ),
-    Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok, into={"deployment_id": "input.id"}),
+    Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
     Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",)),
     Endpoint(

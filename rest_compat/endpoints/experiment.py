@@ -72,5 +72,5 @@ ROWS = (
     Endpoint("GET", f"{ONE}/leaderboard", "ExperimentLeaderboard", shapes.page, paged=True),
     Endpoint("POST", f"{ONE}/cancel", "CancelExperiment", changed, body_optional=True),
     Endpoint("POST", f"{ONE}/stop", "StopExperiment", changed, body_optional=True),
-    Endpoint("DELETE", ONE, "DeleteExperiment", shapes.ok, params=("force",), into={"experiment_id": "input.id"}),
+    Endpoint("DELETE", ONE, "DeleteExperiment", shapes.ok, params=("force",)),
 )

@@ -49,7 +49,7 @@ ROWS = (
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
     Endpoint("GET", f"{ONE}/evaluations", "ModelEvaluations", shapes.page, paged=True),
-    Endpoint("DELETE", ONE, "DeleteModel", shapes.ok, into={"model_id": "input.id"}),
+    Endpoint("DELETE", ONE, "DeleteModel", shapes.ok),
     Endpoint(
         "POST",
         f"{ONE}/evaluate",

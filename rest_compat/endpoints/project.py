@@ -30,7 +30,7 @@ ROWS = (
     Endpoint("POST", ROOT, "CreateProject", shapes.created("project", "warnings"), 201, body=("name", "description")),
     Endpoint("GET", ONE, "GetProject", shapes.named("project")),
     Endpoint("PUT", ONE, "UpdateProject", shapes.unwrapped("project"), body=("name", "description")),
-    Endpoint("DELETE", ONE, "DeleteProject", shapes.ok, params=("force",), into={"project_id": "input.id"}),
+    Endpoint("DELETE", ONE, "DeleteProject", shapes.ok, params=("force",)),
     Endpoint("GET", f"{ONE}/members", "ListMembers", _members, paged=True),
     Endpoint("POST", f"{ONE}/members", "AddMember", _new_member, 201, body=("email", "role")),
     Endpoint("DELETE", f"{ONE}/members/{{member_id}}", "RemoveMember", shapes.ok),

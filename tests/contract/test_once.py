@@ -77,8 +77,8 @@ async def test_each_act_happens_once(
     named = await sent_again("/graphql", "f", json=body)
     assert named["data"]["createProject"]["project"]["name"] == "By GraphQL"
     gone = named["data"]["createProject"]["project"]["id"]
-    delete = {"query": "mutation($id: ID!) { deleteProject(input: {id: $id}) { id } }", "variables": {"id": gone}}
-    assert (await sent_again("/graphql", "g", json=delete))["data"]["deleteProject"]["id"] == gone
+    delete = {"query": "mutation($id: ID!) { deleteProject(input: {projectId: $id}) { deletedId } }", "variables": {"id": gone}}
+    assert (await sent_again("/graphql", "g", json=delete))["data"]["deleteProject"]["deletedId"] == gone
     assert await count(database, "projects") == 2
     assert await count(database, "datasets") == 1
     assert await count(database, "dataset_versions") == 2

@@ -86,6 +86,7 @@ def test_mutations_take_one_input_and_return_a_payload_of_their_own() -> None:
     assert core_schema.mutation_type is not None
     for name, field in core_schema.mutation_type.fields.items():
         assert set(field.args) <= {"input"}, name
+        assert all(str(one.type) == f"{name[0].upper()}{name[1:]}Input!" for one in field.args.values()), name
         assert isinstance(field.type, GraphQLObjectType), name
         assert field.type.name == f"{name[0].upper()}{name[1:]}Payload"
         assert str(field.type.fields["userErrors"].type) == "[UserError!]!"

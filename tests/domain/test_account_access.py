@@ -128,7 +128,7 @@ async def test_revocation_is_heard_by_every_process(start: Callable[[], asyncio.
     grant = Grant(await authenticate.by_key(there, key))
     await authenticate.by_key(here, key)
     async with here.database.transaction() as session:
-        await api_key.revoke(session, grant, RevokeApiKey(id=str(row.id)))
+        await api_key.revoke(session, grant, RevokeApiKey(api_key_id=str(row.id)))
         assert not await refused(there, key), "not before the commit"
     digest = tokens.digest(key)
     await within_a_second(lambda: AccessCache.of(there).get(digest) is None and AccessCache.of(here).get(digest) is None)

@@ -76,7 +76,7 @@ class History:
         if self.keys:
             key = self.random.choice(list(self.keys))
             async with self.services.database.transaction() as session:
-                await api_key.revoke(session, await self._grant(), RevokeApiKey(id=str(self.rows[key])))
+                await api_key.revoke(session, await self._grant(), RevokeApiKey(api_key_id=str(self.rows[key])))
             forget(self.services, self.rows[key])
             self.keys[key] = False
 

@@ -24,7 +24,7 @@ from coreplex.serving.table import InferenceLog
 from tests.factories.asking import Asker
 from tests.factories.world import ROW
 
-STOP = "mutation($input: DeploymentInput!) { deactivateDeployment(input: $input) { deployment { status } } }"
+STOP = "mutation($input: DeactivateDeploymentInput!) { deactivateDeployment(input: $input) { deployment { status } } }"
 
 
 async def test_a_worker_predicts_and_logs_as_the_web_process_does(asker: Asker) -> None:

@@ -16,7 +16,7 @@ from coreplex.model.table import Model
 from coreplex.platform.database import Database
 from tests.factories.dataset import Person
 
-DELETE = "mutation($id: ID!) { deleteDataset(input: {id: $id}) { id } }"
+DELETE = "mutation($id: ID!) { deleteDataset(input: {datasetId: $id}) { deletedId } }"
 DEPLOY = "mutation($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
 
 
@@ -80,7 +80,7 @@ async def test_finished_experiments_go_with_it_unless_a_model_serves(ada: Person
 
     async with database.transaction() as session:
         (await session.get_one(Deployment, serving.id)).status = DeploymentStatus.inactive
-    assert (await ada.data(DELETE, id=made["id"]))["deleteDataset"]["id"] == made["id"]
+    assert (await ada.data(DELETE, id=made["id"]))["deleteDataset"]["deletedId"] == made["id"]
     async with database.read() as session:
         for table, left in ((Experiment, 1), (Model, 1), (Deployment, 0), (Artifact, 3)):
             assert await session.scalar(select(func.count()).select_from(table)) == left, table

@@ -22,8 +22,7 @@ LOGS = """query($id: ID!, $first: Int!, $after: String) { deployment(id: $id) { 
 
 
 def acting(name: str) -> str:
-    kind = {"promote": "PromoteDeploymentInput", "rollback": "RollbackDeploymentInput"}.get(name, "DeploymentInput")
-    return f"mutation($input: {kind}!) {{ {name}Deployment(input: $input) {{ deployment {{ id stage status }} }} }}"
+    return f"mutation($input: {name.capitalize()}DeploymentInput!) {{ {name}Deployment(input: $input) {{ deployment {{ id stage status }} }} }}"
 
 
 async def until(ask: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -104,7 +103,7 @@ async def test_a_change_is_seen_by_the_next_prediction(asker: Asker) -> None:
 async def test_a_member_who_is_removed_predicts_no_more(asker: Asker) -> None:
     ask: dict[str, Any] = {"deploymentId": asker.world.ids["deployment"], "inputs": ROW}
     await asker.data(PREDICT, "viewer", input=ask)
-    remove = "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { id } }"
+    remove = "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { deletedId } }"
     await asker.data(remove, input={"projectId": asker.world.ids["project"], "memberId": asker.world.ids["member"]})
     refused = await until(lambda: asker.ask(PREDICT, "viewer", input=ask), lambda body: "errors" in body)
     assert refused["errors"][0]["extensions"]["status"] == 404

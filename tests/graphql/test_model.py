@@ -64,7 +64,7 @@ async def test_an_engine_names_the_best_of_the_models_that_are_left(asker: Asker
         assert found["bestModelId"] == best
         assert found["engineRuns"] == [{"bestModelId": best, "bestMetric": left.metrics["auc"] if left else None}]
         if left:
-            await asker.data("mutation($id: ID!) { deleteModel(input: {id: $id}) { id } }", id=best)
+            await asker.data("mutation($id: ID!) { deleteModel(input: {modelId: $id}) { deletedId } }", id=best)
 
 
 async def test_what_a_list_costs_does_not_grow(asker: Asker) -> None:

@@ -171,7 +171,7 @@ async def test_each_mutation_of_a_request_sees_the_list_as_it_is_then(asker: Ask
     assert membership is not None
     mutation = """mutation($u: UpdateProjectInput!, $r: RemoveMemberInput!) {
         before: updateProject(input: $u) { ...Members }
-        removeMember(input: $r) { id }
+        removeMember(input: $r) { deletedId }
         after: updateProject(input: $u) { ...Members } }
         fragment Members on UpdateProjectPayload { project { members { totalCount nodes { user { email } } } } }"""
     removed = {"projectId": project, "memberId": str(membership.id)}

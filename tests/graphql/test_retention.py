@@ -24,7 +24,7 @@ SHOWN = """query($id: ID!) { experiment(id: $id) { status progress message jobId
   logs(first: 10) { nodes { message } } models(first: 5) { nodes { name } } } }"""
 JOB = "query($id: ID!) { job(id: $id) { id } }"
 CANCEL = "mutation($id: ID!) { cancelExperiment(input: {experimentId: $id}) { experiment { id } } }"
-DELETE = "mutation($id: ID!) { deleteExperiment(input: {id: $id}) { id } }"
+DELETE = "mutation($id: ID!) { deleteExperiment(input: {experimentId: $id}) { deletedId } }"
 TIMELINE = "query($id: ID!) { project(id: $id) { timeline(first: 50) { nodes { type } } } }"
 
 
@@ -91,7 +91,7 @@ async def test_what_a_deleted_experiment_said_goes_with_its_files(asker: Asker) 
         held = "status = 'running', token = id, lease_until = now() + interval '1 hour'"
         await session.execute(text(f"UPDATE jobs SET {held} WHERE entity_id = :id"), {"id": UUID(forced)})
         await session.execute(text("UPDATE experiments SET status = 'running' WHERE id = :id"), {"id": UUID(forced)})
-    await asker.data("mutation($id: ID!) { deleteExperiment(input: {id: $id, force: true}) { id } }", id=forced)
+    await asker.data("mutation($id: ID!) { deleteExperiment(input: {experimentId: $id, force: true}) { deletedId } }", id=forced)
     async with asker.world.database.read() as session:
         later = await session.scalar(
             select(col(Job.not_before)).where(col(Job.entity_id) == UUID(forced), col(Job.type) == "storage_delete")
