@@ -22,7 +22,8 @@ LOGS = """query($id: ID!, $first: Int!, $after: String) { deployment(id: $id) { 
 
 
 def acting(name: str) -> str:
-    return f"mutation($input: {name.capitalize()}DeploymentInput!) {{ {name}Deployment(input: $input) {{ deployment {{ id stage status }} }} }}"
+    kind = f"{name.capitalize()}DeploymentInput!"
+    return f"mutation($input: {kind}) {{ {name}Deployment(input: $input) {{ deployment {{ id stage status }} }} }}"
 
 
 async def until(ask: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

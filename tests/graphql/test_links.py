@@ -1,4 +1,4 @@
-"""Objects behind ids: each leads to what its id leads to, for all objects of a level at once, and nowhere for who might not ask."""
+"""Objects behind ids: each leads to what its id names, for all objects of a level at once, and nowhere for who might not ask."""
 
 import re
 from typing import Any
