@@ -45,13 +45,14 @@ def test_ids_that_name_a_thing_have_it_beside_them() -> None:
 
 
 async def test_each_leads_to_what_its_id_names(asker: Asker) -> None:
+    await asker.data(MODELS, n=1)  # the key is known from here on
     with asker.counted() as one:
         await asker.data(MODELS, n=1)
     with asker.counted() as statements:
         data: Any = await asker.data(MODELS, n=50)
     nodes = data["models"]["nodes"]
     assert len(nodes) > 1
-    assert len(statements) == len(one), statements
+    assert len(statements) == len(one) <= 14, statements
     for node in nodes:
         for name in ("project", "experiment", "datasetVersion", "artifact"):
             assert node[name]["id"] == node[f"{name}Id"], name
