@@ -22,6 +22,7 @@ PROBLEMS = {
     "412": f"The header Tus-Resumable is not {VERSION}.",
     "413": "Larger than the limit, or than Upload-Length.",
     "415": f"The bytes are not sent as {CHUNK_TYPE}.",
+    "422": "The header Idempotency-Key is not one.",
     "423": "Another request is sending bytes of this upload.",
     "429": "The budget of the window is used up; see Retry-After.",
     "460": "The bytes are not those of Upload-Checksum.",
@@ -63,6 +64,8 @@ def paths() -> dict[str, dict[str, Any]]:
         ),
         "delete": _operation("EndUpload", "DELETE", "Throw an upload away.", "204", ()),
     }
+    for answer in one["head"]["responses"].values():
+        answer.pop("content", None)  # there is no body to a HEAD
     for described in one.values():
         described["parameters"].append(WHICH)
     return {ROOT: {"options": _capabilities(), "post": begin}, ONE: one}

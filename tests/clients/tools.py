@@ -48,13 +48,13 @@ def node_with(*packages: str) -> Path:
     return folder
 
 
-def run(command: list[str], folder: Path, *, path: Path | None = None, **environment: str) -> str:
+def run(command: list[str], folder: Path, *, path: Path | None = None, seconds: int = RUN_SECS, **environment: str) -> str:
     """What a program said, on both streams. It must end well."""
     seen = {**os.environ, **environment}
     if path is not None:
         seen["PATH"] = os.pathsep.join([str(path), os.environ["PATH"]])
     done = subprocess.run(
-        command, cwd=folder, env=seen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_SECS
+        command, cwd=folder, env=seen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

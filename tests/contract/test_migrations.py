@@ -58,6 +58,22 @@ async def test_a_log_with_rows_is_taken_along_both_ways(empty_database_url: str)
         await database.close()
 
 
+async def test_deployments_promise_no_more_than_they_do(empty_database_url: str) -> None:
+    await to(empty_database_url, "0010")
+    database, identity = Database(empty_database_url), UUID(int=1)
+    promised = {"privacy_anonymize_logs": True, "privacy_threshold": 0.5, "traffic_percent": 40, "strategy": "canary"}
+    try:
+        for table in ("projects", "models"):
+            await bare(database, table, identity)
+        await bare(database, "deployments", identity, **promised)
+        await to(empty_database_url, "head")
+        async with database.read() as session:
+            found = (await session.execute(text(f"SELECT {', '.join(promised)}, privacy_column_map FROM deployments"))).one()
+        assert tuple(found) == (False, None, 100, "direct", {})
+    finally:
+        await database.close()
+
+
 async def to(url: str, revision: str) -> None:
     change = command.downgrade if revision == "0005" else command.upgrade
     engine = create_async_engine(async_url(url))
