@@ -142,6 +142,7 @@ class Held:
         self._key = key
         self._line = client.pubsub(ignore_subscribe_messages=True)
         self._told_at = time.monotonic()
+        self._over = False
 
     async def begin(self) -> None:
         await self._line.subscribe(f"{self._key}/events")
@@ -157,6 +158,8 @@ class Held:
                     yield None
                 if message is not None and message["data"]:
                     yield message["data"]
+        except (RedisError, OSError) as error:  # what was written meanwhile is lost: whoever listens asks again
+            log.warning("stream_without_redis", error=str(error))
         finally:
             await self.release()
 
@@ -168,7 +171,10 @@ class Held:
             await told.execute()
 
     async def release(self) -> None:
-        """The stream is over, and all that runs for it."""
+        """The stream is over, and all that runs for it. Once."""
+        if self._over:
+            return
+        self._over = True
         with suppress(RedisError, OSError):
             await self._line.aclose()  # type: ignore[no-untyped-call]
             await self._client.delete(*(f"{self._key}/{part}" for part in ("owner", "held", "running")))

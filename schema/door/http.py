@@ -44,7 +44,7 @@ class GraphQLDoor:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.work = Work(services)
+        self.work = Work.of(services)
         places = Places(MAX_STREAMS, "event streams")
         self.streams = EventStreams(self.work, places)
         self.single = SingleConnections(self.work, places)

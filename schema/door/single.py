@@ -60,7 +60,7 @@ class SingleConnections:
             return await self._end(key, request.query_params.get("operationId", ""))
         self.places.require(owner)
         held = await self.shared.hold(key)
-        return EventStream(self._events(request, context, held), self.places.taken(owner))
+        return EventStream(self._events(request, context, held), self.places.taken(owner), held.release)
 
     async def _events(self, request: Request, context: Context, held: Held) -> AsyncGenerator[bytes, None]:
         end = asyncio.get_running_loop().time() + live.LIFETIME_SECS

@@ -5,7 +5,7 @@ keep idle connections open. When the caller's credential ends, the stream says s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing
 
 from graphql import ExecutionResult, OperationType
@@ -67,13 +67,19 @@ class EventStreams:
 
 
 class EventStream(Response):
-    """Sends events until they end or the client is gone; holds the caller's place meanwhile."""
+    """Sends events until they end or the client is gone; holds the place of its caller meanwhile, and what else is let go of."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None], place: AbstractContextManager[None]) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        place: AbstractContextManager[None],
+        release: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         super().__init__(headers=HEADERS, media_type=EVENT_STREAM)
         del self.headers["content-length"]
         self.events = events
         self.place = place
+        self.release = release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.place:
@@ -84,6 +90,8 @@ class EventStream(Response):
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                if self.release is not None:  # events that were never begun do not end either
+                    await self.release()
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self.events) as events:

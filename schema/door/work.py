@@ -17,7 +17,7 @@ from coreplex.platform.answer_size import require_size
 from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Category
-from coreplex.platform.services import Services
+from coreplex.platform.services import Part, Services
 from edge.admission import Admission
 from edge.idempotency import REPLAYED, as_by_post
 from edge.request import charge, exchange_of, give_back
@@ -35,14 +35,16 @@ COSTLY = 500
 """From this price on a query is run beside no other one of its caller: building it holds up everybody for a tenth of a second."""
 COSTLY_PLACES = Limits(total=4, each=1, patience=30.0, waiting_each=60, retry_after=5)
 PATH = "/graphql"
+STOP_SECS = 10.0
 Result = TypeVar("Result")
 
 
-class Work:
+class Work(Part):
     """The operations of one process."""
 
     def __init__(self, services: Services) -> None:
-        self.services = services
+        super().__init__(services)
+        self._going_on: set[asyncio.Task[Any]] = set()
         self.documents = Documents(services)
         self.admission = Admission.of(services)
         self.unread = Unread.of(services)
@@ -97,7 +99,7 @@ class Work:
         async with self.place(connection):
             self.unread.require_read(who)
             answering = self._answered(context, connection, admitted)
-            answer = await (answering if reads else to_the_end(answering))
+            answer = await (answering if reads else self._to_the_end(answering))
         if reads:
             self.unread.require_read(who)
         with self.unread.held(len(answer)):
@@ -119,6 +121,23 @@ class Work:
             return _marked(await as_by_post(context, key, PATH, admitted.operation.keyed, said, answer))
         finally:
             await give_back(exchange_of(connection), context)
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of work that goes on when nobody waits for it any more."""
+        task = asyncio.create_task(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited was told it; nobody else needs to be
+
+    async def stop(self) -> None:
+        """Wait a moment for what must not end in the middle."""
+        if self._going_on:
+            await asyncio.wait(self._going_on, timeout=STOP_SECS)
 
     def _dumped(self, body: dict[str, Any]) -> bytes:
         """Raises AnswerTooLarge."""
@@ -149,20 +168,3 @@ def _marked(response: Response) -> bytes:
         return bytes(response.body)
     body = orjson.loads(response.body)
     return dump({**body, "extensions": {**body.get("extensions", {}), "idempotentReplayed": True}})
-
-
-_going_on: set[asyncio.Task[Any]] = set()
-
-
-async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of work that goes on when nobody waits for it any more."""
-    task = asyncio.create_task(work)
-    _going_on.add(task)
-    task.add_done_callback(_ended)
-    return await asyncio.shield(task)
-
-
-def _ended(task: asyncio.Task[Any]) -> None:
-    _going_on.discard(task)
-    if not task.cancelled():
-        task.exception()  # whoever waited was told it; nobody else needs to be

@@ -142,6 +142,7 @@ async def test_sent_again_under_a_key_it_is_done_once(address: str, owned: Owned
 
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_a_mutation_is_brought_to_its_end(
+    app: Starlette,
     address: str,
     owned: Owned,  # noqa: F811
     database: Database,
@@ -171,7 +172,7 @@ async def test_a_mutation_is_brought_to_its_end(
         assert await projects(database) == before
         go_on.set()
         for _ in range(100):
-            if not work._going_on:
+            if not work.Work.of(app.state.services)._going_on:
                 break
             await asyncio.sleep(0.02)
     assert await projects(database) == before + 1
