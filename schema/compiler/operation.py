@@ -1,6 +1,7 @@
 """An operation ready to run: its document read, its root fields collected and its variables' types looked up once."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -31,7 +32,9 @@ from schema.compiler.size import Size
 
 MAX_ERRORS = 50
 MAX_SELECTIONS = 16
-"""Combinations of what @skip and @include are told that are kept of a document; others are left to graphql-core."""
+"""Combinations of what @skip and @include are told that are compiled of a document; others are left to graphql-core."""
+MAX_OTHERS = 256
+"""Combinations kept of all documents together, besides the first one of each."""
 
 
 class Compiled:
@@ -122,15 +125,25 @@ class Selections:
 
     def __init__(self, switches: Sequence[str]) -> None:
         self.switches = switches
-        self.known: dict[tuple[Any, ...], Kept] = {}
+        self.first: tuple[tuple[Any, ...], Kept] | None = None
+        self.others: set[tuple[Any, ...]] = set()
 
     def kept(self, values: VariableValues) -> Kept | None:
         """None when too many combinations were seen already."""
         key = tuple([values.coerced.get(name) for name in self.switches])
-        found = self.known.get(key)
-        if found is None and len(self.known) < MAX_SELECTIONS:
-            found = self.known[key] = Kept()
-        return found
+        if self.first is None:
+            self.first = key, Kept()
+        if self.first[0] == key:
+            return self.first[1]
+        if key not in self.others and len(self.others) >= MAX_SELECTIONS - 1:
+            return None
+        self.others.add(key)
+        return _other(self, key)
+
+
+@lru_cache(maxsize=MAX_OTHERS)
+def _other(_selections: Selections, _key: tuple[Any, ...]) -> Kept:
+    return Kept()
 
 
 def selections_of(document: DocumentNode) -> Selections | None:

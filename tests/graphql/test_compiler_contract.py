@@ -108,7 +108,7 @@ def planned(operation: Operation) -> bool:
     """Whether plans were made for it."""
     selections = operation.compiled.selections
     assert selections is not None
-    return any(kept.plans for kept in selections.known.values())
+    return selections.first is not None and bool(selections.first[1].plans)
 
 
 async def said(asker: Asker, operation: Operation, variables: dict[str, Any], principal: Principal) -> tuple[bytes, list[str]]:

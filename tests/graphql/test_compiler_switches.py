@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLError, OperationDefinitionNode, execute, parse, validate
+from graphql.execution.values import VariableValues
 
-from schema.compiler.operation import MAX_SELECTIONS, Compiled, selections_of
+from schema.compiler.operation import MAX_OTHERS, MAX_SELECTIONS, Compiled, _other, selections_of
 from schema.compiler.size import Uncounted
 from tests.graphql.compiled_rows import Context, Row, answered_alike, core, planner
 
@@ -51,8 +52,13 @@ async def test_one_document_answers_each_caller_by_his_own_variables() -> None:
         data, _ = await both_ways(operation, TEXT, a=a, b=b)
         assert ("maybe" in data["all"][0]) is (a and not b)
     assert operation.selections is not None
-    assert len(operation.selections.known) == 4
-    assert all(kept.plans for kept in operation.selections.known.values())
+    assert len(operation.selections.others) == 3
+    for a, b in [(True, True), (False, True), (True, False), (False, False)]:
+        values = operation.coerce({"a": a, "b": b})
+        assert isinstance(values, VariableValues)
+        kept = operation.selections.kept(values)
+        assert kept is not None
+        assert kept.plans
 
 
 async def test_more_combinations_than_are_kept_are_answered_all_the_same() -> None:
@@ -66,7 +72,20 @@ async def test_more_combinations_than_are_kept_are_answered_all_the_same() -> No
         data, _ = await both_ways(operation, text, **told)
         assert list(data["all"][0]) == [field for field, name in zip(fields, names, strict=True) if told[name]]
     assert operation.selections is not None
-    assert len(operation.selections.known) == MAX_SELECTIONS
+    assert len(operation.selections.others) == MAX_SELECTIONS - 1
+    values = operation.coerce(dict.fromkeys(names, True))
+    assert isinstance(values, VariableValues)
+    assert operation.selections.kept(values) is None, "the last of all"
+
+
+async def test_all_documents_together_keep_so_many_combinations_besides_their_first() -> None:
+    for number in range(MAX_OTHERS // 2):
+        text = f"query($a: Boolean!, $b: Boolean!) {{ all {{ x{number}: text @skip(if: $a) number @skip(if: $b) }} }}"
+        operation = compiled(text)
+        for a in (True, False):
+            for b in (True, False):
+                await both_ways(operation, text, a=a, b=b)
+    assert _other.cache_info().currsize == MAX_OTHERS
 
 
 @pytest.mark.parametrize("place", ["all { text @skip(if: $a) }", "all @skip(if: $a) { text }", "all { ...F } first { text }"])
