@@ -28,6 +28,8 @@ SWITCHES = (
     " @skip(if: true)",
 )
 ASKED = "query($yes: Boolean! = true, $no: Boolean = false) { __typename @include(if: $yes) @skip(if: $no)"
+FRESH = {"Artifact.file"}
+"""What is made anew each time it is asked for."""
 ROOTS = {
     "me": "",
     "apiKeys": f"({FIRST})",
@@ -63,6 +65,7 @@ def selection(kind: GraphQLObjectType | GraphQLInterfaceType, chance: random.Ran
     for name, field in kind.fields.items():
         inner = get_named_type(field.type)
         needed = any(argument.default_value is None and str(argument.type).endswith("!") for argument in field.args.values())
+        needed |= f"{kind.name}.{name}" in FRESH
         if needed or chance.random() < 0.45 or (not is_leaf_type(inner) and (depth == 0 or chance.random() < 0.5)):
             continue
         alias = f"a{chance.randrange(10_000)}: " if chance.random() < 0.1 else ""
