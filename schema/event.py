@@ -2,32 +2,24 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 
 from coreplex.event.table import Event as Row
-from coreplex.event.table import EventKind
-from coreplex.experiment.table import Experiment
-from coreplex.job.table import Job
+from coreplex.experiment.table import Experiment as ExperimentRow
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job as JobRow
 from coreplex.platform.permissions import READ
 from resolvers.context import Info
-from resolvers.stream import follow_row
+from resolvers.stream import follow_projects, follow_row
 from schema.common import Id
-from schema.enums import enum
 from schema.field import subscription
-from schema.scalars import JSON, Long
-
-enum(
-    EventKind,
-    "What an event is about: a person's deed, a state, a log line, or progress.",
-    {
-        "audit": "A person's deed.",
-        "state": "Something began, ended or changed its state.",
-        "log": "A line of a log.",
-        "progress": "How far something is.",
-    },
-)
+from schema.links import link, linked
+from schema.node import Node, thing
+from schema.scalars import Long
+from schema.shown import shows
 
 Cursor = Annotated[
     Long | None,
@@ -35,39 +27,91 @@ Cursor = Annotated[
         description="`seq` of the last event seen; the stream begins behind it. Without it: from the first event."
     ),
 ]
+LateCursor = Annotated[
+    Long | None,
+    strawberry.argument(
+        description="`seq` of the last event seen; the stream begins behind it, and may repeat events of the ten seconds before, "
+        "which `seq` tells. Without it: from now on."
+    ),
+]
 
 
-@strawberry.type(description="Something that happened to a thing. `seq` grows in the order of commits.")
+@strawberry.interface(description="Something that happened to a thing. `seq` grows in the order of commits for each thing.")
 class Event:
     seq: Long = strawberry.field(description="Its number, and the cursor to go on from.")
     type: str = strawberry.field(description="What happened, `noun.verb`: `job.started`, `experiment.log`.")
-    kind: EventKind = strawberry.field(description="What it is about.")
-    level: str = strawberry.field(description="Of a log line: `debug`, `info`, `warning` or `error`.")
     message: str = strawberry.field(description="A sentence for people.")
-    data: JSON = strawberry.field(description="Figures of the event: progress (0 to 100), a score, a status.")
     entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
+    entity: Node | None = thing("entity_id", "The thing; null where it is gone, or nothing a caller can have.")
     created_at: datetime = strawberry.field(description="When.")
 
 
-def _timestamp(root: strawberry.Parent[Row]) -> datetime:
-    return root.created_at
+def _figure(name: str, kind: Any, description: str) -> Any:
+    """A figure of the event."""
+
+    def read(root: strawberry.Parent[Row]) -> Any:
+        return root.data.get(name)
+
+    return strawberry.field(resolver=read, graphql_type=kind, description=description)
 
 
+def _id_in(name: str) -> Any:
+    """Reads an id among the figures of an event."""
+
+    def key(event: Row) -> UUID | None:
+        found = event.data.get(name)
+        return None if found is None else UUID(found)
+
+    return key
+
+
+@shows(Row, "told_as", "log")
 @strawberry.type(description="A line of a log.")
-class LogEntry:
-    seq: Long = strawberry.field(description="Number of the line; later ones are larger.")
-    timestamp: datetime = strawberry.field(resolver=_timestamp, description="When it was written.")
-    level: str = strawberry.field(description="debug, info, warning or error.")
-    message: str = strawberry.field(description="What it says.")
+class LogLine(Event):
+    level: str = strawberry.field(description="`debug`, `info`, `warning` or `error`.")
+
+
+@shows(Row, "told_as", "progress")
+@strawberry.type(description="How far something is.")
+class Progress(Event):
+    percent: float = _figure("progress", float, "Share done, 0 to 100.")
+
+
+@shows(Row, "told_as", "state")
+@strawberry.type(description="A job began, ended, or waits again.")
+class StateChanged(Event):
+    status: JobStatus = _figure("status", JobStatus, "The state it has now.")
+    attempt: int = _figure("attempt", int, "Attempts begun.")
+    job: Any = linked("Job", _id_in("job_id"), "The job.")
+
+
+@shows(Row, "told_as", "model.trained")
+@strawberry.type(description="A model of an experiment is finished.")
+class ModelTrained(Event):
+    experiment: Any = link("Experiment", "entity_id", "The experiment, with the best model so far.")
+    model: Any = linked("Model", _id_in("model_id"), "The model.")
+    best_model: Any = linked("Model", _id_in("best_model_id"), "The best model of the experiment then.")
+
+
+KINDS = [LogLine, Progress, StateChanged, ModelTrained]
+"""Types that no field names; deeds of people are `TimelineEvent`s."""
 
 
 async def _job_events(info: Info, job_id: Id, after: Cursor = None) -> AsyncIterator[Row]:
-    return await follow_row(info, Job, job_id, "Job", after)
+    return await follow_row(info, JobRow, job_id, "Job", after)
 
 
 async def _experiment_events(info: Info, experiment_id: Id, after: Cursor = None) -> AsyncIterator[Row]:
-    return await follow_row(info, Experiment, experiment_id, "Experiment", after)
+    return await follow_row(info, ExperimentRow, experiment_id, "Experiment", after)
+
+
+async def _project_events(info: Info, project_id: Id, after: LateCursor = None) -> AsyncIterator[Row]:
+    return await follow_projects(info, project_id, after)
+
+
+async def _account_events(info: Info, after: LateCursor = None) -> AsyncIterator[Row]:
+    return await follow_projects(info, None, after)
 
 
 @strawberry.type
@@ -76,5 +120,13 @@ class EventSubscription:
         _job_events, READ, "What happens to the thing a job works on: state, progress, log. Follows until closed."
     )
     experiment_events: AsyncGenerator[Event, None] = subscription(
-        _experiment_events, READ, "What happens to an experiment: state, progress, scores, log. Follows until closed."
+        _experiment_events, READ, "What happens to an experiment: state, progress, models, log. Follows until closed."
+    )
+    project_events: AsyncGenerator[Event, None] = subscription(
+        _project_events, READ, "What happens in a project, to whatever is in it. Follows until closed."
+    )
+    account_events: AsyncGenerator[Event, None] = subscription(
+        _account_events,
+        READ,
+        "What happens in the caller's projects, in those joined meanwhile too. Follows until closed.",
     )

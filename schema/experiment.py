@@ -21,7 +21,7 @@ from resolvers.model import model_counts, models
 from schema.background import background_work
 from schema.common import DeletedPayload, named_enum, published
 from schema.enums import enum
-from schema.event import LogEntry
+from schema.event import LogLine
 from schema.field import by_id, command, guarded, loaded, mutation, row
 from schema.links import link
 from schema.model import Model, ModelSort, Validation
@@ -141,7 +141,7 @@ class Experiment:
     best_model: Model | None = loaded(Model | None, models, lambda experiment: experiment.best_model_id, "The best model so far.")
     engine_runs: list[EngineRun] = loaded(list[EngineRun], engine_runs, by_id, "What each engine did.")
     models: Connection[Model] = nested(leaderboards, "The leaderboard: models that are finished, the best first.", sort=ModelSort)
-    logs: Connection[LogEntry] = nested(service.LOGS, "The log, oldest first; readable while it runs.")
+    logs: Connection[LogLine] = nested(service.LOGS, "The log, oldest first; readable while it runs.")
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was created.")
     started_at: datetime | None = strawberry.field(description="When training began.")

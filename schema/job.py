@@ -15,7 +15,7 @@ from coreplex.runtime import concepts
 from schema.background import background_work
 from schema.common import named_enum, published
 from schema.enums import enum
-from schema.event import LogEntry
+from schema.event import LogLine
 from schema.field import command, row
 from schema.links import link
 from schema.node import Node, node, thing
@@ -62,7 +62,7 @@ class Job:
     created_at: datetime = strawberry.field(description="When it was queued.")
     started_at: datetime | None = strawberry.field(description="When its first attempt began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
-    logs: Connection[LogEntry] = nested(queries.LOGS, "The log, oldest first; readable while it runs.")
+    logs: Connection[LogLine] = nested(queries.LOGS, "The log, oldest first; readable while it runs.")
 
 
 @strawberry.type(description="The job that was changed.")

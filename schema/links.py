@@ -3,6 +3,7 @@
 Types name each other in circles (a project has models, a model a project), so they are named here by where they are declared.
 """
 
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -29,5 +30,10 @@ FOUND: dict[str, tuple[str, Batch[Any, Any]]] = {
 
 def link(noun: str, attribute: str, description: str) -> Any:
     """The object whose id is the row's `attribute`; null where it is gone, and for a caller who might not ask for it by id."""
+    return linked(noun, attrgetter(attribute), description)
+
+
+def linked(noun: str, key: Callable[[Any], Any], description: str) -> Any:
+    """The same for an id that `key(row)` tells."""
     module, batch = FOUND[noun]
-    return loaded(Annotated[noun, strawberry.lazy(module)] | None, batch, attrgetter(attribute), description)
+    return loaded(Annotated[noun, strawberry.lazy(module)] | None, batch, key, description)

@@ -17,10 +17,11 @@ from schema.common import DeletedPayload, name_warnings, published
 from schema.dataset import ProjectDatasets
 from schema.deployment import ProjectDeployments
 from schema.enums import enum
+from schema.event import Event as Happening
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.model import ProjectModels
-from schema.node import Node, node, thing
+from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.user import User
 
@@ -75,15 +76,9 @@ def _event_id(root: strawberry.Parent[Event]) -> strawberry.ID:
 
 @node(Event, service.timeline, by="seq")
 @strawberry.type(description="Something that happened in a project: who did what to which thing.")
-class TimelineEvent:
+class TimelineEvent(Happening):
     id: strawberry.ID = strawberry.field(resolver=_event_id, description="Number of the event; later ones are larger.")
-    type: str = strawberry.field(description="What happened, `noun.verb`: `project.created`, `model.deleted`.")
-    entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
-    entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
-    entity: Node | None = thing("entity_id", "The thing; null where it is gone, or nothing a caller can have.")
-    message: str = strawberry.field(description="A sentence for people.")
     user: User | None = loaded(User | None, users, lambda event: event.actor_id, "Who did it; empty for the server itself.")
-    created_at: datetime = strawberry.field(description="When.")
 
 
 @strawberry.type

@@ -10,7 +10,7 @@ from schema.account import AccountMutation, AccountQuery
 from schema.dataset import DatasetMutation, DatasetQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery
 from schema.error_codes import ErrorCode
-from schema.event import EventSubscription
+from schema.event import KINDS, EventSubscription
 from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.file import FileQuery
 from schema.job import JobMutation, JobQuery
@@ -70,7 +70,7 @@ class Upper(NameConverter):
 
 def _built(names: NameConverter) -> strawberry.Schema:
     config = StrawberryConfig(info_class=Info, scalar_map=SCALARS, name_converter=names)
-    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=[ErrorCode], config=config)
+    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=[ErrorCode, *KINDS], config=config)
 
 
 graphql_schema = _built(Upper())

@@ -4,11 +4,12 @@ Events are appended and read, never changed. Sequence numbers are handed out bef
 could show a higher number before a lower one; a lock per entity, held to the commit, rules that out within an entity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import Select, delete, func, select, text, true
 from sqlmodel import col
 
 from coreplex.event.table import Event, EventKind
@@ -48,8 +49,14 @@ async def append(
     )
     session.add(event)
     await session.flush()
-    await notify(session, TOPICS, f"{entity_type}:{entity_id}:{event.seq}")
+    topics = [f"{entity_type}:{entity_id}", *([topic_of(project_id)] if project_id is not None else [])]
+    await notify(session, TOPICS, *(f"{topic}:{event.seq}" for topic in topics))
     return event
+
+
+def topic_of(project_id: UUID) -> str:
+    """What is rung when anything happened in a project."""
+    return f"events_in:{project_id}"
 
 
 async def audit(
@@ -82,6 +89,26 @@ async def after(
     if kinds is not None:
         query = query.where(col(Event.kind).in_(kinds))
     return (await session.scalars(query.order_by(col(Event.seq)).limit(limit))).all()
+
+
+async def beyond(
+    session: ReadSession, projects: Select[UUID], floor: int, known: Collection[int], limit: int = CHUNK
+) -> Sequence[Event]:
+    """The next events of projects beyond `floor`, oldest first, without the `known` ones (each a `seq`)."""
+    query = select(Event).where(col(Event.project_id).in_(projects), col(Event.kind).in_(list(EventKind)))
+    query = query.where(col(Event.seq) > floor, ~col(Event.seq).in_(known) if known else true())
+    return (await session.scalars(query.order_by(col(Event.seq)).limit(limit))).all()
+
+
+async def floor_of(session: ReadSession, projects: Select[UUID], cursor: int | None, late: timedelta) -> int:
+    """Where to begin behind `cursor` so that nothing is missed: `late` before it, because another entity's event with a lower
+    number may have been committed after it. Without a cursor: behind everything that has happened."""
+    if cursor is None:
+        return int(await session.scalar(select(func.coalesce(func.max(col(Event.seq)), 0))) or 0)
+    there = (col(Event.project_id).in_(projects), col(Event.kind).in_(list(EventKind)), col(Event.seq) <= cursor)
+    last = select(col(Event.seq), col(Event.created_at)).where(*there).order_by(col(Event.seq).desc()).limit(CHUNK)
+    found: Sequence[Any] = (await session.execute(last)).all()
+    return min((seq - 1 for seq, moment in found if moment > found[0][1] - late), default=cursor)
 
 
 async def forget(database: Database, entity_type: str, entity_id: UUID) -> None:

@@ -19,6 +19,8 @@ class EventKind(StrEnum):
     progress = "progress"
 
 
+TOLD = frozenset({"model.trained"})
+"""Types of events that are told as what they are, beside the kinds."""
 EXPERIMENT_IS_THERE = "EXISTS (SELECT 1 FROM experiments x WHERE x.id = t.entity_id)"
 LATER_PROGRESS = (
     "EXISTS (SELECT 1 FROM events l WHERE l.entity_type = t.entity_type AND l.entity_id = t.entity_id "
@@ -62,3 +64,8 @@ class Event(SQLModel, table=True):
     actor_id: UUID | None = reference("users.id", default=None, on_delete="SET NULL", index=False)
     data: dict[str, Any] = document()
     created_at: datetime = moment()
+
+    @property
+    def told_as(self) -> str:
+        """What kind of event it is for who follows it: its kind, or the type of a state that has figures of its own."""
+        return self.type if self.type in TOLD else str(self.kind)
