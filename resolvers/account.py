@@ -3,7 +3,7 @@
 from contextlib import suppress
 from uuid import UUID
 
-from coreplex.account import api_key, constant_time, device_cookie, inputs, passwords, recovery, service, signin, tokens
+from coreplex.account import api_key, constant_time, device_cookie, inputs, passwords, recovery, service, sessions, signin, tokens
 from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
@@ -120,6 +120,28 @@ async def _open_session(info: Info, session: WriteSession, user: User, remember:
     known = known_browser(settings, device_cookie.remembered(user), device_cookie.LIFETIME)
     info.context.set_cookies(*signed_in(settings, token, signin.lifetime(remember)), known)
     return tokens.csrf_of(token)
+
+
+@once
+async def end_session(info: Info, input: inputs.EndSession) -> UUID:
+    ended = await act(info, lambda session: sessions.end(session, info.grant, input))
+    forget(info.context.services, ended)
+    if ended == info.principal.credential_id:
+        info.context.cookies.extend(signed_out(info.context.services.settings))
+    return ended
+
+
+@once
+async def end_other_sessions(info: Info) -> int:
+    ended: list[UUID] = []
+
+    async def end(session: WriteSession) -> int:
+        ended.extend(await sessions.end_others(session, info.grant))
+        return len(ended)
+
+    number = await act(info, end)
+    forget(info.context.services, *ended)
+    return number
 
 
 @once

@@ -5,14 +5,17 @@ from typing import Any
 
 import strawberry
 
-from coreplex.account import api_key, inputs, service
+from coreplex.account import api_key, inputs, service, sessions
+from coreplex.account.lockout import site_network
 from coreplex.account.recovery import Keys
 from coreplex.account.table import ApiKey as ApiKeyRow
+from coreplex.account.table import Session
 from coreplex.platform.permissions import READ, Category, Permission, Scope
 from resolvers import account as resolve
+from resolvers.context import Context
 from resolvers.session import api_keys
 from schema.common import published
-from schema.field import command, loaded, mutation, read
+from schema.field import command, computed, loaded, mutation, read
 from schema.links import link
 from schema.node import node
 from schema.pagination import Connection, connection, sort_input
@@ -22,6 +25,8 @@ from schema.user import User
 ENTRANCE = Permission(category=Category.authentication, once=True)
 SIGNED_IN = Permission(Scope.read, session_only=True)
 CHANGE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.authentication, once=True)
+SEE_SESSIONS = Permission(Scope.read, session_only=True)
+CHANGE_ACCOUNT = Permission(Scope.write, session_only=True)
 SEE_KEYS = Permission(Scope.read, session_only=True)
 MANAGE_KEYS = Permission(Scope.write, session_only=True)
 
@@ -32,10 +37,21 @@ published(inputs.ForgotPassword, "ForgotPasswordInput", "Whom to send a reset li
 published(inputs.Login, "LoginInput", "Who signs in.")
 published(inputs.ResetPassword, "ResetPasswordInput", "A new password for a forgotten one.")
 published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a known one.")
+published(inputs.UpdateMe, "UpdateMeInput", "What changes of one's own account.")
+published(inputs.EndSession, "EndSessionInput", "A session to end.")
 published(inputs.RevokeApiKey, "RevokeApiKeyInput", "An API key to revoke.")
 published(inputs.CreateApiKey, "CreateApiKeyInput", "A new API key.")
 
 ApiKeySort = sort_input("ApiKey", api_key.ORDER)
+BrowserSessionSort = sort_input("BrowserSession", sessions.ORDER)
+
+
+def _is_current(session: Session, context: Context) -> bool:
+    return context.principal is not None and session.id == context.principal.credential_id
+
+
+def _network(session: Session, _context: Context) -> str | None:
+    return site_network(session.address) if session.address else None
 
 
 @node(ApiKeyRow, api_key.own, permission=SEE_KEYS)
@@ -67,6 +83,36 @@ class RegisterPayload:
 class LoginPayload:
     user: User = strawberry.field(description="The person.")
     csrf_token: str = secret(description="To be sent as `X-CSRF-Token` with every write by cookie.")
+
+
+@node(Session, sessions.own, permission=SEE_SESSIONS)
+@strawberry.type(description="A browser somebody is signed in with. The cookie itself is stored nowhere.")
+class BrowserSession:
+    id: strawberry.ID = strawberry.field(description="Identifier.")
+    created_at: datetime = strawberry.field(description="When the person signed in.")
+    last_seen_at: datetime = strawberry.field(description="When it was last used, to the minute.")
+    expires_at: datetime = strawberry.field(description="When it ends, used or not.")
+    remember: bool = strawberry.field(description="Whether the person asked to stay signed in for 30 days.")
+    current: bool = computed(bool, _is_current, "Whether it is the one that asks.")
+    user_agent: str = strawberry.field(description="What the browser called itself when it signed in; may be empty.")
+    network: str | None = computed(
+        str | None, _network, "Network it signed in from: the first 24 bits of an IPv4 address, 48 of an IPv6 one."
+    )
+
+
+@strawberry.type(description="The caller's account as it is now.")
+class UpdateMePayload:
+    user: User = strawberry.field(description="The person.")
+
+
+@strawberry.type(description="The session that was ended.")
+class EndSessionPayload:
+    id: strawberry.ID = strawberry.field(description="Its identifier.")
+
+
+@strawberry.type(description="How many sessions were ended.")
+class EndOtherSessionsPayload:
+    ended_count: int = strawberry.field(description="Their number; the one that asked goes on.")
 
 
 ACTIVE_KEYS = "How many API keys of the account still work."
@@ -137,6 +183,12 @@ class AccountQuery:
         permission=SEE_KEYS,
         sort=ApiKeySort,
     )
+    sessions: Connection[BrowserSession] | None = connection(
+        sessions.listing,
+        "The browsers the caller is signed in with. Needs a session.",
+        permission=SEE_SESSIONS,
+        sort=BrowserSessionSort,
+    )
 
 
 @strawberry.type
@@ -177,6 +229,21 @@ class AccountMutation:
         _changed,
         CHANGE_PASSWORD,
         "Choose a new password; every other session ends and this one is replaced.",
+    )
+    update_me: UpdateMePayload | None = command(
+        service.update_me, UpdateMePayload, CHANGE_ACCOUNT, "Change one's own account. Needs a session."
+    )
+    end_session: EndSessionPayload | None = mutation(
+        resolve.end_session,
+        EndSessionPayload,
+        CHANGE_ACCOUNT,
+        "Sign one of one's own browsers out, at once: what it follows ends too. Needs a session; ending that one is signing out.",
+    )
+    end_other_sessions: EndOtherSessionsPayload | None = mutation(
+        resolve.end_other_sessions,
+        EndOtherSessionsPayload,
+        CHANGE_ACCOUNT,
+        "Sign out everywhere but here, at once. API keys work on. Needs a session.",
     )
     create_api_key: CreateApiKeyPayload | None = command(
         api_key.create, CreateApiKeyPayload, MANAGE_KEYS, "Make an API key. Needs a session."

@@ -87,6 +87,14 @@ class ChangePassword(BaseModel):
     revoke_api_keys: bool = Field(False, description=REVOKE_KEYS)
 
 
+class UpdateMe(BaseModel):
+    name: Line | None = Field(None, description="New display name, 1 to 200 characters; left out, the old one stays.")
+
+
+class EndSession(BaseModel):
+    id: Identifier = Field(description="Identifier of the session.")
+
+
 class RevokeApiKey(BaseModel):
     api_key_id: Identifier = Field(description="The key.")
 

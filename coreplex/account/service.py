@@ -7,7 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from coreplex.account import mail, one_time, passwords
-from coreplex.account.inputs import NewEmail, Register
+from coreplex.account.cache import announce
+from coreplex.account.inputs import NewEmail, Register, UpdateMe
 from coreplex.account.recovery import record
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
@@ -84,6 +85,16 @@ def visible(grant: Grant) -> Select[User]:
 
 async def me(session: ReadSession, grant: Grant) -> User:
     return await session.get_one(User, grant.user_id)
+
+
+async def update_me(session: WriteSession, grant: Grant, wanted: UpdateMe) -> User:
+    """What a person may change of their own account."""
+    user = await session.get_one(User, grant.user_id, with_for_update={"key_share": True})
+    if wanted.name is not None and wanted.name != user.name:
+        user.name, user.updated_at = wanted.name, now()
+        await announce(session, user.id)
+        await record(session, user, "user.renamed", f"{user.email} is called “{user.name}” now.")
+    return user
 
 
 async def create_admin(session: WriteSession, email: str, password: str, name: str = "Administrator") -> User:

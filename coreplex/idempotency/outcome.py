@@ -2,6 +2,7 @@
 
 a row       {"table": "Project", "id": "…", "project": "…"}     an id   {"id": "…"}
 a tuple     a list of these                                     nothing null
+a number    {"number": 3}
 a secret    {"secret": true}: a text, shown once and stored nowhere
 an answer   {"project": "…"}: nothing was made, but somebody may read it who may see the project
 """
@@ -34,6 +35,8 @@ def recorded(result: Any) -> Any:
         return {"table": type(row).__name__, "id": str(row.id), "project": str(project) if project else None}
     if isinstance(result, UUID):
         return {"id": str(result)}
+    if isinstance(result, int):
+        return {"number": result}
     if isinstance(result, str):
         return {"secret": True}
     assert result is None, f"{type(result).__name__} leads back to nothing"
@@ -60,6 +63,8 @@ async def load(session: ReadSession, grant: Grant, made: Any) -> Any:
         return None
     if "secret" in made:
         raise Conflict(SHOWN_ONCE)
+    if "number" in made:
+        return made["number"]
     return await _row(session, grant, made) if "table" in made else UUID(made["id"])
 
 
@@ -67,7 +72,7 @@ async def _row(session: ReadSession, grant: Grant, made: dict[str, str]) -> SQLM
     await may_see(session, grant, made)
     table = _tables()[made["table"]]
     row: Any = await session.get(table, UUID(made["id"]))
-    if row is None or (not made["project"] and row.user_id != grant.user_id):
+    if row is None or (not made["project"] and getattr(row, "user_id", row.id) != grant.user_id):
         raise NotFound.of(table.__name__)
     found: SQLModel = row
     return found

@@ -119,7 +119,8 @@ class Target:
 
     async def ids(self, values: Any) -> dict[str, str]:
         upload = await self.world.stage("owner") if "<upload>" in str(values) else ""
-        return {**self.world.ids, "upload": upload, "api_key": str(self.world.key_rows["owner"].id)}
+        own = {"api_key": str(self.world.key_rows["owner"].id), "elsewhere": self.world.elsewhere}
+        return {**self.world.ids, **own, "upload": upload}
 
     async def judge(self, response: Response, logs: list[Any], writes: bool) -> None:
         assert response.status_code < 500, response.text[:500]

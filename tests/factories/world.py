@@ -18,7 +18,8 @@ from sqlalchemy import select
 from sqlmodel import col
 from starlette.applications import Starlette
 
-from coreplex.account.table import ApiKey, User
+from coreplex.account import signin, tokens
+from coreplex.account.table import ApiKey, Session, User
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
@@ -58,6 +59,8 @@ class World:
     foreign: dict[str, str] = field(default_factory=dict)
     cookies: dict[str, str] = field(default_factory=dict)
     csrf: dict[str, str] = field(default_factory=dict)
+    elsewhere: str = ""
+    """Another session of the owner's."""
 
     @property
     def services(self) -> Services:
@@ -126,6 +129,9 @@ async def world(app: Starlette, database: Database) -> AsyncIterator[World]:
     async with browser(app) as client:
         made.csrf = await sign_in(client, owner.email)
         made.cookies = dict(client.cookies)
+    async with database.transaction() as session:
+        token = await signin.open_session(session, owner.id)
+        made.elsewhere = str(await session.scalar(select(Session.id).where(col(Session.token_hash) == tokens.digest(token))))
     yield made
 
 

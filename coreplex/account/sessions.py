@@ -1,0 +1,52 @@
+"""The browsers a person is signed in with: listed, and signed out from elsewhere. A session ends everywhere at once."""
+
+from uuid import UUID
+
+from sqlalchemy import Select, delete, select
+from sqlmodel import col
+
+from coreplex.account.cache import announce
+from coreplex.account.inputs import EndSession
+from coreplex.account.recovery import record
+from coreplex.account.table import Session, User
+from coreplex.errors.tree import NotFound
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.paging import Listing, Order
+from coreplex.platform.permissions import Grant
+
+ORDER = Order({"created_at": Session.created_at, "last_seen_at": Session.last_seen_at, "expires_at": Session.expires_at})
+
+
+def own(grant: Grant) -> Select[Session]:
+    """The caller's sessions that have not ended."""
+    return select(Session).where(col(Session.user_id) == grant.user_id, col(Session.expires_at) > now())
+
+
+def listing(grant: Grant) -> Listing:
+    return Listing(query=own(grant), identity=Session.id, order=ORDER, searchable=(Session.user_agent,))
+
+
+async def end(session: WriteSession, grant: Grant, wanted: EndSession) -> UUID:
+    """Sign one of the caller's browsers out; returns the session's id, to be forgotten after the commit."""
+    mine = (col(Session.id) == parse_id(wanted.id, "Session"), col(Session.user_id) == grant.user_id)
+    gone = await session.scalar(delete(Session).where(*mine).returning(col(Session.id)))
+    if gone is None:
+        raise NotFound.of("Session")
+    await _tell(session, grant, [gone], "session.ended", "A session was ended.")
+    return gone
+
+
+async def end_others(session: WriteSession, grant: Grant) -> list[UUID]:
+    """Sign the caller out everywhere but here; returns the sessions' ids, to be forgotten after the commit."""
+    others = (col(Session.user_id) == grant.user_id, col(Session.id) != grant.principal.credential_id)
+    gone = list(await session.scalars(delete(Session).where(*others).returning(col(Session.id))))
+    if gone:
+        await _tell(session, grant, gone, "session.others_ended", f"{len(gone)} other sessions were ended.")
+    return gone
+
+
+async def _tell(session: WriteSession, grant: Grant, ended: list[UUID], kind: str, message: str) -> None:
+    await announce(session, *ended)
+    await record(session, await session.get_one(User, grant.user_id), kind, message)
