@@ -28,7 +28,7 @@ CHANGE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.a
 SEE_SESSIONS = Permission(Scope.read, session_only=True)
 CHANGE_ACCOUNT = Permission(Scope.write, session_only=True)
 SEE_KEYS = Permission(Scope.read, session_only=True)
-MANAGE_KEYS = Permission(Scope.write, session_only=True)
+MANAGE_KEYS = Permission(Scope.write, session_only=True, archived=True)
 
 published(inputs.Register, "RegisterInput", "A new account.")
 published(inputs.VerifyEmail, "VerifyEmailInput", "Proof that a mail arrived.")
@@ -107,7 +107,7 @@ class UpdateMePayload:
 
 @strawberry.type(description="The session that was ended.")
 class EndSessionPayload:
-    id: strawberry.ID = strawberry.field(description="Its identifier.")
+    ended_id: strawberry.ID = strawberry.field(description="Its identifier.")
 
 
 @strawberry.type(description="How many sessions were ended.")

@@ -10,7 +10,7 @@ from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors.tree import NotFound
 from coreplex.platform.not_yet import only
-from coreplex.platform.permissions import READ, WRITE
+from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
@@ -24,6 +24,8 @@ from schema.model import Model, name_of
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
+
+STOP = Permission(Scope.write, Role.editor, archived=True)
 
 enum(
     Stage,
@@ -180,7 +182,9 @@ class DeploymentMutation:
     rollback_deployment: DeploymentPayload | None = command(
         service.rollback, DeploymentPayload, WRITE, "Go back to an earlier deployment or model."
     )
-    deactivate_deployment: DeploymentPayload | None = command(service.deactivate, DeploymentPayload, WRITE, "Stop serving.")
+    deactivate_deployment: DeploymentPayload | None = command(
+        service.deactivate, DeploymentPayload, STOP, "Stop serving, in an archived project too."
+    )
     delete_deployment: DeletedPayload | None = command(
         service.delete, DeletedPayload, WRITE, "Remove a deployment that serves no more, with its log."
     )

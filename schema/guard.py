@@ -68,7 +68,8 @@ enum(
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     name="permission",
-    description="What a caller needs to use the field. Without `scope` the field is public.",
+    description="What a caller needs to use the field. Without `scope` the field is public. An archived project is read and "
+    "asked for predictions; of what changes something only fields with `archived` work there.",
 )
 class PermissionDirective:
     scope: Scope | None = strawberry.directive_field(name="scope", default=strawberry.UNSET)
@@ -77,6 +78,7 @@ class PermissionDirective:
     administrator: bool | None = strawberry.directive_field(name="administrator", default=strawberry.UNSET)
     limit: Category | None = strawberry.directive_field(name="limit", default=strawberry.UNSET)
     once: bool | None = strawberry.directive_field(name="once", default=strawberry.UNSET)
+    archived: bool | None = strawberry.directive_field(name="archived", default=strawberry.UNSET)
 
 
 class Guard(FieldExtension):
@@ -94,6 +96,7 @@ class Guard(FieldExtension):
             "administrator": p.administrator,
             "limit": p.category if p.category is not Category.general else None,
             "once": p.once,
+            "archived": p.archived,
         }
         directive = PermissionDirective(**{name: value for name, value in said.items() if value})
         if not any(isinstance(d, PermissionDirective) for d in field.directives):

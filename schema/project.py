@@ -10,7 +10,7 @@ from coreplex.membership.access import open_project, visible
 from coreplex.membership.table import MemberRole, Membership, ProjectStatus
 from coreplex.membership.table import Project as Row
 from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
-from coreplex.project import inputs, service
+from coreplex.project import hand_over, inputs, members, service
 from resolvers.account import users
 from resolvers.project import own_roles, project_counts
 from schema.common import DeletedPayload, name_warnings, published
@@ -25,17 +25,22 @@ from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.user import User
 
-OWN = Permission(Scope.write, Role.owner)
-CREATE = LEAVE = Permission(Scope.write)
+OWN = Permission(Scope.write, Role.owner, archived=True)
+CREATE = Permission(Scope.write)
+LEAVE = Permission(Scope.write, archived=True)
+PUT_AWAY = Permission(Scope.write, Role.admin, archived=True)
 
 enum(
     ProjectStatus,
-    "Whether a project is in use. Nothing archives one yet.",
-    {"active": "It is in use.", "archived": "It is kept, and not worked in."},
+    "Whether a project is in use.",
+    {
+        "active": "It is in use.",
+        "archived": "It is put away: what is in it is read, deployments and models answer, but nothing in it changes.",
+    },
 )
 enum(
     MemberRole,
-    "What a new member may do; a project has one owner, who made it.",
+    "What a member may do besides the owner, of whom a project has one.",
     {
         "viewer": "May see everything.",
         "editor": "May also upload, train, deploy and delete what is in the project.",
@@ -46,11 +51,15 @@ published(inputs.DeleteProject, "DeleteProjectInput", "A project to remove.")
 published(inputs.CreateProject, "CreateProjectInput", "A new project.")
 published(inputs.UpdateProject, "UpdateProjectInput", "What changes in a project.")
 published(inputs.AddMember, "AddMemberInput", "A person to bring into a project.")
+published(inputs.ChangeMemberRole, "ChangeMemberRoleInput", "Another role for a member.")
+published(inputs.TransferProject, "TransferProjectInput", "A project and its new owner.")
+published(inputs.ArchiveProject, "ArchiveProjectInput", "A project to put away.")
+published(inputs.UnarchiveProject, "UnarchiveProjectInput", "A project to take into use again.")
 published(inputs.RemoveMember, "RemoveMemberInput", "A member to remove.")
 published(inputs.ProjectFilter, "ProjectFilter", "Which projects are wanted.")
 
 ProjectSort = sort_input("Project", service.ORDER)
-MemberSort = sort_input("Member", service.MEMBERS.order)
+MemberSort = sort_input("Member", members.LISTING.order)
 
 
 def _count(name: str, noun: str) -> Any:
@@ -103,7 +112,7 @@ class ProjectFacts:
 class Project(ProjectFacts, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments):
     """Each concept says in a base of its own what it has in a project."""
 
-    members: Connection[Member] = nested(service.MEMBERS, "Who works in the project.", sort=MemberSort)
+    members: Connection[Member] = nested(members.LISTING, "Who works in the project.", sort=MemberSort)
     timeline: Connection[TimelineEvent] = nested(
         service.TIMELINE, "What happened within `EVENT_DAYS` (365, unless the server is set otherwise), newest first."
     )
@@ -120,11 +129,34 @@ class MemberPayload:
     member: Member = strawberry.field(description="The member.")
 
 
+@strawberry.type(description="The member with the new role.")
+class ChangeMemberRolePayload:
+    member: Member = strawberry.field(description="The member.")
+
+
+@strawberry.type(description="The project with its new owner.")
+class TransferProjectPayload:
+    project: Project = strawberry.field(description="The project as it is now.")
+
+
+@strawberry.type(description="The project that was put away.")
+class ArchiveProjectPayload:
+    project: Project = strawberry.field(description="The project as it is now.")
+
+
+@strawberry.type(description="The project that is in use again.")
+class UnarchiveProjectPayload:
+    project: Project = strawberry.field(description="The project as it is now.")
+
+
 @strawberry.type
 class ProjectQuery:
     project: Project | None = read(open_project, READ, "One project.")
     projects: Connection[Project] | None = connection(
-        service.listing, "Projects owned by or shared with the caller.", sort=ProjectSort, filter=inputs.ProjectFilter
+        service.listing,
+        "Projects owned by or shared with the caller, archived ones too unless the filter says otherwise.",
+        sort=ProjectSort,
+        filter=inputs.ProjectFilter,
     )
 
 
@@ -139,10 +171,33 @@ class ProjectMutation:
     delete_project: DeletedPayload | None = command(
         service.delete, DeletedPayload, OWN, "Delete a project and everything in it, files included."
     )
-    add_member: MemberPayload | None = command(service.add_member, MemberPayload, MANAGE, "Add a registered person to a project.")
+    add_member: MemberPayload | None = command(members.add, MemberPayload, MANAGE, "Add a registered person to a project.")
     remove_member: DeletedPayload | None = command(
-        service.remove_member,
+        members.remove,
         DeletedPayload,
         LEAVE,
         "Remove a person from a project, which needs the role admin, or leave it oneself.",
+    )
+    change_member_role: ChangeMemberRolePayload | None = command(
+        members.change_role,
+        ChangeMemberRolePayload,
+        MANAGE,
+        "Let a member do more or less in a project, at once. The owner's role stays; see `transferProject`.",
+    )
+    transfer_project: TransferProjectPayload | None = command(
+        hand_over.transfer,
+        TransferProjectPayload,
+        OWN,
+        "Give a project to another of its members, for whom it counts from now on; the former owner becomes an admin of it.",
+    )
+    archive_project: ArchiveProjectPayload | None = command(
+        hand_over.archive,
+        ArchiveProjectPayload,
+        PUT_AWAY,
+        "Put a project away. It is read as before, and its deployments and models go on answering; uploads, trainings, "
+        "deployments, new members and every other change are a conflict. Members may leave or be removed, deployments may be "
+        "deactivated, and the owner may transfer or delete it. A conflict while a job of it waits or runs.",
+    )
+    unarchive_project: UnarchiveProjectPayload | None = command(
+        hand_over.unarchive, UnarchiveProjectPayload, PUT_AWAY, "Take an archived project into use again."
     )

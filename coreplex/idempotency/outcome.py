@@ -7,6 +7,7 @@ a secret    {"secret": true}: a text, shown once and stored nowhere
 an answer   {"project": "…"}: nothing was made, but somebody may read it who may see the project
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -50,6 +51,7 @@ def is_secret(made: Any) -> bool:
 
 async def may_see(session: ReadSession, grant: Grant, made: Any) -> None:
     """Raise what the act would raise now for a caller who lost the project, or the role in it. What was made may be gone."""
+    grant = Grant(grant.principal, replace(grant.permission, archived=True))  # it was done before the project was archived
     for part in made if isinstance(made, list) else [made]:
         if part and part.get("project"):
             await open_project(session, grant, part["project"])

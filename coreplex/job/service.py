@@ -220,6 +220,12 @@ async def request_stop(session: WriteSession, job: Job) -> bool:
     return await _request(session, job, "stop_requested_at")
 
 
+async def unfinished(session: ReadSession, project_id: UUID) -> int:
+    """How many jobs of a project wait or run."""
+    query = select(func.count()).where(col(Job.project_id) == project_id, col(Job.status).in_(_OPEN))
+    return int(await session.scalar(query) or 0)
+
+
 async def cancel_project(session: WriteSession, project_id: UUID) -> None:
     """Order the end of every job of a project."""
     query = select(Job).where(col(Job.project_id) == project_id, col(Job.status).in_(_OPEN)).order_by(col(Job.id))

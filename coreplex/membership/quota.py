@@ -6,7 +6,7 @@ transaction ends, so that of two at once the second counts what the first has ad
 counts for the owner (`OwnerQuota`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -71,11 +71,32 @@ async def take_room(session: WriteSession, settings: Settings, project_id: UUID,
     await _require(session, settings, owner, wanted)
 
 
+async def take_over(
+    session: WriteSession, settings: Settings, project_id: UUID, user_id: UUID, quotas: Sequence[OwnerQuota]
+) -> None:
+    """Room for a whole project that another account owns so far. Says nothing of what the new owner has besides."""
+    await lock_account(session, user_id)
+    owned = await count(session, select(func.count()).where(col(Project.owner_id) == user_id))
+    full = [("MAX_PROJECTS", settings.max_projects)] if owned >= settings.max_projects else []
+    for quota in quotas:
+        columns: Any = quota.of
+        moved = await count(session, select(quota.used).select_from(quota.of).where(columns.project_id == project_id))
+        used, most = await _used(session, quota, user_id), getattr(settings, quota.setting)
+        full += [(quota.setting.upper(), most)] if used + moved > most else []
+    for name, most in full:
+        raise exceeded("The new owner has no room for this project", name, most, "They can delete what is not needed")
+
+
+async def _used(session: ReadSession, quota: OwnerQuota, owner: UUID) -> int:
+    """How much of it the projects of an account have."""
+    columns: Any = quota.of
+    query = select(quota.used).select_from(quota.of).join(Project, col(Project.id) == columns.project_id)
+    return await count(session, query.where(col(Project.owner_id) == owner))
+
+
 async def _require(session: ReadSession, settings: Settings, owner: UUID, wanted: Mapping[OwnerQuota, int]) -> None:
     for quota, more in wanted.items():
-        columns: Any = quota.of
-        query = select(quota.used).select_from(quota.of).join(Project, col(Project.id) == columns.project_id)
-        used = await count(session, query.where(col(Project.owner_id) == owner))
+        used = await _used(session, quota, owner)
         if used + more > (most := getattr(settings, quota.setting)):
             whose = f"The projects of this project's owner {quota.holding.format(used)}"
             whose += f" and this would add {more:,}" if more > 1 else ""

@@ -101,6 +101,8 @@ class Permission:
     category: Category = Category.general
     once: bool = False
     """True: the field may stand only once in a request."""
+    archived: bool = False
+    """True: it may also change an archived project, in which nothing else can be changed."""
 
     @property
     def public(self) -> bool:

@@ -27,6 +27,25 @@ class AddMember(BaseModel):
     role: MemberRole = Field(MemberRole.editor, description="What the member may do.")
 
 
+class ChangeMemberRole(BaseModel):
+    project_id: Identifier = Field(description="The project.")
+    member_id: Identifier = Field(description="Identifier of the membership.")
+    role: MemberRole = Field(description="What the member may do from now on.")
+
+
+class TransferProject(BaseModel):
+    project_id: Identifier = Field(description="The project to give away.")
+    member_id: Identifier = Field(description="Identifier of the membership of the new owner.")
+
+
+class ArchiveProject(BaseModel):
+    project_id: Identifier = Field(description="The project to put away.")
+
+
+class UnarchiveProject(BaseModel):
+    project_id: Identifier = Field(description="The project to take into use again.")
+
+
 class RemoveMember(BaseModel):
     project_id: Identifier = Field(description="The project.")
     member_id: Identifier = Field(description="Identifier of the membership.")

@@ -1,4 +1,4 @@
-"""What can be done with projects and their members. Nothing here commits; the door that opened the transaction does."""
+"""What can be done with projects. Nothing here commits; the door that opened the transaction does."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -7,10 +7,9 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlmodel import col
 
 from coreplex.account.cache import announce
-from coreplex.account.table import User
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
-from coreplex.errors.tree import Conflict, Forbidden, NotFound
+from coreplex.errors.tree import Forbidden
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
@@ -23,12 +22,11 @@ from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use
-from coreplex.platform.identifier import parse_id
 from coreplex.platform.listener import notify
 from coreplex.platform.paging import Listing, Order
-from coreplex.platform.permissions import MANAGE, Grant, Role
+from coreplex.platform.permissions import Grant, Role
 from coreplex.platform.settings import Settings
-from coreplex.project.inputs import AddMember, CreateProject, DeleteProject, ProjectFilter, RemoveMember, UpdateProject
+from coreplex.project.inputs import CreateProject, DeleteProject, ProjectFilter, UpdateProject
 
 COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
     "dataset_count": Dataset,
@@ -105,7 +103,7 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteProject) -> 
 
     Raises Conflict while a production deployment is active or an experiment trains, unless `force`.
     """
-    project = await open_project(session, grant, wanted.project_id)
+    project = await open_project(session, grant, wanted.project_id, lock=False)  # locked last: workers lock their jobs first
     if not wanted.force:
         await refuse_in_use(session, Project, select(col(Project.id)).where(col(Project.id) == project.id))
     await job.cancel_project(session, project.id)
@@ -117,15 +115,6 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteProject) -> 
     await enqueue_removal(session, "project", project.id, prefix=f"projects/{project.id}", created_by=grant.user_id)
     return project.id
 
-
-MEMBERS = Listing(
-    query=select(Membership).join(User, col(User.id) == col(Membership.user_id)),
-    identity=Membership.id,
-    order=Order({"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role}),
-    searchable=(User.email, User.name),
-    parent=col(Membership.project_id),
-)
-"""Members of projects the caller may see."""
 
 TIMELINE = Listing(
     query=select(Event).where(col(Event.kind) == EventKind.audit),
@@ -140,42 +129,3 @@ TIMELINE = Listing(
 def timeline(grant: Grant) -> Select[Event]:
     """What happened in the caller's projects."""
     return visible_rows(grant, Event).where(col(Event.kind) == EventKind.audit)
-
-
-async def add_member(session: WriteSession, grant: Grant, wanted: AddMember, settings: Settings) -> Membership:
-    project = await open_project(session, grant, wanted.project_id)
-    user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
-    if user is None:
-        raise NotFound("No user has this e-mail; ask the person to register first.")
-    already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
-    if (role := await session.scalar(already)) is not None:
-        raise Conflict(
-            f"This user is a member already, as {role}; to change the role, remove the member and add the person again."
-        )
-    await quota.take_item(session, settings, project.id, Membership, "Remove members who left")
-    membership = Membership(project_id=project.id, user_id=user.id, role=Role(wanted.role))
-    session.add(membership)
-    await event.audit(session, grant.user_id, project, "member.added", f"{user.email} was added as {wanted.role}.")
-    return membership
-
-
-async def remove_member(session: WriteSession, grant: Grant, wanted: RemoveMember) -> UUID:
-    """Remove somebody, which managers may, or oneself, which everybody may but the owner."""
-    project = await open_project(session, grant, wanted.project_id)
-    member_id = parse_id(wanted.member_id, "Member")
-    query = select(Membership).where(col(Membership.id) == member_id, col(Membership.project_id) == project.id)
-    membership = await session.scalar(query)
-    if membership is None:
-        raise NotFound.of("Member")
-    leaves = membership.user_id == grant.user_id
-    if not leaves:
-        await open_project(session, Grant(grant.principal, MANAGE), project.id)
-    if membership.role is Role.owner:
-        raise Conflict("The owner cannot be removed; delete the project instead.")
-    user = await session.get_one(User, membership.user_id)
-    await session.delete(membership)
-    await announce(session, user.id)
-    await notify(session, SERVING)
-    kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
-    await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")
-    return member_id

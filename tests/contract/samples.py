@@ -77,6 +77,10 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deleteProject": {"input": {"projectId": "<project>", "force": True}},
     "addMember": {"input": {"projectId": "<project>", "email": "newcomer@example.com", "role": "viewer"}},
     "removeMember": {"input": {"projectId": "<project>", "memberId": "<member>"}},
+    "changeMemberRole": {"input": {"projectId": "<project>", "memberId": "<member>", "role": "editor"}},
+    "transferProject": {"input": {"projectId": "<project>", "memberId": "<member>"}},
+    "archiveProject": {"input": {"projectId": "<project>"}},
+    "unarchiveProject": {"input": {"projectId": "<project>"}},
     "uploadDataset": {"input": {"projectId": "<project>", "name": "More", "uploadId": "<upload>"}},
     "overrideColumnTypes": {
         "input": {"versionId": "<version>", "datasetId": "<dataset>", "columns": [{"name": "age", "type": "float"}]}

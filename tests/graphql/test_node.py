@@ -25,8 +25,10 @@ MANY = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 TYPES = sorted(kind.name for kind in core_schema.get_possible_types(core_schema.type_map["Node"]))  # type: ignore[arg-type]
 NOT_NODES: dict[str, str] = {}
 """Types that have an `id` and are no nodes, each with the reason."""
-OWN = {"ApiKey", "File"}
+OWN = {"ApiKey", "BrowserSession", "File"}
 """What belongs to a person and to no project."""
+BY_SESSION = {"ApiKey", "BrowserSession"}
+"""What a key does not get."""
 EVERYWHERE = {*OWN, "User"}
 """What is had by its owner with a key of whatever project."""
 
@@ -77,9 +79,14 @@ def of_world(name: str) -> Callable[[Asker], Awaitable[str]]:
     return found
 
 
+async def browser_session(asker: Asker) -> str:
+    return asker.world.elsewhere
+
+
 SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "ApiKey": api_key,
     "Artifact": of_world("artifact"),
+    "BrowserSession": browser_session,
     "Dataset": of_world("dataset"),
     "DatasetVersion": of_world("version"),
     "Deployment": of_world("production"),
@@ -120,11 +127,11 @@ async def test_each_type_is_had_by_its_id_by_those_who_may(asker: Asker, kind: s
     identity = await sample(asker, kind)
     expected = {"node": {"__typename": kind, "id": identity}}
     assert await asker.data(NODE, "session", id=identity) == expected
-    for actor in () if kind == "ApiKey" else ("owner", "read_only"):
+    for actor in () if kind in BY_SESSION else ("owner", "read_only"):
         assert await asker.data(NODE, actor, id=identity) == expected
     for actor in () if kind in OWN else ("viewer", "editor"):
         assert await asker.data(NODE, actor, id=identity) == expected
-    if kind == "ApiKey":
+    if kind in BY_SESSION:
         assert await codes(asker, "owner", identity) == ["FORBIDDEN"], "its owner, who has no session here"
     for actor in ("stranger", *(("viewer",) if kind in OWN else ())):
         assert await codes(asker, actor, identity) == ["NOT_FOUND"]

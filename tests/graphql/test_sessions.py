@@ -17,7 +17,7 @@ from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving, sign_in
 
 LIST = "{ sessions { totalCount nodes { id createdAt lastSeenAt expiresAt remember current userAgent network } } }"
-END = "mutation($id: ID!) { endSession(input: {id: $id}) { id } }"
+END = "mutation($id: ID!) { endSession(input: {id: $id}) { endedId } }"
 END_OTHERS = "mutation { endOtherSessions { endedCount } }"
 RENAME = "mutation($input: UpdateMeInput!) { updateMe(input: $input) { user { id name } } }"
 ME = "{ me { name } }"
@@ -67,7 +67,7 @@ async def test_an_ended_session_is_signed_out_everywhere(
         await sign_in(other, user.email)
         assert (await ask(other, ME))["data"]["me"]["name"] == "Ada"
         (gone,) = [one for one in (await ask(client, LIST))["data"]["sessions"]["nodes"] if not one["current"]]
-        assert (await ask(client, END, headers, id=gone["id"]))["data"]["endSession"]["id"] == gone["id"]
+        assert (await ask(client, END, headers, id=gone["id"]))["data"]["endSession"]["endedId"] == gone["id"]
         async with asyncio.timeout(5):
             while "errors" not in await ask(other, ME):  # noqa: ASYNC110 the word travels through the database
                 await asyncio.sleep(0.02)
@@ -100,7 +100,7 @@ async def test_what_it_follows_ends_too(address: str, app: Any, database: Databa
 async def test_ending_ones_own_session_is_signing_out(client: AsyncClient, database: Database, user: User) -> None:
     headers = await sign_in(client, user.email)
     (mine,) = (await ask(client, LIST))["data"]["sessions"]["nodes"]
-    assert (await ask(client, END, headers, id=mine["id"]))["data"]["endSession"]["id"] == mine["id"]
+    assert (await ask(client, END, headers, id=mine["id"]))["data"]["endSession"]["endedId"] == mine["id"]
     assert "session" not in client.cookies
     assert code(await ask(client, ME)) == "unauthenticated"
 

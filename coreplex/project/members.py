@@ -1,0 +1,99 @@
+"""Who works in a project and what they may do there. Nothing here commits; the door that opened the transaction does."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from coreplex.account.cache import announce
+from coreplex.account.table import User
+from coreplex.errors.tree import Conflict, NotFound
+from coreplex.event import service as event
+from coreplex.membership import quota
+from coreplex.membership.access import SERVING, open_alone, open_project
+from coreplex.membership.table import Membership, Project
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.listener import notify
+from coreplex.platform.paging import Listing, Order
+from coreplex.platform.permissions import Grant, Permission, Role, Scope
+from coreplex.platform.settings import Settings
+from coreplex.project.inputs import AddMember, ChangeMemberRole, RemoveMember
+
+TOO_MANY = "Remove members who left"
+REMOVE = Permission(Scope.write, Role.admin, archived=True)
+LISTING = Listing(
+    query=select(Membership).join(User, col(User.id) == col(Membership.user_id)),
+    identity=Membership.id,
+    order=Order({"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role}),
+    searchable=(User.email, User.name),
+    parent=col(Membership.project_id),
+)
+"""Members of projects the caller may see."""
+
+
+async def add(session: WriteSession, grant: Grant, wanted: AddMember, settings: Settings) -> Membership:
+    project = await open_project(session, grant, wanted.project_id)
+    user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
+    if user is None:
+        raise NotFound("No user has this e-mail; ask the person to register first.")
+    return await join(session, project, user, Role(wanted.role), settings, added_by=grant.user_id)
+
+
+async def join(
+    session: WriteSession, project: Project, user: User, role: Role, settings: Settings, *, added_by: UUID | None
+) -> Membership:
+    """Make somebody a member. Raises Conflict for one who is already, QuotaExceeded."""
+    already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
+    if (present := await session.scalar(already)) is not None:
+        raise Conflict(f"This user is a member already, as {present}; change the member's role instead.")
+    await quota.take_item(session, settings, project.id, Membership, TOO_MANY)
+    membership = Membership(project_id=project.id, user_id=user.id, role=role)
+    session.add(membership)
+    await event.audit(session, added_by, project, "member.added", f"{user.email} was added as {role}.")
+    return membership
+
+
+async def change_role(session: WriteSession, grant: Grant, wanted: ChangeMemberRole) -> Membership:
+    """Let a member do more or less. Nobody gets more than those may who change it, and the owner stays."""
+    project = await open_alone(session, grant, wanted.project_id)
+    membership = await member_of(session, project.id, wanted.member_id)
+    if membership.role is Role.owner:
+        raise Conflict("The owner's role stays; transfer the project to make somebody else its owner.")
+    role, before = Role(wanted.role), membership.role
+    if role is before:
+        return membership
+    membership.role = role
+    user = await session.get_one(User, membership.user_id)
+    await announce(session, user.id)
+    await notify(session, SERVING)
+    await event.audit(session, grant.user_id, project, "member.role_changed", f"{user.email} is {role}, and was {before}.")
+    return membership
+
+
+async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> UUID:
+    """Remove somebody, which managers may, or oneself, which everybody may but the owner."""
+    project = await open_project(session, grant, wanted.project_id)
+    membership = await member_of(session, project.id, wanted.member_id)
+    leaves = membership.user_id == grant.user_id
+    if not leaves:
+        await open_project(session, Grant(grant.principal, REMOVE), project.id)
+    if membership.role is Role.owner:
+        raise Conflict("The owner cannot be removed; transfer the project, or delete it.")
+    user = await session.get_one(User, membership.user_id)
+    await session.delete(membership)
+    await announce(session, user.id)
+    await notify(session, SERVING)
+    kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
+    await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")
+    return membership.id
+
+
+async def member_of(session: ReadSession, project_id: UUID, member_id: str) -> Membership:
+    """A membership of the project by its id."""
+    identity = parse_id(member_id, "Member")
+    query = select(Membership).where(col(Membership.id) == identity, col(Membership.project_id) == project_id)
+    membership = await session.scalar(query.execution_options(populate_existing=True))
+    if membership is None:
+        raise NotFound.of("Member")
+    return membership
