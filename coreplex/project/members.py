@@ -46,7 +46,7 @@ async def join(
     """Make somebody a member. Raises Conflict for one who is already, QuotaExceeded."""
     already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
     if (present := await session.scalar(already)) is not None:
-        raise Conflict(f"This user is a member already, as {present}; change the member's role instead.")
+        raise Conflict(f"This user is a member already, as {present}; changeMemberRole gives another role.")
     await quota.take_item(session, settings, project.id, Membership, TOO_MANY)
     membership = Membership(project_id=project.id, user_id=user.id, role=role)
     session.add(membership)

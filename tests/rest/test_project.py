@@ -159,7 +159,7 @@ async def test_members_may_leave_and_only_managers_remove_others(lab: tuple[Any,
             for one, role in ((grace, "viewer"), (alan, "editor"))
         }
         again = await ada.client.post(members, json={"email": grace.user.email, "role": "editor"})
-        assert "already, as viewer; to change the role, remove" in again.json()["detail"]
+        assert "already, as viewer; changeMemberRole" in again.json()["detail"]
         listed = (await ada.client.get(members)).json()["items"]
         owner = next(item["id"] for item in listed if item["role"] == "owner")
         for other in (owner, added[alan.user.email]):
