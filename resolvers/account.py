@@ -11,6 +11,7 @@ from coreplex.account.table import Session, TokenPurpose, User
 from coreplex.errors.tree import Invalid, RateLimited, Unauthenticated
 from coreplex.platform.database import WriteSession
 from coreplex.platform.permissions import Category
+from coreplex.project import invitation
 from edge.caller import known_payer
 from resolvers.context import Context, Info, act, once
 from resolvers.loading import rows
@@ -24,8 +25,14 @@ async def register(info: Info, input: inputs.Register) -> tuple[User, bool]:
     async with constant_time.even():
         password_hash = await passwords.hashed(input.password, input.email)
         async with info.context.transaction() as session:
-            user = await service.register(session, settings, input, password_hash)
-    return user, settings.require_email_verification
+            if input.invitation_token is None:
+                user = await service.register(session, settings, input, password_hash)
+            else:
+                user = await invitation.register(session, settings, input, password_hash)
+    if input.invitation_token is not None:
+        forget(info.context.services, user.id)
+        info.context.proved = user.id
+    return user, settings.require_email_verification and input.invitation_token is None
 
 
 async def verify_email(info: Info, input: inputs.VerifyEmail) -> None:

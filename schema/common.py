@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from coreplex.experiment.table import ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.duplicate_names import duplicate_name_warnings
+from coreplex.membership.table import MemberRole
 from coreplex.platform.permissions import Plan
 from resolvers.context import Info
 from schema.compiler.reading import Item
@@ -53,6 +54,15 @@ enum(
         "succeeded": "It is done.",
         "failed": "It ended without a result; `error` says why.",
         "cancelled": "A person ended it.",
+    },
+)
+enum(
+    MemberRole,
+    "What a member may do besides the owner, of whom a project has one.",
+    {
+        "viewer": "May see everything.",
+        "editor": "May also upload, train, deploy and delete what is in the project.",
+        "admin": "May also change the project and its members.",
     },
 )
 

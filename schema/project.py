@@ -7,7 +7,7 @@ import strawberry
 
 from coreplex.event.table import Event
 from coreplex.membership.access import open_project, visible
-from coreplex.membership.table import MemberRole, Membership, ProjectStatus
+from coreplex.membership.table import Membership, ProjectStatus
 from coreplex.membership.table import Project as Row
 from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import hand_over, inputs, members, service
@@ -20,6 +20,7 @@ from schema.enums import enum
 from schema.event import Event as Happening
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
+from schema.invitation import ProjectInvitations
 from schema.model import ProjectModels
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
@@ -36,15 +37,6 @@ enum(
     {
         "active": "It is in use.",
         "archived": "It is put away: what is in it is read, deployments and models answer, but nothing in it changes.",
-    },
-)
-enum(
-    MemberRole,
-    "What a member may do besides the owner, of whom a project has one.",
-    {
-        "viewer": "May see everything.",
-        "editor": "May also upload, train, deploy and delete what is in the project.",
-        "admin": "May also change the project and its members.",
     },
 )
 published(inputs.DeleteProject, "DeleteProjectInput", "A project to remove.")
@@ -109,7 +101,7 @@ class ProjectFacts:
 
 @node(Row, visible)
 @strawberry.type(description="A place for datasets, experiments, models and deployments, shared by its members.")
-class Project(ProjectFacts, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments):
+class Project(ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments):
     """Each concept says in a base of its own what it has in a project."""
 
     members: Connection[Member] = nested(members.LISTING, "Who works in the project.", sort=MemberSort)

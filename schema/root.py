@@ -13,6 +13,7 @@ from schema.error_codes import ErrorCode
 from schema.event import KINDS, EventSubscription
 from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.file import FileQuery
+from schema.invitation import InvitationMutation, InvitationQuery
 from schema.job import JobMutation, JobQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.node import NodeQuery
@@ -28,6 +29,7 @@ class Query(
     SessionQuery,
     AccountQuery,
     ProjectQuery,
+    InvitationQuery,
     DatasetQuery,
     FileQuery,
     ExperimentQuery,
@@ -43,6 +45,7 @@ class Query(
 class Mutation(
     AccountMutation,
     ProjectMutation,
+    InvitationMutation,
     DatasetMutation,
     ExperimentMutation,
     ModelMutation,

@@ -52,6 +52,9 @@ class Register(BaseModel):
     email: NewEmail = Field(description="The person's e-mail.")
     name: Line = Field(description="Display name, 1 to 200 characters.")
     password: NewPassword = Field(description="Password of 8 characters or more.")
+    invitation_token: Token | None = Field(
+        None, description="The token of an invitation to this e-mail: it confirms the e-mail, and the person joins the project."
+    )
 
 
 class VerifyEmail(BaseModel):
@@ -92,7 +95,7 @@ class UpdateMe(BaseModel):
 
 
 class EndSession(BaseModel):
-    id: Identifier = Field(description="Identifier of the session.")
+    session_id: Identifier = Field(description="The session.")
 
 
 class RevokeApiKey(BaseModel):

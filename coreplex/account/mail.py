@@ -87,6 +87,24 @@ If it was not you, do nothing: the old password stays.
     return await post(session, settings, user.email, "Choose a new password", body)
 
 
+async def send_invitation(session: WriteSession, settings: Settings, recipient: str, inviter: str, token: str, days: int) -> Mail:
+    """Goes to an address nobody has proved yet: of what the inviting person could choose it holds their e-mail only."""
+    link = f"{settings.base_url}/auth/accept-invitation?{urlencode({'token': token})}"
+    body = f"""Hello,
+
+{inviter} invites you to work together in a project at {settings.base_url}. To see which, and to accept, open
+
+{link}
+
+within {days} days. Programs send this token with `register` or `acceptInvitation` to POST {settings.base_url}/graphql:
+
+{token}
+
+If you do not know {inviter}, do nothing: nobody is let in by this without the token above.
+"""
+    return await post(session, settings, recipient, "An invitation to a project", body)
+
+
 async def send_taken(session: WriteSession, settings: Settings, user: User) -> Mail:
     body = f"""Hello {user.name},
 

@@ -9,7 +9,7 @@ from sqlmodel import col
 from coreplex.account import mail, one_time, passwords
 from coreplex.account.cache import announce
 from coreplex.account.inputs import NewEmail, Register, UpdateMe
-from coreplex.account.recovery import record
+from coreplex.account.recovery import record, set_password
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
 from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, QuotaExceeded
@@ -49,6 +49,26 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     if owner is not None and owner.is_active:
         await mail.send_taken(session, settings, owner)
     return user
+
+
+async def register_proved(session: WriteSession, settings: Settings, wanted: Register, password_hash: str) -> User:
+    """Make an account for who has proved the e-mail; an account of it that nobody ever confirmed is theirs now, as by a reset.
+
+    Raises Conflict where the e-mail has an account that is used, QuotaExceeded on a full server.
+    """
+    await _take_place(session, settings)
+    user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))
+    user.email_verified_at = now()
+    if await _insert(session, user):
+        await record(session, user, "user.registered", f"{user.email} registered.")
+        return user
+    found = await user_by_email(session, wanted.email)
+    owner = None if found is None else await session.get_one(User, found.id, with_for_update=True)
+    if owner is None or not owner.is_active or owner.email_verified_at or not settings.require_email_verification:
+        raise Conflict("This e-mail has an account already; sign in with it and accept the invitation then.")
+    owner.name, owner.email_verified_at = wanted.name, now()
+    await set_password(session, settings, owner, password_hash, revoke_api_keys=True)
+    return owner
 
 
 async def _take_place(session: WriteSession, settings: Settings) -> None:

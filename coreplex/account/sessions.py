@@ -30,7 +30,7 @@ def listing(grant: Grant) -> Listing:
 
 async def end(session: WriteSession, grant: Grant, wanted: EndSession) -> UUID:
     """Sign one of the caller's browsers out; returns the session's id, to be forgotten after the commit."""
-    mine = (col(Session.id) == parse_id(wanted.id, "Session"), col(Session.user_id) == grant.user_id)
+    mine = (col(Session.id) == parse_id(wanted.session_id, "Session"), col(Session.user_id) == grant.user_id)
     gone = await session.scalar(delete(Session).where(*mine).returning(col(Session.id)))
     if gone is None:
         raise NotFound.of("Session")

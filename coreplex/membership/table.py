@@ -1,13 +1,13 @@
 """Rows of projects and of who may do what in them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Column, Index, UniqueConstraint, func
 from sqlmodel import Field, SQLModel
 
-from coreplex.platform.bound import OF_PROJECT, Bound
+from coreplex.platform.bound import OF_PROJECT, Bound, Rule
 from coreplex.platform.columns import key, moment, reference, word
 from coreplex.platform.permissions import Role
 
@@ -36,6 +36,32 @@ class Project(SQLModel, table=True):
     status: ProjectStatus = word(ProjectStatus, ProjectStatus.active)
     created_at: datetime = moment(index=True)
     updated_at: datetime = moment()
+
+
+class Invitation(SQLModel, table=True):
+    """A person asked into a project who has no account yet, and SHA-256 of the token; accepted or revoked, the row goes."""
+
+    __tablename__ = "invitations"
+    __bound__ = Bound(
+        "Quota of the project: `MAX_ITEMS_PER_PROJECT`. Good for 7 days, and listed for 30 more.",
+        (Rule("expires_at < :horizon", timedelta(days=30)),),
+    )
+    __table_args__ = (
+        Index("uq_invitations_project_id_email", "project_id", func.lower(Column("email")), unique=True),
+        Index("ix_invitations_email", func.lower(Column("email"))),
+    )
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id", index=False)
+    email: str = Field(max_length=320)
+    role: MemberRole = word(MemberRole)
+    invited_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
+    token_hash: bytes = Field(unique=True)
+    mails: int = 0
+    """How many were sent in the hour of the last one."""
+    created_at: datetime = moment()
+    sent_at: datetime = moment()
+    expires_at: datetime = moment()
 
 
 class Membership(SQLModel, table=True):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from coreplex.account.inputs import NewEmail, Token
 from coreplex.membership.table import MemberRole, ProjectStatus
 from coreplex.platform.inputs import Description, Forcible, Identifier, Name
 
@@ -49,6 +50,28 @@ class UnarchiveProject(BaseModel):
 class RemoveMember(BaseModel):
     project_id: Identifier = Field(description="The project.")
     member_id: Identifier = Field(description="Identifier of the membership.")
+
+
+class InviteMember(BaseModel):
+    project_id: Identifier = Field(description="The project that gets a member.")
+    email: NewEmail = Field(description="E-mail of the person, who need not be registered.")
+    role: MemberRole = Field(MemberRole.editor, description="What the member may do.")
+
+
+class OneInvitation(BaseModel):
+    invitation_id: Identifier = Field(description="The invitation.")
+
+
+class ResendInvitation(OneInvitation):
+    pass
+
+
+class RevokeInvitation(OneInvitation):
+    pass
+
+
+class AcceptInvitation(BaseModel):
+    token: Token = Field(description="The token from the mail.")
 
 
 class ProjectFilter(BaseModel):

@@ -37,20 +37,27 @@ async def add(session: WriteSession, grant: Grant, wanted: AddMember, settings: 
     user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
     if user is None:
         raise NotFound("No user has this e-mail; ask the person to register first.")
-    return await join(session, project, user, Role(wanted.role), settings, added_by=grant.user_id)
+    return await join(session, project, user, Role(wanted.role), settings, actor_id=grant.user_id)
 
 
 async def join(
-    session: WriteSession, project: Project, user: User, role: Role, settings: Settings, *, added_by: UUID | None
+    session: WriteSession,
+    project: Project,
+    user: User,
+    role: Role,
+    settings: Settings,
+    *,
+    actor_id: UUID,
+    story: tuple[str, str] | None = None,
 ) -> Membership:
-    """Make somebody a member. Raises Conflict for one who is already, QuotaExceeded."""
+    """Make somebody a member. Raises Conflict for one who is already, QuotaExceeded. `story`: kind and message of the event."""
     already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
     if (present := await session.scalar(already)) is not None:
         raise Conflict(f"This user is a member already, as {present}; changeMemberRole gives another role.")
     await quota.take_item(session, settings, project.id, Membership, TOO_MANY)
     membership = Membership(project_id=project.id, user_id=user.id, role=role)
     session.add(membership)
-    await event.audit(session, added_by, project, "member.added", f"{user.email} was added as {role}.")
+    await event.audit(session, actor_id, project, *(story or ("member.added", f"{user.email} was added as {role}.")))
     return membership
 
 

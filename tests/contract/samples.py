@@ -68,7 +68,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "resetPassword": {"input": {"token": "x", "password": PASSWORD}},
     "changePassword": {"input": {"currentPassword": PASSWORD, "newPassword": "another-long-secret"}},
     "updateMe": {"input": {"name": "Grace"}},
-    "endSession": {"input": {"id": "<elsewhere>"}},
+    "endSession": {"input": {"sessionId": "<elsewhere>"}},
     "endOtherSessions": {},
     "createApiKey": {"input": {"name": "k", "scopes": ["read"], "projectId": "<project>"}},
     "revokeApiKey": {"input": {"apiKeyId": "<api_key>"}},
@@ -81,6 +81,11 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "transferProject": {"input": {"projectId": "<project>", "memberId": "<member>"}},
     "archiveProject": {"input": {"projectId": "<project>"}},
     "unarchiveProject": {"input": {"projectId": "<project>"}},
+    "invitation": {"token": "x"},
+    "inviteMember": {"input": {"projectId": "<project>", "email": "guest@example.com", "role": "viewer"}},
+    "resendInvitation": {"input": {"invitationId": "<invitation>"}},
+    "revokeInvitation": {"input": {"invitationId": "<invitation>"}},
+    "acceptInvitation": {"input": {"token": "x"}},
     "uploadDataset": {"input": {"projectId": "<project>", "name": "More", "uploadId": "<upload>"}},
     "overrideColumnTypes": {
         "input": {"versionId": "<version>", "datasetId": "<dataset>", "columns": [{"name": "age", "type": "float"}]}
@@ -118,7 +123,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
 }
 
 
-PUBLIC = {"session", "register", "verifyEmail", "resendVerification", "login", "forgotPassword", "resetPassword"}
+PUBLIC = {"session", "invitation", "register", "verifyEmail", "resendVerification", "login", "forgotPassword", "resetPassword"}
 """Frozen: what needs no credential. A new name here is a decision about security."""
 
 

@@ -125,7 +125,7 @@ class Matrix:
             if prepared := PREPARED.get(self.call.field):
                 await self.snapshot.connection.execute(prepared)
             got = await self.ask(actor, {"upload": await self.world.stage(actor)} if "upload" in self.call.kinds else None)
-            if self.call.field in {"verifyEmail", "resetPassword"}:
+            if self.call.field in {"verifyEmail", "resetPassword", "invitation", "acceptInvitation"}:
                 self.expect(actor, got, 400)
             else:
                 self.expect(actor, got, 200, 201)

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from coreplex.engines.scoring import bundle
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
-from coreplex.membership.table import Membership, Project
+from coreplex.membership.table import Invitation, MemberRole, Membership, Project
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
@@ -164,8 +165,19 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         models = [await add_model(session, made.services, finished, f"GBM_{i}", 0.9 - i / 10) for i in range(3)]
         await model_service.rank(session, finished)
         deployments = await add_deployments(session, project, models)
+        invitation = Invitation(
+            project_id=project.id,
+            email="guest@example.org",
+            role=MemberRole.editor,
+            invited_by=owner.id,
+            token_hash=tokens.digest(f"invited to {project.id}"),
+            mails=1,
+            expires_at=now() + timedelta(days=7),
+        )
+        session.add(invitation)
     return ids | {
         "member": str(memberships[viewer].id),
+        "invitation": str(invitation.id),
         "experiment": str(finished.id),
         "waiting_experiment": str(waiting.id),
         "job": str(waiting.job_id),

@@ -95,6 +95,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Experiment": of_world("experiment"),
     "File": lambda asker: asker.world.stage("owner"),
     "InferenceLogEntry": logged,
+    "Invitation": of_world("invitation"),
     "Job": of_world("job"),
     "Member": of_world("member"),
     "Model": of_world("model"),
@@ -129,11 +130,11 @@ async def test_each_type_is_had_by_its_id_by_those_who_may(asker: Asker, kind: s
     assert await asker.data(NODE, "session", id=identity) == expected
     for actor in () if kind in BY_SESSION else ("owner", "read_only"):
         assert await asker.data(NODE, actor, id=identity) == expected
-    for actor in () if kind in OWN else ("viewer", "editor"):
+    for actor in () if kind in {*OWN, "Invitation"} else ("viewer", "editor"):
         assert await asker.data(NODE, actor, id=identity) == expected
     if kind in BY_SESSION:
         assert await codes(asker, "owner", identity) == ["FORBIDDEN"], "its owner, who has no session here"
-    for actor in ("stranger", *(("viewer",) if kind in OWN else ())):
+    for actor in ("stranger", *(("viewer",) if kind in {*OWN, "Invitation"} else ())):
         assert await codes(asker, actor, identity) == ["NOT_FOUND"]
     if kind not in EVERYWHERE:
         assert await codes(asker, "bound", identity) == ["NOT_FOUND"], "of another project than the key's"

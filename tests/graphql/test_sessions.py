@@ -17,7 +17,7 @@ from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving, sign_in
 
 LIST = "{ sessions { totalCount nodes { id createdAt lastSeenAt expiresAt remember current userAgent network } } }"
-END = "mutation($id: ID!) { endSession(input: {id: $id}) { endedId } }"
+END = "mutation($id: ID!) { endSession(input: {sessionId: $id}) { endedId } }"
 END_OTHERS = "mutation { endOtherSessions { endedCount } }"
 RENAME = "mutation($input: UpdateMeInput!) { updateMe(input: $input) { user { id name } } }"
 ME = "{ me { name } }"
