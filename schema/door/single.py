@@ -25,7 +25,7 @@ from schema.door.admission import Admitted
 from schema.door.answers import dump, refused
 from schema.door.live import Places, confirm
 from schema.door.message import MAX_ID
-from schema.door.sse import EventStream, framed
+from schema.door.sse import ALIVE, EventStream, framed
 from schema.door.work import Work
 from schema.errors import BadRequest
 from schema.execution import open_context
@@ -73,7 +73,7 @@ class SingleConnections:
                     await confirm(lambda: _signed_in(request, context))
                 except Unauthenticated:
                     return
-                yield b":\n\n"
+                yield ALIVE
                 if asyncio.get_running_loop().time() > end:
                     return
 

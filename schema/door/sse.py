@@ -26,6 +26,8 @@ from schema.execution import open_context
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 32
 """Of one caller in one process."""
+ALIVE = b":\n"
+"""A comment, and no empty line behind it: some clients take that for an event without data once an earlier one had an id."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -110,7 +112,7 @@ async def _events(results: AsyncGenerator[ExecutionResult | None, None], context
     try:
         async with aclosing(results):
             async for result in results:
-                yield b":\n\n" if result is None else _next(result, context)
+                yield ALIVE if result is None else _next(result, context)
     except Exception as error:
         yield framed("next", dump(refused(error, context.request.id)))
     yield framed("complete")

@@ -197,6 +197,13 @@ async def test_places_are_limited_and_given_back(web: AsyncClient, database: Dat
 async def test_keep_alive_comments(web: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live.pulsing, "__defaults__", (0.05,))
     _, _, key, job = await owner(database)
-    body = {"query": FOLLOW, "variables": {"job": str(job.id), "after": await beginning(database, job)}}
+    start = await beginning(database, job)
+    body = {"query": FOLLOW, "variables": {"job": str(job.id), "after": start}}
     async with web.stream("POST", "/graphql", json=body, headers={**ACCEPT, **key}) as response:
-        assert await anext(response.aiter_bytes()) == b":\n\n"
+        assert await anext(response.aiter_bytes()) == b":\n"
+    await tell(database, job, "one")
+    async with followed(web, job, key, after=start) as events:
+        assert message_of(await anext(events)) == "one"
+        await asyncio.sleep(0.3)
+        await tell(database, job, "two")
+        assert message_of(await anext(events)) == "two", "a comment is no event"
