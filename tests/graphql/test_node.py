@@ -230,6 +230,10 @@ async def test_things_of_many_tables_cost_a_statement_a_table(asker: Asker) -> N
     with asker.counted() as statements:
         await asker.data(MANY.replace("__typename id", f"id {inner}"), ids=many)
     assert len(statements) == 1 + 5 + 4, statements
+    same = " ".join(f"... on {kind} {{ project {{ name }} }}" for kind in ("Model", "Dataset", "DatasetVersion", "Experiment"))
+    with asker.counted() as statements:
+        await asker.data(MANY.replace("__typename id", f"id {same}"), ids=many)
+    assert len(statements) == 1 + 5 + 1, statements
     aliases = " ".join(f'n{number}: node(id: "{identity}") {{ id }}' for number, identity in enumerate(many))
     with asker.counted() as statements:
         found = await asker.data(f"{{ {aliases} }}")

@@ -73,9 +73,9 @@ def test_hostile_documents_are_priced_in_time_and_refused() -> None:
     )
     wide = f"{{ named {{ {wide} }} }} {spreads} fragment F20 on Named {{ friends {{ name }} }}"
     for text in (f"{{ named {{ {deep} }} }}", wide):
-        begun = time.perf_counter()
+        begun = time.process_time()
         assert metered(parse(text), {}) == MUCH
-        assert time.perf_counter() - begun < 0.5
+        assert time.process_time() - begun < 0.5
     check_refuses = parse(wide)
     with pytest.raises(Exception, match="at most"):
         check(check_refuses)
