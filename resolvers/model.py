@@ -50,10 +50,12 @@ async def evaluate(info: Info, input: inputs.EvaluateModel) -> Evaluation:
 
 
 async def explanation(root: strawberry.Parent[Model], info: Info) -> Any:
+    """What it goes by, as its file says. Raises NotFound where there is no such file."""
     return await _document(info, root.explanation_artifact_id, "Explanation")
 
 
 async def curves(root: strawberry.Parent[Model], info: Info) -> Any:
+    """Its curves, as its file says. Raises NotFound where there is no such file."""
     return await _document(info, root.curves_artifact_id, "Curves")
 
 
@@ -63,6 +65,5 @@ async def _document(info: Info, artifact_id: UUID | None, noun: str) -> Any:
     if artifact is None:
         raise NotFound.of(noun)
     path = await whole(info.context.services.storage, artifact)
-    with info.context.size.reading() as counted:
-        counted.add(artifact.size_bytes)
-        return orjson.loads(await asyncio.to_thread(path.read_bytes))
+    info.context.size.read(artifact.size_bytes)
+    return orjson.loads(await asyncio.to_thread(path.read_bytes))

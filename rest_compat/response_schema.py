@@ -31,6 +31,7 @@ SCALARS: Mapping[str, dict[str, Any]] = {
     "Boolean": {"type": "boolean"},
     "DateTime": {"type": "string", "format": "date-time"},
     "JSON": {},
+    "Value": {},
 }
 
 OPEN = "…"

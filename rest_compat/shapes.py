@@ -3,7 +3,7 @@
 By convention every stored operation has one root field, aliased `result`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rest_compat.endpoint import Shape
@@ -39,6 +39,17 @@ def page(result: Any, variables: Mapping[str, Any]) -> Any:
         "limit": variables.get("first", 50),
         "offset": variables.get("offset", 0),
     }
+
+
+def page_of(made: Callable[[Any], Any]) -> Shape:
+    """List of things that are spelled one by one."""
+
+    def shape(result: Any, variables: Mapping[str, Any]) -> Any:
+        items = result["items"]
+        items[:] = map(made, items)
+        return page(result, variables)
+
+    return shape
 
 
 def named_page(name: str) -> Shape:

@@ -60,6 +60,8 @@ class Price(NamedTuple):
     """For each row of its page, each time."""
     once: int = 0
     """For all objects of a level together."""
+    items: int | None = None
+    """Of a list without a page argument: how many items it counts as, where that is not the default page."""
 
 
 BATCHED = Price(once=STATEMENT)
@@ -203,6 +205,8 @@ class Meter:
         if definition is None or price is None:
             return Line()  # __typename and introspection, whose size the schema bounds
         page = self._page(node, definition)
+        if price.items is not None:
+            page = price.items
         own = price.each + price.row * (page or 0)
         if node.selection_set is None:
             return Line(min(MUCH, own), 0, price.once)

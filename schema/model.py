@@ -7,6 +7,7 @@ import strawberry
 
 from coreplex.deployment.inputs import ServedModelFilter
 from coreplex.deployment.service import serving
+from coreplex.engines.automl.evaluation.metrics import THRESHOLD_METRICS
 from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs, service
 from coreplex.model.evaluation import EVALUATIONS
@@ -17,13 +18,19 @@ from resolvers import model as resolve
 from resolvers.deployment import serving_stages
 from resolvers.experiment import experiments
 from resolvers.project import projects
-from schema.common import DeletedPayload, key, published
+from schema.common import DeletedPayload, key, named_enum, published
 from schema.cost import PRICE, Price
+from schema.curve import Curves
+from schema.document_fields import real
+from schema.enums import enum
+from schema.explanation import Explanation
 from schema.field import argument, by_id, command, loaded, mutation, row
 from schema.links import link
+from schema.metric import EVALUATION_METRICS, MODEL_METRICS, EvaluationMetric, MetricName, ModelMetric, metric_of
 from schema.node import node
 from schema.pagination import Connection, nested, resolved_connection, sort_input
-from schema.scalars import JSON, Long
+from schema.row_warning import RowWarningKind
+from schema.scalars import JSON, Long, Value
 
 if TYPE_CHECKING:
     from schema.deployment import Deployment
@@ -33,6 +40,33 @@ DOCUMENT = Price(each=25)
 EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
 published(inputs.DeleteModel, "DeleteModelInput", "A model to remove.")
+ThresholdAim: Any = named_enum("ThresholdAim", (*THRESHOLD_METRICS, "cost"))
+enum(
+    ThresholdAim,
+    "What the threshold of two classes is made best for.",
+    {
+        "f1": "The F1 of the second class.",
+        "balanced_accuracy": "The mean recall over both classes.",
+        "mean_per_class_error": "The mean over both classes of the share that is predicted otherwise.",
+        "mcc": "The Matthews correlation coefficient.",
+        "accuracy": "The share of rows whose class is predicted.",
+        "cost": "What errors of both kinds cost.",
+    },
+)
+ValidationStrategy: Any = named_enum("ValidationStrategy", ("random", "stratified", "group", "time", "group_time", "column"))
+enum(
+    ValidationStrategy,
+    "How rows are split into those that train a model and those that judge it.",
+    {
+        "random": "By chance.",
+        "stratified": "By chance, the target dealt evenly.",
+        "group": "Whole values of a column are held back together.",
+        "time": "Trained on the past, judged on the future.",
+        "group_time": "Trained on the past, judged on the future of values of a column that are new.",
+        "column": "The folds that a column names.",
+    },
+)
+MetricWanted = Annotated[MetricName, strawberry.argument(description="Which one.")]
 published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
 published(ServedModelFilter, "ModelFilter", "Which models are wanted.")
 ModelSort = sort_input("Model", service.ORDER)
@@ -44,24 +78,15 @@ class Feature:
     type: str = key("type", "Type of the column.", str)
 
 
-@strawberry.type(description="What a metric of a model will be on a new holdout, in nine such holdouts of ten.")
-class MetricInterval:
-    metric: str = key("metric", "Lower-case name of the metric.", str)
-    value: float = key("value", "The metric, from out-of-fold predictions.", float)
-    low: float = key("low", "Lower end.", float)
-    high: float = key("high", "Upper end.", float)
-    level: float = key("level", "The share of holdouts that fall inside: 0.9.", float)
-    rows: int = key("rows", "Rows the metric was measured on (MAPE leaves out rows whose value is 0).", int)
-    holdout_rows: int = key("holdout_rows", "Rows of the holdout that is meant: a fifth of those judged.", int)
-
-
 @strawberry.type(description="From which probability on a model of two classes predicts the second, and what to expect of that.")
 class DecisionThreshold:
     value: float = key("value", "The threshold; 0.5 unless the experiment asked for a metric or for costs.", float)
-    positive_class: JSON = key("positive_class", "The class predicted from the threshold on: the second of `classes`.", JSON)
-    chosen_for: str | None = key("chosen_for", "The metric it was chosen for, or `cost`; empty for 0.5.", str | None)
-    expected: float | None = key("expected", "That metric on rows that did not choose it (cross-fitted).", float | None)
-    expected_cost: float | None = key("expected_cost", "Costs: mean cost of a row, cross-fitted.", float | None)
+    positive_class: Value = key("positive_class", "The class predicted from the threshold on: the second of `classes`.", Value)
+    chosen_for: str | None = key(
+        "chosen_for", "What it was chosen for: a metric, or the costs of errors. Null where it is 0.5.", ThresholdAim | None
+    )
+    expected: float | None = real("expected", "That metric on rows that did not choose it (cross-fitted).", float | None)
+    expected_cost: float | None = real("expected_cost", "Costs: mean cost of a row, cross-fitted.", float | None)
     true_positives: int = key("true_positives", "Out-of-fold rows of the positive class that are predicted so.", int)
     false_positives: int = key("false_positives", "Rows of the other class that are predicted positive.", int)
     true_negatives: int = key("true_negatives", "Rows of the other class that are predicted so.", int)
@@ -70,12 +95,12 @@ class DecisionThreshold:
 
 @strawberry.type(description="A promised interval beside what a holdout showed.")
 class KeptPromise:
-    metric: str = key("metric", "Lower-case name of the metric.", str)
-    promised: float = key("promised", "The metric from out-of-fold predictions.", float)
-    low: float = key("low", "Lower end, for a holdout of so many rows.", float)
-    high: float = key("high", "Upper end, for a holdout of so many rows.", float)
-    level: float = key("level", "The share of holdouts that fall inside.", float)
-    value: float = key("value", "The metric on this holdout.", float)
+    metric: str = key("metric", "Which metric.", MetricName)
+    promised: float = real("promised", "The metric from out-of-fold predictions.")
+    low: float = real("low", "Lower end, for a holdout of so many rows.")
+    high: float = real("high", "Upper end, for a holdout of so many rows.")
+    level: float = real("level", "The share of holdouts that fall inside.")
+    value: float = real("value", "The metric on this holdout.")
     holds: bool = key("holds", "Whether it fell inside.", bool)
 
 
@@ -83,6 +108,14 @@ class KeptPromise:
 class IntervalCoverage:
     level: float = key("level", "What was asked of the intervals, or sets of classes.", float)
     share: float = key("share", "The share of rows whose truth was inside.", float)
+
+
+@strawberry.type(description="Something odd about a column of labelled rows: an unseen category, a missing or unknown column.")
+class EvaluationWarning:
+    kind: str = key("kind", "What is odd.", RowWarningKind)
+    column: str = key("column", "The column it is about.", str)
+    message: str = key("message", "A sentence for people.", str)
+    rows: int | None = key("rows", "How many rows; null where it is the column as a whole.", int | None)
 
 
 @node(EvaluationRow)
@@ -98,13 +131,13 @@ class Evaluation:
     filename: str = strawberry.field(description="Name of the file.")
     rows: int = strawberry.field(description="Rows in it.")
     rows_used: int = strawberry.field(description="Rows that were scored; the notes say why others were not.")
-    metrics: JSON = strawberry.field(description="Metrics by lower-case name, at the model's threshold.")
+    metrics: list[EvaluationMetric] = EVALUATION_METRICS
     promises: list[KeptPromise] = strawberry.field(description="Each promised interval, and whether it holds here.")
     interval_coverage: IntervalCoverage | None = strawberry.field(
         description="How often intervals of level 0.9 held the truth; empty for models that keep none."
     )
-    curves: JSON = strawberry.field(description="Confusion, and for two classes ROC and the rest; or residuals.")
-    warnings: JSON = strawberry.field(description="Missing columns, unseen categories and the like: column, kind, message, rows.")
+    curves: Curves = strawberry.field(description="Its curves; of more than two classes only the confusion.")
+    warnings: list[EvaluationWarning] = strawberry.field(description="Missing columns, unseen categories and the like.")
     notes: list[str] = strawberry.field(description="What was left out or taken otherwise.")
     created_by: Any = link("User", "created_by", "Who asked for it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When.")
@@ -117,28 +150,27 @@ class EvaluationPayload:
 
 @strawberry.type(description="How rows are split into those that train a model and those that judge it.")
 class Validation:
-    strategy: str = key(
-        "strategy",
-        "random: by chance. stratified: by chance, the target dealt evenly. group: whole values of a column. time: trained "
-        "on the past, judged on the future. group_time: both. column: the folds a column names.",
-        str,
-    )
+    strategy: str = key("strategy", "How rows are dealt.", ValidationStrategy)
     columns: list[str] = key(
         "columns", "The columns it goes by; none where a forward split goes by the order of the rows.", list[str]
     )
     reason: str = key("reason", "Why this split.", str)
-    metric: str | None = key("metric", "The metric of the two scores: auc, accuracy or rmse.", str | None)
-    random_score: float | None = key(
+    metric: str | None = key("metric", "The metric of the two scores.", MetricName | None)
+    random_score: float | None = real(
         "random_score",
         "What a random split would promise, by one cheap model on a sample of the rows; null where it was not measured.",
         float | None,
     )
-    honest_score: float | None = key(
+    honest_score: float | None = real(
         "honest_score",
         "What the same model gets on the same rows where rows that go together are held back together.",
         float | None,
     )
     folds: int | None = key("folds", "How many folds judge each model; null before the first is finished.", int | None)
+
+
+def _metric(root: strawberry.Parent[Row], name: MetricWanted) -> Any:
+    return metric_of(root, name)
 
 
 def _serves(stage: str, description: str) -> Any:
@@ -175,15 +207,13 @@ class Model:
     engine: str = strawberry.field(description="The engine that made it.")
     problem_type: ProblemType = strawberry.field(description="Classification or regression.")
     target_column: str = strawberry.field(description="The column it predicts.")
-    classes: JSON = strawberry.field(
+    classes: list[Value] = strawberry.field(
         description="The classes it tells apart, spelled as in the uploaded file; empty for regression."
     )
     features: list[Feature] = strawberry.field(description="The columns it reads.")
-    metrics: JSON = strawberry.field(description="Metrics by lower-case name, from out-of-fold predictions.")
-    cv_metrics: JSON = strawberry.field(description="Mean and deviation of each metric over the folds.")
-    metric_intervals: list[MetricInterval] = strawberry.field(
-        description="What each metric will be on a new holdout, except MAPE where values lie next to zero; empty for models "
-        "trained before such intervals were kept."
+    metrics: list[ModelMetric] = MODEL_METRICS
+    metric: ModelMetric | None = strawberry.field(
+        resolver=_metric, graphql_type=ModelMetric | None, description="One of its metrics; null for one of another task."
     )
     threshold: DecisionThreshold | None = strawberry.field(description="Two classes: the threshold of its predictions.")
     evaluations: Connection[Evaluation] = nested(EVALUATIONS, "Evaluations on holdouts, newest first.")
@@ -204,15 +234,17 @@ class Model:
     training_time_secs: float = strawberry.field(description="Seconds its training took.")
     latency_ms: float = strawberry.field(description="Milliseconds one row takes, measured after training.")
     size_bytes: Long = strawberry.field(description="Size of its file.")
-    explanation: JSON = strawberry.field(
+    explanation: Explanation | None = strawberry.field(
         resolver=resolve.explanation,
+        graphql_type=Explanation | None,
         metadata={PRICE: DOCUMENT},
-        description="Feature importance and SHAP values, with the method named.",
+        description="What it goes by: feature importances and SHAP values.",
     )
-    curves: JSON = strawberry.field(
+    curves: Curves | None = strawberry.field(
         resolver=resolve.curves,
+        graphql_type=Curves | None,
         metadata={PRICE: DOCUMENT},
-        description="ROC, precision-recall, confusion and calibration, or residuals; from out-of-fold predictions.",
+        description="What charts are drawn from, of out-of-fold predictions.",
     )
     created_at: datetime = strawberry.field(description="When it was finished.")
 

@@ -14,9 +14,11 @@ from coreplex.platform.document import JSON, MAX_JSON_DEPTH, JSONObject, too_dee
 from coreplex.platform.inputs import Identifier
 from schema.compiler.leaf import Quick
 
-__all__ = ["JSON", "SCALARS", "JSONObject", "Long"]
+__all__ = ["JSON", "SCALARS", "JSONObject", "Long", "Value"]
 
 Long = NewType("Long", int)
+Value = NewType("Value", Any)  # type: ignore[valid-newtype]
+"""A cell of a table."""
 SECONDS = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
 
 
@@ -36,6 +38,22 @@ def _long_in(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**53:
         raise GraphQLError("must be a whole number of at most 53 bits")
     return value
+
+
+def _value_out(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool):
+        raise GraphQLError(f"a {type(value).__name__} is no text, number, true or false")
+    return value
+
+
+def _value_in(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool):
+        raise GraphQLError("must be a text, a number, true or false")
+    return value
+
+
+def _value_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    return _value_in(_json_literal(node, variables))
 
 
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
@@ -69,6 +87,14 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="Long", description="A whole number of up to 53 bits, written as a JSON number.", serialize=int, parse_value=_long_in
     ),
     JSON: _json,
+    Value: strawberry.scalar(
+        name="Value",
+        description="A single value of a table, as JSON: a text, a number, true or false. Dates and times are ISO 8601 texts.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-3",
+        serialize=_value_out,
+        parse_value=_value_in,
+        parse_literal=_value_literal,
+    ),
     JSONObject: _json,
     Identifier: DEFAULT_SCALAR_REGISTRY[strawberry.ID],
 }
@@ -76,5 +102,6 @@ QUICK: Quick = {
     "DateTime": ({datetime}, _time_out),
     "Long": ({int}, None),
     "JSON": ({dict, list, str, int, float, bool}, None),
+    "Value": ({str, int, float, bool}, None),
 }
 """What the compiler may do itself with values of exactly these types; the same as the scalars' own."""

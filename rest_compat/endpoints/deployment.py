@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_compat import shapes
+from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
 
 LIST = "/api/mlops/projects/{project_id}/deployments"
@@ -27,7 +27,7 @@ CREATE = (
 def with_model(result: dict[str, Any]) -> dict[str, Any]:
     """The deployment and its model side by side, as the documentation has them."""
     deployment = {key: value for key, value in result.items() if key != "model"}
-    return {"deployment": deployment, "model": result["model"]}
+    return {"deployment": deployment, "model": documents.model(result["model"])}
 
 
 def one(result: Any, _: Mapping[str, Any]) -> Any:

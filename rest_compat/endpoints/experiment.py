@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreplex.errors.tree import Conflict
-from rest_compat import shapes
+from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
 
 ROOT = "/api/experiments"
@@ -48,7 +48,7 @@ def explanation(result: Any, _: Mapping[str, Any]) -> Any:
     best = result["best_model"]
     if best is None:
         raise Conflict("The experiment has no finished model yet; wait until it has, then ask again.")
-    return {"model_id": best["id"], **best["explanation"]}
+    return {"model_id": best["id"], **documents.explanation(best["explanation"])}
 
 
 ROWS = (
@@ -69,7 +69,7 @@ ROWS = (
     Endpoint("GET", f"{ONE}/explain", "ExperimentExplain", explanation),
     Endpoint("GET", f"{ONE}/logs", "ExperimentLogs", shapes.named_page("logs"), paged=True),
     Endpoint("GET", f"{ONE}/engine-runs", "ExperimentEngineRuns", engine_runs),
-    Endpoint("GET", f"{ONE}/leaderboard", "ExperimentLeaderboard", shapes.page, paged=True),
+    Endpoint("GET", f"{ONE}/leaderboard", "ExperimentLeaderboard", shapes.page_of(documents.model), paged=True),
     Endpoint("POST", f"{ONE}/cancel", "CancelExperiment", changed, body_optional=True),
     Endpoint("POST", f"{ONE}/stop", "StopExperiment", changed, body_optional=True),
     Endpoint("DELETE", ONE, "DeleteExperiment", shapes.ok, params=("force",)),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_compat import shapes
+from rest_compat import documents, shapes
 from rest_compat.columns import TABLE_FILE
 from rest_compat.endpoint import Endpoint, File, Kind
 
@@ -18,11 +18,19 @@ FILTERS = ("project_id", "experiment_id", "model_type", "is_best", "is_productio
 
 
 def explanation(result: Any, _: Mapping[str, Any]) -> Any:
-    return {"model_id": result["id"], **result["explanation"]}
+    return {"model_id": result["id"], **documents.explanation(result["explanation"])}
 
 
 def curves(result: Any, _: Mapping[str, Any]) -> Any:
-    return {"model_id": result["id"], "curves": result["curves"]}
+    return {"model_id": result["id"], "curves": documents.curves(result["curves"])}
+
+
+def one(result: Any, variables: Mapping[str, Any]) -> Any:
+    return shapes.mirrored("model")(documents.model(result), variables)
+
+
+def evaluated(result: Any, variables: Mapping[str, Any]) -> Any:
+    return shapes.created("evaluation")({"evaluation": documents.evaluation(result["evaluation"])}, variables)
 
 
 ROWS = (
@@ -30,7 +38,7 @@ ROWS = (
         "GET",
         ROOT,
         "ListModels",
-        shapes.page,
+        shapes.page_of(documents.model),
         paged=True,
         params=(*FILTERS, "sort_metric"),
         into={
@@ -44,17 +52,17 @@ ROWS = (
         },
         constants={"waitSecs": FIRST_MODEL_WAIT_SECS},
     ),
-    Endpoint("GET", ONE, "GetModel", shapes.mirrored("model")),
+    Endpoint("GET", ONE, "GetModel", one),
     Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
-    Endpoint("GET", f"{ONE}/evaluations", "ModelEvaluations", shapes.page, paged=True),
+    Endpoint("GET", f"{ONE}/evaluations", "ModelEvaluations", shapes.page_of(documents.evaluation), paged=True),
     Endpoint("DELETE", ONE, "DeleteModel", shapes.ok),
     Endpoint(
         "POST",
         f"{ONE}/evaluate",
         "EvaluateModel",
-        shapes.created("evaluation"),
+        evaluated,
         201,
         body=("dataset_version_id", "upload_id", "sheet"),
         kind=Kind.upload,

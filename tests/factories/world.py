@@ -24,7 +24,10 @@ from coreplex.account.table import ApiKey, Session, User
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.engines.automl.evaluation.curves import classification
+from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.scorer import Scorer
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
@@ -107,6 +110,15 @@ def content(rows: int = 120) -> bytes:
 @cache
 def bundle_bytes() -> bytes:
     return bundle.dumps(manifest(TABLE), [member(TABLE, target(TABLE, "binary"), "binary", "linear")])
+
+
+@cache
+def model_documents() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The curves and the explanation of the model."""
+    scorer = Scorer.load(bundle_bytes())
+    y = target(TABLE, "binary")
+    curves = classification(y, scorer.ensemble.predict(TABLE), ["no", "yes"])
+    return curves, explain(scorer, TABLE[:20], y[:20], budget_secs=1)
 
 
 @asynccontextmanager
@@ -260,17 +272,29 @@ async def add_experiment(
 
 
 async def add_model(
-    session: WriteSession, services: Services, experiment: Experiment, name: str, score: float, **more: Any
+    session: WriteSession,
+    services: Services,
+    experiment: Experiment,
+    name: str,
+    score: float,
+    *,
+    curves: Any = None,
+    explanation: Any = None,
+    **more: Any,
 ) -> Model:
-    """A model that really predicts, trained on the table in a moment."""
+    """A model that really predicts, trained on the table in a moment; its documents are those given."""
     run = await session.scalar(select(EngineRun).where(col(EngineRun.experiment_id) == experiment.id))
     assert run is not None
     model_id = new_id()
     prefix = f"projects/{experiment.project_id}/experiments/{experiment.id}/models/{model_id}"
     files = {
         "artifact_id": (ArtifactKind.model, "model.zip", bundle_bytes()),
-        "curves_artifact_id": (ArtifactKind.curves, "curves.json", orjson.dumps({"roc": []})),
-        "explanation_artifact_id": (ArtifactKind.explanation, "explanation.json", orjson.dumps({"feature_importance": []})),
+        "curves_artifact_id": (ArtifactKind.curves, "curves.json", orjson.dumps(curves or model_documents()[0])),
+        "explanation_artifact_id": (
+            ArtifactKind.explanation,
+            "explanation.json",
+            orjson.dumps(explanation or model_documents()[1]),
+        ),
     }
     artifacts = {
         column: await _store(services, experiment.project_id, kind, f"{prefix}/{filename}", data)

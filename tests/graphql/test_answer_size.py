@@ -34,7 +34,10 @@ from tests.graphql.test_compiler_contract import documents, owner, uncompiled
 
 __all__ = ["owner"]
 LIMIT = 64 * 1024
-DIRECTIVE = "query($yes: Boolean = true) { models(first: 3) { nodes { name classes metrics @include(if: $yes) curves } } }"
+DIRECTIVE = "query($yes: Boolean = true) { models(first: 3) { nodes { ...m } } } "
+DIRECTIVE += (
+    "fragment m on Model { name classes metrics @include(if: $yes) { name value } curves { roc { points { threshold } } } }"
+)
 
 
 @contextmanager
@@ -70,7 +73,7 @@ async def test_both_ways_refuse_the_same_answers_and_only_those_that_are_too_lar
 
 async def test_building_ends_before_the_answer_is_there(asker: Asker, owner: Principal) -> None:
     """What is completed is never more than the limit and what is added at once, whatever there would be in all."""
-    for text in ("{ models { nodes { name metrics classes parameters } } }", DIRECTIVE):
+    for text in ("{ models { nodes { name metrics { name } classes parameters } } }", DIRECTIVE):
         operation = prepare(text)
         context = Context(asker.world.services, owner, RequestFacts(id="r"))
         with limited(asker.world.services, 100), pytest.raises(AnswerTooLarge):

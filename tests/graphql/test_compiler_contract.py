@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_leaf_type, parse, validate
+from graphql import GraphQLInterfaceType, GraphQLObjectType, Undefined, get_named_type, is_leaf_type, parse, validate
 
 from coreplex.platform.permissions import Credential, Principal, Scope
 from edge.caller import RequestFacts
@@ -64,7 +64,9 @@ def selection(kind: GraphQLObjectType | GraphQLInterfaceType, chance: random.Ran
     wanted: list[str] = ["__typename"] if chance.random() < 0.2 else []
     for name, field in kind.fields.items():
         inner = get_named_type(field.type)
-        needed = any(argument.default_value is None and str(argument.type).endswith("!") for argument in field.args.values())
+        needed = any(
+            argument.default_value in (None, Undefined) and str(argument.type).endswith("!") for argument in field.args.values()
+        )
         needed |= f"{kind.name}.{name}" in FRESH
         if needed or chance.random() < 0.45 or (not is_leaf_type(inner) and (depth == 0 or chance.random() < 0.5)):
             continue

@@ -124,7 +124,8 @@ def test_the_standard_introspection_passes() -> None:
         ("{ datasetVersion(id: 1) { preview(rows: 500) } }", {}, 2 * S + 1 + 500 * 5),
         ("query($n: Int!) { datasetVersion(id: 1) { preview(rows: $n) } }", {"n": 100.0}, 2 * S + 1 + 100 * 5),
         ("{ jobs(first: 100) { nodes { payload result } } }", {}, S + 1 + 100 * (1 + 2)),
-        ("{ models(first: 10) { nodes { curves } } }", {}, S + 1 + 10 * (1 + 25)),
+        ("{ models(first: 10) { nodes { curves { roc { points { threshold } } } } } }", {}, S + 1 + 10 * (1 + 25 + 1 + 1 + 1)),
+        ("{ models(first: 10) { nodes { metrics { name value } } } }", {}, S + 1 + 10 * (1 + 8)),
     ],
 )
 def test_cost(document: str, variables: dict[str, Any], cost: int) -> None:

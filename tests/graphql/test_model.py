@@ -11,7 +11,7 @@ from tests.factories.world import ROW, add_model
 LIST = """query($first: Int!, $after: String, $sort: ModelSort, $filter: ModelFilter) {
   models(first: $first, after: $after, sort: $sort, filter: $filter) {
     totalCount pageInfo { hasNextPage endCursor }
-    nodes { id name rank metrics isBest isProduction experimentName projectName } } }"""
+    nodes { id name rank metrics { name value } isBest isProduction experimentName projectName } } }"""
 BOARD = """query($id: ID!) { experiment(id: $id) { models(first: 50) { nodes { name rank isBest } } } }"""
 PREDICT = """mutation($input: PredictModelInput!) { predictModel(input: $input) {
   predictions { prediction probability probabilities contributions residual explanation }
@@ -100,5 +100,5 @@ async def test_a_model_whose_file_is_gone_is_a_clear_error(asker: Asker) -> None
     await services.storage.delete_all(f"projects/{asker.world.ids['project']}/experiments")
     refused = await asker.refused(PREDICT, input={"modelId": model, "inputs": ROW})
     assert refused["status"] in {404, 409, 503}, refused
-    refused = await asker.refused("query($id: ID!) { model(id: $id) { explanation } }", id=model)
+    refused = await asker.refused("query($id: ID!) { model(id: $id) { explanation { method } } }", id=model)
     assert refused["status"] in {404, 409, 503}, refused
