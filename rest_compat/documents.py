@@ -26,6 +26,14 @@ def by_name(rows: Sequence[Mapping[str, Any]], name: str, make: Callable[[Any], 
     return {f"{prefix}{row[name]}": make(row) for row in rows}
 
 
+def with_word(rows: Sequence[Found], name: str, word: str) -> Sequence[Found]:
+    """For OpenAPI: a word of REST's own beside those of the contract."""
+    if isinstance(rows, Listed):
+        said = rows[0][name].schema
+        rows[0][name] = Typed({**said, "enum": [*said["enum"], word]})
+    return rows
+
+
 def present(found: Mapping[str, Any]) -> Found:
     """Without what there is not: REST has no key for it."""
     return {name: value for name, value in found.items() if value is not None}
@@ -33,19 +41,28 @@ def present(found: Mapping[str, Any]) -> Found:
 
 def maybe(found: Any, make: Callable[[Any], Any]) -> Any:
     """`make(found)`, of nothing nothing."""
-    if found is None:
-        return None
-    made = make(found)
-    if isinstance(found, Listed) and found.nullable and isinstance(made, list):
-        return Listed(made, found.text, nullable=True)
-    if isinstance(found, Typed | Listed) and not isinstance(made, Typed):
-        text, nullable = (found.text, found.nullable) if isinstance(found, Listed) else _said(found)
+    return None if found is None else _as(found, make(found), _nullable(found))
+
+
+def optional(found: Any, made: Any) -> Any:
+    """What is made of something that need not be there."""
+    return _as(found, made, nullable=True)
+
+
+def _as(found: Any, made: Any, nullable: bool) -> Any:
+    """For OpenAPI what was made is described as what it was made of."""
+    if isinstance(found, Listed) and isinstance(made, list):
+        return Listed(made, found.text, nullable)
+    if isinstance(made, Typed):
+        return Typed({**made.schema, "nullable": nullable}, made)
+    if isinstance(found, Typed | Listed):
+        text = found.text if isinstance(found, Listed) else found.schema.get("description", "")
         return Typed({"description": text, "nullable": nullable, "members": True}, made)
     return made
 
 
-def _said(found: Typed) -> tuple[str, bool]:
-    return found.schema.get("description", ""), found.schema.get("nullable", False)
+def _nullable(found: Any) -> bool:
+    return found.nullable if isinstance(found, Listed) else isinstance(found, Typed) and found.schema.get("nullable", False)
 
 
 def model(found: Found) -> Found:
@@ -166,3 +183,35 @@ def _explained(row: Found, of_class: bool) -> Found:
     parts = columns(row["contributions"], "value", "contribution")
     made: Found = {"values": parts["value"], "contributions": parts["contribution"]}
     return {**made, "class": row["class"]} if of_class else made
+
+
+def answer(found: Found) -> Found:
+    """The answer for a row."""
+    made = {name: value for name, value in found.items() if value is not None}
+    made.setdefault("prediction", None)
+    if "probabilities" in made:
+        made["probabilities"] = _shares(made["probabilities"])
+    if "explanation" in made:
+        said = made["explanation"]
+        made["contributions"] = optional(said["contributions"], [_part(one) for one in said["contributions"]])
+        made["residual"] = optional(said["residual"], said["residual"])
+        made["explanation"] = maybe(said, _why)
+    return made
+
+
+def _shares(rows: Sequence[Found]) -> Found:
+    """Classes as keys, which are texts."""
+    if isinstance(rows, Listed):
+        return by_name(rows, "label", lambda one: one["probability"])
+    return {
+        label if label.__class__ is str else str(label).lower() if label.__class__ is bool else str(label): share
+        for label, share in map(dict.values, rows)
+    }
+
+
+def _part(found: Found) -> Found:
+    return {name: value for name, value in found.items() if name != "std_error" or value is not None}
+
+
+def _why(said: Found) -> Found:
+    return {name: value for name, value in said.items() if name not in {"contributions", "residual"} and value is not None}

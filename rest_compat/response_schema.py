@@ -127,7 +127,7 @@ def schema_of(value: Any) -> dict[str, Any]:
         if isinstance(value, Typed) and value.schema["description"]:
             schema["description"] = value.schema["description"]
         if isinstance(value, Typed):
-            schema |= {hint: value.schema[hint] for hint in (NAMED, ABOUT)}
+            schema |= {hint: value.schema[hint] for hint in (NAMED, ABOUT) if hint in value.schema}
         return _nullable(schema, isinstance(value, Typed) and value.schema.get("nullable", False))
     return {bool: {"type": "boolean"}, int: {"type": "integer"}, str: {"type": "string"}}.get(type(value), {})
 

@@ -60,12 +60,14 @@ class Price(NamedTuple):
     """For each row of its page, each time."""
     once: int = 0
     """For all objects of a level together."""
-    items: int | None = None
-    """Of a list without a page argument: how many items it counts as, where that is not the default page."""
+    items: int = 0
+    """Of a list without a page argument: how many items it counts as, where that is not the default page (0)."""
 
 
 BATCHED = Price(once=STATEMENT)
 """One statement for all objects of a level."""
+INSIDE = {"price": Price(items=1)}
+"""Metadata of a list in something whose price is said elsewhere, or that is short."""
 Prices = Mapping[str, Mapping[str, Price]]
 """By the names of type and field."""
 
@@ -205,7 +207,7 @@ class Meter:
         if definition is None or price is None:
             return Line()  # __typename and introspection, whose size the schema bounds
         page = self._page(node, definition)
-        if price.items is not None:
+        if price.items:
             page = price.items
         own = price.each + price.row * (page or 0)
         if node.selection_set is None:

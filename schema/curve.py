@@ -7,13 +7,11 @@ import strawberry
 
 from coreplex.model import curves as domain
 from schema.common import key
-from schema.cost import PRICE, Price
+from schema.cost import INSIDE
 from schema.document_fields import at, beside, bins, pairs, real
 from schema.metric import MetricName
 from schema.scalars import Long, Value
 
-INSIDE = {PRICE: Price(items=1)}
-"""Of a document whose whole price the field that opens it says."""
 LabelWanted = Annotated[Value | None, strawberry.argument(description="Only that of this class.")]
 ClassWanted = Annotated[
     Value | None, strawberry.argument(description="The class that is parted from all others; of two classes, the second.")

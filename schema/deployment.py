@@ -17,6 +17,7 @@ from resolvers.context import Context
 from resolvers.deployment import log_documents
 from resolvers.model import models
 from schema.common import DeletedPayload, name_warnings, published
+from schema.document_fields import at, pairs
 from schema.enums import enum
 from schema.field import argument, command, computed, loaded, row
 from schema.links import link
@@ -24,6 +25,7 @@ from schema.model import Model, name_of
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
 from schema.scalars import JSON, Long
+from schema.serving import Prediction
 
 STOP = Permission(Scope.write, Role.editor, archived=True)
 
@@ -92,10 +94,20 @@ class InferenceLogEntry:
     model_id: strawberry.ID = strawberry.field(description="The model that answered.")
     model: Any = link("Model", "model_id", "The model that answered; null once it is deleted.")
     inputs: JSON = _logged("inputs", JSON, "The row.")
-    output: JSON | None = _logged("output", JSON | None, "The answer; empty when there was an error.")
+    output: Prediction | None = _logged("output", Prediction | None, "The answer; null when there was an error.")
     error: str | None = strawberry.field(description="What went wrong.")
     latency_ms: float = strawberry.field(description="Milliseconds the scoring of the request took.")
     created_at: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="An input column with personal data.")
+class PrivacyColumn:
+    column: str = at(0, "Name of the column.", str)
+    kind: str = at(1, "What personal data it holds.", str)
+
+
+def _privacy_columns(root: strawberry.Parent[Row]) -> Any:
+    return pairs(root.privacy_column_map)
 
 
 @node(Row)
@@ -123,8 +135,10 @@ class Deployment:
     privacy_anonymize_response: bool = strawberry.field(
         description="Whether personal data is anonymised in answers: always `false` in this version."
     )
-    privacy_column_map: JSON = strawberry.field(
-        description="Input column to type of personal data: always empty in this version."
+    privacy_column_map: list[PrivacyColumn] = strawberry.field(
+        resolver=_privacy_columns,
+        graphql_type=list[PrivacyColumn],
+        description="Input columns with personal data: always empty in this version.",
     )
     privacy_threshold: float | None = strawberry.field(
         description="Confidence of detection, 0 to 1: always `null` in this version."

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import strawberry
 
 from schema.common import key, named_enum
-from schema.cost import PRICE, Price
+from schema.cost import INSIDE
 from schema.document_fields import at, real
 from schema.enums import enum
 from schema.scalars import Value
@@ -34,7 +34,6 @@ enum(
     },
 )
 MostImportant = Annotated[int | None, strawberry.argument(description="How many, the most important first; all when left out.")]
-INSIDE = {PRICE: Price(items=1)}
 
 
 @strawberry.type(description="How much a model goes by a column.")

@@ -1,12 +1,19 @@
 """Predictions in the public contract."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import strawberry
 
 from coreplex.platform.permissions import Category, Permission, Scope
 from coreplex.serving import inputs, service
 from schema.common import key, published
+from schema.cost import INSIDE
+from schema.document_fields import at, number, real
+from schema.explanation import Contribution, ExplanationMethod, ScoreSpace
 from schema.field import answer
-from schema.scalars import JSON
+from schema.row_warning import RowWarningKind
+from schema.scalars import Value
 
 PREDICT = Permission(Scope.predict, category=Category.predictions, once=True)
 
@@ -14,31 +21,96 @@ published(inputs.Predict, "PredictInput", "Rows for a deployment.")
 published(inputs.PredictModel, "PredictModelInput", "Rows for a model.")
 
 
+def _whole(text: str) -> int | str:
+    return int(text) if text.removeprefix("-").isdecimal() and str(int(text)) == text else text
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text) if str(float(text)) == text else text
+    except ValueError:
+        return text
+
+
+SPELLED: Mapping[type, Callable[[str], Any]] = {bool: lambda text: text == "true", int: _whole, float: _number}
+"""Classes that are no texts, out of the keys of `probabilities`, which are."""
+
+
+def _probabilities(root: strawberry.Parent[Any]) -> Any:
+    found = root.get("probabilities")
+    if found is None:
+        return None
+    spelled = SPELLED.get(type(root["prediction"]))
+    return list(found.items()) if spelled is None else [(spelled(text), share) for text, share in found.items()]
+
+
+def _explanation(root: strawberry.Parent[Any]) -> Any:
+    return root if "explanation" in root else None
+
+
+def _of_explanation(name: str, description: str, kind: Any) -> Any:
+    def read(root: strawberry.Parent[Any]) -> Any:
+        found = root["explanation"].get(name)
+        return number(found) if kind is float else found
+
+    return strawberry.field(resolver=read, graphql_type=kind, description=description)
+
+
+@strawberry.type(description="How likely a class is.")
+class ClassProbability:
+    label: Value = at(0, "The class, spelled as in the uploaded file.", Value)
+    probability: float = at(1, "Its probability, 0 to 1.")
+
+
+@strawberry.type(description="What the columns of a row add to the raw score of its answer. It says nothing of causes.")
+class PredictionExplanation:
+    method: str = _of_explanation("method", "How it was found out.", ExplanationMethod)
+    space: str = _of_explanation("space", "What the raw score is.", ScoreSpace)
+    label: Value | None = _of_explanation(
+        "class", "The class whose raw score is explained: the second of two, the predicted one of more.", Value | None
+    )
+    base_value: float = _of_explanation("base_value", "The mean raw score, from which the contributions start.", float)
+    raw_score: float = _of_explanation("raw_score", "The raw score of this row.", float)
+    contributions: list[Contribution] = strawberry.field(
+        resolver=lambda root: root["contributions"],
+        graphql_type=list[Contribution],
+        metadata=INSIDE,
+        description="The strongest columns, the strongest first.",
+    )
+    others: float = _of_explanation("others", "What all other columns add together.", float)
+    residual: float = real("residual", "What is left unexplained: rounding, or a fault.")
+
+
 @strawberry.type(description="The answer for one row.")
 class Prediction:
-    prediction: JSON = key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", JSON)
+    prediction: Value = key("prediction", "The predicted class, spelled as in the uploaded file, or the predicted number.", Value)
     probability: float | None = key("probability", "Classification: probability of the predicted class.", float | None)
-    probabilities: JSON | None = key("probabilities", "Classification: class → probability.", JSON | None)
-    lower: float | None = key("lower", "Regression, when an interval is asked for: its lower end.", float | None)
-    upper: float | None = key("upper", "Regression, when an interval is asked for: its upper end.", float | None)
-    prediction_set: JSON | None = key(
+    probabilities: list[ClassProbability] | None = strawberry.field(
+        resolver=_probabilities,
+        graphql_type=list[ClassProbability] | None,
+        metadata=INSIDE,
+        description="Classification: the probability of each class, in the order of the model's `classes` (in a log, in none).",
+    )
+    lower: float | None = real("lower", "Regression, when an interval is asked for: its lower end.", float | None)
+    upper: float | None = real("upper", "Regression, when an interval is asked for: its upper end.", float | None)
+    prediction_set: list[Value] | None = key(
         "prediction_set",
         "Classification, when an interval is asked for: the classes among which the truth is, the likeliest first.",
-        JSON | None,
+        list[Value] | None,
     )
-    contributions: JSON | None = key(
-        "contributions", "When asked for: the strongest features with what each adds to the raw score.", JSON | None
+    explanation: PredictionExplanation | None = strawberry.field(
+        resolver=_explanation,
+        graphql_type=PredictionExplanation | None,
+        description="When contributions are asked for: what the columns add to the raw score.",
     )
-    residual: float | None = key("residual", "When contributions are asked for: what their sum leaves unexplained.", float | None)
-    explanation: JSON | None = key("explanation", "When asked for: base value, raw score, space and method.", JSON | None)
 
 
 @strawberry.type(description="Something about a row the caller should know: an unseen category, a missing or unknown column.")
 class PredictionWarning:
-    kind: str = key("kind", "missing_column, extra_column, unseen_category, unreadable_value, out_of_range, not_logged, …", str)
-    column: str = key("column", "The column it is about.", str)
+    kind: str = key("kind", "What is odd.", RowWarningKind)
+    column: str = key("column", "The column it is about; empty where it is none.", str)
     message: str = key("message", "A sentence for people.", str)
-    row: int | None = key("row", "The row, from 0; empty when it holds for every row.", int | None)
+    row: int | None = key("row", "The row, from 0; null when it holds for every row.", int | None)
 
 
 @strawberry.type(description="Answers for rows, in their order.")

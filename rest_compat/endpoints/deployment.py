@@ -24,37 +24,51 @@ CREATE = (
 )
 
 
+UNKNOWN = "unknown_key"
+"""What a warning about a key of the body is: one of REST alone."""
+
+
 def with_model(result: dict[str, Any]) -> dict[str, Any]:
     """The deployment and its model side by side, as the documentation has them."""
-    deployment = {key: value for key, value in result.items() if key != "model"}
-    return {"deployment": deployment, "model": documents.model(result["model"])}
+    alone = {key: value for key, value in result.items() if key != "model"}
+    return {"deployment": alone, "model": documents.model(result["model"])}
+
+
+def deployment(found: dict[str, Any]) -> dict[str, Any]:
+    found["privacy_column_map"] = documents.by_name(found["privacy_column_map"], "column", lambda one: one["kind"])
+    return found
+
+
+def entry(found: dict[str, Any]) -> dict[str, Any]:
+    found["output"] = documents.maybe(found["output"], documents.answer)
+    return found
 
 
 def one(result: Any, _: Mapping[str, Any]) -> Any:
-    return with_model(result)
+    return with_model(deployment(result))
 
 
 def created(result: Any, _: Mapping[str, Any]) -> Any:
-    deployment = result["deployment"]
+    made = deployment(result["deployment"])
     return {
-        "id": deployment["id"],
-        "deployment_id": deployment["id"],
-        "status": deployment["status"],
+        "id": made["id"],
+        "deployment_id": made["id"],
+        "status": made["status"],
         "warnings": result["warnings"],
-        **with_model(deployment),
+        **with_model(made),
     }
 
 
 def changed(result: Any, _: Mapping[str, Any]) -> Any:
-    deployment = result["deployment"]
-    return {"id": deployment["id"], "status": deployment["status"], "deployment": deployment}
+    made = deployment(result["deployment"])
+    return {"id": made["id"], "status": made["status"], "deployment": made}
 
 
 def predicted(result: Any, _: Mapping[str, Any]) -> Any:
     """Only what an answer has: regression has no probability, nobody asked for contributions."""
-    answers = [{key: value for key, value in answer.items() if value is not None} for answer in result["predictions"]]
-    for answer in answers:
-        answer.setdefault("prediction", None)
+    answers = result["predictions"]
+    answers[:] = map(documents.answer, answers)
+    result["warnings"] = documents.with_word(result["warnings"], "kind", UNKNOWN)
     body = {**result, "predictions": answers}
     if body["deployment_id"] is None:
         del body["deployment_id"]
@@ -63,7 +77,7 @@ def predicted(result: Any, _: Mapping[str, Any]) -> Any:
 
 def warning(sentence: str) -> dict[str, Any]:
     """A sentence among the warnings of a prediction."""
-    return {"column": "", "kind": "unknown_key", "message": sentence, "row": None}
+    return {"column": "", "kind": UNKNOWN, "message": sentence, "row": None}
 
 
 ROWS = (
@@ -71,7 +85,7 @@ ROWS = (
         "GET",
         LIST,
         "ListDeployments",
-        shapes.page,
+        shapes.page_of(deployment),
         paged=True,
         params=("stage", "status"),
         into={"stage": "filter.stage", "status": "filter.status"},
@@ -92,7 +106,7 @@ ROWS = (
         "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
     ),
     Endpoint("POST", f"{ONE}/deactivate", "DeactivateDeployment", changed, body_optional=True),
-    Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page, paged=True),
-    Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page, paged=True, name="InferenceLogs"),
+    Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page_of(entry), paged=True),
+    Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page_of(entry), paged=True, name="InferenceLogs"),
     Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options"), warning=warning),
 )

@@ -280,15 +280,16 @@ async def add_model(
     *,
     curves: Any = None,
     explanation: Any = None,
+    model: bytes | None = None,
     **more: Any,
 ) -> Model:
-    """A model that really predicts, trained on the table in a moment; its documents are those given."""
+    """A model that really predicts, trained on the table in a moment; its files are those given."""
     run = await session.scalar(select(EngineRun).where(col(EngineRun.experiment_id) == experiment.id))
     assert run is not None
     model_id = new_id()
     prefix = f"projects/{experiment.project_id}/experiments/{experiment.id}/models/{model_id}"
     files = {
-        "artifact_id": (ArtifactKind.model, "model.zip", bundle_bytes()),
+        "artifact_id": (ArtifactKind.model, "model.zip", model or bundle_bytes()),
         "curves_artifact_id": (ArtifactKind.curves, "curves.json", orjson.dumps(curves or model_documents()[0])),
         "explanation_artifact_id": (
             ArtifactKind.explanation,

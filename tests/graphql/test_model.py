@@ -2,9 +2,13 @@
 
 from uuid import UUID
 
+import pytest
+
+from coreplex.engines.scoring import bundle
 from coreplex.experiment.table import Experiment
 from coreplex.model import service as model_service
 from coreplex.model.service import SORT_METRICS
+from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.asking import Asker
 from tests.factories.world import ROW, add_model
 
@@ -14,7 +18,8 @@ LIST = """query($first: Int!, $after: String, $sort: ModelSort, $filter: ModelFi
     nodes { id name rank metrics { name value } isBest isProduction experimentName projectName } } }"""
 BOARD = """query($id: ID!) { experiment(id: $id) { models(first: 50) { nodes { name rank isBest } } } }"""
 PREDICT = """mutation($input: PredictModelInput!) { predictModel(input: $input) {
-  predictions { prediction probability probabilities contributions residual explanation }
+  predictions { prediction probability probabilities { label probability }
+    explanation { method space label baseValue rawScore others residual contributions { feature value contribution stdError } } }
   warnings { kind column row } count modelId deploymentId latencyMs } }"""
 
 
@@ -83,13 +88,41 @@ async def test_predictions(asker: Asker) -> None:
     answer = await asker.data(PREDICT, input={"modelId": model, "inputs": [ROW, {"age": None}], "options": {"contributions": 2}})
     found = answer["predictModel"]
     assert (found["count"], found["modelId"], found["deploymentId"]) == (2, model, None)
-    assert len(found["predictions"][0]["contributions"]) == 2
+    first = found["predictions"][0]
+    why, likely = first["explanation"], {one["label"]: one["probability"] for one in first["probabilities"]}
+    assert [likely[first["prediction"]], len(likely)] == [first["probability"], 2]
+    assert (why["method"], why["space"], why["label"], len(why["contributions"])) == ("LINEAR", "LOGIT", "yes", 2)
+    parts = why["baseValue"] + sum(one["contribution"] for one in why["contributions"]) + why["others"] + why["residual"]
+    assert parts == pytest.approx(why["rawScore"])
     assert {warning["row"] for warning in found["warnings"]} <= {None, 0, 1}
     assert "plan" in {warning["column"] for warning in found["warnings"]}
     inline = f'mutation {{ predictModel(input: {{modelId: "{model}", inputs: {{age: 61, plan: "pro"}}}}) {{ count }} }}'
     assert (await asker.data(inline))["predictModel"]["count"] == 1
     for inputs in ([], {}, [ROW, {}], 3, None, [[]]):
         assert (await asker.refused(PREDICT, input={"modelId": model, "inputs": inputs}))["status"] in {400, 422}
+
+
+LABELS = [
+    ("binary", (False, True)),
+    ("multiclass", (3, -4, 5)),
+    ("multiclass", (1.5, 2.0, 1e-7)),
+    ("multiclass", ("01", "1.0", "x")),
+]
+
+
+@pytest.mark.parametrize(("task", "labels"), LABELS)
+async def test_classes_are_spelled_alike_everywhere(asker: Asker, task: str, labels: tuple[object, ...]) -> None:
+    table = frame(120)
+    data = bundle.dumps(manifest(table, task, classes=labels), [member(table, target(table, task), task, "linear")])
+    async with asker.world.database.transaction() as session:
+        experiment = await session.get_one(Experiment, UUID(asker.world.ids["experiment"]))
+        model = await add_model(session, asker.world.services, experiment, "Labels", 0.5, model=data, classes=list(labels))
+    found = (await asker.data(PREDICT, input={"modelId": str(model.id), "inputs": [ROW]}))["predictModel"]["predictions"][0]
+    assert [one["label"] for one in found["probabilities"]] == list(labels)
+    assert found["prediction"] in labels
+    assert type(found["prediction"]) is type(found["probabilities"][0]["label"])
+    known = (await asker.data("query($id: ID!) { model(id: $id) { classes } }", id=str(model.id)))["model"]["classes"]
+    assert known == list(labels)
 
 
 async def test_a_model_whose_file_is_gone_is_a_clear_error(asker: Asker) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import orjson
 import pytest
 from httpx import AsyncClient
 
@@ -12,6 +13,8 @@ from coreplex.engines.automl.evaluation import curves, intervals, metrics
 from coreplex.engines.automl.evaluation.measures import Predictions
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
+from coreplex.engines.scoring.calibration import Conformal
+from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.experiment.table import Experiment
 from coreplex.model.table import Evaluation
@@ -19,7 +22,7 @@ from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import browser, serving
-from tests.factories.world import World, add_model, world
+from tests.factories.world import ROW, World, add_model, world
 
 TABLE = frame(120)
 LABELS = {"binary": ["no", "yes"], "multiclass": [3, 4, 5], "many": [f"c{i:02}" for i in range(25)]}
@@ -140,3 +143,52 @@ async def test_evaluations(lab: tuple[World, AsyncClient], task: str) -> None:
         )
     (got,) = (await client.get(f"/api/models/{model}/evaluations")).json()["items"]
     assert {name: got[name] for name in kept} == kept
+
+
+OFFERED = {
+    "texts": ("binary", ("no", "yes")),
+    "yes and no": ("binary", (False, True)),
+    "whole numbers": ("multiclass", (3, -4, 5)),
+    "numbers": ("multiclass", (1.5, 2.0, 1e-7)),
+    "as the file spells them": ("multiclass", ("01", "1,0", "+2")),
+    "a number": ("regression", ()),
+}
+ROWS = [ROW, {"age": 30, "plan": "basic", "odd": 1}, {"town": "nowhere"}]
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "mlp"])
+@pytest.mark.parametrize("offered", OFFERED)
+async def test_predictions(lab: tuple[World, AsyncClient], offered: str, family: str) -> None:
+    made, client = lab
+    task, labels = OFFERED[offered]
+    y = target(TABLE, task)
+    p = member(TABLE, y, task, family)
+    spread = Conformal.of_numbers(y, y + 0.1) if task == "regression" else Conformal.of_classes(y, np.eye(len(labels))[y])
+    data = bundle.dumps(manifest(TABLE, task, classes=labels, conformal=spread.to_json()), [p])
+    model, scorer = await stored(made, model=data), Scorer.load(data)
+    for options in ({}, {"interval": 0.8}, {"contributions": 2}):
+        answers, warnings = scorer.predict_rows(ROWS)
+        expected: list[dict[str, Any]] = [dict(answer) for answer in answers]
+        if "interval" in options:
+            scorer.add_intervals(expected, 0.8)  # type: ignore[arg-type]
+        for answer, why in zip(expected, contributions(scorer, ROWS, 2) if "contributions" in options else (), strict=False):
+            answer["contributions"], answer["residual"] = why.pop("contributions"), why.pop("residual")
+            answer["explanation"] = why
+        got = await client.post(f"/api/models/{model}/predict", json={"inputs": ROWS, "options": options, "odd": 1})
+        assert got.status_code == 200, got.text
+        assert got.json()["predictions"] == orjson.loads(orjson.dumps(expected)), options
+        kinds = [*(one["kind"] for one in warnings), "unknown_key"]
+        assert [one["kind"] for one in got.json()["warnings"]] == kinds
+
+
+async def test_a_log_keeps_what_was_answered(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    deployment = made.ids["production"]
+    body = {"inputs": ROWS, "options": {"contributions": 2}}
+    said = (await client.post(f"/api/mlops/deployments/{deployment}/predict", json=body)).json()
+    assert (await client.post(f"/api/mlops/deployments/{deployment}/predict", json={"inputs": []})).status_code == 422
+    await made.settled()
+    logged = (await client.get(f"/api/mlops/deployments/{deployment}/logs")).json()["items"]
+    kept = {one["row_index"]: one["output"] for one in logged if one["request_id"] == said["request_id"]}
+    assert kept == dict(enumerate(said["predictions"]))
+    assert [one["output"] for one in logged if one["error"]] == [None]
