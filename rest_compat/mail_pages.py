@@ -9,14 +9,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from edge.page import policy_of
+from rest_compat import invitation_page
+from rest_compat.mail_style import STYLE
 from rest_compat.routing import Answer
 
-STYLE = """
-:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto 0;padding:0 1rem}
-label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit}
-input,button{margin:.4rem 0 1rem;padding:.5rem}
-input[type=checkbox]{display:inline;width:auto;margin-right:.5em}output{display:block;min-height:3em}
-"""
 SCRIPT = """
 "use strict";
 const form = document.querySelector("form"), button = form.querySelector("button"), said = document.querySelector("output");
@@ -64,7 +60,8 @@ FORMS = {
 
 def mail_page_routes() -> list[Route]:
     """One page per link that a mail of `coreplex.account.mail` holds."""
-    return [Route(f"/auth/{name}", _answering(_page(name, *said))) for name, said in FORMS.items()]
+    pages = {name: _page(name, *said) for name, said in FORMS.items()} | {"accept-invitation": invitation_page.PAGE}
+    return [Route(f"/auth/{name}", _answering(page)) for name, page in pages.items()]
 
 
 def _answering(page: str) -> Answer:

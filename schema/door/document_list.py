@@ -17,6 +17,7 @@ import structlog
 
 from coreplex.supervisor.trouble import Trouble
 from schema.door.message import MAX_ID
+from schema.door.own_documents import OWN
 from schema.errors import BadRequest
 from schema.execution import check_document
 
@@ -38,10 +39,10 @@ class DocumentList:
 
     @classmethod
     def read(cls, path: Path | None) -> Self:
-        """The list in a file; an empty one for None. Raises Trouble for a file that is none."""
+        """The list in a file, and what our own pages send; that alone for None. Raises Trouble for a file that is none."""
+        documents = {digest_of(text): text for text in OWN}
         if path is None:
-            return cls()
-        documents: dict[str, str] = {}
+            return cls(documents)
         refused: dict[str, str] = {}
         for id, text in _entries(path).items():
             try:

@@ -66,7 +66,7 @@ async def test_only_these_routes_are_public(app: Starlette, client: AsyncClient)
     account |= {("POST", "/api/auth/reset-password"), ("POST", "/api/auth/logout"), ("POST", "/api/auth/resend-verification")}
     account |= {("GET", "/api/auth/verify-email"), ("HEAD", "/api/auth/verify-email")}
     machines = {(m, p) for m in ("GET", "HEAD") for p in ("/", "/health", "/api/health", "/ready", "/openapi.json", "/docs")}
-    people = {(m, f"/auth/{n}") for m in ("GET", "HEAD") for n in ("reset-password", "verify-email")}
+    people = {(m, f"/auth/{n}") for m in ("GET", "HEAD") for n in ("reset-password", "verify-email", "accept-invitation")}
     graphql = {(m, p) for m in ("GET", "HEAD", "POST") for p in ("/graphql", "/graphql/stream")}
     assert public - account - machines - people - graphql == set()
 

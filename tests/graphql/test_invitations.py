@@ -1,7 +1,12 @@
 """People without an account are asked into a project by a mail: its token is what lets them in, once, and nothing else does."""
 
 import asyncio
+import base64
+import hashlib
+import json
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +19,11 @@ from coreplex.account.table import User
 from coreplex.event.table import Event
 from coreplex.membership.table import Invitation, Membership, Project, ProjectStatus
 from coreplex.platform.clock import now
-from coreplex.platform.settings import Registration
+from coreplex.platform.settings import Registration, Settings
 from coreplex.project import invitation as service
-from tests.factories.account import PASSWORD, browser, mails_to, make_user, sign_in, token_in
+from schema.door import own_documents
+from schema.door.own_documents import OWN
+from tests.factories.account import PASSWORD, browser, mails_to, make_user, serving, sign_in, token_in
 from tests.factories.asking import Asker
 
 GUEST = "guest@example.com"
@@ -270,3 +277,45 @@ async def test_with_the_project_they_go(asker: Asker) -> None:
         await session.execute(delete(Project).where(col(Project.id) == UUID(asker.world.ids["project"])))
     async with browser(asker.world.app) as guest:
         assert code(await ask(guest, OFFER, token=token)) == "bad_input"
+
+
+async def test_the_link_in_the_mail_leads_to_a_page_that_uses_up_nothing(asker: Asker) -> None:
+    _, token = await invited(asker)
+    (mail,) = await mails_to(asker.world.database, GUEST)
+    (link,) = re.findall(r"^http\S+$", mail.body, re.MULTILINE)
+    async with browser(asker.world.app) as guest:
+        for _ in range(2):
+            page = await guest.get(link)
+            assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert token not in page.text, "it is the same for everybody"
+        assert not re.search(r"""(src|href|url)\s*[=(]\s*["']?http""", page.text), "nothing is loaded from elsewhere"
+        script = page.text.partition("<script>")[2].partition("</script>")[0]
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}'" in page.headers["content-security-policy"]
+        assert all(json.dumps(document) in script for document in OWN)
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_what_the_page_asks_lets_people_in_whatever_documents_the_operator_lists(
+    settings: Settings, asker: Asker, tmp_path: Path, known: bool
+) -> None:
+    id, token = await invited(asker)
+    if known:
+        await make_user(asker.world.database, GUEST)
+    listed = tmp_path / "documents.json"
+    listed.write_text(json.dumps({"a": "{ __typename }"}))
+    own = {"graphql_documents": "required", "graphql_document_list": listed}
+    strict = Settings.model_validate(settings.model_dump() | own)
+    async with serving(strict) as app, browser(app) as guest:
+        assert code(await ask(guest, OFFER, token=token)) == "document_not_listed"
+        found = (await ask(guest, own_documents.OFFER, token=token))["data"]["invitation"]
+        assert (found["email"], found["registered"], found["invitedBy"]["name"]) == (GUEST, known, "Ada")
+        if known:
+            login = await ask(guest, own_documents.LOGIN, input={"email": GUEST, "password": PASSWORD})
+            headers = {"X-CSRF-Token": login["data"]["login"]["csrfToken"]}
+            assert "errors" not in await ask(guest, own_documents.ACCEPT, headers, token=token)
+        else:
+            wanted = {"email": GUEST, "name": "Guest", "password": PASSWORD, "invitationToken": token}
+            assert "errors" not in await ask(guest, own_documents.REGISTER, input=wanted)
+    assert await role_of(asker) == "editor"
+    assert id not in await open_ones(asker)
