@@ -5,6 +5,7 @@ from coreplex.experiment import inputs, service
 from coreplex.experiment.capabilities import Capabilities, capabilities
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
+from coreplex.training.forecast import Forecast, forecast
 from resolvers.context import Info, act, once
 from resolvers.loading import batch, rows
 
@@ -24,6 +25,16 @@ async def create(info: Info, input: inputs.CreateExperiment) -> Experiment:
     made = await act(info, lambda session: service.create(session, grant, input, services.settings, found))
     info.context.unspent.pop(grant.permission.category, None)
     return made
+
+
+async def check(info: Info, input: inputs.CreateExperiment) -> Forecast:
+    """What creating it would say; nothing is made but the diagnosis of the target, which is kept."""
+    grant, services = info.grant, info.context.services
+    async with info.context.read() as session:
+        checked = await service.check(session, grant, input, services.settings)
+    found = await Diagnoses.of(services).soon(checked.version.id, checked.question(input))
+    async with info.context.read() as session:
+        return await forecast(session, checked, input, found)
 
 
 async def allowed(info: Info) -> Capabilities:

@@ -10,6 +10,7 @@ from coreplex.dataset import inputs, service, versions
 from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
+from coreplex.dataset.targets import MAX_TARGETS, targets
 from coreplex.dataset.versions import VERSIONS
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
@@ -104,6 +105,23 @@ def _sheet(root: strawberry.Parent[VersionRow]) -> str | None:
     return root.read_options.get("sheet")
 
 
+@strawberry.type(description="A column that could be predicted.")
+class TargetCandidate:
+    column: str = strawberry.field(description="The column.")
+    problem_type: ProblemType = strawberry.field(description="How it would be predicted, by its type and values.")
+    unique_count: Long = strawberry.field(description="Different values.")
+    missing_pct: float = strawberry.field(description="Share of rows without a value, in percent.")
+    refusal: str | None = strawberry.field(description="Why it cannot be predicted; null for one that can.")
+
+
+CandidatesWanted = Annotated[int, strawberry.argument(description=f"Columns wanted, 1 to {MAX_TARGETS}.")]
+
+
+async def _targets(root: strawberry.Parent[VersionRow], info: Info, first: CandidatesWanted = 20) -> list[TargetCandidate]:
+    found: Any = targets(await resolve.documents(info, root), first)
+    return found
+
+
 @node(VersionRow, versions.visible)
 @strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
 class DatasetVersion:
@@ -136,6 +154,9 @@ class DatasetVersion:
     )
     analysis: Analysis = _document(
         Analysis, lambda found, version: Analysis.of(version, found), "The profile: what is in the table."
+    )
+    targets: list[TargetCandidate] = strawberry.field(
+        resolver=_targets, description="The columns that could be predicted, the likeliest first."
     )
     preview: JSON = strawberry.field(
         resolver=_preview,

@@ -14,22 +14,26 @@ from coreplex.experiment.table import Experiment as Row
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import percent
 from coreplex.model.service import leaderboards
-from coreplex.platform.permissions import READ, WRITE, Category, Permission, Plan, Role, Scope
+from coreplex.platform.permissions import READ, WRITE, Category, Permission, Role, Scope
 from resolvers import experiment as resolve
 from resolvers.experiment import engine_runs, jobs
 from resolvers.model import model_counts, models
 from schema.background import background_work
 from schema.common import DeletedPayload, named_enum, published
+from schema.cost import PRICE, Price
 from schema.enums import enum
 from schema.event import LogLine
-from schema.field import by_id, command, guarded, loaded, mutation, row
+from schema.experiment_options import ExperimentCapabilities, ExperimentCheck
+from schema.field import Declared, argument, by_id, command, guarded, loaded, mutation, row
 from schema.links import link
 from schema.model import Model, ModelSort, Validation
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
+from schema.payload import REFUSED
 from schema.scalars import JSON
 
 TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=True)
+CHECK = Permission(Scope.read, Role.editor)
 
 # The words of a job under a name of their own, which clients know.
 ExperimentStatus: Any = named_enum("ExperimentStatus", [status.value for status in JobStatus])
@@ -50,11 +54,6 @@ enum(
         "cancelled": "A person ended it; finished models stay.",
     },
 )
-enum(
-    ExecutionMode,
-    "One engine, or several side by side.",
-    {"single": "One engine.", "parallel": "Several engines, side by side on the same folds."},
-)
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
 published(inputs.CancelExperiment, "CancelExperimentInput", "An experiment whose training is to end.")
 published(inputs.StopExperiment, "StopExperimentInput", "An experiment whose search is to end with what it has.")
@@ -62,18 +61,6 @@ published(inputs.DeleteExperiment, "DeleteExperimentInput", "An experiment to re
 published(ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
 
 ExperimentSort = sort_input("Experiment", service.ORDER)
-
-
-@strawberry.type(description="What the caller's plan and this server allow.")
-class ExperimentCapabilities:
-    plan: Plan = strawberry.field(description="The caller's plan.")
-    allowed_engines: list[str] = strawberry.field(description="Engines that may be asked for and are installed.")
-    execution_modes: list[ExecutionMode] = strawberry.field(description="Modes that may be used.")
-    default_engine: str = strawberry.field(description="The engine that runs when none is named.")
-    max_models: int = strawberry.field(description="Most models of one experiment.")
-    max_runtime_secs: int = strawberry.field(description="Longest training time in seconds.")
-    gpu_available: bool = strawberry.field(description="Whether a GPU can be used: never, yet.")
-    algorithms: list[str] = strawberry.field(description="Algorithm families by the names `algo`, `exclude_algos` use.")
 
 
 @node(RunRow, service.visible_runs)
@@ -166,6 +153,12 @@ class ExperimentQuery:
     )
     experiment_capabilities: ExperimentCapabilities | None = guarded(
         resolve.allowed, READ, "What the caller may ask of an experiment."
+    )
+    check_experiment: ExperimentCheck | None = guarded(
+        Declared(resolve.check, [argument("input", inputs.CreateExperiment, "What would be given to `createExperiment`.")]),
+        CHECK,
+        "What `createExperiment` would say of the same input, without making one.",
+        metadata={REFUSED: ExperimentCheck, PRICE: Price(each=100)},
     )
 
 

@@ -70,7 +70,7 @@ REFUSED = "refused"
 def _payload(name: str, shared: Any) -> type:
     definition = get_object_definition(shared, strict=True)
     fields = [_nullable(one) for one in definition.fields]
-    return create_type(name, [*fields, _user_errors()], description=definition.description)
+    return create_type(name, [*fields, user_errors_field()], description=definition.description)
 
 
 def _nullable(field: StrawberryField) -> Any:
@@ -83,7 +83,9 @@ def _nullable(field: StrawberryField) -> Any:
     return own
 
 
-def _user_errors() -> Any:
+def user_errors_field() -> Any:
+    """The field that says why nothing was done."""
+
     def read(root: Any) -> list[UserError]:
         return getattr(root, "user_errors", [])
 

@@ -142,13 +142,6 @@ async def create(
     checked = await check(session, grant, wanted, settings)
     await quota.take_item(session, settings, checked.project.id, Experiment, TOO_MANY)
     config, engines = checked.config, checked.engines
-    warnings = list(engines.warnings)
-    if diagnosis is not None:
-        _refuse_without_features(checked, wanted, diagnosis)
-        warnings += experiment_warnings.warning_texts(diagnosis, drop_leaks=config.drop_leaks)
-        warnings += split.warnings(config, diagnosis["dependence"])
-    else:
-        warnings.append(experiment_warnings.DIAGNOSIS_PENDING)
     experiment = Experiment(
         project_id=checked.project.id,
         dataset_version_id=checked.version.id,
@@ -159,8 +152,8 @@ async def create(
         engines=engines.names,
         execution_mode=wanted.execution_mode,
         use_gpu=wanted.use_gpu,
-        warnings=warnings,
-        validation=split.described(config, diagnosis["dependence"]) if diagnosis is not None else None,
+        warnings=warnings_of(checked, wanted, diagnosis),
+        validation=validation_of(config, diagnosis),
         created_by=grant.user_id,
     )
     if experiment.name != UNNAMED:
@@ -171,6 +164,21 @@ async def create(
         session.add(EngineRun(experiment_id=experiment.id, position=position, engine=actual, requested_engine=asked))
     await _queue(session, grant, experiment)
     return experiment
+
+
+def warnings_of(checked: Checked, wanted: CreateExperiment, diagnosis: Mapping[str, Any] | None) -> list[str]:
+    """What is done differently from what is asked, and what is wrong with the target. Raises Invalid where nothing is left to
+    learn from."""
+    if diagnosis is None:
+        return [*checked.engines.warnings, experiment_warnings.DIAGNOSIS_PENDING]
+    _refuse_without_features(checked, wanted, diagnosis)
+    leaks = experiment_warnings.warning_texts(diagnosis, drop_leaks=checked.config.drop_leaks)
+    return [*checked.engines.warnings, *leaks, *split.warnings(checked.config, diagnosis["dependence"])]
+
+
+def validation_of(config: AutoMLConfig, diagnosis: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How rows will be split; None where that is not known before the training."""
+    return None if diagnosis is None else split.described(config, diagnosis["dependence"])
 
 
 def _refuse_without_features(checked: Checked, wanted: CreateExperiment, diagnosis: Mapping[str, Any]) -> None:

@@ -95,6 +95,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     },
     "updateDataset": {"input": {"datasetId": "<dataset>", "name": "Renamed"}},
     "deleteDataset": {"input": {"datasetId": "<spare_dataset>"}},
+    "checkExperiment": CHECKED,
     "createExperiment": {
         "input": {
             "projectId": "<project>",

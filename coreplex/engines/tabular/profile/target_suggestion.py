@@ -31,6 +31,13 @@ def suggest(columns: list[dict[str, Any]], rows: int) -> tuple[str | None, str |
     return best["name"], problem_type(best, rows)
 
 
+def ranked(columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries of a profile, those a person most likely wants to predict first; what can be no target comes last."""
+    axes = {"y"} if any(column["name"].lower() == "x" for column in columns) else set()
+    scored = [(_score(column, index, len(columns), axes), -index, column) for index, column in enumerate(columns)]
+    return [column for *_, column in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
+
+
 def _score(column: dict[str, Any], index: int, count: int, axes: set[str]) -> float:
     """0 for columns that cannot be a target."""
     if column["type"] in (ColumnType.id, ColumnType.text, ColumnType.datetime) or column["unique_count"] < 2:
