@@ -95,7 +95,15 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     },
     "updateDataset": {"input": {"datasetId": "<dataset>", "name": "Renamed"}},
     "deleteDataset": {"input": {"datasetId": "<spare_dataset>"}},
-    "checkExperiment": CHECKED,
+    "checkExperiment": {
+        "input": {
+            "projectId": "<project>",
+            "datasetVersionId": "<version>",
+            "name": "Try",
+            "targetColumn": TARGET,
+            "problemType": "classification",
+        }
+    },
     "createExperiment": {
         "input": {
             "projectId": "<project>",
