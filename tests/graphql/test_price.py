@@ -16,7 +16,7 @@ from coreplex.platform.permissions import Credential, Plan, Principal, Scope, Us
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from resolvers.context import Context
-from schema.door import http
+from schema.door import work
 from schema.errors import BadRequest
 from schema.execution import Operation, prepare, run
 from tests.factories.asking import Asker
@@ -103,7 +103,7 @@ async def test_costly_queries_of_one_caller_run_one_after_the_other(asker: Asker
     async def held(operation: Operation, variables: Any, context: Context) -> Any:
         nonlocal most
         who = context.identity
-        if operation.cost(variables) < http.COSTLY:
+        if operation.cost(variables) < work.COSTLY:
             beside.set()
             return await run(operation, variables, context)
         running[who] += 1
@@ -114,7 +114,7 @@ async def test_costly_queries_of_one_caller_run_one_after_the_other(asker: Asker
         running[who] -= 1
         return await run(operation, variables, context)
 
-    monkeypatch.setattr(http, "run", held)
+    monkeypatch.setattr(work, "run", held)
     async with asyncio.timeout(20):
         costly = [asyncio.create_task(asker.data(COSTLY, actor)) for actor in ("owner", "owner", "owner", "viewer")]
         await both.wait()
