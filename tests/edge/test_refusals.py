@@ -66,7 +66,10 @@ class Raw:
         headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         counted = [name for name, _ in headers if name.startswith(("x-", "content-"))]
         assert len(counted) == len(set(counted)), f"said twice: {headers}"
-        return Answer(int(first.split(" ")[1]), dict(headers), body)
+        together: dict[str, str] = {}
+        for name, value in headers:
+            together[name] = f"{together[name]}, {value}" if name in together else value
+        return Answer(int(first.split(" ")[1]), together, body)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ async def test_only_an_administrator_makes_a_key_that_administers(client: AsyncC
     for call in calls:
         answer = await client.post(**call, headers=headers)
         assert "Only an administrator of this server can make a key" in answer.text
-        assert answer.status_code == 403 or answer.json()["errors"][0]["extensions"]["code"] == "forbidden"
+        assert answer.status_code == 403 or answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     assert (await client.get("/api/auth/api-keys")).json()["total"] == 0
     headers = await sign_in(client, (await make_user(database, role=UserRole.admin)).email)
     for call in calls:

@@ -254,9 +254,9 @@ def test_cancelling_what_runs_and_what_waits(lab: Lab) -> None:
     assert (status["status"], status["error"]) == ("failed", "cancelled")
     assert lab.client.post(f"/api/experiments/{made}/cancel").status_code == 409
     rich = graphql(lab, "query($id: ID!) { experiment(id: $id) { status jobId } }", id=made)
-    assert rich["experiment"]["status"] == "cancelled"
+    assert rich["experiment"]["status"] == "CANCELLED"
     job = graphql(lab, "query($id: ID!) { job(id: $id) { status } }", id=rich["experiment"]["jobId"])
-    assert job["job"]["status"] == "cancelled"
+    assert job["job"]["status"] == "CANCELLED"
     count = status["models_trained"]
     time.sleep(1)
     assert lab.status(made)["models_trained"] == count
