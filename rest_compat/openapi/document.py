@@ -10,6 +10,7 @@ from typing import Any
 
 from rest_compat import inbox, tus_openapi
 from rest_compat.openapi.common import SESSION, components
+from rest_compat.openapi.given import NAMES
 from rest_compat.openapi.names import Components, folded, without_hints
 from rest_compat.openapi.operation import Described
 from rest_compat.stored import snake
@@ -23,7 +24,7 @@ _ROOT_FIELDS = {name for root in STORED.roots.values() if root is not None for n
 def document(session_cookie: str = SESSION) -> dict[str, Any]:
     """The whole description, with its schemas among the components; the same for every request and every process."""
     paths = _paths()
-    named = Components({one["operationId"]: one for methods in paths.values() for one in methods.values()})
+    named = Components({one["operationId"]: one for methods in paths.values() for one in methods.values()}, NAMES)
     return _whole(named.replaced(paths), components(named.schemas, session_cookie))
 
 

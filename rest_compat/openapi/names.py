@@ -48,8 +48,9 @@ def without_hints(value: Any) -> Any:
 class Components:
     """The named schemas of one description."""
 
-    def __init__(self, operations: Mapping[str, Json]) -> None:
-        """`operations`: by their ids, with schemas in place, and hints."""
+    def __init__(self, operations: Mapping[str, Json], given: Mapping[str, str] | None = None) -> None:
+        """`operations`: by their ids, with schemas in place, and hints. `given`: names for places without a hint."""
+        self._given = given or {}
         self.schemas: Json = {}
         self._identities: dict[int, bytes] = {}
         self._seen: Counter[bytes] = Counter()
@@ -82,8 +83,9 @@ class Components:
         known = self._identity(schema)
         self._seen[known] += 1
         self._places.setdefault(known, place)
-        if NAMED in schema:
-            self._hints[known][schema[NAMED]] += 1
+        hint = schema.get(NAMED) or self._given.get(place)
+        if hint:
+            self._hints[known][hint] += 1
         if schema.get(ABOUT):
             self._abouts.setdefault(known, schema[ABOUT])
 

@@ -14,6 +14,7 @@ from rest_compat.adapter import result_of
 from rest_compat.bounds import limited, of_field
 from rest_compat.endpoint import Endpoint, File, Kind
 from rest_compat.openapi.common import headers, problems, security
+from rest_compat.openapi.given import NAMES
 from rest_compat.openapi.input_schema import input_schema
 from rest_compat.openapi.names import ALONE, NAMED, title
 from rest_compat.response_schema import require, schema_of, typed_result
@@ -171,7 +172,7 @@ class Described:
         if fields.keys() <= {"ok", unknown.WARNINGS}:
             return "Done"
         if fields.keys() >= {"items", "total"}:
-            item = fields["items"]["items"].get(NAMED)
+            item = fields["items"]["items"].get(NAMED) or NAMES.get(f"{self.name}.item")
             return f"{item or self.name.removeprefix('List')}Page"
         objects = [name for name, schema in fields.items() if "properties" in schema]
         if self.endpoint.status == 201 and len(objects) == 1:

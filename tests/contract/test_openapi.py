@@ -10,6 +10,7 @@ import openapi_spec_validator
 from rest_compat import export
 from rest_compat.endpoint import Kind
 from rest_compat.openapi.document import document, inlined
+from rest_compat.openapi.given import NAMES
 from rest_compat.openapi.names import folded
 from rest_compat.reference import render
 from rest_compat.stored import operations
@@ -92,6 +93,11 @@ def test_schemas_have_names() -> None:
     named = document()["components"]["schemas"].values()
     assert [place for one in named for place, schema in schemas(one.get("properties", {})) if "properties" in schema] == []
     assert set(re.findall(r'"(x-[a-z-]+)":', export.text().decode())) == {"x-graphql-operation", "x-rate-limit"}
+
+
+def test_names_that_are_given_are_taken() -> None:
+    """One that is not stands for a place that is gone."""
+    assert set(NAMES.values()) <= set(document()["components"]["schemas"])
 
 
 def test_references_lead_somewhere() -> None:
