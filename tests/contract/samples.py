@@ -129,6 +129,8 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "cancelJob": {"input": {"jobId": "<job>"}},
     "jobEvents": {"jobId": "<job>"},
     "experimentEvents": {"experimentId": "<experiment>"},
+    "projectEvents": {"projectId": "<project>", "after": 0},
+    "accountEvents": {"after": 0},
 }
 
 
