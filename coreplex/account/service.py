@@ -12,7 +12,7 @@ from coreplex.account.inputs import NewEmail, Register, UpdateMe
 from coreplex.account.recovery import record, set_password
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
-from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, QuotaExceeded
+from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, Message, QuotaExceeded
 from coreplex.membership import quota
 from coreplex.membership.access import visible_projects
 from coreplex.membership.table import Membership
@@ -65,7 +65,8 @@ async def register_proved(session: WriteSession, settings: Settings, wanted: Reg
     found = await user_by_email(session, wanted.email)
     owner = None if found is None else await session.get_one(User, found.id, with_for_update=True)
     if owner is None or not owner.is_active or owner.email_verified_at or not settings.require_email_verification:
-        raise Conflict("This e-mail has an account already; sign in with it and accept the invitation then.")
+        told = "This e-mail has an account already; sign in with it and accept the invitation then."
+        raise Conflict(Message("account_already", told))
     owner.name, owner.email_verified_at = wanted.name, now()
     await set_password(session, settings, owner, password_hash, revoke_api_keys=True)
     return owner

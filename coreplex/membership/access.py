@@ -7,14 +7,17 @@ from sqlalchemy import Select, select
 from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import SQLModel, col
 
-from coreplex.errors.tree import Conflict, Forbidden, NotFound
+from coreplex.errors.tree import Conflict, Forbidden, Message, NotFound
 from coreplex.membership.table import Membership, Project, ProjectStatus
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.permissions import Grant, Role, Scope
 
 Row = TypeVar("Row", bound=SQLModel)
-ARCHIVED = "This project is archived: it is read, and what serves answers, but nothing in it changes. Unarchive it first."
+ARCHIVED = Message(
+    "project_archived",
+    "This project is archived: it is read, and what serves answers, but nothing in it changes. Unarchive it first.",
+)
 SERVING = "coreplex_serving"
 """A deployment, a model, a membership or a project changed: forget who may reach which model."""
 

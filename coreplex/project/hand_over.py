@@ -7,7 +7,7 @@ from coreplex.account.cache import announce
 from coreplex.account.table import User
 from coreplex.artifact.table import STORAGE
 from coreplex.dataset.table import VERSIONS_OF_OWNER
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import Conflict, Message
 from coreplex.event import service as event
 from coreplex.job import service as job
 from coreplex.membership import quota
@@ -27,10 +27,11 @@ async def transfer(session: WriteSession, grant: Grant, wanted: TransferProject,
     project = await open_alone(session, grant, wanted.project_id)
     heir = await member_of(session, project.id, wanted.member_id)
     if heir.user_id == project.owner_id:
-        raise Conflict("This member owns the project already.")
+        raise Conflict(Message("owner_already", "This member owns the project already."))
     user = await session.get_one(User, heir.user_id)
     if not user.is_active or (settings.require_email_verification and user.email_verified_at is None):
-        raise Conflict("This member's account is deactivated or not confirmed; it cannot own a project.")
+        unused = "This member's account is deactivated or not confirmed; it cannot own a project."
+        raise Conflict(Message("account_unused", unused))
     await quota.take_over(session, settings, project.id, user.id, (VERSIONS_OF_OWNER, STORAGE))
     of_owner = (col(Membership.project_id) == project.id, col(Membership.user_id) == project.owner_id)
     former = (await session.scalars(select(Membership).where(*of_owner))).one()
@@ -49,10 +50,11 @@ async def archive(session: WriteSession, grant: Grant, wanted: ArchiveProject) -
     """
     project = await open_alone(session, grant, wanted.project_id)
     if project.status is ProjectStatus.archived:
-        raise Conflict("The project is archived already.")
+        raise Conflict(Message("archived_already", "The project is archived already."))
     if unfinished := await job.unfinished(session, project.id):
-        count = f"{unfinished} jobs of this project wait or run" if unfinished > 1 else "A job of this project waits or runs"
-        raise Conflict(f"{count}. Wait for the end, or cancel what is not needed, and archive it then.")
+        count = "{count} jobs of this project wait or run" if unfinished > 1 else "A job of this project waits or runs"
+        remedy = "Wait for the end, or cancel what is not needed, and archive it then."
+        raise Conflict(Message("jobs_unfinished", f"{count}. {remedy}", count=unfinished))
     return await _enter(session, grant, project, ProjectStatus.archived, "project.archived", "was archived")
 
 
@@ -60,7 +62,7 @@ async def unarchive(session: WriteSession, grant: Grant, wanted: UnarchiveProjec
     """Take the project into use again."""
     project = await open_alone(session, grant, wanted.project_id)
     if project.status is ProjectStatus.active:
-        raise Conflict("The project is not archived.")
+        raise Conflict(Message("not_archived", "The project is not archived."))
     return await _enter(session, grant, project, ProjectStatus.active, "project.unarchived", "is in use again")
 
 

@@ -16,7 +16,7 @@ from coreplex.account import service as account
 from coreplex.account.inputs import Register
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import User
-from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, RateLimited
+from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, Message, RateLimited
 from coreplex.event import service as event
 from coreplex.event.table import Event
 from coreplex.membership import quota
@@ -74,7 +74,8 @@ async def invite(
     same = (col(Invitation.project_id) == project.id, func.lower(Invitation.email) == wanted.email.lower())
     before = await session.scalar(select(Invitation).where(*same).with_for_update())
     if before is not None and before.expires_at > now():
-        raise Conflict("This e-mail is invited already; send the invitation again, or revoke it.")
+        told = "This e-mail is invited already; send the invitation again, or revoke it."
+        raise Conflict(Message("invited_already", told))
     invitation = before or Invitation(project_id=project.id, email=wanted.email, role=wanted.role, token_hash=b"")
     invitation.role, invitation.invited_by = wanted.role, grant.user_id
     await _send(session, grant, settings, invitation)
@@ -204,4 +205,5 @@ def _good(token: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _bad() -> BadInput:
-    return BadInput("This invitation is not valid: mistyped, accepted already, revoked, or too old. Ask for another one.")
+    told = "This invitation is not valid: mistyped, accepted already, revoked, or too old. Ask for another one."
+    return BadInput(Message("invitation_not_valid", told))

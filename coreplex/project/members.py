@@ -7,7 +7,7 @@ from sqlmodel import col
 
 from coreplex.account.cache import announce
 from coreplex.account.table import User
-from coreplex.errors.tree import Conflict, NotFound
+from coreplex.errors.tree import Conflict, Message, NotFound
 from coreplex.event import service as event
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_alone, open_project
@@ -53,7 +53,8 @@ async def join(
     """Make somebody a member. Raises Conflict for one who is already, QuotaExceeded. `story`: kind and message of the event."""
     already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
     if (present := await session.scalar(already)) is not None:
-        raise Conflict(f"This user is a member already, as {present}; changeMemberRole gives another role.")
+        already_so = "This user is a member already, as {role}; changeMemberRole gives another role."
+        raise Conflict(Message("member_already", already_so, role=str(present)))
     await quota.take_item(session, settings, project.id, Membership, TOO_MANY)
     membership = Membership(project_id=project.id, user_id=user.id, role=role)
     session.add(membership)
@@ -66,7 +67,7 @@ async def change_role(session: WriteSession, grant: Grant, wanted: ChangeMemberR
     project = await open_alone(session, grant, wanted.project_id)
     membership = await member_of(session, project.id, wanted.member_id)
     if membership.role is Role.owner:
-        raise Conflict("The owner's role stays; transfer the project to make somebody else its owner.")
+        raise Conflict(Message("owner_stays", "The owner's role stays; transfer the project to make somebody else its owner."))
     role, before = Role(wanted.role), membership.role
     if role is before:
         return membership
@@ -86,7 +87,7 @@ async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> U
     if not leaves:
         await open_project(session, Grant(grant.principal, REMOVE), project.id)
     if membership.role is Role.owner:
-        raise Conflict("The owner cannot be removed; transfer the project, or delete it.")
+        raise Conflict(Message("owner_stays", "The owner cannot be removed; transfer the project, or delete it."))
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
     await announce(session, user.id)

@@ -184,3 +184,12 @@ async def test_what_was_done_before_is_found_again(asker: Asker) -> None:
 
 def test_the_samples_know_what_is_let_through() -> None:
     assert set(SAMPLES) >= STILL | NOWHERE
+
+
+async def test_a_front_end_can_say_it_in_its_own_words(archived: Asker) -> None:
+    change = (
+        "mutation($input: UpdateProjectInput!) { updateProject(input: $input) { project { id } userErrors { code reason } } }"
+    )
+    wanted = {"projectId": archived.world.ids["project"], "name": "Other"}
+    told = (await archived.data(change, input=wanted))["updateProject"]
+    assert told == {"project": None, "userErrors": [{"code": "CONFLICT", "reason": "project_archived"}]}

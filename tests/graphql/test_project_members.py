@@ -97,7 +97,7 @@ async def test_a_project_gets_another_owner(asker: Asker) -> None:
     assert (await kinds(asker))[-1] == "project.transferred"
     assert code(await transfer(asker, "owner", "owner")) == "forbidden", "it is not theirs to take back"
     assert code(await transfer(asker, "editor", "editor")) == "conflict"
-    delete = "mutation($id: ID!) { deleteProject(input: {id: $id, force: true}) { __typename } }"
+    delete = "mutation($id: ID!) { deleteProject(input: {projectId: $id, force: true}) { __typename } }"
     assert (await asker.refused(delete, "owner", id=project))["code"].lower() == "forbidden"
 
 
