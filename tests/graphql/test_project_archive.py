@@ -32,6 +32,7 @@ STILL = {
     "unarchiveProject",
     "deactivateDeployment",
     "createApiKey",
+    "revokeInvitation",
 }
 """What can be done to an archived project, and what is in none."""
 NOWHERE = {"createProject", "predict", "predictModel"}
