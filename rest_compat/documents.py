@@ -73,7 +73,7 @@ def model(found: Found) -> Found:
         found["cv_metrics"] = by_name(judged, "name", lambda one: {"mean": one["fold_mean"], "std": one["fold_std"]}, text=FOLDS)
         promised = _kept(metrics, "interval")
         intervals = [{"metric": one["name"], "value": one["value"], **one["interval"]} for one in promised]
-        found["metric_intervals"] = _like(metrics, intervals, PROMISES)
+        found["metric_intervals"] = like(metrics, intervals, PROMISES)
     elif not metrics and "threshold" in found:
         found["cv_metrics"], found["metric_intervals"] = {}, []
     found["metrics"] = values(metrics)
@@ -89,7 +89,8 @@ def _kept(rows: Sequence[Mapping[str, Any]], name: str) -> Sequence[Mapping[str,
     return rows if isinstance(rows, Listed) else [row for row in rows if row[name] is not None]
 
 
-def _like(rows: Sequence[Any], made: list[Any], text: str = "") -> list[Any]:
+def like(rows: Sequence[Any], made: list[Any], text: str = "") -> list[Any]:
+    """For OpenAPI: a list that is described as another."""
     return Listed(made, text or rows.text, rows.nullable) if isinstance(rows, Listed) else made
 
 
@@ -100,7 +101,7 @@ def evaluation(found: Found) -> Found:
         **found,
         "metrics": values(found["metrics"]),
         "curves": curves(found["curves"]),
-        "warnings": _like(warnings, [present(one) for one in warnings]),
+        "warnings": like(warnings, [present(one) for one in warnings]),
     }
 
 

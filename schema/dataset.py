@@ -17,6 +17,7 @@ from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
 from resolvers.context import Info
 from resolvers.dataset import datasets, latest_versions, version_counts, version_documents
+from schema.column import Column, columns
 from schema.common import DeletedPayload, name_warnings, published
 from schema.cost import BATCHED, PRICE, STATEMENT, Price
 from schema.enums import enum
@@ -25,7 +26,7 @@ from schema.file import File
 from schema.links import link
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
-from schema.profile import Analysis, Column, Quality
+from schema.profile import Analysis, Quality
 from schema.scalars import JSON, Long
 
 MAX_PREVIEW = 500
@@ -98,7 +99,7 @@ async def _preview(root: strawberry.Parent[VersionRow], info: Info, rows: RowsWa
 async def _quality(
     root: strawberry.Parent[VersionRow], info: Info, target: TargetWanted = None, problem_type: ProblemWanted = None
 ) -> Quality:
-    return Quality.of(await resolve.quality(info, root, target, problem_type))
+    return Quality.of(root.id, target, await resolve.quality(info, root, target, problem_type))
 
 
 def _sheet(root: strawberry.Parent[VersionRow]) -> str | None:
@@ -146,7 +147,7 @@ class DatasetVersion:
     parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
     parent_version: Any = link("DatasetVersion", "parent_version_id", "The version it was made from.")
     dataset: "Dataset" = loaded(LazyDataset, datasets, lambda version: version.dataset_id, "The dataset.")
-    columns: list[Column] = _document(list[Column], lambda found, _: Column.of(found), "The columns, in the order of the file.")
+    columns: list[Column] = _document(list[Column], lambda found, _: columns(found), "The columns, in the order of the file.")
     quality: Quality = strawberry.field(
         resolver=_quality,
         description="How good the data is, and what is wrong with it; with a target also what gives it away, how its classes are "

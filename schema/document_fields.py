@@ -26,6 +26,12 @@ def at(place: int, description: str, kind: Any = float) -> Any:
     def read(root: strawberry.Parent[Any]) -> Any:
         return root[place]
 
+    def read_number(root: strawberry.Parent[Any]) -> float | None:
+        return number(root[place])
+
+    if kind in (float, float | None):
+        return strawberry.field(resolver=read_number, graphql_type=kind, description=description)
+
     return strawberry.field(resolver=read, graphql_type=kind, description=description)
 
 

@@ -31,6 +31,7 @@ from schema.node import node
 from schema.pagination import Connection, nested, resolved_connection, sort_input
 from schema.row_warning import RowWarningKind
 from schema.scalars import JSON, Long, Value
+from schema.validation import ValidationStrategy
 
 if TYPE_CHECKING:
     from schema.deployment import Deployment
@@ -51,19 +52,6 @@ enum(
         "mcc": "The Matthews correlation coefficient.",
         "accuracy": "The share of rows whose class is predicted.",
         "cost": "What errors of both kinds cost.",
-    },
-)
-ValidationStrategy: Any = named_enum("ValidationStrategy", ("random", "stratified", "group", "time", "group_time", "column"))
-enum(
-    ValidationStrategy,
-    "How rows are split into those that train a model and those that judge it.",
-    {
-        "random": "By chance.",
-        "stratified": "By chance, the target dealt evenly.",
-        "group": "Whole values of a column are held back together.",
-        "time": "Trained on the past, judged on the future.",
-        "group_time": "Trained on the past, judged on the future of values of a column that are new.",
-        "column": "The folds that a column names.",
     },
 )
 MetricWanted = Annotated[MetricName, strawberry.argument(description="Which one.")]

@@ -1,231 +1,186 @@
-"""What is known about a table, in the public contract: its columns, its quality, its profile."""
+"""What is known about a table, in the public contract: its quality, the diagnosis of a target, its profile."""
 
-from dataclasses import Field, fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
+from uuid import UUID
 
 import strawberry
 
 from coreplex.dataset.diagnosis import Judged
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.versions import Documents
-from coreplex.engines.tabular.schema import ColumnType
+from coreplex.experiment.table import ProblemType
+from schema.column import Column, columns
+from schema.common import key, named_enum
+from schema.cost import INSIDE
+from schema.document_fields import real
 from schema.enums import enum
-from schema.scalars import JSON, Long
+from schema.issue import DatasetIssue, IssueFact, LeakKind, Severity, facts, issues
+from schema.metric import MetricName
+from schema.scalars import Long, Value
+from schema.validation import ValidationStrategy
 
+CorrelationMethod: Any = named_enum("CorrelationMethod", ("pearson", "spearman", "cramers_v", "correlation_ratio"))
 enum(
-    ColumnType,
-    "What a column is, as a person would say it.",
+    CorrelationMethod,
+    "How it was measured how strongly two columns go together.",
     {
-        "integer": "Whole numbers.",
-        "float": "Numbers.",
-        "boolean": "True or false.",
-        "categorical": "One of a limited number of words.",
-        "datetime": "A date, or a moment.",
-        "text": "Free text.",
-        "id": "Names each row; tells nothing else.",
+        "pearson": "Two numbers, along a line: -1 to 1.",
+        "spearman": "Two numbers, by their ranks: -1 to 1.",
+        "cramers_v": "Two categories: Cramér's V, corrected for chance, 0 to 1.",
+        "correlation_ratio": "A category and a number: the share of spread that the groups explain, as a root, 0 to 1.",
     },
 )
 
 
-class Typed(Protocol):
-    """A type of the contract, which is a dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-
-Kind = TypeVar("Kind", bound=Typed)
-
-
-def _from(kind: type[Kind], facts: dict[str, Any]) -> Kind:
-    """The type's own fields of a stored document; the profile may know more than the contract shows."""
-    return kind(**{field.name: facts[field.name] for field in fields(kind)})
-
-
-def _real(number: float | None) -> float | None:
-    """A statistic that may be of any size: the database writes 1.7e18 as a whole number, which no Float may be beyond 53 bits."""
-    return None if number is None else float(number)
-
-
-@strawberry.type(description="A frequent value of a column.")
-class TopValue:
-    value: JSON | None = strawberry.field(description="The value, spelled as in the file.")
-    count: Long = strawberry.field(description="Rows that have it.")
-    pct: float = strawberry.field(description="Share of the present values, in percent.")
-
-
-@strawberry.type(description="A column of a version.")
-class Column:
-    name: str = strawberry.field(description="Name.")
-    original_name: str | None = strawberry.field(description="Name in the file, where it had to be changed.")
-    type: ColumnType = strawberry.field(description="What it is.")
-    dtype: str = strawberry.field(description="How it is stored; times with a zone are kept in UTC.")
-    reason: str | None = strawberry.field(description="Why it has its type, where that was a judgement.")
-    unit: str | None = strawberry.field(
-        description="The unit of its numbers as written: kg, km/h, %, $. Inputs may leave it out."
-    )
-    form: str | None = strawberry.field(
-        description="What its texts are, if of one form: url, email, wkt, point, uuid, iban or hash."
-    )
-    nullable: bool = strawberry.field(description="Whether values are missing.")
-    missing_values: list[str] | None = strawberry.field(
-        description="Words and values read as missing, in the file and in rows to predict; none: the usual ones of its type."
-    )
-    missing_count: Long = strawberry.field(description="Rows without a value.")
-    missing_pct: float = strawberry.field(description="Share of rows without a value, in percent.")
-    unique_count: Long = strawberry.field(description="Different values.")
-    sample_values: JSON = strawberry.field(description="A few values.")
-    min: JSON | None = strawberry.field(description="Smallest number, or earliest time.")
-    max: JSON | None = strawberry.field(description="Largest number, or latest time.")
-    mean: float | None = strawberry.field(description="Mean of a number.")
-    std: float | None = strawberry.field(description="Standard deviation of a number.")
-    median: JSON | None = strawberry.field(description="Median of a number or a time.")
-    top_values: list[TopValue] | None = strawberry.field(description="The most frequent values.")
-    statistics: JSON = strawberry.field(description="Everything the profile knows: quantiles, histogram, lengths, …")
-
-    @classmethod
-    def of(cls, documents: Documents) -> list["Column"]:
-        """The columns of a version, in file order."""
-        facts = {entry["name"]: entry for entry in documents.profile["columns"]}
-        return [cls._of(column, facts.get(column["name"], {})) for column in documents.table_schema["columns"]]
-
-    @classmethod
-    def _of(cls, column: dict[str, Any], facts: dict[str, Any]) -> "Column":
-        top = facts.get("top_values")
-        return cls(
-            name=column["name"],
-            original_name=column.get("original_name"),
-            type=ColumnType(column["type"]),
-            dtype=column["dtype"],
-            reason=column.get("reason"),
-            unit=facts.get("unit"),
-            form=facts.get("form"),
-            nullable=column["nullable"],
-            missing_values=column.get("missing"),
-            missing_count=Long(facts.get("missing_count", 0)),
-            missing_pct=facts.get("missing_pct", 0.0),
-            unique_count=Long(facts.get("unique_count", 0)),
-            sample_values=JSON(facts.get("sample_values", [])),
-            min=facts.get("min"),
-            max=facts.get("max"),
-            mean=_real(facts.get("mean")),
-            std=_real(facts.get("std")),
-            median=facts.get("median"),
-            top_values=[_from(TopValue, value) for value in top] if top is not None else None,
-            statistics=JSON(facts),
-        )
-
-
-@strawberry.type(description="Something a person should know about the data, and can do something about.")
-class QualityIssue:
-    kind: str = strawberry.field(description="Machine word: missing_values, duplicate_rows, target_leak, …")
-    severity: str = strawberry.field(description="low, medium or high.")
-    column: str | None = strawberry.field(description="The column it is about; none for the whole table.")
-    message: str = strawberry.field(description="What is wrong and what to do.")
-    evidence: JSON = strawberry.field(description="The facts behind it.")
-    affected_rows: Long = strawberry.field(description="Rows it touches.")
-    affected_pct: float = strawberry.field(description="Share of rows it touches, in percent.")
+def _facts(root: strawberry.Parent[Any]) -> Any:
+    return facts(root["evidence"])
 
 
 @strawberry.type(description="Columns that give the target away: copies of it, or what is known only afterwards.")
 class Leak:
-    kind: str = strawberry.field(description="Machine word for how they do it.")
-    columns: list[str] = strawberry.field(description="The columns, which do it together.")
-    leave_out: list[str] = strawberry.field(description="Those of them that the option `drop_leaks` leaves out.")
-    severity: str = strawberry.field(description="high: an experiment is warned of it; medium: make sure of it.")
-    message: str = strawberry.field(description="What was seen and what to do.")
-    alone: float = strawberry.field(description="Their score without any other column, in the diagnosis' metric.")
-    next_best: float = strawberry.field(description="The score of the best other column alone.")
-    evidence: JSON = strawberry.field(description="The facts behind it.")
+    kind: str = key("kind", "How they do it.", LeakKind)
+    columns: list[str] = key("columns", "The columns, which do it together.", list[str])
+    leave_out: list[str] = key("leave_out", "Those of them that the option `drop_leaks` leaves out.", list[str])
+    severity: str = key("severity", "High: an experiment is warned of it. Medium: make sure of it.", Severity)
+    message: str = key("message", "What was seen and what to do.", str)
+    alone: float = real("alone", "Their score without any other column, in the diagnosis' metric.")
+    next_best: float = real("next_best", "The score of the best other column alone.")
+    evidence: list[IssueFact] = strawberry.field(
+        resolver=_facts, graphql_type=list[IssueFact], metadata=INSIDE, description="The facts behind it."
+    )
 
 
 @strawberry.type(description="How much one column alone tells of the target.")
 class Usefulness:
-    column: str = strawberry.field(description="The column.")
-    share: float = strawberry.field(description="Share of the target's spread it explains on rows it was not fitted to, 0 to 1.")
-    score: float = strawberry.field(description="The same as a score in the diagnosis' metric.")
-    useless: bool = strawberry.field(description="Whether it tells nothing alone.")
+    column: str = key("column", "The column.", str)
+    share: float = real("share", "Share of the target's spread it explains on rows it was not fitted to, 0 to 1.")
+    score: float = real("score", "The same as a score in the diagnosis' metric.")
+    useless: bool = key("useless", "Whether it tells nothing alone.", bool)
 
 
 @strawberry.type(description="A class of the target.")
 class TargetClass:
-    value: JSON = strawberry.field(description="The class, spelled as in the file.")
-    count: Long = strawberry.field(description="Rows of it.")
-    pct: float = strawberry.field(description="Its share of the labelled rows, in percent.")
+    value: Value = key("value", "The class, spelled as in the file.", Value)
+    count: Long = key("count", "Rows of it.", Long)
+    pct: float = real("pct", "Its share of the labelled rows, in percent.")
 
 
 @strawberry.type(description="How evenly the classes are spread.")
 class Imbalance:
-    class_count: int = strawberry.field(description="How many classes there are.")
-    rarest_pct: float = strawberry.field(description="Share of the rarest class, in percent.")
-    ratio: float = strawberry.field(description="Rows of the commonest class to those of the rarest.")
-    even: float = strawberry.field(description="Share of the rarest class compared with an even split: 1 is even.")
-    classes: list[TargetClass] = strawberry.field(description="The commonest first; of many, the commonest and the rarest.")
+    class_count: int = key("class_count", "How many classes there are.", int)
+    rarest_pct: float = real("rarest_pct", "Share of the rarest class, in percent.")
+    ratio: float = real("ratio", "Rows of the commonest class to those of the rarest.")
+    even: float = real("even", "Share of the rarest class compared with an even split: 1 is even.")
+    classes: list[TargetClass] = strawberry.field(
+        resolver=lambda root: root["classes"],
+        graphql_type=list[TargetClass],
+        metadata=INSIDE,
+        description="The commonest first; of many, the commonest and the rarest.",
+    )
 
-    @classmethod
-    def of(cls, counted: dict[str, Any]) -> "Imbalance":
-        return cls(**{**counted, "classes": [_from(TargetClass, one) for one in counted["classes"]]})
+
+@strawberry.type(description="Rows that are nearly copies of each other: what makes them so.")
+class NearCopies:
+    numbers: list[str] = key("numbers", "Columns of numbers that are nearly equal.", list[str])
+    spreads: list[float] = key("spreads", "The spread of each, in which distances are measured.", list[float])
+    words: list[str] = key("words", "Columns that are equal.", list[str])
+    radius: float = real("radius", "The greatest distance of two copies.")
+
+
+@strawberry.type(description="A way to split the rows that was tried, beside a random split.")
+class SplitTrial:
+    strategy: str = key("strategy", "How rows are dealt.", ValidationStrategy)
+    group_column: str | None = key("group_column", "The column whose values are held back together.", str | None)
+    time_column: str | None = key("time_column", "The column that says the time; null where the rows are in order.", str | None)
+    near_copies: NearCopies | None = key("near", "What makes rows near copies, which are held back together.", NearCopies | None)
+    metric: str = key("metric", "The metric of the scores.", MetricName)
+    random_score: float = real("random_score", "What a random split promises, by one cheap model on a sample of the rows.")
+    honest_score: float = real("honest_score", "What the same model gets on the same rows by this split.")
+    excess: float = real("excess", "How much more a random split promises.")
+    error: float = real("error", "The standard error of that.")
+    certain: bool = key("certain", "Whether it is more than chance.", bool)
+    reason: str = key("reason", "The finding in a sentence.", str)
+
+
+def _recommended(root: strawberry.Parent[Any]) -> Any:
+    return root if root["strategy"] is not None else None
+
+
+@strawberry.type(description="Whether rows depend on each other, so that a random split would promise too much.")
+class Dependence:
+    rows: Long = key("rows", "Rows that were looked at.", Long)
+    recommended: SplitTrial | None = strawberry.field(
+        resolver=_recommended,
+        graphql_type=SplitTrial | None,
+        description="The split to use; null where rows seem independent of each other.",
+    )
+    tried: list[SplitTrial] = strawberry.field(
+        resolver=lambda root: root["tried"], graphql_type=list[SplitTrial], metadata=INSIDE, description="All that were tried."
+    )
+    unfinished: bool = key("unfinished", "Whether there was no time to try every one.", bool)
 
 
 @strawberry.type(description="What is known of a target before anything is trained, from a sample of rows.")
 class Diagnosis:
-    target: str = strawberry.field(description="The column to be predicted.")
-    problem_type: str = strawberry.field(description="classification or regression.")
-    rows: Long = strawberry.field(description="Rows of the table.")
-    sampled_rows: int = strawberry.field(description="Rows that were looked at.")
-    metric: str = strawberry.field(description="What the scores are: auc, accuracy or r2.")
-    leaks: list[Leak] = strawberry.field(description="What gives the target away, the gravest first.")
-    imbalance: Imbalance | None = strawberry.field(description="How the classes are spread; none for a number.")
-    usefulness: list[Usefulness] = strawberry.field(description="What each column alone tells, the most first.")
-    dependence: JSON | None = strawberry.field(description="Whether rows are independent of each other.")
-    unfinished: list[str] = strawberry.field(description="What there was no time for.")
-
-    @classmethod
-    def of(cls, found: dict[str, Any]) -> "Diagnosis":
-        lists = {"leaks": Leak, "usefulness": Usefulness}
-        typed: dict[str, Any] = {name: [_from(kind, one) for one in found[name]] for name, kind in lists.items()}
-        typed["imbalance"] = Imbalance.of(found["imbalance"]) if found["imbalance"] else None
-        return _from(cls, {**found, **typed})
+    target: str = key("target", "The column to be predicted.", str)
+    problem_type: ProblemType = key("problem_type", "How it is predicted.", ProblemType)
+    rows: Long = key("rows", "Rows of the table.", Long)
+    sampled_rows: int = key("sampled_rows", "Rows that were looked at.", int)
+    metric: str = key("metric", "What the scores are.", MetricName)
+    leaks: list[Leak] = strawberry.field(
+        resolver=lambda root: root["leaks"],
+        graphql_type=list[Leak],
+        metadata=INSIDE,
+        description="What gives the target away, the gravest first.",
+    )
+    imbalance: Imbalance | None = key("imbalance", "How the classes are spread; null for a number.", Imbalance | None)
+    usefulness: list[Usefulness] = strawberry.field(
+        resolver=lambda root: root["usefulness"],
+        graphql_type=list[Usefulness],
+        metadata=INSIDE,
+        description="What each column alone tells, the most first.",
+    )
+    dependence: Dependence | None = key("dependence", "Whether rows depend on each other.", Dependence | None)
+    unfinished: list[str] = key("unfinished", "What there was no time for.", list[str])
 
 
 @strawberry.type(description="How good the data is.")
 class Quality:
     overall_score: float = strawberry.field(description="0 to 100, from completeness, uniqueness, validity and consistency.")
-    issues: list[QualityIssue] = strawberry.field(description="What is wrong, the gravest first.")
+    issues: list[DatasetIssue] = strawberry.field(description="What is wrong, the gravest first.")
     diagnosis: Diagnosis | None = strawberry.field(
-        description="What was found for the target; none where no target was named, or one that cannot be learned."
+        description="What was found for the target; null where no target was named, or one that cannot be learned."
     )
 
     @classmethod
-    def of(cls, judged: Judged) -> "Quality":
-        quality, found = judged.quality, judged.diagnosis
-        return cls(
-            overall_score=quality["overall_score"],
-            issues=[_from(QualityIssue, issue) for issue in quality["issues"]],
-            diagnosis=None if found is None else Diagnosis.of(found),
-        )
+    def of(cls, version_id: UUID, target: str | None, judged: Judged) -> "Quality":
+        found: Any = issues(version_id, target, judged.quality["issues"])
+        diagnosis: Any = judged.diagnosis
+        return cls(overall_score=judged.quality["overall_score"], issues=found, diagnosis=diagnosis)
 
 
 @strawberry.type(description="Two columns that go together.")
 class Correlation:
-    column_a: str = strawberry.field(description="One column.")
-    column_b: str = strawberry.field(description="The other.")
-    method: str = strawberry.field(description="How it was measured.")
-    value: float = strawberry.field(description="How strong it is; the sign is the direction, where there is one.")
-    statistics: JSON = strawberry.field(description="All that was measured.")
+    column_a: str = key("column_a", "One column.", str)
+    column_b: str = key("column_b", "The other.", str)
+    method: str = key("method", "How it was measured.", CorrelationMethod)
+    value: float = real("value", "How strong it is; the sign is the direction, where there is one.")
+    pearson: float | None = real("pearson", "Of two numbers: along a line.", float | None)
+    spearman: float | None = real("spearman", "Of two numbers: by their ranks.", float | None)
 
 
 @strawberry.type(description="Missing values of a table.")
 class Missing:
-    cells: Long = strawberry.field(description="Cells without a value.")
-    pct: float = strawberry.field(description="Share of all cells, in percent.")
-    columns: int = strawberry.field(description="Columns with missing values.")
-    complete_rows: Long = strawberry.field(description="Rows without a missing value.")
+    cells: Long = key("cells", "Cells without a value.", Long)
+    pct: float = real("pct", "Share of all cells, in percent.")
+    columns: int = key("columns", "Columns with missing values.", int)
+    complete_rows: Long = key("complete_rows", "Rows without a missing value.", Long)
 
 
 @strawberry.type(description="Rows that repeat an earlier one.")
 class Duplicates:
-    count: Long = strawberry.field(description="How many.")
-    pct: float = strawberry.field(description="Share of rows, in percent.")
+    count: Long = key("count", "How many.", Long)
+    pct: float = real("pct", "Share of rows, in percent.")
 
 
 @strawberry.type(description="The profile of a version.")
@@ -236,25 +191,22 @@ class Analysis:
     column_count: int = strawberry.field(description="Columns.")
     sampled_rows: Long = strawberry.field(description="Rows that quantiles and histograms come from.")
     columns: list[Column] = strawberry.field(description="Statistics per column.")
-    correlations: list[Correlation] = strawberry.field(description="The strongest pairs.")
+    correlations: list[Correlation] = strawberry.field(description="The strongest pairs, at most 100.")
     missing: Missing = strawberry.field(description="Missing values.")
     duplicates: Duplicates = strawberry.field(description="Repeated rows.")
     suggested_target: str | None = strawberry.field(description="A column that looks like the one to predict.")
-    suggested_problem_type: str | None = strawberry.field(description="classification or regression, for that column.")
+    suggested_problem_type: ProblemType | None = strawberry.field(description="How that column would be predicted.")
 
     @classmethod
     def of(cls, version: DatasetVersion, documents: Documents) -> "Analysis":
         profile = documents.profile
+        rows: Any = columns(documents)
+        names = ("row_count", "column_count", "sampled_rows", "correlations", "missing", "duplicates")
         return cls(
             dataset_id=strawberry.ID(str(version.dataset_id)),
             version_id=strawberry.ID(str(version.id)),
-            row_count=Long(profile["row_count"]),
-            column_count=profile["column_count"],
-            sampled_rows=Long(profile["sampled_rows"]),
-            columns=Column.of(documents),
-            correlations=[_from(Correlation, {**pair, "statistics": pair}) for pair in profile["correlations"]],
-            missing=_from(Missing, profile["missing"]),
-            duplicates=_from(Duplicates, profile["duplicates"]),
+            columns=rows,
             suggested_target=profile["suggested_target"],
             suggested_problem_type=profile["suggested_problem_type"],
+            **{name: profile[name] for name in names},
         )

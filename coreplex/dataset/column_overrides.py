@@ -160,7 +160,7 @@ def _call(version: DatasetVersion, issue: dict[str, Any]) -> dict[str, Any] | No
     if evidence.get("read_as") == "missing":
         return _both(version, "overrideColumnTypes", f"{column}, missingValues: []", "columns", {"missing_values": {name: []}})
     if evidence.get("read_as") == "boolean":
-        columns, body = f"{column}, type: categorical", {"column_types": {name: "categorical"}}
+        columns, body = f"{column}, type: CATEGORICAL", {"column_types": {name: "categorical"}}
         return _both(version, "overrideColumnTypes", columns, "columns", body)
     return None
 

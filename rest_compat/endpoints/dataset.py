@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_compat import shapes
+from rest_compat import profiles, shapes
 from rest_compat.columns import MARKS, OVERRIDES, TABLE_FILE
 from rest_compat.endpoint import ANY_MEDIA, Endpoint, File, Kind
 
@@ -31,7 +31,7 @@ def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
         "dataset_version_id": version["id"],
         "version_id": version["id"],
         "artifact_id": version["artifact_id"],
-        "quality": quality,
+        "quality": profiles.quality(quality),
         "warnings": result["warnings"],
         "dataset": dataset,
         "version": version,
@@ -39,7 +39,7 @@ def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def quality(result: Any, _: Mapping[str, Any]) -> Any:
-    return {"dataset_id": result["dataset_id"], "version_id": result["version_id"], **result["quality"]}
+    return {"dataset_id": result["dataset_id"], "version_id": result["version_id"], **profiles.quality(result["quality"])}
 
 
 def columns(result: Any, _: Mapping[str, Any]) -> Any:
@@ -49,9 +49,7 @@ def columns(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def analysis(result: Any, _: Mapping[str, Any]) -> Any:
-    found = result["analysis"]
-    flat = {name: [entry["statistics"] for entry in found[name]] for name in ("columns", "correlations")}
-    return {**found, **flat}
+    return profiles.analysis(result["analysis"])
 
 
 ROWS = (
