@@ -10,7 +10,7 @@ import strawberry
 
 from coreplex.artifact import service as artifact_service
 from coreplex.artifact.table import Artifact
-from coreplex.dataset import export, ingest, inputs, versions
+from coreplex.dataset import explore, export, ingest, inputs, versions
 from coreplex.dataset.diagnosis import Judged, quality_for_target
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
@@ -92,6 +92,19 @@ async def preview(info: Info, version: DatasetVersion, rows: int) -> list[dict[s
     except Exception:
         await artifact_service.whole(info.context.services.storage, table)  # says so if the file is to blame
         raise
+
+
+async def table_of(info: Info, version: DatasetVersion) -> tuple[Artifact, versions.Documents]:
+    """The stored table of a version, and what is known of it."""
+    return await _table(info, version), await documents(info, version)
+
+
+async def difference(info: Info, before: DatasetVersion, to: str) -> tuple[DatasetVersion, dict[str, Any]]:
+    """Another version that the caller sees, and what has changed from the one to the other."""
+    async with info.context.read() as session:
+        after = await versions.open_version(session, info.grant, to)
+    sides = await table_of(info, before), await table_of(info, after)
+    return after, await explore.difference(info.context.services, *sides)
 
 
 def _first_rows(path: Path, schema: TableSchema, rows: int, read: Callable[[int], None]) -> list[dict[str, Any]]:

@@ -15,18 +15,20 @@ from coreplex.dataset.versions import VERSIONS
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
 from resolvers import dataset as resolve
+from resolvers import explore
 from resolvers.context import Info
 from resolvers.dataset import datasets, latest_versions, version_counts, version_documents
 from schema.column import Column, columns
-from schema.common import DeletedPayload, name_warnings, published
-from schema.cost import BATCHED, PRICE, STATEMENT, Price
+from schema.common import DeletedPayload, key, name_warnings, published
+from schema.cost import BATCHED, INSIDE, PRICE, STATEMENT, Price
 from schema.enums import enum
+from schema.explore import ROWS, WHOLE_TABLE, ColumnDifference, MissingMap, RowDifference, TableRows
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
 from schema.file import File
 from schema.links import link
 from schema.node import node
 from schema.pagination import Connection, connection, nested, sort_input
-from schema.profile import Analysis, Quality
+from schema.profile import Analysis, Correlation, Quality
 from schema.scalars import JSON, Long
 
 MAX_PREVIEW = 500
@@ -66,11 +68,13 @@ published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
 DatasetSort = sort_input("Dataset", service.ORDER)
 DatasetVersionSort = sort_input("DatasetVersion", VERSIONS.order)
 LazyDataset = Annotated["Dataset", strawberry.lazy("schema.dataset")]
+LazyDifference = Annotated["VersionDifference", strawberry.lazy("schema.dataset")]
 TargetWanted = Annotated[str | None, strawberry.argument(description="The column to be predicted.")]
 ProblemWanted = Annotated[
     ProblemType | None,
     strawberry.argument(description="How it is to be predicted; left out, as its type and values suggest."),
 ]
+OtherVersion = Annotated[strawberry.ID, strawberry.argument(description="The version that is compared with this one.")]
 RowsWanted = Annotated[int, strawberry.argument(description=f"Rows wanted, 1 to {MAX_PREVIEW}.")]
 
 
@@ -94,6 +98,11 @@ def _of_latest(name: str, kind: Any, description: str) -> Any:
 
 async def _preview(root: strawberry.Parent[VersionRow], info: Info, rows: RowsWanted = 20) -> JSON:
     return JSON(await resolve.preview(info, root, min(max(rows, 1), MAX_PREVIEW)))
+
+
+async def _difference(root: strawberry.Parent[VersionRow], info: Info, to: OtherVersion) -> Any:
+    after, found = await resolve.difference(info, root, to)
+    return {**found, "to": after}
 
 
 async def _quality(
@@ -159,6 +168,31 @@ class DatasetVersion:
     targets: list[TargetCandidate] = strawberry.field(
         resolver=_targets, description="The columns that could be predicted, the likeliest first."
     )
+    rows: TableRows = strawberry.field(
+        resolver=explore.rows,
+        graphql_type=TableRows,
+        metadata={PRICE: ROWS},
+        description="A page of its rows, spelled as in the uploaded file; long texts are cut as in `preview`.",
+    )
+    missing_map: MissingMap = strawberry.field(
+        resolver=explore.missing_map,
+        graphql_type=MissingMap,
+        metadata={PRICE: WHOLE_TABLE},
+        description="Where values are missing, and which are missing together.",
+    )
+    correlations: list[Correlation] = strawberry.field(
+        resolver=explore.correlations,
+        graphql_type=list[Correlation],
+        metadata={PRICE: WHOLE_TABLE},
+        description="How strongly chosen columns go together: every pair, from at most 20,000 rows.",
+    )
+    difference: LazyDifference = guarded(
+        _difference,
+        READ,
+        "What another version has that this one has not, and the other way round.",
+        graphql_type=LazyDifference,
+        metadata={PRICE: WHOLE_TABLE},
+    )
     preview: JSON = strawberry.field(
         resolver=_preview,
         metadata={PRICE: PREVIEW},
@@ -167,6 +201,20 @@ class DatasetVersion:
     )
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was made.")
+
+
+@strawberry.type(description="What has changed from one version to another.")
+class VersionDifference:
+    to: DatasetVersion = key("to", "The other version.", DatasetVersion)
+    columns_added: list[str] = key("columns_added", "Columns that only the other version has.", list[str])
+    columns_removed: list[str] = key("columns_removed", "Columns that the other version has no more.", list[str])
+    columns: list[ColumnDifference] = strawberry.field(
+        resolver=lambda root: root["columns"],
+        graphql_type=list[ColumnDifference],
+        metadata=INSIDE,
+        description="The columns that both have, in the other version's order.",
+    )
+    rows: RowDifference = key("rows", "Rows, compared by the columns that both have.", RowDifference)
 
 
 @node(Row)

@@ -10,15 +10,13 @@ from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
-from coreplex.platform.document import JSON, MAX_JSON_DEPTH, JSONObject, too_deep
+from coreplex.platform.document import JSON, MAX_JSON_DEPTH, JSONObject, Value, too_deep
 from coreplex.platform.inputs import Identifier
 from schema.compiler.leaf import Quick
 
 __all__ = ["JSON", "SCALARS", "JSONObject", "Long", "Value"]
 
 Long = NewType("Long", int)
-Value = NewType("Value", Any)  # type: ignore[valid-newtype]
-"""A cell of a table."""
 SECONDS = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.platform.document import Value as Cell
 from coreplex.platform.inputs import Description, Identifier, Name
 
 
@@ -107,3 +108,28 @@ class DatasetFilter(BaseModel):
 
 class DeleteDataset(BaseModel):
     dataset_id: Identifier = Field(description="The dataset.")
+
+
+class RowOperator(StrEnum):
+    equal = "equal"
+    not_equal = "not_equal"
+    less = "less"
+    at_most = "at_most"
+    greater = "greater"
+    at_least = "at_least"
+    contains = "contains"
+    one_of = "one_of"
+    missing = "missing"
+    present = "present"
+
+
+class RowFilter(BaseModel):
+    column: str = Field(max_length=300, description="Name of the column.")
+    operator: RowOperator = Field(description="How its values are compared.")
+    value: Cell | None = Field(None, description="With what, spelled as in the file; nothing for `MISSING` and `PRESENT`.")
+    values: list[Cell] | None = Field(None, max_length=1000, description="For `ONE_OF`: the values that are wanted.")
+
+
+class RowSort(BaseModel):
+    column: str = Field(max_length=300, description="Name of the column.")
+    descending: bool = Field(False, description="Whether the largest come first. Missing values are last either way.")

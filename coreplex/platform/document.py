@@ -1,6 +1,6 @@
 """JSON documents whose shape is the user's own: how deep they may come, what of them can be stored, how they are read back.
 
-GraphQL publishes both types as the scalar JSON.
+GraphQL publishes JSON and JSONObject as the scalar JSON.
 """
 
 import re
@@ -14,6 +14,9 @@ JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
 
 JSONObject = NewType("JSONObject", dict[str, Any])
 """A JSON object; Pydantic refuses anything else."""
+
+Value = NewType("Value", Any)  # type: ignore[valid-newtype]
+"""A cell of a table: a text, a number, true or false. GraphQL publishes it as a scalar of that name."""
 
 MAX_JSON_DEPTH = 32
 MAX_JSON_CONTAINERS = 100_000

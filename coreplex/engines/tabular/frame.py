@@ -35,7 +35,7 @@ def preview(
     scan = pl.scan_parquet(table, glob=False)
     rows: list[dict[str, Any]] = []
     while len(rows) < n:
-        block = _cut(scan.slice(len(rows), min(PREVIEW_BLOCK, n - len(rows))), schema).collect()
+        block = cut(scan.slice(len(rows), min(PREVIEW_BLOCK, n - len(rows))), schema).collect()
         found = [{column.name: spell(column, row[column.name]) for column in schema} for row in block.iter_rows(named=True)]
         if not found:
             break
@@ -44,7 +44,7 @@ def preview(
     return rows
 
 
-def _cut(rows: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
+def cut(rows: pl.LazyFrame, schema: TableSchema) -> pl.LazyFrame:
     """Texts of at most CELL_CHARS characters, longer ones with their length. Cut before Python holds them: a text that
     a file has once may be the cell of every row.
     """

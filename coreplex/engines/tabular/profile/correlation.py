@@ -39,6 +39,13 @@ def pairs(sample: pl.DataFrame, schema: TableSchema, facts: list[dict[str, Any]]
     return sorted(strong, key=lambda pair: -abs(pair["value"]))[:_SHOWN]
 
 
+def matrix(sample: pl.DataFrame, numbers: list[str], categories: list[str]) -> list[dict[str, Any]]:
+    """Every pair of the named columns, weak ones too, in the order of the columns. `sample`: rows × columns."""
+    values = {name: _numbers(sample.get_column(name)) for name in numbers}
+    codes = {name: _codes(sample.get_column(name)) for name in categories}
+    return [*_numeric_pairs(values, 0.0, len(values) ** 2), *_category_pairs(codes), *_mixed_pairs(codes, values)]
+
+
 def _numbers(column: pl.Series) -> Floats:
     values = column.cast(pl.Float64).to_numpy().copy()
     values[~np.isfinite(values)] = np.nan
@@ -55,15 +62,15 @@ def _pair(a: str, b: str, method: str, value: float, **more: float) -> dict[str,
     return {"column_a": a, "column_b": b, "method": method, "value": round(float(value), 4), **rounded}
 
 
-def _numeric_pairs(values: dict[str, Floats]) -> list[dict[str, Any]]:
+def _numeric_pairs(values: dict[str, Floats], weak: float = _WEAK, most: int = _SHOWN) -> list[dict[str, Any]]:
     names = list(values)
     if len(names) < 2:
         return []
     pearson = _matrix(np.column_stack([_filled(values[name]) for name in names]))
     spearman = _matrix(np.column_stack([_filled(_ranks(values[name])) for name in names]))
     strength = np.where(np.abs(spearman) > np.abs(pearson) + 0.05, spearman, pearson)
-    rows, columns = np.nonzero(np.triu(np.abs(strength) >= _WEAK, k=1))
-    order = np.argsort(-np.abs(strength[rows, columns]))[:_SHOWN]
+    rows, columns = np.nonzero(np.triu(np.abs(strength) >= weak, k=1))
+    order = np.argsort(-np.abs(strength[rows, columns]))[:most]
     return [
         _pair(
             names[i],
