@@ -15,7 +15,8 @@ from coreplex.platform.settings import Settings
 from tests.factories.dataset import Person, laboratory, person, table
 
 QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVersion(id: $id) {
-  quality(target: $target, problemType: $problem) { overallScore issues { kind severity column message evidence }
+  quality(target: $target, problemType: $problem) { overallScore issues {
+      id kind severity column message harm fix { text } evidence { name value values } }
     diagnosis { target problemType rows sampledRows metric unfinished leaks { columns leaveOut severity message alone nextBest }
       imbalance { classCount ratio classes { value count } } usefulness { column share score useless } } } } }"""
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
@@ -49,15 +50,23 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     app, ada, version = lab
     plain = (await ada.data(QUALITY, id=version))["datasetVersion"]["quality"]
     assert plain["diagnosis"] is None
-    assert not {"target_leak", "class_imbalance"} & {kind for kind, _ in kinds(plain)}, "nobody has named a target"
+    assert not {"TARGET_LEAK", "CLASS_IMBALANCE"} & {kind for kind, _ in kinds(plain)}, "nobody has named a target"
 
     told = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
-    assert {("target_leak", "ended"), ("class_imbalance", "left")} <= kinds(told)
+    assert {("TARGET_LEAK", "ended"), ("CLASS_IMBALANCE", "left")} <= kinds(told)
     assert told["overallScore"] < plain["overallScore"]
+    ids = {issue["id"] for issue in told["issues"]}
+    assert len(ids) == len(told["issues"]), "each has its own"
+    again = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
+    assert [issue["id"] for issue in again["issues"]] == [issue["id"] for issue in told["issues"]], "and keeps it"
+    assert {issue["id"] for issue in plain["issues"] if issue["message"] in {one["message"] for one in told["issues"]}} <= ids
+    (leak,) = [issue for issue in told["issues"] if issue["kind"] == "TARGET_LEAK"]
+    assert (leak["fix"]["text"], bool(leak["harm"])) == ("Leave them out.", True)
+    assert {"name": "leave_out", "value": None, "values": ["ended"]} in leak["evidence"]
     found = told["diagnosis"]
-    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "classification", 300, "auc")
+    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "CLASSIFICATION", 300, "AUC")
     assert [leak["columns"] for leak in found["leaks"]] == [["ended"]]
-    (said,) = [issue["message"] for issue in told["issues"] if issue["kind"] == "target_leak"]
+    (said,) = [issue["message"] for issue in told["issues"] if issue["kind"] == "TARGET_LEAK"]
     assert "'left' is 'yes' in" in said, "as the file spells it, though it was read as a boolean"
     assert found["imbalance"]["classCount"] == 2
     assert sum(one["count"] for one in found["imbalance"]["classes"]) == 300
@@ -68,9 +77,9 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     assert found["unfinished"] == []
 
     number = (await ada.data(QUALITY, id=version, target="months"))["datasetVersion"]["quality"]
-    assert number["diagnosis"]["metric"] == "r2"
+    assert number["diagnosis"]["metric"] == "R2"
     assert number["diagnosis"]["imbalance"] is None
-    assert not {"target_leak", "class_imbalance"} & {kind for kind, _ in kinds(number)}
+    assert not {"TARGET_LEAK", "CLASS_IMBALANCE"} & {kind for kind, _ in kinds(number)}
 
     rest = await ada.client.get(f"/api/datasets/{await dataset_of(ada, version)}/quality", params={"target": "left"})
     assert rest.json()["overall_score"] == told["overallScore"]
@@ -91,7 +100,7 @@ async def test_targets_nobody_can_ask_about(lab: tuple[Any, Person, str], databa
     assert answer.status_code == 422
     assert "did you mean 'months'?" in answer.json()["detail"][0]["msg"]
     told = (await ada.data(QUALITY, id=version, target="ended"))["datasetVersion"]["quality"]
-    assert ("unusable_target", "ended") in kinds(told)
+    assert ("UNUSABLE_TARGET", "ended") in kinds(told)
     assert told["diagnosis"] is None
     async with person(app, database) as eve:
         body = await eve.ask(QUALITY, id=version, target="left")
@@ -132,10 +141,10 @@ async def test_a_target_that_counts_the_rows_gets_a_word(lab: tuple[Any, Person,
     rng = random.Random(5)
     rows: list[list[object]] = [["line", "ticket", "x"], *([i, 500 + 7 * i, round(rng.gauss(0, 1), 3)] for i in range(1, 201))]
     stored = await ada.dataset(table(rows), "lines.csv")
-    for target, kind, word in (("line", "target_is_identifier", "identifier"), ("ticket", "target_is_order", "rises by about 7")):
+    for target, kind, word in (("line", "TARGET_IS_IDENTIFIER", "identifier"), ("ticket", "TARGET_IS_ORDER", "rises by about 7")):
         told = await ada.data(QUALITY, id=stored["version_id"], target=target, problem="REGRESSION")
-        (issue,) = [one for one in told["datasetVersion"]["quality"]["issues"] if one["kind"].startswith("target_is")]
-        assert (issue["kind"], issue["column"], issue["severity"]) == (kind, target, "high")
+        (issue,) = [one for one in told["datasetVersion"]["quality"]["issues"] if one["kind"].startswith("TARGET_IS")]
+        assert (issue["kind"], issue["column"], issue["severity"]) == (kind, target, "HIGH")
         assert word in issue["message"]
         body = {"project_id": ada.project_id, "dataset_version_id": stored["version_id"], "name": target, "target_column": target}
         made = await ada.client.post("/api/experiments", json={**body, "problem_type": "regression"})

@@ -20,7 +20,8 @@ GARAGES = table(
     ]
 )
 UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {
-  version { id columns { name type reason missingCount missingValues } quality { issues { kind column evidence } } } } }"""
+  version { id columns { name type reason missingCount missingValues } quality { issues {
+    kind column fix { mutation } evidence { name entries { key value } } } } } } }"""
 OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(input: $input) {
   version { id source columns { name type reason missingCount missingValues } } } }"""
 MARK = """mutation($input: MarkMissingInput!) { markMissing(input: $input) {
@@ -73,30 +74,29 @@ async def test_graphql_takes_the_same_and_overrides_keep_it(ada: Person) -> None
         "uploadId": answer.json()["upload_id"],
         "projectId": ada.project_id,
         "name": "Garages",
-        "columns": [{"name": "area", "missingValues": ["-200"]}, {"name": "code", "type": "categorical"}],
+        "columns": [{"name": "area", "missingValues": ["-200"]}, {"name": "code", "type": "CATEGORICAL"}],
     }
     version = (await ada.data(UPLOAD, input=wanted))["uploadDataset"]["version"]
-    kept = next(issue for issue in version["quality"]["issues"] if issue["kind"] == "missing_words")
-    assert (kept["column"], kept["evidence"]["words"]) == ("garage", {"None": 30})
+    kept = next(issue for issue in version["quality"]["issues"] if issue["kind"] == "MISSING_WORDS")
+    words = next(fact["entries"] for fact in kept["evidence"] if fact["name"] == "words")
+    assert (kept["column"], words) == ("garage", [{"key": "None", "value": 30}])
 
-    wanted = {"versionId": version["id"], "columns": [{"name": "code", "type": "integer"}]}
+    wanted = {"versionId": version["id"], "columns": [{"name": "code", "type": "INTEGER"}]}
     second = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
     assert {c["name"]: (c["type"], c["missingCount"]) for c in second["columns"]} == {
-        "garage": ("categorical", 0),
-        "area": ("integer", 10),
-        "built": ("datetime", 0),
-        "code": ("integer", 0),
+        "garage": ("CATEGORICAL", 0),
+        "area": ("INTEGER", 10),
+        "built": ("DATETIME", 0),
+        "code": ("INTEGER", 0),
     }
 
     # The call that the issue names, as it stands, makes the word missing; of the others nothing changes.
-    marked = (await ada.data(kept["evidence"]["graphql"].replace("{ id }", "{ columns { name type missingCount } }")))[
-        "markMissing"
-    ]
+    marked = (await ada.data(kept["fix"]["mutation"].replace("{ id }", "{ columns { name type missingCount } }")))["markMissing"]
     assert {c["name"]: (c["type"], c["missingCount"]) for c in marked["version"]["columns"]} == {
-        "garage": ("categorical", 30),
-        "area": ("integer", 10),
-        "built": ("datetime", 0),
-        "code": ("categorical", 0),
+        "garage": ("CATEGORICAL", 30),
+        "area": ("INTEGER", 10),
+        "built": ("DATETIME", 0),
+        "code": ("CATEGORICAL", 0),
     }
 
 
