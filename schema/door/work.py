@@ -111,7 +111,7 @@ class Work(Part):
             if is_request_error(result):
                 raise BadDocument(result.errors or ())
             body = executed(result, context.request.id, admitted.cost)
-            return Response(self._dumped(body)), not result.errors
+            return Response(self._dumped(body)), not (result.errors or context.refused)
 
         try:
             key = idempotency_key(admitted)

@@ -140,6 +140,22 @@ async def test_sent_again_under_a_key_it_is_done_once(address: str, owned: Owned
     assert await projects(database) == before + 2
 
 
+async def test_an_answer_with_a_refusal_in_it_is_not_kept(address: str, owned: Owned, database: Database) -> None:  # noqa: F811
+    """What was done is found again, what was refused is tried again."""
+    before = await projects(database)
+    a = 'a: createProject(input: {name: "Once"}) { project { id } userErrors { code } }'
+    both = f'mutation {{ {a} b: createProject(input: {{name: " "}}) {{ project {{ id }} userErrors {{ code }} }} }}'
+    async with dial(address) as socket:
+        await greet(socket, owned[0])
+        first, again = [await ask(socket, both, extensions={"idempotencyKey": "k"}) for _ in range(2)]
+    assert first["data"] == again["data"]
+    assert first["data"]["a"]["project"]
+    assert first["data"]["b"]["userErrors"] == [{"code": "INVALID"}]
+    assert await projects(database) == before + 1
+    async with database.read() as session:
+        assert await session.scalar(text("SELECT count(body) FROM idempotency_keys")) == 0
+
+
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_a_mutation_is_brought_to_its_end(
     app: Starlette,
