@@ -187,8 +187,9 @@ class ProjectMutation:
         ArchiveProjectPayload,
         PUT_AWAY,
         "Put a project away. It is read as before, and its deployments and models go on answering; uploads, trainings, "
-        "deployments, new members and every other change are a conflict. Members may leave or be removed, deployments may be "
-        "deactivated, and the owner may transfer or delete it. A conflict while a job of it waits or runs.",
+        "deployments, new members and every other change are a conflict. Members may leave or be removed, invitations be "
+        "revoked, deployments be deactivated, and the owner may transfer or delete it. A conflict while one of its jobs runs or "
+        "waits.",
     )
     unarchive_project: UnarchiveProjectPayload | None = command(
         hand_over.unarchive, UnarchiveProjectPayload, PUT_AWAY, "Take an archived project into use again."

@@ -16,7 +16,7 @@ from coreplex.account import service as account
 from coreplex.account.inputs import Register
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import User
-from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, Message, RateLimited
+from coreplex.errors.tree import BadInput, Conflict, Forbidden, Invalid, Message, NotFound, RateLimited
 from coreplex.event import service as event
 from coreplex.event.table import Event
 from coreplex.membership import quota
@@ -84,14 +84,14 @@ async def invite(
 
 async def resend(session: WriteSession, grant: Grant, wanted: ResendInvitation, settings: Settings) -> Invitation:
     """A new mail with a new token, good for a week again; the one before ends. Raises RateLimited."""
-    invitation = await open_row(session, grant, Invitation, wanted.invitation_id, "Invitation")
+    invitation = await _open(session, grant, wanted.invitation_id)
     await _send(session, grant, settings, invitation)
     return invitation
 
 
 async def revoke(session: WriteSession, grant: Grant, wanted: RevokeInvitation) -> UUID:
     """Take an invitation back: its token lets nobody in any more."""
-    invitation = await open_row(session, grant, Invitation, wanted.invitation_id, "Invitation")
+    invitation = await _open(session, grant, wanted.invitation_id)
     project = await session.get_one(Project, invitation.project_id)
     await session.delete(invitation)
     message = f"The invitation of {invitation.email} was revoked."
@@ -136,6 +136,16 @@ async def offered(session: ReadSession, settings: Settings, token: str) -> dict[
 def proved(user: User, settings: Settings) -> bool:
     """Whether the account is used: its e-mail is confirmed, where that is asked for."""
     return user.email_verified_at is not None or not settings.require_email_verification
+
+
+async def _open(session: WriteSession, grant: Grant, invitation_id: str) -> Invitation:
+    """The invitation, kept from everybody else until the transaction ends. Raises NotFound, also for one accepted meanwhile."""
+    found = await open_row(session, grant, Invitation, invitation_id, "Invitation")
+    query = select(Invitation).where(col(Invitation.id) == found.id).with_for_update()
+    invitation = await session.scalar(query.execution_options(populate_existing=True))
+    if invitation is None:
+        raise NotFound.of("Invitation")
+    return invitation
 
 
 async def _send(session: WriteSession, grant: Grant, settings: Settings, invitation: Invitation) -> None:

@@ -17,8 +17,8 @@ async def test_a_browser_gets_a_page(client: AsyncClient) -> None:
         assert "script-src" not in page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert "Accept" in page.headers["Vary"]
-    graphql = await client.get("/graphql?query={__typename}", headers={"Accept": BROWSER})
-    assert "<p>GraphQL is served by POST only.</p>" in graphql.text
+    graphql = await client.get("/graphql?query=mutation{logout{ok}}", headers={"Accept": BROWSER})
+    assert "<p>A mutation changes something: send it by POST.</p>" in graphql.text
     assert graphql.headers["X-Request-Id"] in graphql.text
 
 

@@ -206,6 +206,24 @@ async def test_accepted_twice_at_once_it_is_accepted_once(asker: Asker) -> None:
     assert await role_of(asker) == "editor"
 
 
+async def test_accepted_while_it_is_sent_again_or_revoked(asker: Asker) -> None:
+    """One comes first, and the other is told so."""
+    for number, query in enumerate((RESEND, REVOKE, RESEND, REVOKE)):
+        email = f"guest{number}@example.com"
+        id, token = await invited(asker, email)
+        async with browser(asker.world.app) as guest:
+            made, other = await asyncio.gather(register(guest, token, email), asker.ask(query, "admin", id=id))
+        assert ("errors" in made) != ("errors" in other), (made, other)
+        assert {code(one) for one in (made, other) if "errors" in one} <= {"bad_input", "not_found"}
+        assert (await role_of(asker, email) is not None) == ("errors" in other)
+
+
+async def test_invited_twice_at_once_it_is_invited_once(asker: Asker) -> None:
+    both = await asyncio.gather(invite(asker), invite(asker, actor="owner"))
+    assert [code(one) for one in both if "errors" in one] == ["conflict"]
+    assert len(await mails_to(asker.world.database, GUEST)) == 1
+
+
 async def test_where_registration_is_closed_the_invited_register(asker: Asker) -> None:
     _, token = await invited(asker)
     services = asker.world.services
