@@ -29,6 +29,9 @@ All three answers were compared and hold the same values.
 DOCUMENT = """query($p: ID!, $n: Int!) { deployments(projectId: $p, first: $n, sort: {field: CREATED_AT}) {
   nodes { FIELDS } totalCount } }"""
 
+INNER = {"privacy_column_map": " { column kind }"}
+"""What GraphQL has a type for and REST an object."""
+
 
 async def add_deployments(session: WriteSession, made: seed.Seeded) -> None:
     project, model = parse_id(made.project_id, "Project"), parse_id(made.model_id, "Model")
@@ -65,7 +68,7 @@ def competitors(ours: stack.Stack, made: seed.Seeded, size: int, port: int, plai
     project = made.project_id
     path = f"/api/mlops/projects/{project}/deployments?limit={size}&sort_field=created_at"
     fields = ours.call("GET", path)["items"][0]
-    document = DOCUMENT.replace("FIELDS", " ".join(camel(name) for name in fields))
+    document = DOCUMENT.replace("FIELDS", " ".join(camel(name) + INNER.get(name, "") for name in fields))
     body = {"query": document, "variables": {"p": project, "n": size}}
     hand = {"path": f"/deployments?project={project}&limit={size}"}
     graphql = {"method": "POST", "path": "/graphql", "headers": ours.headers, "body": passes.dumps(body)}

@@ -86,7 +86,7 @@ def own_contestants(ours: stack.Stack, made: seed.Seeded, row: dict[str, Any]) -
     path = f"/api/mlops/deployments/{made.deployment_id}/predict"
     document = (
         "mutation P($input: PredictInput!) { predict(input: $input) "
-        "{ predictions { prediction probability probabilities } modelId requestId latencyMs } }"
+        "{ predictions { prediction probability probabilities { label probability } } modelId requestId latencyMs } }"
     )
     asked = {"query": document, "variables": {"input": {"deploymentId": made.deployment_id, "inputs": row}}}
     return [
