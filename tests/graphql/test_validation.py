@@ -37,7 +37,7 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
 
     chosen = await create()
     found = chosen["validation"]
-    assert (found["strategy"], found["columns"], found["metric"], found["folds"]) == ("group", ["patient"], "auc", None)
+    assert (found["strategy"], found["columns"], found["metric"], found["folds"]) == ("GROUP", ["patient"], "AUC", None)
     assert found["randomScore"] > found["honestScore"] + 0.05
     assert f"{found['randomScore']:.4g}" in found["reason"]
     assert f"{found['honestScore']:.4g}" in found["reason"]
@@ -51,12 +51,12 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
     assert rest["config"]["validation"] == "auto"
 
     random = await create(validation="random")
-    assert (random["validation"]["strategy"], random["validation"]["columns"]) == ("random", [])
+    assert (random["validation"]["strategy"], random["validation"]["columns"]) == ("RANDOM", [])
     assert random["validation"]["honestScore"] == found["honestScore"]
     assert any("is used as you asked; 'auto' would take 'group' by 'patient'" in warning for warning in random["warnings"])
 
     named = await create(group_column="patient")
-    assert (named["validation"]["strategy"], named["validation"]["reason"]) == ("group", "You gave group_column 'patient'.")
+    assert (named["validation"]["strategy"], named["validation"]["reason"]) == ("GROUP", "You gave group_column 'patient'.")
     assert not any("random split" in warning for warning in named["warnings"])
 
     async with database.read() as session:
