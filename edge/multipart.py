@@ -64,7 +64,7 @@ class Form:
         except FormParserError as error:
             raise BadInput(f"The multipart form cannot be read: {error}.") from None
 
-    async def until_file(self, *, unless: str = "") -> bool:
+    async def until_file(self, *, unless: str | None = None) -> bool:
         """Read until the file begins. False when the form has the field `unless` in its place; raises Invalid without both."""
         while self.filename is None and await self._more():
             pass

@@ -181,6 +181,9 @@ async def test_uploads_for_graphql(lab: tuple[Any, Person], database: Database, 
         "sha256": digest,
     }
     assert (await ada.client.post("/api/uploads", content=PEOPLE)).status_code == 422
+    for name in ("", "upload_id"):  # a form without a file, whatever else is in it
+        answer = await ada.client.post("/api/uploads", files={name: (None, b"{}")})
+        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "file"])
     mine = await ada.client.get(f"/api/files/{form['id']}")
     assert mine.content == PEOPLE
     assert (await ada.client.get(f"/api/files/{form['id']}", headers={"Range": "bytes=0-3"})).content == PEOPLE[:4]
