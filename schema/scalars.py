@@ -68,6 +68,7 @@ def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> A
 _json = strawberry.scalar(
     name="JSON",
     description="Any JSON value. Used only where the shape is the user's own: a row of features, a configuration.",
+    specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
     serialize=lambda value: value,
     parse_value=lambda value: value,  # every door has looked at the depth of the whole body already
     parse_literal=_json_literal,
@@ -78,11 +79,16 @@ SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
         description="A moment in UTC, ISO 8601 with seconds: `2026-02-10T09:00:00Z`.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=_time_out,
         parse_value=_time_in,
     ),
     Long: strawberry.scalar(
-        name="Long", description="A whole number of up to 53 bits, written as a JSON number.", serialize=int, parse_value=_long_in
+        name="Long",
+        description="A whole number of up to 53 bits, written as a JSON number.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        serialize=int,
+        parse_value=_long_in,
     ),
     JSON: _json,
     Value: strawberry.scalar(

@@ -9,6 +9,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLObjectType,
+    GraphQLScalarType,
     is_abstract_type,
     is_specified_directive,
     is_specified_scalar_type,
@@ -97,6 +98,10 @@ def test_mutations_take_one_input_and_return_a_payload_of_their_own() -> None:
 def test_a_root_field_that_fails_takes_nothing_else_with_it() -> None:
     required = [name for root, name in ROOT_FIELDS if root.name != "Subscription" and str(root.fields[name].type).endswith("!")]
     assert required == ["session"], "which is there for everybody"
+
+
+def test_every_scalar_says_where_it_is_specified() -> None:
+    assert [kind.name for kind in TYPES if isinstance(kind, GraphQLScalarType) and not kind.specified_by_url] == []
 
 
 def test_ids_are_ids() -> None:
