@@ -160,7 +160,7 @@ async def test_stored_files_can_be_fetched_by_id(lab: tuple[Any, Person], databa
     raw = await ada.client.get(f"/api/artifacts/{raw_id}/download")
     assert raw.content == PEOPLE
     facts = (await ada.data("query($id: ID!) { artifact(id: $id) { sha256 filename kind } }", id=raw_id))["artifact"]
-    assert facts == {"sha256": hashlib.sha256(PEOPLE).hexdigest(), "filename": "people.csv", "kind": "upload"}
+    assert facts == {"sha256": hashlib.sha256(PEOPLE).hexdigest(), "filename": "people.csv", "kind": "UPLOAD"}
     async with person(app, database) as eve:
         answer = await eve.client.get(f"/api/artifacts/{raw_id}/download")
         assert (answer.status_code, answer.json()["detail"]) == (404, "Artifact not found")
