@@ -18,7 +18,8 @@ from coreplex.idempotency import outcome
 from coreplex.idempotency.service import Repeated
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.page import Page, Slice
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, Principal, UserRole
 from edge.caller import Caller
 from resolvers.loading import Asking, Loaders

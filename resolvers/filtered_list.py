@@ -1,16 +1,16 @@
 """Lists of everything the caller sees, filtered to a project or an experiment: one that is named must be one the caller sees."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from coreplex.experiment.table import Experiment
 from coreplex.membership.access import open_project, open_row
-from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.page import Page, Slice
+from coreplex.platform.paging import Listing
 from resolvers.context import Info
 
 
-async def filtered_list(info: Info, listing: Listing, page: Page, named: Mapping[str, Any]) -> Slice[Any]:
-    """One page. Raises NotFound when the `project_id` or `experiment_id` in `named` is unknown or another person's, as the
+async def filtered_list(info: Info, listing: Listing, page: Page, wanted: Any) -> Slice[Any]:
+    """One page. Raises NotFound when the `project_id` or `experiment_id` of the filter is unknown or another person's, as the
     listing does for a malformed one.
 
     Asked only when the page is empty: a row of the project is proof enough that the caller sees it.
@@ -18,7 +18,7 @@ async def filtered_list(info: Info, listing: Listing, page: Page, named: Mapping
     found = await info.context.slice(listing, page)
     if found.nodes:
         return found
-    project_id, experiment_id = named.get("project_id"), named.get("experiment_id")
+    project_id, experiment_id = getattr(wanted, "project_id", None), getattr(wanted, "experiment_id", None)
     if project_id is None and experiment_id is None:
         return found
     async with info.context.read() as session:

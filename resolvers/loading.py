@@ -18,7 +18,8 @@ from strawberry.dataloader import DataLoader
 
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import Database, ReadSession
-from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.page import Page, Slice
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Principal
 
 Row = TypeVar("Row", bound=SQLModel)

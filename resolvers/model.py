@@ -10,12 +10,11 @@ import strawberry
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.deployment import service as deployment
-from coreplex.deployment.inputs import ServedModelFilter
 from coreplex.errors.tree import NotFound
 from coreplex.model import evaluation, inputs, service
 from coreplex.model.table import Evaluation, Model
 from coreplex.platform.clock import now
-from coreplex.platform.paging import Page, Slice
+from coreplex.platform.page import Page, Slice
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
 from resolvers.filtered_list import filtered_list
@@ -29,16 +28,16 @@ model_counts = batch(service.counts, missing=0)
 """How many models are finished, by experiment id."""
 
 
-async def list_models(info: Info, page: Page, filter: ServedModelFilter | None, wait_secs: int) -> Slice[Model]:
+async def list_models(info: Info, page: Page, wanted: Any, wait_secs: int) -> Slice[Model]:
     """Models; `wait_secs` holds an empty answer back while an experiment that would fill it still trains."""
-    wanted = filter or ServedModelFilter()
+    place = {name: getattr(wanted, name, None) for name in ("project_id", "experiment_id")}
     deadline = now().timestamp() + min(max(wait_secs, 0), MAX_WAIT_SECS)
     while now().timestamp() < deadline:
         async with info.context.read() as session:
-            if not await service.first_model_pending(session, info.grant, wanted):
+            if not await service.first_model_pending(session, info.grant, **place):
                 break
         await asyncio.sleep(POLL_SECS)
-    return await filtered_list(info, deployment.models(info.grant, wanted), page, vars(wanted))
+    return await filtered_list(info, deployment.MODELS.asked(info.grant, wanted), page, wanted)
 
 
 @once

@@ -166,11 +166,15 @@ async def run_with(
     """The answer's body to what the caller sent."""
     endpoint = binder.endpoint
     found = columns.into_input(body, endpoint.columns) if endpoint.columns else body
+    cut = endpoint.whole.asked(query) if endpoint.whole else None
     with columns.in_callers_words(found) if endpoint.columns else nullcontext():
         bound = binder.bind(path, query, found)
         result = await run_bound(binder, bound, context)
     unknown = parameters(query, binder.accepted) if query else ()
-    return with_warnings(endpoint.shape(result, bound.given), endpoint, path, body, unknown)
+    answer = endpoint.shape(result, bound.given)
+    if endpoint.whole and cut is not None:
+        answer = endpoint.whole.page(answer, cut)
+    return with_warnings(answer, endpoint, path, body, unknown)
 
 
 def query_of(request: Request) -> Mapping[str, str]:

@@ -25,7 +25,10 @@ def of_field(kind: Any, name: str) -> dict[str, Any]:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
     whole = _schema(model)
-    found = _limits(whole["properties"].get(snake(name), {}), whole.get("$defs", {}))
+    defs = whole.get("$defs", {})
+    if "$ref" in whole:  # a model that holds others of itself
+        whole = defs[whole["$ref"].rpartition("/")[2]]
+    found = _limits(whole["properties"].get(snake(name), {}), defs)
     return {key: value for key, value in found.items() if key != "description"}
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from rest_compat.whole import Whole
+
 Shape = Callable[[Any, Mapping[str, Any]], Any]
 """From an operation's result and its variables to the response body."""
 
@@ -63,6 +65,8 @@ class Endpoint:
     """What a sentence is among the `warnings` of the answer."""
     paged: bool = False
     """Takes limit, offset, search, sort_field and sort_direction."""
+    whole: Whole | None = None
+    """Takes the same; its operation gives the list whole."""
     body_optional: bool = False
     """An empty body is an empty object."""
     certain: Sequence[str] = ()

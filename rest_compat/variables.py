@@ -22,8 +22,10 @@ from graphql.utilities import validate_input_value
 
 from coreplex.errors.nearest import nearest
 from coreplex.errors.tree import FieldError, Invalid
+from coreplex.platform.page import MAX_PAGE
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
+from rest_compat.words import one_of
 from schema.errors import sentence_of, without_values
 from schema.execution import STORED, Coerced, Operation
 
@@ -64,9 +66,11 @@ class Binder:
             if d.default_value is not None
         }
         self.path_names = tuple(re.findall(r"{(\w+)", endpoint.path))
-        paging = tuple(name for name, into in PAGE_INTO.items() if endpoint.paged and into.split(".")[0] in self.types)
-        self.params = (*endpoint.params, *paging)
-        self.accepted = frozenset(self.params) | {ALIASES[name] for name in self.params if name in ALIASES}
+        if endpoint.paged and not {"first", "offset", "search", "sort"} <= self.types.keys():
+            raise ValueError(f"{endpoint.operation} gives a list and must take first, offset, search and sort")
+        self.params = (*endpoint.params, *(PAGE_INTO if endpoint.paged else ()))
+        taken = {*self.params, *(PAGE_INTO if endpoint.whole else ())}
+        self.accepted = frozenset(taken | {ALIASES[name] for name in taken if name in ALIASES})
         """Parameters of the query, every spelling."""
         self.targets = {name: self.target(name) for name in (*self.path_names, *self.params, *endpoint.body)}
         self._said = {target[-1]: name for name, target in self.targets.items()}
@@ -97,10 +101,11 @@ class Binder:
             _set(variables, target.split("."), value)
         if "input" in self.required:
             variables.setdefault("input", {})
-        plain = self.operation.compiled.coerce_plain(variables)
+        errors = self._outside(variables)
+        plain = None if errors else self.operation.compiled.coerce_plain(variables)
         if plain is not None:
             return Bound(variables, plain)
-        self._check(variables, origin, [name for name in body if name not in self.endpoint.body])
+        self._check(variables, origin, [name for name in body if name not in self.endpoint.body], errors)
         return Bound(variables, self.operation.coerce(variables))
 
     def _put(self, variables: Any, origin: Any, name: str, value: Any, place: str) -> None:
@@ -112,7 +117,12 @@ class Binder:
         """A query string value as the variable's type wants it; what does not fit stays text and is refused below."""
         if name in self.endpoint.words:
             return self.endpoint.words[name].get(raw, raw)
-        kind = get_named_type(self.type_at(self.targets[name])).name
+        expected = self.type_at(self.targets[name])
+        value = self._leaf(get_named_type(expected).name, raw)
+        return [value] if is_list_type(get_nullable_type(expected)) else value
+
+    @staticmethod
+    def _leaf(kind: str, raw: str) -> Any:
         if kind in {"Int", "Long"} and re.fullmatch(r"[+-]?\d{1,300}", raw):
             return max(-BEYOND, min(BEYOND, int(raw))) if kind == "Int" else int(raw)
         if kind == "Float":
@@ -130,10 +140,21 @@ class Binder:
             found = inner.fields[part].type
         return found
 
+    def _outside(self, variables: Mapping[str, Any]) -> list[FieldError]:
+        """What REST refuses of a page that GraphQL takes, or says in its own words: an empty page is GraphQL's way to count."""
+        wanted = variables.get("first") if self.endpoint.paged else None
+        if not isinstance(wanted, int) or 1 <= wanted <= MAX_PAGE:
+            return []
+        return [FieldError(("query", "limit"), f"must be from 1 to {MAX_PAGE}", "type_error")]
+
     def _check(
-        self, variables: dict[str, Any], origin: Mapping[tuple[str, ...], tuple[str, ...]], unknown: Sequence[str]
+        self,
+        variables: dict[str, Any],
+        origin: Mapping[tuple[str, ...], tuple[str, ...]],
+        unknown: Sequence[str],
+        errors: list[FieldError],
     ) -> None:
-        errors: list[FieldError] = []
+        """Adds what is wrong with the variables to `errors`, and raises Invalid if there are any."""
         for variable, kind in self.types.items():
             if variable in variables:
                 self._check_one(variable, kind, variables[variable], origin, errors)
@@ -160,14 +181,15 @@ class Binder:
         if not is_list_type(get_nullable_type(kind)) or isinstance(value, list):
 
             def refuse(error: GraphQLError, path: list[str | int]) -> None:
-                inside = [snake(p) if isinstance(p, str) else p for p in path]
-                errors.append(FieldError((*self._place_of(target, origin), *inside), _plain(error.message, kind), "type_error"))
+                place = self._place_of(target, origin)
+                inside = [snake(p) if isinstance(p, str) else p for p in path if place[0] != "query"]
+                errors.append(FieldError((*place, *inside), _plain(error.message, kind, value), "type_error"))
 
             validate_input_value(value, kind, refuse, hide_suggestions=True)
         else:
             place = self._place_of(target, origin)
-            words = ", ".join(self.endpoint.words.get(place[-1], ()))
-            errors.append(FieldError(place, f"must be one of {words}" if words else "must be a list", "type_error"))
+            words = self.endpoint.words.get(place[-1], ())
+            errors.append(FieldError(place, one_of(words, value) if words else "must be a list", "type_error"))
 
     def placed(self, error: Invalid) -> Invalid:
         """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""
@@ -195,14 +217,14 @@ def _beside(error: FieldError, unknown: Sequence[str]) -> FieldError:
     return replace(error, msg=f"{error.msg}; you sent '{sent[:100]}'") if sent is not None else error
 
 
-def _plain(message: str, kind: Any) -> str:
+def _plain(message: str, kind: Any, value: Any) -> str:
     """GraphQL's wording without its type system."""
     expected = {"String": "text", "Int": "a whole number", "Float": "a number", "Boolean": "true or false", "ID": "an identifier"}
     inner = get_named_type(kind)
     if inner.name in expected and "cannot represent" in message:
         return f"must be {expected[inner.name]}"
     if hasattr(inner, "values"):
-        return f"must be one of {', '.join(inner.values)}"
+        return one_of(inner.values, value[0] if isinstance(value, list) and len(value) == 1 else value)
     enum = re.search(r"does not exist in '(\w+)' enum", message)
     if enum:
         return f"must be one of {', '.join(STORED.schema.type_map[enum[1]].values)}"  # type: ignore[attr-defined]

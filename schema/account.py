@@ -18,7 +18,7 @@ from schema.common import published
 from schema.field import command, computed, loaded, mutation, read
 from schema.links import link
 from schema.node import node
-from schema.pagination import Connection, connection, sort_input
+from schema.pagination import Connection, connection
 from schema.secret import secret
 from schema.user import User
 
@@ -41,9 +41,6 @@ published(inputs.UpdateMe, "UpdateMeInput", "What changes of one's own account."
 published(inputs.EndSession, "EndSessionInput", "A session to end.")
 published(inputs.RevokeApiKey, "RevokeApiKeyInput", "An API key to revoke.")
 published(inputs.CreateApiKey, "CreateApiKeyInput", "A new API key.")
-
-ApiKeySort = sort_input("ApiKey", api_key.ORDER)
-BrowserSessionSort = sort_input("BrowserSession", sessions.ORDER)
 
 
 def _is_current(session: Session, context: Context) -> bool:
@@ -178,16 +175,14 @@ def _reset(keys: Keys) -> ResetPasswordPayload:
 class AccountQuery:
     me: User | None = read(service.me, READ, "The caller: who is signed in, or owns the key.")
     api_keys: Connection[ApiKey] | None = connection(
-        api_key.listing,
+        api_key.KEYS,
         "The caller's API keys, without their secrets; one that ended is listed for 90 days more. Needs a session.",
         permission=SEE_KEYS,
-        sort=ApiKeySort,
     )
     sessions: Connection[BrowserSession] | None = connection(
-        sessions.listing,
+        sessions.SESSIONS,
         "The browsers the caller is signed in with. Needs a session.",
         permission=SEE_SESSIONS,
-        sort=BrowserSessionSort,
     )
 
 

@@ -8,6 +8,7 @@ import strawberry
 import strawberry.pydantic
 from pydantic import BaseModel
 
+from coreplex.deployment.table import DeploymentStatus, Stage
 from coreplex.experiment.table import ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.duplicate_names import duplicate_name_warnings
@@ -64,6 +65,17 @@ enum(
         "editor": "May also upload, train, deploy and delete what is in the project.",
         "admin": "May also change the project and its members.",
     },
+)
+enum(
+    Stage,
+    "Where a deployment stands.",
+    {"staging": "To be tried.", "production": "In earnest: one deployment of a project at a time."},
+    "DeploymentStage",
+)
+enum(
+    DeploymentStatus,
+    "Whether a deployment serves.",
+    {"active": "It answers.", "inactive": "It was stopped, and can come back.", "archived": "Another one took its place."},
 )
 
 

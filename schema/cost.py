@@ -37,7 +37,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from strawberry.types.field import StrawberryField
 
-from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE
+from coreplex.platform.page import DEFAULT_PAGE, MAX_PAGE
 from schema.compiler.reading import Loaded
 from schema.errors import BadRequest
 from schema.field_sources import READING
@@ -221,15 +221,15 @@ class Meter:
 
     def _page(self, node: FieldNode, definition: GraphQLField) -> int | None:
         """The page size a field will be given, at most what a page can have; None for a field without such an argument."""
-        name = next((name for name in PAGE_ARGUMENTS if name in definition.args), None)
-        if name is None:
+        names = [name for name in PAGE_ARGUMENTS if name in definition.args]
+        if not names:
             return None
-        alone = GraphQLField(definition.type, args={name: definition.args[name]})
-        given = FieldNode(name=node.name, arguments=tuple(a for a in node.arguments or () if a.name.value == name))
+        alone = GraphQLField(definition.type, args={name: definition.args[name] for name in names})
+        given = FieldNode(name=node.name, arguments=tuple(a for a in node.arguments or () if a.name.value in names))
         try:
-            page = get_argument_values(alone, given, self.variables).get(name)
+            asked = get_argument_values(alone, given, self.variables)
         except GraphQLError:
             return DEFAULT_PAGE  # the field will fail in the same way, and fetch nothing
-        if isinstance(page, list):
-            page = len(page)
-        return max(0, min(MAX_PAGE, page)) if isinstance(page, int) else DEFAULT_PAGE
+        pages = [len(page) if isinstance(page, list) else page for page in map(asked.get, names)]
+        sizes = [page for page in pages if isinstance(page, int)]
+        return max(0, min(MAX_PAGE, max(sizes))) if sizes else DEFAULT_PAGE

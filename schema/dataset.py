@@ -27,7 +27,7 @@ from schema.field import by_id, command, guarded, loaded, mutation, resolved, ro
 from schema.file import File
 from schema.links import link
 from schema.node import node
-from schema.pagination import Connection, connection, nested, sort_input
+from schema.pagination import Connection, connection, nested
 from schema.profile import Analysis, Correlation, Quality
 from schema.scalars import JSON, Long
 
@@ -63,10 +63,7 @@ published(inputs.MarkMissing, "MarkMissingInput", "Values that stand for missing
 published(inputs.UploadDataset, "UploadDatasetInput", "A staged file to make a dataset, or a further version of one, from.")
 published(inputs.OverrideColumnTypes, "OverrideColumnTypesInput", "Columns that are something else than was recognised.")
 published(inputs.UpdateDataset, "UpdateDatasetInput", "What changes in a dataset.")
-published(inputs.DatasetFilter, "DatasetFilter", "Which datasets are wanted.")
 
-DatasetSort = sort_input("Dataset", service.ORDER)
-DatasetVersionSort = sort_input("DatasetVersion", VERSIONS.order)
 LazyDataset = Annotated["Dataset", strawberry.lazy("schema.dataset")]
 LazyDifference = Annotated["VersionDifference", strawberry.lazy("schema.dataset")]
 TargetWanted = Annotated[str | None, strawberry.argument(description="The column to be predicted.")]
@@ -235,7 +232,7 @@ class Dataset:
     quality_score: float = _of_latest("quality_score", float, "Overall quality of the latest version, 0 to 100.")
     latest_version: DatasetVersion = loaded(DatasetVersion, latest_versions, by_id, "The latest version.")
     version: DatasetVersion = resolved(resolve.version, "One version of it.", metadata={PRICE: BATCHED})
-    versions: Connection[DatasetVersion] = nested(VERSIONS, "Its versions, newest first.", sort=DatasetVersionSort)
+    versions: Connection[DatasetVersion] = nested(VERSIONS, "Its versions, newest first.")
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was uploaded.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
@@ -262,15 +259,13 @@ class UploadTarget:
 
 @strawberry.type
 class ProjectDatasets:
-    datasets: Connection[Dataset] = nested(service.listing, "Its datasets.", sort=DatasetSort)
+    datasets: Connection[Dataset] = nested(service.DATASETS, "Its datasets.")
 
 
 @strawberry.type
 class DatasetQuery:
     dataset: Dataset | None = row(Row, READ, "One dataset.")
-    datasets: Connection[Dataset] | None = connection(
-        service.listing, "Datasets of the caller's projects.", sort=DatasetSort, filter=inputs.DatasetFilter
-    )
+    datasets: Connection[Dataset] | None = connection(service.DATASETS, "Datasets of the caller's projects.")
     dataset_version: DatasetVersion | None = row(VersionRow, READ, "One version of a dataset.", "Dataset version")
     dataset_file: File | None = guarded(resolve.file, READ, "A version as a file to download. Cells cannot run as formulas.")
     upload_target: UploadTarget | None = guarded(

@@ -19,27 +19,16 @@ from resolvers.model import models
 from schema.common import DeletedPayload, name_warnings, published
 from schema.document_fields import at, pairs
 from schema.enums import enum
-from schema.field import argument, command, computed, loaded, row
+from schema.field import command, computed, loaded, row
 from schema.links import link
 from schema.model import Model, name_of
 from schema.node import node
-from schema.pagination import Connection, connection, nested, sort_input
+from schema.pagination import Connection, connection, nested
 from schema.scalars import JSON, Long
 from schema.serving import Prediction
 
 STOP = Permission(Scope.write, Role.editor, archived=True)
 
-enum(
-    Stage,
-    "Where a deployment stands.",
-    {"staging": "To be tried.", "production": "In earnest: one deployment of a project at a time."},
-    "DeploymentStage",
-)
-enum(
-    DeploymentStatus,
-    "Whether a deployment serves.",
-    {"active": "It answers.", "inactive": "It was stopped, and can come back.", "archived": "Another one took its place."},
-)
 enum(
     Strategy,
     f"How requests reach a deployment. {only(Strategy.direct)}",
@@ -61,9 +50,6 @@ published(
 )
 published(inputs.DeactivateDeployment, "DeactivateDeploymentInput", "A deployment that is to serve no more.")
 published(inputs.DeleteDeployment, "DeleteDeploymentInput", "A deployment to remove.")
-published(inputs.DeploymentFilter, "DeploymentFilter", "Which deployments are wanted.")
-
-DeploymentSort = sort_input("Deployment", service.ORDER)
 
 
 def _endpoint_url(deployment: Row, context: Context) -> str:
@@ -161,9 +147,7 @@ class Deployment:
 
 @strawberry.type
 class ProjectDeployments:
-    deployments: Connection[Deployment] = nested(
-        service.listing, "Its deployments.", sort=DeploymentSort, filter=inputs.DeploymentFilter
-    )
+    deployments: Connection[Deployment] = nested(service.DEPLOYMENTS, "Its deployments.")
 
 
 @strawberry.type(description="The deployment that was created or changed, or that serves now.")
@@ -175,13 +159,7 @@ class DeploymentPayload:
 @strawberry.type
 class DeploymentQuery:
     deployment: Deployment | None = row(Row, READ, "One deployment.")
-    deployments: Connection[Deployment] | None = connection(
-        service.listing,
-        "Deployments of a project.",
-        sort=DeploymentSort,
-        filter=inputs.DeploymentFilter,
-        extra=[argument("project_id", strawberry.ID, "The project.")],
-    )
+    deployments: Connection[Deployment] | None = connection(service.DEPLOYMENTS, "Deployments of the caller's projects.")
 
 
 @strawberry.type

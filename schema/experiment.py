@@ -5,15 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import strawberry
-from pydantic import create_model
 
+from coreplex.deployment.service import LEADERBOARDS
 from coreplex.experiment import inputs, service
 from coreplex.experiment.table import EngineRun as RunRow
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.experiment.table import Experiment as Row
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import percent
-from coreplex.model.service import leaderboards
 from coreplex.platform.permissions import READ, WRITE, Category, Permission, Role, Scope
 from resolvers import experiment as resolve
 from resolvers.experiment import engine_runs, jobs
@@ -26,9 +25,9 @@ from schema.event import LogLine
 from schema.experiment_options import ExperimentCapabilities, ExperimentCheck
 from schema.field import Declared, argument, by_id, command, guarded, loaded, mutation, row
 from schema.links import link
-from schema.model import Model, ModelSort, Validation
+from schema.model import Model, Validation
 from schema.node import node
-from schema.pagination import Connection, connection, nested, sort_input
+from schema.pagination import Connection, connection, filter_of, nested
 from schema.payload import REFUSED
 from schema.scalars import JSON
 
@@ -37,11 +36,6 @@ CHECK = Permission(Scope.read, Role.editor)
 
 # The words of a job under a name of their own, which clients know.
 ExperimentStatus: Any = named_enum("ExperimentStatus", [status.value for status in JobStatus])
-ExperimentFilter: Any = create_model(
-    "ExperimentFilter",
-    __base__=inputs.ExperimentFilter,
-    status=(list[ExperimentStatus] | None, inputs.ExperimentFilter.model_fields["status"]),
-)
 
 enum(
     ExperimentStatus,
@@ -58,9 +52,7 @@ published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learn
 published(inputs.CancelExperiment, "CancelExperimentInput", "An experiment whose training is to end.")
 published(inputs.StopExperiment, "StopExperimentInput", "An experiment whose search is to end with what it has.")
 published(inputs.DeleteExperiment, "DeleteExperimentInput", "An experiment to remove.")
-published(ExperimentFilter, "ExperimentFilter", "Which experiments are wanted.")
-
-ExperimentSort = sort_input("Experiment", service.ORDER)
+filter_of(service.EXPERIMENTS, status=ExperimentStatus)
 
 
 @node(RunRow, service.visible_runs)
@@ -127,7 +119,7 @@ class Experiment:
     model_count: int = loaded(int, model_counts, by_id, "Models finished so far.")
     best_model: Model | None = loaded(Model | None, models, lambda experiment: experiment.best_model_id, "The best model so far.")
     engine_runs: list[EngineRun] = loaded(list[EngineRun], engine_runs, by_id, "What each engine did.")
-    models: Connection[Model] = nested(leaderboards, "The leaderboard: models that are finished, the best first.", sort=ModelSort)
+    models: Connection[Model] = nested(LEADERBOARDS, "The leaderboard: models that are finished, the best first.")
     logs: Connection[LogLine] = nested(service.LOGS, "The log, oldest first; readable while it runs.")
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was created.")
@@ -142,15 +134,13 @@ class ExperimentPayload:
 
 @strawberry.type
 class ProjectExperiments:
-    experiments: Connection[Experiment] = nested(service.listing, "Its experiments.", sort=ExperimentSort)
+    experiments: Connection[Experiment] = nested(service.EXPERIMENTS, "Its experiments.")
 
 
 @strawberry.type
 class ExperimentQuery:
     experiment: Experiment | None = row(Row, READ, "One experiment.")
-    experiments: Connection[Experiment] | None = connection(
-        service.listing, "Experiments of the caller's projects.", sort=ExperimentSort, filter=ExperimentFilter
-    )
+    experiments: Connection[Experiment] | None = connection(service.EXPERIMENTS, "Experiments of the caller's projects.")
     experiment_capabilities: ExperimentCapabilities | None = guarded(
         resolve.allowed, READ, "What the caller may ask of an experiment."
     )

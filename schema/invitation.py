@@ -15,7 +15,7 @@ from schema.common import DeletedPayload, published
 from schema.field import command, guarded, loaded
 from schema.links import link
 from schema.node import node
-from schema.pagination import Connection, nested, sort_input
+from schema.pagination import Connection, nested
 from schema.user import User
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ published(inputs.RevokeInvitation, "RevokeInvitationInput", "An invitation to ta
 published(inputs.AcceptInvitation, "AcceptInvitationInput", "Proof that the mail of an invitation arrived.")
 
 MEMBER = strawberry.lazy("schema.project")  # which knows invitations
-InvitationSort = sort_input("Invitation", invitation.ORDER)
 Token = Annotated[str, strawberry.argument(description="The token from the mail.")]
 
 
@@ -82,9 +81,8 @@ class AcceptInvitationPayload:
 @strawberry.type
 class ProjectInvitations:
     invitations: Connection[Invitation] = nested(
-        invitation.listing,
+        invitation.INVITATIONS,
         "People asked into the project who have not joined yet; none are shown to members below admin.",
-        sort=InvitationSort,
     )
 
 

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 import strawberry
-from pydantic import create_model
 
 from coreplex.job import inputs, kinds, queries
 from coreplex.job.lifecycle import JobStatus
@@ -19,20 +18,16 @@ from schema.event import LogLine
 from schema.field import command, row
 from schema.links import link
 from schema.node import Node, node, thing
-from schema.pagination import Connection, connection, nested, sort_input
+from schema.pagination import Connection, connection, filter_of, nested
 from schema.scalars import JSON
 
 concepts.load("jobs")
 # What the concepts have declared; the parts of the contract that name a kind follow from it.
 JobType = named_enum("JobType", kinds.listed())
-JobFilter: Any = create_model(
-    "JobFilter", __base__=inputs.JobFilter, type=(JobType | None, inputs.JobFilter.model_fields["type"])
-)
 
 enum(JobType, "What a job does.", {name: kinds.kind_of(name).description for name in kinds.listed()})
 published(inputs.CancelJob, "CancelJobInput", "A job to end.")
-published(JobFilter, "JobFilter", "Which jobs are wanted.")
-JobSort = sort_input("Job", queries.ORDER)
+filter_of(queries.JOBS, type=JobType)
 
 
 def _progress(root: strawberry.Parent[Row]) -> float:
@@ -74,10 +69,8 @@ class JobPayload:
 class JobQuery:
     job: Job | None = row(Row, READ, "One background job.")
     jobs: Connection[Job] | None = connection(
-        queries.listing,
+        queries.JOBS,
         "Background jobs of the caller's projects; one that ended is listed for `JOB_DAYS` (90) more.",
-        sort=JobSort,
-        filter=JobFilter,
     )
 
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from coreplex.deployment.inputs import ServedModelFilter
-from coreplex.deployment.service import serving
+from coreplex.deployment.service import DEPLOYMENTS_OF_MODELS, MODELS
 from coreplex.engines.automl.evaluation.metrics import THRESHOLD_METRICS
 from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs, service
@@ -28,7 +27,7 @@ from schema.field import argument, by_id, command, loaded, mutation, row
 from schema.links import link
 from schema.metric import EVALUATION_METRICS, MODEL_METRICS, EvaluationMetric, MetricName, ModelMetric, metric_of
 from schema.node import node
-from schema.pagination import Connection, nested, resolved_connection, sort_input
+from schema.pagination import Connection, nested, resolved_connection
 from schema.row_warning import RowWarningKind
 from schema.scalars import JSON, Long, Value
 from schema.validation import ValidationStrategy
@@ -56,8 +55,6 @@ enum(
 )
 MetricWanted = Annotated[MetricName, strawberry.argument(description="Which one.")]
 published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled rows to hold it against.")
-published(ServedModelFilter, "ModelFilter", "Which models are wanted.")
-ModelSort = sort_input("Model", service.ORDER)
 
 
 @strawberry.type(description="A column a model reads.")
@@ -214,7 +211,7 @@ class Model:
         "with one holdout, it is fitted again on all rows; otherwise the models of the folds together are the model.",
         lambda experiment, _: experiment.validation if experiment else None,
     )
-    deployments: Connection[Deployments] = nested(serving, "The deployments that serve it.")
+    deployments: Connection[Deployments] = nested(DEPLOYMENTS_OF_MODELS, "The deployments that serve it.")
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
     is_production: bool = _serves("production", "Whether an active production deployment serves it.")
@@ -239,7 +236,7 @@ class Model:
 
 @strawberry.type
 class ProjectModels:
-    models: Connection[Model] = nested(service.listing, "Its models, the best first.", sort=ModelSort)
+    models: Connection[Model] = nested(MODELS, "Its models, the best first.")
 
 
 @strawberry.type
@@ -247,9 +244,8 @@ class ModelQuery:
     model: Model | None = row(Row, READ, "One model.")
     models: Connection[Model] | None = resolved_connection(
         resolve.list_models,
+        MODELS,
         "Models of the caller's projects, the best first.",
-        sort=ModelSort,
-        filter=ServedModelFilter,
         extra=[
             argument("wait_secs", int, "Seconds (at most 25) to hold back an empty answer while a search is still running.", 0)
         ],

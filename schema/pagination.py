@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import strawberry
 from strawberry.types.arguments import StrawberryArgument
 
-from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE, Listing, Order, Page, Slice, SortDirection
+from coreplex.platform.filtering import COMBINED, SHARED, filter_model
+from coreplex.platform.page import DEFAULT_PAGE, MAX_PAGE, Page, Slice, SortDirection
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import READ, Permission
 from resolvers.context import Info
 from resolvers.filtered_list import filtered_list
 from resolvers.loading import Pages
-from schema.common import named_enum
+from schema.common import named_enum, published
 from schema.compiler.reading import Loaded
 from schema.cost import BATCHED, PRICE
 from schema.enums import enum, plural_of
@@ -30,15 +33,15 @@ enum(
 
 @strawberry.type(description="Where a page stands in its list.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follows.")
-    has_previous_page: bool = strawberry.field(description="Whether something came before.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first item of the page.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the last item: give it as `after` for the next page.")
+    has_next_page: bool = strawberry.field(description="Whether more stands behind.")
+    has_previous_page: bool = strawberry.field(description="Whether something stands in front.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first item: as `before` it gives the page in front.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last item: as `after` it gives the next page.")
 
 
 @strawberry.type(description="An item of a list with its cursor.")
 class Edge(Generic[Node]):
-    cursor: str = strawberry.field(description="Give it as `after` to go on behind this item.")
+    cursor: str = strawberry.field(description="As `after` it gives what stands behind this item, as `before` what is in front.")
     node: Node = strawberry.field(description="The item.")
 
 
@@ -80,26 +83,50 @@ class Connection(Generic[Node]):
     )
 
 
-def sort_input(noun: str, order: Order) -> Any:
+@cache
+def _sort_of(noun: str, names: tuple[str, ...]) -> Any:
     """The `sort` argument of the lists of one thing: an enum of what they can be sorted by, and a direction."""
     plural = plural_of(noun)
-    plain = named_enum(f"{noun}SortField", order.columns)
-    field = enum(plain, f"What lists of {plural} can be sorted by.", {name: f"By {_measure(name)}." for name in order.columns})
+    plain = named_enum(f"{noun}SortField", names)
+    published = enum(plain, f"What lists of {plural} can be sorted by.", {name: f"By {_measure(name)}." for name in names})
 
     class Sort:
-        field: Any
+        field: Any = strawberry.field(default=None, description="What to sort by; left out, what the list is sorted by anyhow.")
         direction: SortDirection = strawberry.field(default=SortDirection.desc, description="Which way.")
 
-    Sort.__annotations__["field"] = field
-    Sort.field = strawberry.field(default=plain[order.field], description="What to sort by.")
+    Sort.__annotations__["field"] = published | None
     Sort.__name__ = Sort.__qualname__ = f"{noun}Sort"
     return strawberry.input(Sort, name=f"{noun}Sort", description=f"Order of a list of {plural}.")
+
+
+def sort_of(listing: Listing) -> Any:
+    return _sort_of(listing.noun, tuple(listing.order.columns))
+
+
+_filters: dict[str, Any] = {}
+for name, (model, description) in SHARED.items():
+    published(model, name, description)
+
+
+def filter_of(listing: Listing, **kinds: Any) -> Any:
+    """The `filter` argument of the lists of one thing. `kinds`: enumerations of the contract for some of its conditions, said
+    before the first list of it is declared."""
+    noun = listing.noun
+    if noun not in _filters:
+        model = filter_model(f"{noun}Filter", listing.filters, kinds)
+        about = f"Which {plural_of(noun)} are wanted: conditions beside each other must all hold."
+        published(model, f"{noun}Filter", about)
+        _filters[noun] = model
+    if {*listing.filters, *COMBINED} != _filters[noun].model_fields.keys():
+        raise TypeError(f"two lists of {noun} are filtered by different conditions")
+    return _filters[noun]
 
 
 SPOKEN = {
     "best": "the metric each experiment ranks by, the best first",
     "expires_at": "the time it ends",
     "rank": "place on the leaderboard",
+    "seq": "place in the log",
 }
 
 
@@ -114,96 +141,69 @@ def _measure(column: str) -> str:
     return column.replace("_", " ")
 
 
-def page_of(first: int, after: str | None, offset: int, search: str | None, sort: Any) -> Page:
-    """The domain's page from the arguments of a connection."""
-    if sort is None:
-        return Page(first, after, offset, search)
-    return Page(first, after, offset, search, sort.field.value, sort.direction)
-
-
 def connection(
-    lists: Callable[..., Listing],
-    description: str,
-    *,
-    permission: Permission = READ,
-    sort: Any = None,
-    filter: Any = None,
-    extra: Sequence[StrawberryArgument] = (),
+    listing: Listing, description: str, *, permission: Permission = READ, extra: Sequence[StrawberryArgument] = ()
 ) -> Any:
-    """A list of everything the caller sees: `lists(grant[, filter][, **extra])`. A project or an experiment that the filter, or a
-    further argument, names must be one the caller sees."""
+    """A list of everything the caller sees. A project or an experiment that the filter names must be one the caller sees."""
 
-    async def resolver(info: Info, page: Page, *wanted: Any, **more: Any) -> Slice[Any]:
-        named = {**more, **vars(wanted[0])} if wanted and wanted[0] else more
-        return await filtered_list(info, lists(info.grant, *wanted, **more), page, named)
+    async def resolver(info: Info, page: Page, wanted: Any) -> Slice[Any]:
+        return await filtered_list(info, listing.asked(info.grant, wanted), page, wanted)
 
-    return resolved_connection(resolver, description, permission=permission, sort=sort, filter=filter, extra=extra)
+    return resolved_connection(resolver, listing, description, permission=permission, extra=extra)
 
 
 def resolved_connection(
     resolver: Callable[..., Awaitable[Slice[Any]]],
+    listing: Listing,
     description: str,
     *,
     permission: Permission = READ,
-    sort: Any = None,
-    filter: Any = None,
     extra: Sequence[StrawberryArgument] = (),
 ) -> Any:
-    """A list with a resolver of its own, `(info, page[, filter][, **extra])`."""
+    """A list with a resolver of its own, `(info, page, filter[, **extra])`."""
     names = [one.python_name for one in extra]
 
     async def listed(info: Info, **given: Any) -> Slice[Any]:
-        return await resolver(info, *_asked(info, given, filter), **{name: given[name] for name in names})
+        return await resolver(info, *_asked(info, given), **{name: given[name] for name in names})
 
-    return guarded(Declared(listed, [*_arguments(sort, filter), *extra]), permission, description)
+    return guarded(Declared(listed, [*_arguments(listing), *extra]), permission, description)
 
 
-def nested(
-    lists: Listing | Callable[..., Listing],
-    description: str,
-    *,
-    permission: Permission = READ,
-    sort: Any = None,
-    filter: Any = None,
-) -> Any:
-    """A list within each of many things, which have their pages from one statement: all such lists together, or what gives them,
-    `lists(grant[, filter])`."""
+def nested(listing: Listing, description: str, *, permission: Permission = READ) -> Any:
+    """A list within each of many things, which have their pages from one statement."""
 
     def begin(info: Info, **given: Any) -> Pages:
         def pages() -> tuple[Listing, Page]:
-            page, *wanted = _asked(info, given, filter)
-            return lists if isinstance(lists, Listing) else lists(info.grant, *wanted), page
+            page, wanted = _asked(info, given)
+            return listing.asked(info.grant, wanted), page
 
-        # A selection on an interface is one of several types, whose lists are different ones.
-        place = (info._raw_info.parent_type.name, *map(id, info._raw_info.field_nodes))
-        return info.context.loaders.pages(place, pages)
+        return info.context.loaders.pages(tuple(map(id, info._raw_info.field_nodes)), pages)
 
     async def listed(root: strawberry.Parent[Any], info: Info, **given: Any) -> Slice[Any]:
         return await begin(info, **given).load(by_id(root))
 
     metadata = {READING: Nested(begin, by_id), PRICE: BATCHED}
-    return guarded(Declared(listed, _arguments(sort, filter)), permission, description, metadata=metadata)
+    return guarded(Declared(listed, _arguments(listing)), permission, description, metadata=metadata)
 
 
-def _arguments(sort: Any, filter: Any) -> list[StrawberryArgument]:
-    """Those a list has, so that the SDL shows none that does nothing."""
-    arguments = [
-        argument("first", int, f"Items wanted, 1 to {MAX_PAGE}.", DEFAULT_PAGE),
-        argument("after", str | None, "Cursor of the item before the page.", None),
-        argument("offset", int, "Items to skip; not together with `after`.", 0),
-        argument("search", str | None, "Case-insensitive text to find.", None),
+def _arguments(listing: Listing) -> list[StrawberryArgument]:
+    """Those every list has."""
+    return [
+        argument("first", int | None, f"Items wanted from the beginning, 0 to {MAX_PAGE}; {DEFAULT_PAGE} unless said.", None),
+        argument("after", str | None, "Only items behind this cursor.", None),
+        argument("last", int | None, f"Items wanted from the end, 0 to {MAX_PAGE}, in place of `first`.", None),
+        argument("before", str | None, "Only items in front of this cursor.", None),
+        argument("offset", int, "Items to skip; not together with a cursor or `last`.", 0),
+        argument("search", str | None, f"Case-insensitive text to find in {listing.search.words}.", None),
+        argument("sort", sort_of(listing) | None, "Order of the list.", None),
+        argument("filter", filter_of(listing) | None, "Which items are wanted.", None),
     ]
-    if sort is not None:
-        arguments.append(argument("sort", sort | None, "Order of the list.", None))
-    if filter is not None:
-        arguments.append(argument("filter", filter | None, "Which items are wanted.", None))
-    return arguments
 
 
-def _asked(info: Info, given: Mapping[str, Any], filter: Any) -> tuple[Any, ...]:
-    """The page, and the filter where the list has one, of a field's arguments."""
-    first, after, offset = given.get("first", DEFAULT_PAGE), given.get("after"), given.get("offset", 0)
-    page = page_of(first, after, offset, given.get("search"), given.get("sort"))
-    if selected(info._raw_info) <= {"totalCount", "__typename"}:
-        page = replace(page, counted_only=True)
-    return (page,) if filter is None else (page, given.get("filter"))
+def _asked(info: Info, given: Mapping[str, Any]) -> tuple[Page, Any]:
+    """The page and the filter of a field's arguments."""
+    forwards, backwards = (given.get("first"), given.get("after")), (given.get("last"), given.get("before"))
+    page = Page(*forwards, given.get("offset") or 0, given.get("search"), last=backwards[0], before=backwards[1])
+    if (sort := given.get("sort")) is not None:
+        page = replace(page, sort_field=sort.field and sort.field.value, sort_direction=sort.direction)
+    return replace(page, counted_only=selected(info._raw_info) <= {"totalCount", "__typename"}), given.get("filter")

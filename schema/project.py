@@ -23,7 +23,7 @@ from schema.field import by_id, command, loaded, read
 from schema.invitation import ProjectInvitations
 from schema.model import ProjectModels
 from schema.node import node
-from schema.pagination import Connection, connection, nested, sort_input
+from schema.pagination import Connection, connection, nested
 from schema.user import User
 
 OWN = Permission(Scope.write, Role.owner, archived=True)
@@ -48,10 +48,6 @@ published(inputs.TransferProject, "TransferProjectInput", "A project and its new
 published(inputs.ArchiveProject, "ArchiveProjectInput", "A project to put away.")
 published(inputs.UnarchiveProject, "UnarchiveProjectInput", "A project to take into use again.")
 published(inputs.RemoveMember, "RemoveMemberInput", "A member to remove.")
-published(inputs.ProjectFilter, "ProjectFilter", "Which projects are wanted.")
-
-ProjectSort = sort_input("Project", service.ORDER)
-MemberSort = sort_input("Member", members.LISTING.order)
 
 
 def _count(name: str, noun: str) -> Any:
@@ -104,7 +100,7 @@ class ProjectFacts:
 class Project(ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments):
     """Each concept says in a base of its own what it has in a project."""
 
-    members: Connection[Member] = nested(members.LISTING, "Who works in the project.", sort=MemberSort)
+    members: Connection[Member] = nested(members.MEMBERS, "Who works in the project.")
     timeline: Connection[TimelineEvent] = nested(
         service.TIMELINE, "What happened within `EVENT_DAYS` (365, unless the server is set otherwise), newest first."
     )
@@ -145,10 +141,7 @@ class UnarchiveProjectPayload:
 class ProjectQuery:
     project: Project | None = read(open_project, READ, "One project.")
     projects: Connection[Project] | None = connection(
-        service.listing,
-        "Projects owned by or shared with the caller, archived ones too unless the filter says otherwise.",
-        sort=ProjectSort,
-        filter=inputs.ProjectFilter,
+        service.PROJECTS, "Projects owned by or shared with the caller, archived ones too unless the filter says otherwise."
     )
 
 

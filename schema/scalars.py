@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, NewType
+from typing import Any
 
 import orjson
 import strawberry
@@ -11,12 +11,11 @@ from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 from coreplex.platform.document import JSON, MAX_JSON_DEPTH, JSONObject, Value, too_deep
-from coreplex.platform.inputs import Identifier
+from coreplex.platform.inputs import Identifier, Long
 from schema.compiler.leaf import Quick
 
 __all__ = ["JSON", "SCALARS", "JSONObject", "Long", "Value"]
 
-Long = NewType("Long", int)
 SECONDS = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
 
 

@@ -9,7 +9,7 @@ import strawberry
 
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
 from coreplex.engines.tabular.read.file_formats import SUFFIXES
-from coreplex.platform.paging import DEFAULT_PAGE, MAX_PAGE
+from coreplex.platform.page import DEFAULT_PAGE, MAX_PAGE
 from coreplex.platform.permissions import PUBLIC, Scope
 from coreplex.platform.settings import Mode, Registration
 from coreplex.platform.version import server_version

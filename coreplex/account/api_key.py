@@ -16,17 +16,19 @@ from coreplex.membership import quota
 from coreplex.membership.access import open_project
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.filtering import flag, moments, reference, text
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, usable_scopes
 from coreplex.platform.settings import Settings
 
 ORDER = Order(
     {
-        "created_at": ApiKey.created_at,
-        "name": ApiKey.name,
-        "last_used_at": ApiKey.last_used_at,
-        "expires_at": ApiKey.expires_at,
+        "created_at": col(ApiKey.created_at),
+        "name": col(ApiKey.name),
+        "last_used_at": col(ApiKey.last_used_at),
+        "expires_at": col(ApiKey.expires_at),
     }
 )
 
@@ -36,13 +38,23 @@ def own(grant: Grant) -> Select[ApiKey]:
     return select(ApiKey).where(col(ApiKey.user_id) == grant.user_id)
 
 
-def listing(grant: Grant) -> Listing:
-    return Listing(
-        query=own(grant),
-        identity=ApiKey.id,
-        order=ORDER,
-        searchable=(ApiKey.name, ApiKey.prefix),
-    )
+KEYS = Listing(
+    noun="ApiKey",
+    query=select(ApiKey),
+    identity=col(ApiKey.id),
+    order=ORDER,
+    search=Search("the name and the beginning of the key", (col(ApiKey.name), col(ApiKey.prefix))),
+    filters={
+        "name": text(col(ApiKey.name), "By name."),
+        "project_id": reference(col(ApiKey.project_id), "Project", "Only keys that are bound to this project."),
+        "is_revoked": flag(col(ApiKey.revoked_at).is_not(None), "Whether they were revoked."),
+        "created_at": moments(col(ApiKey.created_at), "By when they were made."),
+        "expires_at": moments(col(ApiKey.expires_at), "By when they end."),
+        "last_used_at": moments(col(ApiKey.last_used_at), "By when they were last used."),
+    },
+    visible=lambda grant: col(ApiKey.user_id) == grant.user_id,
+)
+"""The caller's keys, revoked ones too."""
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[str, ApiKey]:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import ColumnElement, Select, and_, delete, select
 from sqlmodel import col
 
 from coreplex.account.cache import announce
@@ -12,20 +12,43 @@ from coreplex.account.table import Session, User
 from coreplex.errors.tree import NotFound
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
+from coreplex.platform.filtering import moments, text
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
-
-ORDER = Order({"created_at": Session.created_at, "last_seen_at": Session.last_seen_at, "expires_at": Session.expires_at})
 
 
 def own(grant: Grant) -> Select[Session]:
     """The caller's sessions that have not ended."""
-    return select(Session).where(col(Session.user_id) == grant.user_id, col(Session.expires_at) > now())
+    return select(Session).where(_own(grant))
 
 
-def listing(grant: Grant) -> Listing:
-    return Listing(query=own(grant), identity=Session.id, order=ORDER, searchable=(Session.user_agent,))
+def _own(grant: Grant) -> ColumnElement[bool]:
+    return and_(col(Session.user_id) == grant.user_id, col(Session.expires_at) > now())
+
+
+SESSIONS = Listing(
+    noun="BrowserSession",
+    query=select(Session),
+    identity=col(Session.id),
+    order=Order(
+        {
+            "created_at": col(Session.created_at),
+            "last_seen_at": col(Session.last_seen_at),
+            "expires_at": col(Session.expires_at),
+        }
+    ),
+    search=Search("what the browser calls itself", (col(Session.user_agent),)),
+    filters={
+        "user_agent": text(col(Session.user_agent), "By what the browser calls itself."),
+        "created_at": moments(col(Session.created_at), "By when they were begun."),
+        "last_seen_at": moments(col(Session.last_seen_at), "By when they were last used."),
+        "expires_at": moments(col(Session.expires_at), "By when they end."),
+    },
+    visible=_own,
+)
+"""The caller's sessions that have not ended."""
 
 
 async def end(session: WriteSession, grant: Grant, wanted: EndSession) -> UUID:

@@ -102,10 +102,6 @@ class UpdateDataset(BaseModel):
     description: Description | None = Field(None, description="New description; left out, the old one stays.")
 
 
-class DatasetFilter(BaseModel):
-    project_id: Identifier | None = Field(None, description="Only datasets of this project.")
-
-
 class DeleteDataset(BaseModel):
     dataset_id: Identifier = Field(description="The dataset.")
 

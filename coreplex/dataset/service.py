@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
-from coreplex.dataset.inputs import DatasetFilter, DeleteDataset, UpdateDataset
+from coreplex.dataset.inputs import DeleteDataset, UpdateDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.versions import LIGHT, open_locked, storage_prefix
 from coreplex.event import service as event
@@ -16,8 +16,10 @@ from coreplex.membership.access import open_row, visible_projects
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
+from coreplex.platform.filtering import FloatRange, LongRange, identifiers, moments, numbers, reference, text
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 
 
@@ -41,18 +43,30 @@ ORDER = Order(
 )
 
 
-def listing(grant: Grant, wanted: DatasetFilter | None = None) -> Listing:
-    """Datasets of the caller's projects."""
-    query = select(Dataset).where(col(Dataset.project_id).in_(visible_projects(grant)))
-    if wanted is not None and wanted.project_id is not None:
-        query = query.where(col(Dataset.project_id) == parse_id(wanted.project_id, "Project"))
-    return Listing(
-        query=query,
-        identity=col(Dataset.id),
-        order=ORDER,
-        searchable=(col(Dataset.name), col(Dataset.description)),
-        parent=col(Dataset.project_id),
-    )
+DATASETS = Listing(
+    noun="Dataset",
+    query=select(Dataset),
+    identity=col(Dataset.id),
+    order=ORDER,
+    search=Search("the name and the description", (col(Dataset.name), col(Dataset.description))),
+    filters={
+        "ids": identifiers(col(Dataset.id), "Only these datasets."),
+        "project_id": reference(col(Dataset.project_id), "Project", "Only datasets of this project."),
+        "name": text(col(Dataset.name), "By name."),
+        "created_at": moments(col(Dataset.created_at), "By when they were created."),
+        "updated_at": moments(col(Dataset.updated_at), "By when they were last changed."),
+        "version_count": numbers(_latest(col(DatasetVersion.version)), "By how many versions they have."),
+        "row_count": numbers(_latest(col(DatasetVersion.row_count)), "By rows of the latest version.", LongRange),
+        "column_count": numbers(_latest(col(DatasetVersion.column_count)), "By columns of the latest version."),
+        "size_bytes": numbers(_latest(col(DatasetVersion.size_bytes)), "By the size of the latest version.", LongRange),
+        "quality_score": numbers(
+            _latest(col(DatasetVersion.quality_score)), "By the quality of the latest version, 0 to 100.", FloatRange
+        ),
+    },
+    visible=lambda grant: col(Dataset.project_id).in_(visible_projects(grant)),
+    parent=col(Dataset.project_id),
+)
+"""Datasets of the caller's projects."""
 
 
 async def update(session: WriteSession, grant: Grant, wanted: UpdateDataset) -> Dataset:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, Text, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
@@ -22,8 +22,10 @@ from coreplex.membership.access import open_project, open_row, visible_rows
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.document import read_together
+from coreplex.platform.filtering import FloatRange, LongRange, identifiers, moments, numbers, one_of, words
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
@@ -38,6 +40,7 @@ LIGHT = tuple(defer(getattr(DatasetVersion, name), raiseload=True) for name in D
 
 
 VERSIONS = Listing(
+    noun="DatasetVersion",
     query=select(DatasetVersion),
     identity=col(DatasetVersion.id),
     order=Order(
@@ -49,6 +52,26 @@ VERSIONS = Listing(
         },
         field="version",
     ),
+    search=Search(
+        "the number, the source, the file format and the sheet of a workbook",
+        (
+            cast(col(DatasetVersion.version), Text),
+            cast(col(DatasetVersion.source), Text),
+            col(DatasetVersion.file_format),
+            col(DatasetVersion.read_options)["sheet"].astext,
+        ),
+    ),
+    filters={
+        "ids": identifiers(col(DatasetVersion.id), "Only these versions."),
+        "version": numbers(col(DatasetVersion.version), "By number."),
+        "source": one_of(col(DatasetVersion.source), VersionSource, "Only versions that came to be in one of these ways."),
+        "file_format": words(col(DatasetVersion.file_format), "Only versions whose file was in one of these formats."),
+        "row_count": numbers(col(DatasetVersion.row_count), "By rows.", LongRange),
+        "column_count": numbers(col(DatasetVersion.column_count), "By columns."),
+        "size_bytes": numbers(col(DatasetVersion.size_bytes), "By size.", LongRange),
+        "quality_score": numbers(col(DatasetVersion.quality_score), "By quality, 0 to 100.", FloatRange),
+        "created_at": moments(col(DatasetVersion.created_at), "By when they were made."),
+    },
     parent=col(DatasetVersion.dataset_id),
     options=LIGHT,
 )

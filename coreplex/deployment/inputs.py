@@ -4,8 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
-from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
-from coreplex.model.inputs import ModelFilter
+from coreplex.deployment.table import Stage, Strategy
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.inputs import Identifier, Name
 from coreplex.platform.not_yet import not_yet
@@ -92,13 +91,3 @@ class DeactivateDeployment(BaseModel):
 
 class DeleteDeployment(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
-
-
-class DeploymentFilter(BaseModel):
-    stage: Stage | None = Field(None, description="Only this stage.")
-    status: DeploymentStatus | None = Field(None, description="Only this state.")
-
-
-class ServedModelFilter(ModelFilter):
-    is_production: bool | None = Field(None, description="Whether an active production deployment serves the model.")
-    is_staging: bool | None = Field(None, description="Whether an active staging deployment serves the model.")

@@ -12,10 +12,8 @@ from coreplex.deployment.inputs import (
     CreateDeployment,
     DeactivateDeployment,
     DeleteDeployment,
-    DeploymentFilter,
     PromoteDeployment,
     RollbackDeployment,
-    ServedModelFilter,
     UpdateDeployment,
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
@@ -28,9 +26,10 @@ from coreplex.model import service as model
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.identifier import parse_id
+from coreplex.platform.filtering import flag, identifiers, moments, one_of, reference, text
 from coreplex.platform.listener import notify
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
@@ -47,37 +46,30 @@ ORDER = Order(
 )
 
 
-def listing(grant: Grant, wanted: DeploymentFilter | None = None, project_id: str | None = None) -> Listing:
-    """Deployments of the caller's projects, or of one of them."""
-    query = select(Deployment).where(col(Deployment.project_id).in_(visible_projects(grant)))
-    if project_id is not None:
-        query = query.where(col(Deployment.project_id) == parse_id(project_id, "Project"))
-    if wanted is not None and wanted.stage is not None:
-        query = query.where(col(Deployment.stage) == wanted.stage)
-    if wanted is not None and wanted.status is not None:
-        query = query.where(col(Deployment.status) == wanted.status)
-    return Listing(
-        query=query,
-        identity=col(Deployment.id),
-        order=ORDER,
-        searchable=(col(Deployment.name),),
-        parent=col(Deployment.project_id),
-    )
-
-
-def serving(grant: Grant, wanted: DeploymentFilter | None = None) -> Listing:
-    """The deployments that serve each model, or have served it."""
-    return replace(listing(grant, wanted), parent=col(Deployment.model_id))
-
-
-def models(grant: Grant, wanted: ServedModelFilter | None = None) -> Listing:
-    """Models of the caller's projects, the best first unless asked otherwise, also by whether they serve."""
-    listing = model.listing(grant, wanted)
-    query = listing.query
-    for stage, flag in ((Stage.production, wanted.is_production), (Stage.staging, wanted.is_staging)) if wanted else ():
-        if flag is not None:
-            query = query.where(_serves(stage) if flag else ~_serves(stage))
-    return replace(listing, query=query)
+_model_name = select(col(Model.name)).where(col(Model.id) == col(Deployment.model_id)).correlate(Deployment).scalar_subquery()
+DEPLOYMENTS = Listing(
+    noun="Deployment",
+    query=select(Deployment),
+    identity=col(Deployment.id),
+    order=ORDER,
+    search=Search("the name and the model's name", (col(Deployment.name), _model_name)),
+    filters={
+        "ids": identifiers(col(Deployment.id), "Only these deployments."),
+        "project_id": reference(col(Deployment.project_id), "Project", "Only deployments of this project."),
+        "model_id": reference(col(Deployment.model_id), "Model", "Only deployments that serve this model."),
+        "name": text(col(Deployment.name), "By name."),
+        "stage": one_of(col(Deployment.stage), Stage, "Only these stages."),
+        "status": one_of(col(Deployment.status), DeploymentStatus, "Only deployments in one of these states."),
+        "created_at": moments(col(Deployment.created_at), "By when they were created."),
+        "updated_at": moments(col(Deployment.updated_at), "By when they were last changed."),
+        "deployed_at": moments(col(Deployment.deployed_at), "By when they last began to serve as they do."),
+    },
+    visible=lambda grant: col(Deployment.project_id).in_(visible_projects(grant)),
+    parent=col(Deployment.project_id),
+)
+"""Deployments of the caller's projects."""
+DEPLOYMENTS_OF_MODELS = replace(DEPLOYMENTS, parent=col(Deployment.model_id))
+"""The deployments that serve each model, or have served it."""
 
 
 def _serves(stage: Stage) -> ColumnElement[bool]:
@@ -87,6 +79,18 @@ def _serves(stage: Stage) -> ColumnElement[bool]:
         col(Deployment.stage) == stage,
         col(Deployment.status) == DeploymentStatus.active,
     )
+
+
+MODELS = replace(
+    model.MODELS,
+    filters={
+        **model.MODELS.filters,
+        "is_production": flag(_serves(Stage.production), "Whether an active production deployment serves the model."),
+        "is_staging": flag(_serves(Stage.staging), "Whether an active staging deployment serves the model."),
+    },
+)
+"""Models of the caller's projects, the best first unless asked otherwise, also by whether they serve."""
+LEADERBOARDS = model.leaderboards(MODELS)
 
 
 async def serving_stages(session: ReadSession, model_ids: Sequence[UUID]) -> Mapping[UUID, frozenset[Stage]]:

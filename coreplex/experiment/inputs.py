@@ -7,7 +7,6 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field
 from coreplex.engines.automl.options.config import AutoMLConfig, described_options, described_presets
 from coreplex.engines.automl.options.engine_registry import ENGINES
 from coreplex.experiment.table import ExecutionMode, ProblemType
-from coreplex.job.lifecycle import JobStatus
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.inputs import Forcible, Identifier, Name
 
@@ -61,11 +60,6 @@ class CancelExperiment(BaseModel):
 
 class StopExperiment(BaseModel):
     experiment_id: Identifier = Field(description="The experiment.")
-
-
-class ExperimentFilter(BaseModel):
-    project_id: Identifier | None = Field(None, description="Only experiments of this project.")
-    status: list[JobStatus] | None = Field(None, max_length=8, description="Only experiments in one of these states.")
 
 
 class DeleteExperiment(Forcible):

@@ -22,11 +22,13 @@ from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import Conflict, Invalid
 from coreplex.event import service as event
+from coreplex.event.listing import logs_of
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.capabilities import QUOTAS, Choice, choose
-from coreplex.experiment.inputs import CancelExperiment, CreateExperiment, DeleteExperiment, ExperimentFilter, StopExperiment
+from coreplex.experiment.inputs import CancelExperiment, CreateExperiment, DeleteExperiment, StopExperiment
 from coreplex.experiment.table import TRAIN, EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership import quota
@@ -35,8 +37,9 @@ from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
-from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing, Order, SortDirection
+from coreplex.platform.filtering import identifiers, moments, one_of, reference, text
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
@@ -55,11 +58,8 @@ ORDER = Order(
         "finished_at": col(Experiment.finished_at),
     }
 )
-LOGS = Listing(
-    query=select(Event).where(col(Event.entity_type) == "experiment", col(Event.kind) == EventKind.log),
-    identity=col(Event.seq),
-    order=Order({"seq": col(Event.seq)}, field="seq", direction=SortDirection.asc),
-    parent=col(Event.entity_id),
+LOGS = logs_of(
+    select(Event).where(col(Event.entity_type) == "experiment", col(Event.kind) == EventKind.log), col(Event.entity_id)
 )
 """What experiments had to say, oldest first."""
 
@@ -70,20 +70,30 @@ def visible_runs(grant: Grant) -> Select[EngineRun]:
     return select(EngineRun).where(col(EngineRun.experiment_id).in_(seen))
 
 
-def listing(grant: Grant, wanted: ExperimentFilter | None = None) -> Listing:
-    """Experiments of the caller's projects."""
-    query = select(Experiment).where(col(Experiment.project_id).in_(visible_projects(grant)))
-    if wanted is not None and wanted.project_id is not None:
-        query = query.where(col(Experiment.project_id) == parse_id(wanted.project_id, "Project"))
-    if wanted is not None and wanted.status is not None:
-        query = query.where(col(Experiment.status).in_(wanted.status))
-    return Listing(
-        query=query,
-        identity=col(Experiment.id),
-        order=ORDER,
-        searchable=(col(Experiment.name), col(Experiment.target_column)),
-        parent=col(Experiment.project_id),
-    )
+EXPERIMENTS = Listing(
+    noun="Experiment",
+    query=select(Experiment),
+    identity=col(Experiment.id),
+    order=ORDER,
+    search=Search("the name and the target column", (col(Experiment.name), col(Experiment.target_column))),
+    filters={
+        "ids": identifiers(col(Experiment.id), "Only these experiments."),
+        "project_id": reference(col(Experiment.project_id), "Project", "Only experiments of this project."),
+        "dataset_version_id": reference(
+            col(Experiment.dataset_version_id), "Dataset version", "Only experiments on this dataset version."
+        ),
+        "name": text(col(Experiment.name), "By name."),
+        "target_column": text(col(Experiment.target_column), "By the column they predict."),
+        "problem_type": one_of(col(Experiment.problem_type), ProblemType, "Only these kinds of problems."),
+        "status": one_of(col(Experiment.status), JobStatus, "Only experiments in one of these states."),
+        "created_at": moments(col(Experiment.created_at), "By when they were created."),
+        "started_at": moments(col(Experiment.started_at), "By when training began."),
+        "finished_at": moments(col(Experiment.finished_at), "By when they ended."),
+    },
+    visible=lambda grant: col(Experiment.project_id).in_(visible_projects(grant)),
+    parent=col(Experiment.project_id),
+)
+"""Experiments of the caller's projects."""
 
 
 @dataclass(frozen=True, slots=True)

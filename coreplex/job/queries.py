@@ -5,14 +5,17 @@ from sqlmodel import col
 
 from coreplex.errors.tree import Conflict
 from coreplex.event import service as event
+from coreplex.event.listing import logs_of
 from coreplex.event.table import Event, EventKind
 from coreplex.job import kinds, service
-from coreplex.job.inputs import CancelJob, JobFilter
+from coreplex.job.inputs import CancelJob
+from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row, visible_projects
 from coreplex.platform.database import WriteSession
-from coreplex.platform.identifier import parse_id
-from coreplex.platform.paging import Listing, Order, SortDirection
+from coreplex.platform.filtering import identifiers, moments, one_of, reference, words
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 
 ORDER = Order(
@@ -26,25 +29,27 @@ ORDER = Order(
 )
 
 
-def listing(grant: Grant, wanted: JobFilter | None = None) -> Listing:
-    """Jobs of the caller's projects; the server's own housekeeping is not shown."""
-    query = select(Job).where(col(Job.project_id).in_(visible_projects(grant)))
-    if wanted is not None and wanted.project_id is not None:
-        query = query.where(col(Job.project_id) == parse_id(wanted.project_id, "Project"))
-    if wanted is not None and wanted.type is not None:
-        query = query.where(col(Job.type) == wanted.type)
-    if wanted is not None and wanted.status is not None:
-        query = query.where(col(Job.status).in_(wanted.status))
-    return Listing(query=query, identity=col(Job.id), order=ORDER, searchable=(col(Job.message), col(Job.error)))
-
+JOBS = Listing(
+    noun="Job",
+    query=select(Job),
+    identity=col(Job.id),
+    order=ORDER,
+    search=Search("the type, the message and the error", (col(Job.type), col(Job.message), col(Job.error))),
+    filters={
+        "ids": identifiers(col(Job.id), "Only these jobs."),
+        "project_id": reference(col(Job.project_id), "Project", "Only jobs of this project."),
+        "type": words(col(Job.type), "Only jobs of one of these types."),
+        "status": one_of(col(Job.status), JobStatus, "Only jobs in one of these states."),
+        "created_at": moments(col(Job.created_at), "By when they were wanted."),
+        "started_at": moments(col(Job.started_at), "By when they last began."),
+        "finished_at": moments(col(Job.finished_at), "By when they ended."),
+    },
+    visible=lambda grant: col(Job.project_id).in_(visible_projects(grant)),
+)
+"""Jobs of the caller's projects; the server's own housekeeping is not shown."""
 
 _of_job = and_(col(Event.entity_type) == col(Job.entity_type), col(Event.entity_id) == col(Job.entity_id))
-LOGS = Listing(
-    query=select(Event).join(Job, _of_job).where(col(Event.kind) == EventKind.log),
-    identity=col(Event.seq),
-    order=Order({"seq": col(Event.seq)}, field="seq", direction=SortDirection.asc),
-    parent=col(Job.id),
-)
+LOGS = logs_of(select(Event).join(Job, _of_job).where(col(Event.kind) == EventKind.log), col(Job.id))
 """What the things that jobs work on had to say, oldest first."""
 
 

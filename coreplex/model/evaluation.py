@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, func, select
 from sqlmodel import col
 
 from coreplex.artifact.service import whole
@@ -28,7 +28,9 @@ from coreplex.model.table import Evaluation, Model
 from coreplex.platform.database import WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.filtering import moments, numbers, reference, text
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
@@ -50,9 +52,25 @@ class _Rows:
 
 
 EVALUATIONS = Listing(
+    noun="Evaluation",
     query=select(Evaluation),
     identity=col(Evaluation.id),
-    order=Order({"created_at": col(Evaluation.created_at)}),
+    order=Order(
+        {
+            "created_at": col(Evaluation.created_at),
+            "filename": func.lower(col(Evaluation.filename)),
+            "rows": col(Evaluation.rows),
+        }
+    ),
+    search=Search("the name of the file and the notes", (col(Evaluation.filename), cast(col(Evaluation.notes), Text))),
+    filters={
+        "dataset_version_id": reference(
+            col(Evaluation.dataset_version_id), "Dataset version", "Only those on this dataset version."
+        ),
+        "filename": text(col(Evaluation.filename), "By the name of the file."),
+        "rows": numbers(col(Evaluation.rows), "By rows of the file."),
+        "created_at": moments(col(Evaluation.created_at), "By when they were made."),
+    },
     parent=col(Evaluation.model_id),
 )
 """The evaluations of models the caller may see, newest first."""

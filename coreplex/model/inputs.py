@@ -5,13 +5,6 @@ from pydantic import BaseModel, Field, model_validator
 from coreplex.platform.inputs import Identifier
 
 
-class ModelFilter(BaseModel):
-    project_id: Identifier | None = Field(None, description="Only models of this project.")
-    experiment_id: Identifier | None = Field(None, description="Only models of this experiment.")
-    algo: str | None = Field(None, max_length=64, description="Only this algorithm, for example GBM, XGBoost, GLM.")
-    is_best: bool | None = Field(None, description="True: only the best model of each experiment.")
-
-
 class EvaluateModel(BaseModel):
     model_id: Identifier = Field(description="The model.")
     dataset_version_id: Identifier | None = Field(

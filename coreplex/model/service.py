@@ -12,18 +12,31 @@ from coreplex.artifact.table import Artifact
 from coreplex.engines.automl.evaluation.metrics import HIGHER_IS_BETTER
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.event import service as event
-from coreplex.experiment.table import EngineRun, Experiment
+from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import enqueue_removal
 from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
-from coreplex.model.inputs import DeleteModel, ModelFilter
+from coreplex.model.inputs import DeleteModel
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
+from coreplex.platform.filtering import (
+    FloatRange,
+    LongRange,
+    flag,
+    identifiers,
+    moments,
+    numbers,
+    one_of,
+    reference,
+    text,
+    words,
+)
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.listener import notify
-from coreplex.platform.paging import Listing, Order, SortDirection
+from coreplex.platform.page import Order, Search, SortDirection
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 
 SORT_METRICS = (
@@ -58,42 +71,44 @@ ORDER = Order(
 )
 
 
-def listing(grant: Grant, wanted: ModelFilter | None = None) -> Listing:
-    """Models of the caller's projects, the best first unless asked otherwise."""
-    query = (
+MODELS = Listing(
+    noun="Model",
+    query=(
         select(Model)
         .join(Experiment, col(Experiment.id) == col(Model.experiment_id))
         .join(Project, col(Project.id) == col(Model.project_id))
-        .where(col(Model.project_id).in_(visible_projects(grant)))
-    )
-    for condition in _conditions(wanted or ModelFilter()):
-        query = query.where(condition)
-    return Listing(
-        query=query,
-        identity=col(Model.id),
-        order=ORDER,
-        searchable=(col(Model.name), col(Model.algo), col(Experiment.name), col(Project.name)),
-        parent=col(Model.project_id),
-    )
+    ),
+    identity=col(Model.id),
+    order=ORDER,
+    search=Search(
+        "the name, the algorithm, and the names of the experiment and the project",
+        (col(Model.name), col(Model.algo), col(Experiment.name), col(Project.name)),
+    ),
+    filters={
+        "ids": identifiers(col(Model.id), "Only these models."),
+        "project_id": reference(col(Model.project_id), "Project", "Only models of this project."),
+        "experiment_id": reference(col(Model.experiment_id), "Experiment", "Only models of this experiment."),
+        "name": text(col(Model.name), "By name."),
+        "algo": words(col(Model.algo), "Only these algorithms, whatever their case: GBM, XGBoost, GLM."),
+        "engine": words(col(Model.engine), "Only models these engines made."),
+        "problem_type": one_of(col(Model.problem_type), ProblemType, "Only these kinds of problems."),
+        "is_best": flag(col(Model.is_best), "True: only the best model of each experiment."),
+        "rank": numbers(col(Model.rank), "By place on the leaderboard, from 1."),
+        "training_time_secs": numbers(col(Model.training_time_secs), "By seconds their training took.", FloatRange),
+        "latency_ms": numbers(col(Model.latency_ms), "By milliseconds one row takes.", FloatRange),
+        "size_bytes": numbers(col(Model.size_bytes), "By the size of their file.", LongRange),
+        "created_at": moments(col(Model.created_at), "By when they were finished."),
+    },
+    visible=lambda grant: col(Model.project_id).in_(visible_projects(grant)),
+    parent=col(Model.project_id),
+)
+"""Models of the caller's projects, the best first unless asked otherwise."""
 
 
-def leaderboards(grant: Grant) -> Listing:
+def leaderboards(listing: Listing) -> Listing:
     """The models of each experiment the caller may see, by rank unless asked otherwise."""
     order = replace(ORDER, field="rank", direction=SortDirection.asc)
-    return replace(listing(grant), order=order, parent=col(Model.experiment_id))
-
-
-def _conditions(wanted: ModelFilter) -> Sequence[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.project_id is not None:
-        conditions.append(col(Model.project_id) == parse_id(wanted.project_id, "Project"))
-    if wanted.experiment_id is not None:
-        conditions.append(col(Model.experiment_id) == parse_id(wanted.experiment_id, "Experiment"))
-    if wanted.algo is not None:
-        conditions.append(func.lower(col(Model.algo)) == wanted.algo.lower())
-    if wanted.is_best is not None:
-        conditions.append(col(Model.is_best) == wanted.is_best)
-    return conditions
+    return replace(listing, order=order, parent=col(Model.experiment_id))
 
 
 async def counts(session: ReadSession, experiment_ids: Sequence[UUID]) -> Mapping[UUID, int]:
@@ -103,23 +118,26 @@ async def counts(session: ReadSession, experiment_ids: Sequence[UUID]) -> Mappin
     return dict((await session.execute(query)).all())
 
 
-async def first_model_pending(session: ReadSession, grant: Grant, wanted: ModelFilter) -> bool:
+async def first_model_pending(
+    session: ReadSession, grant: Grant, project_id: str | None = None, experiment_id: str | None = None
+) -> bool:
     """True when the project or experiment asked for has no model yet but still trains; other conditions are worth no waiting.
 
     The baseline is no model to wait for: who takes the first of the list wants one that has learned something.
     """
-    place = ModelFilter(project_id=wanted.project_id, experiment_id=wanted.experiment_id)
-    learned = listing(grant, place).query.where(col(Model.algo) != BASELINE)
-    if await session.scalar(learned.limit(1)) is not None:
-        return False
+    learned = MODELS.asked(grant).query.where(col(Model.algo) != BASELINE)
     query = select(col(Experiment.id)).where(
         col(Experiment.project_id).in_(visible_projects(grant)),
         col(Experiment.status).in_([JobStatus.queued, JobStatus.running]),
     )
-    if wanted.project_id is not None:
-        query = query.where(col(Experiment.project_id) == parse_id(wanted.project_id, "Project"))
-    if wanted.experiment_id is not None:
-        query = query.where(col(Experiment.id) == parse_id(wanted.experiment_id, "Experiment"))
+    if project_id is not None:
+        project = parse_id(project_id, "Project")
+        learned, query = learned.where(col(Model.project_id) == project), query.where(col(Experiment.project_id) == project)
+    if experiment_id is not None:
+        experiment = parse_id(experiment_id, "Experiment")
+        learned, query = learned.where(col(Model.experiment_id) == experiment), query.where(col(Experiment.id) == experiment)
+    if await session.scalar(learned.limit(1)) is not None:
+        return False
     return await session.scalar(query.limit(1)) is not None
 
 

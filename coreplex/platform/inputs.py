@@ -5,7 +5,8 @@ from typing import Annotated, NewType
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """A text the database can hold."""
     if "\0" in text:
         raise ValueError("must not contain the NUL character")
     return text
@@ -13,16 +14,18 @@ def _storable(text: str) -> str:
 
 NO_NUL = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
 SOMETHING_WITHOUT_NUL = Field(json_schema_extra={"pattern": r"^(?=[\s\S]*\S)[^\u0000]*$"})
-"""What `_storable` enforces, as OpenAPI says it."""
+"""What `storable` enforces, as OpenAPI says it."""
 
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable), SOMETHING_WITHOUT_NUL
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(storable), SOMETHING_WITHOUT_NUL
 ]
-Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_storable), NO_NUL]
+Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(storable), NO_NUL]
 
 
 Identifier = NewType("Identifier", str)
 """An identifier in an input: a plain text, which the contract shows as what it is."""
+Long = NewType("Long", int)
+"""A whole number beyond 32 bits; the contract has a scalar for it."""
 
 
 class Forcible(BaseModel):

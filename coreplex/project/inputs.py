@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from coreplex.account.inputs import NewEmail, Token
-from coreplex.membership.table import MemberRole, ProjectStatus
+from coreplex.membership.table import MemberRole
 from coreplex.platform.inputs import Description, Forcible, Identifier, Name
 
 
@@ -72,10 +72,6 @@ class RevokeInvitation(OneInvitation):
 
 class AcceptInvitation(BaseModel):
     token: Token = Field(description="The token from the mail.")
-
-
-class ProjectFilter(BaseModel):
-    status: ProjectStatus | None = Field(None, description="Only projects in this state.")
 
 
 class DeleteProject(Forcible):

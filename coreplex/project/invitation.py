@@ -21,10 +21,12 @@ from coreplex.event import service as event
 from coreplex.event.table import Event
 from coreplex.membership import quota
 from coreplex.membership.access import ARCHIVED, open_project, open_row, visible_rows
-from coreplex.membership.table import Invitation, Membership, Project, ProjectStatus
+from coreplex.membership.table import Invitation, MemberRole, Membership, Project, ProjectStatus
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.filtering import moments, one_of, text
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, Role
 from coreplex.platform.settings import Settings
 from coreplex.project import members
@@ -37,9 +39,6 @@ MOST_TO_ADDRESS = 5
 """Mails an hour to one address, whoever invites: nobody's mailbox can be flooded through us."""
 HOUR = timedelta(hours=1)
 SENT = "invitation.sent"
-ORDER = Order(
-    {"created_at": col(Invitation.created_at), "email": func.lower(Invitation.email), "expires_at": Invitation.expires_at}
-)
 
 
 def visible(grant: Grant) -> Select[Invitation]:
@@ -49,14 +48,28 @@ def visible(grant: Grant) -> Select[Invitation]:
     return visible_rows(grant, Invitation).where(col(Invitation.project_id).in_(managed))
 
 
-def listing(grant: Grant) -> Listing:
-    return Listing(
-        query=visible(grant),
-        identity=col(Invitation.id),
-        order=ORDER,
-        searchable=(Invitation.email,),
-        parent=col(Invitation.project_id),
-    )
+INVITATIONS = Listing(
+    noun="Invitation",
+    query=select(Invitation),
+    identity=col(Invitation.id),
+    order=Order(
+        {
+            "created_at": col(Invitation.created_at),
+            "email": func.lower(col(Invitation.email)),
+            "expires_at": col(Invitation.expires_at),
+        }
+    ),
+    search=Search("the e-mail", (col(Invitation.email),)),
+    filters={
+        "email": text(col(Invitation.email), "By e-mail."),
+        "role": one_of(col(Invitation.role), MemberRole, "Only those for one of these roles."),
+        "created_at": moments(col(Invitation.created_at), "By when they were made."),
+        "expires_at": moments(col(Invitation.expires_at), "By when they end."),
+    },
+    visible=lambda grant: col(Invitation.id).in_(visible(grant).with_only_columns(col(Invitation.id))),
+    parent=col(Invitation.project_id),
+)
+"""Invitations of the projects whose members the caller manages."""
 
 
 async def invite(

@@ -13,20 +13,36 @@ from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_alone, open_project
 from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.filtering import moments, one_of, text
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.listener import notify
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, Permission, Role, Scope
 from coreplex.platform.settings import Settings
 from coreplex.project.inputs import AddMember, ChangeMemberRole, RemoveMember
 
 TOO_MANY = "Remove members who left"
 REMOVE = Permission(Scope.write, Role.admin, archived=True)
-LISTING = Listing(
+MEMBERS = Listing(
+    noun="Member",
     query=select(Membership).join(User, col(User.id) == col(Membership.user_id)),
-    identity=Membership.id,
-    order=Order({"created_at": Membership.created_at, "email": User.email, "name": User.name, "role": Membership.role}),
-    searchable=(User.email, User.name),
+    identity=col(Membership.id),
+    order=Order(
+        {
+            "created_at": col(Membership.created_at),
+            "email": col(User.email),
+            "name": col(User.name),
+            "role": col(Membership.role),
+        }
+    ),
+    search=Search("the person's name and e-mail", (col(User.email), col(User.name))),
+    filters={
+        "email": text(col(User.email), "By the person's e-mail."),
+        "name": text(col(User.name), "By the person's name."),
+        "role": one_of(col(Membership.role), Role, "Only members of one of these roles."),
+        "created_at": moments(col(Membership.created_at), "By when they joined."),
+    },
     parent=col(Membership.project_id),
 )
 """Members of projects the caller may see."""

@@ -17,16 +17,18 @@ from coreplex.job import service as job
 from coreplex.job.service import enqueue_removal
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_project, visible_projects, visible_rows
-from coreplex.membership.table import Membership, Project
+from coreplex.membership.table import Membership, Project, ProjectStatus
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use
+from coreplex.platform.filtering import identifiers, moments, numbers, one_of, reference, text, words
 from coreplex.platform.listener import notify
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, Role
 from coreplex.platform.settings import Settings
-from coreplex.project.inputs import CreateProject, DeleteProject, ProjectFilter, UpdateProject
+from coreplex.project.inputs import CreateProject, DeleteProject, UpdateProject
 
 COUNTED: Mapping[str, type[Dataset | Experiment | Model | Deployment]] = {
     "dataset_count": Dataset,
@@ -50,17 +52,26 @@ ORDER = Order(
 )
 
 
-def listing(grant: Grant, wanted: ProjectFilter | None = None) -> Listing:
-    """Projects owned by or shared with the caller."""
-    query = select(Project).where(col(Project.id).in_(visible_projects(grant)))
-    if wanted is not None and wanted.status is not None:
-        query = query.where(col(Project.status) == wanted.status)
-    return Listing(
-        query=query,
-        identity=Project.id,
-        order=ORDER,
-        searchable=(Project.name, Project.description),
-    )
+PROJECTS = Listing(
+    noun="Project",
+    query=select(Project),
+    identity=col(Project.id),
+    order=ORDER,
+    search=Search("the name and the description", (col(Project.name), col(Project.description))),
+    filters={
+        "ids": identifiers(col(Project.id), "Only these projects."),
+        "name": text(col(Project.name), "By name."),
+        "status": one_of(col(Project.status), ProjectStatus, "Only projects in one of these states."),
+        "created_at": moments(col(Project.created_at), "By when they were created."),
+        "updated_at": moments(col(Project.updated_at), "By when they were last changed."),
+        "dataset_count": numbers(_count_of(Dataset), "By how many datasets they have."),
+        "experiment_count": numbers(_count_of(Experiment), "By how many experiments they have."),
+        "model_count": numbers(_count_of(Model), "By how many models they have."),
+        "deployment_count": numbers(_count_of(Deployment), "By how many deployments they have."),
+    },
+    visible=lambda grant: col(Project.id).in_(visible_projects(grant)),
+)
+"""Projects owned by or shared with the caller."""
 
 
 async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, int]]:
@@ -117,10 +128,18 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteProject) -> 
 
 
 TIMELINE = Listing(
+    noun="TimelineEvent",
     query=select(Event).where(col(Event.kind) == EventKind.audit),
-    identity=Event.seq,
-    order=Order({"created_at": Event.seq, "type": Event.type}),
-    searchable=(Event.message, Event.type),
+    identity=col(Event.seq),
+    order=Order({"created_at": col(Event.seq), "type": col(Event.type)}),
+    search=Search("the message and the type", (col(Event.message), col(Event.type))),
+    filters={
+        "type": words(col(Event.type), "Only what happened so: `project.created`, `model.deleted`."),
+        "entity_type": words(col(Event.entity_type), "Only what happened to things of one of these kinds."),
+        "entity_id": reference(col(Event.entity_id), "Thing", "Only what happened to this thing."),
+        "user_id": reference(col(Event.actor_id), "User", "Only what this person did."),
+        "created_at": moments(col(Event.created_at), "By when it happened."),
+    },
     parent=col(Event.project_id),
 )
 """What happened in projects the caller may see."""

@@ -6,6 +6,7 @@ from typing import Any
 from rest_compat import profiles, shapes
 from rest_compat.columns import MARKS, OVERRIDES, TABLE_FILE
 from rest_compat.endpoint import ANY_MEDIA, Endpoint, File, Kind
+from rest_compat.whole import Whole
 
 ROOT = "/api/datasets"
 ONE = f"{ROOT}/{{dataset_id}}"
@@ -19,6 +20,9 @@ TABLES = (
 )
 """Types of files with tables, the binary ones first: a generated client reads all of them as the first it knows."""
 FILE = File(TABLE_FILE, "UploadTarget", {"project_id": "projectId", "dataset_id": "datasetId"})
+
+
+ALL_COLUMNS = Whole("the name and the type", ("name", "type"), ("name", "type", "missing_count", "missing_pct", "unique_count"))
 
 
 def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
@@ -59,7 +63,7 @@ ROWS = (
     Endpoint("GET", ONE, "GetDataset", shapes.mirrored("dataset")),
     Endpoint("GET", f"{ONE}/versions", "ListDatasetVersions", shapes.page, paged=True),
     Endpoint("GET", f"{ONE}/quality", "DatasetQuality", quality, params=(*VERSION, "target", "problem_type")),
-    Endpoint("GET", f"{ONE}/columns", "DatasetColumns", columns, params=VERSION),
+    Endpoint("GET", f"{ONE}/columns", "DatasetColumns", columns, params=VERSION, whole=ALL_COLUMNS),
     Endpoint("GET", f"{ONE}/analyze", "DatasetAnalysis", analysis, params=VERSION),
     Endpoint(
         "POST",

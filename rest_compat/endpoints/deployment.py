@@ -88,7 +88,7 @@ ROWS = (
         shapes.page_of(deployment),
         paged=True,
         params=("stage", "status"),
-        into={"stage": "filter.stage", "status": "filter.status"},
+        into={"project_id": "filter.projectId", "stage": "filter.stage", "status": "filter.status"},
     ),
     Endpoint("POST", LIST, "CreateDeployment", created, 201, body=CREATE),
     Endpoint("GET", ONE, "GetDeployment", one),

@@ -6,6 +6,7 @@ from typing import Any
 from coreplex.errors.tree import Conflict
 from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
+from rest_compat.whole import Whole
 
 ROOT = "/api/experiments"
 ONE = "/api/experiments/{experiment_id}"
@@ -21,6 +22,13 @@ CREATE = (
     "engine",
     "engines",
     "execution_mode",
+)
+
+
+ENGINES = Whole(
+    "the engines and the error",
+    ("engine", "requested_engine", "error"),
+    ("engine", "requested_engine", "status", "models_trained", "best_metric", "started_at", "finished_at"),
 )
 
 
@@ -68,7 +76,7 @@ ROWS = (
     Endpoint("GET", f"{ONE}/status", "ExperimentStatus", status),
     Endpoint("GET", f"{ONE}/explain", "ExperimentExplain", explanation),
     Endpoint("GET", f"{ONE}/logs", "ExperimentLogs", shapes.named_page("logs"), paged=True),
-    Endpoint("GET", f"{ONE}/engine-runs", "ExperimentEngineRuns", engine_runs),
+    Endpoint("GET", f"{ONE}/engine-runs", "ExperimentEngineRuns", engine_runs, whole=ENGINES),
     Endpoint("GET", f"{ONE}/leaderboard", "ExperimentLeaderboard", shapes.page_of(documents.model), paged=True),
     Endpoint("POST", f"{ONE}/cancel", "CancelExperiment", changed, body_optional=True),
     Endpoint("POST", f"{ONE}/stop", "StopExperiment", changed, body_optional=True),

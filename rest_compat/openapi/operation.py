@@ -4,10 +4,10 @@ the row's envelope on a typed result."""
 from collections.abc import Sequence
 from typing import Any
 
-from graphql import FieldNode, get_named_type, is_required_input_field
+from graphql import FieldNode, GraphQLList, get_named_type, get_nullable_type, is_required_input_field
 from graphql.pyutils import Undefined
 
-from coreplex.platform.paging import MAX_OFFSET, MAX_PAGE, MAX_SEARCH
+from coreplex.platform.page import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, MAX_SEARCH
 from edge.idempotency import REPLAYED
 from rest_compat import columns, unknown
 from rest_compat.adapter import result_of
@@ -27,6 +27,8 @@ PAGED = {
     "offset": {"minimum": 0, "maximum": MAX_OFFSET},
     "search": {"maxLength": MAX_SEARCH},
 }
+SAID = {"limit": f"Items wanted, 1 to {MAX_PAGE}; {DEFAULT_PAGE} unless said.", "offset": "Items to skip."}
+"""What REST says of its pages, which have no cursors."""
 KEYED = {"$ref": "#/components/parameters/IdempotencyKey"}
 
 
@@ -46,7 +48,7 @@ class Described:
             "tags": [self.tag],
             "summary": self._summary(),
             "x-graphql-operation": self.endpoint.operation,
-            "parameters": [*map(self._path, self.binder.path_names), *map(self._query, self.binder.params), *self._key()],
+            "parameters": [*map(self._path, self.binder.path_names), *self._queries(), *self._key()],
             "responses": {str(self.endpoint.status): self._success(), **problems()},
         }
         if permission is not None:
@@ -110,15 +112,18 @@ class Described:
 
     def _query(self, name: str) -> dict[str, Any]:
         kind, text, default = self._definition(name)
-        words = self.endpoint.words.get(name)
-        schema = (
-            {"type": "string", "enum": list(words)} if words else limited(input_schema(kind, "", default), self._limits(name))
-        )
+        words, limits = self.endpoint.words.get(name), self._limits(name)
+        if isinstance(get_nullable_type(kind), GraphQLList):  # a parameter is one of the values GraphQL takes several of
+            kind, limits = get_nullable_type(kind).of_type, limits.get("items", {})
+        schema = {"type": "string", "enum": list(words)} if words else limited(input_schema(kind, "", default), limits)
         if self.endpoint.paged:
             schema |= PAGED.get(name, {})
-        if name == "offset":
-            text = "Items to skip."  # REST pages have no cursor that it could stand beside
+            text = SAID.get(name, text)
         return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+    def _queries(self) -> Sequence[dict[str, Any]]:
+        whole = self.endpoint.whole
+        return [*map(self._query, self.binder.params), *(whole.parameters() if whole else ())]
 
     def _key(self) -> Sequence[dict[str, Any]]:
         return [KEYED] if self.operation.keyed else []

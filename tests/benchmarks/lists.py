@@ -26,7 +26,7 @@ process each; concurrency {concurrency}; {passes} passes of 4 s taken in turn, m
 asyncpg, dictionaries and orjson (`handwritten.py`), without keys, limits or permissions. PostgreSQL's own CPU is not counted.
 All three answers were compared and hold the same values.
 """
-DOCUMENT = """query($p: ID!, $n: Int!) { deployments(projectId: $p, first: $n, sort: {field: CREATED_AT}) {
+DOCUMENT = """query($p: ID!, $n: Int!) { deployments(filter: {projectId: $p}, first: $n, sort: {field: CREATED_AT}) {
   nodes { FIELDS } totalCount } }"""
 
 INNER = {"privacy_column_map": " { column kind }"}

@@ -54,7 +54,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "model": {"id": "<model>"},
     "models": {"filter": {"projectId": "<project>", "experimentId": "<experiment>"}},
     "deployment": {"id": "<deployment>"},
-    "deployments": {"projectId": "<project>"},
+    "deployments": FILTERED,
     "job": {"id": "<job>"},
     "jobs": FILTERED,
     "node": {"id": "<model>"},

@@ -133,8 +133,8 @@ async def test_many_at_once_leave_one_in_production(asker: Asker) -> None:
     answers = await asyncio.gather(*jobs)
     statuses = {error["extensions"]["status"] for answer in answers for error in answer.get("errors", ())}
     assert statuses <= {409}, answers
-    listed = "query($id: ID!) { deployments(projectId: $id, filter: {stage: PRODUCTION, status: ACTIVE}) { totalCount } }"
+    listed = "query($id: ID!) { deployments(filter: {projectId: $id, stage: PRODUCTION, status: ACTIVE}) { totalCount } }"
     assert (await asker.data(listed, id=asker.world.ids["project"]))["deployments"]["totalCount"] == 1
-    versions = 'query($id: ID!) { deployments(projectId: $id, search: "d") { nodes { name version } } }'
+    versions = 'query($id: ID!) { deployments(filter: {projectId: $id}, search: "d") { nodes { name version } } }'
     nodes = (await asker.data(versions, id=asker.world.ids["project"]))["deployments"]["nodes"]
     assert len({(node["name"], node["version"]) for node in nodes}) == len(nodes)

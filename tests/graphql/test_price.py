@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coreplex.platform.paging import Listing, Page, Slice
+from coreplex.platform.page import Page, Slice
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Credential, Plan, Principal, Scope, UserRole
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
@@ -55,7 +56,7 @@ class Recording(Context):
 def pages_run(document: str, variables: dict[str, Any]) -> list[int]:
     context, operation = Recording(), prepare(document)
     asyncio.run(run(operation, operation.coerce(variables), context))
-    return [page.first for page in context.pages]
+    return [page.size for page in context.pages]
 
 
 def price(document: str, variables: dict[str, Any] | None = None) -> int:
@@ -70,11 +71,12 @@ ONE = price("{ projects(first: 1) { nodes { id } } }")
 @example(500.0, "Int!", True)
 @example(None, "Int = 500", False)
 def test_a_page_is_priced_as_it_is_run(value: Any, kind: str, given: bool) -> None:
-    document = f"query($n: {kind}) {{ projects(first: $n) {{ nodes {{ id }} }} }}"
     variables = {"n": value} if given else {}
-    with suppress(BadRequest):
-        for page in pages_run(document, variables):
-            assert price(document, variables) - ONE == page - 1
+    for argument in ("first", "last"):
+        document = f"query($n: {kind}) {{ projects({argument}: $n) {{ nodes {{ id }} }} }}"
+        with suppress(BadRequest):
+            for page in pages_run(document, variables):
+                assert price(document, variables) - ONE == page - 1
 
 
 @pytest.mark.parametrize("text", ["7", "500", "0", "501", "-3", "2147483647", "99999999999", "null", "7.0", '"7"', "true", "[7]"])

@@ -16,7 +16,7 @@ from coreplex.migrations.migrate import migrate
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.identifier import new_id
-from coreplex.platform.paging import Page, SortDirection
+from coreplex.platform.page import Page, SortDirection
 from coreplex.serving.log import orphaned_rows, partitions
 from coreplex.serving.log.batch import STORE
 from coreplex.serving.log.listing import LOGS

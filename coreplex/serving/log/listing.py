@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, select
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
@@ -14,7 +14,9 @@ from coreplex.deployment.table import Deployment
 from coreplex.membership.access import visible_rows
 from coreplex.platform.database import ReadSession
 from coreplex.platform.document import read_together
-from coreplex.platform.paging import Listing, Order
+from coreplex.platform.filtering import FloatRange, flag, moments, numbers, reference, words
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.serving.table import InferenceLog
 
@@ -61,11 +63,37 @@ def visible(grant: Grant) -> Select[InferenceLog]:
     return visible_rows(grant, InferenceLog, *LIGHT).where(there.exists())
 
 
+NEWEST = 10_000
+"""Entries of a deployment that search reads: no index finds a word in the rows of a log, whose length nothing bounds."""
 LOGS = Listing(
+    noun="InferenceLogEntry",
     query=select(InferenceLog),
     identity=col(InferenceLog.id),
     order=Order({"created_at": col(InferenceLog.created_at)}),
+    search=Search(
+        f"the rows and the answers as JSON, the error and the request id; of the newest {NEWEST:,} entries",
+        (
+            cast(col(InferenceLog.inputs), Text),
+            cast(col(InferenceLog.output), Text),
+            col(InferenceLog.error),
+            col(InferenceLog.request_id),
+        ),
+    ),
+    filters={
+        "created_at": moments(col(InferenceLog.created_at), "By when they were asked.", quick=True),
+        "model_id": reference(
+            col(InferenceLog.model_id), "Model", f"Only those this model answered, of the newest {NEWEST:,} entries."
+        ),
+        "request_id": words(col(InferenceLog.request_id), f"Only those of these requests, of the newest {NEWEST:,} entries."),
+        "failed": flag(
+            col(InferenceLog.error).is_not(None), f"True: only those that ended in an error, of the newest {NEWEST:,} entries."
+        ),
+        "latency_ms": numbers(
+            col(InferenceLog.latency_ms), f"By milliseconds the scoring took, of the newest {NEWEST:,} entries.", FloatRange
+        ),
+    },
     parent=col(InferenceLog.deployment_id),
     options=LIGHT,
+    newest=NEWEST,
 )
 """The inference logs of deployments the caller may see, newest first, without their documents."""

@@ -1,0 +1,228 @@
+"""What a list can be filtered by: each condition declared once, beside the list, with what it means in SQL.
+
+    FILTERS = {
+        "project_id": reference(col(Dataset.project_id), "Project", "Only datasets of this project."),
+        "name": text(col(Dataset.name), "By name."),
+        "created_at": moments(col(Dataset.created_at), "By when they were created."),
+    }
+
+`filter_model` makes the input of the contract of it; `where` the condition of what was sent. Conditions beside each other must
+all hold; `and`, `or` and `not` combine whole filters. A condition on a value that is missing does not hold.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, true
+
+from coreplex.errors.tree import Invalid
+from coreplex.platform.identifier import parse_id
+from coreplex.platform.inputs import Identifier, Long, storable
+
+MAX_LEVELS = 5
+"""How deep filters may stand in filters."""
+MAX_CONDITIONS = 100
+MAX_VALUES = 100
+MAX_TEXT = 500
+COMBINED = ("and", "or", "not")
+
+
+def _aware(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999") from None
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+Word = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(storable)]
+Several = Field(min_length=1, max_length=MAX_VALUES)
+
+
+NUMBERS = {"gt": "Greater than this.", "gte": "This or greater.", "lt": "Less than this.", "lte": "This or less."}
+TIMES = {
+    "gt": "After this moment.",
+    "gte": "From this moment on.",
+    "lt": "Before this moment.",
+    "lte": "Until this moment, which is included.",
+}
+
+
+def _range(name: str, kind: Any, ends: Mapping[str, str]) -> type[BaseModel]:
+    fields: Any = {end: (kind | None, Field(None, description=about)) for end, about in ends.items()}
+    return create_model(name, **fields)
+
+
+DateTimeRange = _range("DateTimeRange", Moment, TIMES)
+IntRange = _range("IntRange", int, NUMBERS)
+LongRange = _range("LongRange", Long, NUMBERS)
+FloatRange = _range("FloatRange", float, NUMBERS)
+TextFilter = create_model(
+    "TextFilter",
+    **{
+        "eq": (Word | None, Field(None, description="Exactly this text.")),
+        "in": (Annotated[list[Word], Several] | None, Field(None, description="One of these texts.")),
+        "contains": (Word | None, Field(None, description="This text somewhere in it, whatever its case.")),
+    },  # type: ignore[call-overload]
+)
+SHARED: Mapping[str, tuple[type[BaseModel], str]] = {
+    "DateTimeRange": (DateTimeRange, "A span of time; the ends that are given must all hold."),
+    "IntRange": (IntRange, "A span of whole numbers; the ends that are given must all hold."),
+    "LongRange": (LongRange, "A span of large whole numbers; the ends that are given must all hold."),
+    "FloatRange": (FloatRange, "A span of numbers; the ends that are given must all hold."),
+    "TextFilter": (TextFilter, "What a text must be; the conditions that are given must all hold."),
+}
+"""Inputs that filters of many lists take, by their names in the contract, and what they are."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One field of a filter."""
+
+    kind: Any
+    """The annotation of its value."""
+    about: str
+    means: Callable[[Any], ColumnElement[bool]]
+    many: bool = False
+    """Takes a list of values of which one must be met."""
+    quick: bool = False
+    """Met by an index: asked of a list however long it is."""
+
+    def field(self, kind: Any = None) -> tuple[Any, Any]:
+        """Its annotation and default in the input model. `kind`: an enumeration of the contract in place of its own."""
+        one = kind or self.kind
+        value = Annotated[list[one], Several] if self.many else one  # type: ignore[valid-type]
+        return value | None, Field(None, description=self.about)
+
+
+Filters = Mapping[str, Condition]
+
+
+def reference(column: Any, noun: str, about: str) -> Condition:
+    """The one thing that rows belong to, by its id; a malformed one is not found."""
+    return Condition(Identifier, about, lambda wanted: column == parse_id(wanted, noun))
+
+
+def identifiers(column: Any, about: str) -> Condition:
+    """Rows by identifiers; a malformed one names nothing."""
+    return Condition(Identifier, about, lambda wanted: column.in_([parse_id(one, "Item") for one in wanted]), many=True)
+
+
+def one_of(column: Any, kind: type[Enum], about: str) -> Condition:
+    return Condition(kind, about, lambda wanted: column.in_([kind(str(one.value)) for one in wanted]), many=True)
+
+
+def words(column: Any, about: str) -> Condition:
+    """One of several texts, whatever their case."""
+    return Condition(Word, about, lambda wanted: func.lower(column).in_([one.lower() for one in wanted]), many=True)
+
+
+def text(column: Any, about: str) -> Condition:
+    return Condition(TextFilter, about, lambda wanted: _text(column, wanted))
+
+
+def numbers(column: Any, about: str, kind: type[BaseModel] = IntRange) -> Condition:
+    return Condition(kind, about, lambda wanted: _within(column, wanted))
+
+
+def moments(column: Any, about: str, *, quick: bool = False) -> Condition:
+    return Condition(DateTimeRange, about, lambda wanted: _within(column, wanted), quick=quick)
+
+
+def flag(condition: Any, about: str) -> Condition:
+    return Condition(bool, about, lambda wanted: condition if wanted else not_(condition))
+
+
+def containing(column: Any, wanted: str) -> ColumnElement[bool]:
+    """Whether a text holds another, whatever the case of either."""
+    pattern = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\0", "")
+    found: ColumnElement[bool] = column.ilike(f"%{pattern}%")
+    return found
+
+
+def _text(column: Any, wanted: Any) -> ColumnElement[bool]:
+    parts = []
+    if wanted.eq is not None:
+        parts.append(column == wanted.eq)
+    if (several := getattr(wanted, "in")) is not None:
+        parts.append(column.in_(several))
+    if wanted.contains is not None:
+        parts.append(containing(column, wanted.contains))
+    return and_(true(), *parts)
+
+
+def _within(column: Any, wanted: Any) -> ColumnElement[bool]:
+    parts: list[ColumnElement[bool]] = []
+    if wanted.gt is not None:
+        parts.append(column > wanted.gt)
+    if wanted.gte is not None:
+        parts.append(column >= wanted.gte)
+    if wanted.lt is not None:
+        parts.append(column < wanted.lt)
+    if wanted.lte is not None:
+        parts.append(column <= wanted.lte)
+    return and_(true(), *parts)
+
+
+def filter_model(name: str, filters: Filters, kinds: Mapping[str, Any]) -> type[BaseModel]:
+    """The input of a list's filter. `kinds`: enumerations of the contract for some of its conditions."""
+    fields: Any = {field: condition.field(kinds.get(field)) for field, condition in filters.items()}
+    several = Field(None, description="All of these filters must hold.", min_length=1, max_length=MAX_VALUES)
+    either = Field(None, description="One of these filters must hold.", min_length=1, max_length=MAX_VALUES)
+    combined: Any = {
+        "and": (f"list[{name}] | None", several),
+        "or": (f"list[{name}] | None", either),
+        "not": (f"{name} | None", Field(None, description="This filter must not hold.")),
+    }
+    return create_model(name, **fields, **combined, __module__=__name__)
+
+
+def where(filters: Filters, wanted: BaseModel) -> ColumnElement[bool]:
+    """The condition a filter stands for. Raises Invalid for one that is too deep or too large, NotFound for a malformed id."""
+    check(wanted)
+    return _all_of(filters, wanted)
+
+
+def _all_of(filters: Filters, wanted: BaseModel) -> ColumnElement[bool]:
+    parts = [filters[name].means(value) for name, value in given(wanted) if name in filters]
+    for other in getattr(wanted, "and") or ():
+        parts.append(_all_of(filters, other))
+    if others := getattr(wanted, "or"):
+        parts.append(or_(*(_all_of(filters, other) for other in others)))
+    if (other := getattr(wanted, "not")) is not None:
+        # What is unknown does not hold, so its opposite does.
+        parts.append(not_(func.coalesce(_all_of(filters, other), false())))
+    return and_(true(), *parts)
+
+
+def check(wanted: BaseModel) -> None:
+    """Raises Invalid when filters stand too deep in each other, or hold too many conditions."""
+    level, conditions = [wanted], 0
+    for _ in range(MAX_LEVELS):
+        conditions += sum(len(list(given(one))) for one in level)
+        level = [inner for one in level for inner in inside(one)]
+        if conditions + len(level) > MAX_CONDITIONS:
+            raise Invalid.field(f"has more than {MAX_CONDITIONS} conditions", "filter")
+        if not level:
+            return
+    raise Invalid.field(f"is nested deeper than {MAX_LEVELS} levels", "filter")
+
+
+def given(wanted: BaseModel) -> Sequence[tuple[str, Any]]:
+    """The conditions that were sent, those that combine others left out."""
+    return [(name, value) for name, value in wanted if value is not None and name not in COMBINED]
+
+
+def inside(wanted: BaseModel) -> Sequence[BaseModel]:
+    """The filters a filter combines."""
+    beneath = getattr(wanted, "not")
+    return [*(getattr(wanted, "and") or ()), *(getattr(wanted, "or") or ()), *([beneath] if beneath is not None else ())]
+
+
+def only_quick(filters: Filters, wanted: BaseModel) -> bool:
+    """Whether indexes meet all of a filter."""
+    return all(filters[name].quick for name, _ in given(wanted)) and not inside(wanted)
