@@ -140,10 +140,10 @@ async def test_large_rows_of_the_inference_log_are_read_until_there_are_too_many
         for number in range(rows):
             document = {"text": random.Random(number).randbytes(large // 2).hex()}
             known = {name: UUID(value) for name, value in names.items()}
-            session.add(InferenceLog(**known, request_id=f"r{number}", inputs=document, output={"n": number}))
+            session.add(InferenceLog(**known, request_id=f"r{number}", inputs=document, output={"prediction": number}))
     logs = "query($id: ID!) { deployment(id: $id) { logs(first: 500) { nodes { requestId %s } } } }"
-    whole = (await asker.data(logs % "output", id=ids["production"]))["deployment"]["logs"]["nodes"]
-    assert {row["requestId"]: row["output"]["n"] for row in whole} == {f"r{number}": number for number in range(rows)}
+    whole = (await asker.data(logs % "output { prediction }", id=ids["production"]))["deployment"]["logs"]["nodes"]
+    assert {row["requestId"]: row["output"]["prediction"] for row in whole} == {f"r{number}": number for number in range(rows)}
     with limited(asker.world.services, 2_000_000):
         await asker.data(logs % "latencyMs", id=ids["production"])
         with counted(asker.world.services.database) as statements:
