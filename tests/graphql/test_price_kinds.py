@@ -7,7 +7,7 @@ import pytest
 from graphql import FragmentDefinitionNode, OperationDefinitionNode, get_variable_values, parse, validate
 from graphql.execution.values import VariableValues
 
-from coreplex.platform.paging import DEFAULT_PAGE
+from coreplex.platform.page import DEFAULT_PAGE
 from schema.cost import MUCH, STATEMENT, Meter, prices_of
 from schema.limits import check
 from tests.graphql.compiled_kinds import kinds_schema
