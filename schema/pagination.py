@@ -177,7 +177,8 @@ def nested(listing: Listing, description: str, *, permission: Permission = READ)
             page, wanted = _asked(info, given)
             return listing.asked(info.grant, wanted), page
 
-        return info.context.loaders.pages(tuple(map(id, info._raw_info.field_nodes)), pages)
+        raw = info._raw_info  # what types share through an interface has the same nodes for each of them
+        return info.context.loaders.pages((raw.parent_type.name, *map(id, raw.field_nodes)), pages)
 
     async def listed(root: strawberry.Parent[Any], info: Info, **given: Any) -> Slice[Any]:
         return await begin(info, **given).load(by_id(root))
