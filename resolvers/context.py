@@ -61,9 +61,10 @@ class Context(Caller):
     async def slice(self, listing: Listing, page: Page) -> Slice[Any]:
         """One page of a list, in a short read session of its own."""
         async with self.read() as session:
-            return await listing.slice(session, page, self._count)
+            return await listing.slice(session, page, self.count)
 
-    async def _count(self, query: Select[Any]) -> int:
+    async def count(self, query: Select[Any]) -> int:
+        """What a counting query says, in a session of its own: it is asked once the list's own is over."""
         async with self.read() as session:
             return int(await session.scalar(query) or 0)
 

@@ -207,4 +207,9 @@ def _asked(info: Info, given: Mapping[str, Any]) -> tuple[Page, Any]:
     page = Page(*forwards, given.get("offset") or 0, given.get("search"), last=backwards[0], before=backwards[1])
     if (sort := given.get("sort")) is not None:
         page = replace(page, sort_field=sort.field and sort.field.value, sort_direction=sort.direction)
-    return replace(page, counted_only=selected(info._raw_info) <= {"totalCount", "__typename"}), given.get("filter")
+    return replace(page, counted_only=counted_only(info)), given.get("filter")
+
+
+def counted_only(info: Info) -> bool:
+    """Whether of a list nothing but its length is selected."""
+    return selected(info._raw_info) <= {"totalCount", "__typename"}

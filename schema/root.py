@@ -20,6 +20,7 @@ from schema.node import NodeQuery
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
 from schema.scalars import SCALARS
+from schema.search import SearchQuery
 from schema.serving import ServingMutation
 from schema.session import SessionQuery
 
@@ -37,6 +38,7 @@ class Query(
     DeploymentQuery,
     JobQuery,
     NodeQuery,
+    SearchQuery,
 ):
     pass
 

@@ -57,6 +57,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deployments": FILTERED,
     "job": {"id": "<job>"},
     "jobs": FILTERED,
+    "search": {"text": "a"},
     "node": {"id": "<model>"},
     "nodes": {"ids": ["<project>", "<model>"]},
     "register": {"input": {"email": "new@example.com", "name": "New", "password": PASSWORD}},
