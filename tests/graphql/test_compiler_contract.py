@@ -8,7 +8,16 @@ from typing import Any
 
 import orjson
 import pytest
-from graphql import GraphQLInterfaceType, GraphQLObjectType, Undefined, get_named_type, is_leaf_type, parse, validate
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    Undefined,
+    get_named_type,
+    is_leaf_type,
+    parse,
+    validate,
+)
 
 from coreplex.platform.permissions import Credential, Principal, Scope
 from edge.caller import RequestFacts
@@ -43,9 +52,10 @@ ROOTS = {
     "model": '(id: "{model}")',
     "models": f"({FIRST})",
     "deployment": '(id: "{production}")',
-    "deployments": f'(projectId: "{{project}}", {FIRST})',
+    "deployments": f'(filter: {{{{projectId: "{{project}}"}}}}, {FIRST})',
     "job": '(id: "{job}")',
     "jobs": f"({FIRST})",
+    "search": f'(text: "a", {FIRST})',
     "experimentCapabilities": "",
     "node": '(id: "{model}")',
     "nodes": '(ids: ["{project}", "{model}", "nonsense", "{experiment}", "{version}", "{model}", "{job}", "{production}"])',
@@ -59,10 +69,10 @@ def arguments(root: str, ids: dict[str, str]) -> str:
     return text.replace("{{", "{").replace("}}", "}")
 
 
-def selection(kind: GraphQLObjectType | GraphQLInterfaceType, chance: random.Random, depth: int) -> str:
+def selection(kind: GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType, chance: random.Random, depth: int) -> str:
     """A random selection: leaves, objects down to `depth`, aliases, switches, fragments, and the same field twice."""
     wanted: list[str] = ["__typename"] if chance.random() < 0.2 else []
-    for name, field in kind.fields.items():
+    for name, field in getattr(kind, "fields", {}).items():
         inner = get_named_type(field.type)
         needed = any(
             argument.default_value in (None, Undefined) and str(argument.type).endswith("!") for argument in field.args.values()
@@ -75,7 +85,7 @@ def selection(kind: GraphQLObjectType | GraphQLInterfaceType, chance: random.Ran
         below = "" if is_leaf_type(inner) else f" {{ {selection(inner, chance, depth - 1)} }}"
         switch = chance.choice(SWITCHES) if chance.random() < 0.1 else ""
         wanted += [f"{alias}{name}{given}{switch}{below}"] * (2 if chance.random() < 0.1 else 1)
-    if isinstance(kind, GraphQLInterfaceType):
+    if isinstance(kind, GraphQLInterfaceType | GraphQLUnionType):
         possible = chance.sample(core_schema.get_possible_types(kind), chance.randrange(1, 5))
         wanted += [f"... on {one.name} {{ {selection(one, chance, depth - 1)} }}" for one in possible]
     if wanted and chance.random() < 0.1:
