@@ -194,9 +194,12 @@ async def test_a_key_bound_to_a_project_makes_no_other(made: tuple[World, Snapsh
         seen = await before.digest()
         assert (await client.post("/api/projects", json={"name": "x"}, headers=found.headers("bound"))).status_code == 403
         assert await before.digest() == seen
-        for path in filter(is_list, set(root_fields()) - {"apiKeys", "sessions"}):
+        for path in filter(is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments"}):  # the last by project in REST
             listed = (await client.get(f"/api/{path}", headers=found.headers("bound"))).json()
             assert listed["total"] == (1 if path == "projects" else 0), path
+        body = {"query": "{ deployments { totalCount } }"}
+        listed = (await client.post("/graphql", json=body, headers=found.headers("bound"))).json()
+        assert listed["data"]["deployments"]["totalCount"] == 0
 
 
 def test_what_is_public_is_frozen() -> None:
