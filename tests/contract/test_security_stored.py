@@ -86,7 +86,7 @@ async def test_a_damaged_table_is_not_used(furnished: World) -> None:
     files = [f"/api/datasets/{dataset}/download?format={format}" for format in ("csv", "parquet", "xlsx")]
     columns = '[{name: "age", type: TEXT}]'
     change = (
-        f"mutation($id: String!) {{ overrideColumnTypes(input: {{versionId: $id, columns: {columns}}}) {{ dataset {{ id }} }} }}"
+        f"mutation($id: ID!) {{ overrideColumnTypes(input: {{versionId: $id, columns: {columns}}}) {{ dataset {{ id }} }} }}"
     )
     async with browser(furnished.app) as client:
         client.headers.update(furnished.headers("owner"))

@@ -10,7 +10,7 @@ from tests.jobs.harness import Workers, done, until
 
 CREATE = "mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id warnings } } }"
 CANCEL = "mutation($id: ID!) { cancelExperiment(input: {experimentId: $id}) { experiment { status } } }"
-MARK = """mutation($dataset: String!) { markMissing(input: {datasetId: $dataset}) {
+MARK = """mutation($dataset: ID!) { markMissing(input: {datasetId: $dataset}) {
   version { id columns { name missingCount missingValues } } } }"""
 PATIENCE = 120.0
 
