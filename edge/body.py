@@ -81,6 +81,17 @@ def error_body(error: DomainError, request_id: str) -> dict[str, Any]:
     return body | ({"message": error.message} if error.errors else {})
 
 
+def extensions(error: DomainError, request_id: str) -> dict[str, Any]:
+    """The same in GraphQL's words: the `extensions` of an error."""
+    shown: dict[str, Any] = {"code": error.code.upper(), "status": error.status, "requestId": request_id}
+    shown |= {"reason": error.reason, "parameters": dict(error.parameters)}
+    if error.errors:
+        shown["errors"] = [{**one.as_dict(), "reason": one.reason, "parameters": dict(one.parameters)} for one in error.errors]
+    if error.retry_after is not None:
+        shown["retryAfter"] = error.retry_after
+    return shown
+
+
 def error_answer(error: DomainError, request_id: str) -> Response:
     response = Response(orjson.dumps(error_body(error, request_id)), error.status, media_type="application/json")
     if error.retry_after is not None:

@@ -16,6 +16,7 @@ from coreplex.platform.memory import MemoryWatch, NoMemory
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.admission import Admission
+from edge.body import extensions
 from edge.error_page import wants_page, with_pages
 from edge.rate_memory import RateMemory
 from edge.request import KEY_UNUSED, STATE, Exchange, give_back
@@ -164,8 +165,8 @@ async def _busy(send: Send, error: Busy, scope: Scope, exchange: Exchange) -> No
     """The refusal of a request that was not looked at, in the words of its door."""
     retry = [(b"retry-after", str(error.retry_after).encode())]
     if scope["path"].startswith("/graphql"):
-        about = {"code": error.code, "status": error.status, "requestId": exchange.request_id, "retryAfter": error.retry_after}
-        await _send(send, error.status, {"errors": [{"message": error.message, "extensions": about}]}, retry)
+        told = {"message": error.message, "extensions": extensions(error, exchange.request_id)}
+        await _send(send, error.status, {"errors": [told]}, retry)
     else:
         await _say(send, error.status, error.message, error.code, exchange, retry)
 

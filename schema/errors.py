@@ -17,6 +17,7 @@ from coreplex.errors.disk import FULL, is_full
 from coreplex.errors.tree import Conflict, Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
 from coreplex.platform.database import is_bad_value, is_unavailable, refers_to_nothing
 from coreplex.platform.memory import NoMemory
+from edge.body import extensions
 
 log = structlog.get_logger()
 
@@ -124,17 +125,6 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
         return NoMemory()
     log.error("internal_error", exc_info=original, request_id=request_id)
     return Internal(f"Internal error; give the request id {request_id} to the administrator of this server.")
-
-
-def extensions(error: DomainError, request_id: str) -> dict[str, Any]:
-    """The `extensions` of a GraphQL error."""
-    shown: dict[str, Any] = {"code": error.code.upper(), "status": error.status, "requestId": request_id}
-    shown |= {"reason": error.reason, "parameters": dict(error.parameters)}
-    if error.errors:
-        shown["errors"] = [{**one.as_dict(), "reason": one.reason, "parameters": dict(one.parameters)} for one in error.errors]
-    if error.retry_after is not None:
-        shown["retryAfter"] = error.retry_after
-    return shown
 
 
 def graphql_error(error: GraphQLError, request_id: str) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from starlette.responses import Response
 
 from coreplex.errors.tree import DomainError
 from coreplex.platform.answer_size import require_size
-from edge.body import JSON_TYPE
+from edge.body import JSON_TYPE, extensions
 from edge.preference import weights
 from schema.cost import MAX_COST
 from schema.door.documents import PersistedQueryNotFound, PersistedQueryNotSupported
-from schema.errors import BadDocument, domain_error, extensions, graphql_error
+from schema.errors import BadDocument, domain_error, graphql_error
 
 RESPONSE_TYPE = "application/graphql-response+json"
 
