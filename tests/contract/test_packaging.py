@@ -57,7 +57,7 @@ def test_locks_hold_every_dependency() -> None:
 def test_the_lock_of_the_clients_names_no_registry() -> None:
     """npm's, made with `omit-lockfile-registry-resolved`."""
     packages = json.loads((ROOT / "tests/clients/package-lock.json").read_text())["packages"]
-    assert len(packages) > 20
+    assert len(packages) >= 20
     for name, entry in packages.items():
         assert "resolved" not in entry, name
         assert not name or entry["integrity"].startswith("sha512-"), name

@@ -85,9 +85,7 @@ async def test_a_damaged_table_is_not_used(furnished: World) -> None:
     dataset, version, artifact = (furnished.ids[name] for name in ("dataset", "version", "artifact"))
     files = [f"/api/datasets/{dataset}/download?format={format}" for format in ("csv", "parquet", "xlsx")]
     columns = '[{name: "age", type: TEXT}]'
-    change = (
-        f"mutation($id: ID!) {{ overrideColumnTypes(input: {{versionId: $id, columns: {columns}}}) {{ dataset {{ id }} }} }}"
-    )
+    change = f"mutation($id: ID!) {{ overrideColumnTypes(input: {{versionId: $id, columns: {columns}}}) {{ dataset {{ id }} }} }}"
     async with browser(furnished.app) as client:
         client.headers.update(furnished.headers("owner"))
         for damage in DAMAGES:

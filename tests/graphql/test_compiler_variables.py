@@ -47,22 +47,22 @@ USUAL: dict[str, list[Any]] = {
 ROUNDS = 60
 
 
-def value(kind: Any, chance: random.Random, odd: float) -> Any:
-    """Something for an input type: of it, or with the chance of `odd` anything."""
+def value(kind: Any, chance: random.Random, odd: float, depth: int = 4) -> Any:
+    """Something for an input type: of it, or with the chance of `odd` anything. Filters hold filters, down to `depth`."""
     if chance.random() < odd:
         return chance.choice(ODD)
     if isinstance(kind, GraphQLNonNull):
-        return value(kind.of_type, chance, odd)
+        return value(kind.of_type, chance, odd, depth)
     if isinstance(kind, GraphQLList):
-        return [value(kind.of_type, chance, odd) for _ in range(chance.randrange(3))]
+        return [value(kind.of_type, chance, odd, depth) for _ in range(chance.randrange(3))]
     if isinstance(kind, GraphQLEnumType):
         return chance.choice(list(kind.values))
     if not isinstance(kind, GraphQLInputObjectType):
         return chance.choice(USUAL.get(kind.name, ODD[1:]))
     found = {}
     for name, field in kind.fields.items():
-        if isinstance(field.type, GraphQLNonNull) or chance.random() < 0.7:
-            found[name] = value(field.type, chance, odd)
+        if isinstance(field.type, GraphQLNonNull) or (depth and chance.random() < 0.7):
+            found[name] = value(field.type, chance, odd, depth - 1)
     return found | ({"unknown": 1} if chance.random() < odd else {})
 
 

@@ -24,12 +24,12 @@ async def test_a_workbook_keeps_its_sheet_and_its_file(ada: Person, services: Se
     second = await ada.dataset(BOOK, "book.xlsx", sheet="clients")
     assert (second["dataset"]["row_count"], second["version"]["sheet"]) == (30, "Clients")
 
-    column = [{"name": "d", "type": "categorical"}]
+    column = [{"name": "d", "type": "CATEGORICAL"}]
     again = (await ada.data(OVERRIDE, input={"versionId": second["version_id"], "columns": column}))["overrideColumnTypes"][
         "version"
     ]
     assert (again["fileFormat"], again["sheet"]) == ("xlsx", "Clients")
-    assert {"name": "d", "type": "categorical"} in again["columns"]
+    assert {"name": "d", "type": "CATEGORICAL"} in again["columns"]
     assert again["preview"] == [{"c": "000", "d": "0"}]
 
     artifact = (await ada.data("query($id: ID!) { datasetVersion(id: $id) { uploadArtifactId } }", id=second["version_id"]))[

@@ -182,7 +182,7 @@ def test_shapes_of_a_finished_experiment(trained: Lab) -> None:
     assert (runs["items"][0]["models_trained"], runs["items"][0]["status"]) == (len(trained.models), "succeeded")
     logs = client.get(f"{one}/logs").json()
     assert logs["logs"] == logs["items"]
-    assert logs["limit"] == 500
+    assert logs["limit"] == 50
     assert [entry["seq"] for entry in logs["logs"]] == sorted(entry["seq"] for entry in logs["logs"])
     assert len(client.get(f"{one}/logs", params={"limit": 2}).json()["logs"]) == 2
     explained = client.get(f"{one}/explain").json()
