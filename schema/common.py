@@ -1,4 +1,4 @@
-"""What several concepts of the contract share: identifiers, deletion, and the publishing of enums and inputs."""
+"""What several concepts of the contract share: identifiers, what names repeat, and the publishing of enums and inputs."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -98,8 +98,3 @@ def name_warnings(attribute: str) -> Any:
             return await duplicate_name_warnings(session, getattr(root, attribute))
 
     return strawberry.field(resolver=resolve, description="Says so when something of the same kind has the same name.")
-
-
-@strawberry.type(description="What was removed.")
-class DeletedPayload:
-    deleted_id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")

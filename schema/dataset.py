@@ -19,8 +19,9 @@ from resolvers import explore
 from resolvers.context import Info
 from resolvers.dataset import datasets, latest_versions, version_counts, version_documents
 from schema.column import Column, columns
-from schema.common import DeletedPayload, key, name_warnings, published
+from schema.common import key, name_warnings, published
 from schema.cost import BATCHED, INSIDE, PRICE, STATEMENT, Price
+from schema.deleted import DeletedFromProjectPayload
 from schema.enums import enum
 from schema.explore import ROWS, WHOLE_TABLE, ColumnDifference, MissingMap, RowDifference, TableRows
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
@@ -296,9 +297,9 @@ class DatasetMutation:
     update_dataset: DatasetPayload | None = command(
         service.update, DatasetPayload, WRITE, "Change a dataset's name or description."
     )
-    delete_dataset: DeletedPayload | None = command(
+    delete_dataset: DeletedFromProjectPayload | None = command(
         service.delete_one,
-        DeletedPayload,
+        DeletedFromProjectPayload,
         WRITE,
         "Delete a dataset with its versions, their files, and the finished experiments on it. Refused while an experiment on it "
         "is not finished or a model made from it is deployed.",

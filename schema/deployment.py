@@ -16,7 +16,8 @@ from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
 from resolvers.deployment import log_documents
 from resolvers.model import models
-from schema.common import DeletedPayload, name_warnings, published
+from schema.common import name_warnings, published
+from schema.deleted import DeletedFromProjectPayload
 from schema.document_fields import at, pairs
 from schema.enums import enum
 from schema.field import command, computed, loaded, row
@@ -156,6 +157,12 @@ class DeploymentPayload:
     warnings: list[str] = name_warnings("deployment")
 
 
+@strawberry.type(description="The deployment that was removed, and where it is missing now.")
+class DeleteDeploymentPayload(DeletedFromProjectPayload):
+    model_id: strawberry.ID = strawberry.field(description="Identifier of the model it served.")
+    model: Any = link("Model", "model_id", "The model it served.")
+
+
 @strawberry.type
 class DeploymentQuery:
     deployment: Deployment | None = row(Row, READ, "One deployment.")
@@ -177,6 +184,6 @@ class DeploymentMutation:
     deactivate_deployment: DeploymentPayload | None = command(
         service.deactivate, DeploymentPayload, STOP, "Stop serving, in an archived project too."
     )
-    delete_deployment: DeletedPayload | None = command(
-        service.delete, DeletedPayload, WRITE, "Remove a deployment that serves no more, with its log."
+    delete_deployment: DeleteDeploymentPayload | None = command(
+        service.delete, DeleteDeploymentPayload, WRITE, "Remove a deployment that serves no more, with its log."
     )

@@ -18,8 +18,9 @@ from resolvers import experiment as resolve
 from resolvers.experiment import engine_runs, jobs
 from resolvers.model import model_counts, models
 from schema.background import background_work
-from schema.common import DeletedPayload, named_enum, published
+from schema.common import named_enum, published
 from schema.cost import PRICE, Price
+from schema.deleted import DeletedFromProjectPayload
 from schema.enums import enum
 from schema.event import LogLine
 from schema.experiment_options import ExperimentCapabilities, ExperimentCheck
@@ -163,6 +164,6 @@ class ExperimentMutation:
     stop_experiment: ExperimentPayload | None = command(
         service.stop, ExperimentPayload, WRITE, "End the search and keep the best model found so far."
     )
-    delete_experiment: DeletedPayload | None = command(
-        service.delete, DeletedPayload, WRITE, "Delete an experiment, its models and their files."
+    delete_experiment: DeletedFromProjectPayload | None = command(
+        service.delete, DeletedFromProjectPayload, WRITE, "Delete an experiment, its models and their files."
     )

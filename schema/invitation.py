@@ -11,7 +11,8 @@ from coreplex.platform.permissions import MANAGE, Category, Permission, Role, Sc
 from coreplex.project import inputs, invitation
 from resolvers.account import users
 from resolvers.context import Info
-from schema.common import DeletedPayload, published
+from schema.common import published
+from schema.deleted import DeletedFromProjectPayload
 from schema.field import command, guarded, loaded
 from schema.links import link
 from schema.node import node
@@ -111,8 +112,8 @@ class InvitationMutation:
     resend_invitation: ResendInvitationPayload | None = command(
         invitation.resend, ResendInvitationPayload, MANAGE, "Send an invitation again, with a new link; the one before ends."
     )
-    revoke_invitation: DeletedPayload | None = command(
-        invitation.revoke, DeletedPayload, REVOKE, "Take an invitation back: its link lets nobody in any more."
+    revoke_invitation: DeletedFromProjectPayload | None = command(
+        invitation.revoke, DeletedFromProjectPayload, REVOKE, "Take an invitation back: its link lets nobody in any more."
     )
     accept_invitation: AcceptInvitationPayload | None = command(
         invitation.accept,

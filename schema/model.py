@@ -17,9 +17,10 @@ from resolvers import model as resolve
 from resolvers.deployment import serving_stages
 from resolvers.experiment import experiments
 from resolvers.project import projects
-from schema.common import DeletedPayload, key, named_enum, published
+from schema.common import key, named_enum, published
 from schema.cost import PRICE, Price
 from schema.curve import Curves
+from schema.deleted import DeletedPayload
 from schema.document_fields import real
 from schema.enums import enum
 from schema.explanation import Explanation
@@ -234,6 +235,12 @@ class Model:
     created_at: datetime = strawberry.field(description="When it was finished.")
 
 
+@strawberry.type(description="The model that was removed, and the experiment whose other models moved up.")
+class DeleteModelPayload(DeletedPayload):
+    experiment_id: strawberry.ID = strawberry.field(description="Identifier of the experiment it was of.")
+    experiment: Any = link("Experiment", "experiment_id", "The experiment as it is now.")
+
+
 @strawberry.type
 class ProjectModels:
     models: Connection[Model] = nested(MODELS, "Its models, the best first.")
@@ -260,6 +267,6 @@ class ModelMutation:
         EVALUATE,
         "Score labelled rows that came later, and see whether the model keeps what it promised.",
     )
-    delete_model: DeletedPayload | None = command(
-        service.delete_one, DeletedPayload, WRITE, "Delete a model and its files; refused while a deployment serves it."
+    delete_model: DeleteModelPayload | None = command(
+        service.delete_one, DeleteModelPayload, WRITE, "Delete a model and its files; refused while a deployment serves it."
     )

@@ -13,14 +13,16 @@ from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import hand_over, inputs, members, service
 from resolvers.account import users
 from resolvers.project import own_roles, project_counts
-from schema.common import DeletedPayload, name_warnings, published
+from schema.common import name_warnings, published
 from schema.dataset import ProjectDatasets
+from schema.deleted import DeletedFromProjectPayload, DeletedPayload
 from schema.deployment import ProjectDeployments
 from schema.enums import enum
 from schema.event import Event as Happening
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.invitation import ProjectInvitations
+from schema.links import link
 from schema.model import ProjectModels
 from schema.node import node
 from schema.pagination import Connection, connection, nested
@@ -61,6 +63,8 @@ def _count(name: str, noun: str) -> Any:
 @strawberry.type(description="A person in a project.")
 class Member:
     id: strawberry.ID = strawberry.field(description="Identifier of the membership, not of the person.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = link("Project", "project_id", "The project.")
     user_id: strawberry.ID = strawberry.field(description="Identifier of the person.")
     user: User = loaded(User, users, lambda member: member.user_id, "The person.")
     role: Role = strawberry.field(description="What the person may do in the project.")
@@ -157,9 +161,9 @@ class ProjectMutation:
         service.delete, DeletedPayload, OWN, "Delete a project and everything in it, files included."
     )
     add_member: MemberPayload | None = command(members.add, MemberPayload, MANAGE, "Add a registered person to a project.")
-    remove_member: DeletedPayload | None = command(
+    remove_member: DeletedFromProjectPayload | None = command(
         members.remove,
-        DeletedPayload,
+        DeletedFromProjectPayload,
         LEAVE,
         "Remove a person from a project, which needs the role admin, or leave it oneself.",
     )

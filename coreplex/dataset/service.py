@@ -81,8 +81,8 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDataset) -> 
     return dataset
 
 
-async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteDataset) -> UUID:
-    """Remove a dataset with its versions, their files, and the finished experiments that learned from it.
+async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteDataset) -> tuple[UUID, UUID]:
+    """Remove a dataset with its versions, their files, and the finished experiments on it; its id, and that of its project.
 
     Raises Conflict while an experiment on it is queued or running, and while a model made from it serves.
     """
@@ -100,4 +100,4 @@ async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteDataset)
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
     prefix = storage_prefix(dataset.project_id, dataset.id)
     await enqueue_removal(session, "dataset", dataset.id, prefix=prefix, created_by=grant.user_id)
-    return dataset.id
+    return dataset.id, dataset.project_id

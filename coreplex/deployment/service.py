@@ -184,14 +184,14 @@ async def deactivate(session: WriteSession, grant: Grant, wanted: DeactivateDepl
     return deployment
 
 
-async def delete(session: WriteSession, grant: Grant, wanted: DeleteDeployment) -> UUID:
-    """Remove a deployment that serves no more, with its inference log."""
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteDeployment) -> tuple[UUID, UUID, UUID]:
+    """Remove a deployment that serves no more, with its inference log; its id, and those of its project and model."""
     deployment = await _open(session, grant, wanted.deployment_id)
     if deployment.status is DeploymentStatus.active:
         raise Conflict("The deployment still serves; deactivate it first.")
     await _changed(session, grant, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")
     await session.delete(deployment)
-    return deployment.id
+    return deployment.id, deployment.project_id, deployment.model_id
 
 
 async def _open(session: WriteSession, grant: Grant, deployment_id: str) -> Deployment:

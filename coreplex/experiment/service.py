@@ -258,9 +258,11 @@ async def stop(session: WriteSession, grant: Grant, wanted: StopExperiment) -> E
     return await _fresh(session, experiment)
 
 
-async def delete(session: WriteSession, grant: Grant, wanted: DeleteExperiment) -> UUID:
-    """Remove an experiment and its models. Raises Conflict while it trains or a model serves, unless `force`, which cancels the
-    training and ends the deployments."""
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteExperiment) -> tuple[UUID, UUID]:
+    """Remove an experiment and its models; its id, and that of its project.
+
+    Raises Conflict while it trains or a model serves, unless `force`, which cancels the training and ends the deployments.
+    """
     experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not wanted.force:
         if not experiment.status.final:
@@ -270,7 +272,7 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteExperiment) 
         await job.request_cancel(session, await session.get_one(Job, experiment.job_id))
     await event.audit(session, grant.user_id, experiment, "experiment.deleted", f"Experiment “{experiment.name}” was deleted.")
     await remove(session, [experiment.id], grant.user_id)
-    return experiment.id
+    return experiment.id, experiment.project_id
 
 
 async def remove(session: WriteSession, experiment_ids: Sequence[UUID], user_id: UUID | None) -> None:

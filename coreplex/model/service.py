@@ -184,8 +184,8 @@ async def remove(session: WriteSession, models: Sequence[Model], user_id: UUID |
     await notify(session, SERVING)
 
 
-async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteModel) -> UUID:
-    """Remove a model. Raises Conflict while an active deployment serves it."""
+async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteModel) -> tuple[UUID, UUID]:
+    """Remove a model; its id, and that of its experiment. Raises Conflict while an active deployment serves it."""
     model = await open_row(session, grant, Model, wanted.model_id, "Model")
     await refuse_in_use(session, Model, select(col(Model.id)).where(col(Model.id) == model.id))
     experiment = await session.get_one(Experiment, model.experiment_id)
@@ -193,7 +193,7 @@ async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteModel) -
     await remove(session, [model], grant.user_id)
     await rank(session, experiment)
     await enqueue_removal(session, "model", model.id, prefix=storage_prefix(model), created_by=grant.user_id)
-    return model.id
+    return model.id, experiment.id
 
 
 def storage_prefix(model: Model) -> str:

@@ -102,14 +102,14 @@ async def resend(session: WriteSession, grant: Grant, wanted: ResendInvitation, 
     return invitation
 
 
-async def revoke(session: WriteSession, grant: Grant, wanted: RevokeInvitation) -> UUID:
-    """Take an invitation back: its token lets nobody in any more."""
+async def revoke(session: WriteSession, grant: Grant, wanted: RevokeInvitation) -> tuple[UUID, UUID]:
+    """Take an invitation back: its token lets nobody in any more. Its id, and that of its project."""
     invitation = await _open(session, grant, wanted.invitation_id)
     project = await session.get_one(Project, invitation.project_id)
     await session.delete(invitation)
     message = f"The invitation of {invitation.email} was revoked."
     await event.audit(session, grant.user_id, project, "invitation.revoked", message)
-    return invitation.id
+    return invitation.id, project.id
 
 
 async def accept(session: WriteSession, grant: Grant, wanted: AcceptInvitation, settings: Settings) -> Membership:

@@ -95,8 +95,8 @@ async def change_role(session: WriteSession, grant: Grant, wanted: ChangeMemberR
     return membership
 
 
-async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> UUID:
-    """Remove somebody, which managers may, or oneself, which everybody may but the owner."""
+async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> tuple[UUID, UUID]:
+    """Remove somebody, which managers may, or oneself, which everybody may but the owner; ids of membership and project."""
     project = await open_project(session, grant, wanted.project_id)
     membership = await member_of(session, project.id, wanted.member_id)
     leaves = membership.user_id == grant.user_id
@@ -110,7 +110,7 @@ async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> U
     await notify(session, SERVING)
     kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
     await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")
-    return membership.id
+    return membership.id, project.id
 
 
 async def member_of(session: ReadSession, project_id: UUID, member_id: str) -> Membership:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from coreplex.platform.database import WriteSession
 from coreplex.platform.permissions import WRITE, Grant, Permission, Principal, authorize
 from edge import caller
-from schema.common import DeletedPayload
+from schema.deleted import DeletedPayload
 from schema.field import command
 from tests.factories.asking import Asker
 
