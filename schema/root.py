@@ -1,6 +1,16 @@
 """Joins the concepts into Query, Mutation and Subscription, and builds the schema: for callers, and for REST's documents."""
 
+from collections.abc import Iterable, Iterator
+
 import strawberry
+from graphql import (
+    GraphQLArgument,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    Undefined,
+)
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
@@ -75,7 +85,21 @@ class Upper(NameConverter):
 
 def _built(names: NameConverter) -> strawberry.Schema:
     config = StrawberryConfig(info_class=Info, scalar_map=SCALARS, name_converter=names)
-    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=[ErrorCode, *KINDS], config=config)
+    made = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, types=[ErrorCode, *KINDS], config=config)
+    for given in _given(made._schema.type_map.values()):
+        if given.default_value is None:
+            given.default_value = Undefined  # nothing is said by null that is not said by leaving it out
+    return made
+
+
+def _given(kinds: Iterable[GraphQLNamedType]) -> Iterator[GraphQLArgument | GraphQLInputField]:
+    """What callers give: arguments, and fields of inputs."""
+    for kind in kinds:
+        if isinstance(kind, GraphQLInputObjectType):
+            yield from kind.fields.values()
+        elif isinstance(kind, GraphQLObjectType):
+            for field in kind.fields.values():
+                yield from field.args.values()
 
 
 graphql_schema = _built(Upper())
