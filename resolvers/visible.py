@@ -1,10 +1,10 @@
 """Rows that other rows name by id, as far as the caller might ask for them by id; whatever leads to another one leads nowhere."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select
 from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import SQLModel
 
@@ -32,26 +32,26 @@ def _reader(asking: Asking) -> Grant | None:
     return None if asking.principal is None else Grant(asking.principal)
 
 
-def visible(table: type[SQLModel], *options: ExecutableOption, project: str = "project_id") -> Batch[UUID, Any]:
-    """Rows of the caller's projects by id; `project` is the column that says whose a row is."""
-    columns: Any = table
-
+def _visible(rows: Callable[[Grant], Select[Any]], table: Any) -> Batch[UUID, Any]:
     async def load(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, Any]:
         grant = _reader(asking)
         if grant is None:
             return {}
-        query = select(table).where(columns.id.in_(ids), getattr(columns, project).in_(access.visible_projects(grant)))
-        found: Any = await session.scalars(query.options(*options))
+        found: Any = await session.scalars(rows(grant).where(table.id.in_(ids)))
         return {row.id: row for row in found}
 
     return Batch(load)
 
 
-projects = visible(Project, project="id")
-datasets = visible(Dataset)
-versions = visible(DatasetVersion, *LIGHT)
-experiments = visible(Experiment)
-models = visible(Model)
-deployments = visible(Deployment)
-jobs = visible(Job)
-artifacts = visible(Artifact)
+def _rows(table: type[SQLModel], *options: ExecutableOption) -> Batch[UUID, Any]:
+    return _visible(lambda grant: access.visible_rows(grant, table, *options), table)
+
+
+projects = _visible(access.visible, Project)
+datasets = _rows(Dataset)
+versions = _rows(DatasetVersion, *LIGHT)
+experiments = _rows(Experiment)
+models = _rows(Model)
+deployments = _rows(Deployment)
+jobs = _rows(Job)
+artifacts = _rows(Artifact)

@@ -8,7 +8,6 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
-    GraphQLField,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -20,7 +19,6 @@ from graphql import (
 from rest_compat.openapi.names import ABOUT, NAMED, title
 from rest_compat.shapes import CANCELLED
 from schema.execution import STORED, Operation
-from schema.payload import GIVEN
 
 SCALARS: Mapping[str, dict[str, Any]] = {
     "ID": {"type": "string"},
@@ -60,15 +58,9 @@ def _object(kind: Any, selections: SelectionSetNode, fragments: Mapping[str, Fra
             found |= _object(kind, fragments[node.name.value].selection_set, fragments)
         elif isinstance(node, FieldNode) and node.name.value in kind.fields:
             definition = kind.fields[node.name.value]
-            shown = GraphQLNonNull(get_nullable_type(definition.type)) if _always(kind, definition) else definition.type
+            shown = GraphQLNonNull(get_nullable_type(definition.type)) if kind in STORED.roots.values() else definition.type
             found[(node.alias or node.name).value] = _value(shown, node, fragments, definition.description or "")
     return found
-
-
-def _always(kind: Any, field: GraphQLField) -> bool:
-    """Whether a field is null only where the operation is refused, which is an answer of its own in REST."""
-    definition = field.extensions.get("strawberry-definition")
-    return kind in STORED.roots.values() or GIVEN in (getattr(definition, "metadata", None) or {})
 
 
 def _value(kind: Any, node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode], text: str) -> Any:

@@ -15,6 +15,7 @@ from strawberry.pydantic.error import InputValidationError
 from strawberry.tools import create_type
 from strawberry.types.base import StrawberryList, StrawberryOptional, get_object_definition
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import capitalize_first, to_camel_case
 
 from coreplex.errors.tree import DomainError, FieldError
 from schema.compiler.reading import Computed
@@ -55,14 +56,12 @@ def own_payloads(mutations: type) -> None:
     fields: list[Any] = get_object_definition(mutations, strict=True).fields
     for field in fields:
         kind: Any = field.type
-        name = camel(f"_{field.python_name}")
+        name = capitalize_first(to_camel_case(field.python_name))
         payload = _payload(f"{name}Payload", kind.of_type if isinstance(kind, StrawberryOptional) else kind)
         field.type = StrawberryOptional(payload)
         field.metadata = {**(field.metadata or {}), REFUSED: payload}
 
 
-GIVEN = "given"
-"""Metadata of a field that is null only where its mutation is refused."""
 REFUSED = "refused"
 """Metadata of a mutation: the payload that says why it was refused."""
 
@@ -79,7 +78,6 @@ def _nullable(field: StrawberryField) -> Any:
     kind = field.type
     if not isinstance(kind, StrawberryList | StrawberryOptional):
         own.type = StrawberryOptional(kind)
-        own.metadata = {**(field.metadata or {}), GIVEN: True}
     return own
 
 
@@ -132,14 +130,9 @@ def _place(loc: Sequence[str | int], info: GraphQLResolveInfo[Any]) -> list[str]
     place = ["input"] if argument else []
     for part in loc:
         if isinstance(kind, GraphQLInputObjectType) and isinstance(part, str):
-            name = part if part in kind.fields else camel(part)
+            name = part if part in kind.fields else to_camel_case(part)
             kind = get_named_type(kind.fields[name].type) if name in kind.fields else None
             place.append(name if kind is not None else part)
         else:
             place.append(str(part))
     return place
-
-
-def camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)

@@ -73,9 +73,6 @@ class Subscription(EventSubscription):
     pass
 
 
-own_payloads(Mutation)
-
-
 class Upper(NameConverter):
     """Values of enums in upper case, as GraphQL has them; the domain and REST have them in lower case."""
 
@@ -102,7 +99,9 @@ def _given(kinds: Iterable[GraphQLNamedType]) -> Iterator[GraphQLArgument | Grap
                 yield from field.args.values()
 
 
+stored_schema = _built(NameConverter())
+"""What REST's stored documents run against: with the domain's words for the values of enums, which are REST's, and built
+before mutations get payloads of their own, because a refusal is an answer of its own there."""
+own_payloads(Mutation)
 graphql_schema = _built(Upper())
 """The public contract."""
-stored_schema = _built(NameConverter())
-"""The same with the domain's words for the values of enums, which are REST's: its stored documents run against this one."""
