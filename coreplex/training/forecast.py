@@ -16,10 +16,11 @@ from coreplex.platform.database import ReadSession
 
 LAST = 200
 """Models of this server that the time of the next one is estimated from."""
+PACE = 10.0 / 1e6
+OFFSET_CELLS = 100_000
+"""A model, all folds, takes a pace for each cell of its table and of as many more, which are what takes its time in a small one.
+The pace is of two cores, for a server that has trained nothing yet; measured by tests/benchmarks/forecast.py, as all here."""
 START_SECS = 5.0
-PER_MODEL_SECS = 1.0
-PER_MILLION_CELLS_SECS = 10.0
-"""Where no model was trained here yet: of one model, all folds, on two cores."""
 SPREAD = 2.0
 """The estimate may be wrong by this factor, either way."""
 
@@ -63,13 +64,13 @@ async def forecast(
 async def _duration(session: ReadSession, checked: service.Checked) -> Duration:
     """By the median of what the last models took for a cell of their table, baselines apart; never beyond what is allowed."""
     cells = checked.version.row_count * checked.version.column_count
-    size = col(DatasetVersion.row_count) * col(DatasetVersion.column_count)
-    last = select((col(Model.training_time_secs) / func.greatest(size, 1)).label("pace"))
+    size = OFFSET_CELLS + col(DatasetVersion.row_count) * col(DatasetVersion.column_count)
+    last = select((col(Model.training_time_secs) / size).label("pace"))
     last = last.join(DatasetVersion, col(DatasetVersion.id) == col(Model.dataset_version_id)).where(col(Model.algo) != "Baseline")
     paces = last.order_by(col(Model.created_at).desc()).limit(LAST).subquery()
     middle = select(func.percentile_cont(0.5).within_group(paces.c.pace), func.count()).select_from(paces)
     pace, models = (await session.execute(middle)).one()
-    each = PER_MODEL_SECS + cells / 1e6 * PER_MILLION_CELLS_SECS if pace is None else max(0.05, float(pace) * cells)
+    each = (PACE if pace is None else float(pace)) * (OFFSET_CELLS + cells)
     most = float(checked.config.max_runtime_secs)
     likely = min(most, START_SECS + checked.config.max_models * each)
     return Duration(likely, min(most, likely / SPREAD), min(most, likely * SPREAD), int(models))

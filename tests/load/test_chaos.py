@@ -25,7 +25,7 @@ from tests.stack import Stack, running
 
 ROWS = table([["x", "y", "label"], *[[n, n % 7, "yes" if n % 3 else "no"] for n in range(120)]])
 PROJECT = "mutation($name: String!) { createProject(input: {name: $name}) { project { id } } }"
-TRAINING = {"target_column": "label", "problem_type": "classification", "config": {"max_runtime_secs": 10, "max_models": 1}}
+TRAINING = {"target_column": "label", "problem_type": "classification", "config": {"max_runtime_secs": 60, "max_models": 1}}
 CALLERS, EXPERIMENTS = 4, 6
 MANY_ROWS = 200
 """Of a call whose answer is too long to be kept under its key."""

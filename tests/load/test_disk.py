@@ -106,7 +106,7 @@ def test_a_training_on_a_full_disk_fails_and_says_so(small: Stack) -> None:
         project = client.post("/api/projects", json={"name": "p"}).json()["project_id"]
         version = upload(client, project).json()["dataset_version_id"]
         wanted = {"project_id": project, "dataset_version_id": version, "name": "e", "target_column": "d"}
-        wanted |= {"problem_type": "classification", "config": {"max_runtime_secs": 10, "max_models": 2}}  # type: ignore[dict-item]
+        wanted |= {"problem_type": "classification", "config": {"max_runtime_secs": 60, "max_models": 2}}  # type: ignore[dict-item]
         ballast = fill(small)
         try:
             refused = client.post("/api/experiments", json=wanted)

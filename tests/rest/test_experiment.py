@@ -217,7 +217,7 @@ def test_an_engine_that_is_not_installed(lab: Lab) -> None:
 
 
 def test_engines_side_by_side(lab: Lab) -> None:
-    made = lab.start(execution_mode="parallel", engines=["native", "flaml"], config={**TINY, "max_runtime_secs": 12})
+    made = lab.start(execution_mode="parallel", engines=["native", "flaml"], config={**TINY, "max_runtime_secs": 20})
     assert lab.wait(made)["status"] == "succeeded", lab.stack.log()
     runs = lab.client.get(f"/api/experiments/{made}/engine-runs").json()["items"]
     assert [run["engine"] for run in runs] == ["native", "flaml"]
@@ -366,7 +366,7 @@ def test_a_killed_worker_costs_time_only(lab: Lab) -> None:
 
 
 def test_the_budget_holds(lab: Lab) -> None:
-    made = lab.start(config={"max_runtime_secs": 5, "max_models": 500})
+    made = lab.start(config={"max_runtime_secs": 8, "max_models": 500})
     lab.wait(made, "running")
     assert lab.wait(made)["status"] == "succeeded"
     assert lab.models_of(made)[-1]["algo"] == "Baseline"
