@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from coreplex.account.cookies import session_cookie_name
 from coreplex.account.service import ensure_admin
-from coreplex.errors.tree import DomainError, NotFound, Unavailable
+from coreplex.errors.tree import DomainError, Message, NotFound, Unavailable
 from coreplex.platform import heartbeat, open_files
 from coreplex.platform.heartbeat import Heartbeat
 from coreplex.platform.log import configure
@@ -160,7 +160,9 @@ def _middleware(services: Services) -> list[Middleware]:
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
-    return error_answer(NotFound("There is nothing at this address; see /docs."), exchange_of(request).request_id)
+    return error_answer(
+        NotFound(Message("no_such_address", "There is nothing at this address; see /docs.")), exchange_of(request).request_id
+    )
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
@@ -168,10 +170,17 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
         code, status = "method_not_allowed", 405
 
     headers = getattr(error, "headers", None) or {}
-    possible = f"; possible: {headers['Allow']}" if "Allow" in headers else ""
-    response = error_answer(WrongMethod(f"{request.method} is not possible here{possible}."), exchange_of(request).request_id)
+    response = error_answer(WrongMethod(_possible(request.method, headers.get("Allow"))), exchange_of(request).request_id)
     response.headers.update(headers)
     return response
+
+
+def _possible(method: str, allowed: str | None) -> Message:
+    if allowed is None:
+        return Message("method_not_possible", "{method} is not possible here.", method=method)
+    return Message(
+        "other_methods_possible", "{method} is not possible here; possible: {allowed}.", method=method, allowed=allowed
+    )
 
 
 def main() -> None:

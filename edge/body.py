@@ -9,13 +9,13 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from coreplex.errors.tree import BadInput, DomainError, TooLarge
+from coreplex.errors.tree import BadInput, DomainError, Message, TooLarge
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.document import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, containers, too_deep
 from edge.request import exchange_of
 
 JSON_TYPE = "application/json"
-CUT_OFF = "The connection ended before the whole request was here."
+CUT_OFF = Message("connection_ended", "The connection ended before the whole request was here.")
 """Nobody is left to read it but the log."""
 
 
@@ -34,7 +34,7 @@ async def stream_of(request: Request) -> AsyncIterator[bytes]:
         raise BadInput(CUT_OFF) from None
 
 
-async def read_body(request: Request, limit: int, advice: str) -> bytes:
+async def read_body(request: Request, limit: int, advice: Message | None = None) -> bytes:
     """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
     parts, size = [], announced(request)
     if size <= limit:
@@ -48,21 +48,28 @@ async def read_body(request: Request, limit: int, advice: str) -> bytes:
         except ClientDisconnect:
             raise BadInput(CUT_OFF) from None
     if size > limit:
-        raise TooLarge(f"The request body is larger than {limit >> 20} MiB. {advice}".rstrip())
+        raise TooLarge(Message("body_too_large", "The request body is larger than {most} MiB.", most=limit >> 20).then(advice))
     return b"".join(parts)
 
 
-def decode_json(raw: bytes | str, noun: str, error: Callable[[str], DomainError]) -> Any:
+def decode_json(raw: bytes | str, noun: str, error: Callable[[Message], DomainError]) -> Any:
     """The value of a JSON text, bounded in depth and in parts. Raises `error`, a sentence about what `noun` names."""
     parts = containers(raw)
     if parts > MAX_JSON_CONTAINERS:
-        raise error(f"{noun} has more than {MAX_JSON_CONTAINERS} lists and objects.")
+        raise error(
+            Message(
+                "too_many_containers",
+                "{noun} has more than {most} lists and objects.",
+                noun=noun,
+                most=MAX_JSON_CONTAINERS,
+            )
+        )
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
-        raise error(f"{noun} is not JSON: {problem}.") from None
+        raise error(Message("not_json", "{noun} is not JSON: {problem}.", noun=noun, problem=str(problem))) from None
     if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
-        raise error(f"{noun} is nested deeper than {MAX_JSON_DEPTH} levels.")
+        raise error(Message("json_too_deep", "{noun} is nested deeper than {levels} levels.", noun=noun, levels=MAX_JSON_DEPTH))
     return value
 
 
@@ -84,9 +91,9 @@ def error_body(error: DomainError, request_id: str) -> dict[str, Any]:
 def extensions(error: DomainError, request_id: str) -> dict[str, Any]:
     """The same in GraphQL's words: the `extensions` of an error."""
     shown: dict[str, Any] = {"code": error.code.upper(), "status": error.status, "requestId": request_id}
-    shown |= {"reason": error.reason, "parameters": dict(error.parameters)}
+    shown |= error.message.as_dict()
     if error.errors:
-        shown["errors"] = [{**one.as_dict(), "reason": one.reason, "parameters": dict(one.parameters)} for one in error.errors]
+        shown["errors"] = [one.with_reason() for one in error.errors]
     if error.retry_after is not None:
         shown["retryAfter"] = error.retry_after
     return shown

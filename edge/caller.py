@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from coreplex.errors.tree import Forbidden
+from coreplex.errors.tree import Forbidden, Message
 from coreplex.idempotency.service import Attempt
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import Category, Credential, Grant, Permission, Principal, authorize
@@ -57,7 +57,13 @@ class Caller:
     def set_cookies(self, *cookies: Any) -> None:
         """Have the answer set these; raises Forbidden where it cannot. Called in the transaction that makes what they are for."""
         if self.request.transport != HTTP:
-            raise Forbidden(f"This sets cookies, which an answer over a {self.request.transport} cannot: send it by POST.")
+            raise Forbidden(
+                Message(
+                    "cookies_need_post",
+                    "This sets cookies, which an answer over a {transport} cannot: send it by POST.",
+                    transport=self.request.transport,
+                )
+            )
         self.cookies.extend(cookies)
 
     def grant(self, permission: Permission) -> Grant:

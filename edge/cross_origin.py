@@ -5,7 +5,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from coreplex.errors.tree import Forbidden
+from coreplex.errors.tree import Forbidden, Message
 from edge.body import error_answer
 from edge.request import STATE, Exchange
 
@@ -34,6 +34,8 @@ class CrossOrigin(CORSMiddleware):
 def _refused(response: Response, exchange: Exchange) -> Response:
     """The same refusal with our body."""
     failed = bytes(response.body).decode().removeprefix("Disallowed CORS ").split(", ")
-    answer = error_answer(Forbidden(f"Refused preflight: {'; '.join(ADVICE[one] for one in failed)}."), exchange.request_id)
+    advice = "; ".join(ADVICE[one] for one in failed)
+    message = Message("preflight_refused", "Refused preflight: {advice}.", advice=advice)
+    answer = error_answer(Forbidden(message), exchange.request_id)
     answer.headers.update({name: value for name, value in response.headers.items() if not name.startswith("content-")})
     return answer

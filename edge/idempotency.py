@@ -8,7 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 from coreplex.idempotency import outcome, service
 from coreplex.idempotency.service import Attempt, Repeated
 from coreplex.platform.permissions import PUBLIC, Grant, Permission, authorize
@@ -46,7 +46,14 @@ async def once(
         return (await answer())[0]
     keys = request.headers.getlist(HEADER)
     if len(keys) > 1:
-        raise Invalid(f"The header {HEADER} was sent {len(keys)} times; a request has one.")
+        raise Invalid(
+            Message(
+                "too_many_idempotency_keys",
+                "The header {header} was sent {times} times; a request has one.",
+                header=HEADER,
+                times=len(keys),
+            )
+        )
     url = request.url
     fingerprint = _fingerprint(request.method, url.path, url.query, said())
     exchange_of(request).keyed = True

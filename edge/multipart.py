@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from coreplex.errors.tree import BadInput, FieldError, Invalid, TooLarge
+from coreplex.errors.tree import BadInput, FieldError, Invalid, Message, TooLarge
 
 MAX_PARTS = 20
 MAX_FIELD_BYTES = 64 << 10
@@ -37,7 +37,7 @@ class Form:
     def __init__(self, content_type: str, body: AsyncIterator[bytes], limit: int) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
-            raise Invalid("Send the file as multipart/form-data.")
+            raise Invalid(Message("send_as_multipart", "Send the file as multipart/form-data."))
         self.fields: dict[str, str] = {}
         self.filename: str | None = None
         self._body = body
@@ -62,7 +62,7 @@ class Form:
                 },
             )
         except FormParserError as error:
-            raise BadInput(f"The multipart form cannot be read: {error}.") from None
+            raise BadInput(_unreadable(error)) from None
 
     async def until_file(self, *, unless: str | None = None) -> bool:
         """Read until the file begins. False when the form has the field `unless` in its place; raises Invalid without both."""
@@ -71,8 +71,7 @@ class Form:
         if self.filename is None and unless in self.fields:
             return False
         if self.filename is None:
-            missing = FieldError(("body", FILE_FIELD), "Field required", "missing")
-            raise Invalid(f"{FILE_FIELD}: Field required", errors=[missing])
+            raise Invalid.fields([FieldError.missing("body", FILE_FIELD)], skip=1)
         return True
 
     async def file(self) -> AsyncIterator[bytes]:
@@ -88,21 +87,21 @@ class Form:
         async for chunk in self._body:
             self._room -= len(chunk)
             if self._room < 0:
-                raise TooLarge("The form is larger than its file may be.")
+                raise TooLarge(Message("form_too_large", "The form is larger than its file may be."))
             try:
                 self._parser.write(chunk)
             except FormParserError as error:
-                raise BadInput(f"The multipart form cannot be read: {error}.") from None
+                raise BadInput(_unreadable(error)) from None
             return True
         if not self._ended:
-            raise BadInput("The multipart form ends before its last boundary.")
+            raise BadInput(Message("form_ends_early", "The multipart form ends before its last boundary."))
         return False
 
     def _begin(self) -> None:
         self._part = _Part()
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise BadInput(f"The form has more than {MAX_PARTS} parts.")
+            raise BadInput(Message("too_many_parts", "The form has more than {most} parts.", most=MAX_PARTS))
 
     def _header_end(self) -> None:
         if bytes(self._header_name).lower() == b"content-disposition":
@@ -116,9 +115,13 @@ class Form:
         if b"filename" not in options:
             return
         if self.filename is not None:
-            raise Invalid.field("send one file only", "body", self._part.name)
+            raise Invalid.field(Message("one_file_only", "send one file only"), "body", self._part.name)
         if self._part.name != FILE_FIELD:
-            raise Invalid.field(f"the file must be in the field '{FILE_FIELD}'", "body", self._part.name)
+            raise Invalid.field(
+                Message("file_in_wrong_field", "the file must be in the field '{field}'", field=FILE_FIELD),
+                "body",
+                self._part.name,
+            )
         self.filename = self._part.filename = _text(options[b"filename"])
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
@@ -127,7 +130,9 @@ class Form:
             return
         self._part.value.extend(data[start:end])
         if len(self._part.value) > MAX_FIELD_BYTES:
-            raise Invalid.field(f"has more than {MAX_FIELD_BYTES >> 10} KB", "body", self._part.name)
+            raise Invalid.field(
+                Message("form_field_too_large", "has more than {most} KB", most=MAX_FIELD_BYTES >> 10), "body", self._part.name
+            )
 
     def _part_end(self) -> None:
         value = _text(bytes(self._part.value))
@@ -146,3 +151,7 @@ def _latin(header: bytes) -> str:
 def _text(value: bytes) -> str:
     """UTF-8 as browsers and clients send it; other bytes stay visible as replacement characters."""
     return value.decode("utf-8", errors="replace")
+
+
+def _unreadable(error: FormParserError) -> Message:
+    return Message("form_unreadable", "The multipart form cannot be read: {error}.", error=str(error))

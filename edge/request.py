@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from coreplex.account import authenticate, signin, tokens
 from coreplex.account.cookies import known_cookie_name, session_cookie_name
-from coreplex.errors.tree import Forbidden, RateLimited, Unauthenticated
+from coreplex.errors.tree import Forbidden, Message, RateLimited, Unauthenticated
 from coreplex.platform.fair_places import CALLER
 from coreplex.platform.identifier import new_id
 from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
@@ -137,7 +137,7 @@ def bearer_token(value: str) -> str:
     """The token of `Authorization: Bearer …`. Raises Unauthenticated for another scheme."""
     scheme, _, token = value.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("Send the API key as `Authorization: Bearer <key>`.")
+        raise Unauthenticated(Message("credential_not_a_key", "Send the API key as `Authorization: Bearer <key>`."))
     return token.strip()
 
 
@@ -148,12 +148,16 @@ def check_csrf(caller: Caller) -> None:
     assert caller.principal is not None
     sent, expected = caller.request.csrf_header or "", caller.principal.csrf_token or ""
     if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
-        where = (
-            "`csrfToken` in the payload of connection_init"
-            if caller.request.transport == WEBSOCKET
-            else "The header X-CSRF-Token"
+        raise Forbidden(_wrong_token(caller.request.transport))
+
+
+def _wrong_token(transport: str) -> Message:
+    if transport == WEBSOCKET:
+        return Message(
+            "csrf_token_of_connection_wrong",
+            "`csrfToken` in the payload of connection_init is missing or is not this session's csrf_token.",
         )
-        raise Forbidden(f"{where} is missing or is not this session's csrf_token.")
+    return Message("csrf_token_wrong", "The header X-CSRF-Token is missing or is not this session's csrf_token.")
 
 
 async def charge(caller: Caller, charges: Mapping[Category, int], connection: HTTPConnection) -> None:
@@ -198,7 +202,9 @@ def check_origin(connection: HTTPConnection, settings: Settings) -> None:
     else:
         foreign = not (_same_host(origin, connection, settings) or origin in settings.cors_origins)
     if foreign:
-        raise Forbidden("Pages of this origin may not use the API; the setting CORS_ORIGINS names those that may.")
+        raise Forbidden(
+            Message("origin_refused", "Pages of this origin may not use the API; the setting CORS_ORIGINS names those that may.")
+        )
 
 
 def _same_host(origin: str, connection: HTTPConnection, settings: Settings) -> bool:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.types import Message, Send
+from starlette import types
 
-from coreplex.errors.tree import Busy
+from coreplex.errors.tree import Busy, Message
 from coreplex.platform.fair_places import CALLER
 from coreplex.platform.services import Part, Services
 
@@ -30,10 +30,16 @@ class Unread(Part):
     def require_read(self, who: str) -> None:
         """Raise Busy for a caller that leaves too much untaken."""
         if self._bytes[who] >= self.most:
-            said = f"{self._bytes[who] >> 20} MiB of answers to you wait to be read; read them before you ask for more."
-            raise Busy(said, retry_after=AGAIN_SECS)
+            raise Busy(
+                Message(
+                    "answers_unread",
+                    "{waiting} MiB of answers to you wait to be read; read them before you ask for more.",
+                    waiting=self._bytes[who] >> 20,
+                ),
+                retry_after=AGAIN_SECS,
+            )
 
-    async def send(self, message: Message, send: Send) -> None:
+    async def send(self, message: types.Message, send: types.Send) -> None:
         """Send a large part of a body as its client takes it."""
         body, more = message["body"], message.get("more_body", False)
         with self.held(len(body)):

@@ -8,7 +8,7 @@ from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
 from coreplex.account.table import Session, TokenPurpose, User
-from coreplex.errors.tree import Invalid, RateLimited, Unauthenticated
+from coreplex.errors.tree import Invalid, Message, RateLimited, Unauthenticated
 from coreplex.platform.database import WriteSession
 from coreplex.platform.permissions import Category
 from coreplex.project import invitation
@@ -101,7 +101,7 @@ async def change_password(info: Info, input: inputs.ChangePassword) -> tuple[str
     try:
         user = await signin.prove(services.database, caller.email, input.current_password, session_id=caller.credential_id)
     except Unauthenticated:
-        raise Invalid.field("the current password is wrong", "current_password") from None
+        raise Invalid.field(Message("current_password_wrong", "the current password is wrong"), "current_password") from None
     password_hash = await passwords.hashed(input.new_password, user.email)
     async with info.context.transaction() as session:
         mine = await session.get(Session, caller.credential_id)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, literal_column, select, union_all
 
-from coreplex.errors.tree import DomainError, Forbidden, Invalid, NotFound
+from coreplex.errors.tree import DomainError, Forbidden, Invalid, Message, NotFound
 from coreplex.platform.database import ReadSession
 from coreplex.platform.permissions import READ, Grant, Permission, Principal, authorize
 from coreplex.platform.services import Services
@@ -57,7 +57,7 @@ class Nodes:
     async def many(self, info: Info, ids: Sequence[str]) -> list[Any]:
         """In the order of the ids; an error in the place of one that cannot be had. Raises Invalid for too many."""
         if len(ids) > MAX_IDS:
-            raise Invalid.field(f"at most {MAX_IDS} ids at once", "ids")
+            raise Invalid.field(Message("too_many_ids", "at most {most} ids at once", most=MAX_IDS), "ids")
         found = await asyncio.gather(*(self.one(info, identity) for identity in ids), return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException) and not isinstance(one, DomainError):

@@ -10,7 +10,7 @@ from graphql import ExecutionResult
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors.tree import DomainError, Invalid
+from coreplex.errors.tree import DomainError, Invalid, Message
 from coreplex.platform.client_disconnect import cancelled_by_departure
 from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Category
@@ -37,6 +37,7 @@ LARGE_BODY = 128 << 10
 times the memory. They are parsed in a thread, one at a time: megabytes take tenths of a second."""
 LARGE = Limits(total=6, each=1, patience=30.0, waiting_each=60, retry_after=5)
 PARSED = Limits(total=1, each=1, patience=30.0, retry_after=5)
+SEVERAL_CALLS = Message("send_several_calls", "Send the rows in several calls.")
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -88,8 +89,8 @@ class Row:
         if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
             return None
         if self.takes_rows:
-            return await read_body(request, MAX_ROWS_BODY, "Send the rows in several calls.")
-        return await read_body(request, MAX_BODY, "")
+            return await read_body(request, MAX_ROWS_BODY, SEVERAL_CALLS)
+        return await read_body(request, MAX_BODY)
 
 
 class LargeBodies(Part):
@@ -194,8 +195,8 @@ def parse_object(raw: bytes, *, empty_is_fine: bool) -> dict[str, Any]:
     if not raw.strip():
         if empty_is_fine:
             return {}
-        raise Invalid("The body is empty; send a JSON object.")
+        raise Invalid(Message("body_empty", "The body is empty; send a JSON object."))
     body = decode_json(raw, "The body", Invalid)
     if not isinstance(body, dict):
-        raise Invalid("The body must be a JSON object.")
+        raise Invalid(Message("body_no_object", "The body must be a JSON object."))
     return body

@@ -5,15 +5,15 @@ In a form both are JSON texts. The operations take them as one list of columns, 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from graphql import get_named_type
 
-from coreplex.errors.tree import FieldError, Invalid
+from coreplex.errors.tree import FieldError, Invalid, Message
 from rest_compat.bounds import limited, of_field
 from rest_compat.response_schema import leaf
-from schema.errors import sentence_of
 from schema.execution import STORED
 
 TYPES, MISSING, FORCE = "column_types", "missing_values", "force"
@@ -80,8 +80,8 @@ def in_callers_words(found: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Invalid as error:
         errors = [_told(one, found.get("columns", ())) for one in error.errors]
-        listed = error.message == sentence_of(error.errors, skip=1)
-        raise Invalid(sentence_of(errors, skip=1) if listed else error.message, errors=errors) from None
+        listed = error.message == Invalid.fields(error.errors, skip=1).message
+        raise (Invalid.fields(errors, skip=1) if listed else Invalid(error.message, errors=errors)) from None
 
 
 def _told(error: FieldError, columns: Sequence[Mapping[str, Any]]) -> FieldError:
@@ -89,16 +89,16 @@ def _told(error: FieldError, columns: Sequence[Mapping[str, Any]]) -> FieldError
         return error
     if len(error.loc) < 3 or not isinstance(error.loc[2], int):
         key = TYPES if any("type" in column for column in columns) else MISSING
-        return FieldError(("body", key), error.msg, error.type)
+        return replace(error, loc=("body", key))
     column, part = columns[error.loc[2]], error.loc[3:]
     key = TYPES if "type" in column and part[:1] in ((), ("type",), ("name",)) else MISSING
-    return FieldError(("body", key, column["name"], *part[1:]), error.msg, error.type)
+    return replace(error, loc=("body", key, column["name"], *part[1:]))
 
 
 def _types(body: Mapping[str, Any]) -> dict[str, Any]:
     found = _parsed(body, TYPES)
     if found is not None and not isinstance(found, dict):
-        raise Invalid.field("must be an object: column name to type", "body", TYPES)
+        raise Invalid.field(Message("no_object_of_types", "must be an object: column name to type"), "body", TYPES)
     return found or {}
 
 
@@ -109,7 +109,7 @@ def _missing(body: Mapping[str, Any], kind: str) -> list[str] | dict[str, list[s
     if isinstance(found, dict):
         return {name: _texts(listed, name) for name, listed in found.items()}
     if kind == MARKS:
-        raise Invalid.field("must be an object: column name to list of values", "body", MISSING)
+        raise Invalid.field(Message("no_object_of_lists", "must be an object: column name to list of values"), "body", MISSING)
     return _texts(found)
 
 
@@ -117,7 +117,7 @@ def _texts(listed: Any, *place: str) -> list[str]:
     if type(listed) in (str, int, float):
         listed = [listed]
     if not isinstance(listed, list) or not all(type(value) in (str, int, float) for value in listed):
-        raise Invalid.field("must be a list of texts and numbers", "body", MISSING, *place)
+        raise Invalid.field(Message("no_list_of_values", "must be a list of texts and numbers"), "body", MISSING, *place)
     return [value if isinstance(value, str) else orjson.dumps(value).decode() for value in listed]
 
 
@@ -129,4 +129,4 @@ def _parsed(body: Mapping[str, Any], key: str) -> Any:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
         example = '{"age": "float"}' if key == TYPES else '["-200", "None"]'
-        raise Invalid.field(f"must be JSON, such as {example}", "body", key) from None
+        raise Invalid.field(Message("no_json", "must be JSON, such as {example}", example=example), "body", key) from None

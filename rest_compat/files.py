@@ -13,9 +13,9 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from coreplex.errors.tree import Invalid, TooLarge
+from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.services import Services
-from coreplex.platform.staging import StagedFile, in_words
+from coreplex.platform.staging import StagedFile, file_too_large
 from edge.body import announced, json_answer, stream_of
 from edge.caller import Caller
 from edge.multipart import Form
@@ -63,7 +63,7 @@ class Receiver:
     def check_length(self, request: Request) -> None:
         """Refuse by the announced length, where there is one, before anything is read."""
         if announced(request) > self.limit + FORM_OVERHEAD:
-            raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
+            raise file_too_large(self.limit)
 
     @contextmanager
     def kept_on_success(self, file: StagedFile) -> Iterator[None]:
@@ -100,7 +100,7 @@ class Upload(Receiver):
         file = await self.receive(context, form)
         with self.kept_on_success(file):
             if "upload_id" in form.fields:
-                raise Invalid.field("send a file or the id of one, not both", "body", "upload_id")
+                raise Invalid.field(Message("file_and_id", "send a file or the id of one, not both"), "body", "upload_id")
             said = [form.fields, file.filename, file.sha256]
             response = await self._once(context, request, said, {**form.fields, "upload_id": str(file.id)})
         self.services.staging.discard(file)

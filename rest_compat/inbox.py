@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.permissions import WRITE, Permission
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
@@ -67,7 +67,7 @@ class Inbox(Receiver):
         if not content_type.lower().startswith("multipart/"):
             filename = request.query_params.get("filename", "")
             if not filename:
-                raise Invalid.field("name the file: ?filename=…", "query", "filename")
+                raise Invalid.field(Message("filename_missing", "name the file: ?filename=…"), "query", "filename")
             file = await self.stage(context, stream_of(request), filename)
             return file, unknown.parameters(request.query_params, {"filename"})
         form = self.form(request)

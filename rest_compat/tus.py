@@ -18,7 +18,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors.tree import BadInput, DomainError
+from coreplex.errors.tree import BadInput, DomainError, Message
 from coreplex.platform.permissions import WRITE, Category
 from coreplex.platform.resumable import ALGORITHMS, Checksum, Resumable, Upload
 from coreplex.platform.services import Services
@@ -100,7 +100,13 @@ class Tus:
         async def answer(request: Request) -> Response:
             try:
                 if request.headers.get("tus-resumable") != VERSION:
-                    raise WrongVersion(f"Send the header Tus-Resumable: {VERSION}, the version of tus spoken here.")
+                    raise WrongVersion(
+                        Message(
+                            "wrong_tus_version",
+                            "Send the header Tus-Resumable: {version}, the version of tus spoken here.",
+                            version=VERSION,
+                        )
+                    )
                 response = await act(request)
             except Exception as error:
                 response = refusal(error, request)
@@ -165,7 +171,9 @@ class Tus:
     async def _append(self, request: Request) -> Response:
         upload = await self._own(request)
         if not _has_bytes(request):
-            raise WrongMediaType(f"Send the bytes as Content-Type: {CHUNK_TYPE}.")
+            raise WrongMediaType(
+                Message("wrong_chunk_type", "Send the bytes as Content-Type: {media_type}.", media_type=CHUNK_TYPE)
+            )
         offset = _number(request, "upload-offset")
         return self._said(await self.uploads.append(upload, offset, stream_of(request), _checksum(request)), 204)
 
@@ -176,7 +184,7 @@ class Tus:
     async def _overridden(self, request: Request) -> Response:
         wanted = request.headers.get("x-http-method-override", "").upper()
         if wanted not in ("PATCH", "DELETE"):
-            raise WrongMethod("POST here needs X-HTTP-Method-Override: PATCH or DELETE.")
+            raise WrongMethod(Message("override_missing", "POST here needs X-HTTP-Method-Override: PATCH or DELETE."))
         return await (self._append if wanted == "PATCH" else self._terminate)(request)
 
     async def _own(self, request: Request) -> Upload:
@@ -203,7 +211,9 @@ def filename_of(metadata: str) -> str:
             try:
                 return base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace") or "upload"
             except binascii.Error:
-                raise BadInput(f"Upload-Metadata: the value of {key!r} is not Base64.") from None
+                raise BadInput(
+                    Message("metadata_no_base64", "Upload-Metadata: the value of {key!r} is not Base64.", key=key)
+                ) from None
     return "upload"
 
 
@@ -218,7 +228,9 @@ def _has_bytes(request: Request) -> bool:
 def _number(request: Request, header: str) -> int:
     text = request.headers.get(header, "")
     if not re.fullmatch(WHOLE_NUMBER, text):
-        raise BadInput(f"The header {header.title()} must be a whole number of bytes.")
+        raise BadInput(
+            Message("no_number_of_bytes", "The header {header} must be a whole number of bytes.", header=header.title())
+        )
     return int(text)
 
 

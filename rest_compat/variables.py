@@ -21,12 +21,12 @@ from graphql import (
 from graphql.utilities import validate_input_value
 
 from coreplex.errors.nearest import nearest
-from coreplex.errors.tree import FieldError, Invalid
-from coreplex.platform.page import MAX_PAGE
+from coreplex.errors.tree import FieldError, Invalid, Message
+from coreplex.platform.page import MAX_PAGE, between
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import camel, snake
 from rest_compat.words import one_of
-from schema.errors import sentence_of, without_values
+from schema.errors import without_values
 from schema.execution import STORED, Coerced, Operation
 
 PAGE_INTO = {
@@ -145,7 +145,7 @@ class Binder:
         wanted = variables.get("first") if self.endpoint.paged else None
         if not isinstance(wanted, int) or 1 <= wanted <= MAX_PAGE:
             return []
-        return [FieldError(("query", "limit"), f"must be from 1 to {MAX_PAGE}", "type_error")]
+        return [FieldError(("query", "limit"), between(1, MAX_PAGE), "type_error")]
 
     def _check(
         self,
@@ -159,10 +159,10 @@ class Binder:
             if variable in variables:
                 self._check_one(variable, kind, variables[variable], origin, errors)
             elif variable in self.required:
-                errors.append(FieldError(self._place(variable), "Field required", "missing"))
+                errors.append(FieldError.missing(*self._place(variable)))
         errors = [_beside(error, unknown) for error in errors]
         if errors:
-            raise Invalid(sentence_of(errors, skip=1), errors=errors)
+            raise Invalid.fields(errors, skip=1)
 
     def _check_one(self, variable: str, kind: Any, value: Any, origin: Any, errors: list[FieldError]) -> None:
         inner = get_named_type(kind)
@@ -171,7 +171,7 @@ class Binder:
                 target = (variable, name)
                 if name not in value:
                     if is_required_input_field(definition):
-                        errors.append(FieldError(self._place_of(target, origin), "Field required", "missing"))
+                        errors.append(FieldError.missing(*self._place_of(target, origin)))
                     continue
                 self._validate(value[name], definition.type, target, origin, errors)
         else:
@@ -189,14 +189,16 @@ class Binder:
         else:
             place = self._place_of(target, origin)
             words = self.endpoint.words.get(place[-1], ())
-            errors.append(FieldError(place, one_of(words, value) if words else "must be a list", "type_error"))
+            errors.append(
+                FieldError(place, one_of(words, value) if words else Message("no_list", "must be a list"), "type_error")
+            )
 
     def placed(self, error: Invalid) -> Invalid:
         """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""
-        errors = [FieldError(self._placed(field.loc), field.msg, field.type) for field in error.errors]
+        errors = [replace(one, loc=self._placed(one.loc)) for one in error.errors]
         # A message that only lists the wrong values is told again in the caller's spelling; a written one stays.
-        listed = error.message == sentence_of(error.errors)
-        return Invalid(sentence_of(errors, skip=1) if listed else error.message, errors=errors)
+        listed = error.message == Invalid.fields(error.errors).message
+        return Invalid.fields(errors, skip=1) if listed else Invalid(error.message, errors=errors)
 
     def _placed(self, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
         if not loc:
@@ -214,21 +216,23 @@ class Binder:
 def _beside(error: FieldError, unknown: Sequence[str]) -> FieldError:
     """A key that is missing, with the unknown key that was probably meant for it."""
     sent = nearest(str(error.loc[-1]), unknown) if error.type == "missing" else None
-    return replace(error, msg=f"{error.msg}; you sent '{sent[:100]}'") if sent is not None else error
+    if sent is None:
+        return error
+    return replace(error, msg=Message("missing_or_misspelt", "Field required; you sent '{sent}'", sent=sent[:100]))
 
 
-def _plain(message: str, kind: Any, value: Any) -> str:
+def _plain(message: str, kind: Any, value: Any) -> Message:
     """GraphQL's wording without its type system."""
     expected = {"String": "text", "Int": "a whole number", "Float": "a number", "Boolean": "true or false", "ID": "an identifier"}
     inner = get_named_type(kind)
     if inner.name in expected and "cannot represent" in message:
-        return f"must be {expected[inner.name]}"
+        return Message("wrong_kind", "must be {kind}", kind=expected[inner.name])
     if hasattr(inner, "values"):
         return one_of(inner.values, value[0] if isinstance(value, list) and len(value) == 1 else value)
     enum = re.search(r"does not exist in '(\w+)' enum", message)
     if enum:
-        return f"must be one of {', '.join(STORED.schema.type_map[enum[1]].values)}"  # type: ignore[attr-defined]
-    return without_values(message)[:300]
+        return one_of(STORED.schema.type_map[enum[1]].values)  # type: ignore[attr-defined]
+    return Message("variable_not_valid", "{told}", told=without_values(message)[:300])
 
 
 def _type_of(definition: VariableDefinitionNode) -> GraphQLInputType:

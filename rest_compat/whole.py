@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from coreplex.errors.tree import FieldError, Invalid
-from coreplex.platform.page import MAX_OFFSET, MAX_PAGE, MAX_SEARCH, SortDirection
+from coreplex.errors.tree import FieldError, Invalid, Message
+from coreplex.platform.page import MAX_OFFSET, MAX_PAGE, MAX_SEARCH, SortDirection, between, too_long_search
 from rest_compat.words import one_of
-from schema.errors import sentence_of
 
 
 class Cut(NamedTuple):
@@ -40,19 +39,19 @@ class Whole:
             found["sort_direction"] = query["sort_dir"]
         errors = [FieldError(("query", name), said, "type_error") for name, said in self._wrong(found)]
         if errors:
-            raise Invalid(sentence_of(errors, skip=1), errors=errors)
+            raise Invalid.fields(errors, skip=1)
         whole: dict[str, Any] = {name: int(value) if name in {"limit", "offset"} else value for name, value in found.items()}
         return Cut(**whole)
 
-    def _wrong(self, found: Mapping[str, str]) -> list[tuple[str, str]]:
+    def _wrong(self, found: Mapping[str, str]) -> list[tuple[str, Message]]:
         errors = []
         for name, least, most in (("limit", 1, MAX_PAGE), ("offset", 0, MAX_OFFSET)):
             if name in found and not re.fullmatch(r"[+-]?\d{1,300}", found[name]):
-                errors.append((name, "must be a whole number"))
+                errors.append((name, Message("no_whole_number", "must be a whole number")))
             elif name in found and not least <= int(found[name]) <= most:
-                errors.append((name, f"must be from {least} to {most}"))
+                errors.append((name, between(least, most)))
         if len(found.get("search", "")) > MAX_SEARCH:
-            errors.append(("search", f"has more than {MAX_SEARCH} characters"))
+            errors.append(("search", too_long_search()))
         for name, known in (("sort_field", self.sorted), ("sort_direction", tuple(SortDirection))):
             if name in found and found[name] not in known:
                 errors.append((name, one_of(known, found[name])))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import strawberry
 import strawberry.pydantic
 from pydantic import BaseModel
+from strawberry.types.base import get_object_definition
 
 from coreplex.deployment.table import DeploymentStatus, Stage
 from coreplex.experiment.table import ProblemType
@@ -18,6 +19,7 @@ from resolvers.context import Info
 from schema.compiler.reading import Item
 from schema.enums import enum
 from schema.field_sources import READING
+from schema.input_model import read_input
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
 
@@ -31,6 +33,7 @@ def named_enum(name: str, members: Iterable[str]) -> Any:
 def published(model: type[BaseModel], name: str, description: str) -> None:
     """Publish an input of the domain."""
     strawberry.pydantic.input(model, name=name, description=description)
+    get_object_definition(model, strict=True).from_input = read_input
 
 
 enum(

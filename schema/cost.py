@@ -37,6 +37,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from strawberry.types.field import StrawberryField
 
+from coreplex.errors.tree import Message
 from coreplex.platform.page import DEFAULT_PAGE, MAX_PAGE
 from schema.compiler.reading import Loaded
 from schema.errors import BadRequest
@@ -138,7 +139,14 @@ class TooExpensive(BadRequest):
 
 def check_cost(cost: int) -> None:
     if cost > MAX_COST:
-        raise TooExpensive(f"The operation costs {cost} of at most {MAX_COST}: ask for smaller pages or fewer nested lists.")
+        raise TooExpensive(
+            Message(
+                "too_expensive",
+                "The operation costs {cost} of at most {most}: ask for smaller pages or fewer nested lists.",
+                cost=cost,
+                most=MAX_COST,
+            )
+        )
 
 
 class Meter:

@@ -5,16 +5,16 @@ and logged with the request id the caller gets.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from graphql import GraphQLError
 from pydantic import ValidationError
-from strawberry.pydantic.error import InputValidationError
 
 from coreplex.errors.disk import FULL, is_full
-from coreplex.errors.tree import Conflict, Damaged, DomainError, FieldError, Invalid, StorageFull, Unavailable
+from coreplex.errors.rules import wrong_values
+from coreplex.errors.tree import Conflict, Damaged, DomainError, Invalid, Message, StorageFull, Unavailable
 from coreplex.platform.database import is_bad_value, is_unavailable, refers_to_nothing
 from coreplex.platform.memory import NoMemory
 from edge.body import extensions
@@ -38,42 +38,18 @@ class BadDocument(BadRequest):
     """Errors of syntax or validation, each with its place in the document."""
 
     def __init__(self, found: Sequence[GraphQLError]) -> None:
-        super().__init__("; ".join(without_values(error.message) for error in found[:5]))
+        super().__init__(not_valid(*(error.message for error in found[:5])))
         self.found = tuple(found)
 
 
-def from_validation(error: ValidationError, prefix: Sequence[str | int] = ()) -> Invalid:
+def from_validation(error: ValidationError) -> Invalid:
     """Pydantic's list of wrong values as ours."""
-    fields = [
-        FieldError((*prefix, *item["loc"]), _sentence(item["msg"]), item["type"], _plain(item.get("ctx", {})))
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-    return Invalid(sentence_of(fields), errors=fields)
+    return Invalid.fields(wrong_values(error))
 
 
-RULES = "rules"
-"""Attribute of an error of Strawberry's: the parameters of the broken rules, which it leaves out."""
-
-
-def rules_of(error: ValidationError) -> list[dict[str, Any]]:
-    """The parameters of each broken rule (`max_length`), as far as JSON can carry them."""
-    return [_plain(one.get("ctx", {})) for one in error.errors(include_url=False, include_input=False)]
-
-
-def from_input(error: InputValidationError) -> Invalid:
-    """The same of an input model that Strawberry read; the argument's own name is left out of the places."""
-    rules = getattr(error, RULES, None) or [{}] * len(error.errors)
-    fields = [
-        FieldError(tuple(item.location[1:]), _sentence(item.message), item.type, rule)
-        for item, rule in zip(error.errors, rules, strict=True)
-    ]
-    return Invalid(sentence_of(fields), errors=fields)
-
-
-def sentence_of(errors: Sequence[FieldError], skip: int = 0) -> str:
-    """Wrong values in a sentence; `skip`: how many words of each place to leave out (`body`, `query`)."""
-    places = [".".join(map(str, error.loc[skip:])) for error in errors]
-    return "; ".join(f"{place}: {error.msg}" if place else error.msg for place, error in zip(places, errors, strict=True))
+def not_valid(*told: str) -> Message:
+    """GraphQL's own complaint about a document or its variables."""
+    return Message("document_not_valid", "{told}", told="; ".join(map(without_values, told)))
 
 
 def without_values(message: str) -> str:
@@ -82,22 +58,9 @@ def without_values(message: str) -> str:
     return re.sub(r"(?s)([,;.]|(?<=\?)) [Ff]ound: .*", "", message)
 
 
-def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON can carry of the parameters of a broken rule."""
-    return {name: value for name, value in context.items() if isinstance(value, str | int | float | None)}
-
-
-def _sentence(message: str) -> str:
-    return message.removeprefix("Value error, ")
-
-
 def domain_error(error: BaseException, request_id: str) -> DomainError:
     """The error a caller may see for whatever was raised. Never fails."""
-    if isinstance(error, InputValidationError):
-        return from_input(error)
     original = error.original_error if isinstance(error, GraphQLError) else error
-    if isinstance(original, InputValidationError):
-        return from_input(original)
     if isinstance(original, GraphQLError):
         original = original.original_error or original
     if isinstance(original, DomainError):
@@ -107,24 +70,39 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
     if isinstance(original, ValidationError):
         return from_validation(original)
     if original is None or isinstance(original, GraphQLError):
-        return BadRequest(without_values(getattr(error, "message", str(error))))
+        return BadRequest(not_valid(getattr(error, "message", str(error))))
     if is_unavailable(original):
         log.warning("unavailable", error=repr(original), request_id=request_id)
-        return Unavailable("A part of the server is not reachable at the moment; try again shortly.")
+        return Unavailable(
+            Message("part_not_reachable", "A part of the server is not reachable at the moment; try again shortly.")
+        )
     if is_full(original):
         log.error("storage_full", error=repr(original), request_id=request_id)
         return StorageFull(FULL)
     if is_bad_value(original):
         log.warning("bad_value", error=repr(original), request_id=request_id)
-        return Invalid("A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).")
+        return Invalid(
+            Message(
+                "value_of_wrong_kind",
+                "A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).",
+            )
+        )
     if refers_to_nothing(original):
         log.warning("reference_gone", error=repr(original), request_id=request_id)
-        return Conflict("Something that this needs was deleted in the same moment; nothing was done.")
+        return Conflict(
+            Message("deleted_meanwhile", "Something that this needs was deleted in the same moment; nothing was done.")
+        )
     if isinstance(original, MemoryError):
         log.error("out_of_memory", exc_info=original, request_id=request_id)
         return NoMemory()
     log.error("internal_error", exc_info=original, request_id=request_id)
-    return Internal(f"Internal error; give the request id {request_id} to the administrator of this server.")
+    return Internal(
+        Message(
+            "internal_error",
+            "Internal error; give the request id {request_id} to the administrator of this server.",
+            request_id=request_id,
+        )
+    )
 
 
 def graphql_error(error: GraphQLError, request_id: str) -> dict[str, Any]:

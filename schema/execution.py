@@ -28,6 +28,7 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
 
+from coreplex.errors.tree import Message
 from coreplex.platform.answer_size import AnswerSize, AnswerTooLarge
 from coreplex.platform.permissions import Category, Permission
 from edge.caller import Caller
@@ -46,6 +47,7 @@ from schema.secret import Secrets
 from schema.shown import tell_types
 
 REMEMBERED_CHARS = 4_000
+STAYS = Message("mutation_stays", "What the mutation changed stays changed.")
 Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
 open_context = partial(identify, Context)
@@ -172,7 +174,7 @@ def _prepare(text: str, operation_name: str | None, suggestions: bool) -> Operat
     once = [name for name, permission in operation.root_fields if permission is not None and permission.once]
     for name in once:
         if once.count(name) > 1:
-            raise BadRequest(f"`{name}` may stand in a request once.")
+            raise BadRequest(Message("once_in_a_request", "`{field}` may stand in a request once.", field=name))
     return operation
 
 
@@ -188,9 +190,11 @@ def from_document(
     if operation_name is not None:
         operations = [d for d in operations if d.name and d.name.value == operation_name]
         if not operations:
-            raise BadRequest(f"The document has no operation named '{operation_name}'.")
+            raise BadRequest(Message("no_such_operation", "The document has no operation named '{name}'.", name=operation_name))
     if len(operations) != 1:
-        raise BadRequest("The document must hold one operation, or `operationName` must name one of them.")
+        raise BadRequest(
+            Message("operation_not_named", "The document must hold one operation, or `operationName` must name one of them.")
+        )
     compiled = Compiled(contract.planner, document, operations[0], suggestions=suggestions)
     names = _root_names(operations[0].selection_set, compiled.fragments)
     fields = tuple((name, permission_of(compiled.root, name)) for name in names)
@@ -207,7 +211,11 @@ def _root_names(selections: SelectionSetNode, fragments: Mapping[str, FragmentDe
         elif isinstance(node, FragmentSpreadNode):
             names += _root_names(fragments[node.name.value].selection_set, fragments)
         if len(names) > limits.LIMITS.root_fields:
-            raise BadRequest(f"An operation may select at most {limits.LIMITS.root_fields} root fields.")
+            raise BadRequest(
+                Message(
+                    "too_many_root_fields", "An operation may select at most {most} root fields.", most=limits.LIMITS.root_fields
+                )
+            )
     return names
 
 
@@ -237,7 +245,7 @@ async def run(operation: Operation, variables: Coerced, caller: Caller) -> Execu
         return await operation.compiled.run(variables, caller, caller.size)
     except AnswerTooLarge as error:
         if operation.kind is OperationType.MUTATION:
-            raise AnswerTooLarge(f"{error.message} What the mutation changed stays changed.") from None
+            raise AnswerTooLarge(error.message.then(STAYS)) from None
         raise
 
 

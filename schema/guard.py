@@ -13,7 +13,6 @@ import strawberry
 from graphql import GraphQLObjectType
 from pydantic import BaseModel, ValidationError
 from strawberry.extensions.field_extension import FieldExtension
-from strawberry.pydantic.error import InputValidationError
 from strawberry.scalars import is_scalar
 from strawberry.schema_directive import Location
 from strawberry.types.arguments import StrawberryArgument, convert_argument
@@ -24,7 +23,6 @@ from strawberry.types.field import StrawberryField
 from coreplex.platform.permissions import Category, Permission, Role, Scope
 from resolvers.context import Info
 from schema.enums import enum
-from schema.errors import RULES, rules_of
 from schema.payload import REFUSED, refusal
 
 Convert = Callable[[Any, Info], Any]
@@ -203,7 +201,7 @@ class ResolverCalls:
         return is_scalar(inner, self.scalars) or isinstance(inner, StrawberryEnumDefinition)
 
     def _input(self, model: type[BaseModel], general: Convert) -> Convert:
-        """For an input whose fields are plain values. What Pydantic refuses is refused in Strawberry's words."""
+        """For an input whose fields are plain values. What Pydantic refuses goes the general way, which knows the places."""
         definition = get_object_definition(model, strict=True)
         leaves: dict[str, str] = {}
         for field in definition.fields:
@@ -217,19 +215,8 @@ class ResolverCalls:
                 try:
                     data = {leaves[name]: one for name, one in value.items()}
                     return model.model_validate(data, by_alias=False, by_name=True)
-                except KeyError:
+                except (KeyError, ValidationError):
                     pass
-                except ValidationError as refused:
-                    return self._refused(lambda: general(value, info), refused)
             return general(value, info)
 
         return convert
-
-    @staticmethod
-    def _refused(general: Callable[[], Any], refused: ValidationError) -> Any:
-        """What Strawberry says of it, with the parameters of the rules."""
-        try:
-            return general()
-        except InputValidationError as error:
-            setattr(error, RULES, rules_of(refused))
-            raise

@@ -22,6 +22,7 @@ from graphql import (
 )
 from graphql.validation.rules import max_introspection_depth_rule, overlapping_fields_can_be_merged
 
+from coreplex.errors.tree import Message
 from schema.errors import BadDocument, BadRequest
 
 # graphql-core reads both when a validation starts. Defaults allow 1.3 s of comparing fields, and introspection of types in types.
@@ -72,7 +73,7 @@ class Size(NamedTuple):
 def read(text: str) -> DocumentNode:
     """Parse a public document. Raises BadDocument for wrong syntax and for one too long to be read."""
     if _LONG_NUMBER.search(text):
-        raise BadRequest("A number in a document may have at most 300 digits.")
+        raise BadRequest(Message("number_too_long", "A number in a document may have at most 300 digits."))
     try:
         return parse(text, max_source_length=LIMITS.source_chars, max_lexical_tokens=LIMITS.tokens, max_comments=LIMITS.comments)
     except GraphQLError as error:
@@ -84,7 +85,9 @@ def check(document: DocumentNode) -> None:
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     if len(operations) + len(fragments) < len(document.definitions):
-        raise BadRequest("A document may hold operations and fragments only, each fragment once.")
+        raise BadRequest(
+            Message("no_executable_document", "A document may hold operations and fragments only, each fragment once.")
+        )
     _within("operations", len(operations))
     _within("fragments", len(fragments))
     meter = _Meter(fragments)
@@ -100,7 +103,14 @@ def check(document: DocumentNode) -> None:
 def _within(name: str, count: int) -> None:
     limit = getattr(LIMITS, name)
     if count > limit:
-        raise BadRequest(f"A document may have at most {limit} {name.replace('depth', 'levels of depth').replace('_', ' ')}.")
+        raise BadRequest(
+            Message(
+                "document_over_limit",
+                "A document may have at most {most} {what}.",
+                most=limit,
+                what=name.replace("depth", "levels of depth").replace("_", " "),
+            )
+        )
 
 
 class _Meter:
@@ -112,9 +122,9 @@ class _Meter:
 
     def measure(self, selections: SelectionSetNode, level: int = 0) -> Size:
         if level > MAX_LEVELS:
-            raise BadRequest("The document is nested too deeply.")
+            raise BadRequest(Message("document_too_deep", "The document is nested too deeply."))
         if not selections.selections:
-            raise BadRequest("A selection must not be empty.")
+            raise BadRequest(Message("selection_empty", "A selection must not be empty."))
         total = Size()
         for node in selections.selections:
             if isinstance(node, FieldNode):
@@ -135,7 +145,7 @@ class _Meter:
             _within("introspection_depth", depth)
             if aliases:
                 # Without aliases repeated selections merge, so one walk over the schema is the most it can cost.
-                raise BadRequest("Introspection takes no aliases.")
+                raise BadRequest(Message("introspection_aliased", "Introspection takes no aliases."))
             depth = 1
         return Size(depth, min(MANY, inner.fields + 1), aliases, inner.directives)
 

@@ -11,13 +11,12 @@ from typing import Any
 import strawberry
 from graphql import GraphQLError, GraphQLInputObjectType, GraphQLResolveInfo, get_named_type
 from pydantic import ValidationError
-from strawberry.pydantic.error import InputValidationError
 from strawberry.tools import create_type
 from strawberry.types.base import StrawberryList, StrawberryOptional, get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import capitalize_first, to_camel_case
 
-from coreplex.errors.tree import DomainError, FieldError
+from coreplex.errors.tree import DomainError, Message
 from schema.compiler.reading import Computed
 from schema.error_codes import UserErrorCode
 from schema.errors import domain_error
@@ -100,7 +99,7 @@ def user_errors_field() -> Any:
 def refusal(field: Any, info: GraphQLResolveInfo[Any], error: Exception) -> Refusal:
     """The payload that says why a mutation was refused. Raises the error where no user can mend it, or nobody selected it."""
     payload = (field.metadata or {}).get(REFUSED)
-    if payload is None or not isinstance(error, DomainError | InputValidationError | ValidationError | GraphQLError):
+    if payload is None or not isinstance(error, DomainError | ValidationError | GraphQLError):
         raise error
     found = domain_error(error, info.context.request.id)
     if not found.mendable or USER_ERRORS not in selected(info):
@@ -113,14 +112,12 @@ def _user_errors_of(error: DomainError, info: GraphQLResolveInfo[Any]) -> list[U
     """One for each wrong value, or one for the whole."""
     code = UserErrorCode(error.code)
     if not error.errors:
-        return [_shown(code, error, None)]
-    return [_shown(code, one, _place(one.loc, info)) for one in error.errors]
+        return [_shown(code, error.message, None)]
+    return [_shown(code, one.msg, _place(one.loc, info)) for one in error.errors]
 
 
-def _shown(code: Any, error: DomainError | FieldError, place: list[str] | None) -> UserError:
-    message = error.message if isinstance(error, DomainError) else error.msg
-    parameters: Any = dict(error.parameters)
-    return UserError(message=message, code=code, field=place, reason=error.reason, parameters=parameters)
+def _shown(code: Any, message: Message, place: list[str] | None) -> UserError:
+    return UserError(message=message, code=code, field=place, **message.as_dict())
 
 
 def _place(loc: Sequence[str | int], info: GraphQLResolveInfo[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from coreplex.account import keys, tokens
 from coreplex.account.cache import announce
 from coreplex.account.inputs import CreateApiKey, RevokeApiKey
 from coreplex.account.table import ApiKey
-from coreplex.errors.tree import Forbidden, NotFound
+from coreplex.errors.tree import Forbidden, Message, NotFound, QuotaExceeded
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.membership import quota
@@ -60,7 +60,9 @@ KEYS = Listing(
 async def create(session: WriteSession, grant: Grant, wanted: CreateApiKey, settings: Settings) -> tuple[str, ApiKey]:
     """The text of a new key, which is shown now and never again, and the key. Raises Forbidden, QuotaExceeded."""
     if not set(wanted.scopes) <= usable_scopes(grant.principal.user_role):
-        raise Forbidden("Only an administrator of this server can make a key with the scope 'admin'.")
+        raise Forbidden(
+            Message("admin_scope_refused", "Only an administrator of this server can make a key with the scope 'admin'.")
+        )
     project = await open_project(session, grant, wanted.project_id) if wanted.project_id is not None else None
     await _take_place(session, settings, grant.user_id)
     key_id = new_id()
@@ -88,7 +90,15 @@ async def _take_place(session: WriteSession, settings: Settings, user_id: UUID) 
     usable = (col(ApiKey.user_id) == user_id, col(ApiKey.revoked_at).is_(None), or_(ends.is_(None), ends > now()))
     used = await quota.count(session, select(func.count()).where(*usable))
     if used >= settings.max_api_keys:
-        raise quota.exceeded(f"You have {used:,} API keys", "MAX_API_KEYS", settings.max_api_keys, "Revoke one that is not used")
+        raise QuotaExceeded(
+            Message(
+                "too_many_api_keys",
+                "You have {used:,} API keys, and MAX_API_KEYS allows {most:,}. Revoke one that is not used, or ask the server's "
+                "administrator to raise it.",
+                used=used,
+                most=settings.max_api_keys,
+            )
+        )
 
 
 async def revoke(session: WriteSession, grant: Grant, wanted: RevokeApiKey) -> UUID:

@@ -15,7 +15,7 @@ from sqlmodel import col
 from coreplex.account import keys, tokens
 from coreplex.account.cache import AccessCache
 from coreplex.account.table import ApiKey, Session, User
-from coreplex.errors.tree import Unauthenticated, Unavailable
+from coreplex.errors.tree import Message, Unauthenticated, Unavailable
 from coreplex.platform.clock import now
 from coreplex.platform.permissions import Credential, Principal, Scope, usable_scopes
 from coreplex.platform.services import Services
@@ -92,8 +92,8 @@ def _left(ends: datetime | None) -> float | None:
 
 
 def _bad_key() -> Unauthenticated:
-    return Unauthenticated("This API key is not valid: mistyped, expired or revoked.")
+    return Unauthenticated(Message("api_key_not_valid", "This API key is not valid: mistyped, expired or revoked."))
 
 
 def _bad_session() -> Unauthenticated:
-    return Unauthenticated("The session has ended; sign in again.")
+    return Unauthenticated(Message("session_ended", "The session has ended; sign in again."))

@@ -10,7 +10,7 @@ from typing import Any
 import aiosmtplib
 
 from coreplex.account.table import Mail
-from coreplex.errors.tree import Unavailable
+from coreplex.errors.tree import Message, Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
@@ -55,7 +55,9 @@ async def run(job: Job, context: JobContext) -> None:
     except (aiosmtplib.SMTPException, OSError) as error:
         trouble = f"{type(error).__name__}: {error}"[:500]
         await context.save(lambda session: _note(session, mail, last_error=trouble))
-        raise Unavailable(f"The mail server did not take the mail ({trouble}).") from error
+        raise Unavailable(
+            Message("mail_not_taken", "The mail server did not take the mail ({trouble}).", trouble=trouble)
+        ) from error
     await context.save(lambda session: _note(session, mail, last_error=None, sent_at=now(), body=SENT_BODY))
 
 

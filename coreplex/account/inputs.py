@@ -7,11 +7,13 @@ import email_validator
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationInfo, field_validator
 
 from coreplex.account.passwords import MAX_LENGTH, MIN_LENGTH
+from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.clock import now
 from coreplex.platform.inputs import Identifier
 from coreplex.platform.permissions import Scope
 
 MAX_KEY_DAYS = 3650
+NOT_AN_EMAIL = Message("not_an_email", "is not an e-mail address")
 
 # The library's own switch: this server stands in private networks too, where people are `ada@box.local`.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -19,7 +21,7 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 def _printable(value: str) -> str:
     if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
-        raise ValueError("holds control characters")
+        raise WrongValue(Message("control_characters", "holds control characters"))
     return value
 
 
@@ -27,9 +29,9 @@ def _address(value: str) -> str:
     try:
         found = email_validator.validate_email(value, check_deliverability=False, globally_deliverable=False)
     except email_validator.EmailNotValidError:
-        raise ValueError("is not an e-mail address") from None
+        raise WrongValue(NOT_AN_EMAIL) from None
     if "." not in found.domain and found.domain != "localhost":
-        raise ValueError("is not an e-mail address")
+        raise WrongValue(NOT_AN_EMAIL)
     return found.normalized
 
 
@@ -115,14 +117,14 @@ class CreateApiKey(BaseModel):
     @classmethod
     def _later(cls, value: datetime | None) -> datetime | None:
         if value is not None and not now() < value <= now() + timedelta(days=MAX_KEY_DAYS):
-            raise ValueError(f"must lie in the next {MAX_KEY_DAYS} days")
+            raise WrongValue(Message("key_ends_too_late", "must lie in the next {days} days", days=MAX_KEY_DAYS))
         return value
 
     @field_validator("expires_in_days")
     @classmethod
     def _once(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is not None and info.data.get("expires_at") is not None:
-            raise ValueError("give this or expires_at, not both")
+            raise WrongValue(Message("two_expiries", "give this or expires_at, not both"))
         return value
 
     @property

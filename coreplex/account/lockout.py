@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from coreplex.account.table import FailedLogin
-from coreplex.errors.tree import RateLimited, Unauthenticated
+from coreplex.errors.tree import Message, RateLimited, Unauthenticated
 from coreplex.platform import rate
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
@@ -116,7 +116,10 @@ async def _failures(database: Database, here: Counters) -> int:
     until = max((row.wait_until for row in rows.values()), default=moment)
     if until > moment:
         wait = max(1, math.ceil((until - moment).total_seconds()))
-        raise RateLimited(f"Too many failed sign-ins; try again in {wait} seconds.", retry_after=wait)
+        raise RateLimited(
+            Message("too_many_failed_sign_ins", "Too many failed sign-ins; try again in {seconds} seconds.", seconds=wait),
+            retry_after=wait,
+        )
     return rows[here.nearest].failures if here.nearest in rows else 0
 
 

@@ -7,7 +7,7 @@ from sqlmodel import col
 
 from coreplex.account import tokens
 from coreplex.account.table import OneTimeToken, TokenPurpose, User
-from coreplex.errors.tree import BadInput
+from coreplex.errors.tree import BadInput, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 
@@ -62,4 +62,6 @@ def _good(token: str, purpose: TokenPurpose) -> tuple[ColumnElement[bool], ...]:
 
 
 def _bad() -> BadInput:
-    return BadInput("This token is not valid: mistyped, used already, or too old. Ask for a new mail.")
+    return BadInput(
+        Message("token_not_valid", "This token is not valid: mistyped, used already, or too old. Ask for a new mail.")
+    )

@@ -12,7 +12,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from coreplex.errors.tree import Invalid, RateLimited
+from coreplex.errors.tree import Invalid, Message, RateLimited
 
 MIN_LENGTH, MAX_LENGTH = 8, 1024
 THREADS, QUEUE = 2, 20
@@ -42,11 +42,17 @@ class _Load:
 def require_strong(password: str, email: str = "") -> None:
     """Raise Invalid for a password that is too short, too long, on every guesser's list, or the e-mail itself."""
     if len(password) < MIN_LENGTH:
-        raise Invalid.field(f"the password needs {MIN_LENGTH} characters or more", "password")
+        raise Invalid.field(
+            Message("password_too_short", "the password needs {least} characters or more", least=MIN_LENGTH), "password"
+        )
     if len(password) > MAX_LENGTH:
-        raise Invalid.field(f"the password has more than {MAX_LENGTH} characters", "password")
+        raise Invalid.field(
+            Message("password_too_long", "the password has more than {most} characters", most=MAX_LENGTH), "password"
+        )
     if password.lower() in WEAK or (email and password.lower() == email.lower()):
-        raise Invalid.field("the password is among the first that anybody would guess; choose another", "password")
+        raise Invalid.field(
+            Message("password_too_easy", "the password is among the first that anybody would guess; choose another"), "password"
+        )
 
 
 async def hashed(password: str, email: str = "") -> str:
@@ -85,7 +91,9 @@ def _nobodys_hash() -> str:
 
 async def _run(work: Callable[..., Result], *arguments: object) -> Result:
     if _Load.now >= THREADS + QUEUE:
-        raise RateLimited("Too many people are signing in at this moment; try again in a second.", retry_after=1)
+        raise RateLimited(
+            Message("too_many_sign_ins", "Too many people are signing in at this moment; try again in a second."), retry_after=1
+        )
     _Load.now += 1
     try:
         return await asyncio.get_running_loop().run_in_executor(_pool, work, *arguments)

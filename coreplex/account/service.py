@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from coreplex.account import mail, one_time, passwords
 from coreplex.account.cache import announce
-from coreplex.account.inputs import NewEmail, Register, UpdateMe
+from coreplex.account.inputs import NOT_AN_EMAIL, NewEmail, Register, UpdateMe
 from coreplex.account.recovery import record, set_password
 from coreplex.account.signin import user_by_email
 from coreplex.account.table import TokenPurpose, User
@@ -35,7 +35,7 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     QuotaExceeded on a full server.
     """
     if settings.registration is Registration.invited:
-        raise Forbidden("Registration on this server is by invitation only.")
+        raise Forbidden(Message("invitation_only", "Registration on this server is by invitation only."))
     await _take_place(session, settings)
     user = User(email=wanted.email, name=wanted.name, password_hash=password_hash, plan=Plan(settings.default_plan))
     if await _insert(session, user):
@@ -44,7 +44,7 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
             await _mail_verification(session, settings, user)
         return user
     if not settings.require_email_verification:
-        raise Conflict("This e-mail is registered already; sign in, or ask for a new password.")
+        raise Conflict(Message("email_registered", "This e-mail is registered already; sign in, or ask for a new password."))
     owner = await user_by_email(session, wanted.email)
     if owner is not None and owner.is_active:
         await mail.send_taken(session, settings, owner)
@@ -65,8 +65,9 @@ async def register_proved(session: WriteSession, settings: Settings, wanted: Reg
     found = await user_by_email(session, wanted.email)
     owner = None if found is None else await session.get_one(User, found.id, with_for_update=True)
     if owner is None or not owner.is_active or owner.email_verified_at or not settings.require_email_verification:
-        told = "This e-mail has an account already; sign in with it and accept the invitation then."
-        raise Conflict(Message("account_already", told))
+        raise Conflict(
+            Message("account_already", "This e-mail has an account already; sign in with it and accept the invitation then.")
+        )
     owner.name, owner.email_verified_at = wanted.name, now()
     await set_password(session, settings, owner, password_hash, revoke_api_keys=True)
     return owner
@@ -77,14 +78,20 @@ async def _take_place(session: WriteSession, settings: Settings) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACCOUNTS})
     used = await quota.count(session, select(func.count()).select_from(User))
     if used >= settings.max_accounts:
-        raise QuotaExceeded(f"This server has {used:,} accounts, and MAX_ACCOUNTS allows no more; ask its administrator.")
+        raise QuotaExceeded(
+            Message(
+                "too_many_accounts",
+                "This server has {used:,} accounts, and MAX_ACCOUNTS allows no more; ask its administrator.",
+                used=used,
+            )
+        )
 
 
 async def verify_email(session: WriteSession, token: str) -> User:
     """Confirm the e-mail the token was sent to. Raises BadInput for a bad token."""
     user = await one_time.redeem(session, token, TokenPurpose.verify_email)
     if not user.is_active:
-        raise BadInput("This account is deactivated.")
+        raise BadInput(Message("account_to_confirm_deactivated", "This account is deactivated."))
     if user.email_verified_at is None:
         user.email_verified_at = user.updated_at = now()
         await record(session, user, "user.verified", f"{user.email} was confirmed.")
@@ -123,7 +130,11 @@ async def create_admin(session: WriteSession, email: str, password: str, name: s
     address = _checked_email(email)
     user = _administrator(address, await passwords.hashed(password, address), name)
     if not await _insert(session, user):
-        raise Conflict(f"{address} has an account already; choose another e-mail or reset its password.")
+        raise Conflict(
+            Message(
+                "email_has_account", "{email} has an account already; choose another e-mail or reset its password.", email=address
+            )
+        )
     await record(session, user, "user.registered", f"{user.email} was made administrator.")
     return user
 
@@ -173,4 +184,4 @@ def _checked_email(email: str) -> str:
     try:
         return TypeAdapter(NewEmail).validate_python(email)
     except ValidationError:
-        raise Invalid.field("is not an e-mail address", "email") from None
+        raise Invalid.field(NOT_AN_EMAIL, "email") from None

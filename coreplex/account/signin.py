@@ -9,7 +9,7 @@ from sqlmodel import col
 from coreplex.account import device_cookie, lockout, passwords, tokens
 from coreplex.account.cache import announce
 from coreplex.account.table import Session, User
-from coreplex.errors.tree import Forbidden, Unauthenticated
+from coreplex.errors.tree import Forbidden, Message, Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.settings import Settings
@@ -48,7 +48,7 @@ async def prove(
     async with lockout.attempt(database, email, address, browser) as attempt:
         right = await passwords.matches(user.password_hash if user else None, password)
         if user is None or not right:
-            raise Unauthenticated("E-mail or password is wrong.")
+            raise Unauthenticated(Message("wrong_email_or_password", "E-mail or password is wrong."))
         attempt.right = True
     return user
 
@@ -56,9 +56,11 @@ async def prove(
 def require_usable(settings: Settings, user: User) -> None:
     """Raise Forbidden for a deactivated or unconfirmed account: said only to who has proved its password."""
     if not user.is_active:
-        raise Forbidden("This account is deactivated; ask the administrator of the server.")
+        raise Forbidden(Message("account_deactivated", "This account is deactivated; ask the administrator of the server."))
     if settings.require_email_verification and user.email_verified_at is None:
-        raise Forbidden("Confirm your e-mail first: open the link in the mail, or ask for it again.")
+        raise Forbidden(
+            Message("email_not_confirmed", "Confirm your e-mail first: open the link in the mail, or ask for it again.")
+        )
 
 
 async def open_session(

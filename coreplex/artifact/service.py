@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from coreplex.artifact.table import Artifact
-from coreplex.errors.tree import Damaged
+from coreplex.errors.tree import Damaged, Message
 from coreplex.membership.access import open_row
 from coreplex.platform.database import ReadSession
 from coreplex.platform.fair_places import FairPlaces, Limits
@@ -28,7 +28,12 @@ async def whole(storage: Storage, artifact: Artifact) -> Path:
     async with _reading.place():
         found = await asyncio.to_thread(sha256_of, path)
     if found != artifact.sha256:
-        raise Damaged("The stored file was changed since it was written; the server's administrator may have a backup.")
+        raise Damaged(
+            Message(
+                "stored_file_changed",
+                "The stored file was changed since it was written; the server's administrator may have a backup.",
+            )
+        )
     return path
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, func
 from sqlmodel import Field, SQLModel, col
 
+from coreplex.errors.tree import Message
 from coreplex.membership.quota import OwnerQuota
 from coreplex.platform.bound import OF_OWNER, Bound
 from coreplex.platform.columns import key, moment, reference, word
@@ -35,10 +36,20 @@ class Artifact(SQLModel, table=True):
     created_at: datetime = moment()
 
 
+def _no_room(used: int, more: int, most: int) -> Message:
+    return Message(
+        "no_room_to_store",
+        "The projects of this project's owner store {used:,} bytes and this would add {more:,}, and MAX_STORED_BYTES allows "
+        "{most:,}. Delete datasets or experiments that are not needed, or ask the server's administrator to raise it.",
+        used=used,
+        more=more,
+        most=most,
+    )
+
+
 STORAGE = OwnerQuota(
     Artifact,
     func.coalesce(func.sum(col(Artifact.size_bytes)), 0),
     "max_stored_bytes",
-    "store {:,} bytes",
-    "Delete datasets or experiments that are not needed",
+    _no_room,
 )

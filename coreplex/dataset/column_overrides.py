@@ -13,7 +13,7 @@ from coreplex.dataset.inputs import ColumnOverride, Marked, OverrideColumnTypes,
 from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.tabular.read.interface import Overrides, unknown_column, with_missing
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, TableSchema
-from coreplex.errors.tree import FieldError, Invalid
+from coreplex.errors.tree import FieldError, Invalid, Message
 
 SENTINELS = "sentinel_values"
 
@@ -25,7 +25,9 @@ def of_upload(wanted: UploadDataset) -> Overrides:
 def of_override(wanted: OverrideColumnTypes, schema: TableSchema) -> Overrides:
     """What is said now, and of the other columns what was said before. Raises Invalid when nothing is, or of no column."""
     if not wanted.columns and not wanted.missing_values:
-        raise Invalid.field("name the columns that are to be read otherwise, or missing values", "columns")
+        raise Invalid.field(
+            Message("nothing_to_read_otherwise", "name the columns that are to be read otherwise, or missing values"), "columns"
+        )
     _refuse_unknown(wanted.columns or [], schema)
     before = replace(_before(schema), everywhere=tuple(wanted.missing_values or ()), force=wanted.force)
     return _said(wanted.columns or [], before)
@@ -43,7 +45,7 @@ def _said(columns: Sequence[ColumnOverride], before: Overrides) -> Overrides:
     types, missing = dict(before.types), dict(before.missing)
     for index, column in enumerate(columns):
         if column.type is None and column.missing_values is None:
-            raise Invalid.field("say a type, missing values, or both", "columns", index)
+            raise Invalid.field(Message("nothing_said_of_column", "say a type, missing values, or both"), "columns", index)
         if column.type is not None:
             types[column.name] = column.type
         if column.missing_values is not None:
@@ -73,11 +75,25 @@ def check_marks(marks: Sequence[Marked], before: Mapping[str, Any], after: Mappi
     """Raises Invalid for a mark that no cell met, and for one that leaves nothing, by the profiles before and after."""
     missed, left = ({c["name"]: c["missing_count"] for c in profile["columns"]} for profile in (before, after))
     for index, mark in enumerate(marks):
-        values = ", ".join(mark.values)
         if left[mark.name] == missed[mark.name]:
-            raise Invalid.field(f"No cell of {mark.name!r} says {values}: nothing would change.", "columns", index, "values")
+            raise Invalid.field(
+                Message(
+                    "value_in_no_cell",
+                    "No cell of {column!r} says {values}: nothing would change.",
+                    column=mark.name,
+                    values=list(mark.values),
+                ),
+                "columns",
+                index,
+                "values",
+            )
         if left[mark.name] == after["row_count"] and not force:
-            message = f"{mark.name!r} would have no values left without {values}. Leave the column out, or say force: true."
+            message = Message(
+                "column_would_be_emptied",
+                "{column!r} would have no values left without {values}. Leave the column out, or say force: true.",
+                column=mark.name,
+                values=list(mark.values),
+            )
             raise Invalid.field(message, "columns", index, "values")
 
 
@@ -86,8 +102,12 @@ def check_emptied(columns: Sequence[ColumnOverride], after: Mapping[str, Any], *
     left = {c["name"]: c["missing_count"] for c in after["columns"]}
     for index, column in enumerate(columns):
         if column.missing_values and left[column.name] == after["row_count"] and not force:
-            values = ", ".join(column.missing_values[:20])
-            message = f"{column.name!r} has no values left without {values}. Leave the column out, or say force: true."
+            message = Message(
+                "column_emptied",
+                "{column!r} has no values left without {values}. Leave the column out, or say force: true.",
+                column=column.name,
+                values=list(column.missing_values[:20]),
+            )
             raise Invalid.field(message, "columns", index, "missing_values")
 
 
@@ -106,7 +126,7 @@ def _placed(error: FieldError, index: Mapping[str, int]) -> FieldError:
     if error.loc[:1] != ("overrides",):
         return error
     at = index.get(str(error.loc[1]))
-    return FieldError(("columns",) if at is None else ("columns", at, *error.loc[2:]), error.msg, error.type)
+    return replace(error, loc=("columns",) if at is None else ("columns", at, *error.loc[2:]))
 
 
 def offered(quality: Mapping[str, Any]) -> list[Marked]:
@@ -117,7 +137,10 @@ def offered(quality: Mapping[str, Any]) -> list[Marked]:
         if issue["kind"] == SENTINELS
     ]
     if not found:
-        raise Invalid.field("this version's quality names no sentinel values: name columns and values yourself", "columns")
+        raise Invalid.field(
+            Message("no_sentinels_known", "this version's quality names no sentinel values: name columns and values yourself"),
+            "columns",
+        )
     return found
 
 

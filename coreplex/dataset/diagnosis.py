@@ -27,8 +27,8 @@ from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.profile import target_suggestion
 from coreplex.engines.tabular.quality import assessment
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors.nearest import nearest
-from coreplex.errors.tree import Busy, DomainError, Invalid
+from coreplex.errors.nearest import listed, nearest
+from coreplex.errors.tree import Busy, DomainError, Invalid, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.deferred_import import child_task
@@ -201,10 +201,26 @@ async def _ask(services: Services, version_id: UUID, question: DiagnosisRequest)
         return await Diagnoses.of(services).ask(version_id, question, QUALITY_SECS)
     except (TimeoutError, DomainError) as error:
         log.warning("diagnosis_failed", version_id=str(version_id), error=repr(error), detail=getattr(error, "detail", ""))
-        raise Busy("The target could not be looked at now: the server is busy. Try again shortly.", retry_after=5) from None
+        raise Busy(
+            Message("diagnosis_busy", "The target could not be looked at now: the server is busy. Try again shortly."),
+            retry_after=5,
+        ) from None
 
 
 def _unknown(target: str, names: list[str]) -> Invalid:
     close = nearest(target, names)
-    hint = f"did you mean {close!r}?" if close else f"it has {', '.join(names[:20])}{', …' * (len(names) > 20)}."
-    return Invalid.field(f"There is no column {target!r} in this version; {hint}", "target")
+    if close:
+        message = Message(
+            "target_misspelt",
+            "There is no column {target!r} in this version; did you mean {nearest!r}?",
+            target=target,
+            nearest=close,
+        )
+    else:
+        message = Message(
+            "no_such_target",
+            "There is no column {target!r} in this version; it has {columns}.",
+            target=target,
+            columns=listed(names, 20),
+        )
+    return Invalid.field(message, "target")

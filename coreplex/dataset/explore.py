@@ -13,8 +13,9 @@ from coreplex.dataset.inputs import RowFilter, RowSort
 from coreplex.dataset.table_tasks import TableTasks
 from coreplex.dataset.versions import Documents
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.deferred_import import child_task
+from coreplex.platform.page import between
 from coreplex.platform.services import Services
 
 ROWS = child_task("coreplex.engines.tabular.explore.rows:run")
@@ -41,12 +42,12 @@ async def rows(
 ) -> Found:
     """`columns`, `rows` and `total`. Raises Invalid, also for columns that are not there, and TooLarge."""
     if not 0 <= first <= MOST_ROWS:
-        raise Invalid.field(f"must be 0 to {MOST_ROWS}", "first")
+        raise Invalid.field(between(0, MOST_ROWS), "first")
     if offset < 0:
-        raise Invalid.field("must be 0 or more", "offset")
+        raise Invalid.field(Message("negative_offset", "must be 0 or more"), "offset")
     for name, given in (("sort", sort), ("filter", filter)):
         if len(given) > MOST_CONDITIONS:
-            raise Invalid.field(f"may have at most {MOST_CONDITIONS}", name)
+            raise Invalid.field(Message("too_many_filters", "may have at most {most}", most=MOST_CONDITIONS), name)
     wanted: Found = {
         "offset": offset,
         "first": first,
@@ -71,7 +72,7 @@ async def rows(
 async def missing_map(services: Services, table: Artifact, known: Documents, bins: int) -> Found:
     """Shares of missing cells by column and stretch of rows, and which columns are missing together."""
     if not 1 <= bins <= MOST_BINS:
-        raise Invalid.field(f"must be 1 to {MOST_BINS}", "bins")
+        raise Invalid.field(between(1, MOST_BINS), "bins")
     names = [column["name"] for column in known.profile["columns"] if column["missing_count"]]
     path = await whole(services.storage, table)
     return await TableTasks.of(services).run(MISSING, {"table": str(path), "names": names, "bins": bins})
@@ -80,7 +81,9 @@ async def missing_map(services: Services, table: Artifact, known: Documents, bin
 async def correlations(services: Services, table: Artifact, known: Documents, columns: Sequence[str]) -> list[Found]:
     """Every pair of the columns. Raises Invalid for columns that cannot be compared."""
     if not 2 <= len(set(columns)) == len(columns) <= MOST_CORRELATED:
-        raise Invalid.field(f"must name 2 to {MOST_CORRELATED} different columns", "columns")
+        raise Invalid.field(
+            Message("wrong_number_of_columns", "must name 2 to {most} different columns", most=MOST_CORRELATED), "columns"
+        )
     path = await whole(services.storage, table)
     request = {"table": str(path), "schema": known.table_schema, "columns": list(columns)}
     pairs: list[Found] = (await TableTasks.of(services).run(CORRELATIONS, request))["pairs"]

@@ -120,7 +120,7 @@ async def _from_parent(services: Services, grant: Grant, parent: DatasetVersion,
 
 def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Dataset:
     if wanted.name is None:
-        raise Invalid("name: Field required", errors=[FieldError(("name",), "Field required", "missing")])
+        raise Invalid.fields([FieldError.missing("name")])
     return Dataset(project_id=project_id, name=wanted.name, description=wanted.description or "", created_by=grant.user_id)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.document import Value as Cell
 from coreplex.platform.inputs import Description, Identifier, Name
 
@@ -49,7 +50,7 @@ Named = TypeVar("Named", ColumnOverride, Marked)
 def _once_each(columns: list[Named] | None) -> list[Named] | None:
     for name, times in Counter(column.name for column in columns or ()).most_common(1):
         if times > 1:
-            raise ValueError(f"name {name!r} once, not {times} times")
+            raise WrongValue(Message("named_twice", "name {name!r} once, not {times} times", name=name, times=times))
     return columns
 
 

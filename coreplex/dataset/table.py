@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from coreplex.errors.tree import Message
 from coreplex.membership.quota import OwnerQuota
 from coreplex.platform.bound import OF_OWNER, Bound, Rule
 from coreplex.platform.columns import document, key, moment, reference, word
@@ -69,9 +70,17 @@ class DatasetVersion(SQLModel, table=True):
     created_at: datetime = moment()
 
 
-VERSIONS_OF_OWNER = OwnerQuota(
-    DatasetVersion, func.count(), "max_dataset_versions", "have {:,} dataset versions", "Delete datasets that are not needed"
-)
+def _too_many(used: int, more: int, most: int) -> Message:
+    return Message(
+        "too_many_dataset_versions",
+        "The projects of this project's owner have {used:,} dataset versions, and MAX_DATASET_VERSIONS allows {most:,}. Delete "
+        "datasets that are not needed, or ask the server's administrator to raise it.",
+        used=used,
+        most=most,
+    )
+
+
+VERSIONS_OF_OWNER = OwnerQuota(DatasetVersion, func.count(), "max_dataset_versions", _too_many)
 
 
 class Diagnosis(SQLModel, table=True):

@@ -13,7 +13,7 @@ import structlog
 
 from coreplex.dataset.inputs import TableFormat
 from coreplex.engines.tabular.read.interface import Overrides
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid, Message
 from coreplex.platform.deferred_import import ChildTask, child_task
 from coreplex.platform.document import storable
 from coreplex.platform.fair_places import FairPlaces, HostPlaces, Limits, turn
@@ -131,7 +131,17 @@ class TableTasks(Part):
                     writes_to=self.services.staging.root,
                 )
             except ChildTimeout:
-                raise Invalid(f"The table is too much work: more than {TIME_LIMIT_SECS:.0f} s. Try a smaller one.") from None
+                raise Invalid(
+                    Message(
+                        "table_too_much_work",
+                        "The table is too much work: more than {seconds:.0f} s. Try a smaller one.",
+                        seconds=TIME_LIMIT_SECS,
+                    )
+                ) from None
             except (ChildCrashed, ChildFailed) as error:
                 log.error("table_work_failed", task=task, error=str(error), detail=getattr(error, "detail", ""))
-                raise BadInput("The table cannot be worked on: the program that reads it gave up. Is it whole?") from error
+                raise BadInput(
+                    Message(
+                        "table_reader_gave_up", "The table cannot be worked on: the program that reads it gave up. Is it whole?"
+                    )
+                ) from error

@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from coreplex.artifact.table import STORAGE, Artifact
 from coreplex.dataset.table import VERSIONS_OF_OWNER, Dataset, DatasetVersion, VersionSource
-from coreplex.errors.tree import Conflict, FieldError, Invalid, NotFound
+from coreplex.errors.tree import Conflict, FieldError, Invalid, Message, NotFound
 from coreplex.event import service as event
 from coreplex.job.table import Job
 from coreplex.membership import quota
@@ -139,7 +139,7 @@ async def upload_target(
     elif project_id is not None:
         target = Target((await open_project(session, grant, project_id)).id, None)
     else:
-        raise Invalid("project_id: Field required", errors=[FieldError(("project_id",), "Field required", "missing")])
+        raise Invalid.fields([FieldError.missing("project_id")])
     await quota.require_room(session, settings, target.project_id, ANY_ROOM)
     return target
 
@@ -168,7 +168,7 @@ async def add_version(session: WriteSession, grant: Grant, new: NewVersion, sett
     except IntegrityError as error:
         if getattr(error.orig, "sqlstate", None) != UNIQUE_VIOLATION:
             raise
-        raise Conflict("This upload was used already; upload the file again.") from None
+        raise Conflict(Message("upload_used_already", "This upload was used already; upload the file again.")) from None
     session.add(version)
     await session.flush()
     await session.execute(delete(Job).where(col(Job.id) == new.cleaning))
@@ -201,13 +201,20 @@ async def open_version(session: ReadSession, grant: Grant, version_id: str) -> D
     except NotFound:
         dataset = await open_row(session, grant, Dataset, version_id, NOUN)
     (newest,) = await latest(session, [dataset.id])
-    raise Invalid.field(f"is the id of a dataset; name one of its versions, the newest is {newest.id}", "dataset_version_id")
+    raise Invalid.field(
+        Message(
+            "dataset_id_for_version",
+            "is the id of a dataset; name one of its versions, the newest is {newest}",
+            newest=str(newest.id),
+        ),
+        "dataset_version_id",
+    )
 
 
 async def version_or_latest(session: ReadSession, grant: Grant, version_id: str | None, dataset_id: str | None) -> DatasetVersion:
     """A version by its id, or the latest of a dataset. Raises NotFound, also for a version of another dataset than named."""
     if version_id is None and dataset_id is None:
-        raise Invalid("version_id: Field required", errors=[FieldError(("version_id",), "Field required", "missing")])
+        raise Invalid.fields([FieldError.missing("version_id")])
     dataset = None if dataset_id is None else await open_row(session, grant, Dataset, dataset_id, "Dataset")
     if version_id is None:
         assert dataset is not None

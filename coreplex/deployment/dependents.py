@@ -7,7 +7,7 @@ from sqlalchemy import Select, delete, select, update
 from sqlmodel import col
 
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import Conflict, Message
 from coreplex.membership.access import SERVING
 from coreplex.membership.table import Project
 from coreplex.model.table import Model
@@ -25,7 +25,14 @@ async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
     serving = (await session.execute(query.limit(1))).first()
     if serving is not None:
         deployment, name = serving
-        raise Conflict(f"The deployment “{deployment}” serves the model “{name}”; deactivate it first.")
+        raise Conflict(
+            Message(
+                "model_in_service",
+                "The deployment “{deployment}” serves the model “{model}”; deactivate it first.",
+                deployment=deployment,
+                model=name,
+            )
+        )
 
 
 async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], _user_id: UUID | None) -> None:
@@ -42,7 +49,13 @@ async def _refuse_projects(session: ReadSession, ids: Select[UUID]) -> None:
         col(Deployment.status) == DeploymentStatus.active,
     )
     if (name := await session.scalar(serving.limit(1))) is not None:
-        raise Conflict(f"The production deployment “{name}” is active; deactivate it first, or delete with force=true.")
+        raise Conflict(
+            Message(
+                "deployment_active",
+                "The production deployment “{deployment}” is active; deactivate it first, or delete with force=true.",
+                deployment=name,
+            )
+        )
 
 
 depend(Model, refuse=_refuse_models, remove=_remove_of_models)

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from coreplex.deployment.table import Stage, Strategy
+from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.inputs import Identifier, Name
 from coreplex.platform.not_yet import not_yet
@@ -81,7 +82,7 @@ class RollbackDeployment(BaseModel):
     @classmethod
     def _one_target(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and info.data.get("to_deployment_id"):
-            raise ValueError("name a model or a deployment to go back to, not both")
+            raise WrongValue(Message("model_and_deployment", "name a model or a deployment to go back to, not both"))
         return value
 
 

@@ -17,10 +17,10 @@ from coreplex.deployment.inputs import (
     UpdateDeployment,
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
-from coreplex.errors.tree import Conflict, Invalid, NotFound
+from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
 from coreplex.event import service as event
 from coreplex.membership import quota
-from coreplex.membership.access import SERVING, open_project, open_row, visible_projects
+from coreplex.membership.access import OF_OTHER_PROJECT, SERVING, open_project, open_row, visible_projects
 from coreplex.membership.table import Project
 from coreplex.model import service as model
 from coreplex.model.table import Model
@@ -144,11 +144,17 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
     """Move an active staging deployment to production; the one it displaces is archived."""
     deployment = await _open(session, grant, wanted.deployment_id)
     if wanted.to_stage is not Stage.production:
-        raise Invalid.field("must be production", "to_stage")
+        raise Invalid.field(Message("promotes_to_production_only", "must be production"), "to_stage")
     if deployment.status is not DeploymentStatus.active:
-        raise Conflict(f"The deployment is {deployment.status}; only an active one can be promoted.")
+        raise Conflict(
+            Message(
+                "only_active_promoted",
+                "The deployment is {status}; only an active one can be promoted.",
+                status=deployment.status,
+            )
+        )
     if deployment.stage is Stage.production:
-        raise Conflict("The deployment is in production already.")
+        raise Conflict(Message("in_production_already", "The deployment is in production already."))
     await _displace(session, grant, deployment)
     deployment.stage = Stage.production
     deployment.deployed_at = now()
@@ -164,13 +170,15 @@ async def rollback(session: WriteSession, grant: Grant, wanted: RollbackDeployme
     if wanted.to_deployment_id is not None:
         target = await _open(session, grant, wanted.to_deployment_id)
         if target.project_id != deployment.project_id:
-            raise Invalid.field("belongs to another project", "to_deployment_id")
+            raise Invalid.field(OF_OTHER_PROJECT, "to_deployment_id")
         return await _bring_back(session, grant, target)
     if deployment.stage is Stage.production:
         await _require_none_beside(session, deployment)
         return await _bring_back(session, grant, await _predecessor(session, deployment))
     if deployment.previous_model_id is None:
-        raise Conflict("There is nothing to go back to: this deployment has served one model only.")
+        raise Conflict(
+            Message("served_one_model_only", "There is nothing to go back to: this deployment has served one model only.")
+        )
     return await _back_to_model(session, grant, deployment, str(deployment.previous_model_id))
 
 
@@ -178,7 +186,7 @@ async def deactivate(session: WriteSession, grant: Grant, wanted: DeactivateDepl
     """Stop serving. The deployment stays and can be brought back."""
     deployment = await _open(session, grant, wanted.deployment_id)
     if deployment.status is not DeploymentStatus.active:
-        raise Conflict(f"The deployment is {deployment.status} already.")
+        raise Conflict(Message("status_already", "The deployment is {status} already.", status=deployment.status))
     deployment.status = DeploymentStatus.inactive
     await _changed(session, grant, deployment, "deployment.deactivated", f"“{deployment.name}” was deactivated.")
     return deployment
@@ -188,7 +196,7 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteDeployment) 
     """Remove a deployment that serves no more, with its inference log; its id, and those of its project and model."""
     deployment = await _open(session, grant, wanted.deployment_id)
     if deployment.status is DeploymentStatus.active:
-        raise Conflict("The deployment still serves; deactivate it first.")
+        raise Conflict(Message("deployment_serves", "The deployment still serves; deactivate it first."))
     await _changed(session, grant, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")
     await session.delete(deployment)
     return deployment.id, deployment.project_id, deployment.model_id
@@ -211,7 +219,7 @@ async def _lock(session: WriteSession, project_id: UUID) -> None:
 async def _model_of(session: WriteSession, grant: Grant, project_id: UUID, model_id: str, key: str) -> Model:
     model = await open_row(session, grant, Model, model_id, "Model")
     if model.project_id != project_id:
-        raise Invalid.field("belongs to another project", key)
+        raise Invalid.field(OF_OTHER_PROJECT, key)
     return model
 
 
@@ -248,8 +256,14 @@ async def _require_none_beside(session: WriteSession, deployment: Deployment) ->
     present = await _in_production(session, deployment.project_id)
     if present is not None and present.id != deployment.id:
         raise Conflict(
-            f"This deployment is {deployment.status}; “{present.name}” ({present.id}) serves in production: roll that one back, "
-            f"or name this one as its to_deployment_id."
+            Message(
+                "other_serves_in_production",
+                "This deployment is {status}; “{name}” ({id}) serves in production: roll that one back, or name this "
+                "one as its to_deployment_id.",
+                status=deployment.status,
+                name=present.name,
+                id=str(present.id),
+            )
         )
 
 
@@ -262,16 +276,16 @@ async def _predecessor(session: WriteSession, deployment: Deployment) -> Deploym
     )
     found = await session.scalar(query.order_by(col(Deployment.archived_at).desc().nulls_last()).limit(1))
     if found is None:
-        raise Conflict("There is nothing to go back to: no earlier production deployment exists.")
+        raise Conflict(
+            Message("no_earlier_deployment", "There is nothing to go back to: no earlier production deployment exists.")
+        )
     return found
 
 
 async def _bring_back(session: WriteSession, grant: Grant, target: Deployment) -> Deployment:
     """Let a deployment serve again where it served before: what was never in production is no way back for it."""
     if target.status is DeploymentStatus.active:
-        production = target.stage is Stage.production
-        remedy = "in production already" if production else "in staging and never was in production; promote it instead"
-        raise Conflict(f"That deployment serves {remedy}.")
+        raise Conflict(_serving_already(target))
     if target.stage is Stage.production:
         await _displace(session, grant, target)
     target.status = DeploymentStatus.active
@@ -280,12 +294,27 @@ async def _bring_back(session: WriteSession, grant: Grant, target: Deployment) -
     return target
 
 
+def _serving_already(target: Deployment) -> Message:
+    if target.stage is Stage.production:
+        return Message("serves_in_production_already", "That deployment serves in production already.")
+    return Message(
+        "serves_in_staging",
+        "That deployment serves in staging and never was in production; promote it instead.",
+    )
+
+
 async def _back_to_model(session: WriteSession, grant: Grant, deployment: Deployment, model_id: str) -> Deployment:
     if deployment.status is not DeploymentStatus.active:
-        raise Conflict(f"The deployment is {deployment.status}; only an active one can change its model.")
+        raise Conflict(
+            Message(
+                "only_active_changes_model",
+                "The deployment is {status}; only an active one can change its model.",
+                status=deployment.status,
+            )
+        )
     model = await _model_of(session, grant, deployment.project_id, model_id, "to_model_id")
     if model.id == deployment.model_id:
-        raise Conflict("The deployment serves that model already.")
+        raise Conflict(Message("model_served_already", "The deployment serves that model already."))
     deployment.previous_model_id, deployment.model_id = deployment.model_id, model.id
     deployment.deployed_at = now()
     message = f"“{deployment.name}” went back to the model {model.name}."

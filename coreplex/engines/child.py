@@ -74,6 +74,12 @@ def die_with_parent() -> None:
         os._exit(70)
 
 
+def refused(error: DomainError) -> dict[str, Any]:
+    """The fields of the `error` event of a refusal, from which the parent makes it again."""
+    errors = [one.with_reason() for one in error.errors]
+    return {"code": error.code, "message": error.message, **error.message.as_dict(), "errors": errors}
+
+
 def main(target: str) -> int:
     die_with_parent()
     # Libraries print to stdout; the event stream must not be theirs.
@@ -86,14 +92,14 @@ def main(target: str) -> int:
     try:
         result = getattr(importlib.import_module(module), function)(request, report)
     except DomainError as error:
-        report.send("error", code=error.code, message=error.message, errors=[e.as_dict() for e in error.errors])
+        report.send("error", **refused(error))
         return 2
     except MemoryError:
         report.send("error", code="out_of_memory", message="The task needed more memory than it may use.")
         return 3
     except Exception as error:
         if is_full(error):
-            report.send("error", code=StorageFull.code, message=FULL)
+            report.send("error", **refused(StorageFull(FULL)))
             return 1
         traceback.print_exc()
         report.send("error", code="internal", message=f"{type(error).__name__}: {error}")

@@ -4,13 +4,15 @@ import errno
 import shutil
 from pathlib import Path
 
-from coreplex.errors.tree import StorageFull
+from coreplex.errors.tree import Message, StorageFull
 
 LEAST_FREE_BYTES, LEAST_FREE_PART = 256 << 20, 0.02
 """Files stop growing before the disk is full: the database beside them would stop too."""
 LOW_TIMES = 5
 """How many times that much is little: it is said before anything is refused."""
-FULL = "The server's storage is full: its disk has no room left. Free space in the data folder and try again."
+FULL = Message(
+    "storage_full", "The server's storage is full: its disk has no room left. Free space in the data folder and try again."
+)
 
 
 def refuse_when_full(folder: Path, part: float = 1.0) -> None:

@@ -4,10 +4,12 @@ import difflib
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from coreplex.errors.tree import Message
+
 _LONGEST = 200
 """Characters compared: a name of a megabyte must not cost minutes."""
 _MOST = 20
-"""Unknown names that are said."""
+"""Names that are said."""
 
 
 def folded(name: str) -> str:
@@ -35,13 +37,28 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
     return next((known for known in names if folded(known) in close), None)
 
 
-def hint(name: str, names: Sequence[str]) -> str:
-    """` Did you mean 'x'?`, or nothing when no name is similar."""
+def hint(name: str, names: Sequence[str]) -> Message | None:
+    """`Did you mean 'x'?`, or nothing when no name is similar."""
     found = nearest(name, names)
-    return f" Did you mean '{found}'?" if found is not None else ""
+    return Message("did_you_mean", "Did you mean '{nearest}'?", nearest=found) if found is not None else None
+
+
+def nearest_first(names: Sequence[str]) -> Message:
+    """Which names there are, as `by_nearness` sorted them."""
+    return Message("nearest_first", "It has (nearest first): {names}.", names=listed(names, _MOST))
+
+
+def none_of(choices: Iterable[str]) -> Message:
+    """Which words there are, for one that is none of them."""
+    return Message("none_of", "must be one of {choices}", choices=list(choices))
+
+
+def listed(names: Sequence[str], most: int) -> list[str]:
+    """The first of the names; an ellipsis stands for the rest."""
+    return [*names[:most], *(["…"] if len(names) > most else [])]
 
 
 def ignored(names: Iterable[str], known: Sequence[str], said: str) -> list[str]:
     """A sentence, begun by `said`, for each name that is not known, with the nearest one that is; the first twenty."""
     unknown = islice((name for name in names if name not in known), _MOST)
-    return [f"{said} '{name[:100]}', which is ignored.{hint(name, known)}" for name in unknown]
+    return [" ".join(filter(None, [f"{said} '{name[:100]}', which is ignored.", hint(name, known)])) for name in unknown]

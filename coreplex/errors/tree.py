@@ -11,24 +11,69 @@ Anything that is not a DomainError is masked and logged with a request id.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
+
+Parameter = str | int | float | None | Sequence[str] | Sequence[int]
+"""What a message may mention: what JSON can carry. Several are written with commas between them."""
+
+
+class _Several(tuple[Any, ...]):
+    """Values as a sentence lists them."""
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self))
+
+    def __repr__(self) -> str:
+        return ", ".join(map(repr, self))
 
 
 class Message(str):
     """A sentence for people that also has a machine word and its parameters, so that a front-end can say it in another language.
 
     `Message("too_many_rows", "has {rows:,} rows; send at most {most:,}", rows=12_000, most=10_000)`
+
+    The template is a literal, and each reason is given in one place: `coreplex.errors.catalogue` collects them from the code.
+    What a caller sent is only ever a parameter.
     """
 
     __slots__ = ("parameters", "reason")
     reason: str
     parameters: Mapping[str, Any]
 
-    def __new__(cls, reason: str, template: str, **parameters: Any) -> "Message":
-        made = super().__new__(cls, template.format(**parameters))
+    def __new__(cls, reason: str, template: str, /, **parameters: Parameter) -> "Message":
+        written = {
+            name: ", ".join(map(str, said)) if isinstance(said, list | tuple) else said for name, said in parameters.items()
+        }
+        return cls.worded(reason, template.format(**written), parameters)
+
+    @classmethod
+    def worded(cls, reason: str, text: str, parameters: Mapping[str, Any]) -> "Message":
+        """A sentence that was worded already: by another process, by a library, or with something before or after it."""
+        made = super().__new__(cls, text)
         made.reason, made.parameters = reason, parameters
         return made
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"reason": self.reason, "parameters": dict(self.parameters)}
+
+    def then(self, other: "Message | None") -> "Message":
+        """The sentence and another after it: the reason stays, the parameters are those of both."""
+        if other is None:
+            return self
+        return self.worded(self.reason, f"{self} {other}", {**self.parameters, **other.parameters})
+
+    def at(self, place: str) -> "Message":
+        """The sentence with the place before it that it is about."""
+        return self.worded(self.reason, f"{place}: {self}", self.parameters)
+
+
+class WrongValue(ValueError):
+    """What a rule of an input raises; Pydantic adds the place of the value."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 @dataclass(frozen=True)
@@ -36,22 +81,27 @@ class FieldError:
     """One wrong value: where it stands (`("config", "nfolds")`), what is wrong with it, and a machine word."""
 
     loc: tuple[str | int, ...]
-    msg: str
+    msg: Message
     type: str = "value_error"
-    context: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What a rule that was broken asks for (`max_length`), where `msg` does not have its own parameters."""
+    """REST's word for the kind of mistake."""
 
-    @property
-    def reason(self) -> str:
-        """A machine word for the message."""
-        return self.msg.reason if isinstance(self.msg, Message) else self.type
+    @classmethod
+    def missing(cls, *loc: str | int) -> "FieldError":
+        """A value that must be there and is not, in Pydantic's words."""
+        return cls(loc, Message("missing", "Field required"), "missing")
 
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return self.msg.parameters if isinstance(self.msg, Message) else self.context
+    def told(self, skip: int = 0) -> Message:
+        """The message with its place, less the first words of it."""
+        place = ".".join(map(str, self.loc[skip:]))
+        return self.msg.at(place) if place else self.msg
 
     def as_dict(self) -> dict[str, object]:
+        """As REST shows it."""
         return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
+
+    def with_reason(self) -> dict[str, object]:
+        """The same with its machine word and what the message mentions."""
+        return {**self.as_dict(), **self.msg.as_dict()}
 
 
 class DomainError(Exception):
@@ -64,20 +114,10 @@ class DomainError(Exception):
     retry_after: int | None = None
     """Seconds after which the same request may succeed, where that is known."""
 
-    def __init__(self, message: str, *, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(self, message: Message, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.errors = tuple(errors)
-
-    @property
-    def reason(self) -> str:
-        """A machine word for the message; the code, where there is none of its own."""
-        return self.message.reason if isinstance(self.message, Message) else self.code
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """What the message mentions, by name."""
-        return self.message.parameters if isinstance(self.message, Message) else {}
 
 
 class BadInput(DomainError):
@@ -102,7 +142,7 @@ class NotFound(DomainError):
 
     @classmethod
     def of(cls, noun: str) -> "NotFound":
-        return cls(f"{noun} not found")
+        return cls(Message("not_found", "{noun} not found", noun=noun))
 
 
 class Conflict(DomainError):
@@ -154,9 +194,16 @@ class Invalid(DomainError):
     mendable = True
 
     @classmethod
-    def field(cls, msg: str, *loc: str | int) -> "Invalid":
+    def field(cls, msg: Message, *loc: str | int) -> "Invalid":
         """One wrong value. `msg` is a sentence of its own, or begins in lower case and goes on from the name of the place."""
-        return cls(msg if msg[:1].isupper() else f"{_spelled(loc)}: {msg}", errors=[FieldError(loc, msg)])
+        return cls(msg if msg[:1].isupper() else msg.at(_spelled(loc)), errors=[FieldError(loc, msg)])
+
+    @classmethod
+    def fields(cls, errors: Sequence[FieldError], skip: int = 0) -> "Invalid":
+        """Wrong values, each with its place; `skip`: how many words of each place the sentence leaves out (`body`, `query`)."""
+        told = [error.told(skip) for error in errors]
+        message = told[0] if len(told) == 1 else Message("several_values", "{told}", told="; ".join(told))
+        return cls(message, errors=errors)
 
 
 class NoModel(DomainError):
@@ -164,19 +211,20 @@ class NoModel(DomainError):
 
     code, status = "no_model", 422
     mendable = True
-    advice: ClassVar[str] = (
+    advice: ClassVar[Message] = Message(
+        "no_model",
         "The run ended before one model was finished. Give it more time (max_runtime_secs), fewer folds (nfolds) or columns, or "
-        "allow more algorithms; the log says what happened."
+        "allow more algorithms; the log says what happened.",
     )
 
-    def __init__(self, message: str = advice, *, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(self, message: Message = advice, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message, errors=errors)
 
 
 class RateLimited(DomainError):
     code, status = "rate_limited", 429
 
-    def __init__(self, message: str, *, retry_after: int, window: object = None) -> None:
+    def __init__(self, message: Message, *, retry_after: int, window: object = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.window = window
@@ -194,7 +242,7 @@ class Busy(Unavailable):
 
     code = "busy"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+    def __init__(self, message: Message, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coreplex.engines.automl.options import engine_registry
-from coreplex.errors.tree import Forbidden, Invalid
+from coreplex.errors.tree import Forbidden, Invalid, Message
 from coreplex.experiment.table import ExecutionMode
 from coreplex.platform.permissions import Plan
 
@@ -78,10 +78,20 @@ def choose(plan: Plan, mode: ExecutionMode, engine: str | None, engines: Sequenc
     """
     quota = QUOTAS[plan]
     if mode is ExecutionMode.parallel and not quota.parallel:
-        raise Forbidden(f"The plan '{plan}' runs one engine at a time; parallel mode needs the plan 'enterprise'.")
+        raise Forbidden(
+            Message(
+                "plan_without_parallel",
+                "The plan '{plan}' runs one engine at a time; parallel mode needs the plan 'enterprise'.",
+                plan=plan,
+            )
+        )
     asked = _asked(mode, engine, engines)
     if not quota.choose_engine and set(asked) != {DEFAULT_ENGINE}:
-        raise Forbidden(f"The plan '{plan}' runs the engine '{DEFAULT_ENGINE}' only.")
+        raise Forbidden(
+            Message(
+                "plan_with_one_engine", "The plan '{plan}' runs the engine '{engine}' only.", plan=plan, engine=DEFAULT_ENGINE
+            )
+        )
     choice = Choice([])
     for name in asked:
         actual = _actual(name, choice, fallback=fallback)
@@ -105,11 +115,24 @@ def _actual(name: str, choice: Choice, *, fallback: bool) -> str:
     if name in installed:
         return name
     if name not in engine_registry.ENGINES:
-        known = ", ".join(list(engine_registry.ENGINES))
-        raise Invalid.field(f"'{name}' is not an engine; choose one of {known}", "engine")
+        raise Invalid.field(
+            Message(
+                "unknown_engine",
+                "'{name}' is not an engine; choose one of {choices}",
+                name=name,
+                choices=list(engine_registry.ENGINES),
+            ),
+            "engine",
+        )
     if not fallback:
         raise Invalid.field(
-            f"the engine '{name}' is not installed on this server; choose one of {', '.join(installed)}", "engine"
+            Message(
+                "engine_not_installed",
+                "the engine '{name}' is not installed on this server; choose one of {choices}",
+                name=name,
+                choices=installed,
+            ),
+            "engine",
         )
     choice.warnings.append(f"The engine '{name}' is not installed on this server; the engine '{DEFAULT_ENGINE}' runs instead.")
     return DEFAULT_ENGINE

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlmodel import col
 
 from coreplex.dataset.table import DatasetVersion
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import Conflict, Message
 from coreplex.experiment.table import Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
@@ -22,7 +22,14 @@ async def _refuse_on_versions(session: ReadSession, ids: Select[UUID]) -> None:
     trained = select(Experiment).where(col(Experiment.dataset_version_id).in_(ids), _training())
     one = await session.scalar(trained.limit(1))
     if one is not None:
-        raise Conflict(f"The experiment “{one.name}” is {one.status} on this dataset; cancel it or wait for its end.")
+        raise Conflict(
+            Message(
+                "dataset_in_training",
+                "The experiment “{experiment}” is {status} on this dataset; cancel it or wait for its end.",
+                experiment=one.name,
+                status=one.status,
+            )
+        )
     await refuse_in_use(session, Experiment, select(col(Experiment.id)).where(col(Experiment.dataset_version_id).in_(ids)))
 
 
@@ -34,7 +41,13 @@ async def _remove_on_versions(session: WriteSession, ids: Sequence[UUID], user_i
 async def _refuse_in_projects(session: ReadSession, ids: Select[UUID]) -> None:
     name = await session.scalar(select(col(Experiment.name)).where(col(Experiment.project_id).in_(ids), _training()).limit(1))
     if name is not None:
-        raise Conflict(f"The experiment “{name}” is in training; cancel it first, or delete with force=true.")
+        raise Conflict(
+            Message(
+                "experiment_in_training",
+                "The experiment “{experiment}” is in training; cancel it first, or delete with force=true.",
+                experiment=name,
+            )
+        )
 
 
 def _training() -> ColumnElement[bool]:

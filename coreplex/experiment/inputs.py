@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field
 
 from coreplex.engines.automl.options.config import AutoMLConfig, described_options, described_presets
 from coreplex.engines.automl.options.engine_registry import ENGINES
+from coreplex.errors.tree import Message, WrongValue
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
 from coreplex.platform.inputs import Forcible, Identifier, Name
@@ -18,7 +19,9 @@ def _problem(value: object) -> object:
         return value
     word = ALIASES.get(value, value)
     if word not in set(ProblemType):
-        raise ValueError("must be one of classification, regression (or their kinds binary, multiclass)")
+        raise WrongValue(
+            Message("unknown_problem_type", "must be one of classification, regression (or their kinds binary, multiclass)")
+        )
     return word
 
 

@@ -20,7 +20,7 @@ from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.disk import refuse_when_full
-from coreplex.errors.tree import Conflict, Invalid
+from coreplex.errors.tree import Conflict, Invalid, Message
 from coreplex.event import service as event
 from coreplex.event.listing import logs_of
 from coreplex.event.table import Event, EventKind
@@ -32,7 +32,7 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import enqueue_removal
 from coreplex.job.table import Job
 from coreplex.membership import quota
-from coreplex.membership.access import open_project, open_row, visible_projects
+from coreplex.membership.access import OF_OTHER_PROJECT, open_project, open_row, visible_projects
 from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
@@ -115,7 +115,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     project = await open_project(session, grant, wanted.project_id)
     version = await open_version(session, grant, wanted.dataset_version_id)
     if version.project_id != project.id:
-        raise Invalid.field("belongs to another project", "dataset_version_id")
+        raise Invalid.field(OF_OTHER_PROJECT, "dataset_version_id")
     await quota.require_item(session, settings, project.id, Experiment, TOO_MANY)
     await quota.require_room(session, settings, project.id, {STORAGE: 1})
     config = parse_config(wanted.config, wanted.problem_type)
@@ -197,7 +197,11 @@ def _refuse_without_features(checked: Checked, wanted: CreateExperiment, diagnos
         return
     gone = {wanted.target_column, *checked.config.special_columns, *experiment_warnings.left_out(diagnosis)}
     if all(column["name"] in gone for column in checked.version.table_schema["columns"]):
-        raise Invalid.field("leaves no column to learn from: every one of them gives the target away", "config", "drop_leaks")
+        raise Invalid.field(
+            Message("every_column_leaks", "leaves no column to learn from: every one of them gives the target away"),
+            "config",
+            "drop_leaks",
+        )
 
 
 def _within_quota(config: AutoMLConfig, grant: Grant, engines: Choice) -> AutoMLConfig:
@@ -240,7 +244,7 @@ async def cancel(session: WriteSession, grant: Grant, wanted: CancelExperiment) 
     """End the training and keep no further model. Raises Conflict when it has ended already."""
     experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not await job.request_cancel(session, await _job_of(session, experiment)):
-        raise Conflict(f"The experiment has ended already: {experiment.status}.")
+        raise Conflict(_ended(experiment))
     await event.audit(
         session, grant.user_id, experiment, "experiment.cancelled", f"Experiment “{experiment.name}” was cancelled."
     )
@@ -251,7 +255,7 @@ async def stop(session: WriteSession, grant: Grant, wanted: StopExperiment) -> E
     """End the search and keep the best so far. Raises Conflict when it has ended already."""
     experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not await job.request_stop(session, await _job_of(session, experiment)):
-        raise Conflict(f"The experiment has ended already: {experiment.status}.")
+        raise Conflict(_ended(experiment))
     await event.audit(
         session, grant.user_id, experiment, "experiment.stopped", f"Experiment “{experiment.name}” was told to stop."
     )
@@ -266,7 +270,13 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteExperiment) 
     experiment = await open_row(session, grant, Experiment, wanted.experiment_id, "Experiment")
     if not wanted.force:
         if not experiment.status.final:
-            raise Conflict(f"The experiment is {experiment.status}; cancel it first, or delete it with force=true.")
+            raise Conflict(
+                Message(
+                    "experiment_not_ended",
+                    "The experiment is {status}; cancel it first, or delete it with force=true.",
+                    status=experiment.status,
+                )
+            )
         await refuse_in_use(session, Experiment, select(col(Experiment.id)).where(col(Experiment.id) == experiment.id))
     if experiment.job_id is not None and not experiment.status.final:
         await job.request_cancel(session, await session.get_one(Job, experiment.job_id))
@@ -294,7 +304,7 @@ def storage_prefix(experiment: Experiment) -> str:
 
 async def _job_of(session: WriteSession, experiment: Experiment) -> Job:
     if experiment.job_id is None:
-        raise Conflict(f"The experiment has ended already: {experiment.status}.")
+        raise Conflict(_ended(experiment))
     return await session.get_one(Job, experiment.job_id)
 
 
@@ -302,3 +312,7 @@ async def _fresh(session: WriteSession, experiment: Experiment) -> Experiment:
     await session.flush()
     await session.refresh(experiment)
     return experiment
+
+
+def _ended(experiment: Experiment) -> Message:
+    return Message("experiment_ended", "The experiment has ended already: {status}.", status=experiment.status)

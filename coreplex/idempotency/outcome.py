@@ -14,15 +14,16 @@ from uuid import UUID
 
 from sqlmodel import SQLModel
 
-from coreplex.errors.tree import Conflict, NotFound
+from coreplex.errors.tree import Conflict, Message, NotFound
 from coreplex.membership.access import open_project
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession
 from coreplex.platform.permissions import Grant
 
-SHOWN_ONCE = (
+SHOWN_ONCE = Message(
+    "secret_shown_once",
     "The first request with this Idempotency-Key made it, and its secret is shown once only. If that answer was lost, revoke the "
-    "key it made and make another with a new Idempotency-Key."
+    "key it made and make another with a new Idempotency-Key.",
 )
 
 

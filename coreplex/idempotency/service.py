@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex.errors.tree import Conflict, Invalid
+from coreplex.errors.tree import Conflict, Invalid, Message
 from coreplex.idempotency import outcome
 from coreplex.idempotency.table import IdempotencyKey
 from coreplex.platform.clock import now
@@ -124,7 +124,7 @@ class Attempt:
 
     def _take(self, row: IdempotencyKey) -> None:
         if row.fingerprint != self.fingerprint and (row.outcomes or row.status is not None):
-            raise Conflict("This Idempotency-Key was used for another request; use a new key.")
+            raise Conflict(Message("idempotency_key_used", "This Idempotency-Key was used for another request; use a new key."))
         self.done |= row.outcomes
         self.answer = None if row.status is None else (row.status, row.body or b"")
 
@@ -159,14 +159,22 @@ async def attempt(
     processes are told apart by the row.
     """
     if re.fullmatch(KEY, key) is None:
-        raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} printable ASCII characters.")
+        raise Invalid(
+            Message(
+                "idempotency_key_not_valid", "Idempotency-Key must have 1 to {most} printable ASCII characters.", most=MAX_KEY
+            )
+        )
     owner = owner_of(principal)
     turn = _turns.setdefault((owner, key), asyncio.Lock())
     try:
         async with asyncio.timeout(WAIT_SECS):
             await turn.acquire()
     except TimeoutError:
-        raise Conflict("The first request with this Idempotency-Key is still running; ask again for its answer.") from None
+        raise Conflict(
+            Message(
+                "first_request_running", "The first request with this Idempotency-Key is still running; ask again for its answer."
+            )
+        ) from None
     try:
         kept = timedelta(hours=services.settings.idempotency_hours)
         made = Attempt(owner, key, fingerprint, frozenset(principal.scopes), kept, request_id)

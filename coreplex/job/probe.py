@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from coreplex.engines.child import Report
-from coreplex.errors.tree import Invalid, Unavailable
+from coreplex.errors.tree import Invalid, Message, Unavailable
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job.context import JobContext
@@ -84,9 +84,9 @@ async def _misbehave(fault: str) -> None:
     elif fault == "error":
         raise RuntimeError("a fault that was asked for")
     elif fault == "retry":
-        raise Unavailable("Something is away for the moment.")
+        raise Unavailable(Message("probe_away", "Something is away for the moment."))
     elif fault == "bad_input":
-        raise Invalid("The request was wrong.")
+        raise Invalid(Message("probe_wrong", "The request was wrong."))
 
 
 async def _record(session: WriteSession, job: Job, type: str) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy import and_, select
 from sqlmodel import col
 
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import Conflict, Message
 from coreplex.event import service as event
 from coreplex.event.listing import logs_of
 from coreplex.event.table import Event, EventKind
@@ -57,7 +57,7 @@ async def cancel(session: WriteSession, grant: Grant, wanted: CancelJob) -> Job:
     """Order the end of a job. Raises Conflict when it has ended already."""
     job = await open_row(session, grant, Job, wanted.job_id, "Job")
     if not await service.request_cancel(session, job):
-        raise Conflict(f"The job has ended already: {job.status}.")
+        raise Conflict(Message("job_ended", "The job has ended already: {status}.", status=job.status))
     name = await kinds.entity_of(session, job)
     message = f"The job of {name} was cancelled." if name else "A job was cancelled."
     await event.audit(session, grant.user_id, job, "job.cancelled", message)

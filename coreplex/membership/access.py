@@ -18,6 +18,8 @@ ARCHIVED = Message(
     "project_archived",
     "This project is archived: it is read, and what serves answers, but nothing in it changes. Unarchive it first.",
 )
+OF_OTHER_PROJECT = Message("of_other_project", "belongs to another project")
+"""Of what an input names beside what it is about."""
 SERVING = "coreplex_serving"
 """A deployment, a model, a membership or a project changed: forget who may reach which model."""
 
@@ -102,4 +104,8 @@ async def _open(session: ReadSession, grant: Grant, query: Any, noun: str, lock:
 
 def require_role(role: Role, needed: Role) -> None:
     if not role.covers(needed):
-        raise Forbidden(f"Your role in this project is {role}; this needs {needed} or higher.")
+        raise Forbidden(
+            Message(
+                "role_too_low", "Your role in this project is {role}; this needs {needed} or higher.", role=role, needed=needed
+            )
+        )

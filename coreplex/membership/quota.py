@@ -6,7 +6,7 @@ transaction ends, so that of two at once the second counts what the first has ad
 counts for the owner (`OwnerQuota`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, func, select, table
 from sqlmodel import SQLModel, col
 
-from coreplex.errors.tree import QuotaExceeded
+from coreplex.errors.tree import Message, QuotaExceeded
 from coreplex.membership.table import Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.settings import Settings
@@ -32,9 +32,8 @@ class OwnerQuota:
     """An aggregate over its rows."""
     setting: str
     """The setting that says how much is allowed."""
-    holding: str
-    """What projects do that have so much: "store {:,} bytes"."""
-    remedy: str
+    told: Callable[[int, int, int], Message]
+    """That there is no room: for what is used, what would come, and the most that is allowed."""
 
 
 async def take_project(session: WriteSession, settings: Settings, user_id: UUID) -> None:
@@ -42,7 +41,15 @@ async def take_project(session: WriteSession, settings: Settings, user_id: UUID)
     await lock_account(session, user_id)
     used = await count(session, select(func.count()).where(col(Project.owner_id) == user_id))
     if used >= settings.max_projects:
-        raise exceeded(f"You own {used:,} projects", "MAX_PROJECTS", settings.max_projects, "Delete one that is not needed")
+        raise QuotaExceeded(
+            Message(
+                "too_many_projects",
+                "You own {used:,} projects, and MAX_PROJECTS allows {most:,}. Delete one that is not needed, or ask the server's "
+                "administrator to raise it.",
+                used=used,
+                most=settings.max_projects,
+            )
+        )
 
 
 async def require_item(session: ReadSession, settings: Settings, project_id: UUID, table: type[SQLModel], remedy: str) -> None:
@@ -50,7 +57,17 @@ async def require_item(session: ReadSession, settings: Settings, project_id: UUI
     columns: Any = table
     used = await count(session, select(func.count()).where(columns.project_id == project_id))
     if used >= (most := settings.max_items_per_project):
-        raise exceeded(f"This project has {used:,} {table.__tablename__}", "MAX_ITEMS_PER_PROJECT", most, remedy)
+        raise QuotaExceeded(
+            Message(
+                "too_many_items",
+                "This project has {used:,} {items}, and MAX_ITEMS_PER_PROJECT allows {most:,}. {remedy}, or ask the server's "
+                "administrator to raise it.",
+                used=used,
+                items=str(table.__tablename__),
+                most=most,
+                remedy=remedy,
+            )
+        )
 
 
 async def take_item(session: WriteSession, settings: Settings, project_id: UUID, table: type[SQLModel], remedy: str) -> None:
@@ -84,7 +101,15 @@ async def take_over(
         used, most = await _used(session, quota, user_id), getattr(settings, quota.setting)
         full += [(quota.setting.upper(), most)] if used + moved > most else []
     for name, most in full:
-        raise exceeded("The new owner has no room for this project", name, most, "They can delete what is not needed")
+        raise QuotaExceeded(
+            Message(
+                "new_owner_has_no_room",
+                "The new owner has no room for this project, and {setting} allows {most:,}. They can delete what is not needed, "
+                "or ask the server's administrator to raise it.",
+                setting=name,
+                most=most,
+            )
+        )
 
 
 async def _used(session: ReadSession, quota: OwnerQuota, owner: UUID) -> int:
@@ -98,9 +123,7 @@ async def _require(session: ReadSession, settings: Settings, owner: UUID, wanted
     for quota, more in wanted.items():
         used = await _used(session, quota, owner)
         if used + more > (most := getattr(settings, quota.setting)):
-            whose = f"The projects of this project's owner {quota.holding.format(used)}"
-            whose += f" and this would add {more:,}" if more > 1 else ""
-            raise exceeded(whose, quota.setting.upper(), most, quota.remedy)
+            raise QuotaExceeded(quota.told(used, more, most))
 
 
 async def _owner_of(session: ReadSession, project_id: UUID) -> UUID:
@@ -117,8 +140,3 @@ async def lock_account(session: WriteSession, user_id: UUID) -> None:
 async def count(session: ReadSession, query: Any) -> int:
     """The one number of a query, 0 for none."""
     return int(await session.scalar(query) or 0)
-
-
-def exceeded(whose: str, setting: str, most: int, remedy: str) -> QuotaExceeded:
-    """The refusal: what there is, which setting allows how much, and what to do."""
-    return QuotaExceeded(f"{whose}, and {setting} allows {most:,}. {remedy}, or ask the server's administrator to raise it.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coreplex.engines.scoring.bundle import Label, label_key
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 Document = Mapping[str, Any]
 OTHERS = "(other)"
@@ -49,7 +49,7 @@ def confusion(curves: Document, threshold: float | None, label: Label | None) ->
     if threshold is None:
         return Confusion(kept["labels"], kept["matrix"]) if label is None else _one_against_rest(kept, label)
     if label is None and len(curves["labels"]) != 2:
-        raise Invalid.field("say of which class: a threshold parts one class from the others", "label")
+        raise Invalid.field(Message("class_needed", "say of which class: a threshold parts one class from the others"), "label")
     return _at_threshold(curves, curves.get("roc") or [], threshold, curves["labels"][1] if label is None else label)
 
 
@@ -102,5 +102,12 @@ def _named(found: Sequence[dict[str, Any]], label: Label) -> dict[str, Any]:
 
 
 def _unknown(label: Label, known: Sequence[Label]) -> Invalid:
-    names = ", ".join(map(label_key, known)) or "none"
-    return Invalid.field(f"there is no such curve of the class '{label_key(label)}'; there is: {names}", "label")
+    return Invalid.field(
+        Message(
+            "no_such_curve",
+            "there is no such curve of the class '{label}'; there is: {known}",
+            label=label_key(label),
+            known=[label_key(one) for one in known] or "none",
+        ),
+        "label",
+    )

@@ -18,11 +18,11 @@ from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.table_tasks import UNPACKED_TIMES, TableTasks
 from coreplex.dataset.versions import open_version
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 from coreplex.event import service as event
 from coreplex.experiment.table import Experiment
 from coreplex.membership import quota
-from coreplex.membership.access import open_row
+from coreplex.membership.access import OF_OTHER_PROJECT, open_row
 from coreplex.model.inputs import EvaluateModel
 from coreplex.model.table import Evaluation, Model
 from coreplex.platform.database import WriteSession
@@ -130,11 +130,13 @@ async def _rows(services: Services, grant: Grant, wanted: EvaluateModel, model: 
             version = await open_version(session, grant, wanted.dataset_version_id)
             artifact = await session.get_one(Artifact, version.upload_artifact_id or version.artifact_id)
         if version.project_id != model.project_id:
-            raise Invalid.field("belongs to another project", "dataset_version_id")
+            raise Invalid.field(OF_OTHER_PROJECT, "dataset_version_id")
         path = str(await whole(services.storage, artifact))
         if version.upload_artifact_id is None:
             if wanted.sheet is not None:
-                raise Invalid.field("goes with a workbook, and this version was read from none", "sheet")
+                raise Invalid.field(
+                    Message("sheet_of_no_workbook", "goes with a workbook, and this version was read from none"), "sheet"
+                )
             yield _Rows({"table": path, "schema": version.table_schema}, artifact.filename, version.id)
             return
         sheet = wanted.sheet or version.read_options.get("sheet")

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field, model_validator
 
+from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.inputs import Identifier
 
 
@@ -16,7 +17,9 @@ class EvaluateModel(BaseModel):
     @model_validator(mode="after")
     def _one_table(self) -> "EvaluateModel":
         if (self.dataset_version_id is None) == (self.upload_id is None):
-            raise ValueError("name either a dataset_version_id or an upload_id: the labelled rows")
+            raise WrongValue(
+                Message("labelled_rows_missing", "name either a dataset_version_id or an upload_id: the labelled rows")
+            )
         return self
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from coreplex.errors.tree import TooLarge
+from coreplex.errors.tree import Message, TooLarge
 
 LEAST_READ = 32 << 20
 """Bytes of documents any answer may be made from, however little it may have itself: they hold more than is shown of them."""
@@ -22,9 +22,14 @@ class AnswerTooLarge(TooLarge):
 
     @classmethod
     def of(cls, limit: int) -> "AnswerTooLarge":
-        most = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
-        said = f"The answer would have more than {most}, or be made from more"
-        return cls(f"{said}; ask for fewer rows, smaller pages or fewer fields at once.")
+        return cls(
+            Message(
+                "answer_too_large",
+                "The answer would have more than {most}, or be made from more; "
+                "ask for fewer rows, smaller pages or fewer fields at once.",
+                most=f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes",
+            )
+        )
 
 
 def require_size(body: bytes, limit: int) -> bytes:

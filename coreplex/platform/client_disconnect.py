@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from coreplex.errors.tree import CallerLeft
+from coreplex.errors.tree import CallerLeft, Message
 
 Result = TypeVar("Result")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
-HUNG_UP = "The client hung up before the work was done."
+HUNG_UP = Message("client_hung_up", "The client hung up before the work was done.")
 LATE_SECS = 0.5
 
 CONNECTION: ContextVar[Receive | None] = ContextVar("connection", default=None)

@@ -9,9 +9,9 @@ from uuid import UUID
 import orjson
 from sqlalchemy import ColumnElement, and_, literal, or_, tuple_
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
-FOREIGN = "is not a cursor of this list in this order; begin again without it"
+FOREIGN = Message("foreign_cursor", "is not a cursor of this list in this order; begin again without it")
 
 
 def may_miss(column: Any) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from coreplex.errors.tree import DatabaseFull, Unavailable
+from coreplex.errors.tree import DatabaseFull, Message, Unavailable
 from coreplex.platform.database_watch import Watch
 from coreplex.platform.fair_places import FairPlaces, Limits
 
@@ -30,8 +30,8 @@ SILENT_SECS = 5
 """How much longer than a statement may take a server may say nothing before the connection counts as lost."""
 POOL_PATIENCE_SECS = 3.0
 """How long a request waits for a connection before it is told that the server is busy."""
-AWAY = "The database is not reachable at the moment; try again shortly."
-DISK_FULL = "The database's storage is full. Free space on its disk and try again."
+AWAY = Message("database_away", "The database is not reachable at the moment; try again shortly.")
+DISK_FULL = Message("database_full", "The database's storage is full. Free space on its disk and try again.")
 LEAST_PAUSE_SECS, MOST_PAUSE_SECS = 0.1, 2.0
 """Between two attempts of `persist`."""
 AGAIN = {"40001", "40P01"}

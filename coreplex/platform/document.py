@@ -9,6 +9,8 @@ from typing import Any, NewType, TypeVar
 
 import orjson
 
+from coreplex.errors.tree import Message, WrongValue
+
 JSON = NewType("JSON", Any)  # type: ignore[valid-newtype]
 """Any JSON value."""
 
@@ -78,7 +80,7 @@ def _in_range(number: int) -> float | int | str:
 def kept(value: Any) -> Any:
     """A document that may be kept as it was sent. Raises ValueError for one that is too large."""
     if value is not None and len(orjson.dumps(value, default=str)) > MOST_KEPT:
-        raise ValueError(f"must have at most {MOST_KEPT >> 10} KiB as JSON")
+        raise WrongValue(Message("document_too_large", "must have at most {most} KiB as JSON", most=MOST_KEPT >> 10))
     return value
 
 

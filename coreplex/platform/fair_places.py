@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from coreplex.errors.tree import Busy
+from coreplex.errors.tree import Busy, Message
 
 REMEMBERED = 1000
 LOOK_SECS = 0.05
@@ -163,7 +163,10 @@ class FairPlaces:
             self._give_up(longest, self._waiting[longest][-1])
 
     def busy(self) -> Busy:
-        return Busy(f"The server is busy: too many requests wait for {self.what}.", retry_after=self.limits.retry_after)
+        return Busy(
+            Message("too_many_wait", "The server is busy: too many requests wait for {what}.", what=self.what),
+            retry_after=self.limits.retry_after,
+        )
 
     def _leave(self, who: str, turn: "asyncio.Future[None]") -> None:
         queue = self._waiting.get(who)

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 from sqlalchemy import ColumnElement, and_, false, func, not_, or_, true
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message, WrongValue
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import Identifier, Long, storable
 
@@ -35,7 +35,7 @@ def _aware(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("lies outside the years 1 to 9999") from None
+        raise WrongValue(Message("moment_out_of_range", "lies outside the years 1 to 9999")) from None
 
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
@@ -206,10 +206,10 @@ def check(wanted: BaseModel) -> None:
         conditions += sum(len(list(given(one))) for one in level)
         level = [inner for one in level for inner in inside(one)]
         if conditions + len(level) > MAX_CONDITIONS:
-            raise Invalid.field(f"has more than {MAX_CONDITIONS} conditions", "filter")
+            raise Invalid.field(Message("too_many_conditions", "has more than {most} conditions", most=MAX_CONDITIONS), "filter")
         if not level:
             return
-    raise Invalid.field(f"is nested deeper than {MAX_LEVELS} levels", "filter")
+    raise Invalid.field(Message("filter_too_deep", "is nested deeper than {levels} levels", levels=MAX_LEVELS), "filter")
 
 
 def given(wanted: BaseModel) -> Sequence[tuple[str, Any]]:

@@ -4,11 +4,13 @@ from typing import Annotated, NewType
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from coreplex.errors.tree import Message, WrongValue
+
 
 def storable(text: str) -> str:
     """A text the database can hold."""
     if "\0" in text:
-        raise ValueError("must not contain the NUL character")
+        raise WrongValue(Message("nul_character", "must not contain the NUL character"))
     return text
 
 

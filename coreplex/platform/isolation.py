@@ -29,6 +29,7 @@ from coreplex.errors.tree import (
     DomainError,
     FieldError,
     Invalid,
+    Message,
     NoModel,
     NotFound,
     StorageFull,
@@ -65,7 +66,7 @@ class ChildError(DomainError):
     code: ClassVar[str] = "failed"
     status: ClassVar[int] = 500
 
-    def __init__(self, message: str, detail: str = "") -> None:
+    def __init__(self, message: Message, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
 
@@ -147,7 +148,10 @@ async def run_child(
     except TimeoutError:
         if not limit.expired():
             raise  # somebody else's: `on_event` had one of its own
-        raise ChildTimeout(f"The task took longer than the {time_limit_secs:g} s it may take.", child.tail) from None
+        raise ChildTimeout(
+            Message("task_too_long", "The task took longer than the {seconds:g} s it may take.", seconds=time_limit_secs),
+            child.tail,
+        ) from None
     finally:
         await asyncio.shield(asyncio.ensure_future(child.end()))
 
@@ -218,7 +222,7 @@ class _Child:
         try:
             await asyncio.wait({cancelled, listening}, return_when=asyncio.FIRST_COMPLETED)
             if not listening.done():
-                raise ChildCancelled("The task was cancelled.")
+                raise ChildCancelled(Message("task_cancelled", "The task was cancelled."))
             last = listening.result()
             if reading.done() and (error := reading.exception()):
                 raise error
@@ -315,7 +319,7 @@ class _Child:
         if any(sign in self.tail for sign in OUT_OF_MEMORY_SIGNS):
             return _out_of_memory(self.tail)
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        return ChildCrashed(f"The task's process ended unexpectedly ({how}).", self.tail)
+        return ChildCrashed(Message("task_crashed", "The task's process ended unexpectedly ({how}).", how=how), self.tail)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -330,7 +334,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
         parts.append(rest)
         size += len(rest)
         if size > MAX_LINE_BYTES:
-            raise ChildFailed("The task's answer is too large.")
+            raise ChildFailed(Message("task_answer_too_large", "The task's answer is too large."))
 
 
 def _result(last: dict[str, Any], tail: str) -> dict[str, Any]:
@@ -342,13 +346,26 @@ def _result(last: dict[str, Any], tail: str) -> dict[str, Any]:
     if code not in _REPORTED:
         # The exception's text may hold values or paths: it goes to the log, its type to the caller.
         reason = message.partition(":")[0]
-        raise ChildFailed(f"The task failed unexpectedly ({reason}); the server's log has the details.", f"{message}\n{tail}")
-    errors = [FieldError(tuple(e["loc"]), e["msg"], e["type"]) for e in last.get("errors", ())]
-    raise _REPORTED[code](message, errors=errors)
+        raise ChildFailed(
+            Message("task_failed", "The task failed unexpectedly ({kind}); the server's log has the details.", kind=reason),
+            f"{message}\n{tail}",
+        )
+    errors = [FieldError(tuple(e["loc"]), _message(e, "msg"), e["type"]) for e in last.get("errors", ())]
+    raise _REPORTED[code](_message(last, "message"), errors=errors)
+
+
+def _message(told: Mapping[str, Any], key: str) -> Message:
+    """A sentence as the child worded it."""
+    return Message.worded(told["reason"], told[key], told["parameters"])
 
 
 def _out_of_memory(tail: str) -> OutOfMemory:
-    return OutOfMemory("The task needed more memory than it may use; use fewer rows or columns, or allow it more.", tail)
+    return OutOfMemory(
+        Message(
+            "task_out_of_memory", "The task needed more memory than it may use; use fewer rows or columns, or allow it more."
+        ),
+        tail,
+    )
 
 
 def _limit(pid: int, data_bytes: int) -> None:

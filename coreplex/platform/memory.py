@@ -16,7 +16,7 @@ from typing import Self
 import psutil  # type: ignore[import-untyped]
 import structlog
 
-from coreplex.errors.tree import Busy
+from coreplex.errors.tree import Busy, Message
 from coreplex.platform.services import Part, Services
 
 SHORT = 0.8
@@ -33,8 +33,12 @@ class NoMemory(Busy):
     """What a request is told that came when there was none left, or needed more than there is."""
 
     def __init__(self) -> None:
-        message = "The server has no memory left for this at the moment; try again shortly, or ask for less at once."
-        super().__init__(message, retry_after=5)
+        super().__init__(
+            Message(
+                "no_memory", "The server has no memory left for this at the moment; try again shortly, or ask for less at once."
+            ),
+            retry_after=5,
+        )
 
 
 class MemoryWatch(Part):

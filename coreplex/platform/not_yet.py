@@ -11,8 +11,6 @@ import orjson
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-VERSION = "is not available in this version"
-
 
 def only(value: Any) -> str:
     """How a description says which value is taken."""
@@ -25,7 +23,7 @@ def not_yet(value: Any, description: str, **limits: Any) -> Any:
     def check(sent: Any) -> Any:
         if sent is not None and sent != value:
             raise PydanticCustomError(
-                "not_available", "anything but {word} {version}", {"word": _word(value), "version": VERSION}
+                "not_available", "anything but {word} is not available in this version", {"word": _word(value)}
             )
         return sent
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from coreplex.errors.tree import FieldError, Invalid
+from coreplex.errors.tree import FieldError, Invalid, Message
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 50
@@ -18,6 +18,15 @@ Row = TypeVar("Row")
 class SortDirection(StrEnum):
     asc = "asc"
     desc = "desc"
+
+
+def between(least: int, most: int) -> Message:
+    """That a number must be one of these."""
+    return Message("out_of_range", "must be from {least} to {most}", least=least, most=most)
+
+
+def too_long_search() -> Message:
+    return Message("search_too_long", "has more than {most} characters", most=MAX_SEARCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +50,20 @@ class Page:
     def __post_init__(self) -> None:
         errors = [FieldError((name,), words) for name, words in self._wrong()]
         if errors:
-            raise Invalid("; ".join(f"{e.loc[0]}: {e.msg}" for e in errors), errors=errors)
+            raise Invalid.fields(errors)
 
-    def _wrong(self) -> Sequence[tuple[str, str]]:
+    def _wrong(self) -> Sequence[tuple[str, Message]]:
         found = []
         for name, most in (("first", MAX_PAGE), ("last", MAX_PAGE), ("offset", MAX_OFFSET)):
             number = getattr(self, name)
             if number is not None and not 0 <= number <= most:
-                found.append((name, f"must be from 0 to {most}"))
+                found.append((name, between(0, most)))
         if self.first is not None and self.last is not None:
-            found.append(("last", "goes with no `first`; give one of the two"))
+            found.append(("last", Message("first_and_last", "goes with no `first`; give one of the two")))
         if self.offset and (self.after is not None or self.before is not None or self.last is not None):
-            found.append(("offset", "goes with no cursor and no `last`; give one of them"))
+            found.append(("offset", Message("offset_and_cursor", "goes with no cursor and no `last`; give one of them")))
         if self.search and len(self.search) > MAX_SEARCH:
-            found.append(("search", f"has more than {MAX_SEARCH} characters"))
+            found.append(("search", too_long_search()))
         return found
 
     @property

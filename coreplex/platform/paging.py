@@ -15,7 +15,7 @@ from sqlalchemy import column as sql_column
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.base import ExecutableOption
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.cursor import beyond, encode, may_miss
 from coreplex.platform.database import ReadSession
 from coreplex.platform.filtering import Filters, containing, only_quick, where
@@ -174,7 +174,10 @@ class Listing:
     def _sort_column(self, page: Page) -> ColumnElement[Any]:
         name, columns = page.sort_field or self.order.field, self.order.columns
         if name not in columns:
-            raise Invalid.field(f"cannot sort by '{name}'; choose one of {', '.join(sorted(columns))}", "sort_field")
+            raise Invalid.field(
+                Message("cannot_sort_by", "cannot sort by '{name}'; choose one of {choices}", name=name, choices=sorted(columns)),
+                "sort_field",
+            )
         column: ColumnElement[Any] = columns[name]
         return column
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from coreplex.errors.tree import Forbidden, Unauthenticated
+from coreplex.errors.tree import Forbidden, Message, Unauthenticated
 
 
 class UserRole(StrEnum):
@@ -135,13 +135,13 @@ def authorize(principal: Principal | None, permission: Permission) -> None:
     if permission.public:
         return
     if principal is None:
-        raise Unauthenticated("Sign in, or send an API key as `Authorization: Bearer <key>`.")
+        raise Unauthenticated(Message("sign_in_needed", "Sign in, or send an API key as `Authorization: Bearer <key>`."))
     if permission.session_only and principal.credential is not Credential.session:
-        raise Forbidden("This needs a signed-in session; API keys are not accepted here.")
+        raise Forbidden(Message("session_needed", "This needs a signed-in session; API keys are not accepted here."))
     if permission.administrator and principal.user_role is not UserRole.admin:
-        raise Forbidden("Only an administrator of this server may do this.")
+        raise Forbidden(Message("administrator_needed", "Only an administrator of this server may do this."))
     if permission.scope not in principal.scopes and not _is_master(principal):
-        raise Forbidden(f"This API key lacks the scope '{permission.scope}'.")
+        raise Forbidden(Message("scope_missing", "This API key lacks the scope '{scope}'.", scope=permission.scope))
 
 
 def _is_master(principal: Principal) -> bool:

@@ -21,7 +21,7 @@ from limits.aio.storage import MemoryStorage, Storage
 from redis.asyncio import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
-from coreplex.errors.tree import RateLimited
+from coreplex.errors.tree import Message, RateLimited
 from coreplex.platform.permissions import Category, Principal
 from coreplex.platform.settings import Settings
 
@@ -201,8 +201,14 @@ class RateLimiter:
         if used > limit:
             wait = max(1, math.ceil(window.reset - time.time()))
             raise RateLimited(
-                f"Rate limit exceeded: {item.amount} {category} requests per {item.GRANULARITY.name}. "
-                f"Try again in {wait} seconds.",
+                Message(
+                    "rate_limit_exceeded",
+                    "Rate limit exceeded: {most} {category} requests per {period}. Try again in {seconds} seconds.",
+                    most=item.amount,
+                    category=category,
+                    period=item.GRANULARITY.name,
+                    seconds=wait,
+                ),
                 retry_after=wait,
                 window=window,
             )

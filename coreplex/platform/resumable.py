@@ -23,9 +23,9 @@ from uuid import UUID
 import orjson
 
 from coreplex.errors.disk import refuse_when_full
-from coreplex.errors.tree import BadInput, ChecksumMismatch, Conflict, Locked, NotFound, QuotaExceeded, TooLarge
+from coreplex.errors.tree import BadInput, ChecksumMismatch, Conflict, Locked, Message, NotFound, QuotaExceeded, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
-from coreplex.platform.staging import PIECE_BYTES, Staging, clean_filename, in_words
+from coreplex.platform.staging import PIECE_BYTES, Staging, clean_filename, file_too_large
 from coreplex.platform.storage import disk_errors, sha256_of
 
 MOST_UNFINISHED = 20
@@ -66,7 +66,13 @@ class Checksum(NamedTuple):
         except binascii.Error:
             digest = b""
         if algorithm not in ALGORITHMS or not digest:
-            raise BadInput(f"Upload-Checksum must be one of {', '.join(ALGORITHMS)}, a blank, and the digest in Base64.")
+            raise BadInput(
+                Message(
+                    "upload_checksum_not_readable",
+                    "Upload-Checksum must be one of {algorithms}, a blank, and the digest in Base64.",
+                    algorithms=ALGORITHMS,
+                )
+            )
         return cls(algorithm, digest)
 
 
@@ -85,12 +91,18 @@ class Resumable:
     def create(self, owner_id: UUID, filename: str, length: int) -> Upload:
         """A place for a file of `length` bytes. Raises TooLarge, StorageFull, and QuotaExceeded, also for too many open ones."""
         if length > self.limit:
-            raise TooLarge(f"The file is larger than the limit of {in_words(self.limit)}.")
+            raise file_too_large(self.limit)
         refuse_when_full(self.root)
         identity = new_id()
         with self.quota.taking(owner_id, length):
             if len(self.quota.unfinished(owner_id)) >= MOST_UNFINISHED:
-                raise QuotaExceeded(f"{MOST_UNFINISHED} of your uploads are unfinished; finish one or delete it.")
+                raise QuotaExceeded(
+                    Message(
+                        "too_many_unfinished_uploads",
+                        "{most} of your uploads are unfinished; finish one or delete it.",
+                        most=MOST_UNFINISHED,
+                    )
+                )
             self.quota.announce(identity, owner_id, length)
         facts = {"owner_id": str(owner_id), "filename": clean_filename(filename), "length": length}
         try:
@@ -123,8 +135,14 @@ class Resumable:
         """Raises Conflict when bytes of an upload are missing, NotFound when there is none."""
         upload = self.open(upload_id, owner_id)
         if not upload.finished:
-            missing = f"{upload.length - upload.offset:,} of {upload.length:,} bytes"
-            raise Conflict(f"The upload is not finished: {missing} are still missing. Send them first.")
+            raise Conflict(
+                Message(
+                    "upload_not_finished",
+                    "The upload is not finished: {missing:,} of {length:,} bytes are still missing. Send them first.",
+                    missing=upload.length - upload.offset,
+                    length=upload.length,
+                )
+            )
 
     async def append(self, upload: Upload, offset: int, chunks: AsyncIterator[bytes], checksum: Checksum | None = None) -> Upload:
         """Write what arrives behind the first `offset` bytes; what came before an error or a lost connection stays.
@@ -135,11 +153,23 @@ class Resumable:
         async with self._locked(upload) as file:
             upload = self.open(upload.id, upload.owner_id)
             if offset != upload.offset:
-                raise Conflict(f"Upload-Offset is {offset}, but {upload.offset} bytes of the upload are here.")
+                raise Conflict(
+                    Message(
+                        "wrong_upload_offset",
+                        "Upload-Offset is {offset}, but {expected} bytes of the upload are here.",
+                        offset=offset,
+                        expected=upload.offset,
+                    )
+                )
             try:
                 digest = await self._write(file, upload, chunks, checksum)
                 if checksum is not None and digest != checksum.digest:
-                    raise ChecksumMismatch("The bytes that arrived are not those of Upload-Checksum. Send them again.")
+                    raise ChecksumMismatch(
+                        Message(
+                            "upload_checksum_mismatch",
+                            "The bytes that arrived are not those of Upload-Checksum. Send them again.",
+                        )
+                    )
             except BaseException:
                 if checksum is not None:
                     file.truncate(offset)
@@ -165,7 +195,13 @@ class Resumable:
             async for chunk in chunks:
                 room -= len(chunk)
                 if room < 0:
-                    raise TooLarge(f"More bytes came than the {upload.length} that Upload-Length announced.")
+                    raise TooLarge(
+                        Message(
+                            "more_bytes_than_announced",
+                            "More bytes came than the {length} that Upload-Length announced.",
+                            length=upload.length,
+                        )
+                    )
                 piece += chunk
                 if len(piece) >= PIECE_BYTES:
                     await asyncio.to_thread(take)
@@ -226,7 +262,12 @@ class Resumable:
             until = time.monotonic() + self.lock_secs
             while not _lock(file):
                 if time.monotonic() > until:
-                    raise Locked("Another request is sending bytes of this upload. Ask for its offset again in a moment.")
+                    raise Locked(
+                        Message(
+                            "upload_locked",
+                            "Another request is sending bytes of this upload. Ask for its offset again in a moment.",
+                        )
+                    )
                 await asyncio.sleep(LOCK_LOOK_SECS)
             yield file
 

@@ -16,7 +16,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from coreplex.errors.tree import Conflict, NotFound, RateLimited, Unavailable
+from coreplex.errors.tree import Conflict, Message, NotFound, RateLimited, Unavailable
 from coreplex.platform.services import Part, Services
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ MOST = 50
 """What may run for one stream at once."""
 ENDED = "graphql/streams/ended"
 ALL = "*"
-GONE = "There is no event stream of this token; reserve one by PUT and open it by GET."
+GONE = Message("no_event_stream", "There is no event stream of this token; reserve one by PUT and open it by GET.")
 
 
 class SharedStreams(Part):
@@ -62,7 +62,7 @@ class SharedStreams(Part):
         """Hold the stream. Raises Conflict when somebody does."""
         with _reachable():
             if not await self._client.set(f"{key}/held", "", ex=HELD_SECS, nx=True):
-                raise Conflict("This event stream is open already; a token opens one at a time.")
+                raise Conflict(Message("stream_open_already", "This event stream is open already; a token opens one at a time."))
             held = Held(self._client, key)
             await held.begin()
         return held
@@ -73,11 +73,16 @@ class SharedStreams(Part):
             if not await self._client.exists(f"{key}/held"):
                 raise NotFound(GONE)
             if not await self._client.sadd(f"{key}/running", name):
-                raise Conflict(f"An operation '{name}' runs on this event stream already.")
+                raise Conflict(
+                    Message("operation_runs_already", "An operation '{name}' runs on this event stream already.", name=name)
+                )
             await self._client.expire(f"{key}/running", HELD_SECS)
             if await self._client.scard(f"{key}/running") > MOST:
                 await self._client.srem(f"{key}/running", name)
-                raise RateLimited(f"At most {MOST} operations at once on an event stream.", retry_after=1)
+                raise RateLimited(
+                    Message("too_many_operations_on_stream", "At most {most} operations at once on an event stream.", most=MOST),
+                    retry_after=1,
+                )
 
     def run(self, key: str, name: str, task: "asyncio.Task[None]") -> None:
         """Have the task cancelled when its stream ends, or somebody ends it by its name."""
@@ -122,7 +127,7 @@ class SharedStreams(Part):
     @property
     def _client(self) -> Redis:
         if not self._redis:
-            raise Unavailable("An event stream for several operations needs Redis (REDIS_URL).")
+            raise Unavailable(Message("streams_need_redis", "An event stream for several operations needs Redis (REDIS_URL)."))
         return self._redis
 
     async def stop(self) -> None:
@@ -191,4 +196,6 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError):
-        raise Unavailable("Redis, which carries event streams, is not reachable at the moment; try again shortly.") from None
+        raise Unavailable(
+            Message("redis_away", "Redis, which carries event streams, is not reachable at the moment; try again shortly.")
+        ) from None

@@ -21,7 +21,7 @@ from uuid import UUID
 import orjson
 
 from coreplex.errors.disk import refuse_when_full
-from coreplex.errors.tree import NotFound, QuotaExceeded, TooLarge
+from coreplex.errors.tree import Message, NotFound, QuotaExceeded, TooLarge
 from coreplex.platform.identifier import new_id, parse_id
 from coreplex.platform.storage import disk_errors, gone_on_failure
 
@@ -73,7 +73,7 @@ class Staging:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit:
-                        raise TooLarge(f"The file is larger than the limit of {in_words(limit)}.")
+                        raise file_too_large(limit)
                     piece += chunk
                     if len(piece) >= PIECE_BYTES:
                         await asyncio.to_thread(self._take, file, owner_id, digest, piece)
@@ -187,8 +187,14 @@ class StagingQuota:
             fcntl.flock(folder, fcntl.LOCK_EX)
             if (held := self.held(owner)) + size > self.most:
                 raise QuotaExceeded(
-                    f"Your uploads and exports that wait to be used or fetched hold {held:,} bytes, and this would add {size:,}; "
-                    f"MAX_STAGED_BYTES allows {self.most:,}. Use them, or wait until they go by themselves."
+                    Message(
+                        "no_room_for_staged_file",
+                        "Your uploads and exports that wait to be used or fetched hold {held:,} bytes, and this would add "
+                        "{size:,}; MAX_STAGED_BYTES allows {most:,}. Use them, or wait until they go by themselves.",
+                        held=held,
+                        size=size,
+                        most=self.most,
+                    )
                 )
             yield
         finally:
@@ -234,6 +240,10 @@ def clean_filename(name: str) -> str:
     return "".join(c for c in last if c.isprintable())[-200:] or "file"
 
 
-def in_words(limit: int) -> str:
+def file_too_large(limit: int) -> TooLarge:
+    return TooLarge(Message("file_too_large", "The file is larger than the limit of {limit}.", limit=_in_words(limit)))
+
+
+def _in_words(limit: int) -> str:
     """A limit as people say it: 500 MB, 2,000 bytes."""
     return f"{limit / 1024**2:,.0f} MB" if limit >= 1024**2 else f"{limit:,} bytes"

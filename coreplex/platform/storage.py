@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coreplex.errors.disk import FULL, is_full
-from coreplex.errors.tree import Damaged, StorageFull
+from coreplex.errors.tree import Damaged, Message, StorageFull
 from coreplex.platform.identifier import new_id
 
 CHUNK = 1 << 20
@@ -68,7 +68,11 @@ class LocalStorage:
     async def path(self, key: str) -> Path:
         target = self._locate(key)
         if not target.is_file():
-            raise Damaged("The stored file is not there any more; the server's administrator may have a backup.")
+            raise Damaged(
+                Message(
+                    "stored_file_missing", "The stored file is not there any more; the server's administrator may have a backup."
+                )
+            )
         return target
 
     async def delete(self, key: str) -> None:

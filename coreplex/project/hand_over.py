@@ -30,8 +30,9 @@ async def transfer(session: WriteSession, grant: Grant, wanted: TransferProject,
         raise Conflict(Message("owner_already", "This member owns the project already."))
     user = await session.get_one(User, heir.user_id)
     if not user.is_active or (settings.require_email_verification and user.email_verified_at is None):
-        unused = "This member's account is deactivated or not confirmed; it cannot own a project."
-        raise Conflict(Message("account_unused", unused))
+        raise Conflict(
+            Message("account_unused", "This member's account is deactivated or not confirmed; it cannot own a project.")
+        )
     await quota.take_over(session, settings, project.id, user.id, (VERSIONS_OF_OWNER, STORAGE))
     of_owner = (col(Membership.project_id) == project.id, col(Membership.user_id) == project.owner_id)
     former = (await session.scalars(select(Membership).where(*of_owner))).one()
@@ -52,9 +53,7 @@ async def archive(session: WriteSession, grant: Grant, wanted: ArchiveProject) -
     if project.status is ProjectStatus.archived:
         raise Conflict(Message("archived_already", "The project is archived already."))
     if unfinished := await job.unfinished(session, project.id):
-        count = "{count} jobs of this project wait or run" if unfinished > 1 else "A job of this project waits or runs"
-        remedy = "Wait for the end, or cancel what is not needed, and archive it then."
-        raise Conflict(Message("jobs_unfinished", f"{count}. {remedy}", count=unfinished))
+        raise Conflict(_wait_for(unfinished))
     return await _enter(session, grant, project, ProjectStatus.archived, "project.archived", "was archived")
 
 
@@ -70,3 +69,16 @@ async def _enter(session: WriteSession, grant: Grant, project: Project, status: 
     project.status, project.updated_at = status, now()
     await event.audit(session, grant.user_id, project, kind, f"Project “{project.name}” {became}.")
     return project
+
+
+def _wait_for(unfinished: int) -> Message:
+    if unfinished == 1:
+        return Message(
+            "job_unfinished",
+            "A job of this project waits or runs. Wait for the end, or cancel what is not needed, and archive it then.",
+        )
+    return Message(
+        "jobs_unfinished",
+        "{count} jobs of this project wait or run. Wait for the end, or cancel what is not needed, and archive it then.",
+        count=unfinished,
+    )

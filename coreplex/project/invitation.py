@@ -87,8 +87,7 @@ async def invite(
     same = (col(Invitation.project_id) == project.id, func.lower(Invitation.email) == wanted.email.lower())
     before = await session.scalar(select(Invitation).where(*same).with_for_update())
     if before is not None and before.expires_at > now():
-        told = "This e-mail is invited already; send the invitation again, or revoke it."
-        raise Conflict(Message("invited_already", told))
+        raise Conflict(Message("invited_already", "This e-mail is invited already; send the invitation again, or revoke it."))
     invitation = before or Invitation(project_id=project.id, email=wanted.email, role=wanted.role, token_hash=b"")
     invitation.role, invitation.invited_by = wanted.role, grant.user_id
     await _send(session, grant, settings, invitation)
@@ -117,7 +116,11 @@ async def accept(session: WriteSession, grant: Grant, wanted: AcceptInvitation, 
     invitation, project = await _redeem(session, wanted.token)
     user = await session.get_one(User, grant.user_id, with_for_update={"key_share": True})
     if user.email.lower() != invitation.email.lower():
-        raise Forbidden("This invitation went to another e-mail; sign in with the account that has it.")
+        raise Forbidden(
+            Message(
+                "invitation_for_other_account", "This invitation went to another e-mail; sign in with the account that has it."
+            )
+        )
     user.email_verified_at = user.email_verified_at or now()
     return await _join(session, invitation, project, user, settings)
 
@@ -126,7 +129,7 @@ async def register(session: WriteSession, settings: Settings, wanted: Register, 
     """Make the account of who was invited, whose e-mail the token proves, and join. Also where registration is not open."""
     invitation, project = await _redeem(session, wanted.invitation_token or "")
     if wanted.email.lower() != invitation.email.lower():
-        raise Invalid.field("is for another e-mail", "invitation_token")
+        raise Invalid.field(Message("invitation_for_other_email", "is for another e-mail"), "invitation_token")
     user = await account.register_proved(session, settings, wanted, password_hash)
     await _join(session, invitation, project, user, settings)
     return user
@@ -179,11 +182,15 @@ async def _require_few(session: WriteSession, grant: Grant, email: str) -> None:
     await quota.lock_account(session, grant.user_id)
     mine = (col(Event.actor_id) == grant.user_id, col(Event.type) == SENT, col(Event.created_at) > now() - HOUR)
     if await quota.count(session, select(func.count()).select_from(Event).where(*mine)) >= MOST_OF_PERSON:
-        raise RateLimited(f"At most {MOST_OF_PERSON} invitations an hour; go on later.", retry_after=int(HOUR.total_seconds()))
+        raise RateLimited(
+            Message("too_many_invitations", "At most {most} invitations an hour; go on later.", most=MOST_OF_PERSON),
+            retry_after=int(HOUR.total_seconds()),
+        )
     theirs = (func.lower(Invitation.email) == email.lower(), col(Invitation.sent_at) > now() - HOUR)
     if await quota.count(session, select(func.sum(Invitation.mails)).where(*theirs)) >= MOST_TO_ADDRESS:
         raise RateLimited(
-            "This address got enough invitations for now; try again in an hour.", retry_after=int(HOUR.total_seconds())
+            Message("address_invited_enough", "This address got enough invitations for now; try again in an hour."),
+            retry_after=int(HOUR.total_seconds()),
         )
 
 
@@ -228,5 +235,9 @@ def _good(token: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _bad() -> BadInput:
-    told = "This invitation is not valid: mistyped, accepted already, revoked, or too old. Ask for another one."
-    return BadInput(Message("invitation_not_valid", told))
+    return BadInput(
+        Message(
+            "invitation_not_valid",
+            "This invitation is not valid: mistyped, accepted already, revoked, or too old. Ask for another one.",
+        )
+    )

@@ -52,7 +52,7 @@ async def add(session: WriteSession, grant: Grant, wanted: AddMember, settings: 
     project = await open_project(session, grant, wanted.project_id)
     user = await session.scalar(select(User).where(func.lower(User.email) == wanted.email.lower()))
     if user is None:
-        raise NotFound("No user has this e-mail; ask the person to register first.")
+        raise NotFound(Message("no_user_of_email", "No user has this e-mail; ask the person to register first."))
     return await join(session, project, user, Role(wanted.role), settings, actor_id=grant.user_id)
 
 
@@ -69,8 +69,13 @@ async def join(
     """Make somebody a member. Raises Conflict for one who is already, QuotaExceeded. `story`: kind and message of the event."""
     already = select(col(Membership.role)).where(col(Membership.project_id) == project.id, col(Membership.user_id) == user.id)
     if (present := await session.scalar(already)) is not None:
-        already_so = "This user is a member already, as {role}; changeMemberRole gives another role."
-        raise Conflict(Message("member_already", already_so, role=str(present)))
+        raise Conflict(
+            Message(
+                "member_already",
+                "This user is a member already, as {role}; changeMemberRole gives another role.",
+                role=str(present),
+            )
+        )
     await quota.take_item(session, settings, project.id, Membership, TOO_MANY)
     membership = Membership(project_id=project.id, user_id=user.id, role=role)
     session.add(membership)
@@ -103,7 +108,7 @@ async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> t
     if not leaves:
         await open_project(session, Grant(grant.principal, REMOVE), project.id)
     if membership.role is Role.owner:
-        raise Conflict(Message("owner_stays", "The owner cannot be removed; transfer the project, or delete it."))
+        raise Conflict(Message("owner_not_removed", "The owner cannot be removed; transfer the project, or delete it."))
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
     await announce(session, user.id)

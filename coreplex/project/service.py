@@ -9,7 +9,7 @@ from sqlmodel import col
 from coreplex.account.cache import announce
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.table import Deployment
-from coreplex.errors.tree import Forbidden
+from coreplex.errors.tree import Forbidden, Message
 from coreplex.event import service as event
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import Experiment
@@ -88,7 +88,7 @@ async def counts(session: ReadSession, project_ids: Sequence[UUID]) -> Mapping[U
 async def create(session: WriteSession, grant: Grant, wanted: CreateProject, settings: Settings) -> Project:
     """A project of the caller's own. Raises Forbidden for a key that is bound to one project, QuotaExceeded."""
     if grant.principal.project_id is not None:
-        raise Forbidden("This API key is bound to one project; it cannot create another.")
+        raise Forbidden(Message("key_bound_to_project", "This API key is bound to one project; it cannot create another."))
     await quota.take_project(session, settings, grant.user_id)
     project = Project(owner_id=grant.user_id, name=wanted.name, description=wanted.description)
     session.add(project)

@@ -12,7 +12,7 @@ from coreplex.dataset.service import DATASETS
 from coreplex.dataset.table import Dataset
 from coreplex.deployment.service import DEPLOYMENTS
 from coreplex.deployment.table import Deployment
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 from coreplex.experiment.service import EXPERIMENTS
 from coreplex.experiment.table import Experiment
 from coreplex.membership.table import Project
@@ -80,7 +80,7 @@ async def search(
     """Things that hold the text, best matches first, the newest first among equals. Raises Invalid for one that says nothing."""
     text = text.replace("\0", "").strip()
     if not 1 <= len(text) <= MAX_SEARCH:
-        raise Invalid.field(f"must have 1 to {MAX_SEARCH} characters", "text")
+        raise Invalid.field(Message("search_text_length", "must have 1 to {most} characters", most=MAX_SEARCH), "text")
     sources = [SOURCES[kind] for kind in dict.fromkeys(kinds or Kind)]
     parts = [source.matches(grant, text).add_columns(literal(place).label("place")) for place, source in enumerate(sources)]
     found = union_all(*parts).subquery("found")

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.errors.nearest import by_nearness, hint, ignored
-from coreplex.errors.tree import FieldError, Invalid, Unavailable
+from coreplex.errors.nearest import by_nearness, hint, ignored, nearest_first
+from coreplex.errors.rules import wrong_values
+from coreplex.errors.tree import Invalid, Message, Unavailable
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.fair_places import CALLER, FairPlaces, HostPlaces, Limits, turn
@@ -40,7 +41,6 @@ TIME_LIMIT_SECS = 100.0
 MEMORY_BYTES = 2 << 30
 MAX_EXPLAINED = 500
 """With contributions: explaining a row may take as long as predicting a thousand."""
-NAMES_SHOWN = 20
 INLINE_ROWS = 64
 """Up to here a call is quicker than handing it to a thread."""
 EXPLAINED_IN_THREAD = 20
@@ -124,10 +124,19 @@ class HeavyScoring(Part):
                 limits = {"time_limit_secs": TIME_LIMIT_SECS, "memory_bytes": MEMORY_BYTES}
                 found = await run_child(EXPLAIN, request, **limits)  # type: ignore[arg-type]
         except ChildTimeout:
-            raise Invalid.field(f"the contributions took more than {TIME_LIMIT_SECS:.0f} s; send fewer rows", "inputs") from None
+            raise Invalid.field(
+                Message(
+                    "contributions_too_slow",
+                    "the contributions took more than {seconds:.0f} s; send fewer rows",
+                    seconds=TIME_LIMIT_SECS,
+                ),
+                "inputs",
+            ) from None
         except (ChildCrashed, ChildFailed) as error:
             log.error("explanation_failed", model_id=str(route.model_id), error=str(error), detail=error.detail)
-            raise Unavailable("The contributions could not be worked out; try again with fewer rows.") from error
+            raise Unavailable(
+                Message("contributions_failed", "The contributions could not be worked out; try again with fewer rows.")
+            ) from error
         answers: list[dict[str, Any]] = found["contributions"]
         return answers
 
@@ -136,13 +145,15 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     """One row or several as a list. Raises Invalid for anything else (422, contract B.6)."""
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
-        raise Invalid.field("must be one row (an object) or a list of at least one row", "inputs")
+        raise Invalid.field(Message("no_rows", "must be one row (an object) or a list of at least one row"), "inputs")
     for number, row in enumerate(rows):
         if not row:
             place = [number] if rows is inputs else []
-            raise Invalid.field("is empty: send the row's columns and their values", "inputs", *place)
+            raise Invalid.field(Message("row_empty", "is empty: send the row's columns and their values"), "inputs", *place)
     if len(rows) > MAX_ROWS:
-        raise Invalid.field(f"has {len(rows)} rows; send at most {MAX_ROWS} in a call", "inputs")
+        raise Invalid.field(
+            Message("too_many_rows", "has {rows} rows; send at most {most} in a call", rows=len(rows), most=MAX_ROWS), "inputs"
+        )
     return rows
 
 
@@ -151,12 +162,13 @@ def refuse_unknown(scorer: Scorer, rows: Sequence[Mapping[str, Any]], inputs: An
     for number, row in enumerate(rows):
         if not scorer.reader.knows(row):
             place = [number] if rows is inputs else []
-            key = str(next(iter(row)))[:100]
-            names = by_nearness(key, scorer.features)
-            listed = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
-            known = f" It has (nearest first): {listed}." if names else ""
-            message = f"the model knows no column of this row, such as '{key}'.{hint(key, names)}{known}"
-            raise Invalid.field(message, "inputs", *place)
+            raise Invalid.field(_no_column(str(next(iter(row)))[:100], scorer), "inputs", *place)
+
+
+def _no_column(key: str, scorer: Scorer) -> Message:
+    told = Message("no_column_known", "the model knows no column of this row, such as '{column}'.", column=key)
+    names = by_nearness(key, scorer.features)
+    return told.then(hint(key, names)).then(nearest_first(names) if names else None)
 
 
 def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -170,10 +182,8 @@ def parse_options(options: Any) -> PredictOptions:
     try:
         return PredictOptions.model_validate(options)
     except ValidationError as error:
-        fields = [
-            FieldError(("options", *item["loc"][:1]), item["msg"], item["type"]) for item in error.errors(include_url=False)
-        ]
-        raise Invalid("; ".join(f"options.{f.loc[-1]}: {f.msg}" for f in fields), errors=fields) from None
+        fields = [replace(one, loc=("options", *one.loc[:1])) for one in wrong_values(error)]
+        raise Invalid.fields(fields) from None
 
 
 async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any, options: Mapping[str, Any]) -> Answer:
@@ -185,8 +195,15 @@ async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any
     wanted = parse_options(options) if options else None
     top = None if wanted is None else wanted.top
     if top is not None and len(rows) > MAX_EXPLAINED:
-        said = f"has {len(rows)} rows; with contributions send at most {MAX_EXPLAINED} in a call"
-        raise Invalid.field(said, "inputs")
+        raise Invalid.field(
+            Message(
+                "too_many_rows_explained",
+                "has {rows} rows; with contributions send at most {most} in a call",
+                rows=len(rows),
+                most=MAX_EXPLAINED,
+            ),
+            "inputs",
+        )
     refuse_unknown(scorer, rows, inputs)
     began = time.perf_counter()
     if top is None:

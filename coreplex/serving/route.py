@@ -11,7 +11,7 @@ from uuid import UUID
 
 from coreplex.artifact.table import Artifact
 from coreplex.deployment.table import Deployment, DeploymentStatus
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import Conflict, Message
 from coreplex.membership.access import SERVING, open_row
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
@@ -39,7 +39,9 @@ class Route:
     def require_active(self) -> None:
         """Raise Conflict for a deployment that does not serve."""
         if self.status != DeploymentStatus.active:
-            raise Conflict(f"The deployment is {self.status}; only an active one predicts.")
+            raise Conflict(
+                Message("only_active_predicts", "The deployment is {status}; only an active one predicts.", status=self.status)
+            )
 
 
 class Routes(FencedCache[Key, Route], Part):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from coreplex.errors.tree import Conflict
+from coreplex.errors.tree import Conflict, Message
 from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
 from rest_compat.whole import Whole
@@ -55,7 +55,7 @@ def engine_runs(result: Any, _: Mapping[str, Any]) -> Any:
 def explanation(result: Any, _: Mapping[str, Any]) -> Any:
     best = result["best_model"]
     if best is None:
-        raise Conflict("The experiment has no finished model yet; wait until it has, then ask again.")
+        raise Conflict(Message("no_model_yet", "The experiment has no finished model yet; wait until it has, then ask again."))
     return {"model_id": best["id"], **documents.explanation(best["explanation"])}
 
 

@@ -6,14 +6,14 @@ from typing import Any
 from graphql import OperationType
 from starlette.requests import HTTPConnection
 
-from coreplex.errors.tree import DomainError, Forbidden, Unauthenticated
+from coreplex.errors.tree import DomainError, Forbidden, Message, Unauthenticated
 from coreplex.platform.permissions import Category
 from coreplex.platform.settings import Mode
 from edge.request import charge, check_csrf
 from resolvers.context import Context
 from schema.cost import check_cost
 from schema.door.documents import Documents, Found
-from schema.door.message import Message
+from schema.door.message import GraphQLRequest
 from schema.errors import BadRequest
 from schema.execution import Coerced, Operation, prepare
 
@@ -26,13 +26,13 @@ class MethodNotAllowed(DomainError):
 class Admitted:
     """An operation that may run, with its variables as it wants them and what it costs with them."""
 
-    message: Message
+    message: GraphQLRequest
     operation: Operation
     variables: Coerced
     cost: int
 
 
-async def admit(documents: Documents, context: Context, connection: HTTPConnection, message: Message) -> Admitted:
+async def admit(documents: Documents, context: Context, connection: HTTPConnection, message: GraphQLRequest) -> Admitted:
     """The operation and its cost, charged to the caller's rate budget. Raises the DomainError of a refusal.
 
     What cannot be understood is charged too: refusing it was work.
@@ -58,7 +58,7 @@ def _read(found: Found, context: Context) -> Admitted:
     message = found.message
     operation = prepare(message.text, message.operation_name, suggestions=_development(context), listed=found.listed)
     if message.safe and operation.kind is OperationType.MUTATION:
-        raise MethodNotAllowed("A mutation changes something: send it by POST.")
+        raise MethodNotAllowed(Message("mutation_needs_post", "A mutation changes something: send it by POST."))
     variables = operation.coerce(message.variables)
     cost = operation.cost(variables)
     check_cost(cost)
@@ -72,9 +72,14 @@ def open_to_strangers(context: Context) -> bool:
 
 def _check_introspection(context: Context) -> None:
     if not context.services.settings.introspectable:
-        raise BadRequest("Introspection is off on this server; the setting INTROSPECTION=on lets signed-in callers use it.")
+        raise BadRequest(
+            Message(
+                "introspection_off",
+                "Introspection is off on this server; the setting INTROSPECTION=on lets signed-in callers use it.",
+            )
+        )
     if context.principal is None and not _development(context):
-        raise BadRequest("Introspection needs a signed-in caller on this server.")
+        raise BadRequest(Message("introspection_needs_sign_in", "Introspection needs a signed-in caller on this server."))
 
 
 def _development(context: Context) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import orjson
 import structlog
 
+from coreplex.errors.tree import Message
 from coreplex.supervisor.trouble import Trouble
 from schema.door.message import MAX_ID
 from schema.door.own_documents import OWN
@@ -59,7 +60,14 @@ class DocumentList:
             if name in self.documents:
                 return self.documents[name]
             if name in self.refused:
-                raise BadRequest(f"The document '{name}' in the list of this server is not valid: {self.refused[name]}")
+                raise BadRequest(
+                    Message(
+                        "listed_document_not_valid",
+                        "The document '{name}' in the list of this server is not valid: {why}",
+                        name=name,
+                        why=self.refused[name],
+                    )
+                )
         return None
 
     def tell(self) -> None:
@@ -86,9 +94,9 @@ def _entries(path: Path) -> dict[str, Any]:
 
 def _check(id: str, text: Any) -> None:
     if not 0 < len(id) <= MAX_ID:
-        raise BadRequest(f"An id has 1 to {MAX_ID} characters.")
+        raise BadRequest(Message("document_id_length", "An id has 1 to {most} characters.", most=MAX_ID))
     if not isinstance(text, str):
-        raise BadRequest("A document is a text.")
+        raise BadRequest(Message("document_no_text", "A document is a text."))
     check_document(text)
 
 

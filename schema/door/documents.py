@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from coreplex.errors.tree import DomainError
+from coreplex.errors.tree import DomainError, Message
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Documents as Rule
 from coreplex.platform.shared_documents import SharedDocuments
 from schema.door.document_list import DocumentList, digest_of
-from schema.door.message import Message
+from schema.door.message import GraphQLRequest
 from schema.errors import BadRequest
 
 PREFIX = "sha256:"
@@ -19,7 +19,7 @@ class PersistedQueryNotFound(DomainError):
     code, status = "persisted_query_not_found", 400
 
     def __init__(self) -> None:
-        super().__init__("PersistedQueryNotFound")
+        super().__init__(Message("persisted_query_not_found", "PersistedQueryNotFound"))
 
 
 class PersistedQueryNotSupported(DomainError):
@@ -28,7 +28,7 @@ class PersistedQueryNotSupported(DomainError):
     code, status = "persisted_query_not_supported", 400
 
     def __init__(self) -> None:
-        super().__init__("PersistedQueryNotSupported")
+        super().__init__(Message("persisted_query_not_supported", "PersistedQueryNotSupported"))
 
 
 class DocumentNotFound(DomainError):
@@ -45,7 +45,7 @@ class DocumentNotListed(DomainError):
 class Found:
     """A request with its document, and whether the operator listed it."""
 
-    message: Message
+    message: GraphQLRequest
     listed: bool
 
 
@@ -58,7 +58,7 @@ class Documents:
         self.shared = SharedDocuments.of(services)
         self.list.tell()
 
-    async def find(self, message: Message) -> Found:
+    async def find(self, message: GraphQLRequest) -> Found:
         """The request with its document. Raises the refusal of one that is unknown, or not run here."""
         if message.document_id is not None:
             return await self._by_id(message, message.document_id)
@@ -67,7 +67,9 @@ class Documents:
         if self.rule is Rule.required:
             return self._listed(message, message.query)
         if message.sha256 is not None and digest_of(message.query) != message.sha256:
-            raise BadRequest("`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`.")
+            raise BadRequest(
+                Message("hash_of_other_document", "`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`.")
+            )
         return Found(message, False)
 
     async def keep(self, found: Found, *, stranger: bool) -> None:
@@ -76,19 +78,24 @@ class Documents:
         if message.sha256 is not None and self.rule is Rule.preferred and not found.listed:
             await self.shared.keep(message.sha256, message.text, stranger=stranger)
 
-    async def _by_id(self, message: Message, id: str) -> Found:
+    async def _by_id(self, message: GraphQLRequest, id: str) -> Found:
         if self.rule is Rule.off:
-            raise DocumentNotFound("This server keeps no documents by id (GRAPHQL_DOCUMENTS=off); send the document as `query`.")
+            raise DocumentNotFound(
+                Message(
+                    "no_documents_by_id",
+                    "This server keeps no documents by id (GRAPHQL_DOCUMENTS=off); send the document as `query`.",
+                )
+            )
         text = self.list.find(id)
         if text is not None:
             return Found(message.found(text), True)
         if id.startswith(PREFIX) and self.rule is Rule.preferred:
             text = await self.shared.get(id.removeprefix(PREFIX))
         if text is None:
-            raise DocumentNotFound("There is no document of this `documentId` on this server.")
+            raise DocumentNotFound(Message("no_such_document", "There is no document of this `documentId` on this server."))
         return Found(message.found(text), False)
 
-    async def _by_hash(self, message: Message) -> Found:
+    async def _by_hash(self, message: GraphQLRequest) -> Found:
         assert message.sha256 is not None, "a request names its document somehow"
         if self.rule is Rule.off:
             raise PersistedQueryNotSupported
@@ -102,10 +109,13 @@ class Documents:
             raise PersistedQueryNotFound
         return Found(message.found(text), False)
 
-    def _listed(self, message: Message, text: str) -> Found:
+    def _listed(self, message: GraphQLRequest, text: str) -> Found:
         if self.list.find(digest_of(text)) is None:
             raise DocumentNotListed(
-                "This server runs the documents its operator listed and no others (GRAPHQL_DOCUMENTS=required); "
-                "name one by `documentId`, or have this one listed."
+                Message(
+                    "document_not_listed",
+                    "This server runs the documents its operator listed and no others (GRAPHQL_DOCUMENTS=required); name "
+                    "one by `documentId`, or have this one listed.",
+                )
             )
         return Found(message, True)

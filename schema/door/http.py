@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from coreplex.errors.tree import DomainError
+from coreplex.errors.tree import DomainError, Message
 from coreplex.platform.client_disconnect import cancelled_by_departure
 from coreplex.platform.permissions import Category
 from coreplex.platform.services import Services
@@ -28,7 +28,7 @@ from schema.door.answers import document_status, executed, is_request_error, med
 from schema.door.caching import shared_secs, told_to_caches
 from schema.door.explorer import explorer_page
 from schema.door.live import Places
-from schema.door.message import BY_REST, MAX_BODY, NOUN, Message, check_media_type, message_of_url, parse_message
+from schema.door.message import BY_REST, MAX_BODY, NOUN, GraphQLRequest, check_media_type, message_of_url, parse_message
 from schema.door.single import SingleConnections, token_of
 from schema.door.sse import MAX_STREAMS, EventStreams, wants_stream
 from schema.door.websocket import Sockets
@@ -79,7 +79,7 @@ class GraphQLDoor:
         message = await self._message(request, context)
         admitted = await self.work.admit(context, request, message)
         if request.method == "HEAD" and admitted.operation.kind is OperationType.SUBSCRIPTION:
-            raise MethodNotAllowed("A subscription has no head: ask by GET or POST.")
+            raise MethodNotAllowed(Message("subscription_has_no_head", "A subscription has no head: ask by GET or POST."))
         if token:
             return await self.single.accept(request, context, admitted, token)
         if wants_stream(request) or request.url.path == STREAM_PATH:
@@ -90,7 +90,7 @@ class GraphQLDoor:
             cookie.write(response)
         return response
 
-    async def _message(self, request: Request, context: Context) -> Message:
+    async def _message(self, request: Request, context: Context) -> GraphQLRequest:
         try:
             if request.method != "POST":
                 return message_of_url(request)
@@ -101,7 +101,9 @@ class GraphQLDoor:
 
     async def _run(self, request: Request, context: Context, admitted: Admitted) -> Response:
         if admitted.operation.kind is OperationType.SUBSCRIPTION:
-            raise BadRequest("A subscription needs `Accept: text/event-stream` or a WebSocket.")
+            raise BadRequest(
+                Message("subscription_needs_stream", "A subscription needs `Accept: text/event-stream` or a WebSocket.")
+            )
 
         reads = exchange_of(request).reads = admitted.operation.kind is OperationType.QUERY
 

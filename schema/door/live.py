@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from graphql import ExecutionResult, GraphQLError
 
 from coreplex.account.cache import AccessCache
-from coreplex.errors.tree import RateLimited, Unauthenticated, Unavailable
+from coreplex.errors.tree import Message, RateLimited, Unauthenticated, Unavailable
 from coreplex.platform.permissions import Principal
 from resolvers.context import Context
 from schema.execution import Operation, subscribe
@@ -20,7 +20,7 @@ LIFETIME_SECS = 3600.0
 Item = TypeVar("Item")
 Check = Callable[[], Awaitable[None]]
 SignIn = Callable[[], Awaitable[Principal | None]]
-SIGNED_OUT = Unauthenticated("The credential of this connection has ended; sign in again.")
+SIGNED_OUT = Unauthenticated(Message("credential_ended", "The credential of this connection has ended; sign in again."))
 
 
 class Places:
@@ -34,7 +34,10 @@ class Places:
     def require(self, who: str) -> None:
         """Raise RateLimited when the caller has no place left."""
         if self._taken.get(who, 0) >= self.limit:
-            raise RateLimited(f"At most {self.limit} {self.noun} at once; close one first.", retry_after=int(PULSE_SECS))
+            raise RateLimited(
+                Message("too_many_live", "At most {most} {noun} at once; close one first.", most=self.limit, noun=self.noun),
+                retry_after=int(PULSE_SECS),
+            )
 
     @contextmanager
     def taken(self, who: str) -> Iterator[None]:

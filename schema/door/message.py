@@ -9,7 +9,7 @@ import orjson
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from coreplex.errors.tree import DomainError
+from coreplex.errors.tree import DomainError, Message
 from edge.body import JSON_TYPE, decode_json
 from schema.errors import BadRequest
 
@@ -17,7 +17,9 @@ MAX_BODY = 1 << 20
 MAX_QUERY_STRING = 8 << 10
 """Bytes of a URL behind its question mark. Clients send what is longer than 2 KiB by POST by themselves."""
 MAX_ID = 200
-BY_REST = "Files and many rows to predict go by REST: POST /api/uploads, POST /api/models/{id}/predict."
+BY_REST = Message(
+    "send_by_rest", "Files and many rows to predict go by REST: POST /api/uploads, POST /api/models/{{id}}/predict."
+)
 NOUN = "The request"
 """In complaints about its JSON."""
 PARAMETERS = ("query", "documentId", "operationName", "variables", "extensions")
@@ -35,7 +37,7 @@ class TooLongUrl(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class GraphQLRequest:
     """Which document, its variables, and which operation of it is meant. A document is named by its text, its id or its hash."""
 
     query: str | None
@@ -54,7 +56,7 @@ class Message:
         assert self.query is not None, "documents are found before anything else"
         return self.query
 
-    def found(self, text: str) -> "Message":
+    def found(self, text: str) -> "GraphQLRequest":
         return replace(self, query=text)
 
     def canonical(self) -> bytes:
@@ -68,13 +70,19 @@ def check_media_type(request: Request) -> None:
     kind, *parameters = [part.strip().lower() for part in given[0].split(";")] if given else [""]
     plain = all(parameter in {"charset=utf-8", 'charset="utf-8"'} for parameter in parameters)
     if len(given) != 1 or kind != JSON_TYPE or not plain:
-        raise UnsupportedMediaType(f"Send the request with `Content-Type: {JSON_TYPE}`.")
+        raise UnsupportedMediaType(
+            Message("json_needed", "Send the request with `Content-Type: {media_type}`.", media_type=JSON_TYPE)
+        )
 
 
-def message_of_url(request: Request) -> Message:
+def message_of_url(request: Request) -> GraphQLRequest:
     """The request in a URL, as GraphQL over HTTP writes it. An empty parameter is none."""
     if len(request.scope["query_string"]) > MAX_QUERY_STRING:
-        raise TooLongUrl(f"A query in a URL may have {MAX_QUERY_STRING >> 10} KiB; send it by POST.")
+        raise TooLongUrl(
+            Message(
+                "query_in_url_too_long", "A query in a URL may have {most} KiB; send it by POST.", most=MAX_QUERY_STRING >> 10
+            )
+        )
     given = request.query_params
     value: dict[str, Any] = {name: _once(given, name) for name in PARAMETERS}
     for name in ("variables", "extensions"):
@@ -86,36 +94,38 @@ def message_of_url(request: Request) -> Message:
 def _once(given: QueryParams, name: str) -> str | None:
     values = given.getlist(name)
     if len(values) > 1:
-        raise BadRequest(f"`{name}` stands in the URL {len(values)} times; a request has one.")
+        raise BadRequest(
+            Message("twice_in_url", "`{name}` stands in the URL {times} times; a request has one.", name=name, times=len(values))
+        )
     return (values[0] or None) if values else None
 
 
-def parse_message(value: Any) -> Message:
+def parse_message(value: Any) -> GraphQLRequest:
     """The request in a decoded JSON value. Raises BadRequest; keys it does not know are left alone, as the spec wants."""
     if not isinstance(value, dict):
-        raise BadRequest("The request must be one JSON object; batching is off.")
+        raise BadRequest(Message("one_object_needed", "The request must be one JSON object; batching is off."))
     query, variables, name, extensions = (value.get(key) for key in ("query", "variables", "operationName", "extensions"))
     if not isinstance(extensions, dict | None):
-        raise BadRequest("`extensions` must be an object.")
+        raise BadRequest(Message("extensions_no_object", "`extensions` must be an object."))
     document_id, sha256 = _id(value.get("documentId")), _sha256(extensions or {})
     if query is None and document_id is None and sha256 is None:
-        raise BadRequest("`query` must be a GraphQL document, or `documentId` name one.")
+        raise BadRequest(Message("query_or_document_id_missing", "`query` must be a GraphQL document, or `documentId` name one."))
     if query is not None and (not isinstance(query, str) or not query.strip()):
-        raise BadRequest("`query` must be a GraphQL document.")
+        raise BadRequest(Message("query_no_document", "`query` must be a GraphQL document."))
     if document_id is not None and (query is not None or sha256 is not None):
-        raise BadRequest("Send the document as `query`, or name it by `documentId`; not both.")
+        raise BadRequest(Message("query_and_document_id", "Send the document as `query`, or name it by `documentId`; not both."))
     if not isinstance(variables, dict | None):
-        raise BadRequest("`variables` must be an object.")
+        raise BadRequest(Message("variables_no_object", "`variables` must be an object."))
     if not isinstance(name, str | None):
-        raise BadRequest("`operationName` must be a string.")
-    return Message(query, variables or {}, name or None, document_id, sha256, extensions)
+        raise BadRequest(Message("operation_name_no_text", "`operationName` must be a string."))
+    return GraphQLRequest(query, variables or {}, name or None, document_id, sha256, extensions)
 
 
 def _id(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
-        raise BadRequest(f"`documentId` must be a text of 1 to {MAX_ID} characters.")
+        raise BadRequest(Message("document_id_not_valid", "`documentId` must be a text of 1 to {most} characters.", most=MAX_ID))
     return value
 
 
@@ -125,10 +135,15 @@ def _sha256(extensions: Mapping[str, Any]) -> str | None:
     if said is None:
         return None
     if not isinstance(said, dict):
-        raise BadRequest("`extensions.persistedQuery` must be an object.")
+        raise BadRequest(Message("persisted_query_no_object", "`extensions.persistedQuery` must be an object."))
     if said.get("version") != 1:
-        raise BadRequest("`extensions.persistedQuery.version` must be 1.")
+        raise BadRequest(Message("persisted_query_of_other_version", "`extensions.persistedQuery.version` must be 1."))
     found = said.get("sha256Hash")
     if not isinstance(found, str) or not _SHA256.fullmatch(found):
-        raise BadRequest("`extensions.persistedQuery.sha256Hash` must be a SHA-256 in 64 hexadecimal digits, lower case.")
+        raise BadRequest(
+            Message(
+                "persisted_query_hash_not_valid",
+                "`extensions.persistedQuery.sha256Hash` must be a SHA-256 in 64 hexadecimal digits, lower case.",
+            )
+        )
     return found

@@ -13,7 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from coreplex.errors.tree import DomainError, Unauthenticated
+from coreplex.errors.tree import DomainError, Message, Unauthenticated
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.permissions import Category, Principal
 from coreplex.platform.shared_streams import Held, SharedStreams
@@ -116,14 +116,16 @@ class SingleConnections:
 
     async def _end(self, key: str, name: str) -> Response:
         if not name:
-            raise BadRequest("`operationId` in the URL says which operation ends.")
+            raise BadRequest(Message("operation_id_missing", "`operationId` in the URL says which operation ends."))
         await self.shared.end(key, name)
         return Response(status_code=200)
 
 
 def _owner(context: Context) -> str:
     if context.principal is None:
-        raise Unauthenticated("Sign in, or send an API key, to open an event stream for several operations.")
+        raise Unauthenticated(
+            Message("stream_needs_sign_in", "Sign in, or send an API key, to open an event stream for several operations.")
+        )
     return context.identity
 
 
@@ -134,5 +136,11 @@ async def _signed_in(request: Request, context: Context) -> Principal | None:
 def _operation_id(admitted: Admitted) -> str:
     found = (admitted.message.extensions or {}).get("operationId")
     if not isinstance(found, str) or not 0 < len(found) <= MAX_ID:
-        raise BadRequest(f"`extensions.operationId` must name the operation on its stream, in 1 to {MAX_ID} characters.")
+        raise BadRequest(
+            Message(
+                "operation_id_not_valid",
+                "`extensions.operationId` must name the operation on its stream, in 1 to {most} characters.",
+                most=MAX_ID,
+            )
+        )
     return found

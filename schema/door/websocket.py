@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from coreplex.account import authenticate
 from coreplex.account.cache import AccessCache
-from coreplex.errors.tree import DomainError, RateLimited, Unauthenticated
+from coreplex.errors.tree import DomainError, Message, RateLimited, Unauthenticated
 from coreplex.platform.fair_places import CALLER
 from coreplex.platform.permissions import Principal
 from coreplex.platform.rate import customer_network
@@ -157,7 +157,7 @@ class Session:
             self.context.request = replace(self.context.request, csrf_header=csrf)
         key, header = given.get("apiKey"), given.get("Authorization", given.get("authorization"))
         if not isinstance(key, str | None) or not isinstance(header, str | None):
-            raise Unauthenticated("A credential must be text.")
+            raise Unauthenticated(Message("credential_no_text", "A credential must be text."))
         token = key or (bearer_token(header) if header else None)
         if token is not None:
             self._again = lambda: authenticate.by_key(self.context.services, token)
@@ -226,7 +226,10 @@ class Session:
         task.add_done_callback(lambda done: self.running.pop(id, None) if self.running.get(id) is done else None)
 
     async def _refuse_full(self, id: str) -> None:
-        error = RateLimited(f"At most {MAX_OPERATIONS} operations at once per socket.", retry_after=1)
+        error = RateLimited(
+            Message("too_many_operations_on_socket", "At most {most} operations at once per socket.", most=MAX_OPERATIONS),
+            retry_after=1,
+        )
         await self._send_error(id, error, self.context)
 
     async def _perform(self, id: str, payload: Any) -> None:

@@ -12,7 +12,7 @@ from graphql import ExecutionResult, OperationType
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from coreplex.errors.tree import DomainError
+from coreplex.errors.tree import DomainError, Message
 from coreplex.platform.answer_size import require_size
 from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.identifier import new_id
@@ -27,7 +27,7 @@ from schema.door.admission import Admitted, admit
 from schema.door.answers import dump, executed, is_request_error
 from schema.door.documents import Documents
 from schema.door.live import SignIn, Subscription, confirm
-from schema.door.message import Message, parse_message
+from schema.door.message import GraphQLRequest, parse_message
 from schema.errors import BadDocument, BadRequest
 from schema.execution import run
 
@@ -50,11 +50,11 @@ class Work(Part):
         self.unread = Unread.of(services)
         self.costly = FairPlaces(COSTLY_PLACES, "costly answers")
 
-    async def admit(self, context: Context, connection: HTTPConnection, message: Message) -> Admitted:
+    async def admit(self, context: Context, connection: HTTPConnection, message: GraphQLRequest) -> Admitted:
         """The operation of a request, charged. Raises the DomainError of a refusal."""
         return await admit(self.documents, context, connection, message)
 
-    async def understand(self, context: Context, connection: HTTPConnection, value: Any) -> Message:
+    async def understand(self, context: Context, connection: HTTPConnection, value: Any) -> GraphQLRequest:
         """The request in a decoded JSON value. Raises BadRequest, which is charged too."""
         try:
             return parse_message(value)
@@ -156,9 +156,14 @@ def idempotency_key(admitted: Admitted) -> str | None:
     if key is None:
         return None
     if not isinstance(key, str):
-        raise BadRequest("`extensions.idempotencyKey` must be a text.")
+        raise BadRequest(Message("idempotency_key_no_text", "`extensions.idempotencyKey` must be a text."))
     if not admitted.operation.keyed:
-        raise BadRequest("`extensions.idempotencyKey` has an effect only on mutations that need a credential.")
+        raise BadRequest(
+            Message(
+                "idempotency_key_without_effect",
+                "`extensions.idempotencyKey` has an effect only on mutations that need a credential.",
+            )
+        )
     return key
 
 

@@ -11,7 +11,7 @@ from coreplex.dataset import ingest, table_tasks
 from coreplex.dataset.inputs import UploadDataset
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.versions import add_version
-from coreplex.errors.tree import BadInput, Conflict
+from coreplex.errors.tree import BadInput, Conflict, Message
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
@@ -118,7 +118,7 @@ async def test_one_upload_never_becomes_two_datasets(bench: Bench) -> None:
 
 async def test_a_crash_of_the_reader_is_a_refusal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def crash(*_: object, **__: object) -> dict[str, object]:
-        raise ChildCrashed("signal 11", "")
+        raise ChildCrashed(Message("task_crashed", "signal 11"), "")
 
     wanted = await bench.staged()
     monkeypatch.setattr(table_tasks, "run_child", crash)

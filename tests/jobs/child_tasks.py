@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from coreplex.engines.child import Report
-from coreplex.errors.tree import Invalid, NoModel
+from coreplex.errors.tree import Invalid, Message, NoModel
 
 Request = dict[str, Any]
 
@@ -29,7 +29,7 @@ def size_of(request: Request, report: Report) -> Request:
 
 
 def refuse(request: Request, report: Report) -> Request:
-    raise Invalid.field("not a number", "config", "nfolds")
+    raise Invalid.field(Message("no_number", "{word!r} is not a number", word="{many}"), "config", "nfolds")
 
 
 def give_up(request: Request, report: Report) -> Request:

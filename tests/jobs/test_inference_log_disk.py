@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from coreplex.errors.disk import FULL
 from coreplex.errors.tree import StorageFull
 from coreplex.platform.database import Database
 from coreplex.serving.log import spool
@@ -92,7 +93,7 @@ async def test_a_folder_that_cannot_be_written_to(served: Served, database: Data
 
 async def test_a_disk_that_is_nearly_full(served: Served, writer: InferenceWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_folder: Path, _part: float) -> None:
-        raise StorageFull("full")
+        raise StorageFull(FULL)
 
     monkeypatch.setattr(spool, "refuse_when_full", full)
     (warning,) = await served.record(writer, {"n": 1})

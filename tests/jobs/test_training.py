@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from coreplex.artifact.table import Artifact
 from coreplex.engines.diagnosis import experiment_warnings
-from coreplex.errors.tree import NoModel
+from coreplex.errors.tree import Message, NoModel
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.model.table import Model
@@ -210,7 +210,10 @@ async def test_a_training_ended_without_a_model_says_what_to_do() -> None:
     class Recorder:
         count = 0
 
-    run, late = EngineRun(engine="native"), ChildTimeout("The task took longer than the 5.05 s it may take.")
+    run, late = (
+        EngineRun(engine="native"),
+        ChildTimeout(Message("task_too_long", "The task took longer than the 5.05 s it may take.")),
+    )
     error = await _engine_failed(Context(), run, Recorder(), late)  # type: ignore[arg-type]
     assert isinstance(error, NoModel)
     assert "max_runtime_secs" in error.message

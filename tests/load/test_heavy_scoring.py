@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.errors.tree import CallerLeft, Invalid
+from coreplex.errors.tree import CallerLeft, Invalid, Message
 from coreplex.platform.client_disconnect import CONNECTION
 from coreplex.platform.fair_places import working_for
 from coreplex.platform.identifier import new_id
@@ -122,7 +122,7 @@ async def test_large_bodies_are_taken_one_by_one(ada: Person, monkeypatch: pytes
     reading: list[int] = []
     most = 0
 
-    async def read(request: Request, limit: int, advice: str) -> bytes:
+    async def read(request: Request, limit: int, advice: Message | None = None) -> bytes:
         nonlocal most
         raw = await read_body(request, limit, advice)
         reading.append(len(raw))

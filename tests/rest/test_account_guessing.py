@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from coreplex.account import lockout, recovery
 from coreplex.account.device_cookie import browser_of
-from coreplex.errors.tree import RateLimited, Unauthenticated
+from coreplex.errors.tree import Message, RateLimited, Unauthenticated
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
@@ -118,7 +118,7 @@ async def test_many_addresses_of_a_network_do_not_add_up(database: Database) -> 
             with suppress(RateLimited, Unauthenticated):
                 async with lockout.attempt(database, "ada@example.com", address):
                     evaluated += 1
-                    raise Unauthenticated("wrong")
+                    raise Unauthenticated(Message("wrong", "wrong"))
         return evaluated
 
     assert await looked_at(*(f"192.0.2.{n}" for n in range(1, 11))) == lockout.FREE_IN_NETWORK

@@ -26,8 +26,8 @@ from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.table import read_table
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.engines.tabular.types import vocabulary
-from coreplex.errors.nearest import folded, hint, nearest
-from coreplex.errors.tree import Invalid
+from coreplex.errors.nearest import folded, hint, listed, nearest
+from coreplex.errors.tree import Invalid, Message
 
 LEAST_ROWS = 10
 MOST_ROWS = 100_000
@@ -99,11 +99,16 @@ def _spelled(names: list[str], scorer: Scorer, target: Column) -> tuple[dict[str
             if close != name:
                 notes.append(f"The column '{close}' was taken as '{name}'.")
     if target.name not in found.values():
-        text = f"There is no column '{target.name}', which the model predicts.{hint(target.name, names)}"
-        raise Invalid.field(text, "target_column")
+        told = Message("no_predicted_column", "There is no column '{column}', which the model predicts.", column=target.name)
+        raise Invalid.field(told.then(hint(target.name, names)), "target_column")
     if scorer.features and len(found) == 1:
-        needed = ", ".join(scorer.features[:20]) + (", …" if len(scorer.features) > 20 else "")
-        raise Invalid(f"None of the columns the model reads is in this table. It needs: {needed}.")
+        raise Invalid(
+            Message(
+                "no_column_of_model",
+                "None of the columns the model reads is in this table. It needs: {columns}.",
+                columns=listed(scorer.features, 20),
+            )
+        )
     return found, notes
 
 
@@ -124,10 +129,14 @@ def _labelled(frame: pl.DataFrame, target: Column, scorer: Scorer) -> Labelled:
     if given and not known.any():
         raise Invalid.field(_wrong_kind(frame[target.name], target, scorer), "target_column")
     if known.sum() < LEAST_ROWS:
-        raise Invalid.field(
-            f"Only {int(known.sum())} rows have a value in '{target.name}'; an evaluation needs at least {LEAST_ROWS}.",
-            "target_column",
+        few = Message(
+            "too_few_rows_to_evaluate",
+            "Only {rows} rows have a value in '{column}'; an evaluation needs at least {least}.",
+            rows=int(known.sum()),
+            column=target.name,
+            least=LEAST_ROWS,
         )
+        raise Invalid.field(few, "target_column")
     notes = []
     if frame.height > given:
         notes.append(f"Rows without a value in '{target.name}' are left out: {frame.height - given}.")
@@ -138,11 +147,22 @@ def _labelled(frame: pl.DataFrame, target: Column, scorer: Scorer) -> Labelled:
     return Labelled(frame.filter(known), y[known], tuple(notes))
 
 
-def _wrong_kind(values: pl.Series, target: Column, scorer: Scorer) -> str:
+def _wrong_kind(values: pl.Series, target: Column, scorer: Scorer) -> Message:
+    found = _examples(values)
     if scorer.classes:
-        classes = ", ".join(str(label) for label in scorer.classes[:10])
-        return f"'{target.name}' holds none of the classes the model tells apart ({classes}), but {_examples(values)}."
-    return f"'{target.name}' holds no number, which the model predicts, but {_examples(values)}."
+        return Message(
+            "no_class_of_model",
+            "'{column}' holds none of the classes the model tells apart ({classes}), but {found}.",
+            column=target.name,
+            classes=[str(label) for label in scorer.classes[:10]],
+            found=found,
+        )
+    return Message(
+        "no_number_to_judge",
+        "'{column}' holds no number, which the model predicts, but {found}.",
+        column=target.name,
+        found=found,
+    )
 
 
 def _examples(values: pl.Series) -> str:

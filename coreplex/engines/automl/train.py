@@ -36,7 +36,7 @@ from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.messages import Listener
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -121,7 +121,12 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
 def _search_module(engine: str) -> str:
     known = {key: one.search for key, one in ENGINES.items() if one.search is not None}
     if engine not in known:
-        raise Invalid.field(f"'{engine}' cannot train here; choose one of {', '.join(known)}", "engine")
+        raise Invalid.field(
+            Message(
+                "engine_cannot_train", "'{engine}' cannot train here; choose one of {choices}", engine=engine, choices=list(known)
+            ),
+            "engine",
+        )
     return known[engine]
 
 

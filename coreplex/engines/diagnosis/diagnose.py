@@ -17,7 +17,7 @@ from coreplex.engines.diagnosis.leakage.detector import DetectorInput, Leak
 from coreplex.engines.diagnosis.leakage.univariate import UnivariateScore
 from coreplex.engines.diagnosis.request import WALL_PER_CPU, ColumnRoles, CpuDeadline, DiagnosisRequest
 from coreplex.engines.diagnosis.row_dependence import recommendation
-from coreplex.engines.tabular.schema import ColumnType, TableSchema
+from coreplex.engines.tabular.schema import ColumnType, TableSchema, no_column
 from coreplex.errors.tree import Invalid
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def examine(
     """
     column = schema.get(request.target)
     if column is None:
-        raise Invalid.field(f"There is no column {request.target!r} in this table.", "target")
+        raise Invalid.field(no_column(request.target), "target")
     data = DetectorInput.of(table, schema, request, column, seed=seed, deadline=deadline)
     flagged = find_leaks(data) if data.univariate else []
     # Of an identifier more is said without looking at rows (`automl.data.feasibility`).

@@ -21,6 +21,7 @@ from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical, domain
 from coreplex.engines.encoding.vocabulary import Vocabulary
 from coreplex.engines.tabular.schema import GEOMETRIES, Column, ColumnType
+from coreplex.errors.tree import Message
 
 FEW_LEVELS = 24
 """Up to here a category gets codes (trees) or one column per level (dense); above, the mean of the target as well."""
@@ -118,3 +119,9 @@ def _for_levels(series: pl.Series, dense: bool) -> Callable[[pl.Series, Context]
     if series.n_unique() > FEW_LEVELS:
         return categories.fit_target
     return categories.fit_onehot if dense else categories.fit_codes
+
+
+def no_features(dropped: Mapping[str, str]) -> Message:
+    """That no column is of use, with the reason for each."""
+    why = "; ".join(f"{name}: {reason}" for name, reason in list(dropped.items())[:10])
+    return Message("no_features", "No column can be used as a feature ({why}). Add columns, or override their types.", why=why)

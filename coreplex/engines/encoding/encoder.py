@@ -21,7 +21,7 @@ from coreplex.engines.encoding.steps import Arrays, Context, EncodingKind, Float
 from coreplex.engines.encoding.text import Text
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, TableSchema
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid, Message
 
 _INNER_FOLDS = 5
 _MOST_TARGETS = 10
@@ -165,7 +165,9 @@ class Encoder:
                 raise ValueError("steps and columns differ")
             return cls(data["kind"], tuple(columns), tuple(steps), dict(data["dropped"]))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise BadInput(f"The encoder of this model cannot be read: {error}") from error
+            raise BadInput(
+                Message("encoder_unreadable", "The encoder of this model cannot be read: {error}", error=str(error))
+            ) from error
 
 
 def _transformed(step: Step, column: Column, frame: Canonical) -> Floats:
@@ -207,6 +209,5 @@ def _fit(frame: Canonical, columns: Sequence[Column], context: Context, exclude:
             used.append(column)
             steps.append(step)
     if not steps:
-        why = "; ".join(f"{name}: {reason}" for name, reason in list(dropped.items())[:10])
-        raise Invalid(f"No column can be used as a feature ({why}). Add columns, or override their types.")
+        raise Invalid(choice.no_features(dropped))
     return Encoder(context.kind, tuple(used), tuple(steps), dropped)

@@ -215,7 +215,8 @@ class RowReader:
 @lru_cache(maxsize=1_024)
 def _meant(name: str, names: tuple[str, ...]) -> str:
     """`hint`, remembered: whoever sends a column in vain sends it with every row."""
-    return hint(name, names)
+    found = hint(name, names)
+    return f" {found}" if found is not None else ""
 
 
 def renamed(row: Mapping[str, Any], matched: Mapping[str, str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from coreplex.engines.encoding.steps import Floats, TaskKind
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.encoding.vocabulary import Counted, Vocabulary
 from coreplex.engines.tabular.schema import Column
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 NOTHING: Mapping[str, Counted] = MappingProxyType({})
 _SCALE = 0.1
@@ -53,7 +53,7 @@ class SparseEncoder:
         seen = Canonical(frame)
         texts = choice.texts(columns, seen)
         if not texts:
-            raise Invalid("No column holds texts that differ.")
+            raise Invalid(Message("no_texts_that_differ", "No column holds texts that differ."))
         rest = [column for column in columns if column not in texts]
         usable = any(choice.reason_to_drop(column, seen.series(column)) is None for column in rest)
         scores = len(np.unique(target)) if task == "multiclass" else 1

@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from coreplex.engines.learner_families import endings
-from coreplex.errors.tree import BadInput
+from coreplex.errors.tree import BadInput, Message
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 2 << 30
@@ -29,6 +29,7 @@ _LEVEL = 1
 _NAME = re.compile(r"manifest\.(json)|(?:encoders|members)/\d{1,4}/[a-z][a-z0-9_]{0,40}\.([a-z]{2,8})", re.ASCII)
 _WHEN = (1980, 1, 1, 0, 0, 0)
 """The same model makes the same bytes, whenever it is written."""
+TOO_LARGE = Message("model_too_large", "The model file is too large.")
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -66,30 +67,30 @@ def unpack(data: bytes, *, most_bytes: int = MOST_BYTES) -> dict[str, bytes]:
             _check(infos, most_bytes)
             return {info.filename: _content(box, info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise BadInput("The model file is damaged: it is no readable archive.") from error
+        raise BadInput(Message("model_no_archive", "The model file is damaged: it is no readable archive.")) from error
 
 
 def _check(infos: list[zipfile.ZipInfo], most_bytes: int) -> None:
     if len(infos) > MOST_MEMBERS:
-        raise BadInput("The model file has too many parts.")
+        raise BadInput(Message("model_too_many_parts", "The model file has too many parts."))
     if len({info.filename for info in infos}) != len(infos):
-        raise BadInput("The model file has two parts of one name.")
+        raise BadInput(Message("model_part_twice", "The model file has two parts of one name."))
     for info in infos:
         if not _allowed(info.filename) or info.orig_filename != info.filename:
-            raise BadInput("The model file has a part that does not belong there.")
+            raise BadInput(Message("model_foreign_part", "The model file has a part that does not belong there."))
         if info.flag_bits & 0x1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BadInput("The model file is packed in a way that is not read here.")
+            raise BadInput(Message("model_packed_unusually", "The model file is packed in a way that is not read here."))
         if info.file_size > _HIGHEST_RATIO * max(info.compress_size, 1):
-            raise BadInput("The model file claims to be far larger than it is.")
+            raise BadInput(Message("model_claims_too_much", "The model file claims to be far larger than it is."))
     if sum(info.file_size for info in infos) > most_bytes:
-        raise BadInput("The model file is too large.")
+        raise BadInput(TOO_LARGE)
 
 
 def _content(box: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with box.open(info) as part:
         content = part.read(info.file_size + 1)
     if len(content) != info.file_size:
-        raise BadInput("A part of the model file is not as large as it says.")
+        raise BadInput(Message("model_part_of_other_size", "A part of the model file is not as large as it says."))
     return content
 
 
@@ -109,10 +110,12 @@ def load_array(data: bytes) -> NDArray[Any]:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(stream)
     except (ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise BadInput(f"An array in this model cannot be read: {error}") from error
+        raise BadInput(
+            Message("model_array_unreadable", "An array in this model cannot be read: {error}", error=str(error))
+        ) from error
     if dtype.hasobject or dtype.kind not in "fiub" or any(size < 0 for size in shape):
-        raise BadInput("An array in this model does not hold plain numbers.")
+        raise BadInput(Message("model_array_no_numbers", "An array in this model does not hold plain numbers."))
     if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise BadInput("An array in this model is not as large as it says.")
+        raise BadInput(Message("model_array_of_other_size", "An array in this model is not as large as it says."))
     flat = np.frombuffer(data, dtype=dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C")

@@ -28,7 +28,7 @@ from coreplex.engines.scoring.calibration import Calibration, Conformal
 from coreplex.engines.scoring.ensemble import Combine, Ensemble, Member, Transform
 from coreplex.engines.scoring.predictor import from_files
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors.tree import BadInput, Damaged, NotFound
+from coreplex.errors.tree import BadInput, Damaged, Message, NotFound
 
 Label = str | bool | int | float
 
@@ -162,26 +162,35 @@ def read(source: Path | str | bytes, sha256: str | None = None) -> Bundle:
     data = source if isinstance(source, bytes) else _bytes(Path(source))
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():
-        raise Corrupt("The stored model was changed since it was written and is not loaded. Train it again, or restore a backup.")
+        raise Corrupt(
+            Message(
+                "model_changed",
+                "The stored model was changed since it was written and is not loaded. Train it again, or restore a backup.",
+            )
+        )
     files = archive.unpack(data)
     try:
         manifest = Manifest.model_validate(orjson.loads(files["manifest.json"]))
         return Bundle(manifest, _ensemble(manifest, _members(files)), found, len(data))
     except ValidationError as error:
-        raise BadInput(f"The model's manifest is not valid: {error.errors()[0]['msg']}") from error
+        raise BadInput(
+            Message("model_manifest_not_valid", "The model's manifest is not valid: {error}", error=str(error.errors()[0]["msg"]))
+        ) from error
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise BadInput(f"The model file is not complete: {error}") from error
+        raise BadInput(Message("model_not_complete", "The model file is not complete: {error}", error=str(error))) from error
 
 
 def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > archive.MOST_BYTES:
-            raise BadInput("The model file is too large.")
+            raise BadInput(archive.TOO_LARGE)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise NotFound.of("Model file") from error
     except OSError as error:
-        raise BadInput(f"The model file cannot be read: {error.strerror}") from error
+        raise BadInput(
+            Message("model_unreadable", "The model file cannot be read: {error}", error=str(error.strerror))
+        ) from error
 
 
 def _ensemble(manifest: Manifest, members: Sequence[Member]) -> Ensemble:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.predictor import Link, respond
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _KEPT = 1_001
 _BINS = 20
@@ -169,7 +169,12 @@ class Conformal:
     def _check(self, level: float) -> None:
         if level > self.highest:
             most = math.floor(self.highest * 1e4) / 1e4
-            message = f"the model was judged on {self.rows} rows, which support a level of {most:g} at most"
+            message = Message(
+                "interval_level_too_high",
+                "the model was judged on {rows} rows, which support a level of {most:g} at most",
+                rows=self.rows,
+                most=most,
+            )
             raise Invalid.field(message, "options", "interval")
 
     def _at_least(self, rank: float) -> float:

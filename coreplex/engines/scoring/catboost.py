@@ -8,7 +8,7 @@ import numpy as np
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.predictor import Files, Link, Scoring
-from coreplex.errors.tree import Unavailable
+from coreplex.errors.tree import Message, Unavailable
 
 _LINKS: dict[str, Link] = {
     "Logloss": "logit",
@@ -69,4 +69,6 @@ def _library() -> Any:
     try:
         return importlib.import_module("catboost")
     except ImportError as error:
-        raise Unavailable("This model needs CatBoost, which is not installed on this server.") from error
+        raise Unavailable(
+            Message("catboost_missing", "This model needs CatBoost, which is not installed on this server.")
+        ) from error

@@ -21,7 +21,7 @@ import numpy as np
 
 from coreplex.engines import learner_families
 from coreplex.engines.encoding.steps import Floats
-from coreplex.errors.tree import BadInput
+from coreplex.errors.tree import BadInput, Message
 
 Link = Literal["identity", "log", "logit", "softmax"]
 _FURTHEST = 700.0
@@ -121,11 +121,21 @@ def from_files(kind: str, files: Files) -> Predictor:
     # The module is imported here: a web process that serves LightGBM models should not pay for loading the other libraries.
     scores = learner_families.predictor(kind)
     if scores is None:
-        raise BadInput(f"This server cannot read models of kind {kind!r}. It was made by a newer version.")
+        raise BadInput(
+            Message(
+                "model_of_unknown_kind",
+                "This server cannot read models of kind {kind!r}. It was made by a newer version.",
+                kind=kind,
+            )
+        )
     try:
         made: Predictor = scores.from_files(files)
     except (KeyError, ValueError, TypeError, EOFError) as error:
-        raise BadInput(f"A {kind} model in this file cannot be read: {error}") from error
+        raise BadInput(
+            Message(
+                "model_of_kind_unreadable", "A {kind} model in this file cannot be read: {error}", kind=kind, error=str(error)
+            )
+        ) from error
     return made
 
 

@@ -20,7 +20,7 @@ from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
 from coreplex.engines.scoring.calibration import Conformal
 from coreplex.engines.scoring.ensemble import Ensemble
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _ONE_BY_ONE = 3
 """Up to here the members' calls for one row are quicker than those for arrays."""
@@ -131,7 +131,11 @@ class Scorer:
         kept = self.manifest.conformal
         if kept is None:
             raise Invalid.field(
-                "this model was trained before intervals were kept with models; train it again", "options", "interval"
+                Message(
+                    "model_without_intervals", "this model was trained before intervals were kept with models; train it again"
+                ),
+                "options",
+                "interval",
             )
         return Conformal.from_json(kept)
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from coreplex.engines.tabular.schema import TableSchema, spell
+from coreplex.engines.tabular.schema import TableSchema, no_column, spell
 from coreplex.errors.tree import Invalid
 
 PREVIEW_BLOCK = 50
@@ -21,7 +21,7 @@ def load(table: Path, schema: TableSchema, columns: Sequence[str] | None = None)
     names = list(columns) if columns is not None else schema.names
     for name in names:
         if schema.get(name) is None:
-            raise Invalid.field(f"There is no column {name!r} in this table.", "columns", name)
+            raise Invalid.field(no_column(name), "columns", name)
     return pl.read_parquet(table, columns=names, glob=False).select(names)
 
 

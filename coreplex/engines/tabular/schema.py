@@ -11,6 +11,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from coreplex.errors.tree import Message
+
 
 class ColumnType(StrEnum):
     """The meaning of a column, as a person would say it (contract C.4)."""
@@ -141,3 +143,7 @@ def spell(column: Column, value: Scalar | None) -> str | int | float | bool | No
     if isinstance(value, dt.date):
         return text
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def no_column(name: str) -> Message:
+    return Message("no_column", "There is no column {column!r} in this table.", column=name)

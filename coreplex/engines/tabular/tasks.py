@@ -72,13 +72,21 @@ def export(request: dict[str, Any], report: "Report") -> dict[str, Any]:
 
 def _types(overrides: Mapping[str, str]) -> "dict[str, ColumnType]":
     from coreplex.engines.tabular.schema import ColumnType
-    from coreplex.errors.tree import Invalid
+    from coreplex.errors.tree import Invalid, Message
 
     found: dict[str, ColumnType] = {}
     for name, kind in overrides.items():
         try:
             found[name] = ColumnType(kind)
         except ValueError:
-            known = ", ".join(ColumnType)
-            raise Invalid.field(f"There is no column type {kind!r}; use one of {known}.", "overrides", name) from None
+            raise Invalid.field(
+                Message(
+                    "unknown_column_type",
+                    "There is no column type {type!r}; use one of {choices}.",
+                    type=kind,
+                    choices=list(ColumnType),
+                ),
+                "overrides",
+                name,
+            ) from None
     return found

@@ -12,10 +12,11 @@ from coreplex.engines.automl.families.family import families
 from coreplex.engines.automl.options import engine_registry
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits import folds
+from coreplex.engines.encoding.choice import no_features
 from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
-from coreplex.errors.nearest import by_nearness, hint
-from coreplex.errors.tree import Invalid
+from coreplex.errors.nearest import by_nearness, hint, nearest_first, none_of
+from coreplex.errors.tree import Invalid, Message
 
 Facts = Mapping[str, Any]
 MIN_ROWS = 10
@@ -90,7 +91,17 @@ def _check_engines(engines: Sequence[str], kind: TaskKind, config: AutoMLConfig)
     could = sorted({algo for engine in engines for algo in _trainable(engine, kind, everything)})
     what = "classification" if kind != "regression" else f"regression with the distribution {config.distribution}"
     named = f"engine{'s' * (len(engines) > 1)} {' and '.join(engines)}"
-    raise Invalid.field(f"leaves nothing that the {named} can train for {what}: allow one of {', '.join(could)}", "config", key)
+    raise Invalid.field(
+        Message(
+            "engines_cannot_train",
+            "leaves nothing that the {engines} can train for {task}: allow one of {choices}",
+            engines=named,
+            task=what,
+            choices=could,
+        ),
+        "config",
+        key,
+    )
 
 
 def _check_numbers(column: Column, known: Facts, config: AutoMLConfig) -> None:
@@ -114,10 +125,7 @@ def _check_features(schema: TableSchema, facts: Mapping[str, Facts], rows: int, 
             if reason is None:
                 return
             useless[column.name] = reason
-    why = "; ".join(f"{name}: {reason}" for name, reason in list(useless.items())[:10])
-    raise Invalid.field(
-        f"No column can be used as a feature ({why}). Add columns, or override their types.", "dataset_version_id"
-    )
+    raise Invalid.field(no_features(useless), "dataset_version_id")
 
 
 def _useless(column: Column, known: Facts, rows: int) -> str | None:
@@ -148,16 +156,24 @@ def check_columns(schema: TableSchema, target: str, config: AutoMLConfig) -> int
     for key, name in _named(config):
         column = schema.get(name)
         if column is None or name == target:
-            unknown = f"is not a column of this dataset version.{hint(name, schema.names)}"
-            raise Invalid.field(f"'{name}' {'is the target' if name == target else unknown}", "config", key)
+            raise Invalid.field(_no_feature(name, schema, target), "config", key)
         if key == "weights_column" and not numeric(column):
-            raise Invalid.field(f"'{name}' must hold numbers", "config", key)
+            raise Invalid.field(Message("column_holds_no_numbers", "'{column}' must hold numbers", column=name), "config", key)
         if key == "time_column" and not (numeric(column) or column.type == ColumnType.datetime):
-            raise Invalid.field(f"'{name}' must hold dates or numbers", "config", key)
+            raise Invalid.field(
+                Message("column_holds_no_moments", "'{column}' must hold dates or numbers", column=name), "config", key
+            )
     left = sum(column.name != target and column.name not in config.special_columns for column in schema)
     if not left and config.ignored_columns and len(schema) > 1:
-        raise Invalid.field("leaves no column to learn from", "config", "ignored_columns")
+        raise Invalid.field(Message("nothing_to_learn_from", "leaves no column to learn from"), "config", "ignored_columns")
     return left
+
+
+def _no_feature(name: str, schema: TableSchema, target: str) -> Message:
+    if name == target:
+        return Message("column_is_target", "'{column}' is the target", column=name)
+    told = Message("not_of_version", "'{column}' is not a column of this dataset version.", column=name)
+    return told.then(hint(name, schema.names))
 
 
 def _named(config: AutoMLConfig) -> list[tuple[str, str]]:
@@ -170,35 +186,60 @@ def target_column(schema: TableSchema, target: str) -> Column:
     """The target column, or `Invalid` naming what there is."""
     column = schema.get(target)
     if column is None:
-        names = ", ".join(by_nearness(target, schema.names)[:20]) + (", …" if len(schema) > 20 else "")
-        meant = hint(target, schema.names)
-        _refuse(f"The column '{target[:100]}' is not in this dataset version.{meant} It has (nearest first): {names}.")
+        told = Message("no_target_column", "The column '{column}' is not in this dataset version.", column=target[:100])
+        _refuse(told.then(hint(target, schema.names)).then(nearest_first(by_nearness(target, schema.names))))
     return column
 
 
 def task_kind(column: Column, labelled: int, distinct: int, problem_type: str, *, features: int, missing: int = 0) -> TaskKind:
     """The kind of task for `labelled` rows with a known target of `distinct` values beside `missing` ones. Raises `Invalid`."""
     if problem_type not in PROBLEM_TYPES:
-        raise Invalid.field(f"must be one of {', '.join(PROBLEM_TYPES)}", "problem_type")
+        raise Invalid.field(none_of(PROBLEM_TYPES), "problem_type")
     if features < 1:
-        _refuse(f"There is no column besides '{column.name}' to learn from. Upload a table with features.")
+        _refuse(
+            Message(
+                "only_the_target",
+                "There is no column besides '{column}' to learn from. Upload a table with features.",
+                column=column.name,
+            )
+        )
     if labelled == 0:
-        _refuse(f"Every value of '{column.name}' is missing: there is nothing to learn. Choose another target.")
+        _refuse(
+            Message(
+                "target_all_missing",
+                "Every value of '{column}' is missing: there is nothing to learn. Choose another target.",
+                column=column.name,
+            )
+        )
     if labelled < MIN_ROWS:
-        least = f"training needs at least {MIN_ROWS}"
-        _refuse(f"Only {labelled} rows have a value in '{column.name}'; {least}.{_read_as_missing(missing)}")
+        few = Message(
+            "too_few_labelled_rows",
+            "Only {rows} rows have a value in '{column}'; training needs at least {least}.",
+            rows=labelled,
+            column=column.name,
+            least=MIN_ROWS,
+        )
+        _refuse(few.then(_read_as_missing(missing)))
     if distinct < 2:
-        same = f"All values of '{column.name}' are the same: there is nothing to tell apart. Choose another target."
-        _refuse(same + _read_as_missing(missing))
+        same = Message(
+            "target_all_the_same",
+            "All values of '{column}' are the same: there is nothing to tell apart. Choose another target.",
+            column=column.name,
+        )
+        _refuse(same.then(_read_as_missing(missing)))
     if problem_type == "regression":
         return _regression(column)
     return _classification(column, labelled, distinct, problem_type)
 
 
-def _read_as_missing(count: int) -> str:
+def _read_as_missing(count: int) -> Message | None:
     if not count:
-        return ""
-    return f" {count} were read as missing: empty, or a word such as NA; override its missing values where it means a class."
+        return None
+    return Message(
+        "read_as_missing",
+        "{missing} were read as missing: empty, or a word such as NA; override its missing values where it means a class.",
+        missing=count,
+    )
 
 
 def check_classes(column: Column, classes: int, rows: int, rare: Sequence[str]) -> None:
@@ -206,8 +247,15 @@ def check_classes(column: Column, classes: int, rows: int, rare: Sequence[str]) 
     if rare and (classes < 2 or rows < MIN_ROWS):
         left = f"{_number(classes, 'class', 'classes')} in {_number(rows, 'row', 'rows')}"
         _refuse(
-            f"'{column.name}' has {left} without {single_rows(rare)}, which can be learned or judged, never both; training needs "
-            f"two classes in {MIN_ROWS} rows. Add rows of the rare ones, or choose another target."
+            Message(
+                "classes_too_rare",
+                "'{column}' has {left} without {rare}, which can be learned or judged, never both; training needs two classes in "
+                "{least} rows. Add rows of the rare ones, or choose another target.",
+                column=column.name,
+                left=left,
+                rare=single_rows(rare),
+                least=MIN_ROWS,
+            )
         )
 
 
@@ -223,9 +271,17 @@ def _number(count: int, one: str, many: str) -> str:
 def check_range(column: Column, low: float, high: float, config: AutoMLConfig) -> None:
     """Whether numbers from `low` to `high` can be learned, and judged by the metric asked for. Raises `Invalid`."""
     if max(-low, high) > _LARGEST:
-        _refuse(f"'{column.name}' has values beyond ±{_LARGEST:g}: rescale it first")
+        _refuse(
+            Message(
+                "target_too_large", "'{column}' has values beyond ±{most:g}: rescale it first", column=column.name, most=_LARGEST
+            )
+        )
     if config.sort_metric == "rmsle" and low < 0:
-        raise Invalid.field(f"RMSLE has no meaning here: '{column.name}' goes below zero", "config", "sort_metric")
+        raise Invalid.field(
+            Message("rmsle_below_zero", "RMSLE has no meaning here: '{column}' goes below zero", column=column.name),
+            "config",
+            "sort_metric",
+        )
 
 
 def numeric(column: Column) -> bool:
@@ -236,34 +292,61 @@ def numeric(column: Column) -> bool:
 def _regression(column: Column) -> TaskKind:
     if not numeric(column):
         _refuse(
-            f"'{column.name}' is {_a(column.type)} column, not a number, so regression cannot predict it. "
-            "Choose problem_type 'classification', or a numeric target."
+            Message(
+                "target_no_number",
+                "'{column}' is {kind} column, not a number, so regression cannot predict it. Choose problem_type "
+                "'classification', or a numeric target.",
+                column=column.name,
+                kind=_a(column.type),
+            )
         )
     return "regression"
 
 
 def _classification(column: Column, labelled: int, distinct: int, problem_type: str) -> TaskKind:
     if column.type == ColumnType.datetime:
-        _refuse(f"'{column.name}' is a point in time, not a class. Choose another target.")
+        _refuse(
+            Message(
+                "target_is_a_moment", "'{column}' is a point in time, not a class. Choose another target.", column=column.name
+            )
+        )
     if distinct > MAX_CLASSES or distinct > max(labelled // 2, 2):
         _refuse(_too_many(column, labelled, distinct))
     if column.dtype.lower().startswith("float") and distinct > _FEW and distinct > labelled // 20:
         _refuse(_too_many(column, labelled, distinct))
     if problem_type == "binary" and distinct > 2:
-        _refuse(f"'{column.name}' has {distinct} values; 'binary' needs two. Choose problem_type 'classification'.")
+        _refuse(
+            Message(
+                "not_binary",
+                "'{column}' has {values} values; 'binary' needs two. Choose problem_type 'classification'.",
+                column=column.name,
+                values=distinct,
+            )
+        )
     return "binary" if distinct == 2 else "multiclass"
 
 
-def _too_many(column: Column, labelled: int, distinct: int) -> str:
-    start = f"'{column.name}' has {distinct} different values in {labelled} rows, too many to be classes. "
+def _too_many(column: Column, labelled: int, distinct: int) -> Message:
+    start = Message(
+        "too_many_classes",
+        "'{column}' has {values} different values in {rows} rows, too many to be classes.",
+        column=column.name,
+        values=distinct,
+        rows=labelled,
+    )
     if numeric(column):
-        return start + "It looks like a quantity: choose problem_type 'regression'."
-    return start + "It looks like a name or free text: choose another target, or group its values first."
+        return start.then(Message("looks_like_a_quantity", "It looks like a quantity: choose problem_type 'regression'."))
+    return start.then(
+        Message(
+            "looks_like_free_text",
+            "It looks like a name or free text: choose another target, or group its values first.",
+        )
+    )
 
 
 def _a(kind: ColumnType) -> str:
     return f"an {kind}" if kind.value[0] in "aeiou" else f"a {kind}"
 
 
-def _refuse(message: str) -> NoReturn:
+def _refuse(message: Message) -> NoReturn:
     raise cast(Exception, Invalid.field(message, "target_column"))

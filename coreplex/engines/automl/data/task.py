@@ -21,7 +21,7 @@ from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 Log = Callable[[str, str], None]
 Warn = Callable[[str], None]
@@ -160,7 +160,9 @@ def _weighted(frame: pl.DataFrame, name: str | None, warn: Warn) -> pl.DataFrame
         return frame
     weight = frame[name].cast(pl.Float64)
     if weight.is_not_null().any() and (weight.min() or 0) < 0:  # type: ignore[operator]
-        raise Invalid.field(f"'{name}' has negative weights", "config", "weights_column")
+        raise Invalid.field(
+            Message("negative_weights", "'{column}' has negative weights", column=name), "config", "weights_column"
+        )
     kept = frame.filter((weight > 0) & weight.is_finite())
     if kept.height < frame.height:
         warn(f"Rows without a weight above zero are left out: {frame.height - kept.height}.")

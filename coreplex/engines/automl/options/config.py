@@ -7,6 +7,7 @@ contradictions early.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +25,8 @@ from coreplex.engines.automl.evaluation.metrics import CLASSIFICATION, PINBALL, 
 from coreplex.engines.automl.families.family import aliases
 from coreplex.engines.automl.options.engine_registry import STACKED, trainable
 from coreplex.errors.nearest import ignored
-from coreplex.errors.tree import FieldError, Invalid
+from coreplex.errors.rules import wrong_values
+from coreplex.errors.tree import Invalid, Message, WrongValue
 
 DISTRIBUTIONS = ("AUTO", "gaussian", "poisson", "gamma", "tweedie", "laplace", "quantile", "huber")
 STOPPING_METRICS = ("AUTO", "deviance", "logloss", "RMSE", "AUC", "MAE", "MAPE", "pinball", "mean_per_class_error", "accuracy")
@@ -83,7 +85,14 @@ def _word(value: object, allowed: tuple[str, ...], aliases: Mapping[str, str]) -
     known = {name.casefold(): name for name in allowed}
     word = known.get(folded) or known.get(aliases.get(folded, "").casefold())
     if word is None:
-        raise ValueError(f"'{value[:100]}' is not known; choose one of {', '.join(allowed)}")
+        raise WrongValue(
+            Message(
+                "unknown_option_value",
+                "'{value}' is not known; choose one of {choices}",
+                value=value[:100],
+                choices=list(allowed),
+            )
+        )
     return word
 
 
@@ -105,7 +114,11 @@ def _algorithm_aliases() -> dict[str, str]:
 
 def _folds(value: int) -> int:
     if value == 1:
-        raise ValueError("a single fold leaves nothing to train on: send 0 for one holdout, -1 to choose, or 2 and more")
+        raise WrongValue(
+            Message(
+                "single_fold", "a single fold leaves nothing to train on: send 0 for one holdout, -1 to choose, or 2 and more"
+            )
+        )
     return value
 
 
@@ -207,36 +220,80 @@ class AutoMLConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> "AutoMLConfig":
         if self.include_algos is not None and self.exclude_algos:
-            raise ValueError("include_algos and exclude_algos exclude each other: send only one of them")
+            raise WrongValue(
+                Message(
+                    "algorithms_included_and_excluded",
+                    "include_algos and exclude_algos exclude each other: send only one of them",
+                )
+            )
         if not self.algorithms - {STACKED}:
-            raise ValueError("include_algos/exclude_algos leave no algorithm to train: allow at least one")
+            raise WrongValue(
+                Message("no_algorithm_left", "include_algos/exclude_algos leave no algorithm to train: allow at least one")
+            )
         self._check_validation()
         costs = (self.cost_false_positive, self.cost_false_negative)
         if self.threshold_metric is not None and costs != (None, None):
-            raise ValueError("threshold_metric and the costs of errors exclude each other: send one or the other")
+            raise WrongValue(
+                Message(
+                    "threshold_metric_and_costs",
+                    "threshold_metric and the costs of errors exclude each other: send one or the other",
+                )
+            )
         if any(c is not None for c in costs) and not any(costs):
-            raise ValueError(
-                "cost_false_positive and cost_false_negative leave no error that costs anything: send one above zero"
+            raise WrongValue(
+                Message(
+                    "errors_cost_nothing",
+                    "cost_false_positive and cost_false_negative leave no error that costs anything: send one above zero",
+                )
             )
         if self.distribution != "quantile" and PINBALL in (self.sort_metric, self.stopping_metric):
             key = "sort_metric" if self.sort_metric == PINBALL else "stopping_metric"
-            raise ValueError(f"{key} pinball is the loss of a quantile: send distribution 'quantile' and quantile_alpha with it")
+            raise WrongValue(
+                Message(
+                    "pinball_without_quantile",
+                    "{option} pinball is the loss of a quantile: send distribution 'quantile' and quantile_alpha with it",
+                    option=key,
+                )
+            )
         return self
 
     def _check_validation(self) -> None:
         """Refuse columns that the split asked for does not use, and a split without the column it needs."""
         if self.fold_column is not None and (self.group_column is not None or self.time_column is not None):
-            raise ValueError("fold_column excludes group_column and time_column: send only one of them")
+            raise WrongValue(
+                Message("fold_column_and_others", "fold_column excludes group_column and time_column: send only one of them")
+            )
         given = [key for key in VALIDATIONS["auto"] if getattr(self, key) is not None]
         unused = [key for key in given if key not in VALIDATIONS[self.validation]]
         if unused:
             users = " or ".join(f"'{name}'" for name, keys in VALIDATIONS.items() if unused[0] in keys)
-            raise ValueError(f"{unused[0]} is not used by validation '{self.validation}': leave it out, or choose {users}")
+            raise WrongValue(
+                Message(
+                    "option_unused_by_validation",
+                    "{option} is not used by validation '{validation}': leave it out, or choose {choices}",
+                    option=unused[0],
+                    validation=self.validation,
+                    choices=users,
+                )
+            )
         needed = _NEEDED.get(self.validation)
         if needed is not None and needed not in given:
-            raise ValueError(f"{needed} is needed by validation '{self.validation}': name the column, or choose 'auto'")
+            raise WrongValue(
+                Message(
+                    "option_needed_by_validation",
+                    "{option} is needed by validation '{validation}': name the column, or choose 'auto'",
+                    option=needed,
+                    validation=self.validation,
+                )
+            )
         if self.time_gap and self.validation not in ("auto", "time", "group_time"):
-            raise ValueError(f"time_gap is not used by validation '{self.validation}': leave it out, or choose 'time'")
+            raise WrongValue(
+                Message(
+                    "time_gap_unused",
+                    "time_gap is not used by validation '{validation}': leave it out, or choose 'time'",
+                    validation=self.validation,
+                )
+            )
 
     @property
     def algorithms(self) -> set[str]:
@@ -293,7 +350,7 @@ def without_effect(config: AutoMLConfig, problem_type: str) -> list[str]:
 def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:
     """The options as sent. Raises `Invalid` that names every wrong key as `("config", key)`."""
     if not isinstance(values, Mapping):
-        raise Invalid.field("must be an object of options", "config")
+        raise Invalid.field(Message("options_no_object", "must be an object of options"), "config")
     try:
         config = AutoMLConfig.model_validate(_with_preset(values))
     except ValidationError as error:
@@ -315,20 +372,28 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _invalid(error: ValidationError) -> Invalid:
     errors = []
-    for item in error.errors(include_url=False):
-        message = item["msg"].removeprefix("Value error, ")
-        key = item["loc"] or (message.split(" ", 1)[0].split("/")[0].rstrip(","),)
-        errors.append(FieldError(("config", *key), message, item["type"]))
-    return Invalid("; ".join(f"config.{e.loc[1]}: {e.msg}" for e in errors), errors=errors)
+    for one in wrong_values(error):
+        key = one.loc or (one.msg.split(" ", 1)[0].split("/")[0].rstrip(","),)
+        errors.append(replace(one, loc=("config", *key)))
+    return Invalid.fields(errors)
 
 
 def _check_metrics(config: AutoMLConfig, problem: str) -> None:
     allowed = {"AUTO", "deviance", *(CLASSIFICATION if problem == "classification" else (*REGRESSION, PINBALL))}
     if config.aim is not None and problem != "classification":
         key = "threshold_metric" if config.threshold_metric else "cost_false_positive"
-        raise Invalid.field("is for two classes; a regression decides nothing", "config", key)
+        raise Invalid.field(Message("for_two_classes", "is for two classes; a regression decides nothing"), "config", key)
     for key in ("sort_metric", "stopping_metric"):
         word = getattr(config, key)
         if word != "AUTO" and word.lower() not in allowed:
-            names = ", ".join(sorted(allowed))
-            raise Invalid.field(f"'{word}' cannot rank {problem} models; choose one of {names}", "config", key)
+            raise Invalid.field(
+                Message(
+                    "cannot_rank",
+                    "'{metric}' cannot rank {problem} models; choose one of {choices}",
+                    metric=word,
+                    problem=problem,
+                    choices=sorted(allowed),
+                ),
+                "config",
+                key,
+            )

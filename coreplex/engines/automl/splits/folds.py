@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 Index = NDArray[np.int64]
 Strategy = Literal["random", "stratified", "group", "time", "group_time", "column"]
@@ -27,6 +27,7 @@ _FINAL_FITS, _PARTS = 3, 5
 """A final model of a forward plan is so many copies, each fitted on all parts but one."""
 USUAL_COLUMNS = 50
 """So many columns are taken to be usual: rows of more count as more rows."""
+ONE_GROUP = Message("one_group", "has one value only; groups need at least two")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def by_group(groups: Index, y: NDArray[np.generic], *, nfolds: int, seed: int, c
     _, units = np.unique(groups, return_inverse=True)
     found = int(units.max()) + 1
     if found < 2:
-        raise Invalid.field("has one value only; groups need at least two", "config", "group_column")
+        raise Invalid.field(ONE_GROUP, "config", "group_column")
     wanted = automatic(len(y)) if nfolds < 0 else nfolds
     parts = min(wanted, found) if wanted >= 2 else min(round(1 / HOLDOUT), found)
     strata = np.asarray(y, dtype=np.int64) if classification else np.zeros(len(y), dtype=np.int64)
@@ -163,7 +164,7 @@ def by_group_time(groups: Index, moments: NDArray[np.float64], *, nfolds: int, s
     units = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     count = int(units.max()) + 1
     if count < 2:
-        raise Invalid.field("has one value only; groups need at least two", "config", "group_column")
+        raise Invalid.field(ONE_GROUP, "config", "group_column")
     wanted = automatic(len(moments)) if nfolds < 0 else nfolds
     pairs = _purged(units, moments, np.zeros(count, dtype=np.int64), wanted, gap)
     if any(2 * train.sum() < _before(moments, float(moments[valid].min()), gap).sum() for train, valid in pairs):
@@ -198,7 +199,7 @@ def _blocks(moments: NDArray[np.float64], wanted: int) -> list[tuple[float, Inde
     distinct = np.unique(known)
     blocks = min(max(wanted, 1), len(distinct) - 1)
     if blocks < 1:
-        raise Invalid.field("needs at least two different moments", "config", "time_column")
+        raise Invalid.field(Message("one_moment", "needs at least two different moments"), "config", "time_column")
     edges = _edges(known, distinct, blocks)
     ends = [*edges[1:], np.inf]
     return [(start, np.flatnonzero((moments >= start) & (moments < end))) for start, end in zip(edges, ends, strict=True)]
@@ -213,7 +214,9 @@ def _usable(pairs: Sequence[tuple[NDArray[np.bool_], Index]]) -> tuple[Fold, ...
     """The folds with something to train on and something to judge."""
     folds = tuple(Fold(np.flatnonzero(train), valid) for train, valid in pairs if train.sum() >= 2 and len(valid))
     if not folds:
-        raise Invalid.field("leaves nothing to train on; choose a smaller gap", "config", "time_gap")
+        raise Invalid.field(
+            Message("gap_leaves_nothing", "leaves nothing to train on; choose a smaller gap"), "config", "time_gap"
+        )
     return folds
 
 
@@ -247,7 +250,17 @@ def by_column(values: Sequence[object]) -> FoldPlan:
 
 def wrong_count(values: int) -> Invalid:
     """The refusal of a fold column with so many different values."""
-    return Invalid.field(f"has {values} different values; a fold column needs {LEAST} to {MOST}", "config", "fold_column")
+    return Invalid.field(
+        Message(
+            "wrong_number_of_folds",
+            "has {found} different values; a fold column needs {least} to {most}",
+            found=values,
+            least=LEAST,
+            most=MOST,
+        ),
+        "config",
+        "fold_column",
+    )
 
 
 def _possible(wanted: int, n: int) -> int:

@@ -8,7 +8,7 @@ import polars as pl
 
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.errors.nearest import hint
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _ORDERED: Mapping[str, Callable[[pl.Expr, Any], pl.Expr]] = {
     "equal": lambda column, value: column == value,
@@ -25,7 +25,12 @@ def named(schema: TableSchema, name: str, *place: str | int) -> Column:
     """The column. Raises Invalid, with the nearest one, where there is none of that name."""
     found = schema.get(name)
     if found is None:
-        raise Invalid.field(f"there is no column '{name}' in this table{hint(name, schema.names)}", *map(str, place))
+        raise Invalid.field(
+            Message("no_column_of_table", "there is no column '{column}' in this table", column=name).then(
+                hint(name, schema.names)
+            ),
+            *map(str, place),
+        )
     return found
 
 
@@ -42,11 +47,11 @@ def _one(column: Column, wanted: Mapping[str, Any], at: int) -> pl.Expr:
     if operator == "one_of":
         given = wanted.get("values")
         if not given:
-            raise Invalid.field("must name the values that are wanted", "filter", at, "values")
+            raise Invalid.field(Message("values_missing", "must name the values that are wanted"), "filter", at, "values")
         return values.is_in([_typed(column, value, "filter", at, "values") for value in given])
     value = wanted.get("value")
     if value is None:
-        raise Invalid.field("must say a value", "filter", at, "value")
+        raise Invalid.field(Message("value_missing", "must say a value"), "filter", at, "value")
     if operator == "contains":
         return _shown(column).str.to_lowercase().str.contains(str(value).lower(), literal=True)
     return _ORDERED[operator](values, _typed(column, value, "filter", at, "value"))
@@ -65,7 +70,16 @@ def _typed(column: Column, value: Any, *place: str | int) -> Any:
     try:
         return _parsed(column.dtype, text)
     except ValueError:
-        raise Invalid.field(f"'{text[:100]}' is no value of '{column.name}', which holds {column.dtype}", *place) from None
+        raise Invalid.field(
+            Message(
+                "no_value_of_column",
+                "'{value}' is no value of '{column}', which holds {kind}",
+                value=text[:100],
+                column=column.name,
+                kind=column.dtype,
+            ),
+            *place,
+        ) from None
 
 
 def _parsed(dtype: str, text: str) -> Any:

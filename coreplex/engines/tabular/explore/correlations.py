@@ -10,7 +10,7 @@ from coreplex.engines.tabular.explore.conditions import named
 from coreplex.engines.tabular.profile import correlation
 from coreplex.engines.tabular.profile.table_profile import sample
 from coreplex.engines.tabular.schema import NUMERIC, ColumnType, TableSchema
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 if TYPE_CHECKING:
     from coreplex.engines.child import Report
@@ -31,12 +31,30 @@ def correlations(table: Path, schema: TableSchema, names: list[str]) -> list[dic
     chosen = [named(schema, name, "columns", at) for at, name in enumerate(names)]
     for at, column in enumerate(chosen):
         if column.type not in (*NUMERIC, *_WORDS):
-            raise Invalid.field(f"'{column.name}' is {column.type}; name numbers, words, or yes and no", "columns", at)
+            raise Invalid.field(
+                Message(
+                    "column_not_comparable",
+                    "'{column}' is {type}; name numbers, words, or yes and no",
+                    column=column.name,
+                    type=column.type,
+                ),
+                "columns",
+                at,
+            )
     scan = pl.scan_parquet(table, glob=False)
     found = sample(scan.select(names), scan.select(pl.len()).collect().item(), ROWS)
     words = [column.name for column in chosen if column.type in _WORDS]
     for name in words:
         if found.get_column(name).n_unique() > _MOST_LEVELS:
             at = names.index(name)
-            raise Invalid.field(f"'{name}' has more than {_MOST_LEVELS} different words, too many to compare", "columns", at)
+            raise Invalid.field(
+                Message(
+                    "too_many_words",
+                    "'{column}' has more than {most} different words, too many to compare",
+                    column=name,
+                    most=_MOST_LEVELS,
+                ),
+                "columns",
+                at,
+            )
     return correlation.matrix(found, [column.name for column in chosen if column.type in NUMERIC], words)

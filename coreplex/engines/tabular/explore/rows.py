@@ -10,7 +10,7 @@ import polars as pl
 from coreplex.engines.tabular import frame
 from coreplex.engines.tabular.explore.conditions import condition, named
 from coreplex.engines.tabular.schema import TableSchema, spell
-from coreplex.errors.tree import TooLarge
+from coreplex.errors.tree import Message, TooLarge
 
 if TYPE_CHECKING:
     from coreplex.engines.child import Report
@@ -56,6 +56,11 @@ def page(
         cells = [spell(column, value) for column, value in zip(shown, row, strict=True)]
         size += len(orjson.dumps(cells))
         if size > most_bytes:
-            raise TooLarge("These rows are more than an answer may have; ask for fewer rows or name the columns you want.")
+            raise TooLarge(
+                Message(
+                    "rows_too_large",
+                    "These rows are more than an answer may have; ask for fewer rows or name the columns you want.",
+                )
+            )
         rows.append(cells)
     return {"columns": shown.names, "rows": rows, "total": total}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.errors.tree import BadInput
+from coreplex.errors.tree import BadInput, Message
 
 _SURE_DIGITS = 15
 """As many decimal digits as every float keeps."""
@@ -60,7 +60,14 @@ def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) ->
         return column.cast(pl.String).str.strip_chars()
     if dtype.is_integer() or dtype in (pl.Boolean, pl.Date):
         return column
-    raise BadInput(f"Column {old!r} holds {dtype}, which is no single value. Split it into plain columns and upload again.")
+    raise BadInput(
+        Message(
+            "column_of_structures",
+            "Column {column!r} holds {kind}, which is no single value. Split it into plain columns and upload again.",
+            column=old,
+            kind=str(dtype),
+        )
+    )
 
 
 _NESTED = (pl.List, pl.Array, pl.Struct)

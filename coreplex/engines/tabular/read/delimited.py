@@ -26,7 +26,7 @@ from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.file_encoding import FileEncoding
 from coreplex.engines.tabular.read.footers import Footers
 from coreplex.engines.tabular.read.headers import unique_names
-from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, row_group_size
+from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, row_group_size, too_many_columns
 from coreplex.engines.tabular.read.records import Block, Records
 from coreplex.engines.tabular.read.separator import tabbed
 from coreplex.engines.tabular.schema import ColumnType
@@ -34,7 +34,7 @@ from coreplex.engines.tabular.types import inference, vocabulary
 from coreplex.engines.tabular.types.inference import Conventions, Inferred
 from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule
 from coreplex.engines.tabular.types.vocabulary import MISSING_WORDS
-from coreplex.errors.tree import BadInput, DomainError, Invalid
+from coreplex.errors.tree import BadInput, DomainError, Invalid, Message
 
 _HEAD_BYTES = 1 << 20
 _WIDE, _WIDER = 500, 4
@@ -107,10 +107,12 @@ def read_delimited(
     written = given or dialect.detect_dialect(_lines(head, whole))
     written = replace(written, skip_lines=written.skip_lines + blank)
     if written.width > limits.columns:
-        raise Invalid(f"The table has {written.width} columns; at most {limits.columns} can be used.")
+        raise Invalid(too_many_columns(written.width, limits.columns))
     names, findings = unique_names(written.names, written.width, limits)
     if written.only_names and whole:
-        raise Invalid("The file has a line of column names and no rows. Upload a table with at least one row.")
+        raise Invalid(
+            Message("only_names", "The file has a line of column names and no rows. Upload a table with at least one row.")
+        )
     old_macintosh = b"\r" in head[:-1] and b"\n" not in head
     below = Footers() if written.rows_only else _footers(found, source, written, "\r" if old_macintosh else "\n")
     plan = _Plan(written, found, names, [STRING] * len(names), overrides, below, old_macintosh)
@@ -126,7 +128,12 @@ def read_delimited(
         done = _Pass(plan, source, limits)
         done.write(destination)
     if not done.rows:
-        raise Invalid("The file has no rows below its line of column names. Upload a table with at least one row.")
+        raise Invalid(
+            Message(
+                "no_rows_below_names",
+                "The file has no rows below its line of column names. Upload a table with at least one row.",
+            )
+        )
     original = list(written.names or [""] * written.width)
     rules = [_final(plan, index) for index in range(len(names))]
     clocks = [conversion.in_seconds(name) for name, rule in zip(names, rules, strict=True) if rule.is_clock]
@@ -188,7 +195,11 @@ def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
         quote_char=quote,
     )
     if frame.height != block.rows:
-        raise BadInput(f"The rows from line {block.line} on cannot be told apart. Check the quotes there.")
+        raise BadInput(
+            Message(
+                "rows_run_together", "The rows from line {line} on cannot be told apart. Check the quotes there.", line=block.line
+            )
+        )
     return frame
 
 
@@ -304,7 +315,12 @@ class _Pass:
     def _check_size(self) -> None:
         if self.rows > self._limits.rows or self.rows * len(self._plan.names) > self._limits.cells:
             raise Invalid(
-                f"The table has more than {self._limits.rows:,} rows or {self._limits.cells:,} cells. Upload a part of it."
+                Message(
+                    "too_many_rows_or_cells",
+                    "The table has more than {rows:,} rows or {cells:,} cells. Upload a part of it.",
+                    rows=self._limits.rows,
+                    cells=self._limits.cells,
+                )
             )
 
     def _typed(self, raw: pl.DataFrame) -> pl.DataFrame:

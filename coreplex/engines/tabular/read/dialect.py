@@ -27,9 +27,10 @@ from coreplex.engines.tabular.read.separator import (
     tabbed,
     unclear_separator,
 )
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+EMPTY = Message("file_empty", "The file is empty. Upload a table with a header line and at least one row.")
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _filled(text: str, separator: str, quote: str, first: int, *, after_blanks: 
 
 def _dialect_of(filled: list[_Record], separator: str, quote: str) -> Dialect:
     if not filled:
-        raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
+        raise Invalid(EMPTY)
     drawn = [record for record in filled if is_ruler(separator.join(record.cells))]
     filled = [record for record in filled if record not in drawn] or filled
     width = Counter(len(record.cells) for record in filled).most_common(1)[0][0]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coreplex.engines.tabular.findings import Finding
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.engines.tabular.read.dialect import EMPTY
+from coreplex.errors.tree import BadInput, Invalid, Message
 
 CHUNK = 4 << 20
 _BOMS = (
@@ -86,7 +87,7 @@ def detect_encoding(source: Path) -> FileEncoding:
         while more and not more.strip():
             more = file.read(CHUNK)
     if not more:
-        raise Invalid("The file is empty. Upload a table with a header line and at least one row.")
+        raise Invalid(EMPTY)
     for mark, name in _BOMS:
         if head.startswith(mark):
             return _utf8(source, len(mark)) if name == "utf-8" else _wide(source, name, len(mark))
@@ -118,7 +119,14 @@ def _wide(source: Path, name: str, skip: int) -> FileEncoding:
             _refuse_controls(piece, line)
             line += piece.count(b"\n")
     except UnicodeDecodeError:
-        raise BadInput(f"The file says it is {name.upper()} but cannot be read so near line {line}.") from None
+        raise BadInput(
+            Message(
+                "not_the_encoding_it_says",
+                "The file says it is {encoding} but cannot be read so near line {line}.",
+                encoding=name.upper(),
+                line=line,
+            )
+        ) from None
     return found
 
 
@@ -126,7 +134,13 @@ def _refuse_controls(piece: bytes, line: int) -> None:
     position = piece.find(b"\0")
     if position >= 0:
         at = line + piece.count(b"\n", 0, position)
-        raise BadInput(f"Line {at} holds a NUL byte: the file is damaged or is not text. Export it again as CSV in UTF-8.")
+        raise BadInput(
+            Message(
+                "nul_byte",
+                "Line {line} holds a NUL byte: the file is damaged or is not text. Export it again as CSV in UTF-8.",
+                line=at,
+            )
+        )
 
 
 def _utf8(source: Path, skip: int) -> FileEncoding:
@@ -177,7 +191,7 @@ def _refuse_noise(source: Path) -> None:
     with source.open("rb") as file:
         head = file.read(1 << 16)
     if len(_NO_CONTROLS.findall(head)) > max(2, len(head) // 500):
-        raise BadInput("The file is not text. Upload the table as CSV (UTF-8), Parquet or Excel (.xlsx).")
+        raise BadInput(Message("not_text", "The file is not text. Upload the table as CSV (UTF-8), Parquet or Excel (.xlsx)."))
 
 
 def _guess(source: Path, skip: int) -> FileEncoding:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from coreplex.engines.tabular.read.file_encoding import decoded_head
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid, Message
 
 FileFormat = Literal["gzip", "zip", "zstd", "parquet", "xlsx", "json", "text"]
 
@@ -53,7 +53,8 @@ _MAGIC: dict[bytes, FileFormat] = {
 }
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-DAMAGED_BOOK = "The Excel workbook is damaged or cut off. Save it again and upload the new file."
+DAMAGED_BOOK = Message("workbook_damaged", "The Excel workbook is damaged or cut off. Save it again and upload the new file.")
+DAMAGED_ZIP = Message("zip_damaged", "The zip archive is damaged or cut off. Pack it again and upload it.")
 _EXPORT = "Export the table as CSV, Parquet or Excel (.xlsx) and upload that."
 _UNPACK = "Unpack it and upload the table itself, or pack it as gzip, zip or zstd."
 _RESAVE = "Open it in a spreadsheet program, save it as an Excel workbook (.xlsx) or CSV and upload that."
@@ -120,13 +121,21 @@ def identify(source: Path, filename: str) -> FileFormat:
     letters = decoded_head(head)
     text = letters.lstrip()
     if letters and not text and head.strip():
-        raise BadInput(f"The file holds no character that can be read. Upload a table as {READABLE}.")
+        raise BadInput(
+            Message(
+                "no_readable_character",
+                "The file holds no character that can be read. Upload a table as {formats}.",
+                formats=READABLE,
+            )
+        )
     return _text_or_json(text, filename)
 
 
 def refused(what: str, advice: str = "") -> BadInput:
     """The error for a file that is known to be something else: what it is, and what to upload instead."""
-    return BadInput(f"This is {what}, which cannot be read as a table. {advice or _EXPORT}")
+    return BadInput(
+        Message("not_a_table", "This is {what}, which cannot be read as a table. {advice}", what=what, advice=advice or _EXPORT)
+    )
 
 
 def _text_or_json(text: str, filename: str) -> FileFormat:
@@ -144,7 +153,13 @@ def _text_or_json(text: str, filename: str) -> FileFormat:
     if _ARFF.match(text):
         raise refused("an ARFF file (Weka)", "Save it as CSV and upload that.")
     if expected(filename) == "json" and (value := _JSON_VALUE.fullmatch(text)):
-        raise Invalid(f"The JSON is a single value ({value[1][:20]}). A table is a list of objects, one for each row.")
+        raise Invalid(
+            Message(
+                "json_single_value",
+                "The JSON is a single value ({value}). A table is a list of objects, one for each row.",
+                value=value[1][:20],
+            )
+        )
     pattern = _JSON_NAMED if expected(filename) == "json" else _JSON
     return "json" if pattern.match(text) else "text"
 
@@ -164,7 +179,7 @@ def _inside_zip(source: Path, filename: str) -> FileFormat:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         with source.open("rb") as file:
             book = filename.lower().endswith(_WORKBOOK) or b"[Content_Types].xml" in file.read(1 << 16)
-        raise BadInput(DAMAGED_BOOK if book else "The zip archive is damaged or cut off. Pack it again and upload it.") from error
+        raise BadInput(DAMAGED_BOOK if book else DAMAGED_ZIP) from error
     return "zip"
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coreplex.engines.tabular.findings import Finding, Severity
-from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, no_column
 from coreplex.engines.tabular.types import vocabulary
 from coreplex.errors.nearest import hint
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 if TYPE_CHECKING:  # an idle web process imports this, and no Polars
     import polars as pl
@@ -76,8 +76,7 @@ class Overrides:
         shown = ", ".join(map(repr, examples[:EXAMPLES]))
         if not self.force and lost > MOST_LOST * (lost + kept):
             raise Invalid.field(
-                f"Column {name!r} read as {kind} would lose {_part(lost, lost + kept)} values, such as {shown}. "
-                "Choose another type, or say force: true.",
+                _would_lose(name, kind, lost, lost + kept, examples[:EXAMPLES]),
                 "overrides",
                 name,
                 "type",
@@ -97,13 +96,35 @@ def _with(own: tuple[str, ...] | None, more: Sequence[str], *, text: bool) -> tu
     return tuple(dict.fromkeys([*(bare if own is None else own), *more]))
 
 
-def unknown_column(name: str, names: Sequence[str]) -> str:
+def unknown_column(name: str, names: Sequence[str]) -> Message:
     """The sentence about a column that is not there; it names the nearest one."""
-    return f"There is no column {name!r} in this table.{hint(name, names)}"
+    return no_column(name).then(hint(name, names))
 
 
-def _part(lost: int, present: int) -> str:
-    return "all of its" if lost == present else f"{lost:,} of its {present:,}"
+def too_many_columns(columns: int, most: int) -> Message:
+    return Message("too_many_columns", "The table has {columns} columns; at most {most} can be used.", columns=columns, most=most)
+
+
+def _would_lose(name: str, kind: str, lost: int, present: int, examples: Sequence[str]) -> Message:
+    if lost == present:
+        return Message(
+            "type_would_lose_all",
+            "Column {column!r} read as {kind} would lose all of its values, such as {examples!r}. Choose another type, or say "
+            "force: true.",
+            column=name,
+            kind=kind,
+            examples=list(examples),
+        )
+    return Message(
+        "type_would_lose_most",
+        "Column {column!r} read as {kind} would lose {lost:,} of its {values:,} values, such as {examples!r}. Choose another "
+        "type, or say force: true.",
+        column=name,
+        kind=kind,
+        lost=lost,
+        values=present,
+        examples=list(examples),
+    )
 
 
 @dataclass(frozen=True)

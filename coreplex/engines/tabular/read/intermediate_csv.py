@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coreplex.engines.tabular.read.interface import Limits
 from coreplex.errors.disk import refuse_when_full
-from coreplex.errors.tree import Invalid, TooLarge
+from coreplex.errors.tree import Invalid, Message, TooLarge
 
 _MOST_PADDED = 3
 """Rows are made even where that is at most so many times their cells."""
@@ -43,13 +43,25 @@ class IntermediateCsv:
         rows = self._even(rows)
         self._widths.update(map(len, rows))
         if sum(self._filled) > self._limits.columns:
-            raise Invalid(f"The table has more than {self._limits.columns} columns, which is the most that can be used.")
+            raise Invalid(
+                Message(
+                    "more_columns_than_usable",
+                    "The table has more than {most} columns, which is the most that can be used.",
+                    most=self._limits.columns,
+                )
+            )
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         data = text.getvalue().replace("\0", "�").encode("utf-8", "replace")
         self._size += len(data)
         if self._size > self._limits.unpacked_bytes:
-            raise TooLarge(f"The table is larger than {self._limits.unpacked_bytes >> 20:,} MB as text. Upload a part of it.")
+            raise TooLarge(
+                Message(
+                    "table_too_large_as_text",
+                    "The table is larger than {most:,} MB as text. Upload a part of it.",
+                    most=self._limits.unpacked_bytes >> 20,
+                )
+            )
         refuse_when_full(self.path.parent)
         with self.path.open("ab") as file:
             file.write(data)

@@ -15,7 +15,7 @@ from coreplex.engines.tabular.read import conversion, file_encoding
 from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.intermediate_csv import IntermediateCsv
 from coreplex.engines.tabular.read.json_values import Number, Record, Values, written
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _BLOCK_ROWS = 5_000
 _LINES = (".jsonl", ".ndjson")
@@ -34,7 +34,7 @@ class JsonTable:
         self._table = IntermediateCsv(scratch / "records.csv", limits)
         self._read()
         if not self._table.rows or not self.names:
-            raise Invalid("The JSON holds no rows. Upload a list of at least one object.")
+            raise Invalid(Message("json_without_rows", "The JSON holds no rows. Upload a list of at least one object."))
         self.path = self._table.finish(keep_empty=True)
         self.findings = [*found.findings, *self._findings()]
 
@@ -75,8 +75,13 @@ class JsonTable:
         if len(self._kinds) > self._limits.columns:
             last = list(self._kinds)[-1]
             raise Invalid(
-                f"The objects have more than {self._limits.columns} different keys (such as {last[:80]!r}), which is the most "
-                "columns that can be used. Keys that are values belong into a column of their own."
+                Message(
+                    "too_many_keys",
+                    "The objects have more than {most} different keys (such as {key!r}), which is the most columns that "
+                    "can be used. Keys that are values belong into a column of their own.",
+                    most=self._limits.columns,
+                    key=last[:80],
+                )
             )
 
     def _findings(self) -> list[Finding]:

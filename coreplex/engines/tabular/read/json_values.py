@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from coreplex.engines.tabular.read.interface import Limits
-from coreplex.errors.tree import BadInput
+from coreplex.errors.tree import BadInput, Message
 
 Record = dict[str, Any]
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -103,7 +103,14 @@ class Values:
             raise self._no_table(lists)
         for number, record in enumerate(whole[lists[0]], start=1):
             if not isinstance(record, dict):
-                raise BadInput(f"Entry {number} of {lists[0]!r} is no JSON object. A table is a list of objects.")
+                raise BadInput(
+                    Message(
+                        "entry_no_object",
+                        "Entry {number} of {list!r} is no JSON object. A table is a list of objects.",
+                        number=number,
+                        list=lists[0],
+                    )
+                )
             yield record
 
     def _wrapped(self) -> Iterator[Record]:
@@ -132,10 +139,22 @@ class Values:
             raise self._no_table(found)
 
     def _no_table(self, lists: list[str]) -> BadInput:
-        what = f"holds {len(lists)} lists of objects ({', '.join(map(repr, lists[:5]))})" if lists else "holds a single object"
+        if not lists:
+            return BadInput(
+                Message(
+                    "json_single_object",
+                    "The JSON holds a single object; a table is one list of objects, one for each row (in pandas: "
+                    "to_json(orient='records')), or JSON Lines with the ending .jsonl.",
+                )
+            )
         return BadInput(
-            f"The JSON {what}; a table is one list of objects, one for each row (in pandas: to_json(orient='records')), or "
-            "JSON Lines with the ending .jsonl."
+            Message(
+                "json_several_lists",
+                "The JSON holds {count} lists of objects ({lists!r}); a table is one list of objects, one for each row (in "
+                "pandas: to_json(orient='records')), or JSON Lines with the ending .jsonl.",
+                count=len(lists),
+                lists=lists[:5],
+            )
         )
 
     # Values
@@ -144,7 +163,14 @@ class Values:
         value = self._value(self._decoder)
         if not isinstance(value, dict):
             kind = "a list" if isinstance(value, list) else "a single value"
-            raise BadInput(f"Line {self.line}: {kind} stands where an object is expected, with a key for each column.")
+            raise BadInput(
+                Message(
+                    "no_object_on_line",
+                    "Line {line}: {found} stands where an object is expected, with a key for each column.",
+                    line=self.line,
+                    found=kind,
+                )
+            )
         return value
 
     def _value(self, decoder: json.JSONDecoder) -> Any:
@@ -226,15 +252,38 @@ class Values:
     def _refused(self, why: str, position: int | None = None) -> BadInput:
         at = self._at if position is None else position
         began = self._line_of(self._at)
-        record = "" if began == self._line_of(at) else f"; its record began on line {began}"
         column = at - (self._text.rfind("\n", 0, at) + 1) + 1
+        if began == (line := self._line_of(at)):
+            return BadInput(
+                Message(
+                    "json_not_valid",
+                    "Line {line} is not valid JSON (character {character}: {why}). Mend it and upload again.",
+                    line=line,
+                    character=column,
+                    why=why,
+                )
+            )
         return BadInput(
-            f"Line {self._line_of(at)} is not valid JSON (character {column}: {why}{record}). Mend it and upload again."
+            Message(
+                "json_record_not_valid",
+                "Line {line} is not valid JSON (character {character}: {why}; its record began on line {began}). Mend it and "
+                "upload again.",
+                line=line,
+                character=column,
+                why=why,
+                began=began,
+            )
         )
 
     def _cut_off(self) -> BadInput:
         line = self._line_of(len(self._text.rstrip()))
-        return BadInput(f"Line {line} ends in the middle of the JSON: the file was cut off. Write it again and upload it.")
+        return BadInput(
+            Message(
+                "json_cut_off",
+                "Line {line} ends in the middle of the JSON: the file was cut off. Write it again and upload it.",
+                line=line,
+            )
+        )
 
 
 def written(value: Any) -> str:

@@ -14,18 +14,21 @@ from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion
 from coreplex.engines.tabular.read.block_observers import MOST_LABELS, ValueLabels
 from coreplex.engines.tabular.read.headers import unique_names
-from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, ReadTable, row_group_size
+from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, ReadTable, row_group_size, too_many_columns
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types, inference
 from coreplex.engines.tabular.types.column_types import Decided
 from coreplex.engines.tabular.types.numbers import CLOCK
 from coreplex.engines.tabular.types.parse_rule import ParseRule, dtype_name
 from coreplex.engines.tabular.types.value_parser import sentinel_values
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid, Message
 
 _SAMPLE = 50_000
 _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
-_UNREADABLE = "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file."
+_UNREADABLE = Message(
+    "parquet_unreadable",
+    "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file.",
+)
 
 
 def read_parquet(
@@ -104,11 +107,19 @@ def _read(source: Path, destination: Path, overrides: Overrides, limits: Limits,
 
 def _check_size(rows: int, columns: int, limits: Limits) -> None:
     if not rows or not columns:
-        raise Invalid("The table is empty. Upload a table with at least one column and one row.")
+        raise Invalid(Message("table_empty", "The table is empty. Upload a table with at least one column and one row."))
     if columns > limits.columns:
-        raise Invalid(f"The table has {columns} columns; at most {limits.columns} can be used.")
+        raise Invalid(too_many_columns(columns, limits.columns))
     if rows > limits.rows or rows * columns > limits.cells:
-        raise Invalid(f"The table has {rows:,} rows; at most {limits.rows:,} rows and {limits.cells:,} cells can be used.")
+        raise Invalid(
+            Message(
+                "too_many_rows_of_table",
+                "The table has {rows:,} rows; at most {most:,} rows and {cells:,} cells can be used.",
+                rows=rows,
+                most=limits.rows,
+                cells=limits.cells,
+            )
+        )
 
 
 def as_text(name: str, dtype: pl.DataType, labels: Mapping[str, str]) -> pl.Expr:

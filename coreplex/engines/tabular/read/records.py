@@ -20,7 +20,7 @@ from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.separator import is_ruler
-from coreplex.errors.tree import BadInput
+from coreplex.errors.tree import BadInput, Message
 
 _NEWLINE, _RETURN = 10, 13
 _BLANK = b" \t\r\n\f\v\x1a"
@@ -144,12 +144,23 @@ class Records:
 
     def _refuse_open_quote(self, data: bytes, position: int) -> None:
         line = self.line + data.count(b"\n", 0, position)
-        raise BadInput(f"Line {line}: a quote is opened there and never closed. Close it or double it, and upload again.")
+        raise BadInput(
+            Message(
+                "quote_never_closed",
+                "Line {line}: a quote is opened there and never closed. Close it or double it, and upload again.",
+                line=line,
+            )
+        )
 
     def _refuse_long(self, line: int) -> None:
         raise BadInput(
-            f"The record that starts on line {line} does not end within {self._limits.line_bytes >> 20} MB; "
-            "look for a quote that is opened there and never closed."
+            Message(
+                "record_too_long",
+                "The record that starts on line {line} does not end within {megabytes} MB; look for a quote that is "
+                "opened there and never closed.",
+                line=line,
+                megabytes=self._limits.line_bytes >> 20,
+            )
         )
 
     def _repair(self, data: bytes, ends: Positions, commas: Positions) -> Block:
@@ -297,11 +308,7 @@ class Records:
         damage, width = self.damage, self._dialect.width
         lines = self.rows + damage.long
         if damage.long > _MOST_LONG * lines or (damage.long >= 5 and damage.long > 0.05 * self.rows):
-            others = f", and so have {damage.long - 1:,} others" if damage.long > 1 else ""
-            raise BadInput(
-                f"Line {damage.long_lines[0]} has more cells than the table has columns ({width}){others}. Put cells that hold "
-                "the separator in quotes, and give every line the same number of cells."
-            )
+            raise BadInput(_too_long(damage.long_lines[0], width, damage.long - 1))
         found: list[Finding] = []
         if damage.blank:
             said = f"{damage.blank:,} blank lines between the rows were left out."
@@ -395,3 +402,22 @@ def _line_numbers(data: bytes, starts: Positions, first: int) -> Any:
         position = start
         numbers.append(line)
     return numbers
+
+
+def _too_long(line: int, columns: int, others: int) -> Message:
+    if others:
+        return Message(
+            "lines_with_more_cells",
+            "Line {line} has more cells than the table has columns ({columns}), and so have {others:,} others. Put cells that "
+            "hold the separator in quotes, and give every line the same number of cells.",
+            line=line,
+            columns=columns,
+            others=others,
+        )
+    return Message(
+        "line_with_more_cells",
+        "Line {line} has more cells than the table has columns ({columns}). Put cells that hold the separator in quotes, and "
+        "give every line the same number of cells.",
+        line=line,
+        columns=columns,
+    )

@@ -31,7 +31,7 @@ from coreplex.engines.tabular.read.worksheet import Worksheet
 from coreplex.engines.tabular.schema import SET_BY_USER, Column, ColumnType, TableSchema
 from coreplex.engines.tabular.types import column_types
 from coreplex.engines.tabular.types.parse_rule import dtype_name
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid, Message
 
 _HEAD_LINES = 500
 
@@ -70,7 +70,10 @@ def read_table(
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=destination.parent)))
         table = unpack(source, filename, scratch, limits)
         if sheet is not None and table.format != "xlsx":
-            raise Invalid.field("Only an Excel workbook has sheets, and this file is none. Leave `sheet` out.", "sheet")
+            raise Invalid.field(
+                Message("sheet_of_no_book", "Only an Excel workbook has sheets, and this file is none. Leave `sheet` out."),
+                "sheet",
+            )
         if table.format == "parquet":
             reading = parquet.read_parquet(table.path, destination, chosen, limits, previous)
         elif table.format == "json":
@@ -113,7 +116,7 @@ def _read_workbook(
         broken: list[Finding] = []
         cells = _first_table(shown, broken) or _first_table(hidden, broken)
     if cells is None:
-        raise Invalid(_empty_sheets(order, wanted), errors=())
+        raise Invalid(_empty_sheets(order, wanted))
     table, sheet = cells.table, cells.sheet
     reading = _read_delimited(table.path, destination, overrides, limits, dialect_of_rows(_head(table.path)))
     findings = [*_about_sheets(book, sheet, wanted), *broken, *cells.findings(), *reading.findings]
@@ -155,10 +158,13 @@ _COVER_ROWS = 40
 """Longer sheets are no cover page."""
 
 
-def _empty_sheets(sheets: list[Sheet], wanted: str | None) -> str:
+def _empty_sheets(sheets: list[Sheet], wanted: str | None) -> Message:
     if wanted is not None:
-        return f"The sheet {sheets[0].name!r} is empty. Name one that holds a table."
-    return "The workbook has no sheet with a value in it. Upload one with a line of names and at least one row."
+        return Message("sheet_empty", "The sheet {sheet!r} is empty. Name one that holds a table.", sheet=sheets[0].name)
+    return Message(
+        "workbook_empty",
+        "The workbook has no sheet with a value in it. Upload one with a line of names and at least one row.",
+    )
 
 
 def _about_sheets(book: Workbook, read: Sheet, wanted: str | None) -> list[Finding]:

@@ -21,7 +21,7 @@ from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.file_formats import CALLED, READABLE, SUFFIXES, FileFormat, identify, refused
 from coreplex.engines.tabular.read.interface import Limits
 from coreplex.errors.disk import refuse_when_full
-from coreplex.errors.tree import BadInput, TooLarge
+from coreplex.errors.tree import BadInput, Message, TooLarge
 
 PIECE = 1 << 20
 _ZSTD_PIECE = 1 << 10
@@ -55,11 +55,21 @@ class UnpackBudget:
         self.unpacked += size
         limits = self._limits
         if self.unpacked > limits.unpacked_bytes:
-            raise TooLarge(f"The file unpacks to more than {limits.unpacked_bytes >> 20:,} MB. Upload a part of the table.")
+            raise TooLarge(
+                Message(
+                    "unpacks_to_too_much",
+                    "The file unpacks to more than {megabytes:,} MB. Upload a part of the table.",
+                    megabytes=limits.unpacked_bytes >> 20,
+                )
+            )
         if self.unpacked > limits.ratio_free_bytes and self.unpacked > limits.unpacked_ratio * max(packed, 1):
             raise TooLarge(
-                f"The file unpacks to more than {limits.unpacked_ratio} times its size, as archives do that are made to fill "
-                "a disk. If the table is sound, upload it without compression."
+                Message(
+                    "unpacks_suspiciously",
+                    "The file unpacks to more than {ratio} times its size, as archives do that are made to fill a disk. "
+                    "If the table is sound, upload it without compression.",
+                    ratio=limits.unpacked_ratio,
+                )
             )
 
 
@@ -82,12 +92,15 @@ def unpack(source: Path, filename: str, scratch: Path, limits: Limits) -> Unpack
     allowance = UnpackBudget(limits)
     while found.format in _SUFFIX:
         if len(found.packed) == _LAYERS:
-            raise BadInput(f"The table is packed more than {_LAYERS} times over. {_UNPACK_IT}")
+            raise BadInput(
+                Message(
+                    "packed_too_often",
+                    "The table is packed more than {layers} times over. Unpack it and upload the table itself.",
+                    layers=_LAYERS,
+                )
+            )
         found = _without_layer(found, scratch / f"unpacked{len(found.packed)}", allowance)
     return found
-
-
-_UNPACK_IT = "Unpack it and upload the table itself."
 
 
 def _without_layer(outer: Unpacked, target: Path, allowance: UnpackBudget) -> Unpacked:
@@ -105,7 +118,11 @@ def _without_layer(outer: Unpacked, target: Path, allowance: UnpackBudget) -> Un
         if is_of_disk(error):
             raise
         raise BadInput(
-            f"This is {CALLED[outer.format]} that is damaged or cut off. Pack it again and upload the new file."
+            Message(
+                "archive_damaged",
+                "This is {archive} that is damaged or cut off. Pack it again and upload the new file.",
+                archive=CALLED[outer.format],
+            )
         ) from error
     return Unpacked(target, inner, identify(target, inner), (*outer.packed, _SUFFIX[outer.format]), findings)
 
@@ -172,9 +189,8 @@ def _member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, list[Finding]]:
     names = ", ".join(repr(info.filename[-80:]) for info in members[:10]) + (" …" if len(members) > 10 else "")
     if len(chosen) != 1:
         if not members:
-            raise BadInput("The zip archive is empty. Put one table into it and upload it again.")
-        what = f"holds {len(tables)} tables" if tables else "holds no table by its name"
-        raise BadInput(f"The zip archive {what} ({names}). Pack the one you want alone, or upload it as it is: {READABLE}.")
+            raise BadInput(Message("archive_empty", "The zip archive is empty. Put one table into it and upload it again."))
+        raise BadInput(_unclear(len(tables), names))
     member = chosen[0]
     if member.flag_bits & 0x1:
         raise refused("a zip archive with a password", "Pack it without a password and upload it again.")
@@ -183,6 +199,23 @@ def _member(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, list[Finding]]:
     others = ", ".join(repr(info.filename[-80:]) for info in members[:10] if info is not member)
     left = f"Of the zip archive, {member.filename[-80:]!r} was read; what is beside it is no table: {others}."
     return member, [Finding("archive_member", "low", left)] if len(members) > 1 else []
+
+
+def _unclear(tables: int, names: str) -> Message:
+    if tables:
+        return Message(
+            "several_tables_in_archive",
+            "The zip archive holds {tables} tables ({names}). Pack the one you want alone, or upload it as it is: {formats}.",
+            tables=tables,
+            names=names,
+            formats=READABLE,
+        )
+    return Message(
+        "no_table_in_archive",
+        "The zip archive holds no table by its name ({names}). Pack the one you want alone, or upload it as it is: {formats}.",
+        names=names,
+        formats=READABLE,
+    )
 
 
 def _is_junk(name: str) -> bool:

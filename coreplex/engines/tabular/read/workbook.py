@@ -20,7 +20,7 @@ from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.regex_rows import RegexRows
 from coreplex.engines.tabular.read.unpacking import DAMAGE, UnpackBudget, is_of_disk
 from coreplex.errors.nearest import hint
-from coreplex.errors.tree import BadInput, Invalid, TooLarge
+from coreplex.errors.tree import BadInput, Invalid, Message, TooLarge
 
 DateStyle = Literal["date", "datetime", "fraction", "time", "elapsed"]
 """What a number format shows: a day, a day and a time, the same with parts of a second, a time of day, a duration."""
@@ -84,7 +84,13 @@ class Workbook:
         if any(info.flag_bits & 0x1 for info in self._parts.values()):
             raise refused("an Excel workbook with a password", "Save it without the password and upload it again.")
         if sum(info.file_size for info in self._parts.values() if info.filename.endswith(".xml")) > limits.unpacked_bytes:
-            raise TooLarge(f"The workbook unpacks to more than {limits.unpacked_bytes >> 20:,} MB. Upload the table as CSV.")
+            raise TooLarge(
+                Message(
+                    "workbook_too_large",
+                    "The workbook unpacks to more than {megabytes:,} MB. Upload the table as CSV.",
+                    megabytes=limits.unpacked_bytes >> 20,
+                )
+            )
 
     @staticmethod
     def parse(start: Start | None = None, end: End | None = None) -> XMLParserType:
@@ -141,10 +147,9 @@ class Workbook:
         if found is None and wanted.strip().isdecimal() and 1 <= int(wanted[:9]) <= len(self.sheets):
             found = self.sheets[int(wanted) - 1]
         if found is None:
-            listed = ", ".join(repr(name) for name in list(names)[:20])
-            raise Invalid.field(
-                f"The workbook has no sheet {wanted[:80]!r}.{hint(wanted, list(names))} Its sheets are {listed}.", "sheet"
-            )
+            told = Message("no_such_sheet", "The workbook has no sheet {sheet!r}.", sheet=wanted[:80])
+            known = Message("sheets_of_workbook", "Its sheets are {sheets!r}.", sheets=list(names)[:20])
+            raise Invalid.field(told.then(hint(wanted, list(names))).then(known), "sheet")
         return found
 
     @property
@@ -178,7 +183,12 @@ class Workbook:
                 parts.clear()
                 cost += 4 * len(texts[-1]) + _TEXT_COST if not texts[-1].isascii() else len(texts[-1]) + _TEXT_COST
                 if cost > _TEXT_BYTES:
-                    raise TooLarge("The workbook holds more text than can be read from one. Upload the table as CSV.")
+                    raise TooLarge(
+                        Message(
+                            "workbook_too_much_text",
+                            "The workbook holds more text than can be read from one. Upload the table as CSV.",
+                        )
+                    )
 
         parser = self.parse(start, end)
         self.feed("xl/sharedStrings.xml", parser)

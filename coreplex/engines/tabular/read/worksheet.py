@@ -18,7 +18,7 @@ from coreplex.engines.tabular.read.headers import BETWEEN
 from coreplex.engines.tabular.read.intermediate_csv import Cells, IntermediateCsv
 from coreplex.engines.tabular.read.regex_rows import RegexRows, Row
 from coreplex.engines.tabular.read.workbook import LOCAL, DateStyle, End, Sheet, Start, Workbook, XMLParserType, unescaped
-from coreplex.errors.tree import BadInput, Invalid
+from coreplex.errors.tree import BadInput, Invalid, Message
 
 _BLOCK_CELLS = 100_000
 _HEAD_ROWS = 20
@@ -29,7 +29,10 @@ _SPAN_FREE, _SPAN_RATIO = 20_000_000, 50
 _EPOCH, _EPOCH_1904 = dt.datetime(1899, 12, 30), dt.datetime(1904, 1, 1)  # noqa: DTZ001 sheets know no time zones
 _LAST_SERIAL = 2_958_466.0
 _MIDNIGHT = " 00:00:00"
-_DAMAGED, _SAVE = "The Excel workbook is damaged", "Save it again and upload the new file."
+OUT_OF_ORDER = Message(
+    "workbook_cells_out_of_order",
+    "The Excel workbook is damaged: the cells of a row are not in order. Save it again and upload the new file.",
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,14 @@ class Worksheet:
         self._rows = []
         if self._span > _SPAN_FREE and self._span > _SPAN_RATIO * self._cells:
             raise Invalid(
-                f"The sheet {self.sheet.name!r} is nearly empty: {self._cells:,} values spread over {self._span:,} cells. "
-                "Delete what stands far to the right of the table, or upload the table as CSV."
+                Message(
+                    "sheet_nearly_empty",
+                    "The sheet {sheet!r} is nearly empty: {values:,} values spread over {cells:,} cells. Delete what "
+                    "stands far to the right of the table, or upload the table as CSV.",
+                    sheet=self.sheet.name,
+                    values=self._cells,
+                    cells=self._span,
+                )
             )
 
     def _handlers(self, parser: XMLParserType, rows: RegexRows) -> tuple[Start, End]:
@@ -177,7 +186,12 @@ class Worksheet:
     def _shared(self, raw: str) -> str:
         if raw.isdecimal() and (number := int(raw)) < len(self._texts):
             return self._texts[number]
-        raise BadInput(f"{_DAMAGED}: a cell names a text that is not there. {_SAVE}")
+        raise BadInput(
+            Message(
+                "workbook_text_missing",
+                "The Excel workbook is damaged: a cell names a text that is not there. Save it again and upload the new file.",
+            )
+        )
 
     @staticmethod
     def _place(row: list[str | None], column: int, found: str | None) -> None:
@@ -185,7 +199,7 @@ class Worksheet:
             missing = column - len(row)
             if missing:
                 if missing < 0:
-                    raise BadInput(f"{_DAMAGED}: the cells of a row are not in order. {_SAVE}")
+                    raise BadInput(OUT_OF_ORDER)
                 row.extend([None] * missing)
             row.append(found)
 
@@ -344,7 +358,7 @@ class _Layouts(dict[tuple[tuple[str, ...], ...], _Layout]):
         letters, styles, kinds = cells
         columns = [self._columns[one] for one in letters]
         if any(after <= before for before, after in pairwise(columns)):
-            raise BadInput(f"{_DAMAGED}: the cells of a row are not in order. {_SAVE}")
+            raise BadInput(OUT_OF_ORDER)
         marked = list(zip(range(len(columns)), kinds, styles, strict=True))
         shared = [at for at, kind, _ in marked if kind == "s"]
         others = [one for one in marked if one[1] != "s"]
@@ -359,7 +373,12 @@ class _Columns(dict[str, int]):
 
     def __missing__(self, letters: str) -> int:
         if not letters.isascii() or not letters.isalpha() or len(letters) > 3:
-            raise BadInput(f"{_DAMAGED}: a cell has no column. {_SAVE}")
+            raise BadInput(
+                Message(
+                    "workbook_cell_without_column",
+                    "The Excel workbook is damaged: a cell has no column. Save it again and upload the new file.",
+                )
+            )
         number = 0
         for letter in letters.upper():
             number = 26 * number + ord(letter) - 64

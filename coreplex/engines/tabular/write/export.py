@@ -9,7 +9,7 @@ import polars as pl
 
 from coreplex.engines.tabular.schema import Column, TableSchema
 from coreplex.engines.tabular.write.formula_escape import escaped, escaped_column
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 ExportFormat = Literal["csv", "parquet", "xlsx"]
 SHEET_ROWS = 1_048_575
@@ -30,7 +30,7 @@ def export(table: Path, schema: TableSchema, format: ExportFormat, destination: 
     elif format == "xlsx":
         _sheet(table, schema, destination)
     else:
-        raise Invalid.field("The format must be csv, parquet or xlsx.", "format")
+        raise Invalid.field(Message("unknown_format", "The format must be csv, parquet or xlsx."), "format")
 
 
 def _scan(table: Path, schema: TableSchema) -> pl.LazyFrame:
@@ -67,8 +67,15 @@ def _sheet(table: Path, schema: TableSchema, destination: Path) -> None:
     if rows > SHEET_ROWS or len(schema) > SHEET_COLUMNS:
         raise Invalid.field(
             (
-                f"A sheet holds {SHEET_ROWS:,} rows and {SHEET_COLUMNS:,} columns; this table has {rows:,} and "
-                f"{len(schema):,}. Take csv or parquet."
+                Message(
+                    "table_too_large_for_sheet",
+                    "A sheet holds {sheet_rows:,} rows and {sheet_columns:,} columns; this table has {rows:,} and "
+                    "{columns:,}. Take csv or parquet.",
+                    sheet_rows=SHEET_ROWS,
+                    sheet_columns=SHEET_COLUMNS,
+                    rows=rows,
+                    columns=len(schema),
+                )
             ),
             "format",
         )
