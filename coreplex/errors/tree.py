@@ -42,9 +42,7 @@ class Message(str):
     parameters: Mapping[str, Any]
 
     def __new__(cls, reason: str, template: str, /, **parameters: Parameter) -> "Message":
-        written = {
-            name: ", ".join(map(str, said)) if isinstance(said, list | tuple) else said for name, said in parameters.items()
-        }
+        written = {name: _Several(said) if isinstance(said, list | tuple) else said for name, said in parameters.items()}
         return cls.worded(reason, template.format(**written), parameters)
 
     @classmethod
