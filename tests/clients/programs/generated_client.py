@@ -16,6 +16,7 @@ from coreplexml_rest.models import (
     CreateDeploymentBody,
     CreateExperimentBody,
     CreateExperimentConfig,
+    CreateExperimentConfigIncludeAlgo,
     CreateExperimentProblemType,
     CreateProjectBody,
     DeploymentStage,
@@ -42,7 +43,7 @@ def main(table: Path) -> None:
             name="First try",
             target_column="species",
             problem_type=CreateExperimentProblemType.CLASSIFICATION,
-            config=CreateExperimentConfig(max_runtime_secs=120, max_models=2),
+            config=CreateExperimentConfig(include_algos=[CreateExperimentConfigIncludeAlgo.GLM], max_models=1, nfolds=2),
         )
         made = create_experiment.sync(client=client, body=wanted)
         status = wait(client, made.experiment_id)

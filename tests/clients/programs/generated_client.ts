@@ -44,7 +44,7 @@ const made = done(
       name: "First try",
       target_column: "species",
       problem_type: "classification",
-      config: { max_runtime_secs: 120, max_models: 2 },
+      config: { include_algos: ["GLM"], max_models: 1, nfolds: 2 },
     },
   }),
 );
