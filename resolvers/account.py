@@ -3,7 +3,19 @@
 from contextlib import suppress
 from uuid import UUID
 
-from coreplex.account import api_key, constant_time, device_cookie, inputs, passwords, recovery, service, sessions, signin, tokens
+from coreplex.account import (
+    addresses,
+    api_key,
+    constant_time,
+    device_cookie,
+    inputs,
+    passwords,
+    recovery,
+    service,
+    sessions,
+    signin,
+    tokens,
+)
 from coreplex.account.cache import forget
 from coreplex.account.cookies import known_browser, signed_in, signed_out
 from coreplex.account.one_time import require_good
@@ -37,7 +49,8 @@ async def register(info: Info, input: inputs.Register) -> tuple[User, bool]:
 
 async def verify_email(info: Info, input: inputs.VerifyEmail) -> None:
     async with info.context.transaction() as session:
-        await service.verify_email(session, input.token)
+        user = await service.verify_email(session, info.context.services.settings, input.token)
+    forget(info.context.services, user.id)
 
 
 async def resend_verification(info: Info, input: inputs.ResendVerification) -> None:
@@ -98,10 +111,7 @@ async def logout(info: Info) -> None:
 async def change_password(info: Info, input: inputs.ChangePassword) -> tuple[str, recovery.Keys]:
     """Every session ends, the caller's too, which is replaced; returns the new session's CSRF token."""
     caller, services = info.grant.principal, info.context.services
-    try:
-        user = await signin.prove(services.database, caller.email, input.current_password, session_id=caller.credential_id)
-    except Unauthenticated:
-        raise Invalid.field(Message("current_password_wrong", "the current password is wrong"), "current_password") from None
+    user = await _prove(info, input.current_password, "current_password")
     password_hash = await passwords.hashed(input.new_password, user.email)
     async with info.context.transaction() as session:
         mine = await session.get(Session, caller.credential_id)
@@ -109,6 +119,31 @@ async def change_password(info: Info, input: inputs.ChangePassword) -> tuple[str
         csrf_token = await _open_session(info, session, user, mine is not None and mine.remember)
     forget(services, user.id)
     return csrf_token, keys
+
+
+@once
+async def change_email(info: Info, input: inputs.ChangeEmail) -> tuple[User, bool]:
+    """The account, and whether its new e-mail must be confirmed first."""
+    services = info.context.services
+    await _prove(info, input.password, "password")
+
+    async def change(session: WriteSession) -> tuple[User, bool]:
+        user = await session.get_one(User, info.grant.user_id, with_for_update=True)
+        return user, await addresses.ask(session, services.settings, user, input.email)
+
+    async with constant_time.even():
+        made = await act(info, change)
+    forget(services, info.grant.user_id)
+    return made
+
+
+async def _prove(info: Info, password: str, field: str) -> User:
+    """The caller, whose password this is. Raises Invalid for a wrong one, RateLimited while the lockout lasts."""
+    caller = info.grant.principal
+    try:
+        return await signin.prove(info.context.services.database, caller.email, password, session_id=caller.credential_id)
+    except Unauthenticated:
+        raise Invalid.field(Message("current_password_wrong", "the current password is wrong"), field) from None
 
 
 async def _pay_as_stranger(context: Context, email: str) -> None:

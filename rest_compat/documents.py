@@ -34,6 +34,13 @@ def with_word(rows: Sequence[Found], name: str, word: str) -> Sequence[Found]:
     return rows
 
 
+def text(found: Any) -> Any:
+    """A text, empty where there is nothing to say."""
+    if isinstance(found, Typed):
+        return Typed({"type": "string", "description": found.schema["description"]})
+    return found or ""
+
+
 def present(found: Mapping[str, Any]) -> Found:
     """Without what there is not: REST has no key for it."""
     return {name: value for name, value in found.items() if value is not None}
@@ -77,6 +84,21 @@ def model(found: Found) -> Found:
     elif not metrics and "threshold" in found:
         found["cv_metrics"], found["metric_intervals"] = {}, []
     found["metrics"] = values(metrics)
+    return found
+
+
+def experiment(found: Found) -> Found:
+    """An experiment: the metric that ranks is an empty text before there is one."""
+    found["sort_metric"] = text(found["sort_metric"])
+    return found
+
+
+def job(found: Found) -> Found:
+    """A job, and what came of it. Those that callers see are given nothing but the thing they work on."""
+    described = isinstance(found, Typed)
+    found["payload"] = Typed({"type": "object", "description": "What it was given."}) if described else {}
+    if not described and found["result"] is not None:
+        found["result"] = present(found["result"])
     return found
 
 

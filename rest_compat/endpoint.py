@@ -56,7 +56,9 @@ class Endpoint:
     body: Sequence[str] = ()
     into: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Query parameters with words of REST's own: each word with the value of the variable it stands for."""
+    """Parameters and keys of the body with words of REST's own: each word with the value of the variable it stands for."""
+    by_name: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Keys of the body that are objects in REST and lists in the contract: the fields of an item for a key and for its value."""
     constants: Mapping[str, Any] = field(default_factory=dict)
     """Variables every call sets."""
     columns: str = ""

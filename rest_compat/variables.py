@@ -96,7 +96,7 @@ class Binder:
                 self._put(variables, origin, name, self._from_text(name, raw), "query")
         for name in self.endpoint.body:
             if body.get(name) is not None:
-                self._put(variables, origin, name, body[name], "body")
+                self._put(variables, origin, name, self._word(name, body[name]), "body")
         for target, value in self.endpoint.constants.items():
             _set(variables, target.split("."), value)
         if "input" in self.required:
@@ -112,6 +112,13 @@ class Binder:
         target = self.targets[name]
         _set(variables, target, value)
         origin[tuple(target)] = (place, name)
+
+    def _word(self, name: str, value: Any) -> Any:
+        """A word of REST's own as what it stands for; what is none is refused below."""
+        words, fields = self.endpoint.words.get(name), self.endpoint.by_name.get(name)
+        if fields is not None:
+            return _listed(value, fields)
+        return words.get(value, value) if words and isinstance(value, str) else value
 
     def _from_text(self, name: str, raw: str) -> Any:
         """A query string value as the variable's type wants it; what does not fit stays text and is refused below."""
@@ -189,9 +196,9 @@ class Binder:
         else:
             place = self._place_of(target, origin)
             words = self.endpoint.words.get(place[-1], ())
-            errors.append(
-                FieldError(place, one_of(words, value) if words else Message("no_list", "must be a list"), "type_error")
-            )
+            by_name = place[-1] in self.endpoint.by_name
+            wanted = Message("no_object", "must be an object") if by_name else Message("no_list", "must be a list")
+            errors.append(FieldError(place, one_of(words, value) if words else wanted, "type_error"))
 
     def placed(self, error: Invalid) -> Invalid:
         """The domain's complaint with places in the request: `("body", "password")`. What lies deeper is the caller's own."""
@@ -211,6 +218,13 @@ class Binder:
     def _place(self, variable: str) -> tuple[str, ...]:
         name = self._said.get(variable) or snake(variable)
         return ("query", name) if name in self.params else ("body", name)
+
+
+def _listed(value: Any, fields: tuple[str, str]) -> Any:
+    """The keys of an object with their values as a list of objects; what is no object as no list, to be refused."""
+    if isinstance(value, dict):
+        return [dict(zip(fields, pair, strict=True)) for pair in value.items()]
+    return str(value) if isinstance(value, list) else value
 
 
 def _beside(error: FieldError, unknown: Sequence[str]) -> FieldError:

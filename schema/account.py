@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
@@ -24,7 +25,7 @@ from schema.user import User
 
 ENTRANCE = Permission(category=Category.authentication, once=True)
 SIGNED_IN = Permission(Scope.read, session_only=True)
-CHANGE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.authentication, once=True)
+PROVE_PASSWORD = Permission(Scope.write, session_only=True, category=Category.authentication, once=True)
 SEE_SESSIONS = Permission(Scope.read, session_only=True)
 CHANGE_ACCOUNT = Permission(Scope.write, session_only=True)
 SEE_KEYS = Permission(Scope.read, session_only=True)
@@ -37,6 +38,7 @@ published(inputs.ForgotPassword, "ForgotPasswordInput", "Whom to send a reset li
 published(inputs.Login, "LoginInput", "Who signs in.")
 published(inputs.ResetPassword, "ResetPasswordInput", "A new password for a forgotten one.")
 published(inputs.ChangePassword, "ChangePasswordInput", "A new password for a known one.")
+published(inputs.ChangeEmail, "ChangeEmailInput", "Another e-mail for the account.")
 published(inputs.UpdateMe, "UpdateMeInput", "What changes of one's own account.")
 published(inputs.EndSession, "EndSessionInput", "A session to end.")
 published(inputs.RevokeApiKey, "RevokeApiKeyInput", "An API key to revoke.")
@@ -89,11 +91,19 @@ class BrowserSession:
     created_at: datetime = strawberry.field(description="When the person signed in.")
     last_seen_at: datetime = strawberry.field(description="When it was last used, to the minute.")
     expires_at: datetime = strawberry.field(description="When it ends, used or not.")
-    remember: bool = strawberry.field(description="Whether the person asked to stay signed in for 30 days.")
-    current: bool = computed(bool, _is_current, "Whether it is the one that asks.")
+    remember: bool = strawberry.field(name="isRemembered", description="Whether the person asked to stay signed in for 30 days.")
+    is_current: bool = computed(bool, _is_current, "Whether it is the one that asks.")
     user_agent: str = strawberry.field(description="What the browser called itself when it signed in; may be empty.")
     network: str | None = computed(
         str | None, _network, "Network it signed in from: the first 24 bits of an IPv4 address, 48 of an IPv6 one."
+    )
+
+
+@strawberry.type(description="The account, and whether its new e-mail must be confirmed first.")
+class ChangeEmailPayload:
+    user: User = strawberry.field(description="The account as it is now.")
+    verification_required: bool = strawberry.field(
+        description="Whether a mail with a link went to the new e-mail; until it is opened, the account keeps the old one."
     )
 
 
@@ -104,7 +114,7 @@ class UpdateMePayload:
 
 @strawberry.type(description="The session that was ended.")
 class EndSessionPayload:
-    ended_id: strawberry.ID = strawberry.field(description="Its identifier.")
+    deleted_id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
 
 
 @strawberry.type(description="How many sessions were ended.")
@@ -114,7 +124,7 @@ class EndOtherSessionsPayload:
 
 ACTIVE_KEYS = "How many API keys of the account still work."
 REVOKED_KEYS = "How many API keys were revoked with it."
-KEYS_WARNING = "That API keys still work, in a sentence; null when none does."
+KEYS_WARNING = "That API keys still work, in a sentence; empty when none does."
 
 
 @strawberry.type(description="The session that replaces the old one, and what became of the API keys.")
@@ -122,20 +132,20 @@ class ChangePasswordPayload:
     csrf_token: str = secret(description="The new session's token for `X-CSRF-Token`.")
     active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
     revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
-    warnings: list[str] | None = strawberry.field(description=KEYS_WARNING)
+    warnings: list[str] = strawberry.field(description=KEYS_WARNING)
 
 
 @strawberry.type(description="The password is set: what became of the API keys.")
 class ResetPasswordPayload:
-    ok: bool = strawberry.field(description="Always true.")
+    ok: bool = strawberry.field(description="True, unless `userErrors` says otherwise.")
     active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
     revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
-    warnings: list[str] | None = strawberry.field(description=KEYS_WARNING)
+    warnings: list[str] = strawberry.field(description=KEYS_WARNING)
 
 
 @strawberry.type(description="Done; there is nothing to show.")
 class DonePayload:
-    ok: bool = strawberry.field(default=True, description="Always true.")
+    ok: bool = strawberry.field(default=True, description="True, unless `userErrors` says otherwise.")
 
 
 @strawberry.type(description="The new key with its text.")
@@ -146,8 +156,10 @@ class CreateApiKeyPayload:
 
 @strawberry.type(description="The key that was revoked.")
 class RevokeApiKeyPayload:
-    api_key_id: strawberry.ID = strawberry.field(description="Its identifier.")
-    api_key: ApiKey | None = loaded(ApiKey | None, api_keys, lambda made: made.api_key_id, "The key as it is listed now.")
+    key_id: strawberry.Private[UUID]
+    api_key: ApiKey | None = loaded(
+        ApiKey | None, api_keys, lambda made: getattr(made, "key_id", None), "The key as it is listed now."
+    )
 
 
 def _keys_left(keys: Keys) -> dict[str, Any]:
@@ -158,7 +170,7 @@ def _keys_left(keys: Keys) -> dict[str, Any]:
     return {
         "active_api_keys": keys.active,
         "revoked_api_keys": keys.revoked,
-        "warnings": warnings if keys.active else None,
+        "warnings": warnings if keys.active else [],
     }
 
 
@@ -195,7 +207,10 @@ class AccountMutation:
         "Make an account. A taken e-mail gets the same answer, and its owner a mail.",
     )
     verify_email: DonePayload | None = mutation(
-        resolve.verify_email, DonePayload, ENTRANCE, "Confirm an e-mail with the token from the mail."
+        resolve.verify_email,
+        DonePayload,
+        ENTRANCE,
+        "Confirm an e-mail, also a new one of an account, with the token from the mail.",
     )
     resend_verification: DonePayload | None = mutation(
         resolve.resend_verification,
@@ -222,8 +237,15 @@ class AccountMutation:
     change_password: ChangePasswordPayload | None = mutation(
         resolve.change_password,
         _changed,
-        CHANGE_PASSWORD,
+        PROVE_PASSWORD,
         "Choose a new password; every other session ends and this one is replaced.",
+    )
+    change_email: ChangeEmailPayload | None = mutation(
+        resolve.change_email,
+        ChangeEmailPayload,
+        PROVE_PASSWORD,
+        "Give the account another e-mail. Where this server confirms e-mails, a mail goes to it with a link for `verifyEmail`; "
+        "elsewhere it counts at once. The old one gets a mail. A taken e-mail gets the same answer, and its owner a mail.",
     )
     update_me: UpdateMePayload | None = command(
         service.update_me, UpdateMePayload, CHANGE_ACCOUNT, "Change one's own account. Needs a session."

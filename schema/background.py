@@ -1,17 +1,17 @@
-"""What runs in the background, as one interface of the contract: how far it is, and how it ended.
-
-`status` is in none of it: experiments and jobs publish the same words as two enumerations, which clients know by their names.
-"""
+"""What runs in the background, as one interface of the contract: how far it is, and how it ended."""
 
 from datetime import datetime
 from typing import Any
 
 import strawberry
 
+from coreplex.job.lifecycle import JobStatus
+from schema.node import Node
+
 
 @strawberry.interface(description="What runs in the background: how far it is, and how it ended.")
-class BackgroundWork:
-    id: strawberry.ID = strawberry.field(description="Identifier.")
+class BackgroundWork(Node):
+    status: JobStatus = strawberry.field(description="State.")
     progress: float = strawberry.field(description="Share done, 0 to 100.")
     message: str = strawberry.field(description="What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")

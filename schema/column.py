@@ -69,23 +69,23 @@ def columns(documents: Documents) -> list[Row]:
 class TopValue:
     value: Value | None = key("value", "The value, spelled as in the file; a long text is cut.", Value | None)
     count: Long = key("count", "Rows that have it.", Long)
-    pct: float = real("pct", "Share of the present values, in percent.")
+    percent: float = real("pct", "Share of the present values, in percent.")
 
 
 @strawberry.type(description="A value that may stand for a missing one, such as -999 or 9999-12-31.")
 class Sentinel:
     value: str = key("value", "The value.", str)
     count: Long = key("count", "Rows that have it.", Long)
-    sure: bool = key("sure", "Whether this column alone is proof; else it is proven in another.", bool)
-    low: str = key("low", "The lowest of the other values.", str)
-    high: str = key("high", "The highest of the other values.", str)
+    is_certain: bool = key("sure", "Whether this column alone is proof; else it is proven in another.", bool)
+    min: str = key("low", "The lowest of the other values.", str)
+    max: str = key("high", "The highest of the other values.", str)
 
 
 @strawberry.type(description="Values far outside the usual range: beyond three times the distance of the quartiles.")
 class Outliers:
     count: Long = key("count", "How many.", Long)
-    low: float | None = real("low", "From here down a value is one; null where there is no such range.", float | None)
-    high: float | None = real("high", "From here up a value is one.", float | None)
+    lower_fence: float | None = real("low", "From here down a value is one; null where there is no such range.", float | None)
+    upper_fence: float | None = real("high", "From here up a value is one.", float | None)
     min: float | None = real("min", "The smallest value, sentinels left out.", float | None)
     max: float | None = real("max", "The largest value, sentinels left out.", float | None)
 
@@ -158,7 +158,7 @@ def _formats(root: strawberry.Parent[Any]) -> list[str]:
 @strawberry.type(description="What the texts of a column nearly are.")
 class NearlyTyped:
     kind: str = key("kind", "What they nearly are.", NearType)
-    cells: Long = key("cells", "Cells that stand in the way.", Long)
+    cell_count: Long = key("cells", "Cells that stand in the way.", Long)
     examples: list[str] = key("examples", "Some of them.", list[str])
     formats: list[str] = strawberry.field(
         resolver=_formats, graphql_type=list[str], description="How the others are written; none where plainly."
@@ -251,14 +251,14 @@ class Column:
     reason: str | None = _said("reason", str | None, "Why it has its type, where that was a judgement.")
     unit: str | None = _known("unit", str | None, "The unit of its numbers as written: kg, km/h, %, $. Inputs may leave it out.")
     form: str | None = _known("form", TextForm | None, "What its texts are, if of one form.")
-    nullable: bool = _said("nullable", bool, "Whether values are missing.")
+    is_nullable: bool = _said("nullable", bool, "Whether values are missing.")
     missing_values: list[str] | None = _said(
         "missing",
         list[str] | None,
         "Words and values read as missing, in the file and in rows to predict; null: the usual ones of its type.",
     )
     missing_count: Long = _known("missing_count", Long, "Rows without a value.", 0)
-    missing_pct: float = _known("missing_pct", float, "Share of rows without a value, in percent.", 0.0)
+    missing_percent: float = _known("missing_pct", float, "Share of rows without a value, in percent.", 0.0)
     unique_count: Long = _known("unique_count", Long, "Different values.", 0)
     sample_values: list[Value | None] = _known("sample_values", list[Value | None], "A few values.", [])
     min: Value | None = _known("min", Value | None, "Smallest number, or earliest time.")

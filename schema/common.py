@@ -51,13 +51,13 @@ enum(
 )
 enum(
     JobStatus,
-    "State of a job.",
+    "State of a job, and of what runs as one: an experiment, an engine's run.",
     {
         "queued": "It waits for a worker.",
         "running": "A worker is at it.",
         "succeeded": "It is done.",
         "failed": "It ended without a result; `error` says why.",
-        "cancelled": "A person ended it.",
+        "cancelled": "A person ended it; what was finished stays.",
     },
 )
 enum(
@@ -100,4 +100,4 @@ def name_warnings(attribute: str) -> Any:
         async with info.context.read() as session:
             return await duplicate_name_warnings(session, getattr(root, attribute))
 
-    return strawberry.field(resolver=resolve, description="Says so when something of the same kind has the same name.")
+    return strawberry.field(resolver=resolve, description="Says so when another thing of the kind has the same name; else empty.")

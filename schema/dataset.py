@@ -26,7 +26,7 @@ from schema.enums import enum
 from schema.explore import ROWS, WHOLE_TABLE, ColumnDifference, MissingMap, RowDifference, TableRows
 from schema.field import by_id, command, guarded, loaded, mutation, resolved, row
 from schema.file import File
-from schema.links import link
+from schema.links import link, owner
 from schema.node import node
 from schema.pagination import Connection, connection, nested
 from schema.profile import Analysis, Correlation, Quality
@@ -118,7 +118,7 @@ class TargetCandidate:
     column: str = strawberry.field(description="The column.")
     problem_type: ProblemType = strawberry.field(description="How it would be predicted, by its type and values.")
     unique_count: Long = strawberry.field(description="Different values.")
-    missing_pct: float = strawberry.field(description="Share of rows without a value, in percent.")
+    missing_pct: float = strawberry.field(name="missingPercent", description="Share of rows without a value, in percent.")
     refusal: str | None = strawberry.field(description="Why it cannot be predicted; null for one that can.")
 
 
@@ -134,10 +134,11 @@ async def _targets(root: strawberry.Parent[VersionRow], info: Info, first: Candi
 @strawberry.type(description="One frozen state of a dataset: a table with its column types, profile and quality.")
 class DatasetVersion:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    project: Any = link("Project", "project_id", "The project.")
-    dataset_id: strawberry.ID = strawberry.field(description="The dataset.")
-    version: int = strawberry.field(description="Number within the dataset, from 1.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
+    dataset_id: strawberry.ID = strawberry.field(description="Identifier of the dataset.")
+    dataset: "Dataset" = loaded(LazyDataset, datasets, lambda version: version.dataset_id, "The dataset.")
+    version: int = strawberry.field(name="number", description="Number within the dataset, from 1.")
     row_count: Long = strawberry.field(description="Rows.")
     column_count: int = strawberry.field(description="Columns.")
     size_bytes: Long = strawberry.field(description="Size of the file it was read from, in bytes.")
@@ -147,22 +148,19 @@ class DatasetVersion:
     sheet: str | None = strawberry.field(resolver=_sheet, description="The sheet that was read, when the file is a workbook.")
     source: VersionSource = strawberry.field(description="How it came to be.")
     quality_score: float = strawberry.field(description="Overall quality, 0 to 100.")
-    artifact_id: strawberry.ID = strawberry.field(description="The stored table.")
-    artifact: Any = link("Artifact", "artifact_id", "The stored table.")
-    upload_artifact_id: strawberry.ID | None = strawberry.field(description="The file as it was uploaded.")
+    artifact_id: strawberry.ID = strawberry.field(description="Identifier of the stored table.")
+    artifact: Any = owner("Artifact", "artifact_id", "The stored table.")
+    upload_artifact_id: strawberry.ID | None = strawberry.field(description="Identifier of the file as it was uploaded.")
     upload_artifact: Any = link("Artifact", "upload_artifact_id", "The file as it was uploaded.")
-    parent_version_id: strawberry.ID | None = strawberry.field(description="The version it was made from.")
+    parent_version_id: strawberry.ID | None = strawberry.field(description="Identifier of the version it was made from.")
     parent_version: Any = link("DatasetVersion", "parent_version_id", "The version it was made from.")
-    dataset: "Dataset" = loaded(LazyDataset, datasets, lambda version: version.dataset_id, "The dataset.")
     columns: list[Column] = _document(list[Column], lambda found, _: columns(found), "The columns, in the order of the file.")
     quality: Quality = strawberry.field(
         resolver=_quality,
         description="How good the data is, and what is wrong with it; with a target also what gives it away, how its classes are "
         "spread and which columns tell something of it, which takes seconds when it is first asked.",
     )
-    analysis: Analysis = _document(
-        Analysis, lambda found, version: Analysis.of(version, found), "The profile: what is in the table."
-    )
+    analysis: Analysis = _document(Analysis, lambda found, _: Analysis.of(found), "The profile: what is in the table.")
     targets: list[TargetCandidate] = strawberry.field(
         resolver=_targets, description="The columns that could be predicted, the likeliest first."
     )
@@ -219,19 +217,19 @@ class VersionDifference:
 @strawberry.type(description="A table of a project, in one or more versions.")
 class Dataset:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    project: Any = link("Project", "project_id", "The project.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
     name: str = strawberry.field(description="Name.")
     description: str = strawberry.field(description="What it holds.")
     status: DatasetStatus = strawberry.field(description="State.")
     version_count: int = loaded(int, version_counts, by_id, "How many versions it has.")
-    latest_version_id: strawberry.ID = _of_latest("id", strawberry.ID, "The latest version.")
+    latest_version_id: strawberry.ID = _of_latest("id", strawberry.ID, "Identifier of the latest version.")
+    latest_version: DatasetVersion = loaded(DatasetVersion, latest_versions, by_id, "The latest version.")
     row_count: Long = _of_latest("row_count", Long, "Rows of the latest version.")
     column_count: int = _of_latest("column_count", int, "Columns of the latest version.")
     size_bytes: Long = _of_latest("size_bytes", Long, "Size in bytes of the file the latest version was read from.")
     file_format: str = _of_latest("file_format", str, "Format of the file the latest version was read from.")
     quality_score: float = _of_latest("quality_score", float, "Overall quality of the latest version, 0 to 100.")
-    latest_version: DatasetVersion = loaded(DatasetVersion, latest_versions, by_id, "The latest version.")
     version: DatasetVersion = resolved(resolve.version, "One version of it.", metadata={PRICE: BATCHED})
     versions: Connection[DatasetVersion] = nested(VERSIONS, "Its versions, newest first.")
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
@@ -254,8 +252,10 @@ class DatasetPayload:
 
 @strawberry.type(description="Where an upload would go: the caller may put it there.")
 class UploadTarget:
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    dataset_id: strawberry.ID | None = strawberry.field(description="The dataset that would get a further version.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = link("Project", "project_id", "The project; null for a key that may not read.")
+    dataset_id: strawberry.ID | None = strawberry.field(description="Identifier of the dataset that would get a further version.")
+    dataset: Any = link("Dataset", "dataset_id", "The dataset that would get a further version.")
 
 
 @strawberry.type

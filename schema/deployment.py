@@ -21,7 +21,7 @@ from schema.deleted import DeletedFromProjectPayload
 from schema.document_fields import at, pairs
 from schema.enums import enum
 from schema.field import command, computed, loaded, row
-from schema.links import link
+from schema.links import link, owner
 from schema.model import Model, name_of
 from schema.node import node
 from schema.pagination import Connection, connection, nested
@@ -41,6 +41,7 @@ enum(
     },
     "DeploymentStrategy",
 )
+published(inputs.PrivacyColumn, "PrivacyColumnInput", "An input column with personal data.")
 published(inputs.CreateDeployment, "CreateDeploymentInput", "A model to serve under a name.")
 published(inputs.UpdateDeployment, "UpdateDeploymentInput", "What changes in a deployment.")
 published(inputs.PromoteDeployment, "PromoteDeploymentInput", "A deployment to move to production.")
@@ -55,6 +56,13 @@ published(inputs.DeleteDeployment, "DeleteDeploymentInput", "A deployment to rem
 
 def _endpoint_url(deployment: Row, context: Context) -> str:
     return f"{context.services.settings.base_url}/api/mlops/deployments/{deployment.id}/predict"
+
+
+def _there(found: Any, _deployment: Row) -> Any:
+    """No model is deleted while a deployment has it."""
+    if found is None:
+        raise NotFound.of("Model")
+    return found
 
 
 def _model(kind: Any, description: str, *read: Any) -> Any:
@@ -76,9 +84,13 @@ def _logged(name: str, kind: Any, description: str) -> Any:
 @strawberry.type(description="One predicted row, as it was asked and answered.")
 class InferenceLogEntry:
     id: strawberry.ID = strawberry.field(description="Identifier.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
+    deployment_id: strawberry.ID = strawberry.field(description="Identifier of the deployment that was asked.")
+    deployment: Any = link("Deployment", "deployment_id", "The deployment that was asked.")
     request_id: str = strawberry.field(description="The request it came with.")
     row_index: int = strawberry.field(description="Place of the row in the request, from 0.")
-    model_id: strawberry.ID = strawberry.field(description="The model that answered.")
+    model_id: strawberry.ID = strawberry.field(description="Identifier of the model that answered.")
     model: Any = link("Model", "model_id", "The model that answered; null once it is deleted.")
     inputs: JSON = _logged("inputs", JSON, "The row.")
     output: Prediction | None = _logged("output", Prediction | None, "The answer; null when there was an error.")
@@ -101,11 +113,11 @@ def _privacy_columns(root: strawberry.Parent[Row]) -> Any:
 @strawberry.type(description="A model that answers under a name.")
 class Deployment:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    project: Any = link("Project", "project_id", "The project.")
-    model_id: strawberry.ID = strawberry.field(description="The model it serves.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
+    model_id: strawberry.ID = strawberry.field(description="Identifier of the model it serves.")
     model_name: str = _model(str, "Name of the model.", name_of)
-    model: Model | None = _model(Model | None, "The model it serves.")
+    model: Model = _model(Model, "The model it serves.", _there)
     name: str = strawberry.field(description="Name.")
     stage: Stage = strawberry.field(description="Staging or production.")
     status: DeploymentStatus = strawberry.field(description="Whether it serves.")
@@ -114,7 +126,7 @@ class Deployment:
     config: JSON = strawberry.field(description="What was given as `config`.")
     version: int = strawberry.field(description="Counts the deployments of this name in the project.")
     privacy_policy_id: strawberry.ID | None = strawberry.field(
-        description="Attached privacy policy: always `null` in this version."
+        description="Identifier of the attached privacy policy: always `null` in this version."
     )
     privacy_anonymize_logs: bool = strawberry.field(
         description="Whether personal data is anonymised in the inference log: always `false` in this version."
@@ -130,9 +142,9 @@ class Deployment:
     privacy_threshold: float | None = strawberry.field(
         description="Confidence of detection, 0 to 1: always `null` in this version."
     )
-    previous_deployment_id: strawberry.ID | None = strawberry.field(description="The deployment it displaced.")
+    previous_deployment_id: strawberry.ID | None = strawberry.field(description="Identifier of the deployment it displaced.")
     previous_deployment: Any = link("Deployment", "previous_deployment_id", "The deployment it displaced.")
-    previous_model_id: strawberry.ID | None = strawberry.field(description="The model it served before.")
+    previous_model_id: strawberry.ID | None = strawberry.field(description="Identifier of the model it served before.")
     previous_model: Any = link("Model", "previous_model_id", "The model it served before.")
     endpoint_url: str = computed(str, _endpoint_url, "Address to POST rows to.")
     request_count: Long = strawberry.field(description="Predict requests it got; seconds behind.")
@@ -151,9 +163,13 @@ class ProjectDeployments:
     deployments: Connection[Deployment] = nested(service.DEPLOYMENTS, "Its deployments.")
 
 
-@strawberry.type(description="The deployment that was created or changed, or that serves now.")
+@strawberry.type(description="The deployment that serves now, or serves no more.")
 class DeploymentPayload:
     deployment: Deployment = strawberry.field(description="The deployment as it is now.")
+
+
+@strawberry.type(description="The deployment with its name.")
+class NamedDeploymentPayload(DeploymentPayload):
     warnings: list[str] = name_warnings("deployment")
 
 
@@ -171,9 +187,11 @@ class DeploymentQuery:
 
 @strawberry.type
 class DeploymentMutation:
-    create_deployment: DeploymentPayload | None = command(service.create, DeploymentPayload, WRITE, "Serve a model under a name.")
-    update_deployment: DeploymentPayload | None = command(
-        service.update, DeploymentPayload, WRITE, "Change a deployment's name, traffic or privacy settings."
+    create_deployment: NamedDeploymentPayload | None = command(
+        service.create, NamedDeploymentPayload, WRITE, "Serve a model under a name."
+    )
+    update_deployment: NamedDeploymentPayload | None = command(
+        service.update, NamedDeploymentPayload, WRITE, "Change a deployment's name, traffic or privacy settings."
     )
     promote_deployment: DeploymentPayload | None = command(
         service.promote, DeploymentPayload, WRITE, "Move a staging deployment to production."

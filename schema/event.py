@@ -10,16 +10,32 @@ import strawberry
 from coreplex.event.table import Event as Row
 from coreplex.experiment.table import Experiment as ExperimentRow
 from coreplex.job.lifecycle import JobStatus
+from coreplex.job.queries import LOGS
 from coreplex.job.table import Job as JobRow
 from coreplex.platform.permissions import READ
 from resolvers.context import Info
 from resolvers.stream import follow_projects, follow_row
-from schema.common import Id
+from schema.common import Id, named_enum
+from schema.enums import enum
 from schema.field import subscription
-from schema.links import link, linked
+from schema.links import link, linked, owner
 from schema.node import Node, thing
+from schema.pagination import filter_of
 from schema.scalars import Long
 from schema.shown import shows
+
+LogLevel: Any = named_enum("LogLevel", ("debug", "info", "warning", "error"))
+enum(
+    LogLevel,
+    "How grave a line of a log is.",
+    {
+        "debug": "For who looks for a fault.",
+        "info": "What is going on.",
+        "warning": "Something was done otherwise than wanted.",
+        "error": "Something failed.",
+    },
+)
+filter_of(LOGS, level=LogLevel)
 
 Cursor = Annotated[
     Long | None,
@@ -41,7 +57,9 @@ class Event:
     seq: Long = strawberry.field(description="Its number, and the cursor to go on from.")
     type: str = strawberry.field(description="What happened, `noun.verb`: `job.started`, `experiment.log`.")
     message: str = strawberry.field(description="A sentence for people.")
-    entity_type: str = strawberry.field(description="Kind of the thing it happened to.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project it happened in.")
+    project: Any = owner("Project", "project_id", "The project it happened in.")
+    entity_type: str = strawberry.field(description="Kind of the thing it happened to, in lower case: `project`, `model`.")
     entity_id: strawberry.ID = strawberry.field(description="Identifier of the thing.")
     entity: Node | None = thing("entity_id", "The thing; null where it is gone, or nothing a caller can have.")
     created_at: datetime = strawberry.field(description="When.")
@@ -69,13 +87,13 @@ def _id_in(name: str) -> Any:
 @shows(Row, "told_as", "log")
 @strawberry.type(description="A line of a log.")
 class LogLine(Event):
-    level: str = strawberry.field(description="`debug`, `info`, `warning` or `error`.")
+    level: str = strawberry.field(graphql_type=LogLevel, description="How grave it is.")
 
 
 @shows(Row, "told_as", "progress")
 @strawberry.type(description="How far something is.")
 class Progress(Event):
-    percent: float = _figure("progress", float, "Share done, 0 to 100.")
+    progress: float = _figure("progress", float, "Share done, 0 to 100.")
 
 
 @shows(Row, "told_as", "state")

@@ -18,55 +18,40 @@ from resolvers import experiment as resolve
 from resolvers.experiment import engine_runs, jobs
 from resolvers.model import model_counts, models
 from schema.background import background_work
-from schema.common import named_enum, published
+from schema.common import published
 from schema.cost import PRICE, Price
 from schema.deleted import DeletedFromProjectPayload
-from schema.enums import enum
 from schema.event import LogLine
 from schema.experiment_options import ExperimentCapabilities, ExperimentCheck
 from schema.field import Declared, argument, by_id, command, guarded, loaded, mutation, row
-from schema.links import link
+from schema.links import link, owner
+from schema.metric import MetricName
 from schema.model import Model, Validation
 from schema.node import node
-from schema.pagination import Connection, connection, filter_of, nested
+from schema.pagination import Connection, connection, nested
 from schema.payload import REFUSED
 from schema.scalars import JSON
 
 TRAIN = Permission(Scope.write, Role.editor, category=Category.training, once=True)
 CHECK = Permission(Scope.read, Role.editor)
 
-# The words of a job under a name of their own, which clients know.
-ExperimentStatus: Any = named_enum("ExperimentStatus", [status.value for status in JobStatus])
-
-enum(
-    ExperimentStatus,
-    "State of an experiment or of one engine's run.",
-    {
-        "queued": "It waits for a worker.",
-        "running": "Models are being trained.",
-        "succeeded": "It is done, with a model or more.",
-        "failed": "It ended without a model; `error` says why.",
-        "cancelled": "A person ended it; finished models stay.",
-    },
-)
 published(inputs.CreateExperiment, "CreateExperimentInput", "What is to be learned, from what, and how.")
 published(inputs.CancelExperiment, "CancelExperimentInput", "An experiment whose training is to end.")
 published(inputs.StopExperiment, "StopExperimentInput", "An experiment whose search is to end with what it has.")
 published(inputs.DeleteExperiment, "DeleteExperimentInput", "An experiment to remove.")
-filter_of(service.EXPERIMENTS, status=ExperimentStatus)
 
 
 @node(RunRow, service.visible_runs)
 @strawberry.type(description="One engine's part of an experiment.")
 class EngineRun:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    experiment_id: strawberry.ID = strawberry.field(description="The experiment.")
-    experiment: Any = link("Experiment", "experiment_id", "The experiment.")
+    experiment_id: strawberry.ID = strawberry.field(description="Identifier of the experiment.")
+    experiment: Any = owner("Experiment", "experiment_id", "The experiment.")
     engine: str = strawberry.field(description="The engine that runs.")
     requested_engine: str = strawberry.field(description="The engine that was asked for.")
-    status: JobStatus = strawberry.field(graphql_type=ExperimentStatus, description="State.")
-    models_trained: int = strawberry.field(description="Models finished so far, baseline and ensembles included.")
-    best_model_id: strawberry.ID | None = strawberry.field(description="Its best model.")
+    status: JobStatus = strawberry.field(description="State.")
+    models_trained: int = strawberry.field(name="modelCount", description="Models finished so far, baseline and ensembles too.")
+    best_model_id: strawberry.ID | None = strawberry.field(description="Identifier of its best model.")
     best_model: Any = link("Model", "best_model_id", "Its best model.")
     best_metric: float | None = strawberry.field(description="The sort metric of its best model.")
     error: str | None = strawberry.field(description="Why it failed.")
@@ -86,17 +71,21 @@ def _progress(job: Any, experiment: Any) -> float:
     return percent(float(experiment.status is JobStatus.succeeded))
 
 
+def _sort_metric(root: strawberry.Parent[Row]) -> str | None:
+    return root.sort_metric or None
+
+
 @background_work
 @node(Row)
 @strawberry.type(description="A search for the best model of a column: many models, ranked.")
 class Experiment:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    project: Any = link("Project", "project_id", "The project.")
-    dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learns from.")
-    dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The dataset version it learns from.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
+    dataset_version_id: strawberry.ID = strawberry.field(description="Identifier of the dataset version it learns from.")
+    dataset_version: Any = owner("DatasetVersion", "dataset_version_id", "The dataset version it learns from.")
     job_id: strawberry.ID | None = strawberry.field(
-        description="The background job that trains; empty once it is no longer listed."
+        description="Identifier of the background job that trains; null once it is no longer listed."
     )
     job: Any = link("Job", "job_id", "The background job that trains; null once it is no longer listed.")
     name: str = strawberry.field(description="Name.")
@@ -106,8 +95,8 @@ class Experiment:
     engines: list[str] = strawberry.field(description="The engines that run.")
     execution_mode: ExecutionMode = strawberry.field(description="One engine or several side by side.")
     use_gpu: bool = strawberry.field(description="Whether a GPU was asked for; the CPU is used in this version.")
-    status: JobStatus = strawberry.field(graphql_type=ExperimentStatus, description="State.")
-    stopped: bool = strawberry.field(description="True when the search was told to stop and keep the best.")
+    status: JobStatus = strawberry.field(description="State.")
+    stopped: bool = strawberry.field(name="isStopped", description="True when the search was told to stop and keep the best.")
     progress: float = _job(float, _progress, "Share done, 0 to 100.")
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
@@ -115,10 +104,14 @@ class Experiment:
     validation: Validation | None = strawberry.field(
         description="How rows are split, and why; asked for with `config.validation`. Null in experiments older than the choice."
     )
-    sort_metric: str = strawberry.field(description="The metric models are ranked by.")
-    best_model_id: strawberry.ID | None = strawberry.field(description="The best model so far.")
-    model_count: int = loaded(int, model_counts, by_id, "Models finished so far.")
+    sort_metric: str | None = strawberry.field(
+        resolver=_sort_metric,
+        graphql_type=MetricName | None,
+        description="The metric models are ranked by; none until the first is finished.",
+    )
+    best_model_id: strawberry.ID | None = strawberry.field(description="Identifier of the best model so far.")
     best_model: Model | None = loaded(Model | None, models, lambda experiment: experiment.best_model_id, "The best model so far.")
+    model_count: int = loaded(int, model_counts, by_id, "Models finished so far.")
     engine_runs: list[EngineRun] = loaded(list[EngineRun], engine_runs, by_id, "What each engine did.")
     models: Connection[Model] = nested(LEADERBOARDS, "The leaderboard: models that are finished, the best first.")
     logs: Connection[LogLine] = nested(service.LOGS, "The log, oldest first; readable while it runs.")
@@ -128,7 +121,7 @@ class Experiment:
     finished_at: datetime | None = strawberry.field(description="When it ended.")
 
 
-@strawberry.type(description="The experiment that was created or changed.")
+@strawberry.type(description="The experiment that was started, or told to end.")
 class ExperimentPayload:
     experiment: Experiment = strawberry.field(description="The experiment as it is now.")
 

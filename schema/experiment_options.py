@@ -8,7 +8,9 @@ import strawberry
 from coreplex.experiment import options
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.platform.permissions import Plan
+from schema.common import named_enum
 from schema.enums import enum
+from schema.metric import MetricName
 from schema.model import Validation
 from schema.payload import user_errors_field
 from schema.scalars import JSON
@@ -33,13 +35,27 @@ enum(
 )
 
 
+OptionType: Any = named_enum("OptionType", ("integer", "number", "boolean", "string", "array"))
+enum(
+    OptionType,
+    "What an option of a search is, in the words of JSON Schema.",
+    {
+        "integer": "A whole number.",
+        "number": "A number.",
+        "boolean": "True or false.",
+        "string": "A text, or one of `values`.",
+        "array": "A list of texts, or of some of `values`.",
+    },
+)
+
+
 def _direction(root: strawberry.Parent[options.Metric]) -> MetricDirection:
     return MetricDirection.maximize if root.higher_is_better else MetricDirection.minimize
 
 
 @strawberry.type(description="A metric models are measured and can be ranked by.")
 class MetricDescription:
-    name: str = strawberry.field(description="Its name, as in `config.sort_metric`.")
+    name: str = strawberry.field(graphql_type=MetricName, description="Its name; `config.sort_metric` takes it in any case.")
     direction: MetricDirection = strawberry.field(resolver=_direction, description="Which way it is better.")
     problem_types: list[ProblemType] = strawberry.field(description="The problems it is for.")
 
@@ -47,7 +63,7 @@ class MetricDescription:
 @strawberry.type(description="An option of a search: a key of `config`.")
 class ExperimentOption:
     name: str = strawberry.field(description="The key.")
-    type: str = strawberry.field(description="Its type, in the words of JSON Schema: integer, number, boolean, string or array.")
+    type: str = strawberry.field(graphql_type=OptionType, description="What it is, in the words of JSON Schema.")
     default: JSON | None = strawberry.field(description="What holds where nothing is said.")
     minimum: float | None = strawberry.field(description="The least value.")
     maximum: float | None = strawberry.field(description="The greatest value.")
@@ -73,7 +89,9 @@ class ExperimentCapabilities:
     max_models: int = strawberry.field(description="Most models of one experiment.")
     max_runtime_secs: int = strawberry.field(description="Longest training time in seconds.")
     gpu_available: bool = strawberry.field(description="Whether a GPU can be used: never, yet.")
-    algorithms: list[str] = strawberry.field(description="Algorithm families by the names `algo`, `exclude_algos` use.")
+    algorithms: list[str] = strawberry.field(
+        description="Algorithm families, called as models and `config.exclude_algos` call them."
+    )
     metrics: Any = strawberry.field(
         resolver=_metrics, graphql_type=list[MetricDescription], description="Metrics models are measured by."
     )
@@ -84,10 +102,14 @@ class ExperimentCapabilities:
     description="How long a training is expected to take, by what models on this server took for the size of their table."
 )
 class ExpectedDuration:
-    likely: float = strawberry.field(description="Seconds, as far as can be told.")
-    low: float = strawberry.field(description="Seconds, if all goes quickly.")
-    high: float = strawberry.field(description="Seconds, if it does not; never more than `config.max_runtime_secs`.")
-    models: int = strawberry.field(description="Models of this server that it was estimated from; 0: a rule of thumb.")
+    likely: float = strawberry.field(name="likelySecs", description="Seconds, as far as can be told.")
+    low: float = strawberry.field(name="lowerSecs", description="Seconds, if all goes quickly.")
+    high: float = strawberry.field(
+        name="upperSecs", description="Seconds, if it does not; never more than `config.max_runtime_secs`."
+    )
+    models: int = strawberry.field(
+        name="modelCount", description="Models of this server that it was estimated from; 0: a rule of thumb."
+    )
 
 
 @strawberry.type(description="What creating the experiment would say now.")

@@ -8,7 +8,7 @@ from schema.common import key, named_enum
 from schema.cost import INSIDE
 from schema.document_fields import at, real
 from schema.enums import enum
-from schema.scalars import Value
+from schema.scalars import Long, Value
 
 ExplanationMethod: Any = named_enum("ExplanationMethod", ("tree_shap", "linear", "sampling", "permutation", "none"))
 enum(
@@ -45,7 +45,7 @@ class FeatureImportance:
         float | None,
     )
     relative_importance: float | None = real("relative_importance", "Compared with the most important: 0 to 1.", float | None)
-    percentage: float | None = real("percentage", "Share of the importance of all columns, in percent.", float | None)
+    percent: float | None = real("percentage", "Share of the importance of all columns, in percent.", float | None)
     std: float | None = real("std", "Of shuffling: deviation over repeats.", float | None)
 
 
@@ -105,7 +105,7 @@ def _rows(root: strawberry.Parent[Any]) -> Any:
 class ShapValues:
     method: str = key("method", "How they were found.", ExplanationMethod)
     space: str = key("space", "What the raw score is.", ScoreSpace)
-    rows: int = key("rows", "Rows that were explained.", int)
+    row_count: Long = key("rows", "Rows that were explained.", Long)
     features: list[FeatureStrength] = strawberry.field(
         resolver=_strengths,
         graphql_type=list[FeatureStrength],

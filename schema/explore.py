@@ -54,8 +54,8 @@ class RowStretch:
 @strawberry.type(description="Columns that are missing together in the same rows.")
 class MissingPattern:
     columns: list[str] = key("columns", "All columns that are missing there; the others are present.", list[str])
-    rows: Long = key("rows", "How many rows.", Long)
-    pct: float = real("pct", "Share of all rows, in percent.")
+    row_count: Long = key("rows", "How many rows.", Long)
+    percent: float = real("pct", "Share of all rows, in percent.")
 
 
 @strawberry.type(description="Where values are missing in a table.")

@@ -12,7 +12,7 @@ from coreplex.platform.staging import StagedFile
 from resolvers import artifact as resolve
 from schema.enums import enum
 from schema.field import guarded, row
-from schema.links import link
+from schema.links import owner
 from schema.node import node, node_elsewhere
 from schema.scalars import Long
 
@@ -48,8 +48,8 @@ class File:
 @strawberry.type(description="A stored file: an upload, a table, a model, or what belongs to one.")
 class Artifact:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project it belongs to.")
-    project: Any = link("Project", "project_id", "The project it belongs to.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project it belongs to.")
+    project: Any = owner("Project", "project_id", "The project it belongs to.")
     kind: ArtifactKind = strawberry.field(description="What it is.")
     filename: str = strawberry.field(description="Its name.")
     content_type: str = strawberry.field(description="Its media type.")

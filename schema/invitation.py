@@ -14,7 +14,7 @@ from resolvers.context import Info
 from schema.common import published
 from schema.deleted import DeletedFromProjectPayload
 from schema.field import command, guarded, loaded
-from schema.links import link
+from schema.links import owner
 from schema.node import node
 from schema.pagination import Connection, nested
 from schema.user import User
@@ -40,7 +40,7 @@ Token = Annotated[str, strawberry.argument(description="The token from the mail.
 class Invitation:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
-    project: Any = link("Project", "project_id", "The project.")
+    project: Any = owner("Project", "project_id", "The project.")
     email: str = strawberry.field(description="Where the mail went.")
     role: MemberRole = strawberry.field(description="What the person may do once they have joined.")
     invited_by: User | None = loaded(User | None, users, lambda one: one.invited_by, "Who sent it last; null when they are gone.")
@@ -56,7 +56,8 @@ class InvitationOffer:
     project_name: str = strawberry.field(description="Name of the project.")
     invited_by: User | None = strawberry.field(description="Who invites; null when they are gone.")
     registered: bool = strawberry.field(
-        description="Whether the e-mail has an account: then sign in and `acceptInvitation`; if not, `register` with the token."
+        name="isRegistered",
+        description="Whether the e-mail has an account: then sign in and `acceptInvitation`; if not, `register` with the token.",
     )
     expires_at: datetime = strawberry.field(description="When it ends.")
 

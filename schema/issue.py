@@ -146,6 +146,10 @@ def _stored(name: str, kind: Any, description: str) -> Any:
     return strawberry.field(resolver=read, graphql_type=kind, description=description)
 
 
+def _key(root: strawberry.Parent[Issue]) -> str:
+    return str(root.id)
+
+
 def _harm(root: strawberry.Parent[Issue]) -> str:
     return KINDS[root.stored["kind"]].harm
 
@@ -160,15 +164,15 @@ def _evidence(root: strawberry.Parent[Issue]) -> Any:
 
 @strawberry.type(description="Something a person should know about the data, and can do something about.")
 class DatasetIssue:
-    id: strawberry.ID = strawberry.field(description="Identifier: the same whenever this issue of this version is told.")
+    key: str = strawberry.field(resolver=_key, description="Stays the same whenever this issue of this version is told.")
     kind: str = _stored("kind", IssueKind, "What is wrong.")
     severity: str = _stored("severity", Severity, "How grave it is.")
     column: str | None = _stored("column", str | None, "The column it is about; null for the whole table.")
     message: str = _stored("message", str, "What is wrong here and what to do, a sentence or two for people.")
     harm: str = strawberry.field(resolver=_harm, description="What such an issue does to models and results.")
     fix: IssueFix = strawberry.field(resolver=_fix, graphql_type=IssueFix, description="What mends it.")
-    affected_rows: Long = _stored("affected_rows", Long, "Rows it touches.")
-    affected_pct: float = _stored("affected_pct", float, "Share of rows it touches, in percent.")
+    affected_row_count: Long = _stored("affected_rows", Long, "Rows it touches.")
+    affected_percent: float = _stored("affected_pct", float, "Share of rows it touches, in percent.")
     evidence: list[IssueFact] = strawberry.field(
         resolver=_evidence, graphql_type=list[IssueFact], metadata=INSIDE, description="The facts behind it."
     )

@@ -12,14 +12,13 @@ from coreplex.job.table import percent
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.runtime import concepts
 from schema.background import background_work
-from schema.common import named_enum, published
+from schema.common import key, named_enum, published
 from schema.enums import enum
 from schema.event import LogLine
 from schema.field import command, row
-from schema.links import link
+from schema.links import link, owner
 from schema.node import Node, node, thing
 from schema.pagination import Connection, connection, filter_of, nested
-from schema.scalars import JSON
 
 concepts.load("jobs")
 # What the concepts have declared; the parts of the contract that name a kind follow from it.
@@ -34,6 +33,12 @@ def _progress(root: strawberry.Parent[Row]) -> float:
     return percent(root.progress)
 
 
+@strawberry.type(description="What came of a job, in figures; null is what jobs of its type do not count.")
+class JobResult:
+    model_count: int | None = key("models_trained", "Models it trained.", int | None)
+    is_stopped: bool | None = key("stopped", "Whether it was told to stop and keep what it had.", bool | None)
+
+
 @background_work
 @node(Row)
 @strawberry.type(description="Work done in the background.")
@@ -43,13 +48,12 @@ class Job:
     status: JobStatus = strawberry.field(description="State.")
     progress: float = strawberry.field(resolver=_progress, description="Share done, 0 to 100.")
     message: str = strawberry.field(description="What is going on.")
-    project_id: strawberry.ID | None = strawberry.field(description="The project it belongs to.")
-    project: Any = link("Project", "project_id", "The project it belongs to.")
-    entity_type: str = strawberry.field(description="Kind of the thing it works on.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project it belongs to.")
+    project: Any = owner("Project", "project_id", "The project it belongs to.")
+    entity_type: str = strawberry.field(description="Kind of the thing it works on, in lower case: `experiment`.")
     entity_id: strawberry.ID | None = strawberry.field(description="Identifier of that thing.")
     entity: Node | None = thing("entity_id", "That thing; null where it is gone, or nothing a caller can have.")
-    payload: JSON = strawberry.field(description="What it was given.")
-    result: JSON | None = strawberry.field(description="What came of it.")
+    result: JobResult | None = strawberry.field(description="What came of it, in figures; null until it has ended well.")
     error: str | None = strawberry.field(description="Why it failed, or why the last attempt did.")
     attempts: int = strawberry.field(description="Attempts begun.")
     max_attempts: int = strawberry.field(description="Attempts it may have.")

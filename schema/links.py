@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from coreplex.errors.tree import NotFound
 from resolvers import visible
 from resolvers.account import users
 from resolvers.loading import Batch
@@ -37,3 +38,15 @@ def linked(noun: str, key: Callable[[Any], Any], description: str) -> Any:
     """The same for an id that `key(row)` tells."""
     module, batch = FOUND[noun]
     return loaded(Annotated[noun, strawberry.lazy(module)] | None, batch, key, description)
+
+
+def owner(noun: str, attribute: str, description: str) -> Any:
+    """The object without which the row would not be there; an error for a caller who might not ask for it by id."""
+    module, batch = FOUND[noun]
+
+    def there(found: Any, _row: Any) -> Any:
+        if found is None:
+            raise NotFound.of(noun)
+        return found
+
+    return loaded(Annotated[noun, strawberry.lazy(module)], batch, attrgetter(attribute), description, there)

@@ -10,6 +10,7 @@ from schema.common import key, named_enum
 from schema.cost import PRICE, Price
 from schema.document_fields import at, number, real
 from schema.enums import enum
+from schema.scalars import Long
 
 MetricName: Any = named_enum("MetricName", (*engine.CLASSIFICATION, *engine.REGRESSION, engine.PINBALL))
 enum(
@@ -79,11 +80,11 @@ def _interval(root: strawberry.Parent[Any]) -> Any:
 
 @strawberry.type(description="What a metric of a model will be on a new holdout, in nine such holdouts of ten.")
 class MetricInterval:
-    low: float = real("low", "Lower end.")
-    high: float = real("high", "Upper end.")
+    lower: float = real("low", "Lower end.")
+    upper: float = real("high", "Upper end.")
     level: float = real("level", "The share of holdouts that fall inside: 0.9.")
-    rows: int = key("rows", "Rows the metric was measured on (MAPE leaves out rows whose value is 0).", int)
-    holdout_rows: int = key("holdout_rows", "Rows of the holdout that is meant: a fifth of those judged.", int)
+    row_count: Long = key("rows", "Rows the metric was measured on (MAPE leaves out rows whose value is 0).", Long)
+    holdout_row_count: Long = key("holdout_rows", "Rows of the holdout that is meant: a fifth of those judged.", Long)
 
 
 HIGHER = "Whether a higher value is a better one."

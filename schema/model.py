@@ -7,6 +7,7 @@ import strawberry
 
 from coreplex.deployment.service import DEPLOYMENTS_OF_MODELS, MODELS
 from coreplex.engines.automl.evaluation.metrics import THRESHOLD_METRICS
+from coreplex.engines.tabular.schema import ColumnType
 from coreplex.experiment.table import ProblemType
 from coreplex.model import inputs, service
 from coreplex.model.evaluation import EVALUATIONS
@@ -25,7 +26,7 @@ from schema.document_fields import real
 from schema.enums import enum
 from schema.explanation import Explanation
 from schema.field import argument, by_id, command, loaded, mutation, row
-from schema.links import link
+from schema.links import link, owner
 from schema.metric import EVALUATION_METRICS, MODEL_METRICS, EvaluationMetric, MetricName, ModelMetric, metric_of
 from schema.node import node
 from schema.pagination import Connection, nested, resolved_connection
@@ -61,7 +62,7 @@ published(inputs.EvaluateModel, "EvaluateModelInput", "A model, and labelled row
 @strawberry.type(description="A column a model reads.")
 class Feature:
     name: str = key("name", "Name of the column.", str)
-    type: str = key("type", "Type of the column.", str)
+    type: str = key("type", "What the column is.", ColumnType)
 
 
 @strawberry.type(description="From which probability on a model of two classes predicts the second, and what to expect of that.")
@@ -83,8 +84,8 @@ class DecisionThreshold:
 class KeptPromise:
     metric: str = key("metric", "Which metric.", MetricName)
     promised: float = real("promised", "The metric from out-of-fold predictions.")
-    low: float = real("low", "Lower end, for a holdout of so many rows.")
-    high: float = real("high", "Upper end, for a holdout of so many rows.")
+    lower: float = real("low", "Lower end, for a holdout of so many rows.")
+    upper: float = real("high", "Upper end, for a holdout of so many rows.")
     level: float = real("level", "The share of holdouts that fall inside.")
     value: float = real("value", "The metric on this holdout.")
     holds: bool = key("holds", "Whether it fell inside.", bool)
@@ -101,26 +102,28 @@ class EvaluationWarning:
     kind: str = key("kind", "What is odd.", RowWarningKind)
     column: str = key("column", "The column it is about.", str)
     message: str = key("message", "A sentence for people.", str)
-    rows: int | None = key("rows", "How many rows; null where it is the column as a whole.", int | None)
+    row_count: Long | None = key("rows", "How many rows; null where it is the column as a whole.", Long | None)
 
 
 @node(EvaluationRow)
 @strawberry.type(description="A model on labelled rows that came after its training.")
 class Evaluation:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    project: Any = link("Project", "project_id", "The project.")
-    model_id: strawberry.ID = strawberry.field(description="The model.")
-    model: Any = link("Model", "model_id", "The model; null once it is deleted.")
-    dataset_version_id: strawberry.ID | None = strawberry.field(description="The dataset version, if it was one.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
+    model_id: strawberry.ID = strawberry.field(description="Identifier of the model.")
+    model: Any = owner("Model", "model_id", "The model.")
+    dataset_version_id: strawberry.ID | None = strawberry.field(description="Identifier of the dataset version, if it was one.")
     dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The dataset version, if it was one and is there.")
     filename: str = strawberry.field(description="Name of the file.")
-    rows: int = strawberry.field(description="Rows in it.")
-    rows_used: int = strawberry.field(description="Rows that were scored; the notes say why others were not.")
+    rows: Long = strawberry.field(name="rowCount", description="Rows in it.")
+    rows_used: Long = strawberry.field(
+        name="usedRowCount", description="Rows that were scored; the notes say why others were not."
+    )
     metrics: list[EvaluationMetric] = EVALUATION_METRICS
     promises: list[KeptPromise] = strawberry.field(description="Each promised interval, and whether it holds here.")
     interval_coverage: IntervalCoverage | None = strawberry.field(
-        description="How often intervals of level 0.9 held the truth; empty for models that keep none."
+        description="How often intervals of level 0.9 held the truth; null for models that keep none."
     )
     curves: Curves = strawberry.field(description="Its curves; of more than two classes only the confusion.")
     warnings: list[EvaluationWarning] = strawberry.field(description="Missing columns, unseen categories and the like.")
@@ -175,22 +178,23 @@ def name_of(found: Any, _row: Any) -> str:
 @strawberry.type(description="A trained model of an experiment.")
 class Model:
     id: strawberry.ID = strawberry.field(description="Identifier.")
-    project_id: strawberry.ID = strawberry.field(description="The project.")
-    project: Any = link("Project", "project_id", "The project.")
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    project: Any = owner("Project", "project_id", "The project.")
     project_name: str = loaded(str, projects, lambda model: model.project_id, "Name of the project.", name_of)
-    experiment_id: strawberry.ID = strawberry.field(description="The experiment that made it.")
-    experiment: Any = link("Experiment", "experiment_id", "The experiment that made it.")
+    experiment_id: strawberry.ID = strawberry.field(description="Identifier of the experiment that made it.")
+    experiment: Any = owner("Experiment", "experiment_id", "The experiment that made it.")
     experiment_name: str = loaded(str, experiments, lambda model: model.experiment_id, "Name of that experiment.", name_of)
-    dataset_version_id: strawberry.ID = strawberry.field(description="The dataset version it learned from.")
-    dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The dataset version it learned from.")
-    artifact_id: strawberry.ID = strawberry.field(description="Its file.")
-    artifact: Any = link("Artifact", "artifact_id", "Its file.")
+    dataset_version_id: strawberry.ID = strawberry.field(description="Identifier of the dataset version it learned from.")
+    dataset_version: Any = owner("DatasetVersion", "dataset_version_id", "The dataset version it learned from.")
+    artifact_id: strawberry.ID = strawberry.field(description="Identifier of its file.")
+    artifact: Any = owner("Artifact", "artifact_id", "Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
     algo: str = strawberry.field(
-        description="Algorithm family: GLM, DRF, XRT, GBM, XGBoost, DeepLearning (perceptrons and kernel networks), "
-        "StackedEnsemble, Baseline."
+        name="algorithm",
+        description="Algorithm family, such as `GBM`: `Baseline`, or one of those that the experiment capabilities list. Not an "
+        "enumeration: an engine that is added brings its own.",
     )
-    engine: str = strawberry.field(description="The engine that made it.")
+    engine: str = strawberry.field(description="The engine that made it, one of those that the experiment capabilities list.")
     problem_type: ProblemType = strawberry.field(description="Classification or regression.")
     target_column: str = strawberry.field(description="The column it predicts.")
     classes: list[Value] = strawberry.field(
@@ -208,7 +212,7 @@ class Model:
         Validation | None,
         experiments,
         lambda model: model.experiment_id,
-        "How the rows were split that judged it: the same for all models of an experiment. Under `time` and `group_time`, and "
+        "How the rows were split that judged it: the same for all models of an experiment. Under `TIME` and `GROUP_TIME`, and "
         "with one holdout, it is fitted again on all rows; otherwise the models of the folds together are the model.",
         lambda experiment, _: experiment.validation if experiment else None,
     )

@@ -22,6 +22,7 @@ from schema.cost import BATCHED, PRICE
 from schema.enums import enum, plural_of
 from schema.field import Declared, argument, by_id, guarded
 from schema.field_sources import READING, Nested
+from schema.metric import MetricName
 from schema.selection import selected
 
 Node = TypeVar("Node")
@@ -79,7 +80,7 @@ class Connection(Generic[Node]):
     total_count: int = strawberry.field(
         resolver=_total_count,
         metadata={READING: COUNTS},
-        description="Items in the whole list under the same filter; in GraphQL counted only when selected.",
+        description="Items in the whole list under the same filter.",
     )
 
 
@@ -124,9 +125,15 @@ def filter_of(listing: Listing, **kinds: Any) -> Any:
 
 SPOKEN = {
     "best": "the metric each experiment ranks by, the best first",
+    "email": "e-mail",
     "expires_at": "the time it ends",
+    "filename": "the name of the file",
+    "last_seen_at": "the time it was last used",
+    "number": "number within the dataset",
+    "quality_score": "quality, 0 to 100",
     "rank": "place on the leaderboard",
     "seq": "place in the log",
+    "size_bytes": "size in bytes",
 }
 
 
@@ -134,6 +141,8 @@ def _measure(column: str) -> str:
     """What a list is sorted by, in words."""
     if column in SPOKEN:
         return SPOKEN[column]
+    if column in MetricName.__members__:
+        return f"the metric {column.upper()}"
     if column.endswith("_at"):
         return f"the time it was {column.removesuffix('_at').replace('_', ' ')}"
     if column.endswith("_count"):

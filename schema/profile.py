@@ -6,7 +6,6 @@ from uuid import UUID
 import strawberry
 
 from coreplex.dataset.diagnosis import Judged
-from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.versions import Documents
 from coreplex.experiment.table import ProblemType
 from schema.column import Column, columns
@@ -55,20 +54,20 @@ class Usefulness:
     column: str = key("column", "The column.", str)
     share: float = real("share", "Share of the target's spread it explains on rows it was not fitted to, 0 to 1.")
     score: float = real("score", "The same as a score in the diagnosis' metric.")
-    useless: bool = key("useless", "Whether it tells nothing alone.", bool)
+    is_useless: bool = key("useless", "Whether it tells nothing alone.", bool)
 
 
 @strawberry.type(description="A class of the target.")
 class TargetClass:
     value: Value = key("value", "The class, spelled as in the file.", Value)
     count: Long = key("count", "Rows of it.", Long)
-    pct: float = real("pct", "Its share of the labelled rows, in percent.")
+    percent: float = real("pct", "Its share of the labelled rows, in percent.")
 
 
 @strawberry.type(description="How evenly the classes are spread.")
 class Imbalance:
     class_count: int = key("class_count", "How many classes there are.", int)
-    rarest_pct: float = real("rarest_pct", "Share of the rarest class, in percent.")
+    rarest_percent: float = real("rarest_pct", "Share of the rarest class, in percent.")
     ratio: float = real("ratio", "Rows of the commonest class to those of the rarest.")
     even: float = real("even", "Share of the rarest class compared with an even split: 1 is even.")
     classes: list[TargetClass] = strawberry.field(
@@ -97,8 +96,8 @@ class SplitTrial:
     random_score: float = real("random_score", "What a random split promises, by one cheap model on a sample of the rows.")
     honest_score: float = real("honest_score", "What the same model gets on the same rows by this split.")
     excess: float = real("excess", "How much more a random split promises.")
-    error: float = real("error", "The standard error of that.")
-    certain: bool = key("certain", "Whether it is more than chance.", bool)
+    std_error: float = real("error", "The standard error of that.")
+    is_certain: bool = key("certain", "Whether it is more than chance.", bool)
     reason: str = key("reason", "The finding in a sentence.", str)
 
 
@@ -108,7 +107,7 @@ def _recommended(root: strawberry.Parent[Any]) -> Any:
 
 @strawberry.type(description="Whether rows depend on each other, so that a random split would promise too much.")
 class Dependence:
-    rows: Long = key("rows", "Rows that were looked at.", Long)
+    row_count: Long = key("rows", "Rows that were looked at.", Long)
     recommended: SplitTrial | None = strawberry.field(
         resolver=_recommended,
         graphql_type=SplitTrial | None,
@@ -117,15 +116,15 @@ class Dependence:
     tried: list[SplitTrial] = strawberry.field(
         resolver=lambda root: root["tried"], graphql_type=list[SplitTrial], metadata=INSIDE, description="All that were tried."
     )
-    unfinished: bool = key("unfinished", "Whether there was no time to try every one.", bool)
+    is_unfinished: bool = key("unfinished", "Whether there was no time to try every one.", bool)
 
 
 @strawberry.type(description="What is known of a target before anything is trained, from a sample of rows.")
 class Diagnosis:
     target: str = key("target", "The column to be predicted.", str)
     problem_type: ProblemType = key("problem_type", "How it is predicted.", ProblemType)
-    rows: Long = key("rows", "Rows of the table.", Long)
-    sampled_rows: int = key("sampled_rows", "Rows that were looked at.", int)
+    row_count: Long = key("rows", "Rows of the table.", Long)
+    sampled_row_count: Long = key("sampled_rows", "Rows that were looked at.", Long)
     metric: str = key("metric", "What the scores are.", MetricName)
     leaks: list[Leak] = strawberry.field(
         resolver=lambda root: root["leaks"],
@@ -171,25 +170,23 @@ class Correlation:
 
 @strawberry.type(description="Missing values of a table.")
 class Missing:
-    cells: Long = key("cells", "Cells without a value.", Long)
-    pct: float = real("pct", "Share of all cells, in percent.")
-    columns: int = key("columns", "Columns with missing values.", int)
-    complete_rows: Long = key("complete_rows", "Rows without a missing value.", Long)
+    cell_count: Long = key("cells", "Cells without a value.", Long)
+    percent: float = real("pct", "Share of all cells, in percent.")
+    column_count: int = key("columns", "Columns with missing values.", int)
+    complete_row_count: Long = key("complete_rows", "Rows without a missing value.", Long)
 
 
 @strawberry.type(description="Rows that repeat an earlier one.")
 class Duplicates:
     count: Long = key("count", "How many.", Long)
-    pct: float = real("pct", "Share of rows, in percent.")
+    percent: float = real("pct", "Share of rows, in percent.")
 
 
 @strawberry.type(description="The profile of a version.")
 class Analysis:
-    dataset_id: strawberry.ID = strawberry.field(description="The dataset.")
-    version_id: strawberry.ID = strawberry.field(description="The version.")
     row_count: Long = strawberry.field(description="Rows.")
     column_count: int = strawberry.field(description="Columns.")
-    sampled_rows: Long = strawberry.field(description="Rows that quantiles and histograms come from.")
+    sampled_row_count: Long = strawberry.field(description="Rows that quantiles and histograms come from.")
     columns: list[Column] = strawberry.field(description="Statistics per column.")
     correlations: list[Correlation] = strawberry.field(description="The strongest pairs, at most 100.")
     missing: Missing = strawberry.field(description="Missing values.")
@@ -198,14 +195,13 @@ class Analysis:
     suggested_problem_type: ProblemType | None = strawberry.field(description="How that column would be predicted.")
 
     @classmethod
-    def of(cls, version: DatasetVersion, documents: Documents) -> "Analysis":
+    def of(cls, documents: Documents) -> "Analysis":
         profile = documents.profile
         rows: Any = columns(documents)
-        names = ("row_count", "column_count", "sampled_rows", "correlations", "missing", "duplicates")
+        names = ("row_count", "column_count", "correlations", "missing", "duplicates")
         return cls(
-            dataset_id=strawberry.ID(str(version.dataset_id)),
-            version_id=strawberry.ID(str(version.id)),
             columns=rows,
+            sampled_row_count=profile["sampled_rows"],
             suggested_target=profile["suggested_target"],
             suggested_problem_type=profile["suggested_problem_type"],
             **{name: profile[name] for name in names},

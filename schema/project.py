@@ -22,7 +22,7 @@ from schema.event import Event as Happening
 from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.invitation import ProjectInvitations
-from schema.links import link
+from schema.links import owner
 from schema.model import ProjectModels
 from schema.node import node
 from schema.pagination import Connection, connection, nested
@@ -64,7 +64,7 @@ def _count(name: str, noun: str) -> Any:
 class Member:
     id: strawberry.ID = strawberry.field(description="Identifier of the membership, not of the person.")
     project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
-    project: Any = link("Project", "project_id", "The project.")
+    project: Any = owner("Project", "project_id", "The project.")
     user_id: strawberry.ID = strawberry.field(description="Identifier of the person.")
     user: User = loaded(User, users, lambda member: member.user_id, "The person.")
     role: Role = strawberry.field(description="What the person may do in the project.")
@@ -79,7 +79,12 @@ def _event_id(root: strawberry.Parent[Event]) -> strawberry.ID:
 @strawberry.type(description="Something that happened in a project: who did what to which thing.")
 class TimelineEvent(Happening):
     id: strawberry.ID = strawberry.field(resolver=_event_id, description="Number of the event; later ones are larger.")
-    user: User | None = loaded(User | None, users, lambda event: event.actor_id, "Who did it; empty for the server itself.")
+    actor: User | None = loaded(
+        User | None,
+        users,
+        lambda event: event.actor_id,
+        "Who did it; null for the server itself and an account that is gone.",
+    )
 
 
 @strawberry.type
@@ -90,7 +95,7 @@ class ProjectFacts:
     status: ProjectStatus = strawberry.field(description="Whether the project is in use.")
     owner_id: strawberry.ID = strawberry.field(description="Identifier of the person who owns it.")
     owner: User = loaded(User, users, lambda project: project.owner_id, "Who owns it.")
-    role: Role | None = loaded(Role | None, own_roles, by_id, "The caller's own role.")
+    role: Role | None = loaded(Role | None, own_roles, by_id, "The caller's own role; null where they have left meanwhile.")
     dataset_count: int = _count("dataset_count", "datasets")
     experiment_count: int = _count("experiment_count", "experiments")
     model_count: int = _count("model_count", "models")
@@ -110,7 +115,7 @@ class Project(ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperime
     )
 
 
-@strawberry.type(description="The project that was created or changed.")
+@strawberry.type(description="The project with its name.")
 class ProjectPayload:
     project: Project = strawberry.field(description="The project as it is now.")
     warnings: list[str] = name_warnings("project")

@@ -33,6 +33,7 @@ from schema.scalars import SCALARS
 from schema.search import SearchQuery
 from schema.serving import ServingMutation
 from schema.session import SessionQuery
+from schema.wording import in_public_words, name_pages
 
 
 @strawberry.type(description="Everything that can be read.")
@@ -86,6 +87,7 @@ def _built(names: NameConverter) -> strawberry.Schema:
     for given in _given(made._schema.type_map.values()):
         if given.default_value is None:
             given.default_value = Undefined  # nothing is said by null that is not said by leaving it out
+    name_pages(made._schema)
     return made
 
 
@@ -105,3 +107,4 @@ before mutations get payloads of their own, because a refusal is an answer of it
 own_payloads(Mutation)
 graphql_schema = _built(Upper())
 """The public contract."""
+in_public_words(graphql_schema._schema)

@@ -14,6 +14,7 @@ from schema.deployment import Deployment
 from schema.enums import enum
 from schema.experiment import Experiment
 from schema.field import Declared, argument, guarded
+from schema.job import Job
 from schema.model import Model
 from schema.pagination import Connection, counted_only
 from schema.project import Project
@@ -30,11 +31,12 @@ SearchKind: Any = enum(
         "experiment": "Experiments, by name and target column.",
         "model": "Models, by name and algorithm.",
         "deployment": "Deployments, by name.",
+        "job": "Jobs, by type, message and error.",
     },
     "SearchKind",
 )
 SearchResult = Annotated[
-    Project | Dataset | Experiment | Model | Deployment,
+    Project | Dataset | Experiment | Model | Deployment | Job,
     strawberry.union("SearchResult", description="Something that was found."),
 ]
 

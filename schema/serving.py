@@ -12,6 +12,7 @@ from schema.cost import INSIDE
 from schema.document_fields import at, number, real
 from schema.explanation import Contribution, ExplanationMethod, ScoreSpace
 from schema.field import answer
+from schema.links import link
 from schema.row_warning import RowWarningKind
 from schema.scalars import Value
 
@@ -105,26 +106,37 @@ class Prediction:
     )
 
 
+def _column(root: strawberry.Parent[Any]) -> str | None:
+    return root["column"] or None
+
+
 @strawberry.type(description="Something about a row the caller should know: an unseen category, a missing or unknown column.")
 class PredictionWarning:
     kind: str = key("kind", "What is odd.", RowWarningKind)
-    column: str = key("column", "The column it is about; empty where it is none.", str)
+    column: str | None = strawberry.field(
+        resolver=_column, graphql_type=str | None, description="The column it is about; null where it is none."
+    )
     message: str = key("message", "A sentence for people.", str)
     row: int | None = key("row", "The row, from 0; null when it holds for every row.", int | None)
 
 
 @strawberry.type(description="Answers for rows, in their order.")
-class PredictPayload:
+class ModelAnswers:
     predictions: list[Prediction] = strawberry.field(description="One answer per row.")
     warnings: list[PredictionWarning] = strawberry.field(description="What the rows had wrong and how it was taken.")
-    count: int = strawberry.field(description="Number of answers.")
-    model_id: strawberry.ID = strawberry.field(description="The model that answered.")
-    deployment_id: strawberry.ID | None = strawberry.field(description="The deployment that was asked.")
-    request_id: str = strawberry.field(description="Identifier of the request; the inference log carries it.")
+    model_id: strawberry.ID = strawberry.field(description="Identifier of the model that answered.")
+    model: Any = link("Model", "model_id", "The model that answered; null for a key that may not read.")
+    request_id: str = strawberry.field(description="Identifier of the request.")
     latency_ms: float = strawberry.field(description="Milliseconds the scoring took.")
+
+
+@strawberry.type(description="Answers for rows, in their order; the inference log has them under `requestId`.")
+class DeploymentAnswers(ModelAnswers):
+    deployment_id: strawberry.ID = strawberry.field(description="Identifier of the deployment that was asked.")
+    deployment: Any = link("Deployment", "deployment_id", "The deployment that was asked; null for a key that may not read.")
 
 
 @strawberry.type
 class ServingMutation:
-    predict: PredictPayload | None = answer(service.predict, PREDICT, "Answer rows through a deployment; each row is logged.")
-    predict_model: PredictPayload | None = answer(service.predict_model, PREDICT, "Answer rows with a model; nothing is logged.")
+    predict: DeploymentAnswers | None = answer(service.predict, PREDICT, "Answer rows through a deployment; each row is logged.")
+    predict_model: ModelAnswers | None = answer(service.predict_model, PREDICT, "Answer rows with a model; nothing is logged.")

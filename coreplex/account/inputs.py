@@ -92,6 +92,11 @@ class ChangePassword(BaseModel):
     revoke_api_keys: bool = Field(False, description=REVOKE_KEYS)
 
 
+class ChangeEmail(BaseModel):
+    email: NewEmail = Field(description="The new e-mail.")
+    password: AnyPassword = Field(description="The password of the account, which proves that it is its owner who asks.")
+
+
 class UpdateMe(BaseModel):
     name: Line | None = Field(None, description="New display name, 1 to 200 characters; left out, the old one stays.")
 

@@ -87,6 +87,35 @@ If it was not you, do nothing: the old password stays.
     return await post(session, settings, user.email, "Choose a new password", body)
 
 
+async def send_email_change(session: WriteSession, settings: Settings, recipient: str, token: str) -> Mail:
+    """Goes to an address nobody has proved yet: it holds nothing the account's owner chose."""
+    link = f"{settings.base_url}/auth/verify-email?{urlencode({'token': token})}"
+    body = f"""Hello,
+
+somebody, hopefully you, wants to use this e-mail for an account at {settings.base_url}. To confirm that it is yours, open
+
+{link}
+
+within 48 hours, or with GET {settings.base_url}/api/auth/verify-email?token=… and this token:
+
+{token}
+
+If it was not you, do nothing: the account keeps its old e-mail.
+"""
+    return await post(session, settings, recipient, "Confirm your new e-mail", body)
+
+
+async def send_email_changed(session: WriteSession, settings: Settings, before: str, user: User) -> Mail:
+    """Goes to the address the account had."""
+    body = f"""Hello {user.name},
+
+your account at {settings.base_url} has another e-mail now; this one is no longer used.
+
+If it was not you, tell the administrator of the server.
+"""
+    return await post(session, settings, before, "Your e-mail was changed", body)
+
+
 async def send_invitation(session: WriteSession, settings: Settings, recipient: str, inviter: str, token: str, days: int) -> Mail:
     """Goes to an address nobody has proved yet: of what the inviting person could choose it holds their e-mail only."""
     link = f"{settings.base_url}/auth/accept-invitation?{urlencode({'token': token})}"
@@ -108,7 +137,7 @@ If you do not know {inviter}, do nothing: nobody is let in by this without the t
 async def send_taken(session: WriteSession, settings: Settings, user: User) -> Mail:
     body = f"""Hello {user.name},
 
-somebody, perhaps you, tried to register at {settings.base_url} with this e-mail, which has an account already.
+somebody, perhaps you, wanted to use this e-mail for an account at {settings.base_url}, where it has one already.
 
 If it was you, sign in, or ask for a new password if you forgot it. If not, there is nothing to do.
 """

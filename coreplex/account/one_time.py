@@ -1,4 +1,4 @@
-"""Tokens of verification and reset links: good once, for a while, and stored as digests."""
+"""Tokens of the links in mails to an account: good once, for a while, and stored as digests."""
 
 from datetime import timedelta
 
@@ -11,13 +11,17 @@ from coreplex.errors.tree import BadInput, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 
-LIFETIME = {TokenPurpose.verify_email: timedelta(hours=48), TokenPurpose.reset_password: timedelta(hours=1)}
+LIFETIME = {
+    TokenPurpose.verify_email: timedelta(hours=48),
+    TokenPurpose.reset_password: timedelta(hours=1),
+    TokenPurpose.change_email: timedelta(hours=48),
+}
 MAX_PER_HOUR = 5
 """Of one kind, for one account: nobody's mailbox can be flooded through us."""
 
 
-async def issue(session: WriteSession, user: User, purpose: TokenPurpose) -> str | None:
-    """A new token; None when the account had its share for this hour."""
+async def issue(session: WriteSession, user: User, purpose: TokenPurpose, email: str | None = None) -> str | None:
+    """A new token, of an `email` that the account does not have yet; None when the account had its share for this hour."""
     recent = select(func.count()).where(
         col(OneTimeToken.user_id) == user.id,
         col(OneTimeToken.purpose) == purpose,
@@ -26,18 +30,20 @@ async def issue(session: WriteSession, user: User, purpose: TokenPurpose) -> str
     if (await session.scalar(recent) or 0) >= MAX_PER_HOUR:
         return None
     token = tokens.new()
-    row = OneTimeToken(user_id=user.id, purpose=purpose, token_hash=tokens.digest(token), expires_at=now() + LIFETIME[purpose])
+    row = OneTimeToken(user_id=user.id, purpose=purpose, token_hash=tokens.digest(token), email=email)
+    row.expires_at = now() + LIFETIME[purpose]
     session.add(row)
     return token
 
 
-async def redeem(session: WriteSession, token: str, purpose: TokenPurpose) -> User:
-    """Use the token up and return whose it was. Raises BadInput for one that is unknown, used or too old."""
-    statement = update(OneTimeToken).where(*_good(token, purpose)).values(used_at=now()).returning(col(OneTimeToken.user_id))
-    user_id = await session.scalar(statement)
-    if user_id is None:
+async def redeem(session: WriteSession, token: str, *purposes: TokenPurpose) -> tuple[User, str | None]:
+    """Use the token up; returns whose it was and the e-mail it was for. Raises BadInput for one that is unknown, used or old."""
+    told = (col(OneTimeToken.user_id), col(OneTimeToken.email))
+    statement = update(OneTimeToken).where(*_good(token, *purposes)).values(used_at=now()).returning(*told)
+    found = (await session.execute(statement)).first()
+    if found is None:
         raise _bad()
-    return await session.get_one(User, user_id, with_for_update=True)
+    return await session.get_one(User, found.user_id, with_for_update=True), found.email
 
 
 async def require_good(session: ReadSession, token: str, purpose: TokenPurpose) -> None:
@@ -52,10 +58,10 @@ async def use_up(session: WriteSession, user: User, purpose: TokenPurpose) -> No
     await session.execute(update(OneTimeToken).where(*mine).values(used_at=now()))
 
 
-def _good(token: str, purpose: TokenPurpose) -> tuple[ColumnElement[bool], ...]:
+def _good(token: str, *purposes: TokenPurpose) -> tuple[ColumnElement[bool], ...]:
     return (
         col(OneTimeToken.token_hash) == tokens.digest(token),
-        col(OneTimeToken.purpose) == purpose,
+        col(OneTimeToken.purpose).in_(purposes),
         col(OneTimeToken.used_at).is_(None),
         col(OneTimeToken.expires_at) > now(),
     )

@@ -27,7 +27,7 @@ async def reset(
     session: WriteSession, settings: Settings, token: str, password_hash: str, *, revoke_api_keys: bool = False
 ) -> tuple[User, "Keys"]:
     """Set the password of the token's account. The mail proved the address, so it counts as confirmed too."""
-    user = await one_time.redeem(session, token, TokenPurpose.reset_password)
+    user, _ = await one_time.redeem(session, token, TokenPurpose.reset_password)
     user.email_verified_at = user.email_verified_at or now()
     return user, await set_password(session, settings, user, password_hash, revoke_api_keys=revoke_api_keys)
 

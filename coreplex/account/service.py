@@ -2,11 +2,11 @@
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from coreplex.account import mail, one_time, passwords
+from coreplex.account import addresses, mail, one_time, passwords
 from coreplex.account.cache import announce
 from coreplex.account.inputs import NOT_AN_EMAIL, NewEmail, Register, UpdateMe
 from coreplex.account.recovery import record, set_password
@@ -23,8 +23,6 @@ from coreplex.platform.permissions import Grant, Plan, UserRole
 from coreplex.platform.settings import Registration, Settings
 
 log = structlog.get_logger()
-
-ACCOUNTS = 0x6163636F756E7473  # "accounts"
 
 
 async def register(session: WriteSession, settings: Settings, wanted: Register, password_hash: str) -> User:
@@ -75,7 +73,7 @@ async def register_proved(session: WriteSession, settings: Settings, wanted: Reg
 
 async def _take_place(session: WriteSession, settings: Settings) -> None:
     """A place for one more account."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACCOUNTS})
+    await addresses.lock(session)
     used = await quota.count(session, select(func.count()).select_from(User))
     if used >= settings.max_accounts:
         raise QuotaExceeded(
@@ -87,12 +85,15 @@ async def _take_place(session: WriteSession, settings: Settings) -> None:
         )
 
 
-async def verify_email(session: WriteSession, token: str) -> User:
-    """Confirm the e-mail the token was sent to. Raises BadInput for a bad token."""
-    user = await one_time.redeem(session, token, TokenPurpose.verify_email)
+async def verify_email(session: WriteSession, settings: Settings, token: str) -> User:
+    """Confirm the e-mail the token was sent to, which the account has from then on. Raises BadInput for a bad token, Conflict for
+    a new e-mail that somebody else took meanwhile."""
+    user, email = await one_time.redeem(session, token, TokenPurpose.verify_email, TokenPurpose.change_email)
     if not user.is_active:
         raise BadInput(Message("account_to_confirm_deactivated", "This account is deactivated."))
-    if user.email_verified_at is None:
+    if email is not None:
+        await addresses.change(session, settings, user, email, proved=True)
+    elif user.email_verified_at is None:
         user.email_verified_at = user.updated_at = now()
         await record(session, user, "user.verified", f"{user.email} was confirmed.")
     return user

@@ -15,6 +15,7 @@ from coreplex.platform.permissions import Plan, UserRole
 class TokenPurpose(StrEnum):
     verify_email = "verify_email"
     reset_password = "reset_password"  # noqa: S105 a purpose, not a password
+    change_email = "change_email"
 
 
 OWNS_NOTHING = " AND ".join(
@@ -93,7 +94,7 @@ class ApiKey(SQLModel, table=True):
 
 
 class OneTimeToken(SQLModel, table=True):
-    """The token of a verification or reset link; only its SHA-256 is kept."""
+    """The token of a link in a mail; only its SHA-256 is kept."""
 
     __tablename__ = "one_time_tokens"
     __bound__ = Bound(
@@ -103,6 +104,8 @@ class OneTimeToken(SQLModel, table=True):
     id: UUID = key()
     user_id: UUID = reference("users.id")
     purpose: TokenPurpose = word(TokenPurpose)
+    email: str | None = Field(default=None, max_length=320)
+    """The address it was sent to, which the account is to have; None where it has it already."""
     token_hash: bytes = Field(unique=True)
     created_at: datetime = moment()
     expires_at: datetime = moment()

@@ -92,7 +92,7 @@ class MarkMissing(BaseModel):
     version_id: Identifier | None = Field(None, description="The version; left out, the latest of `datasetId`.")
     dataset_id: Identifier | None = Field(None, description="Its dataset; not needed with `versionId`.")
     columns: Annotated[list[Marked], Field(max_length=5_000), AfterValidator(_once_each)] | None = Field(
-        None, description="What is missing; left out, all that the version's quality names as `sentinel_values`."
+        None, description="What is missing; left out, all that the version's quality names as sentinels."
     )
     force: bool = Field(False, description="Mark even what leaves a column without values; refused otherwise.")
 

@@ -45,12 +45,12 @@ VERSIONS = Listing(
     identity=col(DatasetVersion.id),
     order=Order(
         {
-            "version": col(DatasetVersion.version),
+            "number": col(DatasetVersion.version),
             "created_at": col(DatasetVersion.created_at),
             "row_count": col(DatasetVersion.row_count),
             "quality_score": col(DatasetVersion.quality_score),
         },
-        field="version",
+        field="number",
     ),
     search=Search(
         "the number, the source, the file format and the sheet of a workbook",
@@ -63,7 +63,7 @@ VERSIONS = Listing(
     ),
     filters={
         "ids": identifiers(col(DatasetVersion.id), "Only these versions."),
-        "version": numbers(col(DatasetVersion.version), "By number."),
+        "number": numbers(col(DatasetVersion.version), "By number."),
         "source": one_of(col(DatasetVersion.source), VersionSource, "Only versions that came to be in one of these ways."),
         "file_format": words(col(DatasetVersion.file_format), "Only versions whose file was in one of these formats."),
         "row_count": numbers(col(DatasetVersion.row_count), "By rows.", LongRange),

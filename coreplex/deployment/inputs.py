@@ -1,8 +1,8 @@
 """What a caller must say about deployments and predictions."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from coreplex.deployment.table import Stage, Strategy
 from coreplex.errors.tree import Message, WrongValue
@@ -25,8 +25,21 @@ TRAFFIC = "Share of traffic, 1 to 100; 100 when nothing is said."
 POLICY = "Privacy policy to attach. None exists in this version, so each is not found."
 ANONYMIZE_LOGS = "Anonymise personal data in the inference log."
 ANONYMIZE_RESPONSE = "Anonymise personal data in answers."
-COLUMN_MAP = "Input column to type of personal data."
+COLUMN_MAP = "Input columns with personal data."
 THRESHOLD = "Confidence of detection, 0 to 1."
+
+
+class PrivacyColumn(BaseModel):
+    column: str = Field(description="Name of the column.")
+    kind: str = Field(description="What personal data it holds.")
+
+
+def _listed(value: Any) -> Any:
+    """Kinds by the names of columns, as `config` may have them, as a list."""
+    return [{"column": column, "kind": kind} for column, kind in value.items()] if isinstance(value, dict) else value
+
+
+PrivacyColumns = Annotated[list[PrivacyColumn], BeforeValidator(_listed)]
 
 
 class CreateDeployment(BaseModel):
@@ -42,7 +55,7 @@ class CreateDeployment(BaseModel):
     privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
-    privacy_column_map: JSONObject | None = not_yet({}, COLUMN_MAP)
+    privacy_column_map: PrivacyColumns | None = not_yet([], COLUMN_MAP)
     privacy_threshold: float | None = not_yet(None, THRESHOLD, ge=0, le=1)
 
     _kept = field_validator("config")(kept)
@@ -64,7 +77,7 @@ class UpdateDeployment(BaseModel):
     privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
-    privacy_column_map: JSONObject | None = not_yet({}, COLUMN_MAP)
+    privacy_column_map: PrivacyColumns | None = not_yet([], COLUMN_MAP)
     privacy_threshold: float | None = not_yet(None, THRESHOLD, ge=0, le=1)
 
 

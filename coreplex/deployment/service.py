@@ -103,6 +103,10 @@ async def serving_stages(session: ReadSession, model_ids: Sequence[UUID]) -> Map
     return found
 
 
+NOT_KEPT = frozenset({"privacy_policy_id", "privacy_column_map"})
+"""What is refused where it says anything, so that there is nothing to keep."""
+
+
 async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, settings: Settings) -> Deployment:
     """Serve a model under a name. In production the present deployment is archived. Raises QuotaExceeded."""
     project = await open_project(session, grant, wanted.project_id)
@@ -115,7 +119,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
         created_by=grant.user_id,
         deployed_at=now(),
         version=await _next_version(session, project.id, wanted.name),
-        **wanted.model_dump(exclude={"project_id", "model_id", "privacy_policy_id"}, exclude_none=True),
+        **wanted.model_dump(exclude={"project_id", "model_id", *NOT_KEPT}, exclude_none=True),
     )
     if deployment.stage is Stage.production:
         await _displace(session, grant, deployment)
@@ -128,7 +132,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
 async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) -> Deployment:
     deployment = await _open(session, grant, wanted.deployment_id)
     _refuse_policy(wanted.privacy_policy_id)
-    for name, value in wanted.model_dump(exclude={"deployment_id", "privacy_policy_id"}, exclude_none=True).items():
+    for name, value in wanted.model_dump(exclude={"deployment_id", *NOT_KEPT}, exclude_none=True).items():
         setattr(deployment, name, value)
     await _changed(session, grant, deployment, "deployment.updated", f"“{deployment.name}” was changed.")
     return deployment

@@ -24,7 +24,7 @@ def logs_of(query: Select[Any], parent: Any) -> Listing:
         ),
         search=Search("the message and the level", (col(Event.message), col(Event.level))),
         filters={
-            "level": words(col(Event.level), "Only lines of these levels: `debug`, `info`, `warning`, `error`."),
+            "level": words(col(Event.level), "Only lines of these levels."),
             "message": text(col(Event.message), "By message."),
             "created_at": moments(col(Event.created_at), "By when they were written."),
         },

@@ -2,27 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, field_validator
+from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 from coreplex.engines.automl.options.config import AutoMLConfig, described_options, described_presets
 from coreplex.engines.automl.options.engine_registry import ENGINES
-from coreplex.errors.tree import Message, WrongValue
 from coreplex.experiment.table import ExecutionMode, ProblemType
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.inputs import Forcible, Identifier, Name
-
-ALIASES = {"binary": "classification", "multiclass": "classification"}
-
-
-def _problem(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    word = ALIASES.get(value, value)
-    if word not in set(ProblemType):
-        raise WrongValue(
-            Message("unknown_problem_type", "must be one of classification, regression (or their kinds binary, multiclass)")
-        )
-    return word
+from coreplex.platform.inputs import Force, Identifier, Name
 
 
 class CreateExperiment(BaseModel):
@@ -30,10 +16,7 @@ class CreateExperiment(BaseModel):
     dataset_version_id: Identifier = Field(description="The dataset version to learn from (a version, not a dataset).")
     name: Name = Field(description="Name, 1 to 200 characters.")
     target_column: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(description="The column to predict.")
-    problem_type: Annotated[str, BeforeValidator(_problem)] = Field(
-        description="`classification` or `regression`; `binary` and `multiclass` mean classification.",
-        json_schema_extra={"enum": [*ProblemType, *ALIASES]},
-    )
+    problem_type: ProblemType = Field(description="Whether a class or a number is predicted.")
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
         description="Options of the search, with their defaults; others are ignored with a warning: "
@@ -65,5 +48,6 @@ class StopExperiment(BaseModel):
     experiment_id: Identifier = Field(description="The experiment.")
 
 
-class DeleteExperiment(Forcible):
+class DeleteExperiment(BaseModel):
     experiment_id: Identifier = Field(description="The experiment.")
+    force: Force = False

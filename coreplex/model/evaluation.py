@@ -28,7 +28,7 @@ from coreplex.model.table import Evaluation, Model
 from coreplex.platform.database import WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
-from coreplex.platform.filtering import moments, numbers, reference, text
+from coreplex.platform.filtering import LongRange, moments, numbers, reference, text
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
@@ -59,7 +59,7 @@ EVALUATIONS = Listing(
         {
             "created_at": col(Evaluation.created_at),
             "filename": func.lower(col(Evaluation.filename)),
-            "rows": col(Evaluation.rows),
+            "row_count": col(Evaluation.rows),
         }
     ),
     search=Search("the name of the file and the notes", (col(Evaluation.filename), cast(col(Evaluation.notes), Text))),
@@ -68,7 +68,7 @@ EVALUATIONS = Listing(
             col(Evaluation.dataset_version_id), "Dataset version", "Only those on this dataset version."
         ),
         "filename": text(col(Evaluation.filename), "By the name of the file."),
-        "rows": numbers(col(Evaluation.rows), "By rows of the file."),
+        "row_count": numbers(col(Evaluation.rows), "By rows of the file.", LongRange),
         "created_at": moments(col(Evaluation.created_at), "By when they were made."),
     },
     parent=col(Evaluation.model_id),

@@ -89,7 +89,7 @@ MODELS = Listing(
         "project_id": reference(col(Model.project_id), "Project", "Only models of this project."),
         "experiment_id": reference(col(Model.experiment_id), "Experiment", "Only models of this experiment."),
         "name": text(col(Model.name), "By name."),
-        "algo": words(col(Model.algo), "Only these algorithms, whatever their case: GBM, XGBoost, GLM."),
+        "algorithm": words(col(Model.algo), "Only these algorithms, whatever their case: GBM, XGBoost, GLM."),
         "engine": words(col(Model.engine), "Only models these engines made."),
         "problem_type": one_of(col(Model.problem_type), ProblemType, "Only these kinds of problems."),
         "is_best": flag(col(Model.is_best), "True: only the best model of each experiment."),

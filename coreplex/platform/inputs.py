@@ -2,7 +2,7 @@
 
 from typing import Annotated, NewType
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from coreplex.errors.tree import Message, WrongValue
 
@@ -30,10 +30,7 @@ Long = NewType("Long", int)
 """A whole number beyond 32 bits; the contract has a scalar for it."""
 
 
-class Forcible(BaseModel):
-    """Part of what deletes things that may be in use."""
-
-    force: bool = Field(
-        False,
-        description="Delete it though it is in use, which is a conflict else: training is cancelled, deployments end.",
-    )
+Force = Annotated[
+    bool, Field(description="Delete it though it is in use, which is a conflict else: training is cancelled, deployments end.")
+]
+"""Said of what deletes things that may be in use."""

@@ -4,7 +4,6 @@ What is stored and does nothing is worse than what is refused: somebody relies o
 `not_yet(only, …)` becomes an ordinary `Field(None, …)`, and nothing else refuses it.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -14,7 +13,8 @@ from pydantic_core import PydanticCustomError
 
 def only(value: Any) -> str:
     """How a description says which value is taken."""
-    return f"Not available in this version: only `{_word(value)}` is taken."
+    taken = "an empty value" if value == [] else f"`{_word(value)}`"
+    return f"Not available in this version: only {taken} is taken."
 
 
 def not_yet(value: Any, description: str, **limits: Any) -> Any:
@@ -22,9 +22,7 @@ def not_yet(value: Any, description: str, **limits: Any) -> Any:
 
     def check(sent: Any) -> Any:
         if sent is not None and sent != value:
-            raise PydanticCustomError(
-                "not_available", "anything but {word} is not available in this version", {"word": _word(value)}
-            )
+            raise PydanticCustomError("not_available", "Not available in this version; leave it out.")
         return sent
 
     field = Field(None, description=f"{description} {only(value)}", json_schema_extra=_schema(value), **limits)
@@ -38,8 +36,8 @@ def _word(value: Any) -> str:
 
 def _schema(value: Any) -> dict[str, Any]:
     """The same for a JSON Schema. Numbers have ends, because every reader of one knows what these mean."""
-    if isinstance(value, Mapping):
-        return {"maxProperties": 0}
+    if isinstance(value, list):
+        return {"maxItems": 0}
     if isinstance(value, int) and not isinstance(value, bool):
         return {"minimum": value, "maximum": value}
     return {"enum": [value]} if isinstance(value, str) else {"const": value}

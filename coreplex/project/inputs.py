@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from coreplex.account.inputs import NewEmail, Token
 from coreplex.membership.table import MemberRole
-from coreplex.platform.inputs import Description, Forcible, Identifier, Name
+from coreplex.platform.inputs import Description, Force, Identifier, Name
 
 
 class CreateProject(BaseModel):
@@ -74,5 +74,6 @@ class AcceptInvitation(BaseModel):
     token: Token = Field(description="The token from the mail.")
 
 
-class DeleteProject(Forcible):
+class DeleteProject(BaseModel):
     project_id: Identifier = Field(description="The project.")
+    force: Force = False

@@ -137,7 +137,7 @@ TIMELINE = Listing(
         "type": words(col(Event.type), "Only what happened so: `project.created`, `model.deleted`."),
         "entity_type": words(col(Event.entity_type), "Only what happened to things of one of these kinds."),
         "entity_id": reference(col(Event.entity_id), "Thing", "Only what happened to this thing."),
-        "user_id": reference(col(Event.actor_id), "User", "Only what this person did."),
+        "actor_id": reference(col(Event.actor_id), "User", "Only what this person did."),
         "created_at": moments(col(Event.created_at), "By when it happened."),
     },
     parent=col(Event.project_id),

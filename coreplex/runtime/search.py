@@ -15,6 +15,8 @@ from coreplex.deployment.table import Deployment
 from coreplex.errors.tree import Invalid, Message
 from coreplex.experiment.service import EXPERIMENTS
 from coreplex.experiment.table import Experiment
+from coreplex.job.queries import JOBS
+from coreplex.job.table import Job
 from coreplex.membership.table import Project
 from coreplex.model.service import MODELS
 from coreplex.model.table import Model
@@ -35,28 +37,35 @@ class Kind(StrEnum):
     experiment = "experiment"
     model = "model"
     deployment = "deployment"
+    job = "job"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Things of one kind: their list says who sees them, `also` is what is looked into besides the name."""
+    """Things of one kind: their list says who sees them, `also` is what is looked into besides the name; `called` is what stands
+    for the name of what has none."""
 
     listing: Listing
     table: Any
     also: Sequence[Any] = ()
+    called: Any = None
+
+    @property
+    def name(self) -> Any:
+        return self.table.name if self.called is None else self.called
 
     def matches(self, grant: Grant, text: str) -> Select[Any]:
         """Identifier and merit of those that hold the text."""
         assert self.listing.visible is not None, "what is found over all lists must say who sees it"
-        holds = or_(*(containing(column, text) for column in (self.table.name, *self.also)))
+        holds = or_(*(containing(column, text) for column in (self.name, *self.also)))
         found = select(self.table.id.label("id"), self._merit(text).label("merit"))
         return found.where(self.listing.visible(grant), holds)
 
     def _merit(self, text: str) -> ColumnElement[float]:
         """One number, so that it can be a keyset: called so, beginning so, holding it in the name, or elsewhere; then its age."""
-        name = func.lower(self.table.name)
+        name = func.lower(self.name)
         begins = func.starts_with(name, text.lower())
-        degree = case((name == text.lower(), 3.0), (begins, 2.0), (containing(self.table.name, text), 1.0), else_=0.0)
+        degree = case((name == text.lower(), 3.0), (begins, 2.0), (containing(self.name, text), 1.0), else_=0.0)
         return cast(degree * 1e11 + func.floor(func.extract("epoch", self.table.created_at)), Float)
 
 
@@ -66,6 +75,7 @@ SOURCES: Mapping[Kind, Source] = {
     Kind.experiment: Source(EXPERIMENTS, Experiment, (col(Experiment.target_column),)),
     Kind.model: Source(MODELS, Model, (col(Model.algo),)),
     Kind.deployment: Source(DEPLOYMENTS, Deployment),
+    Kind.job: Source(JOBS, Job, (col(Job.message), col(Job.error)), col(Job.type)),
 }
 
 

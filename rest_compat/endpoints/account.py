@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_compat import shapes
+from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
 
 AUTH = "/api/auth"
@@ -20,7 +20,8 @@ def _me(result: Any, _: Mapping[str, Any]) -> Any:
 
 def _reset(result: Any, _: Mapping[str, Any]) -> Any:
     """Done, and what became of the API keys; that some still work is a warning."""
-    return {name: value for name, value in result.items() if value is not None}
+    warnings = result.pop("warnings")
+    return {**result, "warnings": documents.optional(warnings, warnings)} if warnings else result
 
 
 def _new_key(result: Any, _: Mapping[str, Any]) -> Any:

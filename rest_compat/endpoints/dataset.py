@@ -22,6 +22,8 @@ TABLES = (
 FILE = File(TABLE_FILE, "UploadTarget", {"project_id": "projectId", "dataset_id": "datasetId"})
 
 
+SORTS = {"version": "number"} | {name: name for name in ("created_at", "row_count", "quality_score")}
+"""What versions are sorted by; GraphQL calls the version's number by another name."""
 ALL_COLUMNS = Whole("the name and the type", ("name", "type"), ("name", "type", "missing_count", "missing_pct", "unique_count"))
 
 
@@ -53,7 +55,7 @@ def columns(result: Any, _: Mapping[str, Any]) -> Any:
 
 
 def analysis(result: Any, _: Mapping[str, Any]) -> Any:
-    return profiles.analysis(result["analysis"])
+    return {"dataset_id": result["dataset_id"], "version_id": result["version_id"], **profiles.analysis(result["analysis"])}
 
 
 ROWS = (
@@ -61,7 +63,7 @@ ROWS = (
         "GET", ROOT, "ListDatasets", shapes.page, paged=True, params=("project_id",), into={"project_id": "filter.projectId"}
     ),
     Endpoint("GET", ONE, "GetDataset", shapes.mirrored("dataset")),
-    Endpoint("GET", f"{ONE}/versions", "ListDatasetVersions", shapes.page, paged=True),
+    Endpoint("GET", f"{ONE}/versions", "ListDatasetVersions", shapes.page, paged=True, words={"sort_field": SORTS}),
     Endpoint("GET", f"{ONE}/quality", "DatasetQuality", quality, params=(*VERSION, "target", "problem_type")),
     Endpoint("GET", f"{ONE}/columns", "DatasetColumns", columns, params=VERSION, whole=ALL_COLUMNS),
     Endpoint("GET", f"{ONE}/analyze", "DatasetAnalysis", analysis, params=VERSION),

@@ -24,6 +24,7 @@ CREATE = (
 )
 
 
+PRIVACY = {"privacy_column_map": ("column", "kind")}
 UNKNOWN = "unknown_key"
 """What a warning about a key of the body is: one of REST alone."""
 
@@ -68,11 +69,10 @@ def predicted(result: Any, _: Mapping[str, Any]) -> Any:
     """Only what an answer has: regression has no probability, nobody asked for contributions."""
     answers = result["predictions"]
     answers[:] = map(documents.answer, answers)
+    for one in result["warnings"]:
+        one["column"] = documents.text(one["column"])
     result["warnings"] = documents.with_word(result["warnings"], "kind", UNKNOWN)
-    body = {**result, "predictions": answers}
-    if body["deployment_id"] is None:
-        del body["deployment_id"]
-    return body
+    return {**result, "predictions": answers, "count": len(answers)}
 
 
 def warning(sentence: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ ROWS = (
         params=("stage", "status"),
         into={"project_id": "filter.projectId", "stage": "filter.stage", "status": "filter.status"},
     ),
-    Endpoint("POST", LIST, "CreateDeployment", created, 201, body=CREATE),
+    Endpoint("POST", LIST, "CreateDeployment", created, 201, body=CREATE, by_name=PRIVACY),
     Endpoint("GET", ONE, "GetDeployment", one),
     Endpoint(
         "PUT",
@@ -98,6 +98,7 @@ ROWS = (
         "UpdateDeployment",
         changed,
         body=tuple(key for key in CREATE if key not in {"model_id", "stage", "strategy", "config"}),
+        by_name=PRIVACY,
     ),
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),

@@ -25,6 +25,12 @@ CREATE = (
 )
 
 
+PROBLEMS = {
+    "classification": "classification",
+    "regression": "regression",
+    "binary": "classification",
+    "multiclass": "classification",
+}
 ENGINES = Whole(
     "the engines and the error",
     ("engine", "requested_engine", "error"),
@@ -32,13 +38,17 @@ ENGINES = Whole(
 )
 
 
+def one(result: Any, variables: Mapping[str, Any]) -> Any:
+    return shapes.mirrored("experiment")(documents.experiment(result), variables)
+
+
 def changed(result: Any, _: Mapping[str, Any]) -> Any:
-    experiment = shapes.outcome(result["experiment"])
+    experiment = shapes.outcome(documents.experiment(result["experiment"]))
     return {"id": experiment["id"], "status": experiment["status"], "experiment": experiment}
 
 
 def created(result: Any, _: Mapping[str, Any]) -> Any:
-    experiment = shapes.outcome(result["experiment"])
+    experiment = shapes.outcome(documents.experiment(result["experiment"]))
     top = {key: experiment[key] for key in ("id", "job_id", "status", "warnings")}
     return {**top, "experiment_id": experiment["id"], "experiment": experiment}
 
@@ -64,15 +74,15 @@ ROWS = (
         "GET",
         ROOT,
         "ListExperiments",
-        shapes.page,
+        shapes.page_of(documents.experiment),
         paged=True,
         params=("project_id", "status"),
         into={"project_id": "filter.projectId", "status": "filter.status"},
         words={"status": shapes.OUTCOMES},
     ),
-    Endpoint("POST", ROOT, "CreateExperiment", created, 201, body=CREATE),
+    Endpoint("POST", ROOT, "CreateExperiment", created, 201, body=CREATE, words={"problem_type": PROBLEMS}),
     Endpoint("GET", f"{ROOT}/capabilities", "ExperimentCapabilities", shapes.plain),
-    Endpoint("GET", ONE, "GetExperiment", shapes.mirrored("experiment")),
+    Endpoint("GET", ONE, "GetExperiment", one),
     Endpoint("GET", f"{ONE}/status", "ExperimentStatus", status),
     Endpoint("GET", f"{ONE}/explain", "ExperimentExplain", explanation),
     Endpoint("GET", f"{ONE}/logs", "ExperimentLogs", shapes.named_page("logs"), paged=True),

@@ -44,7 +44,7 @@ ROWS = (
         into={
             "project_id": "filter.projectId",
             "experiment_id": "filter.experimentId",
-            "model_type": "filter.algo",
+            "model_type": "filter.algorithm",
             "is_best": "filter.isBest",
             "is_production": "filter.isProduction",
             "is_staging": "filter.isStaging",
@@ -56,7 +56,14 @@ ROWS = (
     Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
-    Endpoint("GET", f"{ONE}/evaluations", "ModelEvaluations", shapes.page_of(documents.evaluation), paged=True),
+    Endpoint(
+        "GET",
+        f"{ONE}/evaluations",
+        "ModelEvaluations",
+        shapes.page_of(documents.evaluation),
+        paged=True,
+        words={"sort_field": {"created_at": "created_at", "filename": "filename", "rows": "row_count"}},
+    ),
     Endpoint("DELETE", ONE, "DeleteModel", shapes.ok),
     Endpoint(
         "POST",

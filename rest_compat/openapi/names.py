@@ -33,6 +33,13 @@ def title(text: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", text))
 
 
+def joined(first: str, second: str) -> str:
+    """Two names as one, with the words they share where they meet said once: `CreateDeployment`, `DeploymentStrategy`."""
+    words, more = (re.findall(r"[A-Z]+[^A-Z]*|[^A-Z]+", name) for name in (first, second))
+    shared = next(length for length in range(len(words), -1, -1) if words[len(words) - length :] == more[:length])
+    return first + "".join(more[shared:])
+
+
 def folded(name: str) -> str:
     """What is left of a name for tools that know neither case nor underscores."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
@@ -101,7 +108,7 @@ class Components:
         operation, *path = map(title, self._places[known].split("."))
         for hint, _ in self._hints[known].most_common(1):
             yield hint
-            yield operation + hint
+            yield joined(operation, hint)
         yield operation + "".join(path)
         yield from (f"{operation}{''.join(path)}{number}" for number in range(2, 100))
 

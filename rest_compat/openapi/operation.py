@@ -1,7 +1,7 @@
 """One row of the table as an operation of the description: parameters and bodies from the row and the SDL, the answer by running
 the row's envelope on a typed result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphql import FieldNode, GraphQLList, get_named_type, get_nullable_type, is_required_input_field
@@ -115,7 +115,7 @@ class Described:
         words, limits = self.endpoint.words.get(name), self._limits(name)
         if isinstance(get_nullable_type(kind), GraphQLList):  # a parameter is one of the values GraphQL takes several of
             kind, limits = get_nullable_type(kind).of_type, limits.get("items", {})
-        schema = {"type": "string", "enum": list(words)} if words else limited(input_schema(kind, "", default), limits)
+        schema = _words(kind, words) if words else limited(input_schema(kind, "", default), limits)
         if self.endpoint.paged:
             schema |= PAGED.get(name, {})
             text = SAID.get(name, text)
@@ -150,6 +150,12 @@ class Described:
 
     def _field(self, name: str) -> dict[str, Any]:
         kind, text, default = self._definition(name)
+        if name in self.endpoint.by_name:
+            most = self._limits(name).get("maxItems")
+            schema = {"type": "object", "additionalProperties": {"type": "string"}, "description": text}
+            return schema if most is None else {**schema, "maxProperties": most}
+        if words := self.endpoint.words.get(name):
+            return {**_words(kind, words), "description": text}
         return limited(input_schema(kind, text, default), self._limits(name))
 
     def _required(self, name: str) -> bool:
@@ -185,6 +191,11 @@ class Described:
         if self.endpoint.method != "GET" and len(objects) == 1 and fields.keys() <= {"id", "status", *objects, unknown.WARNINGS}:
             return f"{title(objects[0])}Changed"
         return f"{self.name.removeprefix('Get')}Answer"
+
+
+def _words(kind: Any, words: Iterable[str]) -> dict[str, Any]:
+    """Words of REST's own, which are called as the contract's are."""
+    return {"type": "string", "enum": list(words), NAMED: get_named_type(kind).name}
 
 
 def answer(schema: dict[str, Any], *more: str) -> dict[str, Any]:

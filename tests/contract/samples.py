@@ -67,6 +67,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "logout": {},
     "forgotPassword": {"input": {"email": "owner@example.com"}},
     "resetPassword": {"input": {"token": "x", "password": PASSWORD}},
+    "changeEmail": {"input": {"email": "another@example.com", "password": PASSWORD}},
     "changePassword": {"input": {"currentPassword": PASSWORD, "newPassword": "another-long-secret"}},
     "updateMe": {"input": {"name": "Grace"}},
     "endSession": {"input": {"sessionId": "<elsewhere>"}},

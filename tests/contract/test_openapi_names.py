@@ -32,7 +32,7 @@ def test_what_is_equal_is_one_component_wherever_it_stands() -> None:
 def test_of_two_with_one_name_the_rarer_adds_its_operation() -> None:
     often, once = thing("Model", "id", "name"), thing("Model", "id")
     _, schemas = named(ExplainModel=once, ListModels=[often, often], GetModel=often)
-    assert {name: len(schema["properties"]) for name, schema in schemas.items()} == {"Model": 2, "ExplainModelModel": 1}
+    assert {name: len(schema["properties"]) for name, schema in schemas.items()} == {"Model": 2, "ExplainModel": 1}
 
 
 def test_what_nobody_named_is_called_after_its_place() -> None:

@@ -100,6 +100,41 @@ def test_a_root_field_that_fails_takes_nothing_else_with_it() -> None:
     assert required == ["session"], "which is there for everybody"
 
 
+DIFFERENT = {
+    "status": "each kind of thing has states of its own",
+    "role": "on the server, in a project, of a member besides the owner",
+    "type": "of events it is open",
+    "version": "of a dataset it is an object",
+    "logs": "a deployment logs predictions",
+    "warnings": "an evaluation says of which columns",
+    "metrics": "of a model they have intervals",
+    "curves": "a model's stand in a file that may be missing",
+    "model": "the log outlives models",
+    **dict.fromkeys(("projectId", "project", "expiresAt"), "an API key need not have one"),
+    **dict.fromkeys(("datasetVersionId", "datasetVersion"), "an evaluation may be of a file"),
+    "entityId": "a job may be about nothing",
+}
+"""Fields whose types differ between nodes, which then need another name in one selection of `nodes`, with the reason."""
+
+
+def test_fields_of_one_name_are_of_one_type_on_every_node() -> None:
+    kinds: dict[str, set[str]] = {}
+    for node in core_schema.get_possible_types(core_schema.type_map["Node"]):  # type: ignore[arg-type]
+        for name, field in node.fields.items():
+            kinds.setdefault(name, set()).add(str(field.type))
+    assert {name for name, types in kinds.items() if len(types) > 1} == DIFFERENT.keys()
+
+
+def test_what_may_be_left_out_has_no_printed_default() -> None:
+    assert "= null" not in sdl()
+
+
+def test_amounts_are_named_alike() -> None:
+    for kind in TYPES:
+        for name in getattr(kind, "fields", {}):
+            assert not name.endswith(("Pct", "Percentage", "Rows")), f"{kind.name}.{name}: `…Percent` and `…RowCount`"
+
+
 def test_every_scalar_says_where_it_is_specified() -> None:
     assert [kind.name for kind in TYPES if isinstance(kind, GraphQLScalarType) and not kind.specified_by_url] == []
 

@@ -165,8 +165,8 @@ async def test_what_is_free_repeats_the_callers_own_budget(settings: Settings, d
             assert stranger.headers["X-RateLimit-Remaining"] == str(LIMIT), "nobody's budget is shown to another"
 
 
-PREDICT = f'predict(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ count }}'
-BOTH = f'{PREDICT} predictModel(input: {{modelId: "{ID}", inputs: {{}}}}) {{ count }}'
+PREDICT = f'predict(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ requestId }}'
+BOTH = f'{PREDICT} predictModel(input: {{modelId: "{ID}", inputs: {{}}}}) {{ requestId }}'
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ async def test_fields_are_paid_for_one_by_one(settings: Settings, database: Data
 
 
 ONCE = {
-    "predict": f'(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ count }}',
-    "predictModel": f'(input: {{modelId: "{ID}", inputs: {{}}}}) {{ count }}',
+    "predict": f'(input: {{deploymentId: "{ID}", inputs: {{}}}}) {{ requestId }}',
+    "predictModel": f'(input: {{modelId: "{ID}", inputs: {{}}}}) {{ requestId }}',
     "createExperiment": f'(input: {{projectId: "{ID}", datasetVersionId: "{ID}", name: "e", targetColumn: "t", '
-    'problemType: "regression"}) { experiment { id } }',
+    "problemType: REGRESSION}) { experiment { id } }",
     "login": '(input: {email: "a@b.example", password: "x"}) { csrfToken }',
 }
 

@@ -15,7 +15,7 @@ ME = "{ me { id email role emailVerifiedAt } session { scopes csrfToken projectI
 CREATE_KEY = """mutation($input: CreateApiKeyInput!) {
   createApiKey(input: $input) { key apiKey { id name prefix scopes expiresAt revokedAt } }
 }"""
-REVOKE = "mutation($id: ID!) { revokeApiKey(input: {apiKeyId: $id}) { apiKeyId apiKey { revokedAt } } }"
+REVOKE = "mutation($id: ID!) { revokeApiKey(input: {apiKeyId: $id}) { apiKey { id revokedAt } } }"
 CHANGE = "mutation($input: ChangePasswordInput!) { changePassword(input: $input) { csrfToken } }"
 
 
@@ -90,7 +90,7 @@ async def test_the_life_of_an_api_key(client: AsyncClient, app: Any, database: D
             assert codes(await ask(program, query, bearer(key), **variables)) == ["FORBIDDEN"], query
         listed = "{ apiKeys(sort: {field: NAME}) { totalCount nodes { id name lastUsedAt revokedAt } } }"
         assert (await ask(client, listed))["data"]["apiKeys"]["nodes"][0]["lastUsedAt"] is not None
-        assert (await ask(client, REVOKE, headers, id=row["id"]))["data"]["revokeApiKey"]["apiKeyId"] == row["id"]
+        assert (await ask(client, REVOKE, headers, id=row["id"]))["data"]["revokeApiKey"]["apiKey"]["id"] == row["id"]
         assert codes(await ask(program, ME, bearer(key))) == ["UNAUTHENTICATED"]
     assert codes(await ask(client, CREATE_KEY, headers, input={"name": "x", "scopes": ["root"]}))
     assert codes(await ask(client, REVOKE, headers, id="nonsense")) == ["NOT_FOUND"]

@@ -5,9 +5,9 @@ from graphql import GraphQLObjectType
 from schema.execution import core_schema
 from tests.factories.asking import Asker
 
-FIELDS = "id progress message error createdAt startedAt finishedAt"
+FIELDS = "id status progress message error createdAt startedAt finishedAt"
 BOTH = f"""query($experiment: ID!, $job: ID!) {{
-  experiment(id: $experiment) {{ ...work status }} job(id: $job) {{ ... on BackgroundWork {{ {FIELDS} }} status }}
+  experiment(id: $experiment) {{ ...work }} job(id: $job) {{ ... on BackgroundWork {{ {FIELDS} }} }}
   jobs {{ nodes {{ ...work __typename }} }} }}
 fragment work on BackgroundWork {{ {FIELDS} }}"""
 PLAIN = BOTH.partition("fragment")[0].replace("...work", FIELDS).replace(f"... on BackgroundWork {{ {FIELDS} }}", FIELDS)

@@ -11,9 +11,9 @@ from coreplex.platform.services import Services
 from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table
 
 UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {
-  dataset { id name latestVersionId versionCount } version { id version source quality { overallScore } } } }"""
+  dataset { id name latestVersionId versionCount } version { id number source quality { overallScore } } } }"""
 OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(input: $input) {
-  version { id version source parentVersionId fileFormat sizeBytes columns { name type reason } } } }"""
+  version { id number source parentVersionId fileFormat sizeBytes columns { name type reason } } } }"""
 TYPES = "query($id: ID!) { datasetVersion(id: $id) { columns { name type reason } } }"
 CODES = table([["code", "score", "group"], *[[f"{i % 4}", i / 2, i % 3] for i in range(40)]])
 
@@ -31,7 +31,7 @@ async def test_an_upload_is_used_once(ada: Person, services: Services) -> None:
     wanted = {"uploadId": await upload_id(ada), "projectId": ada.project_id, "name": "People"}
     made = (await ada.data(UPLOAD, input=wanted))["uploadDataset"]
     assert made["dataset"]["latestVersionId"] == made["version"]["id"]
-    assert (made["version"]["version"], made["version"]["source"]) == (1, "UPLOAD")
+    assert (made["version"]["number"], made["version"]["source"]) == (1, "UPLOAD")
     assert code(await ada.ask(UPLOAD, input=wanted)) == "NOT_FOUND", "it is a dataset now"
     assert staged_files(services) == []
 
@@ -64,7 +64,7 @@ async def test_types_can_be_overridden_again_and_again(ada: Person, services: Se
 
     wanted = {"versionId": made["version_id"], "columns": [{"name": "code", "type": "CATEGORICAL"}]}
     second = (await ada.data(OVERRIDE, input=wanted))["overrideColumnTypes"]["version"]
-    assert (second["version"], second["source"], second["parentVersionId"]) == (2, "OVERRIDE", made["version_id"])
+    assert (second["number"], second["source"], second["parentVersionId"]) == (2, "OVERRIDE", made["version_id"])
     assert (second["fileFormat"], second["sizeBytes"]) == ("csv", len(CODES))
     column = next(c for c in second["columns"] if c["name"] == "code")
     assert (column["type"], column["reason"]) == ("CATEGORICAL", "set by the user")

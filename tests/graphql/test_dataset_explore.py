@@ -14,12 +14,12 @@ ROWS = """query($id: ID!, $first: Int! = 50, $offset: Int! = 0, $columns: [Strin
   datasetVersion(id: $id) {
     rows(first: $first, offset: $offset, columns: $columns, sort: $sort, filter: $filter) { columns rows totalCount } } }"""
 MAP = """query($id: ID!, $bins: Int! = 4) { datasetVersion(id: $id) { missingMap(bins: $bins) {
-  columns stretches { firstRow rowCount } shares patterns { columns rows pct } } } }"""
+  columns stretches { firstRow rowCount } shares patterns { columns rowCount percent } } } }"""
 CORRELATIONS = """query($id: ID!, $columns: [String!]!) { datasetVersion(id: $id) {
   correlations(columns: $columns) { columnA columnB method value pearson spearman } } }"""
 DIFFERENCE = """query($id: ID!, $to: ID!) { datasetVersion(id: $id) { difference(to: $to) {
-  to { id version } columnsAdded columnsRemoved rows { kept added removed }
-  columns { name typeChanged drift before { type missingPct mean } after { type missingPct mean } } } } }"""
+  to { id number } columnsAdded columnsRemoved rows { kept added removed }
+  columns { name typeChanged drift before { type missingPercent mean } after { type missingPercent mean } } } } }"""
 NAMES = ["city", "age", "paid", "day", "score"]
 
 
@@ -127,7 +127,7 @@ async def test_what_is_missing_where(lab: tuple[Any, Person, str, Any]) -> None:
     assert found["columns"] == ["age", "score"]
     assert found["stretches"] == [{"firstRow": first, "rowCount": 10} for first in (0, 10, 20, 30)]
     assert found["shares"] == [[0.1] * 4] * 2
-    assert found["patterns"] == [{"columns": ["age", "score"], "rows": 4, "pct": 10.0}]
+    assert found["patterns"] == [{"columns": ["age", "score"], "rowCount": 4, "percent": 10.0}]
     (error,) = (await ada.ask(MAP, id=version, bins=0))["errors"]
     assert error["extensions"]["status"] == 422
 
@@ -158,7 +158,7 @@ async def test_two_versions(lab: tuple[Any, Person, str, list[list[object]]], da
     assert answer.status_code == 201, answer.text
     to = answer.json()["version_id"]
     found = (await ada.data(DIFFERENCE, id=version, to=to))["datasetVersion"]["difference"]
-    assert found["to"] == {"id": to, "version": 2}
+    assert found["to"] == {"id": to, "number": 2}
     assert (found["columnsAdded"], found["columnsRemoved"]) == (["new"], ["day"])
     kept = 10 + sum(row[1] == "" for row in people(30))
     assert found["rows"] == {"kept": kept, "added": 50 - kept, "removed": 40 - kept}

@@ -13,7 +13,7 @@ from tests.factories.asking import Asker
 from tests.factories.world import ROW
 
 PREDICT = """mutation($input: PredictInput!) { predict(input: $input) {
-  predictions { prediction probability } count deploymentId modelId requestId } }"""
+  predictions { prediction probability } deploymentId deployment { name } modelId model { id } requestId } }"""
 CREATE = """mutation($input: CreateDeploymentInput!) { createDeployment(input: $input) {
   deployment { id stage status trafficPercent strategy version previousDeploymentId config } } }"""
 LOGS = """query($id: ID!, $first: Int!, $after: String) { deployment(id: $id) { requestCount errorCount
@@ -37,7 +37,7 @@ async def until(ask: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[
 async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
     identity = asker.world.ids["deployment"]
     answer = (await asker.data(PREDICT, "viewer", input={"deploymentId": identity, "inputs": [ROW] * 3}))["predict"]
-    assert (answer["count"], answer["deploymentId"]) == (3, identity)
+    assert (len(answer["predictions"]), answer["deploymentId"], answer["deployment"]["name"]) == (3, identity, "staging")
     assert (await asker.refused(PREDICT, input={"deploymentId": identity, "inputs": []}))["status"] == 422
     await asker.world.settled()
     first = (await asker.data(LOGS, id=identity, first=3))["deployment"]
@@ -55,7 +55,9 @@ async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: p
     def full(_segment: Segment, _lines: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    query = "mutation($input: PredictInput!) { predict(input: $input) { count warnings { kind message row } } }"
+    query = (
+        "mutation($input: PredictInput!) { predict(input: $input) { predictions { prediction } warnings { kind message row } } }"
+    )
     identity = asker.world.ids["deployment"]
     address, headers = f"/api/mlops/deployments/{identity}/predict", asker.world.headers("owner")
     with monkeypatch.context() as patch:
@@ -63,7 +65,7 @@ async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: p
         answer = (await asker.data(query, input={"deploymentId": identity, "inputs": [ROW] * 3}))["predict"]
         rest = (await asker.client.post(address, json={"inputs": ROW}, headers=headers)).json()
         assert (await asker.refused(query, input={"deploymentId": identity, "inputs": []}))["status"] == 422
-    assert (answer["count"], rest["count"]) == (3, 1)
+    assert (len(answer["predictions"]), rest["count"]) == (3, 1)
     said = {"kind": "not_logged", "message": "The answer is not in the inference log: the server's storage is full.", "row": None}
     assert said | {"kind": "NOT_LOGGED"} in answer["warnings"]
     assert said | {"column": ""} in rest["warnings"]
@@ -79,10 +81,10 @@ async def test_numbers_of_a_document_are_what_they_would_be_in_a_body(asker: Ask
     identity = asker.world.ids["deployment"]
     for digits in ("18446744073709551615", "9" * 20, "-" + "9" * 299, "1e300"):
         row = f"{{ amount: {digits}, nested: [{digits}] }}"
-        text = f'mutation {{ predict(input: {{ deploymentId: "{identity}", inputs: {row} }}) {{ count }} }}'
-        assert (await asker.data(text))["predict"]["count"] == 1
+        text = f'mutation {{ predict(input: {{ deploymentId: "{identity}", inputs: {row} }}) {{ requestId }} }}'
+        assert (await asker.data(text))["predict"]["requestId"]
     refused = await asker.refused(
-        f'mutation {{ predict(input: {{ deploymentId: "{identity}", inputs: {{ a: 1e999 }} }}) {{ count }} }}'
+        f'mutation {{ predict(input: {{ deploymentId: "{identity}", inputs: {{ a: 1e999 }} }}) {{ requestId }} }}'
     )
     assert refused["status"] == 400
     await asker.world.settled()

@@ -16,9 +16,10 @@ from tests.factories.dataset import Person, laboratory, person, table
 
 QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVersion(id: $id) {
   quality(target: $target, problemType: $problem) { overallScore issues {
-      id kind severity column message harm fix { text } evidence { name value values } }
-    diagnosis { target problemType rows sampledRows metric unfinished leaks { columns leaveOut severity message alone nextBest }
-      imbalance { classCount ratio classes { value count } } usefulness { column share score useless } } } } }"""
+      key kind severity column message harm fix { text } evidence { name value values } }
+    diagnosis { target problemType rowCount sampledRowCount metric unfinished
+      leaks { columns leaveOut severity message alone nextBest }
+      imbalance { classCount ratio classes { value count } } usefulness { column share score isUseless } } } } }"""
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
   experiment { id status warnings config logs(first: 20) { nodes { level message } } } } }"""
 
@@ -55,16 +56,16 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     told = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
     assert {("TARGET_LEAK", "ended"), ("CLASS_IMBALANCE", "left")} <= kinds(told)
     assert told["overallScore"] < plain["overallScore"]
-    ids = {issue["id"] for issue in told["issues"]}
+    ids = {issue["key"] for issue in told["issues"]}
     assert len(ids) == len(told["issues"]), "each has its own"
     again = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
-    assert [issue["id"] for issue in again["issues"]] == [issue["id"] for issue in told["issues"]], "and keeps it"
-    assert {issue["id"] for issue in plain["issues"] if issue["message"] in {one["message"] for one in told["issues"]}} <= ids
+    assert [issue["key"] for issue in again["issues"]] == [issue["key"] for issue in told["issues"]], "and keeps it"
+    assert {issue["key"] for issue in plain["issues"] if issue["message"] in {one["message"] for one in told["issues"]}} <= ids
     (leak,) = [issue for issue in told["issues"] if issue["kind"] == "TARGET_LEAK"]
     assert (leak["fix"]["text"], bool(leak["harm"])) == ("Leave them out.", True)
     assert {"name": "leave_out", "value": None, "values": ["ended"]} in leak["evidence"]
     found = told["diagnosis"]
-    assert (found["target"], found["problemType"], found["rows"], found["metric"]) == ("left", "CLASSIFICATION", 300, "AUC")
+    assert (found["target"], found["problemType"], found["rowCount"], found["metric"]) == ("left", "CLASSIFICATION", 300, "AUC")
     assert [leak["columns"] for leak in found["leaks"]] == [["ended"]]
     (said,) = [issue["message"] for issue in told["issues"] if issue["kind"] == "TARGET_LEAK"]
     assert "'left' is 'yes' in" in said, "as the file spells it, though it was read as a boolean"
@@ -72,7 +73,7 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     assert sum(one["count"] for one in found["imbalance"]["classes"]) == 300
     useful = {one["column"]: one for one in found["usefulness"]}
     assert useful["ended"]["score"] > 0.95
-    assert useful["noise"]["useless"]
+    assert useful["noise"]["isUseless"]
     assert [one["share"] for one in found["usefulness"]] == sorted((one["share"] for one in useful.values()), reverse=True)
     assert found["unfinished"] == []
 
@@ -114,9 +115,9 @@ async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[
 
     async def create(**config: Any) -> dict[str, Any]:
         wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": f"Try {config}", "targetColumn": "left"}
-        made = await ada.data(CREATE, input={**wanted, "problemType": "classification", "config": config})
+        made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION", "config": config})
         experiment: dict[str, Any] = made["createExperiment"]["experiment"]
-        logged = [line["message"] for line in experiment["logs"]["nodes"] if line["level"] == "warning"]
+        logged = [line["message"] for line in experiment["logs"]["nodes"] if line["level"] == "WARNING"]
         assert logged == experiment["warnings"]
         return experiment
 
@@ -131,7 +132,7 @@ async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[
 
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
     config = {"drop_leaks": True, "ignored_columns": ["months", "plan", "noise"]}
-    body = await ada.ask(CREATE, input={**wanted, "problemType": "classification", "config": config})
+    body = await ada.ask(CREATE, input={**wanted, "problemType": "CLASSIFICATION", "config": config})
     assert body["errors"][0]["extensions"]["errors"][0]["loc"] == ["config", "drop_leaks"]
 
 
@@ -158,7 +159,7 @@ async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     _, ada, version = lab
     monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 0.0)
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
-    made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
+    made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION"})
     assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.DIAGNOSIS_PENDING]
     assert made["createExperiment"]["experiment"]["status"] == "QUEUED"
     async with database.read() as session:
@@ -172,7 +173,7 @@ async def test_an_answer_that_a_busy_machine_cut_short_is_said_and_not_kept(
     monkeypatch.setattr("coreplex.dataset.diagnosis.WAITED_FOR", Pace(0.0, 120.0))
     monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 120.0)
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
-    made = await ada.data(CREATE, input={**wanted, "problemType": "classification"})
+    made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION"})
     warnings = made["createExperiment"]["experiment"]["warnings"]
     assert any(one.startswith("The table was looked at in part only.") for one in warnings), warnings
     async with database.read() as session:

@@ -23,9 +23,9 @@ from tests.factories.asking import Asker
 from tests.graphql.followed import make_job, tell
 
 KINDS = """{ __typename seq type message entityType entityId
-  ... on LogLine { level } ... on Progress { percent } ... on StateChanged { status attempt job { id status } }
+  ... on LogLine { level } ... on Progress { progress } ... on StateChanged { status attempt job { id status } }
   ... on ModelTrained { experiment { id modelCount } model { id name } bestModel { id } }
-  ... on TimelineEvent { id user { email } } }"""
+  ... on TimelineEvent { id actor { email } } }"""
 PROJECT = "subscription($p: ID!, $after: Long) { projectEvents(projectId: $p, after: $after) " + KINDS + " }"
 ACCOUNT = "subscription($after: Long) { accountEvents(after: $after) " + KINDS + " }"
 EXPERIMENT = "subscription($e: ID!) { experimentEvents(experimentId: $e) " + KINDS + " }"
@@ -82,9 +82,9 @@ async def test_each_kind_is_a_type_of_its_own(address: str, database: Database) 
             project = await session.get_one(Project, made.project_id)
             await event.audit(session, user.id, project, "project.updated", "It was changed.")
         progress, line, deed = [await anext(events) for _ in range(3)]
-        assert (progress["__typename"], progress["percent"]) == ("Progress", 12.5)
-        assert (line["__typename"], line["level"], line["message"]) == ("LogLine", "warning", "hm")
-        assert (deed["__typename"], deed["id"], deed["user"]) == ("TimelineEvent", str(deed["seq"]), {"email": user.email})
+        assert (progress["__typename"], progress["progress"]) == ("Progress", 12.5)
+        assert (line["__typename"], line["level"], line["message"]) == ("LogLine", "WARNING", "hm")
+        assert (deed["__typename"], deed["id"], deed["actor"]) == ("TimelineEvent", str(deed["seq"]), {"email": user.email})
         end = "mutation($i: CancelJobInput!) { cancelJob(input: $i) { job { status } } }"
         async with AsyncClient(base_url=f"http://{address}", timeout=20) as web:
             await web.post("/graphql", json={"query": end, "variables": {"i": {"jobId": str(made.id)}}}, headers=key)

@@ -14,15 +14,15 @@ from tests.factories.world import TARGET, add_experiment, world
 
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
   experiment { id status engines warnings config executionMode engineRuns { engine requestedEngine status } } } }"""
-ACT = "mutation($id: ID!) {{ {}Experiment(input: {{experimentId: $id}}) {{ experiment {{ status error stopped }} }} }}"
+ACT = "mutation($id: ID!) {{ {}Experiment(input: {{experimentId: $id}}) {{ experiment {{ status error isStopped }} }} }}"
 LIST = """{ experiments(first: 50) { nodes { name status progress message modelCount bestModel { name isProduction }
-  engineRuns { engine modelsTrained } } } }"""
+  engineRuns { engine modelCount } } } }"""
 
 
 def wanted(asker: Asker, **more: object) -> dict[str, object]:
     ids = asker.world.ids
     good = {"projectId": ids["project"], "datasetVersionId": ids["version"], "name": "Try", "targetColumn": TARGET}
-    return {**good, "problemType": "binary", **more}
+    return {**good, "problemType": "CLASSIFICATION", **more}
 
 
 async def test_what_was_asked_for_and_what_runs(asker: Asker) -> None:
@@ -55,7 +55,7 @@ async def test_wrong_options_name_their_keys(asker: Asker) -> None:
     for config in ([], "x", 1):
         refused = await asker.refused(CREATE, input=wanted(asker, config=config))
         assert (refused["status"], refused["errors"][0]["loc"][0]) == (422, "config"), (config, refused)
-    assert (await asker.refused(CREATE, input=wanted(asker, problemType="guess")))["errors"][0]["loc"] == ["problemType"]
+    assert (await asker.refused(CREATE, input=wanted(asker, problemType="GUESS")))["code"] == "BAD_REQUEST"
 
 
 async def test_a_dataset_in_place_of_its_version_is_told_its_newest(asker: Asker) -> None:
@@ -71,7 +71,7 @@ async def test_ends(asker: Asker) -> None:
     for action in ("cancel", "stop"):
         assert (await asker.refused(ACT.format(action), id=ids["experiment"]))["status"] == 409
     ended = (await asker.data(ACT.format("cancel"), id=ids["waiting_experiment"]))["cancelExperiment"]["experiment"]
-    assert ended == {"status": "CANCELLED", "error": "cancelled", "stopped": False}
+    assert ended == {"status": "CANCELLED", "error": "cancelled", "isStopped": False}
     assert (await asker.refused(ACT.format("stop"), id=ids["waiting_experiment"]))["code"] == "CONFLICT"
 
 

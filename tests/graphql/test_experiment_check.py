@@ -9,20 +9,20 @@ from tests.factories.asking import Asker
 from tests.factories.world import TARGET
 
 CHECK = """query($input: CreateExperimentInput!) { checkExperiment(input: $input) {
-  problemType engines config warnings validation { strategy reason } duration { likely low high models }
+  problemType engines config warnings validation { strategy reason } duration { likelySecs lowerSecs upperSecs modelCount }
   userErrors { message code field reason } } }"""
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
   experiment { config engines warnings validation { strategy reason } } userErrors { message code field reason } } }"""
 OFFERED = """{ experimentCapabilities { metrics { name direction problemTypes }
   options { name type default minimum maximum exclusive values description } } }"""
 TARGETS = """query($id: ID!) { datasetVersion(id: $id) { columns { name } targets(first: 50) {
-  column problemType uniqueCount missingPct refusal } } }"""
+  column problemType uniqueCount missingPercent refusal } } }"""
 
 
 def wanted(asker: Asker, **more: Any) -> dict[str, Any]:
     ids = asker.world.ids
     said = {"projectId": ids["project"], "datasetVersionId": ids["version"], "name": "asked", "targetColumn": TARGET}
-    return {**said, "problemType": "classification", "config": {"max_runtime_secs": 20, "max_models": 2, "folds": 3}, **more}
+    return {**said, "problemType": "CLASSIFICATION", "config": {"max_runtime_secs": 20, "max_models": 2, "folds": 3}, **more}
 
 
 async def count(asker: Asker) -> int:
@@ -39,7 +39,7 @@ async def test_it_says_what_creation_says_and_makes_nothing(asker: Asker) -> Non
         assert said[name] == made["experiment"][name], name
     assert any("folds" in warning for warning in said["warnings"]), "an unknown option is named"
     duration = said["duration"]
-    assert 0 < duration["low"] <= duration["likely"] <= duration["high"] <= 20
+    assert 0 < duration["lowerSecs"] <= duration["likelySecs"] <= duration["upperSecs"] <= 20
     assert said["userErrors"] == made["userErrors"] == []
 
 
@@ -69,13 +69,13 @@ async def test_options_and_metrics_are_those_of_the_engine(asker: Asker) -> None
     assert list(options) == list(AutoMLConfig.model_fields)
     assert all(one["description"] for one in options.values())
     folds = options["nfolds"]
-    assert (folds["type"], folds["default"], folds["minimum"], folds["maximum"]) == ("integer", 5, -1, 50)
+    assert (folds["type"], folds["default"], folds["minimum"], folds["maximum"]) == ("INTEGER", 5, -1, 50)
     assert (options["quantile_alpha"]["exclusive"], options["quantile_alpha"]["maximum"]) == (True, 1.0)
     assert "time" in options["validation"]["values"]
     metrics = {one["name"]: one for one in offered["metrics"]}
-    assert (metrics["auc"]["direction"], metrics["rmse"]["direction"]) == ("MAXIMIZE", "MINIMIZE")
-    assert (metrics["auc"]["problemTypes"], metrics["rmse"]["problemTypes"]) == (["CLASSIFICATION"], ["REGRESSION"])
-    assert {name.lower() for name in options["sort_metric"]["values"]} >= set(metrics) - {"pinball"}
+    assert (metrics["AUC"]["direction"], metrics["RMSE"]["direction"]) == ("MAXIMIZE", "MINIMIZE")
+    assert (metrics["AUC"]["problemTypes"], metrics["RMSE"]["problemTypes"]) == (["CLASSIFICATION"], ["REGRESSION"])
+    assert {name.upper() for name in options["sort_metric"]["values"]} >= set(metrics) - {"PINBALL"}
 
 
 async def test_targets_are_the_columns_and_say_why_one_is_none(asker: Asker) -> None:

@@ -16,7 +16,7 @@ from tests.graphql.test_lists import CONNECTIONS, Listed, Lists
 COMBINED = ("and", "or", "not")
 ELSEWHERE = {
     "ids": "id",
-    "userId": "user { id }",
+    "actorId": "actor { id }",
     "Member.email": "user { email }",
     "Member.name": "user { name }",
     "failed": "error",

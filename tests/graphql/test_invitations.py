@@ -33,7 +33,7 @@ RESEND = "mutation($id: ID!) { resendInvitation(input: {invitationId: $id}) { in
 REVOKE = "mutation($id: ID!) { revokeInvitation(input: {invitationId: $id}) { deletedId } }"
 ACCEPT = "mutation($token: String!) { acceptInvitation(input: {token: $token}) { member { role user { email } } } }"
 OFFER = """query($token: String!) { invitation(token: $token) {
-  email role projectName registered expiresAt invitedBy { email role } } }"""
+  email role projectName isRegistered expiresAt invitedBy { email role } } }"""
 LIST = """query($id: ID!) { project(id: $id) { invitations(first: 10, sort: {field: EMAIL, direction: ASC}) {
   totalCount nodes { email role } } members(first: 10) { totalCount } } }"""
 REGISTER = """mutation($input: RegisterInput!) { register(input: $input) {
@@ -88,7 +88,7 @@ async def test_from_the_mail_to_the_project(asker: Asker) -> None:
     async with browser(asker.world.app) as guest:
         offer = (await ask(guest, OFFER, token=token))["data"]["invitation"]
         assert (offer["email"], offer["role"], offer["projectName"]) == (GUEST, "EDITOR", "Project of owner@example.com")
-        assert (offer["registered"], offer["invitedBy"]) == (False, {"email": "admin@example.com", "role": None})
+        assert (offer["isRegistered"], offer["invitedBy"]) == (False, {"email": "admin@example.com", "role": None})
         made = (await register(guest, token))["data"]["register"]
         assert made["verificationRequired"] is False, "the token has proved the mailbox"
         assert made["user"]["emailVerifiedAt"] is not None
@@ -185,7 +185,7 @@ async def test_only_whose_address_it_is_accepts(asker: Asker) -> None:
         assert await role_of(asker, other.email) is None
         user = await make_user(asker.world.database, "Guest@Example.com")  # made meanwhile, by whatever way
         headers = await sign_in(mine, user.email)
-        assert (await ask(mine, OFFER, token=token))["data"]["invitation"]["registered"] is True
+        assert (await ask(mine, OFFER, token=token))["data"]["invitation"]["isRegistered"] is True
         assert code(await register(mine, token)) == "conflict"
         assert code(await ask(mine, ACCEPT, headers, token="x")) == "bad_input"
         done = (await ask(mine, ACCEPT, headers, token=token))["data"]["acceptInvitation"]["member"]
@@ -327,7 +327,7 @@ async def test_what_the_page_asks_lets_people_in_whatever_documents_the_operator
     async with serving(strict) as app, browser(app) as guest:
         assert code(await ask(guest, OFFER, token=token)) == "document_not_listed"
         found = (await ask(guest, own_documents.OFFER, token=token))["data"]["invitation"]
-        assert (found["email"], found["registered"], found["invitedBy"]["name"]) == (GUEST, known, "Ada")
+        assert (found["email"], found["isRegistered"], found["invitedBy"]["name"]) == (GUEST, known, "Ada")
         if known:
             login = await ask(guest, own_documents.LOGIN, input={"email": GUEST, "password": PASSWORD})
             headers = {"X-CSRF-Token": login["data"]["login"]["csrfToken"]}

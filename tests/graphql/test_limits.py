@@ -123,7 +123,8 @@ def test_the_standard_introspection_passes() -> None:
         ("{ projects(first: 10) { ... { nodes { id } } ... on ProjectConnection { nodes { id } } } }", {}, S + 21),
         ("{ datasetVersion(id: 1) { preview(rows: 500) } }", {}, 2 * S + 1 + 500 * 5),
         ("query($n: Int!) { datasetVersion(id: 1) { preview(rows: $n) } }", {"n": 100.0}, 2 * S + 1 + 100 * 5),
-        ("{ jobs(first: 100) { nodes { payload result } } }", {}, S + 1 + 100 * (1 + 2)),
+        ("{ deployments(first: 100) { nodes { config } } }", {}, S + 1 + 100 * (1 + 1)),
+        ("{ jobs(first: 100) { nodes { result { modelCount } } } }", {}, S + 1 + 100 * (1 + 1)),
         ("{ models(first: 10) { nodes { curves { roc { points { threshold } } } } } }", {}, S + 1 + 10 * (1 + 25 + 1 + 1 + 1)),
         ("{ models(first: 10) { nodes { metrics { name value } } } }", {}, S + 1 + 10 * (1 + 8)),
     ],
@@ -145,10 +146,10 @@ def test_errors_keep_their_places() -> None:
 
 
 def test_charges_are_per_root_field_of_a_category() -> None:
-    wanted = '{projectId: "p", datasetVersionId: "v", targetColumn: "y", problemType: "regression", name: "n"}'
+    wanted = '{projectId: "p", datasetVersionId: "v", targetColumn: "y", problemType: REGRESSION, name: "n"}'
     train = f"createExperiment(input: {wanted}) {{ __typename }}"
-    predict = 'predict(input: {deploymentId: "d", inputs: {}}) { count }'
-    predict_model = 'predictModel(input: {modelId: "m", inputs: {}}) { count }'
+    predict = 'predict(input: {deploymentId: "d", inputs: {}}) { requestId }'
+    predict_model = 'predictModel(input: {modelId: "m", inputs: {}}) { requestId }'
     operation = prepare(f"mutation {{ {train} {predict} {predict_model} }}")
     assert operation.charges == {Category.training: 1, Category.predictions: 2}
     assert prepare("{ projects { totalCount } }").charges == {Category.general: 1}

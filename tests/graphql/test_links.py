@@ -29,7 +29,6 @@ def links() -> list[tuple[str, str, str]]:
 
 def test_ids_that_name_a_thing_have_it_beside_them() -> None:
     without = {
-        "apiKeyId": "the payload of a revocation",
         "deletedId": "what is gone",
         "entityId": "of any kind",
         "privacyPolicyId": "no policies exist yet",
@@ -37,7 +36,7 @@ def test_ids_that_name_a_thing_have_it_beside_them() -> None:
     }
     paired = set(links())
     for kind in core_schema.type_map.values():
-        if not isinstance(kind, GraphQLObjectType) or kind.name.endswith(("Payload", "Target")) or kind.name in {"Analysis"}:
+        if not isinstance(kind, GraphQLObjectType):
             continue
         for name in kind.fields:
             if name.endswith("Id") and name not in without:
@@ -63,13 +62,22 @@ async def test_each_leads_to_what_its_id_names(asker: Asker) -> None:
 
 async def test_a_key_that_may_not_read_reads_nothing_through_them(asker: Asker) -> None:
     update = """mutation($i: UpdateDeploymentInput!) { updateDeployment(input: $i) { deployment { id
-      project { name } createdBy { email } previousModel { id } } } }"""
+      createdBy { email } previousModel { id } } } }"""
     wanted = {"deploymentId": asker.world.ids["production"], "name": "again"}
     body = await asker.ask(update, "write_only", i=wanted)
     shown = body["data"]["updateDeployment"]["deployment"]
-    assert (shown["id"], shown["project"], shown["previousModel"]) == (wanted["deploymentId"], None, None)
+    assert (shown["id"], shown["previousModel"]) == (wanted["deploymentId"], None)
+
+
+async def test_what_a_thing_cannot_be_without_is_an_error_for_a_key_that_may_not_read(asker: Asker) -> None:
+    update = """mutation($i: UpdateDeploymentInput!) { updateDeployment(input: $i) { deployment { project { name } } } }"""
+    wanted = {"deploymentId": asker.world.ids["production"], "name": "again"}
+    body = await asker.ask(update, "write_only", i=wanted)
+    assert body["data"]["updateDeployment"]["deployment"] is None
+    assert body["errors"][0]["path"] == ["updateDeployment", "deployment", "project"]
+    assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
     whole = (await asker.data(update, i=wanted))["updateDeployment"]["deployment"]
-    assert whole["project"] is not None
+    assert whole["project"]["name"]
 
 
 @pytest.mark.parametrize("noun", sorted(FOUND))

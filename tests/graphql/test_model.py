@@ -20,7 +20,7 @@ BOARD = """query($id: ID!) { experiment(id: $id) { models(first: 50) { nodes { n
 PREDICT = """mutation($input: PredictModelInput!) { predictModel(input: $input) {
   predictions { prediction probability probabilities { label probability }
     explanation { method space label baseValue rawScore others residual contributions { feature value contribution stdError } } }
-  warnings { kind column row } count modelId deploymentId latencyMs } }"""
+  warnings { kind column row } modelId model { name } latencyMs } }"""
 
 
 async def more_models(asker: Asker, count: int) -> None:
@@ -87,7 +87,7 @@ async def test_predictions(asker: Asker) -> None:
     model = asker.world.ids["model"]
     answer = await asker.data(PREDICT, input={"modelId": model, "inputs": [ROW, {"age": None}], "options": {"contributions": 2}})
     found = answer["predictModel"]
-    assert (found["count"], found["modelId"], found["deploymentId"]) == (2, model, None)
+    assert (len(found["predictions"]), found["modelId"], bool(found["model"]["name"])) == (2, model, True)
     first = found["predictions"][0]
     why, likely = first["explanation"], {one["label"]: one["probability"] for one in first["probabilities"]}
     assert [likely[first["prediction"]], len(likely)] == [first["probability"], 2]
@@ -96,8 +96,8 @@ async def test_predictions(asker: Asker) -> None:
     assert parts == pytest.approx(why["rawScore"])
     assert {warning["row"] for warning in found["warnings"]} <= {None, 0, 1}
     assert "plan" in {warning["column"] for warning in found["warnings"]}
-    inline = f'mutation {{ predictModel(input: {{modelId: "{model}", inputs: {{age: 61, plan: "pro"}}}}) {{ count }} }}'
-    assert (await asker.data(inline))["predictModel"]["count"] == 1
+    inline = f'mutation {{ predictModel(input: {{modelId: "{model}", inputs: {{age: 61, plan: "pro"}}}}) {{ requestId }} }}'
+    assert (await asker.data(inline))["predictModel"]["requestId"]
     for inputs in ([], {}, [ROW, {}], 3, None, [[]]):
         assert (await asker.refused(PREDICT, input={"modelId": model, "inputs": inputs}))["status"] in {400, 422}
 

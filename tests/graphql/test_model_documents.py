@@ -16,7 +16,7 @@ from tests.factories.world import add_model
 CURVES = """query($id: ID!, $label: Value, $at: Float) { model(id: $id) { curves { %s
   confusion(label: $label, threshold: $at) { labels counts threshold } } } }"""
 METRICS = """query($id: ID!, $name: MetricName!) { model(id: $id) {
-  metrics { name value higherIsBetter foldMean foldStd interval { low high level rows holdoutRows } }
+  metrics { name value higherIsBetter foldMean foldStd interval { lower upper level rowCount holdoutRowCount } }
   metric(name: $name) { name value } } }"""
 INTERVAL = {"metric": "auc", "value": 0.9, "low": 0.8, "high": 1.0, "level": 0.9, "rows": 120, "holdout_rows": 24}
 
@@ -42,7 +42,7 @@ async def test_metrics_are_named_and_say_what_to_expect(asker: Asker) -> None:
     folds = {"auc": {"mean": 0.85, "std": 0.01}}
     model = await model_with(asker, metrics={"logloss": None, "auc": 0.9}, cv_metrics=folds, metric_intervals=[INTERVAL])
     found = (await asker.data(METRICS, id=model, name="AUC"))["model"]
-    interval = {"low": 0.8, "high": 1.0, "level": 0.9, "rows": 120, "holdoutRows": 24}
+    interval = {"lower": 0.8, "upper": 1.0, "level": 0.9, "rowCount": 120, "holdoutRowCount": 24}
     auc = {"name": "AUC", "value": 0.9, "higherIsBetter": True, "foldMean": 0.85, "foldStd": 0.01, "interval": interval}
     loss = {**dict.fromkeys(auc), "name": "LOGLOSS", "higherIsBetter": False}
     assert found == {"metrics": [auc, loss], "metric": {"name": "AUC", "value": 0.9}}
@@ -131,7 +131,7 @@ async def test_numbers_have_residuals(asker: Asker) -> None:
 
 async def test_what_a_model_goes_by(asker: Asker) -> None:
     query = """query($id: ID!) { model(id: $id) { explanation { method note error 
-      importance(first: 2) { feature importance percentage }
+      importance(first: 2) { feature importance percent }
       shap { method space features { feature meanAbs } baseValues
         sample { label contributions { feature value contribution } } } } } }"""
     found = (await asker.data(query, id=asker.world.ids["model"]))["model"]["explanation"]

@@ -17,7 +17,7 @@ TREE = """query($id: ID!) { project(id: $id) {
   experiments(first: 5) { nodes { name modelCount bestModel { name } engineRuns { engine } } }
   models(first: 5) { nodes { name projectName experimentName isProduction isStaging } }
   deployments(first: 5) { nodes { name modelName } }
-  timeline(first: 5) { nodes { type user { email } } } } }"""
+  timeline(first: 5) { nodes { type actor { email } } } } }"""
 
 
 async def make_projects(asker: Asker, count: int) -> None:

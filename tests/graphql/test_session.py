@@ -123,7 +123,7 @@ async def test_what_production_tells(settings: Settings, database: Database, wor
 
 PEOPLE = """query($id: ID!) { project(id: $id) { ownerId owner { id email role plan emailVerifiedAt }
   members(first: 10) { nodes { userId role user { id name email role plan emailVerifiedAt } } }
-  timeline(first: 5) { nodes { user { email role plan } } } } me { id role } }"""
+  timeline(first: 5) { nodes { actor { email role plan } } } } me { id role } }"""
 
 
 async def test_others_see_of_a_person_what_they_need(asker: Asker) -> None:
@@ -144,7 +144,7 @@ async def test_others_see_of_a_person_what_they_need(asker: Asker) -> None:
     assert {(one["user"]["role"], one["user"]["plan"], one["user"]["emailVerifiedAt"]) for one in people.values()} == {
         (None,) * 3
     }
-    assert all(event["user"]["role"] is None for event in project["timeline"]["nodes"])
+    assert all(event["actor"]["role"] is None for event in project["timeline"]["nodes"])
 
 
 async def test_an_administrator_sees_the_accounts(asker: Asker) -> None:

@@ -16,8 +16,8 @@ from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from tests.factories.account import bearer, browser, make_key, make_user, serving, sign_in
 
-LIST = "{ sessions { totalCount nodes { id createdAt lastSeenAt expiresAt remember current userAgent network } } }"
-END = "mutation($id: ID!) { endSession(input: {sessionId: $id}) { endedId } }"
+LIST = "{ sessions { totalCount nodes { id createdAt lastSeenAt expiresAt isRemembered isCurrent userAgent network } } }"
+END = "mutation($id: ID!) { endSession(input: {sessionId: $id}) { deletedId } }"
 END_OTHERS = "mutation { endOtherSessions { endedCount } }"
 RENAME = "mutation($input: UpdateMeInput!) { updateMe(input: $input) { user { id name } } }"
 ME = "{ me { name } }"
@@ -50,8 +50,8 @@ async def test_a_person_sees_their_own_browsers(client: AsyncClient, app: Any, d
         found = (await ask(client, LIST))["data"]["sessions"]
         assert found["totalCount"] == 2
         here, there = found["nodes"]
-        assert (here["current"], here["remember"], here["network"]) == (True, False, "192.0.2.0/24")
-        assert (there["current"], there["remember"], there["network"]) == (False, True, "2001:db8:1::/48")
+        assert (here["isCurrent"], here["isRemembered"], here["network"]) == (True, False, "192.0.2.0/24")
+        assert (there["isCurrent"], there["isRemembered"], there["network"]) == (False, True, "2001:db8:1::/48")
         assert there["userAgent"].endswith("Firefox/140.0")
         assert there["expiresAt"] > here["expiresAt"] > here["createdAt"]
         searched = '{ sessions(search: "firefox", sort: {field: LAST_SEEN_AT}) { nodes { id } } }'
@@ -66,8 +66,8 @@ async def test_an_ended_session_is_signed_out_everywhere(
     async with serving(settings) as elsewhere, browser(elsewhere) as other:
         await sign_in(other, user.email)
         assert (await ask(other, ME))["data"]["me"]["name"] == "Ada"
-        (gone,) = [one for one in (await ask(client, LIST))["data"]["sessions"]["nodes"] if not one["current"]]
-        assert (await ask(client, END, headers, id=gone["id"]))["data"]["endSession"]["endedId"] == gone["id"]
+        (gone,) = [one for one in (await ask(client, LIST))["data"]["sessions"]["nodes"] if not one["isCurrent"]]
+        assert (await ask(client, END, headers, id=gone["id"]))["data"]["endSession"]["deletedId"] == gone["id"]
         async with asyncio.timeout(5):
             while "errors" not in await ask(other, ME):  # noqa: ASYNC110 the word travels through the database
                 await asyncio.sleep(0.02)
@@ -100,7 +100,7 @@ async def test_what_it_follows_ends_too(address: str, app: Any, database: Databa
 async def test_ending_ones_own_session_is_signing_out(client: AsyncClient, database: Database, user: User) -> None:
     headers = await sign_in(client, user.email)
     (mine,) = (await ask(client, LIST))["data"]["sessions"]["nodes"]
-    assert (await ask(client, END, headers, id=mine["id"]))["data"]["endSession"]["endedId"] == mine["id"]
+    assert (await ask(client, END, headers, id=mine["id"]))["data"]["endSession"]["deletedId"] == mine["id"]
     assert "session" not in client.cookies
     assert code(await ask(client, ME)) == "unauthenticated"
 

@@ -32,7 +32,7 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "y"}
 
     async def create(**config: Any) -> dict[str, Any]:
-        made = await ada.data(CREATE, input={**wanted, "problemType": "classification", "config": config})
+        made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION", "config": config})
         return dict(made["createExperiment"]["experiment"])
 
     chosen = await create()
@@ -44,7 +44,7 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
     (said,) = [warning for warning in chosen["warnings"] if "by a random split" in warning]
     assert said.startswith(found["reason"])
     assert "validation 'group' by 'patient'" in said
-    assert said in [line["message"] for line in chosen["logs"]["nodes"] if line["level"] == "warning"]
+    assert said in [line["message"] for line in chosen["logs"]["nodes"] if line["level"] == "WARNING"]
 
     rest = (await ada.client.get(f"/api/experiments/{chosen['id']}")).json()
     assert rest["validation"]["honest_score"] == found["honestScore"]
@@ -67,7 +67,7 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
         ({"validation": "honest"}, "validation"),
         ({"validation": "time", "time_column": "patient"}, "time_column"),
     ):
-        body = await ada.ask(CREATE, input={**wanted, "problemType": "classification", "config": config})
+        body = await ada.ask(CREATE, input={**wanted, "problemType": "CLASSIFICATION", "config": config})
         assert body["errors"][0]["extensions"]["errors"][0]["loc"] == ["config", key], config
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Experiment)) == before

@@ -32,7 +32,7 @@ async def test_from_the_sentinel_in_the_target_to_the_prediction(
     ada = lab[1]
     made = await ada.dataset(sensors(), "sensors.csv")
     config = {"max_runtime_secs": 60, "max_models": 1, "nfolds": 3, "include_algos": ["GBM"]}
-    wanted = {"projectId": ada.project_id, "name": "CO", "targetColumn": "co", "problemType": "regression", "config": config}
+    wanted = {"projectId": ada.project_id, "name": "CO", "targetColumn": "co", "problemType": "REGRESSION", "config": config}
     first = (await ada.data(CREATE, input={**wanted, "datasetVersionId": made["version_id"]}))["createExperiment"]["experiment"]
     (warning,) = [text for text in first["warnings"] if "-200" in text]
     assert "'co' holds -200 (40 times), far outside the rest (" in warning

@@ -25,7 +25,7 @@ UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input)
 OVERRIDE = """mutation($input: OverrideColumnTypesInput!) { overrideColumnTypes(input: $input) {
   version { id source columns { name type reason missingCount missingValues } } } }"""
 MARK = """mutation($input: MarkMissingInput!) { markMissing(input: $input) {
-  version { id version parentVersionId columns { name type missingCount missingValues min } } } }"""
+  version { id number parentVersionId columns { name type missingCount missingValues min } } } }"""
 
 
 async def columns(ada: Person, dataset_id: str, version_id: str) -> dict[str, dict[str, Any]]:
