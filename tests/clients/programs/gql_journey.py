@@ -87,7 +87,7 @@ async def train(session: AsyncClientSession, key: str, project: str, version: st
         "datasetVersionId": version,
         "name": "First try",
         "targetColumn": "species",
-        "problemType": "classification",
+        "problemType": "CLASSIFICATION",
         "config": {"include_algos": ["GLM"], "max_models": 1, "nfolds": 2},
     }
     experiment = str((await change(session, "CreateExperiment", wanted))["experiment"]["id"])

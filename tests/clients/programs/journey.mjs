@@ -76,7 +76,7 @@ async function train(client, pages, project, datasetVersionId) {
     datasetVersionId,
     name: 'First try',
     targetColumn: 'species',
-    problemType: 'classification',
+    problemType: 'CLASSIFICATION',
     config: { include_algos: ['GLM'], max_models: 1, nfolds: 2 },
   });
   assert.deepEqual(userErrors, []);
