@@ -57,6 +57,7 @@ def catalogue() -> dict[str, str]:
 
 
 def plain(template: str) -> str:
-    """A template without Python's formats: `{rows:,}` is `{rows}`, and `{name!r}` stands in quotation marks."""
+    """A template without Python's formats: `{rows:,}` is `{rows}`, `{name!r}` stands in quotation marks, and `{{` is a brace."""
     quoted = re.sub(r"\{(\w+)!r\}", r"'{\1}'", template)
-    return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", quoted)
+    unformatted = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", quoted)
+    return unformatted.replace("{{", "{").replace("}}", "}")

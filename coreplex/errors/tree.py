@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-Parameter = str | int | float | None | Sequence[str] | Sequence[int]
+Parameter = str | int | float | Sequence[str] | Sequence[int]
 """What a message may mention: what JSON can carry. Several are written with commas between them."""
 
 
@@ -33,7 +33,7 @@ class Message(str):
 
     `Message("too_many_rows", "has {rows:,} rows; send at most {most:,}", rows=12_000, most=10_000)`
 
-    The template is a literal, and each reason is given in one place: `coreplex.errors.catalogue` collects them from the code.
+    The template is a literal, and each reason is given in one place: `schema.messages` collects them from the code.
     What a caller sent is only ever a parameter.
     """
 

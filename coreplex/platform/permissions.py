@@ -141,7 +141,7 @@ def authorize(principal: Principal | None, permission: Permission) -> None:
     if permission.administrator and principal.user_role is not UserRole.admin:
         raise Forbidden(Message("administrator_needed", "Only an administrator of this server may do this."))
     if permission.scope not in principal.scopes and not _is_master(principal):
-        raise Forbidden(Message("scope_missing", "This API key lacks the scope '{scope}'.", scope=permission.scope))
+        raise Forbidden(Message("scope_missing", "This API key lacks the scope '{scope}'.", scope=str(permission.scope)))
 
 
 def _is_master(principal: Principal) -> bool:
