@@ -36,9 +36,7 @@ class UserError:
     field: list[str] | None = strawberry.field(
         description='Where the wrong value stands in the arguments: `["input", "name"]`; null where no single value is wrong.'
     )
-    reason: str = strawberry.field(
-        description="A machine word for the message, to translate it by (`schema/messages.json`)."
-    )
+    reason: str = strawberry.field(description="A machine word for the message, to translate it by (`schema/messages.json`).")
     parameters: JSON = strawberry.field(description="The figures and names in the message, by name.")
 
 
