@@ -137,6 +137,8 @@ def test_there_is_no_policy_to_be_found(project: Lab, policy: str) -> None:
         ({"config": {"traffic_percent": 0}}, "traffic_percent"),
         ({"privacy_threshold": 1.5}, "privacy_threshold"),
         ({"privacy_column_map": "x"}, "privacy_column_map"),
+        ({"privacy_column_map": []}, "privacy_column_map"),
+        ({"privacy_column_map": {"x": 1}}, "privacy_column_map"),
         ({"config": {"mine": "y" * MOST_KEPT}}, "config"),
         ({"config": {"privacy_column_map": {"x": "y" * MOST_KEPT}}}, "config"),
     ],

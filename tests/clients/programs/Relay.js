@@ -9,7 +9,7 @@ graphql`
 graphql`
   fragment RelayDataset on Dataset {
     id name rowCount versionCount
-    latestVersion { id version columns { name type } }
+    latestVersion { id number columns { name type } }
   }
 `;
 graphql`
@@ -68,7 +68,7 @@ export const queries = {
     query RelayWhyQuery($id: ID!) {
       model(id: $id) {
         id
-        explanation { method importance(first: 3) { feature percentage } }
+        explanation { method importance(first: 3) { feature percent } }
       }
     }
   `,
