@@ -29,7 +29,7 @@ const said_of = (error) => error instanceof TypeError || error instanceof Syntax
   ? "The server does not answer at the moment; try again shortly." : error.message;
 const accept = async () => {{
   const password = form.password.value, email = invitation.email;
-  if (!invitation.registered) {{
+  if (!invitation.isRegistered) {{
     await ask(REGISTER, {{input: {{email, name: form.person.value, password, invitationToken: token}}}});
     return;
   }}
@@ -54,10 +54,10 @@ form.addEventListener("submit", async (event) => {{
     invitation = (await ask(OFFER, {{token}})).invitation;
     const by = invitation.invitedBy ? invitation.invitedBy.name : "Somebody";
     offer.textContent = `${{by}} invites ${{invitation.email}} to the project “${{invitation.projectName}}”.`;
-    at("#new").hidden = form.person.disabled = invitation.registered;
-    at("label[for=password]").textContent = invitation.registered ? "Your password here" : "A password, 8 characters or more";
-    form.password.autocomplete = invitation.registered ? "current-password" : "new-password";
-    button.textContent = invitation.registered ? "Sign in and join" : "Register and join";
+    at("#new").hidden = form.person.disabled = invitation.isRegistered;
+    at("label[for=password]").textContent = invitation.isRegistered ? "Your password here" : "A password, 8 characters or more";
+    form.password.autocomplete = invitation.isRegistered ? "current-password" : "new-password";
+    button.textContent = invitation.isRegistered ? "Sign in and join" : "Register and join";
     form.hidden = false;
   }} catch (error) {{
     said.textContent = token ? said_of(error) : "This address is not whole: open the link exactly as it stands in the mail.";

@@ -1,7 +1,7 @@
 """Documents of the page that an invitation's mail leads to. They run on every server, whatever its operator has listed."""
 
 OFFER = """query InvitationOffer($token: String!) {
-  invitation(token: $token) { email projectName registered invitedBy { name } }
+  invitation(token: $token) { email projectName isRegistered invitedBy { name } }
 }"""
 REGISTER = """mutation RegisterInvited($input: RegisterInput!) {
   register(input: $input) { user { id } }
