@@ -105,7 +105,7 @@ REFUSED = (
     ('createApiKey(input: {name: "a", scopes: [READ], expiresAt: "2001-01-01T00:00:00Z"})', "key_ends_too_late"),
     (
         'createExperiment(input: {name: "a", projectId: "<project>", datasetVersionId: "<version>", '
-        'problemType: "regression", targetColumn: "{x}"})',
+        'problemType: REGRESSION, targetColumn: "{x}"})',
         "no_target_column",
     ),
     ('addMember(input: {projectId: "<project>", email: "<viewer>", role: EDITOR})', "member_already"),
