@@ -164,23 +164,26 @@ class DatasetVersion:
     targets: list[TargetCandidate] = strawberry.field(
         resolver=_targets, description="The columns that could be predicted, the likeliest first."
     )
-    rows: TableRows = strawberry.field(
-        resolver=explore.rows,
+    rows: TableRows = guarded(
+        explore.rows,
+        READ,
+        "A page of its rows, spelled as in the uploaded file; long texts are cut as in `preview`.",
         graphql_type=TableRows,
         metadata={PRICE: ROWS},
-        description="A page of its rows, spelled as in the uploaded file; long texts are cut as in `preview`.",
     )
-    missing_map: MissingMap = strawberry.field(
-        resolver=explore.missing_map,
+    missing_map: MissingMap = guarded(
+        explore.missing_map,
+        READ,
+        "Where values are missing, and which are missing together.",
         graphql_type=MissingMap,
         metadata={PRICE: WHOLE_TABLE},
-        description="Where values are missing, and which are missing together.",
     )
-    correlations: list[Correlation] = strawberry.field(
-        resolver=explore.correlations,
+    correlations: list[Correlation] = guarded(
+        explore.correlations,
+        READ,
+        "How strongly chosen columns go together: every pair, from at most 20,000 rows.",
         graphql_type=list[Correlation],
         metadata={PRICE: WHOLE_TABLE},
-        description="How strongly chosen columns go together: every pair, from at most 20,000 rows.",
     )
     difference: LazyDifference = guarded(
         _difference,
@@ -189,11 +192,12 @@ class DatasetVersion:
         graphql_type=LazyDifference,
         metadata={PRICE: WHOLE_TABLE},
     )
-    preview: JSON = strawberry.field(
-        resolver=_preview,
-        metadata={PRICE: PREVIEW},
-        description="The first rows, spelled as in the uploaded file. A text of more than 1,000 characters is cut there and ends "
+    preview: JSON = guarded(
+        _preview,
+        READ,
+        "The first rows, spelled as in the uploaded file. A text of more than 1,000 characters is cut there and ends "
         "in its length: `… (1234 characters)`.",
+        metadata={PRICE: PREVIEW},
     )
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was made.")

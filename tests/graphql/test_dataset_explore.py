@@ -8,6 +8,7 @@ import pytest
 
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
+from tests.factories.asking import Asker
 from tests.factories.dataset import Person, laboratory, person, table
 
 ROWS = """query($id: ID!, $first: Int! = 50, $offset: Int! = 0, $columns: [String!], $sort: [RowSort!], $filter: [RowFilter!]) {
@@ -174,3 +175,14 @@ async def test_two_versions(lab: tuple[Any, Person, str, list[list[object]]], da
         theirs = (await eve.dataset())["version_id"]
     body = await ada.ask(DIFFERENCE, id=version, to=theirs)
     assert body["errors"][0]["extensions"]["status"] == 404
+
+
+@pytest.mark.parametrize(
+    "field", ["preview", "rows { totalCount }", "missingMap { columns }", "correlations(columns: []) { value }"]
+)
+async def test_who_may_only_write_does_not_read_by_way_of_a_payload(asker: Asker, field: str) -> None:
+    change = "mutation($input: UpdateDatasetInput!) { updateDataset(input: $input) { dataset { latestVersion { id %s } } } }"
+    wanted = {"datasetId": asker.world.ids["dataset"], "description": "changed"}
+    assert (await asker.data(change % "", actor="write_only", input=wanted))["updateDataset"]["dataset"]["latestVersion"]["id"]
+    said = await asker.refused(change % field, actor="write_only", input=wanted)
+    assert said["code"] == "FORBIDDEN", said
