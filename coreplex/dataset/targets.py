@@ -45,5 +45,5 @@ def _refusal(known: Documents, schema: TableSchema, name: str, kind: str) -> str
     try:
         feasibility.check_creation(known.profile, schema, name, kind)
     except Invalid as error:
-        return error.message
+        return error.errors[0].msg if error.errors else error.message  # of the column, whatever the place is called
     return None

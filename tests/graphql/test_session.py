@@ -1,6 +1,7 @@
 """Who asks: the first question of a front-end, which is no refusal for a stranger; and what of a person others see."""
 
 import hashlib
+import tomllib
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from coreplex.platform.settings import Settings
 from schema.export import SDL
 from tests.factories.account import PASSWORD, bearer, browser, make_user, serving, sign_in
 from tests.factories.asking import Asker
+from tests.stack import ROOT
 
 SESSION = """{ session { user { id email role plan emailVerifiedAt } csrfToken scopes projectId project { name } expiresAt
   apiKey { id name } } }"""
@@ -47,6 +49,7 @@ async def test_a_stranger_is_told_of_the_server(client: AsyncClient) -> None:
     server = (await ask(client, SERVER))["server"]
     assert server["sdlHash"] == hashlib.sha256(SDL.read_bytes()).hexdigest()
     assert (server["mode"], server["registrationOpen"], server["introspection"]) == ("DEVELOPMENT", True, True)
+    assert server["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert server["publicUrl"] == "http://localhost:8888"
     assert server["passwordRules"]["minLength"] == 8
     assert server["uploads"]["maxDatasetBytes"] == 500 * 1024**2
