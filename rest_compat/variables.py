@@ -185,17 +185,17 @@ class Binder:
             self._validate(value, kind, (variable,), origin, errors)
 
     def _validate(self, value: Any, kind: Any, target: tuple[str, ...], origin: Any, errors: list[FieldError]) -> None:
+        place = self._place_of(target, origin)
+        words = self.endpoint.words.get(place[-1], ())
         if not is_list_type(get_nullable_type(kind)) or isinstance(value, list):
 
             def refuse(error: GraphQLError, path: list[str | int]) -> None:
-                place = self._place_of(target, origin)
                 inside = [snake(p) if isinstance(p, str) else p for p in path if place[0] != "query"]
-                errors.append(FieldError((*place, *inside), _plain(error.message, kind, value), "type_error"))
+                told = one_of(words, value) if words and isinstance(value, str) else _plain(error.message, kind, value)
+                errors.append(FieldError((*place, *inside), told, "type_error"))
 
             validate_input_value(value, kind, refuse, hide_suggestions=True)
         else:
-            place = self._place_of(target, origin)
-            words = self.endpoint.words.get(place[-1], ())
             by_name = place[-1] in self.endpoint.by_name
             wanted = Message("no_object", "must be an object") if by_name else Message("no_list", "must be a list")
             errors.append(FieldError(place, one_of(words, value) if words else wanted, "type_error"))

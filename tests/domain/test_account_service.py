@@ -204,6 +204,6 @@ async def test_without_smtp_mails_wait_and_no_job_is_made(settings: Settings, da
     user = await make_user(database)
     async with database.transaction() as session:
         await mail.send_taken(session, settings, user)
-    assert "account already" in (await the_mail(database)).body
+    assert "it has one already" in (await the_mail(database)).body
     async with database.read() as session:
         assert await session.scalar(select(Job)) is None

@@ -97,7 +97,7 @@ async def test_a_reset_says_what_becomes_of_the_keys(client: AsyncClient, app: A
     csrf = await sign_in(client, user.email, "another-long-secret")
     changed = await client.post("/graphql", json={"query": change, "variables": {"all": not revoke}}, headers=csrf)
     told = changed.json()["data"]["changePassword"]
-    assert told == {"activeApiKeys": 0, "revokedApiKeys": 0 if revoke else 2, "warnings": None}
+    assert told == {"activeApiKeys": 0, "revokedApiKeys": 0 if revoke else 2, "warnings": []}
     assert await statuses() == [401, 401, 200]
 
 
