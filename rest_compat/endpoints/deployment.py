@@ -72,7 +72,7 @@ def predicted(result: Any, _: Mapping[str, Any]) -> Any:
     for one in result["warnings"]:
         one["column"] = documents.text(one["column"])
     result["warnings"] = documents.with_word(result["warnings"], "kind", UNKNOWN)
-    return {"deployment_id": None, **result, "predictions": answers, "count": len(answers)}
+    return {**result, "predictions": answers, "count": len(answers)}
 
 
 def warning(sentence: str) -> dict[str, Any]:

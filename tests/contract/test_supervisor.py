@@ -79,6 +79,7 @@ def test_whole_life(server: Server) -> None:
     assert server.stop(signal.SIGINT) == 0
 
 
+@pytest.mark.slow
 def test_dead_parts_come_back_and_nothing_survives_the_supervisor(server: Server) -> None:
     server.settings["WEB_PROCESSES"] = "2"
     server.start()
@@ -110,6 +111,7 @@ def test_a_web_process_and_a_worker_that_hang_are_replaced(server: Server) -> No
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_two_side_by_side(copy: Checkout) -> None:
     first, second = copy.server("one"), copy.server("two")
     try:

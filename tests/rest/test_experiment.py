@@ -216,6 +216,7 @@ def test_an_engine_that_is_not_installed(lab: Lab) -> None:
     assert lab.wait(made["id"])["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_engines_side_by_side(lab: Lab) -> None:
     made = lab.start(execution_mode="parallel", engines=["native", "flaml"], config={**TINY, "max_runtime_secs": 20})
     assert lab.wait(made)["status"] == "succeeded", lab.stack.log()

@@ -134,7 +134,7 @@ def ask(lab: Lab, **body: Any) -> Any:
 def test_predictions(trained: Lab) -> None:
     one = ask(trained, inputs=ROW).json()
     assert (one["count"], one["model_id"], one["warnings"]) == (1, trained.models[0]["id"], one["warnings"])
-    assert one["deployment_id"] is None
+    assert "deployment_id" not in one
     answer = one["predictions"][0]
     assert answer["prediction"] in {"yes", "no"}
     assert answer["probability"] == max(answer["probabilities"].values())
