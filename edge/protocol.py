@@ -160,7 +160,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        if self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
+        if self.parser.get_http_version() == "1.1" and [name for name, _ in self.headers].count(b"host") != 1:
             raise Refused(HTTPStatus.BAD_REQUEST, NO_HOST)  # RFC 9112, 3.2
         upgrade = self.parser.should_upgrade()
         to_socket = upgrade and self._should_upgrade()
