@@ -19,12 +19,13 @@ from graphql import (
     value_from_ast_untyped,
 )
 from graphql.utilities import validate_input_value
+from strawberry.utils.str_converters import to_camel_case
 
 from coreplex.errors.nearest import nearest
 from coreplex.errors.tree import FieldError, Invalid, Message
 from coreplex.platform.page import MAX_PAGE, between
 from rest_compat.endpoint import Endpoint
-from rest_compat.stored import camel, snake
+from rest_compat.stored import snake
 from rest_compat.words import one_of
 from schema.errors import without_values
 from schema.execution import STORED, Coerced, Operation
@@ -81,7 +82,7 @@ class Binder:
             return self.endpoint.into[name].split(".")
         if self.endpoint.paged and name in PAGE_INTO:
             return PAGE_INTO[name].split(".")
-        variable = camel(name)
+        variable = to_camel_case(name)
         return [variable] if variable in self.types else ["input", variable]
 
     def bind(self, path: Mapping[str, str], query: Mapping[str, str], body: Mapping[str, Any]) -> Bound:

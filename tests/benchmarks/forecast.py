@@ -50,7 +50,7 @@ def measured(rows: int, columns: int, problem: str, secs: int) -> tuple[int, int
 def fit(cells: list[int], each: list[float]) -> tuple[float, int, float]:
     """Seconds per million cells, the offset in cells, and the largest factor by which a table's median differs from the fit."""
 
-    def off(offset: int) -> "tuple[float, float, float]":
+    def off(offset: int) -> tuple[float, float, float]:
         ratio = np.log(np.array(each) / (np.array(cells) + offset))
         return float(ratio.var()), float(np.exp(ratio.mean())), float(np.exp(np.abs(ratio - ratio.mean()).max()))
 

@@ -10,12 +10,12 @@ import sys
 from typing import Any
 
 import httpx
+from strawberry.utils.str_converters import to_camel_case
 
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import parse_id
-from rest_compat.stored import camel
 from tests.benchmarks import passes, seed, stack
 
 SIZES, PASSES, CONCURRENCY = (50, 500), 5, 8
@@ -68,7 +68,7 @@ def competitors(ours: stack.Stack, made: seed.Seeded, size: int, port: int, plai
     project = made.project_id
     path = f"/api/mlops/projects/{project}/deployments?limit={size}&sort_field=created_at"
     fields = ours.call("GET", path)["items"][0]
-    document = DOCUMENT.replace("FIELDS", " ".join(camel(name) + INNER.get(name, "") for name in fields))
+    document = DOCUMENT.replace("FIELDS", " ".join(to_camel_case(name) + INNER.get(name, "") for name in fields))
     body = {"query": document, "variables": {"p": project, "n": size}}
     hand = {"path": f"/deployments?project={project}&limit={size}"}
     graphql = {"method": "POST", "path": "/graphql", "headers": ours.headers, "body": passes.dumps(body)}
@@ -83,7 +83,7 @@ def compare(contestants: list[passes.Contestant]) -> None:
     """Refuse to measure answers that differ (in more than the server's own address)."""
     hand, rest, graphql = [answer(one) for one in contestants]
     items = graphql["data"]["deployments"]
-    spelled = [{name: row[camel(name)] for name in rest["items"][0]} for row in items["nodes"]]
+    spelled = [{name: row[to_camel_case(name)] for name in rest["items"][0]} for row in items["nodes"]]
     for row in (*hand["items"], *rest["items"], *spelled):
         row["endpoint_url"] = row["endpoint_url"].partition("/api")[2]
     if not (hand["items"] == rest["items"] == spelled and hand["total"] == rest["total"] == items["totalCount"]):
