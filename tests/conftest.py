@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+import structlog
 
 from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
@@ -58,6 +59,9 @@ class Harness:
 
 
 harness = Harness()
+# structlog's default draws tracebacks by way of rich: 1.5 s each, in the event loop of the server that runs in the test's process.
+PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 
 @pytest.hookimpl(optionalhook=True)
