@@ -58,7 +58,8 @@ def _compressing(exchange: Exchange, send: Send) -> Send:
         if held is not None:
             start, held = held, None
             start["headers"] = [*start["headers"], (b"vary", b"Accept-Encoding")]
-            coding = None if message.get("more_body", False) else _wanted(exchange, start, message.get("body", b""))
+            stays = message.get("more_body", False) or len(message.get("body", b"")) < LEAST
+            coding = None if stays else _wanted(exchange, start)
             if coding is not None:
                 body = await _packed(coding, message["body"])
                 start, message = _said(start, coding, body), {**message, "body": body}
@@ -68,9 +69,9 @@ def _compressing(exchange: Exchange, send: Send) -> Send:
     return sending
 
 
-def _wanted(exchange: Exchange, start: Message, body: bytes) -> str | None:
+def _wanted(exchange: Exchange, start: Message) -> str | None:
     """The coding of an answer; None where it stays as it is."""
-    if len(body) < LEAST or not 200 <= start["status"] < 300 or _is_secret(exchange, start):
+    if not 200 <= start["status"] < 300 or _is_secret(exchange, start):
         return None
     return chosen(exchange.headers.get(b"accept-encoding", b"").decode("latin-1"))
 
@@ -92,8 +93,10 @@ def chosen(accepted: str) -> str | None:
 
 
 def _is_text(start: Message) -> bool:
-    kind = next((value for name, value in start["headers"] if name == b"content-type"), b"")
-    return kind.partition(b";")[0] in KINDS
+    for name, value in start["headers"]:
+        if name == b"content-type":
+            return value.partition(b";")[0] in KINDS
+    return False
 
 
 def _is_secret(exchange: Exchange, start: Message) -> bool:

@@ -59,7 +59,7 @@ class Harness:
 
 
 harness = Harness()
-# structlog's default draws tracebacks by way of rich: 1.5 s each, in the event loop of the server that runs in the test's process.
+# structlog's default draws tracebacks by way of rich: 1.5 s each, in the event loop of the server that the test's process is.
 PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 

@@ -19,7 +19,8 @@ from graphql.pyutils import Path
 from schema.compiler.kept import Errors, Kept
 from schema.compiler.leaf import odd
 from schema.compiler.level import Built, Level
-from schema.compiler.plan import Choice, Composite, Details, Plan, Planner, key_of
+from schema.compiler.plan import Choice, Details, Plan, Planner, key_of
+from schema.compiler.shape import Composite
 from schema.compiler.size import Size, Uncounted, written
 
 ERROR = 100

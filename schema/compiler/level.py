@@ -15,9 +15,9 @@ from typing import Any
 from graphql import Executor, get_argument_values
 from graphql.pyutils import Path
 
-from schema.compiler.leaf import Unusual, odd
-from schema.compiler.plan import Choice, Collect, Column, Plan, Shape
+from schema.compiler.plan import Choice, Collect, Column, Plan
 from schema.compiler.reading import Asked, Fetched, Loaded, Loader
+from schema.compiler.shape import positions, whole
 from schema.compiler.size import Attempt, written
 
 Place = Callable[[int], Path]
@@ -134,7 +134,7 @@ class Level:
         shape, inner, response = column.shape, column.inner, column.response
         assert shape is not None
         assert inner is not None
-        lists = [_present(value, shape) for value in values]
+        lists = [shape.present(value) for value in values]
 
         ends: list[int] = []
 
@@ -146,7 +146,7 @@ class Level:
             if not shape.items:
                 return path
             index = number - ends[row] + len(lists[row])
-            return path.add_key(_positions(values[row])[index] if shape.gaps else index)
+            return path.add_key(positions(values[row])[index] if shape.gaps else index)
 
         flat = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
         objects = self.build(inner, flat, inside) if flat else []
@@ -154,7 +154,7 @@ class Level:
         for row, value, here in zip(built, values, lists, strict=True):
             part = objects[at : at + len(here)]
             at += len(here)
-            row[response] = None if value is None else _whole(value, part) if shape.items else part[0]
+            row[response] = None if value is None else whole(value, part) if shape.items else part[0]
 
     def _count(self, built: Built, spare: int) -> None:
         """Say how much there is now; `spare` bytes of each dictionary are not of the answer, or counted already."""
@@ -171,30 +171,3 @@ async def _put(result: Awaitable[Any], row: dict[str, Any], response: str) -> No
 def _places(place: Place, numbers: Sequence[int]) -> Place:
     """Where those of the objects are that have these numbers."""
     return lambda number: place(numbers[number])
-
-
-def _present(value: Any, shape: Shape) -> Sequence[Any]:
-    """The objects in one value. Nulls where none may be, errors and promises are Unusual."""
-    if value is None and shape.nullable:
-        return ()
-    if shape.items and value.__class__ is not list:
-        raise Unusual
-    found: Sequence[Any] = value if shape.items else (value,)
-    if shape.gaps:
-        found = [one for one in found if one is not None]
-    if any(map(odd, set(map(type, found)))):
-        raise Unusual
-    return found
-
-
-def _positions(value: Sequence[Any]) -> list[int]:
-    """Where the objects of a list stand."""
-    return [position for position, one in enumerate(value) if one is not None]
-
-
-def _whole(value: Sequence[Any], part: Built) -> list[Any]:
-    """The objects of a list with the nulls between them."""
-    if len(value) == len(part):
-        return part
-    objects = iter(part)
-    return [None if one is None else next(objects) for one in value]

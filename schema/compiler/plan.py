@@ -10,8 +10,6 @@ from typing import Any
 
 from graphql import (
     GraphQLAbstractType,
-    GraphQLList,
-    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
@@ -22,41 +20,17 @@ from graphql.pyutils import is_awaitable as default_is_awaitable
 
 from schema.compiler.leaf import Quick, Unusual
 from schema.compiler.reading import Fetched, Reading, Readings
+from schema.compiler.shape import Composite, Shape
 from schema.compiler.source import Leaves, Source, reader
 
 Details = Any
 """graphql-core's list of the nodes that select one field."""
 Key = tuple[Any, ...]
 Plans = dict[Key, "Plan | Choice"]
-Composite = GraphQLObjectType | GraphQLAbstractType
 Collect = Callable[[GraphQLObjectType, Details], Mapping[str, Details]]
 """The fields of a selection by response name."""
 Told = Callable[[Any], str | None]
 """The name of a row's type; None when nobody knows it."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """An object or null, or a list of objects."""
-
-    kind: Composite
-    nullable: bool
-    items: bool = False
-    gaps: bool = False
-    """A list that may have nulls in it."""
-
-    @classmethod
-    def of(cls, kind: GraphQLOutputType) -> "Shape | None":
-        """None for leaves and lists of lists."""
-        nullable, inner = _inner(kind)
-        if not isinstance(inner, GraphQLList):
-            return None if is_leaf_type(inner) else cls(inner, nullable)
-        gaps, inner = _inner(inner.of_type)
-        return None if is_leaf_type(inner) or isinstance(inner, GraphQLList) else cls(inner, nullable, True, gaps)
-
-
-def _inner(kind: Any) -> tuple[bool, Any]:
-    return (False, kind.of_type) if isinstance(kind, GraphQLNonNull) else (True, kind)
 
 
 @dataclass(frozen=True)
@@ -71,11 +45,6 @@ class Column:
     """How the objects in it are built."""
     leaf: Leaves | None = None
     """For what is loaded and a leaf: from values to `{response: completed}`."""
-
-    @property
-    def simple(self) -> bool:
-        """Its objects are read from the row, and are simple themselves."""
-        return self.reading is not None and not isinstance(self.reading, Fetched) and self.inner is not None and self.inner.simple
 
     @cached_property
     def shape(self) -> Shape | None:
@@ -95,10 +64,10 @@ class Plan:
     leaves: Leaves
     columns: Sequence[Column]
 
-    @cached_property
+    @property
     def simple(self) -> bool:
         """Nothing in it can wait or fail on its own: the whole is one expression of the rows."""
-        return all(column.simple for column in self.columns)
+        return not self.columns
 
 
 @dataclass(frozen=True)
@@ -189,11 +158,14 @@ class Planner:
                 source.constant(response, kind.name)
                 continue
             column = self._column(kind, name, response, inner, collect, kept)
-            if column.reading is None or isinstance(column.reading, Fetched) or column.inner is not None:
+            reading, below = column.reading, column.inner
+            if reading is None or isinstance(reading, Fetched) or (below is not None and not below.simple):
                 source.constant(response, None)
                 columns.append(column)
+            elif isinstance(below, Plan) and column.shape:
+                source.nested(response, reading, column.shape, below.leaves)
             else:
-                source.leaf(response, column.reading, column.kind)
+                source.leaf(response, reading, column.kind)
         return Plan(kind, source.function(), tuple(columns))
 
     def _column(

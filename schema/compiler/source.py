@@ -11,6 +11,7 @@ from graphql import GraphQLOutputType
 
 from schema.compiler.leaf import Quick, expression
 from schema.compiler.reading import Asked, Attribute, Computed, Contextual, Item, Loaded, Reading
+from schema.compiler.shape import Shape, whole
 
 Leaves = Callable[[Sequence[Any], Any], list[dict[str, Any]]]
 """(rows, context) → one dictionary per row, in the selection's order; what is no leaf is None for the time being."""
@@ -41,6 +42,16 @@ class Source:
     def constant(self, response: str, value: Any) -> None:
         self.items.append(f"{response!r}: {value!r}")
 
+    def nested(self, response: str, reading: Reading, shape: Shape, leaves: Leaves) -> None:
+        """Objects that have leaves only, built by their own function."""
+        self.lines.append(f"v = {self._read(reading)}")
+        built = f"{self.bind('build', leaves)}({self.bind('present', shape.present)}(v), context)"
+        if shape.gaps:
+            built = f"{self.bind('whole', whole)}(v, {built})"
+        elif not shape.items:
+            built = f"{built}[0]"
+        self._put(response, f"None if v is None else {built}" if shape.nullable else built)
+
     def leaf(self, response: str, reading: Reading, kind: GraphQLOutputType) -> None:
         self.lines.append(f"v = {self._read(reading)}")
         self._complete(response, kind)
@@ -51,8 +62,11 @@ class Source:
         self._complete(response, kind)
 
     def _complete(self, response: str, kind: GraphQLOutputType) -> None:
+        self._put(response, expression(kind, self.bind, self.quick))
+
+    def _put(self, response: str, text: str) -> None:
         place = f"x{len(self.items)}"
-        self.lines.append(f"{place} = {expression(kind, self.bind, self.quick)}")
+        self.lines.append(f"{place} = {text}")
         self.items.append(f"{response!r}: {place}")
 
     def _read(self, reading: Reading) -> str:
