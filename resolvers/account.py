@@ -174,16 +174,10 @@ async def end_session(info: Info, input: inputs.EndSession) -> UUID:
 
 
 @once
-async def end_other_sessions(info: Info) -> int:
-    ended: list[UUID] = []
-
-    async def end(session: WriteSession) -> int:
-        ended.extend(await sessions.end_others(session, info.grant))
-        return len(ended)
-
-    number = await act(info, end)
+async def end_other_sessions(info: Info) -> tuple[UUID, ...]:
+    ended = await act(info, lambda session: sessions.end_others(session, info.grant))
     forget(info.context.services, *ended)
-    return number
+    return ended
 
 
 @once

@@ -16,7 +16,6 @@ from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import NotFound
 from coreplex.experiment.table import ProblemType
-from coreplex.membership.access import open_row
 from coreplex.platform.answer_size import AnswerTooLarge
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
@@ -115,17 +114,16 @@ def _first_rows(path: Path, schema: TableSchema, rows: int, read: Callable[[int]
 
 
 async def file(
+    root: strawberry.Parent[DatasetVersion],
     info: Info,
-    dataset_id: Annotated[strawberry.ID, strawberry.argument(description="The dataset.")],
-    version_id: MaybeVersion = None,
     format: Annotated[inputs.TableFormat, strawberry.argument(description="Wanted format.")] = inputs.TableFormat.csv,
 ) -> StagedFile:
-    async with info.context.read() as session:
-        dataset = await open_row(session, info.grant, Dataset, dataset_id, "Dataset")
-    wanted = await version(dataset, info, version_id)
-    schema = (await documents(info, wanted)).table_schema
-    table = await _table(info, wanted)
-    return await export.offer(info.context.services, info.grant, dataset, wanted, schema, table, format)
+    dataset = await info.context.loaders[datasets].load(root.dataset_id)
+    if dataset is None:
+        raise NotFound.of("Dataset")
+    schema = (await documents(info, root)).table_schema
+    table = await _table(info, root)
+    return await export.offer(info.context.services, info.grant, dataset, root, schema, table, format)
 
 
 async def _table(info: Info, version: DatasetVersion) -> Artifact:

@@ -117,9 +117,9 @@ class EndSessionPayload:
     deleted_id: strawberry.ID = strawberry.field(description="Identifier of what is gone.")
 
 
-@strawberry.type(description="How many sessions were ended.")
+@strawberry.type(description="The sessions that were ended; the one that asked goes on.")
 class EndOtherSessionsPayload:
-    ended_count: int = strawberry.field(description="Their number; the one that asked goes on.")
+    deleted_ids: list[strawberry.ID] = strawberry.field(description="Identifiers of what is gone.")
 
 
 ACTIVE_KEYS = "How many API keys of the account still work."

@@ -164,32 +164,32 @@ class DatasetVersion:
     targets: list[TargetCandidate] = strawberry.field(
         resolver=_targets, description="The columns that could be predicted, the likeliest first."
     )
-    rows: TableRows = guarded(
+    rows: TableRows | None = guarded(
         explore.rows,
         READ,
         "A page of its rows, spelled as in the uploaded file; long texts are cut as in `preview`.",
-        graphql_type=TableRows,
+        graphql_type=TableRows | None,
         metadata={PRICE: ROWS},
     )
-    missing_map: MissingMap = guarded(
+    missing_map: MissingMap | None = guarded(
         explore.missing_map,
         READ,
         "Where values are missing, and which are missing together.",
-        graphql_type=MissingMap,
+        graphql_type=MissingMap | None,
         metadata={PRICE: WHOLE_TABLE},
     )
-    correlations: list[Correlation] = guarded(
+    correlations: list[Correlation] | None = guarded(
         explore.correlations,
         READ,
         "How strongly chosen columns go together: every pair, from at most 20,000 rows.",
-        graphql_type=list[Correlation],
+        graphql_type=list[Correlation] | None,
         metadata={PRICE: WHOLE_TABLE},
     )
-    difference: LazyDifference = guarded(
+    difference: LazyDifference | None = guarded(
         _difference,
         READ,
         "What another version has that this one has not, and the other way round.",
-        graphql_type=LazyDifference,
+        graphql_type=LazyDifference | None,
         metadata={PRICE: WHOLE_TABLE},
     )
     preview: JSON = guarded(
@@ -198,6 +198,13 @@ class DatasetVersion:
         "The first rows, spelled as in the uploaded file. A text of more than 1,000 characters is cut there and ends "
         "in its length: `… (1234 characters)`.",
         metadata={PRICE: PREVIEW},
+    )
+    file: File | None = guarded(
+        resolve.file,
+        READ,
+        "Its table as a file to download. Cells cannot run as formulas.",
+        graphql_type=File | None,
+        metadata={PRICE: WHOLE_TABLE},
     )
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was made.")
@@ -272,7 +279,6 @@ class DatasetQuery:
     dataset: Dataset | None = row(Row, READ, "One dataset.")
     datasets: Connection[Dataset] | None = connection(service.DATASETS, "Datasets of the caller's projects.")
     dataset_version: DatasetVersion | None = row(VersionRow, READ, "One version of a dataset.", "Dataset version")
-    dataset_file: File | None = guarded(resolve.file, READ, "A version as a file to download. Cells cannot run as formulas.")
     upload_target: UploadTarget | None = guarded(
         resolve.target, WRITE, "Ask before uploading whether the upload would be accepted there."
     )

@@ -55,7 +55,7 @@ class Artifact:
     content_type: str = strawberry.field(description="Its media type.")
     size_bytes: Long = strawberry.field(description="Its size in bytes.")
     sha256: str = strawberry.field(description="SHA-256 of its bytes, hexadecimal.")
-    file: File = guarded(resolve.file, READ, "The file itself, offered for download.")
+    file: File | None = guarded(resolve.file, READ, "The file itself, offered for download.", graphql_type=File | None)
     created_at: datetime = strawberry.field(description="When it was stored.")
 
 

@@ -1,5 +1,6 @@
 """The browsers a person is signed in with: listed, and signed out from elsewhere. A session ends everywhere at once."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, delete, select
@@ -61,15 +62,15 @@ async def end(session: WriteSession, grant: Grant, wanted: EndSession) -> UUID:
     return gone
 
 
-async def end_others(session: WriteSession, grant: Grant) -> list[UUID]:
+async def end_others(session: WriteSession, grant: Grant) -> tuple[UUID, ...]:
     """Sign the caller out everywhere but here; returns the sessions' ids, to be forgotten after the commit."""
     others = (col(Session.user_id) == grant.user_id, col(Session.id) != grant.principal.credential_id)
-    gone = list(await session.scalars(delete(Session).where(*others).returning(col(Session.id))))
+    gone = tuple(await session.scalars(delete(Session).where(*others).returning(col(Session.id))))
     if gone:
         await _tell(session, grant, gone, "session.others_ended", f"{len(gone)} other sessions were ended.")
     return gone
 
 
-async def _tell(session: WriteSession, grant: Grant, ended: list[UUID], kind: str, message: str) -> None:
+async def _tell(session: WriteSession, grant: Grant, ended: Sequence[UUID], kind: str, message: str) -> None:
     await announce(session, *ended)
     await record(session, await session.get_one(User, grant.user_id), kind, message)

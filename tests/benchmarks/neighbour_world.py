@@ -150,7 +150,8 @@ def graphql(query: str, **variables: Any) -> Request:
 def attacks(world: World) -> Mapping[str, list[Request]]:
     """A minute's budget of each kind."""
     cells = " ".join(f"a{n}: datasetVersion(id: $id) {{ preview(rows: 490) }}" for n in range(2))
-    files = " ".join(f"a{n}: datasetFile(datasetId: $id, format: XLSX) {{ id }}" for n in range(20))
+    aliases = " ".join(f"a{n}: file(format: XLSX) {{ id }}" for n in range(19))
+    files = f"query($id: ID!) {{ dataset(id: $id) {{ latestVersion {{ {aliases} }} }} }}"
     predict, contributions = f"/api/mlops/deployments/{world.deployment}/predict", {"contributions": True}
 
     def rows(count: int, **more: Any) -> list[Request]:
@@ -161,7 +162,7 @@ def attacks(world: World) -> Mapping[str, list[Request]]:
     found = {
         "nothing": [],
         "previews": [graphql(f"query($id: ID!) {{ {cells} }}", id=world.wide)] * GENERAL,
-        "exports": [graphql(f"query($id: ID!) {{ {files} }}", id=world.long)] * GENERAL,
+        "exports": [graphql(files, id=world.long)] * GENERAL,
         "contributions, 500 rows": rows(500, options=contributions),
         "contributions, 5,000 rows": rows(5_000, options=contributions),
         "predictions of 5,000 rows": rows(5_000),

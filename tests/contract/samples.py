@@ -44,7 +44,6 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "dataset": {"id": "<dataset>"},
     "datasets": FILTERED,
     "datasetVersion": {"id": "<version>"},
-    "datasetFile": {"datasetId": "<dataset>", "versionId": "<version>"},
     "uploadTarget": {"projectId": "<project>"},
     "artifact": {"id": "<artifact>"},
     "file": {"id": "<upload>"},

@@ -139,8 +139,8 @@ async def test_preview_and_file(ada: Person) -> None:
     assert found["dataset"]["name"] == "People"
     assert [row["name"] for row in found["preview"]] == ["Ada", "Grace"]
     assert found["preview"][0]["late"] == "yes"
-    query = "query($id: ID!) { datasetFile(datasetId: $id, format: XLSX) { url filename contentType sizeBytes sha256 } }"
-    file = (await ada.data(query, id=made["id"]))["datasetFile"]
+    query = "query($id: ID!) { datasetVersion(id: $id) { file(format: XLSX) { url filename contentType sizeBytes sha256 } } }"
+    file = (await ada.data(query, id=made["version_id"]))["datasetVersion"]["file"]
     fetched = await ada.client.get(file["url"])
     assert len(fetched.content) == file["sizeBytes"]
     assert fetched.headers["content-type"] == file["contentType"]

@@ -18,7 +18,7 @@ from tests.factories.account import bearer, browser, make_key, make_user, servin
 
 LIST = "{ sessions { totalCount nodes { id createdAt lastSeenAt expiresAt isRemembered isCurrent userAgent network } } }"
 END = "mutation($id: ID!) { endSession(input: {sessionId: $id}) { deletedId } }"
-END_OTHERS = "mutation { endOtherSessions { endedCount } }"
+END_OTHERS = "mutation { endOtherSessions { deletedIds } }"
 RENAME = "mutation($input: UpdateMeInput!) { updateMe(input: $input) { user { id name } } }"
 ME = "{ me { name } }"
 
@@ -87,14 +87,16 @@ async def test_what_it_follows_ends_too(address: str, app: Any, database: Databa
         async with connect(f"ws://{address}/graphql", **options) as socket:
             await socket.send('{"type": "connection_init"}')
             assert "connection_ack" in str(await socket.recv())
-            assert (await ask(here, END_OTHERS, headers))["data"]["endOtherSessions"]["endedCount"] == 1
+            nodes = (await ask(there, LIST))["data"]["sessions"]["nodes"]
+            (ended,) = [one["id"] for one in nodes if one["isCurrent"]]
+            assert (await ask(here, END_OTHERS, headers))["data"]["endOtherSessions"]["deletedIds"] == [ended]
             async with asyncio.timeout(5):
                 with pytest.raises(ConnectionClosed) as closed:
                     await socket.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 4403
         assert (await ask(here, ME))["data"]["me"]["name"] == "Ada"
-        assert (await ask(here, END_OTHERS, headers))["data"]["endOtherSessions"]["endedCount"] == 0
+        assert (await ask(here, END_OTHERS, headers))["data"]["endOtherSessions"]["deletedIds"] == []
 
 
 async def test_ending_ones_own_session_is_signing_out(client: AsyncClient, database: Database, user: User) -> None:

@@ -28,8 +28,8 @@ from tests.factories.dataset import Person, person, staged_files
 from tests.jobs.test_isolation import Heard, gone
 from tests.stack import ROOT, Stack
 
-FILE = "datasetFile(datasetId: $id, format: XLSX) { id sha256 }"
-FILES = f"query($id: ID!) {{ a: {FILE} b: {FILE} }}"
+FILE = "file(format: XLSX) { id sha256 }"
+FILES = f"query($id: ID!) {{ dataset(id: $id) {{ latestVersion {{ a: {FILE} b: {FILE} }} }} }}"
 HOLDER = """
 import asyncio, pathlib, sys
 from coreplex.platform.fair_places import HostPlaces
@@ -125,7 +125,7 @@ async def test_exports_are_written_once(
 
     monkeypatch.setattr(table_tasks, "run_child", counted)
     dataset = (await ada.dataset())["dataset_id"]
-    found = await ada.data(FILES, id=dataset)
+    found = (await ada.data(FILES, id=dataset))["dataset"]["latestVersion"]
     assert found["a"]["id"] != found["b"]["id"]
     assert found["a"]["sha256"] == found["b"]["sha256"]
     async with person(app, database) as eve:
@@ -133,7 +133,7 @@ async def test_exports_are_written_once(
         body = {"email": eve.user.email, "role": "viewer"}
         added = await ada.client.post(f"/api/projects/{ada.project_id}/members", json=body)
         assert added.status_code < 300, added.text
-        hers = await eve.data(FILES, id=dataset)
+        hers = (await eve.data(FILES, id=dataset))["dataset"]["latestVersion"]
         assert hers["a"]["sha256"] == found["a"]["sha256"]
         url = f"/api/uploads/{hers['a']['id']}/file"
         assert (await ada.client.get(url)).status_code == 404, "an entry is its owner's"
