@@ -5,40 +5,31 @@ handed to the streaming Parquet writer. If a cell beyond the sample fits no rule
 the rules are widened once for all such columns, and the pass is repeated: no cell is dropped to save time.
 """
 
-import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read import conversion, dialect, file_encoding, footers
-from coreplex.engines.tabular.read.block_observers import (
-    AmbiguousFormats,
-    MissingWordCounter,
-    TrimmedCounter,
-    ValueLabels,
-    missing_in_sample,
-)
+from coreplex.engines.tabular.read.block_observers import ValueLabels, missing_in_sample
+from coreplex.engines.tabular.read.delimited_pass import Pass
+from coreplex.engines.tabular.read.delimited_plan import Plan, parse, pieces
 from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.file_encoding import FileEncoding
 from coreplex.engines.tabular.read.footers import Footers
 from coreplex.engines.tabular.read.headers import unique_names
-from coreplex.engines.tabular.read.interface import EXAMPLES, Limits, Overrides, row_group_size, too_many_columns
-from coreplex.engines.tabular.read.records import Block, Records
+from coreplex.engines.tabular.read.interface import Limits, Overrides, row_group_size, too_many_columns
+from coreplex.engines.tabular.read.records import Records
 from coreplex.engines.tabular.read.separator import tabbed
-from coreplex.engines.tabular.schema import ColumnType
 from coreplex.engines.tabular.types import inference, vocabulary
-from coreplex.engines.tabular.types.inference import Conventions, Inferred
+from coreplex.engines.tabular.types.inference import Inferred
 from coreplex.engines.tabular.types.parse_rule import STRING, ParseRule
 from coreplex.engines.tabular.types.vocabulary import MISSING_WORDS
-from coreplex.errors.tree import BadInput, DomainError, Invalid, Message
+from coreplex.errors.tree import Invalid, Message
 
 _HEAD_BYTES = 1 << 20
-_WIDE, _WIDER = 500, 4
-"""From so many columns on blocks are so many times as large: whatever its rows, each column of a block costs something."""
 _PASSES = 4
 _FEW_ROWS = 1_000
 
@@ -57,41 +48,6 @@ class DelimitedTable:
     findings: list[Finding]
     spellings: ValueLabels
     separator: str
-
-
-@dataclass
-class _Plan:
-    dialect: Dialect
-    encoding: FileEncoding
-    names: list[str]
-    rules: list[ParseRule]
-    overrides: Overrides
-    footers: Footers
-    old_macintosh: bool
-    """Lines end in CR alone."""
-    inferred: dict[int, Inferred] = field(default_factory=dict)
-    forced: dict[int, ColumnType] = field(default_factory=dict)
-    misfits: dict[int, pl.Series] = field(default_factory=dict)
-    group_rows: int = 100_000
-    unspelled: set[int] = field(default_factory=set)
-    """Columns of plain integers, each of which has one spelling."""
-    conventions: Conventions = field(default_factory=Conventions)
-    lost: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
-
-    def found(self, index: int, inferred: Inferred, usual_missing: tuple[str, ...] | None = None) -> None:
-        """`usual`: which words are missing in the column, where nobody says so (`Column.missing`)."""
-
-        def settled(rule: ParseRule) -> ParseRule:
-            rule = rule.with_unit(self.dialect.units[index]) if self.dialect.units else rule
-            return replace(rule, missing=self.overrides.missing_of(self.names[index], rule.kind, usual_missing))
-
-        self.rules[index] = settled(inferred.rule)
-        self.inferred[index] = Inferred(self.rules[index], settled(inferred.other) if inferred.other else None)
-
-    @property
-    def said(self) -> set[int]:
-        """The columns of which a person says what is missing."""
-        return {index for index, name in enumerate(self.names) if name in self.overrides.missing}
 
 
 def read_delimited(
@@ -115,17 +71,17 @@ def read_delimited(
         )
     old_macintosh = b"\r" in head[:-1] and b"\n" not in head
     below = Footers() if written.rows_only else _footers(found, source, written, "\r" if old_macintosh else "\n")
-    plan = _Plan(written, found, names, [STRING] * len(names), overrides, below, old_macintosh)
+    plan = Plan(written, found, names, [STRING] * len(names), overrides, below, old_macintosh)
     _infer(plan, source, limits)
     findings = [*found.findings, *written.findings, *findings]
     for attempt in range(_PASSES):
-        done = _Pass(plan, source, limits)
+        done = Pass(plan, source, limits)
         done.write(destination)
         if not done.again:
             break
         _widen(plan, source, limits, done.misfits, to_text=attempt >= _PASSES - 2)
     if _reconsider(plan, done, destination):
-        done = _Pass(plan, source, limits)
+        done = Pass(plan, source, limits)
         done.write(destination)
     if not done.rows:
         raise Invalid(
@@ -171,51 +127,19 @@ def _footers(found: FileEncoding, source: Path, written: Dialect, line_end: str)
     return footers.find_footers(rows, written, whole=whole)
 
 
-def _pieces(plan: _Plan, source: Path, limits: Limits) -> Iterator[bytes]:
-    """The text as UTF-8, without what stands below the table."""
-    pieces = plan.encoding.chunks(source, limits.block_bytes * (_WIDER if len(plan.names) > _WIDE else 1))
-    if plan.old_macintosh:
-        pieces = (piece.replace(b"\r", b"\n") for piece in pieces)
-    left, held = plan.footers.size, b""
-    for piece in tabbed(pieces) if plan.dialect.blanks else pieces:
-        held += piece
-        if len(held) > left:
-            yield held[: len(held) - left]
-            held = held[len(held) - left :]
-
-
-def _parse(block: Block, plan: _Plan) -> pl.DataFrame:
-    """The cells of a block as text. The number of rows must be what the record scan counted."""
-    quote = plan.dialect.quote if plan.dialect.quote.encode() in block.data else None
-    frame = pl.read_csv(
-        io.BytesIO(block.data),
-        has_header=False,
-        schema=dict.fromkeys(plan.names, pl.String),
-        separator=plan.dialect.separator,
-        quote_char=quote,
-    )
-    if frame.height != block.rows:
-        raise BadInput(
-            Message(
-                "rows_run_together", "The rows from line {line} on cannot be told apart. Check the quotes there.", line=block.line
-            )
-        )
-    return frame
-
-
-def _sample(plan: _Plan, source: Path, limits: Limits) -> tuple[pl.DataFrame | None, bool]:
+def _sample(plan: Plan, source: Path, limits: Limits) -> tuple[pl.DataFrame | None, bool]:
     """(the first rows as text, None if there are none; True if that is the whole file)."""
     frames: list[pl.DataFrame] = []
     rows, most = 0, min(limits.sample_rows, max(limits.sample_cells // max(len(plan.names), 1), 1))
-    for block in Records(_pieces(plan, source, limits), plan.dialect, limits):
-        frames.append(_parse(block, plan).head(most - rows))
+    for block in Records(pieces(plan, source, limits), plan.dialect, limits):
+        frames.append(parse(block, plan).head(most - rows))
         rows += block.rows
         if rows > most:
             break
     return (pl.concat(frames) if frames else None), rows <= most
 
 
-def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
+def _infer(plan: Plan, source: Path, limits: Limits) -> None:
     """Fills in the plan's rules from the first rows."""
     sample, whole = _sample(plan, source, limits)
     if sample is None:
@@ -250,7 +174,7 @@ def _infer(plan: _Plan, source: Path, limits: Limits) -> None:
             plan.unspelled.add(index)
 
 
-def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.Series], to_text: bool) -> None:
+def _widen(plan: Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.Series], to_text: bool) -> None:
     """Judges columns again with the cells that did not fit beside those of the sample, as if all had stood there."""
     sample, _ = _sample(plan, source, limits)
     for index, texts in misfits.items():
@@ -262,107 +186,7 @@ def _widen(plan: _Plan, source: Path, limits: Limits, misfits: Mapping[int, pl.S
         plan.found(index, inference.Inferred(STRING) if to_text else inference.infer(plan.names[index], known, plan.conventions))
 
 
-class _Pass:
-    """One run over the file: rows go to the writer as long as every cell fits; after that it only surveys."""
-
-    def __init__(self, plan: _Plan, source: Path, limits: Limits) -> None:
-        self._plan = plan
-        self._records = Records(_pieces(plan, source, limits), plan.dialect, limits)
-        self._limits = limits
-        self._error: DomainError | None = None
-        self.misfits: dict[int, pl.Series] = {}
-        self.again = False
-        self.spellings = ValueLabels(plan.rules, plan.unspelled)
-        self.missing_words = MissingWordCounter(plan.rules, plan.said)
-        self._trimmed = TrimmedCounter()
-        self._ambiguities = AmbiguousFormats(plan.rules, plan.inferred)
-        self.rows = 0
-        self.nulls = [0] * len(plan.names)
-        self.findings: list[Finding] = []
-        plan.lost.clear()
-
-    def write(self, destination: Path) -> None:
-        schema = {name: rule.dtype for name, rule in zip(self._plan.names, self._plan.rules, strict=True)}
-        source = register_io_source(lambda *_: self._frames(), schema=schema)
-        try:
-            source.sink_parquet(destination, compression="snappy", row_group_size=self._plan.group_rows, engine="streaming")
-        except pl.exceptions.PolarsError:
-            if self._error is None:
-                raise
-        if self._error is not None:
-            raise self._error
-
-    def _frames(self) -> Iterator[pl.DataFrame]:
-        """Typed frames. A generator inside Polars: a refusal is kept aside and raised again outside."""
-        try:
-            for block in self._records:
-                frame = self._typed(_parse(block, self._plan))
-                self.rows += frame.height
-                self._check_size()
-                if not self.again:
-                    yield frame
-            names = self._plan.names
-            self.findings = [
-                *self._ambiguities.findings(names),
-                *self._records.findings(),
-                *self._plan.footers.findings(self._records.line),
-                *self.missing_words.findings(names, self.rows),
-                *self._trimmed.findings(names),
-            ]
-        except DomainError as error:
-            self._error = error
-
-    def _check_size(self) -> None:
-        if self.rows > self._limits.rows or self.rows * len(self._plan.names) > self._limits.cells:
-            raise Invalid(
-                Message(
-                    "too_many_rows_or_cells",
-                    "The table has more than {rows:,} rows or {cells:,} cells. Upload a part of it.",
-                    rows=self._limits.rows,
-                    cells=self._limits.cells,
-                )
-            )
-
-    def _typed(self, raw: pl.DataFrame) -> pl.DataFrame:
-        """One query types all columns; only columns in which something is unusual are looked at again."""
-        rules = dict(zip(raw.columns, self._plan.rules, strict=True))
-        quick = raw.select(rule.quick(pl.col(name)).alias(name) for name, rule in rules.items())
-        doubts = raw.select(rule.doubt(pl.col(name)).alias(name) for name, rule in rules.items()).row(0)
-        columns: list[pl.Series] = []
-        for index, (text, typed, rule) in enumerate(zip(raw.iter_columns(), quick.iter_columns(), rules.values(), strict=True)):
-            if doubts[index] or typed.null_count() != text.null_count():
-                typed, left = rule.read(text)
-                self.missing_words.update(index, text, typed)
-                if rule.is_text:
-                    self._trimmed.update(index, text, typed)
-                if left is not None:
-                    self._keep(index, left)
-                elif index in self._plan.unspelled and text.str.contains(r"^\s*\+").any():
-                    self._plan.unspelled.remove(index)
-                    self.again = True
-            self.spellings.update(index, text)
-            self._ambiguities.update(index, text)
-            self.nulls[index] += typed.null_count()
-            columns.append(typed.alias(text.name))
-        return pl.DataFrame(columns)
-
-    def _keep(self, index: int, left: pl.Series) -> None:
-        if index in self._plan.forced:
-            count, examples = self._plan.lost.get(index, (0, []))
-            self._plan.lost[index] = (
-                count + left.len(),
-                list(dict.fromkeys(examples + left.str.head(200).unique(maintain_order=True).head(EXAMPLES).to_list()))[
-                    :EXAMPLES
-                ],
-            )
-            return
-        self.again = True
-        texts = inference.distinct(left).head(10_000)
-        before = self.misfits.get(index)
-        self.misfits[index] = texts if before is None else pl.concat([before, texts]).unique(maintain_order=True).head(10_000)
-
-
-def _reconsider(plan: _Plan, done: _Pass, table: Path) -> bool:
+def _reconsider(plan: Plan, done: Pass, table: Path) -> bool:
     """Which missing words are categories, now that all of the table is known. True if it must be read again for
     that.
     """
@@ -388,7 +212,7 @@ def _yes_and_no(table: Path, name: str) -> ParseRule | None:
     return ParseRule("boolean", pair) if pair else None
 
 
-def _final(plan: _Plan, index: int) -> ParseRule:
+def _final(plan: Plan, index: int) -> ParseRule:
     """The rule as the schema keeps it: what nothing decided is text. Where nothing stands, every word means so."""
     rule = plan.rules[index]
     if rule.is_empty:
@@ -396,7 +220,7 @@ def _final(plan: _Plan, index: int) -> ParseRule:
     return replace(rule, kind="string", format=None) if rule.is_text else rule
 
 
-def _losses(plan: _Plan, done: _Pass) -> list[Finding]:
+def _losses(plan: Plan, done: Pass) -> list[Finding]:
     """Cells that did not fit a type the user ordered."""
     return [
         plan.overrides.loss_finding(plan.names[index], plan.rules[index].kind, count, done.rows - done.nulls[index], examples)

@@ -10,13 +10,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from coreplex.engines.tabular.findings import Finding
+from coreplex.engines.tabular.read.damage import Damage
 from coreplex.engines.tabular.read.dialect import Dialect
 from coreplex.engines.tabular.read.interface import Limits
 from coreplex.engines.tabular.read.separator import is_ruler
@@ -25,30 +26,7 @@ from coreplex.errors.tree import BadInput, Message
 _NEWLINE, _RETURN = 10, 13
 _BLANK = b" \t\r\n\f\v\x1a"
 """What a line of nothing is made of; DOS programs end a file with 1A."""
-_SHOWN = 20
-# Beyond these shares of all lines a file is another table than its names say, or hardly one.
-_MOST_LONG = 0.2
-_MANY_SHORT = 0.2
 Positions = npt.NDArray[np.intp]
-
-
-@dataclass
-class Damage:
-    """What was wrong with the rows: first lines and counts."""
-
-    short: int = 0
-    short_lines: list[int] = field(default_factory=list)
-    long: int = 0
-    long_lines: list[int] = field(default_factory=list)
-    long_texts: list[str] = field(default_factory=list)
-    headings: int = 0
-    """Lines that say the names again, as files that were joined do."""
-    rulers: int = 0
-    """Lines that are drawn, such as `+----+----+`."""
-    blank: int = 0
-    """Blank lines between rows."""
-    quote_line: int | None = None
-    """The first one with a misplaced quote."""
 
 
 @dataclass(frozen=True)
@@ -241,18 +219,14 @@ class Records:
         self._row_follows()
         separator = bytes([self._separator])
         if cells < width:
-            self.damage.short += 1
-            _remember(self.damage.short_lines, line)
+            self.damage.too_short(line)
             return body + separator * (width - cells) + b"\n"
         if cells == width:
             return record
         extra = cells - width
         if body.endswith(separator * extra):
             return body[:-extra] + b"\n"
-        self.damage.long += 1
-        _remember(self.damage.long_lines, line)
-        if len(self.damage.long_texts) < 5:
-            self.damage.long_texts.append(body[:200].decode(errors="replace"))
+        self.damage.too_long(line, body)
         return b""
 
     def _cut_by_parser(self, data: bytes, last: bool) -> tuple[Block, bytes]:
@@ -305,59 +279,7 @@ class Records:
 
     def findings(self) -> list[Finding]:
         """What to tell the user. Raises BadInput when too many rows do not fit: the file is not this table."""
-        damage, width = self.damage, self._dialect.width
-        lines = self.rows + damage.long
-        if damage.long > _MOST_LONG * lines or (damage.long >= 5 and damage.long > 0.05 * self.rows):
-            raise BadInput(_too_long(damage.long_lines[0], width, damage.long - 1))
-        found: list[Finding] = []
-        if damage.blank:
-            said = f"{damage.blank:,} blank lines between the rows were left out."
-            found.append(Finding("blank_lines", "low", said, evidence={"lines": damage.blank}))
-        if damage.headings:
-            said = f"{damage.headings:,} lines that repeat the line of names were left out."
-            found.append(Finding("repeated_names", "low", said, evidence={"lines": damage.headings}))
-        if damage.rulers:
-            said = f"{damage.rulers:,} lines that only draw a line were left out."
-            found.append(Finding("ruler_lines", "low", said, evidence={"lines": damage.rulers}))
-        if damage.long:
-            found.append(
-                Finding(
-                    "bad_lines",
-                    "medium",
-                    (
-                        f"Lines with more than {width} cells, left out: {damage.long} (line "
-                        f"{_listed(damage.long_lines)}). Put cells that hold the separator in quotes and upload again."
-                    ),
-                    evidence={"lines": damage.long_lines, "texts": damage.long_texts},
-                    affected_rows=damage.long,
-                )
-            )
-        if damage.short:
-            found.append(
-                Finding(
-                    "short_lines",
-                    "high" if damage.short > _MANY_SHORT * lines else "medium",
-                    (
-                        f"Lines with fewer than {width} cells, the rest taken as missing: {damage.short} (line "
-                        f"{_listed(damage.short_lines)})."
-                    ),
-                    evidence={"lines": damage.short_lines},
-                    affected_rows=damage.short,
-                )
-            )
-        if damage.quote_line:
-            found.append(
-                Finding(
-                    "misplaced_quotes",
-                    "medium",
-                    (
-                        f"Quotes stand inside unquoted cells (first near line {damage.quote_line}); they were read as "
-                        "plain characters. Check the rows around it."
-                    ),
-                    evidence={"lines": [damage.quote_line]},
-                )
-            )
-        return found
+        return self.damage.findings(self._dialect.width, self.rows)
 
 
 class _Lines:
@@ -382,15 +304,6 @@ class _Lines:
         return line.decode()
 
 
-def _remember(lines: list[int], line: int) -> None:
-    if len(lines) < _SHOWN:
-        lines.append(line)
-
-
-def _listed(lines: list[int]) -> str:
-    return ", ".join(map(str, lines[:5])) + ("…" if len(lines) > 5 else "")
-
-
 def _line_numbers(data: bytes, starts: Positions, first: int) -> Any:
     """The line on which each record starts (records may hold line ends)."""
     if len(starts) > 10_000:
@@ -402,22 +315,3 @@ def _line_numbers(data: bytes, starts: Positions, first: int) -> Any:
         position = start
         numbers.append(line)
     return numbers
-
-
-def _too_long(line: int, columns: int, others: int) -> Message:
-    if others:
-        return Message(
-            "lines_with_more_cells",
-            "Line {line} has more cells than the table has columns ({columns}), and so have {others:,} others. Put cells that "
-            "hold the separator in quotes, and give every line the same number of cells.",
-            line=line,
-            columns=columns,
-            others=others,
-        )
-    return Message(
-        "line_with_more_cells",
-        "Line {line} has more cells than the table has columns ({columns}). Put cells that hold the separator in quotes, and "
-        "give every line the same number of cells.",
-        line=line,
-        columns=columns,
-    )
