@@ -6,8 +6,6 @@ import strawberry
 
 from coreplex.artifact import service
 from coreplex.artifact.table import Artifact
-from coreplex.platform.permissions import Grant
-from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
 from resolvers.context import Info
 from resolvers.loading import rows
@@ -20,9 +18,9 @@ async def file(root: strawberry.Parent[Artifact], info: Info) -> StagedFile:
 
 
 async def staged(info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]) -> StagedFile:
-    return found(info.context.services, info.grant, id)
+    return await found(info, id)
 
 
-def found(services: Services, grant: Grant, identity: str) -> StagedFile:
+async def found(info: Info, identity: str) -> StagedFile:
     """A file that waits for the caller. Raises NotFound."""
-    return services.staging.open(identity, grant.user_id)
+    return info.context.services.staging.open(identity, info.grant.user_id)

@@ -13,13 +13,15 @@ from coreplex.artifact.table import Artifact
 from coreplex.dataset import explore, export, ingest, inputs, versions
 from coreplex.dataset.diagnosis import Judged, quality_for_target
 from coreplex.dataset.table import Dataset, DatasetVersion
+from coreplex.dataset.version_issues import Issue, Judging, issues, judged_for
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors.tree import NotFound
+from coreplex.errors.tree import Invalid, NotFound
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.answer_size import AnswerTooLarge
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.staging import StagedFile
+from resolvers import visible
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
 from resolvers.loading import Asking, Batch, batch, rows
@@ -63,12 +65,29 @@ async def documents(info: Info, version: DatasetVersion) -> versions.Documents:
     return known(await info.context.loaders[version_documents].load(version.id))
 
 
-async def quality(info: Info, version: DatasetVersion, target: str | None, problem_type: ProblemType | None) -> Judged:
+async def quality(info: Info, version: DatasetVersion, judging: Judging) -> Judged:
     """As judged at the upload; with a target, what it means for predicting that."""
     known = await documents(info, version)
-    if target is None:
+    if judging.target is None:
         return Judged(known.quality)
-    return await quality_for_target(info.context.services, version.id, known, target, problem_type)
+    return await quality_for_target(info.context.services, version.id, known, judging.target, judging.problem_type)
+
+
+async def issue(info: Info, identity: str) -> Issue:
+    """An issue by its identifier; its version is judged again. Raises NotFound."""
+    judging = judged_for(identity)
+    version = await info.context.loaders[visible.versions].load(judging.version_id) if judging else None
+    if judging is None or version is None:
+        raise NotFound.of("Dataset issue")
+    try:
+        ProblemType(judging.problem_type or ProblemType.classification)
+        judged = await quality(info, version, judging)
+    except (ValueError, Invalid):
+        raise NotFound.of("Dataset issue") from None
+    for one in issues(judging, judged.quality["issues"]):
+        if one.id == identity:
+            return one
+    raise NotFound.of("Dataset issue")
 
 
 def known(found: versions.Documents | None) -> versions.Documents:

@@ -5,7 +5,7 @@ with the rights its own field asks for, and what is another person's is as unkno
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,6 @@ from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, literal_column, sel
 from coreplex.errors.tree import DomainError, Forbidden, Invalid, Message, NotFound
 from coreplex.platform.database import ReadSession
 from coreplex.platform.permissions import READ, Grant, Permission, Principal, authorize
-from coreplex.platform.services import Services
 from resolvers.context import Info
 from resolvers.loading import Asking, Batch
 
@@ -42,7 +41,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.kinds: list[Opened] = []
-        self.elsewhere: list[Callable[[Services, Grant, str], Any]] = []
+        self.elsewhere: list[Callable[[Info, str], Awaitable[Any]]] = []
         """What is in no table; each raises NotFound for what it does not know."""
         self.rows = Batch(self._load)
         """Rows by the text of their ids; an error for one the caller may not have in this way."""
@@ -52,7 +51,7 @@ class Nodes:
     async def one(self, info: Info, identity: str) -> Any:
         """Raises NotFound, and Forbidden for what is the caller's own but cannot be had with this credential."""
         found = await info.context.loaders[self.rows].load(identity)
-        return self._beside(info, identity) if found is None else found
+        return await self._beside(info, identity) if found is None else found
 
     async def many(self, info: Info, ids: Sequence[str]) -> list[Any]:
         """In the order of the ids; an error in the place of one that cannot be had. Raises Invalid for too many."""
@@ -64,10 +63,10 @@ class Nodes:
                 raise one
         return found
 
-    def _beside(self, info: Info, identity: str) -> Any:
+    async def _beside(self, info: Info, identity: str) -> Any:
         for look in self.elsewhere:
             try:
-                return look(info.context.services, info.grant, identity)
+                return await look(info, identity)
             except NotFound:
                 continue
         raise NotFound.of("Node")

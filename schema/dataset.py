@@ -11,6 +11,7 @@ from coreplex.dataset.table import Dataset as Row
 from coreplex.dataset.table import DatasetStatus, VersionSource
 from coreplex.dataset.table import DatasetVersion as VersionRow
 from coreplex.dataset.targets import MAX_TARGETS, targets
+from coreplex.dataset.version_issues import Judging
 from coreplex.dataset.versions import VERSIONS
 from coreplex.experiment.table import ProblemType
 from coreplex.platform.permissions import READ, WRITE
@@ -106,7 +107,8 @@ async def _difference(root: strawberry.Parent[VersionRow], info: Info, to: Other
 async def _quality(
     root: strawberry.Parent[VersionRow], info: Info, target: TargetWanted = None, problem_type: ProblemWanted = None
 ) -> Quality:
-    return Quality.of(root.id, target, await resolve.quality(info, root, target, problem_type))
+    judging = Judging(root.id, target, problem_type)
+    return Quality.of(judging, await resolve.quality(info, root, judging))
 
 
 def _sheet(root: strawberry.Parent[VersionRow]) -> str | None:

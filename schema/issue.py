@@ -1,16 +1,18 @@
 """What is wrong with a table, in the public contract: issues with their harm and their fix, and the facts behind them."""
 
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
 
 import orjson
 import strawberry
 
-from coreplex.dataset.issue_kinds import KINDS, LEAKS, OF_TARGET
+from coreplex.dataset.issue_kinds import KINDS, LEAKS
+from coreplex.dataset.version_issues import Issue
+from resolvers import dataset as resolve
 from schema.common import key, named_enum
 from schema.cost import INSIDE
 from schema.document_fields import at, pairs
 from schema.enums import enum
+from schema.node import node_elsewhere
 from schema.scalars import JSON, Long, Value
 
 IssueKind: Any = named_enum("DatasetIssueKind", KINDS)
@@ -26,24 +28,6 @@ enum(
 CALLS = ("graphql", "rest")
 
 
-class Issue(NamedTuple):
-    """An issue of a version, as it is stored."""
-
-    id: UUID
-    stored: dict[str, Any]
-
-
-def issues(version_id: UUID, target: str | None, found: list[dict[str, Any]]) -> list[Issue]:
-    """Each with an id that it keeps: of the version, its kind and column, its place among several such, and the target."""
-    seen: dict[str, int] = {}
-    made = []
-    for one in found:
-        name = f"{one['kind']}/{one['column'] or ''}/{target if one['kind'] in OF_TARGET else ''}"
-        seen[name] = seen.get(name, 0) + 1
-        made.append(Issue(uuid5(version_id, f"{name}/{seen[name]}"), one))
-    return made
-
-
 class Fact(NamedTuple):
     """A part of some evidence, by what it is."""
 
@@ -56,8 +40,8 @@ class Fact(NamedTuple):
 
 
 def facts(evidence: dict[str, Any]) -> list[Fact]:
-    """The facts of some evidence, calls that settle it left out."""
-    return [_fact(name, value) for name, value in evidence.items() if name not in CALLS]
+    """The facts of some evidence by name, calls that settle it left out. What is stored has lost the order it was made in."""
+    return [_fact(name, value) for name, value in sorted(evidence.items()) if name not in CALLS]
 
 
 def _fact(name: str, value: Any) -> Fact:
@@ -146,10 +130,6 @@ def _stored(name: str, kind: Any, description: str) -> Any:
     return strawberry.field(resolver=read, graphql_type=kind, description=description)
 
 
-def _key(root: strawberry.Parent[Issue]) -> str:
-    return str(root.id)
-
-
 def _harm(root: strawberry.Parent[Issue]) -> str:
     return KINDS[root.stored["kind"]].harm
 
@@ -162,9 +142,10 @@ def _evidence(root: strawberry.Parent[Issue]) -> Any:
     return facts(root.stored["evidence"])
 
 
+@node_elsewhere(Issue, resolve.issue)
 @strawberry.type(description="Something a person should know about the data, and can do something about.")
 class DatasetIssue:
-    key: str = strawberry.field(resolver=_key, description="Stays the same whenever this issue of this version is told.")
+    id: strawberry.ID = strawberry.field(description="Identifier. It stays the same whenever this issue of this version is told.")
     kind: str = _stored("kind", IssueKind, "What is wrong.")
     severity: str = _stored("severity", Severity, "How grave it is.")
     column: str | None = _stored("column", str | None, "The column it is about; null for the whole table.")

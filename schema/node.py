@@ -1,6 +1,6 @@
 """`Node`: everything with an identifier of its own, and the fields that find it by that."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import strawberry
@@ -37,8 +37,8 @@ def node(
     return _implements(row)
 
 
-def node_elsewhere(row: type, look: Callable[[Any, Grant, str], Any]) -> Callable[[Kind], Kind]:
-    """The same of what is in no table: `look(services, grant, id)` raises NotFound."""
+def node_elsewhere(row: type, look: Callable[[Info, str], Awaitable[Any]]) -> Callable[[Kind], Kind]:
+    """The same of what is in no table: `look(info, id)` raises NotFound."""
     NODES.elsewhere.append(look)
     return _implements(row)
 

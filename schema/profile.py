@@ -1,11 +1,11 @@
 """What is known about a table, in the public contract: its quality, the diagnosis of a target, its profile."""
 
 from typing import Any
-from uuid import UUID
 
 import strawberry
 
 from coreplex.dataset.diagnosis import Judged
+from coreplex.dataset.version_issues import Judging, issues
 from coreplex.dataset.versions import Documents
 from coreplex.experiment.table import ProblemType
 from schema.column import Column, columns
@@ -13,7 +13,7 @@ from schema.common import key, named_enum
 from schema.cost import INSIDE
 from schema.document_fields import real
 from schema.enums import enum
-from schema.issue import DatasetIssue, IssueFact, LeakKind, Severity, facts, issues
+from schema.issue import DatasetIssue, IssueFact, LeakKind, Severity, facts
 from schema.metric import MetricName
 from schema.scalars import Long, Value
 from schema.validation import ValidationStrategy
@@ -152,8 +152,8 @@ class Quality:
     )
 
     @classmethod
-    def of(cls, version_id: UUID, target: str | None, judged: Judged) -> "Quality":
-        found: Any = issues(version_id, target, judged.quality["issues"])
+    def of(cls, judging: Judging, judged: Judged) -> "Quality":
+        found: Any = issues(judging, judged.quality["issues"])
         diagnosis: Any = judged.diagnosis
         return cls(overall_score=judged.quality["overall_score"], issues=found, diagnosis=diagnosis)
 

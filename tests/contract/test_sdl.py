@@ -104,6 +104,7 @@ DIFFERENT = {
     "status": "each kind of thing has states of its own",
     "role": "on the server, in a project, of a member besides the owner",
     "type": "of events it is open",
+    "kind": "of a stored file, and of an issue",
     "version": "of a dataset it is an object",
     "logs": "a deployment logs predictions",
     "warnings": "an evaluation says of which columns",

@@ -16,10 +16,12 @@ from tests.factories.dataset import Person, laboratory, person, table
 
 QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVersion(id: $id) {
   quality(target: $target, problemType: $problem) { overallScore issues {
-      key kind severity column message harm fix { text } evidence { name value values } }
+      id kind severity column message harm fix { text } evidence { name value values } }
     diagnosis { target problemType rowCount sampledRowCount metric unfinished
       leaks { columns leaveOut severity message alone nextBest }
       imbalance { classCount ratio classes { value count } } usefulness { column share score isUseless } } } } }"""
+NODE = """query($id: ID!) { node(id: $id) { __typename ... on DatasetIssue {
+  id kind severity column message harm fix { text } evidence { name value values } } } }"""
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
   experiment { id status warnings config logs(first: 20) { nodes { level message } } } } }"""
 
@@ -56,11 +58,15 @@ async def test_quality_speaks_of_the_target_it_is_asked_for(lab: tuple[Any, Pers
     told = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
     assert {("TARGET_LEAK", "ended"), ("CLASS_IMBALANCE", "left")} <= kinds(told)
     assert told["overallScore"] < plain["overallScore"]
-    ids = {issue["key"] for issue in told["issues"]}
+    ids = {issue["id"] for issue in told["issues"]}
     assert len(ids) == len(told["issues"]), "each has its own"
     again = (await ada.data(QUALITY, id=version, target="left"))["datasetVersion"]["quality"]
-    assert [issue["key"] for issue in again["issues"]] == [issue["key"] for issue in told["issues"]], "and keeps it"
-    assert {issue["key"] for issue in plain["issues"] if issue["message"] in {one["message"] for one in told["issues"]}} <= ids
+    assert [issue["id"] for issue in again["issues"]] == [issue["id"] for issue in told["issues"]], "and keeps it"
+    assert {issue["id"] for issue in plain["issues"] if issue["message"] in {one["message"] for one in told["issues"]}} <= ids
+    for issue in told["issues"]:
+        assert (await ada.data(NODE, id=issue["id"]))["node"] == {"__typename": "DatasetIssue", **issue}
+    async with person(app, database) as eve:
+        assert (await eve.ask(NODE, id=told["issues"][0]["id"]))["data"]["node"] is None
     (leak,) = [issue for issue in told["issues"] if issue["kind"] == "TARGET_LEAK"]
     assert (leak["fix"]["text"], bool(leak["harm"])) == ("Leave them out.", True)
     assert {"name": "leave_out", "value": None, "values": ["ended"]} in leak["evidence"]

@@ -79,6 +79,12 @@ def of_world(name: str) -> Callable[[Asker], Awaitable[str]]:
     return found
 
 
+async def issue(asker: Asker) -> str:
+    text = "query($id: ID!) { datasetVersion(id: $id) { quality { issues { id } } } }"
+    found = (await asker.data(text, id=asker.world.ids["version"]))["datasetVersion"]["quality"]["issues"]
+    return str(found[0]["id"])
+
+
 async def browser_session(asker: Asker) -> str:
     return asker.world.elsewhere
 
@@ -88,6 +94,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Artifact": of_world("artifact"),
     "BrowserSession": browser_session,
     "Dataset": of_world("dataset"),
+    "DatasetIssue": issue,
     "DatasetVersion": of_world("version"),
     "Deployment": of_world("production"),
     "EngineRun": engine_run,
@@ -180,12 +187,14 @@ def test_every_type_with_an_identifier_is_a_node() -> None:
     assert len(TYPES) == len(NODES.kinds) + len(NODES.elsewhere)
 
 
+NO_ISSUES = (":", ":0", ":0:", ":0::plan", ":0::nothing", ":0:nothing:plan", ":0:regression:plan", "::::")
 WRONG = ("nonsense", "", "0", "-1", "00", "99999999999999999999", "9223372036854775808", str(uuid4()), "٣")
 
 
 async def test_what_is_not_there_is_null_with_an_error_in_its_place(asker: Asker) -> None:
     ids, foreign = asker.world.ids, asker.world.foreign
-    for wrong in (*WRONG, foreign["project"], foreign["model"], await happened(asker, EventKind.log)):
+    issues = [version + rest for version in (str(uuid4()), foreign["version"], ids["version"], "") for rest in NO_ISSUES]
+    for wrong in (*issues, *WRONG, foreign["project"], foreign["model"], await happened(asker, EventKind.log)):
         assert await codes(asker, "owner", wrong) == ["NOT_FOUND"]
     wanted = [ids["project"], WRONG[0], ids["model"], foreign["dataset"], str(uuid4()), ids["project"].upper()]
     body = await asker.ask(MANY, ids=wanted)
