@@ -41,6 +41,11 @@ def text(found: Any) -> Any:
     return found or ""
 
 
+def sentences(notices: Sequence[Mapping[str, Any]]) -> Any:
+    """What notices say: REST has no words for programs beside it."""
+    return like(notices, [Typed({"type": "string"}) if isinstance(notices, Listed) else one["message"] for one in notices])
+
+
 def present(found: Mapping[str, Any]) -> Found:
     """Without what there is not: REST has no key for it."""
     return {name: value for name, value in found.items() if value is not None}
@@ -88,7 +93,8 @@ def model(found: Found) -> Found:
 
 
 def experiment(found: Found) -> Found:
-    """An experiment: the metric that ranks is an empty text before there is one."""
+    """An experiment: the metric that ranks is an empty text before there is one, and warnings are sentences."""
+    found["warnings"] = sentences(found["warnings"])
     found["sort_metric"] = text(found["sort_metric"])
     return found
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coreplex.errors.nearest import ignored
+from coreplex.errors.tree import Message
 from rest_compat import columns
 from rest_compat.endpoint import Endpoint
 
@@ -18,12 +19,20 @@ SCHEMA = {
 
 def keys(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """A sentence for each key of a body that is not known."""
-    return ignored(names, sorted(known), "This endpoint takes no key")
+    return list(ignored(names, sorted(known), _key))
 
 
 def parameters(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """A sentence for each parameter of a query that is not known."""
-    return ignored(names, sorted(known), "This endpoint takes no parameter")
+    return list(ignored(names, sorted(known), _parameter))
+
+
+def _key(name: str) -> Message:
+    return Message("key_ignored", "This endpoint takes no key '{key}', which is ignored.", key=name)
+
+
+def _parameter(name: str) -> Message:
+    return Message("parameter_ignored", "This endpoint takes no parameter '{parameter}', which is ignored.", parameter=name)
 
 
 def with_warnings(

@@ -11,6 +11,7 @@ from coreplex.account.lockout import site_network
 from coreplex.account.recovery import Keys
 from coreplex.account.table import ApiKey as ApiKeyRow
 from coreplex.account.table import Session
+from coreplex.errors.tree import Message
 from coreplex.platform.permissions import READ, Category, Permission, Scope
 from resolvers import account as resolve
 from resolvers.context import Context
@@ -19,6 +20,7 @@ from schema.common import published
 from schema.field import command, computed, loaded, mutation, read
 from schema.links import link
 from schema.node import node
+from schema.notice import Notice
 from schema.pagination import Connection, connection
 from schema.secret import secret
 from schema.user import User
@@ -132,7 +134,7 @@ class ChangePasswordPayload:
     csrf_token: str = secret(description="The new session's token for `X-CSRF-Token`.")
     active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
     revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
-    warnings: list[str] = strawberry.field(description=KEYS_WARNING)
+    warnings: list[Notice] = strawberry.field(description=KEYS_WARNING)
 
 
 @strawberry.type(description="The password is set: what became of the API keys.")
@@ -140,7 +142,7 @@ class ResetPasswordPayload:
     ok: bool = strawberry.field(description="True, unless `userErrors` says otherwise.")
     active_api_keys: int = strawberry.field(description=ACTIVE_KEYS)
     revoked_api_keys: int = strawberry.field(description=REVOKED_KEYS)
-    warnings: list[str] = strawberry.field(description=KEYS_WARNING)
+    warnings: list[Notice] = strawberry.field(description=KEYS_WARNING)
 
 
 @strawberry.type(description="Done; there is nothing to show.")
@@ -164,14 +166,21 @@ class RevokeApiKeyPayload:
 
 def _keys_left(keys: Keys) -> dict[str, Any]:
     """What a payload says of the API keys after a new password."""
-    one = keys.active == 1
-    works = f"{keys.active} API {'key' if one else 'keys'} of this account still {'works' if one else 'work'}"
-    warnings = [f"{works}: revoke {'it' if one else 'them'} if somebody else may know {'it' if one else 'them'}."]
-    return {
-        "active_api_keys": keys.active,
-        "revoked_api_keys": keys.revoked,
-        "warnings": warnings if keys.active else [],
-    }
+    return {"active_api_keys": keys.active, "revoked_api_keys": keys.revoked, "warnings": _still_working(keys.active)}
+
+
+def _still_working(keys: int) -> list[Message]:
+    if not keys:
+        return []
+    if keys == 1:
+        return [Message("key_still_works", "1 API key of this account still works: revoke it if somebody else may know it.")]
+    return [
+        Message(
+            "keys_still_work",
+            "{keys} API keys of this account still work: revoke them if somebody else may know them.",
+            keys=keys,
+        )
+    ]
 
 
 def _changed(made: tuple[str, Keys]) -> ChangePasswordPayload:

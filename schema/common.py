@@ -20,6 +20,7 @@ from schema.compiler.reading import Item
 from schema.enums import enum
 from schema.field_sources import READING
 from schema.input_model import read_input
+from schema.notice import Notice
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its identifier.")]
 
@@ -94,10 +95,11 @@ def key(name: str, description: str, kind: Any) -> Any:
 def name_warnings(attribute: str) -> Any:
     """The field of a payload that says whether its `attribute` shares its name with something."""
 
-    async def resolve(root: strawberry.Parent[Any], info: Info) -> list[str]:
+    async def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         if getattr(root, attribute) is None:
             return []
         async with info.context.read() as session:
             return await duplicate_name_warnings(session, getattr(root, attribute))
 
-    return strawberry.field(resolver=resolve, description="Says so when another thing of the kind has the same name; else empty.")
+    said = "Says so when another thing of the kind has the same name; else empty."
+    return strawberry.field(resolver=resolve, graphql_type=list[Notice], description=said)

@@ -29,6 +29,7 @@ from schema.field import by_id, command, guarded, loaded, mutation, resolved, ro
 from schema.file import File
 from schema.links import link, owner
 from schema.node import node
+from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.profile import Analysis, Correlation, Quality
 from schema.scalars import JSON, Long
@@ -254,13 +255,13 @@ class Dataset:
 class DatasetVersionPayload:
     dataset: Dataset = strawberry.field(description="The dataset as it is now.")
     version: DatasetVersion = strawberry.field(description="The new version.")
-    warnings: list[str] = name_warnings("dataset")
+    warnings: list[Notice] = name_warnings("dataset")
 
 
 @strawberry.type(description="The dataset that was changed.")
 class DatasetPayload:
     dataset: Dataset = strawberry.field(description="The dataset as it is now.")
-    warnings: list[str] = name_warnings("dataset")
+    warnings: list[Notice] = name_warnings("dataset")
 
 
 @strawberry.type(description="Where an upload would go: the caller may put it there.")

@@ -24,6 +24,7 @@ from schema.field import command, computed, loaded, row
 from schema.links import link, owner
 from schema.model import Model, name_of
 from schema.node import node
+from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.scalars import JSON, Long
 from schema.serving import Prediction
@@ -170,7 +171,7 @@ class DeploymentPayload:
 
 @strawberry.type(description="The deployment with its name.")
 class NamedDeploymentPayload(DeploymentPayload):
-    warnings: list[str] = name_warnings("deployment")
+    warnings: list[Notice] = name_warnings("deployment")
 
 
 @strawberry.type(description="The deployment that was removed, and where it is missing now.")

@@ -28,6 +28,7 @@ from schema.links import link, owner
 from schema.metric import MetricName
 from schema.model import Model, Validation
 from schema.node import node
+from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.payload import REFUSED
 from schema.scalars import JSON
@@ -100,7 +101,7 @@ class Experiment:
     progress: float = _job(float, _progress, "Share done, 0 to 100.")
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
     error: str | None = strawberry.field(description="Why it failed.")
-    warnings: list[str] = strawberry.field(description="What was done differently from what was asked.")
+    warnings: list[Notice] = strawberry.field(description="What was done differently from what was asked.")
     validation: Validation | None = strawberry.field(
         description="How rows are split, and why; asked for with `config.validation`. Null in experiments older than the choice."
     )

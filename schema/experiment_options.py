@@ -12,6 +12,7 @@ from schema.common import named_enum
 from schema.enums import enum
 from schema.metric import MetricName
 from schema.model import Validation
+from schema.notice import Notice
 from schema.payload import user_errors_field
 from schema.scalars import JSON
 
@@ -117,7 +118,7 @@ class ExperimentCheck:
     problem_type: ProblemType | None = strawberry.field(description="Classification or regression.")
     engines: list[str] = strawberry.field(description="The engines that would run.")
     config: JSON | None = strawberry.field(description="The options that would be in force, defaults included.")
-    warnings: list[str] = strawberry.field(description="What would be done differently from what is asked, and what is wrong.")
+    warnings: list[Notice] = strawberry.field(description="What would be done differently from what is asked, and what is wrong.")
     validation: Validation | None = strawberry.field(
         description="How rows would be split, and why; null where the table could not be looked at within seconds."
     )

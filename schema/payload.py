@@ -21,6 +21,7 @@ from schema.compiler.reading import Computed
 from schema.error_codes import UserErrorCode
 from schema.errors import domain_error
 from schema.field_sources import READING
+from schema.notice import PARAMETERS, REASON
 from schema.scalars import JSON
 from schema.selection import selected
 
@@ -36,8 +37,8 @@ class UserError:
     field: list[str] | None = strawberry.field(
         description='Where the wrong value stands in the arguments: `["input", "name"]`; null where no single value is wrong.'
     )
-    reason: str = strawberry.field(description="A machine word for the message, to translate it by (`schema/messages.json`).")
-    parameters: JSON = strawberry.field(description="The figures and names in the message, by name.")
+    reason: str = strawberry.field(description=REASON)
+    parameters: JSON = strawberry.field(description=PARAMETERS)
 
 
 class Refusal:

@@ -86,6 +86,10 @@ class NearCopies:
     radius: float = real("radius", "The greatest distance of two copies.")
 
 
+def _finding(root: strawberry.Parent[Any]) -> Any:
+    return root["said"]["message"]
+
+
 @strawberry.type(description="A way to split the rows that was tried, beside a random split.")
 class SplitTrial:
     strategy: str = key("strategy", "How rows are dealt.", ValidationStrategy)
@@ -98,7 +102,7 @@ class SplitTrial:
     excess: float = real("excess", "How much more a random split promises.")
     std_error: float = real("error", "The standard error of that.")
     is_certain: bool = key("certain", "Whether it is more than chance.", bool)
-    reason: str = key("reason", "The finding in a sentence.", str)
+    reason: str = strawberry.field(resolver=_finding, graphql_type=str, description="The finding in a sentence.")
 
 
 def _recommended(root: strawberry.Parent[Any]) -> Any:
@@ -117,6 +121,10 @@ class Dependence:
         resolver=lambda root: root["tried"], graphql_type=list[SplitTrial], metadata=INSIDE, description="All that were tried."
     )
     is_unfinished: bool = key("unfinished", "Whether there was no time to try every one.", bool)
+
+
+def _unfinished(root: strawberry.Parent[Any]) -> Any:
+    return [one["message"] for one in root["unfinished"]]
 
 
 @strawberry.type(description="What is known of a target before anything is trained, from a sample of rows.")
@@ -140,7 +148,9 @@ class Diagnosis:
         description="What each column alone tells, the most first.",
     )
     dependence: Dependence | None = key("dependence", "Whether rows depend on each other.", Dependence | None)
-    unfinished: list[str] = key("unfinished", "What there was no time for.", list[str])
+    unfinished: list[str] = strawberry.field(
+        resolver=_unfinished, graphql_type=list[str], description="What there was no time for."
+    )
 
 
 @strawberry.type(description="How good the data is.")

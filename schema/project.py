@@ -25,6 +25,7 @@ from schema.invitation import ProjectInvitations
 from schema.links import owner
 from schema.model import ProjectModels
 from schema.node import node
+from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.user import User
 
@@ -118,7 +119,7 @@ class Project(ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperime
 @strawberry.type(description="The project with its name.")
 class ProjectPayload:
     project: Project = strawberry.field(description="The project as it is now.")
-    warnings: list[str] = name_warnings("project")
+    warnings: list[Notice] = name_warnings("project")
 
 
 @strawberry.type(description="The member that was added.")

@@ -152,7 +152,7 @@ def attach_calls(version: DatasetVersion) -> None:
             issue["evidence"] = {**issue["evidence"], **call}
 
 
-def sentinel_warnings(version: DatasetVersion, target: str) -> list[str]:
+def sentinel_warnings(version: DatasetVersion, target: str) -> list[Message]:
     """What an experiment on the version is warned of when its target has suspected sentinels: they are trained on as values.
 
     A cap looks the same, so nothing is left out on suspicion.
@@ -161,12 +161,21 @@ def sentinel_warnings(version: DatasetVersion, target: str) -> list[str]:
     return [_warning(target, issue["evidence"], issue["affected_rows"], version.row_count) for issue in found]
 
 
-def _warning(target: str, evidence: dict[str, Any], cells: int, rows: int) -> str:
+def _warning(target: str, evidence: dict[str, Any], cells: int, rows: int) -> Message:
     others, rest = evidence["others"], evidence["rest"]
-    return (
-        f"The target {target!r} holds {_counted(evidence)}, far outside the rest ({others['min']} to {others['max']}), in "
-        f"{cells:,} of {rows:,} rows. They are trained on and scored as values. If they stand for missing ones, train on the "
-        f"version that this call makes: {evidence['graphql']} (REST: POST {rest['path']})."
+    return Message(
+        "target_has_sentinels",
+        "The target {column!r} holds {values}, far outside the rest ({least} to {most}), in {cells:,} of {rows:,} rows. They are "
+        "trained on and scored as values. If they stand for missing ones, train on the version that this call makes: {graphql} "
+        "(REST: POST {path}).",
+        column=target,
+        values=_counted(evidence),
+        least=others["min"],
+        most=others["max"],
+        cells=cells,
+        rows=rows,
+        graphql=evidence["graphql"],
+        path=rest["path"],
     )
 
 

@@ -19,7 +19,7 @@ import orjson
 
 from coreplex.engines.messages import ModelReport
 from coreplex.errors.disk import FULL, is_full
-from coreplex.errors.tree import DomainError, StorageFull
+from coreplex.errors.tree import DomainError, Message, StorageFull
 
 PR_SET_PDEATHSIG = 1
 
@@ -41,9 +41,9 @@ class Report:
     def log(self, message: str, level: str = "info") -> None:
         self.send("log", message=message, level=level)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: Message) -> None:
         """Something to stay with what the task works on, whatever of the log is kept."""
-        self.send("warning", message=message)
+        self.send("warning", **message.to_json())
 
     def progress(self, fraction: float, message: str = "") -> None:
         """`fraction` of the whole task done, 0 to 1."""
@@ -77,7 +77,7 @@ def die_with_parent() -> None:
 def refused(error: DomainError) -> dict[str, Any]:
     """The fields of the `error` event of a refusal, from which the parent makes it again."""
     errors = [one.with_reason() for one in error.errors]
-    return {"code": error.code, "message": error.message, **error.message.as_dict(), "errors": errors}
+    return {"code": error.code, **error.message.to_json(), "errors": errors}
 
 
 def main(target: str) -> int:

@@ -3,6 +3,8 @@ whoever keeps what an engine reports."""
 
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, Unpack, cast
 
+from coreplex.errors.tree import Message
+
 
 class StoredFile(TypedDict):
     """A file that the child has written. `sha256` in hexadecimal, `size` in bytes."""
@@ -69,6 +71,8 @@ class WarningMessage(TypedDict):
 
     event: Literal["warning"]
     message: str
+    reason: str
+    parameters: dict[str, Any]
 
 
 class ProgressMessage(TypedDict):
@@ -83,7 +87,7 @@ class ModelMessage(ModelReport):
     event: Literal["model"]
 
 
-Message = LogMessage | WarningMessage | ProgressMessage | ModelMessage
+ChildMessage = LogMessage | WarningMessage | ProgressMessage | ModelMessage
 """All but the last one, `done` or `error`, which ends the task and is read by who started it."""
 
 
@@ -94,7 +98,7 @@ class Listener(Protocol):
         """A line of the log; `level` is debug, info, warning or error."""
         ...
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: Message) -> None:
         """Something to stay with the experiment."""
         ...
 
@@ -112,6 +116,6 @@ class Listener(Protocol):
         ...
 
 
-def received(event: dict[str, Any]) -> Message:
+def received(event: dict[str, Any]) -> ChildMessage:
     """An event of a child as what it is: the child is our own code, so nothing is checked again."""
-    return cast(Message, event)
+    return cast(ChildMessage, event)

@@ -1,7 +1,7 @@
 """Names near a name that is not known, for errors and warnings that say which one was probably meant."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from coreplex.errors.tree import Message
@@ -58,7 +58,7 @@ def listed(names: Sequence[str], most: int) -> list[str]:
     return [*names[:most], *(["…"] if len(names) > most else [])]
 
 
-def ignored(names: Iterable[str], known: Sequence[str], said: str) -> list[str]:
-    """A sentence, begun by `said`, for each name that is not known, with the nearest one that is; the first twenty."""
+def ignored(names: Iterable[str], known: Sequence[str], say: Callable[[str], Message]) -> list[Message]:
+    """What `say` says of each name that is not known, and the nearest one that is; of the first twenty."""
     unknown = islice((name for name in names if name not in known), _MOST)
-    return [" ".join(filter(None, [f"{said} '{name[:100]}', which is ignored.", hint(name, known)])) for name in unknown]
+    return [say(name[:100]).then(hint(name, known)) for name in unknown]

@@ -42,8 +42,9 @@ class Message(str):
     parameters: Mapping[str, Any]
 
     def __new__(cls, reason: str, template: str, /, **parameters: Parameter) -> "Message":
-        written = {name: _Several(said) if isinstance(said, list | tuple) else said for name, said in parameters.items()}
-        return cls.worded(reason, template.format(**written), parameters)
+        said = {name: list(one) if isinstance(one, tuple) else one for name, one in parameters.items()}
+        written = {name: _Several(one) if isinstance(one, list) else one for name, one in said.items()}
+        return cls.worded(reason, template.format(**written), said)
 
     @classmethod
     def worded(cls, reason: str, text: str, parameters: Mapping[str, Any]) -> "Message":
@@ -52,8 +53,25 @@ class Message(str):
         made.reason, made.parameters = reason, parameters
         return made
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Message":
+        """The sentence of a `to_json`; what else the document holds is somebody else's."""
+        return cls.worded(document["reason"], document["message"], document["parameters"])
+
+    def to_json(self) -> dict[str, Any]:
+        """To be stored, or sent to another process."""
+        return {"message": str(self), **self.as_dict()}
+
     def as_dict(self) -> dict[str, Any]:
         return {"reason": self.reason, "parameters": dict(self.parameters)}
+
+    def __reduce__(self) -> Any:
+        """Copies are made of what it is made of: `str` would ask for the text alone."""
+        return Message.worded, (self.reason, str(self), dict(self.parameters))
+
+    def same(self, other: "Message") -> bool:
+        """Whether both say the same of the same things."""
+        return self.as_dict() == other.as_dict()
 
     def then(self, other: "Message | None") -> "Message":
         """The sentence and another after it: the reason stays, the parameters are those of both."""

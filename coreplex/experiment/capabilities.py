@@ -48,7 +48,7 @@ class Choice:
     """The engines that will run, as (asked for, runs), and what the caller should know about it."""
 
     runs: list[tuple[str, str]]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Message] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -96,7 +96,14 @@ def choose(plan: Plan, mode: ExecutionMode, engine: str | None, engines: Sequenc
     for name in asked:
         actual = _actual(name, choice, fallback=fallback)
         if actual in {run for _, run in choice.runs}:
-            choice.warnings.append(f"Engine '{name}' was asked for, but '{actual}' runs already; it is not run twice.")
+            choice.warnings.append(
+                Message(
+                    "engine_not_run_twice",
+                    "Engine '{engine}' was asked for, but '{actual}' runs already; it is not run twice.",
+                    engine=name,
+                    actual=actual,
+                )
+            )
         else:
             choice.runs.append((name, actual))
     return choice
@@ -134,5 +141,12 @@ def _actual(name: str, choice: Choice, *, fallback: bool) -> str:
             ),
             "engine",
         )
-    choice.warnings.append(f"The engine '{name}' is not installed on this server; the engine '{DEFAULT_ENGINE}' runs instead.")
+    choice.warnings.append(
+        Message(
+            "engine_replaced",
+            "The engine '{engine}' is not installed on this server; the engine '{actual}' runs instead.",
+            engine=name,
+            actual=DEFAULT_ENGINE,
+        )
+    )
     return DEFAULT_ENGINE

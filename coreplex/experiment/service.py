@@ -124,7 +124,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     engines = choose(plan, wanted.execution_mode, wanted.engine, wanted.engines, fallback=settings.engine_fallback)
     kind = feasibility.check_creation(version.profile, schema, wanted.target_column, wanted.problem_type, config, engines.names)
     engines.warnings.extend(
-        f"The engine '{name}' can train none of the algorithms asked for."
+        Message("engine_idle", "The engine '{engine}' can train none of the algorithms asked for.", engine=name)
         for name in feasibility.idle(engines.names, kind, config)
     )
     engines.warnings.extend(unknown_options(wanted.config))
@@ -132,7 +132,7 @@ async def check(session: ReadSession, grant: Grant, wanted: CreateExperiment, se
     config = _within_quota(config, grant, engines)
     refuse_when_full(settings.data_dir)
     if wanted.use_gpu:
-        engines.warnings.append("No GPU is available on this server; the CPU is used.")
+        engines.warnings.append(Message("no_gpu", "No GPU is available on this server; the CPU is used."))
     engines.warnings.extend(column_overrides.sentinel_warnings(version, wanted.target_column))
     engines.warnings.extend(feasibility.target_warnings(version.profile, schema, wanted.target_column))
     return Checked(project, version, config, engines)
@@ -176,13 +176,13 @@ async def create(
     return experiment
 
 
-def warnings_of(checked: Checked, wanted: CreateExperiment, diagnosis: Mapping[str, Any] | None) -> list[str]:
+def warnings_of(checked: Checked, wanted: CreateExperiment, diagnosis: Mapping[str, Any] | None) -> list[Message]:
     """What is done differently from what is asked, and what is wrong with the target. Raises Invalid where nothing is left to
     learn from."""
     if diagnosis is None:
         return [*checked.engines.warnings, experiment_warnings.DIAGNOSIS_PENDING]
     _refuse_without_features(checked, wanted, diagnosis)
-    leaks = experiment_warnings.warning_texts(diagnosis, drop_leaks=checked.config.drop_leaks)
+    leaks = experiment_warnings.warnings(diagnosis, drop_leaks=checked.config.drop_leaks)
     return [*checked.engines.warnings, *leaks, *split.warnings(checked.config, diagnosis["dependence"])]
 
 
@@ -210,7 +210,14 @@ def _within_quota(config: AutoMLConfig, grant: Grant, engines: Choice) -> AutoML
         name: getattr(quota, name) for name in ("max_models", "max_runtime_secs") if getattr(config, name) > getattr(quota, name)
     }
     engines.warnings.extend(
-        f"{name} was capped at {limit} by the plan '{grant.principal.plan}'." for name, limit in capped.items()
+        Message(
+            "option_capped",
+            "{option} was capped at {most} by the plan '{plan}'.",
+            option=name,
+            most=limit,
+            plan=grant.principal.plan,
+        )
+        for name, limit in capped.items()
     )
     return config.model_copy(update=capped)
 

@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, Index, String, UniqueConstraint
 from sqlmodel import Field
 
+from coreplex.errors.tree import Message
 from coreplex.job.lifecycle import FollowsJob, Lifecycle
 from coreplex.platform.bound import OF_PROJECT, Bound
-from coreplex.platform.columns import document, key, maybe_document, reference, word
+from coreplex.platform.columns import document, key, maybe_document, notices, reference, word
 
 TRAIN = "automl_train"
 """The kind of job that trains (`coreplex.training.jobs`)."""
@@ -41,7 +42,7 @@ class Experiment(FollowsJob, table=True):
     execution_mode: ExecutionMode = word(ExecutionMode, ExecutionMode.single)
     use_gpu: bool = False
     stopped: bool = False
-    warnings: list[str] = document(list)
+    warnings: list[Message] = notices()
     validation: dict[str, Any] | None = maybe_document()
     """How its rows are split (`coreplex.engines.automl.splits.split.described`); None in experiments older than the choice."""
     sort_metric: str = Field(default="", max_length=32)

@@ -28,6 +28,8 @@ class JobStatus(StrEnum):
 class Lifecycle(SQLModel):
     """Columns of a job, of what follows one, and of each part of that."""
 
+    model_config = {"arbitrary_types_allowed": True}  # messages
+
     status: JobStatus = word(JobStatus, JobStatus.queued)
     error: str | None = None
     created_at: datetime = moment()

@@ -5,11 +5,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Enum, ForeignKey
+from sqlalchemy import Column, DateTime, Dialect, Enum, ForeignKey, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from coreplex.errors.tree import Message
 from coreplex.platform.clock import now
+from coreplex.platform.document import storable
 from coreplex.platform.identifier import new_id
 
 # Constraints need names, or a later migration cannot drop them. Set here because every table imports this module.
@@ -59,4 +61,26 @@ def maybe_document() -> Any:
     return Field(default=None, sa_type=JSONB(none_as_null=True))
 
 
-__all__ = ["UUID", "datetime", "document", "key", "maybe_document", "maybe_moment", "moment", "reference", "word"]
+def _document(message: Message) -> Any:
+    return storable(message.to_json())
+
+
+class Notices(TypeDecorator[list[Message]]):
+    """Messages with their words and parameters, in the order they were said."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Message] | None, dialect: Dialect) -> Any:
+        return None if value is None else [_document(one) for one in value]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[Message] | None:
+        return None if value is None else [Message.from_json(one) for one in value]
+
+
+def notices() -> Any:
+    """What is to be said of a row: none, or several messages."""
+    return Field(default_factory=list, sa_column=Column(Notices, nullable=False))
+
+
+__all__ = ["UUID", "datetime", "document", "key", "maybe_document", "maybe_moment", "moment", "notices", "reference", "word"]

@@ -173,8 +173,12 @@ def _no_column(key: str, scorer: Scorer) -> Message:
 
 def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A warning for each key that is no option, naming the nearest one."""
-    said = ignored(options, list(PredictOptions.model_fields), "options has no option")
+    said = ignored(options, list(PredictOptions.model_fields), _ignored)
     return [{"column": "", "kind": "unknown_option", "message": message} for message in said]
+
+
+def _ignored(name: str) -> Message:
+    return Message("predict_option_ignored", "options has no option '{option}', which is ignored.", option=name)
 
 
 def parse_options(options: Any) -> PredictOptions:

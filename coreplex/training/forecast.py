@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.dataset.table import DatasetVersion
+from coreplex.errors.tree import Message
 from coreplex.experiment import service
 from coreplex.experiment.inputs import CreateExperiment
 from coreplex.experiment.table import ProblemType
@@ -43,7 +44,7 @@ class Forecast:
     problem_type: ProblemType
     engines: Sequence[str]
     config: Mapping[str, Any]
-    warnings: Sequence[str]
+    warnings: Sequence[Message]
     validation: Mapping[str, Any] | None
     duration: Duration
 

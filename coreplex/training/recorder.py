@@ -6,6 +6,7 @@ from uuid import UUID
 
 from coreplex.artifact.table import STORAGE, Artifact, ArtifactKind
 from coreplex.engines.messages import ModelReport, received
+from coreplex.errors.tree import Message
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment
@@ -37,8 +38,8 @@ class Recorder:
         if message["event"] == "log":
             self.context.log(message["message"], message["level"])
         elif message["event"] == "warning":
-            text = message["message"]
-            await self.context.save(lambda session: remember(session, self.plan.experiment.id, text))
+            warning = Message.from_json(message)
+            await self.context.save(lambda session: remember(session, self.plan.experiment.id, warning))
         elif message["event"] == "progress":
             self._progress(message["fraction"], message["message"])
         elif message["event"] == "model":
@@ -144,16 +145,16 @@ class Recorder:
         )
 
 
-async def remember(session: WriteSession, experiment_id: UUID, message: str) -> bool:
+async def remember(session: WriteSession, experiment_id: UUID, message: Message) -> bool:
     """Keep a warning with the experiment; once, though its creation, each engine and each attempt may say it."""
     experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
-    if message in experiment.warnings:
+    if any(one.same(message) for one in experiment.warnings):
         return False
     experiment.warnings = [*experiment.warnings, message]
     return True
 
 
-async def forget(session: WriteSession, experiment_id: UUID, message: str) -> None:
+async def forget(session: WriteSession, experiment_id: UUID, message: Message) -> None:
     """Take back a warning that is true no longer."""
     experiment = await session.get_one(Experiment, experiment_id, with_for_update=True)
-    experiment.warnings = [one for one in experiment.warnings if one != message]
+    experiment.warnings = [one for one in experiment.warnings if not one.same(message)]

@@ -16,7 +16,7 @@ from coreplex.engines.automl.options.config import parse_config
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest
-from coreplex.errors.tree import DomainError, NoModel
+from coreplex.errors.tree import DomainError, Message, NoModel
 from coreplex.event import service as event
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.context import JobContext
@@ -93,7 +93,7 @@ async def _diagnose(context: JobContext, plan: TrainingPlan) -> None:
             await _warn(context, experiment, experiment_warnings.not_diagnosed(error.message, drop_leaks=drop))
             return
         await context.save(lambda session: diagnosis.keep(session, plan.version.id, question, found))
-    for warning in experiment_warnings.warning_texts(found, drop_leaks=drop):
+    for warning in experiment_warnings.warnings(found, drop_leaks=drop):
         await _warn(context, experiment, warning)
     plan.left_out.extend(experiment_warnings.left_out(found) if drop else [])
     plan.dependence.update(found["dependence"])
@@ -112,7 +112,7 @@ async def _say_validation(context: JobContext, plan: TrainingPlan) -> None:
         await _warn(context, plan.experiment, warning)
 
 
-async def _warn(context: JobContext, experiment: Experiment, message: str) -> None:
+async def _warn(context: JobContext, experiment: Experiment, message: Message) -> None:
     """A warning for the log and to stay with the experiment, unless it does already."""
     if await context.save(lambda session: remember(session, experiment.id, message)):
         context.log(message, "warning")
@@ -167,10 +167,20 @@ async def _engine_failed(context: JobContext, run: EngineRun, recorder: Recorder
     if isinstance(error, ChildTimeout):
         error = NoModel()
     if recorder.count:
-        early = f"Engine {run.engine} ended early, its {recorder.count} models are kept: {error.message}"
+        early = _ended_early(run.engine, recorder.count, error.message)
         await context.save(lambda session: remember(session, run.experiment_id, early))
     await context.save(lambda session: _mark(session, run, JobStatus.failed, error.message))
     return None if recorder.count else error
+
+
+def _ended_early(engine: str, models: int, why: Message) -> Message:
+    return Message(
+        "engine_ended_early",
+        "Engine {engine} ended early, its {models} models are kept: {why}",
+        engine=engine,
+        models=models,
+        why=why,
+    )
 
 
 def _threads(context: JobContext, plan: TrainingPlan) -> int:

@@ -20,7 +20,7 @@ def _me(result: Any, _: Mapping[str, Any]) -> Any:
 
 def _reset(result: Any, _: Mapping[str, Any]) -> Any:
     """Done, and what became of the API keys; that some still work is a warning."""
-    warnings = result.pop("warnings")
+    warnings = documents.sentences(result.pop("warnings"))
     return {**result, "warnings": documents.optional(warnings, warnings)} if warnings else result
 
 

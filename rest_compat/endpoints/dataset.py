@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_compat import profiles, shapes
+from rest_compat import documents, profiles, shapes
 from rest_compat.columns import MARKS, OVERRIDES, TABLE_FILE
 from rest_compat.endpoint import ANY_MEDIA, Endpoint, File, Kind
 from rest_compat.whole import Whole
@@ -38,7 +38,7 @@ def uploaded(result: Any, _: Mapping[str, Any]) -> Any:
         "version_id": version["id"],
         "artifact_id": version["artifact_id"],
         "quality": profiles.quality(quality),
-        "warnings": result["warnings"],
+        "warnings": documents.sentences(result["warnings"]),
         "dataset": dataset,
         "version": version,
     }

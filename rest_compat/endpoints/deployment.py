@@ -55,7 +55,7 @@ def created(result: Any, _: Mapping[str, Any]) -> Any:
         "id": made["id"],
         "deployment_id": made["id"],
         "status": made["status"],
-        "warnings": result["warnings"],
+        "warnings": documents.sentences(result["warnings"]),
         **with_model(made),
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_compat import shapes
+from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
 
 ROOT = "/api/projects"
@@ -25,9 +25,13 @@ def _new_member(result: Any, variables: Mapping[str, Any]) -> Any:
     return shapes.created("member")({"member": _member(result["member"])}, variables)
 
 
+def _new(result: Any, variables: Mapping[str, Any]) -> Any:
+    return shapes.created("project", "warnings")({**result, "warnings": documents.sentences(result["warnings"])}, variables)
+
+
 ROWS = (
     Endpoint("GET", ROOT, "ListProjects", shapes.page, paged=True),
-    Endpoint("POST", ROOT, "CreateProject", shapes.created("project", "warnings"), 201, body=("name", "description")),
+    Endpoint("POST", ROOT, "CreateProject", _new, 201, body=("name", "description")),
     Endpoint("GET", ONE, "GetProject", shapes.named("project")),
     Endpoint("PUT", ONE, "UpdateProject", shapes.unwrapped("project"), body=("name", "description")),
     Endpoint("DELETE", ONE, "DeleteProject", shapes.ok, params=("force",)),

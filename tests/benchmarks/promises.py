@@ -24,6 +24,7 @@ from coreplex.engines.automl import train
 from coreplex.engines.automl.evaluation import intervals, metrics
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.read.table import read_table
+from coreplex.errors.tree import Message
 
 
 class Report:
@@ -36,7 +37,7 @@ class Report:
 
     def log(self, message: str, level: str = "info") -> None: ...
 
-    def warn(self, message: str) -> None: ...
+    def warn(self, message: Message) -> None: ...
 
     def progress(self, fraction: float, message: str = "") -> None: ...
 

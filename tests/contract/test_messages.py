@@ -4,9 +4,11 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from string import Formatter
 from typing import Any
 
+import orjson
 import pytest
 
 from coreplex.errors.tree import DomainError, FieldError, Message, WrongValue
@@ -98,6 +100,15 @@ def test_parameters_are_data_and_several_are_listed() -> None:
     assert said.as_dict() == {"reason": "odd", "parameters": {"name": "{x}", "known": ["a", "b"], "count": 1200, "most": [1, 2]}}
     more = said.then(Message("more", "So it is {what}.", what="odd"))
     assert (str(more), more.reason, more.parameters["what"]) == (f"{said} So it is odd.", "odd", "odd")
+
+
+def test_a_message_is_the_same_after_a_copy_and_after_a_journey_as_json() -> None:
+    said = Message("odd", "{name} is none of {known}", name="x", known=("a", "b"))
+    for one in (deepcopy(said), Message.from_json(orjson.loads(orjson.dumps(said.to_json())))):
+        assert (one, one.as_dict()) == ("x is none of a, b", said.as_dict())
+        assert one.same(said)
+    assert not said.same(Message.worded("odd", str(said), {**said.parameters, "name": "y"}))
+    assert not said.same(Message.worded("even", str(said), said.parameters))
 
 
 REFUSED = (

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -74,8 +75,42 @@ async def test_deployments_promise_no_more_than_they_do(empty_database_url: str)
         await database.close()
 
 
+OLD = ["config has no option 'folds', which is ignored.", "The table could not be looked at within seconds. And more."]
+
+
+async def test_what_was_said_stays_said(empty_database_url: str) -> None:
+    """A warning that was stored as a sentence keeps it, in its place; one is taken back by its word, and gets that."""
+    await to(empty_database_url, "0013")
+    database = Database(empty_database_url)
+    try:
+        for number, said in enumerate(([], OLD)):
+            await bare(database, "experiments", UUID(int=number + 1))
+            await _say(database, UUID(int=number + 1), said)
+        await to(empty_database_url, "0014")
+        assert await _said(database, UUID(int=1)) == []
+        assert await _said(database, UUID(int=2)) == [
+            {"message": OLD[0], "reason": "as_it_was_said", "parameters": {}},
+            {"message": OLD[1], "reason": "diagnosis_pending", "parameters": {}},
+        ]
+        await to(empty_database_url, "-1")
+        assert [await _said(database, UUID(int=number)) for number in (1, 2)] == [[], OLD]
+    finally:
+        await database.close()
+
+
+async def _say(database: Database, identity: UUID, warnings: list[str]) -> None:
+    async with database.transaction() as session:
+        said = {"id": identity, "warnings": orjson.dumps(warnings).decode()}
+        await session.execute(text("UPDATE experiments SET warnings = CAST(:warnings AS jsonb) WHERE id = :id"), said)
+
+
+async def _said(database: Database, identity: UUID) -> Any:
+    async with database.read() as session:
+        return await session.scalar(text("SELECT warnings FROM experiments WHERE id = :id"), {"id": identity})
+
+
 async def to(url: str, revision: str) -> None:
-    change = command.downgrade if revision == "0005" else command.upgrade
+    change = command.downgrade if revision in {"0005", "-1"} else command.upgrade
     engine = create_async_engine(async_url(url))
     try:
         async with engine.connect() as connection:

@@ -12,6 +12,7 @@ from coreplex.engines.automl import train
 from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.tabular.read.table import read_table
+from coreplex.errors.tree import Message
 
 
 class Report:
@@ -21,7 +22,7 @@ class Report:
         self.models: list[dict[str, Any]] = []
         self.baselines: list[dict[str, Any]] = []
         self.logs: list[str] = []
-        self.warnings: list[str] = []
+        self.warnings: list[Message] = []
         self.fractions: list[float] = []
         self.stop_after = stop_after
         self.stop_when: Callable[[], bool] = lambda: False
@@ -29,7 +30,7 @@ class Report:
     def log(self, message: str, level: str = "info") -> None:
         self.logs.append(f"{level}: {message}")
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: Message) -> None:
         self.warnings.append(message)
 
     def progress(self, fraction: float, message: str = "") -> None:

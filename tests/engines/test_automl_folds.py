@@ -189,5 +189,5 @@ def test_fewer_folds_than_asked_say_why() -> None:
     assert later.count_note.startswith("2 folds instead of 5 because no more have something to train on before them (3 different")
     column = replace(folds.by_column(list("aabbccdda")), asked=5)
     assert column.count_note == "4 folds instead of 5 because the fold column has as many values."
-    assert replace(folds.plan(y, nfolds=0, seed=0, classification=False), asked=0).count_note == ""
-    assert replace(folds.plan(y, nfolds=3, seed=0, classification=False), asked=3).count_note == ""
+    assert replace(folds.plan(y, nfolds=0, seed=0, classification=False), asked=0).count_note is None
+    assert replace(folds.plan(y, nfolds=3, seed=0, classification=False), asked=3).count_note is None

@@ -51,8 +51,8 @@ def test_what_was_planted_is_found(name: str, tmp_path: Path) -> None:
     )
     assert better
     assert answer["excess"] > 2 * 0.01
-    assert f"promises {answer['metric']} {answer['random_score']:.4g} by a random split" in answer["reason"]
-    assert ("send validation 'group_time' with group_column 'store'" in answer["reason"]) == (name == "panel that stays")
+    assert f"promises {answer['metric']} {answer['random_score']:.4g} by a random split" in answer["said"]["message"]
+    assert ("send validation 'group_time' with group_column 'store'" in answer["said"]["message"]) == (name == "panel that stays")
     assert (answer["near"] is not None) == ("copies" in name)
 
 

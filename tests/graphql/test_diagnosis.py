@@ -23,7 +23,7 @@ QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVe
 NODE = """query($id: ID!) { node(id: $id) { __typename ... on DatasetIssue {
   id kind severity column message harm fix { text } evidence { name value values } } } }"""
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
-  experiment { id status warnings config logs(first: 20) { nodes { level message } } } } }"""
+  experiment { id status warnings { message reason parameters } config logs(first: 20) { nodes { level message } } } } }"""
 
 
 def leaving(rows: int = 300, seed: int = 3) -> bytes:
@@ -124,16 +124,19 @@ async def test_an_experiment_is_warned_of_what_gives_its_target_away(lab: tuple[
         made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION", "config": config})
         experiment: dict[str, Any] = made["createExperiment"]["experiment"]
         logged = [line["message"] for line in experiment["logs"]["nodes"] if line["level"] == "WARNING"]
-        assert logged == experiment["warnings"]
+        assert logged == [warning["message"] for warning in experiment["warnings"]]
         return experiment
 
     warned = await create()
-    assert any("'ended'" in warning for warning in warned["warnings"])
-    assert "Send drop_leaks: true" in warned["warnings"][-1]
-    assert "A quick model reaches AUC 1.000 with it and 0." in warned["warnings"][-1]
+    *_, leak, used = warned["warnings"]
+    assert (leak["reason"], leak["parameters"]["column"], leak["parameters"]["target"]) == ("leak_by_absence", "ended", "left")
+    assert "'ended'" in leak["message"]
+    assert (used["reason"], used["parameters"]["columns"]) == ("leaks_used", ["ended"])
+    assert "Send drop_leaks: true" in used["message"]
+    assert "A quick model reaches AUC 1.000 with what gives the target away and 0." in used["message"]
     assert warned["config"]["drop_leaks"] is False
     dropped = await create(drop_leaks=True)
-    assert dropped["warnings"][-1].startswith("Left out of the features, as drop_leaks asks: 'ended'.")
+    assert dropped["warnings"][-1]["message"].startswith("Left out of the features, as drop_leaks asks: 'ended'.")
     assert (await create(ignored_columns=["ended"]))["warnings"] == []
 
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
@@ -166,7 +169,7 @@ async def test_an_experiment_does_not_wait_for_a_slow_diagnosis(
     monkeypatch.setattr("coreplex.dataset.diagnosis.SOON_SECS", 0.0)
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
     made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION"})
-    assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.DIAGNOSIS_PENDING]
+    assert made["createExperiment"]["experiment"]["warnings"] == [experiment_warnings.DIAGNOSIS_PENDING.to_json()]
     assert made["createExperiment"]["experiment"]["status"] == "QUEUED"
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0
@@ -181,6 +184,6 @@ async def test_an_answer_that_a_busy_machine_cut_short_is_said_and_not_kept(
     wanted = {"projectId": ada.project_id, "datasetVersionId": version, "name": "Try", "targetColumn": "left"}
     made = await ada.data(CREATE, input={**wanted, "problemType": "CLASSIFICATION"})
     warnings = made["createExperiment"]["experiment"]["warnings"]
-    assert any(one.startswith("The table was looked at in part only.") for one in warnings), warnings
+    assert any(one["message"].startswith("The table was looked at in part only: ") for one in warnings), warnings
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(Diagnosis)) == 0, "the training has time for all of it"

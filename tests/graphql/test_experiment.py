@@ -13,7 +13,8 @@ from tests.factories.asking import Asker
 from tests.factories.world import TARGET, add_experiment, world
 
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
-  experiment { id status engines warnings config executionMode engineRuns { engine requestedEngine status } } } }"""
+  experiment { id status engines warnings { message reason parameters } config
+    executionMode engineRuns { engine requestedEngine status } } } }"""
 ACT = "mutation($id: ID!) {{ {}Experiment(input: {{experimentId: $id}}) {{ experiment {{ status error isStopped }} }} }}"
 LIST = """{ experiments(first: 50) { nodes { name status progress message modelCount bestModel { name isProduction }
   engineRuns { engine modelCount } } } }"""
@@ -28,12 +29,14 @@ def wanted(asker: Asker, **more: object) -> dict[str, object]:
 async def test_what_was_asked_for_and_what_runs(asker: Asker) -> None:
     made = (await asker.data(CREATE, input=wanted(asker, engine="H2O ", useGpu=True)))["createExperiment"]["experiment"]
     assert (made["status"], made["engines"]) == ("QUEUED", ["native"])
-    assert len([one for one in made["warnings"] if one != experiment_warnings.DIAGNOSIS_PENDING]) == 2
+    said = {one["reason"]: one["parameters"] for one in made["warnings"]}
+    assert said["engine_replaced"] == {"engine": "h2o", "actual": "native"}
+    assert said.keys() - {experiment_warnings.DIAGNOSIS_PENDING.reason} == {"engine_replaced", "no_gpu"}
     assert made["engineRuns"] == [{"engine": "native", "requestedEngine": "h2o", "status": "QUEUED"}]
     both = wanted(asker, executionMode="PARALLEL", engines=["h2o", "native", "flaml", "flaml"])
     made = (await asker.data(CREATE, input=both))["createExperiment"]["experiment"]
     assert made["engines"] == ["native", "flaml"]
-    assert any("not run twice" in warning for warning in made["warnings"])
+    assert any("not run twice" in warning["message"] for warning in made["warnings"])
     single = wanted(asker, engines=["flaml", "native"])
     assert (await asker.data(CREATE, input=single))["createExperiment"]["experiment"]["engines"] == ["flaml"]
 

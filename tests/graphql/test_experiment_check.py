@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 
 from coreplex.engines.automl.options.config import AutoMLConfig
+from schema.messages import catalogue
 from tests.factories.asking import Asker
 from tests.factories.world import TARGET
 
 CHECK = """query($input: CreateExperimentInput!) { checkExperiment(input: $input) {
-  problemType engines config warnings validation { strategy reason } duration { likelySecs lowerSecs upperSecs modelCount }
+  problemType engines config warnings { message reason parameters }
+  validation { strategy reason } duration { likelySecs lowerSecs upperSecs modelCount }
   userErrors { message code field reason } } }"""
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
-  experiment { config engines warnings validation { strategy reason } } userErrors { message code field reason } } }"""
+  experiment { config engines warnings { message reason parameters }
+  validation { strategy reason } } userErrors { message code field reason } } }"""
 OFFERED = """{ experimentCapabilities { metrics { name direction problemTypes }
   options { name type default minimum maximum exclusive values description } } }"""
 TARGETS = """query($id: ID!) { datasetVersion(id: $id) { columns { name } targets(first: 50) {
@@ -37,7 +40,10 @@ async def test_it_says_what_creation_says_and_makes_nothing(asker: Asker) -> Non
     made = (await asker.data(CREATE, input=wanted(asker)))["createExperiment"]
     for name in ("config", "engines", "warnings", "validation"):
         assert said[name] == made["experiment"][name], name
-    assert any("folds" in warning for warning in said["warnings"]), "an unknown option is named"
+    (unknown,) = [one for one in said["warnings"] if one["reason"] == "option_ignored"]
+    assert unknown["parameters"] == {"option": "folds", "nearest": "nfolds"}
+    told = " ".join(catalogue()[word].format(**unknown["parameters"]) for word in ("option_ignored", "did_you_mean"))
+    assert unknown["message"] == told
     duration = said["duration"]
     assert 0 < duration["lowerSecs"] <= duration["likelySecs"] <= duration["upperSecs"] <= 20
     assert said["userErrors"] == made["userErrors"] == []

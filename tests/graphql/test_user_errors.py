@@ -9,7 +9,7 @@ from coreplex.membership.table import Project
 from tests.factories.asking import Asker
 
 CREATE = """mutation($input: CreateProjectInput!) { createProject(input: $input) {
-  project { id } warnings userErrors { message code field reason parameters } } }"""
+  project { id } warnings { message } userErrors { message code field reason parameters } } }"""
 ADD = """mutation($input: AddMemberInput!) { addMember(input: $input) {
   member { id } ...Told } } fragment Told on AddMemberPayload { userErrors { code field message } }"""
 

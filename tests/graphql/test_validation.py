@@ -13,7 +13,7 @@ from coreplex.platform.settings import Settings
 from tests.factories.dataset import Person, laboratory
 from tests.factories.dependent import subjects
 
-CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id warnings
+CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id warnings { message }
   validation { strategy columns reason metric randomScore honestScore folds } logs(first: 20) { nodes { level message } } } } }"""
 
 
@@ -25,6 +25,10 @@ async def patients(settings: Settings, database: Database, monkeypatch: pytest.M
     table = subjects(5, people=50, each=8, classes=True, name="patient").write_csv().encode()
     async with laboratory(settings, database) as (_, ada):
         yield ada, (await ada.dataset(table, "visits.csv"))["version_id"]
+
+
+def told(experiment: dict[str, Any]) -> list[str]:
+    return [warning["message"] for warning in experiment["warnings"]]
 
 
 async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str], database: Database) -> None:
@@ -41,7 +45,7 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
     assert found["randomScore"] > found["honestScore"] + 0.05
     assert f"{found['randomScore']:.4g}" in found["reason"]
     assert f"{found['honestScore']:.4g}" in found["reason"]
-    (said,) = [warning for warning in chosen["warnings"] if "by a random split" in warning]
+    (said,) = [message for message in told(chosen) if "by a random split" in message]
     assert said.startswith(found["reason"])
     assert "validation 'group' by 'patient'" in said
     assert said in [line["message"] for line in chosen["logs"]["nodes"] if line["level"] == "WARNING"]
@@ -53,11 +57,11 @@ async def test_the_honest_split_is_chosen_and_said(patients: tuple[Person, str],
     random = await create(validation="random")
     assert (random["validation"]["strategy"], random["validation"]["columns"]) == ("RANDOM", [])
     assert random["validation"]["honestScore"] == found["honestScore"]
-    assert any("is used as you asked; 'auto' would take 'group' by 'patient'" in warning for warning in random["warnings"])
+    assert any("is used as you asked; 'auto' would take 'group' by 'patient'" in message for message in told(random))
 
     named = await create(group_column="patient")
     assert (named["validation"]["strategy"], named["validation"]["reason"]) == ("GROUP", "You gave group_column 'patient'.")
-    assert not any("random split" in warning for warning in named["warnings"])
+    assert not any("random split" in message for message in told(named))
 
     async with database.read() as session:
         before = await session.scalar(select(func.count()).select_from(Experiment))

@@ -8,7 +8,7 @@ from coreplex.platform.database import Database
 from tests.factories.dataset import Person, table
 from tests.jobs.harness import Workers, done, until
 
-CREATE = "mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id warnings } } }"
+CREATE = "mutation($input: CreateExperimentInput!) { createExperiment(input: $input) { experiment { id warnings { message } } } }"
 CANCEL = "mutation($id: ID!) { cancelExperiment(input: {experimentId: $id}) { experiment { status } } }"
 MARK = """mutation($dataset: ID!) { markMissing(input: {datasetId: $dataset}) {
   version { id columns { name missingCount missingValues } } } }"""
@@ -34,7 +34,7 @@ async def test_from_the_sentinel_in_the_target_to_the_prediction(
     config = {"max_runtime_secs": 60, "max_models": 1, "nfolds": 3, "include_algos": ["GBM"]}
     wanted = {"projectId": ada.project_id, "name": "CO", "targetColumn": "co", "problemType": "REGRESSION", "config": config}
     first = (await ada.data(CREATE, input={**wanted, "datasetVersionId": made["version_id"]}))["createExperiment"]["experiment"]
-    (warning,) = [text for text in first["warnings"] if "-200" in text]
+    (warning,) = [one["message"] for one in first["warnings"] if "-200" in one["message"]]
     assert "'co' holds -200 (40 times), far outside the rest (" in warning
     assert f'markMissing(input: {{versionId: "{made["version_id"]}", columns: [{{name: "co", values: ["-200"]}}]}})' in warning
     log = (await ada.client.get(f"/api/experiments/{first['id']}/logs")).json()
@@ -51,7 +51,7 @@ async def test_from_the_sentinel_in_the_target_to_the_prediction(
     assert again.status_code == 422, "nothing is left to be offered"
 
     second = (await ada.data(CREATE, input={**wanted, "datasetVersionId": version["id"]}))["createExperiment"]["experiment"]
-    assert not any("-200" in text for text in second["warnings"])
+    assert not any("-200" in one["message"] for one in second["warnings"])
     workers.start()
     await until(done(database), PATIENCE)
     models = (await ada.client.get("/api/models", params={"experiment_id": second["id"]})).json()["items"]

@@ -93,7 +93,7 @@ async def test_a_reset_says_what_becomes_of_the_keys(client: AsyncClient, app: A
         assert "2 API keys of the account still work" in mail
     assert await statuses() == [401 if revoke else 200] * 2 + [200]
     change = """mutation($all: Boolean!) { changePassword(input: {currentPassword: "another-long-secret",
-        newPassword: "a-third-long-secret", revokeApiKeys: $all}) { activeApiKeys revokedApiKeys warnings } }"""
+        newPassword: "a-third-long-secret", revokeApiKeys: $all}) { activeApiKeys revokedApiKeys warnings { message } } }"""
     csrf = await sign_in(client, user.email, "another-long-secret")
     changed = await client.post("/graphql", json={"query": change, "variables": {"all": not revoke}}, headers=csrf)
     told = changed.json()["data"]["changePassword"]

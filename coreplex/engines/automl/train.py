@@ -63,8 +63,11 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
         this.finish_writing()
     if not this.board.trained:
         this.warn(
-            "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
-            "(max_runtime_secs), more algorithms, or see in the log why each was left out."
+            Message(
+                "only_the_baseline",
+                "No model was finished, so there is only the baseline, which answers the same for every row: allow more time "
+                "(max_runtime_secs), more algorithms, or see in the log why each was left out.",
+            )
         )
     if STACKED in this.config.algorithms:
         _stack(this)
@@ -144,7 +147,14 @@ def _metric(config: AutoMLConfig, what: task.Task, warn: task.Warn) -> str:
     if measure(what.y[rows], np.full((len(rows), what.outputs), 1.0 / what.outputs)) is not None:
         return metric
     other = "logloss" if what.classification else "rmse"
-    warn(f"{metric} is not defined on the rows that judge the models, which hold a single value: they are ranked by {other}.")
+    warn(
+        Message(
+            "metric_not_defined",
+            "{metric} is not defined on the rows that judge the models, which hold a single value: they are ranked by {other}.",
+            metric=metric,
+            other=other,
+        )
+    )
     return other
 
 
@@ -202,7 +212,7 @@ def _logger(report: Listener, verbosity: str) -> task.Log:
 
 
 def _warner(report: Listener, log: task.Log) -> task.Warn:
-    def warn(message: str) -> None:
+    def warn(message: Message) -> None:
         log(message, "warning")
         report.warn(message)
 

@@ -7,7 +7,7 @@ python -m coreplex.engines.child coreplex.engines.diagnosis.diagnose:run
 """
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from coreplex.engines.diagnosis.leakage.univariate import UnivariateScore
 from coreplex.engines.diagnosis.request import WALL_PER_CPU, ColumnRoles, CpuDeadline, DiagnosisRequest
 from coreplex.engines.diagnosis.row_dependence import recommendation
 from coreplex.engines.tabular.schema import ColumnType, TableSchema, no_column
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 if TYPE_CHECKING:
     from coreplex.engines.child import Report
@@ -88,7 +88,8 @@ def diagnose(
         seed=seed,
     )
     if dependence["unfinished"]:
-        found["unfinished"].append("Not every way to split the rows was tried: the time was over.")
+        said = Message("splits_not_all_tried", "Not every way to split the rows was tried: the time was over.")
+        found["unfinished"].append(said.to_json())
     return {**found, "dependence": dependence, "rushed": first.rushed or second.rushed}
 
 
@@ -99,7 +100,7 @@ def examine(
 
     Returns `target`, `problem_type`, `rows`, `sampled_rows`, `metric`, `leaks`, `scores` (with the leaks and without),
     `imbalance` (of classes), `usefulness`, `step` (by which a target that counts the rows rises, else None), `issues` (for a
-    report of quality), `unfinished` (sentences).
+    report of quality), `unfinished` (messages).
     """
     column = schema.get(request.target)
     if column is None:
@@ -115,13 +116,13 @@ def examine(
         "rows": data.rows,
         "sampled_rows": data.frame.height,
         "metric": data.target.metric,
-        "leaks": [asdict(leak) for leak in flagged],
+        "leaks": [leak.to_json() for leak in flagged],
         "scores": _scores(data, flagged),
         "imbalance": classes,
         "usefulness": usefulness(data.univariate),
         "step": step,
         "issues": target_issues.issues(column.name, flagged, classes, step),
-        "unfinished": data.unfinished,
+        "unfinished": [one.to_json() for one in data.unfinished],
     }
 
 
@@ -157,7 +158,9 @@ def _scores(data: DetectorInput, flagged: list[Leak]) -> dict[str, Any] | None:
     if not gone:
         return None
     if data.deadline.over:
-        data.unfinished.append("What a model promises without the accused columns was not measured.")
+        data.unfinished.append(
+            Message("leaks_not_measured", "What a model promises without the accused columns was not measured.")
+        )
         return None
     with_all, without = (near_copies.cross_validate(data, data.ranked(names)) for names in (set(), gone))
     return {"metric": data.target.metric, "with": round(with_all.score, 4), "without": round(without.score, 4)}

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-DIAGNOSIS_PENDING = (
+from coreplex.errors.tree import Message
+
+DIAGNOSIS_PENDING = Message(
+    "diagnosis_pending",
     "The table could not be looked at within seconds. Columns that give the target away and rows that depend on each other are "
-    "looked for when the training begins, and what is found is said here."
+    "looked for when the training begins, and what is found is said here.",
 )
 """The warning of an experiment that was created without a diagnosis, until its training has made one."""
 METRICS = {"r2": "R²", "auc": "AUC", "accuracy": "accuracy"}
@@ -21,47 +24,53 @@ def left_out(found: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for leak in high_leaks(found) for name in leak["leave_out"]))
 
 
-def warning_texts(found: Mapping[str, Any], *, drop_leaks: bool) -> list[str]:
-    """The warnings of an experiment, as sentences: what was not looked at, a target that counts the rows, leaks and what is done.
+def warnings(found: Mapping[str, Any], *, drop_leaks: bool) -> list[Message]:
+    """The warnings of an experiment: what was not looked at, a target that counts the rows, leaks and what is done.
 
     `found`: what `diagnose` returned; `drop_leaks`: whether the leaking columns are left out.
     """
-    order = [row_counter_text(found["target"], found["step"])] if found.get("step") is not None else []
-    said = [str(leak["message"]) for leak in high_leaks(found)]
-    if said:
-        said.append(_consequence(found, left_out(found), drop_leaks=drop_leaks))
-    return [*(f"The table was looked at in part only. {one}" for one in found["unfinished"]), *order, *said]
+    order = [row_counter(found["target"], found["step"])] if found.get("step") is not None else []
+    leaks = [Message.from_json(leak) for leak in high_leaks(found)]
+    if leaks:
+        leaks.append(_consequence(found, left_out(found), drop_leaks=drop_leaks))
+    partly = [Message.from_json(one).at("The table was looked at in part only") for one in found["unfinished"]]
+    return [*partly, *order, *leaks]
 
 
-def not_diagnosed(why: str, *, drop_leaks: bool) -> str:
-    """The warning of a training without a diagnosis, `why` being a sentence."""
-    nothing = " drop_leaks leaves nothing out." if drop_leaks else ""
-    return f"Columns that give the target away and rows that depend on each other were not looked for.{nothing} {why}"
+def not_diagnosed(why: Message, *, drop_leaks: bool) -> Message:
+    """The warning of a training without a diagnosis."""
+    said = Message("not_diagnosed", "Columns that give the target away and rows that depend on each other were not looked for.")
+    return said.then(Message("no_leaks_dropped", "drop_leaks leaves nothing out.") if drop_leaks else None).then(why)
 
 
-def row_counter_text(target: str, step: float) -> str:
+def row_counter(target: str, step: float) -> Message:
     """The warning of a target that changes by about `step` from each row of the file to the next."""
-    return (
-        f"The target {target!r} {'rises' if step > 0 else 'falls'} by about {abs(step):g} from each row to the next: it counts "
-        "the rows. All that can be learned of it is the order of the file. Choose another target."
+    return Message(
+        "target_counts_rows",
+        "The target {column!r} {way} by about {step:g} from each row to the next: it counts the rows. All that can be learned of "
+        "it is the order of the file. Choose another target.",
+        column=target,
+        way="rises" if step > 0 else "falls",
+        step=abs(step),
     )
 
 
-def _consequence(found: Mapping[str, Any], names: Sequence[str], *, drop_leaks: bool) -> str:
-    listed = ", ".join(repr(name) for name in names)
-    scores = found.get("scores")
-    measured = ""
-    if scores is not None:
-        metric = METRICS[scores["metric"]]
-        measured = (
-            f" A quick model reaches {metric} {scores['with']:.3f} with {_them(names)} and {scores['without']:.3f} without."
-        )
+def _consequence(found: Mapping[str, Any], names: Sequence[str], *, drop_leaks: bool) -> Message:
     if drop_leaks:
-        return f"Left out of the features, as drop_leaks asks: {listed}.{measured}"
-    return (
-        f"What gives the target away is used for training: {listed}.{measured} Send drop_leaks: true to leave {_them(names)} out."
+        said = Message("leaks_left_out", "Left out of the features, as drop_leaks asks: {columns!r}.", columns=names)
+        return said.then(_measured(found))
+    said = Message("leaks_used", "What gives the target away is used for training: {columns!r}.", columns=names)
+    return said.then(_measured(found)).then(Message("drop_leaks", "Send drop_leaks: true to leave it out."))
+
+
+def _measured(found: Mapping[str, Any]) -> Message | None:
+    scores = found.get("scores")
+    if scores is None:
+        return None
+    return Message(
+        "leaks_measured",
+        "A quick model reaches {metric} {score:.3f} with what gives the target away and {score_without:.3f} without.",
+        metric=METRICS[scores["metric"]],
+        score=scores["with"],
+        score_without=scores["without"],
     )
-
-
-def _them(names: Sequence[str]) -> str:
-    return "it" if len(names) == 1 else "them"

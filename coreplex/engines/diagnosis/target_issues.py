@@ -34,7 +34,7 @@ def issues(target: str, leaks: Sequence[Leak], classes: dict[str, Any] | None, s
             Finding(
                 "target_is_order",
                 "high",
-                experiment_warnings.row_counter_text(target, step),
+                experiment_warnings.row_counter(target, step),
                 column=target,
                 evidence={"step": step},
             )

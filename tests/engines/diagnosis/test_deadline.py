@@ -13,6 +13,7 @@ from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.engines.diagnosis.leakage import univariate
 from coreplex.engines.diagnosis.request import CpuDeadline
+from coreplex.errors.tree import Message
 
 HEAVY = ("pandas", "sklearn", "scipy.stats")
 
@@ -42,11 +43,14 @@ def test_the_clock_alone_makes_it_rushed() -> None:
 
 
 def test_what_was_not_looked_at_is_said() -> None:
-    found = {"target": "y", "step": None, "leaks": [], "unfinished": ["2 of 9 columns were not looked at: the time was over."]}
-    said = ["The table was looked at in part only. 2 of 9 columns were not looked at: the time was over."]
-    assert experiment_warnings.warning_texts(found, drop_leaks=True) == said
-    assert "drop_leaks leaves nothing out" in experiment_warnings.not_diagnosed("It took too long.", drop_leaks=True)
-    assert "drop_leaks" not in experiment_warnings.not_diagnosed("It took too long.", drop_leaks=False)
+    left = Message("columns_left", "{left} of 9 columns were not looked at: the time was over.", left=2)
+    found = {"target": "y", "step": None, "leaks": [], "unfinished": [left.to_json()]}
+    (said,) = experiment_warnings.warnings(found, drop_leaks=True)
+    assert said == "The table was looked at in part only: 2 of 9 columns were not looked at: the time was over."
+    assert said.as_dict() == left.as_dict()
+    late = Message("too_late", "It took too long.")
+    assert "drop_leaks leaves nothing out" in experiment_warnings.not_diagnosed(late, drop_leaks=True)
+    assert "drop_leaks" not in experiment_warnings.not_diagnosed(late, drop_leaks=False)
     config = AutoMLConfig()
     reasons = [split.choose(config, one).reason for one in (None, {}, {"strategy": None, "unfinished": True}, {"strategy": None})]
     assert "is not known" in reasons[0] == reasons[1]

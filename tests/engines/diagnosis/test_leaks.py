@@ -44,7 +44,7 @@ def test_a_planted_leak_is_found_and_nothing_else(kind: str, tmp_path: Path) -> 
         assert accused(found) <= made.leaks, told
         assert set(experiment_warnings.left_out(found)) <= made.leaks, told
         assert found["scores"]["without"] < found["scores"]["with"] or kind not in ("copy", "recoded", "noisy copy"), told
-        assert any("quick model" in warning for warning in experiment_warnings.warning_texts(found, drop_leaks=False))
+        assert any("quick model" in warning for warning in experiment_warnings.warnings(found, drop_leaks=False))
 
 
 def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_clean_tables_raise_no_alarm(tmp_path: Path) -> None:
         found = ask(tmp_path, frame, target, problem)
         if accused(found):
             alarms.append((name, found["leaks"]))
-        assert experiment_warnings.warning_texts(found, drop_leaks=False) == [] or accused(found)
+        assert experiment_warnings.warnings(found, drop_leaks=False) == [] or accused(found)
     assert len(tables) >= 14
     assert len(alarms) / len(tables) <= 0.05, alarms
 
@@ -96,7 +96,7 @@ def test_a_target_that_counts_the_rows_is_named(tmp_path: Path) -> None:
     }
     steps = {name: ask(tmp_path, frame.with_columns(pl.Series(name, y)), name, "regression") for name, y in targets.items()}
     assert {name for name, found in steps.items() if found["step"] is not None} == {"ticket", "downwards"}
-    (warning,) = experiment_warnings.warning_texts(steps["ticket"], drop_leaks=False)
+    (warning,) = experiment_warnings.warnings(steps["ticket"], drop_leaks=False)
     assert "'ticket' rises by about 10" in warning
     assert [issue["kind"] for issue in steps["downwards"]["issues"]] == ["target_is_order"]
 
@@ -136,7 +136,7 @@ def test_the_answer_is_the_same_every_time_and_bounded_on_wide_and_long_tables(t
     first, second = (ask(tmp_path, wide, "y", "classification") for _ in range(2))
     assert (first["leaks"], first["usefulness"]) == (second["leaks"], second["usefulness"])
     assert first["leaks"] == []
-    assert any("first 80 of 150" in line for line in first["unfinished"])
+    assert any("first 80 of 150" in one["message"] for one in first["unfinished"])
     long = pl.DataFrame({"x": rng.normal(size=90_000), "k": rng.integers(0, 5, 90_000), "y": rng.integers(0, 100, 90_000)})
     found = ask(tmp_path, long.with_columns(copy=pl.col("y") * 3), "y", "classification")
     assert found["sampled_rows"] <= 20_000

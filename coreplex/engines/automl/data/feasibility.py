@@ -58,7 +58,7 @@ def check_creation(
     return kind
 
 
-def target_warnings(profile: Facts, schema: TableSchema, target: str) -> list[str]:
+def target_warnings(profile: Facts, schema: TableSchema, target: str) -> list[Message]:
     """What to say of a target that is an identifier: it can be computed with, and still is no property of its row."""
     column = schema.get(target)
     if column is None or column.type is not ColumnType.id:
@@ -66,8 +66,13 @@ def target_warnings(profile: Facts, schema: TableSchema, target: str) -> list[st
     known: Facts = next((one for one in profile.get("columns", []) if one.get("name") == target), {})
     why = known.get("reason") or column.reason or "it names rows"
     return [
-        f"The target {target!r} is an identifier ({why}): it says which row it is and nothing of what the row is about. All that "
-        "can be learned of it is the order of the file. Choose another target."
+        Message(
+            "target_is_identifier",
+            "The target {column!r} is an identifier ({why}): it says which row it is and nothing of what the row is about. All "
+            "that can be learned of it is the order of the file. Choose another target.",
+            column=target,
+            why=why,
+        )
     ]
 
 

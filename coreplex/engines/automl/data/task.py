@@ -24,7 +24,7 @@ from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spe
 from coreplex.errors.tree import Invalid, Message
 
 Log = Callable[[str, str], None]
-Warn = Callable[[str], None]
+Warn = Callable[[Message], None]
 """Says what is done differently from what was asked: for the log, and to stay with the experiment."""
 _SEED_LIMIT = 2**31 - 1
 _LEAST_PER_CLASS = 5
@@ -111,7 +111,7 @@ def prepare(
     _say_few(y, classes, warn)
     zeros = int((y == 0).sum()) if kind == "regression" and config.sort_metric == "mape" else 0
     if zeros:
-        warn(f"MAPE leaves out the {zeros:,} rows whose '{target}' is 0: no share of nothing is an error. WAPE counts them.")
+        warn(_zeros_left_out(zeros, target))
     weights = frame[config.weights_column].cast(pl.Float64).to_numpy() if config.weights_column else None
     features = frame.select([c.name for c in columns])
     columns = choice.wordy_as_text(columns, features)
@@ -120,27 +120,49 @@ def prepare(
     return Task(kind, column, columns, features, y, classes, weights, split, plan, config.seed % _SEED_LIMIT, quantile, aim)
 
 
+def _zeros_left_out(rows: int, target: str) -> Message:
+    return Message(
+        "mape_leaves_out_zeros",
+        "MAPE leaves out the {rows:,} rows whose '{column}' is 0: no share of nothing is an error. WAPE counts them.",
+        rows=rows,
+        column=target,
+    )
+
+
 def _say_few(y: NDArray[np.generic], classes: tuple[object, ...], warn: Warn) -> None:
     """A warning where rows are so few that any score is a rough one."""
     if len(y) < FEW_ROWS:
-        warn(
-            f"Only {len(y)} rows to learn from: what the scores promise is uncertain (see how wide their intervals are), and "
-            "small differences between models mean nothing. More rows help more than more training."
+        few_rows = Message(
+            "few_rows",
+            "Only {rows} rows to learn from: what the scores promise is uncertain (see how wide their intervals are), and small "
+            "differences between models mean nothing. More rows help more than more training.",
+            rows=len(y),
         )
+        warn(few_rows)
     if classes:
         counts = np.bincount(y.astype(np.int64), minlength=len(classes))
         few = [f"{classes[c]} ({counts[c]})" for c in np.argsort(counts, kind="stable")[:5] if counts[c] < FEW_CLASS_ROWS]
         if few:
             more = int((counts < FEW_CLASS_ROWS).sum()) - len(few)
-            warn(
-                f"Fewer than {FEW_CLASS_ROWS} rows of {', '.join(few)}{f' and {more} more classes' * (more > 0)}: how well "
-                "such a class is told apart is known roughly only."
-            )
+            warn(_few_of_classes([*few, *([f"{more} more classes"] if more else [])]))
+
+
+def _few_of_classes(classes: list[str]) -> Message:
+    return Message(
+        "few_rows_of_classes",
+        "Fewer than {least} rows of {classes}: how well such a class is told apart is known roughly only.",
+        least=FEW_CLASS_ROWS,
+        classes=classes,
+    )
 
 
 def _aim(kind: TaskKind, config: AutoMLConfig, warn: Warn) -> Aim | None:
     if config.aim is not None and kind != "binary":
-        warn("A threshold is chosen between two classes: threshold_metric and the costs of errors change nothing here.")
+        unused = Message(
+            "no_threshold_here",
+            "A threshold is chosen between two classes: threshold_metric and the costs of errors change nothing here.",
+        )
+        warn(unused)
         return None
     return config.aim
 
@@ -151,7 +173,12 @@ def _labelled(frame: pl.DataFrame, target: Column, warn: Warn) -> pl.DataFrame:
         known &= pl.col(target.name).is_finite()
     kept = frame.filter(known)
     if kept.height < frame.height:
-        warn(f"Rows without a value in '{target.name}' are left out: {frame.height - kept.height}.")
+        left = frame.height - kept.height
+        warn(
+            Message(
+                "rows_without_target", "Rows without a value in '{column}' are left out: {rows}.", column=target.name, rows=left
+            )
+        )
     return kept
 
 
@@ -165,7 +192,8 @@ def _weighted(frame: pl.DataFrame, name: str | None, warn: Warn) -> pl.DataFrame
         )
     kept = frame.filter((weight > 0) & weight.is_finite())
     if kept.height < frame.height:
-        warn(f"Rows without a weight above zero are left out: {frame.height - kept.height}.")
+        left = frame.height - kept.height
+        warn(Message("rows_without_weight", "Rows without a weight above zero are left out: {rows}.", rows=left))
     return kept
 
 
@@ -178,7 +206,7 @@ def _without_rare(
     if len(rare):
         names = [str(spell(target, v)) for v in rare.sort().to_list()]
         feasibility.check_classes(target, counts.height - len(rare), frame.height - len(rare), names)
-        warn(f"Left out: {feasibility.single_rows(names)}.")
+        warn(Message("rare_classes_left_out", "Left out: {classes}.", classes=feasibility.single_rows(names)))
         frame = frame.filter(~pl.col(target.name).is_in(rare.implode()))
     return frame, feasibility.task_kind(target, frame.height, counts.height - len(rare), problem_type, features=features)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from coreplex.engines.automl.evaluation import metrics
+from coreplex.errors.tree import Message
 
 _LEVEL = 0.95
 """Of the prediction: stretches are not quite independent of each other, and nine in ten are promised."""
@@ -37,7 +38,7 @@ def widened(name: str, low: float, high: float, scores: Sequence[float | None]) 
     return min(low, first), max(high, last)
 
 
-def doubts(name: str, scores: Sequence[float | None]) -> str | None:
+def doubts(name: str, scores: Sequence[float | None]) -> Message | None:
     """What to say where the scores of stretches, in order of time, get worse, or differ much; None where they do neither."""
     values = _values(name, scores)
     if len(values) < _LEAST:
@@ -48,9 +49,14 @@ def doubts(name: str, scores: Sequence[float | None]) -> str | None:
         return None
     shown = ", ".join(f"{score:.3g}" for score in scores if score is not None)
     how = "it gets worse with time" if worse else "it differs much from one to the next"
-    return (
-        f"Judged on {len(values)} stretches of time after what was learned from, {name} was {shown}, the earliest first: {how}. "
-        "What comes next may be off by as much, for which the promised interval is widened. Train again as new rows come in."
+    return Message(
+        "scores_differ_in_time",
+        "Judged on {count} stretches of time after what was learned from, {metric} was {scores}, the earliest first: {how}. "
+        "What comes next may be off by as much, for which the promised interval is widened. Train again as new rows come in.",
+        count=len(values),
+        metric=name,
+        scores=shown,
+        how=how,
     )
 
 

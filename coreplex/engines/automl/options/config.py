@@ -326,12 +326,16 @@ def described_options() -> str:
     return ", ".join(name if value in (None, []) else f"{name} ({json.dumps(value)})" for name, value in defaults)
 
 
-def unknown_options(values: Mapping[str, Any]) -> list[str]:
+def unknown_options(values: Mapping[str, Any]) -> list[Message]:
     """A sentence for each key that is no option, naming the nearest one."""
-    return ignored(values, list(AutoMLConfig.model_fields), "config has no option")
+    return ignored(values, list(AutoMLConfig.model_fields), _ignored)
 
 
-def without_effect(config: AutoMLConfig, problem_type: str) -> list[str]:
+def _ignored(name: str) -> Message:
+    return Message("option_ignored", "config has no option '{option}', which is ignored.", option=name)
+
+
+def without_effect(config: AutoMLConfig, problem_type: str) -> list[Message]:
     """A sentence for each option that was set and changes nothing in such a task."""
     regression, distribution = problem_type == "regression", config.distribution
     uses = {
@@ -341,7 +345,7 @@ def without_effect(config: AutoMLConfig, problem_type: str) -> list[str]:
         "tweedie_power": ("regression with distribution 'tweedie'", regression and distribution == "tweedie"),
     }
     return [
-        f"config.{key} is for {what} and changes nothing here."
+        Message("option_without_effect", "config.{option} is for {use} and changes nothing here.", option=key, use=what)
         for key, (what, used) in uses.items()
         if not used and getattr(config, key) != AutoMLConfig.model_fields[key].default
     ]

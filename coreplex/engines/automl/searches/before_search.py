@@ -24,6 +24,7 @@ from coreplex.engines.encoding.values import Canonical
 from coreplex.engines.scoring.ensemble import Member
 from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.predictor import raw_of
+from coreplex.errors.tree import Message
 
 _UNUSED = "the baseline uses no column"
 _SMALL_ROWS = 1_000
@@ -99,8 +100,12 @@ def _measure(run: Run) -> None:
     reduced = _texts_sparse_only(run)
     if reduced is not None:
         run.warn(
-            f"Only models of words read the {len(reduced.sparse_only)} columns of texts, all others the rest of the table: "
-            "encoding so many texts for them as well would take most of the time (max_runtime_secs)."
+            Message(
+                "texts_for_models_of_words",
+                "Only models of words read the {columns} columns of texts, all others the rest of the table: encoding so many "
+                "texts for them as well would take most of the time (max_runtime_secs).",
+                columns=len(reduced.sparse_only),
+            )
         )
         run.board.models = [replace(model, task=reduced) for model in run.board.models]
         run.matrices = Matrices(reduced, balance=run.config.balance_classes, memory=run.matrices.memory)
@@ -143,14 +148,30 @@ def _restrict(run: Run) -> None:
     most = max(min(fit, int(timely)), _SMALL_ROWS)
     if most >= 0.95 * whole:
         return
-    if fit < timely:
-        why = "more would not fit into the memory of a training (TRAINING_MEMORY_BYTES)"
-    else:
-        why = "encoding all of them would take most of the time (max_runtime_secs)"
     task = sampled(run.task, most)
-    run.warn(f"The models learn from a sample of {len(task.y)} of {whole} rows: {why}.")
+    run.warn(_sampled_for_memory(len(task.y), whole) if fit < timely else _sampled_for_time(len(task.y), whole))
     run.board.models = [model.without_predictions(task) for model in run.board.models]
     run.task, run.matrices = task, Matrices(task, balance=run.config.balance_classes, memory=memory)
+
+
+def _sampled_for_memory(rows: int, whole: int) -> Message:
+    return Message(
+        "sampled_for_memory",
+        "The models learn from a sample of {rows} of {whole} rows: more would not fit into the memory of a training "
+        "(TRAINING_MEMORY_BYTES).",
+        rows=rows,
+        whole=whole,
+    )
+
+
+def _sampled_for_time(rows: int, whole: int) -> Message:
+    return Message(
+        "sampled_for_time",
+        "The models learn from a sample of {rows} of {whole} rows: encoding all of them would take most of the time "
+        "(max_runtime_secs).",
+        rows=rows,
+        whole=whole,
+    )
 
 
 def _first(run: Run) -> None:

@@ -66,14 +66,16 @@ class FoldPlan:
         return self.strategy in ("time", "group_time")
 
     @property
-    def count_note(self) -> str:
+    def count_note(self) -> Message | None:
         """A sentence where the number of folds is not the one asked for."""
         asked, found = self.asked, 0 if len(self.folds) == 1 else len(self.folds)
         if asked is None or found == asked or (asked < 0 and not self.reason):
-            return ""
-        made = f"{found} folds" if found else "One holdout"
-        instead = f" instead of {asked or 'one holdout'}" if asked >= 0 else ""
-        return f"{made}{instead} because {self.reason or 'no more are possible'}."
+            return None
+        made, why = f"{found} folds" if found else "One holdout", self.reason or "no more are possible"
+        if asked < 0:
+            return Message("folds_chosen", "{folds} because {why}.", folds=made, why=why)
+        wanted = asked or "one holdout"
+        return Message("folds_instead", "{folds} instead of {asked} because {why}.", folds=made, asked=wanted, why=why)
 
     @property
     def validated(self) -> Index:

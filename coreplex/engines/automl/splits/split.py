@@ -11,6 +11,7 @@ from typing import Any
 from coreplex.engines.automl.options.config import AutoMLConfig
 from coreplex.engines.automl.splits.folds import Strategy
 from coreplex.engines.automl.splits.near_duplicates import NearDuplicates
+from coreplex.errors.tree import Message
 
 Finding = Mapping[str, Any]
 
@@ -80,21 +81,31 @@ def described(config: AutoMLConfig, found: Finding | None) -> dict[str, Any]:
     return {"strategy": split.strategy, "columns": split.columns, "reason": split.reason, **scores, "folds": None}
 
 
-def warnings(config: AutoMLConfig, found: Finding | None) -> list[str]:
+def warnings(config: AutoMLConfig, found: Finding | None) -> list[Message]:
     """What to say where a random split would promise too much, unless the columns that were given settle it."""
     if not found or not found.get("strategy"):
         return []
     split, honest = choose(config, found), _honest(found, 0.0)
     if config.validation in ("random", "stratified"):
-        return [f"{found['reason']} Validation {split.words} is used as you asked; 'auto' would take {honest.words}."]
+        used = Message(
+            "split_as_asked",
+            "Validation {split} is used as you asked; 'auto' would take {honest_split}.",
+            split=split.words,
+            honest_split=honest.words,
+        )
+        return [Message.from_json(found["said"]).then(used)]
     if split.reason != honest.reason:
         return []
-    again = (
-        f" '{split.group}' is then no feature; send validation 'random' if the same ones will be asked for."
-        if split.group
-        else ""
+    judged = Message("judged_by_split", "Models are judged by validation {split}.", split=split.words)
+    told = Message.from_json(found["said"]).then(judged)
+    if split.group is None:
+        return [told]
+    again = Message(
+        "group_no_feature",
+        "'{group}' is then no feature; send validation 'random' if the same ones will be asked for.",
+        group=split.group,
     )
-    return [f"{found['reason']} Models are judged by validation {split.words}.{again}"]
+    return [told.then(again)]
 
 
 def _measured(split: Split, found: Finding | None) -> Finding | None:
@@ -128,5 +139,5 @@ def _named(strategy: Strategy, config: AutoMLConfig, reason: str) -> Split:
 
 def _honest(found: Finding, gap: float) -> Split:
     near = NearDuplicates.from_json(found["near"]) if found.get("near") else None
-    split = Split(found["strategy"], found["reason"], found.get("group_column"), found.get("time_column"), near=near)
+    split = Split(found["strategy"], found["said"]["message"], found.get("group_column"), found.get("time_column"), near=near)
     return replace(split, gap=gap) if split.strategy in ("time", "group_time") else split

@@ -15,6 +15,7 @@ import polars as pl
 
 from coreplex.engines.diagnosis.leakage.detector import VERIFY_TIMING, DetectorInput, Leak
 from coreplex.engines.diagnosis.leakage.univariate import Floats
+from coreplex.errors.tree import Message
 
 MOST_TERMS = 10
 MOST_FACTORS = 4
@@ -56,7 +57,13 @@ def sums_and_products(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
     )
     if found.equal_weights:
         left = "exactly" if found.unexplained < 1e-6 else f"up to {100 * found.unexplained:.2g} % of its variance"
-        said = f"{data.name!r} is {formula}, {left}: known amounts give it away. {VERIFY_TIMING}"
+        said = Message(
+            "leak_of_parts",
+            "{target!r} is {formula}, {precision}: known amounts give it away.",
+            target=data.name,
+            formula=formula,
+            precision=left,
+        ).then(VERIFY_TIMING)
         yield Leak(
             "sum" if not found.product else "product",
             parts,
@@ -68,8 +75,12 @@ def sums_and_products(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
             {"weights": dict(found.weights)},
         )
     else:
-        terms = ", ".join(map(repr, parts))
-        said = f"{data.name!r} is a weighted sum of {terms}, exactly: a formula, which needs no model. {VERIFY_TIMING}"
+        said = Message(
+            "leak_of_weighted_sum",
+            "{target!r} is a weighted sum of {columns!r}, exactly: a formula, which needs no model.",
+            target=data.name,
+            columns=parts,
+        ).then(VERIFY_TIMING)
         yield Leak("formula", parts, "medium", said, 1 - found.unexplained, 0.0, (), {"weights": dict(found.weights)})
 
 

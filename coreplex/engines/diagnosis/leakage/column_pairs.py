@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from coreplex.engines.diagnosis.leakage import exact_relations, univariate
 from coreplex.engines.diagnosis.leakage.detector import VERIFY_TIMING, DetectorInput, Leak
 from coreplex.engines.diagnosis.leakage.univariate import Codes, EncodedTarget, Floats
+from coreplex.errors.tree import Message
 
 SCREENED_ROWS = 600
 MOST_NUMERIC, MOST_CATEGORICAL, MOST_LEVELS = 80, 40, 25
@@ -59,10 +60,16 @@ def determining_pairs(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
             continue
         seen |= {pair.first, pair.second}
         names = (pair.first, pair.second)
-        said = (
-            f"Columns {pair.first!r} and {pair.second!r} settle {data.name!r} together ({_JOINED[pair.how]}; "
-            f"{100 * pair.skill:.1f} % explained), and neither does alone. {VERIFY_TIMING}"
-        )
+        said = Message(
+            "leak_of_pair",
+            "Columns {first!r} and {second!r} settle {target!r} together ({how}; {percent:.1f} % explained), and neither does "
+            "alone.",
+            first=pair.first,
+            second=pair.second,
+            target=data.name,
+            how=_JOINED[pair.how],
+            percent=100 * pair.skill,
+        ).then(VERIFY_TIMING)
         yield Leak(
             "pair", names, "high", said, pair.score, 0.0, _leave_out(data, pair), {"how": pair.how, "skill": round(pair.skill, 4)}
         )
@@ -103,14 +110,28 @@ def deciding_pairs(data: DetectorInput, flagged: set[str]) -> list[ColumnPair]:
 def _numeric_pairs(data: DetectorInput, flagged: set[str], best: float) -> Iterator[ColumnPair]:
     names = [name for name in data.numbers if name not in flagged]
     if len(names) > MOST_NUMERIC:
-        data.unfinished.append(f"Pairs of amounts were tried among the first {MOST_NUMERIC} of {len(names)} columns.")
+        data.unfinished.append(
+            Message(
+                "amount_pairs_among_first",
+                "Pairs of amounts were tried among the first {most} of {count} columns.",
+                most=MOST_NUMERIC,
+                count=len(names),
+            )
+        )
     names = names[:MOST_NUMERIC]
     rows = _screening_rows(data.target)
     sampled = np.column_stack([data.numbers[name][rows] for name in names]) if names else np.empty((len(rows), 0))
     clocks = {name: minutes for name in names if (minutes := _minutes_of_day(data.numbers[name])) is not None}
     for number, first in enumerate(names):
         if data.deadline.over:
-            data.unfinished.append(f"Pairs of amounts: {len(names) - number} of {len(names)} columns were not paired.")
+            data.unfinished.append(
+                Message(
+                    "amounts_not_paired",
+                    "Pairs of amounts: {left} of {count} columns were not paired.",
+                    left=len(names) - number,
+                    count=len(names),
+                )
+            )
             return
         for how, values in combinations_of(sampled[:, [number]], sampled[:, number + 1 :]).items():
             for place in np.flatnonzero(_neighbours_agree(values, data.target, rows)):
@@ -199,10 +220,17 @@ def _categorical_pairs(data: DetectorInput, flagged: set[str], alone: float) -> 
         if 2 <= values.n_unique() <= MOST_LEVELS:
             codes[column.name] = univariate.level_codes(values)
     if len(codes) > MOST_CATEGORICAL:
-        data.unfinished.append(f"Pairs of categories were tried among the first {MOST_CATEGORICAL} of {len(codes)} columns.")
+        data.unfinished.append(
+            Message(
+                "category_pairs_among_first",
+                "Pairs of categories were tried among the first {most} of {count} columns.",
+                most=MOST_CATEGORICAL,
+                count=len(codes),
+            )
+        )
     for first, second in combinations(list(codes)[:MOST_CATEGORICAL], 2):
         if data.deadline.over:
-            data.unfinished.append("Pairs of categories were not all tried.")
+            data.unfinished.append(Message("category_pairs_not_all_tried", "Pairs of categories were not all tried."))
             return
         joined = np.unique(codes[first] * (int(codes[second].max()) + 1) + codes[second], return_inverse=True)[1]
         if 10 * (int(joined.max()) + 1) > data.target.rows:

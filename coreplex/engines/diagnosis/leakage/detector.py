@@ -5,7 +5,7 @@ the columns that need no further look; it yields leaks.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from coreplex.engines.diagnosis.leakage.univariate import Codes, EncodedTarget, 
 from coreplex.engines.diagnosis.request import CpuDeadline, DiagnosisRequest
 from coreplex.engines.tabular.findings import Finding, Severity
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema, spell
+from coreplex.errors.tree import Message
 
 LEAST_ROWS = 30
 """Fewer rows tell nothing apart from chance."""
@@ -28,7 +29,8 @@ DECODED_CELLS = 60_000_000
 RUNS = 50
 LARGEST = 1e100
 """Numbers beyond it count as missing: their squares overflow."""
-VERIFY_TIMING = "Make sure that it is known before the outcome, or leave it out."
+VERIFY_TIMING = Message("verify_timing", "Make sure that it is known before the outcome, or leave it out.")
+LEAVE_OUT = Message("leave_column_out", "Leave it out.")
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class DetectorInput:
 
     `table`: the Parquet file, for what a sample cannot tell, of so many `rows`. `frame`: (n rows, all columns) in file order,
     target known; `whole`: these are all such rows of the table. `column`: the target's; `features`: what a model would see;
-    `ids`: identifiers, which it would not. `univariate`: the score of each feature alone, by name. `unfinished`: sentences on
-    what there was no time for; detectors add to it.
+    `ids`: identifiers, which it would not. `univariate`: the score of each feature alone, by name. `unfinished`: what
+    there was no time for; detectors add to it.
     """
 
     table: Path
@@ -51,7 +53,7 @@ class DetectorInput:
     univariate: dict[str, UnivariateScore]
     deadline: CpuDeadline
     whole: bool
-    unfinished: list[str] = field(default_factory=list)
+    unfinished: list[Message] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -72,7 +74,14 @@ class DetectorInput:
         for number, column in enumerate(self.features):
             if self.deadline.over:
                 count = len(self.features)
-                self.unfinished.append(f"{count - number} of {count} columns were not looked at: the time was over.")
+                self.unfinished.append(
+                    Message(
+                        "columns_not_looked_at",
+                        "{left} of {count} columns were not looked at: the time was over.",
+                        left=count - number,
+                        count=count,
+                    )
+                )
                 return
             result = score_column(column, self.frame.get_column(column.name), self.target)
             if result is not None:
@@ -148,11 +157,15 @@ class Leak:
     kind: str
     columns: tuple[str, ...]
     severity: Severity
-    message: str
+    message: Message
     alone: float
     next_best: float = 0.0
     leave_out: tuple[str, ...] = ()
     evidence: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The leak with the word and the parameters of its message."""
+        return {**asdict(self), **self.message.to_json()}
 
     def finding(self) -> Finding:
         """The issue of a report of quality."""
@@ -167,7 +180,7 @@ class Leak:
 
 
 def single_column_leak(
-    data: DetectorInput, kind: str, name: str, message: str, severity: Severity = "high", **evidence: Any
+    data: DetectorInput, kind: str, name: str, message: Message, severity: Severity = "high", **evidence: Any
 ) -> Leak:
     """The leak of one column, to be left out where the severity is high; a column without a univariate score counts as 1."""
     score = data.univariate[name].score if name in data.univariate else 1.0

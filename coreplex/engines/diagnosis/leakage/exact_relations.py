@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.leakage.detector import DetectorInput, Leak, single_column_leak
+from coreplex.engines.diagnosis.leakage.detector import LEAVE_OUT, DetectorInput, Leak, single_column_leak
 from coreplex.engines.diagnosis.leakage.univariate import CLASSES, Codes, Floats, level_codes
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.errors.tree import Message
 
 LEAST_ROWS = 50
 ONE_CLASS_ROWS = 30
@@ -22,12 +23,6 @@ WIDE_GAP = 6.0
 """A gap between two classes this many times the mean distance of the neighbouring rows is no cut, but two clusters."""
 SORTED = 0.999
 """Fraction of steps along the file that go one way, in a column the file is sorted by."""
-_FORMS = {
-    "copy": "Column {column} is {target} under other names: each of its values stands for one class. Leave it out.",
-    "cut": "The classes of {target} are ranges of {column} that touch each other: {target} was cut from it. Leave it out.",
-    "binned": "The values of {column} are ranges of {target} that do not overlap: it was made from it. Leave it out.",
-    "transform": "Column {column} rises or falls with {target} without exception: one was computed from the other. Leave it out.",
-}
 
 
 def exact_relations(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
@@ -39,10 +34,46 @@ def exact_relations(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
             continue
         in_order = numbers is not None and in_file_order(numbers)
         if form in ("cut", "transform") and in_order:
-            said = f"The rows stand in the order of {data.name!r}, and {name!r} counts them. Leave it out."
-            yield single_column_leak(data, "row_counter", name, said)
+            said = Message(
+                "leak_of_row_counter",
+                "The rows stand in the order of {target!r}, and {column!r} counts them.",
+                target=data.name,
+                column=name,
+            )
+            yield single_column_leak(data, "row_counter", name, said.then(LEAVE_OUT))
         else:
-            yield single_column_leak(data, form, name, _FORMS[form].format(column=repr(name), target=repr(data.name)))
+            yield single_column_leak(data, form, name, _told(form, column=name, target=data.name).then(LEAVE_OUT))
+
+
+def _told(form: str, *, column: str, target: str) -> Message:
+    """What a form of relation means."""
+    if form == "copy":
+        return Message(
+            "leak_of_copy",
+            "Column {column!r} is {target!r} under other names: each of its values stands for one class.",
+            column=column,
+            target=target,
+        )
+    if form == "cut":
+        return Message(
+            "leak_of_cut",
+            "The classes of {target!r} are ranges of {column!r} that touch each other: {target!r} was cut from it.",
+            column=column,
+            target=target,
+        )
+    if form == "binned":
+        return Message(
+            "leak_of_bins",
+            "The values of {column!r} are ranges of {target!r} that do not overlap: it was made from it.",
+            column=column,
+            target=target,
+        )
+    return Message(
+        "leak_of_transform",
+        "Column {column!r} rises or falls with {target!r} without exception: one was computed from the other.",
+        column=column,
+        target=target,
+    )
 
 
 def _class_form(data: DetectorInput, codes: Codes, numbers: Floats | None) -> str | None:
@@ -71,10 +102,14 @@ def indicators(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
         code = indicated_class(values, data.target.codes)
         if code is not None:
             outcome = data.outcomes()[1][code]
-            said = (
-                f"Column {column.name!r} has one value where {data.name!r} is {outcome}, and another everywhere else: it was "
-                "made from it. Leave it out."
-            )
+            said = Message(
+                "leak_of_indicator",
+                "Column {column!r} has one value where {target!r} is {outcome}, and another everywhere else: it was made from "
+                "it.",
+                column=column.name,
+                target=data.name,
+                outcome=outcome,
+            ).then(LEAVE_OUT)
             yield single_column_leak(data, "indicator", column.name, said, outcome=outcome)
 
 
@@ -84,9 +119,12 @@ def lookup_keys(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
         if column.type is ColumnType.text or values.dtype.is_float() or values.dtype.is_temporal():
             continue
         if is_lookup_key(observed_level_codes(values), data.target.codes) and not _in_ranges(data, column.name):
-            said = (
-                f"Each value of {column.name!r} comes again, always with the same {data.name!r}: rows of one value are not "
-                "independent. Name it as group_column, or models are judged by rows they know."
+            said = Message(
+                "leak_of_lookup_key",
+                "Each value of {column!r} comes again, always with the same {target!r}: rows of one value are not independent. "
+                "Name it as group_column, or models are judged by rows they know.",
+                column=column.name,
+                target=data.name,
             )
             yield single_column_leak(data, "lookup", column.name, said, "medium", values=values.n_unique())
 
@@ -110,9 +148,12 @@ def row_counters(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
         target = data.target.responses[0][:, 0]
         related = is_thresholding(numbers, data.target.codes) if data.classification else is_monotone(numbers, target)
         if related and in_file_order(numbers):
-            said = (
-                f"The rows stand in the order of {data.name!r}, so their number {column.name!r} gives it away. It is an "
-                "identifier and not used for training."
+            said = Message(
+                "leak_of_row_order",
+                "The rows stand in the order of {target!r}, so their number {column!r} gives it away. It is an identifier and "
+                "not used for training.",
+                target=data.name,
+                column=column.name,
             )
             yield Leak("row_counter", (column.name,), "medium", said, 1.0, 0.0, ())
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coreplex.engines.diagnosis.leakage.detector import VERIFY_TIMING, DetectorInput, Leak, single_column_leak
+from coreplex.engines.diagnosis.leakage.detector import LEAVE_OUT, VERIFY_TIMING, DetectorInput, Leak, single_column_leak
 from coreplex.engines.diagnosis.leakage.exact_relations import in_file_order
 from coreplex.engines.diagnosis.leakage.univariate import Codes, EncodedTarget, Floats, UnivariateScore, variance_explained
 from coreplex.engines.import_boosters import lightgbm
 from coreplex.engines.tabular.schema import Column, ColumnType
+from coreplex.errors.tree import Message
 
 NEAR_COPY_SKILL_OF_CLASS, NEAR_COPY_SKILL_OF_NUMBER = 0.9, 0.965
 """Fraction of variance explained from which a column alone is nearly a copy of the target."""
@@ -43,21 +44,32 @@ def near_copies(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
             names = [name for _, name in ahead]
             if not data.deadline.over and cross_validate(data, data.ranked({*flagged, *names})).skill <= ahead[-1][0]:
                 for skill, name in ahead:
-                    said = (
-                        f"Column {name!r} alone nearly settles {data.name!r} ({100 * skill:.1f} % explained); the next best, "
-                        f"{next_name!r}, {100 * max(next_skill, 0):.1f} %. It probably repeats it or is known only afterwards. "
-                        "Leave it out."
-                    )
+                    said = Message(
+                        "leak_of_near_copy",
+                        "Column {column!r} alone nearly settles {target!r} ({percent:.1f} % explained); the next best, {next!r}, "
+                        "{next_percent:.1f} %. It probably repeats it or is known only afterwards.",
+                        column=name,
+                        target=data.name,
+                        percent=100 * skill,
+                        next=next_name,
+                        next_percent=100 * max(next_skill, 0),
+                    ).then(LEAVE_OUT)
                     yield single_column_leak(
                         data, "near_copy", name, said, skill=round(skill, 4), next_best_skill=round(next_skill, 4)
                     )
                 return
     if len(skills) > 2 and skills[0][0] >= SUSPICIOUS_SKILL and skills[1][0] <= skills[0][0] - SUSPICIOUS_LEAD:
         (skill, name), (next_skill, next_name) = skills[:2]
-        said = (
-            f"Column {name!r} explains {data.name!r} suspiciously well ({100 * skill:.0f} %; the next best, {next_name!r}, "
-            f"{100 * max(next_skill, 0):.0f} %). {VERIFY_TIMING}"
-        )
+        said = Message(
+            "leak_suspected",
+            "Column {column!r} explains {target!r} suspiciously well ({percent:.0f} %; the next best, {next!r}, "
+            "{next_percent:.0f} %).",
+            column=name,
+            target=data.name,
+            percent=100 * skill,
+            next=next_name,
+            next_percent=100 * max(next_skill, 0),
+        ).then(VERIFY_TIMING)
         yield single_column_leak(
             data, "suspicious", name, said, "medium", skill=round(skill, 4), next_best_skill=round(next_skill, 4)
         )

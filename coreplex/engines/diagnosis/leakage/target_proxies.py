@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.diagnosis.leakage.detector import LARGEST, DetectorInput, Leak, single_column_leak
+from coreplex.engines.diagnosis.leakage.detector import LARGEST, LEAVE_OUT, DetectorInput, Leak, single_column_leak
 from coreplex.engines.diagnosis.leakage.univariate import CLASSES, Codes, Floats
+from coreplex.errors.tree import Message
 
 Flags = NDArray[np.bool_]
 LEAST_MISSING = 20
@@ -49,11 +50,17 @@ def missingness(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
         rule = _outcome_of_missingness(values.is_null().to_numpy(), classes)
         if rule is None:
             continue
-        when = "has a value" if rule.present else "is empty"
-        said = (
-            f"Where {column.name!r} {when} ({rule.rows:,} of the rows looked at), {data.name!r} is {names[rule.outcome]} in "
-            f"{100 * rule.share:.1f} %: it is filled in only after the outcome. Leave it out."
-        )
+        said = Message(
+            "leak_by_absence",
+            "Where {column!r} {state} ({rows:,} of the rows looked at), {target!r} is {outcome} in {percent:.1f} %: it is filled "
+            "in only after the outcome.",
+            column=column.name,
+            state="has a value" if rule.present else "is empty",
+            rows=rule.rows,
+            target=data.name,
+            outcome=names[rule.outcome],
+            percent=100 * rule.share,
+        ).then(LEAVE_OUT)
         yield single_column_leak(
             data, "absence", column.name, said, present=rule.present, outcome=names[rule.outcome], share=rule.share
         )
@@ -96,9 +103,13 @@ def mean_encodings(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
     """Columns that are means of the target over groups of rows."""
     for name, rows in _mean_encoded_columns(data):
         if name not in flagged:
-            said = (
-                f"Column {name!r} is the mean of {data.name!r} over groups of about {rows:.0f} rows, each row's own value "
-                "included. Leave it out, or compute it from earlier rows only."
+            said = Message(
+                "leak_of_group_mean",
+                "Column {column!r} is the mean of {target!r} over groups of about {rows:.0f} rows, each row's own value "
+                "included. Leave it out, or compute it from earlier rows only.",
+                column=name,
+                target=data.name,
+                rows=rows,
             )
             yield single_column_leak(data, "group_mean", name, said, rows_per_group=round(rows, 1))
 
@@ -111,7 +122,9 @@ def _mean_encoded_columns(data: DetectorInput) -> list[tuple[str, float]]:
     found = []
     for name in _likely(data)[:MOST_COLUMNS]:
         if data.deadline.over:
-            data.unfinished.append("Columns that are group means of the target were not all looked for.")
+            data.unfinished.append(
+                Message("group_means_not_all_sought", "Columns that are group means of the target were not all looked for.")
+            )
             break
         rows = _is_mean(data, name)
         if rows is not None:
@@ -166,8 +179,14 @@ def texts(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
             found = _class_keywords(values, data.target.codes, [str(data.spelled(value)) for value in data.target.classes])
             if found is not None:
                 words = ", ".join(f"{word!r} for {outcome!r}" for outcome, word in list(found.words.items())[:5])
-                percent = 100 * found.share
-                said = f"The texts of {column.name!r} say {data.name!r} ({words}) in {percent:.1f} % of rows. Leave it out."
+                said = Message(
+                    "leak_of_keywords",
+                    "The texts of {column!r} say {target!r} ({words}) in {percent:.1f} % of rows.",
+                    column=column.name,
+                    target=data.name,
+                    words=words,
+                    percent=100 * found.share,
+                ).then(LEAVE_OUT)
                 yield Leak(
                     "text",
                     (column.name,),
@@ -181,7 +200,13 @@ def texts(data: DetectorInput, flagged: set[str]) -> Iterator[Leak]:
         elif not data.classification:
             share = _quoted_share(values, data.frame.get_column(data.name))
             if share >= LEAST_SHARE:
-                said = f"The texts of {column.name!r} hold {data.name!r} itself in {100 * share:.1f} % of the rows. Leave it out."
+                said = Message(
+                    "leak_of_quoted_number",
+                    "The texts of {column!r} hold {target!r} itself in {percent:.1f} % of the rows.",
+                    column=column.name,
+                    target=data.name,
+                    percent=100 * share,
+                ).then(LEAVE_OUT)
                 yield Leak("text", (column.name,), "high", said, share, 0.0, (column.name,), {"share": share})
 
 

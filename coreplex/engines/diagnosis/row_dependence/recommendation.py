@@ -36,7 +36,7 @@ from coreplex.engines.diagnosis.row_dependence.split_comparison import (
     sample_groups,
 )
 from coreplex.engines.tabular.schema import TableSchema
-from coreplex.errors.tree import Invalid
+from coreplex.errors.tree import Invalid, Message
 
 _MIN_ROWS = 60
 _FOLDS, _BLOCKS = 5, 5
@@ -58,7 +58,7 @@ def recommend_split(
     seed: int = 0,
 ) -> dict[str, Any]:
     """The split to use, with what was measured, as JSON: `strategy` (None: rows seem independent), its columns, `near`
-    duplicates, the scores by the random and by the honest split, and a `reason`.
+    duplicates, the scores by the random and by the honest split, and the finding as it is `said`.
 
     `leaks` give the target away, and would hide what else does. Everything is JSON. No trial is begun after `deadline`;
     `unfinished` says whether one was left out for that.
@@ -101,28 +101,46 @@ def _to_json(trial: SplitTrial) -> dict[str, Any]:
         "excess": one.excess,
         "error": one.error,
         "certain": one.certain,
-        "reason": _reason(trial),
+        "said": _said(trial).to_json(),
     }
 
 
-def _reason(trial: SplitTrial) -> str:
-    one, names = trial.comparison, [f"'{name}'" for name in trial.columns]
-    if trial.strategy == "group":
-        what, judged = f"Rows of one {names[0]} resemble each other", "rows of new ones"
-    elif trial.strategy == "group_time":
-        what, judged = f"Rows of one {names[0]} resemble each other and drift", "later rows of new ones"
-    elif trial.strategy == "time":
-        what = f"Rows drift over {names[0]}" if names else "Rows resemble those before them in the file, as readings in order do"
-        judged = "rows of another time"
-    else:
-        what, judged = "Many rows are nearly copies of others", "rows that are no copies"
-    said = (
-        f"{what}: a quick model promises {one.metric} {one.random:.4g} by a random split and gets {one.honest:.4g} on {judged}."
+def _said(trial: SplitTrial) -> Message:
+    """The finding: how rows depend on each other, what a random split makes of it, and what to do where groups go on."""
+    one = trial.comparison
+    told, judged = _dependence(trial)
+    compared = Message(
+        "random_split_promises_more",
+        "A quick model promises {metric} {random:.4g} by a random split and gets {honest:.4g} on {judged}.",
+        metric=one.metric,
+        random=one.random,
+        honest=one.honest,
+        judged=judged,
     )
     if trial.recurring is None:
-        return said
-    name = trial.recurring.column
-    return f"{said} The same '{name}' go on; for new ones send validation 'group_time' with group_column '{name}'."
+        return told.then(compared)
+    again = Message(
+        "same_groups_go_on",
+        "The same '{group}' go on; for new ones send validation 'group_time' with group_column '{group}'.",
+        group=trial.recurring.column,
+    )
+    return told.then(compared).then(again)
+
+
+def _dependence(trial: SplitTrial) -> tuple[Message, str]:
+    """How rows depend on each other, and what the honest split is judged on."""
+    if trial.strategy == "group":
+        alike = Message("rows_of_group_alike", "Rows of one '{column}' resemble each other.", column=trial.columns[0])
+        return alike, "rows of new ones"
+    if trial.strategy == "group_time":
+        drift = Message("rows_of_group_drift", "Rows of one '{column}' resemble each other and drift.", column=trial.columns[0])
+        return drift, "later rows of new ones"
+    if trial.strategy == "time":
+        if trial.columns:
+            return Message("rows_drift", "Rows drift over '{column}'.", column=trial.columns[0]), "rows of another time"
+        before = Message("rows_like_those_before", "Rows resemble those before them in the file, as readings in order do.")
+        return before, "rows of another time"
+    return Message("rows_nearly_copies", "Many rows are nearly copies of others."), "rows that are no copies"
 
 
 @dataclass
