@@ -17,7 +17,8 @@ from coreplex.platform.permissions import Role, Scope
 from coreplex.platform.settings import Settings
 from tests.contract.samples import PUBLIC, SAMPLES, Call, concept_of, graphql_calls, is_list, rest_calls, root_fields
 from tests.factories.account import browser, serving
-from tests.factories.world import Snapshot, World, snapshot, world
+from tests.factories.snapshot import Snapshot, snapshot
+from tests.factories.world import World, world
 
 CALLS = {call.name: call for call in (*rest_calls(), *graphql_calls())}
 PREPARED = {

@@ -21,7 +21,8 @@ from rest_compat.table import TABLE, rows_of
 from rest_compat.variables import Binder
 from tests.contract.samples import SAMPLES, RestSample, filled, graphql_call, root_fields
 from tests.factories.account import browser, serving
-from tests.factories.world import ROW, Snapshot, World, content, snapshot, world
+from tests.factories.snapshot import Snapshot, snapshot
+from tests.factories.world import ROW, World, content, world
 
 deep: Any = []
 for _ in range(60):

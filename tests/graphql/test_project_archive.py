@@ -17,7 +17,8 @@ from coreplex.membership.table import Membership, Project, ProjectStatus
 from tests.contract.samples import SAMPLES, Call, graphql_calls, rest_calls
 from tests.factories.account import browser
 from tests.factories.asking import Asker
-from tests.factories.world import ROW, snapshot
+from tests.factories.snapshot import snapshot
+from tests.factories.world import ROW
 
 ARCHIVE = "mutation($id: ID!) { archiveProject(input: {projectId: $id}) { project { id status } } }"
 UNARCHIVE = "mutation($id: ID!) { unarchiveProject(input: {projectId: $id}) { project { id status } } }"

@@ -16,7 +16,8 @@ from coreplex.platform.settings import Settings
 from tests.engines.tabular.files import book
 from tests.factories.account import browser, serving
 from tests.factories.dataset import staged_files
-from tests.factories.world import ROW, World, content, snapshot, world
+from tests.factories.snapshot import snapshot
+from tests.factories.world import ROW, World, content, world
 
 PROMISE = {"metric": "auc", "value": 0.5, "low": 0.4, "high": 1.0, "level": 0.9, "rows": 120, "holdout_rows": 24}
 NARROW = {**PROMISE, "metric": "accuracy", "value": 0.001, "low": 0.0, "high": 0.002}
