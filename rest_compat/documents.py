@@ -41,6 +41,13 @@ def text(found: Any) -> Any:
     return found or ""
 
 
+def sentence(notice: Mapping[str, Any] | None) -> Any:
+    """What a notice says, if there is one."""
+    if isinstance(notice, Typed):
+        return Typed({"type": "string", "description": notice.schema["description"], "nullable": notice.schema["nullable"]})
+    return None if notice is None else notice["message"]
+
+
 def sentences(notices: Sequence[Mapping[str, Any]]) -> Any:
     """What notices say: REST has no words for programs beside it."""
     return like(notices, [Typed({"type": "string"}) if isinstance(notices, Listed) else one["message"] for one in notices])
@@ -187,6 +194,7 @@ def explanation(found: Found) -> Found:
     importance = found["feature_importance"]
     if not isinstance(importance, Listed) and found["method"] != "permutation":
         importance = [{name: value for name, value in one.items() if name != "std"} for one in importance]
+    found["error"] = sentence(found["error"])
     return {**present(found), "feature_importance": importance, "shap": maybe(found["shap"], _shap)}
 
 

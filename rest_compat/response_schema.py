@@ -17,7 +17,6 @@ from graphql import (
 )
 
 from rest_compat.openapi.names import ABOUT, NAMED, title
-from rest_compat.shapes import CANCELLED
 from schema.execution import STORED, Operation
 
 SCALARS: Mapping[str, dict[str, Any]] = {
@@ -32,6 +31,8 @@ SCALARS: Mapping[str, dict[str, Any]] = {
     "Value": {},
 }
 
+CANCELLED = "cancelled"
+"""A state that REST does not have."""
 OPEN = "…"
 """What a spread of free JSON leaves in an envelope: fields nobody can list."""
 

@@ -6,9 +6,10 @@ By convention every stored operation has one root field, aliased `result`.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rest_compat import documents
 from rest_compat.endpoint import Shape
+from rest_compat.response_schema import CANCELLED
 
-CANCELLED = "cancelled"
 OUTCOMES: Mapping[str, Any] = {
     "queued": ["queued"],
     "running": ["running"],
@@ -19,7 +20,10 @@ OUTCOMES: Mapping[str, Any] = {
 
 
 def outcome(record: dict[str, Any]) -> dict[str, Any]:
-    """A resource in REST's words: what runs as a job and was cancelled has failed with a reason (contract A.9)."""
+    """A resource in REST's words: its error is a sentence; what runs as a job and was cancelled has failed with a reason
+    (contract A.9)."""
+    if "error" in record:
+        record["error"] = documents.sentence(record["error"])
     if record.get("status") == CANCELLED:
         return {**record, "status": "failed", "error": record.get("error") or CANCELLED}
     return record

@@ -7,6 +7,7 @@ import strawberry
 
 from coreplex.job.lifecycle import JobStatus
 from schema.node import Node
+from schema.notice import Notice
 
 
 @strawberry.interface(description="What runs in the background: how far it is, and how it ended.")
@@ -14,7 +15,7 @@ class BackgroundWork(Node):
     status: JobStatus = strawberry.field(description="State.")
     progress: float = strawberry.field(description="Share done, 0 to 100.")
     message: str = strawberry.field(description="What is going on.")
-    error: str | None = strawberry.field(description="Why it failed.")
+    error: Notice | None = strawberry.field(description="Why it failed.")
     created_at: datetime = strawberry.field(description="When it was created.")
     started_at: datetime | None = strawberry.field(description="When it began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")

@@ -95,7 +95,7 @@ class InferenceLogEntry:
     model: Any = link("Model", "model_id", "The model that answered; null once it is deleted.")
     inputs: JSON = _logged("inputs", JSON, "The row.")
     output: Prediction | None = _logged("output", Prediction | None, "The answer; null when there was an error.")
-    error: str | None = strawberry.field(description="What went wrong.")
+    error: Notice | None = strawberry.field(description="What went wrong.")
     latency_ms: float = strawberry.field(description="Milliseconds the scoring of the request took.")
     created_at: datetime = strawberry.field(description="When.")
 

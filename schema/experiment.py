@@ -55,7 +55,7 @@ class EngineRun:
     best_model_id: strawberry.ID | None = strawberry.field(description="Identifier of its best model.")
     best_model: Any = link("Model", "best_model_id", "Its best model.")
     best_metric: float | None = strawberry.field(description="The sort metric of its best model.")
-    error: str | None = strawberry.field(description="Why it failed.")
+    error: Notice | None = strawberry.field(description="Why it failed.")
     started_at: datetime | None = strawberry.field(description="When it began.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
 
@@ -100,7 +100,7 @@ class Experiment:
     stopped: bool = strawberry.field(name="isStopped", description="True when the search was told to stop and keep the best.")
     progress: float = _job(float, _progress, "Share done, 0 to 100.")
     message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
-    error: str | None = strawberry.field(description="Why it failed.")
+    error: Notice | None = strawberry.field(description="Why it failed.")
     warnings: list[Notice] = strawberry.field(description="What was done differently from what was asked.")
     validation: Validation | None = strawberry.field(
         description="How rows are split, and why; asked for with `config.validation`. Null in experiments older than the choice."

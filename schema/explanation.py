@@ -4,10 +4,12 @@ from typing import Annotated, Any
 
 import strawberry
 
+from coreplex.errors.tree import Message
 from schema.common import key, named_enum
 from schema.cost import INSIDE
 from schema.document_fields import at, real
 from schema.enums import enum
+from schema.notice import Notice
 from schema.scalars import Long, Value
 
 ExplanationMethod: Any = named_enum("ExplanationMethod", ("tree_shap", "linear", "sampling", "permutation", "none"))
@@ -131,6 +133,12 @@ def _importance(root: strawberry.Parent[Any], first: MostImportant = None) -> An
     return found if first is None else found[: max(first, 0)]
 
 
+def _error(root: strawberry.Parent[Any]) -> Any:
+    """The model's file has what the library said."""
+    said = root.get("error")
+    return None if said is None else Message("not_explained", "{error}", error=said)
+
+
 @strawberry.type(description="What a model goes by. It speaks of the model, not of the world.")
 class Explanation:
     method: str = key("method", "How the importances were found.", ExplanationMethod)
@@ -142,4 +150,6 @@ class Explanation:
     )
     shap: ShapValues | None = key("shap", "SHAP values of a sample of rows; null where there are none.", ShapValues | None)
     note: str | None = key("note", "Says so when the model uses no column.", str | None)
-    error: str | None = key("error", "Why there is no explanation.", str | None)
+    error: Notice | None = strawberry.field(
+        resolver=_error, graphql_type=Notice | None, description="Why there is no explanation."
+    )

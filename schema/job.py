@@ -18,6 +18,7 @@ from schema.event import LogLine
 from schema.field import command, row
 from schema.links import link, owner
 from schema.node import Node, node, thing
+from schema.notice import Notice
 from schema.pagination import Connection, connection, filter_of, nested
 
 concepts.load("jobs")
@@ -54,7 +55,7 @@ class Job:
     entity_id: strawberry.ID | None = strawberry.field(description="Identifier of that thing.")
     entity: Node | None = thing("entity_id", "That thing; null where it is gone, or nothing a caller can have.")
     result: JobResult | None = strawberry.field(description="What came of it, in figures; null until it has ended well.")
-    error: str | None = strawberry.field(description="Why it failed, or why the last attempt did.")
+    error: Notice | None = strawberry.field(description="Why it failed, or why the last attempt did.")
     attempts: int = strawberry.field(description="Attempts begun.")
     max_attempts: int = strawberry.field(description="Attempts it may have.")
     created_by: Any = link("User", "created_by", "Who asked for it; null for the server itself, and for an account that is gone.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic_core._pydantic_core import list_all_errors
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("coreplex", "edge", "resolvers", "rest_compat", "schema", "asgi.py")
+PARTS = ("coreplex", "edge", "resolvers", "rest_compat", "schema", "workers", "asgi.py")
 SAYING = ("Message", "PydanticCustomError")
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from coreplex.errors.disk import FULL, is_full
-from coreplex.errors.tree import DomainError, Unavailable
+from coreplex.errors.tree import DomainError, Message, Unavailable
 from coreplex.job import kinds, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.table import Job
@@ -26,6 +26,7 @@ from coreplex.platform.identifier import new_id
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildError
 from coreplex.platform.services import Services
 
+UNEXPECTED = Message("unexpected_error", "An unexpected error; the server's log has the details.")
 Settle = Callable[[WriteSession], Awaitable[bool]]
 log = structlog.get_logger(__name__)
 
@@ -185,7 +186,7 @@ class Attempt:
 
     def _judge(self, error: BaseException) -> Settle | None:
         job_id, token = self.job.id, self.context.token
-        unexpected = FULL if is_full(error) else "An unexpected error; the server's log has the details."
+        unexpected = FULL if is_full(error) else UNEXPECTED
         message = error.message if isinstance(error, DomainError) else unexpected
         detail = error.detail if isinstance(error, ChildError) else ""
         match error:

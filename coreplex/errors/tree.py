@@ -79,6 +79,10 @@ class Message(str):
             return self
         return self.worded(self.reason, f"{self} {other}", {**self.parameters, **other.parameters})
 
+    def cut(self, most: int) -> "Message":
+        """The sentence in so many characters at most; what a longer one mentions is as long, and left out."""
+        return self if len(self) <= most else self.worded(self.reason, self[:most], {})
+
     def at(self, place: str) -> "Message":
         """The sentence with the place before it that it is about."""
         return self.worded(self.reason, f"{place}: {self}", self.parameters)

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from sqlmodel import Field, SQLModel
 
+from coreplex.errors.tree import Message
 from coreplex.platform.clock import now
-from coreplex.platform.columns import maybe_moment, moment, word
+from coreplex.platform.columns import maybe_moment, maybe_notice, moment, word
 
 
 class JobStatus(StrEnum):
@@ -31,12 +32,12 @@ class Lifecycle(SQLModel):
     model_config = {"arbitrary_types_allowed": True}  # messages
 
     status: JobStatus = word(JobStatus, JobStatus.queued)
-    error: str | None = None
+    error: Message | None = maybe_notice()
     created_at: datetime = moment()
     started_at: datetime | None = maybe_moment()
     finished_at: datetime | None = maybe_moment()
 
-    def enter(self, status: JobStatus, error: str | None = None) -> None:
+    def enter(self, status: JobStatus, error: Message | None = None) -> None:
         """Take on a status. When it began is the first time it ran; only an end has an error."""
         self.status, self.error = status, error if status.final else None
         if status is JobStatus.running:

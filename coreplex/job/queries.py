@@ -12,6 +12,7 @@ from coreplex.job.inputs import CancelJob
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row, visible_projects
+from coreplex.platform.columns import sentence
 from coreplex.platform.database import WriteSession
 from coreplex.platform.filtering import identifiers, moments, one_of, reference, words
 from coreplex.platform.page import Order, Search
@@ -34,7 +35,7 @@ JOBS = Listing(
     query=select(Job),
     identity=col(Job.id),
     order=ORDER,
-    search=Search("the type, the message and the error", (col(Job.type), col(Job.message), col(Job.error))),
+    search=Search("the type, the message and the error", (col(Job.type), col(Job.message), sentence(col(Job.error)))),
     filters={
         "ids": identifiers(col(Job.id), "Only these jobs."),
         "project_id": reference(col(Job.project_id), "Project", "Only jobs of this project."),

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, all_, and_, func, literal, or_, select, update
 from sqlmodel import col
 
+from coreplex.errors.tree import Message
 from coreplex.event import service as event
 from coreplex.event.table import EventKind
 from coreplex.job import kinds
@@ -31,7 +32,7 @@ ORDERS = "coreplex_job_orders"
 
 STORAGE_DELETE = "storage_delete"
 """The kind of job that removes files (`coreplex.job.jobs`)."""
-CANCELLED = "cancelled"
+CANCELLED = Message("job_cancelled", "cancelled")
 MAX_ERROR = 4000
 
 
@@ -167,7 +168,7 @@ async def finish(session: WriteSession, job_id: UUID, token: UUID, result: dict[
     return True
 
 
-async def fail(session: WriteSession, job_id: UUID, token: UUID, error: str) -> bool:
+async def fail(session: WriteSession, job_id: UUID, token: UUID, error: Message) -> bool:
     """End badly, for good; a job that was to be cancelled ends as cancelled."""
     job = await hold(session, job_id, token)
     if job is None:
@@ -179,14 +180,14 @@ async def fail(session: WriteSession, job_id: UUID, token: UUID, error: str) -> 
     return True
 
 
-async def retry(session: WriteSession, job_id: UUID, token: UUID, error: str, delay: timedelta) -> bool:
+async def retry(session: WriteSession, job_id: UUID, token: UUID, error: Message, delay: timedelta) -> bool:
     """Try again after `delay`; without attempts left, fail."""
     job = await hold(session, job_id, token)
     if job is None:
         return False
     if job.cancel_requested_at is not None or job.attempts >= job.max_attempts:
         return await fail(session, job_id, token, error)
-    job.error = error[:MAX_ERROR].replace("\0", "")
+    job.error = error.cut(MAX_ERROR)
     await _requeue(session, job, _from_now(delay.total_seconds()))
     return True
 
@@ -288,15 +289,18 @@ async def _ended_instead(session: WriteSession, job: Job) -> bool:
     if job.cancel_requested_at is not None:
         await _end(session, job, JobStatus.cancelled, CANCELLED)
     elif job.attempts >= job.max_attempts:
-        await _end(session, job, JobStatus.failed, f"The job was given up: its worker died {job.attempts} times while it ran.")
+        given_up = Message(
+            "job_given_up", "The job was given up: its worker died {times} times while it ran.", times=job.attempts
+        )
+        await _end(session, job, JobStatus.failed, given_up)
     else:
         return False
     return True
 
 
-async def _end(session: WriteSession, job: Job, status: JobStatus, error: str | None = None) -> None:
+async def _end(session: WriteSession, job: Job, status: JobStatus, error: Message | None = None) -> None:
     job.status = status
-    job.error = error[:MAX_ERROR].replace("\0", "") if error else None
+    job.error = error.cut(MAX_ERROR) if error else None
     job.token = job.lease_until = None
     job.finished_at = _from_now(0)
     await _changed(session, job)

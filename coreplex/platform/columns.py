@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, DateTime, Dialect, Enum, ForeignKey, TypeDecorator
+from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Enum, ForeignKey, TypeDecorator, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -65,6 +65,19 @@ def _document(message: Message) -> Any:
     return storable(message.to_json())
 
 
+class Notice(TypeDecorator[Message]):
+    """A message with its word and parameters."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Message | None, dialect: Dialect) -> Any:
+        return None if value is None else _document(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Message | None:
+        return None if value is None else Message.from_json(value)
+
+
 class Notices(TypeDecorator[list[Message]]):
     """Messages with their words and parameters, in the order they were said."""
 
@@ -78,9 +91,32 @@ class Notices(TypeDecorator[list[Message]]):
         return None if value is None else [Message.from_json(one) for one in value]
 
 
+def maybe_notice() -> Any:
+    """What is to be said of a row, if anything is."""
+    return Field(default=None, sa_type=Notice)
+
+
+def sentence(column: Any) -> ColumnElement[str]:
+    """The text of a notice, for a search."""
+    return type_coerce(column, JSONB)["message"].astext
+
+
 def notices() -> Any:
     """What is to be said of a row: none, or several messages."""
     return Field(default_factory=list, sa_column=Column(Notices, nullable=False))
 
 
-__all__ = ["UUID", "datetime", "document", "key", "maybe_document", "maybe_moment", "moment", "notices", "reference", "word"]
+__all__ = [
+    "UUID",
+    "datetime",
+    "document",
+    "key",
+    "maybe_document",
+    "maybe_moment",
+    "maybe_notice",
+    "moment",
+    "notices",
+    "reference",
+    "sentence",
+    "word",
+]

@@ -20,6 +20,7 @@ from coreplex.job.table import Job
 from coreplex.membership.table import Project
 from coreplex.model.service import MODELS
 from coreplex.model.table import Model
+from coreplex.platform.columns import sentence
 from coreplex.platform.cursor import beyond, encode
 from coreplex.platform.database import ReadSession
 from coreplex.platform.filtering import containing
@@ -75,7 +76,7 @@ SOURCES: Mapping[Kind, Source] = {
     Kind.experiment: Source(EXPERIMENTS, Experiment, (col(Experiment.target_column),)),
     Kind.model: Source(MODELS, Model, (col(Model.algo),)),
     Kind.deployment: Source(DEPLOYMENTS, Deployment),
-    Kind.job: Source(JOBS, Job, (col(Job.message), col(Job.error)), col(Job.type)),
+    Kind.job: Source(JOBS, Job, (col(Job.message), sentence(col(Job.error))), col(Job.type)),
 }
 
 

@@ -12,12 +12,15 @@ from uuid import UUID
 from sqlalchemy import DateTime, Index
 from sqlmodel import Field, SQLModel
 
+from coreplex.errors.tree import Message
 from coreplex.platform.bound import Bound
 from coreplex.platform.clock import now
-from coreplex.platform.columns import document, key, maybe_document
+from coreplex.platform.columns import document, key, maybe_document, maybe_notice
 
 
 class InferenceLog(SQLModel, table=True):
+    model_config = {"arbitrary_types_allowed": True}  # messages
+
     __tablename__ = "inference_logs"
     __bound__ = Bound(
         "`INFERENCE_LOG_DAYS`: weekly partitions, dropped when all of their rows are older. Those of a deleted deployment go "
@@ -36,6 +39,6 @@ class InferenceLog(SQLModel, table=True):
     row_index: int = 0
     inputs: dict[str, Any] = document()
     output: dict[str, Any] | None = maybe_document()
-    error: str | None = None
+    error: Message | None = maybe_notice()
     latency_ms: float = 0.0
     created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True), primary_key=True)

@@ -214,7 +214,7 @@ async def _count(session: WriteSession, experiment: Experiment) -> int:
     return await session.scalar(query) or 0
 
 
-async def _mark(session: WriteSession, run: EngineRun, status: JobStatus, error: str | None = None) -> None:
+async def _mark(session: WriteSession, run: EngineRun, status: JobStatus, error: Message | None = None) -> None:
     row = await session.get_one(EngineRun, run.id)
     row.enter(status, error)
     session.add(row)

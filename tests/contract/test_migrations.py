@@ -78,22 +78,42 @@ async def test_deployments_promise_no_more_than_they_do(empty_database_url: str)
 OLD = ["config has no option 'folds', which is ignored.", "The table could not be looked at within seconds. And more."]
 
 
+ERRORS = (None, "cancelled", "The table is {odd}: 'twice'.")
+FAILED = ("jobs", "experiments", "engine_runs", "inference_logs")
+
+
 async def test_what_was_said_stays_said(empty_database_url: str) -> None:
-    """A warning that was stored as a sentence keeps it, in its place; one is taken back by its word, and gets that."""
+    """Warnings and errors that were stored as sentences keep them, in their place; what is known by its word gets that."""
     await to(empty_database_url, "0013")
     database = Database(empty_database_url)
     try:
         for number, said in enumerate(([], OLD)):
             await bare(database, "experiments", UUID(int=number + 1))
             await _say(database, UUID(int=number + 1), said)
+        for table in FAILED:
+            for number, said in enumerate(ERRORS):
+                await bare(database, table, UUID(int=number + 8), error=said)
+        for number in range(len(ERRORS)):
+            await _say(database, UUID(int=number + 8), [])
         await to(empty_database_url, "0014")
         assert await _said(database, UUID(int=1)) == []
         assert await _said(database, UUID(int=2)) == [
             {"message": OLD[0], "reason": "as_it_was_said", "parameters": {}},
             {"message": OLD[1], "reason": "diagnosis_pending", "parameters": {}},
         ]
+        for table in FAILED:
+            told = [await _said(database, UUID(int=number + 8), table, "error") for number in range(3)]
+            assert [one and one["message"] for one in told] == list(ERRORS), table
+            assert [one and (one["reason"], one["parameters"]) for one in told] == [
+                None,
+                ("job_cancelled", {}),
+                ("as_it_was_said", {}),
+            ]
         await to(empty_database_url, "-1")
         assert [await _said(database, UUID(int=number)) for number in (1, 2)] == [[], OLD]
+        for table in FAILED:
+            said = [await _said(database, UUID(int=number + 8), table, "error") for number in range(3)]
+            assert tuple(said) == ERRORS, table
     finally:
         await database.close()
 
@@ -104,9 +124,11 @@ async def _say(database: Database, identity: UUID, warnings: list[str]) -> None:
         await session.execute(text("UPDATE experiments SET warnings = CAST(:warnings AS jsonb) WHERE id = :id"), said)
 
 
-async def _said(database: Database, identity: UUID) -> Any:
+async def _said(database: Database, identity: UUID, table: str = "experiments", column: str = "warnings") -> Any:
+    """As JSON: a statement whose columns change their type would be known no more."""
     async with database.read() as session:
-        return await session.scalar(text("SELECT warnings FROM experiments WHERE id = :id"), {"id": identity})
+        told = text(f"SELECT to_jsonb({column}) FROM {table} WHERE id = :id")
+        return await session.scalar(told, {"id": identity})
 
 
 async def to(url: str, revision: str) -> None:

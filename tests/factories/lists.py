@@ -5,6 +5,7 @@ from uuid import UUID
 
 from coreplex.account.table import Session
 from coreplex.dataset.table import DatasetVersion
+from coreplex.errors.tree import Message
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import EngineRun
 from coreplex.job.lifecycle import JobStatus
@@ -42,7 +43,7 @@ async def fill_lists(made: World) -> None:
             session.add(Event(**of_project, **deed, entity_type="model", entity_id=ids["model"]))
             entry = {"deployment_id": ids["deployment"], "model_id": ids["model"], "request_id": f"request-{number}"}
             inputs = {"inputs": {"town": f"Zürich {number}"}, "output": {"prediction": number} if number else None}
-            session.add(InferenceLog(**of_project, **entry, **inputs, error=None if number else "It broke"))
+            session.add(InferenceLog(**of_project, **entry, **inputs, error=None if number else Message("broke", "It broke")))
             status, ended = (JobStatus.succeeded, moment) if number else (JobStatus.failed, None)
             session.add(Job(**of_project, type="probe", status=status, finished_at=ended, message=f"Probe {number}"))
         for number in range(2):
@@ -51,6 +52,10 @@ async def fill_lists(made: World) -> None:
             session.add(Invitation(**guest, token_hash=digest, **ends))
             session.add(Session(user_id=made.people["owner"].id, user_agent=f"Browser {number}", token_hash=digest, **ends))
         for number in range(1, 3):
-            engine = {"engine": "flaml", "requested_engine": "h2o", "error": f"Trouble {number}"}
+            engine = {
+                "engine": "flaml",
+                "requested_engine": "h2o",
+                "error": Message("trouble", "Trouble {number}", number=number),
+            }
             run = {"status": JobStatus.failed, "best_metric": 0.5 if number == 1 else None, "position": number}
             session.add(EngineRun(id=new_id(), experiment_id=ids["experiment"], **engine, **run))

@@ -5,7 +5,7 @@ from graphql import GraphQLObjectType
 from schema.execution import core_schema
 from tests.factories.asking import Asker
 
-FIELDS = "id status progress message error createdAt startedAt finishedAt"
+FIELDS = "id status progress message error { message } createdAt startedAt finishedAt"
 BOTH = f"""query($experiment: ID!, $job: ID!) {{
   experiment(id: $experiment) {{ ...work }} job(id: $job) {{ ... on BackgroundWork {{ {FIELDS} }} }}
   jobs {{ nodes {{ ...work __typename }} }} }}

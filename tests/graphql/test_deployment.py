@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coreplex.serving.log.spool import Segment
+from schema.messages import catalogue
 from tests.factories.asking import Asker
 from tests.factories.world import ROW
 
@@ -18,7 +19,7 @@ CREATE = """mutation($input: CreateDeploymentInput!) { createDeployment(input: $
   deployment { id stage status trafficPercent strategy version previousDeploymentId config } } }"""
 LOGS = """query($id: ID!, $first: Int!, $after: String) { deployment(id: $id) { requestCount errorCount
   logs(first: $first, after: $after) { totalCount pageInfo { hasNextPage endCursor } 
-    nodes { rowIndex requestId error output { prediction probability } } } } }"""
+    nodes { rowIndex requestId error { message reason parameters } output { prediction probability } } } } }"""
 
 
 def acting(name: str) -> str:
@@ -47,6 +48,8 @@ async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
     assert len(nodes) == 4
     assert {node["requestId"] for node in nodes if node["error"] is None} == {answer["requestId"]}
     assert sorted(node["rowIndex"] for node in nodes if node["error"] is None) == [0, 1, 2]
+    (error,) = [node["error"] for node in nodes if node["error"] is not None]
+    assert (error["reason"], error["reason"] in catalogue(), error["parameters"]) == ("no_rows", True, {})
 
 
 async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:

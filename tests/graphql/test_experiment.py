@@ -15,7 +15,8 @@ from tests.factories.world import TARGET, add_experiment, world
 CREATE = """mutation($input: CreateExperimentInput!) { createExperiment(input: $input) {
   experiment { id status engines warnings { message reason parameters } config
     executionMode engineRuns { engine requestedEngine status } } } }"""
-ACT = "mutation($id: ID!) {{ {}Experiment(input: {{experimentId: $id}}) {{ experiment {{ status error isStopped }} }} }}"
+ACT = """mutation($id: ID!) {{ {}Experiment(input: {{experimentId: $id}}) {{ experiment {{
+  status error {{ message reason }} isStopped }} }} }}"""
 LIST = """{ experiments(first: 50) { nodes { name status progress message modelCount bestModel { name isProduction }
   engineRuns { engine modelCount } } } }"""
 
@@ -74,7 +75,7 @@ async def test_ends(asker: Asker) -> None:
     for action in ("cancel", "stop"):
         assert (await asker.refused(ACT.format(action), id=ids["experiment"]))["status"] == 409
     ended = (await asker.data(ACT.format("cancel"), id=ids["waiting_experiment"]))["cancelExperiment"]["experiment"]
-    assert ended == {"status": "CANCELLED", "error": "cancelled", "isStopped": False}
+    assert ended == {"status": "CANCELLED", "error": {"message": "cancelled", "reason": "job_cancelled"}, "isStopped": False}
     assert (await asker.refused(ACT.format("stop"), id=ids["waiting_experiment"]))["code"] == "CONFLICT"
 
 

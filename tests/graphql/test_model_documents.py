@@ -130,7 +130,7 @@ async def test_numbers_have_residuals(asker: Asker) -> None:
 
 
 async def test_what_a_model_goes_by(asker: Asker) -> None:
-    query = """query($id: ID!) { model(id: $id) { explanation { method note error 
+    query = """query($id: ID!) { model(id: $id) { explanation { method note error { message }
       importance(first: 2) { feature importance percent }
       shap { method space features { feature meanAbs } baseValues
         sample { label contributions { feature value contribution } } } } } }"""

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from coreplex.errors.tree import Unavailable
+from coreplex.errors.tree import Message, Unavailable
 from coreplex.platform.database import Database
 from coreplex.serving.log import writer as log_writer
 from coreplex.serving.log.writer import InferenceWriter
@@ -48,7 +48,7 @@ async def test_a_row_is_as_long_as_a_request(served: Served, writer: InferenceWr
 )
 async def test_what_json_or_the_database_cannot_hold(served: Served, writer: InferenceWriter, value: Any) -> None:
     rows = [{"before": 1}, {"v": value, f"k{value}": [value]}, {"after": 1}]
-    assert not await served.record(writer, *rows, error=f"refused: {value}")
+    assert not await served.record(writer, *rows, error=Message("refused", "refused: {value}", value=value))
     await writer.flush()
     if value == 10**400:
         rows[1] = {"v": hex(value), f"k{value}": [hex(value)]}

@@ -2,6 +2,7 @@
 
 from sqlmodel.main import default_registry
 
+from coreplex.errors.tree import Message
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.lifecycle import FollowsJob, JobStatus, Lifecycle
 from coreplex.job.table import Job
@@ -29,10 +30,10 @@ def test_a_row_enters_each_state() -> None:
     run.enter(JobStatus.running)
     began = run.started_at
     assert began is not None
-    run.enter(JobStatus.queued, "its worker died")
+    run.enter(JobStatus.queued, Message("died", "its worker died"))
     run.enter(JobStatus.running)
     assert (run.started_at, run.finished_at, run.error) == (began, None, None), "it began once, and has not failed yet"
-    run.enter(JobStatus.failed, "no model")
+    run.enter(JobStatus.failed, Message("no_model", "no model"))
     assert (run.status, run.error) == (JobStatus.failed, "no model")
     assert run.finished_at is not None
     assert run.finished_at >= began

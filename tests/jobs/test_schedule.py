@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from coreplex.errors.tree import Message
 from coreplex.job import kinds, schedule, service
 from coreplex.job.kinds import JobKind
 from coreplex.job.lifecycle import JobStatus
@@ -70,7 +71,8 @@ async def end(database: Database, job_id: UUID | None, error: str = "") -> None:
         job = await service.claim(session, job_id, "w", Timing())
         assert job is not None
         assert job.token is not None
-        ended = service.fail(session, job_id, job.token, error) if error else service.finish(session, job_id, job.token)
+        said = Message("ended", "{error}", error=error)
+        ended = service.fail(session, job_id, job.token, said) if error else service.finish(session, job_id, job.token)
         assert await ended
 
 
@@ -158,7 +160,7 @@ async def test_a_slow_run_is_not_overtaken(database: Database) -> None:
     await make_due(database, HOUR * 3)
     assert await schedule.tick(database) == []
     async with database.transaction() as session:
-        assert await service.retry(session, first, job.token, "away", timedelta(minutes=1))
+        assert await service.retry(session, first, job.token, Message("away", "away"), timedelta(minutes=1))
     assert await schedule.tick(database) == [], "it waits for its second attempt"
     async with database.transaction() as session:
         await session.execute(text("UPDATE jobs SET not_before = NULL"))

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from coreplex.errors.tree import Message
 from coreplex.event.service import after
 from coreplex.job import service
 from coreplex.job.lifecycle import JobStatus
@@ -16,6 +17,8 @@ from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
+
+LATE, AWAY = Message("late", "late"), Message("away", "away")
 
 
 async def make(database: Database, project_id: UUID | None = None, **values: Any) -> Job:
@@ -71,8 +74,8 @@ async def test_the_fence_refuses_the_late(database: Database, timing: Timing) ->
     async with database.transaction() as session:
         assert await service.heartbeat(session, job.id, old, timing) is None
         assert not await service.finish(session, job.id, old, {"late": True})
-        assert not await service.fail(session, job.id, old, "late")
-        assert not await service.retry(session, job.id, old, "late", timedelta(0))
+        assert not await service.fail(session, job.id, old, LATE)
+        assert not await service.retry(session, job.id, old, LATE, timedelta(0))
         assert not await service.release(session, job.id, old)
         assert not await service.cancelled(session, job.id, old)
         assert await service.finish(session, job.id, again.token, {"in_time": True})
@@ -83,7 +86,7 @@ async def test_the_fence_refuses_the_late(database: Database, timing: Timing) ->
 async def test_an_ended_job_stays_ended(database: Database, timing: Timing) -> None:
     job, token = await claimed(database, timing)
     async with database.transaction() as session:
-        assert await service.fail(session, job.id, token, "broken")
+        assert await service.fail(session, job.id, token, Message("broken", "broken"))
     async with database.transaction() as session:
         assert not await service.finish(session, job.id, token)
         assert not await service.request_cancel(session, job)
@@ -153,7 +156,7 @@ async def test_retry_waits_then_gives_up(database: Database, timing: Timing) -> 
     job, token = await claimed(database, timing, max_attempts=2)
     slow = timedelta(seconds=60)
     async with database.transaction() as session:
-        assert await service.retry(session, job.id, token, "away", slow)
+        assert await service.retry(session, job.id, token, AWAY, slow)
     assert await claim(database, job, timing) is None
     async with database.transaction() as session:
         assert await service.due_for_dispatch(session, timing) == []
@@ -162,7 +165,7 @@ async def test_retry_waits_then_gives_up(database: Database, timing: Timing) -> 
     assert again is not None
     assert again.token is not None
     async with database.transaction() as session:
-        assert await service.retry(session, job.id, again.token, "away still", slow)
+        assert await service.retry(session, job.id, again.token, Message("away_still", "away still"), slow)
     found = await read(database, job)
     assert (found.status, found.error) == (JobStatus.failed, "away still")
 

@@ -20,6 +20,7 @@ from coreplex.platform.database import Database
 from coreplex.platform.isolation import ChildTimeout
 from coreplex.platform.services import Services
 from coreplex.training.service import _engine_failed
+from schema.messages import catalogue
 from tests.factories.dataset import Person, stored_files, table
 from tests.jobs.harness import Workers, done, read, until
 
@@ -36,6 +37,11 @@ def blobs(rows: int = 600) -> bytes:
         a, b, c = draw.gauss(0, 1), draw.gauss(0, 1), draw.choice(["x", "y", "z"])
         lines.append([round(a, 4), round(b, 4), c, "yes" if a + b + draw.gauss(0, 0.5) > 0 else "no"])
     return table(lines)
+
+
+FAILED = """query($id: ID!) { experiment(id: $id) {
+  error { ...told } job { error { ...told } } engineRuns { error { ...told } } } }
+fragment told on Notice { message reason parameters }"""
 
 
 class Training:
@@ -151,6 +157,15 @@ async def test_how_a_training_ends_is_told(lab: tuple[Starlette, Person], databa
     assert (await training.timeline())["experiment.failed"]["message"].startswith(
         "Experiment “Blobs” failed: config.time_gap: leaves nothing"
     )
+    told = (await training.person.data(FAILED, id=training.id))["experiment"]
+    assert told["error"] == {
+        "message": f"config.time_gap: {catalogue()['gap_leaves_nothing']}",
+        "reason": "gap_leaves_nothing",
+        "parameters": {},
+    }
+    assert told["job"]["error"] == told["engineRuns"][0]["error"] == told["error"]
+    rest = (await training.person.client.get(f"/api/experiments/{training.id}")).json()
+    assert rest["error"] == told["error"]["message"]
 
 
 async def test_a_training_stays_within_the_stored_bytes_of_its_owner(

@@ -53,15 +53,16 @@ async def test_faults_end_as_they_should(database: Database, workers: Workers) -
     (crash,) = await enqueue(database, fault="child_crash", child=True, max_attempts=2)
     await until(done(database))
     expected = {
-        bad: (1, "The request was wrong."),
-        away: (2, "Something is away"),
-        error: (2, "server's log"),
-        crash: (2, "SIGKILL"),
+        bad: (1, "The request was wrong.", "probe_wrong"),
+        away: (2, "Something is away", "probe_away"),
+        error: (2, "server's log", "unexpected_error"),
+        crash: (2, "SIGKILL", "task_crashed"),
     }
-    for job_id, (attempts, words) in expected.items():
+    for job_id, (attempts, words, reason) in expected.items():
         job = await read(database, job_id)
         assert (job.status, job.attempts) == (JobStatus.failed, attempts)
-        assert words in (job.error or "")
+        assert job.error is not None
+        assert (words in job.error, job.error.reason) == (True, reason)
 
 
 async def test_duplicate_messages_change_nothing(database: Database, workers: Workers, settings: Settings) -> None:

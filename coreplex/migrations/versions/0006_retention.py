@@ -49,8 +49,9 @@ def upgrade() -> None:
     op.create_index("ix_inference_logs_deployment", LOG, ["deployment_id", "created_at", "id"], unique=False)
     op.execute(f"CREATE TABLE {LOG}_default PARTITION OF {LOG} DEFAULT")
     # Rows of a clock that went ahead.
-    later = f"DELETE FROM {first} WHERE created_at >= '{monday} 00:00+00' RETURNING *"
-    op.execute(f"WITH later AS ({later}) INSERT INTO {LOG}_default SELECT * FROM later")  # noqa: S608
+    names = ", ".join(column.name for column in _columns())  # in an order of their own where a later revision was taken back
+    later = f"DELETE FROM {first} WHERE created_at >= '{monday} 00:00+00' RETURNING {names}"
+    op.execute(f"WITH later AS ({later}) INSERT INTO {LOG}_default ({names}) SELECT {names} FROM later")  # noqa: S608
     op.execute(f"ALTER TABLE {LOG} ATTACH PARTITION {first} FOR VALUES FROM (MINVALUE) TO ('{monday} 00:00+00')")
 
     aged = sa.text("entity_type <> 'experiment' OR kind IN ('audit', 'progress')")

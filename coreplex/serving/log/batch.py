@@ -17,15 +17,18 @@ TRIES = 5
 Lines = Sequence[bytes]
 
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
+# The error of a record that an older server has spooled is a text.
 STORE = text(
     """
     WITH fresh AS (
         INSERT INTO inference_logs
             (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at)
-        SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, r.error, r.latency_ms, r.created_at
+        SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, CASE jsonb_typeof(r.error)
+            WHEN 'string' THEN jsonb_build_object('message', r.error, 'reason', 'as_it_was_said', 'parameters', '{}'::jsonb)
+            ELSE r.error END, r.latency_ms, r.created_at
         FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
             id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
-            error text, latency_ms float8, created_at timestamptz)
+            error jsonb, latency_ms float8, created_at timestamptz)
         JOIN deployments d ON d.id = r.deployment_id
         JOIN models m ON m.id = r.model_id
         ON CONFLICT (id, created_at) DO NOTHING

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from coreplex.deployment.table import Deployment
 from coreplex.membership.access import visible_rows
+from coreplex.platform.columns import sentence
 from coreplex.platform.database import ReadSession
 from coreplex.platform.document import read_together
 from coreplex.platform.filtering import FloatRange, flag, moments, numbers, reference, words
@@ -75,7 +76,7 @@ LOGS = Listing(
         (
             cast(col(InferenceLog.inputs), Text),
             cast(col(InferenceLog.output), Text),
-            col(InferenceLog.error),
+            sentence(col(InferenceLog.error)),
             col(InferenceLog.request_id),
         ),
     ),

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from coreplex.errors.disk import is_full
-from coreplex.errors.tree import StorageFull
+from coreplex.errors.tree import Message, StorageFull
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.services import Part, Services
@@ -120,7 +120,7 @@ class InferenceWriter(Part):
         rows: Sequence[Mapping[str, Any]],
         outputs: Sequence[Mapping[str, Any] | None],
         latency_ms: float,
-        error: str | None = None,
+        error: Message | None = None,
         again: tuple[UUID, datetime] | None = None,
     ) -> list[dict[str, Any]]:
         """Write one entry per row; returns as soon as the operating system has them. Many rows are spelled in a thread.
@@ -133,7 +133,7 @@ class InferenceWriter(Part):
             "model_id": model_id,
             "request_id": request_id,
             "latency_ms": latency_ms,
-            "error": error,
+            "error": error and error.to_json(),
             "created_at": again[1] if again else now(),
         }
         few = len(rows) <= INLINE_ROWS
