@@ -19,7 +19,7 @@ ELSEWHERE = {
     "actorId": "actor { id }",
     "Member.email": "user { email }",
     "Member.name": "user { name }",
-    "failed": "error",
+    "failed": "error { message }",
     "isRevoked": "revokedAt",
 }
 """Conditions that are not on a field of the same name."""
