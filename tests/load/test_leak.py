@@ -32,12 +32,15 @@ def leaking(addresses: dict[str, str], worker_id: str, tmp_path_factory: pytest.
 
 
 def begin(stack: Stack, key: str) -> socket.socket:
-    """A request whose body is half sent."""
+    """A request whose body the server is waiting for, half of which is sent."""
     address = urlsplit(stack.base_url)
     connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=20)
     head = f"POST /api/projects HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
+    head += "Expect: 100-continue\r\n"
     length = f"Authorization: Bearer {key}\r\nContent-Length: {len(BODY)}\r\nConnection: close\r\n\r\n"
-    connection.sendall((head + length).encode() + BODY[:5])
+    connection.sendall((head + length).encode())
+    assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+    connection.sendall(BODY[:5])
     return connection
 
 
