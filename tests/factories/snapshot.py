@@ -10,6 +10,10 @@ from coreplex.platform.database import Database
 VOLATILE = {"api_keys", "sessions", "users", "idempotency_keys", "workers", "failed_logins", "diagnoses", "alembic_version"}
 """Tables in which merely being asked may leave a trace; only their rows are counted."""
 
+TABLES = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+AND NOT relispartition ORDER BY 1"""
+"""Partitions are made meanwhile by workers; their rows are those of the whole."""
+
 
 class Snapshot:
     """The rows of every table, kept in a schema beside the database's own to go back to, and a digest to compare with."""
@@ -47,7 +51,7 @@ async def connected(database: Database, schema: str) -> AsyncIterator[Snapshot]:
     """A snapshot that may have been taken, or will be, and stays."""
     connection = await asyncpg.connect(database.url)
     try:
-        names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        names = await connection.fetch(TABLES)
         yield Snapshot(connection, schema, [row[0] for row in names if row[0] != "alembic_version"])
     finally:
         await connection.close()
