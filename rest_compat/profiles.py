@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rest_compat.documents import Found, by_name, histogram, like, maybe, optional, present, quantiles
+from rest_compat.documents import Found, by_name, histogram, like, maybe, optional, present, quantiles, sentences
 from rest_compat.response_schema import Listed, Typed
 
 
@@ -42,7 +42,8 @@ def _entries(entries: Sequence[Mapping[str, Any]]) -> Found:
 
 def _diagnosis(found: Found) -> Found:
     leaks = [{**one, "evidence": _evidence(one["evidence"])} for one in found["leaks"]]
-    return {**found, "leaks": like(found["leaks"], leaks), "dependence": maybe(found["dependence"], _dependence)}
+    made = {"leaks": like(found["leaks"], leaks), "dependence": maybe(found["dependence"], _dependence)}
+    return {**found, **made, "unfinished": sentences(found["unfinished"])}
 
 
 def _dependence(found: Found) -> Found:

@@ -7,6 +7,7 @@ import strawberry
 from coreplex.dataset.diagnosis import Judged
 from coreplex.dataset.version_issues import Judging, issues
 from coreplex.dataset.versions import Documents
+from coreplex.errors.tree import Message
 from coreplex.experiment.table import ProblemType
 from schema.column import Column, columns
 from schema.common import key, named_enum
@@ -15,6 +16,7 @@ from schema.document_fields import real
 from schema.enums import enum
 from schema.issue import DatasetIssue, IssueFact, LeakKind, Severity, facts
 from schema.metric import MetricName
+from schema.notice import Notice
 from schema.scalars import Long, Value
 from schema.validation import ValidationStrategy
 
@@ -124,7 +126,7 @@ class Dependence:
 
 
 def _unfinished(root: strawberry.Parent[Any]) -> Any:
-    return [one["message"] for one in root["unfinished"]]
+    return [Message.from_json(one) for one in root["unfinished"]]
 
 
 @strawberry.type(description="What is known of a target before anything is trained, from a sample of rows.")
@@ -148,8 +150,8 @@ class Diagnosis:
         description="What each column alone tells, the most first.",
     )
     dependence: Dependence | None = key("dependence", "Whether rows depend on each other.", Dependence | None)
-    unfinished: list[str] = strawberry.field(
-        resolver=_unfinished, graphql_type=list[str], description="What there was no time for."
+    unfinished: list[Notice] = strawberry.field(
+        resolver=_unfinished, graphql_type=list[Notice], metadata=INSIDE, description="What there was no time for."
     )
 
 

@@ -17,7 +17,7 @@ from tests.factories.dataset import Person, laboratory, person, table
 QUALITY = """query($id: ID!, $target: String, $problem: ProblemType) { datasetVersion(id: $id) {
   quality(target: $target, problemType: $problem) { overallScore issues {
       id kind severity column message harm fix { text } evidence { name value values } }
-    diagnosis { target problemType rowCount sampledRowCount metric unfinished
+    diagnosis { target problemType rowCount sampledRowCount metric unfinished { message reason }
       leaks { columns leaveOut severity message alone nextBest }
       imbalance { classCount ratio classes { value count } } usefulness { column share score isUseless } } } } }"""
 NODE = """query($id: ID!) { node(id: $id) { __typename ... on DatasetIssue {
