@@ -5,6 +5,9 @@ from typing import Any
 
 import strawberry
 
+from schema.compiler.reading import Item
+from schema.field_sources import READING
+
 
 def number(value: Any) -> float | None:
     """A number of any size: the database writes 1.7e18 as a whole one, which no Float may be beyond 53 bits."""
@@ -17,7 +20,7 @@ def real(name: str, description: str, kind: Any = float) -> Any:
     def read(root: strawberry.Parent[Any]) -> float | None:
         return number(root.get(name))
 
-    return strawberry.field(resolver=read, graphql_type=kind, description=description)
+    return strawberry.field(resolver=read, graphql_type=kind, description=description, metadata={READING: Item(name, True)})
 
 
 def at(place: int, description: str, kind: Any = float) -> Any:
@@ -29,10 +32,11 @@ def at(place: int, description: str, kind: Any = float) -> Any:
     def read_number(root: strawberry.Parent[Any]) -> float | None:
         return number(root[place])
 
-    if kind in (float, float | None):
-        return strawberry.field(resolver=read_number, graphql_type=kind, description=description)
-
-    return strawberry.field(resolver=read, graphql_type=kind, description=description)
+    is_float = kind in (float, float | None)
+    given = {READING: Item(place, is_float)}
+    return strawberry.field(
+        resolver=read_number if is_float else read, graphql_type=kind, description=description, metadata=given
+    )
 
 
 def beside(document: Mapping[str, Any], *names: str) -> list[tuple[Any, ...]]:

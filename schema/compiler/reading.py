@@ -20,9 +20,11 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the row, which is a dictionary; null when it has none."""
+    """An item of the row: of a dictionary by its name, null when it has none; of a tuple by its place."""
 
-    name: str
+    name: str | int
+    as_float: bool = False
+    """Whole numbers become floats: a stored document may have either, and no Float may be a whole one beyond 53 bits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,9 @@ class Source:
             case Attribute(name) if name.isidentifier() and not iskeyword(name):
                 # What an object keeps under the name; a mapper's descriptor would find the same, by way of two calls.
                 return f"own[{name!r}] if {name!r} in own else row.{name}"
-            case Item(name):
-                return f"row.get({name!r})"
+            case Item(name, as_float):
+                found = f"row[{name}]" if isinstance(name, int) else f"row.get({name!r})"
+                return f"(float(v) if (v := {found}).__class__ is int else v)" if as_float else found
             case Computed():
                 return f"{self.bind('read', reading.function)}(row)"
             case Contextual():
@@ -98,8 +99,10 @@ def reader(reading: Reading) -> Callable[[Any, Any], Any]:
     match reading:
         case Attribute(name):
             return lambda row, _: getattr(row, name)
-        case Item(name):
-            return lambda row, _: row.get(name)
+        case Item(int() as place):
+            return lambda row, _: row[place]
+        case Item(key):
+            return lambda row, _: row.get(key)
         case Computed():
             function = reading.function
             return lambda row, _: function(row)

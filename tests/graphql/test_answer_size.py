@@ -56,7 +56,9 @@ async def written(asker: Asker, operation: Operation, principal: Principal) -> b
 
 async def test_both_ways_refuse_the_same_answers_and_only_those_that_are_too_large(asker: Asker, owner: Principal) -> None:
     chance, refused = random.Random(7), 0
-    for text in [*list(documents(asker.world.ids))[::4], DIRECTIVE]:
+    # Of rows of a table all that is read counts, whatever is selected of it.
+    drawn = [text for text in documents(asker.world.ids) if " rows(" not in text]
+    for text in [*drawn[::4], DIRECTIVE]:
         compiled = from_document(parse(text))
         whole = await written(asker, compiled, owner)
         for limit in (len(whole), len(whole) - 1, chance.randrange(len(whole))):
