@@ -307,8 +307,10 @@ def test_networks_may_be_written_as_people_do(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def connections(redis: Redis) -> set[str]:
-    """Connections of rate limits, by id."""
-    return {one["id"] for one in await redis.client_list() if one["name"] == CLIENT_NAME}  # type: ignore[no-untyped-call]
+    """Connections of rate limits to the same database, by id; other test processes have theirs in this server."""
+    own = str(redis.get_connection_kwargs()["db"])
+    listed = await redis.client_list()  # type: ignore[no-untyped-call]
+    return {one["id"] for one in listed if (one["name"], one["db"]) == (CLIENT_NAME, own)}
 
 
 async def test_hundreds_of_callers_at_once_are_counted_together(settings: Settings, redis_url: str) -> None:
