@@ -77,12 +77,11 @@ async def issue(info: Info, identity: str) -> Issue:
     """An issue by its identifier; its version is judged again. Raises NotFound."""
     judging = judged_for(identity)
     version = await info.context.loaders[visible.versions].load(judging.version_id) if judging else None
-    if judging is None or version is None:
+    if judging is None or version is None or judging.problem_type not in (None, *ProblemType):
         raise NotFound.of("Dataset issue")
     try:
-        ProblemType(judging.problem_type or ProblemType.classification)
         judged = await quality(info, version, judging)
-    except (ValueError, Invalid):
+    except Invalid:
         raise NotFound.of("Dataset issue") from None
     for one in issues(judging, judged.quality["issues"]):
         if one.id == identity:
