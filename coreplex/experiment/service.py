@@ -14,7 +14,8 @@ from coreplex.dataset import column_overrides
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.versions import open_version
 from coreplex.engines.automl.data import feasibility
-from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, unknown_options, without_effect
+from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.options.unused import unknown_options, without_effect
 from coreplex.engines.automl.splits import split
 from coreplex.engines.diagnosis import experiment_warnings
 from coreplex.engines.diagnosis.request import ColumnRoles, DiagnosisRequest

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from coreplex.engines.automl.budget import Clock
 from coreplex.engines.automl.data import feasibility
 from coreplex.engines.automl.options import engine_registry
-from coreplex.engines.automl.options.config import AutoMLConfig, parse_config, without_effect
+from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
+from coreplex.engines.automl.options.unused import without_effect
 from coreplex.engines.automl.splits.split import choose
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import DomainError, Invalid

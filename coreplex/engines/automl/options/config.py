@@ -1,6 +1,6 @@
 """What a caller may ask of a training run: every documented key, its type, its default and its bounds.
 
-Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored aloud (`unknown_options`), a null means the default,
+Strict on purpose: `"5"` is not a number of folds. Unknown keys are ignored aloud (`unused`), a null means the default,
 and every wrong value is named by its key, all of them at once. Refuses nothing that the documentation allows; refuses
 contradictions early.
 """
@@ -24,7 +24,6 @@ from pydantic import (
 from coreplex.engines.automl.evaluation.metrics import CLASSIFICATION, PINBALL, REGRESSION, THRESHOLD_METRICS, Aim
 from coreplex.engines.automl.families.family import aliases
 from coreplex.engines.automl.options.engine_registry import STACKED, trainable
-from coreplex.errors.nearest import ignored
 from coreplex.errors.rules import wrong_values
 from coreplex.errors.tree import Invalid, Message, WrongValue
 
@@ -324,31 +323,6 @@ def described_options() -> str:
     """Every option and its default in one line, for the references of the API."""
     defaults = AutoMLConfig().model_dump(mode="json").items()
     return ", ".join(name if value in (None, []) else f"{name} ({json.dumps(value)})" for name, value in defaults)
-
-
-def unknown_options(values: Mapping[str, Any]) -> list[Message]:
-    """A sentence for each key that is no option, naming the nearest one."""
-    return ignored(values, list(AutoMLConfig.model_fields), _ignored)
-
-
-def _ignored(name: str) -> Message:
-    return Message("option_ignored", "config has no option '{option}', which is ignored.", option=name)
-
-
-def without_effect(config: AutoMLConfig, problem_type: str) -> list[Message]:
-    """A sentence for each option that was set and changes nothing in such a task."""
-    regression, distribution = problem_type == "regression", config.distribution
-    uses = {
-        "balance_classes": ("classification", not regression),
-        "distribution": ("regression", regression),
-        "quantile_alpha": ("regression with distribution 'quantile'", regression and distribution == "quantile"),
-        "tweedie_power": ("regression with distribution 'tweedie'", regression and distribution == "tweedie"),
-    }
-    return [
-        Message("option_without_effect", "config.{option} is for {use} and changes nothing here.", option=key, use=what)
-        for key, (what, used) in uses.items()
-        if not used and getattr(config, key) != AutoMLConfig.model_fields[key].default
-    ]
 
 
 def parse_config(values: Mapping[str, Any], problem_type: str | None = None) -> AutoMLConfig:
