@@ -1,12 +1,25 @@
 """What a caller must say about predictions."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
+from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.document import JSON, JSONObject
 from coreplex.platform.inputs import Identifier
+
+USUAL_FEATURES = 5
+Features = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Explain(BaseModel):
+    """What to say of the reasons for each answer."""
+
+    model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
+
+    top_k: Features = USUAL_FEATURES
+    """That many of the strongest features, each with what it adds to the raw score."""
 
 
 class PredictOptions(BaseModel):
@@ -14,44 +27,58 @@ class PredictOptions(BaseModel):
 
     model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
 
-    contributions: bool | Annotated[int, Field(ge=1, le=1000)] = False
-    """True: the five strongest features; a number: that many."""
+    explain: Annotated[Explain | None, WithJsonSchema(Explain.model_json_schema())] = None
+    """What the strongest features add to the raw score of each answer, and the residual of that sum."""
+    contributions: bool | Features = False
+    """The same, said otherwise: true for the five strongest features, or a number of them."""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Binary: the second class from this probability on, instead of the model's own."""
-
     interval: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Lower and upper end (for classes: the set) that hold the truth with this probability."""
+    strict: bool = False
+    """True: what is odd about a row, or about these options, is refused; false: it is answered, with a warning."""
+
+    @model_validator(mode="after")
+    def _one_number_of_features(self) -> "PredictOptions":
+        if self.explain is not None and "contributions" in self.model_fields_set and self._contributions != self.explain.top_k:
+            raise WrongValue(
+                Message("explained_twice", "explain and contributions ask for different numbers of features; send one of the two")
+            )
+        return self
+
+    @property
+    def _contributions(self) -> int | None:
+        return USUAL_FEATURES if self.contributions is True else self.contributions or None
 
     @property
     def top(self) -> int | None:
         """Features wanted, None for no contributions."""
-        if self.contributions is False:
-            return None
-        return 5 if self.contributions is True else self.contributions
+        return self._contributions if self.explain is None else self.explain.top_k
 
 
 MAX_ROWS = 10_000
 ROW: JsonDict = {"type": "object", "minProperties": 1, "additionalProperties": True}
 AS_ROWS: JsonDict = {"anyOf": [ROW, {"type": "array", "items": ROW, "minItems": 1, "maxItems": MAX_ROWS}]}
 OPTIONS: JsonDict = {"properties": PredictOptions.model_json_schema()["properties"]}
-ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; of at most 500 where contributions are asked for."
+ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; of at most 500 where they are explained."
+
+
+def _options() -> Any:
+    return Field(
+        default_factory=lambda: JSONObject({}),
+        description="`explain`: `{top_k}`, that many features; `threshold`; `interval`: the probability, 0.9 for example; "
+        "`strict`: true refuses odd rows.",
+        json_schema_extra=OPTIONS,
+    )
 
 
 class PredictModel(BaseModel):
     model_id: Identifier = Field(description="The model.")
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
-    options: JSONObject = Field(
-        default_factory=lambda: JSONObject({}),
-        description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
-        json_schema_extra=OPTIONS,
-    )
+    options: JSONObject = _options()
 
 
 class Predict(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
-    options: JSONObject = Field(
-        default_factory=lambda: JSONObject({}),
-        description="`contributions`: true or a number of features; `threshold`; `interval`: the probability, 0.9 for example.",
-        json_schema_extra=OPTIONS,
-    )
+    options: JSONObject = _options()

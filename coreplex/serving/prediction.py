@@ -9,16 +9,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.errors.nearest import by_nearness, hint, ignored, nearest_first
-from coreplex.errors.rules import wrong_values
+from coreplex.errors.nearest import by_nearness, hint, nearest_first
 from coreplex.errors.tree import Invalid, Message, Unavailable
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.deferred_import import child_task
@@ -26,7 +24,9 @@ from coreplex.platform.fair_places import CALLER, FairPlaces, HostPlaces, Limits
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.platform.services import Part, Services
 from coreplex.serving.inputs import MAX_ROWS, PredictOptions
+from coreplex.serving.options import parse_options, unknown_options
 from coreplex.serving.route import Route
+from coreplex.serving.strictness import refuse_odd
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -171,25 +171,6 @@ def _no_column(key: str, scorer: Scorer) -> Message:
     return told.then(hint(key, names)).then(nearest_first(names) if names else None)
 
 
-def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A warning for each key that is no option, naming the nearest one."""
-    said = ignored(options, list(PredictOptions.model_fields), _ignored)
-    return [{"column": "", "kind": "unknown_option", "message": message} for message in said]
-
-
-def _ignored(name: str) -> Message:
-    return Message("predict_option_ignored", "options has no option '{option}', which is ignored.", option=name)
-
-
-def parse_options(options: Any) -> PredictOptions:
-    """The known options of a call. Raises Invalid naming the wrong one."""
-    try:
-        return PredictOptions.model_validate(options)
-    except ValidationError as error:
-        fields = [replace(one, loc=("options", *one.loc[:1])) for one in wrong_values(error)]
-        raise Invalid.fields(fields) from None
-
-
 async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any, options: Mapping[str, Any]) -> Answer:
     """Score rows with the model of the route. Small calls run here, large ones where nobody else waits for them, in turn.
 
@@ -210,18 +191,14 @@ async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any
         )
     refuse_unknown(scorer, rows, inputs)
     began = time.perf_counter()
-    if top is None:
-        few = len(rows) <= INLINE_ROWS
-        answer = _score(scorer, rows, wanted) if few else await heavy.in_thread(lambda: _score(scorer, rows, wanted))
-    elif len(rows) == 1:
-        answer = await asyncio.to_thread(_explained, scorer, rows, wanted, top)
-    elif len(rows) <= EXPLAINED_IN_THREAD:
-        answer = await heavy.in_thread(lambda: _explained(scorer, rows, wanted, top))
-    else:
-        explained = await heavy.explain(route, rows, top)
-        answer = await heavy.in_thread(lambda: _with_parts(_score(scorer, rows, wanted), explained))
+    few = len(rows) <= INLINE_ROWS
+    answer = _score(scorer, rows, wanted) if few else await heavy.in_thread(lambda: _score(scorer, rows, wanted))
+    if wanted is not None and wanted.strict:
+        refuse_odd(answer.warnings, rows, scorer.features, single=rows is not inputs)
     if options:
         answer.warnings += unknown_options(options)
+    if top is not None:
+        _add_parts(answer, await _explained(scorer, route, heavy, rows, top))
     answer.latency_ms = (time.perf_counter() - began) * 1000
     return answer
 
@@ -234,13 +211,19 @@ def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions
     return Answer(rows, list(predictions), list(warnings), 0.0)  # type: ignore[arg-type]
 
 
-def _explained(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None, top: int) -> Answer:
-    return _with_parts(_score(scorer, rows, wanted), contributions(scorer, rows, top))
+async def _explained(
+    scorer: Scorer, route: Route, heavy: HeavyScoring, rows: list[Mapping[str, Any]], top: int
+) -> Sequence[Mapping[str, Any]]:
+    """`contributions`, where nobody else waits for them."""
+    if len(rows) == 1:
+        return await asyncio.to_thread(contributions, scorer, rows, top)
+    if len(rows) <= EXPLAINED_IN_THREAD:
+        return await heavy.in_thread(lambda: contributions(scorer, rows, top))
+    return await heavy.explain(route, rows, top)
 
 
-def _with_parts(answer: Answer, explained: Sequence[Mapping[str, Any]]) -> Answer:
+def _add_parts(answer: Answer, explained: Sequence[Mapping[str, Any]]) -> None:
     for prediction, parts in zip(answer.predictions, explained, strict=True):
         prediction["contributions"] = parts["contributions"]
         prediction["residual"] = parts["residual"]
         prediction["explanation"] = {k: v for k, v in parts.items() if k not in {"contributions", "residual"}}
-    return answer

@@ -50,7 +50,9 @@ FREE = {
     "inputs": st.lists(st.dictionaries(st.sampled_from([*ROW, "zzz"]), VALUES, max_size=4), max_size=3),
     "column_types": st.dictionaries(st.sampled_from(["age", "plan", "zzz"]), VALUES, max_size=2),
     "missing_values": st.dictionaries(st.sampled_from(["age", "plan", "zzz"]), VALUES | st.lists(VALUES), max_size=2),
-    "options": st.dictionaries(st.sampled_from(["contributions", "threshold", "x"]), VALUES, max_size=2),
+    "options": st.dictionaries(
+        st.sampled_from(["contributions", "explain", "threshold", "interval", "strict", "x"]), VALUES, max_size=2
+    ),
 }
 """Objects whose keys mean something: hostile values under good keys reach further."""
 RELAXED = settings(

@@ -212,11 +212,87 @@ def test_options(trained: Lab) -> None:
         {"contributions": 1001},
         {"threshold": 2},
         {"threshold": "x"},
+        {"strict": 1},
+        {"explain": True},
+        {"explain": [3]},
     ):
         refused = ask(trained, inputs=ROW, options=options)
         assert refused.status_code == 422, (options, refused.text)
         assert refused.json()["detail"][0]["loc"] == ["body", "options", next(iter(options))]
     assert ask(trained, inputs=ROW, options=[]).status_code == 422
+
+
+FULL = {**ROW, "amount": 2.5}
+"""Every column that a model reads."""
+
+
+def test_explanations_are_asked_for_by_either_name(trained: Lab) -> None:
+    said, twice = ({"explain": {"top_k": 2}}, {"explain": {"top_k": 2}, "contributions": 2})
+    one, other, both = (ask(trained, inputs=FULL, options=o).json() for o in (said, {"contributions": 2}, twice))
+    assert one["predictions"] == other["predictions"] == both["predictions"]
+    (answer,) = one["predictions"]
+    parts = answer["explanation"]
+    added = sum(part["contribution"] for part in answer["contributions"]) + parts["others"] + answer["residual"]
+    assert parts["base_value"] + added == pytest.approx(parts["raw_score"])
+    assert len(ask(trained, inputs=FULL, options={"explain": {}}).json()["predictions"][0]["contributions"]) == 4
+    assert "contributions" not in ask(trained, inputs=FULL, options={"explain": None}).json()["predictions"][0]
+    for contributions in (3, True, False):
+        refused = ask(trained, inputs=FULL, options={"explain": {"top_k": 2}, "contributions": contributions})
+        assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "options"])
+        assert "send one of the two" in refused.text
+    for top in (0, 1001, "2", True):
+        refused = ask(trained, inputs=FULL, options={"explain": {"top_k": top}})
+        assert refused.json()["detail"][0]["loc"] == ["body", "options", "explain", "top_k"]
+    (warning,) = ask(trained, inputs=FULL, options={"explain": {"topk": 2}}).json()["warnings"]
+    assert warning["message"] == "options.explain has no option 'topk', which is ignored. Did you mean 'top_k'?"
+
+
+ODD: list[tuple[dict[str, Any], str, str]] = [
+    ({"kind": "zzz"}, "kind", "training never saw the category “zzz”"),
+    ({"size": 1e9}, "size", "“1000000000.0” lies outside the range that training saw"),
+    ({"weight": "much"}, "weight", "cannot be read: “much”"),
+    ({"wait": 1}, "wait", "is no column that the model knows. Did you mean 'weight'?"),
+    ({"size": None, "SIZE": 1.0}, "SIZE", "is no column that the model knows. Did you mean 'size'?"),
+]
+
+
+@pytest.mark.parametrize("many", [1, 300], ids=["by row", "by column"])
+@pytest.mark.parametrize(("odd", "column", "says"), ODD)
+def test_strict_refuses_what_is_answered_with_a_warning_else(
+    trained: Lab, odd: dict[str, Any], column: str, says: str, many: int
+) -> None:
+    rows = [*[FULL] * many, {**FULL, **odd}]
+    lenient = ask(trained, inputs=rows)
+    assert lenient.json()["warnings"][0]["row"] == many
+    assert lenient.json()["warnings"] == ask(trained, inputs=rows, options={"strict": False}).json()["warnings"]
+    for inputs, place in ((rows, [many, column]), ({**FULL, **odd}, [column]), ([{**FULL, **odd}], [0, column])):
+        refused = ask(trained, inputs=inputs, options={"strict": True, "explain": {"top_k": 1}})
+        assert refused.status_code == 422, refused.text
+        (detail,) = refused.json()["detail"]
+        assert (detail["loc"], detail["msg"]) == (["body", "inputs", *place], says)
+    fine = ask(trained, inputs=[FULL] * many, options={"strict": True}).json()
+    assert fine["predictions"] == ask(trained, inputs=[FULL] * many).json()["predictions"]
+
+
+def test_strict_refuses_missing_columns_other_spellings_and_unknown_options(trained: Lab) -> None:
+    short = {name: value for name, value in FULL.items() if name != "weight"}
+    for inputs, place in ((short, ["weight"]), ([short, short], [0, "weight"]), ([FULL, short], [1, "weight"])):
+        (detail,) = ask(trained, inputs=inputs, options={"strict": True}).json()["detail"]
+        assert (detail["loc"], detail["msg"]) == (["body", "inputs", *place], "is not in the row")
+    (detail,) = ask(trained, inputs={**short, "Weight": 1}, options={"strict": True}).json()["detail"]
+    assert (detail["loc"][-1], detail["msg"]) == ("weight", "is spelled otherwise in the row")
+    for options, place in (
+        ({"intervall": 0.9}, ["intervall"]),
+        ({"explain": {"top": 2}}, ["explain", "top"]),
+    ):
+        (detail,) = ask(trained, inputs=FULL, options={"strict": True, **options}).json()["detail"]
+        assert detail["loc"] == ["body", "options", *place]
+        assert detail["msg"].startswith("there is no such option. Did you mean '")
+    absurd = ask(trained, inputs=[{**FULL, "kind": f"k{i}", "size": 1e40} for i in range(500)], options={"strict": True})
+    assert len(absurd.json()["detail"]) == 20
+    assert ask(trained, inputs={**FULL, "weight": None}, options={"strict": True}).status_code == 200, (
+        "null is said to be missing"
+    )
 
 
 @pytest.mark.parametrize(

@@ -188,11 +188,11 @@ class RowReader:
         if value is None or value != value:
             if not known.means_missing(raw):
                 noun = NOUNS.get(known.column.type, known.column.type)
-                text = f"holds {_shown(raw)}, which is no {noun}; it is treated as a missing value"
+                text = f"holds {shown(raw)}, which is no {noun}; it is treated as a missing value"
                 warnings.append(_warning(known, "unreadable_value", text))
         elif known.levels is not None:
             if value not in known.levels:
-                text = f"holds {_shown(value)}, which training never saw; it is treated as an unknown category"
+                text = f"holds {shown(value)}, which training never saw; it is treated as an unknown category"
                 warnings.append(_warning(known, "unseen_category", text))
         elif not isinstance(value, str) and not known.low <= value <= known.high:
             warnings.append(_warning(known, "out_of_range", "lies outside the range that training saw"))
@@ -205,7 +205,7 @@ class RowReader:
             {
                 "column": str(name)[:200],
                 "kind": "extra_column",
-                "message": f"Column {_shown(name)} is no feature of the model and was ignored."
+                "message": f"Column {shown(name)} is no feature of the model and was ignored."
                 f"{_meant(str(name)[:200], self.names)}",
             }
             for name in extra[:_EXTRA_SHOWN]
@@ -228,7 +228,7 @@ def renamed(row: Mapping[str, Any], matched: Mapping[str, str]) -> dict[str, Any
 def spelled_otherwise(matched: Mapping[str, str]) -> Warnings:
     """A warning for each column that came under another spelling."""
     return [
-        {"column": name[:200], "kind": "matched_column", "message": f"Column {_shown(key)} was taken for {_shown(name)}."}
+        {"column": name[:200], "kind": "matched_column", "message": f"Column {shown(key)} was taken for {shown(name)}."}
         for name, key in matched.items()
     ]
 
@@ -256,16 +256,16 @@ def _known(column: Column, step: Any) -> Known:
 
 def _warning(known: Known, kind: str, message: str) -> Warning:
     name = known.column.name
-    return {"column": name, "kind": kind, "message": f"Column {_shown(name)} {message}."}
+    return {"column": name, "kind": kind, "message": f"Column {shown(name)} {message}."}
 
 
 def _counted(warnings: Warnings, known: Known, kind: str, rows: int, text: str) -> None:
     if rows:
-        message = f"{rows:,} value{'s' if rows > 1 else ''} of column {_shown(known.column.name)} {text}."
+        message = f"{rows:,} value{'s' if rows > 1 else ''} of column {shown(known.column.name)} {text}."
         warnings.append({"column": known.column.name, "kind": kind, "rows": rows, "message": message})
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in a message: quoted, and short whatever was sent."""
     if not isinstance(value, str | int | float | bool):
         return f"a value of type {type(value).__name__}"
