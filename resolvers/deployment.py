@@ -1,10 +1,17 @@
 """What is loaded of deployments and their inference logs."""
 
 from collections.abc import Mapping
+from typing import Any
+
+import strawberry
 
 from coreplex.deployment import service
+from coreplex.deployment.table import Deployment
+from coreplex.errors.tree import NotFound
 from coreplex.platform.database import ReadSession
 from coreplex.serving.log.listing import Documents, Key, documents
+from resolvers import model as model_resolvers
+from resolvers.context import Info
 from resolvers.loading import Asking, Batch, batch
 
 serving_stages = batch(service.serving_stages, missing=frozenset())
@@ -18,3 +25,11 @@ async def _documents(session: ReadSession, keys: list[Key], asking: Asking) -> M
 
 log_documents = Batch(_documents)
 """What was asked and answered, by id and time of a row of the inference log; never more than an answer may hold."""
+
+
+async def input_schema(root: strawberry.Parent[Deployment], info: Info) -> Any:
+    """What its model wants to be given."""
+    model = await info.context.loaders[model_resolvers.models].load(root.model_id)
+    if model is None:
+        raise NotFound.of("Model")
+    return await model_resolvers.input_schema(model, info)

@@ -12,6 +12,7 @@ from coreplex.artifact.table import Artifact
 from coreplex.deployment import service as deployment
 from coreplex.errors.tree import NotFound
 from coreplex.model import evaluation, inputs, service
+from coreplex.model.input_schema import InputSchemas
 from coreplex.model.table import Evaluation, Model
 from coreplex.platform.clock import now
 from coreplex.platform.page import Page, Slice
@@ -56,6 +57,16 @@ async def explanation(root: strawberry.Parent[Model], info: Info) -> Any:
 async def curves(root: strawberry.Parent[Model], info: Info) -> Any:
     """Its curves, as its file says. Raises NotFound where there is no such file."""
     return await _document(info, root.curves_artifact_id, "Curves")
+
+
+async def input_schema(root: strawberry.Parent[Model], info: Info) -> Any:
+    """What it wants to be given, as its files say. Raises NotFound where there is no such file."""
+    bundle = await info.context.loaders[artifacts].load(root.artifact_id)
+    if bundle is None:
+        raise NotFound.of("Model file")
+    explained = root.explanation_artifact_id
+    explanation = await info.context.loaders[artifacts].load(explained) if explained else None
+    return await InputSchemas.of(info.context.services).described(bundle, explanation)
 
 
 async def _document(info: Info, artifact_id: UUID | None, noun: str) -> Any:

@@ -14,15 +14,17 @@ from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
-from resolvers.deployment import log_documents
+from resolvers.deployment import input_schema, log_documents
 from resolvers.model import models
 from schema.common import name_warnings, published
+from schema.cost import PRICE
 from schema.deleted import DeletedFromProjectPayload
 from schema.document_fields import at, pairs
 from schema.enums import enum
 from schema.field import command, computed, loaded, row
+from schema.input_schema import InputSchema
 from schema.links import link, owner
-from schema.model import Model, name_of
+from schema.model import DOCUMENT, Model, name_of
 from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
@@ -147,6 +149,12 @@ class Deployment:
     previous_deployment: Any = link("Deployment", "previous_deployment_id", "The deployment it displaced.")
     previous_model_id: strawberry.ID | None = strawberry.field(description="Identifier of the model it served before.")
     previous_model: Any = link("Model", "previous_model_id", "The model it served before.")
+    input_schema: InputSchema | None = strawberry.field(
+        resolver=input_schema,
+        graphql_type=InputSchema | None,
+        metadata={PRICE: DOCUMENT},
+        description="What its model wants to be given, and what it answers.",
+    )
     endpoint_url: str = computed(str, _endpoint_url, "Address to POST rows to.")
     request_count: Long = strawberry.field(description="Predict requests it got; seconds behind.")
     error_count: Long = strawberry.field(description="Predict requests it refused; seconds behind.")

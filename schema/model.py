@@ -26,6 +26,7 @@ from schema.document_fields import real
 from schema.enums import enum
 from schema.explanation import Explanation
 from schema.field import argument, by_id, command, loaded, mutation, row
+from schema.input_schema import InputSchema
 from schema.links import link, owner
 from schema.metric import EVALUATION_METRICS, MODEL_METRICS, EvaluationMetric, MetricName, ModelMetric, metric_of
 from schema.node import node
@@ -235,6 +236,12 @@ class Model:
         graphql_type=Curves | None,
         metadata={PRICE: DOCUMENT},
         description="What charts are drawn from, of out-of-fold predictions.",
+    )
+    input_schema: InputSchema | None = strawberry.field(
+        resolver=resolve.input_schema,
+        graphql_type=InputSchema | None,
+        metadata={PRICE: DOCUMENT},
+        description="What it wants to be given, and what it answers.",
     )
     created_at: datetime = strawberry.field(description="When it was finished.")
 

@@ -65,6 +65,10 @@ def changed(result: Any, _: Mapping[str, Any]) -> Any:
     return {"id": made["id"], "status": made["status"], "deployment": made}
 
 
+def schema(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"deployment_id": result["id"], "model_id": result["model_id"], **result["input_schema"]}
+
+
 def predicted(result: Any, _: Mapping[str, Any]) -> Any:
     """Only what an answer has: regression has no probability, nobody asked for contributions."""
     answers = result["predictions"]
@@ -101,6 +105,7 @@ ROWS = (
         by_name=PRIVACY,
     ),
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok),
+    Endpoint("GET", f"{ONE}/schema", "DeploymentSchema", schema),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
     Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",)),
     Endpoint(

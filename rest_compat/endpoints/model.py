@@ -25,6 +25,10 @@ def curves(result: Any, _: Mapping[str, Any]) -> Any:
     return {"model_id": result["id"], "curves": documents.curves(result["curves"])}
 
 
+def schema(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"model_id": result["id"], **result["input_schema"]}
+
+
 def one(result: Any, variables: Mapping[str, Any]) -> Any:
     return shapes.mirrored("model")(documents.model(result), variables)
 
@@ -55,6 +59,7 @@ ROWS = (
     Endpoint("GET", ONE, "GetModel", one),
     Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
+    Endpoint("GET", f"{ONE}/schema", "ModelSchema", schema),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
     Endpoint(
         "GET",

@@ -59,13 +59,14 @@ def _allowed(name: str) -> bool:
     return found is not None and (found[1] or found[2]) in endings()
 
 
-def unpack(data: bytes, *, most_bytes: int = MOST_BYTES) -> dict[str, bytes]:
-    """Name → content; BadInput for everything that `pack` would not have made."""
+def unpack(data: bytes, *, most_bytes: int = MOST_BYTES, without: str | None = None) -> dict[str, bytes]:
+    """Name → content, less the names that begin with `without`; BadInput for everything that `pack` would not have made."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as box:
             infos = box.infolist()
             _check(infos, most_bytes)
-            return {info.filename: _content(box, info) for info in infos}
+            wanted = [info for info in infos if without is None or not info.filename.startswith(without)]
+            return {info.filename: _content(box, info) for info in wanted}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise BadInput(Message("model_no_archive", "The model file is damaged: it is no readable archive.")) from error
 

@@ -11,16 +11,17 @@ Data only, nothing that runs. The SHA-256 in the database is checked against the
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.rows import RowReader
 from coreplex.engines.encoding.steps import TaskKind
 from coreplex.engines.learner_families import distributions
 from coreplex.engines.scoring import archive
@@ -31,6 +32,7 @@ from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import BadInput, Damaged, Message, NotFound
 
 Label = str | bool | int | float
+Made = TypeVar("Made")
 
 
 class Corrupt(Damaged):
@@ -159,6 +161,24 @@ def write(path: Path, manifest: Manifest, members: Sequence[Member]) -> Written:
 
 def read(source: Path | str | bytes, sha256: str | None = None) -> Bundle:
     """Load a bundle. `Corrupt` when the bytes are not those of `sha256`; `BadInput` when they make no model."""
+    data, found = _checked(source, sha256)
+    files = archive.unpack(data)
+    return _made(files, lambda manifest: Bundle(manifest, _ensemble(manifest, _members(files)), found, len(data)))
+
+
+def read_inputs(source: Path | str | bytes, sha256: str | None = None) -> tuple[Manifest, RowReader]:
+    """What a bundle says of the rows it wants, without the members that would score them. Raises as `read`."""
+    files = archive.unpack(_checked(source, sha256)[0], without="members/")
+    return _made(files, lambda manifest: (manifest, row_reader(manifest, _encoders(_folders(files)))))
+
+
+def row_reader(manifest: Manifest, encoders: Sequence[Encoder]) -> RowReader:
+    """The reader of rows for a model: what it was offered and did not use, and its target, may come with them."""
+    return RowReader.of(encoders, [*manifest.schema_.names, manifest.target])
+
+
+def _checked(source: Path | str | bytes, sha256: str | None) -> tuple[bytes, str]:
+    """The bytes and their hash."""
     data = source if isinstance(source, bytes) else _bytes(Path(source))
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():
@@ -168,10 +188,13 @@ def read(source: Path | str | bytes, sha256: str | None = None) -> Bundle:
                 "The stored model was changed since it was written and is not loaded. Train it again, or restore a backup.",
             )
         )
-    files = archive.unpack(data)
+    return data, found
+
+
+def _made(files: dict[str, bytes], make: Callable[[Manifest], Made]) -> Made:
+    """What is made of the parts of a bundle and its manifest. Raises BadInput where they make no model."""
     try:
-        manifest = Manifest.model_validate(orjson.loads(files["manifest.json"]))
-        return Bundle(manifest, _ensemble(manifest, _members(files)), found, len(data))
+        return make(Manifest.model_validate(orjson.loads(files["manifest.json"])))
     except ValidationError as error:
         raise BadInput(
             Message("model_manifest_not_valid", "The model's manifest is not valid: {error}", error=str(error.errors()[0]["msg"]))
@@ -201,13 +224,26 @@ def _ensemble(manifest: Manifest, members: Sequence[Member]) -> Ensemble:
     return ensemble
 
 
-def _members(files: dict[str, bytes]) -> list[Member]:
-    folders: dict[tuple[str, int], dict[str, bytes]] = {}
+Folders = dict[tuple[str, int], dict[str, bytes]]
+"""By area and number the files in it."""
+
+
+def _folders(files: dict[str, bytes]) -> Folders:
+    folders: Folders = {}
     for name, data in files.items():
         if name != "manifest.json":
             area, number, file = name.split("/")
             folders.setdefault((area, int(number)), {})[file] = data
-    encoders = [_encoder(folders["encoders", index]) for index in range(_count(folders, "encoders"))]
+    return folders
+
+
+def _encoders(folders: Folders) -> list[Encoder]:
+    return [_encoder(folders["encoders", index]) for index in range(_count(folders, "encoders"))]
+
+
+def _members(files: dict[str, bytes]) -> list[Member]:
+    folders = _folders(files)
+    encoders = _encoders(folders)
     members = []
     for index in range(_count(folders, "members")):
         own = folders["members", index]
@@ -217,7 +253,7 @@ def _members(files: dict[str, bytes]) -> list[Member]:
     return members
 
 
-def _count(folders: dict[tuple[str, int], dict[str, bytes]], area: str) -> int:
+def _count(folders: Folders, area: str) -> int:
     return sum(1 for found, _ in folders if found == area)
 
 

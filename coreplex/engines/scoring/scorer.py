@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.batch import read_batch
-from coreplex.engines.encoding.rows import RowReader, Warning, Warnings, in_row
+from coreplex.engines.encoding.rows import Warning, Warnings, in_row
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
@@ -48,8 +48,7 @@ class Scorer:
         self.manifest: Manifest = loaded.manifest
         self.ensemble: Ensemble = loaded.ensemble
         self.sha256 = loaded.sha256
-        offered = self.manifest.schema_
-        self.reader = RowReader.of(self.ensemble.encoders, [*offered.names, self.manifest.target])
+        self.reader = bundle.row_reader(self.manifest, self.ensemble.encoders)
         self._encode = tuple(encoder.compile(self.reader.names) for encoder in self.ensemble.encoders)
         self.classes = self.manifest.classes
         """As uploaded, in the order of the probabilities; none for a number."""
