@@ -141,7 +141,7 @@ async def file(
         raise NotFound.of("Dataset")
     schema = (await documents(info, root)).table_schema
     table = await _table(info, root)
-    return await export.offer(info.context.services, info.grant, dataset, root, schema, table, format)
+    return await export.offer(info.context.services, info.grant, f"{dataset.name[:100]}_v{root.version}", schema, table, format)
 
 
 async def _table(info: Info, version: DatasetVersion) -> Artifact:

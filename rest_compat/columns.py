@@ -128,5 +128,9 @@ def _parsed(body: Mapping[str, Any], key: str) -> Any:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
-        example = '{"age": "float"}' if key == TYPES else '["-200", "None"]'
-        raise Invalid.field(Message("no_json", "must be JSON, such as {example}", example=example), "body", key) from None
+        raise no_json(key, '{"age": "float"}' if key == TYPES else '["-200", "None"]') from None
+
+
+def no_json(key: str, example: str) -> Invalid:
+    """The refusal of a field of a form that is to be JSON and is none."""
+    return Invalid.field(Message("no_json", "must be JSON, such as {example}", example=example), "body", key)

@@ -106,6 +106,14 @@ def experiment(found: Found) -> Found:
     return found
 
 
+def batch(found: Found) -> Found:
+    """A batch of predictions: warnings are sentences."""
+    found["warnings"] = sentences(found["warnings"])
+    odd = found["column_warnings"]
+    found["column_warnings"] = like(odd, [present(one) for one in odd])
+    return found
+
+
 def job(found: Found) -> Found:
     """A job, and what came of it. Those that callers see are given nothing but the thing they work on."""
     described = isinstance(found, Typed)

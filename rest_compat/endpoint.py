@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from coreplex.errors.tree import TooLarge
+from coreplex.platform.staging import file_too_large
 from rest_compat.whole import Whole
 
 Shape = Callable[[Any, Mapping[str, Any]], Any]
@@ -36,6 +38,10 @@ class File:
     """The target's variables by the path's and the form's names; without any of these there is nothing to ask yet."""
     or_else: Sequence[str] = ()
     """Keys of the body that may stand in place of a file."""
+    limit: str = "max_dataset_upload_bytes"
+    """The setting that says how large it may be."""
+    too_large: Callable[[int], TooLarge] = file_too_large
+    """The refusal of a file beyond that limit."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Endpoint:
     """Keys of the body that are objects in REST and lists in the contract: the fields of an item for a key and for its value."""
     constants: Mapping[str, Any] = field(default_factory=dict)
     """Variables every call sets."""
+    in_json: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the body that are JSON texts in a form, each with an example."""
     columns: str = ""
     """Takes what REST says of columns: `OVERRIDES` or `MARKS` of `rest_compat.columns`."""
     warning: Callable[[str], Any] = str

@@ -4,7 +4,7 @@ An upload is received first, hashed and counted on its way to disk, and then nam
 an operation for a file and streams what it names. Whether the caller may is asked before a byte is taken.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -13,14 +13,15 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from coreplex.errors.tree import Invalid, Message
+from coreplex.errors.tree import Invalid, Message, TooLarge
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile, file_too_large
-from edge.body import announced, json_answer, stream_of
+from edge.body import announced, decode_json, json_answer, stream_of
 from edge.caller import Caller
 from edge.multipart import Form
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, refusal, run, run_bound, run_with
+from rest_compat.columns import no_json
 from rest_compat.endpoint import Endpoint, Kind
 from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
@@ -44,6 +45,7 @@ class Receiver:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.limit = services.settings.max_dataset_upload_bytes
+        self.too_large: Callable[[int], TooLarge] = file_too_large
 
     def form(self, request: Request) -> Form:
         return Form(request.headers.get("content-type", ""), stream_of(request), self.limit + FORM_OVERHEAD)
@@ -57,13 +59,13 @@ class Receiver:
         """Bytes as they come, streamed to the disk under a new id. Raises TooLarge, QuotaExceeded."""
         assert context.principal is not None, "uploads need a scope"
         return await self.services.staging.receive(
-            chunks, owner_id=context.principal.user_id, filename=filename, limit=self.limit
+            chunks, owner_id=context.principal.user_id, filename=filename, limit=self.limit, too_large=self.too_large
         )
 
     def check_length(self, request: Request) -> None:
         """Refuse by the announced length, where there is one, before anything is read."""
         if announced(request) > self.limit + FORM_OVERHEAD:
-            raise file_too_large(self.limit)
+            raise self.too_large(self.limit)
 
     @contextmanager
     def kept_on_success(self, file: StagedFile) -> Iterator[None]:
@@ -84,6 +86,7 @@ class Upload(Receiver):
         self.operation = operations()[endpoint.operation]
         assert endpoint.file is not None, "an upload says what its file is"
         self.file = endpoint.file
+        self.limit, self.too_large = getattr(services.settings, self.file.limit), self.file.too_large
         self.target = operations()[self.file.target]
         self.binder = Binder(endpoint, self.operation)
         self.by_id = Row(services, endpoint)
@@ -116,8 +119,25 @@ class Upload(Receiver):
             await run(self.target, ids, context)
 
     async def _run(self, context: Caller, request: Request, fields: Mapping[str, Any]) -> Response:
-        answered = await run_with(self.binder, context, request.path_params, request.query_params, fields)
+        said = {**fields, **_parsed(fields, self.endpoint.in_json)}
+        answered = await run_with(self.binder, context, request.path_params, request.query_params, said)
         return json_answer(answered, self.endpoint.status)
+
+
+def _parsed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a form that are JSON texts, read; an empty one says nothing. Raises Invalid."""
+    found = {}
+    for name, example in names.items():
+        if isinstance(text := fields.get(name), str):
+            found[name] = _read(name, text, example) if text.strip() else None
+    return found
+
+
+def _read(name: str, text: str, example: str) -> Any:
+    try:
+        return decode_json(text.encode(), name, Invalid)
+    except Invalid:
+        raise no_json(name, example) from None
 
 
 class Download:

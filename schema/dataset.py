@@ -48,6 +48,7 @@ enum(
         "builder": "The dataset builder made it; does not occur yet.",
         "privacy": "Personal data was protected; does not occur yet.",
         "synthgen": "It was synthesised; does not occur yet.",
+        "prediction": "It is the result of a batch of predictions.",
     },
 )
 enum(

@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from coreplex.batch.service import BATCHES_OF_DEPLOYMENTS
 from coreplex.deployment import inputs, service
 from coreplex.deployment.table import Deployment as Row
 from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
@@ -24,7 +25,7 @@ from schema.enums import enum
 from schema.field import command, computed, loaded, row
 from schema.input_schema import InputSchema
 from schema.links import link, owner
-from schema.model import DOCUMENT, Model, name_of
+from schema.model import DOCUMENT, Batches, Model, name_of
 from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
@@ -165,6 +166,7 @@ class Deployment:
     logs: Connection[InferenceLogEntry] = nested(
         LOGS, "The inference log of the last `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest first."
     )
+    prediction_batches: Connection[Batches] = nested(BATCHES_OF_DEPLOYMENTS, "The batches of predictions asked of it.")
 
 
 @strawberry.type

@@ -25,6 +25,7 @@ enum(
         "model": "A trained model.",
         "curves": "Curves of a model, or of an evaluation.",
         "explanation": "What a model goes by.",
+        "predictions": "The result of a batch of predictions, as Parquet.",
     },
 )
 

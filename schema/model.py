@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from coreplex.batch.service import BATCHES_OF_MODELS
 from coreplex.deployment.service import DEPLOYMENTS_OF_MODELS, MODELS
 from coreplex.engines.automl.evaluation.metrics import THRESHOLD_METRICS
 from coreplex.engines.tabular.schema import ColumnType
@@ -36,6 +37,7 @@ from schema.scalars import JSON, Long, Value
 from schema.validation import ValidationStrategy
 
 if TYPE_CHECKING:
+    from schema.batch import PredictionBatch
     from schema.deployment import Deployment
 
 DOCUMENT = Price(each=25)
@@ -168,6 +170,7 @@ def _serves(stage: str, description: str) -> Any:
 
 
 Deployments = Annotated["Deployment", strawberry.lazy("schema.deployment")]
+Batches = Annotated["PredictionBatch", strawberry.lazy("schema.batch")]
 
 
 def name_of(found: Any, _row: Any) -> str:
@@ -218,6 +221,7 @@ class Model:
         lambda experiment, _: experiment.validation if experiment else None,
     )
     deployments: Connection[Deployments] = nested(DEPLOYMENTS_OF_MODELS, "The deployments that serve it.")
+    prediction_batches: Connection[Batches] = nested(BATCHES_OF_MODELS, "The batches of predictions it made.")
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
     is_production: bool = _serves("production", "Whether an active production deployment serves it.")

@@ -13,6 +13,7 @@ from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import hand_over, inputs, members, service
 from resolvers.account import users
 from resolvers.project import own_roles, project_counts
+from schema.batch import ProjectBatches
 from schema.common import name_warnings, published
 from schema.dataset import ProjectDatasets
 from schema.deleted import DeletedFromProjectPayload, DeletedPayload
@@ -107,7 +108,9 @@ class ProjectFacts:
 
 @node(Row, visible)
 @strawberry.type(description="A place for datasets, experiments, models and deployments, shared by its members.")
-class Project(ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments):
+class Project(
+    ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments, ProjectBatches
+):
     """Each concept says in a base of its own what it has in a project."""
 
     members: Connection[Member] = nested(members.MEMBERS, "Who works in the project.")

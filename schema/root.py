@@ -17,6 +17,7 @@ from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
 from resolvers.context import Info
 from schema.account import AccountMutation, AccountQuery
+from schema.batch import BatchMutation, BatchQuery
 from schema.dataset import DatasetMutation, DatasetQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery
 from schema.error_codes import ErrorCode
@@ -47,6 +48,7 @@ class Query(
     ExperimentQuery,
     ModelQuery,
     DeploymentQuery,
+    BatchQuery,
     JobQuery,
     NodeQuery,
     SearchQuery,
@@ -64,6 +66,7 @@ class Mutation(
     ModelMutation,
     DeploymentMutation,
     ServingMutation,
+    BatchMutation,
     JobMutation,
 ):
     pass

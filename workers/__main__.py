@@ -23,13 +23,13 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
-from workers.broker import Bell, declare
+from workers.broker import QUEUES, Bell, declare
 from workers.relay import Relay
 from workers.runner import Runner
 
 POLL_MS = 250
 SPARE_THREADS = 2
-"""Beyond `worker_threads`, which caps each queue: so that running trainings leave room for chores, and the other way round."""
+"""Beyond `worker_threads` for each queue of long jobs, which caps each queue: so that they leave room for chores."""
 LAST_SECS = 6.0
 FILES_SHORT = 0.9
 
@@ -50,7 +50,9 @@ async def serve(settings: Settings, timing: Timing, heart: Heartbeat) -> int:
     runner, relay = Runner(services, timing), Relay(services, bell, timing)
     declare(bell.broker, asyncio.get_running_loop(), runner.run)
     await services.start()
-    threads = Threads(bell.broker, worker_threads=settings.worker_threads + SPARE_THREADS, worker_timeout=POLL_MS)
+    threads = Threads(
+        bell.broker, worker_threads=settings.worker_threads * (len(QUEUES) - 1) + SPARE_THREADS, worker_timeout=POLL_MS
+    )
     # Nothing is fetched that cannot be run at once: what a dead process had fetched is heard of late.
     threads.queue_prefetch, threads.delay_prefetch = settings.worker_threads, 1
     threads.start()

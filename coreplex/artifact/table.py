@@ -19,11 +19,12 @@ class ArtifactKind(StrEnum):
     model = "model"
     curves = "curves"
     explanation = "explanation"
+    predictions = "predictions"
 
 
 class Artifact(SQLModel, table=True):
     __tablename__ = "artifacts"
-    __bound__ = Bound(f"{OF_OWNER}`MAX_STORED_BYTES`. Go with the version or the model.")
+    __bound__ = Bound(f"{OF_OWNER}`MAX_STORED_BYTES`. Go with the version, the model or the batch.")
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")

@@ -1,6 +1,6 @@
-"""Writes a version as a file to download: offered in the staging folder, to be fetched by its id within the hour.
+"""Writes a stored table as a file to download: offered in the staging folder, to be fetched by its id within the hour.
 
-What was written once is offered again while it lives: the next one who may see the version, whoever that is, gets an entry of
+What was written once is offered again while it lives: the next one who may see the table, whoever that is, gets an entry of
 their own to the same bytes.
 """
 
@@ -17,7 +17,6 @@ import orjson
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.inputs import TableFormat
-from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.table_tasks import CONTENT_TYPES, TableTasks
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.permissions import Grant
@@ -32,13 +31,12 @@ _making: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 async def offer(
     services: Services,
     grant: Grant,
-    dataset: Dataset,
-    version: DatasetVersion,
+    name: str,
     schema: Mapping[str, Any],
     table: Artifact,
     format: TableFormat,
 ) -> StagedFile:
-    """The version in `format`, called after its dataset. Formula cells are made harmless in csv and xlsx.
+    """A stored table in `format`, to be called `name`. Formula cells are made harmless in csv and xlsx.
 
     Raises Invalid for a table that does not fit into a sheet, QuotaExceeded, CallerLeft when the client hangs up meanwhile.
     """
@@ -51,7 +49,7 @@ async def offer(
         services.staging.offer_copy,
         written,
         owner_id=grant.user_id,
-        filename=f"{_label(dataset.name)}_v{version.version}.{format}",
+        filename=f"{label(name)}.{format}",
         content_type=CONTENT_TYPES[format.value],
         sha256=digest,
     )
@@ -96,7 +94,7 @@ def _keep(services: Services, path: Path, folder: Path) -> Path:
     return folder / digest
 
 
-def _label(name: str) -> str:
-    """A dataset's name as the stem of a file name: nothing a shell, a header or a file system would read as its own."""
+def label(name: str) -> str:
+    """A name as the stem of a file name: nothing a shell, a header or a file system would read as its own."""
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name[:100]).strip("._")
     return kept or "dataset"

@@ -6,10 +6,12 @@ files go again. The caller opens the transaction: `async with from_upload(…) a
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
@@ -22,7 +24,7 @@ from coreplex.dataset.table import Dataset, DatasetVersion, VersionSource
 from coreplex.dataset.table_tasks import CONTENT_TYPES, Table, TableTasks
 from coreplex.dataset.versions import ANY_ROOM, NewVersion, upload_target, version_or_latest
 from coreplex.engines.tabular.read.interface import Overrides
-from coreplex.engines.tabular.schema import TableSchema
+from coreplex.engines.tabular.schema import ColumnType, TableSchema
 from coreplex.errors.tree import FieldError, Invalid, NotFound
 from coreplex.job.service import enqueue_removal
 from coreplex.membership import quota
@@ -46,7 +48,7 @@ async def from_upload(services: Services, grant: Grant, wanted: UploadDataset) -
     """
     async with services.database.read() as session:
         target = await upload_target(session, grant, wanted.project_id, wanted.dataset_id, services.settings)
-    dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted)
+    dataset = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted.name, wanted.description)
     upload = services.upload(wanted.upload_id, grant.user_id)
     with column_overrides.placed(wanted.columns or []):
         table = await TableTasks.of(services).read(
@@ -91,6 +93,39 @@ async def from_marks(services: Services, grant: Grant, wanted: MarkMissing) -> A
         yield new
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table that is stored already, and where it is to go: a new dataset of that name, or a further version of one."""
+
+    artifact: Artifact
+    source: VersionSource
+    schema: Mapping[str, Any] | None
+    """Of its columns, or of some of them, whose types and spellings are known."""
+    types: Mapping[str, ColumnType]
+    """What columns are that would be taken for something else."""
+    project_id: UUID
+    dataset_id: str | None
+    name: str | None
+    description: str | None
+
+
+@asynccontextmanager
+async def from_stored(services: Services, grant: Grant, wanted: StoredTable) -> AsyncIterator[NewVersion]:
+    """A new version from a table that another concept made. Raises as `from_upload`."""
+    async with services.database.read() as session:
+        target = await upload_target(session, grant, str(wanted.project_id), wanted.dataset_id, services.settings)
+    new_one = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted.name, wanted.description)
+    said = Overrides(types=wanted.types, force=True)
+    source = await whole(services.storage, wanted.artifact)
+    table = await TableTasks.of(services).read(source, wanted.artifact.filename, said, wanted.schema)
+    dataset_id = new_one.id if new_one else target.dataset_id
+    assert dataset_id is not None
+    size = wanted.artifact.size_bytes
+    new = NewVersion(_new_version(grant, table, target.project_id, dataset_id, wanted.source, size), new_one)
+    async with _stored(services, grant, new, table):
+        yield new
+
+
 async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes | MarkMissing) -> tuple[DatasetVersion, Artifact]:
     """The version to read again, and the file it was read from."""
     async with services.database.read() as session:
@@ -118,10 +153,10 @@ async def _from_parent(services: Services, grant: Grant, parent: DatasetVersion,
         yield new
 
 
-def _new_dataset(grant: Grant, project_id: UUID, wanted: UploadDataset) -> Dataset:
-    if wanted.name is None:
+def _new_dataset(grant: Grant, project_id: UUID, name: str | None, description: str | None) -> Dataset:
+    if name is None:
         raise Invalid.fields([FieldError.missing("name")])
-    return Dataset(project_id=project_id, name=wanted.name, description=wanted.description or "", created_by=grant.user_id)
+    return Dataset(project_id=project_id, name=name, description=description or "", created_by=grant.user_id)
 
 
 def _new_version(

@@ -25,6 +25,7 @@ class VersionSource(StrEnum):
     builder = "builder"
     privacy = "privacy"
     synthgen = "synthgen"
+    prediction = "prediction"
 
 
 class Dataset(SQLModel, table=True):

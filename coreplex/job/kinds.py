@@ -21,9 +21,10 @@ NameOf = Callable[[WriteSession, Job], Awaitable[str | None]]
 
 
 class Queue(StrEnum):
-    """The queues of Dramatiq. Long jobs have one of their own, so that a mail never waits for a training."""
+    """The queues of Dramatiq. Long jobs have theirs, so that a mail never waits for a training, nor a file to be predicted."""
 
     training = "training"
+    predictions = "predictions"
     chores = "chores"
 
 

@@ -187,9 +187,7 @@ class Settings(BaseSettings):
     )
 
     max_dataset_upload_bytes: int = Field(500 * 1024**2, ge=1, description="Largest dataset upload in bytes (500 MB).")
-    max_batch_upload_bytes: int = Field(
-        100 * 1024**2, ge=1, description="Largest batch-prediction upload in bytes (100 MB). No endpoint takes one yet."
-    )
+    max_batch_upload_bytes: int = Field(100 * 1024**2, ge=1, description="Largest upload of rows to predict in bytes (100 MB).")
     max_answer_bytes: int = Field(
         32 * 1024**2, ge=64 * 1024, description="Largest JSON answer in bytes (32 MB); files to download are not meant."
     )
@@ -207,7 +205,9 @@ class Settings(BaseSettings):
         description="Most bytes of one account's uploads and exports that wait to be used or fetched (10 GB).",
     )
     max_items_per_project: int = Field(
-        10_000, ge=1, description="Most experiments, deployments, evaluations and members of one project, of each."
+        10_000,
+        ge=1,
+        description="Most experiments, deployments, evaluations, prediction batches and members of one project, of each.",
     )
 
     inference_log_days: int = Field(90, ge=0, description="Days the inference log is kept, in whole weeks; 0: for ever.")

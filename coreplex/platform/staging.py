@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,15 @@ class Staging:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    async def receive(self, chunks: AsyncIterator[bytes], *, owner_id: UUID, filename: str, limit: int) -> StagedFile:
+    async def receive(
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        owner_id: UUID,
+        filename: str,
+        limit: int,
+        too_large: Callable[[int], TooLarge] | None = None,
+    ) -> StagedFile:
         """Stream an upload to disk, hashing and counting. Raises TooLarge beyond `limit` bytes, QuotaExceeded; leaves nothing
         then."""
         path, piece = self.quota.part(new_id(), owner_id), bytearray()
@@ -73,7 +81,7 @@ class Staging:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit:
-                        raise file_too_large(limit)
+                        raise (too_large or file_too_large)(limit)
                     piece += chunk
                     if len(piece) >= PIECE_BYTES:
                         await asyncio.to_thread(self._take, file, owner_id, digest, piece)
@@ -242,6 +250,18 @@ def clean_filename(name: str) -> str:
 
 def file_too_large(limit: int) -> TooLarge:
     return TooLarge(Message("file_too_large", "The file is larger than the limit of {limit}.", limit=_in_words(limit)))
+
+
+def rows_too_large(limit: int) -> TooLarge:
+    """The refusal of a file of rows to predict: there are other ways for more of them."""
+    return TooLarge(
+        Message(
+            "rows_file_too_large",
+            "The file is larger than the limit of {limit} for rows to predict. Send it as Parquet, which is a fraction of the "
+            "size, or upload it as a dataset and name its version (dataset_version_id).",
+            limit=_in_words(limit),
+        )
+    )
 
 
 def _in_words(limit: int) -> str:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 CONCEPTS = (
     "project",
     "training",
+    "batch",
     "serving",
     "deployment",
     "model",

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import select
 from sqlmodel import col
 
+from coreplex.batch import work
 from coreplex.errors.disk import shortage
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
@@ -60,6 +61,7 @@ def _sweeps(services: Services) -> dict[str, Callable[[], int]]:
     return {
         "staged": services.staging.sweep,
         "uploads": services.resumable.sweep,
+        "batches": partial(work.sweep, settings.data_dir),
         "set_aside": partial(rejected.sweep, rejected.folder_in(spool_in(settings.data_dir)), horizon),
     }
 

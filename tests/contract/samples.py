@@ -127,6 +127,12 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deleteDeployment": {"input": {"deploymentId": "<idle>"}},
     "predict": {"input": {"deploymentId": "<deployment>", "inputs": [ROW]}},
     "predictModel": {"input": {"modelId": "<model>", "inputs": [ROW]}},
+    "predictionTarget": {"modelId": "<model>"},
+    "predictionBatch": {"id": "<batch>"},
+    "predictionBatches": FILTERED,
+    "createPredictionBatch": {"input": {"modelId": "<model>", "datasetVersionId": "<version>"}},
+    "savePredictionBatch": {"input": {"batchId": "<batch>", "name": "Scored"}},
+    "deletePredictionBatch": {"input": {"batchId": "<waiting_batch>"}},
     "cancelJob": {"input": {"jobId": "<job>"}},
     "jobEvents": {"jobId": "<job>"},
     "experimentEvents": {"experimentId": "<experiment>"},
@@ -263,7 +269,7 @@ class RestSample:
             argument.value.name.value: SAMPLES[self.field][argument.name.value]  # type: ignore[attr-defined]
             for argument in node.arguments or ()
             if argument.value.kind == "variable" and argument.name.value in SAMPLES[self.field]
-        } | UPLOAD_VERSION.get(self.row.path, {})
+        } | OTHERWISE.get(self.row.path, {})
 
     def call(self) -> Call:
         path_names = Binder(self.row, self.operation).path_names
@@ -286,8 +292,13 @@ class RestSample:
         return Call(f"{self.row.method} {self.row.path}", self.field, self.permission, kinds, writes, send)
 
 
-UPLOAD_VERSION = {f"{dataset.ONE}/versions": {"input": {"datasetId": "<dataset>"}}}
-"""A version goes to a dataset, where the sample of the field makes a new one."""
+OTHERWISE = {
+    f"{dataset.ONE}/versions": {"input": {"datasetId": "<dataset>"}},
+    "/api/mlops/deployments/{deployment_id}/batch-predict": {
+        "input": {"deploymentId": "<deployment>", "datasetVersionId": "<version>"}
+    },
+}
+"""A version goes to a dataset, where the sample of the field makes a new one; and a deployment predicts in place of a model."""
 
 
 def _at(value: Any, target: list[str]) -> Any:

@@ -124,8 +124,8 @@ def test_every_stored_operation_is_used() -> None:
     used = {row.operation for row in TABLE} | {
         operation.get("x-graphql-operation") for methods in document()["paths"].values() for operation in methods.values()
     }
-    # UploadTarget asks whether an upload may be sent before its bytes are taken.
-    assert set(operations()) - used == {"UploadTarget"}
+    # These ask whether a file may be sent before its bytes are taken.
+    assert set(operations()) - used == {"UploadTarget", "PredictionTarget"}
 
 
 def test_stored_operations_are_valid_documents_of_the_public_schema() -> None:

@@ -114,6 +114,8 @@ DIFFERENT = {
     **dict.fromkeys(("projectId", "project", "expiresAt"), "an API key need not have one"),
     **dict.fromkeys(("datasetVersionId", "datasetVersion"), "an evaluation may be of a file"),
     "entityId": "a job may be about nothing",
+    **dict.fromkeys(("modelId", "deploymentId"), "a batch of predictions outlives what has predicted"),
+    "rowCount": "of a batch of predictions it is known at its end",
 }
 """Fields whose types differ between nodes, which then need another name in one selection of `nodes`, with the reason."""
 

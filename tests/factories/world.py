@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,12 +25,14 @@ from starlette.applications import Starlette
 from coreplex.account import signin, tokens
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.engines.automl.evaluation.curves import classification
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
@@ -220,6 +223,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         models = [await add_model(session, made.services, finished, f"GBM_{i}", 0.9 - i / 10) for i in range(3)]
         await model_service.rank(session, finished)
         deployments = await add_deployments(session, project, models)
+        batches = await add_batches(session, made.services, project, version, models[0])
         invitation = Invitation(
             project_id=project.id,
             email="guest@example.org",
@@ -238,7 +242,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         "job": str(waiting.job_id),
         "model": str(models[0].id),
         "spare_model": str(models[2].id),
-        **{name: str(row.id) for name, row in deployments.items()},
+        **{name: str(row.id) for name, row in (deployments | batches).items()},
     }
 
 
@@ -378,6 +382,33 @@ async def _store(services: Services, project_id: UUID, kind: ArtifactKind, key: 
     return Artifact(
         project_id=project_id, kind=kind, storage_key=key, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
     )
+
+
+async def add_batches(
+    session: WriteSession, services: Services, project: Project, version: DatasetVersion, model: Model
+) -> dict[str, PredictionBatch]:
+    """One that has a result, and one that waits for a worker."""
+    result = io.BytesIO()
+    TABLE.select("amount", "age").with_columns(prediction=pl.lit("no")).write_parquet(result)
+    folder = f"projects/{project.id}/batches/{new_id()}"
+    table = await _store(services, project.id, ArtifactKind.predictions, f"{folder}/predictions.parquet", result.getvalue())
+    session.add(table)
+    await session.flush()
+    columns = [Column("amount", ColumnType.float, "float64"), Column("age", ColumnType.integer, "int64")]
+    schema = TableSchema((*columns, Column("prediction", ColumnType.categorical, "string")))
+
+    def one(**more: Any) -> PredictionBatch:
+        about = {"project_id": project.id, "model_id": model.id, "model_name": model.name, "model_sha256": "0" * 64}
+        row = PredictionBatch(**about, filename="rows.csv", input_sha256="0" * 64, created_by=project.owner_id, **more)
+        session.add(row)
+        return row
+
+    known = {"row_count": TABLE.height, "refused_row_count": 0, "output_sha256": table.sha256, "artifact_id": table.id}
+    done = one(status=JobStatus.succeeded, result_schema=schema.to_json(), **known)
+    waiting = one(dataset_version_id=version.id, of_dataset=True)
+    await session.flush()
+    await job.enqueue_for(session, waiting, PREDICT_BATCH, project.owner_id)
+    return {"batch": done, "waiting_batch": waiting}
 
 
 async def add_deployments(session: WriteSession, project: Project, models: list[Model]) -> dict[str, Deployment]:

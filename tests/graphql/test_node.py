@@ -271,7 +271,7 @@ async def test_what_jobs_and_events_are_about_is_had_from_them(asker: Asker) -> 
         None,
         None,
     )
-    assert {job["entity"]["__typename"] for job in found["jobs"]["nodes"] if job["entity"]} == {"Experiment"}
+    assert {job["entity"]["__typename"] for job in found["jobs"]["nodes"] if job["entity"]} == {"Experiment", "PredictionBatch"}
     signed_in = (await asker.data(query, "session", id=ids["project"]))["project"]["timeline"]["nodes"]
     assert [one["entity"]["__typename"] for one in signed_in if one["type"] == "api_key.touched"] == ["ApiKey"]
     theirs = (await asker.data(query, "viewer", id=ids["project"]))["project"]["timeline"]["nodes"]

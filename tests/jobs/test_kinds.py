@@ -28,10 +28,14 @@ HEAVY = {
 }
 
 
+OWN_QUEUES = {"automl_train": Queue.training, "batch_predict": Queue.predictions}
+"""Long jobs: a mail waits for none of them, and nobody's predictions for a training."""
+
+
 def test_every_kind_is_known_once_the_concepts_are_loaded() -> None:
     assert {"automl_train", "mail_send", "storage_delete", "probe"} <= set(kinds.names())
-    assert kinds.kind_of("automl_train").queue is Queue.training
-    assert {kinds.kind_of(name).queue for name in kinds.names() if name != "automl_train"} == {Queue.chores}
+    assert {name: kinds.kind_of(name).queue for name in OWN_QUEUES} == OWN_QUEUES
+    assert {kinds.kind_of(name).queue for name in kinds.names() if name not in OWN_QUEUES} == {Queue.chores}
 
 
 def test_a_kind_is_declared_once_and_fits_its_column() -> None:

@@ -40,6 +40,12 @@ class Warning(TypedDict, total=False):
 Warnings = list[Warning]
 ABSENT = object()
 _EXTRA_SHOWN = 20
+_COUNTED = {
+    "unreadable_value": "hold no {kind}; they are treated as missing values",
+    "unseen_category": "hold a category that training never saw",
+    "out_of_range": "lie outside the range that training saw",
+}
+"""What is said of the odd values of a table, by their kind."""
 NOUNS = {ColumnType.integer: "number", ColumnType.float: "number", ColumnType.datetime: "date or time"}
 """What a value that could not be read is not, where the name of the type is a programmer's."""
 
@@ -155,25 +161,35 @@ class RowReader:
 
     def check(self, frame: pl.DataFrame) -> Warnings:
         """What is odd about a whole frame, once per column and kind, with how many `rows` it concerns."""
-        warnings: Warnings = []
-        present, seen = set(frame.columns), Canonical(frame)
+        return self.told(frame.columns, self.oddities(frame, Canonical(frame)))
+
+    def oddities(self, frame: pl.DataFrame, seen: Canonical) -> dict[tuple[str, str], int]:
+        """How many values of each column of `frame` are odd, by column and kind. seen: its canonical values."""
+        counts: dict[tuple[str, str], int] = {}
         for known in self.known:
-            name, kind = known.column.name, known.column.type.value
-            if name not in present:
-                warnings.append(_warning(known, "missing_column", "is not in the table; it is treated as missing values"))
+            name = known.column.name
+            if name not in frame.columns:
                 continue
             values = seen.series(known.column)
             lost = frame.get_column(name).filter(values.is_null()).drop_nulls()
-            unreadable = sum(not known.means_missing(raw) for raw in lost.to_list())
-            _counted(warnings, known, "unreadable_value", unreadable, f"hold no {kind}; they are treated as missing values")
+            counts[name, "unreadable_value"] = _unreadable(known, lost)
             odd = values.drop_nulls()
             if known.levels is not None:
-                strange = int((~odd.is_in(list(known.levels))).sum())
-                _counted(warnings, known, "unseen_category", strange, "hold a category that training never saw")
+                counts[name, "unseen_category"] = int((~odd.is_in(list(known.levels))).sum())
             elif domain(known.column) in ("number", "moment"):
-                beyond = int(((odd < known.low) | (odd > known.high)).sum())
-                _counted(warnings, known, "out_of_range", beyond, "lie outside the range that training saw")
-        return warnings + self.extra_columns(dict.fromkeys(frame.columns))
+                counts[name, "out_of_range"] = int(((odd < known.low) | (odd > known.high)).sum())
+        return counts
+
+    def told(self, columns: Sequence[str], counts: Mapping[tuple[str, str], int]) -> Warnings:
+        """The warnings of a table with these columns, of which `oddities` counted so many values."""
+        warnings: Warnings = []
+        for known in self.known:
+            if known.column.name not in columns:
+                warnings.append(_warning(known, "missing_column", "is not in the table; it is treated as missing values"))
+            for kind, text in _COUNTED.items():
+                rows = counts.get((known.column.name, kind), 0)
+                _counted(warnings, known, kind, rows, text.format(kind=known.column.type.value))
+        return warnings + self.extra_columns(dict.fromkeys(columns))
 
     def read_value(self, index: int, raw: Any, warnings: Warnings) -> Value:
         """The canonical value of anything sent for column `index`; what is odd about it is added to `warnings`."""
@@ -257,6 +273,15 @@ def _known(column: Column, step: Any) -> Known:
 def _warning(known: Known, kind: str, message: str) -> Warning:
     name = known.column.name
     return {"column": name, "kind": kind, "message": f"Column {shown(name)} {message}."}
+
+
+def _unreadable(known: Known, lost: pl.Series) -> int:
+    """How many of these values say something that could not be read."""
+    if lost.is_empty():
+        return 0
+    if lost.dtype.is_nested() or lost.dtype == pl.Object:
+        return sum(not known.means_missing(raw) for raw in lost.to_list())
+    return sum(count for raw, count in lost.value_counts().iter_rows() if not known.means_missing(raw))
 
 
 def _counted(warnings: Warnings, known: Known, kind: str, rows: int, text: str) -> None:

@@ -20,6 +20,7 @@ import polars as pl
 
 from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.engines.tabular.types import vocabulary
+from coreplex.engines.tabular.types.numbers import NumberFormat
 from coreplex.engines.tabular.types.value_parser import parser, sentinel_values
 
 Domain = Literal["number", "category", "moment", "text"]
@@ -35,6 +36,8 @@ _DOMAINS: Mapping[ColumnType, Domain] = {
     ColumnType.text: "text",
 }
 _POLARS: Mapping[Domain, Any] = {"number": pl.Float64, "category": pl.String, "moment": pl.Int64, "text": pl.String}
+_PLAIN = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?$"
+"""A number that is written as a program would: no code with zeros in front, no more digits than a float keeps."""
 _BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 """What `str.strip` takes away, which is a little more than Polars does."""
 _DERIVED_ROWS = 20_000
@@ -185,6 +188,8 @@ def _mapped(series: pl.Series, column: Column, kind: Domain) -> pl.Series:
         series = series.cast(pl.String)
     if series.dtype.is_nested() or series.dtype == pl.Object:
         return pl.Series(column.name, [read(value) for value in series.to_list()], dtype=_POLARS[kind])
+    if kind == "number" and series.dtype == pl.String and _reads_plainly(column):
+        return _numbers(series, column)
     distinct = series.unique()
     if distinct.dtype == pl.String and column.dtype == "string" and not _is_mail(column):
         meaning = _texts(distinct, column)
@@ -193,6 +198,25 @@ def _mapped(series: pl.Series, column: Column, kind: Domain) -> pl.Series:
     if distinct.dtype == meaning.dtype and distinct.equals(meaning, null_equal=True):
         return series
     return series.replace_strict(distinct, meaning, return_dtype=_POLARS[kind])
+
+
+def _reads_plainly(column: Column) -> bool:
+    """Whether plain digits with a decimal point mean what they say, whatever else is written among the column's numbers."""
+    written = NumberFormat.of(column.format)
+    return column.dtype != "bool" and written.decimal == "." and written.thousands != "."
+
+
+def _numbers(series: pl.Series, column: Column) -> pl.Series:
+    """Texts as numbers: plain ones all at once, the distinct others by `reader`."""
+    plain = series.str.contains(_PLAIN).fill_null(value=False)
+    values = canonical_series(series.set(~plain, None).cast(pl.Float64), column)
+    odd = series.filter(~plain).unique()
+    if odd.is_empty():
+        return values
+    read = reader(column)
+    meaning = pl.Series([_nan_to_none(read(value)) for value in odd.to_list()], dtype=pl.Float64)
+    others = series.set(plain, None).replace_strict(odd, meaning, default=None, return_dtype=pl.Float64)
+    return values.zip_with(plain, others)
 
 
 def _texts(values: pl.Series, column: Column) -> pl.Series:

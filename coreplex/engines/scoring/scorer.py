@@ -103,7 +103,7 @@ class Scorer:
         classes, keys = self.classes, self._keys
         if not classes:
             return [{"prediction": value} for value in response[:, 0].tolist()]
-        chosen = self._chosen(response, threshold).tolist()
+        chosen = self.chosen(response, threshold).tolist()
         if len(classes) == 2:
             first, second = keys
             return [
@@ -115,7 +115,7 @@ class Scorer:
             for place, values in zip(chosen, response.tolist(), strict=True)
         ]
 
-    def _chosen(self, response: Floats, threshold: float | None) -> NDArray[np.int64]:
+    def chosen(self, response: Floats, threshold: float | None) -> NDArray[np.int64]:
         """(n,) the number of the predicted class for an (n, k) response."""
         if len(self.classes) == 2:
             least = self.manifest.threshold if threshold is None else threshold

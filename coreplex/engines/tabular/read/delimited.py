@@ -59,8 +59,8 @@ def read_delimited(
     `given` is how the file is written where that is known: UTF-8 made from another format.
     """
     found = FileEncoding("utf-8") if given else file_encoding.detect_encoding(source)
-    blank, head, whole = _head(found, source)
-    written = given or dialect.detect_dialect(_lines(head, whole))
+    blank, head, whole = file_head(found, source)
+    written = given or dialect.detect_dialect(head_lines(head, whole))
     written = replace(written, skip_lines=written.skip_lines + blank)
     if written.width > limits.columns:
         raise Invalid(too_many_columns(written.width, limits.columns))
@@ -99,7 +99,7 @@ def read_delimited(
     )
 
 
-def _head(found: FileEncoding, source: Path) -> tuple[int, bytes, bool]:
+def file_head(found: FileEncoding, source: Path) -> tuple[int, bytes, bool]:
     """(blank lines above, then the start of the file with one line end at least; True if that is all of it)."""
     blank, head = 0, b""
     for piece in found.chunks(source, _HEAD_BYTES):
@@ -112,7 +112,7 @@ def _head(found: FileEncoding, source: Path) -> tuple[int, bytes, bool]:
     return blank, head, len(head) < _HEAD_BYTES
 
 
-def _lines(head: bytes, whole: bool) -> str:
+def head_lines(head: bytes, whole: bool) -> str:
     """The whole lines of the head, at least one, as text."""
     cut = head.rfind(b"\n") + 1
     lines = head if whole or not cut else head[:cut]

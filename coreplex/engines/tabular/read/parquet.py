@@ -25,7 +25,7 @@ from coreplex.errors.tree import BadInput, Invalid, Message
 
 _SAMPLE = 50_000
 _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
-_UNREADABLE = Message(
+UNREADABLE = Message(
     "parquet_unreadable",
     "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file.",
 )
@@ -42,7 +42,7 @@ def read_parquet(
     try:
         return _read(source, destination, overrides, limits, previous)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise BadInput(_UNREADABLE) from error
+        raise BadInput(UNREADABLE) from error
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _read(source: Path, destination: Path, overrides: Overrides, limits: Limits,
     scan = conversion.flattened(pl.scan_parquet(source, glob=False))
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
-    _check_size(rows, len(stored), limits)
+    check_size(rows, len(stored), limits)
     names, findings = unique_names(list(stored), len(stored), limits)
     before = {column.name: column for column in previous or ()}
     columns = [
@@ -105,7 +105,7 @@ def _read(source: Path, destination: Path, overrides: Overrides, limits: Limits,
     return ReadTable(schema, rows, "parquet", findings, destination)
 
 
-def _check_size(rows: int, columns: int, limits: Limits) -> None:
+def check_size(rows: int, columns: int, limits: Limits) -> None:
     if not rows or not columns:
         raise Invalid(Message("table_empty", "The table is empty. Upload a table with at least one column and one row."))
     if columns > limits.columns:
@@ -210,7 +210,7 @@ def _schema(sources: Sequence[_Source], destination: Path, rows: int) -> TableSc
 
 
 def _column(one: _Source, dtype: pl.DataType, nullable: bool, decided: Decided | None) -> Column:
-    column = one.previous or Column(one.name, _type_of(dtype), dtype_name(dtype))
+    column = one.previous or Column(one.name, type_of(dtype), dtype_name(dtype))
     if _is_clock(one, dtype):
         column = replace(column, format=CLOCK.code)
     if decided:
@@ -228,7 +228,7 @@ def _is_clock(one: _Source, dtype: pl.DataType) -> bool:
     return conversion.is_clock(one.dtype) and dtype.is_float()
 
 
-def _type_of(dtype: pl.DataType) -> ColumnType:
+def type_of(dtype: pl.DataType) -> ColumnType:
     if dtype == pl.Boolean:
         return ColumnType.boolean
     if isinstance(dtype, (pl.Date, pl.Datetime)):

@@ -1,0 +1,176 @@
+"""Answers of one model for many rows of a table, column by column: the same as `Scorer.predict_rows` gives for each row.
+
+A value is read as in a row of JSON that spells it as the table's file does. Where a column is stored as what it was in training,
+which is usual, no value is looked at by Python.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.encoding.values import Canonical, domain, polars_type, reader
+from coreplex.engines.scoring.bundle import label_key
+from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.tabular.schema import Column, spell
+from coreplex.errors.nearest import by_nearness, hint, listed, nearest, nearest_first
+from coreplex.errors.tree import Invalid, Message
+
+PREDICTION, PROBABILITY, ERROR = "prediction", "probability", "prediction_error"
+LOWER, UPPER, SET = "prediction_lower", "prediction_upper", "prediction_set"
+NOTHING_KNOWN = "No column that the model reads has a value it can read in this row."
+
+
+@dataclass(frozen=True)
+class Scored:
+    """answers: n rows, with `prediction_error` where there is none; oddities: odd values by column and kind."""
+
+    answers: pl.DataFrame
+    oddities: dict[tuple[str, str], int]
+
+
+class TableScorer:
+    """A model for the rows of one table. Raises Invalid where it knows none of the table's columns."""
+
+    def __init__(
+        self, scorer: Scorer, columns: Sequence[Column], threshold: float | None = None, interval: float | None = None
+    ) -> None:
+        self.scorer, self.threshold, self.interval = scorer, threshold, interval
+        given = {column.name: column for column in columns}
+        if not scorer.reader.knows(dict.fromkeys(given)):
+            raise Invalid(none_known(list(given), scorer.features))
+        self.matched = scorer.reader.matched(dict.fromkeys(given))
+        """Columns of the model by the other spelling that the table has for them."""
+        self.sources = {name: self.matched.get(name, name) for name in scorer.features if self.matched.get(name, name) in given}
+        self._given = {name: given[source] for name, source in self.sources.items()}
+        if interval is not None:
+            self._check_interval(interval)
+
+    def _check_interval(self, level: float) -> None:
+        if self.scorer.classes:
+            self.scorer.conformal.sets([[1.0 / len(self.scorer.classes)] * len(self.scorer.classes)], level)
+        else:
+            self.scorer.conformal.bounds([0.0], level)
+
+    def score(self, frame: pl.DataFrame, refused: pl.Series | None = None) -> Scored:
+        """Answers for the rows of a part of the table. refused: (n,) why a row cannot be scored, null where it may be."""
+        own = frame.select(pl.col(source).alias(name) for name, source in self.sources.items())
+        seen = _Spelled(own, self._given, frame.height)
+        ensemble = self.scorer.ensemble
+        response = ensemble.respond(ensemble.raw(ensemble.encode(seen)))
+        error = pl.Series(ERROR, [None], dtype=pl.String).new_from_index(0, frame.height)
+        error = error.set(pl.Series(self._empty(seen)), NOTHING_KNOWN)
+        if refused is not None:
+            error = refused.zip_with(refused.is_not_null(), error).alias(ERROR)
+        answers = pl.DataFrame(self._columns(response)).with_columns(error)
+        answers = answers.with_columns(pl.when(pl.col(ERROR).is_null()).then(pl.col(name)).alias(name) for name in self.names)
+        return Scored(answers, {key: count for key, count in self.scorer.reader.oddities(own, seen).items() if count})
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The columns of an answer, without the error."""
+        return [one.name for one in self._columns(np.zeros((0, max(len(self.scorer.classes), 1))))]
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The types of the columns of answers, the error too."""
+        return {one.name: one.dtype for one in self._columns(np.zeros((0, max(len(self.scorer.classes), 1))))} | {
+            ERROR: pl.String()
+        }
+
+    def _empty(self, seen: Canonical) -> NDArray[np.bool_]:
+        """(n,) True for rows without one value that the model can read."""
+        empty = np.ones(seen.height, dtype=np.bool_)
+        for known in self.scorer.reader.known:
+            values = seen.series(known.column)
+            missing = values.is_null()
+            if values.dtype.is_float():
+                missing |= values.is_nan().fill_null(value=True)
+            empty &= missing.to_numpy()
+            if not empty.any():
+                break
+        return empty
+
+    def _columns(self, response: Floats) -> list[pl.Series]:
+        """The answer (n, k) as columns of a table."""
+        classes = self.scorer.classes
+        if not classes:
+            return [pl.Series(PREDICTION, response[:, 0]), *self._bounds(response[:, 0])]
+        chosen = self.scorer.chosen(response, self.threshold)
+        return [
+            self._labels.gather(chosen).alias(PREDICTION),
+            pl.Series(PROBABILITY, response[np.arange(len(response)), chosen]),
+            *(pl.Series(f"{PROBABILITY}_{label_key(label)}", response[:, place]) for place, label in enumerate(classes)),
+            *self._sets(response),
+        ]
+
+    @cached_property
+    def _labels(self) -> pl.Series:
+        """The classes as one column can hold them."""
+        classes = self.scorer.classes
+        alike = len({type(label) for label in classes}) == 1
+        return pl.Series(PREDICTION, list(classes) if alike else [label_key(label) for label in classes])
+
+    def _bounds(self, values: Floats) -> list[pl.Series]:
+        if self.interval is None:
+            return []
+        lower, upper = self.scorer.conformal.bounds(values.tolist(), self.interval)
+        return [pl.Series(LOWER, lower), pl.Series(UPPER, upper)]
+
+    def _sets(self, response: Floats) -> list[pl.Series]:
+        if self.interval is None:
+            return []
+        classes, found = self.scorer.classes, self.scorer.conformal.sets(response.tolist(), self.interval)
+        return [pl.Series(SET, [orjson.dumps([classes[code] for code in codes]).decode() for codes in found], dtype=pl.String)]
+
+
+class _Spelled(Canonical):
+    """Columns of a table whose own schema says how their file spells them. given: the table's columns by the model's names."""
+
+    def __init__(self, frame: pl.DataFrame, given: Mapping[str, Column], height: int) -> None:
+        super().__init__(frame, keep=True)
+        self.height = height
+        self._given = given
+        self._others: dict[str, pl.Series] = {}
+
+    def series(self, column: Column) -> pl.Series:
+        """The canonical values of one column."""
+        given = self._given.get(column.name)
+        if given is None or _stored_alike(given.dtype, column.dtype):
+            return super().series(column)
+        if column.name not in self._others:
+            self._others[column.name] = _by_spelling(self.frame.get_column(column.name), given, column)
+        return self._others[column.name]
+
+
+def _stored_alike(given: str, trained: str) -> bool:
+    """Whether values are stored as they were in training, or as texts, which are read as those of a row."""
+    return given == "string" or _family(given) == _family(trained)
+
+
+def _family(dtype: str) -> str:
+    if dtype in ("date", "datetime"):
+        return "moment"
+    return dtype if dtype in ("bool", "string") else "number"
+
+
+def _by_spelling(series: pl.Series, given: Column, column: Column) -> pl.Series:
+    """Each distinct value as its file spells it, read as a row of JSON would be."""
+    read, kind = reader(column), polars_type(domain(column))
+    distinct = series.unique()
+    values = [read(spell(given, value)) for value in distinct.to_list()]
+    meaning = pl.Series([None if value != value else value for value in values], dtype=kind)
+    return series.replace_strict(distinct, meaning, return_dtype=kind)
+
+
+def none_known(names: Sequence[str], features: Sequence[str]) -> Message:
+    """That a model knows none of a table's columns; it names the nearest ones it does know."""
+    told = Message("no_column_known_of_table", "The model knows no column of this table ({columns}).", columns=listed(names, 5))
+    near = next((name for name in names if nearest(name, features)), names[0] if names else "")
+    return told.then(hint(near, features)).then(nearest_first(by_nearness(near, features)))
