@@ -71,7 +71,7 @@ class InputSchema:
     json_schema: JSON = strawberry.field(
         resolver=_json_schema,
         graphql_type=JSON,
-        description="The same as JSON Schema (draft 2020-12) of one row: what is valid is answered without a warning about types, "
-        "ranges and categories.",
+        description="The same as JSON Schema (draft 2020-12) of one row: what is valid is answered without a warning about "
+        "types, ranges and categories.",
     )
     output: OutputSchema = key("output", "What it answers.", OutputSchema)
