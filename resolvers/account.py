@@ -26,9 +26,9 @@ from coreplex.platform.permissions import Category
 from coreplex.project import invitation
 from edge.caller import known_payer
 from resolvers.context import Context, Info, act, once
-from resolvers.loading import rows
+from resolvers.loading import Rows
 
-users = rows(User)
+users = Rows(User)
 
 
 async def register(info: Info, input: inputs.Register) -> tuple[User, bool]:

@@ -8,9 +8,9 @@ from coreplex.artifact import service
 from coreplex.artifact.table import Artifact
 from coreplex.platform.staging import StagedFile
 from resolvers.context import Info
-from resolvers.loading import rows
+from resolvers.loading import Rows
 
-artifacts = rows(Artifact)
+artifacts = Rows(Artifact)
 
 
 async def file(root: strawberry.Parent[Artifact], info: Info) -> StagedFile:

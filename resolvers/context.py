@@ -19,7 +19,7 @@ from coreplex.idempotency.service import Repeated
 from coreplex.platform.answer_size import AnswerSize
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.page import Page, Slice
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import View
 from coreplex.platform.permissions import Grant, Principal, UserRole
 from edge.caller import Caller
 from resolvers.loading import Asking, Loaders
@@ -58,10 +58,15 @@ class Context(Caller):
         """The one transaction of a mutation field."""
         return self.services.database.transaction()
 
-    async def slice(self, listing: Listing, page: Page) -> Slice[Any]:
-        """One page of a list, in a short read session of its own."""
-        async with self.read() as session:
-            return await listing.slice(session, page, self.count)
+    async def slice(self, view: View, page: Page) -> Slice[Any]:
+        """One page of a list."""
+
+        async def count() -> int:
+            async with self.services.database.reader() as reader:
+                return await view.count(reader, page)
+
+        async with self.services.database.reader() as reader:
+            return await view.slice(reader, page, count)
 
     async def count(self, query: Select[Any]) -> int:
         """What a counting query says, in a session of its own: it is asked once the list's own is over."""

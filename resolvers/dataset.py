@@ -24,14 +24,14 @@ from coreplex.platform.staging import StagedFile
 from resolvers import visible
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
-from resolvers.loading import Asking, Batch, batch, rows
+from resolvers.loading import Asking, Batch, Rows, batch
 
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 
-datasets = rows(Dataset)
+datasets = Rows(Dataset)
 version_counts = batch(versions.version_counts, missing=0)
 """How many versions there are, by dataset id."""
-light_versions = rows(DatasetVersion, *versions.LIGHT)
+light_versions = Rows(DatasetVersion, versions.DOCUMENTS)
 """Versions without their documents; those come from `version_documents`."""
 
 

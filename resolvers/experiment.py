@@ -7,10 +7,10 @@ from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
 from coreplex.training.forecast import Forecast, forecast
 from resolvers.context import Info, act, once
-from resolvers.loading import batch, rows
+from resolvers.loading import Rows, batch
 
-jobs = rows(Job)
-experiments = rows(Experiment)
+jobs = Rows(Job)
+experiments = Rows(Experiment)
 engine_runs = batch(service.engine_runs)
 """The runs of an experiment's engines, in their order, by experiment id."""
 

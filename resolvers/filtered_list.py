@@ -5,17 +5,17 @@ from typing import Any
 from coreplex.experiment.table import Experiment
 from coreplex.membership.access import open_project, open_row
 from coreplex.platform.page import Page, Slice
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import View
 from resolvers.context import Info
 
 
-async def filtered_list(info: Info, listing: Listing, page: Page, wanted: Any) -> Slice[Any]:
+async def filtered_list(info: Info, view: View, page: Page, wanted: Any) -> Slice[Any]:
     """One page. Raises NotFound when the `project_id` or `experiment_id` of the filter is unknown or another person's, as the
     listing does for a malformed one.
 
     Asked only when the page is empty: a row of the project is proof enough that the caller sees it.
     """
-    found = await info.context.slice(listing, page)
+    found = await info.context.slice(view, page)
     if found.nodes:
         return found
     project_id, experiment_id = getattr(wanted, "project_id", None), getattr(wanted, "experiment_id", None)

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.sql.base import ExecutableOption
-from sqlmodel import SQLModel
+from sqlalchemy import ARRAY, Dialect, any_, select
 from strawberry.dataloader import DataLoader
 
+from coreplex.errors.tree import Forbidden, Unauthenticated
 from coreplex.platform.answer_size import AnswerSize
+from coreplex.platform.anybody import anybody, ids_of, is_bound
 from coreplex.platform.database import Database, ReadSession
 from coreplex.platform.page import Page, Slice
-from coreplex.platform.paging import Listing
-from coreplex.platform.permissions import Principal
+from coreplex.platform.paging import View
+from coreplex.platform.permissions import READ, Grant, Principal, authorize
+from coreplex.platform.prepared import Prepared, columns_of, parameter
+from coreplex.platform.reader import Reader
 
-Row = TypeVar("Row", bound=SQLModel)
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
 
@@ -33,6 +34,15 @@ class Asking:
 
     principal: Principal | None
     size: Callable[[], AnswerSize]
+
+    @property
+    def reader(self) -> Grant | None:
+        """The caller's grant to read; None for one who has none (a key that may only write, or predict)."""
+        try:
+            authorize(self.principal, READ)
+        except (Unauthenticated, Forbidden):
+            return None
+        return None if self.principal is None else Grant(self.principal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,15 +58,32 @@ def batch(load: Callable[[ReadSession, list[Key]], Awaitable[Mapping[Key, Found]
     return Batch(lambda session, keys, _asking: load(session, keys), missing)
 
 
-def rows(table: type[Row], *options: ExecutableOption) -> Batch[UUID, Row | None]:
-    """Rows by id. `options` say which columns stay behind."""
-    columns: Any = table
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows by id, as far as the caller may see them: `visible` says which; None: all, for whoever got so far."""
 
-    async def load(session: ReadSession, ids: list[UUID], _asking: Asking) -> Mapping[UUID, Row | None]:
-        found: Sequence[Any] = (await session.scalars(select(table).where(columns.id.in_(ids)).options(*options))).all()
+    table: Any
+    without: Sequence[str] = ()
+    """Which columns stay behind."""
+    visible: Callable[[Grant], Any] | None = None
+    """Of the grant it asks only whose it is and to which project it is bound: what it says is kept for all callers."""
+    missing: None = None
+
+    async def load(self, reader: Reader, ids: list[UUID], asking: Asking) -> Mapping[UUID, Any]:
+        grant = None if self.visible is None else asking.reader
+        if self.visible is not None and grant is None:
+            return {}
+        caller: Mapping[str, Any] = {} if grant is None else ids_of(grant)
+        key = (self, grant is not None and is_bound(grant))
+        found = await reader.rows(key, lambda dialect: self._prepared(grant, dialect), {"ids": ids, **caller})
         return {row.id: row for row in found}
 
-    return Batch(load)
+    def _prepared(self, grant: Grant | None, dialect: Dialect) -> Prepared:
+        columns = columns_of(self.table, self.without)
+        query = select(*columns).where(self.table.id == any_(parameter("ids", ARRAY(self.table.id.type))))
+        if self.visible is not None and grant is not None:
+            query = query.where(self.visible(anybody(grant)))
+        return Prepared(query, self.table, [column.key for column in columns], dialect)
 
 
 class Shared(DataLoader[Any, Any]):
@@ -78,16 +105,16 @@ def _seen(found: "asyncio.Future[Any]") -> None:
 class Pages:
     """The same page of the lists of many things, by the id of the thing."""
 
-    def __init__(self, database: Database, listing: Listing, page: Page) -> None:
+    def __init__(self, database: Database, view: View, page: Page) -> None:
         async def count(keys: list[Any]) -> list[int]:
-            async with database.read() as session:
-                return await listing.counts(session, keys, page)
+            async with database.reader() as reader:
+                return await view.counts(reader, keys, page)
 
         counts = Shared(load_fn=count, cache=False)
 
         async def slices(keys: list[Any]) -> list[Slice[Any]]:
-            async with database.read() as session:
-                return await listing.slices(session, keys, page, counts.load)
+            async with database.reader() as reader:
+                return await view.slices(reader, keys, page, counts.load)
 
         self._slices = slices
         self._single = Shared(load_fn=slices, cache=False)
@@ -108,16 +135,16 @@ class Loaders:
     def __init__(self, database: Database, asking: Asking) -> None:
         self._database = database
         self._asking = asking
-        self._made: dict[Batch[Any, Any], DataLoader[Any, Any]] = {}
+        self._made: dict[Batch[Any, Any] | Rows, DataLoader[Any, Any]] = {}
         self._pages: dict[Hashable, Pages] = {}
 
-    def __getitem__(self, batch: Batch[Key, Found]) -> DataLoader[Key, Found]:
+    def __getitem__(self, batch: Batch[Any, Any] | Rows) -> DataLoader[Any, Any]:
         found = self._made.get(batch)
         if found is None:
             found = self._made[batch] = _loader(batch, self._database, self._asking)
         return found
 
-    def pages(self, place: Hashable, begin: Callable[[], tuple[Listing, Page]]) -> Pages:
+    def pages(self, place: Hashable, begin: Callable[[], tuple[View, Page]]) -> Pages:
         """Pages of lists within things, by the id of the thing: one statement for all that ask at once, one for their counts.
 
         `place` stands for the selection of the document that asks and the type it asks of, with the same arguments each time.
@@ -128,10 +155,14 @@ class Loaders:
         return self._pages[place]
 
 
-def _loader(batch: Batch[Any, Any], database: Database, asking: Asking) -> DataLoader[Any, Any]:
+def _loader(batch: Batch[Any, Any] | Rows, database: Database, asking: Asking) -> DataLoader[Any, Any]:
     async def load(keys: list[Any]) -> list[Any]:
-        async with database.read() as session:
-            found = await batch.load(session, keys, asking)
+        if isinstance(batch, Rows):
+            async with database.reader() as reader:
+                found: Mapping[Any, Any] = await batch.load(reader, keys, asking)
+        else:
+            async with database.read() as session:
+                found = await batch.load(session, keys, asking)
         return [found.get(key, batch.missing) for key in keys]
 
     return Shared(load_fn=load)

@@ -19,12 +19,12 @@ from coreplex.platform.page import Page, Slice
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
 from resolvers.filtered_list import filtered_list
-from resolvers.loading import batch, rows
+from resolvers.loading import Rows, batch
 
 MAX_WAIT_SECS = 25
 POLL_SECS = 0.5
 
-models = rows(Model)
+models = Rows(Model)
 model_counts = batch(service.counts, missing=0)
 """How many models are finished, by experiment id."""
 

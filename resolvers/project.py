@@ -10,9 +10,9 @@ from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession
 from coreplex.platform.permissions import Role
 from coreplex.project import service
-from resolvers.loading import Asking, Batch, batch, rows
+from resolvers.loading import Asking, Batch, Rows, batch
 
-projects = rows(Project)
+projects = Rows(Project)
 project_counts = batch(service.counts)
 
 

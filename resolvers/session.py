@@ -14,9 +14,9 @@ from coreplex.account.table import ApiKey, Session
 from coreplex.platform.database import ReadSession
 from coreplex.platform.permissions import Credential, Principal, Scope
 from resolvers.context import Info
-from resolvers.loading import batch, rows
+from resolvers.loading import Rows, batch
 
-api_keys = rows(ApiKey)
+api_keys = Rows(ApiKey)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from strawberry.types.arguments import StrawberryArgument
 
 from coreplex.platform.filtering import COMBINED, SHARED, filter_model
 from coreplex.platform.page import DEFAULT_PAGE, MAX_PAGE, Page, Slice, SortDirection
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import Listing, View
 from coreplex.platform.permissions import READ, Permission
 from resolvers.context import Info
 from resolvers.filtered_list import filtered_list
@@ -69,6 +69,7 @@ class _Counts:
         return [counted.get(one, one.total) for one in slices]
 
 
+LENGTH = {"totalCount", "__typename"}
 COUNTS = Loaded(lambda _context: _Counts(), lambda one: one, lambda found, _slice: found)
 
 
@@ -182,7 +183,7 @@ def nested(listing: Listing, description: str, *, permission: Permission = READ)
     """A list within each of many things, which have their pages from one statement."""
 
     def begin(info: Info, **given: Any) -> Pages:
-        def pages() -> tuple[Listing, Page]:
+        def pages() -> tuple[View, Page]:
             page, wanted = _asked(info, given)
             return listing.asked(info.grant, wanted), page
 
@@ -216,9 +217,10 @@ def _asked(info: Info, given: Mapping[str, Any]) -> tuple[Page, Any]:
     page = Page(*forwards, given.get("offset") or 0, given.get("search"), last=backwards[0], before=backwards[1])
     if (sort := given.get("sort")) is not None:
         page = replace(page, sort_field=sort.field and sort.field.value, sort_direction=sort.direction)
-    return replace(page, counted_only=counted_only(info)), given.get("filter")
+    names = selected(info._raw_info)
+    return replace(page, counted="totalCount" in names, counted_only=names <= LENGTH), given.get("filter")
 
 
 def counted_only(info: Info) -> bool:
     """Whether of a list nothing but its length is selected."""
-    return selected(info._raw_info) <= {"totalCount", "__typename"}
+    return selected(info._raw_info) <= LENGTH

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, select
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select
 from sqlmodel import col
 
 from coreplex.account.cache import announce
@@ -11,7 +11,6 @@ from coreplex.account.inputs import EndSession
 from coreplex.account.recovery import record
 from coreplex.account.table import Session, User
 from coreplex.errors.tree import NotFound
-from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.filtering import moments, text
 from coreplex.platform.identifier import parse_id
@@ -26,7 +25,7 @@ def own(grant: Grant) -> Select[Session]:
 
 
 def _own(grant: Grant) -> ColumnElement[bool]:
-    return and_(col(Session.user_id) == grant.user_id, col(Session.expires_at) > now())
+    return and_(col(Session.user_id) == grant.user_id, col(Session.expires_at) > func.now())
 
 
 SESSIONS = Listing(

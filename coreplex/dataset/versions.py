@@ -9,7 +9,6 @@ import orjson
 from sqlalchemy import Select, Text, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from coreplex.artifact.table import STORAGE, Artifact
@@ -27,6 +26,7 @@ from coreplex.platform.identifier import parse_id
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
+from coreplex.platform.prepared import behind
 from coreplex.platform.settings import Settings
 
 UNIQUE_VIOLATION = "23505"
@@ -35,7 +35,7 @@ ANY_ROOM = {VERSIONS_OF_OWNER: 1, STORAGE: 1}
 DOCUMENTS = ("table_schema", "profile", "quality")
 FEW = 4
 """Versions whose documents are read together whatever their size."""
-LIGHT = tuple(defer(getattr(DatasetVersion, name), raiseload=True) for name in DOCUMENTS)
+LIGHT = behind(DatasetVersion, DOCUMENTS)
 """Load versions without their documents: a profile of 1,500 columns is a megabyte, and a list shows none of it."""
 
 
@@ -73,7 +73,7 @@ VERSIONS = Listing(
         "created_at": moments(col(DatasetVersion.created_at), "By when they were made."),
     },
     parent=col(DatasetVersion.dataset_id),
-    options=LIGHT,
+    without=DOCUMENTS,
 )
 """Versions of datasets the caller may see, newest first, without their documents."""
 

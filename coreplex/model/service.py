@@ -125,9 +125,10 @@ async def first_model_pending(
 
     The baseline is no model to wait for: who takes the first of the list wants one that has learned something.
     """
-    learned = MODELS.asked(grant).query.where(col(Model.algo) != BASELINE)
+    visible = visible_projects(grant)
+    learned = MODELS.query.where(col(Model.project_id).in_(visible), col(Model.algo) != BASELINE)
     query = select(col(Experiment.id)).where(
-        col(Experiment.project_id).in_(visible_projects(grant)),
+        col(Experiment.project_id).in_(visible),
         col(Experiment.status).in_([JobStatus.queued, JobStatus.running]),
     )
     if project_id is not None:

@@ -1,4 +1,4 @@
-"""The database: one engine per process, a session per read, a transaction per write.
+"""The database: one engine per process, a reader or a session per read, a transaction per write.
 
 Sessions for reading and for writing are different types, so that a function's signature says which it needs. Nothing in the
 domain commits: the edge that opened `transaction()` does, once.
@@ -20,10 +20,12 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, Opera
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from coreplex.errors.tree import DatabaseFull, Message, Unavailable
 from coreplex.platform.database_watch import Watch
 from coreplex.platform.fair_places import FairPlaces, Limits
+from coreplex.platform.reader import Reader, Statements
 
 STATEMENT_TIMEOUT_MS = 10_000
 SILENT_SECS = 5
@@ -72,6 +74,8 @@ def is_unavailable(error: BaseException) -> bool:
     """True when the database is away or refuses for the moment (busy, a deadlock broken): weather, not a bug."""
     if isinstance(error, InterfaceError | ConnectionError | TimeoutError):
         return True
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
+        return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, OperationalError):
@@ -81,7 +85,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 def is_bad_value(error: BaseException) -> bool:
     """True when the database could not take a value: of another kind, out of range, not text (SQLSTATE class 22)."""
-    cause = getattr(getattr(error, "orig", None), "__cause__", None)
+    cause = getattr(getattr(error, "orig", None), "__cause__", error)
     return _state(error)[:2] == "22" or isinstance(cause, asyncpg.DataError)
 
 
@@ -162,6 +166,17 @@ class Database:
         """Runs in processes that serve requests: they refuse at once what a silent server would let wait."""
         # One statement sees one state of the database either way; without BEGIN and ROLLBACK a read is one round trip, not three.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.statements = Statements()
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Reader]:
+        """A connection for prepared statements, each of which is asked by itself."""
+        async with self._weather(), self._place():
+            held = await self.engine.raw_connection()
+            try:
+                yield Reader(held.driver_connection, self.statements, self.engine.dialect)
+            finally:
+                await greenlet_spawn(held.close)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -178,11 +193,20 @@ class Database:
 
     @asynccontextmanager
     async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:
+        async with (
+            self._weather(),
+            self._place(),
+            kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session,
+        ):
+            yield session
+
+    @asynccontextmanager
+    async def _weather(self) -> AsyncIterator[None]:
+        """Says what is no bug in the words of the domain."""
         if self.watch.silent.is_set():
             raise Unavailable(AWAY)
         try:
-            async with self._place(), kind(engine, expire_on_commit=False, autoflush=kind is WriteSession) as session:
-                yield session
+            yield
         except PoolTimeout:
             raise self.places.busy() from None
         except Exception as error:

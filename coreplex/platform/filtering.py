@@ -6,22 +6,24 @@
         "created_at": moments(col(Dataset.created_at), "By when they were created."),
     }
 
-`filter_model` makes the input of the contract of it; `where` the condition of what was sent. Conditions beside each other must
-all hold; `and`, `or` and `not` combine whole filters. A condition on a value that is missing does not hold.
+`filter_model` makes the input of the contract of it; `read` takes what was sent apart into a shape and values, and `where` is the
+condition of a shape, so that filters of one shape are one statement. Conditions beside each other must all hold; `and`, `or` and
+`not` combine whole filters. A condition on a value that is missing does not hold.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, true
+from sqlalchemy import ARRAY, ColumnElement, String, and_, any_, false, func, not_, or_, true
 
 from coreplex.errors.tree import Invalid, Message, WrongValue
 from coreplex.platform.identifier import parse_id
 from coreplex.platform.inputs import Identifier, Long, storable
+from coreplex.platform.prepared import parameter
 
 MAX_LEVELS = 5
 """How deep filters may stand in filters."""
@@ -79,6 +81,10 @@ SHARED: Mapping[str, tuple[type[BaseModel], str]] = {
 """Inputs that filters of many lists take, by their names in the contract, and what they are."""
 
 
+Operands = Sequence[tuple[str, Any]]
+"""What a condition compares with: an operation's word and the value."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """One field of a filter."""
@@ -86,7 +92,10 @@ class Condition:
     kind: Any
     """The annotation of its value."""
     about: str
-    means: Callable[[Any], ColumnElement[bool]]
+    taken: Callable[[Any], Operands]
+    """What stands in its value."""
+    means: Callable[[str, str], ColumnElement[bool]]
+    """An operation in SQL, by its word and the name of the parameter that is its value."""
     many: bool = False
     """Takes a list of values of which one must be met."""
     quick: bool = False
@@ -104,68 +113,75 @@ Filters = Mapping[str, Condition]
 
 def reference(column: Any, noun: str, about: str) -> Condition:
     """The one thing that rows belong to, by its id; a malformed one is not found."""
-    return Condition(Identifier, about, lambda wanted: column == parse_id(wanted, noun))
+    return Condition(Identifier, about, lambda wanted: [("eq", parse_id(wanted, noun))], _compared(column))
 
 
 def identifiers(column: Any, about: str) -> Condition:
     """Rows by identifiers; a malformed one names nothing."""
-    return Condition(Identifier, about, lambda wanted: column.in_([parse_id(one, "Item") for one in wanted]), many=True)
+    return Condition(
+        Identifier, about, lambda wanted: [("in", [parse_id(one, "Item") for one in wanted])], _compared(column), True
+    )
 
 
 def one_of(column: Any, kind: type[Enum], about: str) -> Condition:
-    return Condition(kind, about, lambda wanted: column.in_([kind(str(one.value)) for one in wanted]), many=True)
+    return Condition(kind, about, lambda wanted: [("in", [kind(str(one.value)) for one in wanted])], _compared(column), many=True)
 
 
 def words(column: Any, about: str) -> Condition:
     """One of several texts, whatever their case."""
-    return Condition(Word, about, lambda wanted: func.lower(column).in_([one.lower() for one in wanted]), many=True)
+    lower = _compared(func.lower(column, type_=String()))
+    return Condition(Word, about, lambda wanted: [("in", [one.lower() for one in wanted])], lower, many=True)
 
 
 def text(column: Any, about: str) -> Condition:
-    return Condition(TextFilter, about, lambda wanted: _text(column, wanted))
+    return Condition(TextFilter, about, _given, _compared(column))
 
 
 def numbers(column: Any, about: str, kind: type[BaseModel] = IntRange) -> Condition:
-    return Condition(kind, about, lambda wanted: _within(column, wanted))
+    return Condition(kind, about, _given, _compared(column))
 
 
 def moments(column: Any, about: str, *, quick: bool = False) -> Condition:
-    return Condition(DateTimeRange, about, lambda wanted: _within(column, wanted), quick=quick)
+    return Condition(DateTimeRange, about, _given, _compared(column), quick=quick)
 
 
 def flag(condition: Any, about: str) -> Condition:
-    return Condition(bool, about, lambda wanted: condition if wanted else not_(condition))
+    return Condition(
+        bool,
+        about,
+        lambda wanted: [("holds" if wanted else "fails", None)],
+        lambda word, _name: condition if word == "holds" else not_(condition),
+    )
+
+
+def pattern(wanted: str) -> str:
+    """What texts that hold another are like, for ILIKE."""
+    escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\0", "")
+    return f"%{escaped}%"
 
 
 def containing(column: Any, wanted: str) -> ColumnElement[bool]:
     """Whether a text holds another, whatever the case of either."""
-    pattern = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\0", "")
-    found: ColumnElement[bool] = column.ilike(f"%{pattern}%")
+    found: ColumnElement[bool] = column.ilike(pattern(wanted))
     return found
 
 
-def _text(column: Any, wanted: Any) -> ColumnElement[bool]:
-    parts = []
-    if wanted.eq is not None:
-        parts.append(column == wanted.eq)
-    if (several := getattr(wanted, "in")) is not None:
-        parts.append(column.in_(several))
-    if wanted.contains is not None:
-        parts.append(containing(column, wanted.contains))
-    return and_(true(), *parts)
+def _given(wanted: BaseModel) -> Operands:
+    """The parts of a value that were sent."""
+    return [(word, pattern(value) if word == "contains" else value) for word, value in wanted if value is not None]
 
 
-def _within(column: Any, wanted: Any) -> ColumnElement[bool]:
-    parts: list[ColumnElement[bool]] = []
-    if wanted.gt is not None:
-        parts.append(column > wanted.gt)
-    if wanted.gte is not None:
-        parts.append(column >= wanted.gte)
-    if wanted.lt is not None:
-        parts.append(column < wanted.lt)
-    if wanted.lte is not None:
-        parts.append(column <= wanted.lte)
-    return and_(true(), *parts)
+def _compared(column: Any) -> Callable[[str, str], ColumnElement[bool]]:
+    operations: Mapping[str, Callable[[str], ColumnElement[bool]]] = {
+        "eq": lambda name: column == parameter(name, column.type),
+        "in": lambda name: column == any_(parameter(name, ARRAY(column.type))),
+        "contains": lambda name: column.ilike(parameter(name, String())),
+        "gt": lambda name: column > parameter(name, column.type),
+        "gte": lambda name: column >= parameter(name, column.type),
+        "lt": lambda name: column < parameter(name, column.type),
+        "lte": lambda name: column <= parameter(name, column.type),
+    }
+    return lambda word, name: operations[word](name)
 
 
 def filter_model(name: str, filters: Filters, kinds: Mapping[str, Any]) -> type[BaseModel]:
@@ -181,22 +197,53 @@ def filter_model(name: str, filters: Filters, kinds: Mapping[str, Any]) -> type[
     return create_model(name, **fields, **combined, __module__=__name__)
 
 
-def where(filters: Filters, wanted: BaseModel) -> ColumnElement[bool]:
-    """The condition a filter stands for. Raises Invalid for one that is too deep or too large, NotFound for a malformed id."""
+class Asked(NamedTuple):
+    """A filter that was sent: which conditions, and the values they compare with by the names of their parameters."""
+
+    shape: Hashable
+    values: Mapping[str, Any]
+
+
+def read(filters: Filters, wanted: BaseModel) -> Asked:
+    """Raises Invalid for a filter that is too deep or too large, NotFound for a malformed id."""
     check(wanted)
-    return _all_of(filters, wanted)
+    values: dict[str, Any] = {}
+    return Asked(_shape(filters, wanted, values), values)
 
 
-def _all_of(filters: Filters, wanted: BaseModel) -> ColumnElement[bool]:
-    parts = [filters[name].means(value) for name, value in given(wanted) if name in filters]
-    for other in getattr(wanted, "and") or ():
-        parts.append(_all_of(filters, other))
-    if others := getattr(wanted, "or"):
-        parts.append(or_(*(_all_of(filters, other) for other in others)))
-    if (other := getattr(wanted, "not")) is not None:
-        # What is unknown does not hold, so its opposite does.
-        parts.append(not_(func.coalesce(_all_of(filters, other), false())))
-    return and_(true(), *parts)
+def _shape(filters: Filters, wanted: BaseModel, values: dict[str, Any]) -> Hashable:
+    """Conditions as (name, word, parameter), and filters within by how they are combined."""
+    parts: list[tuple[Any, ...]] = []
+    for name, value in given(wanted):
+        for word, operand in filters[name].taken(value):
+            place = f"filter_{len(values)}"
+            values[place] = operand
+            parts.append((name, word, place))
+    for combined in COMBINED:
+        if (others := getattr(wanted, combined)) is not None:
+            inner = others if isinstance(others, list) else [others]
+            parts.append((combined, tuple(_shape(filters, other, values) for other in inner)))
+    return tuple(parts)
+
+
+def where(filters: Filters, shape: Any) -> ColumnElement[bool]:
+    """The condition that filters of a shape stand for."""
+    return and_(true(), *(_part(filters, *part) for part in shape))
+
+
+def _part(filters: Filters, name: str, *more: Any) -> ColumnElement[bool]:
+    if name not in COMBINED:
+        word, place = more
+        return filters[name].means(word, place)
+    inner = [where(filters, shape) for shape in more[0]]
+    match name:
+        case "and":
+            return and_(*inner)
+        case "or":
+            return or_(*inner)
+        case _:
+            # What is unknown does not hold, so its opposite does.
+            return not_(func.coalesce(inner[0], false()))
 
 
 def check(wanted: BaseModel) -> None:

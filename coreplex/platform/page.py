@@ -44,6 +44,8 @@ class Page:
     sort_direction: SortDirection | None = None
     last: int | None = None
     before: str | None = None
+    counted: bool = False
+    """How many there are in all is asked too."""
     counted_only: bool = False
     """Nobody looks at the rows: only how many there are is asked."""
 
@@ -83,7 +85,7 @@ class Page:
         return bool(self.after or self.before or self.offset)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Slice(Generic[Row]):
     """One page of rows, with a cursor per row and a way to count the whole list."""
 

@@ -21,12 +21,13 @@ from coreplex.membership.table import Project
 from coreplex.model.service import MODELS
 from coreplex.model.table import Model
 from coreplex.platform.columns import sentence
-from coreplex.platform.cursor import beyond, encode
+from coreplex.platform.cursor import beyond, encode, position
 from coreplex.platform.database import ReadSession
 from coreplex.platform.filtering import containing
 from coreplex.platform.page import MAX_SEARCH, Page, Slice
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
+from coreplex.platform.prepared import behind
 from coreplex.project.service import PROJECTS
 
 
@@ -98,7 +99,9 @@ async def search(
     counted = select(func.count()).select_from(found)
     query = select(found.c.place, found.c.id, found.c.merit).order_by(found.c.merit.desc(), found.c.id.desc())
     if page.after is not None:
-        query = query.where(beyond(page.after, "after", found.c.merit, found.c.id, down=True))
+        merit, identity = position(page.after, "after", found.c.merit, found.c.id)
+        since = None if merit is None else literal(merit)
+        query = query.where(beyond(since, literal(identity), "after", found.c.merit, found.c.id, down=True))
     places = (await session.execute(query.limit(page.size + 1))).all() if not page.counted_only else ()
     whole = len(places) if not (page.counted_only or page.after or len(places) > page.size) else None
     rows = await _rows(session, sources, places[: page.size])
@@ -119,6 +122,6 @@ async def _rows(session: ReadSession, sources: Sequence[Source], places: Sequenc
     for number, source in enumerate(sources):
         ids = [place.id for place in places if place.place == number]
         if ids:
-            query = select(source.table).where(source.table.id.in_(ids)).options(*source.listing.options)
+            query = select(source.table).where(source.table.id.in_(ids)).options(*behind(source.table, source.listing.without))
             found.update({row.id: row for row in await session.scalars(query)})
     return found

@@ -4,10 +4,10 @@ import io
 from typing import Any
 
 import polars as pl
-from sqlalchemy import event as listen
 
 from coreplex.platform.database import Database
 from coreplex.platform.services import Services
+from tests.counting import counted
 from tests.factories.dataset import PEOPLE, Person, person, staged_files, stored_files, table
 
 UPLOAD = """mutation($input: UploadDatasetInput!) { uploadDataset(input: $input) {
@@ -117,15 +117,8 @@ async def test_nested_views_cost_a_query_per_level_not_per_row(ada: Person, serv
     counts = []
     for _ in range(2):
         await ada.dataset()
-        asked: list[str] = []
-        engine = services.database.engine.sync_engine
-
-        def note(_connection: Any, _cursor: Any, statement: str, *_: Any, asked: list[str] = asked) -> None:
-            asked.append(statement)
-
-        listen.listen(engine, "before_cursor_execute", note)
-        found = await ada.data(query, p=ada.project_id)
-        listen.remove(engine, "before_cursor_execute", note)
+        with counted(services.database) as asked:
+            found = await ada.data(query, p=ada.project_id)
         counts.append(len(asked))
     assert found["project"]["datasets"]["totalCount"] == 2
     assert len(found["project"]["datasets"]["nodes"][0]["latestVersion"]["columns"]) == 6

@@ -7,13 +7,13 @@ from typing import Any
 import orjson
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
-from sqlalchemy import event
 
 from asgi import create_app
 from coreplex.platform.database import Database
 from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
 from schema.cost import STATEMENT
+from tests.counting import counted
 from tests.factories.account import make_key, make_user, sign_in
 
 ID = "00000000-0000-7000-8000-000000000000"
@@ -200,13 +200,12 @@ async def test_syntax_errors_say_where(client: AsyncClient) -> None:
 
 
 async def test_cost_is_refused_before_anything_runs(client: AsyncClient, database: Database) -> None:
-    headers, statements = await key_header(database), []
+    headers = await key_header(database)
     nested = "{ projects(first: 500) { nodes { members(first: 500) { nodes { id } } } } }"
     app: Any = client._transport
-    engine = app.app.state.services.database.engine.sync_engine
     await ask(client, "{ __typename }", headers)  # the key is known from here on
-    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    response = await ask(client, nested, headers)
+    with counted(app.app.state.services.database, everything=True) as statements:
+        response = await ask(client, nested, headers)
     assert (response.status_code, code(response)) == (400, "TOO_EXPENSIVE")
     assert not [one for one in statements if "projects" in one or "memberships" in one], "housekeeping may be at work"
     plain = await ask(client, "{ projects(first: 500) { nodes { id name createdAt } } }", headers)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coreplex.platform.page import Page, Slice
-from coreplex.platform.paging import Listing
+from coreplex.platform.paging import View
 from coreplex.platform.permissions import Credential, Plan, Principal, Scope, UserRole
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
@@ -44,7 +44,7 @@ class Recording(Context):
         super().__init__(cast("Services", SimpleNamespace(settings=Settings())), PRINCIPAL)
         self.pages: list[Page] = []
 
-    async def slice(self, listing: Listing, page: Page) -> Slice[Any]:
+    async def slice(self, view: View, page: Page) -> Slice[Any]:
         self.pages.append(page)
 
         async def nothing() -> int:

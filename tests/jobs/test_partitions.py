@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,12 @@ from sqlmodel import col
 
 from coreplex.migrations.migrate import migrate
 from coreplex.platform.clock import now
-from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
 from coreplex.platform.page import Page, SortDirection
+from coreplex.platform.paging import View
+from coreplex.platform.prepared import Prepared, Values
+from coreplex.platform.reader import Reader, Statements
 from coreplex.serving.log import orphaned_rows, partitions
 from coreplex.serving.log.batch import STORE
 from coreplex.serving.log.listing import LOGS
@@ -155,11 +158,11 @@ async def test_a_page_of_the_log_is_read_off_the_index_of_each_week(fresh: Datab
     async with fresh.transaction() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        connection = await (await session.connection()).get_raw_connection()
+        reader = _Explaining(connection.driver_connection, Statements(), fresh.engine.dialect)
         while True:
-            asked: list[Any] = []
-            one = await alone.slice(_Heard(session, asked), page, nobody)  # type: ignore[arg-type]
-            compiled = asked[0].compile(dialect=fresh.engine.dialect, compile_kwargs={"literal_binds": True})
-            plans.append("\n".join((await session.scalars(text(f"EXPLAIN {compiled}".replace(":", r"\:")))).all()))
+            one = await View(alone).slice(reader, page, nobody)
+            plans.append("\n".join(reader.plans))
             found += [row.id for row in one.nodes]
             if not one.has_next:
                 break
@@ -172,17 +175,14 @@ async def test_a_page_of_the_log_is_read_off_the_index_of_each_week(fresh: Datab
     assert "ROW(created_at, id)" in plans[1], "a later page begins where the one before ended"
 
 
-@dataclass
-class _Heard:
-    """A session that remembers what it was asked."""
+class _Explaining(Reader):
+    """Keeps how the last statement it was asked is carried out."""
 
-    session: WriteSession
-    asked: list[Any]
-
-    async def execute(self, statement: Any) -> Any:
-        self.asked.append(statement)
-        return await self.session.execute(statement)
+    async def fetch(self, statement: Prepared, values: Values) -> list[Any]:
+        explained = await self.connection.fetch(f"EXPLAIN {statement.text}", *statement.arguments(values))
+        self.plans = [line for (line,) in explained]
+        return await super().fetch(statement, values)
 
 
-async def nobody(_query: object) -> int:
+async def nobody() -> int:
     return 0

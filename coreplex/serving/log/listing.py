@@ -7,7 +7,6 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, select
-from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from coreplex.deployment.table import Deployment
@@ -19,9 +18,11 @@ from coreplex.platform.filtering import FloatRange, flag, moments, numbers, refe
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
+from coreplex.platform.prepared import behind
 from coreplex.serving.table import InferenceLog
 
-LIGHT = tuple(defer(getattr(InferenceLog, name), raiseload=True) for name in ("inputs", "output"))
+DOCUMENTS = ("inputs", "output")
+LIGHT = behind(InferenceLog, DOCUMENTS)
 """Load rows of the log without their documents."""
 Key = tuple[UUID, datetime]
 """Of a row: its id, and its time, which says in which partition it is."""
@@ -94,7 +95,7 @@ LOGS = Listing(
         ),
     },
     parent=col(InferenceLog.deployment_id),
-    options=LIGHT,
+    without=DOCUMENTS,
     newest=NEWEST,
 )
 """The inference logs of deployments the caller may see, newest first, without their documents."""
