@@ -1,18 +1,16 @@
-"""DataLoaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request.
+"""Loaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request.
 
 A concept declares what it loads as a `Batch` (`resolvers/<concept>.py`); a request makes a loader of each that is asked for. What
 loads holds the database, not the object that holds the loader: of such a cycle everything a request read would stay until the
 garbage collector comes, which holds up everybody.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Dialect, any_, select
-from strawberry.dataloader import DataLoader
 
 from coreplex.errors.tree import Forbidden, Unauthenticated
 from coreplex.platform.answer_size import AnswerSize
@@ -23,6 +21,7 @@ from coreplex.platform.paging import View
 from coreplex.platform.permissions import READ, Grant, Principal, authorize
 from coreplex.platform.prepared import Prepared, columns_of, parameter
 from coreplex.platform.reader import Reader
+from resolvers.loader import Loader
 
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
@@ -86,22 +85,6 @@ class Rows:
         return Prepared(query, self.table, [column.key for column in columns], dialect)
 
 
-class Shared(DataLoader[Any, Any]):
-    """A loader whose results survive those who wait: when one field fails, graphql-core cancels the fields beside it, and a
-    cancelled result would be kept and end every later field that asks for the same key."""
-
-    def load(self, key: Any) -> Any:
-        found: Any = super().load(key)
-        found.add_done_callback(_seen)
-        return asyncio.shield(found)
-
-
-def _seen(found: "asyncio.Future[Any]") -> None:
-    """Nobody may wait any more for what failed; asyncio would complain of an error that nobody looked at."""
-    if not found.cancelled():
-        found.exception()
-
-
 class Pages:
     """The same page of the lists of many things, by the id of the thing."""
 
@@ -110,14 +93,14 @@ class Pages:
             async with database.reader() as reader:
                 return await view.counts(reader, keys, page)
 
-        counts = Shared(load_fn=count, cache=False)
+        counts = Loader(count, kept=False)
 
         async def slices(keys: list[Any]) -> list[Slice[Any]]:
             async with database.reader() as reader:
                 return await view.slices(reader, keys, page, counts.load)
 
         self._slices = slices
-        self._single = Shared(load_fn=slices, cache=False)
+        self._single = Loader(slices, kept=False)
 
     def load(self, key: Any) -> Awaitable[Slice[Any]]:
         """One list; those asked for in the same turn of the loop come from one statement."""
@@ -135,10 +118,10 @@ class Loaders:
     def __init__(self, database: Database, asking: Asking) -> None:
         self._database = database
         self._asking = asking
-        self._made: dict[Batch[Any, Any] | Rows, DataLoader[Any, Any]] = {}
+        self._made: dict[Batch[Any, Any] | Rows, Loader] = {}
         self._pages: dict[Hashable, Pages] = {}
 
-    def __getitem__(self, batch: Batch[Any, Any] | Rows) -> DataLoader[Any, Any]:
+    def __getitem__(self, batch: Batch[Any, Any] | Rows) -> Loader:
         found = self._made.get(batch)
         if found is None:
             found = self._made[batch] = _loader(batch, self._database, self._asking)
@@ -155,7 +138,7 @@ class Loaders:
         return self._pages[place]
 
 
-def _loader(batch: Batch[Any, Any] | Rows, database: Database, asking: Asking) -> DataLoader[Any, Any]:
+def _loader(batch: Batch[Any, Any] | Rows, database: Database, asking: Asking) -> Loader:
     async def load(keys: list[Any]) -> list[Any]:
         if isinstance(batch, Rows):
             async with database.reader() as reader:
@@ -165,4 +148,4 @@ def _loader(batch: Batch[Any, Any] | Rows, database: Database, asking: Asking) -
                 found = await batch.load(session, keys, asking)
         return [found.get(key, batch.missing) for key in keys]
 
-    return Shared(load_fn=load)
+    return Loader(load)

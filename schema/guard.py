@@ -11,21 +11,16 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLObjectType
-from pydantic import BaseModel, ValidationError
 from strawberry.extensions.field_extension import FieldExtension
-from strawberry.scalars import is_scalar
 from strawberry.schema_directive import Location
 from strawberry.types.arguments import StrawberryArgument, convert_argument
-from strawberry.types.base import StrawberryOptional, get_object_definition
-from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
 from coreplex.platform.permissions import Category, Permission, Role, Scope
 from resolvers.context import Info
 from schema.enums import enum
 from schema.payload import REFUSED, refusal
-
-Convert = Callable[[Any, Info], Any]
+from schema.prepared_inputs import Convert, Inputs
 
 enum(
     Scope,
@@ -122,6 +117,7 @@ class ResolverCalls:
         self.config = schema.config
         self.scalars = schema.schema_converter.scalar_registry
         self.named = schema.config.name_converter
+        self.inputs = Inputs(self.scalars, self.named)
 
     def install(self, kind: GraphQLObjectType) -> None:
         """Replace the wrappers on a type's fields."""
@@ -183,40 +179,9 @@ class ResolverCalls:
         return prepared
 
     def _converter(self, argument: StrawberryArgument) -> Convert:
-        general = self._general(argument)
-        kind: Any = argument.type
-        if self._leaf(kind):
-            return lambda value, _: value
-        inner = kind.of_type if isinstance(kind, StrawberryOptional) else kind
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            return self._input(inner, general)
-        return general
-
-    def _general(self, argument: StrawberryArgument) -> Convert:
         kind, path = argument.type, (self.named.from_argument(argument),)
-        return lambda value, info: convert_argument(value, kind, self.scalars, self.config, info, path=path)
 
-    def _leaf(self, kind: Any) -> bool:
-        inner = kind.of_type if isinstance(kind, StrawberryOptional) else kind
-        return is_scalar(inner, self.scalars) or isinstance(inner, StrawberryEnumDefinition)
+        def general(value: Any, info: Info) -> Any:
+            return convert_argument(value, kind, self.scalars, self.config, info, path=path)
 
-    def _input(self, model: type[BaseModel], general: Convert) -> Convert:
-        """For an input whose fields are plain values. What Pydantic refuses goes the general way, which knows the places."""
-        definition = get_object_definition(model, strict=True)
-        leaves: dict[str, str] = {}
-        for field in definition.fields:
-            kind, info = field.resolve_type(type_definition=definition), model.model_fields.get(field.python_name)
-            if not self._leaf(kind) or info is None or (info.is_required() and isinstance(kind, StrawberryOptional)):
-                return general
-            leaves[self.named.from_field(field)] = field.python_name
-
-        def convert(value: Any, info: Info) -> Any:
-            if value.__class__ is dict:
-                try:
-                    data = {leaves[name]: one for name, one in value.items()}
-                    return model.model_validate(data, by_alias=False, by_name=True)
-                except (KeyError, ValidationError):
-                    pass
-            return general(value, info)
-
-        return convert
+        return self.inputs.converter(kind, general)

@@ -6,7 +6,7 @@ domain commits: the edge that opened `transaction()` does, once.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,15 +16,14 @@ import asyncpg
 import orjson
 import structlog
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, MissingGreenlet, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.util import greenlet_spawn
 
 from coreplex.errors.tree import DatabaseFull, Message, Unavailable
 from coreplex.platform.database_watch import Watch
-from coreplex.platform.fair_places import FairPlaces, Limits
+from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.reader import Reader, Statements
 
 STATEMENT_TIMEOUT_MS = 10_000
@@ -135,6 +134,56 @@ class _Held:
 _held: ContextVar[_Held | None] = ContextVar("held", default=None)
 
 
+class Place:
+    """A place among the connections. A session within a session takes none: its caller would wait for itself."""
+
+    def __init__(self, places: FairPlaces) -> None:
+        self.places = places
+        self.who: str | None = None
+
+    async def take(self) -> None:
+        """Raises Busy."""
+        self.outer = _held.get()
+        if self.outer is None or not self.outer.now:
+            who = CALLER.get()
+            await self.places.take(who)
+            self.who, self.mine = who, _Held()
+            _held.set(self.mine)
+
+    def leave(self) -> None:
+        if self.who is not None:
+            self.mine.now = False
+            _held.set(self.outer)
+            self.places.give_back(self.who)
+
+
+class Reading:
+    """Opens a Reader for the time of a block; what many requests do several times is spelled out."""
+
+    def __init__(self, database: "Database") -> None:
+        self.database = database
+        self.place = Place(database.places)
+
+    async def __aenter__(self) -> Reader:
+        database = self.database
+        database.require_voice()
+        await self.place.take()
+        try:
+            self.connection = await database.checked_out()
+        except BaseException as error:
+            self.place.leave()
+            if not isinstance(error, Exception) or (told := database.told(error)) is error:
+                raise
+            raise told from error
+        return Reader(self.connection.driver_connection, database.statements, database.engine.sync_engine.dialect)
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        self.connection.close()
+        self.place.leave()
+        if isinstance(error, Exception) and (told := self.database.told(error)) is not error:
+            raise told from error
+
+
 class Database:
     """The process's pool of connections to PostgreSQL; one caller (`fair.CALLER`) holds at most half of them."""
 
@@ -168,15 +217,16 @@ class Database:
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.statements = Statements()
 
-    @asynccontextmanager
-    async def reader(self) -> AsyncIterator[Reader]:
+    def reader(self) -> "Reading":
         """A connection for prepared statements, each of which is asked by itself."""
-        async with self._weather(), self._place():
-            held = await self.engine.raw_connection()
-            try:
-                yield Reader(held.driver_connection, self.statements, self.engine.dialect)
-            finally:
-                await greenlet_spawn(held.close)
+        return Reading(self)
+
+    async def checked_out(self) -> Any:
+        """A connection of the pool, to be closed."""
+        if self.engine.pool.checkedin():  # type: ignore[attr-defined]  # of the pool there is
+            with suppress(MissingGreenlet):  # none can be had without waiting: the idle one was lost
+                return self.engine.sync_engine.raw_connection()
+        return await self.engine.raw_connection()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -202,35 +252,35 @@ class Database:
 
     @asynccontextmanager
     async def _weather(self) -> AsyncIterator[None]:
-        """Says what is no bug in the words of the domain."""
-        if self.watch.silent.is_set():
-            raise Unavailable(AWAY)
+        self.require_voice()
         try:
             yield
-        except PoolTimeout:
-            raise self.places.busy() from None
         except Exception as error:
-            if is_disk_full(error):
-                raise DatabaseFull(DISK_FULL) from error
-            if is_unavailable(error):
-                raise Unavailable(AWAY) from error
-            raise
+            if (told := self.told(error)) is error:
+                raise
+            raise told from error
+
+    def require_voice(self) -> None:
+        """Raises Unavailable while the server is known to say nothing."""
+        if self.watch.silent.is_set():
+            raise Unavailable(AWAY)
+
+    def told(self, error: Exception) -> Exception:
+        """What is no bug, in the words of the domain; everything else as it is."""
+        if isinstance(error, PoolTimeout):
+            return self.places.busy()
+        if is_disk_full(error):
+            return DatabaseFull(DISK_FULL)
+        return Unavailable(AWAY) if is_unavailable(error) else error
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
-        """A place among the connections. A session within a session takes none: its caller would wait for itself."""
-        outer = _held.get()
-        if outer is not None and outer.now:
+        place = Place(self.places)
+        await place.take()
+        try:
             yield
-            return
-        async with self.places.place():
-            mine = _Held()
-            _held.set(mine)
-            try:
-                yield
-            finally:
-                mine.now = False
-                _held.set(outer)
+        finally:
+            place.leave()
 
     async def _connect(self, *arguments: Any, **options: Any) -> Any:
         """A new connection; whatever the system says when there is no server (no socket, no host) means: away."""

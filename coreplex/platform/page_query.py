@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     String,
     any_,
+    case,
     func,
     literal,
     or_,
@@ -119,6 +120,21 @@ class PageQuery:
         columns = columns_of(self.listing.table, self.listing.without)
         query = self._page(self._parent()).order_by(*self._order(self.column, self.listing.identity))
         return self._cut(query.with_only_columns(*columns, self.column.label("sort_key"), maintain_column_froms=True))
+
+    def counted_page(self) -> Select[Any]:
+        """The same, and beside the last row that may come how long the list is: where fewer come, they are the whole of it.
+
+        One statement sees one state of the list. Of a page that is cut out of its list every row has it beside it.
+        """
+        rows, total = self.page().subquery("rows"), self.count().scalar_subquery()
+        last = func.row_number().over() == parameter("size", Integer())
+        wanted = total if self._cut_out else case((last, total))
+        order = self._order(rows.c.sort_key, rows.c[self.listing.identity.key])
+        return select(*rows.c, wanted.label("total")).order_by(*order)
+
+    @property
+    def _cut_out(self) -> bool:
+        return self.shape.offset or bool(self.shape.positions)
 
     def pages(self) -> Select[Any]:
         """Rows with sort key and the place of their parent: for each parent its own limited subquery, then the rows they name."""

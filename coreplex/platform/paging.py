@@ -80,7 +80,9 @@ class View:
         if page.counted_only:
             return self._slice((), page, count, await self._counted(reader, page, parent))
         shape, values = self._asked(page, within=parent is not None)
-        found = self._slice(await self._rows(reader, "page", shape, values | {"parent": parent}), page, count)
+        rows = await self._rows(reader, "counted_page" if page.counted else "page", shape, values | {"parent": parent})
+        total = rows[-1][2] if page.counted and rows else None
+        found = self._slice(rows, page, count, total)
         if page.counted and found.total is None:
             found.total = await self._counted(reader, page, parent)
         return found
