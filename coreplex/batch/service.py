@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
@@ -23,9 +22,11 @@ from coreplex.platform.filtering import LongRange, identifiers, moments, numbers
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
+from coreplex.platform.prepared import behind
 
 NOUN = "Batch"
-LIGHT = (defer(PredictionBatch.result_schema, raiseload=True),)  # type: ignore[arg-type]
+DOCUMENTS = ("result_schema",)
+LIGHT = behind(PredictionBatch, DOCUMENTS)
 """Load batches without the schemas of their results: lists show none of it."""
 
 
@@ -61,7 +62,7 @@ def listing(parent: Any) -> Listing:
         },
         visible=lambda grant: col(PredictionBatch.project_id).in_(visible_projects(grant)),
         parent=parent,
-        options=LIGHT,
+        without=DOCUMENTS,
     )
 
 
