@@ -11,11 +11,12 @@ from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.deployment import service as deployment
 from coreplex.errors.tree import NotFound
-from coreplex.model import evaluation, inputs, service
+from coreplex.model import download, evaluation, inputs, service
 from coreplex.model.input_schema import InputSchemas
 from coreplex.model.table import Evaluation, Model
 from coreplex.platform.clock import now
 from coreplex.platform.page import Page, Slice
+from coreplex.platform.staging import StagedFile
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
 from resolvers.filtered_list import filtered_list
@@ -61,12 +62,22 @@ async def curves(root: strawberry.Parent[Model], info: Info) -> Any:
 
 async def input_schema(root: strawberry.Parent[Model], info: Info) -> Any:
     """What it wants to be given, as its files say. Raises NotFound where there is no such file."""
-    bundle = await info.context.loaders[artifacts].load(root.artifact_id)
+    return (await _described(root, info))[1]
+
+
+async def file(root: strawberry.Parent[Model], info: Info) -> StagedFile:
+    """The model with what it wants to be given, as a ZIP."""
+    bundle, described = await _described(root, info)
+    return await download.offer(info.context.services, info.grant, root, bundle, described)
+
+
+async def _described(root: Model, info: Info) -> tuple[Artifact, Any]:
+    bundle: Artifact | None = await info.context.loaders[artifacts].load(root.artifact_id)
     if bundle is None:
         raise NotFound.of("Model file")
     explained = root.explanation_artifact_id
     explanation = await info.context.loaders[artifacts].load(explained) if explained else None
-    return await InputSchemas.of(info.context.services).described(bundle, explanation)
+    return bundle, await InputSchemas.of(info.context.services).described(bundle, explanation)
 
 
 async def _document(info: Info, artifact_id: UUID | None, noun: str) -> Any:

@@ -17,7 +17,7 @@ from schema.scalars import JSON, Long, Value
 class InputField:
     name: str = key("name", "Name of the column.", str)
     type: str = key("type", "What the column is.", ColumnType)
-    is_nullable: bool = key("nullable", "Whether a value may be missing; of other columns training always saw one.", bool)
+    is_nullable: bool = key("is_nullable", "Whether a value may be missing; of other columns training always saw one.", bool)
     min: Value | None = key("min", "Smallest number, or earliest time, that training saw; else null.", Value | None)
     max: Value | None = key("max", "Largest number, or latest time, that training saw; else null.", Value | None)
     categories: list[Value] | None = key(
@@ -56,8 +56,8 @@ class OutputSchema:
     )
 
 
-def _json_schema(root: strawberry.Parent[Any]) -> Any:
-    return json_schema(root["fields"], f"A row to predict {root['output']['column']}")
+def json_schema_of(root: strawberry.Parent[Any]) -> Any:
+    return json_schema(root)
 
 
 @strawberry.type(description="What a model wants to be given, and what it answers.")
@@ -69,9 +69,9 @@ class InputSchema:
         description="The columns it reads, in the order of the table it learned from.",
     )
     json_schema: JSON = strawberry.field(
-        resolver=_json_schema,
+        resolver=json_schema_of,
         graphql_type=JSON,
-        description="The same as JSON Schema (draft 2020-12) of one row: what is valid is answered without a warning about "
-        "types, ranges and categories.",
+        description="The same as JSON Schema (draft 2020-12) of a row: what is valid is answered without a warning about types, "
+        "ranges and categories.",
     )
     output: OutputSchema = key("output", "What it answers.", OutputSchema)

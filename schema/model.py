@@ -26,7 +26,8 @@ from schema.deleted import DeletedPayload
 from schema.document_fields import real
 from schema.enums import enum
 from schema.explanation import Explanation
-from schema.field import argument, by_id, command, loaded, mutation, row
+from schema.field import argument, by_id, command, guarded, loaded, mutation, row
+from schema.file import File
 from schema.input_schema import InputSchema
 from schema.links import link, owner
 from schema.metric import EVALUATION_METRICS, MODEL_METRICS, EvaluationMetric, MetricName, ModelMetric, metric_of
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 DOCUMENT = Price(each=25)
 """A file of its own for each model, as large as a page of objects."""
+WRITTEN = Price(each=100)
+"""A file is made for each model."""
 EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
 published(inputs.DeleteModel, "DeleteModelInput", "A model to remove.")
@@ -246,6 +249,13 @@ class Model:
         graphql_type=InputSchema | None,
         metadata={PRICE: DOCUMENT},
         description="What it wants to be given, and what it answers.",
+    )
+    file: File | None = guarded(
+        resolve.file,
+        READ,
+        "It to take along, as a ZIP: the model itself, its schema, hashes, and how to check and load them.",
+        graphql_type=File | None,
+        metadata={PRICE: WRITTEN},
     )
     created_at: datetime = strawberry.field(description="When it was finished.")
 

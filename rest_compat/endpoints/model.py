@@ -60,6 +60,7 @@ ROWS = (
     Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
     Endpoint("GET", f"{ONE}/schema", "ModelSchema", schema),
+    Endpoint("GET", f"{ONE}/download", "ModelDownload", shapes.plain, kind=Kind.download, media=("application/zip",)),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
     Endpoint(
         "GET",

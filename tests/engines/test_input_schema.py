@@ -65,7 +65,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def validator(found: dict[str, Any]) -> Draft202012Validator:
-    schema = json_schema(found["fields"], "A row")
+    schema = json_schema(found)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
@@ -88,9 +88,9 @@ def test_what_a_form_shows(made: Made) -> None:
     assert tuple(sorted(fields)) == tuple(sorted(scorer.features))
     assert list(fields) == [name for name in rows[0] if name in fields], "in the order of the table"
     low, high = min(row["size"] for row in rows), max(row["size"] for row in rows)
-    assert (fields["size"]["min"], fields["size"]["max"], fields["size"]["nullable"]) == (low, high, False)
+    assert (fields["size"]["min"], fields["size"]["max"], fields["size"]["is_nullable"]) == (low, high, False)
     assert low <= fields["size"]["default"] <= high
-    assert (fields["count"]["min"], fields["count"]["max"], fields["count"]["nullable"]) == (0, 17, True)
+    assert (fields["count"]["min"], fields["count"]["max"], fields["count"]["is_nullable"]) == (0, 17, True)
     assert fields["member"]["categories"] == ["no", "yes"]
     assert fields["member"]["default"] == "yes"
     towns = sorted({row["town"] for row in rows})

@@ -25,12 +25,20 @@ _ORDERED = NUMERIC | {ColumnType.datetime}
 
 
 def described(manifest: Manifest, reader: RowReader, shares: Mapping[str, float]) -> Document:
-    """`fields` in the order of the table, and `output`. `shares`: by column its percentage of the importance of all."""
+    """`fields` in the order of the table, `output`, and the `versions` that made the model.
+
+    `shares`: by column its percentage of the importance of all.
+    """
     known = {one.column.name: one for one in reader.known}
     typical = _typical_row(manifest.background, reader.names)
     names = [name for name in manifest.schema_.names if name in known]
     fields = [_field(known[name], manifest.background, typical.get(name), shares.get(name)) for name in names]
-    return {"fields": fields, "output": _output(manifest)}
+    return {"fields": fields, "output": _output(manifest), "versions": manifest.versions}
+
+
+def as_document(found: Mapping[str, Any]) -> Document:
+    """What was `described`, to be read without this server."""
+    return {"fields": found["fields"], "output": found["output"], "json_schema": json_schema(found)}
 
 
 def _field(known: Known, rows: Sequence[Mapping[str, Any]], example: Any, share: float | None) -> Document:
@@ -41,7 +49,7 @@ def _field(known: Known, rows: Sequence[Mapping[str, Any]], example: Any, share:
         "name": column.name,
         "type": column.type.value,
         "dtype": column.dtype,
-        "nullable": column.nullable,
+        "is_nullable": column.nullable,
         "min": low,
         "max": high,
         "categories": None if categories is None else categories[:MOST_CATEGORIES],
@@ -115,14 +123,15 @@ def _output(manifest: Manifest) -> Document:
     }
 
 
-def json_schema(fields: Sequence[Document], title: str) -> Document:
-    """A row that a model takes without a warning. `fields`: of `described`."""
+def json_schema(found: Mapping[str, Any]) -> Document:
+    """Of what was `described`: a row that the model takes without a warning."""
+    fields = found["fields"]
     return {
         "$schema": DRAFT,
-        "title": title,
+        "title": f"A row to predict {found['output']['column']}",
         "type": "object",
         "properties": {field["name"]: _property(field) for field in fields},
-        "required": [field["name"] for field in fields if not field["nullable"]],
+        "required": [field["name"] for field in fields if not field["is_nullable"]],
         "minProperties": 1,
     }
 
@@ -135,12 +144,12 @@ def _property(field: Document) -> Document:
 
 def _values(field: Document) -> Document:
     """What a cell may hold. Values that the file spells otherwise than the table may come either way."""
-    spelled, null = list(field["labels"].values()), [None] if field["nullable"] else []
+    spelled, null = list(field["labels"].values()), [None] if field["is_nullable"] else []
     if field["categories"] is not None and len(field["categories"]) == field["category_count"]:
         stored = [False, True] if field["type"] == "boolean" else [_typed_label(field, label) for label in field["labels"]]
         return {"enum": list(_unique(chain(field["categories"], stored, null)))}
     plain = _plain(field)
-    if field["nullable"]:
+    if field["is_nullable"]:
         plain["type"] = [plain["type"], "null"]
     return {"anyOf": [plain, {"enum": spelled}]} if spelled else plain
 
