@@ -12,7 +12,7 @@ from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.platform.database import WriteSession
 from coreplex.platform.staging import StagedFile
-from coreplex.serving.route import Route
+from coreplex.serving.address import Route
 from resolvers.context import Info, act, once
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
-from coreplex.deployment import service
-from coreplex.deployment.table import Deployment
+from coreplex.deployment import listing
+from coreplex.deployment.rollouts import latest
+from coreplex.deployment.table import Deployment, Rollout, RolloutKind
 from coreplex.errors.tree import NotFound
 from coreplex.platform.database import ReadSession
 from coreplex.serving.log.listing import Documents, Key, documents
@@ -14,8 +16,19 @@ from resolvers import model as model_resolvers
 from resolvers.context import Info
 from resolvers.loading import Asking, Batch, batch
 
-serving_stages = batch(service.serving_stages, missing=frozenset())
+serving_stages = batch(listing.serving_stages, missing=frozenset())
 """Stages in which an active deployment serves a model, by model id."""
+
+
+def _latest(kind: RolloutKind) -> Batch[UUID, Rollout | None]:
+    async def load(session: ReadSession, ids: list[UUID], _asking: Asking) -> Mapping[UUID, Rollout | None]:
+        return await latest(session, ids, kind)
+
+    return Batch(load)
+
+
+canaries, shadows = _latest(RolloutKind.canary), _latest(RolloutKind.shadow)
+"""The newest rollout of the kind, by the id of a deployment on either side."""
 
 
 async def _documents(session: ReadSession, keys: list[Key], asking: Asking) -> Mapping[Key, Documents | None]:

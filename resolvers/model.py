@@ -9,7 +9,7 @@ import strawberry
 
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
-from coreplex.deployment import service as deployment
+from coreplex.deployment import listing as deployment
 from coreplex.errors.tree import NotFound
 from coreplex.model import download, evaluation, inputs, service
 from coreplex.model.input_schema import InputSchemas

@@ -193,7 +193,8 @@ class Binder:
             def refuse(error: GraphQLError, path: list[str | int]) -> None:
                 inside = [snake(p) if isinstance(p, str) else p for p in path if place[0] != "query"]
                 told = one_of(words, value) if words and isinstance(value, str) else _plain(error.message, kind, value)
-                errors.append(FieldError((*place, *inside), told, "type_error"))
+                own = origin.get((*target, *path))
+                errors.append(FieldError(own or (*place, *inside), told, "type_error"))
 
             validate_input_value(value, kind, refuse, hide_suggestions=True)
         else:

@@ -6,29 +6,29 @@ from typing import Any
 import strawberry
 
 from coreplex.batch.service import BATCHES_OF_DEPLOYMENTS
-from coreplex.deployment import inputs, service
+from coreplex.deployment import inputs, listing, service
+from coreplex.deployment.table import Arm, DeploymentStatus, Stage, Strategy
 from coreplex.deployment.table import Deployment as Row
-from coreplex.deployment.table import DeploymentStatus, Stage, Strategy
 from coreplex.errors.tree import NotFound
-from coreplex.platform.not_yet import only
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
-from resolvers.deployment import input_schema, log_documents
+from resolvers.deployment import canaries, input_schema, log_documents, shadows
 from resolvers.model import models
 from schema.common import name_warnings, published
 from schema.cost import PRICE
 from schema.deleted import DeletedFromProjectPayload
 from schema.document_fields import at, pairs
 from schema.enums import enum
-from schema.field import command, computed, loaded, row
+from schema.field import by_id, command, computed, loaded, row
 from schema.input_schema import InputSchema
 from schema.links import link, owner
 from schema.model import DOCUMENT, Batches, Model, name_of
 from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
+from schema.rollout import Rollout
 from schema.scalars import JSON, Long
 from schema.serving import Prediction
 
@@ -36,12 +36,12 @@ STOP = Permission(Scope.write, Role.editor, archived=True)
 
 enum(
     Strategy,
-    f"How requests reach a deployment. {only(Strategy.direct)}",
+    "How rows reach a new deployment in production, and what becomes of the one before it.",
     {
-        "direct": "Every request is answered by the model.",
-        "canary": "A share of the requests goes to the new model.",
-        "blue_green": "Two models stand ready, and one answers.",
-        "shadow": "The model is asked too, and another one answers.",
+        "direct": "It displaces the one before, whose address answers no more.",
+        "canary": "It answers a share of the rows beside the one before, in steps, and then displaces it; both addresses go on.",
+        "blue_green": "It displaces the one before at once; both addresses go on, and a rollback turns them back.",
+        "shadow": "It is asked too; the one before answers.",
     },
     "DeploymentStrategy",
 )
@@ -90,8 +90,9 @@ class InferenceLogEntry:
     id: strawberry.ID = strawberry.field(description="Identifier.")
     project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
     project: Any = owner("Project", "project_id", "The project.")
-    deployment_id: strawberry.ID = strawberry.field(description="Identifier of the deployment that was asked.")
-    deployment: Any = link("Deployment", "deployment_id", "The deployment that was asked.")
+    deployment_id: strawberry.ID = strawberry.field(description="Identifier of the deployment that answered.")
+    deployment: Any = link("Deployment", "deployment_id", "The deployment that answered.")
+    arm: Arm | None = strawberry.field(description="Which side of a split it is, or a shadow; null where it answered alone.")
     request_id: str = strawberry.field(description="The request it came with.")
     row_index: int = strawberry.field(description="Place of the row in the request, from 0.")
     model_id: strawberry.ID = strawberry.field(description="Identifier of the model that answered.")
@@ -125,8 +126,21 @@ class Deployment:
     name: str = strawberry.field(description="Name.")
     stage: Stage = strawberry.field(description="Staging or production.")
     status: DeploymentStatus = strawberry.field(description="Whether it serves.")
-    strategy: Strategy = strawberry.field(description="How requests reach it: always `direct` in this version.")
-    traffic_percent: int = strawberry.field(description="Share of traffic: always 100 in this version.")
+    strategy: Strategy = strawberry.field(description="How rows reach it in production.")
+    traffic_percent: int = strawberry.field(
+        description="Share of the rows that it answers in production; of a candidate, that of its rollout."
+    )
+    is_candidate: bool = strawberry.field(description="Whether it stands beside the production deployment in a rollout.")
+    canary: Rollout | None = loaded(
+        Rollout | None, canaries, by_id, "The canary in which it takes part, or took part last, on either side."
+    )
+    shadow: Rollout | None = loaded(
+        Rollout | None, shadows, by_id, "The shadow in which it takes part, or took part last, on either side."
+    )
+    successor_id: strawberry.ID | None = strawberry.field(
+        description="Identifier of the deployment that answers at its address, which goes on though it was displaced."
+    )
+    successor: Any = link("Deployment", "successor_id", "The deployment that answers at its address.")
     config: JSON = strawberry.field(description="What was given as `config`.")
     version: int = strawberry.field(description="Counts the deployments of this name in the project.")
     privacy_policy_id: strawberry.ID | None = strawberry.field(
@@ -157,8 +171,8 @@ class Deployment:
         description="What its model wants to be given, and what it answers.",
     )
     endpoint_url: str = computed(str, _endpoint_url, "Address to POST rows to.")
-    request_count: Long = strawberry.field(description="Predict requests it got; seconds behind.")
-    error_count: Long = strawberry.field(description="Predict requests it refused; seconds behind.")
+    request_count: Long = strawberry.field(description="Predict requests of which it answered rows; seconds behind.")
+    error_count: Long = strawberry.field(description="Those of them that failed; seconds behind.")
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
@@ -171,7 +185,7 @@ class Deployment:
 
 @strawberry.type
 class ProjectDeployments:
-    deployments: Connection[Deployment] = nested(service.DEPLOYMENTS, "Its deployments.")
+    deployments: Connection[Deployment] = nested(listing.DEPLOYMENTS, "Its deployments.")
 
 
 @strawberry.type(description="The deployment that serves now, or serves no more.")
@@ -193,7 +207,7 @@ class DeleteDeploymentPayload(DeletedFromProjectPayload):
 @strawberry.type
 class DeploymentQuery:
     deployment: Deployment | None = row(Row, READ, "One deployment.")
-    deployments: Connection[Deployment] | None = connection(service.DEPLOYMENTS, "Deployments of the caller's projects.")
+    deployments: Connection[Deployment] | None = connection(listing.DEPLOYMENTS, "Deployments of the caller's projects.")
 
 
 @strawberry.type

@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from coreplex.deployment.service import LEADERBOARDS
+from coreplex.deployment.listing import LEADERBOARDS
 from coreplex.experiment import inputs, service
 from coreplex.experiment.table import EngineRun as RunRow
 from coreplex.experiment.table import ExecutionMode, ProblemType

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from coreplex.batch.service import BATCHES_OF_MODELS
-from coreplex.deployment.service import DEPLOYMENTS_OF_MODELS, MODELS
+from coreplex.deployment.listing import DEPLOYMENTS_OF_MODELS, MODELS
 from coreplex.engines.automl.evaluation.metrics import THRESHOLD_METRICS
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.experiment.table import ProblemType

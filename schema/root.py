@@ -30,6 +30,7 @@ from schema.model import ModelMutation, ModelQuery
 from schema.node import NodeQuery
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
+from schema.rollout import RolloutMutation, RolloutQuery
 from schema.scalars import SCALARS
 from schema.search import SearchQuery
 from schema.serving import ServingMutation
@@ -49,6 +50,7 @@ class Query(
     ModelQuery,
     DeploymentQuery,
     BatchQuery,
+    RolloutQuery,
     JobQuery,
     NodeQuery,
     SearchQuery,
@@ -65,6 +67,7 @@ class Mutation(
     ExperimentMutation,
     ModelMutation,
     DeploymentMutation,
+    RolloutMutation,
     ServingMutation,
     BatchMutation,
     JobMutation,

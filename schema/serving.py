@@ -104,6 +104,12 @@ class Prediction:
         graphql_type=PredictionExplanation | None,
         description="When contributions are asked for: what the columns add to the raw score.",
     )
+    deployment_id: strawberry.ID | None = key(
+        "deployment_id",
+        "Identifier of the deployment that answered this row, where rows are split between two; else null: see the answer's.",
+        strawberry.ID | None,
+    )
+    model_id: strawberry.ID | None = key("model_id", "Identifier of its model, in the same case.", strawberry.ID | None)
 
 
 def _column(root: strawberry.Parent[Any]) -> str | None:
@@ -132,8 +138,10 @@ class ModelAnswers:
 
 @strawberry.type(description="Answers for rows, in their order; the inference log has them under `requestId`.")
 class DeploymentAnswers(ModelAnswers):
-    deployment_id: strawberry.ID = strawberry.field(description="Identifier of the deployment that was asked.")
-    deployment: Any = link("Deployment", "deployment_id", "The deployment that was asked; null for a key that may not read.")
+    deployment_id: strawberry.ID = strawberry.field(
+        description="Identifier of the deployment that answered; where several have, of the one in production: see `predictions`."
+    )
+    deployment: Any = link("Deployment", "deployment_id", "That deployment; null for a key that may not read.")
 
 
 @strawberry.type

@@ -22,7 +22,7 @@ from coreplex.platform.log import configure
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
-from coreplex.runtime import housekeeping
+from coreplex.runtime import housekeeping, monitor
 from workers.broker import QUEUES, Bell, declare
 from workers.relay import Relay
 from workers.runner import Runner
@@ -58,7 +58,7 @@ async def serve(settings: Settings, timing: Timing, heart: Heartbeat) -> int:
     threads.start()
     stopped = asyncio.create_task(stop.wait())
     always = (relay.run(), _live(services, runner.name, timing), housekeeping.run(services), _beat(heart, threads))
-    tasks = [*map(asyncio.create_task, always), stopped]
+    tasks = [*map(asyncio.create_task, (*always, monitor.run(services.database))), stopped]
     log.info("worker.started", worker=runner.name, threads=settings.worker_threads)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if not stopped.done():

@@ -38,8 +38,9 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.platform.staging import StagedFile, rows_too_large
 from coreplex.platform.storage import gone_on_failure
+from coreplex.serving.address import Route
 from coreplex.serving.options import parse_options, unknown_options
-from coreplex.serving.route import Route, Routes
+from coreplex.serving.route import Routes
 
 log = structlog.get_logger()
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from coreplex.deployment.production import answers_rest
 from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.errors.tree import Conflict, Message
 from coreplex.membership.access import SERVING
@@ -16,11 +18,17 @@ from coreplex.platform.dependents import depend
 from coreplex.platform.listener import notify
 
 
+def _answering() -> ColumnElement[bool]:
+    """Whether one that was displaced still answers the rest of a share of production."""
+    newer = aliased(Deployment)
+    return exists().where(answers_rest(col(Deployment.id), newer))
+
+
 async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
     query = (
         select(col(Deployment.name), col(Model.name))
         .join(Model, col(Model.id) == col(Deployment.model_id))
-        .where(col(Model.id).in_(ids), col(Deployment.status) == DeploymentStatus.active)
+        .where(col(Model.id).in_(ids), or_(col(Deployment.status) == DeploymentStatus.active, _answering()))
     )
     serving = (await session.execute(query.limit(1))).first()
     if serving is not None:

@@ -21,7 +21,14 @@ FROM_CONFIG = (
 )
 """Fields that may also stand inside `config`; the flat ones win (contract B.7)."""
 MOST = f"At most {MOST_KEPT >> 10} KiB as JSON."
-TRAFFIC = "Share of traffic, 1 to 100; 100 when nothing is said."
+TRAFFIC = (
+    "Share of the rows that it answers in production, 1 to 100; the others are answered by the deployment it displaced. 100 "
+    "when nothing is said. Of a canary the first step, of a shadow the share it is asked."
+)
+STAGE = (
+    "`staging`, or `production`, which archives the project's present production deployment, unless this one comes beside it as "
+    "a canary or a shadow."
+)
 POLICY = "Privacy policy to attach. None exists in this version, so each is not found."
 ANONYMIZE_LOGS = "Anonymise personal data in the inference log."
 ANONYMIZE_RESPONSE = "Anonymise personal data in answers."
@@ -46,9 +53,9 @@ class CreateDeployment(BaseModel):
     project_id: Identifier = Field(description="The project.")
     model_id: Identifier = Field(description="A model of the same project.")
     name: Name = Field(description="Name, 1 to 200 characters.")
-    stage: Stage = Field(description="`staging`, or `production`, which archives the project's present production deployment.")
-    traffic_percent: int | None = not_yet(100, TRAFFIC, ge=1, le=100)
-    strategy: Strategy | None = not_yet(Strategy.direct, "How traffic reaches it; `direct` when nothing is said.")
+    stage: Stage = Field(description=STAGE)
+    traffic_percent: int | None = Field(None, ge=1, le=100, description=TRAFFIC)
+    strategy: Strategy | None = Field(None, description="How rows reach it in production; `direct` when nothing is said.")
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
     )
@@ -73,7 +80,7 @@ class CreateDeployment(BaseModel):
 class UpdateDeployment(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     name: Name | None = Field(None, description="New name.")
-    traffic_percent: int | None = not_yet(100, TRAFFIC, ge=1, le=100)
+    traffic_percent: int | None = Field(None, ge=1, le=100, description=TRAFFIC)
     privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)

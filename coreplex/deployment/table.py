@@ -1,4 +1,4 @@
-"""The row of a deployment: a model that answers under a name."""
+"""The rows of deployments, models that answer under a name, and of rollouts, by which one comes beside another."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
+from coreplex.errors.tree import Message
 from coreplex.platform.bound import OF_PROJECT, Bound
-from coreplex.platform.columns import document, key, maybe_moment, moment, reference, word
+from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, moment, reference, word
 
 
 class Stage(StrEnum):
@@ -24,7 +25,7 @@ class DeploymentStatus(StrEnum):
 
 
 class Strategy(StrEnum):
-    """How requests reach a deployment. Only `direct` changes nothing; the others are kept for what is to come."""
+    """How rows reach a new deployment in production, and what becomes of the one before it."""
 
     direct = "direct"
     canary = "canary"
@@ -32,8 +33,28 @@ class Strategy(StrEnum):
     shadow = "shadow"
 
 
+class RolloutKind(StrEnum):
+    canary = "canary"
+    shadow = "shadow"
+
+
+class RolloutStatus(StrEnum):
+    running = "running"
+    completed = "completed"
+    aborted = "aborted"
+    stopped = "stopped"
+
+
+class Arm(StrEnum):
+    """Which side of a rollout answered a row."""
+
+    baseline = "baseline"
+    candidate = "candidate"
+    shadow = "shadow"
+
+
 class Deployment(SQLModel, table=True):
-    """At most one active production deployment per project: the database itself refuses a second."""
+    """At most one active production deployment per project that is no candidate: the database itself refuses a second."""
 
     __tablename__ = "deployments"
     __bound__ = Bound(OF_PROJECT)
@@ -42,7 +63,7 @@ class Deployment(SQLModel, table=True):
             "uq_deployments_active_production",
             "project_id",
             unique=True,
-            postgresql_where=text("stage = 'production' AND status = 'active'"),
+            postgresql_where=text("stage = 'production' AND status = 'active' AND NOT is_candidate"),
         ),
     )
 
@@ -54,6 +75,11 @@ class Deployment(SQLModel, table=True):
     status: DeploymentStatus = word(DeploymentStatus, DeploymentStatus.active)
     strategy: Strategy = word(Strategy, Strategy.direct)
     traffic_percent: int = 100
+    """Of its rows; the others are answered by the deployment it displaced, or, while it is a candidate, by the baseline."""
+    is_candidate: bool = False
+    """A rollout runs in which it stands beside the production deployment."""
+    successor_id: UUID | None = reference("deployments.id", default=None, on_delete="SET NULL")
+    """Displaced in such a way that its address goes on: rows sent to it are answered there."""
     config: dict[str, Any] = document()
     privacy_policy_id: UUID | None = None
     privacy_anonymize_logs: bool = False
@@ -70,3 +96,54 @@ class Deployment(SQLModel, table=True):
     updated_at: datetime = moment()
     deployed_at: datetime | None = maybe_moment()
     archived_at: datetime | None = maybe_moment()
+
+
+class Rollout(SQLModel, table=True):
+    """A candidate beside the production deployment: it answers a share of the rows (canary), or is asked in vain (shadow).
+
+    Counts are of requests with rows for that arm. They grow in the transaction that stores the inference log, so a row is counted
+    once; `skipped` counts rows that found the line of a shadow full, and may lack a second when a process is killed.
+    """
+
+    __tablename__ = "rollouts"
+    __bound__ = Bound(OF_PROJECT)
+    __table_args__ = (
+        Index("uq_rollouts_running", "baseline_id", "kind", unique=True, postgresql_where=text("status = 'running'")),
+        Index("uq_rollouts_running_candidate", "candidate_id", unique=True, postgresql_where=text("status = 'running'")),
+    )
+
+    id: UUID = key()
+    project_id: UUID = reference("projects.id")
+    baseline_id: UUID = reference("deployments.id")
+    candidate_id: UUID = reference("deployments.id")
+    kind: RolloutKind = word(RolloutKind)
+    status: RolloutStatus = word(RolloutStatus, RolloutStatus.running)
+    percent: int
+    steps: list[int] = document(list)
+    """Of a canary, in percent."""
+    min_row_count: int = 0
+    """Of the candidate, in each step before the next."""
+    min_secs: int = 0
+    step: int = 0
+    step_began_at: datetime = moment()
+    rows_before_step: int = Field(default=0, sa_type=BigInteger)
+    auto_advance: bool = False
+    max_error_increase: float = 0.0
+    confidence: float = 0.95
+    baseline_requests: int = Field(default=0, sa_type=BigInteger)
+    baseline_errors: int = Field(default=0, sa_type=BigInteger)
+    baseline_rows: int = Field(default=0, sa_type=BigInteger)
+    candidate_requests: int = Field(default=0, sa_type=BigInteger)
+    candidate_errors: int = Field(default=0, sa_type=BigInteger)
+    candidate_rows: int = Field(default=0, sa_type=BigInteger)
+    skipped_rows: int = Field(default=0, sa_type=BigInteger)
+    compared_rows: int = Field(default=0, sa_type=BigInteger)
+    agreed_rows: int = Field(default=0, sa_type=BigInteger)
+    difference_sum: float = 0.0
+    """Over the compared rows: of |shadow - answer| of numbers, or of the probability of the answered class."""
+    reason: Message | None = maybe_notice()
+    created_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
+    created_at: datetime = moment(index=True)
+    finished_at: datetime | None = maybe_moment()
+
+    model_config = {"arbitrary_types_allowed": True}  # messages

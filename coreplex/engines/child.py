@@ -1,9 +1,10 @@
 """The inside of a child process: runs one engine task and talks to its parent in JSON lines.
 
 Started as `python -m coreplex.engines.child <module>:<function>`, with the request as one JSON object on the first
-line of stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best). Each line
-on stdout is one event: `{"event": "log"|"warning"|"progress"|"model"|"done"|"error", ...}` (`messages`). Nothing is ever
-pickled. The function is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's `result`.
+line of stdin. Every further stdin line is a word from the parent (`stop`: end the search and keep the best; others are for the
+task). Each line on stdout is one event: `{"event": "log"|"warning"|"progress"|"model"|"done"|"error", ...}` (`messages`).
+Nothing is ever pickled. The function is `run(request: dict, report: Report) -> dict`; what it returns is the `done` event's
+`result`.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import signal
 import sys
 import threading
 import traceback
+from queue import SimpleQueue
 from typing import Any, BinaryIO, Unpack
 
 import orjson
@@ -31,6 +33,7 @@ class Report:
         self._out = out
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._heard: SimpleQueue[bytes] = SimpleQueue()
 
     def send(self, event: str, **fields: Any) -> None:
         line = orjson.dumps({"event": event, **fields}, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
@@ -53,6 +56,10 @@ class Report:
         """A finished model."""
         self.send("model", **manifest)
 
+    def heard(self) -> bytes:
+        """The next line the parent has for the task; waits for it."""
+        return self._heard.get()
+
     @property
     def stopped(self) -> bool:
         """True once the parent asked to stop and keep the best."""
@@ -62,6 +69,8 @@ class Report:
         for line in source:
             if line.strip() == b"stop":
                 self._stop.set()
+            else:
+                self._heard.put(line)
         # The parent went away: nobody will read what we make.
         os._exit(70)
 

@@ -46,10 +46,18 @@ def maybe_moment(*, index: bool = False) -> Any:
 
 def word(kind: type[StrEnum], default: StrEnum | None = None, *, index: bool = False) -> Any:
     """An enumeration stored as its value in a text column: adding a word needs no migration of a type."""
-    column = Enum(kind, native_enum=False, length=32, create_constraint=False, values_callable=lambda e: [m.value for m in e])
     if default is None:
-        return Field(sa_type=column, index=index)
-    return Field(default=default, sa_type=column, index=index)
+        return Field(sa_type=_words(kind), index=index)
+    return Field(default=default, sa_type=_words(kind), index=index)
+
+
+def maybe_word(kind: type[StrEnum]) -> Any:
+    """The same where there may be none."""
+    return Field(default=None, sa_type=_words(kind), nullable=True)
+
+
+def _words(kind: type[StrEnum]) -> Any:
+    return Enum(kind, native_enum=False, length=32, create_constraint=False, values_callable=lambda e: [m.value for m in e])
 
 
 def document(factory: Any = dict) -> Any:
@@ -114,6 +122,7 @@ __all__ = [
     "maybe_document",
     "maybe_moment",
     "maybe_notice",
+    "maybe_word",
     "moment",
     "notices",
     "reference",

@@ -108,12 +108,16 @@ _REPORTED: Mapping[str, type[DomainError]] = {
 class Control:
     """What the outside may ask of a running child. Asking before it runs is fine."""
 
-    stop_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    said: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
     cancel_wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
         """End the search and keep the best: the task decides what that means."""
-        self.stop_wanted.set()
+        self.say(b"stop")
+
+    def say(self, line: bytes) -> None:
+        """A further line for a task that takes more than its request (`Report.heard`)."""
+        self.said.put_nowait(line)
 
     def cancel(self) -> None:
         """End at once; `run_child` raises ChildCancelled."""
@@ -263,9 +267,9 @@ class _Child:
         with suppress(ConnectionError):
             stdin.write(orjson.dumps(request, option=orjson.OPT_SERIALIZE_NUMPY, default=str) + b"\n")
             await stdin.drain()
-            await control.stop_wanted.wait()
-            stdin.write(b"stop\n")
-            await stdin.drain()
+            while True:
+                stdin.write(await control.said.get() + b"\n")
+                await stdin.drain()
 
     async def _read(self, queue: asyncio.Queue[dict[str, Any] | None]) -> None:
         assert self.process.stdout is not None

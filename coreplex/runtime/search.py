@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from coreplex.dataset.service import DATASETS
 from coreplex.dataset.table import Dataset
-from coreplex.deployment.service import DEPLOYMENTS
+from coreplex.deployment.listing import DEPLOYMENTS
 from coreplex.deployment.table import Deployment
 from coreplex.errors.tree import Invalid, Message
 from coreplex.experiment.service import EXPERIMENTS

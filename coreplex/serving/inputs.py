@@ -37,6 +37,8 @@ class PredictOptions(BaseModel):
     """Lower and upper end (for classes: the set) that hold the truth with this probability."""
     strict: bool = False
     """True: what is odd about a row, or about these options, is refused; false: it is answered, with a warning."""
+    keys: list[Annotated[str, Field(max_length=300)] | int] | None = None
+    """One per row: rows of one key are answered by the same side of a canary; without keys, rows of the same values are."""
 
     @model_validator(mode="after")
     def _one_number_of_features(self) -> "PredictOptions":
@@ -67,7 +69,7 @@ def _options() -> Any:
     return Field(
         default_factory=lambda: JSONObject({}),
         description="`explain`: `{top_k}`, that many features; `threshold`; `interval`: the probability, 0.9 for example; "
-        "`strict`: true refuses odd rows.",
+        "`strict`: true refuses odd rows; `keys`: one a row, by which a canary chooses who answers it.",
         json_schema_extra=OPTIONS,
     )
 

@@ -23,9 +23,9 @@ from coreplex.platform.deferred_import import child_task
 from coreplex.platform.fair_places import CALLER, FairPlaces, HostPlaces, Limits, turn
 from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout, run_child
 from coreplex.platform.services import Part, Services
+from coreplex.serving.address import Route
 from coreplex.serving.inputs import MAX_ROWS, PredictOptions
 from coreplex.serving.options import parse_options, unknown_options
-from coreplex.serving.route import Route
 from coreplex.serving.strictness import refuse_odd
 
 log = structlog.get_logger()
@@ -171,6 +171,16 @@ def _no_column(key: str, scorer: Scorer) -> Message:
     return told.then(hint(key, names)).then(nearest_first(names) if names else None)
 
 
+def key_list(wanted: PredictOptions, rows: Sequence[Mapping[str, Any]]) -> list[str] | None:
+    """The keys as texts, None without any. Raises Invalid unless there is one for each row."""
+    if wanted.keys is None:
+        return None
+    if len(wanted.keys) != len(rows):
+        told = Message("keys_not_of_rows", "has {keys} keys for {rows} rows", keys=len(wanted.keys), rows=len(rows))
+        raise Invalid.field(told, "options", "keys")
+    return [str(key) for key in wanted.keys]
+
+
 async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any, options: Mapping[str, Any]) -> Answer:
     """Score rows with the model of the route. Small calls run here, large ones where nobody else waits for them, in turn.
 
@@ -189,6 +199,8 @@ async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any
             ),
             "inputs",
         )
+    if wanted is not None:
+        key_list(wanted, rows)
     refuse_unknown(scorer, rows, inputs)
     began = time.perf_counter()
     few = len(rows) <= INLINE_ROWS

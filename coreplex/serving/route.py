@@ -5,13 +5,9 @@ seconds in any case, and altogether while the line for such word is down.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Self
-from uuid import UUID
 
-from coreplex.artifact.table import Artifact
-from coreplex.deployment.table import Deployment, DeploymentStatus
-from coreplex.errors.tree import Conflict, Message
+from coreplex.deployment.table import Deployment
 from coreplex.membership.access import SERVING, open_row
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
@@ -19,29 +15,11 @@ from coreplex.platform.fenced_cache import FencedCache
 from coreplex.platform.listener import Listener
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Part, Services
+from coreplex.serving.address import Route, model_route, route_of
 
 ROUTE_SECS = 10.0
 MAX_ROUTES = 10_000
 Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A caller's way to a model, as it was when it was looked up. `status` is the deployment's, empty for a model itself."""
-
-    project_id: UUID
-    model_id: UUID
-    sha256: str
-    storage_key: str
-    deployment_id: UUID | None = None
-    status: str = ""
-
-    def require_active(self) -> None:
-        """Raise Conflict for a deployment that does not serve."""
-        if self.status != DeploymentStatus.active:
-            raise Conflict(
-                Message("only_active_predicts", "The deployment is {status}; only an active one predicts.", status=self.status)
-            )
 
 
 class Routes(FencedCache[Key, Route], Part):
@@ -73,14 +51,9 @@ class Routes(FencedCache[Key, Route], Part):
 
     async def _of_deployment(self, grant: Grant, deployment_id: str) -> Route:
         async with self._database.read() as session:
-            deployment = await open_row(session, grant, Deployment, deployment_id, "Deployment")
-            model = await session.get_one(Model, deployment.model_id)
-            artifact = await session.get_one(Artifact, model.artifact_id)
-        place = (deployment.project_id, model.id, artifact.sha256, artifact.storage_key)
-        return Route(*place, deployment.id, deployment.status)
+            asked = await open_row(session, grant, Deployment, deployment_id, "Deployment")
+            return await route_of(session, asked)
 
     async def _of_model(self, grant: Grant, model_id: str) -> Route:
         async with self._database.read() as session:
-            model = await open_row(session, grant, Model, model_id, "Model")
-            artifact = await session.get_one(Artifact, model.artifact_id)
-        return Route(model.project_id, model.id, artifact.sha256, artifact.storage_key)
+            return await model_route(session, await open_row(session, grant, Model, model_id, "Model"))

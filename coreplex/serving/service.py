@@ -8,14 +8,16 @@ from typing import Any
 from uuid import UUID
 
 from coreplex.errors.tree import Busy, CallerLeft, DomainError
-from coreplex.idempotency.service import Attempt, Mark
+from coreplex.idempotency.service import Attempt
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
-from coreplex.serving import prediction
+from coreplex.serving import prediction, split
+from coreplex.serving.address import Route, Split
+from coreplex.serving.call import Call
 from coreplex.serving.inputs import Predict, PredictModel
-from coreplex.serving.log.writer import InferenceWriter
 from coreplex.serving.prediction import HeavyScoring, Scorers
-from coreplex.serving.route import Route, Routes
+from coreplex.serving.route import Routes
+from coreplex.serving.shadows import Shadows
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class Predicted:
 
 
 async def predict(services: Services, grant: Grant, wanted: Predict, asked: Asked) -> Predicted:
-    """Answer rows through an active deployment and write each to its inference log.
+    """Answer rows through an active deployment and write each to the inference log of the one that answered.
 
     Raises NotFound, Forbidden, Conflict for a deployment that does not serve, Invalid for rows that cannot be read (which is
     logged), Busy and CallerLeft for many rows.
@@ -55,18 +57,34 @@ async def predict(services: Services, grant: Grant, wanted: Predict, asked: Aske
     if asked.attempt is not None:
         asked.attempt.answered(asked.place, asked.field, route.project_id)
     route.require_active()
-    scorer, heavy, log = await Scorers.of(services).scorer(route), HeavyScoring.of(services), InferenceWriter.of(services)
     mark = None if asked.attempt is None else await asked.attempt.mark(services.database, asked.place)
-    ids = _ids(route, asked, mark)
+    request_id, again = (asked.request_id, None) if mark is None else (mark.request_id, (mark.name, mark.moment))
+    call = Call(services, wanted.inputs, wanted.options, request_id, again)
+    if route.split is None:
+        made = _predicted(await _alone(call, route), route, request_id)
+    else:
+        made = await _split(call, route, route.split)
+    if route.shadow is not None:
+        Shadows.of(services).offer(call, route.shadow, made.predictions)
+    return made
+
+
+async def _alone(call: Call, route: Route) -> prediction.Answer:
     try:
-        answer = await prediction.predict(scorer, route, heavy, wanted.inputs, wanted.options)
+        answer = await call.answer(route, call.inputs)
     except (Busy, CallerLeft):
         raise  # says nothing of the deployment
     except DomainError as error:
-        await log.record(**ids, rows=[{}], outputs=[None], latency_ms=0.0, error=error.message)
+        await call.log(route, [{}], None, error.message)
         raise
-    answer.warnings += await log.record(**ids, rows=answer.rows, outputs=answer.predictions, latency_ms=answer.latency_ms)
-    return _predicted(answer, route, ids["request_id"])
+    answer.warnings += await call.log(route, answer.rows, answer)
+    return answer
+
+
+async def _split(call: Call, route: Route, halves: Split) -> Predicted:
+    """By who answers; where that is one deployment alone, the answer as a whole is its."""
+    answer, parts = await split.answer(call, halves)
+    return _predicted(answer, parts[0].route if len(parts) == 1 else route, call.request_id)
 
 
 async def predict_model(services: Services, grant: Grant, wanted: PredictModel, asked: Asked) -> Predicted:
@@ -77,16 +95,6 @@ async def predict_model(services: Services, grant: Grant, wanted: PredictModel, 
     scorer, heavy = await Scorers.of(services).scorer(route), HeavyScoring.of(services)
     answer = await prediction.predict(scorer, route, heavy, wanted.inputs, wanted.options)
     return _predicted(answer, route, asked.request_id)
-
-
-def _ids(route: Route, asked: Asked, mark: Mark | None) -> dict[str, Any]:
-    """What every row of the log carries; under a key the same when the request is sent again."""
-    return {
-        "deployment_id": route.deployment_id,
-        "model_id": route.model_id,
-        "request_id": mark.request_id if mark else asked.request_id,
-        "again": (mark.name, mark.moment) if mark else None,
-    }
 
 
 def _predicted(answer: prediction.Answer, route: Route, request_id: str) -> Predicted:

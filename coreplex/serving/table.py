@@ -12,10 +12,11 @@ from uuid import UUID
 from sqlalchemy import DateTime, Index
 from sqlmodel import Field, SQLModel
 
+from coreplex.deployment.table import Arm
 from coreplex.errors.tree import Message
 from coreplex.platform.bound import Bound
 from coreplex.platform.clock import now
-from coreplex.platform.columns import document, key, maybe_document, maybe_notice
+from coreplex.platform.columns import document, key, maybe_document, maybe_notice, maybe_word
 
 
 class InferenceLog(SQLModel, table=True):
@@ -41,4 +42,6 @@ class InferenceLog(SQLModel, table=True):
     output: dict[str, Any] | None = maybe_document()
     error: Message | None = maybe_notice()
     latency_ms: float = 0.0
+    arm: Arm | None = maybe_word(Arm)
+    """Which side of a split answered, or a shadow; none where one deployment answers alone."""
     created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True), primary_key=True)

@@ -24,6 +24,15 @@ CREATE = (
 )
 
 
+LOGGED = {
+    "request_id": "filter.requestId",
+    "arm": "filter.arm",
+    "failed": "filter.failed",
+    "model_id": "filter.modelId",
+    "created_from": "filter.createdAt.gte",
+    "created_before": "filter.createdAt.lt",
+}
+"""What a log is filtered by."""
 PRIVACY = {"privacy_column_map": ("column", "kind")}
 UNKNOWN = "unknown_key"
 """What a warning about a key of the body is: one of REST alone."""
@@ -112,7 +121,16 @@ ROWS = (
         "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
     ),
     Endpoint("POST", f"{ONE}/deactivate", "DeactivateDeployment", changed, body_optional=True),
-    Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page_of(entry), paged=True),
-    Endpoint("GET", f"{ONE}/inference-logs", "DeploymentLogs", shapes.page_of(entry), paged=True, name="InferenceLogs"),
+    Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page_of(entry), paged=True, params=(*LOGGED,), into=LOGGED),
+    Endpoint(
+        "GET",
+        f"{ONE}/inference-logs",
+        "DeploymentLogs",
+        shapes.page_of(entry),
+        paged=True,
+        params=(*LOGGED,),
+        into=LOGGED,
+        name="InferenceLogs",
+    ),
     Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options"), warning=warning),
 )

@@ -23,6 +23,9 @@ from tests.factories.world import World, world
 CALLS = {call.name: call for call in (*rest_calls(), *graphql_calls())}
 PREPARED = {
     "archiveProject": "UPDATE jobs SET status = 'cancelled'",
+    "advanceCanary": "UPDATE rollouts SET status = 'running'",
+    "abortCanary": "UPDATE rollouts SET status = 'running'",
+    "stopShadow": "UPDATE rollouts SET status = 'running', kind = 'shadow'",
     "unarchiveProject": "UPDATE projects SET status = 'archived'",
 }
 """What must be done before a field can do anything, in SQL."""
@@ -195,7 +198,9 @@ async def test_a_key_bound_to_a_project_makes_no_other(made: tuple[World, Snapsh
         seen = await before.digest()
         assert (await client.post("/api/projects", json={"name": "x"}, headers=found.headers("bound"))).status_code == 403
         assert await before.digest() == seen
-        for path in filter(is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments"}):  # the last by project in REST
+        for path in filter(
+            is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts"}
+        ):  # the last two by project in REST
             place = {"predictionBatches": "predictions/batches"}.get(path, path)
             listed = (await client.get(f"/api/{place}", headers=found.headers("bound"))).json()
             assert listed["total"] == (1 if path == "projects" else 0), path

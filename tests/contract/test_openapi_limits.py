@@ -21,7 +21,7 @@ from tests.factories.world import ROW, World, world
 HUGE = "A" * 20_000
 ROWS = frozenset({"inputs"})
 """Fields whose values at the limit are real work: only what is beyond it is sent."""
-EXCLUSIVE = {"to_model_id": "to_deployment_id"}
+EXCLUSIVE = {"to_model_id": "to_deployment_id", "candidate_model_id": "candidate_deployment_id"}
 """Fields that go only without another one of the sample."""
 Path = tuple[str, ...]
 

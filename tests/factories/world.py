@@ -27,7 +27,7 @@ from coreplex.account.table import ApiKey, Session, User
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
+from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage
 from coreplex.engines.automl.evaluation.curves import classification
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
@@ -224,6 +224,16 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         await model_service.rank(session, finished)
         deployments = await add_deployments(session, project, models)
         batches = await add_batches(session, made.services, project, version, models[0])
+        rollout = Rollout(
+            project_id=project.id,
+            baseline_id=deployments["production"].id,
+            candidate_id=deployments["deployment"].id,
+            kind=RolloutKind.canary,
+            status=RolloutStatus.aborted,
+            percent=5,
+            steps=[5, 25, 50, 100],
+        )
+        session.add(rollout)
         invitation = Invitation(
             project_id=project.id,
             email="guest@example.org",
@@ -243,6 +253,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         "model": str(models[0].id),
         "spare_model": str(models[2].id),
         **{name: str(row.id) for name, row in (deployments | batches).items()},
+        "rollout": str(rollout.id),
     }
 
 

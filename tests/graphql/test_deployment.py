@@ -117,7 +117,7 @@ async def test_a_member_who_is_removed_predicts_no_more(asker: Asker) -> None:
 
 async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Asker) -> None:
     wanted = {"projectId": asker.world.ids["project"], "modelId": asker.world.ids["model"], "name": "c", "stage": "STAGING"}
-    config = {"traffic_percent": 30, "note": {"a": None}}
+    config = {"traffic_percent": 300, "note": {"a": None}}
     refused = await asker.refused(CREATE, input={**wanted, "config": config})
     assert (refused["code"], refused["status"]) == ("INVALID", 422)
     assert refused["errors"][0]["loc"] == ["trafficPercent"]
@@ -125,7 +125,7 @@ async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Aske
     assert (made["trafficPercent"], made["config"], made["version"]) == (100, config, 1), "the flat ones win"
     made = (await asker.data(CREATE, input={**wanted, "name": "plain"}))["createDeployment"]["deployment"]
     assert (made["trafficPercent"], made["strategy"], made["config"]) == (100, "DIRECT", {})
-    for promise in ({"strategy": "CANARY"}, {"privacyAnonymizeLogs": True}, {"privacyThreshold": 0}):
+    for promise in ({"privacyAnonymizeResponse": True}, {"privacyAnonymizeLogs": True}, {"privacyThreshold": 0}):
         assert (await asker.refused(CREATE, input={**wanted, **promise}))["status"] == 422
     assert (await asker.refused(CREATE, input={**wanted, "privacyPolicyId": "x"}))["status"] == 404
 

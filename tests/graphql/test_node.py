@@ -90,6 +90,7 @@ async def browser_session(asker: Asker) -> str:
 
 
 SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
+    "Rollout": of_world("rollout"),
     "ApiKey": api_key,
     "Artifact": of_world("artifact"),
     "BrowserSession": browser_session,

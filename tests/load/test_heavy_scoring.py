@@ -19,8 +19,8 @@ from coreplex.platform.fair_places import working_for
 from coreplex.platform.identifier import new_id
 from coreplex.platform.storage import LocalStorage
 from coreplex.serving import prediction
+from coreplex.serving.address import Route
 from coreplex.serving.prediction import HeavyScoring
-from coreplex.serving.route import Route
 from edge.body import read_body
 from rest_compat import adapter
 from tests.benchmarks.seed import train

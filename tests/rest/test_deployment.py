@@ -86,7 +86,7 @@ def test_a_deployment_and_its_fields(project: Lab) -> None:
 
 
 PROMISES = [
-    *(("traffic_percent", 40), ("strategy", "canary"), ("strategy", "shadow"), ("privacy_anonymize_logs", True)),
+    ("privacy_anonymize_logs", True),
     *(("privacy_anonymize_response", True), ("privacy_column_map", {"x": "email"}), ("privacy_threshold", 0.5)),
 ]
 
@@ -98,8 +98,7 @@ def test_what_no_module_does_yet_is_refused(project: Lab, name: str, value: Any)
     address = f"/api/mlops/projects/{project.project_id}/deployments"
     calls = [project.client.post(address, json={**body, **more}) for more in ({name: value}, {"config": {name: value}})]
     made = deploy(project, stage="staging")
-    if name != "strategy":
-        calls.append(project.client.put(one(made), json={"name": "other", name: value}))
+    calls.append(project.client.put(one(made), json={"name": "other", name: value}))
     for answer in calls:
         assert answer.status_code == 422, answer.text
         (detail,) = answer.json()["detail"]

@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from uuid import UUID
 
 from sqlalchemy import text
 
+from coreplex.deployment.table import RolloutKind, RolloutStatus
 from coreplex.errors.tree import Unavailable
 from coreplex.platform.database import Database, is_refused, is_too_much
 from coreplex.serving.log.json_lines import NUL, shortened, without_nul
@@ -17,30 +19,58 @@ TRIES = 5
 Lines = Sequence[bytes]
 
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
-# The error of a record that an older server has spooled is a text.
+# The error of a record that an older server has spooled is a text. `counted` runs after what is selected last, so rollouts are
+# locked before deployments, as everybody does who changes both.
 STORE = text(
     """
-    WITH fresh AS (
+    WITH sent AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
+            id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
+            error jsonb, latency_ms float8, created_at timestamptz, arm text, rollout_id uuid, first bool, agreed bool,
+            difference float8)
+    ), fresh AS (
         INSERT INTO inference_logs
-            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at)
+            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at, arm)
         SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, CASE jsonb_typeof(r.error)
             WHEN 'string' THEN jsonb_build_object('message', r.error, 'reason', 'as_it_was_said', 'parameters', '{}'::jsonb)
-            ELSE r.error END, r.latency_ms, r.created_at
-        FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
-            id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
-            error jsonb, latency_ms float8, created_at timestamptz)
+            ELSE r.error END, r.latency_ms, r.created_at, r.arm
+        FROM sent r
         JOIN deployments d ON d.id = r.deployment_id
         JOIN models m ON m.id = r.model_id
         ON CONFLICT (id, created_at) DO NOTHING
-        RETURNING deployment_id, error, row_index
+        RETURNING id
+    ), new AS (
+        SELECT sent.*, (row_index = 0 OR coalesce(first, false)) AS opens FROM sent JOIN fresh USING (id)
     ), counted AS (
-        SELECT deployment_id, count(*) FILTER (WHERE row_index = 0) AS requests,
-               count(*) FILTER (WHERE row_index = 0 AND error IS NOT NULL) AS errors
-        FROM fresh GROUP BY deployment_id
+        UPDATE deployments d
+        SET request_count = d.request_count + c.requests, error_count = d.error_count + c.errors
+        FROM (
+            SELECT deployment_id, count(*) FILTER (WHERE opens) AS requests,
+                   count(*) FILTER (WHERE opens AND error IS NOT NULL) AS errors
+            FROM new WHERE arm IS DISTINCT FROM 'shadow' GROUP BY deployment_id
+        ) c
+        WHERE c.deployment_id = d.id
     )
-    UPDATE deployments d
-    SET request_count = d.request_count + c.requests, error_count = d.error_count + c.errors
-    FROM counted c WHERE c.deployment_id = d.id
+    UPDATE rollouts o SET
+        baseline_requests = o.baseline_requests + c.baseline_requests, baseline_errors = o.baseline_errors + c.baseline_errors,
+        baseline_rows = o.baseline_rows + c.baseline_rows, candidate_requests = o.candidate_requests + c.candidate_requests,
+        candidate_errors = o.candidate_errors + c.candidate_errors, candidate_rows = o.candidate_rows + c.candidate_rows,
+        compared_rows = o.compared_rows + c.compared_rows, agreed_rows = o.agreed_rows + c.agreed_rows,
+        difference_sum = o.difference_sum + c.difference_sum
+    FROM (
+        SELECT rollout_id,
+            count(*) FILTER (WHERE opens AND arm = 'baseline') AS baseline_requests,
+            count(*) FILTER (WHERE opens AND arm = 'baseline' AND error IS NOT NULL) AS baseline_errors,
+            count(*) FILTER (WHERE arm = 'baseline') AS baseline_rows,
+            count(*) FILTER (WHERE opens AND arm <> 'baseline') AS candidate_requests,
+            count(*) FILTER (WHERE opens AND arm <> 'baseline' AND error IS NOT NULL) AS candidate_errors,
+            count(*) FILTER (WHERE arm <> 'baseline') AS candidate_rows,
+            count(agreed) AS compared_rows, count(*) FILTER (WHERE agreed) AS agreed_rows,
+            coalesce(sum(difference), 0) AS difference_sum
+        FROM new WHERE rollout_id IS NOT NULL GROUP BY rollout_id
+    ) c
+    WHERE o.id = c.rollout_id
+    RETURNING o.id, o.kind, o.status
     """
 )
 
@@ -54,6 +84,8 @@ class BatchStore:
 
     def __init__(self, database: Database, rejected: RejectedEntries) -> None:
         self._database, self._rejected = database, rejected
+        self.canaries: set[UUID] = set()
+        """Running ones whose counts have grown: somebody must look whether they go on."""
         self._tries: Counter[bytes] = Counter()
 
     async def store(self, batch: bytes) -> None:
@@ -78,7 +110,9 @@ class BatchStore:
 
     async def _insert(self, lines: Lines) -> None:
         async with self._database.transaction() as session:
-            await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
+            grown = await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
+            found = grown.all()
+        self.canaries.update(one.id for one in found if (one.kind, one.status) == (RolloutKind.canary, RolloutStatus.running))
 
     def _too_much(self, error: BaseException, lines: Lines) -> bool:
         if not is_too_much(error) or len(lines) > 1:

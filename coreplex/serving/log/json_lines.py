@@ -15,15 +15,29 @@ NUL = rb"\u0000"
 Entry = Mapping[str, Any]
 
 
-def spelled(common: Entry, rows: Sequence[Entry], outputs: Sequence[Entry | None], name: UUID | None = None) -> bytes:
+def spelled(
+    common: Entry,
+    rows: Sequence[Entry],
+    outputs: Sequence[Entry | None],
+    name: UUID | None = None,
+    places: Sequence[int] | None = None,
+    more: Sequence[Entry] | None = None,
+) -> bytes:
     """One line per row, each under an id of its own, which follows from `name` where the same may be written again.
 
+    `places`: of each row in its request; the first row of those it has there is marked, by which requests are counted. `more`:
+    what the entry of each row has besides.
     What JSON has no spelling for is replaced, never a reason to fail.
     """
-    lines = []
-    for index, (row, output) in enumerate(zip(rows, outputs, strict=True)):
+    lines: list[bytes] = []
+    for index, row, output in zip(range(len(rows)) if places is None else places, rows, outputs, strict=True):
         made = uuid5(name, str(index)) if name else new_id()
-        lines.append(_line({**common, "id": made, "row_index": index, "inputs": row, "output": output}))
+        entry: dict[str, Any] = {**common, "id": made, "row_index": index, "inputs": row, "output": output}
+        if index and not lines:
+            entry["first"] = True
+        if more is not None:
+            entry |= more[len(lines)]
+        lines.append(_line(entry))
     return b"".join(lines)
 
 

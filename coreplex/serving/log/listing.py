@@ -9,12 +9,12 @@ import orjson
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, select
 from sqlmodel import col
 
-from coreplex.deployment.table import Deployment
+from coreplex.deployment.table import Arm, Deployment
 from coreplex.membership.access import visible_rows
 from coreplex.platform.columns import sentence
 from coreplex.platform.database import ReadSession
 from coreplex.platform.document import read_together
-from coreplex.platform.filtering import FloatRange, flag, moments, numbers, reference, words
+from coreplex.platform.filtering import FloatRange, flag, moments, numbers, one_of, reference, words
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
@@ -87,6 +87,7 @@ LOGS = Listing(
             col(InferenceLog.model_id), "Model", f"Only those this model answered, of the newest {NEWEST:,} entries."
         ),
         "request_id": words(col(InferenceLog.request_id), f"Only those of these requests, of the newest {NEWEST:,} entries."),
+        "arm": one_of(col(InferenceLog.arm), Arm, f"Only those of these sides of a split, of the newest {NEWEST:,} entries."),
         "failed": flag(
             col(InferenceLog.error).is_not(None), f"True: only those that ended in an error, of the newest {NEWEST:,} entries."
         ),

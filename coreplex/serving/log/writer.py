@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 import structlog
 
+from coreplex.deployment import judging
 from coreplex.errors.disk import is_full
 from coreplex.errors.tree import Message, StorageFull
 from coreplex.platform.clock import now
@@ -70,7 +71,7 @@ class InferenceWriter(Part):
     """The process's inference log. `unlogged` counts what was answered and could not be written."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        self._folder = folder
+        self._database, self._folder = database, folder
         self._spool = Spool(folder)
         self._rejected = RejectedEntries(folder_in(folder))
         self._batches = BatchStore(database, self._rejected)
@@ -122,10 +123,15 @@ class InferenceWriter(Part):
         latency_ms: float,
         error: Message | None = None,
         again: tuple[UUID, datetime] | None = None,
+        places: Sequence[int] | None = None,
+        more: Sequence[Mapping[str, Any]] | None = None,
+        **arm: Any,
     ) -> list[dict[str, Any]]:
         """Write one entry per row; returns as soon as the operating system has them. Many rows are spelled in a thread.
 
-        `again`, a name and a moment: what the model's entries were written under before is not written twice (failures apart).
+        `places`: of the rows in their request, where it had others; `arm`, `more`: what else entries of an arm carry, all and
+        each (`batch.STORE`). `again`, a name and a moment: what the model's entries were written under before is not written
+        twice (failures apart).
         What cannot be written is counted, and said in the warning that is returned then: an answer is not held back for it.
         """
         common = {
@@ -135,10 +141,11 @@ class InferenceWriter(Part):
             "latency_ms": latency_ms,
             "error": error and error.to_json(),
             "created_at": again[1] if again else now(),
+            **arm,
         }
         few = len(rows) <= INLINE_ROWS
         name = uuid5(again[0], f"{model_id} {error is None}") if again else None
-        given = (common, rows, outputs, name)
+        given = (common, rows, outputs, name, places, more)
         lines = spelled(*given) if few else await asyncio.to_thread(spelled, *given)
         try:
             self._spool.append(lines)
@@ -187,11 +194,18 @@ class InferenceWriter(Part):
         loop = asyncio.get_running_loop()
         while True:
             stored = await self._attempt(self.flush)
+            if self._batches.canaries:
+                await self._attempt(self._judge)
             if loop.time() >= next_adoption:
                 await self._attempt(self.adopt)
                 next_adoption = loop.time() + ORPHANS_EVERY_SECS
             self.unlogged.alarm()
             await asyncio.sleep(FLUSH_SECS if stored else RETRY_SECS)
+
+    async def _judge(self) -> None:
+        """Look at the canaries of which something was stored: a failing one is stopped at once."""
+        while self._batches.canaries:
+            await judging.look(self._database, self._batches.canaries.pop())
 
     async def _attempt(self, step: Callable[[], Awaitable[object]]) -> bool:
         try:

@@ -1,0 +1,80 @@
+"""Looks at running canaries: stops those that fail more than they may, and steps up those that advance by themselves."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.deployment.production import end, hold
+from coreplex.deployment.rollouts import short_of, step_up
+from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
+from coreplex.engines.sequential.error_rates import least_increase
+from coreplex.errors.tree import Message
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database, WriteSession
+
+QUIET = timedelta(seconds=2)
+"""So long a step lasts at least that advances by itself: what was answered before is counted by then."""
+
+
+async def tend(database: Database) -> None:
+    """Look at every running canary that may have to take a step by itself."""
+    query = select(col(Rollout.id)).where(col(Rollout.status) == RolloutStatus.running, col(Rollout.kind) == RolloutKind.canary)
+    async with database.read() as session:
+        found = (await session.scalars(query)).all()
+    for rollout_id in found:
+        await look(database, rollout_id)
+
+
+async def look(database: Database, rollout_id: UUID) -> None:
+    """Stop a canary that fails more than it may, or advance one that does so by itself and has what its step needs."""
+    async with database.read() as session:
+        rollout = await session.get(Rollout, rollout_id)
+    if rollout is None or not (excess(rollout) or _may_advance(rollout)):
+        return
+    async with database.transaction() as session:
+        await _decide(session, rollout)
+
+
+async def _decide(session: WriteSession, seen: Rollout) -> None:
+    await hold(session, seen.project_id)
+    rollout = await session.get(Rollout, seen.id)
+    if rollout is None or rollout.status is not RolloutStatus.running:
+        return
+    reason = excess(rollout)
+    if reason is not None:
+        await end(session, None, rollout, RolloutStatus.stopped, reason)
+    elif _may_advance(rollout):
+        await step_up(session, None, rollout)
+
+
+def increase(rollout: Rollout) -> float | None:
+    """Lower bound of the candidate's error rate minus the baseline's, at the rollout's confidence; None without requests."""
+    if not rollout.candidate_requests:
+        return None
+    baseline = rollout.baseline_errors, rollout.baseline_requests
+    return least_increase(baseline, (rollout.candidate_errors, rollout.candidate_requests), rollout.confidence)
+
+
+def excess(rollout: Rollout) -> Message | None:
+    """Why it must stop: its error rate is higher than the baseline's by more than the limit, at its confidence; None if not."""
+    least = increase(rollout) if rollout.candidate_errors else None
+    if least is None or least <= rollout.max_error_increase:
+        return None
+    return Message(
+        "canary_fails_more",
+        "{errors} of {requests} requests failed, and {baseline_errors} of {baseline_requests} of the production deployment: at "
+        "least {least:.1%} more (the limit is {limit:.1%}).",
+        errors=rollout.candidate_errors,
+        requests=rollout.candidate_requests,
+        baseline_errors=rollout.baseline_errors,
+        baseline_requests=rollout.baseline_requests,
+        least=least,
+        limit=rollout.max_error_increase,
+    )
+
+
+def _may_advance(rollout: Rollout) -> bool:
+    running = rollout.status is RolloutStatus.running and rollout.kind is RolloutKind.canary
+    return running and rollout.auto_advance and now() - rollout.step_began_at >= QUIET and short_of(rollout) is None

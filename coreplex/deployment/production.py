@@ -1,0 +1,165 @@
+"""Which deployment serves in production, what displaces it, and how rollouts beside it end.
+
+Whoever changes anything here holds the project and then its running rollouts, in this order: those who store the inference log
+hold rollouts before deployments.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlmodel import col
+
+from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
+from coreplex.errors.tree import Conflict, Message
+from coreplex.event import service as event
+from coreplex.membership.access import SERVING, open_row
+from coreplex.membership.table import Project
+from coreplex.platform.clock import now
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.listener import notify
+from coreplex.platform.permissions import Grant
+
+ADDRESS_GOES_ON = frozenset({Strategy.canary, Strategy.blue_green})
+"""Callers of what such a deployment displaced, or of itself once it is displaced, are answered by what serves instead."""
+LET_GO = {
+    RolloutStatus.completed: "“{candidate}” took over from “{baseline}”.",
+    RolloutStatus.aborted: "“{candidate}” stands beside “{baseline}” no more.",
+    RolloutStatus.stopped: "“{candidate}” was stopped: {reason}",
+}
+
+
+async def opened(session: WriteSession, grant: Grant, deployment_id: str) -> Deployment:
+    """The deployment, with its project locked so that two changes never cross."""
+    found = await open_row(session, grant, Deployment, deployment_id, "Deployment")
+    await hold(session, found.project_id)
+    await session.refresh(found)
+    return found
+
+
+async def hold(session: WriteSession, project_id: UUID) -> None:
+    """Be alone with what serves in a project."""
+    # Not a full lock: rows of the inference log refer to the project, and whoever stores them holds deployments meanwhile.
+    lock = select(col(Project.id)).where(col(Project.id) == project_id).with_for_update(key_share=True)
+    await session.execute(lock)
+    running = select(Rollout).where(col(Rollout.project_id) == project_id, col(Rollout.status) == RolloutStatus.running)
+    await session.scalars(running.with_for_update().execution_options(populate_existing=True))
+
+
+async def in_production(session: ReadSession, project_id: UUID) -> Deployment | None:
+    """The active production deployment, candidates beside it apart."""
+    query = select(Deployment).where(
+        col(Deployment.project_id) == project_id,
+        col(Deployment.stage) == Stage.production,
+        col(Deployment.status) == DeploymentStatus.active,
+        ~col(Deployment.is_candidate),
+    )
+    return await session.scalar(query)
+
+
+def answers_rest(displaced_id: Any, newer: Any = Deployment) -> ColumnElement[bool]:
+    """Whether `newer` serves in production with a share that leaves rows to the deployment it displaced."""
+    return and_(
+        newer.previous_deployment_id == displaced_id,
+        newer.stage == Stage.production,
+        newer.status == DeploymentStatus.active,
+        newer.traffic_percent < 100,
+        ~newer.is_candidate,
+    )
+
+
+async def running(session: ReadSession, deployment: Deployment) -> Sequence[Rollout]:
+    """The rollouts in which it is the baseline or the candidate."""
+    query = select(Rollout).where(
+        or_(col(Rollout.baseline_id) == deployment.id, col(Rollout.candidate_id) == deployment.id),
+        col(Rollout.status) == RolloutStatus.running,
+    )
+    return (await session.scalars(query.order_by(col(Rollout.kind)))).all()
+
+
+async def running_canary(session: ReadSession, deployment: Deployment) -> Rollout | None:
+    return next((one for one in await running(session, deployment) if one.kind is RolloutKind.canary), None)
+
+
+async def displace(session: WriteSession, actor_id: UUID | None, by: Deployment) -> None:
+    """Archive the project's active production deployment, if there is one, and end what ran beside it."""
+    present = await in_production(session, by.project_id)
+    if present is None or present.id == by.id:
+        return
+    await end_all(session, actor_id, present, Message("baseline_displaced", "the production deployment was replaced"))
+    present.status, present.archived_at = DeploymentStatus.archived, now()
+    by.previous_deployment_id, by.successor_id = present.id, None
+    message = f"“{present.name}” was replaced by “{by.name}”."
+    await changed(session, actor_id, present, "deployment.archived", message)
+    # Before the new one turns active, or the index that allows one active deployment refuses it.
+    await session.flush()
+    session.add(by)
+    await session.flush()
+    if by.strategy in ADDRESS_GOES_ON or present.strategy in ADDRESS_GOES_ON:
+        present.successor_id = by.id
+
+
+def require_rest_answered(deployment: Deployment) -> None:
+    """Raise Conflict for a share of production with nothing before it that answers the rest."""
+    if deployment.traffic_percent == 100:
+        return
+    if deployment.strategy is Strategy.blue_green:
+        raise Conflict(
+            Message("blue_green_is_whole", "With blue_green one deployment answers all rows: leave traffic_percent at 100.")
+        )
+    if deployment.previous_deployment_id is None:
+        raise Conflict(
+            Message(
+                "nothing_answers_the_rest",
+                "Nothing serves in production that could answer the other {rest} % of the rows: leave traffic_percent at 100.",
+                rest=100 - deployment.traffic_percent,
+            )
+        )
+
+
+async def end_all(session: WriteSession, actor_id: UUID | None, deployment: Deployment, reason: Message) -> None:
+    """Abort every rollout it takes part in."""
+    for rollout in await running(session, deployment):
+        await end(session, actor_id, rollout, RolloutStatus.aborted, reason)
+
+
+async def end(
+    session: WriteSession, actor_id: UUID | None, rollout: Rollout, status: RolloutStatus, reason: Message | None
+) -> None:
+    """A rollout that is over. The candidate of a completed one is in production; another serves where it served before."""
+    baseline = await session.get_one(Deployment, rollout.baseline_id)
+    candidate = await session.get_one(Deployment, rollout.candidate_id)
+    rollout.status, rollout.reason, rollout.finished_at = status, reason, now()
+    session.add(rollout)
+    await session.flush()
+    candidate.traffic_percent = 100
+    if status is RolloutStatus.completed:
+        await displace(session, actor_id, candidate)
+        candidate.stage, candidate.is_candidate, candidate.deployed_at = Stage.production, False, now()
+    else:
+        candidate.is_candidate = False
+        if candidate.stage is Stage.production:
+            candidate.status = DeploymentStatus.inactive
+        else:
+            candidate.strategy = Strategy.direct
+    said = LET_GO[status].format(candidate=candidate.name, baseline=baseline.name, reason=reason)
+    await changed(session, actor_id, candidate, f"{rollout.kind}.{status}", said, rollout)
+
+
+async def changed(
+    session: WriteSession,
+    actor_id: UUID | None,
+    deployment: Deployment,
+    kind: str,
+    message: str,
+    rollout: Rollout | None = None,
+) -> None:
+    """Tell every process that serves, and the timeline. No actor: the server itself."""
+    deployment.updated_at = now()
+    session.add(deployment)
+    await notify(session, SERVING, str(deployment.id))
+    data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
+    if rollout is not None:
+        data |= {"rollout_id": str(rollout.id), "rollout_status": rollout.status, "percent": rollout.percent}
+    await event.audit(session, actor_id, deployment, kind, message, data)

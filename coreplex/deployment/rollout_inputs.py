@@ -1,0 +1,103 @@
+"""What a caller must say about rollouts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, field_validator
+
+from coreplex.errors.tree import Message, WrongValue
+from coreplex.platform.inputs import Description, Identifier
+
+DEFAULT_STEPS = (5, 25, 50, 100)
+AUTO_MIN_ROWS, AUTO_MIN_SECS = 100, 60
+"""What a step needs that advances by itself, when nothing is said."""
+MAX_STEPS = 20
+
+
+CANDIDATE = "The candidate, an active deployment of the same project."
+CANDIDATE_MODEL = "In its place a model of the project, which is deployed in staging to be the candidate."
+EITHER = "The production deployment; or, where no candidate is named, the candidate that is to stand beside it."
+REASON = Field("", description="Why, for the timeline.")
+
+
+class _Pair(BaseModel):
+    deployment_id: Identifier = Field(description=EITHER)
+    candidate_deployment_id: Identifier | None = Field(None, description=CANDIDATE)
+    candidate_model_id: Identifier | None = Field(None, description=CANDIDATE_MODEL)
+
+    @field_validator("candidate_model_id")
+    @classmethod
+    def _one_candidate(cls, value: str | None, info: Any) -> str | None:
+        if value and info.data.get("candidate_deployment_id"):
+            raise WrongValue(Message("model_and_candidate", "name a deployment or a model as the candidate, not both"))
+        return value
+
+
+class StartCanary(_Pair):
+    steps: list[Annotated[int, Field(ge=1, le=100)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_STEPS,
+        description="Shares of the rows in percent, upwards; 5, 25, 50 and 100 when nothing is said. At 100 it takes over.",
+    )
+    min_row_count: int | None = Field(
+        None,
+        ge=0,
+        le=10**9,
+        description="Rows the candidate must have answered in each step before the next; 0 when nothing is said.",
+    )
+    min_secs: int | None = Field(None, ge=0, le=10**8, description="Seconds each step must have lasted before the next; else 0.")
+    auto_advance: bool = Field(
+        False, description="Take each step by itself once it has its minimum: 100 rows and 60 seconds, if nothing is said."
+    )
+    max_error_increase: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="It stops by itself when its share of failed requests is certain to be higher than the production "
+        "deployment's by more than this, 0 to 1.",
+    )
+    confidence_level: float = Field(
+        0.95, ge=0.5, lt=1, description="How certain, at all looks together: at 0.95 one of 20 that are no worse may stop."
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _upwards(cls, value: list[int] | None) -> list[int] | None:
+        if value is not None and value != sorted(set(value)):
+            raise WrongValue(Message("steps_not_upwards", "each step must have a higher percentage than the one before"))
+        return value
+
+    def plan(self) -> dict[str, Any]:
+        """The columns of a rollout: its steps, the last at 100 %, and what each needs."""
+        rows, secs = (AUTO_MIN_ROWS, AUTO_MIN_SECS) if self.auto_advance else (0, 0)
+        return {
+            "steps": up_to_all(self.steps or DEFAULT_STEPS),
+            "min_row_count": rows if self.min_row_count is None else self.min_row_count,
+            "min_secs": secs if self.min_secs is None else self.min_secs,
+        }
+
+
+def up_to_all(steps: Sequence[int]) -> list[int]:
+    """The steps, the last at 100 %."""
+    return [*steps] if steps[-1] == 100 else [*steps, 100]
+
+
+class AdvanceCanary(BaseModel):
+    deployment_id: Identifier = Field(description="The production deployment, or its candidate.")
+    force: bool = Field(False, description="Before the step has its minimum of rows and time, too.")
+    reason: Description = REASON
+
+
+class AbortCanary(BaseModel):
+    deployment_id: Identifier = Field(description="The production deployment, or its candidate.")
+    reason: Description = REASON
+
+
+class StartShadow(_Pair):
+    percent: int = Field(100, ge=1, le=100, description="Share of the rows that the candidate is asked too, 1 to 100.")
+
+
+class StopShadow(BaseModel):
+    deployment_id: Identifier = Field(description="The production deployment, or its candidate.")
+    reason: Description = REASON

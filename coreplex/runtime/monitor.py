@@ -1,0 +1,36 @@
+"""What is looked at every few seconds in whatever one process: rollouts that take their steps by themselves.
+
+Each worker runs it; the one that has the lock of PostgreSQL looks, and another one takes over when it is gone.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy import text
+
+from coreplex.deployment import judging
+from coreplex.platform.database import Database
+
+EVERY_SECS = 5.0
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0))")
+
+log = structlog.get_logger(__name__)
+
+
+async def run(database: Database) -> None:
+    """Look for ever; survives a database that is away."""
+    while True:
+        try:
+            await look(database)
+        except Exception as error:
+            log.warning("monitor.missed", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(EVERY_SECS)
+
+
+async def look(database: Database) -> bool:
+    """One round; False when another process is at it."""
+    async with database.transaction() as session:
+        if not await session.scalar(_TRY_LOCK):
+            return False
+        await judging.tend(database)
+    return True

@@ -1,0 +1,47 @@
+"""Which of two deployments answers a row: by the row's key, always the same one, in every process and after every restart.
+
+A key is hashed with SipHash-2-4 (Aumasson & Bernstein 2012) under the id of the test, whose 16 bytes are the hash's key: nobody
+who does not know it can choose an arm, and rows that a candidate has it keeps when its share grows.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from siphash24 import siphash24
+
+from coreplex.deployment.table import Arm
+from coreplex.platform.document import storable
+from coreplex.serving.address import Share
+
+RANGE = 1 << 64
+
+
+def keys_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] | None) -> list[bytes]:
+    """What assigns each row: its key, or else the row itself, whatever the order of its columns."""
+    if keys is not None:
+        return [key.encode(errors="surrogatepass") for key in keys]
+    return [_canonical(row) for row in rows]
+
+
+def _canonical(row: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=str)
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits
+        return orjson.dumps(storable(dict(row)), option=orjson.OPT_SORT_KEYS, default=str)
+
+
+def chosen(share: Share, keys: Sequence[bytes]) -> list[bool]:
+    """Whether each key falls into the share."""
+    secret, limit = share.test_id.bytes, RANGE * share.percent // 100
+    return [siphash24(key, key=secret).intdigest() % RANGE < limit for key in keys]
+
+
+def places_by_arm(share: Share, keys: Sequence[bytes]) -> dict[Arm, list[int]]:
+    """The places of the rows of each arm that has any, the candidate first."""
+    taken = chosen(share, keys)
+    places = {
+        Arm.candidate: [place for place, mine in enumerate(taken) if mine],
+        Arm.baseline: [place for place, mine in enumerate(taken) if not mine],
+    }
+    return {arm: found for arm, found in places.items() if found}
