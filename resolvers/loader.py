@@ -55,16 +55,15 @@ class Loader:
         if found is None:
             if self._open is None:
                 self._open = Round()
-                asyncio.get_running_loop().call_soon(self._begin)
+                task = asyncio.create_task(self._run(self._open))  # which begins once all that can ask now have asked
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
             found = self._rounds[key] = self._open
             found.keys.append(key)
         return found
 
-    def _begin(self) -> None:
-        begun, self._open = self._open, None
-        assert begun is not None
+    async def _run(self, round: Round) -> None:
+        self._open = None
         if not self._kept:
             self._rounds.clear()
-        task = asyncio.get_running_loop().create_task(begun.run(self._find))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        await round.run(self._find)

@@ -74,6 +74,10 @@ class Binder:
         self.accepted = frozenset(taken | {ALIASES[name] for name in taken if name in ALIASES})
         """Parameters of the query, every spelling."""
         self.targets = {name: self.target(name) for name in (*self.path_names, *self.params, *endpoint.body)}
+        expected = {name: self.type_at(self.targets[name]) for name in self.params if name not in endpoint.words}
+        self._kinds = {
+            name: (get_named_type(kind).name, is_list_type(get_nullable_type(kind))) for name, kind in expected.items()
+        }
         self._said = {target[-1]: name for name, target in self.targets.items()}
 
     def target(self, name: str) -> list[str]:
@@ -125,9 +129,9 @@ class Binder:
         """A query string value as the variable's type wants it; what does not fit stays text and is refused below."""
         if name in self.endpoint.words:
             return self.endpoint.words[name].get(raw, raw)
-        expected = self.type_at(self.targets[name])
-        value = self._leaf(get_named_type(expected).name, raw)
-        return [value] if is_list_type(get_nullable_type(expected)) else value
+        kind, several = self._kinds[name]
+        value = self._leaf(kind, raw)
+        return [value] if several else value
 
     @staticmethod
     def _leaf(kind: str, raw: str) -> Any:

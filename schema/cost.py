@@ -12,11 +12,13 @@ Linear in the document: a selection's cost is a line `fixed + per_item * page of
 fragment.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from graphql import (
+    ArgumentNode,
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -29,10 +31,14 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    Undefined,
+    VariableNode,
+    Visitor,
     get_argument_values,
     get_named_type,
     get_nullable_type,
     is_list_type,
+    visit,
 )
 from graphql.execution.values import VariableValues
 from strawberry.types.field import StrawberryField
@@ -147,6 +153,38 @@ def check_cost(cost: int) -> None:
                 most=MAX_COST,
             )
         )
+
+
+def page_variables(document: DocumentNode) -> list[str]:
+    """Names of the variables that page arguments hold: besides the document, prices depend on them alone."""
+    finder = _PageVariables()
+    visit(document, finder)
+    return sorted(finder.names)
+
+
+def sizes(names: Iterable[str], variables: VariableValues) -> Hashable:
+    """What a price is known by: of each variable its kind, with its length or the whole number it is."""
+    values = [variables.coerced.get(name, Undefined) for name in names]
+    return tuple((type(one), len(one) if isinstance(one, list) else one if isinstance(one, int) else None) for one in values)
+
+
+class _PageVariables(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.within = 0
+
+    def enter_argument(self, node: ArgumentNode, *_args: Any) -> None:
+        if node.name.value in PAGE_ARGUMENTS:
+            self.within += 1
+
+    def leave_argument(self, node: ArgumentNode, *_args: Any) -> None:
+        if node.name.value in PAGE_ARGUMENTS:
+            self.within -= 1
+
+    def enter_variable(self, node: VariableNode, *_args: Any) -> None:
+        if self.within:
+            self.names.add(node.name.value)
 
 
 class Meter:

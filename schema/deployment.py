@@ -17,7 +17,7 @@ from resolvers.context import Context
 from resolvers.deployment import canaries, input_schema, log_documents, shadows
 from resolvers.model import models
 from schema.common import name_warnings, published
-from schema.cost import PRICE
+from schema.cost import INSIDE, PRICE
 from schema.deleted import DeletedFromProjectPayload
 from schema.document_fields import at, pairs
 from schema.enums import enum
@@ -153,6 +153,7 @@ class Deployment:
         description="Whether personal data is anonymised in answers: always `false` in this version."
     )
     privacy_column_map: list[PrivacyColumn] = strawberry.field(
+        metadata=INSIDE,
         resolver=_privacy_columns,
         graphql_type=list[PrivacyColumn],
         description="Input columns with personal data: always empty in this version.",

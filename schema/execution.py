@@ -3,7 +3,7 @@
 A document is parsed, validated and measured once and kept as an `Operation`, which runs compiled (docs/decisions/0013).
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -37,7 +37,7 @@ from resolvers.context import Context
 from schema import limits
 from schema.compiler.operation import Compiled
 from schema.compiler.plan import Planner
-from schema.cost import Meter, prices_of
+from schema.cost import Meter, page_variables, prices_of, sizes
 from schema.errors import BadDocument, BadRequest
 from schema.field_sources import readings_of
 from schema.guard import Guard, ResolverCalls
@@ -47,6 +47,8 @@ from schema.secret import Secrets
 from schema.shown import tell_types
 
 REMEMBERED_CHARS = 4_000
+MOST_COSTS = 64
+"""Prices that are kept of an operation: one for each length of its pages that was asked for."""
 STAYS = Message("mutation_stays", "What the mutation changed stays changed.")
 Coerced = VariableValues | list[GraphQLError]
 """Variables as the operation wants them, or everything that is wrong with them."""
@@ -143,7 +145,24 @@ class Operation:
         """What running it with these variables costs at most (see schema/cost.py); with wrong ones it will not run."""
         if isinstance(variables, list):
             return 0
-        return Meter(self.contract.schema, self.contract.prices, self.fragments, self.definition, variables).cost
+        asked = sizes(self._pages, variables)
+        found = self._costs.get(asked)
+        if found is None:
+            if len(self._costs) >= MOST_COSTS:
+                self._costs.clear()
+            meter = Meter(self.contract.schema, self.contract.prices, self.fragments, self.definition, variables)
+            found = self._costs[asked] = meter.cost
+        return found
+
+    @cached_property
+    def _pages(self) -> Sequence[str]:
+        """The variables its price depends on."""
+        return page_variables(self.document)
+
+    @cached_property
+    def _costs(self) -> dict[Hashable, int]:
+        """Prices by what those were."""
+        return {}
 
 
 def prepare(text: str, operation_name: str | None = None, *, suggestions: bool = False, listed: bool = False) -> Operation:

@@ -16,11 +16,12 @@ from schema.compiler.leaf import Quick
 
 __all__ = ["JSON", "SCALARS", "JSONObject", "Long", "Value"]
 
+_dumps = orjson.dumps
 SECONDS = orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_UTC_Z
 
 
 def _time_out(value: datetime) -> str:
-    return orjson.dumps(value.astimezone(UTC) if value.tzinfo is not UTC else value, option=SECONDS)[1:-1].decode()
+    return _dumps(value if value.tzinfo is UTC else value.astimezone(UTC), None, SECONDS)[1:-1].decode()
 
 
 def _time_in(value: Any) -> datetime:

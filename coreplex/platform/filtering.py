@@ -168,7 +168,7 @@ def containing(column: Any, wanted: str) -> ColumnElement[bool]:
 
 def _given(wanted: BaseModel) -> Operands:
     """The parts of a value that were sent."""
-    return [(word, pattern(value) if word == "contains" else value) for word, value in wanted if value is not None]
+    return [(word, pattern(value) if word == "contains" else value) for word, value in vars(wanted).items() if value is not None]
 
 
 def _compared(column: Any) -> Callable[[str, str], ColumnElement[bool]]:
@@ -261,7 +261,7 @@ def check(wanted: BaseModel) -> None:
 
 def given(wanted: BaseModel) -> Sequence[tuple[str, Any]]:
     """The conditions that were sent, those that combine others left out."""
-    return [(name, value) for name, value in wanted if value is not None and name not in COMBINED]
+    return [(name, value) for name, value in vars(wanted).items() if value is not None and name not in COMBINED]
 
 
 def inside(wanted: BaseModel) -> Sequence[BaseModel]:

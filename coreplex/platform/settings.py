@@ -7,6 +7,7 @@ compared with the descriptions below by a test.
 import os
 from contextlib import suppress
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
@@ -269,7 +270,7 @@ class Settings(BaseSettings):
             raise ValueError("GRAPHQL_DOCUMENT_LIST has no effect with GRAPHQL_DOCUMENTS=off: leave one of them out")
         return self
 
-    @property
+    @cached_property
     def base_url(self) -> str:
         if self.public_url:
             return self.public_url

@@ -5,6 +5,7 @@ refuses raises, so that graphql-core meets it again and says what is wrong.
 """
 
 from collections.abc import Callable, Container, Mapping
+from enum import EnumType
 from types import NoneType
 from typing import Any
 from uuid import UUID
@@ -49,7 +50,7 @@ def _present(kind: Any, bind: Bind, quick: Quick) -> str:
         return f"([{expression(kind.of_type, bind, quick)} for v in v] if v.__class__ is list else {bind('refuse', _refuse)}(v))"
     coerced = f"{bind('coerce', strict(kind.coerce_output_value))}(v)"
     if isinstance(kind, GraphQLEnumType):
-        return f"({bind('names', _names(kind))}.get(v) or {coerced})"
+        return f"({_named(kind, bind)} or {coerced})"
     if kind not in specified_scalar_types.values():
         return _custom(kind.name, coerced, bind, quick)
     usual = _USUAL[kind.name]
@@ -83,6 +84,16 @@ def strict(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return done
 
     return complete
+
+
+def _named(kind: GraphQLEnumType, bind: Bind) -> str:
+    """The name of a member, or of its plain value. A member is looked up by its own name: Python's hash of it is slow."""
+    known, members = _names(kind), getattr(kind, "wrapped_cls", None)
+    plain = f"{bind('names', known)}.get(v)"
+    if not isinstance(members, EnumType):
+        return plain
+    own = {one._name_: known[one] for one in list[Any](members) if one in known}
+    return f"({bind('own', own)}.get(v._name_) if v.__class__ is {bind('kind', members)} else {plain})"
 
 
 def _names(kind: GraphQLEnumType) -> dict[Any, str]:

@@ -48,7 +48,9 @@ class Source:
         built = f"{self.bind('build', leaves)}({self.bind('present', shape.present)}(v), context)"
         if shape.gaps:
             built = f"{self.bind('whole', whole)}(v, {built})"
-        elif not shape.items:
+        elif shape.items:
+            built = f"([] if v.__class__ is list and not v else {built})"
+        else:
             built = f"{built}[0]"
         self._put(response, f"None if v is None else {built}" if shape.nullable else built)
 
