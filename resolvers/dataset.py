@@ -24,26 +24,24 @@ from coreplex.platform.staging import StagedFile
 from resolvers import visible
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
-from resolvers.loading import Asking, Batch, Rows, batch
+from resolvers.loading import Asking, Batch, Read, Rows
 
 MaybeVersion = Annotated[strawberry.ID | None, strawberry.argument(description="A version; left out, the latest.")]
 
 datasets = Rows(Dataset)
-version_counts = batch(versions.version_counts, missing=0)
+version_counts = Read(versions.version_counts, missing=0)
 """How many versions there are, by dataset id."""
 light_versions = Rows(DatasetVersion, versions.DOCUMENTS)
 """Versions without their documents; those come from `version_documents`."""
-
-
-async def _latest(session: ReadSession, ids: list[UUID], _asking: Asking) -> Mapping[UUID, DatasetVersion | None]:
-    return {version.dataset_id: version for version in await versions.latest(session, ids)}
 
 
 async def _documents(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, versions.Documents | None]:
     return await versions.documents(session, ids, asking.size().read)
 
 
-latest_versions = Batch(_latest)
+latest_versions = Read(
+    versions.latest, lambda rows: {row.dataset_id: row for row in rows}, table=DatasetVersion, without=versions.DOCUMENTS
+)
 """The latest version by dataset id."""
 version_documents = Batch(_documents)
 """Schema, profile and quality by version id; of all versions of a request no more than an answer may be made from."""

@@ -1,17 +1,28 @@
 """What begins an experiment, what may be asked of one, and what is loaded of them."""
 
+from uuid import UUID
+
 from coreplex.dataset.diagnosis import Diagnoses
 from coreplex.experiment import inputs, service
 from coreplex.experiment.capabilities import Capabilities, capabilities
-from coreplex.experiment.table import Experiment
+from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.table import Job
 from coreplex.training.forecast import Forecast, forecast
 from resolvers.context import Info, act, once
-from resolvers.loading import Rows, batch
+from resolvers.loading import Read, Rows
 
 jobs = Rows(Job)
 experiments = Rows(Experiment)
-engine_runs = batch(service.engine_runs)
+
+
+def _by_experiment(runs: list[EngineRun]) -> dict[UUID, list[EngineRun]]:
+    found: dict[UUID, list[EngineRun]] = {}
+    for run in runs:
+        found.setdefault(run.experiment_id, []).append(run)
+    return found
+
+
+engine_runs = Read(service.engine_runs, _by_experiment, missing=[], table=EngineRun)
 """The runs of an experiment's engines, in their order, by experiment id."""
 
 

@@ -1,8 +1,9 @@
-"""Loaders: one query for many keys, in key order. One batch is one short read session; loaders live as long as a request.
+"""Loaders: one query for many keys, in key order; loaders live as long as a request.
 
-A concept declares what it loads as a `Batch` (`resolvers/<concept>.py`); a request makes a loader of each that is asked for. What
-loads holds the database, not the object that holds the loader: of such a cycle everything a request read would stay until the
-garbage collector comes, which holds up everybody.
+A concept declares what it loads (`resolvers/<concept>.py`): rows by id (`Rows`), what one statement finds (`Read`), or what a
+service function does in a read session (`Batch`). A request makes a loader of each that is asked for. What loads holds the
+database, not the object that holds the loader: of such a cycle everything a request read would stay until the garbage collector
+comes, which holds up everybody.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -10,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Dialect, any_, select
+from sqlalchemy import ARRAY, Dialect, Uuid, any_, select
 
 from coreplex.errors.tree import Forbidden, Unauthenticated
 from coreplex.platform.answer_size import AnswerSize
-from coreplex.platform.anybody import anybody, ids_of, is_bound
+from coreplex.platform.anybody import CALLER, anybody, ids_of, is_bound
 from coreplex.platform.database import Database, ReadSession
 from coreplex.platform.page import Page, Slice
 from coreplex.platform.paging import View
@@ -23,6 +24,8 @@ from coreplex.platform.prepared import Prepared, columns_of, parameter
 from coreplex.platform.reader import Reader
 from resolvers.loader import Loader
 
+IDS = parameter("ids", ARRAY(Uuid()))
+"""The ids a statement is about."""
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
 
@@ -79,10 +82,31 @@ class Rows:
 
     def _prepared(self, grant: Grant | None, dialect: Dialect) -> Prepared:
         columns = columns_of(self.table, self.without)
-        query = select(*columns).where(self.table.id == any_(parameter("ids", ARRAY(self.table.id.type))))
+        query = select(*columns).where(self.table.id == any_(IDS))
         if self.visible is not None and grant is not None:
             query = query.where(self.visible(anybody(grant)))
         return Prepared(query, self.table, [column.key for column in columns], dialect)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """What one statement finds of many ids: `made` of all that it reads. `table`: what it reads are rows of it."""
+
+    statement: Callable[[Any], Any]
+    """Of the parameter that is the ids."""
+    made: Callable[[list[Any]], Mapping[UUID, Any]] = dict
+    missing: Any = None
+    table: Any = None
+    without: Sequence[str] = ()
+    """Which of its columns stay behind."""
+
+    async def load(self, reader: Reader, ids: list[UUID], asking: Asking) -> Mapping[UUID, Any]:
+        caller = asking.principal.user_id if asking.principal else None
+        return self.made(await reader.rows(self, self._prepared, {"ids": ids, CALLER: caller}))
+
+    def _prepared(self, dialect: Dialect) -> Prepared:
+        names = [] if self.table is None else [column.key for column in columns_of(self.table, self.without)]
+        return Prepared(self.statement(IDS), self.table, names, dialect)
 
 
 class Pages:
@@ -112,16 +136,20 @@ class Pages:
         return await self._slices(list(keys))
 
 
+Loads = Batch[Any, Any] | Rows | Read
+"""What a request has a loader of."""
+
+
 class Loaders:
     """The loaders of one request: `loaders[batch]`, each made when first asked for."""
 
     def __init__(self, database: Database, asking: Asking) -> None:
         self._database = database
         self._asking = asking
-        self._made: dict[Batch[Any, Any] | Rows, Loader] = {}
+        self._made: dict[Loads, Loader] = {}
         self._pages: dict[Hashable, Pages] = {}
 
-    def __getitem__(self, batch: Batch[Any, Any] | Rows) -> Loader:
+    def __getitem__(self, batch: Loads) -> Loader:
         found = self._made.get(batch)
         if found is None:
             found = self._made[batch] = _loader(batch, self._database, self._asking)
@@ -138,14 +166,14 @@ class Loaders:
         return self._pages[place]
 
 
-def _loader(batch: Batch[Any, Any] | Rows, database: Database, asking: Asking) -> Loader:
+def _loader(batch: Loads, database: Database, asking: Asking) -> Loader:
     async def load(keys: list[Any]) -> list[Any]:
-        if isinstance(batch, Rows):
-            async with database.reader() as reader:
-                found: Mapping[Any, Any] = await batch.load(reader, keys, asking)
-        else:
+        if isinstance(batch, Batch):
             async with database.read() as session:
-                found = await batch.load(session, keys, asking)
+                found: Mapping[Any, Any] = await batch.load(session, keys, asking)
+        else:
+            async with database.reader() as reader:
+                found = await batch.load(reader, keys, asking)
         return [found.get(key, batch.missing) for key in keys]
 
     return Loader(load)

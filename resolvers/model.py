@@ -20,13 +20,13 @@ from coreplex.platform.staging import StagedFile
 from resolvers.artifact import artifacts
 from resolvers.context import Info, act, once
 from resolvers.filtered_list import filtered_list
-from resolvers.loading import Rows, batch
+from resolvers.loading import Read, Rows
 
 MAX_WAIT_SECS = 25
 POLL_SECS = 0.5
 
 models = Rows(Model)
-model_counts = batch(service.counts, missing=0)
+model_counts = Read(service.counts, missing=0)
 """How many models are finished, by experiment id."""
 
 

@@ -1,27 +1,24 @@
 """What is loaded of projects and memberships."""
 
-from collections.abc import Mapping
-from uuid import UUID
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, Uuid, any_, select
 from sqlmodel import col
 
 from coreplex.membership.table import Membership, Project
-from coreplex.platform.database import ReadSession
-from coreplex.platform.permissions import Role
+from coreplex.platform.anybody import CALLER
+from coreplex.platform.prepared import parameter
 from coreplex.project import service
-from resolvers.loading import Asking, Batch, Rows, batch
+from resolvers.loading import Read, Rows
 
 projects = Rows(Project)
-project_counts = batch(service.counts)
+project_counts = Read(service.counts, lambda rows: {key: dict(zip(service.COUNTED, row, strict=True)) for key, *row in rows})
 
 
-async def _own(session: ReadSession, ids: list[UUID], asking: Asking) -> Mapping[UUID, Role | None]:
-    caller = asking.principal.user_id if asking.principal else None
+def _own(ids: Any) -> Select[*tuple[Any, ...]]:
     query = select(col(Membership.project_id), col(Membership.role))
-    query = query.where(col(Membership.user_id) == caller, col(Membership.project_id).in_(ids))
-    return dict((await session.execute(query)).all())
+    return query.where(col(Membership.user_id) == parameter(CALLER, Uuid()), col(Membership.project_id) == any_(ids))
 
 
-own_roles = Batch(_own)
+own_roles = Read(_own)
 """The caller's role by project id."""

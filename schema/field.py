@@ -31,7 +31,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.serving.service import Asked
 from resolvers.context import Context, Info, acted
-from resolvers.loading import Batch, Rows
+from resolvers.loading import Loads
 from schema.compiler.reading import Contextual, Loaded
 from schema.field_sources import READING
 from schema.guard import Guard
@@ -192,7 +192,7 @@ by_id = attrgetter("id")
 
 def loaded(
     kind: Any,
-    batch: Batch[Any, Any] | Rows,
+    batch: Loads,
     key: Callable[[Any], Hashable],
     description: str,
     read: Callable[[Any, Any], Any] = lambda found, _row: found,

@@ -12,10 +12,10 @@ import strawberry
 from coreplex.errors.tree import NotFound
 from resolvers import visible
 from resolvers.account import users
-from resolvers.loading import Batch, Rows
+from resolvers.loading import Loads
 from schema.field import loaded
 
-FOUND: dict[str, tuple[str, Batch[Any, Any] | Rows]] = {
+FOUND: dict[str, tuple[str, Loads]] = {
     "Artifact": ("schema.file", visible.artifacts),
     "Dataset": ("schema.dataset", visible.datasets),
     "DatasetVersion": ("schema.dataset", visible.versions),

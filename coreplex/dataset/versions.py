@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, Text, cast, delete, func, select
+from sqlalchemy import Select, Text, any_, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
@@ -26,7 +26,7 @@ from coreplex.platform.identifier import parse_id
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
-from coreplex.platform.prepared import behind
+from coreplex.platform.prepared import behind, columns_of
 from coreplex.platform.settings import Settings
 
 UNIQUE_VIOLATION = "23505"
@@ -200,12 +200,12 @@ async def open_version(session: ReadSession, grant: Grant, version_id: str) -> D
         return await open_row(session, grant, DatasetVersion, version_id, NOUN)
     except NotFound:
         dataset = await open_row(session, grant, Dataset, version_id, NOUN)
-    (newest,) = await latest(session, [dataset.id])
+    newest = await _newest(session, dataset)
     raise Invalid.field(
         Message(
             "dataset_id_for_version",
             "is the id of a dataset; name one of its versions, the newest is {newest}",
-            newest=str(newest.id),
+            newest=newest,
         ),
         "dataset_version_id",
     )
@@ -218,27 +218,30 @@ async def version_or_latest(session: ReadSession, grant: Grant, version_id: str 
     dataset = None if dataset_id is None else await open_row(session, grant, Dataset, dataset_id, "Dataset")
     if version_id is None:
         assert dataset is not None
-        (newest,) = await latest(session, [dataset.id])
-        version_id = str(newest.id)
-        session.expunge(newest)  # it was loaded without its documents
+        version_id = await _newest(session, dataset)
     version = await open_row(session, grant, DatasetVersion, version_id, NOUN)
     if dataset is not None and version.dataset_id != dataset.id:
         raise NotFound.of(NOUN)
     return version
 
 
-async def latest(session: ReadSession, dataset_ids: Sequence[UUID]) -> Sequence[DatasetVersion]:
-    """The latest version of each dataset, without documents: one query."""
-    query = select(DatasetVersion).where(col(DatasetVersion.dataset_id).in_(dataset_ids)).options(*LIGHT)
-    query = query.ext(distinct_on(col(DatasetVersion.dataset_id)))
-    query = query.order_by(col(DatasetVersion.dataset_id), col(DatasetVersion.version).desc())
-    return (await session.scalars(query)).all()
+async def _newest(session: ReadSession, dataset: Dataset) -> str:
+    """The id of a dataset's latest version."""
+    query = select(col(DatasetVersion.id)).where(col(DatasetVersion.dataset_id) == dataset.id)
+    return str(await session.scalar(query.order_by(col(DatasetVersion.version).desc()).limit(1)))
 
 
-async def version_counts(session: ReadSession, dataset_ids: Sequence[UUID]) -> dict[UUID, int]:
+def latest(dataset_ids: Any) -> Select[Any]:
+    """The latest version of each dataset, without documents."""
+    dataset = col(DatasetVersion.dataset_id)
+    query = select(*columns_of(DatasetVersion, DOCUMENTS)).where(dataset == any_(dataset_ids)).ext(distinct_on(dataset))
+    return query.order_by(dataset, col(DatasetVersion.version).desc())
+
+
+def version_counts(dataset_ids: Any) -> Select[*tuple[Any, ...]]:
+    """How many versions of each dataset there are."""
     key = col(DatasetVersion.dataset_id)
-    query = select(key, func.count()).where(key.in_(dataset_ids)).group_by(key)
-    return dict((await session.execute(query)).all())
+    return select(key, func.count()).where(key == any_(dataset_ids)).group_by(key)
 
 
 async def documents(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, any_, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import STORAGE
@@ -42,6 +42,7 @@ from coreplex.platform.filtering import identifiers, moments, one_of, reference,
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
+from coreplex.platform.prepared import columns_of
 from coreplex.platform.settings import Settings
 
 UNNAMED = "Experiment"
@@ -239,13 +240,10 @@ async def _queue(session: WriteSession, grant: Grant, experiment: Experiment) ->
         )
 
 
-async def engine_runs(session: ReadSession, experiment_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[EngineRun]]:
-    """The runs of each experiment's engines, in their order."""
-    found: dict[UUID, list[EngineRun]] = {experiment_id: [] for experiment_id in experiment_ids}
-    query = select(EngineRun).where(col(EngineRun.experiment_id).in_(experiment_ids))
-    for run in await session.scalars(query.order_by(col(EngineRun.position))):
-        found[run.experiment_id].append(run)
-    return found
+def engine_runs(experiment_ids: Any) -> Select[Any]:
+    """The runs of experiments' engines, in their order."""
+    query = select(*columns_of(EngineRun)).where(col(EngineRun.experiment_id) == any_(experiment_ids))
+    return query.order_by(col(EngineRun.position))
 
 
 async def cancel(session: WriteSession, grant: Grant, wanted: CancelExperiment) -> Experiment:

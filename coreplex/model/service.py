@@ -1,11 +1,11 @@
 """What can be done with models. They are made by experiments only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, case, cast, delete, func, select
+from sqlalchemy import ColumnElement, Float, Select, any_, case, cast, delete, func, select
 from sqlmodel import col
 
 from coreplex.artifact.table import Artifact
@@ -111,11 +111,10 @@ def leaderboards(listing: Listing) -> Listing:
     return replace(listing, order=order, parent=col(Model.experiment_id))
 
 
-async def counts(session: ReadSession, experiment_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+def counts(experiment_ids: Any) -> Select[*tuple[Any, ...]]:
     """How many models of each experiment are finished."""
     experiment_id = col(Model.experiment_id)
-    query = select(experiment_id, func.count()).where(experiment_id.in_(experiment_ids)).group_by(experiment_id)
-    return dict((await session.execute(query)).all())
+    return select(experiment_id, func.count()).where(experiment_id == any_(experiment_ids)).group_by(experiment_id)
 
 
 async def first_model_pending(
