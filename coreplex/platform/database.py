@@ -73,7 +73,7 @@ def is_unavailable(error: BaseException) -> bool:
     """True when the database is away or refuses for the moment (busy, a deadlock broken): weather, not a bug."""
     if isinstance(error, InterfaceError | ConnectionError | TimeoutError):
         return True
-    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError) and not isinstance(error, asyncpg.DataError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

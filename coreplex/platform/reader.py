@@ -4,6 +4,7 @@ from asyncio import CancelledError, Lock
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from asyncpg import InternalClientError
 from sqlalchemy import Dialect
 
 from coreplex.platform.prepared import Prepared, Values
@@ -46,8 +47,8 @@ class Reader:
         async with self._turn:
             try:
                 return await self._fetched(statement, values)
-            except CancelledError:
-                self.connection.terminate()  # its answer is on the way
+            except (CancelledError, InternalClientError):
+                self.connection.terminate()  # an answer is on the way, or the end of the connection was
                 raise
 
     async def _fetched(self, statement: Prepared, values: Values) -> list[Any]:
