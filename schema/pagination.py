@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import strawberry
@@ -70,7 +70,7 @@ class _Counts:
 
 
 LENGTH = {"totalCount", "__typename"}
-COUNTS = Loaded(lambda _context: _Counts(), lambda one: one, lambda found, _slice: found)
+COUNTS = Loaded(lambda _context: _Counts(), lambda one: one, lambda found, _slice: found, attrgetter("total"))
 
 
 @strawberry.type(description="A page of a list.")
@@ -214,11 +214,18 @@ def _arguments(listing: Listing) -> list[StrawberryArgument]:
 def _asked(info: Info, given: Mapping[str, Any]) -> tuple[Page, Any]:
     """The page and the filter of a field's arguments."""
     forwards, backwards = (given.get("first"), given.get("after")), (given.get("last"), given.get("before"))
-    page = Page(*forwards, given.get("offset") or 0, given.get("search"), last=backwards[0], before=backwards[1])
-    if (sort := given.get("sort")) is not None:
-        page = replace(page, sort_field=sort.field and sort.field.value, sort_direction=sort.direction)
-    names = selected(info._raw_info)
-    return replace(page, counted="totalCount" in names, counted_only=names <= LENGTH), given.get("filter")
+    sort, names = given.get("sort"), selected(info._raw_info)
+    page = Page(
+        *forwards,
+        given.get("offset") or 0,
+        given.get("search"),
+        sort and sort.field and sort.field.value,
+        sort and sort.direction,
+        *backwards,
+        counted="totalCount" in names,
+        counted_only=names <= LENGTH,
+    )
+    return page, given.get("filter")
 
 
 def counted_only(info: Info) -> bool:

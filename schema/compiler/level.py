@@ -19,6 +19,7 @@ from schema.compiler.plan import Choice, Collect, Column, Plan
 from schema.compiler.reading import Asked, Fetched, Loaded, Loader
 from schema.compiler.shape import positions, whole
 from schema.compiler.size import Attempt, written
+from schema.compiler.source import Leaves
 
 Place = Callable[[int], Path]
 """Where in the answer the n-th object is; asked only for fields that graphql-core executes."""
@@ -62,6 +63,8 @@ class Level:
             if column.reading is None:
                 self._execute(plan, column, rows, built, place)
             elif isinstance(column.reading, Fetched):
+                if self._known(column, rows, built):
+                    continue
                 self.pending.append(self._fetch(plan, column, column.reading, rows, built, place))
             else:
                 context, read = self.executor.context_value, column.read
@@ -93,6 +96,23 @@ class Level:
             else:
                 built[number][column.response] = result
 
+    def _known(self, column: Column, rows: Sequence[Any], built: Built) -> bool:
+        """Whether the leaves of a field kept elsewhere were all there already; they are put in place."""
+        reading = column.reading
+        if not isinstance(reading, Loaded) or reading.known is None or column.leaf is None:
+            return False
+        values = list(map(reading.known, rows))
+        if None in values:
+            return False
+        self._put_leaves(column.leaf, column, values, built)
+        return True
+
+    def _put_leaves(self, leaf: Leaves, column: Column, values: Sequence[Any], built: Built) -> None:
+        leaves = leaf(values, None)
+        self._count(leaves, 1 + len('{"":}') + len(column.response))
+        for row, one in zip(built, leaves, strict=True):
+            row.update(one)
+
     async def _fetch(self, plan: Plan, column: Column, reading: Fetched, rows: Sequence[Any], built: Built, place: Place) -> None:
         """A field kept elsewhere: each key is asked for once, all of them together."""
         keys = [reading.key(row) for row in rows]
@@ -106,10 +126,7 @@ class Level:
         if isinstance(reading, Loaded):
             values = [reading.read(value, row) for value, row in zip(values, rows, strict=True)]
         if column.leaf is not None:
-            leaves = column.leaf(values, None)
-            self._count(leaves, 1 + len('{"":}') + len(column.response))
-            for row, leaf in zip(built, leaves, strict=True):
-                row.update(leaf)
+            self._put_leaves(column.leaf, column, values, built)
             return
         below = Level(self.executor, self.size, self.collect)
         try:

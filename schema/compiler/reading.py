@@ -48,6 +48,8 @@ class Loaded:
     loader: Callable[[Any], Loader]
     key: Callable[[Any], Hashable]
     read: Callable[[Any, Any], Any]
+    known: Callable[[Any], Any] | None = None
+    """The value of a row where that is there already, else None: where it is of all rows, nothing is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
