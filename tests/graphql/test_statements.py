@@ -2,7 +2,7 @@
 
 import pytest
 
-from coreplex.deployment.service import DEPLOYMENTS
+from coreplex.deployment.listing import DEPLOYMENTS
 from coreplex.platform.database import Database
 from coreplex.platform.page import Page
 from coreplex.platform.paging import View
