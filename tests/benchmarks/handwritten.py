@@ -47,6 +47,8 @@ def shown(row: Any) -> dict[str, Any]:
         "status": row["status"],
         "strategy": row["strategy"],
         "traffic_percent": row["traffic_percent"],
+        "is_candidate": row["is_candidate"],
+        "successor_deployment_id": text(row["successor_id"]),
         "config": orjson.loads(row["config"]),
         "version": row["version"],
         "privacy_policy_id": text(row["privacy_policy_id"]),

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.lists
 
-500 deployments of one model, 24 fields each (one, the model's name, from another table), and how many there are in all.
+500 deployments of one model, 26 fields each (one, the model's name, from another table), and how many there are in all.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.benchmarks import passes, seed, stack
 SIZES, PASSES, CONCURRENCY = (50, 500), 5, 8
 METHOD = """# Lists
 
-Measured by `tests/benchmarks/lists.py`. {machine}. The same rows of PostgreSQL, 24 fields each, with the total count, one server
+Measured by `tests/benchmarks/lists.py`. {machine}. The same rows of PostgreSQL, 26 fields each, with the total count, one server
 process each; concurrency {concurrency}; {passes} passes of 4 s taken in turn, medians. The hand-written endpoint is Starlette,
 asyncpg, dictionaries and orjson (`handwritten.py`), without keys, limits or permissions. PostgreSQL's own CPU is not counted.
 All three answers were compared and hold the same values.
@@ -29,8 +29,12 @@ All three answers were compared and hold the same values.
 DOCUMENT = """query($p: ID!, $n: Int!) { deployments(filter: {projectId: $p}, first: $n, sort: {field: CREATED_AT}) {
   nodes { FIELDS } totalCount } }"""
 
-INNER = {"privacy_column_map": " { column kind }"}
-"""What GraphQL has a type for and REST an object."""
+ASKED = {
+    "privacy_column_map": "privacyColumnMap { column kind }",
+    "successor_deployment_id": "successorDeploymentId: successorId",
+}
+"""Fields of REST that GraphQL has a type for, or another name."""
+WORDS = ("stage", "status", "strategy")
 
 
 async def add_deployments(session: WriteSession, made: seed.Seeded) -> None:
@@ -68,7 +72,7 @@ def competitors(ours: stack.Stack, made: seed.Seeded, size: int, port: int, plai
     project = made.project_id
     path = f"/api/mlops/projects/{project}/deployments?limit={size}&sort_field=created_at"
     fields = ours.call("GET", path)["items"][0]
-    document = DOCUMENT.replace("FIELDS", " ".join(to_camel_case(name) + INNER.get(name, "") for name in fields))
+    document = DOCUMENT.replace("FIELDS", " ".join(ASKED.get(name) or to_camel_case(name) for name in fields))
     body = {"query": document, "variables": {"p": project, "n": size}}
     hand = {"path": f"/deployments?project={project}&limit={size}"}
     graphql = {"method": "POST", "path": "/graphql", "headers": ours.headers, "body": passes.dumps(body)}
@@ -83,11 +87,18 @@ def compare(contestants: list[passes.Contestant]) -> None:
     """Refuse to measure answers that differ (in more than the server's own address)."""
     hand, rest, graphql = [answer(one) for one in contestants]
     items = graphql["data"]["deployments"]
-    spelled = [{name: row[to_camel_case(name)] for name in rest["items"][0]} for row in items["nodes"]]
+    spelled = [{name: in_rest(name, row[to_camel_case(name)]) for name in rest["items"][0]} for row in items["nodes"]]
     for row in (*hand["items"], *rest["items"], *spelled):
         row["endpoint_url"] = row["endpoint_url"].partition("/api")[2]
     if not (hand["items"] == rest["items"] == spelled and hand["total"] == rest["total"] == items["totalCount"]):
         raise RuntimeError("the servers answer different things")
+
+
+def in_rest(name: str, value: Any) -> Any:
+    """A value of GraphQL as REST spells it: words are small, names with values are an object."""
+    if name in WORDS:
+        return value.lower()
+    return {one["column"]: one["kind"] for one in value} if isinstance(value, list) else value
 
 
 def answer(one: passes.Contestant) -> Any:
