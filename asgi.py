@@ -44,6 +44,8 @@ from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
 from rest_compat.files import file_rows
 from rest_compat.inbox import inbox_rows
+from rest_compat.inference_protocol.endpoints import InferenceProtocol
+from rest_compat.inference_protocol.request import HEADER as INFERENCE_HEADER
 from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes
 from rest_compat.routing import TableRoute
@@ -63,6 +65,7 @@ EXPOSED = (
     "Retry-After",
     "Content-Disposition",
     "Warning",
+    INFERENCE_HEADER,
     *TUS_EXPOSED,
 )
 SWITCH_SECS = 0.0005
@@ -81,6 +84,7 @@ SENT = (
     "X-Request-Id",
     "Last-Event-ID",
     STREAM_TOKEN,
+    INFERENCE_HEADER,
     *TUS_SENT,
 )
 
@@ -128,12 +132,23 @@ def _routes(services: Services) -> list[BaseRoute]:
     async def health(_request: Request) -> Response:
         return json_answer({"status": "ok"})
 
+    async def is_ready() -> bool:
+        return bool((await readiness(services))["ready"])
+
     async def ready(_request: Request) -> Response:
         report = await readiness(services)
         return json_answer(report, 200 if report["ready"] else 503)
 
     return [
-        TableRoute([*rows(services, TABLE), *file_rows(services), *inbox_rows(services), *Tus(services).rows()]),
+        TableRoute(
+            [
+                *rows(services, TABLE),
+                *file_rows(services),
+                *inbox_rows(services),
+                *Tus(services).rows(),
+                *InferenceProtocol(services, is_ready).rows(),
+            ]
+        ),
         *GraphQLDoor(services).routes(),
         *reference_routes(session_cookie_name(services.settings)),
         *mail_page_routes(),

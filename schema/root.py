@@ -33,7 +33,7 @@ from schema.project import ProjectMutation, ProjectQuery
 from schema.rollout import RolloutMutation, RolloutQuery
 from schema.scalars import SCALARS
 from schema.search import SearchQuery
-from schema.serving import ServingMutation
+from schema.serving import ServingMutation, ServingQuery
 from schema.session import SessionQuery
 from schema.wording import in_public_words, name_pages
 
@@ -49,6 +49,7 @@ class Query(
     ExperimentQuery,
     ModelQuery,
     DeploymentQuery,
+    ServingQuery,
     BatchQuery,
     RolloutQuery,
     JobQuery,

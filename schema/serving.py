@@ -5,18 +5,24 @@ from typing import Any
 
 import strawberry
 
+from coreplex.deployment.table import DeploymentStatus
 from coreplex.platform.permissions import Category, Permission, Scope
 from coreplex.serving import inputs, service
+from resolvers import serving as resolve
 from schema.common import key, published
 from schema.cost import INSIDE
 from schema.document_fields import at, number, real
 from schema.explanation import Contribution, ExplanationMethod, ScoreSpace
-from schema.field import answer
+from schema.field import answer, guarded
+from schema.input_schema import InputSchema
 from schema.links import link
 from schema.row_warning import RowWarningKind
 from schema.scalars import Value
 
 PREDICT = Permission(Scope.predict, category=Category.predictions, once=True)
+
+ASK = Permission(Scope.predict)
+"""What may be predicted with may be known by the key that predicts, which need not be one that reads."""
 
 published(inputs.Predict, "PredictInput", "Rows for a deployment.")
 published(inputs.PredictModel, "PredictModelInput", "Rows for a model.")
@@ -142,6 +148,25 @@ class DeploymentAnswers(ModelAnswers):
         description="Identifier of the deployment that answered; where several have, of the one in production: see `predictions`."
     )
     deployment: Any = link("Deployment", "deployment_id", "That deployment; null for a key that may not read.")
+
+
+@strawberry.type(description="The model that a deployment serves, for whoever may predict with it.")
+class ServedModel:
+    deployment_id: strawberry.ID = strawberry.field(description="Identifier of the deployment.")
+    deployment: Any = link("Deployment", "deployment_id", "The deployment; null for a key that may not read.")
+    model_id: strawberry.ID = strawberry.field(description="Identifier of the model.")
+    model: Any = link("Model", "model_id", "The model; null for a key that may not read.")
+    status: DeploymentStatus = strawberry.field(description="Whether the deployment serves.")
+    input_schema: InputSchema = strawberry.field(
+        description="What the model wants to be given, and what it answers; not how important columns are."
+    )
+
+
+@strawberry.type
+class ServingQuery:
+    served_model: ServedModel | None = guarded(
+        resolve.served_model, ASK, "What a deployment serves and wants to be given, for whoever may predict with it."
+    )
 
 
 @strawberry.type

@@ -26,14 +26,31 @@ class InputSchemas(Part):
     async def described(self, bundle: Artifact, explanation: Artifact | None) -> dict[str, Any]:
         """What the engine describes of a model. Raises Damaged for a file that is gone or has changed."""
         key = (bundle.sha256, explanation.sha256 if explanation else "")
-        found = self._kept.get(key)
-        if found is None:
-            model = await whole(self._storage, bundle)
-            reasons = await whole(self._storage, explanation) if explanation else None
-            found = self._kept[key] = await asyncio.to_thread(_read, model, bundle.sha256, reasons)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
+        found = self._find(key)
+        if found is not None:
+            return found
+        model = await whole(self._storage, bundle)
+        reasons = await whole(self._storage, explanation) if explanation else None
+        return self._keep(key, await asyncio.to_thread(_read, model, bundle.sha256, reasons))
+
+    async def of_bundle(self, storage_key: str, sha256: str) -> dict[str, Any]:
+        """The same of a bundle alone: nothing is said of how important columns are."""
+        key = (sha256, "")
+        found = self._find(key)
+        if found is not None:
+            return found
+        model = await self._storage.path(storage_key)
+        return self._keep(key, await asyncio.to_thread(_read, model, sha256, None))
+
+    def _find(self, key: tuple[str, str]) -> dict[str, Any] | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def _keep(self, key: tuple[str, str], found: dict[str, Any]) -> dict[str, Any]:
+        self._kept[key] = found
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
         return found
 
 

@@ -56,6 +56,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deployments": FILTERED,
     "rollout": {"id": "<rollout>"},
     "rollouts": FILTERED,
+    "servedModel": {"deploymentId": "<deployment>"},
     "job": {"id": "<job>"},
     "jobs": FILTERED,
     "search": {"text": "a"},

@@ -54,7 +54,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_journey_with_curl(stack: Stack, folder: Path) -> None:
     script = journey(ROOT / "README.md", "curl", "sh").replace('export BASE_URL="http://localhost:8888"\n', "")
+    script += "\necho ===\n" + journey(ROOT / "docs" / "inference-protocol.md", "infer", "sh")
     printed = run(["bash", "-c", script], folder, BASE_URL=stack.base_url, ADMIN_EMAIL=ADMIN_EMAIL, ADMIN_PASSWORD=ADMIN_PASSWORD)
+    printed, inferred = printed.split("===")
+    outputs = {one["name"]: one["data"] for one in orjson.loads(inferred)["outputs"]}
+    assert outputs["prediction"] == ["setosa", "virginica"]
+    assert (len(outputs["probabilities"]), len(outputs["explanation"])) == (6, 4)
     answer = orjson.loads(printed[printed.index('{"predictions"') if '{"predictions"' in printed else printed.rindex("\n{") :])
     assert answer["predictions"][0]["prediction"] == "setosa"
     assert sum(answer["predictions"][0]["probabilities"].values()) == pytest.approx(1)

@@ -124,8 +124,9 @@ def test_every_stored_operation_is_used() -> None:
     used = {row.operation for row in TABLE} | {
         operation.get("x-graphql-operation") for methods in document()["paths"].values() for operation in methods.values()
     }
-    # These ask whether a file may be sent before its bytes are taken.
-    assert set(operations()) - used == {"UploadTarget", "PredictionTarget"}
+    # These ask whether a file may be sent before its bytes are taken, and what the inference protocol takes: its description is
+    # that of its standard.
+    assert set(operations()) - used == {"UploadTarget", "PredictionTarget", "ServedModel"}
 
 
 def test_stored_operations_are_valid_documents_of_the_public_schema() -> None:
