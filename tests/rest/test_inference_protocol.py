@@ -262,6 +262,7 @@ async def test_bytes_that_do_not_fit(protocol: Protocol) -> None:
     content, headers = binary(ROWS)
     for length in ("0", "x", "-1", str(len(content) + 1), "9" * 40):
         assert HEADER in await protocol.refused(content, **{HEADER: length})
+    assert "uncompressed here, not as gzip" in await protocol.refused(content, **headers, **{"Content-Encoding": "gzip"})
     assert "1 bytes behind the JSON belong to no input" in await protocol.refused(content + b"x", **headers)
     assert "are left" in await protocol.refused(content[:-1], **headers)
     head = {"inputs": [{"name": "plan", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 5}}]}
