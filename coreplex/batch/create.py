@@ -98,17 +98,17 @@ async def asked(services: Services, grant: Grant, wanted: CreateBatch) -> AsyncI
 def _options(wanted: CreateBatch) -> dict[str, Any]:
     """The options as they were sent. Raises Invalid naming the wrong one."""
     known = parse_options(wanted.options)
-    for name, unwanted in (("explain", known.explain), ("contributions", known.contributions), ("strict", known.strict)):
+    for name, unwanted in (("explain", known.explain), ("contributions", known.contributions)):
         if unwanted:
             raise Invalid.field(
                 Message(
                     "option_not_of_batch",
-                    "is an option of predict; a batch has predictions, probabilities and intervals (threshold, interval)",
+                    "is an option of predict; a batch has threshold, interval and strict",
                 ),
                 "options",
                 name,
             )
-    return known.model_dump(include={"threshold", "interval"}, exclude_none=True)
+    return known.model_dump(include={"threshold", "interval", "strict"}, exclude_none=True, exclude_defaults=True)
 
 
 async def _batch(

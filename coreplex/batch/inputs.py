@@ -21,7 +21,8 @@ class CreateBatch(BaseModel):
     )
     options: JSONObject = Field(
         default_factory=lambda: JSONObject({}),
-        description="As of `predict`: `threshold`; `interval`: the probability, 0.9 for example.",
+        description="As of `predict`: `threshold`; `interval`: the probability, 0.9 for example; `strict`: true refuses odd "
+        "rows, each by its `prediction_error`, and a table whose columns are not the model's.",
         json_schema_extra=OPTIONS,
     )
 

@@ -408,8 +408,10 @@ async def add_batches(
     columns = [Column("amount", ColumnType.float, "float64"), Column("age", ColumnType.integer, "int64")]
     schema = TableSchema((*columns, Column("prediction", ColumnType.categorical, "string")))
 
+    loaded = await session.get_one(Artifact, model.artifact_id)
+
     def one(**more: Any) -> PredictionBatch:
-        about = {"project_id": project.id, "model_id": model.id, "model_name": model.name, "model_sha256": "0" * 64}
+        about = {"project_id": project.id, "model_id": model.id, "model_name": model.name, "model_sha256": loaded.sha256}
         row = PredictionBatch(**about, filename="rows.csv", input_sha256="0" * 64, created_by=project.owner_id, **more)
         session.add(row)
         return row

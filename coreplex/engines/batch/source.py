@@ -23,7 +23,7 @@ REFUSED = "\0refused"
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
 _DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _SURE_LETTERS = 16
-"""Of a decimal number as text: what a float keeps all of."""
+"""Of a decimal number as text: a float keeps all of it; of a longer one, where it is written as the float would be."""
 _READABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
@@ -121,14 +121,17 @@ def _of_text(path: Path, texts: Path, limits: Limits) -> Source:
     return Source(scan, columns, rows, _numbers(scan, names))
 
 
+def _sure(texts: pl.Expr) -> pl.Expr:
+    """Which texts are decimal numbers of which a float keeps every digit."""
+    few = texts.str.len_bytes() <= _SURE_LETTERS
+    return texts.str.contains(_DECIMAL) & (few | (texts.cast(pl.Float64, strict=False).cast(pl.String) == texts))
+
+
 def _numbers(scan: pl.LazyFrame, names: list[str]) -> dict[str, Any]:
     """The columns of text in which every cell that holds anything is a number, plainly written."""
     filled = {name: pl.col(name).filter(pl.col(name) != "") for name in names}
     whole = {f"i{index}": filled[name].str.contains(_WHOLE).all() for index, name in enumerate(names)}
-    decimal = {
-        f"f{index}": (filled[name].str.contains(_DECIMAL) & (filled[name].str.len_bytes() <= _SURE_LETTERS)).all()
-        for index, name in enumerate(names)
-    }
+    decimal = {f"f{index}": _sure(filled[name]).all() for index, name in enumerate(names)}
     some = {f"n{index}": filled[name].len() > 0 for index, name in enumerate(names)}
     found = scan.select(**whole, **decimal, **some).collect(engine="streaming").row(0, named=True)
     return {

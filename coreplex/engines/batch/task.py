@@ -29,6 +29,8 @@ from coreplex.errors.tree import DomainError, Invalid, Message
 
 FORMAT = 1
 """Of parts and results: those of another one are no beginning of these."""
+OPTIONS = ("sha256", "input_sha256", "threshold", "interval", "strict", "schema")
+"""Keys of the request on which the answers depend."""
 _MOST_ROWS, _LEAST_ROWS = 20_000, 1_000
 _CELLS = 8_000_000
 """Of the chunk's columns and its matrices."""
@@ -38,7 +40,7 @@ _SCORING = 0.9
 
 def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Score. Request: bundle, sha256; a stored table (table, schema) or a file (source, filename, unpacked_bytes); input_sha256;
-    threshold, interval; folder (kept between attempts), destination.
+    threshold, interval, strict; folder (kept between attempts), destination.
 
     Returns rows, refused, sha256, size, schema, warnings, renamed. Raises Invalid where no row can be scored, and BadInput and
     Invalid for tables that cannot be read.
@@ -48,7 +50,9 @@ def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
     folder = Path(request["folder"])
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         found = _source(request, Path(scratch))
-        table = TableScorer(scorer, found.columns, request.get("threshold"), request.get("interval"))
+        table = TableScorer(
+            scorer, found.columns, request.get("threshold"), request.get("interval"), strict=request.get("strict", False)
+        )
         size = request.get("chunk_rows") or _chunk_rows(scorer, found)
         parts = Parts(folder / _fingerprint(request, size))
         _score(table, found, parts, size, report)
@@ -66,7 +70,7 @@ def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
         "sha256": hash_of(destination),
         "size": destination.stat().st_size,
         "schema": TableSchema((*stored, *answers)).to_json(),
-        "warnings": _warnings(table, found, parts),
+        "warnings": _warnings(table, parts),
         "renamed": {old: new for old, new in names.items() if old != new},
     }
 
@@ -126,16 +130,10 @@ def _names(columns: Sequence[Column], table: TableScorer) -> dict[str, str]:
     return names
 
 
-def _warnings(table: TableScorer, found: Source, parts: Parts) -> list[dict[str, Any]]:
-    """What is odd about the table: columns that are missing, spelled otherwise or not known, and values by their number."""
-    spelled = {source: name for name, source in table.sources.items()}
-    columns = [spelled.get(column.name, column.name) for column in found.columns]
-    matched = [
-        {"column": name, "kind": "matched_column", "message": f"Column “{source}” was taken for “{name}”.", "rows": None}
-        for name, source in table.matched.items()
-    ]
-    told = table.scorer.reader.told(columns, parts.oddities)
-    return [*matched, *({**one, "rows": one.get("rows")} for one in told)]
+def _warnings(table: TableScorer, parts: Parts) -> list[dict[str, Any]]:
+    """What is odd about the table: about its columns, and about values by how many."""
+    told = [*table.about_columns(), *table.scorer.reader.told(table.scorer.features, parts.oddities)]
+    return [{**one, "rows": one.get("rows")} for one in told]
 
 
 class _Result:

@@ -5,7 +5,7 @@ all else takes the slow road, where there is time to find out what is wrong and 
 row holds.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -165,20 +165,23 @@ class RowReader:
 
     def oddities(self, frame: pl.DataFrame, seen: Canonical) -> dict[tuple[str, str], int]:
         """How many values of each column of `frame` are odd, by column and kind. seen: its canonical values."""
-        counts: dict[tuple[str, str], int] = {}
+        counts = {(name, kind): int(odd.sum()) for name, kind, odd in self.odd_values(frame, seen)}
+        return {key: count for key, count in counts.items() if count}
+
+    def odd_values(self, frame: pl.DataFrame, seen: Canonical) -> Iterator[tuple[str, str, pl.Series]]:
+        """Column, kind and (n,) which of its values are odd in that way. seen: the canonical values of `frame`."""
         for known in self.known:
             name = known.column.name
             if name not in frame.columns:
                 continue
-            values = seen.series(known.column)
-            lost = frame.get_column(name).filter(values.is_null()).drop_nulls()
-            counts[name, "unreadable_value"] = _unreadable(known, lost)
-            odd = values.drop_nulls()
+            values, raw = seen.series(known.column), frame.get_column(name)
+            there = values.is_not_null()
+            yield name, "unreadable_value", _unreadable(known, raw, ~there & raw.is_not_null())
             if known.levels is not None:
-                counts[name, "unseen_category"] = int((~odd.is_in(list(known.levels))).sum())
+                yield name, "unseen_category", there & ~values.is_in(list(known.levels))
             elif domain(known.column) in ("number", "moment"):
-                counts[name, "out_of_range"] = int(((odd < known.low) | (odd > known.high)).sum())
-        return counts
+                beyond = (values < known.low) | (values > known.high)
+                yield name, "out_of_range", there & beyond.fill_null(value=False)
 
     def told(self, columns: Sequence[str], counts: Mapping[tuple[str, str], int]) -> Warnings:
         """The warnings of a table with these columns, of which `oddities` counted so many values."""
@@ -275,13 +278,18 @@ def _warning(known: Known, kind: str, message: str) -> Warning:
     return {"column": name, "kind": kind, "message": f"Column {shown(name)} {message}."}
 
 
-def _unreadable(known: Known, lost: pl.Series) -> int:
-    """How many of these values say something that could not be read."""
-    if lost.is_empty():
-        return 0
-    if lost.dtype.is_nested() or lost.dtype == pl.Object:
-        return sum(not known.means_missing(raw) for raw in lost.to_list())
-    return sum(count for raw, count in lost.value_counts().iter_rows() if not known.means_missing(raw))
+def _unreadable(known: Known, raw: pl.Series, lost: pl.Series) -> pl.Series:
+    """(n,) which of the values that are lost say something, and do not say that they are missing."""
+    if not lost.any():
+        return lost
+    values = raw.filter(lost)
+    if values.dtype.is_nested() or values.dtype == pl.Object:
+        said = pl.Series([not known.means_missing(one) for one in values.to_list()], dtype=pl.Boolean)
+    else:
+        distinct = values.unique()
+        meaning = pl.Series([not known.means_missing(one) for one in distinct.to_list()], dtype=pl.Boolean)
+        said = values.replace_strict(distinct, meaning, return_dtype=pl.Boolean)
+    return lost.scatter(lost.arg_true(), said)
 
 
 def _counted(warnings: Warnings, known: Known, kind: str, rows: int, text: str) -> None:

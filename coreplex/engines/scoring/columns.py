@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 from numpy.typing import NDArray
 
+from coreplex.engines.encoding.rows import Warnings, shown, spelled_otherwise
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.encoding.values import Canonical, domain, polars_type, reader
 from coreplex.engines.scoring.bundle import label_key
@@ -24,6 +25,12 @@ from coreplex.errors.tree import Invalid, Message
 
 PREDICTION, PROBABILITY, ERROR = "prediction", "probability", "prediction_error"
 LOWER, UPPER, SET = "prediction_lower", "prediction_upper", "prediction_set"
+ODD = {
+    "unreadable_value": "which cannot be read",
+    "unseen_category": "which training never saw",
+    "out_of_range": "which lies outside the range that training saw",
+}
+"""What is said, under `strict`, of a value that is taken otherwise."""
 NOTHING_KNOWN = "No column that the model reads has a value it can read in this row."
 
 
@@ -39,10 +46,18 @@ class TableScorer:
     """A model for the rows of one table. Raises Invalid where it knows none of the table's columns."""
 
     def __init__(
-        self, scorer: Scorer, columns: Sequence[Column], threshold: float | None = None, interval: float | None = None
+        self,
+        scorer: Scorer,
+        columns: Sequence[Column],
+        threshold: float | None = None,
+        interval: float | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
-        self.scorer, self.threshold, self.interval = scorer, threshold, interval
+        """strict: what is odd about a row refuses it, and what is odd about the columns the table (Invalid)."""
+        self.scorer, self.threshold, self.interval, self.strict = scorer, threshold, interval, strict
         given = {column.name: column for column in columns}
+        self._names = list(given)
         if not scorer.reader.knows(dict.fromkeys(given)):
             raise Invalid(none_known(list(given), scorer.features))
         self.matched = scorer.reader.matched(dict.fromkeys(given))
@@ -51,6 +66,14 @@ class TableScorer:
         self._given = {name: given[source] for name, source in self.sources.items()}
         if interval is not None:
             self._check_interval(interval)
+        if strict and (odd := self.about_columns()):
+            raise Invalid(Message("strict_columns", "Under strict: {problems}", problems=[one["message"] for one in odd[:20]]))
+
+    def about_columns(self) -> Warnings:
+        """What is odd about the table's columns: one that is missing, is spelled otherwise, or is not known."""
+        spelled = {source: name for name, source in self.sources.items()}
+        columns = [spelled.get(name, name) for name in self._names]
+        return [*spelled_otherwise(self.matched), *self.scorer.reader.told(columns, {})]
 
     def _check_interval(self, level: float) -> None:
         if self.scorer.classes:
@@ -65,12 +88,15 @@ class TableScorer:
         ensemble = self.scorer.ensemble
         response = ensemble.respond(ensemble.raw(ensemble.encode(seen)))
         error = pl.Series(ERROR, [None], dtype=pl.String).new_from_index(0, frame.height)
+        odd = list(self.scorer.reader.odd_values(own, seen))
+        if self.strict:
+            error = _refused(error, own, odd)
         error = error.set(pl.Series(self._empty(seen)), NOTHING_KNOWN)
         if refused is not None:
             error = refused.zip_with(refused.is_not_null(), error).alias(ERROR)
         answers = pl.DataFrame(self._columns(response)).with_columns(error)
         answers = answers.with_columns(pl.when(pl.col(ERROR).is_null()).then(pl.col(name)).alias(name) for name in self.names)
-        return Scored(answers, {key: count for key, count in self.scorer.reader.oddities(own, seen).items() if count})
+        return Scored(answers, {(name, kind): count for name, kind, one in odd if (count := int(one.sum()))})
 
     @cached_property
     def names(self) -> list[str]:
@@ -128,6 +154,16 @@ class TableScorer:
             return []
         classes, found = self.scorer.classes, self.scorer.conformal.sets(response.tolist(), self.interval)
         return [pl.Series(SET, [orjson.dumps([classes[code] for code in codes]).decode() for codes in found], dtype=pl.String)]
+
+
+def _refused(error: pl.Series, frame: pl.DataFrame, odd: Sequence[tuple[str, str, pl.Series]]) -> pl.Series:
+    """The errors, with the first odd value of each row that has one."""
+    for name, kind, found in odd:
+        rows = (found & error.is_null()).arg_true()
+        if not rows.is_empty():
+            values = frame.get_column(name).gather(rows).to_list()
+            error = error.scatter(rows, [f"Column {shown(name)} holds {shown(value)}, {ODD[kind]}." for value in values])
+    return error
 
 
 class _Spelled(Canonical):
