@@ -4,7 +4,7 @@ The parser is python-multipart's; this is the order of events around it. Refuses
 that ends too early or not at all.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
@@ -64,11 +64,11 @@ class Form:
         except FormParserError as error:
             raise BadInput(_unreadable(error)) from None
 
-    async def until_file(self, *, unless: str | None = None) -> bool:
-        """Read until the file begins. False when the form has the field `unless` in its place; raises Invalid without both."""
+    async def until_file(self, *, unless: Collection[str] = ()) -> bool:
+        """Read until the file begins. False when the form has a field of `unless` in its place; raises Invalid without both."""
         while self.filename is None and await self._more():
             pass
-        if self.filename is None and unless in self.fields:
+        if self.filename is None and not self.fields.keys().isdisjoint(unless):
             return False
         if self.filename is None:
             raise Invalid.fields([FieldError.missing("body", FILE_FIELD)], skip=1)

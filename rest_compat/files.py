@@ -97,7 +97,7 @@ class Upload(Receiver):
         context = await admit(self.services, request, self.operation)
         self.check_length(request)
         form = self.form(request)
-        if not await form.until_file(unless="upload_id"):
+        if not await form.until_file(unless=("upload_id", *self.file.or_else)):
             return await self._once(context, request, form.fields, form.fields)
         await self._check_target(context, {**form.fields, **request.path_params})
         file = await self.receive(context, form)

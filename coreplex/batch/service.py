@@ -89,7 +89,7 @@ def _no_result(batch: PredictionBatch) -> Message:
     if batch.status.final:
         return Message(
             "batch_without_result",
-            "The batch has {status} and has no result: {error}",
+            "The batch ended as {status} and has no result: {error}",
             status=batch.status,
             error=batch.error or "",
         )

@@ -22,6 +22,7 @@ from httpx_sse import connect_sse
 
 from rest_compat.openapi.document import document
 from rest_compat.planned import PLANNED, sentence
+from tests.factories.experiment import laboratory
 from tests.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, Stack
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -70,6 +71,23 @@ def test_the_upload_in_pieces(stack: Stack, folder: Path) -> None:
     script = "set -e\n" + journey(ROOT / "docs" / "tables.md", "resume", "sh")
     answer = orjson.loads(run(["bash", "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()))
     assert answer["dataset"]["row_count"] == 150
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_prediction_of_a_whole_table(stack: Stack, folder: Path) -> None:
+    script = "set -e\n" + journey(ROOT / "docs" / "batch.md", "batch", "sh")
+    with laboratory(stack) as lab:
+        version = lab.upload((folder / "docs/samples/iris.csv").read_bytes(), "Iris")["version_id"]
+        experiment = lab.start(dataset_version_id=version, target_column="species")
+        assert lab.wait(experiment)["status"] == "succeeded"
+        model = lab.models_of(experiment)[0]["id"]
+        printed = run(["bash", "-c", script], folder, BASE_URL=stack.base_url, KEY=lab.key, MODEL=model)
+    receipt, names, first = printed.splitlines()[-4:-1]
+    assert '"rows_in":150,"rows_out":150,"rows_refused":0' in receipt
+    assert names.endswith(
+        "prediction,probability,probability_setosa,probability_versicolor,probability_virginica,prediction_set,prediction_error"
+    )
+    assert ",setosa," in first
 
 
 def test_the_journey_with_the_client(stack: Stack, folder: Path) -> None:
@@ -206,7 +224,7 @@ class Explorer:
         told = self.over_sse(body, until) if self.transport == "sse" else asyncio.run(self.over_websocket(body, until))
         types = [event["type"] for event in told]
         assert types[-1] == until
-        assert "model.trained" in types
+        assert "model.trained" in types or "jobEvents" in query
         numbers = [event["seq"] for event in told]
         assert numbers == sorted(set(numbers))
 
@@ -244,7 +262,7 @@ def test_the_journey_in_graphql(stack: Stack, transport: str) -> None:
     explorer = Explorer(stack, transport)
     with explorer.client:
         explorer.run((ROOT / "docs" / "graphql.md").read_text())
-    assert {"csrf", "key", "project", "version", "experiment", "model", "deployment", "request"} <= set(explorer.kept)
+    assert {"csrf", "key", "project", "version", "experiment", "model", "deployment", "request", "batch"} <= set(explorer.kept)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -159,6 +159,15 @@ def test_a_parquet_file_is_predicted_as_its_rows_are_one_by_one(folder: Path, ki
     assert result.columns[: rows.width] == rows.columns
 
 
+def test_no_score_is_rounded_however_many_rows_there_are(folder: Path) -> None:
+    """Of two thousand rows at once a booster's scores are nearly those of single rows; here they are those of single rows."""
+    rows = frame(4_500, seed=9)
+    _, result = run(folder, rows, "t.parquet")
+    sample = rows.gather_every(90)
+    spelled = [{k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in row.items()} for row in sample.to_dicts()]
+    equal_to_single("binary", spelled, result.gather_every(90))
+
+
 def test_columns_that_are_stored_otherwise_than_in_training_are_read_as_their_file_spells_them(folder: Path) -> None:
     """Numbers as texts and the other way round, a truth as `yes`, a date as a text."""
     rows = frame(60, seed=5).select(
@@ -345,7 +354,7 @@ def test_a_stored_table_is_predicted_by_its_own_schema(folder: Path) -> None:
 
 def test_numbers_of_a_file_of_texts_are_numbers_in_the_result(folder: Path) -> None:
     text = table(
-        [["amount", "age", "code", "mixed", "long"], ["1.5", "20", "007", "3", "0.1234567890123456"], ["", "-3", "1", "x", "2"]]
+        [["amount", "age", "code", "mixed", "long"], ["1.5", "20", "007", "3", "0.1234567890123456"], [" ", "-3", "1", "x", "2"]]
     )
     _, result = run(folder, text)
     assert result.schema["amount"] == pl.Float64

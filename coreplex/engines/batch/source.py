@@ -129,7 +129,7 @@ def _sure(texts: pl.Expr) -> pl.Expr:
 
 def _numbers(scan: pl.LazyFrame, names: list[str]) -> dict[str, Any]:
     """The columns of text in which every cell that holds anything is a number, plainly written."""
-    filled = {name: pl.col(name).filter(pl.col(name) != "") for name in names}
+    filled = {name: pl.col(name).filter(pl.col(name).str.strip_chars() != "") for name in names}
     whole = {f"i{index}": filled[name].str.contains(_WHOLE).all() for index, name in enumerate(names)}
     decimal = {f"f{index}": _sure(filled[name]).all() for index, name in enumerate(names)}
     some = {f"n{index}": filled[name].len() > 0 for index, name in enumerate(names)}

@@ -151,7 +151,7 @@ class _Result:
     def _column(self, name: str, wanted: str) -> pl.Expr:
         column = pl.col(name)
         if name in self.found.casts:
-            column = pl.when(column != "").then(column).cast(self.found.casts[name])
+            column = pl.when(column.str.strip_chars() != "").then(column).cast(self.found.casts[name])
         return column.alias(wanted)
 
     def write(self, destination: Path) -> None:

@@ -18,6 +18,7 @@ from coreplex.engines.encoding.rows import Warnings, shown, spelled_otherwise
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.encoding.values import Canonical, domain, polars_type, reader
 from coreplex.engines.scoring.bundle import label_key
+from coreplex.engines.scoring.lightgbm import MANY_ROWS
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import Column, spell
 from coreplex.errors.nearest import by_nearness, hint, listed, nearest, nearest_first
@@ -85,8 +86,7 @@ class TableScorer:
         """Answers for the rows of a part of the table. refused: (n,) why a row cannot be scored, null where it may be."""
         own = frame.select(pl.col(source).alias(name) for name, source in self.sources.items())
         seen = _Spelled(own, self._given, frame.height)
-        ensemble = self.scorer.ensemble
-        response = ensemble.respond(ensemble.raw(ensemble.encode(seen)))
+        response = self._responses(self.scorer.ensemble.encode(seen))
         error = pl.Series(ERROR, [None], dtype=pl.String).new_from_index(0, frame.height)
         odd = list(self.scorer.reader.odd_values(own, seen))
         if self.strict:
@@ -97,6 +97,12 @@ class TableScorer:
         answers = pl.DataFrame(self._columns(response)).with_columns(error)
         answers = answers.with_columns(pl.when(pl.col(ERROR).is_null()).then(pl.col(name)).alias(name) for name in self.names)
         return Scored(answers, {(name, kind): count for name, kind, one in odd if (count := int(one.sum()))})
+
+    def _responses(self, matrices: list[Floats]) -> Floats:
+        """(n, k) answers for encoded rows, each what the row alone would get: so few at a time that no score is rounded."""
+        ensemble, rows = self.scorer.ensemble, range(0, len(matrices[0]), MANY_ROWS - 1)
+        parts = ([matrix[start : start + MANY_ROWS - 1] for matrix in matrices] for start in rows)
+        return np.concatenate([ensemble.respond(ensemble.raw(part)) for part in parts])
 
     @cached_property
     def names(self) -> list[str]:

@@ -19,8 +19,8 @@ from coreplex.engines.scoring.lightgbm_blocks import Blocks, Untranslatable
 from coreplex.engines.scoring.predictor import Files, Link, Scoring
 from coreplex.engines.scoring.shared_library import library_path
 
-_MANY_ROWS = 2_000
-"""From here on the form of the model that blocks of rows need is worth being made."""
+MANY_ROWS = 2_000
+"""From here on the form of the model that blocks of rows need is worth being made; its scores are rounded (`lightgbm_blocks`)."""
 _LINKS: dict[str, Link] = {
     "binary": "logit",
     "cross_entropy": "logit",
@@ -53,7 +53,7 @@ class LightGbm(Scoring):
 
     def raw(self, matrix: Floats) -> Floats:
         """(n, width) → (n, r) raw scores."""
-        many = self._blocks if len(matrix) >= _MANY_ROWS else None
+        many = self._blocks if len(matrix) >= MANY_ROWS else None
         return (self._booster.predict(matrix, RAW) if many is None else many.predict(matrix)) * self._share
 
     @cached_property
