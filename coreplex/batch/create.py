@@ -3,7 +3,6 @@
 The caller opens the transaction: `async with asked(…) as new: … store(session, …, new)`.
 """
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -175,14 +174,11 @@ async def _stored(services: Services, grant: Grant, batch: PredictionBatch, uplo
         cleaning = await enqueue_removal(
             session, "prediction_batch", batch.id, prefix=batch.folder, created_by=grant.user_id, delay=CLEANED_AFTER
         )
-    second = services.staging.new_path()
+    second = services.staging.second_name(upload.path)
     try:
-        os.link(upload.path, second)
         with gone_on_failure(second):
             await services.storage.put(artifact.storage_key, second)
         yield NewBatch(batch, artifact, cleaning.id)
-    except FileNotFoundError:
-        raise NotFound.of("Upload") from None
     except BaseException:
         await _take_back(services, batch)
         raise

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from coreplex.batch.inputs import SaveBatch
 from coreplex.batch.service import open_result
@@ -12,6 +11,7 @@ from coreplex.dataset.ingest import StoredTable, from_stored
 from coreplex.dataset.inputs import TableFormat
 from coreplex.dataset.table import VersionSource
 from coreplex.dataset.versions import NewVersion
+from coreplex.engines.scoring.columns import ERROR
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.errors.tree import Invalid, Message
 from coreplex.model.table import Model
@@ -30,8 +30,7 @@ async def offer(services: Services, grant: Grant, batch_id: str, format: TableFo
         batch, artifact = await open_result(session, grant, batch_id)
     if format is TableFormat.xlsx and (batch.row_count or 0) > SHEET_ROWS:
         raise Invalid.field(_too_long(batch.row_count or 0), "format")
-    name = f"{Path(batch.filename).stem or 'rows'}_predictions"
-    return await export.offer(services, grant, name, batch.result_schema, artifact, format)
+    return await export.offer(services, grant, batch.result_name, batch.result_schema, artifact, format)
 
 
 def _too_long(rows: int) -> Message:
@@ -58,6 +57,7 @@ async def as_version(services: Services, grant: Grant, wanted: SaveBatch) -> Asy
         dataset_id=wanted.dataset_id,
         name=wanted.name,
         description=wanted.description,
+        left_out=() if batch.refused_row_count else (ERROR,),
     )
     async with from_stored(services, grant, table) as new:
         yield new

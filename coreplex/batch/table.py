@@ -1,5 +1,6 @@
 """The row of a batch of predictions: which rows, which model, and what came of them."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from coreplex.job.lifecycle import FollowsJob
 from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, notices, reference
 
+_ENDING = re.compile(r"(\.[a-z]{1,8}){1,2}$", re.IGNORECASE)
+"""Of `rows.csv.gz`: `.csv.gz`."""
 PREDICT_BATCH = "batch_predict"
 """The kind of job that scores (`coreplex.batch.jobs`)."""
 
@@ -53,6 +56,12 @@ class PredictionBatch(FollowsJob, table=True):
         if self.row_count is None or self.refused_row_count is None:
             return None
         return self.row_count - self.refused_row_count
+
+    @property
+    def result_name(self) -> str:
+        """What its result is called, without the ending of a format."""
+        stem = self.filename if self.of_dataset else _ENDING.sub("", self.filename)
+        return f"{stem or 'rows'}_predictions"
 
     @property
     def folder(self) -> str:

@@ -59,7 +59,7 @@ async def run(job: Job, context: JobContext) -> dict[str, Any] | None:
 
 
 async def _request(job: Job, context: JobContext) -> tuple[PredictionBatch, dict[str, Any]] | None:
-    """The batch, and what its child is asked for. Raises Damaged for a model that is not the one it was."""
+    """The batch, and what its child is asked for. Raises Damaged for a model or rows that are not what they were."""
 
     async def work(session: WriteSession) -> Any:
         batch = await session.get(PredictionBatch, job.entity_id)
@@ -82,7 +82,7 @@ async def _request(job: Job, context: JobContext) -> tuple[PredictionBatch, dict
     batch, bundle, artifact, schema = found
     if bundle.sha256 != batch.model_sha256:
         raise Damaged(Message("batch_model_changed", "The model's file is not the one the batch was asked for."))
-    rows, path = await whole(context.storage, artifact), await context.storage.path(bundle.storage_key)
+    rows, path = await whole(context.storage, artifact), await whole(context.storage, bundle)
     table = {"source": str(rows), "filename": batch.filename} if schema is None else {"table": str(rows), "schema": schema}
     unpacked = UNPACKED_TIMES * context.settings.max_batch_upload_bytes
     request = {"bundle": str(path), "sha256": bundle.sha256, "input_sha256": artifact.sha256, "unpacked_bytes": unpacked}
@@ -117,7 +117,7 @@ async def _keep(context: JobContext, batch: PredictionBatch, found: dict[str, An
         project_id=batch.project_id,
         kind=ArtifactKind.predictions,
         storage_key=key,
-        filename=f"{Path(batch.filename).stem or 'rows'}_predictions.parquet",
+        filename=f"{batch.result_name}.parquet",
         content_type=CONTENT_TYPES["parquet"],
         sha256=found["sha256"],
         size_bytes=found["size"],

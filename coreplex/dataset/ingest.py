@@ -5,8 +5,7 @@ files go again. The caller opens the transaction: `async with from_upload(…) a
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +24,7 @@ from coreplex.dataset.table_tasks import CONTENT_TYPES, Table, TableTasks
 from coreplex.dataset.versions import ANY_ROOM, NewVersion, upload_target, version_or_latest
 from coreplex.engines.tabular.read.interface import Overrides
 from coreplex.engines.tabular.schema import ColumnType, TableSchema
-from coreplex.errors.tree import FieldError, Invalid, NotFound
+from coreplex.errors.tree import FieldError, Invalid
 from coreplex.job.service import enqueue_removal
 from coreplex.membership import quota
 from coreplex.platform.permissions import Grant
@@ -107,6 +106,8 @@ class StoredTable:
     dataset_id: str | None
     name: str | None
     description: str | None
+    left_out: Sequence[str] = ()
+    """Columns that stay behind."""
 
 
 @asynccontextmanager
@@ -115,7 +116,7 @@ async def from_stored(services: Services, grant: Grant, wanted: StoredTable) -> 
     async with services.database.read() as session:
         target = await upload_target(session, grant, str(wanted.project_id), wanted.dataset_id, services.settings)
     new_one = None if target.dataset_id else _new_dataset(grant, target.project_id, wanted.name, wanted.description)
-    said = Overrides(types=wanted.types, force=True)
+    said = Overrides(types=wanted.types, force=True, left_out=tuple(wanted.left_out))
     source = await whole(services.storage, wanted.artifact)
     table = await TableTasks.of(services).read(source, wanted.artifact.filename, said, wanted.schema)
     dataset_id = new_one.id if new_one else target.dataset_id
@@ -206,7 +207,7 @@ async def _stored(
         try:
             if raw is not None:
                 artifact, upload = raw
-                await _put(services, new, artifact, _second_name(services, upload.path))
+                await _put(services, new, artifact, services.staging.second_name(upload.path))
             await _put(services, new, await _table_artifact(new, table), table.path)
             yield
         except BaseException:
@@ -240,18 +241,6 @@ async def _table_artifact(new: NewVersion, table: Table) -> Artifact:
     )
     new.version.artifact_id = artifact.id
     return artifact
-
-
-def _second_name(services: Services, path: Path) -> Path:
-    """Another name for the staged bytes, to be moved into storage while the upload stays until the commit."""
-    name = services.staging.new_path()
-    try:
-        os.link(path, name)
-    except FileNotFoundError:
-        raise NotFound.of("Upload") from None
-    except OSError:
-        return path
-    return name
 
 
 async def _put(services: Services, new: NewVersion, artifact: Artifact, path: Path) -> None:

@@ -90,6 +90,7 @@ class TableTasks(Part):
                 "missing": said.missing,
                 "everywhere": said.everywhere,
                 "force": said.force,
+                "left_out": said.left_out,
                 "schema": schema,
                 "sheet": sheet,
                 "scratch": str(scratch),

@@ -121,6 +121,17 @@ class Staging:
                     shutil.copyfile(source, path)
         return self._register(path, owner_id, filename, content_type, path.stat().st_size, sha256, identity)
 
+    def second_name(self, path: Path) -> Path:
+        """Another name for staged bytes, to be moved into storage while the upload stays until the commit. Raises NotFound."""
+        name = self.new_path()
+        try:
+            os.link(path, name)
+        except FileNotFoundError:
+            raise NotFound.of("Upload") from None
+        except OSError:
+            return path
+        return name
+
     def open(self, file_id: str | UUID, owner_id: UUID, noun: str = "File") -> StagedFile:
         """The file, if it is there and the caller's own; NotFound otherwise."""
         identity = parse_id(file_id, noun)

@@ -117,11 +117,12 @@ CELLS = st.one_of(
 def test_a_csv_file_is_predicted_as_its_cells_are_one_by_one(kind: str, rows: list[list[str]]) -> None:
     names = [column.name for column in COLUMNS][:8]
     anchor = ["12.5", "61", "true", "pro", "T001", "late parcel", "2020-01-01", "1"]
-    text = table([names, anchor, *rows])
+    anchors = [anchor] * 12  # or blank rows below them make the names look like another line of the table
+    text = table([names, *anchors, *rows])
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "work").mkdir()
         _, result = run(Path(place), text, kind=kind)
-    cells = [anchor, *(row for row in rows if any(map(str.strip, row)) or True)]
+    cells = [*anchors, *rows]
     assert result.height == len(cells)
     equal_to_single(kind, [dict(zip(names, row, strict=True)) for row in cells], result)
 

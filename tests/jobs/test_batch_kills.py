@@ -96,4 +96,24 @@ async def test_what_was_killed_at_half_is_finished_once(lab: tuple[World, AsyncC
     assert int(told.split()[0].replace(",", "")) >= LEAST * 20_000
 
 
+async def test_what_is_cancelled_at_half_ends_and_leaves_no_result(lab: tuple[World, AsyncClient, Workers]) -> None:
+    made, client, workers = lab
+    few, out = frame(2_000), io.BytesIO()
+    pl.concat([few] * (ROWS // few.height)).write_parquet(out)
+    workers.start()
+    asked = await ask(made, client, out.getvalue())
+    await half_done(made.services.settings.data_dir / "batches" / asked["id"])
+    assert (await client.post(f"/api/jobs/{asked['job_id']}/cancel")).status_code == 200
+    await until(is_(made.database, UUID(asked["job_id"]), JobStatus.cancelled), 60)
+    batch = (await client.get(f"/api/predictions/batches/{asked['id']}")).json()["batch"]
+    assert (batch["status"], batch["error"], batch["receipt"]) == ("failed", "cancelled", None)
+    refused = await client.get(f"/api/predictions/batches/{asked['id']}/download")
+    assert (refused.status_code, "ended as cancelled" in refused.json()["detail"]) == (409, True)
+
+    async def swept() -> bool:
+        return not any(asked["id"] in name for name in stored_files(made.services))
+
+    await until(swept, 60)
+
+
 PROJECT_LOG = "query($id: ID!) { project(id: $id) { timeline(first: 50) { nodes { type } } } }"

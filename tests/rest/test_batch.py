@@ -227,6 +227,7 @@ async def test_a_result_becomes_a_dataset_and_a_further_version(lab: tuple[World
     columns = (await client.get(f"/api/datasets/{saved.json()['dataset_id']}/columns")).json()["columns"]
     types = {one["name"]: one["type"] for one in columns}
     assert (types["probability"], types["amount"], types["prediction"]) == ("float", "float", "categorical")
+    assert "prediction_error" not in types, "every row has a prediction: a column of nothing is nobody's data"
     again = await client.post(f"/api/predictions/batches/{batch['id']}/dataset", json={"dataset_id": saved.json()["dataset_id"]})
     assert (again.status_code, again.json()["version"]["version"]) == (201, 2)
     nameless = await client.post(f"/api/predictions/batches/{batch['id']}/dataset", json={})

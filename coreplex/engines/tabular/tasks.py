@@ -18,7 +18,8 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
 
     request: `source`, `filename`, `destination`, optional `overrides` {column: type}, `missing` {column: values},
     `everywhere` (values missing in all columns), `force`, `schema` (of a stored table that is read again), `sheet` (of
-    a workbook), `scratch` (a folder for what is unpacked), `unpacked_bytes` (how much that may be).
+    a workbook), `scratch` (a folder for what is unpacked), `unpacked_bytes` (how much that may be), `left_out` (columns
+    of Parquet that stay behind).
 
     Returns `schema`, `row_count`, `column_count`, `size_bytes`, `format`, `sheet`, `profile`, `quality`.
     """
@@ -38,6 +39,7 @@ def ingest(request: dict[str, Any], report: "Report") -> dict[str, Any]:
         missing=request.get("missing"),
         everywhere=request.get("everywhere") or (),
         force=bool(request.get("force")),
+        left_out=request.get("left_out") or (),
         limits=Limits(unpacked_bytes=request.get("unpacked_bytes") or Limits.unpacked_bytes),
         previous=previous,
         sheet=request.get("sheet"),

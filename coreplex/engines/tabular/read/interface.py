@@ -54,13 +54,14 @@ class Overrides:
     """What a person says: `types`: column → type. `missing`: column → texts missing in it. `everywhere`: texts missing
     in all.
 
-    `force`: read so even where most of a column is lost.
+    `force`: read so even where most of a column is lost. `left_out`: columns that stay behind, of Parquet.
     """
 
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     everywhere: tuple[str, ...] = ()
     force: bool = False
+    left_out: tuple[str, ...] = ()
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Every text said to be missing in a column."""

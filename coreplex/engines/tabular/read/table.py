@@ -45,6 +45,7 @@ def read_table(
     missing: Mapping[str, Sequence[str]] | None = None,
     everywhere: Sequence[str] = (),
     force: bool = False,
+    left_out: Sequence[str] = (),
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     previous: TableSchema | None = None,
     sheet: str | None = None,
@@ -56,13 +57,17 @@ def read_table(
     (`vocabulary.missing_texts`), `everywhere` those of every column. A type that most of a column does not fit is
     refused unless `force`. `previous` is the schema of a stored table that is read again with other types: its
     spellings and formats are kept. `sheet` names one of a workbook, or is its number from 1; without it the first that
-    holds a table is read. `scratch` is a folder for what is unpacked.
+    holds a table is read. `left_out` are columns of Parquet that stay behind. `scratch` is a folder for what is unpacked.
 
     Raises BadInput (cannot be understood; names the line where it can), TooLarge (unpacks to too much) and Invalid (no
     rows, too large, a sheet or a column that is not there, a column that would be lost).
     """
     chosen = Overrides(
-        dict(overrides or {}), {name: tuple(said) for name, said in (missing or {}).items()}, tuple(everywhere), force
+        dict(overrides or {}),
+        {name: tuple(said) for name, said in (missing or {}).items()},
+        tuple(everywhere),
+        force,
+        tuple(left_out),
     )
     with ExitStack() as stack:
         stack.enter_context(_longest_csv_field(limits.line_bytes))
