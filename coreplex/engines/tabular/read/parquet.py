@@ -78,7 +78,7 @@ class _Source:
 
 
 def _read(source: Path, destination: Path, overrides: Overrides, limits: Limits, previous: TableSchema | None) -> ReadTable:
-    scan = conversion.flattened(pl.scan_parquet(source, glob=False).drop(overrides.left_out))
+    scan = conversion.flattened(pl.scan_parquet(source, glob=False).drop(overrides.left_out, strict=False))
     stored = scan.collect_schema()
     rows = scan.select(pl.len()).collect().item()
     check_size(rows, len(stored), limits)
