@@ -33,9 +33,15 @@ async def by_key(services: Services, token: str, digest: bytes | None = None) ->
     key_id, generation = keys.id_of(token), cache.generation
     if key_id is None:
         raise _bad_key()
-    async with services.database.read() as session:
-        query = select(ApiKey, User).join(User, col(User.id) == col(ApiKey.user_id)).where(col(ApiKey.id) == key_id)
-        found = (await session.execute(query)).one_or_none()
+    try:
+        async with services.database.read() as session:
+            query = select(ApiKey, User).join(User, col(User.id) == col(ApiKey.user_id)).where(col(ApiKey.id) == key_id)
+            found = (await session.execute(query)).one_or_none()
+    except Unavailable:
+        known = cache.last_known(digest)
+        if known is None or known.credential is not Credential.api_key:
+            raise
+        return known
     if found is None or not hmac.compare_digest(found[0].secret_hash, digest):
         raise _bad_key()
     key, user = found

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from coreplex.platform.database import WriteSession
 from coreplex.platform.fenced_cache import FencedCache
-from coreplex.platform.listener import Listener, notify
+from coreplex.platform.listener import Listener, announce_change
 from coreplex.platform.permissions import Principal
 from coreplex.platform.services import Part, Services
 
@@ -48,7 +48,7 @@ class AccessCache(FencedCache[bytes, Principal], Part):
 async def announce(session: WriteSession, *identities: UUID) -> None:
     """Tell every process, when this transaction commits, that these users, sessions or keys changed, or what the users may do."""
     if identities:
-        await notify(session, CHANNEL, *map(str, identities))
+        await announce_change(session, CHANNEL, *map(str, identities))
 
 
 def forget(services: Services, *identities: UUID) -> None:

@@ -15,7 +15,7 @@ from coreplex.membership.table import Project
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend
-from coreplex.platform.listener import notify
+from coreplex.platform.listener import announce_change
 
 
 def _answering() -> ColumnElement[bool]:
@@ -47,7 +47,7 @@ async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], _user_id
     before = col(Deployment.previous_model_id).in_(ids)
     await session.execute(update(Deployment).where(before).values(previous_model_id=None))
     await session.execute(delete(Deployment).where(col(Deployment.model_id).in_(ids)))
-    await notify(session, SERVING)
+    await announce_change(session, SERVING)
 
 
 async def _refuse_projects(session: ReadSession, ids: Select[UUID]) -> None:

@@ -18,7 +18,7 @@ from coreplex.membership.access import SERVING, open_row
 from coreplex.membership.table import Project
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.listener import notify
+from coreplex.platform.listener import announce_change
 from coreplex.platform.permissions import Grant
 
 ADDRESS_GOES_ON = frozenset({Strategy.canary, Strategy.blue_green})
@@ -158,7 +158,7 @@ async def changed(
     """Tell every process that serves, and the timeline. No actor: the server itself."""
     deployment.updated_at = now()
     session.add(deployment)
-    await notify(session, SERVING, str(deployment.id))
+    await announce_change(session, SERVING, str(deployment.id))
     data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
     if rollout is not None:
         data |= {"rollout_id": str(rollout.id), "rollout_status": rollout.status, "percent": rollout.percent}

@@ -1,4 +1,4 @@
-"""The row of something that happened: audit (timeline), state, log or progress."""
+"""The rows of what happened: audit (timeline), state, log or progress; and of what every process must hear of."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.platform.bound import Bound, Rule
-from coreplex.platform.columns import document, moment, reference, word
+from coreplex.platform.columns import document, key, moment, reference, word
 
 
 class EventKind(StrEnum):
@@ -69,3 +69,14 @@ class Event(SQLModel, table=True):
     def told_as(self) -> str:
         """What kind of event it is for who follows it: its kind, or the type of a state that has figures of its own."""
         return self.type if self.type in TOLD else str(self.kind)
+
+
+class Announcement(SQLModel, table=True):
+    """A change no process may go on without, which listeners look for (`coreplex.platform.listener`). It is kept
+    longer than they look back."""
+
+    __tablename__ = "announcements"
+    __bound__ = Bound("Ten minutes.", (Rule("created_at < :horizon", timedelta(minutes=10)),))
+
+    id: UUID = key()
+    created_at: datetime = moment(index=True)

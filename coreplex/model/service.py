@@ -34,7 +34,7 @@ from coreplex.platform.filtering import (
     words,
 )
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.listener import notify
+from coreplex.platform.listener import announce_change
 from coreplex.platform.page import Order, Search, SortDirection
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
@@ -181,7 +181,7 @@ async def remove(session: WriteSession, models: Sequence[Model], user_id: UUID |
     await remove_dependents(session, Model, ids, user_id)
     await session.execute(delete(Model).where(col(Model.id).in_(ids)))
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
-    await notify(session, SERVING)
+    await announce_change(session, SERVING)
 
 
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteModel) -> tuple[UUID, UUID]:

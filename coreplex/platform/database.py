@@ -5,7 +5,7 @@ domain commits: the edge that opened `transaction()` does, once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -131,6 +131,10 @@ def _read_documents_as_text(connection: Any, _record: Any) -> None:
     )
 
 
+async def _nobody_else(_announced: Sequence[str]) -> None:
+    """In a process that listens to nobody."""
+
+
 @dataclass
 class _Held:
     """A session is open in the task (or one it waits for) that sees this."""
@@ -219,6 +223,8 @@ class Database:
         event.listen(self.engine.sync_engine, "connect", _read_documents_as_text)
         event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
         self._open: WeakSet[Any] = WeakSet()
+        self.agreed: Callable[[Sequence[str]], Awaitable[None]] = _nobody_else
+        """Waits until every process has heard of announcements."""
         self.watch = Watch(url, self._let_go)
         """Runs in processes that serve requests: they refuse at once what a silent server would let wait."""
         # One statement sees one state of the database either way; without BEGIN and ROLLBACK a read is one round trip, not three.
@@ -244,10 +250,16 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[WriteSession]:
-        """A transaction: committed when the block ends well, rolled back when it raises."""
+        """A transaction: committed when the block ends well, rolled back when it raises.
+
+        What it announced (`listener.announce_change`) every process has heard when this ends.
+        """
         async with self._guarded(WriteSession, self.engine) as session:
             async with session.begin():
                 yield session
+            announced = session.info.get("announced", ())
+        if announced:
+            await self.agreed(announced)
 
     @asynccontextmanager
     async def _guarded(self, kind: type[Any], engine: AsyncEngine) -> AsyncIterator[Any]:

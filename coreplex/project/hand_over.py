@@ -15,7 +15,7 @@ from coreplex.membership.access import SERVING, open_alone
 from coreplex.membership.table import Membership, Project, ProjectStatus
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
-from coreplex.platform.listener import notify
+from coreplex.platform.listener import announce_change
 from coreplex.platform.permissions import Grant, Role
 from coreplex.platform.settings import Settings
 from coreplex.project.inputs import ArchiveProject, TransferProject, UnarchiveProject
@@ -39,7 +39,7 @@ async def transfer(session: WriteSession, grant: Grant, wanted: TransferProject,
     heir.role, former.role = Role.owner, Role.admin
     project.owner_id, project.updated_at = user.id, now()
     await announce(session, heir.user_id, former.user_id)
-    await notify(session, SERVING)
+    await announce_change(session, SERVING)
     await event.audit(session, grant.user_id, project, "project.transferred", f"{user.email} owns “{project.name}” now.")
     return project
 

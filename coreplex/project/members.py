@@ -15,7 +15,7 @@ from coreplex.membership.table import Membership, Project
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.filtering import moments, one_of, text
 from coreplex.platform.identifier import parse_id
-from coreplex.platform.listener import notify
+from coreplex.platform.listener import announce_change
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, Permission, Role, Scope
@@ -95,7 +95,7 @@ async def change_role(session: WriteSession, grant: Grant, wanted: ChangeMemberR
     membership.role = role
     user = await session.get_one(User, membership.user_id)
     await announce(session, user.id)
-    await notify(session, SERVING)
+    await announce_change(session, SERVING)
     await event.audit(session, grant.user_id, project, "member.role_changed", f"{user.email} is {role}, and was {before}.")
     return membership
 
@@ -112,7 +112,7 @@ async def remove(session: WriteSession, grant: Grant, wanted: RemoveMember) -> t
     user = await session.get_one(User, membership.user_id)
     await session.delete(membership)
     await announce(session, user.id)
-    await notify(session, SERVING)
+    await announce_change(session, SERVING)
     kind, message = ("member.left", "left") if leaves else ("member.removed", "was removed")
     await event.audit(session, grant.user_id, project, kind, f"{user.email} {message}.")
     return membership.id, project.id

@@ -24,7 +24,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.dependents import refuse_in_use
 from coreplex.platform.filtering import identifiers, moments, numbers, one_of, reference, text, words
-from coreplex.platform.listener import notify
+from coreplex.platform.listener import announce_change
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant, Role
@@ -117,7 +117,7 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteProject) -> 
     await announce(session, *members)
     await session.delete(project)
     await session.flush()
-    await notify(session, SERVING)
+    await announce_change(session, SERVING)
     await enqueue_removal(session, "project", project.id, prefix=f"projects/{project.id}", created_by=grant.user_id)
     return project.id
 

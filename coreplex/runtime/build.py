@@ -30,6 +30,7 @@ def build(settings: Settings) -> Services:
         limiter=RateLimiter(settings),
         listener=Listener(settings.database_url),
     )
+    services.database.agreed = services.listener.agreed
     for cache in (AccessCache, Routes):
         cache.of(services)  # before the listener starts
     return services

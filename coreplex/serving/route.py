@@ -1,13 +1,14 @@
 """Which caller may ask which model, remembered per process so that a prediction needs no query.
 
-What is remembered is forgotten as soon as any process changes a deployment, a membership or a model (NOTIFY), after a few
-seconds in any case, and altogether while the line for such word is down.
+What is remembered is forgotten as soon as any process changes a deployment, a membership or a model, after a few seconds in any
+case, and not relied on while it is not certain that such word is heard. While the database is away it is what there is.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from coreplex.deployment.table import Deployment
+from coreplex.errors.tree import Unavailable
 from coreplex.membership.access import SERVING, open_row
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
@@ -45,7 +46,13 @@ class Routes(FencedCache[Key, Route], Part):
 
     async def _find(self, key: Key, grant: Grant, find: Callable[[Grant, str], Awaitable[Route]]) -> Route:
         generation = self.generation
-        route = await find(grant, key[-1])
+        try:
+            route = await find(grant, key[-1])
+        except Unavailable:
+            known = self.last_known(key)
+            if known is None:
+                raise
+            return known
         self.put(key, route, generation)
         return route
 

@@ -1,6 +1,7 @@
 """Predicting outside the web process: a worker calls the same function, and its rows come into the same log."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import pytest
 from sqlmodel import col, select
 
 from coreplex.account import authenticate
-from coreplex.errors.tree import Conflict, Invalid, NotFound
+from coreplex.errors.tree import Conflict, Invalid, NotFound, Unavailable
 from coreplex.platform.document import JSON, JSONObject
 from coreplex.platform.fenced_cache import FencedCache
 from coreplex.platform.permissions import Grant
@@ -24,6 +25,7 @@ from coreplex.serving.table import InferenceLog
 from tests.factories.asking import Asker
 from tests.factories.world import ROW
 
+BACK = "mutation($input: RollbackDeploymentInput!) { rollbackDeployment(input: $input) { deployment { modelId } } }"
 STOP = "mutation($input: DeactivateDeploymentInput!) { deactivateDeployment(input: $input) { deployment { status } } }"
 
 
@@ -56,6 +58,47 @@ async def test_a_worker_predicts_and_logs_as_the_web_process_does(asker: Asker) 
         )
         found = sorted(tuple(row) for row in await session.execute(query))
     assert found == [("from-web", 0), ("from-web", 1), ("from-worker", 0), ("from-worker", 1)]
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_no_process_answers_as_before_once_a_change_has_returned(asker: Asker, deaf: bool) -> None:
+    """Not even one that every notification is lost for: it looks for itself, and knows when it has not."""
+    web, identity = asker.world.services, asker.world.ids["deployment"]
+    grant = Grant(await authenticate.by_key(web, asker.world.keys["owner"]))
+    other = build(web.settings)
+    if deaf:
+        other.listener._on_notification = lambda *_heard: None  # type: ignore[method-assign]
+    await other.start()
+    routes = Routes.of(other)
+    assert (await routes.deployment(grant, identity)).status == "active"
+    assert routes.get(("d", grant.principal.user_id, grant.principal.project_id, identity)), "it is remembered"
+    for number in range(3):
+        target = asker.world.ids["model" if number % 2 else "spare_model"]
+        await asker.data(BACK, input={"deploymentId": identity, "toModelId": target})
+        assert str((await routes.deployment(grant, identity)).model_id) == target
+    await other.stop()
+
+
+async def test_what_is_known_goes_on_while_the_database_is_away(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    web, identity = asker.world.services, asker.world.ids["deployment"]
+    grant = Grant(await authenticate.by_key(web, asker.world.keys["owner"]))
+    worker = build(web.settings)
+    await worker.start()
+    wanted = Predict(deployment_id=identity, inputs=JSON(ROW), options=JSONObject({}))
+    before = await service.predict(worker, grant, wanted, Asked("before"))
+    await authenticate.by_key(worker, asker.world.keys["owner"])
+    await worker.listener.stop()
+    worker.database.watch.silent.set()
+    again = await service.predict(worker, grant, wanted, Asked("meanwhile"))
+    assert again.predictions == before.predictions
+    assert (await authenticate.by_key(worker, asker.world.keys["owner"])).user_id == grant.user_id
+    with pytest.raises(Unavailable):
+        await authenticate.by_key(worker, asker.world.keys["editor"])
+    monkeypatch.setattr("coreplex.platform.fenced_cache.time.monotonic", lambda: time.monotonic_ns() / 1e9 + 100)
+    with pytest.raises(Unavailable):
+        await service.predict(worker, grant, wanted, Asked("too late"))
+    worker.database.watch.silent.clear()
+    await worker.stop()
 
 
 async def test_what_was_read_before_a_change_is_not_kept_after_it(asker: Asker) -> None:

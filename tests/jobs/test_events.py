@@ -13,7 +13,7 @@ from coreplex.event.stream import follow
 from coreplex.event.table import Event, EventKind
 from coreplex.platform.database import Database
 from coreplex.platform.identifier import new_id
-from coreplex.platform.listener import Listener, notify
+from coreplex.platform.listener import NAME, Listener, notify
 from tests.jobs.harness import until
 
 
@@ -132,8 +132,9 @@ async def test_a_cut_line_is_joined_again_and_its_hearers_told(database: Databas
     listener.on("coreplex_one", heard.append)
     await listener.start()
     async with database.transaction() as session:
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^LISTEN'"
-        await session.execute(text(cut))
+        ours = "datname = current_database() AND application_name = :name"
+        cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}"
+        await session.execute(text(cut), {"name": NAME})
 
     async def told_again() -> bool:
         return heard == ["", ""] and listener.connected
