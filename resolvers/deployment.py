@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
+from sqlmodel import col, select
 
 from coreplex.deployment import listing
 from coreplex.deployment.rollouts import latest
-from coreplex.deployment.table import Deployment, Rollout, RolloutKind
+from coreplex.deployment.table import Deployment, ModelStage, PromotionGate, Rollout, RolloutKind
 from coreplex.errors.tree import NotFound
 from coreplex.platform.database import ReadSession
 from coreplex.serving.log.listing import Documents, Key, documents
@@ -16,6 +17,8 @@ from resolvers import model as model_resolvers
 from resolvers.context import Info
 from resolvers.loading import Asking, Batch, batch
 
+model_stages = batch(listing.model_stages, missing=ModelStage.candidate)
+"""Where a model stands, by its id."""
 serving_stages = batch(listing.serving_stages, missing=frozenset())
 """Stages in which an active deployment serves a model, by model id."""
 
@@ -46,3 +49,12 @@ async def input_schema(root: strawberry.Parent[Deployment], info: Info) -> Any:
     if model is None:
         raise NotFound.of("Model")
     return await model_resolvers.input_schema(model, info)
+
+
+async def _gates(session: ReadSession, project_ids: list[UUID]) -> Mapping[UUID, PromotionGate]:
+    found = await session.scalars(select(PromotionGate).where(col(PromotionGate.project_id).in_(project_ids)))
+    return {gate.project_id: gate for gate in found}
+
+
+promotion_gates = batch(_gates)
+"""What a model must keep up to come into production, by the id of the project."""

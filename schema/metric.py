@@ -6,13 +6,13 @@ import strawberry
 
 from coreplex.engines.automl.evaluation import metrics as engine
 from coreplex.model.table import Evaluation, Model
-from schema.common import key, named_enum
+from schema.common import key
 from schema.cost import PRICE, Price
 from schema.document_fields import at, number, real
 from schema.enums import enum
 from schema.scalars import Long
 
-MetricName: Any = named_enum("MetricName", (*engine.CLASSIFICATION, *engine.REGRESSION, engine.PINBALL))
+MetricName: Any = engine.MetricName
 enum(
     MetricName,
     "How good predictions are. Of more than two classes, a metric of classes is the mean over them.",

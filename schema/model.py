@@ -7,6 +7,7 @@ import strawberry
 
 from coreplex.batch.service import BATCHES_OF_MODELS
 from coreplex.deployment.listing import DEPLOYMENTS_OF_MODELS, MODELS
+from coreplex.deployment.table import ModelStage
 from coreplex.engines.automl.evaluation.metrics import THRESHOLD_METRICS
 from coreplex.engines.tabular.schema import ColumnType
 from coreplex.experiment.table import ProblemType
@@ -16,7 +17,7 @@ from coreplex.model.table import Evaluation as EvaluationRow
 from coreplex.model.table import Model as Row
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from resolvers import model as resolve
-from resolvers.deployment import serving_stages
+from resolvers.deployment import model_stages, serving_stages
 from resolvers.experiment import experiments
 from resolvers.project import projects
 from schema.common import key, named_enum, published
@@ -47,7 +48,18 @@ WRITTEN = Price(each=100)
 """A file is made for each model."""
 EVALUATE = Permission(Scope.write, Role.editor, once=True)
 
+published(inputs.UpdateModel, "UpdateModelInput", "What changes in a model.")
 published(inputs.DeleteModel, "DeleteModelInput", "A model to remove.")
+enum(
+    ModelStage,
+    "Where a model stands.",
+    {
+        "candidate": "It was never deployed in production, and serves nowhere.",
+        "staging": "An active deployment serves it in staging.",
+        "production": "An active deployment serves it in production, also beside another one.",
+        "retired": "It has served in production, and serves nowhere.",
+    },
+)
 ThresholdAim: Any = named_enum("ThresholdAim", (*THRESHOLD_METRICS, "cost"))
 enum(
     ThresholdAim,
@@ -196,6 +208,16 @@ class Model:
     artifact_id: strawberry.ID = strawberry.field(description="Identifier of its file.")
     artifact: Any = owner("Artifact", "artifact_id", "Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
+    version: str = strawberry.field(
+        description="`major.minor.patch` among the project's models of this target: the first number grows when the columns it reads "
+        "or what it answers change, the second with each experiment, the third with each of its models."
+    )
+    stage: ModelStage = loaded(ModelStage, model_stages, by_id, "Where it stands, by the deployments that serve it or have.")
+    parent_id: strawberry.ID | None = strawberry.field(
+        description="Identifier of the model that served in production for the same target when this one was made."
+    )
+    parent: Any = link("Model", "parent_id", "That model; null once it is deleted.")
+    notes: str = strawberry.field(description="What is to be known of it.")
     algo: str = strawberry.field(
         name="algorithm",
         description="Algorithm family, such as `GBM`: `Baseline`, or one of those that the experiment capabilities list. Not an "
@@ -266,6 +288,11 @@ class DeleteModelPayload(DeletedPayload):
     experiment: Any = link("Experiment", "experiment_id", "The experiment as it is now.")
 
 
+@strawberry.type(description="The model as it is now.")
+class ModelPayload:
+    model: Model = strawberry.field(description="The model as it is now.")
+
+
 @strawberry.type
 class ProjectModels:
     models: Connection[Model] = nested(MODELS, "Its models, the best first.")
@@ -292,6 +319,7 @@ class ModelMutation:
         EVALUATE,
         "Score labelled rows that came later, and see whether the model keeps what it promised.",
     )
+    update_model: ModelPayload | None = command(service.update, ModelPayload, WRITE, "Change what is noted of a model.")
     delete_model: DeleteModelPayload | None = command(
         service.delete_one, DeleteModelPayload, WRITE, "Delete a model and its files; refused while a deployment serves it."
     )

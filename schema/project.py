@@ -28,6 +28,7 @@ from schema.model import ProjectModels
 from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
+from schema.promotion_gate import ProjectGate
 from schema.user import User
 
 OWN = Permission(Scope.write, Role.owner, archived=True)
@@ -109,7 +110,14 @@ class ProjectFacts:
 @node(Row, visible)
 @strawberry.type(description="A place for datasets, experiments, models and deployments, shared by its members.")
 class Project(
-    ProjectFacts, ProjectInvitations, ProjectDatasets, ProjectExperiments, ProjectModels, ProjectDeployments, ProjectBatches
+    ProjectFacts,
+    ProjectInvitations,
+    ProjectDatasets,
+    ProjectExperiments,
+    ProjectModels,
+    ProjectDeployments,
+    ProjectGate,
+    ProjectBatches,
 ):
     """Each concept says in a base of its own what it has in a project."""
 

@@ -30,6 +30,7 @@ from schema.model import ModelMutation, ModelQuery
 from schema.node import NodeQuery
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
+from schema.promotion_gate import PromotionGateMutation
 from schema.rollout import RolloutMutation, RolloutQuery
 from schema.scalars import SCALARS
 from schema.search import SearchQuery
@@ -69,6 +70,7 @@ class Mutation(
     ModelMutation,
     DeploymentMutation,
     RolloutMutation,
+    PromotionGateMutation,
     ServingMutation,
     BatchMutation,
     JobMutation,

@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from coreplex.deployment.rollout_inputs import OVERRIDE
 from coreplex.deployment.table import Stage, Strategy
 from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.inputs import Identifier, Name
+from coreplex.platform.inputs import Description, Identifier, Name
 from coreplex.platform.not_yet import not_yet
 
 FROM_CONFIG = (
@@ -64,6 +65,7 @@ class CreateDeployment(BaseModel):
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
     privacy_column_map: PrivacyColumns | None = not_yet([], COLUMN_MAP)
     privacy_threshold: float | None = not_yet(None, THRESHOLD, ge=0, le=1)
+    override_reason: Description = OVERRIDE
 
     _kept = field_validator("config")(kept)
 
@@ -91,6 +93,7 @@ class UpdateDeployment(BaseModel):
 class PromoteDeployment(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     to_stage: Stage = Field(description="Where it goes: `production`.", json_schema_extra={"enum": [Stage.production]})
+    override_reason: Description = OVERRIDE
 
 
 class RollbackDeployment(BaseModel):

@@ -10,7 +10,7 @@ from coreplex.deployment.production import end, hold
 from coreplex.deployment.rollouts import short_of, step_up
 from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
 from coreplex.engines.sequential.error_rates import least_increase
-from coreplex.errors.tree import Message
+from coreplex.errors.tree import Conflict, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 
@@ -46,7 +46,16 @@ async def _decide(session: WriteSession, seen: Rollout) -> None:
     if reason is not None:
         await end(session, None, rollout, RolloutStatus.stopped, reason)
     elif _may_advance(rollout):
+        await _advance(session, rollout)
+
+
+async def _advance(session: WriteSession, rollout: Rollout) -> None:
+    """The next step. A candidate that the gate keeps out stays at its last share, and advances no more by itself."""
+    try:
         await step_up(session, None, rollout)
+    except Conflict as kept_out:
+        rollout.auto_advance, rollout.reason = False, kept_out.message
+        session.add(rollout)
 
 
 def increase(rollout: Rollout) -> float | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlmodel import col
 
-from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage
+from coreplex.deployment.table import Deployment, DeploymentStatus, ModelStage, Rollout, RolloutKind, RolloutStatus, Stage
 from coreplex.membership.access import visible_projects
 from coreplex.model import service as model
 from coreplex.model.table import Model
@@ -73,6 +73,19 @@ MODELS = replace(
 )
 """Models of the caller's projects, the best first unless asked otherwise, also by whether they serve."""
 LEADERBOARDS = model.leaderboards(MODELS)
+
+
+async def model_stages(session: ReadSession, model_ids: Sequence[UUID]) -> Mapping[UUID, ModelStage]:
+    """The stage of each model that is or was deployed; all others are candidates."""
+    active, production = col(Deployment.status) == DeploymentStatus.active, col(Deployment.stage) == Stage.production
+    query = select(col(Deployment.model_id), func.bool_or(active & production), func.bool_or(active), func.bool_or(production))
+    found: dict[UUID, ModelStage] = {}
+    for model_id, serves, tried, served in await session.execute(
+        query.where(col(Deployment.model_id).in_(model_ids)).group_by(col(Deployment.model_id))
+    ):
+        stage = ModelStage.staging if tried else ModelStage.retired if served else ModelStage.candidate
+        found[model_id] = ModelStage.production if serves else stage
+    return found
 
 
 async def serving_stages(session: ReadSession, model_ids: Sequence[UUID]) -> Mapping[UUID, frozenset[Stage]]:

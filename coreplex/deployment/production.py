@@ -16,6 +16,7 @@ from coreplex.errors.tree import Conflict, Message
 from coreplex.event import service as event
 from coreplex.membership.access import SERVING, open_row
 from coreplex.membership.table import Project
+from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.listener import announce_change
@@ -56,6 +57,13 @@ async def in_production(session: ReadSession, project_id: UUID) -> Deployment | 
         ~col(Deployment.is_candidate),
     )
     return await session.scalar(query)
+
+
+async def serving_model(session: ReadSession, model: Model) -> UUID | None:
+    """The model that serves in production for the same target of the project, if there is one."""
+    present = await in_production(session, model.project_id)
+    served = None if present is None else await session.get(Model, present.model_id)
+    return served.id if served is not None and served.target_column == model.target_column else None
 
 
 def answers_rest(displaced_id: Any, newer: Any = Deployment) -> ColumnElement[bool]:

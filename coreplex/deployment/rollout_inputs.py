@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from coreplex.engines.automl.evaluation.metrics import MetricName
 from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.inputs import Description, Identifier
 
@@ -17,6 +18,7 @@ MAX_STEPS = 20
 CANDIDATE = "The candidate, an active deployment of the same project."
 CANDIDATE_MODEL = "In its place a model of the project, which is deployed in staging to be the candidate."
 EITHER = "The production deployment; or, where no candidate is named, the candidate that is to stand beside it."
+OVERRIDE = Field("", description="Why it comes into production though the project's gate keeps it out.")
 REASON = Field("", description="Why, for the timeline.")
 
 
@@ -87,6 +89,7 @@ class AdvanceCanary(BaseModel):
     deployment_id: Identifier = Field(description="The production deployment, or its candidate.")
     force: bool = Field(False, description="Before the step has its minimum of rows and time, too.")
     reason: Description = REASON
+    override_reason: Description = OVERRIDE
 
 
 class AbortCanary(BaseModel):
@@ -101,3 +104,11 @@ class StartShadow(_Pair):
 class StopShadow(BaseModel):
     deployment_id: Identifier = Field(description="The production deployment, or its candidate.")
     reason: Description = REASON
+
+
+class SetPromotionGate(BaseModel):
+    project_id: Identifier = Field(description="The project.")
+    metric: MetricName | None = Field(
+        None, description="The metric that must not be worse than that of the model in production; null asks nothing."
+    )
+    max_loss: float = Field(0.0, ge=0, le=1e300, description="By how much it may be worse, in its own unit.")

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
+from coreplex.deployment.gates import pass_gate
 from coreplex.deployment.production import changed, end, in_production, opened, running
 from coreplex.deployment.rollout_inputs import (
     DEFAULT_STEPS,
@@ -108,7 +109,7 @@ async def advance(session: WriteSession, grant: Grant, wanted: AdvanceCanary) ->
     missing = short_of(rollout)
     if missing is not None and not wanted.force:
         raise Conflict(missing)
-    await step_up(session, grant.user_id, rollout, wanted.reason)
+    await step_up(session, grant.user_id, rollout, wanted.reason, wanted.override_reason)
     return rollout
 
 
@@ -130,10 +131,13 @@ def _said(reason: str) -> Message | None:
     return Message("said_so", "{reason}", reason=reason) if reason else None
 
 
-async def step_up(session: WriteSession, actor_id: UUID | None, rollout: Rollout, why: str = "") -> None:
-    """The next step of a canary, whoever takes it."""
+async def step_up(
+    session: WriteSession, actor_id: UUID | None, rollout: Rollout, why: str = "", override_reason: str = ""
+) -> None:
+    """The next step of a canary, whoever takes it. Raises Conflict where the project's gate keeps it out of production."""
     following = rollout.step + 1
     if following >= len(rollout.steps) or rollout.steps[following] >= 100:
+        await pass_gate(session, actor_id, await session.get_one(Deployment, rollout.candidate_id), override_reason)
         rollout.step, rollout.percent = min(following, len(rollout.steps) - 1), 100
         await end(session, actor_id, rollout, RolloutStatus.completed, _said(why))
         return

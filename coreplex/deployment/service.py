@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.deployment import rollouts
+from coreplex.deployment.gates import pass_gate
 from coreplex.deployment.inputs import (
     CreateDeployment,
     DeactivateDeployment,
@@ -59,12 +60,13 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
         created_by=grant.user_id,
         deployed_at=now(),
         version=await _next_version(session, project.id, wanted.name),
-        **wanted.model_dump(exclude={"project_id", "model_id", *NOT_KEPT}, exclude_none=True),
+        **wanted.model_dump(exclude={"project_id", "model_id", "override_reason", *NOT_KEPT}, exclude_none=True),
     )
     if deployment.strategy in BESIDE:
         await _create_beside(session, grant, deployment, settings)
         return deployment
     if deployment.stage is Stage.production:
+        await pass_gate(session, grant.user_id, deployment, wanted.override_reason)
         await displace(session, grant.user_id, deployment)
         require_rest_answered(deployment)
     session.add(deployment)
@@ -123,6 +125,7 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
         )
     if deployment.stage is Stage.production and not deployment.is_candidate:
         raise Conflict(Message("in_production_already", "The deployment is in production already."))
+    await pass_gate(session, grant.user_id, deployment, wanted.override_reason)
     for rollout in await running(session, deployment):
         await end(session, grant.user_id, rollout, RolloutStatus.completed, None)
     await displace(session, grant.user_id, deployment)

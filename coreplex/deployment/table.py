@@ -24,6 +24,15 @@ class DeploymentStatus(StrEnum):
     archived = "archived"
 
 
+class ModelStage(StrEnum):
+    """Where a model stands by the deployments that serve it, or have served it."""
+
+    candidate = "candidate"
+    staging = "staging"
+    production = "production"
+    retired = "retired"
+
+
 class Strategy(StrEnum):
     """How rows reach a new deployment in production, and what becomes of the one before it."""
 
@@ -96,6 +105,20 @@ class Deployment(SQLModel, table=True):
     updated_at: datetime = moment()
     deployed_at: datetime | None = maybe_moment()
     archived_at: datetime | None = maybe_moment()
+
+
+class PromotionGate(SQLModel, table=True):
+    """What a model must keep up to come into production in a project; at most one."""
+
+    __tablename__ = "promotion_gates"
+    __bound__ = Bound("One of a project. Goes with it.")
+
+    project_id: UUID = Field(foreign_key="projects.id", ondelete="CASCADE", primary_key=True)
+    metric: str = Field(max_length=32)
+    max_loss: float = 0.0
+    """By how much the metric may be worse than that of the model in production."""
+    updated_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
+    updated_at: datetime = moment()
 
 
 class Rollout(SQLModel, table=True):

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field, model_validator
 
 from coreplex.errors.tree import Message, WrongValue
-from coreplex.platform.inputs import Identifier
+from coreplex.platform.inputs import Description, Identifier
 
 
 class EvaluateModel(BaseModel):
@@ -21,6 +21,11 @@ class EvaluateModel(BaseModel):
                 Message("labelled_rows_missing", "name either a dataset_version_id or an upload_id: the labelled rows")
             )
         return self
+
+
+class UpdateModel(BaseModel):
+    model_id: Identifier = Field(description="The model.")
+    notes: Description | None = Field(None, description="What is to be known of it, at most 10,000 characters.")
 
 
 class DeleteModel(BaseModel):

@@ -17,7 +17,7 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import enqueue_removal
 from coreplex.membership.access import SERVING, open_row, visible_projects
 from coreplex.membership.table import Project
-from coreplex.model.inputs import DeleteModel
+from coreplex.model.inputs import DeleteModel, UpdateModel
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import refuse_in_use, remove_dependents
@@ -59,9 +59,16 @@ def _merit() -> ColumnElement[Any]:
     return best + func.floor(func.extract("epoch", col(Experiment.created_at))) - cast(col(Model.rank), Float) / 1e4
 
 
+def _version() -> ColumnElement[Any]:
+    """One number, so that it can be a keyset: no part of a version comes near a million."""
+    parts = (col(Model.version_major), col(Model.version_minor), col(Model.version_patch))
+    return sum((cast(part, Float) * 1e6**place for place, part in enumerate(reversed(parts))), start=cast(0, Float))
+
+
 ORDER = Order(
     {
         "best": _merit(),
+        "version": _version(),
         "created_at": col(Model.created_at),
         "name": func.lower(col(Model.name)),
         "rank": col(Model.rank),
@@ -182,6 +189,16 @@ async def remove(session: WriteSession, models: Sequence[Model], user_id: UUID |
     await session.execute(delete(Model).where(col(Model.id).in_(ids)))
     await session.execute(delete(Artifact).where(col(Artifact.id).in_(artifacts)))
     await announce_change(session, SERVING)
+
+
+async def update(session: WriteSession, grant: Grant, wanted: UpdateModel) -> Model:
+    """Change what is noted of a model."""
+    model = await open_row(session, grant, Model, wanted.model_id, "Model")
+    if wanted.notes is not None:
+        model.notes = wanted.notes
+    session.add(model)
+    await event.audit(session, grant.user_id, model, "model.updated", f"The notes of the model “{model.name}” were changed.")
+    return model
 
 
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteModel) -> tuple[UUID, UUID]:

@@ -17,7 +17,12 @@ class Model(SQLModel, table=True):
 
     __tablename__ = "models"
     __bound__ = Bound("`max_models` of an experiment's engine. Go with the experiment.")
-    __table_args__ = (UniqueConstraint("experiment_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("experiment_id", "name"),
+        UniqueConstraint(
+            *("project_id", "target_column", "version_major", "version_minor", "version_patch"), name="uq_models_version"
+        ),
+    )
 
     id: UUID = key()
     project_id: UUID = reference("projects.id")
@@ -28,6 +33,13 @@ class Model(SQLModel, table=True):
     curves_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL")
     explanation_artifact_id: UUID | None = reference("artifacts.id", default=None, on_delete="SET NULL")
     name: str = Field(max_length=200)
+    version_major: int = 1
+    version_minor: int = 0
+    version_patch: int = 0
+    """Its semantic version among the project's models of the target (`coreplex.model.registry`)."""
+    parent_id: UUID | None = reference("models.id", default=None, on_delete="SET NULL")
+    """What served in production for the same target when it was made."""
+    notes: str = Field(default="", max_length=10_000)
     algo: str = Field(max_length=64, index=True)
     engine: str = Field(max_length=32)
     problem_type: ProblemType = word(ProblemType)
@@ -48,6 +60,11 @@ class Model(SQLModel, table=True):
     latency_ms: float = 0.0
     size_bytes: int = Field(default=0, sa_type=BigInteger)
     created_at: datetime = moment(index=True)
+
+    @property
+    def version(self) -> str:
+        """As `major.minor.patch`."""
+        return f"{self.version_major}.{self.version_minor}.{self.version_patch}"
 
 
 class Evaluation(SQLModel, table=True):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from coreplex.artifact.table import STORAGE, Artifact, ArtifactKind
+from coreplex.deployment.production import serving_model
 from coreplex.engines.messages import ModelReport, received
 from coreplex.errors.tree import Message
 from coreplex.event import service as event
@@ -12,6 +13,7 @@ from coreplex.event.table import EventKind
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.context import JobContext
 from coreplex.membership import quota
+from coreplex.model import registry
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.database import WriteSession
@@ -91,6 +93,8 @@ class Recorder:
         if experiment.validation is not None:
             experiment.validation = {**experiment.validation, "folds": report["folds"]}
         model = self._row(report, model_id, rows)
+        model.parent_id = await serving_model(session, model)
+        await registry.number(session, model)
         session.add(model)
         await session.flush()
         (await session.get_one(EngineRun, self.run.id)).models_trained += 1

@@ -21,6 +21,7 @@ CREATE = (
     "privacy_anonymize_response",
     "privacy_column_map",
     "privacy_threshold",
+    "override_reason",
 )
 
 
@@ -110,13 +111,13 @@ ROWS = (
         ONE,
         "UpdateDeployment",
         changed,
-        body=tuple(key for key in CREATE if key not in {"model_id", "stage", "strategy", "config"}),
+        body=tuple(key for key in CREATE if key not in {"model_id", "stage", "strategy", "config", "override_reason"}),
         by_name=PRIVACY,
     ),
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok),
     Endpoint("GET", f"{ONE}/schema", "DeploymentSchema", schema),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
-    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage",)),
+    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage", "override_reason")),
     Endpoint(
         "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
     ),

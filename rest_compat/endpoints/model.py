@@ -33,6 +33,10 @@ def one(result: Any, variables: Mapping[str, Any]) -> Any:
     return shapes.mirrored("model")(documents.model(result), variables)
 
 
+def updated(result: Any, variables: Mapping[str, Any]) -> Any:
+    return one(result["model"], variables)
+
+
 def evaluated(result: Any, variables: Mapping[str, Any]) -> Any:
     return shapes.created("evaluation")({"evaluation": documents.evaluation(result["evaluation"])}, variables)
 
@@ -70,6 +74,7 @@ ROWS = (
         paged=True,
         words={"sort_field": {"created_at": "created_at", "filename": "filename", "rows": "row_count"}},
     ),
+    Endpoint("PUT", ONE, "UpdateModel", updated, body=("notes",)),
     Endpoint("DELETE", ONE, "DeleteModel", shapes.ok),
     Endpoint(
         "POST",

@@ -128,6 +128,8 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "rollbackDeployment": {"input": {"deploymentId": "<production>", "toDeploymentId": "<archived>"}},
     "deactivateDeployment": {"input": {"deploymentId": "<deployment>"}},
     "deleteDeployment": {"input": {"deploymentId": "<idle>"}},
+    "updateModel": {"input": {"modelId": "<model>", "notes": "Tried on the tables of May."}},
+    "setPromotionGate": {"input": {"projectId": "<project>", "metric": "auc"}},
     "startCanary": {"input": {"deploymentId": "<production>", "candidateDeploymentId": "<deployment>"}},
     "advanceCanary": {"input": {"deploymentId": "<production>"}},
     "abortCanary": {"input": {"deploymentId": "<production>"}},

@@ -37,6 +37,7 @@ from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Invitation, MemberRole, Membership, Project
+from coreplex.model import registry
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
@@ -381,6 +382,7 @@ async def add_model(
         target_column=experiment.target_column,
         **values,
     )
+    await registry.number(session, model)
     session.add(model)
     await session.flush()
     return model

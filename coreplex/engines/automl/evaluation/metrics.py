@@ -9,6 +9,7 @@ range, stands in `measures`. A metric that is not defined on the rows at hand is
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,9 @@ REGRESSION: Mapping[str, Measure] = {
     "wape": measures.wape,
 }
 PINBALL = "pinball"
+_named: Any = StrEnum  # mypy knows it with names that are written out only
+MetricName: Any = _named("MetricName", {name: name for name in (*CLASSIFICATION, *REGRESSION, PINBALL)})
+"""All of them."""
 """The loss of a quantile: a metric of runs with `distribution: quantile` only, which name the level."""
 HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "accuracy", "balanced_accuracy", "f1", "mcc", "r2"})
 THRESHOLD = 0.5

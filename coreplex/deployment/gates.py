@@ -1,0 +1,66 @@
+"""The gate before production: a model whose metric is worse than the present one's does not come in, unless somebody says why."""
+
+from uuid import UUID
+
+from coreplex.deployment.production import in_production
+from coreplex.deployment.rollout_inputs import SetPromotionGate
+from coreplex.deployment.table import Deployment, PromotionGate
+from coreplex.errors.tree import Conflict, Message
+from coreplex.event import service as event
+from coreplex.membership.access import open_project
+from coreplex.model.service import merit
+from coreplex.model.table import Model
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.permissions import Grant
+
+
+async def set_gate(session: WriteSession, grant: Grant, wanted: SetPromotionGate) -> tuple[UUID, PromotionGate | None]:
+    """Say what a model must keep up to come into production, or that nothing is asked of it; the project, and its gate."""
+    project = await open_project(session, grant, wanted.project_id)
+    gate = await session.get(PromotionGate, project.id)
+    if wanted.metric is None:
+        if gate is not None:
+            await session.delete(gate)
+        gate = None
+        told = "Any model may come into production."
+    else:
+        gate = gate or PromotionGate(project_id=project.id, metric=wanted.metric)
+        gate.metric, gate.max_loss = wanted.metric, wanted.max_loss
+        gate.updated_by, gate.updated_at = grant.user_id, now()
+        session.add(gate)
+        told = f"The {gate.metric} of a model that comes into production may be worse by {gate.max_loss:g} at most."
+    await event.audit(session, grant.user_id, project, "project.gate_set", told)
+    return project.id, gate
+
+
+async def pass_gate(session: WriteSession, actor_id: UUID | None, candidate: Deployment, override_reason: str = "") -> None:
+    """Raise Conflict where the project's gate keeps the deployment's model out of production; a reason opens it, on record."""
+    kept_out = await _worse(session, candidate)
+    if kept_out is None:
+        return
+    if not override_reason:
+        raise Conflict(kept_out)
+    told = f"“{candidate.name}” comes into production though the gate says: {kept_out} Reason: {override_reason}"
+    await event.audit(session, actor_id, candidate, "deployment.gate_overridden", told)
+
+
+async def _worse(session: WriteSession, candidate: Deployment) -> Message | None:
+    gate = await session.get(PromotionGate, candidate.project_id)
+    present = await in_production(session, candidate.project_id)
+    if gate is None or present is None or present.id == candidate.id:
+        return None
+    before, after = [(await session.get_one(Model, one.model_id)).metrics.get(gate.metric) for one in (present, candidate)]
+    if before is None and after is None:
+        return None  # the metric of another task
+    if merit(gate.metric, after) >= merit(gate.metric, before) - gate.max_loss:
+        return None
+    return Message(
+        "gate_metric_worse",
+        "The {metric} of this model is {after}, that of the model in production {before}, and the project's gate lets it be worse "
+        "by {most:g} at most. Say an `override_reason` to do it anyway.",
+        metric=gate.metric,
+        after="not known" if after is None else f"{after:.6g}",
+        before="not known" if before is None else f"{before:.6g}",
+        most=gate.max_loss,
+    )

@@ -1,0 +1,32 @@
+"""The registry of models, and the gate before production (contract B.7)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_compat import documents, shapes
+from rest_compat.endpoint import Endpoint
+
+PROJECT = "/api/mlops/projects/{project_id}"
+
+
+def gate(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"promotion_gate": result["promotion_gate"] if "promotion_gate" in (result or ()) else result}
+
+
+ROWS = (
+    Endpoint(
+        "GET",
+        f"{PROJECT}/registry",
+        "ListRegistry",
+        shapes.page_of(documents.model),
+        paged=True,
+        params=("experiment_id", "is_production"),
+        into={
+            "project_id": "filter.projectId",
+            "experiment_id": "filter.experimentId",
+            "is_production": "filter.isProduction",
+        },
+    ),
+    Endpoint("GET", f"{PROJECT}/promotion-gate", "GetPromotionGate", gate),
+    Endpoint("PUT", f"{PROJECT}/promotion-gate", "SetPromotionGate", gate, body=("metric", "max_loss"), body_optional=True),
+)

@@ -1,0 +1,49 @@
+"""The gate before production in the public contract."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from coreplex.deployment import gates
+from coreplex.deployment.rollout_inputs import SetPromotionGate
+from coreplex.platform.permissions import MANAGE
+from resolvers.deployment import promotion_gates
+from schema.common import published
+from schema.field import by_id, command, loaded
+from schema.links import link, owner
+from schema.metric import MetricName
+
+published(SetPromotionGate, "SetPromotionGateInput", "What a model must keep up to come into production in a project.")
+
+
+@strawberry.type(description="What a model must keep up to come into production in a project.")
+class PromotionGate:
+    metric: str = strawberry.field(graphql_type=MetricName, description="The metric that is compared with the present model's.")
+    max_loss: float = strawberry.field(description="By how much it may be worse, in its own unit.")
+    updated_by: Any = link("User", "updated_by", "Who set it; null for an account that is gone.")
+    updated_at: datetime = strawberry.field(description="When it was set.")
+
+
+@strawberry.type
+class ProjectGate:
+    promotion_gate: PromotionGate | None = loaded(
+        PromotionGate | None, promotion_gates, by_id, "What a model must keep up to come into production; null when nothing."
+    )
+
+
+@strawberry.type(description="The gate as it is now.")
+class PromotionGatePayload:
+    project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
+    promotion_gate: PromotionGate | None = strawberry.field(description="The gate; null when nothing is asked of a model.")
+    project: Any = owner("Project", "project_id", "The project.")
+
+
+@strawberry.type
+class PromotionGateMutation:
+    set_promotion_gate: PromotionGatePayload | None = command(
+        gates.set_gate,
+        PromotionGatePayload,
+        MANAGE,
+        "Say what a model must keep up to come into production, or, without a metric, that nothing is asked of it.",
+    )

@@ -1,0 +1,87 @@
+"""The registry of models over REST (contract B.7): versions, stages, lineage, notes, and the gate before production."""
+
+from typing import Any
+
+from tests.factories.experiment import TINY, Lab, leaves
+from tests.rest.test_deployment import act, deploy, project, state
+
+__all__ = ["project"]
+
+
+def registered(lab: Lab) -> list[dict[str, Any]]:
+    answer = lab.client.get(f"/api/mlops/projects/{lab.project_id}/registry", params={"limit": 100, "sort_field": "version"})
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+def trained_on(lab: Lab, version: str, **more: Any) -> list[dict[str, Any]]:
+    experiment = lab.start(dataset_version_id=version, config={**TINY, "ignored_columns": ["amount"]}, **more)
+    assert lab.wait(experiment)["status"] == "succeeded"
+    return [one for one in registered(lab) if one["experiment_id"] == experiment]
+
+
+def test_versions_say_what_callers_must_know(project: Lab) -> None:
+    before = {one["version"] for one in registered(project)}
+    first = trained_on(project, project.version_id)
+    serving = deploy(project, "a")
+    parent = project.client.get(f"/api/mlops/deployments/{serving}").json()["deployment"]["model_id"]
+    renamed = project.upload(leaves(seed=4).replace(b"size,weight", b"length,mass"), "Renamed")["version_id"]
+    other, again = trained_on(project, renamed), trained_on(project, renamed)
+    numbers = [[tuple(map(int, one["version"].split("."))) for one in models] for models in (first, other, again)]
+    majors = [{number[0] for number in found} for found in numbers]
+    assert majors[1] == majors[2] == {next(iter(majors[0])) + 1}, "other columns are another first number"
+    assert {number[1] for number in numbers[1]} == {0}
+    assert {number[1] for number in numbers[2]} == {1}, "another experiment, the same columns"
+    for found in numbers:
+        assert sorted(number[2] for number in found) == list(range(len(found)))
+    everywhere = [one["version"] for one in registered(project)]
+    assert len(set(everywhere)) == len(everywhere) > len(before)
+    assert {one["parent_model_id"] for one in (*other, *again)} == {parent}
+    assert {one["dataset_version_id"] for one in other} == {renamed}
+
+
+def test_stages_and_notes(project: Lab) -> None:
+    def stages() -> dict[str, str]:
+        return {one["id"]: one["stage"] for one in registered(project)}
+
+    first, second = (project.models[place]["id"] for place in (0, 1))
+    assert stages()[first] == "candidate"
+    staged = deploy(project, "a", "staging")
+    assert stages()[first] == "staging"
+    act(project, staged, "promote", to_stage="production")
+    deploy(project, "b", model=1)
+    assert (stages()[first], stages()[second]) == ("retired", "production")
+    noted = project.client.put(f"/api/models/{second}", json={"notes": "Holds on the table of May."})
+    assert noted.json()["model"]["notes"] == "Holds on the table of May."
+    assert project.client.put(f"/api/models/{second}", json={"notes": "x" * 10_001}).status_code == 422
+    assert next(one for one in registered(project) if one["id"] == second)["notes"] == "Holds on the table of May."
+
+
+def test_the_gate_keeps_worse_models_out_unless_somebody_says_why(project: Lab) -> None:
+    metrics = [model["metrics"]["logloss"] for model in project.models[:2]]
+    worse = metrics.index(max(metrics))
+    gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
+    assert project.client.get(gate).json() == {"promotion_gate": None}
+    assert project.client.put(gate, json={"metric": "luck"}).status_code == 422
+    made = project.client.put(gate, json={"metric": "logloss"}).json()["promotion_gate"]
+    assert (made["metric"], made["max_loss"]) == ("logloss", 0)
+    present = deploy(project, "good", model=1 - worse)
+    body = {"model_id": project.models[worse]["id"], "name": "bad", "stage": "production"}
+    refused = project.client.post(f"/api/mlops/projects/{project.project_id}/deployments", json=body)
+    assert (refused.status_code, state(project, present)) == (409, ("production", "active"))
+    assert "logloss of this model is" in refused.json()["detail"]
+    staged = deploy(project, "bad", "staging", model=worse)
+    act(project, staged, "promote", 409, to_stage="production")
+    act(project, present, "canary", 201, candidate_deployment_id=staged, steps=[50])
+    act(project, present, "canary/advance", 409)
+    assert state(project, staged) == ("staging", "active")
+    act(project, present, "canary/advance", override_reason="the better one needs a column we lose")
+    assert (state(project, staged), state(project, present)[1]) == (("production", "active"), "archived")
+    events = project.client.get(f"/api/projects/{project.project_id}/timeline", params={"limit": 50}).json()["events"]
+    (told,) = [event["message"] for event in events if event["type"] == "deployment.gate_overridden"]
+    assert "the better one needs a column we lose" in told
+    wide = max(metrics) - min(metrics) + 1
+    assert project.client.put(gate, json={"metric": "logloss", "max_loss": wide}).status_code == 200
+    deploy(project, "better", model=1 - worse)
+    deploy(project, "within the limit", model=worse)
+    assert project.client.put(gate, json={"metric": None}).json() == {"promotion_gate": None}
