@@ -105,6 +105,25 @@ def test_the_journey_with_the_client(stack: Stack, folder: Path) -> None:
     assert lines[-1] == "150"
 
 
+def test_a_challenger_on_real_traffic(stack: Stack, folder: Path) -> None:
+    page = ROOT / "docs" / "serving.md"
+    script = "".join(journey(page, name, "python") for name in ("serving", "serving-graphql"))
+    lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
+    assert (lines[0], lines[1][:14]) == ("True", "same answer in")
+    steps = [re.fullmatch(r"(\d+) % wanted, ([\d.]+) % answered by the challenger", line) for line in lines[2:5]]
+    shares = [(int(step[1]), float(step[2])) for step in steps if step]
+    assert [wanted for wanted, _ in shares] == [5, 25, 50]
+    assert all(abs(wanted - answered) < 6 for wanted, answered in shares), shares
+    assert lines[5:7] == ["completed True", "True True"]
+    assert lines[7].startswith("stopped - ")
+    assert lines[8].startswith("succeeded 5.1,3.5,1.4,0.2,setosa,setosa,")
+    said = [line for line in lines[9:] if not line.startswith("live: ")]
+    assert (said[0], said[1], said[3], said[4]) == ("[50, 100]", "2 deployments answered", "completed", "True")
+    live = [line for line in lines if line.startswith("live: ")]
+    assert any("answers 50 % of the rows" in line for line in live)
+    assert any("took over" in line for line in live), live
+
+
 def test_the_methods_of_the_client_that_are_not_there_yet_are_said() -> None:
     served = {re.sub(r"{\w+}", "{}", path) for path in document()["paths"]}
     missing: dict[str, set[str]] = {}

@@ -12,6 +12,7 @@ from coreplex.deployment.table import Deployment, DeploymentStatus, Stage
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
+from coreplex.model import registry
 from coreplex.model.table import Model
 from coreplex.platform.database import Database
 from tests.factories.dataset import Person
@@ -49,6 +50,7 @@ async def experiment_on(database: Database, made: dict[str, Any], status: JobSta
         score=0.9,
     )
     async with database.transaction() as session:
+        await registry.number(session, model)
         for rows in ([experiment, bundle], [run], [model]):
             session.add_all(rows)
             await session.flush()

@@ -61,6 +61,7 @@ async def fill(database: Database, asker: Asker, project: Project, owner: User, 
             made.finished_at = moment if number % 2 else None
             for rank in range(chance.randrange(1, 4)):
                 own = {"id": UUID(int=chance.getrandbits(128)), "project_id": project.id, "experiment_id": made.id, "rank": rank}
+                own |= {"version_minor": number, "version_patch": rank}
                 metrics = {"auc": chance.choice([0.5, 0.75]), "logloss": 1.0}
                 session.add(Model(**model.model_dump(exclude={*own, "metrics", "name"}), **own, metrics=metrics, name=f"M{rank}"))
             for line in range(3):
