@@ -209,8 +209,8 @@ class Model:
     artifact: Any = owner("Artifact", "artifact_id", "Its file.")
     name: str = strawberry.field(description="Name, for example GBM_1_AutoML.")
     version: str = strawberry.field(
-        description="`major.minor.patch` among the project's models of this target: the first number grows when the columns it reads "
-        "or what it answers change, the second with each experiment, the third with each of its models."
+        description="`major.minor.patch` among the project's models of this target: the first number grows when the columns it "
+        "reads or what it answers change, the second with each experiment, the third with each of its models."
     )
     stage: ModelStage = loaded(ModelStage, model_stages, by_id, "Where it stands, by the deployments that serve it or have.")
     parent_id: strawberry.ID | None = strawberry.field(

@@ -57,8 +57,8 @@ async def _worse(session: WriteSession, candidate: Deployment) -> Message | None
         return None
     return Message(
         "gate_metric_worse",
-        "The {metric} of this model is {after}, that of the model in production {before}, and the project's gate lets it be worse "
-        "by {most:g} at most. Say an `override_reason` to do it anyway.",
+        "The {metric} of this model is {after}, that of the model in production {before}, and the project's gate lets it be "
+        "worse by {most:g} at most. Say an `override_reason` to do it anyway.",
         metric=gate.metric,
         after="not known" if after is None else f"{after:.6g}",
         before="not known" if before is None else f"{before:.6g}",
