@@ -111,4 +111,4 @@ class SetPromotionGate(BaseModel):
     metric: MetricName | None = Field(
         None, description="The metric that must not be worse than that of the model in production; null asks nothing."
     )
-    max_loss: float = Field(0.0, ge=0, le=1e300, description="By how much it may be worse, in its own unit.")
+    max_loss: float = Field(0.0, ge=0, le=1e9, description="By how much it may be worse, in its own unit.")

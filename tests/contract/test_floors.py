@@ -109,6 +109,8 @@ ALLOWED = {
     ("coreplex/supervisor/postgres.py", "connection.execute(f…)"),  # CREATE DATABASE takes no parameters; the name is a constant
     ("schema/compiler/source.py", "compile"),  # operations become Python: names of a document are literals in it (ADR 13)
     ("schema/compiler/source.py", "exec"),
+    ("coreplex/platform/prepared.py", "compile"),  # rows become objects by a function of their columns' names (ADR 30)
+    ("coreplex/platform/prepared.py", "exec"),
     ("coreplex/runtime/retention.py", "text(f…)"),  # tables, and conditions of `coreplex.platform.bound`; values are bound
     ("coreplex/serving/log/orphaned_rows.py", "text(f…)"),  # names of partitions, as the database lists them
     ("coreplex/migrations/versions/0006_retention.py", "op.execute(f…)"),  # names of tables, and the Monday it ran before

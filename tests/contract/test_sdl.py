@@ -106,6 +106,8 @@ DIFFERENT = {
     "type": "of events it is open",
     "kind": "of a stored file, and of an issue",
     "version": "of a dataset it is an object",
+    "stage": "of a model it follows from its deployments",
+    "notes": "of an evaluation they are several sentences of the server's",
     "logs": "a deployment logs predictions",
     "warnings": "an evaluation says of which columns",
     "metrics": "of a model they have intervals",
