@@ -15,7 +15,7 @@ from schema.document_fields import at, number, real
 from schema.explanation import Contribution, ExplanationMethod, ScoreSpace
 from schema.field import answer, guarded
 from schema.input_schema import InputSchema
-from schema.links import link
+from schema.links import link, linked
 from schema.row_warning import RowWarningKind
 from schema.scalars import Value
 
@@ -49,6 +49,10 @@ def _probabilities(root: strawberry.Parent[Any]) -> Any:
         return None
     spelled = SPELLED.get(type(root["prediction"]))
     return list(found.items()) if spelled is None else [(spelled(text), share) for text, share in found.items()]
+
+
+def _of_arm(name: str) -> Callable[[Any], Any]:
+    return lambda root: root.get(name)
 
 
 def _explanation(root: strawberry.Parent[Any]) -> Any:
@@ -115,7 +119,9 @@ class Prediction:
         "Identifier of the deployment that answered this row, where rows are split between two; else null: see the answer's.",
         strawberry.ID | None,
     )
+    deployment: Any = linked("Deployment", _of_arm("deployment_id"), "That deployment; null for a key that may not read.")
     model_id: strawberry.ID | None = key("model_id", "Identifier of its model, in the same case.", strawberry.ID | None)
+    model: Any = linked("Model", _of_arm("model_id"), "Its model; null for a key that may not read.")
 
 
 def _column(root: strawberry.Parent[Any]) -> str | None:

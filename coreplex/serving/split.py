@@ -1,13 +1,14 @@
 """Answers the rows of a request by two deployments. A candidate that fails costs nobody an answer: the baseline gives it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from coreplex.deployment.table import Arm
 from coreplex.engines.scoring.scorer import gathered
-from coreplex.errors.tree import Busy, CallerLeft
+from coreplex.errors.tree import Busy, CallerLeft, FieldError, Invalid
 from coreplex.serving.address import Split
 from coreplex.serving.arms import keys_of, places_by_arm
 from coreplex.serving.call import Call, Part, said_of
@@ -21,6 +22,7 @@ async def answer(call: Call, split: Split) -> tuple[Answer, list[Part]]:
     """The answers in the order of the rows, and who gave them. Raises as `prediction.predict` does for the baseline."""
     rows = rows_of(call.inputs)
     keys = key_list(parse_options(call.options), rows) if call.options else None
+    call = replace(call, options={name: value for name, value in call.options.items() if name != "keys"})
     parts = _parts(split, keys_of(rows, keys))
     failed = await _candidate(call, parts, rows)
     try:
@@ -66,9 +68,26 @@ async def _baseline(call: Call, split: Split, parts: list[Part], rows: Sequence[
     alone = len(left) == len(rows)
     try:
         part.answer = await call.answer(part.route, call.inputs if alone else [rows[place] for place in left])
+    except Invalid as error:
+        part.error = error if alone else _with_places(error, left)
+        raise part.error from None
     except Exception as error:
         part.error = error
         raise
+
+
+def _with_places(error: Invalid, places: Sequence[int]) -> Invalid:
+    """The complaint about some of the rows, with their places in the request."""
+
+    def placed(one: FieldError) -> FieldError:
+        match one.loc:
+            case ("inputs", int(row), *rest):
+                return replace(one, loc=("inputs", places[row], *rest))
+        return one
+
+    errors = [placed(one) for one in error.errors]
+    listed = error.message == Invalid.fields(error.errors).message
+    return Invalid.fields(errors) if listed else Invalid(error.message, errors=errors)
 
 
 async def _log(call: Call, split: Split, part: Part, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
