@@ -117,9 +117,8 @@ def test_a_challenger_on_real_traffic(stack: Stack, folder: Path) -> None:
     assert lines[5:7] == ["completed True", "True True"]
     assert lines[7].startswith("stopped - ")
     assert lines[8].startswith("succeeded 5.1,3.5,1.4,0.2,setosa,setosa,")
-    said = [line for line in lines[9:] if not line.startswith("live: ")]
-    assert (said[0], said[1], said[3], said[4]) == ("[50, 100]", "2 deployments answered", "completed", "True")
-    live = [line for line in lines if line.startswith("live: ")]
+    said, live = lines[9:14], lines[14:]
+    assert (said[0], said[1], said[3], said[4]) == ("[50, 100]", "2 deployments answered", "COMPLETED", "True")
     assert any("answers 50 % of the rows" in line for line in live)
     assert any("took over" in line for line in live), live
 

@@ -109,7 +109,8 @@ def test_keys_decide_over_the_arm(project: Lab) -> None:
     by_key = {key: {arm for other, arm in zip(keys, found, strict=True) if other == key} for key in keys}
     assert all(len(of_key) == 1 for of_key in by_key.values()), "one key, one arm"
     assert set(found) == {before, new}
-    odd = [{**row, "kind": "never seen"} if place in {250, 251, 252, 253} else row for place, row in enumerate(ROWS)]
+    plain = {**ROW, "amount": 1.0}
+    odd = [{**plain, "kind": "never seen"} if place in {250, 251, 252, 253} else plain for place in range(400)]
     strict = project.client.post(f"{one(before)}/predict", json={"inputs": odd, "options": {"keys": keys, "strict": True}})
     assert strict.status_code == 422
     assert {error["loc"][2] for error in strict.json()["detail"]} <= {250, 251, 252, 253}, strict.text
