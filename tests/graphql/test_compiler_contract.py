@@ -37,7 +37,7 @@ SWITCHES = (
     " @skip(if: true)",
 )
 ASKED = "query($yes: Boolean! = true, $no: Boolean = false) { __typename @include(if: $yes) @skip(if: $no)"
-FRESH = {"Artifact.file", "DatasetVersion.file", "Model.file"}
+FRESH = {"Artifact.file", "DatasetVersion.file", "Model.file", "PredictionBatch.file"}
 """What is made anew each time it is asked for."""
 ROOTS = {
     "me": "",
@@ -53,6 +53,8 @@ ROOTS = {
     "models": f"({FIRST})",
     "deployment": '(id: "{production}")',
     "deployments": f'(filter: {{{{projectId: "{{project}}"}}}}, {FIRST})',
+    "predictionBatch": '(id: "{batch}")',
+    "predictionBatches": f"({FIRST})",
     "job": '(id: "{job}")',
     "jobs": f"({FIRST})",
     "search": f'(text: "a", {FIRST})',
@@ -78,7 +80,7 @@ def selection(kind: GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType,
             argument.default_value in (None, Undefined) and str(argument.type).endswith("!") for argument in field.args.values()
         )
         needed |= f"{kind.name}.{name}" in FRESH
-        if needed or chance.random() < 0.45 or (not is_leaf_type(inner) and (depth == 0 or chance.random() < 0.5)):
+        if needed or chance.random() < 0.45 or (not is_leaf_type(inner) and (depth <= 0 or chance.random() < 0.5)):
             continue
         alias = f"a{chance.randrange(10_000)}: " if chance.random() < 0.1 else ""
         given = f"({FIRST})" if "first" in field.args else ""
