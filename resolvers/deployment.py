@@ -1,7 +1,8 @@
 """What is loaded of deployments and their inference logs."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -9,9 +10,11 @@ from sqlmodel import col, select
 
 from coreplex.deployment import listing
 from coreplex.deployment.rollouts import latest
-from coreplex.deployment.table import Deployment, ModelStage, PromotionGate, Rollout, RolloutKind
+from coreplex.deployment.table import Arm, Deployment, ModelStage, PromotionGate, Rollout, RolloutKind
 from coreplex.errors.tree import NotFound
 from coreplex.platform.database import ReadSession
+from coreplex.platform.staging import StagedFile
+from coreplex.serving.log import export
 from coreplex.serving.log.listing import Documents, Key, documents
 from resolvers import model as model_resolvers
 from resolvers.context import Info
@@ -58,3 +61,18 @@ async def _gates(session: ReadSession, project_ids: list[UUID]) -> Mapping[UUID,
 
 promotion_gates = batch(_gates)
 """What a model must keep up to come into production, by the id of the project."""
+
+
+async def log_file(
+    root: strawberry.Parent[Deployment],
+    info: Info,
+    created_from: Annotated[datetime | None, strawberry.argument(description="Only entries from this moment on.")] = None,
+    created_before: Annotated[datetime | None, strawberry.argument(description="Only entries before this moment.")] = None,
+    arm: Annotated[Arm | None, strawberry.argument(description="Only entries of this side of a split.")] = None,
+    failed: Annotated[
+        bool | None, strawberry.argument(description="Only those that ended in an error, or only the others.")
+    ] = None,
+) -> StagedFile:
+    """A part of its inference log, to be fetched within the hour."""
+    between = {"created_from": created_from, "created_before": created_before}
+    return await export.offer(info.context.services, info.grant, root, **between, arm=arm, failed=failed)

@@ -14,14 +14,16 @@ from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
-from resolvers.deployment import canaries, input_schema, log_documents, shadows
+from resolvers.deployment import canaries, input_schema, log_documents, log_file, shadows
 from resolvers.model import models
 from schema.common import name_warnings, published
 from schema.cost import INSIDE, PRICE
 from schema.deleted import DeletedFromProjectPayload
 from schema.document_fields import at, pairs
 from schema.enums import enum
-from schema.field import by_id, command, computed, loaded, row
+from schema.explore import WHOLE_TABLE
+from schema.field import by_id, command, computed, guarded, loaded, row
+from schema.file import File
 from schema.input_schema import InputSchema
 from schema.links import link, owner
 from schema.model import DOCUMENT, Batches, Model, name_of
@@ -178,6 +180,14 @@ class Deployment:
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")
+    log_file: File | None = guarded(
+        log_file,
+        READ,
+        "A part of its inference log as a Parquet file to download, oldest first, at most a million entries: the columns of an "
+        "entry, `inputs` and `output` as JSON.",
+        graphql_type=File | None,
+        metadata={PRICE: WHOLE_TABLE},
+    )
     logs: Connection[InferenceLogEntry] = nested(
         LOGS, "The inference log of the last `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest first."
     )

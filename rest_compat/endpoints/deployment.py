@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rest_compat import documents, shapes
-from rest_compat.endpoint import Endpoint
+from rest_compat.endpoint import ANY_MEDIA, Endpoint, Kind
+from rest_compat.endpoints.dataset import TABLES
 
 LIST = "/api/mlops/projects/{project_id}/deployments"
 ONE = "/api/mlops/deployments/{deployment_id}"
@@ -132,6 +133,15 @@ ROWS = (
         params=(*LOGGED,),
         into=LOGGED,
         name="InferenceLogs",
+    ),
+    Endpoint(
+        "GET",
+        f"{ONE}/logs/download",
+        "DeploymentLogFile",
+        shapes.plain,
+        params=("created_from", "created_before", "arm", "failed"),
+        kind=Kind.download,
+        media=(ANY_MEDIA, *TABLES),
     ),
     Endpoint("POST", "/api/models/{model_id}/predict", "PredictModel", predicted, body=("inputs", "options"), warning=warning),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
+import polars as pl
 import pytest
 from coreplexml import CorePlexMLClient
 
@@ -269,6 +270,32 @@ def test_every_row_is_logged_with_its_request(project: Lab) -> None:
     deployment = project.client.get(one(made)).json()["deployment"]
     assert (deployment["request_count"], deployment["error_count"]) == (3, 1)
     assert project.client.get(f"{one(made)}/inference-logs").json()["total"] == 7
+
+
+def test_the_log_as_a_file(project: Lab) -> None:
+    made = deploy(project)
+    rows = [{**ROW, "size": float(i)} for i in range(40)]
+    answer = act(project, made, "predict", inputs=rows)
+    act(project, made, "predict", 422, inputs=[])
+    entries = logged(project, made, 41)
+
+    def file(**params: Any) -> pl.DataFrame:
+        found = project.client.get(f"{one(made)}/logs/download", params=params)
+        assert (found.status_code, found.headers["content-type"]) == (200, "application/vnd.apache.parquet"), found.text
+        return pl.read_parquet(found.content)
+
+    whole = file()
+    assert whole.height == 41
+    assert [orjson.loads(one) for one in whole.filter(pl.col("error").is_null()).sort("row_index")["inputs"]] == rows
+    assert set(whole["id"]) == {entry["id"] for entry in entries}
+    first = orjson.loads(whole.filter(pl.col("error").is_null()).sort("row_index")["output"][0])
+    assert first == answer["predictions"][0]
+    assert whole["created_at"].is_sorted()
+    assert file(failed=True)["error"].to_list() == [entry["error"] for entry in entries if entry["error"]]
+    assert file(arm="shadow").height == file(created_from="2100-01-01T00:00:00Z").height == 0
+    assert file(created_before="2100-01-01T00:00:00Z").height == 41
+    refused = project.client.get(f"{one(made)}/logs/download", params={"created_from": "soon"})
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["query", "created_from"])
 
 
 def test_a_prediction_sent_again_under_its_key_is_logged_once(project: Lab) -> None:

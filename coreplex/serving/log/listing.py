@@ -36,8 +36,8 @@ class Documents(NamedTuple):
 async def documents(session: ReadSession, keys: Sequence[Key], read: Callable[[int], None]) -> Mapping[Key, Documents]:
     """The documents of rows that are there. `read(bytes)` is told how large some of them are as JSON, and may raise to end it."""
     found: dict[Key, Documents] = {}
-    for chunk in read_together(await _stored_sizes(session, keys)):
-        query = select(*_KEY, col(InferenceLog.inputs), col(InferenceLog.output)).where(_among(chunk))
+    for chunk in read_together(await stored_sizes(session, keys)):
+        query = select(*_KEY, col(InferenceLog.inputs), col(InferenceLog.output)).where(among(chunk))
         for identity, moment, inputs, output in await session.execute(query):
             read(len(orjson.dumps(inputs)) + len(orjson.dumps(output)))
             found[identity, moment] = Documents(inputs, output)
@@ -47,15 +47,17 @@ async def documents(session: ReadSession, keys: Sequence[Key], read: Callable[[i
 _KEY = (col(InferenceLog.id), col(InferenceLog.created_at))
 
 
-def _among(keys: Sequence[Key]) -> ColumnElement[bool]:
+def among(keys: Sequence[Key]) -> ColumnElement[bool]:
+    """Whether a row is one of these."""
     identities, moments = zip(*keys, strict=True)
     return and_(_KEY[0].in_(identities), _KEY[1].in_(set(moments)))
 
 
-async def _stored_sizes(session: ReadSession, keys: Sequence[Key]) -> Sequence[tuple[Key, int]]:
+async def stored_sizes(session: ReadSession, keys: Sequence[Key]) -> Sequence[tuple[Key, int]]:
+    """How many bytes the documents of rows have on the disk."""
     columns = (col(InferenceLog.inputs), col(InferenceLog.output))
     size: Any = sum(func.coalesce(func.pg_column_size(column), 0) for column in columns)
-    rows = await session.execute(select(*_KEY, size).where(_among(keys)))
+    rows = await session.execute(select(*_KEY, size).where(among(keys)))
     return [((identity, moment), stored) for identity, moment, stored in rows]
 
 
