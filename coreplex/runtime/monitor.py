@@ -6,12 +6,17 @@ Each worker runs it; the one that has the lock of PostgreSQL looks, and another 
 import asyncio
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import exists, select, text
+from sqlmodel import col
 
-from coreplex.deployment import judging
+from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
 from coreplex.platform.database import Database
+from coreplex.platform.deferred_import import later
 
 EVERY_SECS = 5.0
+tend = later("coreplex.deployment.judging:tend")
+"""Works with SciPy: while no canary runs a worker is small."""
+_CANARIES = select(exists().where(col(Rollout.status) == RolloutStatus.running, col(Rollout.kind) == RolloutKind.canary))
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0))")
 
 log = structlog.get_logger(__name__)
@@ -32,5 +37,6 @@ async def look(database: Database) -> bool:
     async with database.transaction() as session:
         if not await session.scalar(_TRY_LOCK):
             return False
-        await judging.tend(database)
+        if await session.scalar(_CANARIES):
+            await tend(database)
     return True

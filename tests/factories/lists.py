@@ -4,7 +4,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from coreplex.account.table import Session
+from coreplex.batch.table import PredictionBatch
 from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
 from coreplex.errors.tree import Message
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import EngineRun
@@ -44,8 +46,14 @@ async def fill_lists(made: World) -> None:
             entry = {"deployment_id": ids["deployment"], "model_id": ids["model"], "request_id": f"request-{number}"}
             inputs = {"inputs": {"town": f"Zürich {number}"}, "output": {"prediction": number} if number else None}
             session.add(InferenceLog(**of_project, **entry, **inputs, error=None if number else Message("broke", "It broke")))
-            status, ended = (JobStatus.succeeded, moment) if number else (JobStatus.failed, None)
-            session.add(Job(**of_project, type="probe", status=status, finished_at=ended, message=f"Probe {number}"))
+            state, finished = (JobStatus.succeeded, moment) if number else (JobStatus.failed, None)
+            asked = {"model_id": ids["model"], "deployment_id": ids["deployment"], "model_name": f"Model {number}"}
+            hashes = {"model_sha256": "0" * 64, "input_sha256": "1" * 64, "row_count": 90 + number if number else None}
+            session.add(PredictionBatch(**of_project, **asked, **hashes, filename=f"sheet-{number}.csv", status=JobStatus.failed))
+            beside = {"baseline_id": ids["production"], "candidate_id": ids["deployment" if number else "idle"]}
+            ended = {"kind": RolloutKind.shadow, "status": RolloutStatus.aborted}
+            session.add(Rollout(**of_project, **beside, **ended, percent=number + 1))
+            session.add(Job(**of_project, type="probe", status=state, finished_at=finished, message=f"Probe {number}"))
         for number in range(2):
             ends, digest = {"expires_at": now() + timedelta(days=1 + number)}, f"{number}".encode() * 32
             guest = {"project_id": ids["project"], "email": f"guest{number}@example.com", **ROLES[number]}
