@@ -9,6 +9,7 @@ from uuid import UUID
 import strawberry
 
 from coreplex.artifact import service as artifact_service
+from coreplex.artifact.made_files import label
 from coreplex.artifact.table import Artifact
 from coreplex.dataset import explore, export, ingest, inputs, versions
 from coreplex.dataset.diagnosis import Judged, quality_for_target
@@ -139,7 +140,9 @@ async def file(
         raise NotFound.of("Dataset")
     schema = (await documents(info, root)).table_schema
     table = await _table(info, root)
-    return await export.offer(info.context.services, info.grant, f"{dataset.name[:100]}_v{root.version}", schema, table, format)
+    return await export.offer(
+        info.context.services, info.grant, f"{label(dataset.name[:100], 'dataset')}_v{root.version}", schema, table, format
+    )
 
 
 async def _table(info: Info, version: DatasetVersion) -> Artifact:

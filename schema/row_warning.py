@@ -14,6 +14,7 @@ KINDS = {
     "out_of_range": "A number or time outside the range that training has seen.",
     "unknown_option": "An option that there is not; it is ignored.",
     "candidate_failed": "The candidate of a canary could not answer; the production deployment did.",
+    "idle_option": "An option that changes nothing for a model of this kind.",
     "not_logged": "The answer is not in the inference log.",
     "more": "There are more warnings than are shown.",
 }

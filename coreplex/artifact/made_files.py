@@ -65,5 +65,5 @@ def _keep(services: Services, path: Path, folder: Path) -> Path:
 
 def label(name: str, otherwise: str) -> str:
     """A name as the stem of a file's: nothing a shell, a header or a file system would read as its own."""
-    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name[:100]).strip("._")
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in name[:120]).strip("._")
     return kept or otherwise

@@ -32,6 +32,19 @@ def unknown_options(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"column": "", "kind": "unknown_option", "message": _ignored(*one)} for one in _unknown(options)]
 
 
+def idle_options(wanted: PredictOptions, task: str) -> list[dict[str, Any]]:
+    """A warning for an option that changes nothing for a model of the task (binary, multiclass, regression).
+
+    Raises Invalid for it under `strict`.
+    """
+    if wanted.threshold is None or task == "binary":
+        return []
+    told = Message("threshold_not_binary", "threshold is for models of two classes; this one is {task}.", task=task)
+    if wanted.strict:
+        raise Invalid.field(told, "options", "threshold")
+    return [{"column": "", "kind": "idle_option", "message": told}]
+
+
 def _placed(error: FieldError) -> FieldError:
     """A place as the caller wrote it: of a value that may be of several kinds Pydantic adds which it tried."""
     depth = 2 if error.loc[:1] == ("explain",) else 1

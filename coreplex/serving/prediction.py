@@ -25,7 +25,7 @@ from coreplex.platform.isolation import ChildCrashed, ChildFailed, ChildTimeout,
 from coreplex.platform.services import Part, Services
 from coreplex.serving.address import Route
 from coreplex.serving.inputs import MAX_ROWS, PredictOptions
-from coreplex.serving.options import parse_options, unknown_options
+from coreplex.serving.options import idle_options, parse_options, unknown_options
 from coreplex.serving.strictness import refuse_odd
 
 log = structlog.get_logger()
@@ -199,8 +199,10 @@ async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any
             ),
             "inputs",
         )
+    idle = []
     if wanted is not None:
         key_list(wanted, rows)
+        idle = idle_options(wanted, scorer.task)
     refuse_unknown(scorer, rows, inputs)
     began = time.perf_counter()
     few = len(rows) <= INLINE_ROWS
@@ -208,7 +210,7 @@ async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any
     if wanted is not None and wanted.strict:
         refuse_odd(answer.warnings, rows, scorer.features, single=rows is not inputs)
     if options:
-        answer.warnings += unknown_options(options)
+        answer.warnings += [*idle, *unknown_options(options)]
     if top is not None:
         _add_parts(answer, await _explained(scorer, route, heavy, rows, top))
     answer.latency_ms = (time.perf_counter() - began) * 1000

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_compat import documents, shapes
 from rest_compat.columns import TABLE_FILE
-from rest_compat.endpoint import Endpoint, File, Kind
+from rest_compat.endpoint import ANY_MEDIA, Endpoint, File, Kind
 
 ROOT = "/api/models"
 ONE = "/api/models/{model_id}"
@@ -64,7 +64,7 @@ ROWS = (
     Endpoint("GET", f"{ONE}/parameters", "ModelParameters", shapes.plain),
     Endpoint("GET", f"{ONE}/explain", "ModelExplain", explanation),
     Endpoint("GET", f"{ONE}/schema", "ModelSchema", schema),
-    Endpoint("GET", f"{ONE}/download", "ModelDownload", shapes.plain, kind=Kind.download, media=("application/zip",)),
+    Endpoint("GET", f"{ONE}/download", "ModelDownload", shapes.plain, kind=Kind.download, media=(ANY_MEDIA, "application/zip")),
     Endpoint("GET", f"{ONE}/curves", "ModelCurves", curves),
     Endpoint(
         "GET",

@@ -16,8 +16,9 @@ from coreplex.platform.fenced_cache import FencedCache
 from coreplex.platform.permissions import Grant
 from coreplex.runtime.build import build
 from coreplex.serving import service
-from coreplex.serving.inputs import Predict
+from coreplex.serving.inputs import Predict, PredictOptions
 from coreplex.serving.log.writer import InferenceWriter
+from coreplex.serving.options import idle_options
 from coreplex.serving.prediction import rows_of
 from coreplex.serving.route import Routes
 from coreplex.serving.service import Asked
@@ -115,6 +116,15 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(asker: Asker) 
     cache.put("e", 4, cache.generation)
     cache.discard(lambda value: value == 2)
     assert [cache.get(key) for key in "ce"] == [None, 4]
+
+
+def test_an_option_that_changes_nothing_is_said() -> None:
+    wanted = PredictOptions(threshold=0.4)
+    assert idle_options(wanted, "binary") == []
+    (warning,) = idle_options(wanted, "multiclass")
+    assert warning["message"] == "threshold is for models of two classes; this one is multiclass."
+    with pytest.raises(Invalid):
+        idle_options(PredictOptions(threshold=0.4, strict=True), "regression")
 
 
 @pytest.mark.parametrize("wrong", [[], None, "row", {}, [1], [None], [[]], [{}, "x"]])

@@ -224,7 +224,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         models = [await add_model(session, made.services, finished, f"GBM_{i}", 0.9 - i / 10) for i in range(3)]
         await model_service.rank(session, finished)
         deployments = await add_deployments(session, project, models)
-        batches = await add_batches(session, made.services, project, version, models[0])
+        batches = await add_batches(session, made.services, project, version, models)
         rollout = Rollout(
             project_id=project.id,
             baseline_id=deployments["production"].id,
@@ -398,7 +398,7 @@ async def _store(services: Services, project_id: UUID, kind: ArtifactKind, key: 
 
 
 async def add_batches(
-    session: WriteSession, services: Services, project: Project, version: DatasetVersion, model: Model
+    session: WriteSession, services: Services, project: Project, version: DatasetVersion, models: list[Model]
 ) -> dict[str, PredictionBatch]:
     """One that has a result, and one that waits for a worker."""
     result = io.BytesIO()
@@ -410,17 +410,17 @@ async def add_batches(
     columns = [Column("amount", ColumnType.float, "float64"), Column("age", ColumnType.integer, "int64")]
     schema = TableSchema((*columns, Column("prediction", ColumnType.categorical, "string")))
 
-    loaded = await session.get_one(Artifact, model.artifact_id)
+    loaded = await session.get_one(Artifact, models[0].artifact_id)
 
-    def one(**more: Any) -> PredictionBatch:
+    def one(model: Model, **more: Any) -> PredictionBatch:
         about = {"project_id": project.id, "model_id": model.id, "model_name": model.name, "model_sha256": loaded.sha256}
         row = PredictionBatch(**about, filename="rows.csv", input_sha256="0" * 64, created_by=project.owner_id, **more)
         session.add(row)
         return row
 
     known = {"row_count": TABLE.height, "refused_row_count": 0, "output_sha256": table.sha256, "artifact_id": table.id}
-    done = one(status=JobStatus.succeeded, result_schema=schema.to_json(), **known)
-    waiting = one(dataset_version_id=version.id, of_dataset=True)
+    done = one(models[0], status=JobStatus.succeeded, result_schema=schema.to_json(), **known)
+    waiting = one(models[1], dataset_version_id=version.id, of_dataset=True)
     await session.flush()
     await job.enqueue_for(session, waiting, PREDICT_BATCH, project.owner_id)
     return {"batch": done, "waiting_batch": waiting}

@@ -37,7 +37,7 @@ SWITCHES = (
     " @skip(if: true)",
 )
 ASKED = "query($yes: Boolean! = true, $no: Boolean = false) { __typename @include(if: $yes) @skip(if: $no)"
-FRESH = {"Artifact.file", "DatasetVersion.file", "Model.file", "PredictionBatch.file"}
+FRESH = {"Deployment.logFile", "Artifact.file", "DatasetVersion.file", "Model.file", "PredictionBatch.file"}
 """What is made anew each time it is asked for."""
 ROOTS = {
     "me": "",

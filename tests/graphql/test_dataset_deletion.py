@@ -50,10 +50,11 @@ async def experiment_on(database: Database, made: dict[str, Any], status: JobSta
         score=0.9,
     )
     async with database.transaction() as session:
-        await registry.number(session, model)
-        for rows in ([experiment, bundle], [run], [model]):
+        for rows in ([experiment, bundle], [run]):
             session.add_all(rows)
             await session.flush()
+        await registry.number(session, model)
+        session.add(model)
     return experiment
 
 

@@ -32,6 +32,8 @@ STILL = {
     "archiveProject",
     "unarchiveProject",
     "deactivateDeployment",
+    "abortCanary",
+    "stopShadow",
     "createApiKey",
     "revokeInvitation",
 }

@@ -70,6 +70,7 @@ async def test_what_a_deleted_experiment_said_goes_with_its_files(asker: Asker) 
     await give_job(asker.world, identity, timedelta(days=1))
     async with asker.world.database.transaction() as session:
         await session.execute(text("UPDATE deployments SET status = 'archived'"))
+        await session.execute(text("UPDATE prediction_batches SET status = 'cancelled'"))
     before = (await asker.data(TIMELINE, id=asker.world.ids["project"]))["project"]["timeline"]["nodes"]
     assert await asker.data(DELETE, id=identity)
     async with asker.world.database.read() as session:

@@ -2,6 +2,7 @@
 
 from sqlmodel.main import default_registry
 
+from coreplex.batch.table import PredictionBatch
 from coreplex.errors.tree import Message
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.lifecycle import FollowsJob, JobStatus, Lifecycle
@@ -18,7 +19,7 @@ def test_every_row_with_the_state_of_a_job_has_the_one_set_of_columns() -> None:
         for kind, columns in tables.items()
         if "status" in columns and states <= set(getattr(columns["status"].type, "enums", ()))
     }
-    assert alike == {Job, Experiment, EngineRun} == {kind for kind in tables if issubclass(kind, Lifecycle)}
+    assert alike == {Job, Experiment, EngineRun, PredictionBatch} == {kind for kind in tables if issubclass(kind, Lifecycle)}
     assert {kind for kind in tables if issubclass(kind, FollowsJob)} == {Experiment}
     for kind in alike:
         assert {"status", "error", "created_at", "started_at", "finished_at"} <= set(tables[kind].keys())

@@ -194,8 +194,7 @@ class InferenceWriter(Part):
         loop = asyncio.get_running_loop()
         while True:
             stored = await self._attempt(self.flush)
-            if self._batches.canaries:
-                await self._attempt(self._judge)
+            await self._judge()
             if loop.time() >= next_adoption:
                 await self._attempt(self.adopt)
                 next_adoption = loop.time() + ORPHANS_EVERY_SECS
@@ -204,8 +203,12 @@ class InferenceWriter(Part):
 
     async def _judge(self) -> None:
         """Look at the canaries of which something was stored: a failing one is stopped at once."""
-        while self._batches.canaries:
-            await judging.look(self._database, self._batches.canaries.pop())
+        for rollout_id in list(self._batches.canaries):
+            try:
+                await judging.look(self._database, rollout_id)
+                self._batches.canaries.discard(rollout_id)
+            except Exception as error:  # looked at again after the next entries
+                log.warning("rollout.not_looked_at", rollout_id=str(rollout_id), error=repr(error))
 
     async def _attempt(self, step: Callable[[], Awaitable[object]]) -> bool:
         try:
