@@ -33,6 +33,7 @@ POOL_PATIENCE_SECS = 3.0
 """How long a request waits for a connection before it is told that the server is busy."""
 AWAY = Message("database_away", "The database is not reachable at the moment; try again shortly.")
 DISK_FULL = Message("database_full", "The database's storage is full. Free space on its disk and try again.")
+CLOSE_SECS = 2.0
 LEAST_PAUSE_SECS, MOST_PAUSE_SECS = 0.1, 2.0
 """Between two attempts of `persist`."""
 AGAIN = {"40001", "40P01"}
@@ -186,13 +187,26 @@ class Reading:
             if not isinstance(error, Exception) or (told := database.told(error)) is error:
                 raise
             raise told from error
-        return Reader(self.connection.driver_connection, database.statements, database.engine.sync_engine.dialect)
+        self.reader = Reader(self.connection.driver_connection, database.statements, database.engine.sync_engine.dialect)
+        return self.reader
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
-        self.connection.close()
+        if self.reader.abandoned:
+            self._let_go()
+        else:
+            self.connection.close()
         self.place.leave()
         if isinstance(error, Exception) and (told := self.database.told(error)) is not error:
             raise told from error
+
+    def _let_go(self) -> None:
+        """Take the connection out of the pool, and close it in order, which tells the server to end the statement."""
+        driver = self.connection.driver_connection
+        self.connection.detach()
+        task = asyncio.create_task(driver.close(timeout=CLOSE_SECS))
+        self.database.closing.add(task)
+        task.add_done_callback(self.database.closing.discard)
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it was closed all the same
 
 
 class Database:
@@ -223,6 +237,8 @@ class Database:
         event.listen(self.engine.sync_engine, "connect", _read_documents_as_text)
         event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
         self._open: WeakSet[Any] = WeakSet()
+        self.closing: set[asyncio.Task[None]] = set()
+        """Connections whose statement was given up, on their way out."""
         self.agreed: Callable[[Sequence[str]], Awaitable[None]] = _nobody_else
         """Waits until every process has heard of announcements."""
         self.watch = Watch(url, self._let_go)
@@ -329,6 +345,7 @@ class Database:
             await session.execute(text("SELECT 1"))
 
     async def close(self) -> None:
+        await asyncio.gather(*self.closing, return_exceptions=True)
         await self.engine.dispose()
 
 

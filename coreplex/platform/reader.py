@@ -37,6 +37,8 @@ class Reader:
         self.statements = statements
         self._dialect = dialect
         self._turn = Lock()
+        self.abandoned = False
+        """A statement was under way when its caller was cancelled: nobody may use the connection any more."""
 
     async def rows(self, key: Hashable, make: Make, values: Values) -> list[Any]:
         """What `Prepared.read` makes of the statement known by `key`, which `make` is asked for the first time."""
@@ -47,8 +49,11 @@ class Reader:
         async with self._turn:
             try:
                 return await self._fetched(statement, values)
-            except (CancelledError, InternalClientError):
-                self.connection.terminate()  # an answer is on the way, or the end of the connection was
+            except CancelledError:
+                self.abandoned = True
+                raise
+            except InternalClientError:
+                self.connection.terminate()  # its end was on the way
                 raise
 
     async def _fetched(self, statement: Prepared, values: Values) -> list[Any]:
