@@ -20,7 +20,7 @@ def test_every_row_with_the_state_of_a_job_has_the_one_set_of_columns() -> None:
         if "status" in columns and states <= set(getattr(columns["status"].type, "enums", ()))
     }
     assert alike == {Job, Experiment, EngineRun, PredictionBatch} == {kind for kind in tables if issubclass(kind, Lifecycle)}
-    assert {kind for kind in tables if issubclass(kind, FollowsJob)} == {Experiment}
+    assert {kind for kind in tables if issubclass(kind, FollowsJob)} == {Experiment, PredictionBatch}
     for kind in alike:
         assert {"status", "error", "created_at", "started_at", "finished_at"} <= set(tables[kind].keys())
 
