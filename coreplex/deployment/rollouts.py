@@ -18,7 +18,7 @@ from coreplex.deployment.rollout_inputs import (
     StopShadow,
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
-from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
+from coreplex.errors.tree import Conflict, Invalid, Message
 from coreplex.membership import quota
 from coreplex.membership.access import OF_OTHER_PROJECT, open_row
 from coreplex.model.table import Model
@@ -287,13 +287,4 @@ async def latest(session: ReadSession, deployment_ids: Sequence[UUID], kind: Rol
             identity = getattr(rollout, side)
             if identity not in found or found[identity].id < rollout.id:
                 found[identity] = rollout
-    return found
-
-
-async def one_of_kind(session: ReadSession, grant: Grant, deployment_id: str, kind: RolloutKind) -> Rollout:
-    """The same for one deployment, by its id. Raises NotFound."""
-    deployment = await open_row(session, grant, Deployment, deployment_id, "Deployment")
-    found = (await latest(session, [deployment.id], kind)).get(deployment.id)
-    if found is None:
-        raise NotFound.of("Rollout")
     return found
