@@ -152,6 +152,15 @@ def trained(stack: "Stack") -> Iterator["Lab"]:
 
 
 @pytest.fixture
+def own_lab(stack: "Stack") -> Iterator["Lab"]:
+    """The same in a project of the test's own, for one that trains more in it."""
+    from tests.factories import experiment
+
+    with experiment.trained(stack) as made:
+        yield made
+
+
+@pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
     """Settings on the test servers, with a data folder of their own and rate limits nobody reaches."""
     limits = {name: GENEROUS for name in Settings.model_fields if name.startswith("rate_limit_")}

@@ -1,13 +1,9 @@
 """The registry of models over REST (contract B.7): versions, stages, lineage, notes, and the gate before production."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from tests.factories.experiment import TINY, Lab, leaves, trained
+from tests.factories.experiment import TINY, Lab, leaves
 from tests.rest.test_deployment import act, deploy, project, state
-from tests.stack import Stack
 
 __all__ = ["project"]
 
@@ -24,15 +20,8 @@ def trained_on(lab: Lab, version: str, **more: Any) -> list[dict[str, Any]]:
     return [one for one in registered(lab) if one["experiment_id"] == experiment]
 
 
-@pytest.fixture
-def own(stack: Stack) -> Iterator[Lab]:
-    """A project of the test's own: it trains more."""
-    with trained(stack) as made:
-        yield made
-
-
-def test_versions_say_what_callers_must_know(own: Lab) -> None:
-    project = own
+def test_versions_say_what_callers_must_know(own_lab: Lab) -> None:
+    project = own_lab
     before = {one["version"] for one in registered(project)}
     first = trained_on(project, project.version_id)
     serving = deploy(project, "a")

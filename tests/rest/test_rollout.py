@@ -2,16 +2,15 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from scipy.stats import binomtest
 
-from tests.factories.experiment import ROW, TINY, Lab, leaves, trained
+from tests.factories.experiment import ROW, TINY, Lab, leaves
 from tests.rest.test_deployment import act, deploy, listed, logged, one, project, state
-from tests.stack import Stack
 
 __all__ = ["project"]
 ROWS = [{**ROW, "size": float(number) / 100} for number in range(400)]
@@ -213,16 +212,9 @@ def stranger(lab: Lab) -> str:
     return str(lab.client.post(f"/api/mlops/projects/{lab.project_id}/deployments", json=body).json()["deployment_id"])
 
 
-@pytest.fixture
-def own(stack: Stack) -> Iterator[Lab]:
-    """A project of the test's own: it trains more."""
-    with trained(stack) as made:
-        yield made
-
-
-def test_a_canary_that_fails_stops_by_itself_and_costs_no_answer(own: Lab) -> None:
+def test_a_canary_that_fails_stops_by_itself_and_costs_no_answer(own_lab: Lab) -> None:
     """It knows none of the columns: each request it is given fails, and the production deployment answers."""
-    project = own
+    project = own_lab
     before, new = deploy(project, "a"), stranger(project)
     start(project, before, candidate_deployment_id=new, steps=[50, 100])
     failed = 0
