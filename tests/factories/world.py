@@ -1,8 +1,6 @@
 """Two projects with one of everything in each, and the people around them."""
 
 import asyncio
-import hashlib
-import io
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +8,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
@@ -25,14 +22,11 @@ from starlette.applications import Starlette
 from coreplex.account import signin, tokens
 from coreplex.account.table import ApiKey, Session, User
 from coreplex.artifact.table import Artifact, ArtifactKind
-from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import Dataset, DatasetVersion
-from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage
 from coreplex.engines.automl.evaluation.curves import classification
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.experiment.table import EngineRun, Experiment, ProblemType
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
@@ -49,6 +43,7 @@ from coreplex.serving.log.writer import InferenceWriter
 from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 from tests.factories.snapshot import connected
+from tests.factories.standing_on_models import add_batches, add_deployments, add_rollout, store
 
 TARGET = "left"
 TABLE = frame(120)
@@ -225,16 +220,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         await model_service.rank(session, finished)
         deployments = await add_deployments(session, project, models)
         batches = await add_batches(session, made.services, project, version, models)
-        rollout = Rollout(
-            project_id=project.id,
-            baseline_id=deployments["production"].id,
-            candidate_id=deployments["deployment"].id,
-            kind=RolloutKind.canary,
-            status=RolloutStatus.aborted,
-            percent=5,
-            steps=[5, 25, 50, 100],
-        )
-        session.add(rollout)
+        rollout = add_rollout(session, project, deployments)
         invitation = Invitation(
             project_id=project.id,
             email="guest@example.org",
@@ -276,7 +262,7 @@ async def _dataset(made: World, owner: User, project: Project, name: str) -> dic
     async with made.database.transaction() as session:
         dataset = Dataset(project_id=project.id, name=name, created_by=owner.id)
         key = f"projects/{project.id}/datasets/{dataset.id}/table.parquet"
-        artifact = await _store(made.services, project.id, ArtifactKind.table, key, data)
+        artifact = await store(made.services, project.id, ArtifactKind.table, key, data)
         session.add_all([dataset, artifact])
         await session.flush()
         own = {"id": new_id(), "project_id": project.id, "dataset_id": dataset.id, "artifact_id": artifact.id}
@@ -357,7 +343,7 @@ async def add_model(
         ),
     }
     artifacts = {
-        column: await _store(services, experiment.project_id, kind, f"{prefix}/{filename}", data)
+        column: await store(services, experiment.project_id, kind, f"{prefix}/{filename}", data)
         for column, (kind, filename, data) in files.items()
     }
     session.add_all(artifacts.values())
@@ -386,60 +372,3 @@ async def add_model(
     session.add(model)
     await session.flush()
     return model
-
-
-async def _store(services: Services, project_id: UUID, kind: ArtifactKind, key: str, data: bytes) -> Artifact:
-    path: Path = services.staging.new_path()
-    await asyncio.to_thread(path.write_bytes, data)
-    await services.storage.put(key, path)
-    return Artifact(
-        project_id=project_id, kind=kind, storage_key=key, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
-    )
-
-
-async def add_batches(
-    session: WriteSession, services: Services, project: Project, version: DatasetVersion, models: list[Model]
-) -> dict[str, PredictionBatch]:
-    """One that has a result, and one that waits for a worker."""
-    result = io.BytesIO()
-    TABLE.select("amount", "age").with_columns(prediction=pl.lit("no")).write_parquet(result)
-    folder = f"projects/{project.id}/batches/{new_id()}"
-    table = await _store(services, project.id, ArtifactKind.predictions, f"{folder}/predictions.parquet", result.getvalue())
-    session.add(table)
-    await session.flush()
-    columns = [Column("amount", ColumnType.float, "float64"), Column("age", ColumnType.integer, "int64")]
-    schema = TableSchema((*columns, Column("prediction", ColumnType.categorical, "string")))
-
-    loaded = await session.get_one(Artifact, models[0].artifact_id)
-
-    def one(model: Model, **more: Any) -> PredictionBatch:
-        about = {"project_id": project.id, "model_id": model.id, "model_name": model.name, "model_sha256": loaded.sha256}
-        row = PredictionBatch(**about, filename="rows.csv", input_sha256="0" * 64, created_by=project.owner_id, **more)
-        session.add(row)
-        return row
-
-    known = {"row_count": TABLE.height, "refused_row_count": 0, "output_sha256": table.sha256, "artifact_id": table.id}
-    done = one(models[0], status=JobStatus.succeeded, result_schema=schema.to_json(), **known)
-    waiting = one(models[1], dataset_version_id=version.id, of_dataset=True)
-    await session.flush()
-    await job.enqueue_for(session, waiting, PREDICT_BATCH, project.owner_id)
-    return {"batch": done, "waiting_batch": waiting}
-
-
-async def add_deployments(session: WriteSession, project: Project, models: list[Model]) -> dict[str, Deployment]:
-    """One active in staging, one in production with the archived one it replaced, one that serves no more."""
-
-    def one(name: str, model: Model, stage: Stage, status: DeploymentStatus) -> Deployment:
-        row = Deployment(project_id=project.id, model_id=model.id, name=name, stage=stage, status=status, deployed_at=now())
-        session.add(row)
-        return row
-
-    made = {
-        "deployment": one("staging", models[0], Stage.staging, DeploymentStatus.active),
-        "production": one("production", models[1], Stage.production, DeploymentStatus.active),
-        "archived": one("archived", models[0], Stage.production, DeploymentStatus.archived),
-        "idle": one("idle", models[1], Stage.staging, DeploymentStatus.inactive),
-    }
-    made["archived"].archived_at = now()
-    await session.flush()
-    return made

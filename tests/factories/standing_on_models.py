@@ -1,0 +1,91 @@
+"""What stands on the models of a world: deployments, a rollout that has ended, batches; and how a file is stored."""
+
+import asyncio
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+
+from coreplex.artifact.table import Artifact, ArtifactKind
+from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
+from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage
+from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.job import service as job
+from coreplex.job.lifecycle import JobStatus
+from coreplex.membership.table import Project
+from coreplex.model.table import Model
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.identifier import new_id
+from coreplex.platform.services import Services
+from tests.engines.scoring_samples import frame
+
+
+async def store(services: Services, project_id: UUID, kind: ArtifactKind, key: str, data: bytes) -> Artifact:
+    path: Path = services.staging.new_path()
+    await asyncio.to_thread(path.write_bytes, data)
+    await services.storage.put(key, path)
+    return Artifact(
+        project_id=project_id, kind=kind, storage_key=key, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
+    )
+
+
+async def add_batches(
+    session: WriteSession, services: Services, project: Project, version: DatasetVersion, models: list[Model]
+) -> dict[str, PredictionBatch]:
+    """One that has a result, and one that waits for a worker."""
+    result = io.BytesIO()
+    frame(120).select("amount", "age").with_columns(prediction=pl.lit("no")).write_parquet(result)
+    folder = f"projects/{project.id}/batches/{new_id()}"
+    table = await store(services, project.id, ArtifactKind.predictions, f"{folder}/predictions.parquet", result.getvalue())
+    session.add(table)
+    await session.flush()
+    columns = [Column("amount", ColumnType.float, "float64"), Column("age", ColumnType.integer, "int64")]
+    schema = TableSchema((*columns, Column("prediction", ColumnType.categorical, "string")))
+
+    loaded = await session.get_one(Artifact, models[0].artifact_id)
+
+    def one(model: Model, **more: Any) -> PredictionBatch:
+        about = {"project_id": project.id, "model_id": model.id, "model_name": model.name, "model_sha256": loaded.sha256}
+        row = PredictionBatch(**about, filename="rows.csv", input_sha256="0" * 64, created_by=project.owner_id, **more)
+        session.add(row)
+        return row
+
+    known = {"row_count": 120, "refused_row_count": 0, "output_sha256": table.sha256, "artifact_id": table.id}
+    done = one(models[0], status=JobStatus.succeeded, result_schema=schema.to_json(), **known)
+    waiting = one(models[1], dataset_version_id=version.id, of_dataset=True)
+    await session.flush()
+    await job.enqueue_for(session, waiting, PREDICT_BATCH, project.owner_id)
+    return {"batch": done, "waiting_batch": waiting}
+
+
+async def add_deployments(session: WriteSession, project: Project, models: list[Model]) -> dict[str, Deployment]:
+    """One active in staging, one in production with the archived one it replaced, one that serves no more."""
+
+    def one(name: str, model: Model, stage: Stage, status: DeploymentStatus) -> Deployment:
+        row = Deployment(project_id=project.id, model_id=model.id, name=name, stage=stage, status=status, deployed_at=now())
+        session.add(row)
+        return row
+
+    made = {
+        "deployment": one("staging", models[0], Stage.staging, DeploymentStatus.active),
+        "production": one("production", models[1], Stage.production, DeploymentStatus.active),
+        "archived": one("archived", models[0], Stage.production, DeploymentStatus.archived),
+        "idle": one("idle", models[1], Stage.staging, DeploymentStatus.inactive),
+    }
+    made["archived"].archived_at = now()
+    await session.flush()
+    return made
+
+
+def add_rollout(session: WriteSession, project: Project, deployments: dict[str, Deployment]) -> Rollout:
+    """A canary of the staging deployment that a person has ended."""
+    sides = {"baseline_id": deployments["production"].id, "candidate_id": deployments["deployment"].id}
+    ended = {"kind": RolloutKind.canary, "status": RolloutStatus.aborted}
+    row = Rollout(project_id=project.id, **sides, **ended, percent=5, steps=[5, 25, 50, 100])
+    session.add(row)
+    return row
