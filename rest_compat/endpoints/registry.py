@@ -10,7 +10,11 @@ PROJECT = "/api/mlops/projects/{project_id}"
 
 
 def gate(result: Any, _: Mapping[str, Any]) -> Any:
-    return {"promotion_gate": result["promotion_gate"] if "promotion_gate" in (result or ()) else result}
+    return {"promotion_gate": result}
+
+
+def gate_set(result: Any, variables: Mapping[str, Any]) -> Any:
+    return gate(result["promotion_gate"], variables)
 
 
 ROWS = (
@@ -28,5 +32,5 @@ ROWS = (
         },
     ),
     Endpoint("GET", f"{PROJECT}/promotion-gate", "GetPromotionGate", gate),
-    Endpoint("PUT", f"{PROJECT}/promotion-gate", "SetPromotionGate", gate, body=("metric", "max_loss"), body_optional=True),
+    Endpoint("PUT", f"{PROJECT}/promotion-gate", "SetPromotionGate", gate_set, body=("metric", "max_loss"), body_optional=True),
 )
