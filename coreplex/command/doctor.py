@@ -17,6 +17,7 @@ from coreplex.command.environment import read_settings
 from coreplex.errors.disk import shortage
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
+from coreplex.serving.log import dropped
 from coreplex.serving.log.rejected import folder_in
 from coreplex.serving.log.spool import left_behind, spool_in
 from coreplex.supervisor import redis_url
@@ -98,6 +99,12 @@ def _disk(world: World) -> str:
 
 def _inference_log(world: World) -> str:
     spool = spool_in(world.folder.path)
+    if lost := str(dropped.read(spool)):
+        raise Trouble(
+            f"{lost}.",
+            "The disk was full or broken then; the server's log says why (inference_log_lost). "
+            f"Remove {dropped.path_in(spool)} to count anew.",
+        )
     aside = [path.stat().st_size for path in folder_in(spool).glob("*") if path.is_file()]
     if aside:
         entries = "entry" if len(aside) == 1 else "entries"

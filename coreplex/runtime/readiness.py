@@ -14,13 +14,16 @@ from coreplex.errors.disk import is_full, shortage
 from coreplex.errors.tree import DomainError
 from coreplex.platform.revision import head
 from coreplex.platform.services import Services
+from coreplex.serving.log import dropped
+from coreplex.serving.log.dropped import Dropped
+from coreplex.serving.log.spool import spool_in
 from coreplex.serving.log.writer import InferenceWriter
 
 WORKER_SILENT_SECS = 30
 
 
 async def readiness(services: Services) -> dict[str, Any]:
-    """`{"ready": bool, "checks": {name: "ok" | what is wrong}}`. Never raises."""
+    """`{"ready": bool, "checks": {name: "ok" | what is wrong}, "log_dropped": {"requests": …, "rows": …}}`. Never raises."""
     checks: dict[str, Callable[[Services], Awaitable[str]]] = {
         "database": _database,
         "migrations": _migrations,
@@ -29,7 +32,11 @@ async def readiness(services: Services) -> dict[str, Any]:
     }
     said: dict[str, Callable[[Services], Awaitable[str]]] = {"storage": _storage, "inference_log": _inference_log}
     found = {name: await _try(check, services) for name, check in (checks | said).items()}
-    return {"ready": all(found[name] == "ok" for name in checks), "checks": found}
+    return {
+        "ready": all(found[name] == "ok" for name in checks),
+        "checks": found,
+        "log_dropped": (await asyncio.to_thread(_dropped, services))._asdict(),
+    }
 
 
 async def _try(check: Callable[[Services], Awaitable[str]], services: Services) -> str:
@@ -75,6 +82,18 @@ async def _storage(services: Services) -> str:
 
 
 async def _inference_log(services: Services) -> str:
-    """What this process answered and could not log, or not store for a while; a worker logs nothing."""
+    """What this host answered and could not log, and what this process cannot store since a while."""
+    writer = _writer(services)
+    waits = writer.waits if writer else ""
+    return "; ".join(filter(None, (str(await asyncio.to_thread(_dropped, services)), waits))) or "ok"
+
+
+def _dropped(services: Services) -> Dropped:
+    """Of all processes of this host; also of a worker's, which logs nothing itself."""
+    writer = _writer(services)
+    return writer.unlogged.count.total if writer else dropped.read(spool_in(services.settings.data_dir))
+
+
+def _writer(services: Services) -> InferenceWriter | None:
     writer = services.parts.get(InferenceWriter)
-    return (writer.trouble if isinstance(writer, InferenceWriter) else "") or "ok"
+    return writer if isinstance(writer, InferenceWriter) else None

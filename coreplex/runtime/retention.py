@@ -24,7 +24,7 @@ FOLDERS: Mapping[str, str] = {
     "work": "A folder for each training that runs; one whose training has died goes within minutes.",
     "spool": "Predictions on their way to `inference_logs`: emptied within a second while the database is there; "
     "while it is not, they grow until little of the disk is left. `set-aside/`: what it refused, for `INFERENCE_LOG_DAYS` and up "
-    "to 1 GB, of which the oldest goes first.",
+    "to 1 GB, of which the oldest goes first. `dropped.json`: how many were answered and not logged, 256 bytes.",
     "places": "An empty file for each child process that may run beside others.",
     "logs": "Each program's log: 10 MB and three older ones.",
     "postgres": "The embedded database: the tables above.",

@@ -15,8 +15,10 @@ from starlette.applications import Starlette
 from coreplex.command import doctor
 from coreplex.errors.tree import DatabaseFull, StorageFull
 from coreplex.platform import storage
+from coreplex.platform.clock import now
 from coreplex.platform.database import Database, passing
 from coreplex.platform.settings import Settings
+from coreplex.serving.log.dropped import DropCount
 from coreplex.supervisor.folder import DataFolder
 from coreplex.supervisor.trouble import Trouble
 from schema.errors import domain_error
@@ -131,6 +133,10 @@ def test_doctor_shows_what_was_set_aside(settings: Settings) -> None:
     said = told(doctor._inference_log, settings)
     assert "2 entries (2,000 bytes)" in said
     assert str(folder) in said
+    DropCount(folder.parent).add(40, now())
+    said = told(doctor._inference_log, settings)
+    assert "1 requests with 40 rows" in said
+    assert "dropped.json" in said
 
 
 async def test_new_folders_are_synced_before_what_is_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

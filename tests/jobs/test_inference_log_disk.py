@@ -12,8 +12,10 @@ import pytest
 
 from coreplex.errors.disk import FULL
 from coreplex.errors.tree import StorageFull
+from coreplex.platform.clock import now
 from coreplex.platform.database import Database
-from coreplex.serving.log import spool
+from coreplex.serving.log import dropped, spool
+from coreplex.serving.log.dropped import DropCount
 from coreplex.serving.log.writer import InferenceWriter
 from tests.factories.served import Served
 from tests.jobs.inference_log import AWAY, files, inputs, until
@@ -54,9 +56,28 @@ async def test_what_is_not_logged_is_said_and_counted(
     await writer.flush()
     assert [row["n"] for row in await inputs(served)] == acknowledged
     assert 40 <= len(acknowledged) < 60
-    assert (writer.unlogged.requests, writer.unlogged.rows) == (60 - len(acknowledged),) * 2
-    assert f"{60 - len(acknowledged)} requests" in str(writer.unlogged)
+    lost = writer.unlogged.count.total
+    assert (lost.requests, lost.rows) == (60 - len(acknowledged),) * 2
+    assert f"{60 - len(acknowledged)} requests" in str(lost)
     assert 1 <= capsys.readouterr().out.count("inference_log_lost") < 60 - len(acknowledged), "not a line for each"
+
+
+def test_processes_count_together_what_they_drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file does not take at once it is given later, and a restart forgets none of it."""
+    one, other = DropCount(tmp_path), DropCount(tmp_path)
+    one.add(3, now())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: 0)
+        other.add(4, now())
+    assert (one.total[:2], other.total[:2]) == ((1, 3), (2, 7))
+    other.retry()
+    other.retry()
+    assert one.total == other.total == DropCount(tmp_path).total == dropped.read(tmp_path)
+    assert one.total[:2] == (2, 7)
+    assert dropped.path_in(tmp_path).stat().st_size == dropped.SIZE, "written in place"
+    dropped.path_in(tmp_path).unlink()
+    one.add(1, now())
+    assert one.total[:2] == (1, 1), "counted anew"
 
 
 async def test_a_disk_that_loses_what_it_took(

@@ -142,8 +142,9 @@ def predictions_on_a_full_disk(stack: Stack, client: httpx.Client, project: str,
             said.append(any(warning["kind"] == "not_logged" for warning in answer.json()["warnings"]))
         ballast.unlink()
     assert (said[0], said[-1]) == (False, True)
-    report = client.get("/ready").json()["checks"]
-    assert report["inference_log"].startswith(f"answered and not logged since this process started: {sum(said)} requests"), report
+    report = client.get("/ready").json()
+    assert report["checks"]["inference_log"].startswith("answered and not logged on this host since "), report
+    assert (report["log_dropped"]["requests"], report["log_dropped"]["rows"]) == (sum(said), sum(said)), report
     assert not any(warning["kind"] == "not_logged" for warning in client.post(f"{address}/predict", json=row).json()["warnings"])
     logged, deadline = 0, time.monotonic() + 60
     while logged < said.count(False) + 1 and time.monotonic() < deadline:

@@ -20,6 +20,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.services import Part, Services
 from coreplex.serving.log.batch import BatchStore
+from coreplex.serving.log.dropped import DropCount
 from coreplex.serving.log.json_lines import spelled
 from coreplex.serving.log.rejected import RejectedEntries, folder_in
 from coreplex.serving.log.spool import SYNC_SECS, Segment, Spool, orphans, spool_in
@@ -33,42 +34,34 @@ ALARM_SECS = 10.0
 
 
 class Unlogged:
-    """Counts what one process could not log since it started. The server's log gets a line at most every `ALARM_SECS`."""
+    """Counts what could not be logged, and says so. The server's log gets a line at most every `ALARM_SECS`."""
 
-    def __init__(self) -> None:
-        self.requests = self.rows = 0
-        self.last: datetime | None = None
+    def __init__(self, folder: Path) -> None:
+        self.count = DropCount(folder)
+        self._rows = self._said = 0
         self._reason = ""
-        self._said, self._say_at = 0, 0.0
+        self._say_at = 0.0
 
     def warning(self, rows: int, problem: Exception) -> dict[str, Any]:
         """Count a request and return the warning for its answer."""
         full = isinstance(problem, StorageFull) or is_full(problem)
         self._reason = "the server's storage is full" if full else f"writing failed ({type(problem).__name__}: {problem})"
-        self.requests, self.rows, self.last = self.requests + 1, self.rows + rows, now()
+        self._rows += rows
+        self.count.add(rows, now())
         self.alarm()
         cause = "the server's storage is full" if full else "the server could not write it"
         return {"column": "", "kind": "not_logged", "message": f"The answer is not in the inference log: {cause}."}
 
     def alarm(self) -> None:
         """Tell the log what is new, unless it was told a moment ago."""
-        if self._said < self.rows and time.monotonic() >= self._say_at:
-            new = self.rows - self._said
-            log.error("inference_log_lost", rows=new, rows_since_start=self.rows, reason=self._reason)
-            self._said, self._say_at = self.rows, time.monotonic() + ALARM_SECS
-
-    def __str__(self) -> str:
-        """In a sentence; empty when everything was logged."""
-        if self.last is None:
-            return ""
-        return (
-            f"answered and not logged since this process started: {self.requests:,} requests with {self.rows:,} rows, "
-            f"the last at {self.last:%Y-%m-%dT%H:%M:%SZ}: {self._reason}"
-        )
+        if self._said < self._rows and time.monotonic() >= self._say_at:
+            new = self._rows - self._said
+            log.error("inference_log_lost", rows=new, rows_since_start=self._rows, reason=self._reason)
+            self._said, self._say_at = self._rows, time.monotonic() + ALARM_SECS
 
 
 class InferenceWriter(Part):
-    """The process's inference log. `unlogged` counts what was answered and could not be written."""
+    """The process's inference log."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database, self._folder = database, folder
@@ -77,8 +70,9 @@ class InferenceWriter(Part):
         self._batches = BatchStore(database, self._rejected)
         self._unsynced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._waits = ""
-        self.unlogged = Unlogged()
+        self.waits = ""
+        """That entries are not in the database since a while, in a sentence; empty when all is well."""
+        self.unlogged = Unlogged(folder)
 
     @classmethod
     def make(cls, services: Services) -> Self:
@@ -90,11 +84,6 @@ class InferenceWriter(Part):
     def waiting(self) -> bool:
         """Whether entries of this process are not in the database yet."""
         return self._spool.waiting
-
-    @property
-    def trouble(self) -> str:
-        """What is not logged, or not in the database since a while, in a sentence; empty when all is well."""
-        return "; ".join(filter(None, (str(self.unlogged), self._waits)))
 
     def start(self) -> None:
         """Begin to bring entries into the database, in the running event loop."""
@@ -199,6 +188,7 @@ class InferenceWriter(Part):
                 await self._attempt(self.adopt)
                 next_adoption = loop.time() + ORPHANS_EVERY_SECS
             self.unlogged.alarm()
+            self.unlogged.count.retry()
             await asyncio.sleep(FLUSH_SECS if stored else RETRY_SECS)
 
     async def _judge(self) -> None:
@@ -215,9 +205,9 @@ class InferenceWriter(Part):
             await step()
         except Exception as error:
             log.warning("inference_log_waits", error=repr(error))
-            self._waits = self._waits or f"entries wait to be stored since {now():%Y-%m-%dT%H:%M:%SZ}: {type(error).__name__}"
+            self.waits = self.waits or f"entries wait to be stored since {now():%Y-%m-%dT%H:%M:%SZ}: {type(error).__name__}"
             return False
-        self._waits = ""
+        self.waits = ""
         return True
 
     async def _sync(self) -> None:
