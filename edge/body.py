@@ -1,6 +1,7 @@
 """Bodies: of requests, read no further than they may be, JSON strict and bounded; of answers, JSON and the one body of errors
 (contract A.8)."""
 
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
@@ -15,6 +16,7 @@ from coreplex.platform.document import MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, cont
 from edge.request import exchange_of
 
 JSON_TYPE = "application/json"
+NO_NUMBER = re.compile(r"-?(nan|inf)", re.IGNORECASE)
 CUT_OFF = Message("connection_ended", "The connection ended before the whole request was here.")
 """Nobody is left to read it but the log."""
 
@@ -67,10 +69,22 @@ def decode_json(raw: bytes | str, noun: str, error: Callable[[Message], DomainEr
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
-        raise error(Message("not_json", "{noun} is not JSON: {problem}.", noun=noun, problem=str(problem))) from None
+        told = Message("not_json", "{noun} is not JSON: {problem}.", noun=noun, problem=str(problem))
+        raise error(told.then(_advice(problem))) from None
     if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
         raise error(Message("json_too_deep", "{noun} is nested deeper than {levels} levels.", noun=noun, levels=MAX_JSON_DEPTH))
     return value
+
+
+def _advice(problem: orjson.JSONDecodeError) -> Message | None:
+    """What to do about what JSON cannot say; None where the problem says it all."""
+    if "UTF-8" in problem.msg:
+        return Message("json_utf8_only", "Send it as UTF-8, without a byte order mark.")
+    if "infinity" in problem.msg or NO_NUMBER.match(problem.doc, problem.pos):
+        return Message(
+            "json_finite_only", "JSON has no NaN, no Infinity and no number beyond 1.8e308: send null where there is none."
+        )
+    return None
 
 
 def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = (), limit: int = sys.maxsize) -> Response:

@@ -8,7 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coreplex.account.cookies import session_cookie_name
-from coreplex.errors.tree import Busy
+from coreplex.errors.tree import AWAY_SECS, Busy
 from coreplex.platform.client_disconnect import CONNECTION
 from coreplex.platform.database import is_unavailable
 from coreplex.platform.fair_places import CALLER
@@ -157,7 +157,8 @@ class OuterLayer:
             if away
             else f"Internal error; give the request id {exchange.request_id} to the administrator of this server."
         )
-        await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", exchange)
+        again = [(b"retry-after", b"%d" % AWAY_SECS)] if away else []
+        await _say(send, 503 if away else 500, detail, "unavailable" if away else "internal", exchange, again)
         return None
 
 

@@ -33,7 +33,8 @@ class RateMemory(Part):
         """Remember a charge. Answers overtake each other: within a window less is newer."""
         who = _who(exchange)
         before = self._windows.pop(who, window)
-        self._windows[who] = before if (before.reset, -before.remaining) > (window.reset, -window.remaining) else window
+        newer = (before.reset, -before.remaining) > (window.reset, -window.remaining) and self._runs(before)
+        self._windows[who] = before if newer else window
         if len(self._windows) > REMEMBERED:
             self._windows.popitem(last=False)
 
@@ -47,7 +48,11 @@ class RateMemory(Part):
 
     def _of(self, who: bytes | str) -> Window:
         found = self._windows.get(who)
-        return found if found is not None and found.reset > time.time() else self._limiter.unused()
+        return found if found is not None and self._runs(found) else self._limiter.unused()
+
+    def _runs(self, window: Window) -> bool:
+        """Whether it is the one that runs now: it may have ended, or the clock was put back since."""
+        return time.time() < window.reset <= self._limiter.unused().reset
 
 
 def _who(exchange: Exchange) -> bytes | str:

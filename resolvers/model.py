@@ -1,6 +1,7 @@
 """Models: waiting for the first one, evaluations, and the documents kept beside a model."""
 
 import asyncio
+import time
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,6 @@ from coreplex.errors.tree import NotFound
 from coreplex.model import download, evaluation, inputs, service
 from coreplex.model.input_schema import InputSchemas
 from coreplex.model.table import Evaluation, Model
-from coreplex.platform.clock import now
 from coreplex.platform.page import Page, Slice
 from coreplex.platform.staging import StagedFile
 from resolvers.artifact import artifacts
@@ -33,8 +33,8 @@ model_counts = Read(service.counts, missing=0)
 async def list_models(info: Info, page: Page, wanted: Any, wait_secs: int) -> Slice[Model]:
     """Models; `wait_secs` holds an empty answer back while an experiment that would fill it still trains."""
     place = {name: getattr(wanted, name, None) for name in ("project_id", "experiment_id")}
-    deadline = now().timestamp() + min(max(wait_secs, 0), MAX_WAIT_SECS)
-    while now().timestamp() < deadline:
+    deadline = time.monotonic() + min(max(wait_secs, 0), MAX_WAIT_SECS)
+    while time.monotonic() < deadline:
         async with info.context.read() as session:
             if not await service.first_model_pending(session, info.grant, **place):
                 break

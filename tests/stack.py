@@ -44,6 +44,7 @@ class Stack:
     folder: Path
     web: tuple[str, ...] = ("-m", "asgi")
     """What the web process runs."""
+    worker: tuple[str, ...] = ("-m", "workers")
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -58,7 +59,7 @@ class Stack:
     def launch(self, *names: str) -> None:
         """Start them without waiting."""
         timing = [f"--{f.name.replace('_', '-')}={getattr(TIMING, f.name)}" for f in fields(Timing)]
-        commands = {"web": python(*self.web), "worker": python("-m", "workers", *timing)}
+        commands = {"web": python(*self.web), "worker": python(*self.worker, *timing)}
         for name in names or commands:
             with (self.folder / f"{name}.log").open("ab") as output:
                 self.children[name] = spawn(
@@ -129,7 +130,12 @@ HOOKS: dict[str, list[Any]] = {"response": [_checked]}
 
 @contextmanager
 def running(
-    database_url: str, redis_url: str, folder: Path, web: tuple[str, ...] = ("-m", "asgi"), **more: str
+    database_url: str,
+    redis_url: str,
+    folder: Path,
+    web: tuple[str, ...] = ("-m", "asgi"),
+    worker: tuple[str, ...] = ("-m", "workers"),
+    **more: str,
 ) -> Iterator[Stack]:
     """A stack on servers that are there already; `more` are settings of its own."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
@@ -151,7 +157,7 @@ def running(
         "TRAINING_THREADS": "1",
         **more,
     }
-    stack = Stack(base_url, database_url, environment, folder, web)
+    stack = Stack(base_url, database_url, environment, folder, web, worker)
     try:
         stack.start()
         yield stack

@@ -79,7 +79,8 @@ class Relay:
         """Queue again, or end, what silent workers held. One transaction each: a broken hook harms its own job only."""
         if asyncio.get_running_loop().time() < self._patient_until:
             return 0
-        async with self.services.database.read() as session:
+        async with self.services.database.transaction() as session:
+            await service.shorten_leases(session, self.timing)
             silent = await service.expired(session)
         count = 0
         for job_id in silent:

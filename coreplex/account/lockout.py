@@ -113,7 +113,8 @@ async def _failures(database: Database, here: Counters) -> int:
     async with database.read() as session:
         query = select(FailedLogin).where(col(FailedLogin.who).in_(here.free), col(FailedLogin.forget_at) > moment)
         rows = {row.who: row for row in await session.scalars(query)}
-    until = max((row.wait_until for row in rows.values()), default=moment)
+    waits = (row.wait_until for row in rows.values())
+    until = max((one for one in waits if one <= moment + LONGEST_WAIT), default=moment)  # a longer one: the clock was put back
     if until > moment:
         wait = max(1, math.ceil((until - moment).total_seconds()))
         raise RateLimited(

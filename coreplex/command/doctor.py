@@ -17,6 +17,7 @@ from coreplex.command.environment import read_settings
 from coreplex.errors.disk import shortage
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
+from coreplex.platform.storage import sha256_of
 from coreplex.serving.log import dropped
 from coreplex.serving.log.rejected import folder_in
 from coreplex.serving.log.spool import left_behind, spool_in
@@ -27,7 +28,12 @@ from coreplex.supervisor.identity import unprivileged
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
 
-ALIVE = "SELECT count(*) FROM workers WHERE seen_at > now() - interval '30 seconds'"
+ALIVE = "SELECT count(*) FROM workers WHERE seen_at BETWEEN now() - interval '30 seconds' AND now()"
+SERVED = """
+    SELECT d.id, d.name, a.storage_key AS key, a.sha256 FROM deployments d
+    JOIN models m ON m.id = d.model_id JOIN artifacts a ON a.id = m.artifact_id WHERE d.status = 'active' ORDER BY d.id
+"""
+MOST_NAMED = 5
 MAIL_SECS = 5.0
 
 
@@ -115,6 +121,30 @@ def _inference_log(world: World) -> str:
         )
     waiting = left_behind(spool)
     return f"{waiting:,} bytes wait for a server to store them" if waiting else "nothing was left behind"
+
+
+def _served_models(world: World) -> str:
+    if world.database_url is None:
+        return "looked at when the server runs"
+    served = _fetch(world, SERVED)
+    found = {key: _damage(world, key, sha256) for key, sha256 in {(row["key"], row["sha256"]) for row in served}}
+    names = [f"“{row['name']}” ({row['id']}): {found[row['key']]}" for row in served if found[row["key"]]]
+    if names:
+        raise Trouble(
+            f"{len(names)} of {len(served)} serving deployments have no model to load: {'; '.join(names[:MOST_NAMED])}.",
+            "Put the file back from a backup, or roll back to another model and train this one again. A process that has the "
+            "model loaded answers with it until it ends.",
+        )
+    return f"the files of {len(served)} serving deployments are those that were written"
+
+
+def _damage(world: World, key: str, sha256: str) -> str:
+    """What is wrong with a stored file; empty when nothing is."""
+    path = world.settings.storage_dir / key
+    try:
+        return "" if sha256_of(path) == sha256 else f"{path} was changed since it was written"
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
 
 
 def _documents(world: World) -> str:
@@ -206,15 +236,22 @@ def _administrator(world: World) -> str:
 def _ask(world: World, query: str) -> str:
     """The first value of a query's answer as text."""
 
-    async def ask() -> object:
+    rows = _fetch(world, query)
+    return str(rows[0][0] if rows else None)
+
+
+def _fetch(world: World, query: str) -> list[asyncpg.Record]:
+    """The rows of a query's answer."""
+
+    async def ask() -> list[asyncpg.Record]:
         connection = await asyncpg.connect(world.database_url, timeout=5)
         try:
-            return await connection.fetchval(query)
+            return await connection.fetch(query)
         finally:
             await connection.close()
 
     try:
-        return str(asyncio.run(ask()))
+        return asyncio.run(ask())
     except asyncpg.UndefinedTableError:
         raise Trouble("the database has no tables yet.", "Run `coreplexml-server migrate`.") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -229,6 +266,7 @@ CHECKS: dict[str, Callable[[World], str]] = {
     "data folder": _data_folder,
     "disk": _disk,
     "inference log": _inference_log,
+    "served models": _served_models,
     "documents": _documents,
     "address": _port,
     "database": _database,

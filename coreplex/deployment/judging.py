@@ -31,7 +31,7 @@ async def look(database: Database, rollout_id: UUID) -> None:
     """Stop a canary that fails more than it may, or advance one that does so by itself and has what its step needs."""
     async with database.read() as session:
         rollout = await session.get(Rollout, rollout_id)
-    if rollout is None or not (excess(rollout) or _may_advance(rollout)):
+    if rollout is None or not (excess(rollout) or _may_advance(rollout) or _began_in_the_future(rollout)):
         return
     async with database.transaction() as session:
         await _decide(session, rollout)
@@ -47,6 +47,9 @@ async def _decide(session: WriteSession, seen: Rollout) -> None:
         await end(session, None, rollout, RolloutStatus.stopped, reason)
     elif _may_advance(rollout):
         await _advance(session, rollout)
+    elif _began_in_the_future(rollout):
+        rollout.step_began_at = now()
+        session.add(rollout)
 
 
 async def _advance(session: WriteSession, rollout: Rollout) -> None:
@@ -82,6 +85,11 @@ def excess(rollout: Rollout) -> Message | None:
         least=least,
         limit=rollout.max_error_increase,
     )
+
+
+def _began_in_the_future(rollout: Rollout) -> bool:
+    """The clock was put back: the step would last until it is there again."""
+    return rollout.step_began_at > now()
 
 
 def _may_advance(rollout: Rollout) -> bool:

@@ -157,7 +157,7 @@ def _enter(rollout: Rollout, step: int) -> None:
 def short_of(rollout: Rollout) -> Message | None:
     """What its step lacks before the next one; None when it has its minimum."""
     rows = rollout.candidate_rows - rollout.rows_before_step
-    secs = (now() - rollout.step_began_at).total_seconds()
+    secs = max(0.0, (now() - rollout.step_began_at).total_seconds())  # the clock may have been put back
     if rows >= rollout.min_row_count and secs >= rollout.min_secs:
         return None
     return Message(

@@ -251,10 +251,15 @@ class RateLimited(DomainError):
         """The used-up rate window, for the headers of the refusal."""
 
 
+AWAY_SECS = 2
+"""After which somebody may ask again what is away."""
+
+
 class Unavailable(DomainError):
     """A part we need (database, Redis) is away for the moment."""
 
     code, status = "unavailable", 503
+    retry_after: int | None = AWAY_SECS
 
 
 class Busy(Unavailable):
@@ -283,3 +288,4 @@ class DatabaseFull(Unavailable):
     """The database's disk has no room left: for the caller the same, for a job a reason to wait."""
 
     code, status = StorageFull.code, StorageFull.status
+    retry_after = None

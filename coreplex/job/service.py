@@ -244,7 +244,8 @@ async def due_for_dispatch(
     dispatched = col(Job.dispatched_at)
     needed: ColumnElement[bool] = dispatched.is_(None)
     if in_queue is not None:
-        old = dispatched < func.clock_timestamp() - timedelta(seconds=timing.redispatch)
+        moment = func.clock_timestamp()  # a message of the future: the clock was put back since
+        old = or_(dispatched < moment - timedelta(seconds=timing.redispatch), dispatched > moment)
         needed = or_(needed, and_(old, col(Job.id) != all_(literal(list(in_queue), _IDS))))
     wanted = select(col(Job.id)).where(_waiting(), _known(), needed)
     wanted = wanted.order_by(col(Job.created_at)).limit(limit).with_for_update(skip_locked=True)
@@ -257,6 +258,13 @@ async def expired(session: ReadSession, limit: int = 100) -> list[UUID]:
     """Jobs whose holder has not been heard of for a lease."""
     query = select(col(Job.id)).where(_expired(), _known()).order_by(col(Job.lease_until)).limit(limit)
     return list((await session.scalars(query)).all())
+
+
+async def shorten_leases(session: WriteSession, timing: Timing) -> None:
+    """Let no lease last longer than one that is given now: where the clock was put back, the dead would be waited for."""
+    odd = and_(col(Job.status) == JobStatus.running, col(Job.lease_until) > _from_now(2 * timing.lease))
+    query = update(Job).where(odd).values(lease_until=_from_now(timing.lease))
+    await session.execute(query.execution_options(synchronize_session=False))
 
 
 async def take_back(session: WriteSession, job_id: UUID) -> bool:

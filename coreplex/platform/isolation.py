@@ -26,6 +26,7 @@ from coreplex.errors.disk import refuse_when_full
 from coreplex.errors.tree import (
     BadInput,
     Conflict,
+    Damaged,
     DomainError,
     FieldError,
     Invalid,
@@ -100,7 +101,7 @@ class ChildCancelled(ChildError):
 
 
 _REPORTED: Mapping[str, type[DomainError]] = {
-    kind.code: kind for kind in (BadInput, Invalid, NoModel, NotFound, Conflict, TooLarge, StorageFull, Unavailable)
+    kind.code: kind for kind in (BadInput, Invalid, NoModel, NotFound, Conflict, Damaged, TooLarge, StorageFull, Unavailable)
 }
 
 

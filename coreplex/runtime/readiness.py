@@ -71,7 +71,7 @@ async def _redis(services: Services) -> str:
 
 
 async def _worker(services: Services) -> str:
-    query = text("SELECT count(*) FROM workers WHERE seen_at > now() - make_interval(secs => :silent)")
+    query = text("SELECT count(*) FROM workers WHERE seen_at BETWEEN now() - make_interval(secs => :silent) AND now()")
     async with services.database.read() as session:
         alive = await session.scalar(query, {"silent": WORKER_SILENT_SECS})
     return "ok" if alive else "no worker has reported lately"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
 from coreplex.errors.tree import Message, WrongValue
@@ -10,6 +10,7 @@ from coreplex.platform.document import JSON, JSONObject
 from coreplex.platform.inputs import Identifier
 
 USUAL_FEATURES = 5
+MOST_OF_KEY = 300
 Features = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -20,6 +21,15 @@ class Explain(BaseModel):
 
     top_k: Features = USUAL_FEATURES
     """That many of the strongest features, each with what it adds to the raw score."""
+
+
+def _key(value: Any) -> Any:
+    """A key of a row. Said in one sentence: of a value of two kinds Pydantic says what it is not of either."""
+    if type(value) is int or (type(value) is str and len(value) <= MOST_OF_KEY):
+        return value
+    raise WrongValue(
+        Message("key_not_valid", "each key must be a text of at most {most} characters, or a whole number", most=MOST_OF_KEY)
+    )
 
 
 class PredictOptions(BaseModel):
@@ -37,7 +47,7 @@ class PredictOptions(BaseModel):
     """Lower and upper end (for classes: the set) that hold the truth with this probability."""
     strict: bool = False
     """True: what is odd about a row, or about these options, is refused; false: it is answered, with a warning."""
-    keys: list[Annotated[str, Field(max_length=300)] | int] | None = None
+    keys: list[Annotated[Annotated[str, Field(max_length=MOST_OF_KEY)] | int, BeforeValidator(_key)]] | None = None
     """One per row: rows of one key are answered by the same side of a canary; without keys, rows of the same values are."""
 
     @model_validator(mode="after")

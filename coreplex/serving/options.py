@@ -21,7 +21,7 @@ def parse_options(options: Any) -> PredictOptions:
     try:
         wanted = PredictOptions.model_validate(options)
     except ValidationError as error:
-        raise Invalid.fields([_placed(one) for one in wrong_values(error)]) from None
+        raise Invalid.fields([_placed(one) for one in wrong_values(error)[:_MOST_NAMED]]) from None
     if wanted.strict and (unknown := list(_unknown(options))):
         raise Invalid.fields([_refused(*one) for one in unknown])
     return wanted

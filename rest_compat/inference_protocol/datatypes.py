@@ -104,7 +104,8 @@ def to_bytes(datatype: str, values: Sequence[Any]) -> bytes:
 
 
 def _unfit(name: str, datatype: str, value: Any) -> BadInput:
-    shown = str(value)[:60] if isinstance(value, str | int | float | bool) else f"a {type(value).__name__}"
+    other = "an object" if isinstance(value, dict) else "a list"
+    shown = str(value)[:60] if isinstance(value, str | int | float | bool) else other
     return BadInput(
         Message(
             "tensor_value_unfit",

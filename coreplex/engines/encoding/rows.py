@@ -40,6 +40,8 @@ class Warning(TypedDict, total=False):
 Warnings = list[Warning]
 ABSENT = object()
 _EXTRA_SHOWN = 20
+_MOST_EXTRA = 1000
+"""Columns that a model does not know: in a row with many more no other spelling is looked for, which would take seconds."""
 _COUNTED = {
     "unreadable_value": "hold no {kind}; they are treated as missing values",
     "unseen_category": "hold a category that training never saw",
@@ -129,6 +131,8 @@ class RowReader:
 
     def matched(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Column of the model → key of `row`, for columns that are missing from it under their own name."""
+        if len(row) > _MOST_EXTRA + 10 * len(self.accepted):
+            return {}
         extra = _unique((folded(key), key) for key in row if isinstance(key, str) and key not in self.accepted)
         if not extra:
             return {}
@@ -298,10 +302,13 @@ def _counted(warnings: Warnings, known: Known, kind: str, rows: int, text: str) 
         warnings.append({"column": known.column.name, "kind": kind, "rows": rows, "message": message})
 
 
+_KINDS: Mapping[type, str] = {dict: "an object", list: "a list", type(None): "null"}
+
+
 def shown(value: Any) -> str:
     """A value in a message: quoted, and short whatever was sent."""
     if not isinstance(value, str | int | float | bool):
-        return f"a value of type {type(value).__name__}"
+        return _KINDS.get(type(value)) or f"a value of type {type(value).__name__}"
     try:
         text = str(value)
     except ValueError:  # an integer with more digits than Python prints
