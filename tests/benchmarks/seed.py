@@ -72,10 +72,15 @@ def seed(stack: Stack, trained: Trained) -> Seeded:
     """A project with the model in it, deployed to production."""
     project = stack.call("POST", "/api/projects", json={"name": "Benchmark"})["project_id"]
     version = _upload(stack, project)
-    model_id = transact(stack, lambda session: _add_model(session, stack, trained, UUID(project), UUID(version)))
-    body = {"model_id": str(model_id), "name": "bench", "stage": "production"}
+    model_id = add_model(stack, trained.bundle, project, version)
+    body = {"model_id": model_id, "name": "bench", "stage": "production"}
     made = stack.call("POST", f"/api/mlops/projects/{project}/deployments", json=body)
-    return Seeded(project, version, str(model_id), made["deployment_id"])
+    return Seeded(project, version, model_id, made["deployment_id"])
+
+
+def add_model(stack: Stack, content: bytes, project: str, version: str) -> str:
+    """A model of a project with this file; its id."""
+    return str(transact(stack, lambda session: _add_model(session, stack, content, UUID(project), UUID(version))))
 
 
 def _upload(stack: Stack, project: str) -> str:
@@ -86,7 +91,7 @@ def _upload(stack: Stack, project: str) -> str:
     return found
 
 
-async def _add_model(session: WriteSession, stack: Stack, trained: Trained, project: UUID, version: UUID) -> UUID:
+async def _add_model(session: WriteSession, stack: Stack, content: bytes, project: UUID, version: UUID) -> UUID:
     experiment = Experiment(
         project_id=project,
         dataset_version_id=version,
@@ -101,11 +106,9 @@ async def _add_model(session: WriteSession, stack: Stack, trained: Trained, proj
     place = f"projects/{project}/experiments/{experiment.id}/model.zip"
     target = LocalStorage(stack.folder / "storage").root / place
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(trained.bundle)
-    digest = hashlib.sha256(trained.bundle).hexdigest()
-    artifact = Artifact(
-        project_id=project, kind=ArtifactKind.model, storage_key=place, sha256=digest, size_bytes=len(trained.bundle)
-    )
+    target.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    artifact = Artifact(project_id=project, kind=ArtifactKind.model, storage_key=place, sha256=digest, size_bytes=len(content))
     for row in (experiment, run, artifact):
         session.add(row)
         await session.flush()

@@ -125,5 +125,5 @@ async def seconds_waited(client: httpx.AsyncClient, experiment: str) -> float:
     began = time.monotonic()
     query = "query($of: ID!) { models(filter: {experimentId: $of}, waitSecs: 3) { totalCount } }"
     answer = await client.post("/graphql", json={"query": query, "variables": {"of": experiment}})
-    assert answer.json() == {"data": {"models": {"totalCount": 0}}}
+    assert answer.json()["data"] == {"models": {"totalCount": 0}}
     return time.monotonic() - began
