@@ -30,11 +30,11 @@ SLOWER = 100
 MOST_P99_MS, MOST_CPU = 2.0, 1.3
 METHOD = """# Shadow
 
-Measured by `tests/benchmarks/shadow.py`. {machine}. The model of `serving.md`, one row a request, {rate:.0f} requests a second
-on {connections} connections from a process of its own; {passes} passes of {seconds:.0f} s of each in turn, medians. The CPU time is that
-of the whole server (web process, the shadow's child, PostgreSQL, Redis, worker) less what it uses without requests, until the log
-is written. "Hangs" is a child that is stopped, "dies" one that is killed twice a second, "slower" a model of {slower} times the
-trees.
+Measured by `tests/benchmarks/shadow.py`. {machine}. The model of `serving.md`, one row a request, {rate:.0f} requests in a
+second on {connections} connections from another process; {passes} passes of {seconds:.0f} s of each in turn, medians. The CPU
+time is that of the whole server (web process, the shadow's child, PostgreSQL, Redis, worker) less what it uses without requests,
+until the log is written. "Hangs" is a child that is stopped, "dies" one that is killed twice a second, "slower" a model of
+{slower} times the trees.
 
 Goals: p99 at most {p99:.0f} ms above that without a shadow; CPU at most {cpu} × of two predictions without.
 """

@@ -100,7 +100,7 @@ async def test_an_hour_back(lab: Lab) -> None:
             assert 0 <= int(answer.headers["X-RateLimit-Reset"]) - (time.time() - HOUR) <= 61
         async with httpx.AsyncClient(base_url=stack.base_url) as stranger:
             assert (await stranger.post("/api/auth/login", json=RIGHT)).status_code == 200
-            assert (await stranger.get("/api/auth/me")).json()["email"] == ADMIN_EMAIL
+            assert ADMIN_EMAIL in (await stranger.get("/api/auth/me")).text
         again = await client.post(path, json={"inputs": ROW}, headers=key)
         assert (again.content, again.headers["Idempotent-Replayed"]) == (first.content, "true")
 
