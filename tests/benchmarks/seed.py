@@ -78,9 +78,9 @@ def seed(stack: Stack, trained: Trained) -> Seeded:
     return Seeded(project, version, model_id, made["deployment_id"])
 
 
-def add_model(stack: Stack, content: bytes, project: str, version: str) -> str:
-    """A model of a project with this file; its id."""
-    return str(transact(stack, lambda session: _add_model(session, stack, content, UUID(project), UUID(version))))
+def add_model(stack: Stack, content: bytes, project: str, version: str, minor: int = 0) -> str:
+    """A model of a project, its version 1.`minor`.0, with this file; its id."""
+    return str(transact(stack, lambda session: _add_model(session, stack, content, UUID(project), UUID(version), minor)))
 
 
 def _upload(stack: Stack, project: str) -> str:
@@ -91,7 +91,7 @@ def _upload(stack: Stack, project: str) -> str:
     return found
 
 
-async def _add_model(session: WriteSession, stack: Stack, content: bytes, project: UUID, version: UUID) -> UUID:
+async def _add_model(session: WriteSession, stack: Stack, content: bytes, project: UUID, version: UUID, minor: int) -> UUID:
     experiment = Experiment(
         project_id=project,
         dataset_version_id=version,
@@ -119,6 +119,7 @@ async def _add_model(session: WriteSession, stack: Stack, content: bytes, projec
         dataset_version_id=version,
         artifact_id=artifact.id,
         name="GBM_1",
+        version_minor=minor,
         algo="GBM",
         engine="native",
         problem_type=ProblemType.classification,

@@ -181,7 +181,7 @@ def made(ours: stack.Stack, trained: seed.Trained, name: str, challenger: bytes 
     place = seed.seed(ours, trained)
     if challenger is None:
         return Case(name, place.deployment_id, shadowed=False)
-    other = seed.add_model(ours, challenger, place.project_id, place.version_id)
+    other = seed.add_model(ours, challenger, place.project_id, place.version_id, minor=1)
     body = {"model_id": other, "name": "challenger", "stage": "staging"}
     deployment = ours.call("POST", f"/api/mlops/projects/{place.project_id}/deployments", json=body)["deployment_id"]
     path = f"/api/mlops/deployments/{place.deployment_id}/shadow"
