@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 import structlog
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from coreplex.account.cookies import session_cookie_name
 from coreplex.account.service import ensure_admin
@@ -33,6 +33,7 @@ from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.port import listen
 from coreplex.supervisor.trouble import Trouble
 from edge import rate_memory
+from edge.application import Application
 from edge.body import error_answer, json_answer
 from edge.compression import Compression
 from edge.cross_origin import CrossOrigin
@@ -40,6 +41,7 @@ from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
 from edge.rate_memory import RateMemory
 from edge.request import exchange_of
+from edge.routing import TableRoute
 from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
 from rest_compat.files import file_rows
@@ -48,7 +50,6 @@ from rest_compat.inference_protocol.endpoints import InferenceProtocol
 from rest_compat.inference_protocol.request import HEADER as INFERENCE_HEADER
 from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes
-from rest_compat.routing import TableRoute
 from rest_compat.table import TABLE
 from rest_compat.tus import EXPOSED as TUS_EXPOSED
 from rest_compat.tus import SENT as TUS_SENT
@@ -109,7 +110,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             task.cancel()
         await services.stop()
 
-    app = Starlette(routes=_routes(services), middleware=_middleware(services), lifespan=lifespan)
+    door = GraphQLDoor(services)
+    app = Application(_table(services, door), _routes(services, door), lambda inner: _layers(services, inner), lifespan=lifespan)
     app.state.services = services
     app.router.redirect_slashes = False  # the address to go to would be made from what the request says its host is
     app.add_exception_handler(404, _not_found)
@@ -128,7 +130,7 @@ async def _ensure_admin(services: Services) -> None:
             await asyncio.sleep(PATIENT_SECS / 2)
 
 
-def _routes(services: Services) -> list[BaseRoute]:
+def _table(services: Services, door: GraphQLDoor) -> TableRoute:
     async def health(_request: Request) -> Response:
         return json_answer({"status": "ok"})
 
@@ -139,39 +141,38 @@ def _routes(services: Services) -> list[BaseRoute]:
         report = await readiness(services)
         return json_answer(report, 200 if report["ready"] else 503)
 
-    return [
-        TableRoute(
-            [
-                *rows(services, TABLE),
-                *file_rows(services),
-                *inbox_rows(services),
-                *Tus(services).rows(),
-                *InferenceProtocol(services, is_ready).rows(),
-            ]
-        ),
-        *GraphQLDoor(services).routes(),
-        *reference_routes(session_cookie_name(services.settings)),
-        *mail_page_routes(),
-        Route("/health", health),
-        Route("/api/health", health),
-        Route("/ready", ready),
-    ]
+    return TableRoute(
+        [
+            *rows(services, TABLE),
+            *file_rows(services),
+            *inbox_rows(services),
+            *Tus(services).rows(),
+            *InferenceProtocol(services, is_ready).rows(),
+            *door.rows(),
+            ("GET", "/health", health),
+            ("GET", "/api/health", health),
+            ("GET", "/ready", ready),
+        ]
+    )
 
 
-def _middleware(services: Services) -> list[Middleware]:
-    layers = [Middleware(OuterLayer, services=services), Middleware(Compression)]
+def _routes(services: Services, door: GraphQLDoor) -> list[BaseRoute]:
+    """What few ask for."""
+    return [door.sockets_route(), *reference_routes(session_cookie_name(services.settings)), *mail_page_routes()]
+
+
+def _layers(services: Services, inner: ASGIApp) -> ASGIApp:
+    """What stands around every answer."""
     if services.settings.cors_origins:
-        layers.append(
-            Middleware(
-                CrossOrigin,
-                allow_origins=services.settings.cors_origins,
-                allow_credentials=True,
-                allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-                allow_headers=SENT,
-                expose_headers=EXPOSED,
-            )
+        inner = CrossOrigin(
+            inner,
+            allow_origins=services.settings.cors_origins,
+            allow_credentials=True,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=SENT,
+            expose_headers=EXPOSED,
         )
-    return layers
+    return OuterLayer(Compression(inner), services)
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:

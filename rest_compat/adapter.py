@@ -19,9 +19,9 @@ from edge.body import announced, decode_json, error_answer, json_answer, read_bo
 from edge.caller import Caller
 from edge.idempotency import has_key, once
 from edge.request import charge, check_csrf, check_origin, exchange_of
+from edge.routing import RouteRow
 from rest_compat import columns
 from rest_compat.endpoint import Endpoint
-from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
 from rest_compat.variables import Binder, Bound

@@ -19,11 +19,11 @@ from coreplex.platform.staging import StagedFile, file_too_large
 from edge.body import announced, decode_json, json_answer, stream_of
 from edge.caller import Caller
 from edge.multipart import Form
+from edge.routing import RouteRow
 from rest_compat import unknown
 from rest_compat.adapter import Handler, Row, admit, done_once, refusal, run, run_bound, run_with
 from rest_compat.columns import no_json
 from rest_compat.endpoint import Endpoint, Kind
-from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from rest_compat.table import rows_of
 from rest_compat.variables import Binder

@@ -14,6 +14,7 @@ from coreplex.platform.staging import StagedFile
 from edge.body import json_answer, stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, once
+from edge.routing import RouteRow
 from rest_compat import unknown
 from rest_compat.adapter import admit
 from rest_compat.endpoint import ANY_MEDIA
@@ -21,7 +22,6 @@ from rest_compat.files import Receiver, answering
 from rest_compat.openapi.common import problems, security
 from rest_compat.openapi.names import NAMED
 from rest_compat.openapi.operation import KEYED, answer
-from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 
 PATH = "/api/uploads"

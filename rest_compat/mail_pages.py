@@ -9,9 +9,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from edge.page import policy_of
+from edge.routing import Answer
 from rest_compat import invitation_page
 from rest_compat.mail_style import STYLE
-from rest_compat.routing import Answer
 
 SCRIPT = """
 "use strict";

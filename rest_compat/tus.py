@@ -26,8 +26,8 @@ from edge.body import stream_of
 from edge.caller import Caller
 from edge.idempotency import REPLAYED, first, made_before, once
 from edge.request import charge, check_csrf, check_origin
+from edge.routing import RouteRow
 from rest_compat.adapter import admit, refusal
-from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from schema.execution import open_context
 

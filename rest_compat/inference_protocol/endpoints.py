@@ -21,6 +21,7 @@ from edge.body import announced, error_answer, json_answer, read_body
 from edge.caller import Caller
 from edge.idempotency import has_key
 from edge.request import exchange_of
+from edge.routing import RouteRow
 from rest_compat.adapter import (
     LARGE_BODY,
     MAX_ROWS_BODY,
@@ -34,7 +35,6 @@ from rest_compat.adapter import (
 from rest_compat.inference_protocol.answer import answered, require_outputs
 from rest_compat.inference_protocol.columns import inputs, outputs
 from rest_compat.inference_protocol.request import HEADER, Asked, asked
-from rest_compat.routing import RouteRow
 from rest_compat.stored import operations
 from schema.errors import domain_error
 

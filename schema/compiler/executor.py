@@ -85,7 +85,7 @@ class CompilingExecutor(Executor[None]):
         result: Any,
         position_context: None,
     ) -> Any:
-        plan = self._plan(return_type, field_details_list)
+        plan = self.plan(return_type, field_details_list)
         if plan is None:
             return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 
@@ -105,7 +105,7 @@ class CompilingExecutor(Executor[None]):
     ) -> Any:
         shape = self.planner.shape(return_type) if self.planner and self.kept and result.__class__ is list else None
         numbers = _objects(result, shape.gaps) if shape else None
-        plan = self._plan(shape.kind, field_details_list) if shape and numbers else None
+        plan = self.plan(shape.kind, field_details_list) if shape and numbers else None
         if plan is None:
             return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
@@ -127,7 +127,7 @@ class CompilingExecutor(Executor[None]):
 
         return self._attempt(plan, rows, lambda number: path.add_key(there[number]), whole, again)
 
-    def _plan(self, kind: Composite, details: Details) -> Plan | Choice | None:
+    def plan(self, kind: Composite, details: Details) -> Plan | Choice | None:
         if self.planner is None or self.kept is None or not self.planner.builds(kind):
             return None
         found = self.kept.plans.get(key_of(kind, details))

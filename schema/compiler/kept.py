@@ -17,6 +17,8 @@ class Kept:
         self.plans: Plans = {}
         self.root: Any = None
         """The fields of the operation itself."""
+        self.single: Any = None
+        """How it runs where they are one."""
 
 
 class Errors(CollectedErrors):

@@ -1,6 +1,6 @@
 """An operation ready to run: its document read, its root fields collected and its variables' types looked up once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,8 @@ from schema.compiler.coercion import Variables
 from schema.compiler.executor import CompilingExecutor
 from schema.compiler.kept import Kept
 from schema.compiler.plan import Planner
-from schema.compiler.size import Size
+from schema.compiler.single import Single
+from schema.compiler.size import Size, written
 
 MAX_ERRORS = 50
 MAX_SELECTIONS = 16
@@ -73,11 +74,32 @@ class Compiled:
 
     async def run(self, values: VariableValues, context: Any, size: Size) -> ExecutionResult:
         """Execute with variables of `coerce`. Errors of fields are in the result; raises what `size` raises."""
-        executor = self.executor(values, context, size)
+        kept = None if self.selections is None else self.selections.kept(values)
+        if kept is not None and kept.single is not None:
+            return await self._single(kept.single, values, context, size, kept)
+        executor = self.executor(values, context, size, kept)
+        return await self._response(executor, self._whole, size)
+
+    async def _single(self, field: Single, values: VariableValues, context: Any, size: Size, kept: Kept) -> ExecutionResult:
+        info, found = await field.resolved(values, context)
+        value = field.built(found, context)
+        if value is None:
+            executor = self.executor(values, context, size, kept)
+            return await self._response(executor, lambda executor: field.completed(executor, info, found), size)
+        size.add(written(value))
+        size.check()
+        return ExecutionResult({field.response: value}, None)
+
+    def _whole(self, executor: CompilingExecutor) -> Any:
+        fields = self._root_fields(executor)
+        serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
+        return executor.execute_root_grouped_field_set(self.root, None, fields, serially, None)
+
+    async def _response(
+        self, executor: CompilingExecutor, execute: Callable[[CompilingExecutor], Any], size: Size
+    ) -> ExecutionResult:
         try:
-            fields = self._root_fields(executor)
-            serially = self.definition.operation is OperationType.MUTATION and len(fields) > 1
-            data = executor.execute_root_grouped_field_set(self.root, None, fields, serially, None)
+            data = execute(executor)
             done = await data if executor.is_awaitable(data) else data
         except GraphQLError as error:
             executor.collected_errors.add(error, None)
@@ -88,9 +110,9 @@ class Compiled:
         finally:
             del executor.async_helpers  # methods of the executor, which it would hold with all it read until a garbage collection
         size.check()  # a field that may be null may have swallowed what it raised
-        return executor.build_response(done)  # type: ignore[arg-type, return-value]
+        return executor.build_response(done)  # type: ignore[return-value]
 
-    def executor(self, values: VariableValues, context: Any, size: Size) -> CompilingExecutor:
+    def executor(self, values: VariableValues, context: Any, size: Size, kept: Kept | None) -> CompilingExecutor:
         return CompilingExecutor(
             self.planner.schema,
             self.fragments,
@@ -105,7 +127,7 @@ class Compiled:
             is_awaitable=self.planner.is_awaitable,
             hide_suggestions=True,
             planner=self.planner,
-            kept=None if self.selections is None else self.selections.kept(values),
+            kept=kept,
             size=size,
         )
 
@@ -117,6 +139,7 @@ class Compiled:
         )
         if executor.kept is not None:
             executor.kept.root = found.grouped_field_set
+            executor.kept.single = Single.of(executor, self.root, found.grouped_field_set)
         return found.grouped_field_set
 
 

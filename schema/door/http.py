@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 
 from coreplex.errors.tree import DomainError, Message
 from coreplex.platform.client_disconnect import cancelled_by_departure
@@ -22,6 +22,7 @@ from coreplex.platform.settings import Mode
 from edge.body import decode_json, read_body
 from edge.idempotency import once
 from edge.request import charge, check_origin, exchange_of
+from edge.routing import RouteRow
 from resolvers.context import Context
 from schema.door.admission import Admitted, MethodNotAllowed
 from schema.door.answers import document_status, executed, is_request_error, media_type, refuse, respond
@@ -40,7 +41,7 @@ STREAM_PATH = "/graphql/stream"
 
 
 class GraphQLDoor:
-    """The routes of GraphQL: HTTP, event streams, sockets."""
+    """Answers GraphQL: HTTP, event streams, sockets."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -50,12 +51,14 @@ class GraphQLDoor:
         self.single = SingleConnections(self.work, places)
         self.sockets = Sockets(services, self.work)
 
-    def routes(self) -> list[BaseRoute]:
-        return [
-            WebSocketRoute(PATH, self.sockets.serve),
-            Route(PATH, self.answer, methods=["GET", "POST"]),
-            Route(STREAM_PATH, self.answer, methods=["GET", "POST", "PUT", "DELETE"]),
-        ]
+    def rows(self) -> list[RouteRow]:
+        """Method, path and what answers, of everything but sockets."""
+        rows: list[RouteRow] = [(method, PATH, self.answer) for method in ("GET", "POST")]
+        rows += [(method, STREAM_PATH, self.answer) for method in ("GET", "POST", "PUT", "DELETE")]
+        return rows
+
+    def sockets_route(self) -> BaseRoute:
+        return WebSocketRoute(PATH, self.sockets.serve)
 
     async def answer(self, request: Request) -> Response:
         """One request, whatever is in it."""

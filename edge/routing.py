@@ -3,7 +3,7 @@
 A literal segment stands before a parameter in the same place; where it leads to no row of the method, the parameter is tried.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -71,24 +71,23 @@ class TableRoute(BaseRoute):
             if method == "GET":
                 node.leaves.setdefault("HEAD", node.leaves[method])
 
+    def find(self, scope: Scope) -> Answer | None:
+        """What answers a request, whose scope has the parameters of the path then. None where no row does."""
+        method = scope["method"]
+        for node, values in self.root.ends(scope["path"].split("/")):
+            leaf = node.leaves.get(method)
+            if leaf is not None:
+                scope["path_params"] = dict(zip(leaf.names, values, strict=True))
+                return leaf.answer
+        return None
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """For Starlette, which is asked where `find` has found nothing: a path that has rows of other methods."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        allowed: set[str] = set()
-        for node, values in self.root.ends(scope["path"].split("/")):
-            leaf = node.leaves.get(scope["method"])
-            if leaf is not None:
-                return Match.FULL, {"endpoint": leaf.answer, "path_params": _paired(leaf.names, values)}
-            allowed.update(node.leaves)
-        return (Match.PARTIAL, {"endpoint": frozenset(allowed)}) if allowed else (Match.NONE, {})
+        allowed = {method for node, _ in self.root.ends(scope["path"].split("/")) for method in node.leaves}
+        return (Match.PARTIAL, {"endpoint": allowed}) if allowed else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = scope["endpoint"]
-        if isinstance(answer, frozenset):
-            raise HTTPException(status_code=405, headers={"Allow": ", ".join(sorted(answer))})
-        response = await answer(Request(scope, receive, send))
-        await response(scope, receive, send)
-
-
-def _paired(names: Sequence[str], values: Sequence[str]) -> Mapping[str, str]:
-    return dict(zip(names, values, strict=True))
+        """Refuse the method. Raises HTTPException (405)."""
+        raise HTTPException(status_code=405, headers={"Allow": ", ".join(sorted(scope["endpoint"]))})
