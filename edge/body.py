@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from coreplex.errors.tree import BadInput, DomainError, Message, TooLarge
 from coreplex.platform.answer_size import require_size
@@ -40,15 +41,14 @@ async def read_body(request: Request, limit: int, advice: Message | None = None)
     """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
     parts, size = [], announced(request)
     if size <= limit:
-        size = 0
-        try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    break
-                parts.append(chunk)
-        except ClientDisconnect:
-            raise BadInput(CUT_OFF) from None
+        receive, size, more = request.receive, 0, True
+        while more and size <= limit:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadInput(CUT_OFF)
+            part, more = message.get("body", b""), message.get("more_body", False)
+            parts.append(part)
+            size += len(part)
     if size > limit:
         raise TooLarge(Message("body_too_large", "The request body is larger than {most} MiB.", most=limit >> 20).then(advice))
     return b"".join(parts)
@@ -87,9 +87,23 @@ def _advice(problem: orjson.JSONDecodeError) -> Message | None:
     return None
 
 
+class JsonResponse(Response):
+    """A body of JSON that is whole, and one answer's only: written without what Starlette asks of any response."""
+
+    media_type = JSON_TYPE
+
+    def __init__(self, body: bytes, status: int) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
 def json_answer(body: Any, status: int = 200, cookies: Iterable[Any] = (), limit: int = sys.maxsize) -> Response:
     """A JSON response. NaN and infinities become null, as JSON knows none. Raises AnswerTooLarge beyond `limit` bytes."""
-    response = Response(require_size(orjson.dumps(body, default=str), limit), status, media_type="application/json")
+    response = JsonResponse(require_size(orjson.dumps(body, default=str), limit), status)
     for cookie in cookies:
         cookie.write(response)
     return response

@@ -19,6 +19,7 @@ from coreplex.errors.tree import TooLarge, Unavailable
 from coreplex.platform.identifier import new_id
 from edge.middleware import DEFAULTS, SAFE_HEADERS, Headers
 from edge.rate_memory import STATE, RateMemory
+from edge.sending import WholeAnswers
 from edge.shedding import Shedding
 
 HEAD_SECS = 5.0
@@ -146,18 +147,17 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > HEAD_BYTES:
+            raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        self._count(len(name) + len(value) + len(": \r\n"))
-        if self.headers[-1][0] == b"content-length" and len(value) > LENGTH_DIGITS:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
+        self._head_bytes += len(name) + len(value) + len(": \r\n")
         if self._head_bytes > HEAD_BYTES:
             raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if len(value) > LENGTH_DIGITS and self.headers[-1][0] == b"content-length":
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         if self.parser.get_http_version() == "1.1" and [name for name, _ in self.headers].count(b"host") != 1:
@@ -169,6 +169,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._cancel()
         self._head_open, self._body_open = False, not to_socket
         super().on_headers_complete()
+        if not to_socket:
+            self.cycle.send = WholeAnswers(self.cycle)  # type: ignore[method-assign]  # its task runs later
         if upgrade and not to_socket:
             self.cycle.keep_alive = False  # the parser takes what follows for another protocol, which nobody here speaks
 

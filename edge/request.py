@@ -3,8 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from coreplex.account import authenticate, signin, tokens
 from coreplex.account.cookies import known_cookie_name, session_cookie_name
 from coreplex.errors.tree import Forbidden, Message, RateLimited, Unauthenticated
 from coreplex.platform.fair_places import CALLER
-from coreplex.platform.identifier import new_id
+from coreplex.platform.identifier import new_text_id
 from coreplex.platform.permissions import FOR_WHAT_IS_MADE, Category
 from coreplex.platform.rate import Window
 from coreplex.platform.services import Part, Services
@@ -40,8 +39,7 @@ Headers = Mapping[bytes, bytes]
 NONE: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """How a request shows who sends it: what `Authorization` says, or else the session cookie."""
 
     said: str
@@ -90,9 +88,11 @@ def exchange_of(connection: HTTPConnection) -> Exchange:
 
 def request_id_of(headers: Headers) -> str:
     """The caller's X-Request-Id when it is a UUID, else a fresh one."""
-    with suppress(KeyError, ValueError):
-        return str(UUID(headers[b"x-request-id"].decode("ascii")))
-    return str(new_id())
+    said = headers.get(b"x-request-id")
+    if said is not None:
+        with suppress(ValueError):
+            return str(UUID(said.decode("ascii")))
+    return new_text_id()
 
 
 async def identify(kind: type[Of], services: Services, connection: HTTPConnection) -> Of:
@@ -196,10 +196,11 @@ def check_origin(connection: HTTPConnection, settings: Settings) -> None:
 
     Programs send neither header and are not concerned; what a cookie may do is asked further by `check_csrf`.
     """
-    origin = connection.headers.get("origin")
-    if origin is None:
-        foreign = connection.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+    headers = exchange_of(connection).headers
+    if b"origin" not in headers:
+        foreign = headers.get(b"sec-fetch-site") in {b"cross-site", b"same-site"}
     else:
+        origin = headers[b"origin"].decode("latin-1")
         foreign = not (_same_host(origin, connection, settings) or origin in settings.cors_origins)
     if foreign:
         raise Forbidden(

@@ -5,7 +5,7 @@ Under an `Idempotency-Key` what was done before is found, not done again.
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
@@ -28,10 +28,14 @@ Result = TypeVar("Result")
 Given = ParamSpec("Given")
 
 
+NOT_BUILT = AnswerSize()
+"""Of an answer before its operation runs."""
+
+
 @dataclass
 class Context(Caller):
-    size: AnswerSize = field(default_factory=AnswerSize)
-    """Of the answer that is being built; whoever executes an operation sets its limit."""
+    size: AnswerSize = NOT_BUILT
+    """Of the answer that is being built; whoever executes an operation begins it."""
     proved: UUID | None = None
     """The account whose password this request has proved. Its answer may show the person what is theirs; no field is allowed
     more by it: who signs in is a stranger to the guard until the next request."""

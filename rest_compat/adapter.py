@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import orjson
@@ -62,16 +61,25 @@ class Row:
     async def answer(self, request: Request) -> Response:
         try:
             context = await admit(self.services, request, self.operation)
-            async with self.large.taken.place() if self._is_large(request) else nullcontext():
-                raw = await self._raw(request)
-                body = {} if raw is None else await self._parse(raw)
-                return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
+            if not self._is_large(request):
+                return await self._read_and_run(context, request)
+            async with self.large.taken.place():
+                return await self._read_and_run(context, request)
         except Exception as error:
             return refusal(error, request)
 
+    async def _read_and_run(self, context: Caller, request: Request) -> Response:
+        raw = await self._raw(request)
+        body = {} if raw is None else await self._parse(raw)
+        return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
+
     async def _run(self, context: Caller, request: Request, body: dict[str, Any]) -> Response:
-        with cancelled_by_departure() if request.method in SAFE else nullcontext():
-            answered = await run_with(self.binder, context, request.path_params, query_of(request), body)
+        running = run_with(self.binder, context, request.path_params, query_of(request), body)
+        if request.method in SAFE:
+            with cancelled_by_departure():
+                answered = await running
+        else:
+            answered = await running
         return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
 
     async def _parse(self, raw: bytes) -> dict[str, Any]:
@@ -166,10 +174,14 @@ async def run_with(
 ) -> Any:
     """The answer's body to what the caller sent."""
     endpoint = binder.endpoint
-    found = columns.into_input(body, endpoint.columns) if endpoint.columns else body
     cut = endpoint.whole.asked(query) if endpoint.whole else None
-    with columns.in_callers_words(found) if endpoint.columns else nullcontext():
-        bound = binder.bind(path, query, found)
+    if endpoint.columns:
+        found = columns.into_input(body, endpoint.columns)
+        with columns.in_callers_words(found):
+            bound = binder.bind(path, query, found)
+            result = await run_bound(binder, bound, context)
+    else:
+        bound = binder.bind(path, query, body)
         result = await run_bound(binder, bound, context)
     unknown = parameters(query, binder.accepted) if query else ()
     answer = endpoint.shape(result, bound.given)

@@ -45,6 +45,8 @@ def with_warnings(
     known = {*endpoint.body}
     if endpoint.columns:
         known = known - {"columns"} | columns.keys(endpoint.columns)
+    if not unknown_parameters and sent.keys() <= known:
+        return body
     said = keys((name for name, value in sent.items() if name not in path or path[name] != value), known)
     said += unknown_parameters
     if not said:

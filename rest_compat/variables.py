@@ -1,7 +1,7 @@
 """From path, query string and JSON body to GraphQL variables, with errors that name the caller's own keys."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -92,16 +92,14 @@ class Binder:
     def bind(self, path: Mapping[str, str], query: Mapping[str, str], body: Mapping[str, Any]) -> Bound:
         """Variables for the operation. Raises Invalid naming every wrong value."""
         variables: dict[str, Any] = dict(self.defaults)
-        origin: dict[tuple[str, ...], tuple[str, ...]] = {}
         for name in self.path_names:
-            self._put(variables, origin, name, path[name], "path")
-        for name in self.params:
-            raw = query.get(name, query.get(ALIASES.get(name, ""), ""))
-            if raw != "":
-                self._put(variables, origin, name, self._from_text(name, raw), "query")
+            _set(variables, self.targets[name], path[name])
+        if query:
+            for name, raw in self._asked(query):
+                _set(variables, self.targets[name], self._from_text(name, raw))
         for name in self.endpoint.body:
             if body.get(name) is not None:
-                self._put(variables, origin, name, self._word(name, body[name]), "body")
+                _set(variables, self.targets[name], self._word(name, body[name]))
         for target, value in self.endpoint.constants.items():
             _set(variables, target.split("."), value)
         if "input" in self.required:
@@ -110,13 +108,22 @@ class Binder:
         plain = None if errors else self.operation.compiled.coerce_plain(variables)
         if plain is not None:
             return Bound(variables, plain)
-        self._check(variables, origin, [name for name in body if name not in self.endpoint.body], errors)
+        self._check(variables, self._origin(query, body), [name for name in body if name not in self.endpoint.body], errors)
         return Bound(variables, self.operation.coerce(variables))
 
-    def _put(self, variables: Any, origin: Any, name: str, value: Any, place: str) -> None:
-        target = self.targets[name]
-        _set(variables, target, value)
-        origin[tuple(target)] = (place, name)
+    def _asked(self, query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """The parameters that were sent with a value."""
+        for name in self.params:
+            raw = query.get(name, query.get(ALIASES.get(name, ""), ""))
+            if raw != "":
+                yield name, raw
+
+    def _origin(self, query: Mapping[str, str], body: Mapping[str, Any]) -> dict[tuple[str, ...], tuple[str, str]]:
+        """Where in the request each variable comes from."""
+        names = [("path", name) for name in self.path_names]
+        names += [("query", name) for name, _ in self._asked(query)]
+        names += [("body", name) for name in self.endpoint.body if body.get(name) is not None]
+        return {tuple(self.targets[name]): (place, name) for place, name in names}
 
     def _word(self, name: str, value: Any) -> Any:
         """A word of REST's own as what it stands for; what is none is refused below."""

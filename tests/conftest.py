@@ -153,10 +153,10 @@ def trained(stack: "Stack") -> Iterator["Lab"]:
 
 @pytest.fixture
 def own_lab(stack: "Stack") -> Iterator["Lab"]:
-    """The same in a project of the test's own, for one that trains more in it."""
+    """The same with one model in a project of the test's own, for one that trains more in it."""
     from tests.factories import experiment
 
-    with experiment.trained(stack) as made:
+    with experiment.trained(stack, experiment.ONE_MODEL) as made:
         yield made
 
 

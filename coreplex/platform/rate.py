@@ -9,11 +9,11 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha1
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import structlog
 from limits import RateLimitItem, parse
@@ -36,8 +36,7 @@ REDIS_SECS = 0.5
 """A counter that does not answer in this time is no reason to let anybody wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """State of a caller's budget after a charge; `reset` in Unix seconds."""
 
     limit: int
@@ -55,7 +54,12 @@ class Window:
 
 def identity(principal: Principal | None, address: str) -> str:
     """Whose budget: the user's, whatever the credential; the network's when nobody is signed in."""
-    return f"user:{principal.user_id}" if principal is not None else f"address:{customer_network(address)}"
+    return _user(principal.user_id) if principal is not None else f"address:{customer_network(address)}"
+
+
+@lru_cache(maxsize=4096)
+def _user(user_id: UUID) -> str:
+    return f"user:{user_id}"
 
 
 @lru_cache(maxsize=4096)

@@ -59,10 +59,11 @@ class Part:
     @classmethod
     def of(cls, services: Services) -> Self:
         """The process's one, made when first asked for."""
-        found = services.parts.get(cls)
-        if not isinstance(found, cls):
-            found = services.parts[cls] = cls.make(services)
-        return found
+        try:
+            return services.parts[cls]  # type: ignore[return-value]  # `cls` made it
+        except KeyError:
+            made = services.parts[cls] = cls.make(services)
+            return made
 
     async def stop(self) -> None:
         """End in order with the process."""

@@ -17,7 +17,7 @@ from coreplex.serving.prediction import Answer, HeavyScoring, Scorers
 UNEXPECTED = Message("answer_failed", "The model could not answer; the server's log has the details.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """What is asked, and what its entries of the log carry: under an `Idempotency-Key` the same when it is sent again."""
 

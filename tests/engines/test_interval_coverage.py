@@ -40,6 +40,8 @@ TABLES: dict[str, tuple[Callable[[], Table], Callable[[], Any]]] = {
     ),
 }
 
+QUICK = ("diabetes", "iris")
+
 
 def answers(model: Any, x: np.ndarray) -> np.ndarray:
     """(n, k) probabilities, or (n,) numbers."""
@@ -70,7 +72,7 @@ def inside(level: float, y: np.ndarray, p: np.ndarray, truth: np.ndarray, said: 
     return np.array([code in found for code, found in zip(truth, sets, strict=True)])
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in TABLES if name not in QUICK)])
 def test_the_truth_is_inside_as_often_as_was_asked(name: str) -> None:
     read, make = TABLES[name]
     table = read()

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from tests.factories.dataset import table
 from tests.stack import Stack
 
 TINY = {"max_runtime_secs": 60, "max_models": 2, "nfolds": 2, "seed": 1}
+ONE_MODEL = {**TINY, "max_models": 1}
 LONG = {"max_runtime_secs": 600, "max_models": 500, "nfolds": 5}
 """More than a test wants to see the end of."""
 WRONG_CONFIG: list[tuple[str, Any]] = [
@@ -122,10 +123,10 @@ def laboratory(stack: Stack, key: str | None = None) -> Iterator[Lab]:
 
 
 @contextmanager
-def trained(stack: Stack) -> Iterator[Lab]:
+def trained(stack: Stack, config: Mapping[str, Any] = TINY) -> Iterator[Lab]:
     """The same with a finished experiment; its models best first."""
     with laboratory(stack) as lab:
-        lab.experiment_id = lab.start(name="Trained")
+        lab.experiment_id = lab.start(name="Trained", config=config)
         status = lab.wait(lab.experiment_id)
         assert status["status"] == "succeeded", stack.log()
         lab.models = lab.models_of(lab.experiment_id)

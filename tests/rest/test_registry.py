@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.factories.experiment import TINY, Lab, leaves
+from tests.factories.experiment import ONE_MODEL, Lab, leaves
 from tests.rest.test_deployment import act, deploy, project, state
 
 __all__ = ["project"]
@@ -14,16 +14,15 @@ def registered(lab: Lab) -> list[dict[str, Any]]:
     return list(answer.json()["items"])
 
 
-def trained_on(lab: Lab, version: str, **more: Any) -> list[dict[str, Any]]:
-    experiment = lab.start(dataset_version_id=version, config={**TINY, "ignored_columns": ["amount"]}, **more)
+def trained_on(lab: Lab, version: str) -> list[dict[str, Any]]:
+    experiment = lab.start(dataset_version_id=version, config=ONE_MODEL)
     assert lab.wait(experiment)["status"] == "succeeded"
     return [one for one in registered(lab) if one["experiment_id"] == experiment]
 
 
 def test_versions_say_what_callers_must_know(own_lab: Lab) -> None:
     project = own_lab
-    before = {one["version"] for one in registered(project)}
-    first = trained_on(project, project.version_id)
+    first = registered(project)
     serving = deploy(project, "a")
     parent = project.client.get(f"/api/mlops/deployments/{serving}").json()["deployment"]["model_id"]
     renamed = project.upload(leaves(seed=4).replace(b"size,weight", b"length,mass"), "Renamed")["version_id"]
@@ -36,7 +35,7 @@ def test_versions_say_what_callers_must_know(own_lab: Lab) -> None:
     for found in numbers:
         assert sorted(number[2] for number in found) == list(range(len(found)))
     everywhere = [one["version"] for one in registered(project)]
-    assert len(set(everywhere)) == len(everywhere) > len(before)
+    assert len(set(everywhere)) == len(everywhere) > len(first)
     assert {one["parent_model_id"] for one in (*other, *again)} == {parent}
     assert {one["dataset_version_id"] for one in other} == {renamed}
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from scipy.stats import binomtest
 
-from tests.factories.experiment import ROW, TINY, Lab, leaves
+from tests.factories.experiment import ONE_MODEL, ROW, Lab, leaves
 from tests.rest.test_deployment import act, deploy, listed, logged, one, project, state
 
 __all__ = ["project"]
@@ -205,7 +205,7 @@ def stranger(lab: Lab) -> str:
     """A staging deployment of a model that knows no column of the rows, and predicts the same."""
     content = leaves(seed=3).replace(b"size,weight,kind", b"length,mass,species")
     version = lab.upload(content, "Other names")["version_id"]
-    experiment = lab.start(dataset_version_id=version, config={**TINY, "ignored_columns": ["amount"]})
+    experiment = lab.start(dataset_version_id=version, config={**ONE_MODEL, "ignored_columns": ["amount"]})
     assert lab.wait(experiment)["status"] == "succeeded"
     model = lab.models_of(experiment)[0]["id"]
     body = {"model_id": model, "name": "stranger", "stage": "staging"}

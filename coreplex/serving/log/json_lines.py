@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from coreplex.platform.document import storable
-from coreplex.platform.identifier import new_id
+from coreplex.platform.identifier import new_text_id
 
 NUL = rb"\u0000"
 """As JSON spells it. Behind a backslash it is six letters of a text."""
@@ -31,7 +31,7 @@ def spelled(
     """
     lines: list[bytes] = []
     for index, row, output in zip(range(len(rows)) if places is None else places, rows, outputs, strict=True):
-        made = uuid5(name, str(index)) if name else new_id()
+        made = uuid5(name, str(index)) if name else new_text_id()
         entry: dict[str, Any] = {**common, "id": made, "row_index": index, "inputs": row, "output": output}
         if index and not lines:
             entry["first"] = True
