@@ -123,14 +123,16 @@ def identifiers(column: Any, about: str) -> Condition:
     )
 
 
-def one_of(column: Any, kind: type[Enum], about: str) -> Condition:
-    return Condition(kind, about, lambda wanted: [("in", [kind(str(one.value)) for one in wanted])], _compared(column), many=True)
+def one_of(column: Any, kind: type[Enum], about: str, *, quick: bool = False) -> Condition:
+    return Condition(
+        kind, about, lambda wanted: [("in", [kind(str(one.value)) for one in wanted])], _compared(column), many=True, quick=quick
+    )
 
 
-def words(column: Any, about: str) -> Condition:
+def words(column: Any, about: str, *, quick: bool = False) -> Condition:
     """One of several texts, whatever their case."""
     lower = _compared(func.lower(column, type_=String()))
-    return Condition(Word, about, lambda wanted: [("in", [one.lower() for one in wanted])], lower, many=True)
+    return Condition(Word, about, lambda wanted: [("in", [one.lower() for one in wanted])], lower, many=True, quick=quick)
 
 
 def text(column: Any, about: str) -> Condition:
@@ -145,12 +147,13 @@ def moments(column: Any, about: str, *, quick: bool = False) -> Condition:
     return Condition(DateTimeRange, about, _given, _compared(column), quick=quick)
 
 
-def flag(condition: Any, about: str) -> Condition:
+def flag(condition: Any, about: str, *, quick: bool = False) -> Condition:
     return Condition(
         bool,
         about,
         lambda wanted: [("holds" if wanted else "fails", None)],
         lambda word, _name: condition if word == "holds" else not_(condition),
+        quick=quick,
     )
 
 
@@ -270,6 +273,20 @@ def inside(wanted: BaseModel) -> Sequence[BaseModel]:
     return [*(getattr(wanted, "and") or ()), *(getattr(wanted, "or") or ()), *([beneath] if beneath is not None else ())]
 
 
-def only_quick(filters: Filters, wanted: BaseModel) -> bool:
-    """Whether indexes meet all of a filter."""
-    return all(filters[name].quick for name, _ in given(wanted)) and not inside(wanted)
+def quick_part(filters: Filters, shape: Any) -> tuple[Any, ...]:
+    """What indexes meet of a shape: of conditions that must all hold some, of filters that are combined otherwise nothing."""
+    parts: list[Any] = []
+    for part in shape:
+        if part[0] == "and":
+            parts += (one for inner in part[1] for one in quick_part(filters, inner))
+        elif part[0] not in COMBINED and filters[part[0]].quick:
+            parts.append(part)
+    return tuple(parts)
+
+
+def only_quick(filters: Filters, shape: Any) -> bool:
+    """Whether indexes meet all of a shape."""
+    return all(
+        all(only_quick(filters, inner) for inner in part[1]) if part[0] == "and" else bool(quick_part(filters, (part,)))
+        for part in shape
+    )

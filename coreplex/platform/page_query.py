@@ -28,11 +28,10 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy import column as sql_column
-from sqlalchemy.orm import aliased
 
 from coreplex.platform.anybody import anybody
 from coreplex.platform.cursor import beyond, kind_of, may_miss
-from coreplex.platform.filtering import Filters, where
+from coreplex.platform.filtering import Filters, only_quick, quick_part, where
 from coreplex.platform.page import Order, Search
 from coreplex.platform.permissions import Grant
 from coreplex.platform.prepared import columns_of, parameter
@@ -53,8 +52,6 @@ class PageShape(NamedTuple):
 
     conditions: Any
     """The shape of the filter."""
-    narrowed: bool
-    """Whether there are conditions no index meets."""
     bound: bool | None
     """Whether the caller's credential is bound to a project; None where nobody in particular asks."""
     sort: str
@@ -89,7 +86,8 @@ class Listed:
     without: Sequence[str] = ()
     """Which columns of the rows stay behind."""
     newest: int | None = None
-    """Of each parent's list, sorted by time, so many rows are looked at by search and by conditions no index meets."""
+    """Of each parent's list, sorted by time, so many rows are looked at by search and by conditions no index meets: of those that
+    the conditions leave which an index meets."""
 
     @cached_property
     def table(self) -> Any:
@@ -164,7 +162,9 @@ class PageQuery:
     @property
     def looks_back(self) -> bool:
         """Whether rows must be read one by one to find those that are wanted, so that not all of a long list can be."""
-        return self.listing.newest is not None and (self.shape.searched or self.shape.narrowed)
+        if self.listing.newest is None:
+            return False
+        return self.shape.searched or not only_quick(self.listing.filters, self.shape.conditions or ())
 
     def _parent(self) -> Any:
         return parameter("parent", self.listing.parent.type) if self.shape.within else None
@@ -207,9 +207,9 @@ class PageQuery:
         """Whether a row is as new as the oldest that is looked at."""
         assert parent is not None, "the lists that look back are lists within things"
         listing = self.listing
-        moment, every = listing.order.columns[listing.order.field], aliased(listing.parent.class_)
-        column, owner = getattr(every, moment.key), getattr(every, listing.parent.key)
-        oldest = select(column).where(owner == parent).order_by(column.desc()).offset(listing.newest).limit(1)
+        moment = listing.order.columns[listing.order.field]
+        among = where(listing.filters, quick_part(listing.filters, self.shape.conditions or ()))
+        oldest = select(moment).where(listing.parent == parent, among).order_by(moment.desc()).offset(listing.newest).limit(1)
         oldest = oldest.correlate(None) if outer is None else oldest.correlate(outer)
         since: ColumnElement[bool] = moment > func.coalesce(oldest.scalar_subquery(), literal("-infinity").cast(moment.type))
         return since

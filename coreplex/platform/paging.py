@@ -15,7 +15,7 @@ from sqlalchemy import Dialect
 from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.anybody import ids_of, is_bound
 from coreplex.platform.cursor import Cursors, position
-from coreplex.platform.filtering import Asked, only_quick, pattern, read
+from coreplex.platform.filtering import Asked, pattern, read
 from coreplex.platform.page import Page, Slice, SortDirection
 from coreplex.platform.page_query import Listed, PageQuery, PageShape, Position
 from coreplex.platform.permissions import Grant
@@ -32,7 +32,7 @@ class Listing(Listed):
         """The list as the caller sees it, under a filter of its `filters`. Raises Invalid and NotFound for a wrong one."""
         if wanted is None:
             return View(self, grant)
-        return View(self, grant, read(self.filters, wanted), not only_quick(self.filters, wanted))
+        return View(self, grant, read(self.filters, wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,6 @@ class View:
     listing: Listing
     grant: Grant | None = None
     filter: Asked = EVERYTHING
-    narrowed: bool = False
-    """Whether there are conditions that no index meets."""
 
     async def slice(self, reader: Reader, page: Page, count: Callable[[], Awaitable[int]]) -> Slice[Any]:
         """Rows of the page. `count` finds out later how many there are in all, if somebody asks."""
@@ -115,7 +113,6 @@ class View:
         order = self.listing.order
         shape = PageShape(
             self.filter.shape,
-            self.narrowed,
             None if self.grant is None else is_bound(self.grant),
             self._sort(page),
             (page.sort_direction or order.direction) is SortDirection.desc,

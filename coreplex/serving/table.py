@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index
+from sqlalchemy import DateTime, Index, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.deployment.table import Arm
@@ -29,6 +29,9 @@ class InferenceLog(SQLModel, table=True):
     )
     __table_args__ = (
         Index("ix_inference_logs_deployment", "deployment_id", "created_at", "id"),
+        Index("ix_inference_logs_request", "deployment_id", text("lower(request_id)")),
+        Index("ix_inference_logs_failed", "deployment_id", "created_at", "id", postgresql_where=text("error IS NOT NULL")),
+        Index("ix_inference_logs_arm", "deployment_id", "created_at", "id", "arm", postgresql_where=text("arm IS NOT NULL")),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
 

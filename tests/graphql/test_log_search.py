@@ -1,4 +1,4 @@
-"""Search and filters of an inference log look into its newest entries, however long it is; times reach all of it."""
+"""Times, requests, sides and failures find entries of a log however long it is; the rest is looked for in the newest of them."""
 
 from uuid import UUID
 
@@ -10,9 +10,12 @@ from tests.factories.asking import Asker
 
 FILL = text(
     """INSERT INTO inference_logs
-        (id, project_id, deployment_id, model_id, request_id, row_index, inputs, latency_ms, created_at)
+        (id, project_id, deployment_id, model_id, request_id, row_index, inputs, latency_ms, created_at, error, arm)
     SELECT gen_random_uuid(), :project, :deployment, :model, 'r' || i, 0, jsonb_build_object('town', 'T' || i), i,
-        now() - make_interval(secs => i) FROM generate_series(1, :rows) AS i"""
+        now() - make_interval(secs => i),
+        CASE WHEN i > :last THEN jsonb_build_object('message', 'odd', 'reason', 'odd', 'parameters', '{}'::jsonb) END,
+        CASE WHEN i > :last THEN 'baseline' END
+    FROM generate_series(1, :rows) AS i"""
 )
 ONE = "query($id: ID!) { deployment(id: $id) { logs(%s) { totalCount nodes { requestId } } } }"
 MANY = """query($id: ID!) { project(id: $id) { deployments(sort: {field: NAME}) { nodes {
@@ -24,8 +27,8 @@ async def long(asker: Asker) -> Asker:
     ids = {name: UUID(asker.world.ids[name]) for name in ("project", "deployment", "production", "model")}
     async with asker.world.database.transaction() as session:
         given = {"project": ids["project"], "model": ids["model"]}
-        await session.execute(FILL, {**given, "deployment": ids["deployment"], "rows": NEWEST + 50})
-        await session.execute(FILL, {**given, "deployment": ids["production"], "rows": 3})
+        for name, rows in (("deployment", NEWEST + 50), ("production", 3)):
+            await session.execute(FILL, {**given, "deployment": ids[name], "rows": rows, "last": NEWEST + 48})
     return asker
 
 
@@ -44,13 +47,24 @@ async def test_search_ends_after_the_newest_entries(long: Asker) -> None:
     assert (await logs(long, 'last: 1, search: "t"'))[1] == [f"r{NEWEST}"]
 
 
-async def test_filters_end_there_too_but_for_times(long: Asker) -> None:
-    assert await logs(long, f'filter: {{requestId: "r{NEWEST + 1}"}}') == (0, [])
-    assert (await logs(long, f"first: 1, filter: {{latencyMs: {{gt: {NEWEST - 2}}}}}"))[0] == 2
+async def test_what_an_index_finds_is_found_beyond_them(long: Asker) -> None:
+    assert await logs(long, f'filter: {{requestId: ["R{NEWEST + 1}"]}}') == (1, [f"r{NEWEST + 1}"])
+    failed = (2, [f"r{NEWEST + 49}", f"r{NEWEST + 50}"])
+    assert await logs(long, "filter: {failed: true}") == failed
+    assert await logs(long, "filter: {arm: [BASELINE, SHADOW]}") == failed
+    assert await logs(long, f'filter: {{failed: true, and: [{{requestId: "r{NEWEST + 50}"}}]}}') == (1, failed[1][1:])
+    assert (await logs(long, "first: 1, filter: {failed: false}"))[0] == NEWEST + 48
     assert (await logs(long, "first: 1"))[0] == NEWEST + 50
     assert (await logs(long, 'first: 1, filter: {createdAt: {gt: "2020-01-01T00:00:00Z"}}'))[0] == NEWEST + 50
     assert await logs(long, "last: 1") == (NEWEST + 50, [f"r{NEWEST + 50}"])
-    assert (await logs(long, "first: 1, filter: {failed: true}"))[0] == 0
+
+
+async def test_the_rest_is_looked_for_in_what_they_leave(long: Asker) -> None:
+    assert (await logs(long, f"first: 1, filter: {{latencyMs: {{gt: {NEWEST - 2}}}}}"))[0] == 2
+    assert (await logs(long, f"filter: {{failed: true, latencyMs: {{gt: {NEWEST + 49}}}}}")) == (1, [f"r{NEWEST + 50}"])
+    assert (await logs(long, f'search: "odd", filter: {{arm: BASELINE, latencyMs: {{lt: {NEWEST + 50}}}}}'))[0] == 1
+    assert (await logs(long, f'filter: {{or: [{{requestId: "r{NEWEST}"}}, {{requestId: "r{NEWEST + 1}"}}]}}'))[0] == 1
+    assert (await logs(long, 'search: "odd"'))[0] == 0
 
 
 async def test_each_log_has_its_own_newest_entries(long: Asker) -> None:

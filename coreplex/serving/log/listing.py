@@ -68,14 +68,15 @@ def visible(grant: Grant) -> Select[InferenceLog]:
 
 
 NEWEST = 10_000
-"""Entries of a deployment that search reads: no index finds a word in the rows of a log, whose length nothing bounds."""
+"""Entries of a deployment that are read where no index finds what is wanted: a log's length is bounded by nothing."""
+LOOKED_AT = f"looked for in the newest {NEWEST:,} entries that times, requests, sides and failures leave"
 LOGS = Listing(
     noun="InferenceLogEntry",
     query=select(InferenceLog),
     identity=col(InferenceLog.id),
     order=Order({"created_at": col(InferenceLog.created_at)}),
     search=Search(
-        f"the rows and the answers as JSON, the error and the request id; of the newest {NEWEST:,} entries",
+        f"the rows and the answers as JSON, the error and the request id; {LOOKED_AT}",
         (
             cast(col(InferenceLog.inputs), Text),
             cast(col(InferenceLog.output), Text),
@@ -85,17 +86,13 @@ LOGS = Listing(
     ),
     filters={
         "created_at": moments(col(InferenceLog.created_at), "By when they were asked.", quick=True),
-        "model_id": reference(
-            col(InferenceLog.model_id), "Model", f"Only those this model answered, of the newest {NEWEST:,} entries."
-        ),
-        "request_id": words(col(InferenceLog.request_id), f"Only those of these requests, of the newest {NEWEST:,} entries."),
-        "arm": one_of(col(InferenceLog.arm), Arm, f"Only those of these sides of a split, of the newest {NEWEST:,} entries."),
+        "model_id": reference(col(InferenceLog.model_id), "Model", f"Only those this model answered; {LOOKED_AT}."),
+        "request_id": words(col(InferenceLog.request_id), "Only those of these requests.", quick=True),
+        "arm": one_of(col(InferenceLog.arm), Arm, "Only those of these sides of a split.", quick=True),
         "failed": flag(
-            col(InferenceLog.error).is_not(None), f"True: only those that ended in an error, of the newest {NEWEST:,} entries."
+            col(InferenceLog.error).is_not(None), "True: only those that ended in an error; false: only the others.", quick=True
         ),
-        "latency_ms": numbers(
-            col(InferenceLog.latency_ms), f"By milliseconds the scoring took, of the newest {NEWEST:,} entries.", FloatRange
-        ),
+        "latency_ms": numbers(col(InferenceLog.latency_ms), f"By milliseconds the scoring took; {LOOKED_AT}.", FloatRange),
     },
     parent=col(InferenceLog.deployment_id),
     without=DOCUMENTS,
