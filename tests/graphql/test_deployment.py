@@ -72,8 +72,9 @@ async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: p
     said = {"kind": "not_logged", "message": "The answer is not in the inference log: the server's storage is full.", "row": None}
     assert said | {"kind": "NOT_LOGGED"} in answer["warnings"]
     assert said | {"column": ""} in rest["warnings"]
-    checks = (await asker.client.get("/ready")).json()["checks"]
-    assert checks["inference_log"].startswith("answered and not logged since this process started: 3 requests with 5 rows")
+    report = (await asker.client.get("/ready")).json()
+    assert (report["log_dropped"]["requests"], report["log_dropped"]["rows"]) == (3, 5)
+    assert "3 requests with 5 rows" in report["checks"]["inference_log"]
     await asker.data(query, input={"deploymentId": identity, "inputs": ROW})
     await asker.world.settled()
     assert (await asker.data(LOGS, id=identity, first=9))["deployment"]["logs"]["totalCount"] == 1
