@@ -17,7 +17,7 @@ def upgrade() -> None:
     failed, split = sa.text("error IS NOT NULL"), sa.text("arm IS NOT NULL")
     op.create_index("ix_inference_logs_failed", LOG, ["deployment_id", "created_at", "id"], postgresql_where=failed)
     op.create_index("ix_inference_logs_arm", LOG, ["deployment_id", "created_at", "id", "arm"], postgresql_where=split)
-    op.execute(f"ANALYZE {LOG}")
+    op.execute("ANALYZE inference_logs")
 
 
 def downgrade() -> None:
