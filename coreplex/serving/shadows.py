@@ -26,8 +26,7 @@ from coreplex.platform.services import Part, Services
 from coreplex.serving.address import Share
 from coreplex.serving.arms import chosen, keys_of
 from coreplex.serving.call import Call
-from coreplex.serving.options import parse_options
-from coreplex.serving.prediction import Answer, key_list, rows_of
+from coreplex.serving.prediction import Answer
 
 SCORE = child_task("coreplex.engines.scoring.shadow:run")
 MOST_WAITING = 2000
@@ -42,6 +41,8 @@ LEAST_REST_SECS, MOST_REST_SECS = 1.0, 60.0
 TELL_SECS = 1.0
 MOST_REMEMBERED = 1000
 COMPARED = ("prediction", "probabilities")
+LOGGED_AT_ONCE = 10
+"""Requests whose entries are written before the event loop has its turn."""
 
 SKIPPED = text("UPDATE rollouts SET skipped_rows = skipped_rows + :rows WHERE id = :id")
 NO_ANSWER = Message("shadow_no_answer", "The shadow's process ended, or gave no answer within {secs:g} s.", secs=PATIENCE_SECS)
@@ -87,7 +88,7 @@ class Child:
     async def ask(self, batch: Mapping[str, Any]) -> dict[str, Any] | None:
         """What it says of a batch; None when it died over it or took too long, and is ended."""
         assert self.task is not None
-        self.control.say(orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY, default=str))
+        self.control.say(_spelled(batch))
         answer = asyncio.create_task(self.scored.get())
         await asyncio.wait({answer, self.task}, timeout=PATIENCE_SECS, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
@@ -119,10 +120,8 @@ class Shadows(Part):
 
     def offer(self, call: Call, share: Share, answers: Sequence[dict[str, Any]]) -> None:
         """Have a shadow asked for its share of the rows of an answered call; rows for which there is no room are counted."""
-        rows = rows_of(call.inputs)
-        keys = key_list(parse_options(call.options), rows) if call.options else None
-        taken = [True] * len(rows) if share.percent == 100 else chosen(share, keys_of(rows, keys))
-        places = [place for place, mine in enumerate(taken) if mine]
+        rows = call.inputs if isinstance(call.inputs, list) else [call.inputs]  # they were read, and so were the options
+        places = list(range(len(rows))) if share.percent == 100 else _share_of(share, rows, call.options.get("keys"))
         assert share.rollout_id is not None
         rest = self._rests.get(share.rollout_id)
         if self._waiting + len(places) > MOST_WAITING or (rest and asyncio.get_running_loop().time() < rest.until):
@@ -177,11 +176,9 @@ class Shadows(Part):
             self._child.start()
         route = share.candidate
         rows = [row for one in batch for row in one.rows]
-        asked = {"bundle": str(await self.services.storage.path(route.storage_key)), "sha256": route.sha256}
-        answers = [
-            {"prediction": one["prediction"], "probabilities": one.get("probabilities")} for o in batch for one in o.answers
-        ]
-        said = await self._child.ask({**asked, "rows": _plain(rows), "answers": answers})
+        answers = [{name: one.get(name) for name in COMPARED} for o in batch for one in o.answers]
+        bundle = str(await self.services.storage.path(route.storage_key))
+        said = await self._child.ask({"bundle": bundle, "sha256": route.sha256, "rows": rows, "answers": answers})
         await self._log(batch, said)
         self._rest(share, failed=said is None)
 
@@ -202,7 +199,9 @@ class Shadows(Part):
         failed = {} if said is None else said.get("failed")
         error = NO_ANSWER if said is None else Message.from_json(failed) if failed else None
         at = 0
-        for one in batch:
+        for number, one in enumerate(batch):
+            if number % LOGGED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # whoever waits for an answer goes before
             ends = slice(at, at + len(one.rows))
             at = ends.stop
             of_arm: dict[str, Any] = {"arm": Arm.shadow, "rollout_id": one.share.rollout_id, "places": one.places}
@@ -236,10 +235,15 @@ class Shadows(Part):
                 del self._skipped[rollout_id]
 
 
-def _plain(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """The rows as JSON can spell them."""
+def _share_of(share: Share, rows: Sequence[Mapping[str, Any]], keys: Sequence[str | int] | None) -> list[int]:
+    """The places of the rows that fall into a share."""
+    taken = chosen(share, keys_of(rows, None if keys is None else [str(key) for key in keys]))
+    return [place for place, mine in enumerate(taken) if mine]
+
+
+def _spelled(batch: Mapping[str, Any]) -> bytes:
+    """A batch as JSON, as far as that can spell its rows."""
     try:
-        orjson.dumps(rows, default=str)
+        return orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
     except TypeError:  # a lone surrogate, an integer beyond 64 bits
-        return storable(list(rows))
-    return rows
+        return orjson.dumps({**batch, "rows": storable(batch["rows"])}, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
