@@ -30,8 +30,8 @@ SLOWER = 100
 MOST_P99_MS, MOST_CPU = 2.0, 1.3
 METHOD = """# Shadow
 
-Measured by `tests/benchmarks/shadow.py`. {machine}. The model of `serving.md`, one row a request, {rate:.0f} requests a
-second on {connections} connections by another process; {passes} passes of {seconds:.0f} s of the first two and {fewer} of the others,
+Measured by `tests/benchmarks/shadow.py`. {machine}. The model of `serving.md`, one row a request, {rate:.0f} requests
+a second on {connections} connections; {passes} passes of {seconds:.0f} s of the first two and {fewer} of the others,
 in turn, medians; "above plain" is the median of the differences from the pass beside it. The CPU time is that of the whole server
 (web process, the shadow's child, PostgreSQL, Redis, worker) less what it uses without requests, until the log is written. "Hangs"
 is a child that is stopped, "dies" one that is killed twice a second, "slower" a model of {slower} times the trees.
