@@ -43,7 +43,7 @@ async def _documents(session: ReadSession, keys: list[Key], asking: Asking) -> M
 
 
 log_documents = Batch(_documents)
-"""What was asked and answered, by id and time of a row of the inference log; never more than an answer may hold."""
+"""What was asked and answered, by id and week of a row of the inference log; never more than an answer may hold."""
 
 
 async def input_schema(root: strawberry.Parent[Deployment], info: Info) -> Any:

@@ -83,7 +83,7 @@ def _logged(name: str, kind: Any, description: str) -> Any:
             raise NotFound.of("Log entry")  # retention was quicker
         return getattr(found, name)
 
-    return loaded(kind, log_documents, lambda row: (row.id, row.created_at), description, document)
+    return loaded(kind, log_documents, lambda row: (row.id, row.retention_week), description, document)
 
 
 @node(InferenceLog, visible)
@@ -144,6 +144,9 @@ class Deployment:
     )
     successor: Any = link("Deployment", "successor_id", "The deployment that answers at its address.")
     config: JSON = strawberry.field(description="What was given as `config`.")
+    log_days: int | None = strawberry.field(
+        description="Days that new entries of its inference log are kept; null: as long as the server's, `INFERENCE_LOG_DAYS`."
+    )
     version: int = strawberry.field(description="Counts the deployments of this name in the project.")
     privacy_policy_id: strawberry.ID | None = strawberry.field(
         description="Identifier of the attached privacy policy: always `null` in this version."
@@ -189,7 +192,9 @@ class Deployment:
         metadata={PRICE: WHOLE_TABLE},
     )
     logs: Connection[InferenceLogEntry] = nested(
-        LOGS, "The inference log of the last `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest first."
+        LOGS,
+        "The inference log of the last `logDays`, or else `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest "
+        "first.",
     )
     prediction_batches: Connection[Batches] = nested(BATCHES_OF_DEPLOYMENTS, "The batches of predictions asked of it.")
 
@@ -227,7 +232,7 @@ class DeploymentMutation:
         service.create, NamedDeploymentPayload, WRITE, "Serve a model under a name."
     )
     update_deployment: NamedDeploymentPayload | None = command(
-        service.update, NamedDeploymentPayload, WRITE, "Change a deployment's name, traffic or privacy settings."
+        service.update, NamedDeploymentPayload, WRITE, "Change a deployment's name, traffic, retention or privacy settings."
     )
     promote_deployment: DeploymentPayload | None = command(
         service.promote, DeploymentPayload, WRITE, "Move a staging deployment to production."

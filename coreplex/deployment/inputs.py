@@ -14,6 +14,7 @@ from coreplex.platform.not_yet import not_yet
 FROM_CONFIG = (
     "traffic_percent",
     "strategy",
+    "log_days",
     "privacy_policy_id",
     "privacy_anonymize_logs",
     "privacy_anonymize_response",
@@ -29,6 +30,11 @@ TRAFFIC = (
 STAGE = (
     "`staging`, or `production`, which archives the project's present production deployment, unless this one comes beside it as "
     "a canary or a shadow."
+)
+MOST_LOG_DAYS = 3650
+LOG_DAYS = (
+    f"Days that entries of its inference log are kept, 1 to {MOST_LOG_DAYS:,}, in whole weeks, beyond 90 days up to four weeks "
+    "longer; 0: as long as the server's, `INFERENCE_LOG_DAYS`. Holds for the entries from then on."
 )
 POLICY = "Privacy policy to attach. None exists in this version, so each is not found."
 ANONYMIZE_LOGS = "Anonymise personal data in the inference log."
@@ -60,6 +66,7 @@ class CreateDeployment(BaseModel):
     config: JSONObject = Field(
         default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
     )
+    log_days: int | None = Field(None, ge=0, le=MOST_LOG_DAYS, description=LOG_DAYS)
     privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)
@@ -83,6 +90,7 @@ class UpdateDeployment(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     name: Name | None = Field(None, description="New name.")
     traffic_percent: int | None = Field(None, ge=1, le=100, description=TRAFFIC)
+    log_days: int | None = Field(None, ge=0, le=MOST_LOG_DAYS, description=LOG_DAYS)
     privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)
     privacy_anonymize_response: bool | None = not_yet(False, ANONYMIZE_RESPONSE)

@@ -30,6 +30,7 @@ from coreplex.deployment.production import (
 )
 from coreplex.deployment.table import Deployment, DeploymentStatus, RolloutStatus, Stage, Strategy
 from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
+from coreplex.job.schedule import run_now
 from coreplex.membership import quota
 from coreplex.membership.access import OF_OTHER_PROJECT, open_project, open_row
 from coreplex.model.table import Model
@@ -40,8 +41,8 @@ from coreplex.platform.settings import Settings
 
 TOO_MANY = "Delete deployments that do not serve any more"
 BESIDE = frozenset({Strategy.canary, Strategy.shadow})
-NOT_KEPT = frozenset({"privacy_policy_id", "privacy_column_map"})
-"""What is refused where it says anything, so that there is nothing to keep."""
+NOT_KEPT = frozenset({"privacy_policy_id", "privacy_column_map", "log_days"})
+"""What is refused where it says anything, so that there is nothing to keep, or is kept in other words."""
 
 
 async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, settings: Settings) -> Deployment:
@@ -60,8 +61,11 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
         created_by=grant.user_id,
         deployed_at=now(),
         version=await _next_version(session, project.id, wanted.name),
+        log_days=wanted.log_days or None,
         **wanted.model_dump(exclude={"project_id", "model_id", "override_reason", *NOT_KEPT}, exclude_none=True),
     )
+    if deployment.log_days:
+        await _make_room(session)
     if deployment.strategy in BESIDE:
         await _create_beside(session, grant, deployment, settings)
         return deployment
@@ -89,7 +93,10 @@ async def _create_beside(session: WriteSession, grant: Grant, deployment: Deploy
 
 
 async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) -> Deployment:
-    """Change its name, its share of the rows in production, or its privacy. Raises Conflict for a share it cannot have."""
+    """Change its name, its share of the rows in production, how long its log is kept, or its privacy.
+
+    Raises Conflict for a share it cannot have.
+    """
     deployment = await opened(session, grant, wanted.deployment_id)
     _refuse_policy(wanted.privacy_policy_id)
     if wanted.traffic_percent is not None and deployment.is_candidate and wanted.traffic_percent != deployment.traffic_percent:
@@ -98,10 +105,18 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) 
         )
     for name, value in wanted.model_dump(exclude={"deployment_id", *NOT_KEPT}, exclude_none=True).items():
         setattr(deployment, name, value)
+    if wanted.log_days is not None:
+        deployment.log_days = wanted.log_days or None
+        await _make_room(session)
     if deployment.stage is Stage.production and not deployment.is_candidate:
         require_rest_answered(deployment)
     await changed(session, grant.user_id, deployment, "deployment.updated", f"“{deployment.name}” was changed.")
     return deployment
+
+
+async def _make_room(session: WriteSession) -> None:
+    """Have the partitions made that entries need which are kept for other days: until then they lie in the default one."""
+    await run_now(session, "inference_log")
 
 
 def _refuse_policy(policy_id: str | None) -> None:

@@ -90,6 +90,8 @@ class Deployment(SQLModel, table=True):
     successor_id: UUID | None = reference("deployments.id", default=None, on_delete="SET NULL")
     """Displaced in such a way that its address goes on: rows sent to it are answered there."""
     config: dict[str, Any] = document()
+    log_days: int | None = None
+    """How long its entries of the inference log are kept; None: by the server's setting."""
     privacy_policy_id: UUID | None = None
     privacy_anonymize_logs: bool = False
     privacy_anonymize_response: bool = False

@@ -43,6 +43,11 @@ async def tick(database: Database) -> list[UUID]:
     return queued
 
 
+async def run_now(session: WriteSession, name: str) -> None:
+    """Queue a kind in the caller's transaction, beside what comes by the clock."""
+    await service.enqueue(session, name, entity_type=ENTITY, entity_id=None)
+
+
 def following(due: datetime, now: datetime, every: timedelta) -> datetime:
     """The first time after `now` on the grid of `due`; of a time that is further ahead than a period (the period was made
     shorter, the clock was put back), a period from now."""

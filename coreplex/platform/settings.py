@@ -211,7 +211,9 @@ class Settings(BaseSettings):
         description="Most experiments, deployments, evaluations, prediction batches and members of one project, of each.",
     )
 
-    inference_log_days: int = Field(90, ge=0, description="Days the inference log is kept, in whole weeks; 0: for ever.")
+    inference_log_days: int = Field(
+        90, ge=0, description="Days the inference log of deployments without `log_days` is kept, in whole weeks; 0: for ever."
+    )
     event_days: int = Field(
         365, ge=0, description="Days a project's timeline is kept; what an experiment says stays as long as it does. 0: for ever."
     )

@@ -25,6 +25,8 @@ class Route:
     storage_key: str
     deployment_id: UUID | None = None
     status: str = ""
+    log_days: int | None = None
+    """How long the deployment keeps its entries of the log, where it has days of its own."""
     split: "Split | None" = None
     shadow: "Share | None" = None
 
@@ -87,7 +89,8 @@ async def _serving(session: ReadSession, asked: Deployment) -> Deployment:
 
 async def _alone(session: ReadSession, deployment: Deployment) -> Route:
     model = await session.get_one(Model, deployment.model_id)
-    return replace(await model_route(session, model), deployment_id=deployment.id, status=deployment.status)
+    route = await model_route(session, model)
+    return replace(route, deployment_id=deployment.id, status=deployment.status, log_days=deployment.log_days)
 
 
 async def _share(session: ReadSession, rollout: Rollout) -> Share:

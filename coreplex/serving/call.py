@@ -45,6 +45,7 @@ class Call:
             rows=rows,
             outputs=[None] * len(rows) if answer is None else answer.predictions,
             latency_ms=0.0 if answer is None else answer.latency_ms,
+            log_days=route.log_days,
             error=error,
             **arm,
         )

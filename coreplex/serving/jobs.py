@@ -13,11 +13,10 @@ from coreplex.serving.log import orphaned_rows, partitions
 async def tend_partitions(_job: Job, context: JobContext) -> dict[str, Any]:
     """Make the next weeks' partitions; remove what is older than it is kept, and what deleted deployments left."""
     database, days = context.database, context.settings.inference_log_days
-    made, dropped = await partitions.make_ahead(database), 0
-    horizon = now() - timedelta(days=days) if days else None
-    if horizon is not None:
-        dropped = await partitions.drop_before(database, horizon)
-    return {"made": made, "dropped": dropped, "rows": await orphaned_rows.remove(database, horizon)}
+    moment = now()
+    horizon = moment - timedelta(days=days) if days else None
+    made, dropped = await partitions.make_ahead(database), await partitions.drop_over(database, moment, horizon)
+    return {"made": made, "dropped": dropped, "rows": await orphaned_rows.remove(database, moment, horizon)}
 
 
 declare(JobKind("inference_log", tend_partitions, every=timedelta(minutes=5)))

@@ -24,15 +24,15 @@ class InferenceLog(SQLModel, table=True):
 
     __tablename__ = "inference_logs"
     __bound__ = Bound(
-        "`INFERENCE_LOG_DAYS`: weekly partitions, dropped when all of their rows are older. Those of a deleted deployment go "
-        "within minutes."
+        "`INFERENCE_LOG_DAYS`, or `log_days` of its deployment: weekly partitions, dropped when all of their rows are older. "
+        "Those of a deleted deployment go within minutes."
     )
     __table_args__ = (
         Index("ix_inference_logs_deployment", "deployment_id", "created_at", "id"),
         Index("ix_inference_logs_request", "deployment_id", text("lower(request_id)")),
         Index("ix_inference_logs_failed", "deployment_id", "created_at", "id", postgresql_where=text("error IS NOT NULL")),
         Index("ix_inference_logs_arm", "deployment_id", "created_at", "id", "arm", postgresql_where=text("arm IS NOT NULL")),
-        {"postgresql_partition_by": "RANGE (created_at)"},
+        {"postgresql_partition_by": "LIST (retention_week)"},
     )
 
     id: UUID = key()
@@ -47,4 +47,6 @@ class InferenceLog(SQLModel, table=True):
     latency_ms: float = 0.0
     arm: Arm | None = maybe_word(Arm)
     """Which side of a split answered, or a shadow; none where one deployment answers alone."""
-    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True), primary_key=True)
+    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
+    retention_week: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """Which partition it lies in (`partitions.week_of`)."""

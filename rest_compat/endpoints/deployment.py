@@ -17,6 +17,7 @@ CREATE = (
     "traffic_percent",
     "strategy",
     "config",
+    "log_days",
     "privacy_policy_id",
     "privacy_anonymize_logs",
     "privacy_anonymize_response",

@@ -15,6 +15,7 @@ from coreplex.migrations.migrate import alembic_config, migrate
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, async_url
 from coreplex.runtime.tables import metadata
+from coreplex.serving.log.partitions import week_of
 from tests.factories.bare import bare
 
 REFERENCES = ("project_id", "deployment_id", "model_id")
@@ -53,10 +54,35 @@ async def test_a_log_with_rows_is_taken_along_both_ways(empty_database_url: str)
         for revision in ("0006", "0005", "head"):
             await to(empty_database_url, revision)
             assert await rows(database) == before, revision
-        await bare(database, "inference_logs", UUID(int=9), **dict.fromkeys(REFERENCES, identity))
-        assert len(await rows(database)) == 6
+        await bare(database, "inference_logs", UUID(int=9), **dict.fromkeys(REFERENCES, identity), retention_week=-9)
+        before = await rows(database)
+        assert len(before) == 6
+        for revision in ("-1", "head"):
+            await to(empty_database_url, revision)
+            assert await rows(database) == before, revision
     finally:
         await database.close()
+
+
+async def test_a_log_of_weeks_is_not_written_again(empty_database_url: str) -> None:
+    """Its files stay, however long it is, and its rows are in the week of their partition."""
+    await to(empty_database_url, "0019")
+    database, identity = Database(empty_database_url), UUID(int=1)
+    try:
+        await bare(database, "inference_logs", identity, **dict.fromkeys(REFERENCES, identity), created_at=now())
+        before = await _file_of(database, identity)
+        await to(empty_database_url, "head")
+        assert await _file_of(database, identity) == before
+        async with database.read() as session:
+            assert await session.scalar(text("SELECT retention_week FROM inference_logs")) == week_of(now())
+    finally:
+        await database.close()
+
+
+async def _file_of(database: Database, identity: UUID) -> Any:
+    async with database.read() as session:
+        query = text("SELECT pg_relation_filenode(tableoid) FROM inference_logs WHERE id = :id")
+        return await session.scalar(query, {"id": identity})
 
 
 async def test_deployments_promise_no_more_than_they_do(empty_database_url: str) -> None:

@@ -5,9 +5,12 @@ import errno
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
+from coreplex.serving.log.partitions import week_of
 from coreplex.serving.log.spool import Segment
 from schema.messages import catalogue
 from tests.factories.asking import Asker
@@ -50,6 +53,29 @@ async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
     assert sorted(node["rowIndex"] for node in nodes if node["error"] is None) == [0, 1, 2]
     (error,) = [node["error"] for node in nodes if node["error"] is not None]
     assert (error["reason"], error["reason"] in catalogue(), error["parameters"]) == ("no_rows", True, {})
+
+
+async def test_a_log_is_kept_for_days_of_its_own(asker: Asker) -> None:
+    """Each entry goes when it expires by what was said as it was written, and is read as any other."""
+    ids = {name: asker.world.ids[name] for name in ("project", "model")}
+    wanted = {"projectId": ids["project"], "modelId": ids["model"], "name": "kept", "stage": "STAGING", "config": {"log_days": 7}}
+    created = "mutation($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id logDays } } }"
+    changed = "mutation($input: UpdateDeploymentInput!) { updateDeployment(input: $input) { deployment { logDays } } }"
+    made = (await asker.data(created, input=wanted))["createDeployment"]["deployment"]
+    kept, identity = [made["logDays"]], {"deploymentId": made["id"]}
+    for days in (None, 400, 0):
+        answer = await asker.data(changed, input={**identity, "logDays": days})
+        kept.append(answer["updateDeployment"]["deployment"]["logDays"])
+        await asker.data(PREDICT, input={**identity, "inputs": [ROW]})
+    assert kept == [7, 7, 400, None]
+    await asker.world.settled()
+    assert (await asker.data(LOGS, id=made["id"], first=9))["deployment"]["logs"]["totalCount"] == 3
+    query = "SELECT created_at, retention_week FROM inference_logs WHERE deployment_id = :id ORDER BY created_at"
+    async with asker.world.database.read() as session:
+        found = (await session.execute(text(query), {"id": UUID(made["id"])})).all()
+        jobs = await session.scalar(text("SELECT count(*) FROM jobs WHERE type = 'inference_log'"))
+    assert jobs == 3, "partitions are made at once"
+    assert [week for _, week in found] == [week_of(moment, days) for (moment, _), days in zip(found, (7, 400, None), strict=True)]
 
 
 async def test_an_answer_says_that_it_is_not_logged(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:

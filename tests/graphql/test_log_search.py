@@ -10,11 +10,12 @@ from tests.factories.asking import Asker
 
 FILL = text(
     """INSERT INTO inference_logs
-        (id, project_id, deployment_id, model_id, request_id, row_index, inputs, latency_ms, created_at, error, arm)
+        (id, project_id, deployment_id, model_id, request_id, row_index, inputs, latency_ms, created_at, error, arm,
+         retention_week)
     SELECT gen_random_uuid(), :project, :deployment, :model, 'r' || i, 0, jsonb_build_object('town', 'T' || i), i,
         now() - make_interval(secs => i),
         CASE WHEN i > :last THEN jsonb_build_object('message', 'odd', 'reason', 'odd', 'parameters', '{}'::jsonb) END,
-        CASE WHEN i > :last THEN 'baseline' END
+        CASE WHEN i > :last THEN 'baseline' END, 0
     FROM generate_series(1, :rows) AS i"""
 )
 ONE = "query($id: ID!) { deployment(id: $id) { logs(%s) { totalCount nodes { requestId } } } }"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,12 +41,24 @@ async def fresh(empty_database_url: str) -> AsyncIterator[Database]:
 
 
 def entry(moment: datetime, deployment: UUID = GONE) -> InferenceLog:
-    return InferenceLog(project_id=GONE, deployment_id=deployment, model_id=GONE, request_id="r", created_at=moment)
+    ids = {"project_id": GONE, "deployment_id": deployment, "model_id": GONE}
+    return InferenceLog(**ids, request_id="r", created_at=moment, retention_week=partitions.week_of(moment))
 
 
 async def put(database: Database, *moments: datetime) -> None:
     async with database.transaction() as session:
         session.add_all(entry(moment) for moment in moments)
+
+
+def record(moment: datetime, deployment: UUID = GONE, own_days: int | None = None) -> dict[str, Any]:
+    """As a line of the spool has it."""
+    ids = {"id": new_id(), "deployment_id": deployment, "model_id": GONE, "request_id": "r"}
+    return {**ids, "row_index": 0, "inputs": {}, "latency_ms": 1, "created_at": moment, "log_days": own_days}
+
+
+async def store(database: Database, records: list[dict[str, Any]]) -> None:
+    async with database.transaction() as session:
+        await session.execute(STORE, {"records": orjson.dumps(records, default=str).decode()})
 
 
 async def kept(database: Database, table: str = "inference_logs") -> list[datetime]:
@@ -60,13 +72,12 @@ async def test_weeks_are_made_ahead_and_take_over_what_came_before_them(fresh: D
     odd = [today - 500 * WEEK, today - WEEK, today, later, later + 4000 * WEEK]
     await put(fresh, *odd)
     assert await kept(fresh) == odd, "whatever its time, a record is stored"
-    assert len(await kept(fresh, partitions.DEFAULT)) == 2
+    assert len(await kept(fresh, partitions.DEFAULT)) == 4
     assert await partitions.make_ahead(fresh, today) == partitions.AHEAD - 1, "the migration made the first"
     assert await partitions.make_ahead(fresh, today) == 0
     assert await partitions.make_ahead(fresh, later) == partitions.AHEAD
-    week = next(end for end in await partitions.ends(fresh) if datetime(end.year, end.month, end.day, tzinfo=UTC) > later)
-    assert await kept(fresh, partitions.name_of(week)) == [later], "it was in the default partition"
-    assert await kept(fresh, partitions.DEFAULT) == odd[-1:]
+    assert await kept(fresh, partitions.name_of(partitions.week_of(later))) == [later], "it was in the default partition"
+    assert await kept(fresh, partitions.DEFAULT) == [*odd[:2], odd[-1]]
     assert await kept(fresh) == odd
 
 
@@ -75,13 +86,13 @@ async def test_whole_weeks_go_and_the_rest_of_them_by_rows(fresh: Database) -> N
     moments = [today - 20 * WEEK, today - 2 * WEEK, today, today + 2 * WEEK, today + 30 * WEEK]
     await partitions.make_ahead(fresh, today)
     await put(fresh, *moments)
-    before = await partitions.ends(fresh)
-    assert await partitions.drop_before(fresh, today) == 0
-    assert await partitions.drop_before(fresh, today + 2 * WEEK) == 2
-    assert await partitions.ends(fresh) == before[2:]
-    assert await kept(fresh) == moments[3:]
-    await put(fresh, *moments[:2])
-    assert await kept(fresh) == moments[:2] + moments[3:], "adopted late: there is no week for it any more"
+    before = await partitions.weeks(fresh)
+    assert await partitions.drop_over(fresh, today, today) == 0
+    assert await partitions.drop_over(fresh, today, None) == 0, "for ever"
+    assert await partitions.drop_over(fresh, today, today + 2 * WEEK) == 2
+    assert await partitions.weeks(fresh) == before[2:]
+    assert await kept(fresh) == moments[:2] + moments[3:], "of no week: they go by rows"
+    assert await orphaned_rows.remove(fresh, today, today + 2 * WEEK) == 4
 
 
 async def test_nobody_waits_for_a_partition_to_go(fresh: Database) -> None:
@@ -90,11 +101,11 @@ async def test_nobody_waits_for_a_partition_to_go(fresh: Database) -> None:
     far = now() + 2 * WEEK
     async with fresh.transaction() as reader:
         await reader.execute(select(func.count()).select_from(InferenceLog))
-        dropping = asyncio.create_task(partitions.drop_before(fresh, far))
+        dropping = asyncio.create_task(partitions.drop_over(fresh, now(), far))
         await asyncio.sleep(0.1)
         await put(fresh, now() + 3 * WEEK)
         assert await dropping == 0
-    assert await partitions.drop_before(fresh, far) == 2
+    assert await partitions.drop_over(fresh, now(), far) == 2
     assert len(await kept(fresh)) == 1
 
 
@@ -102,11 +113,11 @@ async def test_processes_that_start_together_make_the_weeks_once(fresh: Database
     made = await asyncio.gather(*(partitions.make_ahead(fresh) for _ in range(4)))
     assert sum(made) <= partitions.AHEAD - 1, "each week by one of them"
     await partitions.make_ahead(fresh)
-    assert len(await partitions.ends(fresh)) == partitions.AHEAD
-    dropped = await asyncio.gather(*(partitions.drop_before(fresh, now() + 2 * WEEK) for _ in range(4)))
+    assert len(await partitions.weeks(fresh)) == partitions.AHEAD
+    dropped = await asyncio.gather(*(partitions.drop_over(fresh, now(), now() + 2 * WEEK) for _ in range(4)))
     assert sum(dropped) <= 2
-    await partitions.drop_before(fresh, now() + 2 * WEEK)
-    assert len(await partitions.ends(fresh)) == partitions.AHEAD - 2
+    await partitions.drop_over(fresh, now(), now() + 2 * WEEK)
+    assert len(await partitions.weeks(fresh)) == partitions.AHEAD - 2
 
 
 async def test_rows_of_deleted_deployments_go_in_batches(fresh: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,35 +126,59 @@ async def test_rows_of_deleted_deployments_go_in_batches(fresh: Database, monkey
     await bare(fresh, "deployments", there)
     async with fresh.transaction() as session:
         session.add_all(entry(moment, which) for moment in moments for which in (GONE, there))
-    assert await orphaned_rows.remove(fresh, None) == 25
+    assert await orphaned_rows.remove(fresh, now(), None) == 25
     async with fresh.read() as session:
         assert set((await session.scalars(select(col(InferenceLog.deployment_id)))).all()) == {there}
-    assert await orphaned_rows.remove(fresh, now() - timedelta(days=95)) == 21, "those that are in no week, by their age"
+    assert await orphaned_rows.remove(fresh, now(), now() - timedelta(days=95)) == 21, "those that are in no week, by their age"
     assert await kept(fresh) == sorted(moments[:4])
 
 
 async def test_a_record_that_comes_twice_is_stored_once(fresh: Database) -> None:
     for table in ("models", "deployments"):
         await bare(fresh, table, GONE)
-    records = [
-        {
-            "id": new_id(),
-            "deployment_id": GONE,
-            "model_id": GONE,
-            "request_id": "r",
-            "row_index": 0,
-            "inputs": {},
-            "latency_ms": 1,
-        }
-        | {"created_at": moment}
-        for moment in (now() - 700 * WEEK, now(), now() + 700 * WEEK)
-    ]
+    records = [record(moment) for moment in (now() - 700 * WEEK, now(), now() + 700 * WEEK)]
     for _ in range(2):
-        async with fresh.transaction() as session:
-            await session.execute(STORE, {"records": orjson.dumps(records, default=str).decode()})
+        await store(fresh, records)
     assert len(await kept(fresh)) == 3
     async with fresh.read() as session:
         assert await session.scalar(text("SELECT request_count FROM deployments")) == 3
+
+
+async def test_a_week_goes_when_all_in_it_has_expired(fresh: Database) -> None:
+    """Of deployments with days of their own: longer or shorter than the server's, each entry as it was written."""
+    days = {UUID(int=2): 7, UUID(int=3): 400, UUID(int=4): None}
+    await bare(fresh, "models", GONE)
+    for deployment, own in days.items():
+        await bare(fresh, "deployments", deployment, log_days=own)
+    today = datetime.combine(partitions.end_of(partitions.week_of(now())), time(12), UTC) - timedelta(days=6)
+    records = [record(today + n * WEEK, deployment, own) for n in range(3) for deployment, own in days.items()]
+    await store(fresh, records)
+    assert len(await kept(fresh, partitions.DEFAULT)) == 8, "the migration made the week of one"
+    await partitions.make_ahead(fresh, today)
+    async with fresh.transaction() as session:
+        await session.execute(text("UPDATE deployments SET log_days = 30"))
+    await store(fresh, records)
+    assert len(await kept(fresh)) == 9, "sent again they are found"
+    assert not await kept(fresh, partitions.DEFAULT)
+    query = text("SELECT deployment_id, count(*) FROM inference_logs GROUP BY 1")
+    for later, left in ((2, [2, 3, 3]), (4, [0, 3, 3]), (14, [0, 3, 2]), (57, [0, 3, 0]), (64, [0, 0, 0])):
+        moment = today + later * WEEK
+        await partitions.drop_over(fresh, moment, moment - timedelta(days=90))
+        async with fresh.read() as session:
+            found = dict(map(tuple, await session.execute(query)))
+        assert [found.get(one, 0) for one in days] == left, later
+
+
+async def test_a_week_is_the_same_in_the_database(fresh: Database) -> None:
+    monday = datetime(2026, 11, 30, tzinfo=UTC)
+    edges = [monday + n * timedelta(days=1) + m * timedelta(microseconds=1) for n in range(-9, 10) for m in (-1, 0, 1)]
+    for moment in (*edges, datetime(1900, 1, 1, tzinfo=UTC), datetime(1970, 1, 12, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)):
+        for own in (None, 1, 7, 90, 91, 3650):
+            values = {"moment": moment, "own": own}
+            query = text(f"SELECT {partitions.week_in_sql('CAST(:moment AS timestamptz)', 'CAST(:own AS int)')}")
+            async with fresh.read() as session:
+                found = await session.scalar(query, values)
+            assert found == partitions.week_of(moment, own), values
 
 
 @pytest.mark.parametrize("direction", SortDirection)

@@ -79,8 +79,10 @@ def test_a_deployment_and_its_fields(project: Lab) -> None:
     assert deployment["endpoint_url"] == f"{project.stack.base_url}{one(made['id'])}/predict"
     second = project.client.post(f"/api/mlops/projects/{project.project_id}/deployments", json=body).json()["deployment"]
     assert second["version"] == 2
-    changed = project.client.put(one(made["id"]), json={"name": "new", "traffic_percent": 100}).json()["deployment"]
-    assert (changed["name"], changed["traffic_percent"]) == ("new", 100)
+    wanted = {"name": "new", "traffic_percent": 100, "log_days": 30}
+    changed = project.client.put(one(made["id"]), json=wanted).json()["deployment"]
+    assert (changed["name"], changed["traffic_percent"], changed["log_days"]) == ("new", 100, 30)
+    assert project.client.put(one(made["id"]), json={"log_days": 0}).json()["deployment"]["log_days"] is None
     assert listed(project, search="NEW")["total"] == 1
     assert listed(project, stage="production")["total"] == 0
     assert listed(project, status="active", sort_field="name", sort_direction="asc")["items"][0]["name"] == "d"
@@ -132,6 +134,9 @@ def test_there_is_no_policy_to_be_found(project: Lab, policy: str) -> None:
         ({"traffic_percent": 0}, "traffic_percent"),
         ({"traffic_percent": 101}, "traffic_percent"),
         ({"traffic_percent": "50"}, "traffic_percent"),
+        ({"log_days": -1}, "log_days"),
+        ({"log_days": 3651}, "log_days"),
+        ({"config": {"log_days": 1.5}}, "log_days"),
         ({"strategy": "luck"}, "strategy"),
         ({"config": [1]}, "config"),
         ({"config": {"traffic_percent": 0}}, "traffic_percent"),

@@ -11,6 +11,7 @@ from coreplex.deployment.table import RolloutKind, RolloutStatus
 from coreplex.errors.tree import Unavailable
 from coreplex.platform.database import Database, is_refused, is_too_much
 from coreplex.serving.log.json_lines import NUL, shortened, without_nul
+from coreplex.serving.log.partitions import week_in_sql
 from coreplex.serving.log.rejected import RejectedEntries
 
 TRIES = 5
@@ -21,23 +22,26 @@ Lines = Sequence[bytes]
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
 # The error of a record that an older server has spooled is a text. `counted` runs after what is selected last, so rollouts are
 # locked before deployments, as everybody does who changes both.
+WEEK = week_in_sql("r.created_at", "r.log_days")
 STORE = text(
-    """
+    f"""
     WITH sent AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
             id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
-            error jsonb, latency_ms float8, created_at timestamptz, arm text, rollout_id uuid, first bool, agreed bool,
-            difference float8)
+            error jsonb, latency_ms float8, created_at timestamptz, log_days int, arm text, rollout_id uuid, first bool,
+            agreed bool, difference float8)
     ), fresh AS (
         INSERT INTO inference_logs
-            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at, arm)
+            (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at, arm,
+             retention_week)
         SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, CASE jsonb_typeof(r.error)
-            WHEN 'string' THEN jsonb_build_object('message', r.error, 'reason', 'as_it_was_said', 'parameters', '{}'::jsonb)
-            ELSE r.error END, r.latency_ms, r.created_at, r.arm
+            WHEN 'string' THEN jsonb_build_object('message', r.error, 'reason', 'as_it_was_said', 'parameters', '{{}}'::jsonb)
+            ELSE r.error END, r.latency_ms, r.created_at, r.arm,
+            {WEEK}
         FROM sent r
         JOIN deployments d ON d.id = r.deployment_id
         JOIN models m ON m.id = r.model_id
-        ON CONFLICT (id, created_at) DO NOTHING
+        ON CONFLICT (id, retention_week) DO NOTHING
         RETURNING id
     ), new AS (
         SELECT sent.*, (row_index = 0 OR coalesce(first, false)) AS opens FROM sent JOIN fresh USING (id)
@@ -71,7 +75,7 @@ STORE = text(
     ) c
     WHERE o.id = c.rollout_id
     RETURNING o.id, o.kind, o.status
-    """
+    """  # noqa: S608 of our own
 )
 
 

@@ -67,7 +67,7 @@ async def offer(
         conditions.append(col(_log.arm) == arm)
     if failed is not None:
         conditions.append(col(_log.error).is_not(None) if failed else col(_log.error).is_(None))
-    wanted = select(col(_log.id), col(_log.created_at)).where(*conditions)
+    wanted = select(col(_log.id), col(_log.retention_week), col(_log.created_at)).where(*conditions)
     path = services.staging.new_path()
     with gone_on_failure(path):
         await while_connected(_written(services, wanted, path))
@@ -110,13 +110,14 @@ async def _parts(services: Services, wanted: Any, place: Callable[[int], Path]) 
         if last is not None:
             page = page.where(col(_log.created_at) >= last[0], func.row(*order) > func.row(*last))
         async with services.database.read() as session:
-            keys: list[Key] = [(identity, moment) for identity, moment in await session.execute(page)]
+            found = (await session.execute(page)).all()
+            keys: list[Key] = [(identity, week) for identity, week, _ in found]
             for few in read_together(await stored_sizes(session, keys)) if keys else ():
                 parts.append(place(len(parts)))
                 await asyncio.to_thread(_write, (await session.execute(_read(few).order_by(*order))).all(), parts[-1])
         if len(keys) < PAGE_ROWS:
             return parts
-        last = keys[-1][1], keys[-1][0]
+        last = found[-1].created_at, found[-1].id
 
 
 def _read(keys: Sequence[Key]) -> Select[Any]:

@@ -1,7 +1,6 @@
 """The list of the inference log's entries, paged for its readers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,8 +23,8 @@ from coreplex.serving.table import InferenceLog
 DOCUMENTS = ("inputs", "output")
 LIGHT = behind(InferenceLog, DOCUMENTS)
 """Load rows of the log without their documents."""
-Key = tuple[UUID, datetime]
-"""Of a row: its id, and its time, which says in which partition it is."""
+Key = tuple[UUID, int]
+"""Of a row: its id, and its week, which says in which partition it is."""
 
 
 class Documents(NamedTuple):
@@ -38,19 +37,19 @@ async def documents(session: ReadSession, keys: Sequence[Key], read: Callable[[i
     found: dict[Key, Documents] = {}
     for chunk in read_together(await stored_sizes(session, keys)):
         query = select(*_KEY, col(InferenceLog.inputs), col(InferenceLog.output)).where(among(chunk))
-        for identity, moment, inputs, output in await session.execute(query):
+        for identity, week, inputs, output in await session.execute(query):
             read(len(orjson.dumps(inputs)) + len(orjson.dumps(output)))
-            found[identity, moment] = Documents(inputs, output)
+            found[identity, week] = Documents(inputs, output)
     return found
 
 
-_KEY = (col(InferenceLog.id), col(InferenceLog.created_at))
+_KEY = (col(InferenceLog.id), col(InferenceLog.retention_week))
 
 
 def among(keys: Sequence[Key]) -> ColumnElement[bool]:
     """Whether a row is one of these."""
-    identities, moments = zip(*keys, strict=True)
-    return and_(_KEY[0].in_(identities), _KEY[1].in_(set(moments)))
+    identities, weeks = zip(*keys, strict=True)
+    return and_(_KEY[0].in_(identities), _KEY[1].in_(set(weeks)))
 
 
 async def stored_sizes(session: ReadSession, keys: Sequence[Key]) -> Sequence[tuple[Key, int]]:
@@ -58,7 +57,7 @@ async def stored_sizes(session: ReadSession, keys: Sequence[Key]) -> Sequence[tu
     columns = (col(InferenceLog.inputs), col(InferenceLog.output))
     size: Any = sum(func.coalesce(func.pg_column_size(column), 0) for column in columns)
     rows = await session.execute(select(*_KEY, size).where(among(keys)))
-    return [((identity, moment), stored) for identity, moment, stored in rows]
+    return [((identity, week), stored) for identity, week, stored in rows]
 
 
 def visible(grant: Grant) -> Select[InferenceLog]:

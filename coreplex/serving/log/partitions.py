@@ -1,8 +1,11 @@
-"""Weekly partitions of the inference log: made ahead, and dropped whole once all of their rows are older than the log is kept.
+"""Weekly partitions of the inference log: made ahead, and dropped whole once all of their entries are older than they are kept.
 
-A partition is named by the Monday it ends before, midnight UTC. What fits into none (a clock that jumped, a record that waited
-on a disk for months) goes into the default partition, so no record is ever refused for its time. Weeks, because a day's
-partitions would be a hundred to plan each list over, and a month's would keep rows a month too long.
+An entry lies in the week it was made in, and goes when that is older than the server's setting. One of a deployment with days
+of its own lies in the week in which it expires (in the last of every four, where those are more than `LONG`), which is settled
+when it is written: sent again it is found there. Weeks begin on Mondays, midnight UTC, and are numbered from that of 5 January
+1970; those in which entries expire count below zero. What fits into none (a clock that jumped, a record that waited on a disk for
+months) goes into the default partition, so no record is ever refused for its time. Weeks, because a day's partitions would be a
+hundred to plan each list over, and a month's would keep rows a month too long.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -17,8 +20,11 @@ from coreplex.platform.database import Database
 LOG = "inference_logs"
 DEFAULT = f"{LOG}_default"
 WEEK = timedelta(days=7)
+FIRST = date(1970, 1, 5)
 AHEAD = 4
 """Weeks made ahead, the running one included: so long may housekeeping be away before the default partition is used."""
+LONG, SPAN = 90, 4
+"""Days beyond which entries expire together every so many weeks: years are kept in few partitions."""
 PATIENCE = "500ms"
 """How long predictions' storage may have to wait behind us for a lock; then we try again in the next round."""
 LATER = {"55P03": "a lock is not to be had", "42P07": "another process made it", "42P01": "another process dropped it"}
@@ -27,49 +33,80 @@ LATER = {"55P03": "a lock is not to be had", "42P07": "another process made it",
 PARTITIONS = text(
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:log AS regclass)"
 )
+OWN_DAYS = text("SELECT DISTINCT log_days FROM deployments WHERE log_days IS NOT NULL")
 
 log = structlog.get_logger(__name__)
 
 
-def name_of(end: date) -> str:
-    """The partition of the seven days before `end`, a Monday."""
-    return f"{LOG}_until_{end:%Y%m%d}"
+def week_of(moment: datetime, own_days: int | None = None) -> int:
+    """The week of an entry made at a moment, kept by the server's setting or for days of its own."""
+    week = max((moment.astimezone(UTC).date() + timedelta(days=own_days or 0) - FIRST) // WEEK, 1)
+    if own_days is None:
+        return week
+    return -week if own_days <= LONG else week // -SPAN * SPAN
 
 
-async def ends(database: Database) -> list[date]:
-    """When each partition ends, earliest first; the default one is not among them."""
+def week_in_sql(moment: str, own_days: str) -> str:
+    """`week_of` of two expressions."""
+    seconds = f"extract(epoch FROM {moment}) - 345600 + coalesce({own_days}, 0) * 86400.0"
+    week = f"greatest(div({seconds}, 604800), 1)::int"
+    return (
+        f"CASE WHEN {own_days} IS NULL THEN {week} WHEN {own_days} <= {LONG} THEN -{week} "
+        f"ELSE ceil({week} / {SPAN}.0)::int * -{SPAN} END"
+    )
+
+
+def end_of(week: int) -> date:
+    """The Monday it ends before."""
+    return FIRST + (abs(week) + 1) * WEEK
+
+
+def name_of(week: int) -> str:
+    """Its partition."""
+    return f"{LOG}_{'until' if week > 0 else 'expire'}_{end_of(week):%Y%m%d}"
+
+
+def _week_of_name(name: str) -> int:
+    kind, day = name.removeprefix(f"{LOG}_").split("_")
+    week = (datetime.strptime(day, "%Y%m%d").date() - FIRST) // WEEK - 1  # noqa: DTZ007 a day
+    return week if kind == "until" else -week
+
+
+async def weeks(database: Database) -> list[int]:
+    """Those that have a partition."""
     async with database.read() as session:
         names = (await session.scalars(PARTITIONS, {"log": LOG})).all()
-    dated = (name.removeprefix(f"{LOG}_until_") for name in names if name != DEFAULT)
-    return sorted(datetime.strptime(day, "%Y%m%d").date() for day in dated)  # noqa: DTZ007 a day
+    return sorted(_week_of_name(name) for name in names if name != DEFAULT)
 
 
 async def make_ahead(database: Database, moment: datetime | None = None) -> int:
-    """Make the partitions of this week and the next ones; returns how many were missing."""
-    day = (moment or now()).astimezone(UTC).date()
-    next_monday = day + timedelta(days=7 - day.weekday())
-    last = max(await ends(database), default=date.min)
-    missing = [end for n in range(AHEAD) if (end := next_monday + n * WEEK) > last]
-    for count, end in enumerate(missing):
-        start = end - WEEK
+    """Make the partitions that entries of this week and the next ones need; returns how many were missing."""
+    begin = moment or now()
+    async with database.read() as session:
+        kept = [None, *(await session.scalars(OWN_DAYS)).all()]
+    wanted = {week_of(begin + n * WEEK, days) for days in kept for n in range(AHEAD)}
+    missing = sorted(wanted - set(await weeks(database)), key=abs)
+    for count, week in enumerate(missing):
         if not await _at_once(
             database,
             f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE",
-            f"CREATE TABLE {name_of(end)} (LIKE {LOG} INCLUDING DEFAULTS)",
-            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE created_at >= '{start} 00:00+00' AND created_at < '{end} 00:00+00' "  # noqa: S608 dates
-            f"RETURNING *) INSERT INTO {name_of(end)} SELECT * FROM moved",
-            f"ALTER TABLE {LOG} ATTACH PARTITION {name_of(end)} FOR VALUES FROM ('{start} 00:00+00') TO ('{end} 00:00+00')",
+            f"CREATE TABLE {name_of(week)} (LIKE {LOG} INCLUDING DEFAULTS)",
+            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE retention_week = {week} RETURNING *) "  # noqa: S608 a number
+            f"INSERT INTO {name_of(week)} SELECT * FROM moved",
+            f"ALTER TABLE {LOG} ATTACH PARTITION {name_of(week)} FOR VALUES IN ({week})",
         ):
             return count
     return len(missing)
 
 
-async def drop_before(database: Database, horizon: datetime) -> int:
-    """Drop the partitions that end before `horizon`; returns how many."""
-    day, count = horizon.astimezone(UTC).date(), 0
-    for end in await ends(database):
-        if end <= day and await _at_once(database, f"DROP TABLE {name_of(end)}"):
-            log.info("inference_log.dropped", until=str(end))
+async def drop_over(database: Database, moment: datetime, horizon: datetime | None) -> int:
+    """Drop the weeks that ended before `horizon`, and those in which all has expired; returns how many."""
+    count = 0
+    for week in await weeks(database):
+        limit = horizon if week > 0 else moment
+        over = limit is not None and end_of(week) <= limit.astimezone(UTC).date()
+        if over and await _at_once(database, f"DROP TABLE {name_of(week)}"):
+            log.info("inference_log.dropped", partition=name_of(week))
             count += 1
     return count
 

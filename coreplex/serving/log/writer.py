@@ -110,6 +110,7 @@ class InferenceWriter(Part):
         rows: Sequence[Mapping[str, Any]],
         outputs: Sequence[Mapping[str, Any] | None],
         latency_ms: float,
+        log_days: int | None = None,
         error: Message | None = None,
         again: tuple[UUID, datetime] | None = None,
         places: Sequence[int] | None = None,
@@ -118,6 +119,7 @@ class InferenceWriter(Part):
     ) -> list[dict[str, Any]]:
         """Write one entry per row; returns as soon as the operating system has them. Many rows are spelled in a thread.
 
+        `log_days`: how long the deployment keeps its entries, where it has days of its own.
         `places`: of the rows in their request, where it had others; `arm`, `more`: what else entries of an arm carry, all and
         each (`batch.STORE`). `again`, a name and a moment: what the model's entries were written under before is not written
         twice (failures apart).
@@ -132,6 +134,8 @@ class InferenceWriter(Part):
             "created_at": again[1] if again else now(),
             **arm,
         }
+        if log_days is not None:
+            common["log_days"] = log_days
         few = len(rows) <= INLINE_ROWS
         name = uuid5(again[0], f"{model_id} {error is None}") if again else None
         given = (common, rows, outputs, name, places, more)
