@@ -48,5 +48,5 @@ class InferenceLog(SQLModel, table=True):
     arm: Arm | None = maybe_word(Arm)
     """Which side of a split answered, or a shadow; none where one deployment answers alone."""
     created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
-    retention_week: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    """Which partition it lies in (`partitions.week_of`)."""
+    retention_week: int = Field(default=0, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """Which partition it lies in (`partitions.week_of`); 0: the default one."""

@@ -147,7 +147,7 @@ async def test_a_setting_of_none_keeps_for_ever(settings: Settings) -> None:
         await fill(services, "users", 3, {"created_at": -4000 * DAY, "role": "user"})
         async with services.database.transaction() as session:
             ids = {"project_id": GONE, "deployment_id": GONE, "model_id": GONE}
-            session.add(InferenceLog(**ids, request_id="r", created_at=now() - 4000 * DAY, retention_week=1))
+            session.add(InferenceLog(**ids, request_id="r", created_at=now() - 4000 * DAY))
         await bare(services.database, "deployments", GONE)
         await tidy(services)
         assert [await count(services, name) for name in ("events", "jobs", "users", "inference_logs")] == [1, 1, 1, 1]

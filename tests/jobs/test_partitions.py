@@ -1,7 +1,7 @@
 """The inference log in weekly partitions: no record is refused for its time, whole weeks go, and nobody waits for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -112,12 +112,19 @@ async def test_nobody_waits_for_a_partition_to_go(fresh: Database) -> None:
 async def test_processes_that_start_together_make_the_weeks_once(fresh: Database) -> None:
     made = await asyncio.gather(*(partitions.make_ahead(fresh) for _ in range(4)))
     assert sum(made) <= partitions.AHEAD - 1, "each week by one of them"
-    await partitions.make_ahead(fresh)
-    assert len(await partitions.weeks(fresh)) == partitions.AHEAD
+    await in_rounds(fresh, partitions.make_ahead, partitions.AHEAD)
     dropped = await asyncio.gather(*(partitions.drop_over(fresh, now(), now() + 2 * WEEK) for _ in range(4)))
     assert sum(dropped) <= 2
-    await partitions.drop_over(fresh, now(), now() + 2 * WEEK)
-    assert len(await partitions.weeks(fresh)) == partitions.AHEAD - 2
+    await in_rounds(fresh, lambda database: partitions.drop_over(database, now(), now() + 2 * WEEK), partitions.AHEAD - 2)
+
+
+async def in_rounds(database: Database, work: Callable[[Database], Awaitable[int]], left: int) -> None:
+    """What a lock was not to be had for is done in a later round."""
+    for _ in range(5):
+        await work(database)
+        if len(await partitions.weeks(database)) == left:
+            return
+    raise AssertionError(await partitions.weeks(database))
 
 
 async def test_rows_of_deleted_deployments_go_in_batches(fresh: Database, monkeypatch: pytest.MonkeyPatch) -> None:
