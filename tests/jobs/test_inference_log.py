@@ -124,7 +124,7 @@ async def test_a_database_that_is_away(served: Served, database: Database, tmp_p
     await writer.flush()
     assert await inputs(served) == [{"n": 1}, {"n": 2}]
     await writer.stop()
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "spool").glob("*.jsonl")) == []
 
 
 async def test_what_waits_is_said(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +137,9 @@ async def test_what_waits_is_said(served: Served, tmp_path: Path, monkeypatch: p
     writer.start()
     try:
         await served.record(writer, {"n": 1})
-        await until(lambda: writer.trouble.startswith("entries wait to be stored since 20"))
+        await until(lambda: writer.waits.startswith("entries wait to be stored since 20"))
         await served.run("ALTER TABLE moved RENAME TO inference_logs")
-        await until(lambda: not writer.waiting and not writer.trouble)
+        await until(lambda: not writer.waiting and not writer.waits)
     finally:
         await writer.stop()
         await database.close()
