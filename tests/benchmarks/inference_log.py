@@ -125,7 +125,7 @@ async def measure(url: str) -> str:
 def main() -> None:
     with stack.running() as running:
         text = asyncio.run(measure(running.database_url))
-    passes.write("inference_log", text)
+    passes.write("inference_log", text.rstrip())
 
 
 if __name__ == "__main__":
