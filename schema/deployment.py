@@ -31,7 +31,7 @@ from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.rollout import Rollout
-from schema.scalars import JSON, Long
+from schema.scalars import JSON, Long, Value
 from schema.serving import Prediction
 
 STOP = Permission(Scope.write, Role.editor, archived=True)
@@ -102,6 +102,8 @@ class InferenceLogEntry:
     inputs: JSON = _logged("inputs", JSON, "The row.")
     output: Prediction | None = _logged("output", Prediction | None, "The answer; null when there was an error.")
     error: Notice | None = strawberry.field(description="What went wrong.")
+    outcome: Value | None = strawberry.field(description="What was true in the end; null as long as nobody has said it.")
+    outcome_at: datetime | None = strawberry.field(description="When that came out.")
     latency_ms: float = strawberry.field(description="Milliseconds the scoring of the request took.")
     created_at: datetime = strawberry.field(description="When.")
 

@@ -7,9 +7,9 @@ import strawberry
 
 from coreplex.deployment import rollout_inputs as inputs
 from coreplex.deployment import rollouts as service
-from coreplex.deployment.judging import increase
+from coreplex.deployment.judging import increase, loss_increase
 from coreplex.deployment.listing import ROLLOUTS
-from coreplex.deployment.table import Arm, RolloutKind, RolloutStatus
+from coreplex.deployment.table import Arm, Loss, RolloutKind, RolloutStatus
 from coreplex.deployment.table import Rollout as Row
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from schema.common import published
@@ -35,7 +35,7 @@ enum(
         "running": "The candidate stands beside the production deployment.",
         "completed": "The candidate took over.",
         "aborted": "A person ended it, or what it was about.",
-        "stopped": "It stopped by itself: the candidate failed more than it may.",
+        "stopped": "It stopped by itself: the candidate failed, or its outcomes were worse, more than it may.",
     },
 )
 enum(
@@ -47,6 +47,15 @@ enum(
         "shadow": "A shadow, beside the answer that was given.",
     },
 )
+enum(
+    Loss,
+    "What an outcome says against an answer.",
+    {
+        "misclassification": "1 for a class that was not the answer, else 0.",
+        "absolute_error": "How far a number is from the answer.",
+    },
+    "OutcomeLoss",
+)
 published(inputs.StartCanary, "StartCanaryInput", "A candidate that is to answer a share of the production deployment's rows.")
 published(inputs.AdvanceCanary, "AdvanceCanaryInput", "A canary that is to take its next step.")
 published(inputs.AbortCanary, "AbortCanaryInput", "A canary that is to end.")
@@ -54,12 +63,19 @@ published(inputs.StartShadow, "StartShadowInput", "A candidate that is to be ask
 published(inputs.StopShadow, "StopShadowInput", "A shadow that is to be asked no more.")
 
 
-def _rate(errors: int, requests: int) -> float | None:
+def _rate(errors: float, requests: int) -> float | None:
     return errors / requests if requests else None
 
 
 def _count(side: str, what: str, description: str) -> Any:
     return computed(Long, lambda rollout, _: getattr(rollout, f"{side}_{what}"), description)
+
+
+def _mean_loss(side: str, description: str) -> Any:
+    def mean(rollout: Row, _: Any) -> float | None:
+        return _rate(getattr(rollout, f"{side}_loss"), getattr(rollout, f"{side}_outcomes"))
+
+    return computed(float | None, mean, description)
 
 
 @node(Row)
@@ -93,6 +109,10 @@ class Rollout:
     max_error_increase: float = strawberry.field(
         description="By how much its share of failed requests may be higher than the production deployment's, 0 to 1."
     )
+    loss: Loss = strawberry.field(description="What outcomes are held against answers by.")
+    max_loss_increase: float = strawberry.field(
+        description="By how much the candidate's mean loss may be higher than the production deployment's."
+    )
     confidence_level: float = computed(
         float, lambda rollout, _: rollout.confidence, "How certain that must be for it to stop by itself."
     )
@@ -101,6 +121,15 @@ class Rollout:
         lambda rollout, _: increase(rollout),
         "Lower bound of the difference of the two shares, at that confidence and at all looks together; null without requests.",
     )
+    loss_increase_lower: float | None = computed(
+        float | None,
+        lambda rollout, _: loss_increase(rollout),
+        "Lower bound of the difference of the two mean losses, likewise; null before there are outcomes enough.",
+    )
+    baseline_outcome_count: Long = _count("baseline", "outcomes", "Outcomes of rows the production deployment answered.")
+    baseline_mean_loss: float | None = _mean_loss("baseline", "Share of them it answered wrongly, or its mean absolute error.")
+    candidate_outcome_count: Long = _count("candidate", "outcomes", "Outcomes of rows the candidate answered.")
+    candidate_mean_loss: float | None = _mean_loss("candidate", "The same of the candidate.")
     baseline_request_count: Long = _count("baseline", "requests", "Requests of which the production deployment answered rows.")
     baseline_error_count: Long = _count("baseline", "errors", "Those of them that failed.")
     baseline_row_count: Long = _count("baseline", "rows", "Rows the production deployment answered.")

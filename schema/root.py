@@ -28,6 +28,7 @@ from schema.invitation import InvitationMutation, InvitationQuery
 from schema.job import JobMutation, JobQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.node import NodeQuery
+from schema.outcome import OutcomeMutation
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
 from schema.promotion_gate import PromotionGateMutation
@@ -73,6 +74,7 @@ class Mutation(
     PromotionGateMutation,
     ServingMutation,
     BatchMutation,
+    OutcomeMutation,
     JobMutation,
 ):
     pass

@@ -1,4 +1,4 @@
-"""Looks at running canaries: stops those that fail more than they may, and steps up those that advance by themselves."""
+"""Looks at running canaries: stops those that fail or err more than they may, and steps up those that advance by themselves."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -8,9 +8,11 @@ from sqlmodel import col
 
 from coreplex.deployment.production import end, hold
 from coreplex.deployment.rollouts import short_of, step_up
-from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
+from coreplex.deployment.table import Loss, Rollout, RolloutKind, RolloutStatus
+from coreplex.engines.sequential import mean_losses
 from coreplex.engines.sequential.error_rates import least_increase
-from coreplex.errors.tree import Conflict, Message
+from coreplex.engines.sequential.mean_losses import Losses
+from coreplex.errors.tree import Conflict, Message, Parameter
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 
@@ -28,7 +30,7 @@ async def tend(database: Database) -> None:
 
 
 async def look(database: Database, rollout_id: UUID) -> None:
-    """Stop a canary that fails more than it may, or advance one that does so by itself and has what its step needs."""
+    """Stop a canary that fails or errs more than it may, or advance one that does so by itself and has what its step needs."""
     async with database.read() as session:
         rollout = await session.get(Rollout, rollout_id)
     if rollout is None or not (excess(rollout) or _may_advance(rollout) or _began_in_the_future(rollout)):
@@ -69,8 +71,50 @@ def increase(rollout: Rollout) -> float | None:
     return least_increase(baseline, (rollout.candidate_errors, rollout.candidate_requests), rollout.confidence)
 
 
+def loss_increase(rollout: Rollout) -> float | None:
+    """The same of the candidate's mean loss, of the outcomes that are known; None before there are enough."""
+    ours = Losses(rollout.baseline_outcomes, rollout.baseline_loss, rollout.baseline_loss_squares)
+    theirs = Losses(rollout.candidate_outcomes, rollout.candidate_loss, rollout.candidate_loss_squares)
+    if rollout.loss is Loss.absolute_error:
+        return mean_losses.least_increase(ours, theirs, rollout.confidence)
+    if not theirs.known:
+        return None
+    return least_increase((round(ours.total), ours.known), (round(theirs.total), theirs.known), rollout.confidence)
+
+
 def excess(rollout: Rollout) -> Message | None:
-    """Why it must stop: its error rate is higher than the baseline's by more than the limit, at its confidence; None if not."""
+    """Why it must stop: it fails more often than the baseline, or its outcomes are worse, by more than the limit and at its
+    confidence; None if not."""
+    return _fails_more(rollout) or _loses_more(rollout)
+
+
+def _loses_more(rollout: Rollout) -> Message | None:
+    least = loss_increase(rollout)
+    if least is None or least <= rollout.max_loss_increase:
+        return None
+    known: dict[str, Parameter] = {
+        "outcomes": rollout.candidate_outcomes,
+        "loss": rollout.candidate_loss / rollout.candidate_outcomes,
+        "baseline_loss": rollout.baseline_loss / max(rollout.baseline_outcomes, 1),
+        "least": least,
+        "limit": rollout.max_loss_increase,
+    }
+    if rollout.loss is Loss.misclassification:
+        return Message(
+            "canary_wrong_more",
+            "{loss:.1%} of {outcomes} outcomes were not what it had answered, and {baseline_loss:.1%} of the production "
+            "deployment's: at least {least:.1%} more (the limit is {limit:.1%}).",
+            **known,
+        )
+    return Message(
+        "canary_errs_more",
+        "Its mean absolute error is {loss:.4g} over {outcomes} outcomes, and {baseline_loss:.4g} of the production deployment: "
+        "at least {least:.4g} more (the limit is {limit:.4g}).",
+        **known,
+    )
+
+
+def _fails_more(rollout: Rollout) -> Message | None:
     least = increase(rollout) if rollout.candidate_errors else None
     if least is None or least <= rollout.max_error_increase:
         return None

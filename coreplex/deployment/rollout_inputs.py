@@ -59,6 +59,13 @@ class StartCanary(_Pair):
         description="It stops by itself when its share of failed requests is certain to be higher than the production "
         "deployment's by more than this, 0 to 1.",
     )
+    max_loss_increase: float = Field(
+        0.0,
+        ge=0,
+        le=1e12,
+        description="It stops by itself when its outcomes are certain to be worse by more than this: the share of wrong answers, "
+        "0 to 1, of classes, and the mean absolute error of numbers.",
+    )
     confidence_level: float = Field(
         0.95, ge=0.5, lt=1, description="How certain, at all looks together: at 0.95 one of 20 that are no worse may stop."
     )

@@ -17,8 +17,9 @@ from coreplex.deployment.rollout_inputs import (
     StartShadow,
     StopShadow,
 )
-from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
+from coreplex.deployment.table import Deployment, DeploymentStatus, Loss, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
 from coreplex.errors.tree import Conflict, Invalid, Message
+from coreplex.experiment.table import ProblemType
 from coreplex.membership import quota
 from coreplex.membership.access import OF_OTHER_PROJECT, open_row
 from coreplex.model.table import Model
@@ -38,6 +39,7 @@ async def start_canary(session: WriteSession, grant: Grant, wanted: StartCanary,
         **wanted.plan(),
         auto_advance=wanted.auto_advance,
         max_error_increase=wanted.max_error_increase,
+        max_loss_increase=wanted.max_loss_increase,
         confidence=wanted.confidence_level,
         percent=0,
         **_between(grant, baseline, candidate),
@@ -70,7 +72,7 @@ def beside(grant: Grant, baseline: Deployment, candidate: Deployment, percent: i
 async def begin(session: WriteSession, grant: Grant, rollout: Rollout, candidate: Deployment, settings: Settings) -> Rollout:
     """Run a rollout. Raises Conflict where one of its kind runs beside the same deployment, or of the same candidate."""
     baseline = await session.get_one(Deployment, rollout.baseline_id)
-    await _require_comparable(session, baseline, candidate)
+    rollout.loss = await _common_loss(session, baseline, candidate)
     if baseline.traffic_percent < 100:
         raise Conflict(
             Message(
@@ -248,8 +250,8 @@ async def _made_of(session: WriteSession, grant: Grant, baseline: Deployment, mo
     return made
 
 
-async def _require_comparable(session: WriteSession, baseline: Deployment, candidate: Deployment) -> None:
-    """Raise Invalid when the two models do not predict the same."""
+async def _common_loss(session: WriteSession, baseline: Deployment, candidate: Deployment) -> Loss:
+    """What their outcomes are judged by. Raises Invalid when the two models do not predict the same."""
     ours, theirs = [await session.get_one(Model, one.model_id) for one in (baseline, candidate)]
     if (ours.problem_type, ours.target_column) != (theirs.problem_type, theirs.target_column):
         raise Invalid.field(
@@ -263,6 +265,7 @@ async def _require_comparable(session: WriteSession, baseline: Deployment, candi
             ),
             "candidate_deployment_id",
         )
+    return Loss.absolute_error if ours.problem_type is ProblemType.regression else Loss.misclassification
 
 
 async def _canary(session: WriteSession, grant: Grant, deployment_id: str) -> Rollout:

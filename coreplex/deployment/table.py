@@ -62,6 +62,13 @@ class Arm(StrEnum):
     shadow = "shadow"
 
 
+class Loss(StrEnum):
+    """What an outcome says against an answer."""
+
+    misclassification = "misclassification"
+    absolute_error = "absolute_error"
+
+
 class Deployment(SQLModel, table=True):
     """At most one active production deployment per project that is no candidate: the database itself refuses a second."""
 
@@ -154,6 +161,8 @@ class Rollout(SQLModel, table=True):
     rows_before_step: int = Field(default=0, sa_type=BigInteger)
     auto_advance: bool = False
     max_error_increase: float = 0.0
+    loss: Loss = word(Loss)
+    max_loss_increase: float = 0.0
     confidence: float = 0.95
     baseline_requests: int = Field(default=0, sa_type=BigInteger)
     baseline_errors: int = Field(default=0, sa_type=BigInteger)
@@ -164,6 +173,13 @@ class Rollout(SQLModel, table=True):
     skipped_rows: int = Field(default=0, sa_type=BigInteger)
     compared_rows: int = Field(default=0, sa_type=BigInteger)
     agreed_rows: int = Field(default=0, sa_type=BigInteger)
+    baseline_outcomes: int = Field(default=0, sa_type=BigInteger)
+    baseline_loss: float = 0.0
+    """Over all its outcomes; `squares` the sum of the squares."""
+    baseline_loss_squares: float = 0.0
+    candidate_outcomes: int = Field(default=0, sa_type=BigInteger)
+    candidate_loss: float = 0.0
+    candidate_loss_squares: float = 0.0
     difference_sum: float = 0.0
     """Over the compared rows: of |shadow - answer| of numbers, or of the probability of the answered class."""
     reason: Message | None = maybe_notice()

@@ -7,6 +7,7 @@ from rest_compat import documents, shapes
 from rest_compat.endpoint import Endpoint
 
 ONE = "/api/mlops/deployments/{deployment_id}"
+STEPS = ("steps", "min_row_count", "min_secs", "auto_advance")
 PAIR = ("candidate_deployment_id", "candidate_model_id")
 
 
@@ -43,7 +44,7 @@ ROWS = (
         "StartCanary",
         under("canary"),
         201,
-        body=(*PAIR, "steps", "min_row_count", "min_secs", "auto_advance", "max_error_increase", "confidence_level"),
+        body=(*PAIR, *STEPS, "max_error_increase", "max_loss_increase", "confidence_level"),
         body_optional=True,
     ),
     Endpoint(

@@ -1,0 +1,200 @@
+"""Takes in what was true in the end, beside what had been answered.
+
+An outcome stands in the row's entry of the inference log, and goes with it. Said again it replaces the former one, so that a
+sender may repeat itself; what running canaries know of their outcomes changes in the same transaction.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from sqlalchemy import or_, select, text, update
+from sqlmodel import col
+
+from coreplex.deployment.table import Arm, Deployment, Rollout, RolloutKind, RolloutStatus
+from coreplex.errors.tree import Message
+from coreplex.membership.access import open_row
+from coreplex.outcome.inputs import Outcome, RecordOutcomes
+from coreplex.platform.clock import now
+from coreplex.platform.database import WriteSession
+from coreplex.platform.permissions import Grant
+from coreplex.serving.table import InferenceLog
+
+EARLY = timedelta(minutes=5)
+"""How far clocks may differ: what came out later than that has not come out yet."""
+LONGEST = 300
+UNKNOWN = Message(
+    "no_such_entry",
+    "There is no such row in the log of this deployment: the ids are others, retention was quicker, or it was answered a "
+    "moment ago.",
+)
+FAILED = Message("row_not_answered", "The row was not answered: there is nothing to hold the outcome against.")
+TWICE = Message("outcome_twice", "The same row is there before, in this very call.")
+NO_NUMBER = Message("outcome_no_number", "This model predicts numbers: the outcome must be one.")
+TOO_LONG = Message("outcome_too_long", "A class has at most 300 characters.")
+NOT_YET = Message("outcome_not_yet", "It lies in the future.")
+STORE = text(
+    """
+    UPDATE inference_logs l SET outcome = r.outcome, outcome_at = r.at
+    FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS r(id uuid, created_at timestamptz, outcome jsonb, at timestamptz)
+    WHERE l.id = r.id AND l.created_at = r.created_at
+    """
+)
+Place = tuple[str, int]
+"""A row: the id of its request, and where it is in it."""
+
+
+@dataclass
+class Refused:
+    """The item at `index` of what was sent, and why it was not taken."""
+
+    index: int
+    message: Message
+
+
+class Entry(NamedTuple):
+    """What outcomes need of a row of the log."""
+
+    request_id: str
+    row_index: int
+    id: UUID
+    created_at: Any
+    deployment_id: UUID
+    arm: Arm | None
+    output: Any
+    outcome: Any
+
+
+@dataclass
+class _Change:
+    """What becomes of the sums of one side of a canary."""
+
+    outcomes: int = 0
+    loss: float = 0.0
+    loss_squares: float = 0.0
+
+    def add(self, loss: float, sign: int) -> None:
+        self.outcomes += sign
+        self.loss += sign * loss
+        self.loss_squares += sign * loss * loss
+
+
+@dataclass
+class Recorded:
+    """How many outcomes are new or others than before, how many were there already, and which were refused."""
+
+    deployment: Deployment
+    recorded: int = 0
+    unchanged: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+
+async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes) -> Recorded:
+    """Take in outcomes; those that cannot be taken are refused one by one, the others go on. Raises NotFound, Forbidden."""
+    deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
+    done = Recorded(deployment)
+    canaries = await _canaries(session, deployment)
+    entries = await _entries(session, deployment, canaries, wanted.items)
+    rows, changes, seen = [], dict[tuple[UUID, Arm], _Change](), set[Place]()
+    for index, item in enumerate(wanted.items):
+        place = item.request_id, item.row_index
+        entry = entries.get(place)
+        reason = TWICE if place in seen else _refusal(entry, item)
+        seen.add(place)
+        if reason is not None or entry is None:
+            done.refused.append(Refused(index, reason or UNKNOWN))
+        elif entry.outcome is not None and _same(entry.outcome, item.outcome):
+            done.unchanged += 1
+        else:
+            done.recorded += 1
+            rows.append({"id": entry.id, "created_at": entry.created_at, "outcome": item.outcome, "at": item.at or now()})
+            _count(changes, canaries, entry, item.outcome)
+    if rows:
+        await session.execute(STORE, {"outcomes": orjson.dumps(rows).decode()})
+        await _apply(session, changes)
+    return done
+
+
+async def _canaries(session: WriteSession, deployment: Deployment) -> Sequence[Rollout]:
+    """Those in which it took part: rows sent to it were answered by either side, and outcomes may come late."""
+    query = select(Rollout).where(
+        col(Rollout.kind) == RolloutKind.canary,
+        or_(col(Rollout.baseline_id) == deployment.id, col(Rollout.candidate_id) == deployment.id),
+    )
+    return (await session.scalars(query)).all()
+
+
+async def _entries(
+    session: WriteSession, deployment: Deployment, canaries: Sequence[Rollout], items: Sequence[Outcome]
+) -> dict[Place, Entry]:
+    """The rows of the log, held until the end of the transaction, always in the same order."""
+    sides = {deployment.id, *(one.baseline_id for one in canaries), *(one.candidate_id for one in canaries)}
+    columns = [getattr(InferenceLog, name) for name in Entry._fields]
+    query = select(*columns).where(
+        col(InferenceLog.deployment_id).in_(sides),
+        col(InferenceLog.request_id).in_({item.request_id for item in items}),
+        col(InferenceLog.arm).is_distinct_from(Arm.shadow),
+    )
+    found = await session.execute(query.order_by(col(InferenceLog.id)).with_for_update())
+    # Of a row in which the candidate failed there are two entries: the one with an answer is the one that was given.
+    entries = sorted(map(Entry._make, found), key=lambda entry: entry.output is not None)
+    return {(entry.request_id, entry.row_index): entry for entry in entries}
+
+
+def _refusal(entry: Entry | None, item: Outcome) -> Message | None:
+    if entry is None:
+        return UNKNOWN
+    if entry.output is None:
+        return FAILED
+    if item.at is not None and item.at > now() + EARLY:
+        return NOT_YET
+    if _is_class(entry):
+        return TOO_LONG if len(str(item.outcome)) > LONGEST else None
+    number = isinstance(item.outcome, int | float) and not isinstance(item.outcome, bool) and math.isfinite(item.outcome)
+    return None if number else NO_NUMBER
+
+
+def _is_class(entry: Entry) -> bool:
+    return "probabilities" in entry.output
+
+
+def _same(first: Any, second: Any) -> bool:
+    return bool(first == second) and isinstance(first, bool) == isinstance(second, bool)
+
+
+def _spelled(label: Any) -> str:
+    """A class as one and the same text, however its sender's JSON has it."""
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def loss(entry: Entry, outcome: Any) -> float:
+    """0 or 1 of a class, the absolute error of a number."""
+    answer = entry.output["prediction"]
+    return float(_spelled(answer) != _spelled(outcome)) if _is_class(entry) else abs(float(answer) - float(outcome))
+
+
+def _count(changes: dict[tuple[UUID, Arm], _Change], canaries: Sequence[Rollout], entry: Entry, outcome: Any) -> None:
+    """Add the outcome of a row that a running canary split, in the place of the former one."""
+    if entry.arm is None:
+        return
+    for canary in canaries:
+        sides = {Arm.baseline: canary.baseline_id, Arm.candidate: canary.candidate_id}
+        running = canary.status is RolloutStatus.running and canary.created_at <= entry.created_at
+        if running and sides[entry.arm] == entry.deployment_id:
+            change = changes.setdefault((canary.id, entry.arm), _Change())
+            if entry.outcome is not None:
+                change.add(loss(entry, entry.outcome), -1)
+            change.add(loss(entry, outcome), 1)
+
+
+async def _apply(session: WriteSession, changes: dict[tuple[UUID, Arm], _Change]) -> None:
+    for (canary, arm), change in sorted(changes.items()):
+        names = {f"{arm}_{name}": by for name, by in vars(change).items()}
+        grown = {name: getattr(Rollout, name) + by for name, by in names.items()}
+        await session.execute(update(Rollout).where(col(Rollout.id) == canary).values(grown))

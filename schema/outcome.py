@@ -1,0 +1,48 @@
+"""Outcomes in the public contract."""
+
+from typing import Any
+
+import strawberry
+
+from coreplex.outcome import inputs, service
+from coreplex.platform.permissions import WRITE
+from schema.common import published
+from schema.deployment import Deployment
+from schema.field import command, computed
+from schema.notice import Notice
+
+published(inputs.Outcome, "OutcomeInput", "What came out of one row.")
+published(inputs.RecordOutcomes, "RecordOutcomesInput", "What came out of rows that a deployment was asked.")
+
+
+@strawberry.type(description="An outcome that was not taken.")
+class RefusedOutcome:
+    index: int = strawberry.field(description="Its place among the items that were sent, from 0.")
+    reason: Notice = computed(Notice, lambda refused, _: refused.message, "Why.")
+
+
+@strawberry.type(description="What became of outcomes.")
+class RecordOutcomesPayload:
+    deployment: Deployment = strawberry.field(description="The deployment that was asked.")
+    recorded_count: int = strawberry.field(description="Outcomes that are new, or others than before.")
+    unchanged_count: int = strawberry.field(description="Outcomes that were there already.")
+    refused: list[RefusedOutcome] = strawberry.field(description="Those that were not taken; the others were.")
+
+
+def _payload(done: service.Recorded) -> Any:
+    return RecordOutcomesPayload(
+        deployment=done.deployment,  # type: ignore[arg-type]
+        recorded_count=done.recorded,
+        unchanged_count=done.unchanged,
+        refused=done.refused,  # type: ignore[arg-type]
+    )
+
+
+@strawberry.type
+class OutcomeMutation:
+    record_outcomes: RecordOutcomesPayload | None = command(
+        service.record,
+        _payload,
+        WRITE,
+        "Say what was true in the end, beside what had been answered: a running canary is judged by it.",
+    )
