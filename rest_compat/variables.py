@@ -39,6 +39,8 @@ PAGE_INTO = {
 }
 BEYOND = 2**31 - 1
 """What is larger than GraphQL's Int is as far out of every range of ours as this, and is refused by naming the range."""
+MOST_ERRORS = 50
+"""That are told of one request: of ten thousand objects each may be wrong."""
 ALIASES = {"sort_dir": "sort_direction", "sort_direction": "sort_dir"}
 
 
@@ -78,6 +80,9 @@ class Binder:
         self._kinds = {
             name: (get_named_type(kind).name, is_list_type(get_nullable_type(kind))) for name, kind in expected.items()
         }
+        kinds = {name: self.type_at(self.targets[name]) for name in endpoint.body if name not in endpoint.by_name}
+        self._objects = {} if endpoint.columns else {name: kind for name, kind in kinds.items() if _has_keys(kind)}
+        """Keys of the body whose values are objects of the contract, or lists of them."""
         self._said = {target[-1]: name for name, target in self.targets.items()}
 
     def target(self, name: str) -> list[str]:
@@ -130,6 +135,8 @@ class Binder:
         words, fields = self.endpoint.words.get(name), self.endpoint.by_name.get(name)
         if fields is not None:
             return _listed(value, fields)
+        if name in self._objects:
+            return _respelled(value, self._objects[name])
         return words.get(value, value) if words and isinstance(value, str) else value
 
     def _from_text(self, name: str, raw: str) -> Any:
@@ -202,6 +209,8 @@ class Binder:
         if not is_list_type(get_nullable_type(kind)) or isinstance(value, list):
 
             def refuse(error: GraphQLError, path: list[str | int]) -> None:
+                if len(errors) >= MOST_ERRORS:
+                    return
                 inside = [snake(p) if isinstance(p, str) else p for p in path if place[0] != "query"]
                 told = one_of(words, value) if words and isinstance(value, str) else _plain(error.message, kind, value)
                 own = origin.get((*target, *path))
@@ -233,6 +242,22 @@ class Binder:
         return ("query", name) if name in self.params else ("body", name)
 
 
+def _has_keys(kind: Any) -> bool:
+    return isinstance(get_named_type(kind), GraphQLInputObjectType)
+
+
+def _respelled(value: Any, kind: Any) -> Any:
+    """A value with the keys of its objects as the contract has them; what is no such object is refused below."""
+    plain = get_nullable_type(kind)
+    if is_list_type(plain) and isinstance(value, list):
+        return [_respelled(one, plain.of_type) for one in value]
+    if not (isinstance(plain, GraphQLInputObjectType) and isinstance(value, dict)):
+        return value
+    names = {snake(name): name for name in plain.fields}
+    known = {names[key]: _respelled(one, plain.fields[names[key]].type) for key, one in value.items() if key in names}
+    return known | {key: one for key, one in value.items() if key not in names}
+
+
 def _listed(value: Any, fields: tuple[str, str]) -> Any:
     """The keys of an object with their values as a list of objects; what is no object as no list, to be refused."""
     if isinstance(value, dict):
@@ -256,6 +281,10 @@ def _plain(message: str, kind: Any, value: Any) -> Message:
         return Message("wrong_kind", "must be {kind}", kind=expected[inner.name])
     if hasattr(inner, "values"):
         return one_of(inner.values, value[0] if isinstance(value, list) and len(value) == 1 else value)
+    key = re.search(r"(not to include unknown|to include required) field '(\w+)'", message)
+    if key:
+        missing = Message("key_missing", "the key '{key}' is missing", key=snake(key[2]))
+        return missing if "required" in key[1] else Message("key_unknown", "there is no key '{key}' here", key=key[2][:100])
     enum = re.search(r"does not exist in '(\w+)' enum", message)
     if enum:
         return one_of(STORED.schema.type_map[enum[1]].values)  # type: ignore[attr-defined]

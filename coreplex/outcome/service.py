@@ -114,7 +114,7 @@ async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes) ->
             rows.append({"id": entry.id, "created_at": entry.created_at, "outcome": item.outcome, "at": item.at or now()})
             _count(changes, canaries, entry, item.outcome)
     if rows:
-        await session.execute(STORE, {"outcomes": orjson.dumps(rows).decode()})
+        await session.execute(STORE, {"outcomes": orjson.dumps(rows, default=str).decode()})
         await _apply(session, changes)
     return done
 
