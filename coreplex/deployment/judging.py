@@ -12,7 +12,7 @@ from coreplex.deployment.table import Loss, Rollout, RolloutKind, RolloutStatus
 from coreplex.engines.sequential import mean_losses
 from coreplex.engines.sequential.error_rates import least_increase
 from coreplex.engines.sequential.mean_losses import Losses
-from coreplex.errors.tree import Conflict, Message, Parameter
+from coreplex.errors.tree import Conflict, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 
@@ -92,25 +92,28 @@ def _loses_more(rollout: Rollout) -> Message | None:
     least = loss_increase(rollout)
     if least is None or least <= rollout.max_loss_increase:
         return None
-    known: dict[str, Parameter] = {
-        "outcomes": rollout.candidate_outcomes,
-        "loss": rollout.candidate_loss / rollout.candidate_outcomes,
-        "baseline_loss": rollout.baseline_loss / max(rollout.baseline_outcomes, 1),
-        "least": least,
-        "limit": rollout.max_loss_increase,
-    }
+    loss = rollout.candidate_loss / rollout.candidate_outcomes
+    baseline_loss = rollout.baseline_loss / max(rollout.baseline_outcomes, 1)
     if rollout.loss is Loss.misclassification:
         return Message(
             "canary_wrong_more",
             "{loss:.1%} of {outcomes} outcomes were not what it had answered, and {baseline_loss:.1%} of the production "
             "deployment's: at least {least:.1%} more (the limit is {limit:.1%}).",
-            **known,
+            loss=loss,
+            outcomes=rollout.candidate_outcomes,
+            baseline_loss=baseline_loss,
+            least=least,
+            limit=rollout.max_loss_increase,
         )
     return Message(
         "canary_errs_more",
         "Its mean absolute error is {loss:.4g} over {outcomes} outcomes, and {baseline_loss:.4g} of the production deployment: "
         "at least {least:.4g} more (the limit is {limit:.4g}).",
-        **known,
+        loss=loss,
+        outcomes=rollout.candidate_outcomes,
+        baseline_loss=baseline_loss,
+        least=least,
+        limit=rollout.max_loss_increase,
     )
 
 

@@ -44,7 +44,7 @@ class InferenceLog(SQLModel, table=True):
     inputs: dict[str, Any] = document()
     output: dict[str, Any] | None = maybe_document()
     error: Message | None = maybe_notice()
-    outcome: Any = maybe_document()
+    outcome: str | float | bool | None = maybe_document()
     """What was true in the end: a class or a number. None as long as nobody has said it."""
     outcome_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     latency_ms: float = 0.0

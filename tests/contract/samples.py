@@ -130,6 +130,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deleteDeployment": {"input": {"deploymentId": "<idle>"}},
     "updateModel": {"input": {"modelId": "<model>", "notes": "Tried on the tables of May."}},
     "setPromotionGate": {"input": {"projectId": "<project>", "metric": "auc"}},
+    "recordOutcomes": {"input": {"deploymentId": "<production>", "items": [{"requestId": "<nothing>", "outcome": "yes"}]}},
     "startCanary": {"input": {"deploymentId": "<production>", "candidateDeploymentId": "<deployment>"}},
     "advanceCanary": {"input": {"deploymentId": "<production>"}},
     "abortCanary": {"input": {"deploymentId": "<production>"}},

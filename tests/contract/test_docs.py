@@ -30,10 +30,10 @@ STEP_SECS = 600
 
 
 def journey(page: Path, name: str, language: str) -> str:
-    """The code block behind `<!-- journey:name -->`, with time for its `max_models` however busy the machine is."""
+    """The code block behind `<!-- journey:name -->`, with two models where it has more, and time however busy the machine is."""
     found = re.search(rf"<!-- journey:{name} -->\n```{language}\n(.*?)```", page.read_text(), re.S)
     assert found, f"{page.name} has no journey {name}"
-    return re.sub(r'(max_runtime_secs\\?": )\d+', r"\g<1>300", found[1])
+    return re.sub(r'(max_models\\?": )\d+', r"\g<1>2", re.sub(r'(max_runtime_secs\\?": )\d+', r"\g<1>300", found[1]))
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
@@ -116,8 +116,9 @@ def test_a_challenger_on_real_traffic(stack: Stack, folder: Path) -> None:
     assert all(abs(wanted - answered) < 6 for wanted, answered in shares), shares
     assert lines[5:7] == ["completed True", "True True"]
     assert lines[7].startswith("stopped - ")
-    assert lines[8].startswith("succeeded 5.1,3.5,1.4,0.2,setosa,setosa,")
-    said, live = lines[9:14], lines[14:]
+    assert lines[8] == "{'recorded_count': 1, 'unchanged_count': 0, 'refused': []}"
+    assert lines[9].startswith("succeeded 5.1,3.5,1.4,0.2,setosa,setosa,")
+    said, live = lines[10:15], lines[15:]
     assert (said[0], said[1], said[3], said[4]) == ("[50, 100]", "2 deployments answered", "COMPLETED", "True")
     assert any("answers 50 % of the rows" in line for line in live)
     assert any("took over" in line for line in live), live

@@ -148,6 +148,7 @@ def test_ids_are_ids() -> None:
     names = {f"{kind.name}.{name}": str(part.type) for kind in TYPES for name, part in getattr(kind, "fields", {}).items()}
     found = {place for place, kind in names.items() if place.endswith((".id", "Id", "Ids")) and "ID" not in kind}
     assert found <= {
+        "OutcomeInput.requestId",
         "InferenceLogEntry.requestId",
         "InferenceLogEntryFilter.requestId",
         "PredictPayload.requestId",

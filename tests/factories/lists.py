@@ -6,7 +6,7 @@ from uuid import UUID
 from coreplex.account.table import Session
 from coreplex.batch.table import PredictionBatch
 from coreplex.dataset.table import DatasetVersion
-from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
+from coreplex.deployment.table import Loss, Rollout, RolloutKind, RolloutStatus
 from coreplex.errors.tree import Message
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import EngineRun
@@ -52,7 +52,7 @@ async def fill_lists(made: World) -> None:
             session.add(PredictionBatch(**of_project, **asked, **hashes, filename=f"sheet-{number}.csv", status=JobStatus.failed))
             beside = {"baseline_id": ids["production"], "candidate_id": ids["deployment" if number else "idle"]}
             ended = {"kind": RolloutKind.shadow, "status": RolloutStatus.aborted}
-            session.add(Rollout(**of_project, **beside, **ended, percent=number + 1))
+            session.add(Rollout(**of_project, **beside, **ended, percent=number + 1, loss=Loss.misclassification))
             session.add(Job(**of_project, type="probe", status=state, finished_at=finished, message=f"Probe {number}"))
         for number in range(2):
             ends, digest = {"expires_at": now() + timedelta(days=1 + number)}, f"{number}".encode() * 32

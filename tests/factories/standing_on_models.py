@@ -12,7 +12,7 @@ import polars as pl
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import DatasetVersion
-from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage
+from coreplex.deployment.table import Deployment, DeploymentStatus, Loss, Rollout, RolloutKind, RolloutStatus, Stage
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
@@ -86,6 +86,6 @@ def add_rollout(session: WriteSession, project: Project, deployments: dict[str, 
     """A canary of the staging deployment that a person has ended."""
     sides = {"baseline_id": deployments["production"].id, "candidate_id": deployments["deployment"].id}
     ended = {"kind": RolloutKind.canary, "status": RolloutStatus.aborted}
-    row = Rollout(project_id=project.id, **sides, **ended, percent=5, steps=[5, 25, 50, 100])
+    row = Rollout(project_id=project.id, **sides, **ended, percent=5, steps=[5, 25, 50, 100], loss=Loss.misclassification)
     session.add(row)
     return row
