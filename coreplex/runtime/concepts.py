@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 CONCEPTS = (
+    "outcome",
     "project",
     "training",
     "batch",
