@@ -7,12 +7,12 @@ sender may repeat itself; what running canaries know of their outcomes changes i
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import or_, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlmodel import col
 
 from coreplex.deployment.table import Arm, Deployment, Rollout, RolloutKind, RolloutStatus
@@ -40,8 +40,8 @@ NOT_YET = Message("outcome_not_yet", "It lies in the future.")
 STORE = text(
     """
     UPDATE inference_logs l SET outcome = r.outcome, outcome_at = r.at
-    FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS r(id uuid, created_at timestamptz, outcome jsonb, at timestamptz)
-    WHERE l.id = r.id AND l.created_at = r.created_at
+    FROM jsonb_to_recordset(CAST(:outcomes AS jsonb)) AS r(id uuid, week int, outcome jsonb, at timestamptz)
+    WHERE l.id = r.id AND l.retention_week = r.week
     """
 )
 Place = tuple[str, int]
@@ -62,7 +62,8 @@ class Entry(NamedTuple):
     request_id: str
     row_index: int
     id: UUID
-    created_at: Any
+    retention_week: int
+    created_at: datetime
     deployment_id: UUID
     arm: Arm | None
     output: Any
@@ -101,7 +102,7 @@ async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes) ->
     entries = await _entries(session, deployment, canaries, wanted.items)
     rows, changes, seen = [], dict[tuple[UUID, Arm], _Change](), set[Place]()
     for index, item in enumerate(wanted.items):
-        place = item.request_id, item.row_index
+        place = item.request_id.lower(), item.row_index
         entry = entries.get(place)
         reason = TWICE if place in seen else _refusal(entry, item)
         seen.add(place)
@@ -111,7 +112,7 @@ async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes) ->
             done.unchanged += 1
         else:
             done.recorded += 1
-            rows.append({"id": entry.id, "created_at": entry.created_at, "outcome": item.outcome, "at": item.at or now()})
+            rows.append({"id": entry.id, "week": entry.retention_week, "outcome": item.outcome, "at": item.at or now()})
             _count(changes, canaries, entry, item.outcome)
     if rows:
         await session.execute(STORE, {"outcomes": orjson.dumps(rows, default=str).decode()})
@@ -136,13 +137,13 @@ async def _entries(
     columns = [getattr(InferenceLog, name) for name in Entry._fields]
     query = select(*columns).where(
         col(InferenceLog.deployment_id).in_(sides),
-        col(InferenceLog.request_id).in_({item.request_id for item in items}),
+        func.lower(col(InferenceLog.request_id)).in_({item.request_id.lower() for item in items}),
         col(InferenceLog.arm).is_distinct_from(Arm.shadow),
     )
     found = await session.execute(query.order_by(col(InferenceLog.id)).with_for_update())
     # Of a row in which the candidate failed there are two entries: the one with an answer is the one that was given.
     entries = sorted(map(Entry._make, found), key=lambda entry: entry.output is not None)
-    return {(entry.request_id, entry.row_index): entry for entry in entries}
+    return {(entry.request_id.lower(), entry.row_index): entry for entry in entries}
 
 
 def _refusal(entry: Entry | None, item: Outcome) -> Message | None:

@@ -8,9 +8,9 @@ from importlib import import_module
 from importlib.util import find_spec
 
 CONCEPTS = (
-    "outcome",
     "project",
     "training",
+    "outcome",
     "batch",
     "serving",
     "deployment",

@@ -130,7 +130,12 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deleteDeployment": {"input": {"deploymentId": "<idle>"}},
     "updateModel": {"input": {"modelId": "<model>", "notes": "Tried on the tables of May."}},
     "setPromotionGate": {"input": {"projectId": "<project>", "metric": "auc"}},
-    "recordOutcomes": {"input": {"deploymentId": "<production>", "items": [{"requestId": "01890000-0000-7000-8000-000000000000", "outcome": "yes"}]}},
+    "recordOutcomes": {
+        "input": {
+            "deploymentId": "<production>",
+            "items": [{"requestId": "01890000-0000-7000-8000-000000000000", "outcome": "yes"}],
+        }
+    },
     "startCanary": {"input": {"deploymentId": "<production>", "candidateDeploymentId": "<deployment>"}},
     "advanceCanary": {"input": {"deploymentId": "<production>"}},
     "abortCanary": {"input": {"deploymentId": "<production>"}},
