@@ -133,7 +133,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "recordOutcomes": {
         "input": {
             "deploymentId": "<production>",
-            "items": [{"requestId": "01890000-0000-7000-8000-000000000000", "outcome": "yes"}],
+            "items": [{"requestId": "none", "outcome": "yes"}],
         }
     },
     "startCanary": {"input": {"deploymentId": "<production>", "candidateDeploymentId": "<deployment>"}},
