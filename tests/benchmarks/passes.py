@@ -93,6 +93,11 @@ def dumps(body: Any) -> str:
     return orjson.dumps(body).decode()
 
 
+def post(path: str, body: Any, **headers: str) -> dict[str, Any]:
+    """A request as a contestant has it."""
+    return {"method": "POST", "path": path, "headers": headers, "body": dumps(body)}
+
+
 def write(name: str, text: str) -> None:
     """Show the tables and put them beside the script."""
     sys.stdout.write(text + "\n")

@@ -1,33 +1,36 @@
-"""One-row prediction over HTTP beside `mlflow models serve` with the same LightGBM model; writes serving.md.
+"""Predictions over HTTP beside `mlflow models serve` and BentoML with the same LightGBM model; writes serving.md.
 
-    python -m tests.benchmarks.serving [PYTHON_WITH_MLFLOW]
+    python -m tests.benchmarks.serving [PYTHON_WITH_BOTH]
 
-Without an interpreter that has mlflow one is made in a temporary folder (a minute, 1 GB).
+Without an interpreter that has them one is made in a temporary folder (two minutes, 1 GB).
 """
 
 import os
-import subprocess
+import statistics
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from coreplex.engines.scoring.scorer import Scorer
 from tests.benchmarks import passes, seed, stack
+from tests.benchmarks import serving_peers as peers
 
-MLFLOW = ("mlflow==3.17.2", "lightgbm==4.7.0")
-SAVE = "import sys, lightgbm, mlflow.lightgbm as m; m.save_model(lightgbm.Booster(model_file=sys.argv[1]), sys.argv[2])"
 PASSES, FEWER = 5, 3
-METHOD = """# One-row prediction
+MANY = 100
+"""Rows a call, where it is about rows a second."""
+METHOD = """# Predictions over HTTP
 
 Measured by `tests/benchmarks/serving.py`. {machine}. LightGBM, 100 trees × 31 leaves, 20 features (16 numbers, 4 categories);
 one server process each; closed loop of the generator in `load.py`, a process of its own on the same machine; passes of 4 s taken
 in turn, medians. The machine is shared, so ratios and CPU time say more than requests a second.
 
-mlflow {version} gets the row already encoded as numbers in all its lines: as named columns (`dataframe_records`), the request
-most like ours, and as bare numbers in the model's order (`inputs`), its quickest. "As it comes" leaves LightGBM its two threads,
+Peers: {version}. They get the row already encoded as numbers: mlflow as named columns (`dataframe_records`), the request most
+like ours, and as bare numbers in the model's order (`inputs`), its quickest; BentoML as those. "As it comes" leaves LightGBM its two threads,
 "one thread" sets OMP_NUM_THREADS=1. Ours gets the row as a caller has it, checks the key, counts the rate limit, reads and
 checks the row and writes the inference log, whose storing in PostgreSQL happens in the same process and is in its CPU time.
 
@@ -36,52 +39,11 @@ Outputs: largest difference {difference:.1e}.
 SAID = """
 `POST /empty` is Starlette on uvicorn that parses the JSON and answers a constant: no keys, limits, log or model.
 
-Ours by REST at concurrency 8, in requests a second: {ratios}. The step on the way is 15 × mlflow, p99 ≤ 5 ms
-(measured: {p99:.1f} ms); the goal after it 50 × and half of the empty endpoint (measured: {empty:.2f}).
+Ours by REST, in requests a second: {ratios}. p99 {p99:.1f} ms; {empty:.2f} of the empty endpoint.
 """
 
 
-def interpreter(folder: Path) -> str:
-    """A Python that has mlflow."""
-    if len(sys.argv) > 1:
-        return sys.argv[1]
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = str(folder / "venv" / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *MLFLOW], check=True)
-    return python
-
-
-def mlflow_command(python: str, folder: Path, trained: seed.Trained, port: int) -> list[str]:
-    """Give the booster to mlflow, and how it is served."""
-    text, model = folder / f"{port}.txt", folder / f"{port}"
-    text.write_text(trained.booster.model_to_string())
-    subprocess.run([python, "-c", SAVE, text, model], check=True, capture_output=True)
-    command = [str(Path(python).with_name("mlflow")), "models", "serve", "-m", str(model), "-p", str(port)]
-    return [*command, "--env-manager", "local", "--workers", "1"]
-
-
-def post(path: str, body: Any, **headers: str) -> dict[str, Any]:
-    return {"method": "POST", "path": path, "headers": headers, "body": passes.dumps(body)}
-
-
-def mlflow_contestants(folder: Path, python: str, trained: seed.Trained, running: ExitStack) -> list[passes.Contestant]:
-    """The same model on two mlflow servers (with and without its own threads), asked in two ways."""
-    named = {"dataframe_records": [{f"f{number}": value for number, value in enumerate(trained.encoded)}]}
-    bare = {"inputs": [trained.encoded]}
-    path = {"PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
-    found: list[passes.Contestant] = []
-    for threads, said in (("", "as it comes"), ("1", "one thread")):
-        port = stack.free_port()
-        environment = os.environ | path | ({"OMP_NUM_THREADS": threads} if threads else {})
-        command = mlflow_command(python, folder, trained, port)
-        root = running.enter_context(passes.server(command, port, "/ping", environment))
-        everyone = [root, *root.children(recursive=True)]
-        for body, how in ((named, "named columns"), (bare, "bare numbers")):
-            found.append(passes.Contestant(f"mlflow, {how}, {said}", port, post("/invocations", body), everyone))
-    return found
-
-
-def own_contestants(ours: stack.Stack, made: seed.Seeded, row: dict[str, Any]) -> list[passes.Contestant]:
+def own_contestants(ours: stack.Stack, made: seed.Seeded, row: Any) -> list[passes.Contestant]:
     """Our two doors."""
     path = f"/api/mlops/deployments/{made.deployment_id}/predict"
     document = (
@@ -90,14 +52,14 @@ def own_contestants(ours: stack.Stack, made: seed.Seeded, row: dict[str, Any]) -
     )
     asked = {"query": document, "variables": {"input": {"deploymentId": made.deployment_id, "inputs": row}}}
     return [
-        passes.Contestant("ours, REST", ours.port, post(path, {"inputs": row}, **ours.headers), [ours.web]),
-        passes.Contestant("ours, GraphQL", ours.port, post("/graphql", asked, **ours.headers), [ours.web]),
+        passes.Contestant("ours, REST", ours.port, passes.post(path, {"inputs": row}, **ours.headers), [ours.web]),
+        passes.Contestant("ours, GraphQL", ours.port, passes.post("/graphql", asked, **ours.headers), [ours.web]),
     ]
 
 
-def difference(mlflow: list[passes.Contestant], rest: passes.Contestant, expected: float) -> float:
+def difference(mlflow: list[passes.Contestant], bento: passes.Contestant, rest: passes.Contestant, expected: float) -> float:
     """The largest difference of anybody's answer from the LightGBM package's."""
-    said = [answer(one)["predictions"][0] for one in mlflow]
+    said = [answer(one)["predictions"][0] for one in mlflow] + answer(bento)
     said.append(answer(rest)["predictions"][0]["probabilities"]["yes"])
     return max(abs(one - expected) for one in said)
 
@@ -111,23 +73,63 @@ def answer(one: passes.Contestant) -> Any:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, stack.running() as ours, ExitStack() as running:
-        python, trained = interpreter(Path(temporary)), seed.train()
+        folder, trained = Path(temporary), seed.train()
+        python = peers.interpreter(folder)
         made, plain_port = seed.seed(ours, trained), stack.free_port()
-        mlflow = mlflow_contestants(Path(temporary), python, trained, running)
+        mlflow = peers.mlflow_contestants(folder, python, trained, running)
+        bento = peers.bento_contestant(folder, python, trained, running)
         rest, graphql = own_contestants(ours, made, trained.row)
         plain = [sys.executable, "-m", "tests.benchmarks.handwritten", str(plain_port)]
         root = running.enter_context(passes.server(plain, plain_port, "/", os.environ | {"DATABASE_URL": ours.database_url}))
-        empty = passes.Contestant("`POST /empty`", plain_port, post("/empty", {"inputs": trained.row}), [root])
-        away = difference(mlflow, rest, trained.expected)
-        version = subprocess.run(
-            [python, "-c", "import mlflow; print(mlflow.__version__)"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        everyone = [*mlflow, rest, graphql, empty]
-        text = METHOD.format(machine=stack.cores(), version=version, difference=away)
-        text += f"\n## Concurrency 8 ({PASSES} passes)\n\n" + passes.interleaved(everyone, PASSES, 8)
-        text += "\n" + verdict(mlflow, rest, empty)
-        text += f"\n## Concurrency 1 ({FEWER} passes)\n\n" + passes.interleaved(everyone, FEWER, 1)
+        empty = passes.Contestant("`POST /empty`", plain_port, passes.post("/empty", {"inputs": trained.row}), [root])
+        away = difference(mlflow, bento, rest, trained.expected)
+        text = METHOD.format(machine=stack.cores(), version=", ".join(peers.PEERS), difference=away)
+        everyone = [*mlflow, bento, rest, graphql, empty]
+        for concurrency, often in ((8, PASSES), (1, FEWER), (64, FEWER)):
+            text += f"\n## Concurrency {concurrency} ({often} passes)\n\n{passes.interleaved(everyone, often, concurrency)}\n"
+            text += verdict([*mlflow, bento], rest, empty)
+        text += explained(mlflow[0], explaining(rest, trained.row))
+        running.close()
+        text += many(folder, python, trained, ours, made)
         passes.write("serving", text)
+
+
+def explaining(rest: passes.Contestant, row: dict[str, Any]) -> passes.Contestant:
+    """The same request with the five strongest reasons."""
+    body = passes.dumps({"inputs": row, "options": {"explain": {"top_k": 5}}})
+    return passes.Contestant("ours, REST, with the top 5 reasons", rest.port, {**rest.request, "body": body}, rest.processes)
+
+
+def explained(mlflow: passes.Contestant, ours: passes.Contestant) -> str:
+    table = passes.interleaved([mlflow, ours], FEWER, 8)
+    ratio = ours.median("rps") / mlflow.median("rps")
+    head = f"\n## With reasons (concurrency 8, {FEWER} passes)\n\n"
+    return f"{head}{table}\n\n{ratio:.1f} × mlflow without reasons; the goal is 10 ×.\n"
+
+
+def many(folder: Path, python: str, trained: seed.Trained, ours: stack.Stack, made: seed.Seeded) -> str:
+    """Rows a second at a hundred a call, beside one call of the model after the other in a process."""
+    with ExitStack() as running:
+        mlflow = peers.mlflow_contestants(folder, python, trained, running, MANY)
+        bento = peers.bento_contestant(folder, python, trained, running, MANY)
+        own = own_contestants(ours, made, [trained.row] * MANY)
+        table = passes.interleaved([*mlflow, bento, *own], FEWER, 8)
+    alone, asked = in_process(trained), own[0].median("rps") * MANY
+    head = f"\n## {MANY} rows a call (concurrency 8, {FEWER} passes; requests a second)\n\n"
+    said = f"Ours by REST: {asked:,.0f} rows a second, {asked / alone:.2f} of the {alone:,.0f} of the scorer alone, called in a process"
+    return f"{head}{table}\n\n{said}\nwith the same hundred rows; the goal is 0.5.\n"
+
+
+def in_process(trained: seed.Trained) -> float:
+    """Rows a second of the scorer itself, the median of five seconds."""
+    scorer, rows, seen = Scorer.load(trained.bundle), [trained.row] * MANY, []
+    for _ in range(5):
+        count, end = 0, time.perf_counter() + 1
+        while time.perf_counter() < end:
+            scorer.predict_rows(rows)
+            count += MANY
+        seen.append(float(count))
+    return statistics.median(seen)
 
 
 def verdict(mlflow: list[passes.Contestant], rest: passes.Contestant, empty: passes.Contestant) -> str:
