@@ -57,7 +57,6 @@ class OuterLayer:
         self.rate_memory = RateMemory.of(services)
         self.admission = Admission.of(services)
         self.unread = Unread.of(services)
-        self.memory = MemoryWatch.of(services)
         self.cookie_name = session_cookie_name(services.settings)
         self.hosts = services.settings.known_hosts if services.settings.mode is Mode.production else None
 
@@ -67,7 +66,7 @@ class OuterLayer:
         exchange = scope[STATE] = Exchange(scope, self.cookie_name)
         who = self.admission.caller(exchange)
         CALLER.set(who)
-        short = self.memory.short and scope["path"] not in PROBES
+        short = MemoryWatch.of(self.services).short and scope["path"] not in PROBES
         foreign = self.hosts is not None and scope["path"] not in PROBES and host_of(scope) not in self.hosts
         if scope["type"] == "websocket":
             return await self._handshake(scope, receive, send, FOREIGN_HOST if foreign else NoMemory() if short else None)

@@ -30,7 +30,7 @@ from schema.execution import Operation, open_context
 
 MAX_BODY = 1 << 20
 MAX_ROWS_BODY = 24 << 20
-"""Predictions take rows: as many as one call may have, of 64 numbers with all their digits, fit in."""
+"""Of rows: as many as one call may have, of 64 numbers with all their digits, fit in."""
 LARGE_BODY = 128 << 10
 """Larger bodies of rows are taken in turn between callers, from the first byte to the answer: as objects they take up to twenty
 times the memory. They are parsed in a thread, one at a time: megabytes take tenths of a second."""
@@ -55,7 +55,7 @@ class Row:
         self.endpoint = endpoint
         self.operation = operations()[endpoint.operation]
         self.binder = Binder(endpoint, self.operation)
-        self.takes_rows = Category.predictions in self.operation.charges
+        self.takes_rows = endpoint.many_rows or Category.predictions in self.operation.charges
         self.large = LargeBodies.of(services)
 
     async def answer(self, request: Request) -> Response:

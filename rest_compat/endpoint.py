@@ -77,6 +77,8 @@ class Endpoint:
     """Takes limit, offset, search, sort_field and sort_direction."""
     whole: Whole | None = None
     """Takes the same; its operation gives the list whole."""
+    many_rows: bool = False
+    """Takes as large a body as a prediction, which has rows."""
     body_optional: bool = False
     """An empty body is an empty object."""
     certain: Sequence[str] = ()

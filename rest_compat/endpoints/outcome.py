@@ -13,4 +13,13 @@ def recorded(result: Any, _: Mapping[str, Any]) -> Any:
     return result
 
 
-ROWS = (Endpoint("POST", "/api/mlops/deployments/{deployment_id}/feedback", "RecordOutcomes", recorded, body=("items",)),)
+ROWS = (
+    Endpoint(
+        "POST",
+        "/api/mlops/deployments/{deployment_id}/feedback",
+        "RecordOutcomes",
+        recorded,
+        body=("items",),
+        many_rows=True,
+    ),
+)

@@ -30,7 +30,8 @@ one server process each; closed loop of the generator in `load.py`, a process of
 in turn, medians. The machine is shared, so ratios and CPU time say more than requests a second.
 
 Peers: {version}. They get the row already encoded as numbers: mlflow as named columns (`dataframe_records`), the request most
-like ours, and as bare numbers in the model's order (`inputs`), its quickest; BentoML as those. "As it comes" leaves LightGBM its two threads,
+like ours, and as bare numbers in the model's order (`inputs`), its quickest; BentoML as those. "As it comes" leaves LightGBM its
+two threads,
 "one thread" sets OMP_NUM_THREADS=1. Ours gets the row as a caller has it, checks the key, counts the rate limit, reads and
 checks the row and writes the inference log, whose storing in PostgreSQL happens in the same process and is in its CPU time.
 
@@ -116,7 +117,7 @@ def many(folder: Path, python: str, trained: seed.Trained, ours: stack.Stack, ma
         table = passes.interleaved([*mlflow, bento, *own], FEWER, 8)
     alone, asked = in_process(trained), own[0].median("rps") * MANY
     head = f"\n## {MANY} rows a call (concurrency 8, {FEWER} passes; requests a second)\n\n"
-    said = f"Ours by REST: {asked:,.0f} rows a second, {asked / alone:.2f} of the {alone:,.0f} of the scorer alone, called in a process"
+    said = f"Ours by REST: {asked:,.0f} rows a second, {asked / alone:.2f} of the {alone:,.0f} of the scorer alone in a process"
     return f"{head}{table}\n\n{said}\nwith the same hundred rows; the goal is 0.5.\n"
 
 

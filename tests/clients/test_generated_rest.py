@@ -11,7 +11,7 @@ from tests.clients.conftest import PROGRAMS
 from tests.clients.tools import PYTHON, node_modules, python_with, run
 from tests.stack import ROOT, Stack
 
-pytestmark = pytest.mark.timeout(600)  # the first run installs the generators
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs the generators
 IRIS = ROOT / "docs" / "samples" / "iris.csv"
 STRICT = ("--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--target", "es2022", "--module", "nodenext")
 

@@ -12,7 +12,7 @@ from tests.clients.tools import python_with, run
 from tests.factories.experiment import trained
 from tests.stack import Stack
 
-pytestmark = pytest.mark.timeout(600)  # the first run installs
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs
 TRITON = "tritonclient[http]==2.73.0"
 
 

@@ -48,7 +48,7 @@ def travel(stack: Stack, command: Sequence[str], folder: Path, log: Path) -> Non
     assert said == ["restart", "done"], log.read_text()
 
 
-@pytest.mark.parametrize("client", ["apollo", "urql"])
+@pytest.mark.parametrize("client", [pytest.param("apollo", marks=pytest.mark.slow), "urql"])
 def test_a_normalised_cache(programs: Path, stack: Stack, tmp_path: Path, client: str) -> None:
     travel(stack, ["node", f"{client}.mjs"], programs, tmp_path / "log")
 
@@ -67,6 +67,7 @@ def test_everything_with_an_id_is_refetchable(programs: Path, tmp_path: Path) ->
     assert made >= {f"Each{name}Query.graphql.js" for name in names}
 
 
+@pytest.mark.slow
 def test_relay(programs: Path, stack: Stack, tmp_path: Path) -> None:
     run([str(programs / "node_modules" / ".bin" / "relay-compiler")], programs)
     (programs / "__generated__" / "package.json").write_text("{}")  # CommonJS, as the compiler writes it
