@@ -20,7 +20,7 @@ from coreplex.engines.scoring.scorer import Scorer
 from tests.benchmarks import passes, seed, stack
 from tests.benchmarks import serving_peers as peers
 
-PASSES, FEWER = 5, 3
+PASSES, FEWER = 3, 2
 MANY = 100
 """Rows a call, where it is about rows a second."""
 METHOD = """# Predictions over HTTP
