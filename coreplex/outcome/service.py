@@ -174,7 +174,7 @@ def _spelled(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def loss(entry: Entry, outcome: Any) -> float:
+def _loss(entry: Entry, outcome: Any) -> float:
     """0 or 1 of a class, the absolute error of a number."""
     answer = entry.output["prediction"]
     return float(_spelled(answer) != _spelled(outcome)) if _is_class(entry) else abs(float(answer) - float(outcome))
@@ -190,8 +190,8 @@ def _count(changes: dict[tuple[UUID, Arm], _Change], canaries: Sequence[Rollout]
         if running and sides[entry.arm] == entry.deployment_id:
             change = changes.setdefault((canary.id, entry.arm), _Change())
             if entry.outcome is not None:
-                change.add(loss(entry, entry.outcome), -1)
-            change.add(loss(entry, outcome), 1)
+                change.add(_loss(entry, entry.outcome), -1)
+            change.add(_loss(entry, outcome), 1)
 
 
 async def _apply(session: WriteSession, changes: dict[tuple[UUID, Arm], _Change]) -> None:
