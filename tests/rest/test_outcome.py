@@ -63,6 +63,10 @@ def test_what_cannot_be_taken_is_refused_by_line_and_the_others_are_taken(projec
     for part, reason in zip(("no such row", "before", "300", "no such row", "future", "not answered"), told, strict=True):
         assert part in reason
     assert sorted(map(str, entries(project, deployment, 5).values())) == ["1", "None", "None", "None", "yes"]
+    beyond = [{"outcome": value} for value in ("a\0b", 1e300, 10**400, -(10**101))] + [{"request_id": "a\0"}, {"at": "yesterday"}]
+    for one_item in beyond:
+        post(project, deployment, [{"request_id": request, "outcome": "yes", **one_item}], 422)
+    post(project, deployment, [{"request_id": request, "row_index": 2, "outcome": 10**30, "at": "2020-01-01T00:00:00"}], 200)
     for wrong in ([], [{}], [{"request_id": request}], [{"request_id": request, "outcome": {"a": 1}}], [1], {"a": 1}):
         post(project, deployment, wrong, 422)  # type: ignore[arg-type]
 
