@@ -338,7 +338,7 @@ async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatc
     most = (open_files.opened() + 400) * 8 // 7
     monkeypatch.setattr(open_files, "limit", lambda: most)
     open_more = (
-        f"held += [socket.create_connection(('127.0.0.1', {served.port})) for _ in range(20)]; print(len(held), flush=True)"
+        f"held += [socket.create_connection(('127.0.0.1', {served.port})) for _ in range(10)]; print(len(held), flush=True)"
     )
     code = f"import socket, sys; held = []\nfor line in sys.stdin: {open_more}"
     holder = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=PIPE, stdout=PIPE)
@@ -346,12 +346,12 @@ async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatc
     assert holder.stdout is not None
     try:
         with capture_logs() as logs:
-            for _ in range(35):
+            for _ in range(70):
                 holder.stdin.write(b"more\n")
                 await holder.stdout.readline()  # a burst at a time: what is closed keeps its file until the loop comes round
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.02)
                 answer = await served.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-                assert answer.startswith(b"HTTP/1.1 200 ")
+                assert answer.startswith(b"HTTP/1.1 200 "), (most, open_files.opened(), logs)
             assert open_files.opened() < most
         assert [line["files_limit"] for line in logs if line["event"] == "connections.shed"] == [most]
     finally:
