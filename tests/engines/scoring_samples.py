@@ -155,3 +155,42 @@ def row_encoder(encoder: Encoder) -> Callable[[dict[str, Any]], tuple[list[float
 
 def encode_row(encoder: Encoder, row: dict[str, Any]) -> tuple[list[float], Warnings]:
     return row_encoder(encoder)(row)
+
+
+def table(rows: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(rows, 6): three numbers of which one is never missing, one with few values, two categories; and what depends on them."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(rows, 6))
+    x[:, 3] = x[:, 3].round()
+    x[:, 4], x[:, 5] = draw.integers(0, 60, rows), draw.integers(0, 4, rows)
+    signal = x[:, 0] + x[:, 1] * x[:, 2] + np.sin(7 * x[:, 4]) + 0.5 * (x[:, 3] == 0) + 0.3 * draw.normal(size=rows)
+    x[:, 1:][draw.random((rows, 5)) < 0.08] = np.nan
+    return x, signal
+
+
+def strange(rows: int) -> np.ndarray[Any, Any]:
+    """Rows with what training never saw: holes where there were none, infinite numbers, unknown and negative categories."""
+    x = table(rows, 1)[0]
+    draw = np.random.default_rng(2)
+    for column, values in ((0, [np.nan, np.inf, -np.inf, 1e300, 0.0, -0.0]), (4, [np.nan, -1.0, 61.0, 1e9, -1e12, 3.7])):
+        places = draw.random(rows) < 0.2
+        x[places, column] = draw.choice(values, int(places.sum()))
+    return x
+
+
+def booster_target(signal: Any, objective: str) -> np.ndarray[Any, Any]:
+    """What a LightGBM objective learns of the signal of `table`; values lie far from zero."""
+    classes = (signal > 0).astype(int) + (signal > 1.5)
+    return np.asarray({"binary": signal > 0, "multiclass": classes}.get(objective, signal + 20_000), dtype=float)
+
+
+LIGHTGBM_SETTINGS: dict[str, dict[str, Any]] = {
+    "binary": {"objective": "binary"},
+    "classes": {"objective": "multiclass", "num_class": 3},
+    "trees of one leaf": {"objective": "multiclass", "num_class": 3, "min_data_in_leaf": 900},
+    "far from zero": {"objective": "regression"},
+    "large sets of categories": {"objective": "regression", "cat_smooth": 1, "max_cat_threshold": 60, "num_leaves": 90},
+    "nothing is missing": {"objective": "regression", "use_missing": False},
+    "zero is missing": {"objective": "regression", "zero_as_missing": True},
+    "lines in leaves": {"objective": "regression", "linear_tree": True},
+}

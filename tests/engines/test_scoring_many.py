@@ -16,31 +16,10 @@ from coreplex.engines.scoring.ensemble import Ensemble
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.predictor import raw_of, respond
 from coreplex.engines.scoring.xgboost import XgBoost
-from tests.engines.scoring_samples import frame, member, target
+from tests.engines.scoring_samples import LIGHTGBM_SETTINGS, booster_target, frame, member, strange, table, target
 
 ROWS = 2_100
 """More than from where LightGBM's trees are evaluated by blocks of rows."""
-
-
-def table(rows: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(rows, 6): three numbers of which one is never missing, one with few values, two categories; and what depends on them."""
-    draw = np.random.default_rng(seed)
-    x = draw.normal(size=(rows, 6))
-    x[:, 3] = x[:, 3].round()
-    x[:, 4], x[:, 5] = draw.integers(0, 60, rows), draw.integers(0, 4, rows)
-    signal = x[:, 0] + x[:, 1] * x[:, 2] + np.sin(7 * x[:, 4]) + 0.5 * (x[:, 3] == 0) + 0.3 * draw.normal(size=rows)
-    x[:, 1:][draw.random((rows, 5)) < 0.08] = np.nan
-    return x, signal
-
-
-def strange(rows: int) -> np.ndarray[Any, Any]:
-    """Rows with what training never saw: holes where there were none, infinite numbers, unknown and negative categories."""
-    x = table(rows, 1)[0]
-    draw = np.random.default_rng(2)
-    for column, values in ((0, [np.nan, np.inf, -np.inf, 1e300, 0.0, -0.0]), (4, [np.nan, -1.0, 61.0, 1e9, -1e12, 3.7])):
-        places = draw.random(rows) < 0.2
-        x[places, column] = draw.choice(values, int(places.sum()))
-    return x
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -100,26 +79,13 @@ def test_no_more_threads_than_the_process_may_use(told: str, most: int, monkeypa
     assert 1 <= ensemble.cores() <= min(most, os.cpu_count() or 1)
 
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "binary": {"objective": "binary"},
-    "classes": {"objective": "multiclass", "num_class": 3},
-    "trees of one leaf": {"objective": "multiclass", "num_class": 3, "min_data_in_leaf": 900},
-    "far from zero": {"objective": "regression"},
-    "large sets of categories": {"objective": "regression", "cat_smooth": 1, "max_cat_threshold": 60, "num_leaves": 90},
-    "nothing is missing": {"objective": "regression", "use_missing": False},
-    "zero is missing": {"objective": "regression", "zero_as_missing": True},
-    "lines in leaves": {"objective": "regression", "linear_tree": True},
-}
-
-
 @pytest.mark.parametrize("categorical", [[], [4, 5]], ids=["numbers", "categories"])
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", LIGHTGBM_SETTINGS)
 def test_lightgbm_finds_the_same_leaves_for_many_rows(name: str, categorical: list[int]) -> None:
-    settings = {**SETTINGS[name], "verbosity": -1, "num_threads": 1}
+    settings = {**LIGHTGBM_SETTINGS[name], "verbosity": -1, "num_threads": 1}
     x, signal = table(1_800, 0)
-    classes = (signal > 0).astype(int) + (signal > 1.5)
-    y = {"binary": signal > 0, "multiclass": classes}.get(settings["objective"], signal + 20_000)
-    booster = lgb.train(settings, lgb.Dataset(x, np.asarray(y, dtype=float), categorical_feature=categorical), 36)
+    data = lgb.Dataset(x, booster_target(signal, settings["objective"]), categorical_feature=categorical)
+    booster = lgb.train(settings, data, 36)
     one, rows = LightGbm.of(booster), table(ROWS, 1)[0] if name == "lines in leaves" else strange(ROWS)
     expected = booster.predict(rows, raw_score=True).reshape(ROWS, -1)
     np.testing.assert_allclose(one.raw(rows), expected, rtol=0, atol=5e-6 * max(float(expected.std()), 1e-3))

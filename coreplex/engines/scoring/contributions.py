@@ -7,9 +7,11 @@ permutation sampling of Shapley values over background rows (Štrumbelj & Konone
 contributions). Says nothing about causes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -81,28 +83,32 @@ def contributions(scorer: Scorer, rows: Sequence[Mapping[str, Any]], top: int | 
         found = exact(scorer.ensemble, matrices, scorer.features)
     else:
         found = sampled(scorer.ensemble, matrices, scorer.background, scorer.features, seed)
-    return [_contribution(scorer, found, number, row, top) for number, row in enumerate(rows)]
+    residual = found.residual
+    return [_contribution(scorer, found, residual, number, row, top) for number, row in enumerate(rows)]
 
 
-def _contribution(scorer: Scorer, found: Explained, number: int, row: Mapping[str, Any], top: int | None) -> Contributions:
+def _contribution(
+    scorer: Scorer, found: Explained, residual: Floats, number: int, row: Mapping[str, Any], top: int | None
+) -> Contributions:
     several = found.raw.shape[1] > 1
     column = int(found.raw[number].argmax()) if several else 0
     parts = found.contributions[number, column]
-    order = np.argsort(-np.abs(parts), kind="stable")
-    kept = order if top is None else order[: max(top, 0)]
+    order = np.argsort(-np.abs(parts), kind="stable")[: None if top is None else max(top, 0)]
+    kept = parts[order]
+    errors = None if found.error is None else found.error[number, column].tolist()
     listed: list[dict[str, Any]] = []
-    for index in kept:
+    for index, part in zip(order.tolist(), kept.tolist(), strict=True):
         name = scorer.features[index]
-        item = {"feature": name, "value": as_json(row.get(name)), "contribution": float(parts[index])}
-        if found.error is not None and np.isfinite(found.error[number, column, index]):
-            item["std_error"] = float(found.error[number, column, index])
+        item = {"feature": name, "value": as_json(row.get(name)), "contribution": part}
+        if errors is not None and math.isfinite(errors[index]):
+            item["std_error"] = errors[index]
         listed.append(item)
     answer: Contributions = {
         "contributions": listed,
-        "others": float(parts.sum() - parts[kept].sum()),
+        "others": float(parts.sum() - kept.sum()),
         "base_value": float(found.base[column]),
         "raw_score": float(found.raw[number, column]),
-        "residual": float(found.residual[number, column]),
+        "residual": float(residual[number, column]),
         "method": found.method,
         "space": scorer.ensemble.link,
     }
@@ -120,7 +126,7 @@ def run(request: dict[str, Any], _report: "Report") -> dict[str, Any]:
 def as_json(value: Any) -> Any:
     """A value of a row as JSON can carry it."""
     if isinstance(value, float):
-        return value if np.isfinite(value) else None
+        return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
@@ -128,18 +134,20 @@ def exact(ensemble: Ensemble, matrices: Sequence[Floats], features: Sequence[str
     """The members' own contributions, weighted and gathered by source column. `matrices`: (n, width) per encoder; `features`: d
     source columns."""
     raw = ensemble.raw(matrices)
-    total = np.zeros((len(features), *raw.shape))
-    base = np.zeros(raw.shape)
+    cells, width = raw.size, len(features)
+    total, base = np.zeros(cells * width), np.zeros(cells)
     slope, offset = 1.0, 0.0
     if ensemble.calibration is not None and ensemble.calibration.affine:
         slope, offset = ensemble.calibration.slope, ensemble.calibration.offset
-    sources = [places(encoder.sources, features) for encoder in ensemble.encoders]
+    starts = np.arange(0, cells * width, width)[:, None] if width else np.zeros((cells, 1), dtype=np.int64)
+    sources = [starts + _places(tuple(encoder.sources), tuple(features)) for encoder in ensemble.encoders]
     for member, place, weight in zip(ensemble.members, ensemble.places, ensemble.weights, strict=True):
-        parts = member.predictor.contributions(matrices[place])
-        np.add.at(total, sources[place], weight * slope * parts[:, :, :-1].transpose(2, 0, 1))
-        base += weight * slope * parts[:, :, -1]
-    mean = base.mean(axis=0) + offset if len(raw) else np.zeros(raw.shape[1])
-    return Explained(ensemble.method or "tree_shap", total.transpose(1, 2, 0), mean, raw)
+        parts = member.predictor.contributions(matrices[place]).reshape(cells, -1)
+        parts = weight * slope * parts
+        total += np.bincount(sources[place].ravel(), parts[:, :-1].ravel(), len(total))
+        base += parts[:, -1]
+    mean = base.reshape(raw.shape).sum(axis=0) / len(raw) + offset if len(raw) else np.zeros(raw.shape[1])
+    return Explained(ensemble.method or "tree_shap", total.reshape(*raw.shape, width), mean, raw)
 
 
 def sampled(
@@ -177,6 +185,9 @@ def places(sources: Sequence[str], features: Sequence[str]) -> NDArray[np.int64]
     """(width,) the source column of each encoded column, as an index into `features`."""
     order = {name: index for index, name in enumerate(features)}
     return np.array([order[source] for source in sources], dtype=np.int64)
+
+
+_places = lru_cache(maxsize=256)(places)
 
 
 def _walks(

@@ -6,6 +6,7 @@ only serves models is spared 80 MB and two seconds. Only scoring is here, on one
 
 import ctypes
 import re
+import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -15,12 +16,16 @@ from typing import Any
 import numpy as np
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.lightgbm_blocks import Blocks, Untranslatable
+from coreplex.engines.scoring.lightgbm_blocks import Blocks
+from coreplex.engines.scoring.lightgbm_trees import Untranslatable, read
 from coreplex.engines.scoring.predictor import Files, Link, Scoring
 from coreplex.engines.scoring.shared_library import library_path
+from coreplex.engines.scoring.tree_shap import TreeShap
 
 MANY_ROWS = 2_000
 """From here on the form of the model that blocks of rows need is worth being made; its scores are rounded (`lightgbm_blocks`)."""
+FEW_ROWS = 4
+"""Up to here each is quicker alone."""
 _LINKS: dict[str, Link] = {
     "binary": "logit",
     "cross_entropy": "logit",
@@ -45,6 +50,7 @@ class LightGbm(Scoring):
         forest = re.search(r"^average_output$", text, re.MULTILINE)
         self._share = 1.0 / max(self._booster.iterations, 1) if forest else 1.0
         self._rows = Rows.of(self._booster)
+        self._making = threading.Lock()
 
     @classmethod
     def of(cls, booster: Any) -> "LightGbm":
@@ -53,6 +59,8 @@ class LightGbm(Scoring):
 
     def raw(self, matrix: Floats) -> Floats:
         """(n, width) → (n, r) raw scores."""
+        if 0 < len(matrix) <= FEW_ROWS and self._rows is not None and matrix.shape[1] == self.width:
+            return np.array([self.raw_row(row) for row in matrix.tolist()])
         many = self._blocks if len(matrix) >= MANY_ROWS else None
         return (self._booster.predict(matrix, RAW) if many is None else many.predict(matrix)) * self._share
 
@@ -73,8 +81,23 @@ class LightGbm(Scoring):
 
     def contributions(self, matrix: Floats) -> Floats:
         """(n, width) → (n, r, width + 1), the base value last."""
-        found = self._booster.predict(matrix, CONTRIBUTIONS) * self._share
-        return found.reshape(len(matrix), self.raw_width, self.width + 1)
+        self._booster.check(matrix)
+        tables = self._tables
+        found = self._booster.predict(matrix, CONTRIBUTIONS) if tables is None else tables.contributions(matrix)
+        return found.reshape(len(matrix), self.raw_width, self.width + 1) * self._share
+
+    @property
+    def _tables(self) -> TreeShap | None:
+        """None for a model that has no such form."""
+        with self._making:
+            return self._made_tables
+
+    @cached_property
+    def _made_tables(self) -> TreeShap | None:
+        try:
+            return TreeShap(read(self.text), self.width, self.raw_width)
+        except Untranslatable:
+            return None
 
     def files(self) -> dict[str, bytes]:
         """`model.txt`, LightGBM's own text."""
@@ -146,10 +169,14 @@ class Booster:
         _check(function(self.handle, ctypes.byref(count)))
         return count.value
 
-    def predict(self, matrix: Floats, what: int) -> Floats:
-        """(n, r) raw scores or (n, r × (width + 1)) contributions of an (n, width) matrix."""
+    def check(self, matrix: Floats) -> None:
+        """Raise ValueError for what is no (n, width) matrix."""
         if matrix.ndim != 2 or matrix.shape[1] != self.width:
             raise ValueError(f"expected {self.width} encoded columns, got an array of shape {matrix.shape}")
+
+    def predict(self, matrix: Floats, what: int) -> Floats:
+        """(n, r) raw scores or (n, r × (width + 1)) contributions of an (n, width) matrix."""
+        self.check(matrix)
         data = np.ascontiguousarray(matrix, dtype=np.float64)
         out = np.empty((len(data), self.raw_width * (self.width + 1 if what == CONTRIBUTIONS else 1)))
         if len(data):

@@ -7,9 +7,6 @@ aside, and summed in float64 every few trees: scores differ from LightGBM's by a
 """
 
 import itertools
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,49 +14,24 @@ from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring import ubjson
+from coreplex.engines.scoring.lightgbm_trees import DEFAULT_LEFT, NAN, ZERO, Index, Trees, Untranslatable, read
 from coreplex.engines.scoring.xgboost import Booster
 
-Index = NDArray[np.int64]
 _SUMMED_TREES = 100
 """Whose leaf values are added up in float32."""
 _ROOT = 2_147_483_647
 """What XGBoost has for the parent of a root."""
-_CATEGORICAL, _DEFAULT_LEFT = 1, 2  # bits of a decision_type; the next two say what is read as missing
-_ZERO, _NAN = 1, 2
 _WHOLE = 2**24
 """Up to here float32 holds every whole number."""
-
-
-class Untranslatable(Exception):
-    """The model has what XGBoost has not (linear models in leaves, zero read as missing), or is not written as expected."""
-
-
-@dataclass(frozen=True)
-class _Trees:
-    """All trees of a model, one after the other. `first`, `leaf`: (t + 1,) where the splits and the leaves of each begin."""
-
-    first: Index
-    leaf: Index
-    feature: Index
-    threshold: Floats
-    decision: Index
-    left: Index
-    right: Index
-    """A split of the same tree, or ~leaf."""
-    value: Floats
-    levels: dict[int, Index]
-    """Split by categories → the codes that go left."""
-
-    @property
-    def categorical(self) -> NDArray[np.bool_]:
-        return (self.decision & _CATEGORICAL) != 0
 
 
 class Blocks:
     """`predict`: (n, width) → (n, r), for any number of threads at a time."""
 
     def __init__(self, text: str, width: int, raw_width: int) -> None:
-        trees = _read(text)
+        trees = read(text)
+        if np.any(trees.missing == ZERO):
+            raise Untranslatable
         self._raw_width = raw_width
         self._iterations = (len(trees.first) - 1) // raw_width
         numeric = ~trees.categorical
@@ -93,48 +65,7 @@ class Blocks:
         return np.ascontiguousarray(codes.T)
 
 
-def _read(text: str) -> _Trees:
-    parts = re.split(r"^Tree=\d+$", text.partition("\nend of trees")[0], flags=re.MULTILINE)[1:]
-    found = [dict(re.findall(r"^(\w+)=(.*)$", part, re.MULTILINE)) for part in parts]
-    leaves = np.array([int(tree["num_leaves"]) for tree in found])
-    first = np.concatenate([[0], np.cumsum(leaves - 1)])
-    decision = _joined(found, "decision_type", int)
-    if any(tree.get("is_linear", "0") != "0" for tree in found) or np.any((decision >> 2) == _ZERO):
-        raise Untranslatable
-    trees = _Trees(
-        first,
-        np.concatenate([[0], np.cumsum(leaves)]),
-        _joined(found, "split_feature", int),
-        _joined(found, "threshold", float),
-        decision,
-        _joined(found, "left_child", int),
-        _joined(found, "right_child", int),
-        _joined(found, "leaf_value", float),
-        {int(start) + split: codes for start, tree in zip(first, found, strict=False) for split, codes in _levels(tree)},
-    )
-    splits = (trees.feature, trees.threshold, trees.decision, trees.left, trees.right)
-    if any(len(each) != first[-1] for each in splits) or len(trees.value) != trees.leaf[-1]:
-        raise Untranslatable
-    return trees
-
-
-def _joined(found: list[dict[str, str]], name: str, kind: type) -> NDArray[Any]:
-    return np.fromstring(" ".join(tree.get(name, "") for tree in found), dtype=kind, sep=" ")
-
-
-def _levels(tree: dict[str, str]) -> Iterator[tuple[int, Index]]:
-    """The splits by categories of one tree, with the codes that go left."""
-    if tree.get("num_cat", "0") == "0":
-        return
-    bounds = [int(word) for word in tree["cat_boundaries"].split()]
-    bits = np.array([int(word) for word in tree["cat_threshold"].split()], dtype="<u4")
-    for split, (decision, place) in enumerate(zip(tree["decision_type"].split(), tree["threshold"].split(), strict=True)):
-        if int(decision) & _CATEGORICAL:
-            own = bits[bounds[int(place)] : bounds[int(place) + 1]]
-            yield split, np.flatnonzero(np.unpackbits(own.view(np.uint8), bitorder="little"))
-
-
-def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, Any]]:
+def _nodes(trees: Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, Any]]:
     """Per tree its nodes in XGBoost's terms. Node 0 is the root; the children of split q are 2q + 1 and 2q + 2, because siblings
     have to be neighbours. `means` are taken from the leaves."""
     start = trees.first + trees.leaf
@@ -162,7 +93,7 @@ def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, A
     condition[split_at] = _conditions(trees, cuts)
     condition[leaf_at] = trees.value - np.repeat(means, leaves)
     # Where nothing was missing in training LightGBM reads NaN as zero.
-    to_left = np.where((trees.decision >> 2) == _NAN, (trees.decision & _DEFAULT_LEFT) != 0, trees.threshold >= 0)
+    to_left = np.where(trees.missing == NAN, (trees.decision & DEFAULT_LEFT) != 0, trees.threshold >= 0)
     default[split_at], kind[split_at] = to_left | trees.categorical, trees.categorical
     nothing, no_sets = np.zeros(size, dtype=np.float32), _categories([])
     sets: list[list[tuple[int, Index]]] = [[] for _ in splits]
@@ -184,7 +115,7 @@ def _nodes(trees: _Trees, means: Floats, cuts: list[Floats]) -> list[dict[str, A
     ]
 
 
-def _conditions(trees: _Trees, cuts: list[Floats]) -> Floats:
+def _conditions(trees: Trees, cuts: list[Floats]) -> Floats:
     """(splits,) x is at most threshold number k: fewer than k + 1 thresholds lie below x."""
     found = np.zeros(len(trees.feature))
     for feature, own in enumerate(cuts):
