@@ -4,6 +4,7 @@ Until there is a dashboard, `/` leads to it.
 """
 
 import re
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -48,21 +49,29 @@ parameter of a query that an endpoint does not take is ignored and named in <cod
 
 
 def reference_routes(session_cookie: str) -> list[Route]:
-    """Both are public and the same for everybody, so they are made once. `session_cookie`: its name on this server."""
-    description = orjson.dumps(document(session_cookie), option=orjson.OPT_INDENT_2)
-    page = render(inlined()).encode()
+    """Both are public and the same for everybody. `session_cookie`: its name on this server."""
 
     async def openapi(_request: Request) -> Response:
-        return Response(description, media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return Response(_description(session_cookie), media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     async def docs(_request: Request) -> Response:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-        return Response(page, media_type="text/html; charset=utf-8", headers=headers)
+        return Response(_page(), media_type="text/html; charset=utf-8", headers=headers)
 
     async def front(_request: Request) -> Response:
         return RedirectResponse("/docs")  # who opens the address the start printed is shown something
 
     return [Route("/openapi.json", openapi), Route("/docs", docs), Route("/", front)]
+
+
+@cache
+def _description(session_cookie: str) -> bytes:
+    return orjson.dumps(document(session_cookie), option=orjson.OPT_INDENT_2)
+
+
+@cache
+def _page() -> bytes:
+    return render(inlined()).encode()
 
 
 def render(described: dict[str, Any]) -> str:
