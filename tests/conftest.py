@@ -6,6 +6,10 @@ databases are made beside the one named and dropped again; of that Redis the dat
 """
 
 import os
+
+# Before NumPy: two workers on two cores whose linear algebra takes two threads each wait for one another, 30 times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

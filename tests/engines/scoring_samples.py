@@ -1,7 +1,7 @@
 """Small tables and models for the tests of encoding, scoring and explaining."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -44,6 +44,24 @@ COLUMNS = (
     column("same", "categorical"),
 )
 SCHEMA = TableSchema(COLUMNS)
+
+
+class Made(Mapping[Any, Any]):
+    """Samples by name, each made when it is first asked for: tests are collected by every worker and run by one."""
+
+    def __init__(self, names: Iterable[Any], make: Callable[[Any], Any]) -> None:
+        self._names, self._make = list(names), cache(make)
+
+    def __getitem__(self, name: Any) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def frame(rows: int = 400, seed: int = 0) -> pl.DataFrame:

@@ -23,16 +23,13 @@ from coreplex.engines.scoring.columns import NOTHING_KNOWN, TableScorer
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema, spell
 from coreplex.errors.tree import BadInput, DomainError, Invalid
-from tests.engines.scoring_samples import COLUMNS, SCHEMA, frame, manifest, member, target
+from tests.engines.scoring_samples import COLUMNS, SCHEMA, Made, frame, manifest, member, target
 from tests.factories.dataset import table
 
 ROWS = frame(200)
 TASKS = {"binary": "lightgbm", "multiclass": "linear", "regression": "xgboost"}
-MODELS = {
-    task_: bundle.dumps(manifest(ROWS, task_), [member(ROWS, target(ROWS, task_), task_, family)])
-    for task_, family in TASKS.items()
-}
-SCORERS = {name: Scorer.load(data) for name, data in MODELS.items()}
+MODELS = Made(TASKS, lambda task: bundle.dumps(manifest(ROWS, task), [member(ROWS, target(ROWS, task), task, TASKS[task])]))
+SCORERS = Made(TASKS, lambda task: Scorer.load(MODELS[task]))
 
 
 class Told:

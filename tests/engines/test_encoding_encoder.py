@@ -1,5 +1,6 @@
 """The encoder: a row and a frame give the same numbers, nothing leaks, everything odd is said."""
 
+import itertools
 import json
 import math
 from typing import Any
@@ -14,15 +15,21 @@ from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.categories import natural
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.errors.tree import BadInput, Invalid
-from tests.engines.scoring_samples import COLUMNS, WORDS, column, encode_row, frame, target
+from tests.engines.scoring_samples import COLUMNS, WORDS, Made, column, encode_row, frame, target
 
 TABLE = frame()
 Y = target(TABLE, "binary")
-ENCODERS = {
-    (kind, task): Encoder.fit(TABLE, COLUMNS, target(TABLE, task), kind=kind, task=task)
-    for kind in ("tree", "dense")
-    for task in ("binary", "multiclass", "regression")
-}
+ENCODERS = Made(
+    itertools.product(("tree", "dense"), ("binary", "multiclass", "regression")),
+    lambda which: Encoder.fit(TABLE, COLUMNS, target(TABLE, which[1]), kind=which[0], task=which[1]),
+)
+
+
+@pytest.fixture(scope="module", params=ENCODERS, ids="-".join)
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    found: Encoder = ENCODERS[request.param]
+    return found
+
 
 numbers = st.one_of(st.none(), st.floats(), st.integers(-(10**9), 10**9))
 texts = st.one_of(st.none(), st.text(max_size=40), st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join))
@@ -52,7 +59,6 @@ def typed(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame({name: pl.Series(name, [row[name] for row in rows], dtype=kind) for name, kind in TYPES.items()})
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=map("-".join, ENCODERS))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(ROWS, min_size=1, max_size=4))
 def test_a_row_is_encoded_like_a_frame(encoder: Encoder, rows: list[dict[str, Any]]) -> None:
@@ -63,7 +69,6 @@ def test_a_row_is_encoded_like_a_frame(encoder: Encoder, rows: list[dict[str, An
         np.testing.assert_array_equal(np.array(values, dtype=np.float64), expected)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=map("-".join, ENCODERS))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     row=st.dictionaries(
@@ -86,7 +91,6 @@ def test_no_row_is_too_strange(encoder: Encoder, row: dict[str, Any]) -> None:
     assert json.dumps(warnings)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=map("-".join, ENCODERS))
 def test_a_saved_encoder_is_the_same_to_the_bit(encoder: Encoder) -> None:
     state, arrays = encoder.to_json()
     again = Encoder.from_json(json.loads(json.dumps(state)), arrays)
@@ -100,7 +104,6 @@ def test_a_saved_encoder_is_the_same_to_the_bit(encoder: Encoder) -> None:
     )
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=map("-".join, ENCODERS))
 def test_the_matrix_is_contiguous_and_columns_know_their_source(encoder: Encoder) -> None:
     matrix = encoder.transform(TABLE)
     assert matrix.flags.c_contiguous

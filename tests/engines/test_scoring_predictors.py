@@ -1,5 +1,6 @@
 """Predictors: files and back to the bit, rows like matrices, contributions that add up, the trained library's own scores."""
 
+import itertools
 import threading
 from typing import Any
 
@@ -17,15 +18,20 @@ from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.mlp import Mlp
 from coreplex.engines.scoring.predictor import from_files, raw_of, respond, respond_row
 from coreplex.errors.tree import BadInput
-from tests.engines.scoring_samples import frame, member, target
+from tests.engines.scoring_samples import Made, frame, member, target
 
 TABLE = frame(300)
 FAMILIES = ["lightgbm", "forest", "xgboost", "linear", "mlp", "kernel"]
 TASKS = ["binary", "multiclass", "regression"]
-MEMBERS = {(f, t): member(TABLE, target(TABLE, t), t, f) for f in FAMILIES for t in TASKS}
+MEMBERS = Made(itertools.product(FAMILIES, TASKS), lambda which: member(TABLE, target(TABLE, which[1]), which[1], which[0]))
 
 
-@pytest.mark.parametrize("one", MEMBERS.values(), ids=map("-".join, MEMBERS))
+@pytest.fixture(scope="module", params=MEMBERS, ids="-".join)
+def one(request: pytest.FixtureRequest) -> Member:
+    found: Member = MEMBERS[request.param]
+    return found
+
+
 def test_files_hold_the_whole_predictor(one: Member) -> None:
     matrix = one.encoder.transform(TABLE)
     again = from_files(one.predictor.kind, one.predictor.files())
@@ -33,7 +39,6 @@ def test_files_hold_the_whole_predictor(one: Member) -> None:
     assert again.files() == one.predictor.files()
 
 
-@pytest.mark.parametrize("one", MEMBERS.values(), ids=map("-".join, MEMBERS))
 def test_a_row_scores_like_a_matrix(one: Member) -> None:
     matrix = one.encoder.transform(TABLE)[:40]
     raw = one.predictor.raw(matrix)
@@ -43,7 +48,6 @@ def test_a_row_scores_like_a_matrix(one: Member) -> None:
     np.testing.assert_allclose(responses, one.predictor.predict(matrix), atol=1e-12)
 
 
-@pytest.mark.parametrize("one", MEMBERS.values(), ids=map("-".join, MEMBERS))
 def test_contributions_add_up(one: Member) -> None:
     if one.predictor.method is None:
         pytest.skip("no exact contributions")

@@ -18,7 +18,7 @@ from coreplex.engines.scoring.contributions import background_of, contributions
 from coreplex.engines.scoring.scorer import Scorer, gathered
 from coreplex.engines.tabular.schema import spell
 from coreplex.errors.tree import DomainError
-from tests.engines.scoring_samples import COLUMNS, column, encode_row, frame, manifest, member, predict_frame, target
+from tests.engines.scoring_samples import COLUMNS, Made, column, encode_row, frame, manifest, member, predict_frame, target
 
 TABLE = frame(300)
 TASKS = ["binary", "multiclass", "regression"]
@@ -29,25 +29,32 @@ def made(task: str, *families: str, **more: Any) -> Scorer:
     return Scorer.load(bundle.dumps(manifest(TABLE, task, **more), [member(TABLE, y, task, family) for family in families]))
 
 
-SCORERS = {
-    f"{task} {' '.join(families)} {combine}": made(task, *families, combine=combine)
-    for task in TASKS
-    for families, combine in [
-        (("lightgbm",), "response"),
-        (("xgboost",), "response"),
-        (("mlp",), "response"),
-        (("lightgbm", "forest"), "raw"),
-        (("lightgbm", "linear", "mlp"), "response"),
-    ]
-}
-ONE = SCORERS["binary lightgbm response"]
+MIXES = ["lightgbm response", "xgboost response", "mlp response", "lightgbm forest raw", "lightgbm linear mlp response"]
+
+
+def _mixed(name: str) -> Scorer:
+    task, *families, combine = name.split()
+    return made(task, *families, combine=combine)
+
+
+SCORERS = Made((f"{task} {mix}" for task in TASKS for mix in MIXES), _mixed)
+
+
+@pytest.fixture(scope="module", params=SCORERS)
+def scorer(request: pytest.FixtureRequest) -> Scorer:
+    found: Scorer = SCORERS[request.param]
+    return found
+
+
+def one() -> Scorer:
+    found: Scorer = SCORERS["binary lightgbm response"]
+    return found
 
 
 def rows(count: int = 30) -> list[dict[str, Any]]:
     return frame(count, seed=5).to_dicts()
 
 
-@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
 def test_rows_and_frames_agree(scorer: Scorer) -> None:
     answers, warnings = scorer.predict_rows(rows())
     table = predict_frame(scorer, frame(30, seed=5))
@@ -67,7 +74,6 @@ def test_rows_and_frames_agree(scorer: Scorer) -> None:
         assert answer["probability"] == answer["probabilities"][answer["prediction"]]
 
 
-@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
 def test_many_rows_are_answered_as_each_alone(scorer: Scorer) -> None:
     many = rows(40) * 6
     many[5] = many[5] | {"age": "?", "extra": 1}
@@ -83,7 +89,6 @@ def test_many_rows_are_answered_as_each_alone(scorer: Scorer) -> None:
         assert warnings == gathered(own, count)
 
 
-@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
 @pytest.mark.parametrize("town", ["nowhere", "", None, "T001"])
 def test_an_unseen_category_scores_alike_in_a_row_a_frame_and_an_explanation(scorer: Scorer, town: str | None) -> None:
     table = frame(8, seed=6).with_columns(pl.lit(town, pl.String).alias("town"))
@@ -102,7 +107,6 @@ ANYTHING = st.recursive(
 )
 
 
-@pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(row=st.dictionaries(st.one_of(st.sampled_from([c.name for c in COLUMNS]), st.text(max_size=5)), ANYTHING))
 def test_whatever_a_row_holds_it_is_answered(scorer: Scorer, row: dict[str, Any]) -> None:
@@ -115,7 +119,7 @@ def test_whatever_a_row_holds_it_is_answered(scorer: Scorer, row: dict[str, Any]
 
 
 def kinds(row: dict[str, Any]) -> dict[str, str]:
-    return {warning["column"]: warning["kind"] for warning in ONE.predict_row(row)[1]}
+    return {warning["column"]: warning["kind"] for warning in one().predict_row(row)[1]}
 
 
 def test_what_is_odd_is_said() -> None:
@@ -142,7 +146,7 @@ def test_what_is_odd_is_said() -> None:
 
 
 def test_an_unknown_column_is_said_with_the_nearest() -> None:
-    said = [warning["message"] for warning in ONE.predict_row({"amuont": 3, "zzz": 1})[1] if warning["kind"] == "extra_column"]
+    said = [warning["message"] for warning in one().predict_row({"amuont": 3, "zzz": 1})[1] if warning["kind"] == "extra_column"]
     assert said == [
         "Column “amuont” is no feature of the model and was ignored. Did you mean 'amount'?",
         "Column “zzz” is no feature of the model and was ignored.",
@@ -152,13 +156,13 @@ def test_an_unknown_column_is_said_with_the_nearest() -> None:
 def test_unused_columns_and_the_target_come_without_a_word() -> None:
     row = rows(1)[0] | {"plan": "pro", "town": "T001"}
     assert {"key", "same"} <= row.keys()
-    assert not [w for w in ONE.predict_row(row | {"left": "no"})[1] if w["kind"] == "extra_column"]
+    assert not [w for w in one().predict_row(row | {"left": "no"})[1] if w["kind"] == "extra_column"]
 
 
 def test_text_of_a_file_means_what_the_typed_value_means() -> None:
     typed = {"amount": 12.5, "age": 40, "member": True, "plan": "pro"}
     as_text = {"amount": "12.5", "age": " 40 ", "member": "yes", "plan": " pro "}
-    assert ONE.predict_row(typed)[0] == ONE.predict_row(as_text)[0]
+    assert one().predict_row(typed)[0] == one().predict_row(as_text)[0]
 
 
 def test_numbers_are_read_as_the_file_wrote_them() -> None:
@@ -171,13 +175,13 @@ def test_numbers_are_read_as_the_file_wrote_them() -> None:
 
 def test_a_column_missing_everywhere_is_said_once() -> None:
     several = [{"age": 30}, {"age": 40, "x": 1}, {"age": "?!"}]
-    warnings = ONE.predict_rows(several)[1]
+    warnings = one().predict_rows(several)[1]
     missing = [w for w in warnings if w["column"] == "town"]
     assert len(missing) == 1
     assert "row" not in missing[0]
     assert [w["row"] for w in warnings if w["kind"] == "extra_column"] == [1]
     assert [w["row"] for w in warnings if w["kind"] == "unreadable_value"] == [2]
-    assert len(ONE.predict_rows([{"age": "?!"}, {"plan": "?!"}] * 500)[1]) == 201
+    assert len(one().predict_rows([{"age": "?!"}, {"plan": "?!"}] * 500)[1]) == 201
 
 
 LABELS = [
@@ -204,20 +208,20 @@ def test_labels_are_spelled_as_uploaded(source: Any, values: Any, expected: list
 
 def test_the_threshold_decides() -> None:
     for threshold, label in ((0.0, "yes"), (1.0, "no")):
-        assert {a["prediction"] for a in ONE.predict_rows(rows(), threshold)[0]} == {label}
+        assert {a["prediction"] for a in one().predict_rows(rows(), threshold)[0]} == {label}
         assert {a["prediction"] for a in made("binary", "lightgbm", threshold=threshold).predict_rows(rows())[0]} == {label}
 
 
 def test_calibration_travels_with_the_model() -> None:
     calibrated = made("binary", "lightgbm", calibration=Calibration("platt", 2.0, 0.5).to_json())
-    plain = predict_frame(ONE, TABLE)["probability_yes"].to_numpy()
+    plain = predict_frame(one(), TABLE)["probability_yes"].to_numpy()
     expected = 1 / (1 + np.exp(-(2 * np.log(plain / (1 - plain)) + 0.5)))
     np.testing.assert_allclose(predict_frame(calibrated, TABLE)["probability_yes"], expected, atol=1e-9)
     assert abs(contributions(calibrated, rows(3))[0]["residual"]) < 1e-9
 
 
 def test_frames_with_missing_and_further_columns() -> None:
-    assert predict_frame(ONE, TABLE.select("age", pl.lit(3).alias("other"))).height == 300
+    assert predict_frame(one(), TABLE.select("age", pl.lit(3).alias("other"))).height == 300
 
 
 def test_the_background_is_json_and_bounded() -> None:
@@ -244,7 +248,7 @@ def test_what_is_odd_about_a_table_is_counted() -> None:
             pl.lit(1).alias("colour"),
         )
     )
-    found = {(w["column"], w["kind"]): w.get("rows") for w in ONE.reader.check(table)}
+    found = {(w["column"], w["kind"]): w.get("rows") for w in one().reader.check(table)}
     found = {key: rows for key, rows in found.items() if key[0] not in ("amount", "since")}
     assert found == {
         ("town", "missing_column"): None,
@@ -253,13 +257,13 @@ def test_what_is_odd_about_a_table_is_counted() -> None:
         ("age", "out_of_range"): 1,
         ("colour", "extra_column"): None,
     }
-    assert not ONE.reader.check(TABLE)
+    assert not one().reader.check(TABLE)
 
 
 def test_the_same_odd_values_are_found_in_rows_and_in_their_frame() -> None:
     table = frame(60, seed=8)
-    single = [w["kind"] for row in table.to_dicts() for w in ONE.predict_row(row)[1]]
-    whole = {w["kind"]: 0 for w in ONE.reader.check(table)}
-    for warning in ONE.reader.check(table):
+    single = [w["kind"] for row in table.to_dicts() for w in one().predict_row(row)[1]]
+    whole = {w["kind"]: 0 for w in one().reader.check(table)}
+    for warning in one().reader.check(table):
         whole[warning["kind"]] += warning["rows"]
     assert whole == {kind: single.count(kind) for kind in set(single)}
