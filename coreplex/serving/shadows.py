@@ -2,7 +2,7 @@
 
 A row is offered when its answer is made; at most `MOST_WAITING` rows wait, the rest is counted as skipped. A batch that takes
 longer than `PATIENCE_SECS`, or in which the child dies, is logged as failed, and its candidate is left alone for a while that
-grows with each failure; the child is started again for the others.
+grows with each failure, and then asked one request at a time; the child is started again for the others.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ MOST_WAITING = 2000
 BATCH_ROWS = 500
 GATHER_SECS = 0.05
 """Rows that come within it are one batch: scoring many is cheaper than one by one."""
-PATIENCE_SECS = 10.0
+PATIENCE_SECS, LOADING_SECS = 10.0, 60.0
+"""For a batch, and for the first one of a model, which the child loads for it: a large one takes long on a busy machine."""
 IDLE_SECS = 60.0
 LIFE_SECS = 24 * 3600.0
 MEMORY_BYTES = 2 << 30
@@ -45,7 +46,7 @@ LOGGED_AT_ONCE = 10
 """Requests whose entries are written before the event loop has its turn."""
 
 SKIPPED = text("UPDATE rollouts SET skipped_rows = skipped_rows + :rows WHERE id = :id")
-NO_ANSWER = Message("shadow_no_answer", "The shadow's process ended, or gave no answer within {secs:g} s.", secs=PATIENCE_SECS)
+NO_ANSWER = Message("shadow_no_answer", "The shadow's process ended, or took too long to answer.")
 
 log = structlog.get_logger()
 
@@ -76,6 +77,8 @@ class Child:
     control: Control = field(default_factory=Control)
     scored: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     task: "asyncio.Task[Any] | None" = None
+    answered: set[str] = field(default_factory=set)
+    """The models that it has answered with: by then they are loaded."""
 
     def start(self) -> None:
         limits: dict[str, Any] = {"time_limit_secs": LIFE_SECS, "memory_bytes": MEMORY_BYTES}
@@ -90,8 +93,10 @@ class Child:
         assert self.task is not None
         self.control.say(_spelled(batch))
         answer = asyncio.create_task(self.scored.get())
-        await asyncio.wait({answer, self.task}, timeout=PATIENCE_SECS, return_when=asyncio.FIRST_COMPLETED)
+        patience = PATIENCE_SECS if batch["sha256"] in self.answered else LOADING_SECS
+        await asyncio.wait({answer, self.task}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
+            self.answered.add(batch["sha256"])
             return answer.result()
         answer.cancel()
         await self.end()
@@ -161,9 +166,11 @@ class Shadows(Part):
                     self._waiting -= sum(len(one.rows) for one in batch)
 
     def _batch(self) -> list[Offered]:
-        """The oldest requests of one shadow, as many as are scored together."""
+        """The oldest requests of one shadow, as many as are scored together; of one that failed last time a single one."""
         first = self._offered.popleft()
         batch, size = [first], len(first.rows)
+        if first.share.rollout_id in self._rests:
+            return batch
         while self._offered and self._offered[0].share == first.share and size + len(self._offered[0].rows) <= BATCH_ROWS:
             batch.append(self._offered.popleft())
             size += len(batch[-1].rows)

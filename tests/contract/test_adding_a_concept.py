@@ -46,10 +46,13 @@ def copy(folder: Path) -> None:
     """The files of the project as they are here."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *CODE]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    for source in (ROOT / name for name in filter(None, listed.split("\0"))):
+        # With what Python compiled of it, which holds as long as its time of change does.
+        for one in (source, *(source.parent / "__pycache__").glob(f"{source.stem}.*.pyc")):
+            if one.is_file():
+                target = folder / one.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(one, target)
 
 
 def change(path: Path, difference: str) -> None:
