@@ -71,7 +71,7 @@ def decode_json(raw: bytes | str, noun: str, error: Callable[[Message], DomainEr
     except orjson.JSONDecodeError as problem:
         told = Message("not_json", "{noun} is not JSON: {problem}.", noun=noun, problem=str(problem))
         raise error(told.then(_advice(problem))) from None
-    if parts > MAX_JSON_DEPTH and too_deep(value, MAX_JSON_DEPTH):
+    if too_deep(value, MAX_JSON_DEPTH, parts):
         raise error(Message("json_too_deep", "{noun} is nested deeper than {levels} levels.", noun=noun, levels=MAX_JSON_DEPTH))
     return value
 

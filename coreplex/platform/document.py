@@ -4,6 +4,7 @@ GraphQL publishes JSON and JSONObject as the scalar JSON.
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NewType, TypeVar
 
@@ -38,13 +39,18 @@ def containers(raw: bytes | str) -> int:
     return raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
 
 
-def too_deep(value: Any, limit: int = MAX_JSON_DEPTH) -> bool:
-    """Whether lists and objects nest deeper than `limit`; walks level by level, never recursing."""
+def too_deep(value: Any, limit: int = MAX_JSON_DEPTH, parts: int = sys.maxsize) -> bool:
+    """Whether lists and objects nest deeper than `limit`; walks level by level, never recursing.
+
+    `parts`: at most how many there are (`containers`). As soon as the others are too few to reach so deep, nobody looks further.
+    """
     level = [value] if isinstance(value, dict | list) else []
-    for _ in range(limit):
-        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
-        if not level:
+    left = parts - len(level)
+    for depth in range(1, limit + 1):
+        if not level or depth + left <= limit:
             return False
+        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
+        left -= len(level)
     return any(level)
 
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -41,8 +42,9 @@ TIME_LIMIT_SECS = 100.0
 MEMORY_BYTES = 2 << 30
 MAX_EXPLAINED = 500
 """With contributions: explaining a row may take as long as predicting a thousand."""
-INLINE_ROWS = 64
-"""Up to here a call is quicker than handing it to a thread."""
+FEW_ROWS, INLINE_ROWS, INLINE_SECS = 8, 128, 0.003
+"""Up to `FEW_ROWS` a call is quicker than handing it to a thread; up to `INLINE_ROWS` where its model takes no longer than so, as
+far as anybody knows."""
 EXPLAINED_IN_THREAD = 20
 """Up to here a call with contributions is quicker than a child is started."""
 
@@ -100,6 +102,22 @@ class HeavyScoring(Part):
         self._many = FairPlaces(MANY_ROWS, "predictions of many rows")
         self._explained = FairPlaces(EXPLAINED, "explanations")
         self._host = HostPlaces(services.settings.data_dir / "places", "explanations", EXPLAINED_AT_ONCE)
+        self._row_secs: WeakKeyDictionary[Scorer, float] = WeakKeyDictionary()
+        """What a row of each model has cost the last time."""
+
+    async def score(self, scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
+        """The answers of a model, worked out here where nobody waits long for it, else in a thread. Raises as `in_thread`."""
+        if len(rows) <= FEW_ROWS:
+            return _score(scorer, rows, wanted)
+        if len(rows) <= INLINE_ROWS and len(rows) * self._row_secs.get(scorer, 0.0) <= INLINE_SECS:
+            return self._timed(scorer, rows, wanted)
+        return await self.in_thread(lambda: self._timed(scorer, rows, wanted))
+
+    def _timed(self, scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
+        began = time.thread_time()
+        answer = _score(scorer, rows, wanted)
+        self._row_secs[scorer] = (time.thread_time() - began) / len(rows)
+        return answer
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """What a function returns, run in a thread in the caller's turn. Raises Busy, and CallerLeft."""
@@ -144,6 +162,8 @@ class HeavyScoring(Part):
 def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     """One row or several as a list. Raises Invalid for anything else (422, contract B.6)."""
     rows = [inputs] if isinstance(inputs, Mapping) else inputs
+    if rows.__class__ is list and 0 < len(rows) <= MAX_ROWS and all(rows) and set(map(type, rows)) == {dict}:
+        return rows  # as nearly all are: nobody looks at each
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
         raise Invalid.field(Message("no_rows", "must be one row (an object) or a list of at least one row"), "inputs")
     for number, row in enumerate(rows):
@@ -159,8 +179,11 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
 
 def refuse_unknown(scorer: Scorer, rows: Sequence[Mapping[str, Any]], inputs: Any) -> None:
     """Raise Invalid for a row of which the model knows no column: its answer would be that of an empty one."""
+    reader = scorer.reader
+    if True not in map(reader.accepted.isdisjoint, rows):
+        return  # by their own names, as nearly always
     for number, row in enumerate(rows):
-        if not scorer.reader.knows(row):
+        if not reader.knows(row):
             place = [number] if rows is inputs else []
             raise Invalid.field(_no_column(str(next(iter(row)))[:100], scorer), "inputs", *place)
 
@@ -205,8 +228,7 @@ async def predict(scorer: Scorer, route: Route, heavy: HeavyScoring, inputs: Any
         idle = idle_options(wanted, scorer.task)
     refuse_unknown(scorer, rows, inputs)
     began = time.perf_counter()
-    few = len(rows) <= INLINE_ROWS
-    answer = _score(scorer, rows, wanted) if few else await heavy.in_thread(lambda: _score(scorer, rows, wanted))
+    answer = await heavy.score(scorer, rows, wanted)
     if wanted is not None and wanted.strict:
         refuse_odd(answer.warnings, rows, scorer.features, single=rows is not inputs)
     if options:

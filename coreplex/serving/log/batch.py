@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,8 +15,6 @@ from coreplex.serving.log.rejected import RejectedEntries
 
 TRIES = 5
 """How often a single row may take too much time or memory before that counts as refused."""
-
-Lines = Sequence[bytes]
 
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
 # The error of a record that an older server has spooled is a text. `counted` runs after what is selected last, so rollouts are
@@ -94,35 +91,36 @@ class BatchStore:
 
     async def store(self, batch: bytes) -> None:
         """Afterwards each line of the batch is stored or set aside."""
-        lines = [line for line in batch.splitlines() if line]
-        await self._store(await asyncio.to_thread(_without_nul, lines) if NUL in batch else lines)
+        await self._store(await asyncio.to_thread(_without_nul, batch) if NUL in batch else batch)
         self._tries.clear()
 
-    async def _store(self, lines: Lines) -> None:
+    async def _store(self, lines: bytes) -> None:
+        if not lines.strip():
+            return
         try:
             await self._insert(lines)
         except Exception as error:
             cause = error.__cause__ if isinstance(error, Unavailable) and error.__cause__ else error
             if not (is_refused(cause) or self._too_much(cause, lines)):
                 raise
-            middle = len(lines) // 2
-            if middle:
+            if middle := _middle(lines):
                 await self._store(lines[:middle])
                 await self._store(lines[middle:])
             else:
-                await self._without_values(lines[0], _reason(cause))
+                await self._without_values(lines.strip(), _reason(cause))
 
-    async def _insert(self, lines: Lines) -> None:
+    async def _insert(self, lines: bytes) -> None:
+        records = b"[%b]" % lines.strip().replace(b"\n", b",")
         async with self._database.transaction() as session:
-            grown = await session.execute(STORE, {"records": (b"[" + b",".join(lines) + b"]").decode(errors="replace")})
+            grown = await session.execute(STORE, {"records": records.decode(errors="replace")})
             found = grown.all()
         self.canaries.update(one.id for one in found if (one.kind, one.status) == (RolloutKind.canary, RolloutStatus.running))
 
-    def _too_much(self, error: BaseException, lines: Lines) -> bool:
-        if not is_too_much(error) or len(lines) > 1:
+    def _too_much(self, error: BaseException, lines: bytes) -> bool:
+        if not is_too_much(error) or _middle(lines):
             return is_too_much(error)
-        self._tries[lines[0]] += 1
-        return self._tries[lines[0]] >= TRIES
+        self._tries[lines] += 1
+        return self._tries[lines] >= TRIES
 
     async def _without_values(self, line: bytes, reason: str) -> None:
         await self._rejected.keep(line, reason)
@@ -130,7 +128,7 @@ class BatchStore:
         if short is None:
             return
         try:
-            await self._insert([short])
+            await self._insert(short)
         except Exception as error:
             if not is_refused(error):
                 raise
@@ -141,5 +139,12 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "orig", error)).partition("\n")[0][:300]
 
 
-def _without_nul(lines: Lines) -> Lines:
-    return [without_nul(line) for line in lines]
+def _middle(lines: bytes) -> int:
+    """Where the line begins with which the second half does; 0 where there is one line alone."""
+    half = len(lines) // 2
+    behind = lines.find(b"\n", half, len(lines) - 1)
+    return (behind if behind >= 0 else lines.rfind(b"\n", 0, half)) + 1
+
+
+def _without_nul(lines: bytes) -> bytes:
+    return b"\n".join(map(without_nul, lines.split(b"\n")))

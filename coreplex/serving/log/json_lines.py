@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from coreplex.platform.document import storable
-from coreplex.platform.identifier import new_text_id
+from coreplex.platform.identifier import new_text_ids
 
 NUL = rb"\u0000"
 """As JSON spells it. Behind a backslash it is six letters of a text."""
@@ -29,16 +29,18 @@ def spelled(
     what the entry of each row has besides.
     What JSON has no spelling for is replaced, never a reason to fail.
     """
-    lines: list[bytes] = []
-    for index, row, output in zip(range(len(rows)) if places is None else places, rows, outputs, strict=True):
-        made = uuid5(name, str(index)) if name else new_text_id()
-        entry: dict[str, Any] = {**common, "id": made, "row_index": index, "inputs": row, "output": output}
-        if index and not lines:
+    indexes = range(len(rows)) if places is None else places
+    ids = new_text_ids(len(rows)) if name is None else [str(uuid5(name, str(index))) for index in indexes]
+    head = _line(dict(common))[:-2] + b","  # all lines begin with what is common to them
+    parts: list[bytes] = []
+    for made, index, row, output in zip(ids, indexes, rows, outputs, strict=True):
+        entry: dict[str, Any] = {"id": made, "row_index": index, "inputs": row, "output": output}
+        if index and not parts:
             entry["first"] = True
         if more is not None:
-            entry |= more[len(lines)]
-        lines.append(_line(entry))
-    return b"".join(lines)
+            entry |= more[len(parts) // 2]
+        parts += head, _line(entry)[1:]
+    return b"".join(parts)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

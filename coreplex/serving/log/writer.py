@@ -29,7 +29,7 @@ log = structlog.get_logger()
 FLUSH_SECS = 0.25
 ORPHANS_EVERY_SECS = 10.0
 RETRY_SECS = 2.0
-INLINE_ROWS = 64
+INLINE_ROWS = 256
 ALARM_SECS = 10.0
 
 
