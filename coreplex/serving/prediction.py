@@ -1,17 +1,18 @@
 """One predict call: the loaded model, rows in, answers and warnings out, the same for models and deployments.
 
 Many rows go through a thread, one call of the process at a time: a thread waits for the interpreter as the event loop does, and
-two of them would make the loop wait longer. Explanations of more than a few rows take seconds: a child with limits and a lower
-priority, two of them on a host, which end when the client hangs up.
+two of them would make the loop wait longer. Explanations that would take long go to a child with limits and a lower priority, two
+of them on a host, which end when the client hangs up.
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -27,6 +28,7 @@ from coreplex.platform.services import Part, Services
 from coreplex.serving.address import Route
 from coreplex.serving.inputs import MAX_ROWS, PredictOptions
 from coreplex.serving.options import idle_options, parse_options, unknown_options
+from coreplex.serving.row_cost import RowCost
 from coreplex.serving.strictness import refuse_odd
 
 log = structlog.get_logger()
@@ -45,8 +47,10 @@ MAX_EXPLAINED = 500
 FEW_ROWS, INLINE_ROWS, INLINE_SECS = 8, 128, 0.003
 """Up to `FEW_ROWS` a call is quicker than handing it to a thread; up to `INLINE_ROWS` where its model takes no longer than so, as
 far as anybody knows."""
-EXPLAINED_IN_THREAD = 20
-"""Up to here a call with contributions is quicker than a child is started."""
+EXPLAINED_INLINE_SECS = 0.001
+"""Up to here contributions are quicker than handing them to a thread."""
+EXPLAINED_IN_THREAD, IN_THREAD_SECS = 20, 0.25
+"""Rows, or seconds, up to which contributions are quicker than a child is started."""
 
 
 @dataclass(slots=True)
@@ -102,22 +106,16 @@ class HeavyScoring(Part):
         self._many = FairPlaces(MANY_ROWS, "predictions of many rows")
         self._explained = FairPlaces(EXPLAINED, "explanations")
         self._host = HostPlaces(services.settings.data_dir / "places", "explanations", EXPLAINED_AT_ONCE)
-        self._row_secs: WeakKeyDictionary[Scorer, float] = WeakKeyDictionary()
-        """What a row of each model has cost the last time."""
+        self._scoring, self.explaining = RowCost(0.0), RowCost(math.inf)
 
     async def score(self, scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
         """The answers of a model, worked out here where nobody waits long for it, else in a thread. Raises as `in_thread`."""
+        work = partial(_score, scorer, rows, wanted)
         if len(rows) <= FEW_ROWS:
-            return _score(scorer, rows, wanted)
-        if len(rows) <= INLINE_ROWS and len(rows) * self._row_secs.get(scorer, 0.0) <= INLINE_SECS:
-            return self._timed(scorer, rows, wanted)
-        return await self.in_thread(lambda: self._timed(scorer, rows, wanted))
-
-    def _timed(self, scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions | None) -> Answer:
-        began = time.thread_time()
-        answer = _score(scorer, rows, wanted)
-        self._row_secs[scorer] = (time.thread_time() - began) / len(rows)
-        return answer
+            return work()
+        if len(rows) <= INLINE_ROWS and self._scoring.expected(scorer, len(rows)) <= INLINE_SECS:
+            return self._scoring.timed(scorer, len(rows), work)
+        return await self.in_thread(lambda: self._scoring.timed(scorer, len(rows), work))
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """What a function returns, run in a thread in the caller's turn. Raises Busy, and CallerLeft."""
@@ -250,11 +248,15 @@ def _score(scorer: Scorer, rows: list[Mapping[str, Any]], wanted: PredictOptions
 async def _explained(
     scorer: Scorer, route: Route, heavy: HeavyScoring, rows: list[Mapping[str, Any]], top: int
 ) -> Sequence[Mapping[str, Any]]:
-    """`contributions`, where nobody else waits for them."""
+    """`contributions`; what takes longer than a moment, where nobody else waits for it."""
+    expected = heavy.explaining.expected(scorer, len(rows))
+    work = partial(heavy.explaining.timed, scorer, len(rows), partial(contributions, scorer, rows, top))
+    if expected <= EXPLAINED_INLINE_SECS:
+        return work()
     if len(rows) == 1:
-        return await asyncio.to_thread(contributions, scorer, rows, top)
-    if len(rows) <= EXPLAINED_IN_THREAD:
-        return await heavy.in_thread(lambda: contributions(scorer, rows, top))
+        return await asyncio.to_thread(work)
+    if len(rows) <= EXPLAINED_IN_THREAD or expected <= IN_THREAD_SECS:
+        return await heavy.in_thread(work)
     return await heavy.explain(route, rows, top)
 
 

@@ -1,6 +1,7 @@
 """Many rows and their explanations: in turn, in a child where it takes long, and for nobody who has left."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from starlette.requests import Request
 
+from coreplex.engines.scoring.contributions import Contributions, contributions
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.errors.tree import CallerLeft, Invalid, Message
 from coreplex.platform.client_disconnect import CONNECTION
@@ -21,6 +23,7 @@ from coreplex.platform.storage import LocalStorage
 from coreplex.serving import prediction
 from coreplex.serving.address import Route
 from coreplex.serving.prediction import HeavyScoring
+from coreplex.serving.row_cost import RowCost
 from edge.body import read_body
 from rest_compat import adapter
 from tests.benchmarks.seed import train
@@ -51,7 +54,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return Model(tmp_path_factory.mktemp("model"))
 
 
-async def test_a_child_explains_as_the_server_does(model: Model) -> None:
+async def test_a_child_explains_as_the_server_does(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "IN_THREAD_SECS", 0.0)
     few, many = await model.predict(20, contributions=3), await model.predict(21, contributions=3)
     assert many.predictions == [few.predictions[0]] * 21
     assert len(few.predictions[0]["contributions"]) == 3
@@ -66,7 +70,37 @@ async def test_too_many_rows_to_explain_are_refused(model: Model) -> None:
     assert len((await model.predict(501)).predictions) == 501
 
 
-async def test_an_explanation_ends_with_its_client(model: Model) -> None:
+async def test_explanations_run_where_their_time_allows(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is not known that they are quick, and once they are not, nobody else waits for them."""
+    threads: list[str] = []
+    least = 0.0
+
+    def explaining(*arguments: Any) -> list[Contributions]:
+        threads.append(threading.current_thread().name)
+        end = time.thread_time() + least
+        while time.thread_time() < end:
+            pass
+        return contributions(*arguments)
+
+    monkeypatch.setattr(prediction, "contributions", explaining)
+    contributions(model.scorer, [model.row])  # makes the tables
+    model.heavy.explaining = RowCost(math.inf)
+    monkeypatch.setattr(prediction, "EXPLAINED_INLINE_SECS", 0.02)
+    for _ in range(2):
+        await model.predict(1, explain={"top_k": 2})
+    least = 0.05
+    for rows in (1, 1, 20):
+        await model.predict(rows, explain={"top_k": 2})
+    main = threading.main_thread().name
+    assert [name == main for name in threads] == [False, True, True, False, False]
+    least = 0.0
+    for rows in (20, 200):
+        assert len((await model.predict(rows, contributions=True)).predictions) == rows
+    assert [name == main for name in threads[5:]] == [False, False], "not in a child"
+
+
+async def test_an_explanation_ends_with_its_client(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "IN_THREAD_SECS", 0.0)
     left = asyncio.Event()
 
     async def receive() -> dict[str, Any]:

@@ -146,8 +146,8 @@ def exact(ensemble: Ensemble, matrices: Sequence[Floats], features: Sequence[str
         parts = weight * slope * parts
         total += np.bincount(sources[place].ravel(), parts[:, :-1].ravel(), len(total))
         base += parts[:, -1]
-    mean = base.reshape(raw.shape).sum(axis=0) / len(raw) + offset if len(raw) else np.zeros(raw.shape[1])
-    return Explained(ensemble.method or "tree_shap", total.reshape(*raw.shape, width), mean, raw)
+    one = base[: raw.shape[1]] + offset if len(raw) else np.zeros(raw.shape[1])  # every row has the same
+    return Explained(ensemble.method or "tree_shap", total.reshape(*raw.shape, width), one, raw)
 
 
 def sampled(
