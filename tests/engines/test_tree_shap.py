@@ -11,12 +11,14 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
+import xgboost as xgb
 
 from coreplex.engines.scoring import lightgbm, tree_branches
 from coreplex.engines.scoring.lightgbm import LightGbm
 from coreplex.engines.scoring.lightgbm_trees import Trees, Untranslatable, read
 from coreplex.engines.scoring.shapley import shapley
-from coreplex.engines.scoring.tree_shap import Room, TreeShap
+from coreplex.engines.scoring.tree_shap import MOST_NUMBERS, Room, TreeShap
+from coreplex.engines.scoring.xgboost import XgBoost
 from tests.engines.scoring_samples import LIGHTGBM_SETTINGS, booster_target, strange, table
 
 ROWS = strange(60)
@@ -40,8 +42,8 @@ def assert_as_lightgbm_says(found: np.ndarray[Any, Any], booster: lgb.Booster, s
 def test_contributions_are_those_of_lightgbm(name: str, categorical: list[int]) -> None:
     booster = trained(SETTINGS[name], categorical)
     one = LightGbm.of(booster)
-    assert one._tables is not None
     assert_as_lightgbm_says(one.contributions(ROWS), booster)
+    assert one._tables.get(one._tree_shap) is not None
     assert one.contributions(ROWS[:0]).shape == (0, one.raw_width, 7)
     with pytest.raises(ValueError, match="6 encoded columns"):
         one.contributions(ROWS[:, :5])
@@ -64,18 +66,18 @@ def test_contributions_of_drawn_models(seed: int) -> None:
         settings["num_class"] = 3
     booster = trained(settings, [4, 5] if draw.random() < 0.5 else [], 9, int(draw.choice([60, 900])), seed)
     one = LightGbm.of(booster)
-    assert one._tables is not None
     assert_as_lightgbm_says(one.contributions(ROWS), booster, one._share)
+    assert one._tables.get(one._tree_shap) is not None
     np.testing.assert_allclose(one.contributions(ROWS).sum(axis=2), one.raw(ROWS), rtol=1e-9, atol=1e-9)
 
 
 def test_leaves_without_tables_are_worked_out() -> None:
     booster = trained({"objective": "multiclass", "num_class": 3, "num_leaves": 60}, [4, 5])
-    trees = read(booster.model_to_string())
+    trees, base = read(booster.model_to_string()), LightGbm.of(booster).contributions(ROWS[:1])[0, :, -1]
     for numbers in (0, 5_000, 10**8):
         room = Room(numbers)
-        one = TreeShap(trees, 6, 3, room)
-        assert room.left == 0 if numbers < 10**6 else 0 < numbers - room.left < 2 * 10**6
+        one = TreeShap(trees, np.arange(trees.count) % 3, base, 6, room)
+        assert room.left == 0 if numbers < 10**6 else 0 < numbers - room.left <= MOST_NUMBERS
         assert_as_lightgbm_says(one.contributions(ROWS), booster)
         del one
         gc.collect()
@@ -109,12 +111,36 @@ def test_what_has_no_tables_is_explained_by_lightgbm(monkeypatch: pytest.MonkeyP
     booster = trained({"objective": "regression"}, [4, 5])
     monkeypatch.setattr(tree_branches, "_MOST_CELLS", 10)
     one = LightGbm.of(booster)
-    assert one._tables is None
     np.testing.assert_array_equal(one.contributions(ROWS)[:, 0], booster.predict(ROWS, pred_contrib=True))
+    assert one._tables.get(one._tree_shap) is None
     text = booster.model_to_string()
     for line in ("internal_count", "leaf_count"):
         with pytest.raises(Untranslatable):
-            TreeShap(read(text.replace(f"\n{line}=", f"\nno_{line}=")), 6, 1)
+            TreeShap(read(text.replace(f"\n{line}=", f"\nno_{line}=")), np.zeros(12, dtype=np.int64), np.zeros(1), 6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_contributions_of_drawn_xgboost_models(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    x, signal = table(900, seed)
+    classes = int(draw.choice([2, 3]))
+    settings: dict[str, Any] = {
+        "objective": "binary:logistic" if classes == 2 else "multi:softprob",
+        "max_depth": int(draw.choice([1, 3, 6, 12])),
+        "min_child_weight": float(draw.choice([0.0, 3.0])),
+        "num_parallel_tree": int(draw.choice([1, 2])),
+        "gamma": float(draw.choice([0.0, 1.0])),
+        **{"nthread": 1, "subsample": 0.7, "colsample_bytree": 0.7, "seed": seed},
+    }
+    y = booster_target(signal, "binary" if classes == 2 else "multiclass")
+    booster = xgb.train(settings | ({"num_class": 3} if classes == 3 else {}), xgb.DMatrix(x, y), 8)
+    one, rows = XgBoost.of(booster), np.concatenate([ROWS, x[:60]])
+    expected = one._contributions(rows)
+    found = one.contributions(rows)
+    assert one._tables.get(one._tree_shap) is not None
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * float(expected[:, :, :-1].std()))
+    with pytest.raises(ValueError, match="6 encoded columns"):
+        one.contributions(rows[:, :5])
 
 
 @pytest.mark.parametrize("shares", [[0.3], [0.5, 0.0], [0.9, 0.2, 0.4], [0.1, 1.0, 0.0, 0.7], [0.2, 0.3, 0.4, 0.5, 0.6]])

@@ -6,7 +6,6 @@ only serves models is spared 80 MB and two seconds. Only scoring is here, on one
 
 import ctypes
 import re
-import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -20,10 +19,12 @@ from coreplex.engines.scoring.lightgbm_blocks import Blocks
 from coreplex.engines.scoring.lightgbm_trees import Untranslatable, read
 from coreplex.engines.scoring.predictor import Files, Link, Scoring
 from coreplex.engines.scoring.shared_library import library_path
-from coreplex.engines.scoring.tree_shap import TreeShap
+from coreplex.engines.scoring.tree_shap import LazyTreeShap, TreeShap
 
 MANY_ROWS = 2_000
 """From here on the form of the model that blocks of rows need is worth being made; its scores are rounded (`lightgbm_blocks`)."""
+_ZERO_TO = float(np.float32(1e-35))
+"""No further from zero, LightGBM reads a value as zero."""
 FEW_ROWS = 4
 """Up to here each is quicker alone."""
 _LINKS: dict[str, Link] = {
@@ -50,7 +51,7 @@ class LightGbm(Scoring):
         forest = re.search(r"^average_output$", text, re.MULTILINE)
         self._share = 1.0 / max(self._booster.iterations, 1) if forest else 1.0
         self._rows = Rows.of(self._booster)
-        self._making = threading.Lock()
+        self._tables = LazyTreeShap()
 
     @classmethod
     def of(cls, booster: Any) -> "LightGbm":
@@ -82,22 +83,17 @@ class LightGbm(Scoring):
     def contributions(self, matrix: Floats) -> Floats:
         """(n, width) → (n, r, width + 1), the base value last."""
         self._booster.check(matrix)
-        tables = self._tables
-        found = self._booster.predict(matrix, CONTRIBUTIONS) if tables is None else tables.contributions(matrix)
+        tables = self._tables.get(self._tree_shap)
+        if tables is None:
+            found = self._booster.predict(matrix, CONTRIBUTIONS)
+        else:
+            found = tables.contributions(np.where(np.abs(matrix) <= _ZERO_TO, 0.0, matrix))
         return found.reshape(len(matrix), self.raw_width, self.width + 1) * self._share
 
-    @property
-    def _tables(self) -> TreeShap | None:
-        """None for a model that has no such form."""
-        with self._making:
-            return self._made_tables
-
-    @cached_property
-    def _made_tables(self) -> TreeShap | None:
-        try:
-            return TreeShap(read(self.text), self.width, self.raw_width)
-        except Untranslatable:
-            return None
+    def _tree_shap(self) -> TreeShap:
+        trees = read(self.text)
+        base = self._booster.predict(np.zeros((1, self.width)), CONTRIBUTIONS).reshape(self.raw_width, -1)[:, -1]
+        return TreeShap(trees, np.arange(trees.count) % self.raw_width, base, self.width)
 
     def files(self) -> dict[str, bytes]:
         """`model.txt`, LightGBM's own text."""

@@ -33,7 +33,7 @@ class Blocks:
         if np.any(trees.missing == ZERO):
             raise Untranslatable
         self._raw_width = raw_width
-        self._iterations = (len(trees.first) - 1) // raw_width
+        self._iterations = trees.count // raw_width
         numeric = ~trees.categorical
         split, cut = trees.feature[numeric], trees.threshold[numeric]
         self._cuts = [np.unique(cut[split == feature]) for feature in range(width)]

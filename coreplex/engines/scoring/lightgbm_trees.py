@@ -39,6 +39,11 @@ class Trees:
     """Rows of training that came there; where nothing is written of them, too short."""
 
     @property
+    def count(self) -> int:
+        """t: trees."""
+        return len(self.first) - 1
+
+    @property
     def categorical(self) -> NDArray[np.bool_]:
         return (self.decision & _CATEGORICAL) != 0
 

@@ -15,8 +15,6 @@ from coreplex.engines.scoring.lightgbm_trees import DEFAULT_LEFT, NAN, ZERO, Ind
 Flags = NDArray[np.bool_]
 _MOST_CELLS = 32_000_000
 """Of the tables that say which categories satisfy which branches."""
-_ZERO_TO = float(np.float32(1e-35))
-"""No further from zero, LightGBM reads it as zero."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,6 @@ class Branches:
 
     def satisfied(self, row: Floats) -> NDArray[np.float32]:
         """(b + 2,) 1 for the branches that a row satisfies, 0 for the others; `none` and `all` last."""
-        row = np.where(np.abs(row) <= _ZERO_TO, 0.0, row)
         values = row.take(self.feature)
         held = np.empty(self.count + 2, dtype=np.float32)
         held[:-2] = (values <= self._high) > (values <= self._low)

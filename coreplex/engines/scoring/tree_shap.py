@@ -7,7 +7,7 @@ for which the tables have no room are worked out anew for each row.
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.encoding.steps import Floats
-from coreplex.engines.scoring.lightgbm_trees import Index, Trees
+from coreplex.engines.scoring.lightgbm_trees import Index, Trees, Untranslatable
 from coreplex.engines.scoring.shapley import shapley
 from coreplex.engines.scoring.tree_branches import Branches
 
-MOST_NUMBERS = 2_000_000
+MOST_NUMBERS = 4_000_000
 """In the tables of a model, of 8 bytes each."""
 _TABULATED, _COMPUTED = (4, 6, 8, 10, 12), (6, 9, 12, 16, 24, 48, 1_000_000)
 """Leaves of up to so many features share an array."""
@@ -106,11 +106,11 @@ _Kind = type[_Tabulated] | type[_Computed]
 class TreeShap:
     """Contributions of rows, for any number of threads. Raises Untranslatable for trees that are not written as expected."""
 
-    def __init__(self, trees: Trees, width: int, raw_width: int, room: Room = _ROOM) -> None:
+    def __init__(self, trees: Trees, outputs: Index, base: Floats, width: int, room: Room = _ROOM) -> None:
+        """`outputs`: (t,) the raw score to which each tree belongs; `base`: (r,) their base values."""
         self._branches = Branches(trees, width)
-        self._shape = raw_width, width + 1
-        output = np.repeat(np.arange(len(trees.leaf) - 1) % raw_width, np.diff(trees.leaf))
-        self._base = np.bincount(output, trees.value * _reached(trees), raw_width)
+        self._base, self._shape = base, (len(base), width + 1)
+        output = np.repeat(outputs, np.diff(trees.leaf))
         groups = list(_groups(self._branches, trees.value, output, self._room(room)))
         self._kinds = [kind(leaves, self._branches.covers) for kind, leaves in groups]
         # What a group has no feature for adds nothing, to the place of the base value.
@@ -132,6 +132,30 @@ class TreeShap:
             found[number] = np.bincount(self._places, added, found[number].size).reshape(self._shape)
         found[:, :, -1] = self._base
         return found
+
+
+class LazyTreeShap:
+    """One of a predictor, made when rows are first explained, by one thread while the others wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = False
+        self._made: TreeShap | None = None
+
+    def get(self, make: Callable[[], TreeShap]) -> TreeShap | None:
+        """None for a model that has no such form."""
+        if not self._asked:
+            with self._lock:
+                if not self._asked:
+                    self._made = self._tried(make)
+                    self._asked = True
+        return self._made
+
+    def _tried(self, make: Callable[[], TreeShap]) -> TreeShap | None:
+        try:
+            return make()
+        except Untranslatable:
+            return None
 
 
 def _numbers(sizes: Index) -> Index:
@@ -158,11 +182,3 @@ def _groups(branches: Branches, value: Floats, output: Index, room: int) -> Iter
             if kind is _Computed:
                 steps[steps == branches.none] = branches.all
             yield kind, _Leaves(steps, value[part], output[part])
-
-
-def _reached(trees: Trees) -> Floats:
-    """(leaves,) the share of its tree's training rows that came to each leaf."""
-    leaves = np.diff(trees.leaf)
-    rows = np.ones(len(leaves))
-    rows[leaves > 1] = trees.split_cover[trees.first[:-1][leaves > 1]]
-    return np.where(np.repeat(leaves > 1, leaves), trees.leaf_cover / np.repeat(rows, leaves), 1.0)

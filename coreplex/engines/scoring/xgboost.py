@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.scoring.predictor import Files, Link, Scoring
 from coreplex.engines.scoring.shared_library import library_path
+from coreplex.engines.scoring.tree_shap import LazyTreeShap, TreeShap
+from coreplex.engines.scoring.xgboost_trees import read
 
 # One step inside: float32's own largest value is refused as infinite once text has rounded it up.
 _LARGEST = float(np.nextafter(np.finfo(np.float32).max, np.float32(0)))
@@ -48,6 +50,7 @@ class XgBoost(Scoring):
         self.link = _LINKS[objective]
         self.width = self._booster.width
         self.raw_width = max(int(learner["learner_model_param"]["num_class"]), 1)
+        self._tables = LazyTreeShap()
 
     @classmethod
     def of(cls, booster: Any) -> "XgBoost":
@@ -63,8 +66,19 @@ class XgBoost(Scoring):
 
     def contributions(self, matrix: Floats) -> Floats:
         """(n, width) → (n, r, width + 1), the base value last."""
+        tables = self._tables.get(self._tree_shap)
+        if tables is not None:
+            return tables.contributions(within_float32(self._booster.checked(matrix)).astype(np.float32).astype(np.float64))
+        return self._contributions(matrix)
+
+    def _contributions(self, matrix: Floats) -> Floats:
+        """Those of the library."""
         found = self._booster.contributions(within_float32(matrix))
         return found.astype(np.float64).reshape(len(matrix), self.raw_width, self.width + 1)
+
+    def _tree_shap(self) -> TreeShap:
+        trees, outputs = read(self._booster.json())
+        return TreeShap(trees, outputs, self._contributions(np.zeros((1, self.width)))[0, :, -1], self.width)
 
     def files(self) -> dict[str, bytes]:
         """`model.ubj`, XGBoost's own binary JSON."""
@@ -122,21 +136,29 @@ class Booster:
         _check(self._c.XGBoosterSaveJsonConfig(self._handle, ctypes.byref(length), ctypes.byref(text)))
         return json.loads(text.value or b"{}")
 
+    def json(self) -> bytes:
+        """The model as JSON."""
+        length, data = ctypes.c_uint64(), ctypes.POINTER(ctypes.c_char)()
+        form = b'{"format": "json"}'
+        _check(self._c.XGBoosterSaveModelToBuffer(self._handle, form, ctypes.byref(length), ctypes.byref(data)))
+        return ctypes.string_at(data, length.value)
+
     def margins(self, matrix: NDArray[Any], start: int = 0, end: int = 0) -> NDArray[np.float32]:
         """Raw scores of an (n, width) matrix of float32 or float64, flat, from the iterations of a range (0, 0: all)."""
-        data = self._checked(matrix)
+        data = self.checked(matrix)
         return _made(self._c.XGBoosterPredictFromDense, self._handle, _described(data), _options(_MARGIN, start, end), None)
 
     def contributions(self, matrix: Floats) -> NDArray[np.float32]:
         """TreeSHAP of an (n, width) matrix, flat, the base value last of each row and output."""
-        data, held = self._checked(matrix), ctypes.c_void_p()
+        data, held = self.checked(matrix), ctypes.c_void_p()
         _check(self._c.XGDMatrixCreateFromDense(_described(data), _DENSE, ctypes.byref(held)))
         try:
             return _made(self._c.XGBoosterPredictFromDMatrix, self._handle, held, _options(_CONTRIBUTIONS, 0, 0))
         finally:
             self._c.XGDMatrixFree(held)
 
-    def _checked(self, matrix: NDArray[Any]) -> NDArray[Any]:
+    def checked(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """An (n, width) matrix as it can be handed over; ValueError for another."""
         if matrix.ndim != 2 or matrix.shape[1] != self.width:
             raise ValueError(f"expected {self.width} encoded columns, got an array of shape {matrix.shape}")
         return np.ascontiguousarray(matrix)
