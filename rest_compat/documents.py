@@ -248,10 +248,11 @@ def _shares(rows: Sequence[Found]) -> Found:
     """Classes as keys, which are texts."""
     if isinstance(rows, Listed):
         return by_name(rows, "label", lambda one: one["probability"])
-    return {
-        label if label.__class__ is str else str(label).lower() if label.__class__ is bool else str(label): share
-        for label, share in map(dict.values, rows)
-    }
+    return {one["label"] if one["label"].__class__ is str else _key(one["label"]): one["probability"] for one in rows}
+
+
+def _key(label: Any) -> str:
+    return str(label).lower() if label.__class__ is bool else str(label)
 
 
 def _part(found: Found) -> Found:

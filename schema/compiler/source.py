@@ -21,8 +21,8 @@ HEAD = """def leaves(rows, context):
     found = []
     add = found.append
     for row in rows:
-        own = getattr(row, "__dict__", nothing)
-"""
+        """
+OWN = 'own = getattr(row, "__dict__", nothing)'
 
 
 class Source:
@@ -33,6 +33,8 @@ class Source:
         self.objects: dict[str, Any] = {"inf": float("inf"), "nothing": {}}
         self.lines: list[str] = []
         self.items: list[str] = []
+        self.own = False
+        """Whether something is read of what an object keeps itself."""
 
     def bind(self, hint: str, thing: Any) -> str:
         name = f"{hint}_{len(self.objects)}"
@@ -75,6 +77,7 @@ class Source:
         match reading:
             case Attribute(name) if name.isidentifier() and not iskeyword(name):
                 # What an object keeps under the name; a mapper's descriptor would find the same, by way of two calls.
+                self.own = True
                 return f"own[{name!r}] if {name!r} in own else row.{name}"
             case Item(name, as_float):
                 found = f"row[{name}]" if isinstance(name, int) else f"row.get({name!r})"
@@ -88,8 +91,8 @@ class Source:
 
     def function(self) -> Leaves:
         """Compile it."""
-        body = "\n        ".join([*self.lines, f"add({{{', '.join(self.items)}}})"])
-        text = f"{HEAD}        {body}\n    return found"
+        body = "\n        ".join([*[OWN] * self.own, *self.lines, f"add({{{', '.join(self.items)}}})"])
+        text = f"{HEAD}{body}\n    return found"
         space = dict(self.objects)
         exec(compile(text, "<operation>", "exec"), space)  # noqa: S102 the text is ours: a document's names are literals in it
         made: Leaves = space["leaves"]

@@ -118,6 +118,20 @@ def test_whatever_a_row_holds_it_is_answered(scorer: Scorer, row: dict[str, Any]
     assert all(math.isfinite(part["contribution"]) for part in explained["contributions"])
 
 
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(planted=st.lists(st.tuples(st.integers(0, 29), st.sampled_from([c.name for c in COLUMNS]), ANYTHING), max_size=6))
+def test_odd_values_among_many_rows_are_found_in_their_rows(scorer: Scorer, planted: list[tuple[int, str, Any]]) -> None:
+    many = rows(30)
+    for place, name, value in planted:
+        many[place] = many[place] | {name: value}
+    alone = [scorer.predict_row(row) for row in many]
+    answers, warnings = scorer.predict_rows(many)
+    value = "prediction" if scorer.task == "regression" else "probability"
+    np.testing.assert_allclose([a[value] for a in answers], [a[value] for a, _ in alone], atol=1e-9)  # type: ignore[literal-required]
+    own = [w for number, (_, found) in enumerate(alone) for w in ({**item, "row": number} for item in found)]
+    assert warnings == gathered(own, len(many))
+
+
 def kinds(row: dict[str, Any]) -> dict[str, str]:
     return {warning["column"]: warning["kind"] for warning in one().predict_row(row)[1]}
 

@@ -8,7 +8,7 @@ objects. Refuses to train: a table without one usable column is an error that li
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any
 
@@ -134,6 +134,32 @@ class Encoder:
             out: list[Any] = list(pick(values))
             for source, spots, step_row in computed:
                 out[spots] = step_row(values[source])
+            return out
+
+        return encode
+
+    def compile_columns(self, order: Sequence[str], numbers: int) -> Callable[[Floats, Sequence[Sequence[Any]]], Floats]:
+        """The same for n rows at once, to an (n, width) matrix: of the columns in `order` the first are an (n, `numbers`)
+        matrix, and the others lists of values."""
+        place = {name: index for index, name in enumerate(order)}
+        raw: list[tuple[int, int]] = []
+        computed: list[tuple[int, slice, Callable[[Any], Sequence[float]]]] = []
+        at = 0
+        for step in self.steps:
+            spots = slice(at, at + len(step.names))
+            at = spots.stop
+            if step.kind == "raw":
+                raw += [(spot, place[step.column]) for spot in range(spots.start, spots.stop)]
+            else:
+                computed.append((place[step.column], spots, step.row()))
+        into, sources = (np.array([pair[side] for pair in raw], dtype=np.intp) for side in (0, 1))
+
+        def encode(matrix: Floats, others: Sequence[Sequence[Any]]) -> Floats:
+            out = np.empty((len(matrix), self.width))
+            out[:, into] = matrix[:, sources]
+            for source, spots, step_row in computed:
+                values = matrix[:, source].tolist() if source < numbers else others[source - numbers]
+                out[:, spots] = np.fromiter(chain.from_iterable(map(step_row, values)), np.float64).reshape(len(matrix), -1)
             return out
 
         return encode

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from coreplex.engines.encoding.batch import read_batch
 from coreplex.engines.encoding.rows import Warning, Warnings, in_row
 from coreplex.engines.encoding.steps import Floats
+from coreplex.engines.encoding.usual_rows import UsualRows
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Bundle, Label, Manifest, label_key
 from coreplex.engines.scoring.calibration import Conformal
@@ -24,8 +25,10 @@ from coreplex.errors.tree import Invalid, Message
 
 _ONE_BY_ONE = 3
 """Up to here the members' calls for one row are quicker than those for arrays."""
+_COLUMNS = 12
+"""From here on reading and encoding rows together is quicker than one by one."""
 _FEW_ROWS = 200
-"""Up to here reading and encoding row by row is quicker than setting up columns."""
+"""Up to here it is quicker to do so without a frame."""
 _MOST_WARNINGS = 200
 
 
@@ -49,6 +52,7 @@ class Scorer:
         self.ensemble: Ensemble = loaded.ensemble
         self.sha256 = loaded.sha256
         self.reader = bundle.row_reader(self.manifest, self.ensemble.encoders)
+        self._usual = UsualRows.of(self.reader, self.ensemble.encoders)
         self._encode = tuple(encoder.compile(self.reader.names) for encoder in self.ensemble.encoders)
         self.classes = self.manifest.classes
         """As uploaded, in the order of the probabilities; none for a number."""
@@ -161,6 +165,19 @@ class Scorer:
         if len(rows) > _FEW_ROWS:
             batch, warnings = read_batch(self.reader, rows)
             return self.ensemble.encode(batch), warnings
+        usual = self._usual.encoded(rows) if self._usual is not None and len(rows) >= _COLUMNS else None
+        if usual is None:
+            return self._encoded_one_by_one(rows)
+        matrices, odd = usual
+        warnings = []
+        for number in sorted(odd):
+            values, own = self.reader.read(rows[number])
+            warnings += in_row(own, number)
+            for matrix, encode in zip(matrices, self._encode, strict=True):
+                matrix[number] = encode(values)
+        return matrices, warnings
+
+    def _encoded_one_by_one(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Floats], Warnings]:
         read = [self.reader.read(row) for row in rows]
         warnings = [warning for number, (_, own) in enumerate(read) if own for warning in in_row(own, number)]
         return [np.array([encode(values) for values, _ in read], dtype=np.float64) for encode in self._encode], warnings
