@@ -21,7 +21,7 @@ from coreplex.engines.scoring.tree_branches import Branches
 
 MOST_NUMBERS = 4_000_000
 """In the tables of a model, of 8 bytes each."""
-_TABULATED, _COMPUTED = (4, 6, 8, 10, 12), (6, 9, 12, 16, 24, 48, 1_000_000)
+_TABULATED, _COMPUTED = (5, 8, 11, 14), (8, 12, 16, 24, 48, 1_000_000)
 """Leaves of up to so many features share an array."""
 _BLOCK, _CELLS = 512, 8_192
 """Leaves that are worked out at a time, and features of all of them: what that needs stays in the processor's cache."""
