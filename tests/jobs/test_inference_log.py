@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import orjson
 import pytest
@@ -24,6 +25,16 @@ async def test_a_row_is_as_long_as_a_request(served: Served, writer: InferenceWr
     await writer.flush()
     assert await inputs(served) == rows
     assert not writer.waiting
+
+
+async def test_rows_of_a_call_are_listed_in_their_order(served: Served, writer: InferenceWriter) -> None:
+    """Its entries are of one moment; ids that were drawn apart would say nothing of their order."""
+    assert not await served.record(writer, *({"n": n} for n in range(200)))
+    await writer.flush()
+    ids = [row["id"] for row in await served.logged("id")]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 200
+    assert {(UUID(str(one)).version, UUID(str(one)).variant) for one in ids} == {(7, RFC_4122)}
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "one row of others": (b'[%s, {"colour": 1}]' % FULL, "inputs.1: the model knows no column of this row"),
     "one row more": (b"[%s]" % b", ".join([b'{"size": 1}'] * 10_001), "has 10001 rows; send at most 10000 in a call"),
     "deep": (row(size=b"[" * 40 + b"]" * 40), "is nested deeper than 32 levels"),
+    "deep beside brackets": (row(size=b"[" * 33 + b'"[[{{"' + b"]" * 33), "is nested deeper than 32 levels"),
     "a bomb": (row(size=b"[" * 200_000 + b"]" * 200_000), "has more than 100000 lists and objects"),
     "a wide bomb": (row(size=b"[%s]" % b", ".join([b"{}"] * 100_001)), "has more than 100000 lists and objects"),
 }

@@ -91,7 +91,9 @@ class BatchStore:
 
     async def store(self, batch: bytes) -> None:
         """Afterwards each line of the batch is stored or set aside."""
-        await self._store(await asyncio.to_thread(_without_nul, batch) if NUL in batch else batch)
+        if b"\\" in batch and NUL in batch:  # a single byte is found much sooner
+            batch = await asyncio.to_thread(_without_nul, batch)
+        await self._store(batch)
         self._tries.clear()
 
     async def _store(self, lines: bytes) -> None:
