@@ -80,7 +80,7 @@ class Relay:
         if asyncio.get_running_loop().time() < self._patient_until:
             return 0
         async with self.services.database.transaction() as session:
-            await service.shorten_leases(session, self.timing)
+            await service.shorten_waits(session, self.timing)
             silent = await service.expired(session)
         count = 0
         for job_id in silent:

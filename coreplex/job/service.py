@@ -260,11 +260,18 @@ async def expired(session: ReadSession, limit: int = 100) -> list[UUID]:
     return list((await session.scalars(query)).all())
 
 
-async def shorten_leases(session: WriteSession, timing: Timing) -> None:
-    """Let no lease last longer than one that is given now: where the clock was put back, the dead would be waited for."""
-    odd = and_(col(Job.status) == JobStatus.running, col(Job.lease_until) > _from_now(2 * timing.lease))
-    query = update(Job).where(odd).values(lease_until=_from_now(timing.lease))
-    await session.execute(query.execution_options(synchronize_session=False))
+async def shorten_waits(session: WriteSession, timing: Timing) -> None:
+    """Let no lease, and no pause before another attempt, last longer than one that is given now: where the clock was put back,
+    the dead would be waited for, and the failed would wait."""
+    leased = and_(col(Job.status) == JobStatus.running, col(Job.lease_until) > _from_now(2 * timing.lease))
+    paused = and_(
+        col(Job.status) == JobStatus.queued, col(Job.attempts) > 0, col(Job.not_before) > _from_now(2 * timing.backoff_most)
+    )
+    for query in (
+        update(Job).where(leased).values(lease_until=_from_now(timing.lease)),
+        update(Job).where(paused).values(not_before=_from_now(timing.backoff_most)),
+    ):
+        await session.execute(query.execution_options(synchronize_session=False))
 
 
 async def take_back(session: WriteSession, job_id: UUID) -> bool:

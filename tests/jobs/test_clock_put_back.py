@@ -31,11 +31,29 @@ async def test_a_lease_lasts_no_longer_than_a_new_one(database: Database) -> Non
     assert job is not None
     await put_back(database, "jobs.lease_until")
     async with database.transaction() as session:
-        await service.shorten_leases(session, Timing())
+        await service.shorten_waits(session, Timing())
     assert job.lease_until is not None
     left = (await read(database, job_id)).lease_until
     assert left is not None
     assert left - job.lease_until < timedelta(seconds=Timing().lease)
+
+
+async def test_a_pause_lasts_no_longer_than_the_longest(database: Database) -> None:
+    failed, delayed = await enqueue(database, 2)
+    async with database.transaction() as session:
+        moment = "clock_timestamp() + interval '1 second'"
+        await session.execute(
+            text(f"UPDATE jobs SET not_before = {moment}, attempts = CASE id WHEN '{failed}' THEN 1 ELSE 0 END")
+        )
+    await put_back(database, "jobs.not_before")
+    before = (await read(database, delayed)).not_before
+    async with database.transaction() as session:
+        await service.shorten_waits(session, Timing())
+    left, untouched = (await read(database, failed)).not_before, (await read(database, delayed)).not_before
+    assert left is not None
+    assert before is not None
+    assert before - left > timedelta(minutes=50)
+    assert untouched == before, "what was to wait from the beginning waits"
 
 
 async def test_a_lost_message_is_sent_again(database: Database) -> None:
