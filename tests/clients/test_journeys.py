@@ -48,7 +48,8 @@ def travel(stack: Stack, command: Sequence[str], folder: Path, log: Path) -> Non
     assert said == ["restart", "done"], log.read_text()
 
 
-@pytest.mark.parametrize("client", [pytest.param("apollo", marks=pytest.mark.slow), "urql"])
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["apollo", "urql"])
 def test_a_normalised_cache(programs: Path, stack: Stack, tmp_path: Path, client: str) -> None:
     travel(stack, ["node", f"{client}.mjs"], programs, tmp_path / "log")
 

@@ -151,7 +151,14 @@ def test_the_clients_guide_to_rows_that_go_together(stack: Stack, folder: Path) 
     assert best.endswith(" group")
 
 
-@pytest.mark.parametrize("engine", ['    engine="h2o",\n', '    engine="flaml",\n', ""], ids=["h2o", "flaml", "none"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param('    engine="h2o",\n', id="h2o"),
+        pytest.param('    engine="flaml",\n', id="flaml", marks=pytest.mark.slow),
+        pytest.param("", id="none", marks=pytest.mark.slow),
+    ],
+)
 def test_the_clients_own_readme(stack: Stack, tmp_path: Path, engine: str) -> None:
     """Unmodified but for address, key and budget: the printed 300 s are a long time for a test."""
     text = importlib.metadata.metadata("coreplexml").get_payload()
@@ -276,7 +283,7 @@ class Explorer:
         return told
 
 
-@pytest.mark.parametrize("transport", ["sse", "websocket"])
+@pytest.mark.parametrize("transport", ["sse", pytest.param("websocket", marks=pytest.mark.slow)])
 def test_the_journey_in_graphql(stack: Stack, transport: str) -> None:
     explorer = Explorer(stack, transport)
     with explorer.client:

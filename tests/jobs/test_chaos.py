@@ -41,7 +41,7 @@ class Plan:
     batch: int = field(default=10)
 
 
-SMALL = Plan(jobs=100, kills=5, flushes=1, redis_restarts=1, postgres_kills=1, pause=0.7, patience=100)
+SMALL = Plan(jobs=50, kills=3, flushes=1, redis_restarts=1, postgres_kills=1, pause=0.5, patience=100)
 LARGE = Plan(jobs=1000, kills=40, flushes=4, redis_restarts=2, postgres_kills=4, pause=1.0, patience=400)
 
 
