@@ -19,8 +19,13 @@ published(SetPromotionGate, "SetPromotionGateInput", "What a model must keep up 
 
 @strawberry.type(description="What a model must keep up to come into production in a project.")
 class PromotionGate:
-    metric: str = strawberry.field(graphql_type=MetricName, description="The metric that is compared with the present model's.")
+    metric: str | None = strawberry.field(
+        graphql_type=MetricName | None, description="The metric that is compared with the present model's; null when none is."
+    )
     max_loss: float = strawberry.field(description="By how much it may be worse, in its own unit.")
+    max_drift: float | None = strawberry.field(
+        description="The largest population stability index of a column in what production was asked lately; null for any."
+    )
     updated_by: Any = link("User", "updated_by", "Who set it; null for an account that is gone.")
     updated_at: datetime = strawberry.field(description="When it was set.")
 
@@ -45,5 +50,5 @@ class PromotionGateMutation:
         gates.set_gate,
         PromotionGatePayload,
         MANAGE,
-        "Say what a model must keep up to come into production, or, without a metric, that nothing is asked of it.",
+        "Say what a model must keep up to come into production, or, without a metric and a drift, that nothing is asked of it.",
     )

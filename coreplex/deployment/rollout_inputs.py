@@ -116,6 +116,14 @@ class StopShadow(BaseModel):
 class SetPromotionGate(BaseModel):
     project_id: Identifier = Field(description="The project.")
     metric: MetricName | None = Field(
-        None, description="The metric that must not be worse than that of the model in production; null asks nothing."
+        None, description="The metric that must not be worse than that of the model in production; null asks nothing of it."
     )
     max_loss: float = Field(0.0, ge=0, le=1e9, description="By how much it may be worse, in its own unit.")
+    max_drift: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="The largest population stability index that a column of the model may have, between the table it was "
+        "trained on and the last 2,000 rows that the production deployment was asked within a week (fewer than 200 say "
+        "nothing); 0.1 is a little, 0.25 a lot. Null asks nothing of it.",
+    )

@@ -123,9 +123,11 @@ class PromotionGate(SQLModel, table=True):
     __bound__ = Bound("One of a project. Goes with it.")
 
     project_id: UUID = Field(foreign_key="projects.id", ondelete="CASCADE", primary_key=True)
-    metric: str = Field(max_length=32)
+    metric: str | None = Field(default=None, max_length=32)
     max_loss: float = 0.0
     """By how much the metric may be worse than that of the model in production."""
+    max_drift: float | None = None
+    """The largest PSI that a column may have between the model's table and what production was asked lately."""
     updated_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     updated_at: datetime = moment()
 

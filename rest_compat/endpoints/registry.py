@@ -32,5 +32,12 @@ ROWS = (
         },
     ),
     Endpoint("GET", f"{PROJECT}/promotion-gate", "GetPromotionGate", gate),
-    Endpoint("PUT", f"{PROJECT}/promotion-gate", "SetPromotionGate", gate_set, body=("metric", "max_loss"), body_optional=True),
+    Endpoint(
+        "PUT",
+        f"{PROJECT}/promotion-gate",
+        "SetPromotionGate",
+        gate_set,
+        body=("metric", "max_loss", "max_drift"),
+        body_optional=True,
+    ),
 )

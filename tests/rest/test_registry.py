@@ -1,9 +1,12 @@
 """The registry of models over REST (contract B.7): versions, stages, lineage, notes, and the gate before production."""
 
+import csv
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.factories.experiment import ONE_MODEL, Lab, leaves
 from tests.rest.test_deployment import act, deploy, project, state
+from tests.rest.test_rollout import predict, until
 
 __all__ = ["project"]
 
@@ -85,3 +88,30 @@ def test_the_gate_keeps_worse_models_out_unless_somebody_says_why(project: Lab) 
     deploy(project, "better", model=1 - worse)
     deploy(project, "within the limit", model=worse)
     assert project.client.put(gate, json={"metric": None}).json() == {"promotion_gate": None}
+
+
+def test_the_gate_looks_at_what_production_is_asked(project: Lab) -> None:
+    gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
+    made = project.client.put(gate, json={"max_drift": 0.25}).json()["promotion_gate"]
+    assert (made["metric"], made["max_drift"]) == (None, 0.25)
+    assert project.client.put(gate, json={"max_drift": 0}).status_code == 422
+
+    def ask(deployment: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        logs = f"/api/mlops/deployments/{deployment}/logs"
+        predict(project, deployment, rows)
+        until(lambda: dict(project.client.get(logs).json()), lambda found: found["total"] == len(rows))
+
+    usual = list(csv.DictReader(leaves(300, seed=9).decode().splitlines()))
+    first = deploy(project, "first")
+    second = deploy(project, "nothing was asked yet", model=1)
+    assert state(project, first)[1] == "archived"
+    ask(second, usual)
+    third = deploy(project, "what was asked is as usual")
+    ask(third, [{**row, "size": float(row["size"]) + 3} for row in usual])
+    body = {"model_id": project.models[1]["id"], "name": "moved", "stage": "production"}
+    path = f"/api/mlops/projects/{project.project_id}/deployments"
+    refused = project.client.post(path, json=body)
+    assert (refused.status_code, state(project, third)) == (409, ("production", "active"))
+    assert "column 'size' has a PSI of" in refused.json()["detail"]
+    assert project.client.post(path, json={**body, "override_reason": "the scale was exchanged"}).status_code == 201
+    assert state(project, third)[1] == "archived"
