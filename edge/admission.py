@@ -31,8 +31,9 @@ BURST, STANDING = 256, 24
 """Requests that may wait: in a line that was empty lately, and in one that was not."""
 STANDING_AFTER_SECS = 2.0
 SHORT_SECS = 0.3
-AGAIN_SECS = 1
-"""Told with a refusal. A connection that asks again sooner waits for the rest of it."""
+AGAIN_SECS, MOST_AGAIN_SECS, REFUSALS_A_SEC = 1, 10, 500
+"""Told with a refusal: so many seconds that those who were refused come again at so many a second. Each costs a third of an
+answer; thousands a second would leave no time for answers. A connection that asks again sooner waits for the rest of it."""
 TOLD_EVERY_SECS = 60.0
 
 
@@ -59,8 +60,8 @@ class Admission(Part):
             try:
                 self._watch()
                 await self.places.take(who, self._most())
-            except Busy:
-                self._refuse(scope, who)
+            except Busy as busy:
+                busy.retry_after = self._refuse(scope, who)
                 raise
         place = object()
         self._since[place] = time.monotonic(), who
@@ -104,12 +105,15 @@ class Admission(Part):
         if self.places.waiting_in_all:
             self._watch()
 
-    def _refuse(self, scope: Scope, who: str) -> None:
+    def _refuse(self, scope: Scope, who: str) -> int:
+        """Remember it; returns the seconds after which they should come again."""
         now = time.monotonic()
-        self._refused[scope.get("client"), who] = now + AGAIN_SECS
+        again = min(AGAIN_SECS + len(self._refused) // REFUSALS_A_SEC, MOST_AGAIN_SECS)
+        self._refused[scope.get("client"), who] = now + again
         if now - self._told_at >= TOLD_EVERY_SECS:
             self._told_at = now
             log.warning("overload", in_work=self.places.used, waiting=self.places.waiting_in_all, caller=who)
+        return again
 
     async def _early(self, scope: Scope, who: str) -> None:
         """Hold back a connection that was refused and does not wait: refusing it again and again would be all we do."""

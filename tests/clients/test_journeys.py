@@ -75,5 +75,6 @@ def test_relay(programs: Path, stack: Stack, tmp_path: Path) -> None:
     travel(stack, ["node", "relay.mjs"], programs, tmp_path / "log")
 
 
+@pytest.mark.slow
 def test_gql(stack: Stack, tmp_path: Path) -> None:
     travel(stack, [str(python_with(*PYTHON)), "gql_journey.py"], PROGRAMS, tmp_path / "log")

@@ -64,6 +64,7 @@ def change(path: Path, difference: str) -> None:
     path.write_text(text.replace(before, after))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((ROOT / "coreplex/note").exists(), reason="the concept of the page was added to this tree already")
 def test_the_concept_of_the_page_works_and_takes_so_many_files(tmp_path: Path, addresses: dict[str, str]) -> None:
     copy(tmp_path)

@@ -20,7 +20,10 @@ def test_flaml_on_the_same_folds(tmp_path: Path) -> None:
     assert Scorer.load(check["bundle"]["path"]).predict_row({"x0": 1.0})[0]["prediction"] in ("Yes", "No")
 
 
-@pytest.mark.parametrize(("most", "nfolds"), [(1, 3), (2, 3), (1, 0), (2, 0)])
+@pytest.mark.parametrize(
+    ("most", "nfolds"),
+    [(1, 3), pytest.param(2, 3, marks=pytest.mark.slow), pytest.param(1, 0, marks=pytest.mark.slow), (2, 0)],
+)
 def test_flaml_publishes_the_best_it_finds_in_its_time(most: int, nfolds: int, tmp_path: Path) -> None:
     """Its first configurations are its cheapest: a small number of models must not end the search with them."""
     asked = request(table(400), "answer", "classification", tmp_path, max_models=most, nfolds=nfolds, max_runtime_secs=5)

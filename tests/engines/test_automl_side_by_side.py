@@ -104,7 +104,7 @@ def test_fewer_folds_side_by_side_where_memory_is_short(tmp_path: Path) -> None:
     assert Memory(4 << 30, workers=2).dense_rows(100) == Memory(4 << 30).dense_rows(100) // 2
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("when", [None, 1], ids=["all are stored", "one cannot be"])
 def test_models_are_written_beside_the_next_fits_and_all_before_the_end(
     threads: int, when: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -113,7 +113,7 @@ def check(result: dict[str, Any], report: Told, table: pl.DataFrame) -> None:
         assert Scorer.load(model["bundle"]["path"]).predict_row(row)[0]["prediction"] is not None
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one == "1,000 columns")) for one in TABLES])
 def test_every_table_gets_a_model(name: str, tmp_path: Path) -> None:
     make, problem = TABLES[name]
     table, report = make(), Told()

@@ -65,7 +65,8 @@ async def half_done(folder: Path) -> None:
     await until(condition, 200)
 
 
-@pytest.mark.parametrize("victim", ["worker", pytest.param("child", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["worker", "child"])
 async def test_what_was_killed_at_half_is_finished_once(lab: tuple[World, AsyncClient, Workers], victim: str) -> None:
     made, client, workers = lab
     few, out = frame(2_000), io.BytesIO()

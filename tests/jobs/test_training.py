@@ -127,6 +127,7 @@ async def test_a_training_is_cancelled_with_its_child(
     assert await gone(child)
 
 
+@pytest.mark.slow
 async def test_a_stopped_training_keeps_its_models(lab: tuple[Starlette, Person], database: Database, workers: Workers) -> None:
     training = Training(lab[1], database)
     workers.start()
@@ -189,6 +190,7 @@ async def test_a_training_stays_within_the_stored_bytes_of_its_owner(
     assert len(stored_files(services)) == kept[1], "files of the model that was refused are gone"
 
 
+@pytest.mark.slow
 async def test_columns_that_give_the_target_away_are_left_out_on_request(
     lab: tuple[Starlette, Person], database: Database, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

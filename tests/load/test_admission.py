@@ -82,6 +82,19 @@ async def test_a_burst_waits_and_more_is_refused_at_once(door: Door) -> None:
     assert statuses(tasks).count(200) == IN_WORK.each + BURST
 
 
+async def test_the_more_are_refused_the_later_they_come_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "REFUSALS_A_SEC", 10)
+    tasks = await door.many(IN_WORK.each + BURST + 25)
+    told = [int(task.result().headers["Retry-After"]) for task in tasks if task.done()]
+    assert told == [1] * 10 + [2] * 10 + [3] * 5
+    began = time.monotonic()
+    early = asyncio.create_task(door.get(port=IN_WORK.each + BURST + 24))  # told last
+    door.slow.open.set()
+    assert (await early).status_code == 200
+    assert time.monotonic() - began > 2, "who comes sooner waits for the rest of it"
+    await asyncio.gather(*tasks)
+
+
 async def test_a_line_that_stands_is_short(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = await door.many(IN_WORK.each + 100)
     assert statuses(tasks) == []

@@ -101,6 +101,7 @@ def wait_for_end(client: httpx.Client, experiment: str) -> dict[str, Any]:
     raise AssertionError(f"it did not end: {status}")
 
 
+@pytest.mark.slow
 def test_a_training_on_a_full_disk_fails_and_says_so(small: Stack) -> None:
     with small.client() as client:
         project = client.post("/api/projects", json={"name": "p"}).json()["project_id"]

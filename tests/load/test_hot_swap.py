@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 
 from coreplex.supervisor.process import python, spawn
 from tests.factories.account import bearer
@@ -139,6 +140,7 @@ async def test_a_swap_costs_no_request_and_leaves_no_old_answer(project: Lab) ->
     assert statuses.index(409) > 100, "nothing was refused before it was deactivated"
 
 
+@pytest.mark.slow
 async def test_a_promotion_costs_no_request(project: Lab) -> None:
     await asyncio.to_thread(deploy, project, "champion")
     challenger = await asyncio.to_thread(deploy, project, "challenger", "staging", 1)

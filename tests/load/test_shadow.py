@@ -23,7 +23,9 @@ def owed(found: dict[str, Any]) -> int:
     return int(found["candidate_row_count"] + found["skipped_row_count"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "dies"])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGSTOP, id="hangs", marks=pytest.mark.slow), pytest.param(signal.SIGKILL, id="dies")]
+)
 def test_a_shadow_that_fails_costs_no_answer(project: Lab, number: signal.Signals) -> None:
     before, new = deploy(project, "a"), deploy(project, "b", "staging", model=1)
     start(project, before, "shadow", candidate_deployment_id=new)

@@ -351,6 +351,7 @@ def test_deletion_of_a_project_that_trains(stack: Stack) -> None:
         stays_empty(stack, stack.data_dir / "work")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_time_only(lab: Lab) -> None:
     made = lab.start(config={**TINY, "max_models": 4, "nfolds": 3})
     lab.until(made, lambda status: status["models_trained"] > 0 or status["status"] == "succeeded")
