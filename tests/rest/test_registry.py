@@ -115,3 +115,4 @@ def test_the_gate_looks_at_what_production_is_asked(project: Lab) -> None:
     assert "column 'size' has a PSI of" in refused.json()["detail"]
     assert project.client.post(path, json={**body, "override_reason": "the scale was exchanged"}).status_code == 201
     assert state(project, third)[1] == "archived"
+    assert project.client.put(gate, json={"max_drift": None}).json() == {"promotion_gate": None}
