@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlmodel import col
 
 from coreplex.deployment import rollouts
@@ -28,7 +28,7 @@ from coreplex.deployment.production import (
     running,
     running_canary,
 )
-from coreplex.deployment.table import Deployment, DeploymentStatus, RolloutStatus, Stage, Strategy
+from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutStatus, Stage, Strategy
 from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
 from coreplex.job.schedule import run_now
 from coreplex.membership import quota
@@ -195,6 +195,9 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteDeployment) 
     if deployment.status is DeploymentStatus.active:
         raise Conflict(Message("deployment_serves", "The deployment still serves; deactivate it first."))
     await _refuse_answering(session, deployment)
+    # Those that have ended too: who stores the last rows of one holds it before the deployment, which takes it along.
+    beside = or_(col(Rollout.baseline_id) == deployment.id, col(Rollout.candidate_id) == deployment.id)
+    await session.execute(select(col(Rollout.id)).where(beside).order_by(col(Rollout.id)).with_for_update())
     await changed(session, grant.user_id, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")
     await session.delete(deployment)
     return deployment.id, deployment.project_id, deployment.model_id
