@@ -59,6 +59,7 @@ def shown(row: Any) -> dict[str, Any]:
         "previous_deployment_id": text(row["previous_deployment_id"]),
         "previous_model_id": text(row["previous_model_id"]),
         "endpoint_url": f"http://localhost/api/mlops/deployments/{row['id']}/predict",
+        "log_days": row["log_days"],
         "request_count": row["request_count"],
         "error_count": row["error_count"],
         "created_at": moment(row["created_at"]),

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.lists
 
-500 deployments of one model, 26 fields each (one, the model's name, from another table), and how many there are in all.
+500 deployments of one model, 27 fields each (one, the model's name, from another table), and how many there are in all.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.benchmarks import passes, seed, stack
 SIZES, PASSES, CONCURRENCY = (50, 500), 5, 8
 METHOD = """# Lists
 
-Measured by `tests/benchmarks/lists.py`. {machine}. The same rows of PostgreSQL, 26 fields each, with the total count, one server
+Measured by `tests/benchmarks/lists.py`. {machine}. The same rows of PostgreSQL, 27 fields each, with the total count, one server
 process each; concurrency {concurrency}; {passes} passes of 4 s taken in turn, medians. The hand-written endpoint is Starlette,
 asyncpg, dictionaries and orjson (`handwritten.py`), without keys, limits or permissions. PostgreSQL's own CPU is not counted.
 All three answers were compared and hold the same values.
