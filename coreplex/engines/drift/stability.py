@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from coreplex.engines.tabular.schema import Column, ColumnType, canonical
+from coreplex.engines.tabular.schema import NUMERIC, Column, ColumnType, canonical
 
 LEAST_SHARE = 0.05
 """Of the rows, in a bin of numbers: rarer ones are joined to the next."""
@@ -52,7 +52,7 @@ def reference(column: Column, facts: Mapping[str, Any], rows: int) -> Reference 
     missing = facts["missing_count"]
     if column.type in (ColumnType.datetime, ColumnType.id, ColumnType.text) or missing == rows:
         return None
-    if column.type in (ColumnType.integer, ColumnType.float):
+    if column.type in NUMERIC:
         return _of_numbers(facts, rows - missing, missing)
     return _of_words(column, facts.get("top_values", ()), rows - missing, missing)
 
