@@ -1,8 +1,7 @@
 """The parent's side of a child process: starts an engine's task, hears its events, ends it whatever happens.
 
-Numeric work runs in a child because only a process can be limited in time and memory, cancelled, and lost without losing
-anything else. The child talks in JSON lines (`coreplex.engines.child`); it gets no secret in its environment; it never outlives
-its parent, nor the coroutine that started it. Safe to use many times at once; knows nothing of jobs.
+Numeric work runs in a child: only a process can be limited in time and memory, cancelled, and lost with nothing else. It
+talks in JSON lines (`coreplex.engines.child`), gets no secret in its environment, and outlives neither its parent nor its caller.
 """
 
 import asyncio
