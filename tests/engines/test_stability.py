@@ -76,6 +76,18 @@ def test_words(tmp_path: Path) -> None:
     assert found.psi(["pink"] * 300) > 1
 
 
+def test_a_profile_of_a_sample_counts_for_the_whole(tmp_path: Path) -> None:
+    """Counts of a very long table are those of a sample, what is missing is not."""
+    path, column = tmp_path / "table.parquet", Column("x", ColumnType.float, "float64")
+    pl.DataFrame({"x": DRAWN["normal"](np.random.default_rng(0), ROWS)}).write_parquet(path)
+    facts = profile_table(path, TableSchema((column,)))["columns"][0] | {"missing_count": 10 * ROWS}
+    found = reference(column, facts, 20 * ROWS)
+    assert found is not None
+    drawn = DRAWN["normal"](np.random.default_rng(1), 300).tolist()
+    assert found.psi([value for one in drawn for value in (one, None)]) < 0.05
+    assert found.psi(drawn) > 0.25
+
+
 def test_yes_and_no_as_uploaded_and_as_json(tmp_path: Path) -> None:
     found = judged(tmp_path, pl.Series([True] * 700 + [False] * 300), ColumnType.boolean, labels={"true": "Yes", "false": "No"})
     assert found is not None

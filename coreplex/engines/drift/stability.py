@@ -80,8 +80,9 @@ def _joined(histogram: Mapping[str, Any] | None, present: int) -> tuple[list[flo
     if histogram is None:
         return [], []
     edges, counts, last = list[float](), list[float](), 0.0
+    scale = present / sum(histogram["counts"])  # of a very long table the profile counts a sample
     for edge, count in zip(histogram["edges"][1:], histogram["counts"], strict=True):
-        last += count
+        last += count * scale
         if last >= LEAST_SHARE * present:
             edges.append(edge)
             counts.append(last)
@@ -100,7 +101,7 @@ def _number(value: Any) -> float | None:
 
 
 def _of_words(column: Column, top: Sequence[Mapping[str, Any]], present: int, missing: int) -> Reference | None:
-    counts = [one["count"] for one in top]
+    counts = [one["pct"] / 100 * present for one in top]
     if not counts or sum(counts) < KNOWN_SHARE * present:
         return None
     places = {_folded(one["value"]): number for number, one in enumerate(top)}
