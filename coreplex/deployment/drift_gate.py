@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.rollout_inputs import LATELY, LEAST_ROWS, MOST_ROWS
 from coreplex.engines.drift.stability import reference
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import Message
@@ -16,9 +16,6 @@ from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 
-MOST_ROWS, LEAST_ROWS = 2_000, 200
-"""The latest of them are looked at; fewer say nothing."""
-LATELY = timedelta(days=7)
 # The log belongs to what serves deployments, which stands above them.
 ASKED = text(
     "SELECT inputs FROM inference_logs WHERE deployment_id = :id AND created_at > :since AND arm IS DISTINCT FROM 'shadow' "

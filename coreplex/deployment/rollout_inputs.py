@@ -1,6 +1,7 @@
 """What a caller must say about rollouts."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator
@@ -113,6 +114,10 @@ class StopShadow(BaseModel):
     reason: Description = REASON
 
 
+MOST_ROWS, LEAST_ROWS, LATELY = 2_000, 200, timedelta(days=7)
+"""The latest rows of the inference log that the gate looks at; fewer say nothing."""
+
+
 class SetPromotionGate(BaseModel):
     project_id: Identifier = Field(description="The project.")
     metric: MetricName | None = Field(
@@ -124,6 +129,6 @@ class SetPromotionGate(BaseModel):
         gt=0,
         le=100,
         description="The largest population stability index that a column of the model may have, between the table it was "
-        "trained on and the last 2,000 rows that the production deployment was asked within a week (fewer than 200 say "
-        "nothing); 0.1 is a little, 0.25 a lot. Null asks nothing of it.",
+        f"trained on and the last {MOST_ROWS:,} rows that the production deployment was asked within {LATELY.days} days (fewer "
+        f"than {LEAST_ROWS} say nothing); 0.1 is a little, 0.25 a lot. Null asks nothing of it.",
     )
