@@ -73,7 +73,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._head_bytes = self._raw_head_bytes = 0
         self._since = self.loop.time()
         self._wait_for_head()
-        if not watch.admits(transport.get_extra_info("socket").fileno(), self.connections):
+        if not watch.admits(self.connections):
             self.shed()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -331,6 +331,9 @@ async def test_a_length_beyond_all_limits_is_refused_at_once(
     assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too_large"
 
 
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"use_uvloop": wanted}) for wanted in (True, False)], ids=["uvloop", "asyncio"]
+)
 async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven hundred silent connections of another process, room for four hundred: who asks for something is answered."""
     monkeypatch.setattr(protocol, "HEAD_SECS", 60.0)
@@ -352,7 +355,7 @@ async def test_near_the_limit_of_files_who_waits_goes(served: Served, monkeypatc
                 await asyncio.sleep(0.02)
                 answer = await served.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
                 assert answer.startswith(b"HTTP/1.1 200 "), (most, open_files.opened(), logs)
-            assert open_files.opened() < most
+            assert open_files.opened() <= most * 7 // 8 + 10, "as many as are open at the mark, and one burst"
         assert [line["files_limit"] for line in logs if line["event"] == "connections.shed"] == [most]
     finally:
         holder.kill()
