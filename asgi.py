@@ -46,7 +46,7 @@ from edge.socket_protocol import DeadlineSocketProtocol
 from rest_compat.adapter import rows
 from rest_compat.files import file_rows
 from rest_compat.inbox import inbox_rows
-from rest_compat.inference_protocol.endpoints import InferenceProtocol
+from rest_compat.inference_protocol.endpoints import InferenceProtocol, protocol_error, speaks
 from rest_compat.inference_protocol.request import HEADER as INFERENCE_HEADER
 from rest_compat.mail_pages import mail_page_routes
 from rest_compat.reference import reference_routes
@@ -175,10 +175,13 @@ def _layers(services: Services, inner: ASGIApp) -> ASGIApp:
     return OuterLayer(Compression(inner), services)
 
 
+def _refusal(request: Request, error: DomainError) -> Response:
+    told = protocol_error if speaks(request.url.path) else error_answer
+    return told(error, exchange_of(request).request_id)
+
+
 async def _not_found(request: Request, _error: Exception) -> Response:
-    return error_answer(
-        NotFound(Message("no_such_address", "There is nothing at this address; see /docs.")), exchange_of(request).request_id
-    )
+    return _refusal(request, NotFound(Message("no_such_address", "There is nothing at this address; see /docs.")))
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
@@ -186,7 +189,7 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
         code, status = "method_not_allowed", 405
 
     headers = getattr(error, "headers", None) or {}
-    response = error_answer(WrongMethod(_possible(request.method, headers.get("Allow"))), exchange_of(request).request_id)
+    response = _refusal(request, WrongMethod(_possible(request.method, headers.get("Allow"))))
     response.headers.update(headers)
     return response
 

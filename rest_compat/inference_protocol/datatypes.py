@@ -3,6 +3,7 @@
 Texts are BYTES: each with its length before it, four bytes, little-endian. A missing value is null in JSON and NaN among floats.
 """
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,8 @@ from coreplex.errors.nearest import hint
 from coreplex.errors.tree import BadInput, Message
 
 Values = list[Any]
-FLOATS: Mapping[str, str] = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
+FLOATS: Mapping[str, str] = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "BF16": "<u2"}
+"""BF16 is the upper half of an FP32, which NumPy has no type for."""
 INTEGERS: Mapping[str, str] = {
     f"{sign}INT{size * 8}": f"<{'u' if sign else 'i'}{size}" for sign in ("", "U") for size in (1, 2, 4, 8)
 }
@@ -60,11 +62,22 @@ def from_bytes(name: str, datatype: str, raw: bytes, count: int) -> Values:
     if len(raw) != count * dtype.itemsize:
         raise _size(name, len(raw), count)
     values = np.frombuffer(raw, dtype)
+    if datatype in FLOATS:
+        return _floats(datatype, values)
     if datatype == "BOOL":
         if values.max(initial=0) > 1:
             raise _unfit(name, datatype, int(values.max()))
         return values.astype(bool).tolist()
-    return [value if np.isfinite(value) else None for value in values.tolist()] if datatype in FLOATS else values.tolist()
+    return values.tolist()
+
+
+def _floats(datatype: str, values: np.ndarray) -> Values:
+    """Floats as JSON spells them. The FP32 nearest to 0.1 means 0.1, as the table has it, not 0.10000000149."""
+    if datatype == "BF16":
+        values = (values.astype("<u4") << 16).view("<f4")
+    if datatype != "FP64":
+        values = values.astype(str).astype("<f8")
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def _texts(name: str, raw: bytes, count: int) -> Values:
@@ -100,7 +113,13 @@ def to_bytes(datatype: str, values: Sequence[Any]) -> bytes:
         return b"".join(part for text in texts for part in (_LENGTH.pack(len(text)), text))
     if datatype == "BOOL":
         return np.array(values, dtype="<u1").tobytes()
-    return np.array([np.nan if value is None else value for value in values], dtype=NUMBERS[datatype]).tobytes()
+    if datatype == "BF16":
+        return (_numbers("<f4", values).view("<u4") >> 16).astype("<u2").tobytes()
+    return _numbers(NUMBERS[datatype], values).tobytes()
+
+
+def _numbers(dtype: str, values: Sequence[Any]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=dtype)
 
 
 def _unfit(name: str, datatype: str, value: Any) -> BadInput:

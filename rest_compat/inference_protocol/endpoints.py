@@ -150,10 +150,19 @@ def _answering(handler: Handler) -> Handler:
             return await handler(request)
         except Exception as error:
             request_id = exchange_of(request).request_id
-            found = error if isinstance(error, DomainError) else domain_error(error, request_id)
-            response = error_answer(found, request_id)
-            headers = {name: value for name, value in response.headers.items() if name in {"retry-after", "www-authenticate"}}
-            status = 400 if response.status_code == 422 else response.status_code
-            return Response(orjson.dumps({"error": found.message}), status, headers, media_type="application/json")
+            return protocol_error(error if isinstance(error, DomainError) else domain_error(error, request_id), request_id)
 
     return answer
+
+
+def protocol_error(error: DomainError, request_id: str) -> Response:
+    """An error as the protocol's clients read it."""
+    response = error_answer(error, request_id)
+    headers = {name: value for name, value in response.headers.items() if name in {"retry-after", "www-authenticate"}}
+    status = 400 if response.status_code == 422 else response.status_code
+    return Response(orjson.dumps({"error": error.message}), status, headers, media_type="application/json")
+
+
+def speaks(path: str) -> bool:
+    """Whether who asks at a path expects the protocol's answers, though nothing may be there."""
+    return path == ROOT or path.startswith(f"{ROOT}/")

@@ -81,3 +81,30 @@ def test_the_truth_is_inside_as_often_as_was_asked(name: str) -> None:
     for level in (0.9, 0.95):
         share = np.mean([inside(level, *one).mean() for one in made])
         assert level - 0.02 <= share <= max(level, right) + 0.02, (level, share, right)
+
+
+@pytest.mark.parametrize("rows", [60, 101, 4_260])
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+def test_a_model_that_answers_every_row_alike_has_sets_all_the_same(rows: int, level: float) -> None:
+    """Its fold copies differ by the share of a class in their rows, and the digits that are kept by less: neither is a reason to
+    leave a class out."""
+    y = (np.arange(rows) % 15 < 4).astype(np.int64)
+    folds = np.argsort(np.argsort(y, kind="stable"), kind="stable") % 3
+    shares = np.array([y[folds != fold].mean() for fold in range(3)])
+    kept = Conformal.from_json(Conformal.of_classes(y, np.column_stack([1 - shares[folds], shares[folds]])).to_json())
+    assert kept.sets([[1 - shares.mean(), shares.mean()]], level) == [[0, 1]]
+
+
+def test_ends_hold_for_a_model_that_answers_one_number() -> None:
+    """Truths repeat and lie on the ends; that its answers are alike but for the last digit makes no errors of other sizes."""
+    rng = np.random.default_rng(0)
+    y = np.round(np.exp(rng.normal(3, 1, 4_000)), 1)
+    p = np.full(len(y), y.mean()) * (1 + np.arange(len(y)) % 3 * 1e-16)
+    kept = Conformal.from_json(Conformal.of_numbers(y, p).to_json())
+    for level in (0.5, 0.8, 0.9):
+        lower, upper = kept.bounds([y.mean()], level)
+        assert abs(np.mean((lower <= y) & (y <= upper)) - level) < 0.01
+    few = rng.choice([0, 1, 2, 3], len(y), p=[0.04, 0.46, 0.46, 0.04]).astype(float)
+    kept = Conformal.from_json(Conformal.of_numbers(few, np.full(len(few), few.mean())).to_json())
+    lower, upper = kept.bounds([few.mean()], 0.9)
+    assert (lower <= 1) & (upper >= 2), "they are eleven in twelve of all"

@@ -82,6 +82,19 @@ async def test_health_and_the_server_need_no_key(asker: Asker) -> None:
     assert (about["name"], about["extensions"]) == ("coreplexml-server", ["binary_tensor_data"])
 
 
+async def test_what_is_not_there_is_said_as_the_protocol_says_it(asker: Asker) -> None:
+    """A standard client asks for what other servers have, and reads `error`."""
+    for method, path, status in (
+        ("GET", "/v2/models/x/config", 404),
+        ("POST", "/v2/repository/index", 404),
+        ("GET", "/v2/", 404),
+        ("GET", "/v2/models/x/infer", 405),
+    ):
+        answer = await asker.client.request(method, path)
+        assert (answer.status_code, list(answer.json())) == (status, ["error"]), path
+    assert "detail" in (await asker.client.get("/v20")).json()
+
+
 async def test_metadata_of_a_model(protocol: Protocol) -> None:
     world, client = protocol.asker.world, protocol.asker.client
     model = world.ids["model"]
@@ -164,6 +177,8 @@ async def test_parameters_are_options(protocol: Protocol) -> None:
     typo = (await protocol.infer({"parameters": {"explain_topk": 2}})).json()["parameters"]["warnings"]
     assert "Did you mean 'explain_top_k'?" in typo
     assert "Did you mean" in await protocol.refused({"parameters": {"explain_topk": 2, "strict": True}})
+    asked = {"outputs": [{"name": "probabilities", "parameters": {"classification": 2}}]}
+    assert "no parameter 'classification', which is ignored" in (await protocol.infer(asked)).json()["parameters"]["warnings"]
     assert "top_k" in await protocol.refused({"parameters": {"explain_top_k": 0}})
     assert "intervals" in await protocol.refused({"parameters": {"interval": 0.9}}), "this model keeps none"
 
@@ -194,6 +209,11 @@ REFUSED: list[tuple[Any, str]] = [
     ({"outputs": [{"name": "lower"}]}, "without the parameter interval"),
     ({"id": 7}, "id must be a text"),
     ({"parameters": [1]}, "parameters must be an object"),
+    ({"parameters": []}, "parameters must be an object"),
+    ({"parameters": {"binary_data_output": 1}}, "binary_data_output must be true or false"),
+    ({"outputs": [{"name": "prediction", "parameters": {"binary_data": "true"}}]}, "binary_data must be true or false"),
+    ({"outputs": [{"name": "prediction", "parameters": {"shared_memory_region": "r"}}]}, "there is no shared memory here"),
+    ({"parameters": {"strict": True}, "outputs": [{"name": "probability", "parameters": {"classification": 2}}]}, "no parameter"),
     (b"[]", "is a JSON object"),
     (b"{", "The inference request is not JSON"),
     (b"", "The inference request is not JSON"),
@@ -294,9 +314,12 @@ VALUES: Mapping[str, Any] = {
     "BOOL": st.booleans(),
     "BYTES": st.text(st.characters(exclude_categories=["Cs"])),
     **{name: st.integers(int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for name, kind in datatypes.INTEGERS.items()},
-    "FP16": st.none() | st.floats(width=16, allow_nan=False, allow_infinity=False),
-    "FP32": st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False),
+    "FP16": st.none()
+    | st.floats(width=16, allow_nan=False, allow_infinity=False).map(lambda value: float(str(np.float16(value)))),
+    "FP32": st.none()
+    | st.floats(width=32, allow_nan=False, allow_infinity=False).map(lambda value: float(str(np.float32(value)))),
     "FP64": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    "BF16": st.none() | st.integers(-127, 127).map(float),
 }
 
 
@@ -313,6 +336,13 @@ def test_what_is_written_is_read_again(data: Any) -> None:
     rest = Binary(raw)
     assert [decoded(one, rest) for one in orjson.loads(orjson.dumps(told))] == tensors
     rest.end()
+
+
+def test_floats_of_few_bits_mean_what_the_table_has() -> None:
+    values = [0.1, 59.6, 1e-3, -2.5]
+    for kind in ("FP16", "FP32", "FP64"):
+        assert datatypes.from_bytes("x", kind, np.array(values, datatypes.FLOATS[kind]).tobytes(), 4) == values
+    assert datatypes.from_bytes("x", "BF16", b"\x80\x3f\x20\xc0\xc0\x7f\x80\x7f", 4) == [1.0, -2.5, None, None]
 
 
 @given(st.sampled_from(datatypes.DATATYPES), st.binary(max_size=40), st.integers(1, 5))

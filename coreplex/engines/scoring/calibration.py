@@ -30,6 +30,8 @@ from coreplex.errors.tree import Invalid, Message
 _KEPT = 1_001
 _BINS = 20
 _BIN_ROWS = 25
+_DIGITS, _ROUNDED = "%.7g", 1e-6
+"""What is kept of a number, and by how much of itself an end is moved out: a truth that lies on it is not outside for a digit."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +154,14 @@ class Conformal:
         values = np.asarray(predictions, dtype=np.float64)
         size = np.interp(values, self.knots, self.sizes)
         tail = (1.0 - level) / 2
-        lower = values + size * self._at_most((self.rows + 1) * tail)
-        upper = values + size * self._at_least((self.rows + 1) * (1.0 - tail))
+        lower, upper = size * self._at_most((self.rows + 1) * tail), size * self._at_least((self.rows + 1) * (1.0 - tail))
+        lower, upper = values + lower - _ROUNDED * np.abs(lower), values + upper + _ROUNDED * np.abs(upper)
         return (lower if self.floor is None else np.maximum(lower, self.floor)), upper
 
     def sets(self, probabilities: Sequence[Sequence[float]], level: float) -> list[list[int]]:
         """Per row the numbers of the classes in its set, the likeliest first."""
         self._check(level)
-        least = 1.0 - self._at_least((self.rows + 1) * level)
+        least = 1.0 - self._at_least((self.rows + 1) * level) - 1.0 / self.rows  # so far apart fold copies may be on one row
         found = []
         for row in np.asarray(probabilities, dtype=np.float64):
             order = np.argsort(-row, kind="stable")
@@ -187,7 +189,7 @@ class Conformal:
 
     def to_json(self) -> dict[str, Any]:
         """Its fields as JSON values, numbers of seven digits."""
-        lists = {name: [float(f"{v:.7g}") for v in getattr(self, name)] for name in ("ranks", "scores", "knots", "sizes")}
+        lists = {name: [float(_DIGITS % v) for v in getattr(self, name)] for name in ("ranks", "scores", "knots", "sizes")}
         return {"rows": self.rows, **lists, "floor": self.floor}
 
     @classmethod
@@ -216,5 +218,6 @@ def _usual_errors(p: Floats, error: Floats) -> tuple[Floats, Floats]:
     knots = np.array([p[part].mean() for part in parts])
     sizes = np.array([error[part].mean() for part in parts])
     smooth = np.convolve(np.pad(sizes, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    knots, places = np.unique(knots, return_index=True)
-    return knots, np.maximum(smooth[places], 0.1 * overall)
+    knots, places = np.unique([float(_DIGITS % knot) for knot in knots], return_inverse=True)  # alike but for rounding is alike
+    sizes = np.bincount(places, smooth) / np.bincount(places)
+    return knots, np.maximum(sizes, 0.1 * overall)
