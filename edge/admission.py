@@ -10,9 +10,10 @@ the next and goes on.
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from heapq import heappop, heappush
+from itertools import count
 
 import structlog
 from starlette.types import Scope
@@ -44,8 +45,11 @@ class Admission(Part):
         super().__init__(services)
         self.places = FairPlaces(IN_WORK, "an answer")
         self._empty_at = 0.0
-        self._refused: OrderedDict[tuple[object, str], float] = OrderedDict()
-        """Who was refused on which connection, and until when they should wait; the oldest first."""
+        self._refused: dict[tuple[object, str], float] = {}
+        """Who was refused on which connection, and until when they should wait."""
+        self._ends: list[tuple[float, int, tuple[object, str]]] = []
+        """The same as a heap, the next to end first: who was told ten seconds does not keep those behind it, told one."""
+        self._numbers = count()
         self._told_at = -TOLD_EVERY_SECS
         self._since: dict[object, tuple[float, str]] = {}
         """When places were given, to whom; the oldest first."""
@@ -109,7 +113,9 @@ class Admission(Part):
         """Remember it; returns the seconds after which they should come again."""
         now = time.monotonic()
         again = min(AGAIN_SECS + len(self._refused) // REFUSALS_A_SEC, MOST_AGAIN_SECS)
-        self._refused[scope.get("client"), who] = now + again
+        connection = scope.get("client"), who
+        self._refused[connection] = now + again
+        heappush(self._ends, (now + again, next(self._numbers), connection))
         if now - self._told_at >= TOLD_EVERY_SECS:
             self._told_at = now
             log.warning("overload", in_work=self.places.used, waiting=self.places.waiting_in_all, caller=who)
@@ -118,8 +124,10 @@ class Admission(Part):
     async def _early(self, scope: Scope, who: str) -> None:
         """Hold back a connection that was refused and does not wait: refusing it again and again would be all we do."""
         now = time.monotonic()
-        while self._refused and (oldest := next(iter(self._refused.items())))[1] <= now:
-            del self._refused[oldest[0]]
+        while self._ends and self._ends[0][0] <= now:
+            end, _, connection = heappop(self._ends)
+            if self._refused.get(connection) == end:
+                del self._refused[connection]
         until = self._refused.pop((scope.get("client"), who), now)
         if until > now:
             await asyncio.sleep(until - now)

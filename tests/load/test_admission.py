@@ -95,6 +95,16 @@ async def test_the_more_are_refused_the_later_they_come_again(door: Door, monkey
     await asyncio.gather(*tasks)
 
 
+async def test_who_was_told_longer_does_not_keep_those_told_later(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "AGAIN_SECS", 60)
+    tasks = await door.many(IN_WORK.each + BURST + 1)
+    monkeypatch.setattr(admission, "AGAIN_SECS", 0)
+    monkeypatch.setattr(admission, "REFUSALS_A_SEC", 2)
+    assert [(await door.get(port=port)).headers["Retry-After"] for port in range(1000, 1010)] == ["0"] * 10
+    door.slow.open.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_a_line_that_stands_is_short(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = await door.many(IN_WORK.each + 100)
     assert statuses(tasks) == []
