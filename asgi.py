@@ -30,7 +30,7 @@ from coreplex.runtime import build as composition
 from coreplex.runtime import housekeeping
 from coreplex.runtime.readiness import readiness
 from coreplex.serving.log.writer import InferenceWriter
-from coreplex.supervisor.port import listen
+from coreplex.supervisor.port import BACKLOG, listen
 from coreplex.supervisor.trouble import Trouble
 from edge import rate_memory
 from edge.application import Application
@@ -270,6 +270,7 @@ def configuration(settings: Settings, app: Starlette) -> uvicorn.Config:
         ws=DeadlineSocketProtocol,
         host=settings.host,
         port=settings.port,
+        backlog=BACKLOG,
         log_config=None,
         access_log=False,
         server_header=False,
