@@ -21,5 +21,11 @@ def read_input(model: type[BaseModel], value: Mapping[str, Any], context: InputC
     try:
         return model.model_validate(data, by_alias=False, by_name=True)
     except ValidationError as refused:
-        wrong = [replace(one, loc=tuple(_get_location(model, one.loc, context)[1:])) for one in wrong_values(refused)]
+        wrong = [replace(one, loc=_place(model, one.loc, context)) for one in wrong_values(refused)]
     raise Invalid.fields(wrong)
+
+
+def _place(model: type[BaseModel], loc: tuple[str | int, ...], context: InputContext) -> tuple[str | int, ...]:
+    """The place by the names the caller used; in a list by a number, which Strawberry makes a text."""
+    located = _get_location(model, loc, context)[1:]
+    return tuple(part if isinstance(part, int) else name for part, name in zip(loc, located, strict=False))

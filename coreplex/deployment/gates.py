@@ -44,9 +44,13 @@ def _told(gate: PromotionGate) -> Iterator[str]:
         yield f"The columns of a model that comes into production may have drifted by a PSI of {gate.max_drift:g} at most."
 
 
-async def pass_gate(session: WriteSession, actor_id: UUID | None, candidate: Deployment, override_reason: str = "") -> None:
-    """Raise Conflict where the project's gate keeps the deployment's model out of production; a reason opens it, on record."""
-    kept_out = await _kept_out(session, candidate)
+async def pass_gate(
+    session: WriteSession, actor_id: UUID | None, candidate: Deployment, override_reason: str = "", model: Model | None = None
+) -> None:
+    """Raise Conflict where the project's gate keeps the deployment's model, or that which it is to serve, out of production; a
+    reason opens it, on record."""
+    new = await session.get_one(Model, candidate.model_id) if model is None else model
+    kept_out = await _kept_out(session, candidate.project_id, new)
     if kept_out is None:
         return
     if not override_reason:
@@ -55,13 +59,13 @@ async def pass_gate(session: WriteSession, actor_id: UUID | None, candidate: Dep
     await event.audit(session, actor_id, candidate, "deployment.gate_overridden", told)
 
 
-async def _kept_out(session: WriteSession, candidate: Deployment) -> Message | None:
+async def _kept_out(session: WriteSession, project_id: UUID, new: Model) -> Message | None:
     """All that the gate has against it."""
-    gate = await session.get(PromotionGate, candidate.project_id)
-    present = await in_production(session, candidate.project_id)
-    if gate is None or present is None or present.id == candidate.id:
+    gate = await session.get(PromotionGate, project_id)
+    present = await in_production(session, project_id)
+    if gate is None or present is None:
         return None
-    old, new = [await session.get_one(Model, one.model_id) for one in (present, candidate)]
+    old = await session.get_one(Model, present.model_id)
     worse = _worse(gate, old, new)
     moved = None if gate.max_drift is None else await drifted(session, present.id, new, gate.max_drift)
     return moved if worse is None else worse.then(moved)

@@ -108,6 +108,7 @@ class RollbackDeployment(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     to_deployment_id: Identifier | None = Field(None, description="The deployment to bring back instead.")
     to_model_id: Identifier | None = Field(None, description="The model this deployment is to serve again.")
+    override_reason: Description = OVERRIDE
 
     @field_validator("to_model_id")
     @classmethod

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlmodel import col
 
 from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
-from coreplex.errors.tree import Conflict, Message
+from coreplex.errors.tree import Conflict, Message, NotFound
 from coreplex.event import service as event
 from coreplex.membership.access import SERVING, open_row
 from coreplex.membership.table import Project
@@ -35,7 +35,8 @@ async def opened(session: WriteSession, grant: Grant, deployment_id: str) -> Dep
     """The deployment, with its project locked so that two changes never cross."""
     found = await open_row(session, grant, Deployment, deployment_id, "Deployment")
     await hold(session, found.project_id)
-    await session.refresh(found)
+    if await session.get(Deployment, found.id, populate_existing=True) is None:
+        raise NotFound.of("Deployment")  # while this waited
     return found
 
 
@@ -64,6 +65,19 @@ async def serving_model(session: ReadSession, model: Model) -> UUID | None:
     present = await in_production(session, model.project_id)
     served = None if present is None else await session.get(Model, present.model_id)
     return served.id if served is not None and served.target_column == model.target_column else None
+
+
+async def next_version(session: ReadSession, project_id: UUID, name: str) -> int:
+    """Of the deployments of a name, counted from 1."""
+    query = select(func.max(col(Deployment.version)))
+    highest = await session.scalar(query.where(col(Deployment.project_id) == project_id, col(Deployment.name) == name))
+    return (highest or 0) + 1
+
+
+def enter_production(deployment: Deployment) -> None:
+    """What it served in staging is no way back from now on."""
+    deployment.stage, deployment.is_candidate, deployment.deployed_at = Stage.production, False, now()
+    deployment.previous_model_id = None
 
 
 def answers_rest(displaced_id: Any, newer: Any = Deployment) -> ColumnElement[bool]:
@@ -144,7 +158,7 @@ async def end(
     candidate.traffic_percent = 100
     if status is RolloutStatus.completed:
         await displace(session, actor_id, candidate)
-        candidate.stage, candidate.is_candidate, candidate.deployed_at = Stage.production, False, now()
+        enter_production(candidate)
     else:
         candidate.is_candidate = False
         if candidate.stage is Stage.production:

@@ -35,6 +35,12 @@ class _Pair(BaseModel):
             raise WrongValue(Message("model_and_candidate", "name a deployment or a model as the candidate, not both"))
         return value
 
+    @property
+    def key(self) -> str:
+        """The field that names the candidate."""
+        named = [name for name in ("candidate_model_id", "candidate_deployment_id") if getattr(self, name)]
+        return named[0] if named else "deployment_id"
+
 
 class StartCanary(_Pair):
     steps: list[Annotated[int, Field(ge=1, le=100)]] | None = Field(
@@ -69,6 +75,9 @@ class StartCanary(_Pair):
     )
     confidence_level: float = Field(
         0.95, ge=0.5, lt=1, description="How certain, at all looks together: at 0.95 one of 20 that are no worse may stop."
+    )
+    override_reason: Description = Field(
+        "", description="Why it answers all rows though the project's gate keeps it out, where its first step is 100 %."
     )
 
     @field_validator("steps")

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from coreplex.deployment.gates import pass_gate
-from coreplex.deployment.production import changed, end, in_production, opened, running
+from coreplex.deployment.production import changed, end, in_production, next_version, opened, running
 from coreplex.deployment.rollout_inputs import (
     DEFAULT_STEPS,
     AbortCanary,
@@ -33,7 +33,7 @@ TOO_MANY = "Delete deployments that do not serve any more: their rollouts go wit
 
 async def start_canary(session: WriteSession, grant: Grant, wanted: StartCanary, settings: Settings) -> Rollout:
     """Let a candidate answer a share of the production deployment's rows, in steps. Raises Conflict, Invalid, QuotaExceeded."""
-    baseline, candidate = await _both(session, grant, wanted)
+    baseline, candidate = await _both(session, grant, wanted, settings)
     rollout = Rollout(
         kind=RolloutKind.canary,
         **wanted.plan(),
@@ -44,14 +44,14 @@ async def start_canary(session: WriteSession, grant: Grant, wanted: StartCanary,
         percent=0,
         **_between(grant, baseline, candidate),
     )
-    return await begin(session, grant, rollout, candidate, settings)
+    return await begin(session, grant, rollout, candidate, settings, wanted.key, wanted.override_reason)
 
 
 async def start_shadow(session: WriteSession, grant: Grant, wanted: StartShadow, settings: Settings) -> Rollout:
     """Ask a candidate what the production deployment is asked; its answers are logged and never returned."""
-    baseline, candidate = await _both(session, grant, wanted)
+    baseline, candidate = await _both(session, grant, wanted, settings)
     rollout = Rollout(kind=RolloutKind.shadow, percent=wanted.percent, **_between(grant, baseline, candidate))
-    return await begin(session, grant, rollout, candidate, settings)
+    return await begin(session, grant, rollout, candidate, settings, wanted.key)
 
 
 def _between(grant: Grant, baseline: Deployment, candidate: Deployment) -> dict[str, Any]:
@@ -69,10 +69,22 @@ def beside(grant: Grant, baseline: Deployment, candidate: Deployment, percent: i
     return Rollout(kind=RolloutKind.canary, percent=0, steps=[*first, *later], **between)
 
 
-async def begin(session: WriteSession, grant: Grant, rollout: Rollout, candidate: Deployment, settings: Settings) -> Rollout:
-    """Run a rollout. Raises Conflict where one of its kind runs beside the same deployment, or of the same candidate."""
+async def begin(
+    session: WriteSession,
+    grant: Grant,
+    rollout: Rollout,
+    candidate: Deployment,
+    settings: Settings,
+    key: str,
+    override_reason: str = "",
+) -> Rollout:
+    """Run a rollout; `key`: what named its candidate.
+
+    Raises Conflict where one of its kind runs beside the same deployment, or of the same candidate, and where the candidate would
+    answer all rows though the project's gate keeps it out of production.
+    """
     baseline = await session.get_one(Deployment, rollout.baseline_id)
-    rollout.loss = await _common_loss(session, baseline, candidate)
+    rollout.loss = await _common_loss(session, baseline, candidate, key)
     if baseline.traffic_percent < 100:
         raise Conflict(
             Message(
@@ -97,6 +109,8 @@ async def begin(session: WriteSession, grant: Grant, rollout: Rollout, candidate
     session.add(rollout)
     if rollout.kind is RolloutKind.canary:
         _enter(rollout, 0)
+        if rollout.percent == 100:
+            await pass_gate(session, grant.user_id, candidate, override_reason)
     candidate.traffic_percent = rollout.percent
     await session.flush()
     share = "answers" if rollout.kind is RolloutKind.canary else "is asked in vain for"
@@ -178,14 +192,16 @@ def lacking(rollout: Rollout) -> Message | None:
     return short_of(rollout) if rollout.steps and rollout.status is RolloutStatus.running else None
 
 
-async def _both(session: WriteSession, grant: Grant, wanted: StartCanary | StartShadow) -> tuple[Deployment, Deployment]:
+async def _both(
+    session: WriteSession, grant: Grant, wanted: StartCanary | StartShadow, settings: Settings
+) -> tuple[Deployment, Deployment]:
     """The production deployment and its candidate; without a candidate, `deployment_id` is the candidate."""
     named = await opened(session, grant, wanted.deployment_id)
     if wanted.candidate_deployment_id is None and wanted.candidate_model_id is None:
         return await _production_beside(session, named), _ready(named)
     _require_production(named)
     if wanted.candidate_model_id is not None:
-        return named, await _made_of(session, grant, named, wanted.candidate_model_id)
+        return named, await _made_of(session, grant, named, wanted.candidate_model_id, settings)
     candidate = await open_row(session, grant, Deployment, str(wanted.candidate_deployment_id), "Deployment")
     if candidate.project_id != named.project_id:
         raise Invalid.field(OF_OTHER_PROJECT, "candidate_deployment_id")
@@ -231,15 +247,18 @@ def _ready(candidate: Deployment) -> Deployment:
     return candidate
 
 
-async def _made_of(session: WriteSession, grant: Grant, baseline: Deployment, model_id: str) -> Deployment:
+async def _made_of(session: WriteSession, grant: Grant, baseline: Deployment, model_id: str, settings: Settings) -> Deployment:
     """A staging deployment of the model, to be the candidate."""
     model = await open_row(session, grant, Model, model_id, "Model")
     if model.project_id != baseline.project_id:
         raise Invalid.field(OF_OTHER_PROJECT, "candidate_model_id")
+    await quota.take_item(session, settings, baseline.project_id, Deployment, TOO_MANY)
+    name = f"{baseline.name[:180]} candidate"
     made = Deployment(
         project_id=baseline.project_id,
         model_id=model.id,
-        name=f"{baseline.name[:180]} candidate",
+        name=name,
+        version=await next_version(session, baseline.project_id, name),
         stage=Stage.staging,
         created_by=grant.user_id,
         deployed_at=now(),
@@ -250,22 +269,28 @@ async def _made_of(session: WriteSession, grant: Grant, baseline: Deployment, mo
     return made
 
 
-async def _common_loss(session: WriteSession, baseline: Deployment, candidate: Deployment) -> Loss:
+async def _common_loss(session: WriteSession, baseline: Deployment, candidate: Deployment, key: str) -> Loss:
     """What their outcomes are judged by. Raises Invalid when the two models do not predict the same."""
     ours, theirs = [await session.get_one(Model, one.model_id) for one in (baseline, candidate)]
+    require_same_target(ours, theirs, baseline.name, key)
+    return Loss.absolute_error if ours.problem_type is ProblemType.regression else Loss.misclassification
+
+
+def require_same_target(ours: Model, theirs: Model, name: str, key: str) -> None:
+    """Raise Invalid when a model does not predict what that of the deployment called `name` does."""
     if (ours.problem_type, ours.target_column) != (theirs.problem_type, theirs.target_column):
         raise Invalid.field(
             Message(
                 "other_target",
-                "predicts “{target}” ({kind}), and the production deployment predicts “{other}” ({other_kind})",
+                "predicts “{target}” ({kind}), and “{name}” predicts “{other}” ({other_kind})",
                 target=theirs.target_column,
                 kind=theirs.problem_type,
+                name=name,
                 other=ours.target_column,
                 other_kind=ours.problem_type,
             ),
-            "candidate_deployment_id",
+            key,
         )
-    return Loss.absolute_error if ours.problem_type is ProblemType.regression else Loss.misclassification
 
 
 async def _canary(session: WriteSession, grant: Grant, deployment_id: str) -> Rollout:

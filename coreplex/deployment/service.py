@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlmodel import col
 
 from coreplex.deployment import rollouts
@@ -21,8 +21,10 @@ from coreplex.deployment.production import (
     displace,
     end,
     end_all,
+    enter_production,
     hold,
     in_production,
+    next_version,
     opened,
     require_rest_answered,
     running,
@@ -60,7 +62,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
         model_id=model.id,
         created_by=grant.user_id,
         deployed_at=now(),
-        version=await _next_version(session, project.id, wanted.name),
+        version=await next_version(session, project.id, wanted.name),
         log_days=wanted.log_days or None,
         **wanted.model_dump(exclude={"project_id", "model_id", "override_reason", *NOT_KEPT}, exclude_none=True),
     )
@@ -89,7 +91,7 @@ async def _create_beside(session: WriteSession, grant: Grant, deployment: Deploy
     await session.flush()
     await changed(session, grant.user_id, deployment, "deployment.created", f"“{deployment.name}” stands in {deployment.stage}.")
     rollout = rollouts.beside(grant, baseline, deployment, percent)
-    await rollouts.begin(session, grant, rollout, deployment, settings)
+    await rollouts.begin(session, grant, rollout, deployment, settings, "model_id")
 
 
 async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) -> Deployment:
@@ -99,10 +101,8 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) 
     """
     deployment = await opened(session, grant, wanted.deployment_id)
     _refuse_policy(wanted.privacy_policy_id)
-    if wanted.traffic_percent is not None and deployment.is_candidate and wanted.traffic_percent != deployment.traffic_percent:
-        raise Conflict(
-            Message("share_of_rollout", "The deployment's share is that of its rollout: advance or abort the canary instead.")
-        )
+    if wanted.traffic_percent not in (None, deployment.traffic_percent):
+        await _refuse_in_rollout(session, deployment)
     for name, value in wanted.model_dump(exclude={"deployment_id", *NOT_KEPT}, exclude_none=True).items():
         setattr(deployment, name, value)
     if wanted.log_days is not None:
@@ -112,6 +112,19 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) 
         require_rest_answered(deployment)
     await changed(session, grant.user_id, deployment, "deployment.updated", f"“{deployment.name}” was changed.")
     return deployment
+
+
+async def _refuse_in_rollout(session: WriteSession, deployment: Deployment) -> None:
+    """Raise Conflict while a canary or a shadow says how its rows are shared."""
+    rollout = next(iter(await running(session, deployment)), None)
+    if rollout is not None:
+        raise Conflict(
+            Message(
+                "share_of_rollout",
+                "The deployment takes part in a {kind}, which says who answers how many of the rows: advance or end it.",
+                kind=rollout.kind,
+            )
+        )
 
 
 async def _make_room(session: WriteSession) -> None:
@@ -145,8 +158,7 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
         await end(session, grant.user_id, rollout, RolloutStatus.completed, None)
     await displace(session, grant.user_id, deployment)
     require_rest_answered(deployment)
-    deployment.stage = Stage.production
-    deployment.deployed_at = now()
+    enter_production(deployment)
     await changed(session, grant.user_id, deployment, "deployment.promoted", f"“{deployment.name}” was promoted to production.")
     return deployment
 
@@ -154,16 +166,17 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
 async def rollback(session: WriteSession, grant: Grant, wanted: RollbackDeployment) -> Deployment:
     """Go back: to a named deployment, to a named model, or to what served before. Returns what serves now.
 
-    While a canary runs, what served before is the production deployment without it.
+    While a canary runs, what served before is the production deployment without it. What has not served in production before
+    has to pass the project's gate.
     """
     deployment = await opened(session, grant, wanted.deployment_id)
     if wanted.to_model_id is not None:
-        return await _back_to_model(session, grant, deployment, wanted.to_model_id)
+        return await _back_to_model(session, grant, deployment, wanted.to_model_id, wanted.override_reason)
     if wanted.to_deployment_id is not None:
         target = await opened(session, grant, wanted.to_deployment_id)
         if target.project_id != deployment.project_id:
             raise Invalid.field(OF_OTHER_PROJECT, "to_deployment_id")
-        return await _bring_back(session, grant, target)
+        return await _bring_back(session, grant, target, wanted.override_reason)
     canary = await running_canary(session, deployment)
     if canary is not None:
         await end(session, grant.user_id, canary, RolloutStatus.aborted, Message("rolled_back", "it was rolled back"))
@@ -223,12 +236,6 @@ async def _model_of(session: WriteSession, grant: Grant, project_id: UUID, model
     return model
 
 
-async def _next_version(session: WriteSession, project_id: UUID, name: str) -> int:
-    query = select(func.max(col(Deployment.version)))
-    highest = await session.scalar(query.where(col(Deployment.project_id) == project_id, col(Deployment.name) == name))
-    return (highest or 0) + 1
-
-
 async def _require_none_beside(session: WriteSession, deployment: Deployment) -> None:
     """Raise Conflict when another one serves in production: going back from here would displace it unasked."""
     present = await in_production(session, deployment.project_id)
@@ -260,12 +267,14 @@ async def _predecessor(session: WriteSession, deployment: Deployment) -> Deploym
     return found
 
 
-async def _bring_back(session: WriteSession, grant: Grant, target: Deployment) -> Deployment:
+async def _bring_back(session: WriteSession, grant: Grant, target: Deployment, override_reason: str = "") -> Deployment:
     """Let a deployment serve again where it served before: what was never in production is no way back for it."""
     if target.status is DeploymentStatus.active:
         raise Conflict(_serving_already(target))
     target.traffic_percent, target.successor_id = 100, None
     if target.stage is Stage.production:
+        if target.status is not DeploymentStatus.archived:  # a candidate that was let go has never been displaced
+            await pass_gate(session, grant.user_id, target, override_reason)
         await displace(session, grant.user_id, target)
     target.status = DeploymentStatus.active
     target.archived_at, target.deployed_at = None, now()
@@ -282,7 +291,9 @@ def _serving_already(target: Deployment) -> Message:
     )
 
 
-async def _back_to_model(session: WriteSession, grant: Grant, deployment: Deployment, model_id: str) -> Deployment:
+async def _back_to_model(
+    session: WriteSession, grant: Grant, deployment: Deployment, model_id: str, override_reason: str = ""
+) -> Deployment:
     if deployment.status is not DeploymentStatus.active:
         raise Conflict(
             Message(
@@ -294,6 +305,9 @@ async def _back_to_model(session: WriteSession, grant: Grant, deployment: Deploy
     model = await _model_of(session, grant, deployment.project_id, model_id, "to_model_id")
     if model.id == deployment.model_id:
         raise Conflict(Message("model_served_already", "The deployment serves that model already."))
+    rollouts.require_same_target(await session.get_one(Model, deployment.model_id), model, deployment.name, "to_model_id")
+    if deployment.stage is Stage.production and model.id != deployment.previous_model_id:
+        await pass_gate(session, grant.user_id, deployment, override_reason, model)
     await end_all(session, grant.user_id, deployment, Message("other_model", "a deployment of it went back to another model"))
     deployment.previous_model_id, deployment.model_id = deployment.model_id, model.id
     deployment.deployed_at = now()

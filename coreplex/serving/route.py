@@ -7,6 +7,8 @@ case, and not relied on while it is not certain that such word is heard. While t
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
+from sqlalchemy.exc import NoResultFound
+
 from coreplex.deployment.table import Deployment
 from coreplex.errors.tree import Unavailable
 from coreplex.membership.access import SERVING, open_row
@@ -47,7 +49,10 @@ class Routes(FencedCache[Key, Route], Part):
     async def _find(self, key: Key, grant: Grant, find: Callable[[Grant, str], Awaitable[Route]]) -> Route:
         generation = self.generation
         try:
-            route = await find(grant, key[-1])
+            try:
+                route = await find(grant, key[-1])
+            except NoResultFound:  # deleted between two statements, each of which sees the database as it is by then
+                route = await find(grant, key[-1])
         except Unavailable:
             known = self.last_known(key)
             if known is None:

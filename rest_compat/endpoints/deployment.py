@@ -121,7 +121,12 @@ ROWS = (
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
     Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage", "override_reason")),
     Endpoint(
-        "POST", f"{ONE}/rollback", "RollbackDeployment", changed, body=("to_deployment_id", "to_model_id"), body_optional=True
+        "POST",
+        f"{ONE}/rollback",
+        "RollbackDeployment",
+        changed,
+        body=("to_deployment_id", "to_model_id", "override_reason"),
+        body_optional=True,
     ),
     Endpoint("POST", f"{ONE}/deactivate", "DeactivateDeployment", changed, body_optional=True),
     Endpoint("GET", f"{ONE}/logs", "DeploymentLogs", shapes.page_of(entry), paged=True, params=(*LOGGED,), into=LOGGED),

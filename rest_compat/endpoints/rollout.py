@@ -44,7 +44,7 @@ ROWS = (
         "StartCanary",
         under("canary"),
         201,
-        body=(*PAIR, *STEPS, "max_error_increase", "max_loss_increase", "confidence_level"),
+        body=(*PAIR, *STEPS, "max_error_increase", "max_loss_increase", "confidence_level", "override_reason"),
         body_optional=True,
     ),
     Endpoint(

@@ -213,6 +213,14 @@ def test_other_ways_to_write_a_file(folder: Path, text: str) -> None:
     assert (result.height, result["prediction_error"].to_list()) == (1, [None])
 
 
+def test_a_name_may_look_like_a_pattern_of_names(folder: Path) -> None:
+    rows = frame(20).with_columns(pl.lit("x").alias("*"), pl.lit("y").alias("^.*$"))
+    for data, name in ((rows.write_csv().encode(), "rows.csv"), (rows, "rows.parquet")):
+        _, result = run(folder, data, name)
+        assert result.select(f"column_{rows.width - 1}", ".*").row(0) == ("x", "y")
+        assert result.height == 20
+
+
 def test_what_no_model_can_predict_is_refused_with_a_reason(folder: Path) -> None:
     cases: list[tuple[bytes, str, str]] = [
         (table([["amuont", "colour"], [1, "red"]]), "no_column_known_of_table", "Did you mean 'amount'?"),

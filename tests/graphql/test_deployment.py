@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from coreplex.model.table import Model
 from coreplex.serving.log.partitions import week_of
 from coreplex.serving.log.spool import Segment
 from schema.messages import catalogue
@@ -155,6 +156,29 @@ async def test_fields_inside_config_count_where_nothing_else_is_said(asker: Aske
     for promise in ({"privacyAnonymizeResponse": True}, {"privacyAnonymizeLogs": True}, {"privacyThreshold": 0}):
         assert (await asker.refused(CREATE, input={**wanted, **promise}))["status"] == 422
     assert (await asker.refused(CREATE, input={**wanted, "privacyPolicyId": "x"}))["status"] == 404
+
+
+async def test_what_predicts_something_else_takes_no_place(asker: Asker) -> None:
+    ids = asker.world.ids
+    async with asker.world.services.database.transaction() as session:
+        (await session.get_one(Model, UUID(ids["spare_model"]))).target_column = "other"
+    canary = "mutation($input: StartCanaryInput!) { startCanary(input: $input) { rollout { id } } }"
+    for document, key, place in (
+        (acting("rollback"), "toModelId", "to_model_id"),
+        (canary, "candidateModelId", "candidate_model_id"),
+    ):
+        refused = await asker.refused(document, input={"deploymentId": ids["production"], key: ids["spare_model"]})
+        assert (refused["status"], refused["errors"][0]["loc"]) == (422, [place])
+        assert "predicts “other”" in refused["errors"][0]["msg"]
+
+
+async def test_of_many_that_delete_at_once_one_does(asker: Asker) -> None:
+    identity = asker.world.ids["deployment"]
+    await asker.data(acting("deactivate"), input={"deploymentId": identity})
+    delete = "mutation($input: DeleteDeploymentInput!) { deleteDeployment(input: $input) { deletedId } }"
+    answers = await asyncio.gather(*(asker.ask(delete, input={"deploymentId": identity}) for _ in range(6)))
+    refused = [error["extensions"]["status"] for answer in answers for error in answer.get("errors", ())]
+    assert refused == [404] * 5, answers
 
 
 async def test_many_at_once_leave_one_in_production(asker: Asker) -> None:

@@ -90,6 +90,30 @@ def test_the_gate_keeps_worse_models_out_unless_somebody_says_why(project: Lab) 
     assert project.client.put(gate, json={"metric": None}).json() == {"promotion_gate": None}
 
 
+def test_there_is_no_way_around_the_gate(project: Lab) -> None:
+    metrics = [model["metrics"]["logloss"] for model in project.models[:2]]
+    worse = metrics.index(max(metrics))
+    bad, good = (project.models[number]["id"] for number in (worse, 1 - worse))
+    present = deploy(project, "good", model=1 - worse)
+    swapped = deploy(project, "swapped", "staging", model=worse)
+    act(project, swapped, "rollback", to_model_id=good)
+    project.client.put(f"/api/mlops/projects/{project.project_id}/promotion-gate", json={"metric": "logloss"})
+    act(project, present, "rollback", 409, to_model_id=bad)
+    act(project, present, "canary", 409, candidate_model_id=bad, steps=[100])
+    tried = deploy(project, "tried", model=worse, strategy="canary")
+    act(project, tried, "canary/abort")
+    act(project, present, "rollback", 409, to_deployment_id=tried)
+    assert (state(project, present), state(project, tried)) == (("production", "active"), ("production", "inactive"))
+    act(project, swapped, "promote", to_stage="production")
+    act(project, swapped, "rollback", 409, to_model_id=bad)
+    assert act(project, swapped, "rollback", to_model_id=bad, override_reason="we must")["deployment"]["model_id"] == bad
+    act(project, swapped, "rollback", to_model_id=good)
+    assert act(project, swapped, "rollback", to_model_id=bad)["deployment"]["previous_model_id"] == good, "it has served there"
+    act(project, swapped, "rollback")
+    started = act(project, present, "canary", 201, candidate_model_id=good, steps=[100], override_reason="it is as good")
+    assert started["canary"]["percent"] == 100
+
+
 def test_the_gate_looks_at_what_production_is_asked(project: Lab) -> None:
     gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
     made = project.client.put(gate, json={"max_drift": 0.25}).json()["promotion_gate"]

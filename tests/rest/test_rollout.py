@@ -188,6 +188,8 @@ def test_what_cannot_stand_beside_each_other(project: Lab) -> None:
     start(project, before, candidate_deployment_id=new, candidate_model_id=project.models[1]["id"], status=422)
     for steps in ([], [50, 20], [0, 50], [10, 10], [101], "all", [{"percent": 5}]):
         start(project, before, candidate_deployment_id=new, steps=steps, status=422)
+    wrong = start(project, before, candidate_deployment_id=new, steps=[50, 0], status=422)
+    assert wrong["detail"][0]["loc"] == ["body", "steps", 1]
     start(project, before, candidate_deployment_id=new, max_error_increase=1.5, status=422)
     assert project.client.get(f"{one(before)}/canary").json() == {"canary": None}
     assert listed(project)["total"] == 3
@@ -197,8 +199,15 @@ def test_what_cannot_stand_beside_each_other(project: Lab) -> None:
     assert listed(project)["total"] == 4
     rollouts = project.client.get(f"/api/mlops/projects/{project.project_id}/rollouts", params={"kind": "shadow"}).json()
     assert (rollouts["total"], rollouts["items"][0]["candidate_deployment_id"]) == (1, new)
+    for taking_part in (before, new):
+        refused = project.client.put(one(taking_part), json={"name": "share", "traffic_percent": 50})
+        assert (refused.status_code, "takes part in a" in refused.json()["detail"]) == (409, True)
+    assert project.client.put(one(before), json={"name": "a", "traffic_percent": 100}).status_code == 200
     act(project, new, "deactivate")
     assert shadow(project, before)["status"] == "aborted"
+    act(project, before, "canary/abort")
+    start(project, before, candidate_model_id=project.models[1]["id"])
+    assert {made["version"] for made in listed(project)["items"] if made["name"] == "a candidate"} == {1, 2}
 
 
 def stranger(lab: Lab) -> str:

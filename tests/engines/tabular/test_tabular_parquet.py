@@ -23,6 +23,13 @@ def take(tmp_path: Path, frame: pl.DataFrame, name: str = "t.parquet", **more: A
     return reading, pl.read_parquet(reading.path)
 
 
+def test_no_name_is_a_pattern_of_names(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"a": [1], "*": ["x "], "^.*$": [Decimal("1.5")], "^b$": [{"*": 2, "c": 3}], "^l$": [[1]]})
+    reading, table = take(tmp_path, frame)
+    assert table.to_dicts() == [{"a": 1, "column_2": "x", ".*": 1.5, "^b$.*": 2, "^b$.c": 3, "l": "[1]"}]
+    assert reading.schema.names == table.columns
+
+
 def test_types_are_kept_or_made_plain(tmp_path: Path) -> None:
     moment = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
     frame = pl.DataFrame(

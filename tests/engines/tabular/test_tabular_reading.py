@@ -267,6 +267,12 @@ def test_names_are_made_unique_and_short(tmp_path: Path) -> None:
     assert renamed.original_name == "amount"
 
 
+def test_no_name_is_a_pattern_of_names(tmp_path: Path) -> None:
+    reading, frame = take(tmp_path, text(rows(), header=["id", "*", "^.*$", "^^i$$", "^a"]))
+    assert reading.schema.names == frame.columns == ["id", "column_2", ".*", "i", "^a"]
+    assert reading.findings[0].evidence["renamed"] == {"column_2": "*", ".*": "^.*$", "i": "^^i$$"}
+
+
 def test_ragged_rows_are_reported_with_their_lines(tmp_path: Path) -> None:
     data = text(rows(100)) + "1,2\n1,2,3,4,5,6,7,8\n" + text(rows(100), header=None)
     reading, frame = take(tmp_path, data)

@@ -8,8 +8,10 @@ uploaded without a zone.
 from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
+from polars import selectors
 
 from coreplex.engines.tabular.findings import Finding
+from coreplex.engines.tabular.read.headers import is_pattern
 from coreplex.errors.tree import BadInput, Message
 
 _SURE_DIGITS = 15
@@ -26,8 +28,15 @@ def flattened(table: pl.LazyFrame) -> pl.LazyFrame:
 
 def _fields(name: str, dtype: pl.DataType) -> list[pl.Expr]:
     if not isinstance(dtype, pl.Struct) or not dtype.fields:
-        return [pl.col(name)]
-    return [pl.col(name).struct.field(field.name).alias(f"{name}.{field.name}") for field in dtype.fields]
+        return [exactly(name)]
+    # By number: the name of a field may be a pattern, too.
+    numbered = exactly(name).struct.rename_fields([str(number) for number in range(len(dtype.fields))])
+    return [numbered.struct.field(str(number)).alias(f"{name}.{field.name}") for number, field in enumerate(dtype.fields)]
+
+
+def exactly(name: str) -> pl.Expr:
+    """The column of a file that has this very name, also where Polars would read a pattern."""
+    return selectors.by_name(name).as_expr() if is_pattern(name) else pl.col(name)
 
 
 def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
@@ -36,7 +45,7 @@ def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) ->
 
     Durations and times of day are numbers of seconds; times are texts where `text` is ordered.
     """
-    column = pl.col(old).alias(new)
+    column = exactly(old).alias(new)
     if isinstance(dtype, (pl.Float32, pl.Float64)):
         return column.fill_nan(None)
     if isinstance(dtype, pl.Datetime):
@@ -52,8 +61,8 @@ def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) ->
         return column.map_batches(_decoded, return_dtype=pl.String(), is_elementwise=True)
     if isinstance(dtype, _NESTED):
         # Only structs can be encoded, so the value is the one field of one: {"a":…}
-        encoded = pl.struct(pl.col(old).alias("a")).struct.json_encode().str.slice(5).str.head(-1)
-        return pl.when(pl.col(old).is_not_null()).then(encoded).alias(new)
+        encoded = pl.struct(exactly(old).alias("a")).struct.json_encode().str.slice(5).str.head(-1)
+        return pl.when(exactly(old).is_not_null()).then(encoded).alias(new)
     if isinstance(dtype, pl.Time):
         return column.dt.to_string("%H:%M:%S%.f")
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null)):
@@ -176,7 +185,7 @@ def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
 
 
 def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> list[Finding]:
-    texts = {new: pl.col(old).cast(pl.String) for old, new, dtype in columns if isinstance(dtype, (pl.String, pl.Categorical))}
+    texts = {new: exactly(old).cast(pl.String) for old, new, dtype in columns if isinstance(dtype, (pl.String, pl.Categorical))}
     asked = [(text.str.strip_chars() != text).sum().alias(name) for name, text in texts.items()]
     counts = table.select(asked).collect(engine="streaming").row(0, named=True) if asked else {}
     cells = {name: count for name, count in counts.items() if count}
@@ -184,6 +193,6 @@ def _trimmed(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
 
 
 def _loses(name: str, dtype: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
+    column = exactly(name)
     digits = column.cast(pl.String).str.replace_all("[-.]", "").str.strip_chars("0").str.len_chars()
     return (digits > _SURE_DIGITS) & column.cast(pl.Float64).cast(dtype, strict=False).ne_missing(column)

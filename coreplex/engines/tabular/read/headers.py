@@ -29,6 +29,8 @@ _NO_UNIT = re.compile(
     re.IGNORECASE,
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ufeff]+")
+_PATTERN = re.compile(r"\*|\^.*\$", re.DOTALL)
+"""What Polars takes for a pattern of names."""
 
 
 def has_names(first: list[str], body: list[list[str]]) -> bool:
@@ -214,11 +216,11 @@ def joined_header(first: Sequence[str], second: Sequence[str]) -> list[str]:
 
 def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> tuple[list[str], list[Finding]]:
     """(`width` names, a finding where some were changed): trimmed, at most `limits.name_length` characters; blanks
-    filled, repetitions numbered. `written`: the names of the file, None where it has none.
+    filled, repetitions numbered, none a pattern of names. `written`: the names of the file, None where it has none.
     """
     if written is None:
         return [f"column_{index}" for index in range(1, width + 1)], []
-    cleaned = [_UNPRINTABLE.sub(" ", name).strip()[: limits.name_length] for name in written]
+    cleaned = [_cleaned(name, limits.name_length) for name in written]
     taken = {name for name in cleaned if name}
     names: list[str] = []
     renamed: dict[str, str] = {}
@@ -232,6 +234,18 @@ def unique_names(written: Sequence[str] | None, width: int, limits: Limits) -> t
     return names, renamed_finding(renamed)
 
 
+def is_pattern(name: str) -> bool:
+    """True for `*` and `^…$`, which Polars reads as all columns and as those whose names match."""
+    return _PATTERN.fullmatch(name) is not None
+
+
+def _cleaned(name: str, most: int) -> str:
+    name = _UNPRINTABLE.sub(" ", name).strip()[:most]
+    while is_pattern(name):
+        name = name[1:-1].strip()
+    return name
+
+
 def _free(base: str, taken: set[str], repeated: bool) -> str:
     if not repeated and base not in taken:
         return base
@@ -243,5 +257,5 @@ def renamed_finding(renamed: dict[str, str]) -> list[Finding]:
     if not renamed:
         return []
     shown = ", ".join(f"{old[:80] or '(blank)'!r} → {new[:80]!r}" for new, old in list(renamed.items())[:5])
-    message = f"{len(renamed)} column names were blank, repeated or not printable and were changed: {shown}."
+    message = f"{len(renamed)} column names were blank, repeated, not printable or a pattern and were changed: {shown}."
     return [Finding("renamed_columns", "low", message, evidence={"renamed": {k: renamed[k][:80] for k in list(renamed)[:100]}})]

@@ -27,7 +27,8 @@ _SAMPLE = 50_000
 _TEXTS = (ColumnType.categorical, ColumnType.text, ColumnType.id)
 UNREADABLE = Message(
     "parquet_unreadable",
-    "The file cannot be read as Parquet. It may be damaged or cut off; write it again and upload the new file.",
+    "The file cannot be read as Parquet. It may be damaged or cut off, or two of its columns have one name; write it again and "
+    "upload the new file.",
 )
 
 
