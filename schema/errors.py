@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 from pydantic import ValidationError
+from sqlalchemy.exc import NoResultFound
 
 from coreplex.errors.disk import FULL, is_full
 from coreplex.errors.rules import wrong_values
@@ -87,7 +88,7 @@ def domain_error(error: BaseException, request_id: str) -> DomainError:
                 "A value is of the wrong kind, or out of range, for where it is used (a cursor of another list?).",
             )
         )
-    if refers_to_nothing(original):
+    if refers_to_nothing(original) or isinstance(original, NoResultFound):
         log.warning("reference_gone", error=repr(original), request_id=request_id)
         return Conflict(
             Message("deleted_meanwhile", "Something that this needs was deleted in the same moment; nothing was done.")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -23,6 +22,7 @@ from coreplex.engines.scoring.columns import none_known
 from coreplex.errors.nearest import folded
 from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
 from coreplex.event import service as event
+from coreplex.experiment.table import ProblemType
 from coreplex.job import service as job
 from coreplex.job.service import enqueue_removal
 from coreplex.job.table import Job
@@ -38,7 +38,8 @@ from coreplex.platform.settings import Settings
 from coreplex.platform.staging import StagedFile, rows_too_large
 from coreplex.platform.storage import gone_on_failure
 from coreplex.serving.address import Route
-from coreplex.serving.options import parse_options, unknown_options
+from coreplex.serving.inputs import PredictOptions
+from coreplex.serving.options import idle_options, parse_options, unknown_options
 from coreplex.serving.route import Routes
 
 log = structlog.get_logger()
@@ -94,10 +95,10 @@ async def asked(services: Services, grant: Grant, wanted: CreateBatch) -> AsyncI
     services.staging.discard(upload)
 
 
-def _options(wanted: CreateBatch) -> dict[str, Any]:
-    """The options as they were sent. Raises Invalid naming the wrong one."""
+def _options(wanted: CreateBatch) -> PredictOptions:
+    """The options that were sent. Raises Invalid naming the wrong one."""
     known = parse_options(wanted.options)
-    for name, unwanted in (("explain", known.explain), ("contributions", known.contributions)):
+    for name, unwanted in (("explain", known.explain), ("contributions", known.contributions), ("keys", known.keys)):
         if unwanted:
             raise Invalid.field(
                 Message(
@@ -107,13 +108,13 @@ def _options(wanted: CreateBatch) -> dict[str, Any]:
                 "options",
                 name,
             )
-    return known.model_dump(include={"threshold", "interval", "strict"}, exclude_none=True, exclude_defaults=True)
+    return known
 
 
 async def _batch(
-    session: ReadSession, grant: Grant, wanted: CreateBatch, route: Route, options: dict[str, Any]
+    session: ReadSession, grant: Grant, wanted: CreateBatch, route: Route, options: PredictOptions
 ) -> PredictionBatch:
-    """The row, with the model of the route."""
+    """The row, with the model of the route. Raises Invalid for an option that is idle, under `strict`."""
     model = await open_row(session, grant, Model, str(route.model_id), "Model")
     return PredictionBatch(
         project_id=model.project_id,
@@ -123,10 +124,16 @@ async def _batch(
         model_sha256=route.sha256,
         filename="",
         input_sha256="",
-        options=options,
-        warnings=[one["message"] for one in unknown_options(wanted.options)],
+        options=options.model_dump(include={"threshold", "interval", "strict"}, exclude_none=True, exclude_defaults=True),
+        warnings=[one["message"] for one in (*unknown_options(wanted.options), *idle_options(options, _task(model)))],
         created_by=grant.user_id,
     )
+
+
+def _task(model: Model) -> str:
+    if model.problem_type is ProblemType.regression:
+        return "regression"
+    return "binary" if len(model.classes) == 2 else "multiclass"
 
 
 async def _require_open(session: ReadSession, project_id: UUID) -> None:

@@ -10,7 +10,7 @@ from sqlmodel import col
 from coreplex.artifact.table import Artifact
 from coreplex.batch.inputs import DeleteBatch
 from coreplex.batch.table import PredictionBatch
-from coreplex.errors.tree import Conflict, Message
+from coreplex.errors.tree import Conflict, Message, NotFound
 from coreplex.event import service as event
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
@@ -99,9 +99,12 @@ def _no_result(batch: PredictionBatch) -> Message:
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteBatch) -> tuple[UUID, UUID]:
     """Remove a batch with its files, ending it first where it runs; its id, and that of its project."""
     batch = await open_row(session, grant, PredictionBatch, wanted.batch_id, NOUN)
-    if batch.job_id is not None and not batch.status.final:
-        await job.request_cancel(session, await session.get_one(Job, batch.job_id))
-        await session.refresh(batch)
+    running = await session.get(Job, batch.job_id) if batch.job_id is not None and not batch.status.final else None
+    if running is not None:
+        await job.request_cancel(session, running)
+    # After the job, as its worker does; somebody else may have deleted the batch until then.
+    if await session.get(PredictionBatch, batch.id, populate_existing=True, with_for_update=True) is None:
+        raise NotFound.of(NOUN)
     message = f"The batch of predictions of “{batch.filename}” was deleted."
     await event.audit(session, grant.user_id, batch, "prediction_batch.deleted", message)
     artifacts = [one for one in (batch.artifact_id, batch.input_artifact_id) if one is not None]

@@ -142,7 +142,9 @@ async def _take_back(context: JobContext, artifact: Artifact) -> None:
 
 
 async def _store(session: WriteSession, context: JobContext, batch_id: UUID, found: dict[str, Any], artifact: Artifact) -> None:
-    batch = await session.get_one(PredictionBatch, batch_id, with_for_update=True)
+    batch = await session.get(PredictionBatch, batch_id, with_for_update=True)
+    if batch is None:
+        raise NotFound.of("Batch")
     if batch.artifact_id == artifact.id:
         return  # stored already: the database went away after the commit and before it could say so
     await quota.take_room(session, context.settings, batch.project_id, {STORAGE: artifact.size_bytes})

@@ -1,5 +1,6 @@
 """Batches of predictions over REST and GraphQL: a file or a dataset version goes in, each of its rows comes out."""
 
+import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator
@@ -153,6 +154,7 @@ async def test_what_is_asked_wrongly_is_refused_and_leaves_nothing(lab: tuple[Wo
         "no object": await send(client, made, rows, options="[1]"),
         "beyond its range": await send(client, made, rows, options='{"threshold": 7}'),
         "of predict": await send(client, made, rows, options='{"contributions": 3}'),
+        "of a canary": await send(client, made, rows, options='{"keys": ["a"]}'),
         "unknown under strict": await send(client, made, rows, options='{"strict": true, "treshold": 0.5}'),
         "no rows": await client.post(path, json={}),
         "two kinds of rows": await client.post(
@@ -251,6 +253,26 @@ async def test_a_batch_is_deleted_with_its_files_and_one_that_waits_is_ended(lab
     assert (job["status"], job["error"]) == ("failed", "cancelled")
     await work(made.services)
     assert not any(done["id"] in name or waiting["id"] in name for name in stored_files(made.services))
+
+
+async def test_an_option_that_changes_nothing_is_said(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    async with made.services.database.transaction() as session:
+        of_it = update(Model).where(col(Model.id) == UUID(made.ids["model"]))
+        await session.execute(of_it.values(classes=["no", "yes", "perhaps"]))
+    answer = await send(client, made, content(5), options='{"threshold": 0.4}')
+    assert answer.json()["warnings"] == ["threshold is for models of two classes; this one is multiclass."]
+    strict = await send(client, made, content(5), options='{"threshold": 0.4, "strict": true}')
+    assert (strict.status_code, strict.json()["detail"][0]["loc"]) == (422, ["body", "options", "threshold"])
+
+
+async def test_of_many_that_delete_a_batch_at_once_one_does(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    done = await finished(client, made, await send(client, made, content(10)))
+    waiting = (await send(client, made, content(10))).json()
+    for identity in (done["id"], waiting["id"]):
+        answers = await asyncio.gather(*(client.delete(f"/api/predictions/batches/{identity}") for _ in range(5)))
+        assert sorted(answer.status_code for answer in answers) == [200, *[404] * 4]
 
 
 async def test_a_model_stays_while_it_predicts_and_its_batches_outlive_it(lab: tuple[World, AsyncClient]) -> None:
