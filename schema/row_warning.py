@@ -11,6 +11,7 @@ KINDS = {
     "matched_column": "A column was taken for one of nearly the same name.",
     "unreadable_value": "A value that cannot be read as what its column is; it is taken as missing.",
     "unseen_category": "A category that training has not seen.",
+    "missing_value": "A value is missing in a column in which training always saw one.",
     "out_of_range": "A number or time outside the range that training has seen.",
     "unknown_option": "An option that there is not; it is ignored.",
     "candidate_failed": "The candidate of a canary could not answer; the production deployment did.",

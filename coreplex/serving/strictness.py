@@ -14,6 +14,7 @@ _MOST_NAMED = 20
 
 ODD: Mapping[str, Callable[[str], Message]] = {
     "missing_column": lambda _: Message("strict_missing_column", "is not in the row"),
+    "missing_value": lambda _: Message("strict_missing_value", "is missing, and training always saw a value"),
     "extra_column": lambda _: Message("strict_extra_column", "is no column that the model knows."),
     "matched_column": lambda _: Message("strict_matched_column", "is spelled otherwise in the row"),
     "unreadable_value": lambda value: Message("strict_unreadable_value", "cannot be read: {value}", value=value),

@@ -1,6 +1,7 @@
 """Many rows read column by column mean what each row means alone, warnings included."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,16 @@ from hypothesis import strategies as st
 from coreplex.engines.encoding.batch import read_batch
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.rows import RowReader
+from coreplex.engines.encoding.usual_rows import UsualRows
 from tests.engines.scoring_samples import COLUMNS, column, frame, target
 
 TABLE = frame(300)
 ENCODER, _ = Encoder.fit_transform(TABLE, COLUMNS, target(TABLE, "binary"), kind="tree", task="binary")
 READER = RowReader.of([ENCODER], ["key", "same"])
+ALWAYS_THERE = [replace(one, nullable=one.name not in {"amount", "plan", "since"}) for one in COLUMNS]
+STRICT_ENCODER, _ = Encoder.fit_transform(TABLE, ALWAYS_THERE, target(TABLE, "binary"), kind="tree", task="binary")
+STRICT_READER = RowReader.of([STRICT_ENCODER], ["key", "same"])
+"""Of columns that are known as never missing."""
 USUAL: dict[str, st.SearchStrategy[Any]] = {
     "amount": st.floats(1, 30),
     "age": st.integers(18, 90),
@@ -48,13 +54,36 @@ WHOLE = st.fixed_dictionaries(
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=st.one_of(st.lists(ROW, min_size=1, max_size=12), st.lists(WHOLE, min_size=1, max_size=6)))
-def test_rows_read_together_are_the_rows_read_alone(rows: list[dict[str, Any]]) -> None:
-    batch, warnings = read_batch(READER, rows)
-    alone = [READER.read(row) for row in rows]
+@given(
+    rows=st.one_of(st.lists(ROW, min_size=1, max_size=12), st.lists(WHOLE, min_size=1, max_size=6)),
+    made=st.sampled_from([(READER, ENCODER), (STRICT_READER, STRICT_ENCODER)]),
+)
+def test_rows_read_together_are_the_rows_read_alone(rows: list[dict[str, Any]], made: tuple[RowReader, Encoder]) -> None:
+    reader, encoder = made
+    batch, warnings = read_batch(reader, rows)
+    alone = [reader.read(row) for row in rows]
     assert warnings == [{**warning, "row": number} for number, (_, own) in enumerate(alone) for warning in own]
-    encode = ENCODER.compile(READER.names)
-    np.testing.assert_allclose(ENCODER.transform(batch), [encode(values) for values, _ in alone], rtol=1e-12, atol=1e-12)
+    encode = encoder.compile(reader.names)
+    np.testing.assert_allclose(encoder.transform(batch), [encode(values) for values, _ in alone], rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(WHOLE, min_size=1, max_size=6))
+def test_rows_of_which_something_is_to_be_said_are_left_to_the_reader(rows: list[dict[str, Any]]) -> None:
+    usual = UsualRows.of(STRICT_READER, [STRICT_ENCODER])
+    assert usual is not None
+    said = {place for place, row in enumerate(rows) if STRICT_READER.read(row)[1]}
+    found = usual.encoded(rows)
+    assert found is None or said <= found[1]
+
+
+def test_a_value_is_missed_where_training_always_saw_one() -> None:
+    nothing = {"amount": None, "age": None, "plan": "", "since": "NA"}
+    row = {"member": True, "town": "T001", "note": "late", **nothing}
+    kinds = {(warning["column"], warning["kind"]) for warning in STRICT_READER.read(row)[1]}
+    assert kinds == {(name, "missing_value") for name in ("amount", "plan", "since")}
+    said = STRICT_READER.check(TABLE.with_columns(amount=None).head(5).select("amount", "age"))
+    assert ("amount", "missing_value", 5) in {(one["column"], one["kind"], one.get("rows")) for one in said}
 
 
 def test_one_odd_value_among_many_changes_nobody_else() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Warning(TypedDict, total=False):
     """`row` for one row, `rows` (how many) for a frame.
 
-    `kind`: missing_column, extra_column, matched_column, unreadable_value, unseen_category, out_of_range.
+    `kind`: missing_column, missing_value, extra_column, matched_column, unreadable_value, unseen_category, out_of_range.
     """
 
     row: int
@@ -43,6 +43,7 @@ _EXTRA_SHOWN = 20
 _MOST_EXTRA = 1000
 """Columns that a model does not know: in a row with many more no other spelling is looked for, which would take seconds."""
 _COUNTED = {
+    "missing_value": "are missing, where training always saw one",
     "unreadable_value": "hold no {kind}; they are treated as missing values",
     "unseen_category": "hold a category that training never saw",
     "out_of_range": "lie outside the range that training saw",
@@ -180,7 +181,10 @@ class RowReader:
                 continue
             values, raw = seen.series(known.column), frame.get_column(name)
             there = values.is_not_null()
-            yield name, "unreadable_value", _unreadable(known, raw, ~there & raw.is_not_null())
+            unreadable = _unreadable(known, raw, ~there & raw.is_not_null())
+            yield name, "unreadable_value", unreadable
+            if not known.column.nullable:
+                yield name, "missing_value", ~there & ~unreadable
             if known.levels is not None:
                 yield name, "unseen_category", there & ~values.is_in(list(known.levels))
             elif domain(known.column) in ("number", "moment"):
@@ -213,6 +217,8 @@ class RowReader:
                 noun = NOUNS.get(known.column.type, known.column.type)
                 text = f"holds {shown(raw)}, which is no {noun}; it is treated as a missing value"
                 warnings.append(_warning(known, "unreadable_value", text))
+            elif not known.column.nullable:
+                warnings.append(_warning(known, "missing_value", "holds no value, where training always saw one"))
         elif known.levels is not None:
             if value not in known.levels:
                 text = f"holds {shown(value)}, which training never saw; it is treated as an unknown category"

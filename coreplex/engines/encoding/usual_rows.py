@@ -16,6 +16,7 @@ from coreplex.engines.encoding.rows import RowReader, Warnings
 from coreplex.engines.encoding.steps import Floats
 
 _TEXT = {str}
+_NUMBERS = {int, float, NoneType}
 _EXACT = float(1 << 53)
 """Whole numbers below are the same as floats."""
 Row = Mapping[str, Any]
@@ -31,8 +32,8 @@ class UsualRows:
         self._low, self._high = (np.array([one[side] for one in reader.numbers]) for side in (2, 3))
         self._usual: Sequence[Any] = self._low.tolist()
         """Numbers for a row that has none."""
-        nulls = all(_means_nothing(reader, index) for index, *_ in reader.numbers)
-        self._kinds: frozenset[type] = frozenset((int, float, NoneType) if nulls else (int, float))
+        self._silent = np.array([_means_nothing(reader, index) for index, *_ in reader.numbers])
+        """Of which numbers nothing is said where they are null."""
         self._levels = [(itemgetter(name), seen, next(iter(seen))) for _, name, seen in reader.levels]
         self._others = [(itemgetter(name), index) for index, name in reader.others]
         order = [*names, *(name for _, name, _ in reader.levels), *(name for _, name in reader.others)]
@@ -67,8 +68,8 @@ class UsualRows:
     def _read_numbers(self, values: list[Sequence[Any]], odd: set[int]) -> Floats:
         """(n, m) the numbers of each row, NaN for null."""
         kinds = set(map(type, chain.from_iterable(values)))
-        if not kinds <= self._kinds:
-            odd.update(place for place, row in enumerate(values) if not self._kinds.issuperset(map(type, row)))
+        if not kinds <= _NUMBERS:
+            odd.update(place for place, row in enumerate(values) if not _NUMBERS.issuperset(map(type, row)))
             for place in odd:
                 values[place] = self._usual
         found = np.array(values, dtype=np.float64)
@@ -76,7 +77,7 @@ class UsualRows:
         if NoneType in kinds:
             unknown = np.isnan(found)
             if unknown.sum() == sum(row.count(None) for place, row in enumerate(values) if place not in odd):
-                beyond &= ~unknown
+                beyond &= ~(unknown & self._silent)
         odd.update(np.flatnonzero(beyond.any(axis=1)).tolist())
         return found
 

@@ -28,6 +28,7 @@ PREDICTION, PROBABILITY, ERROR = "prediction", "probability", "prediction_error"
 LOWER, UPPER, SET = "prediction_lower", "prediction_upper", "prediction_set"
 ODD = {
     "unreadable_value": "which cannot be read",
+    "missing_value": "where training always saw a value",
     "unseen_category": "which training never saw",
     "out_of_range": "which lies outside the range that training saw",
 }
