@@ -68,6 +68,7 @@ async def log_file(
     info: Info,
     created_from: Annotated[datetime | None, strawberry.argument(description="Only entries from this moment on.")] = None,
     created_before: Annotated[datetime | None, strawberry.argument(description="Only entries before this moment.")] = None,
+    request_id: Annotated[str | None, strawberry.argument(description="Only entries of this request.")] = None,
     arm: Annotated[Arm | None, strawberry.argument(description="Only entries of this side of a split.")] = None,
     failed: Annotated[
         bool | None, strawberry.argument(description="Only those that ended in an error, or only the others.")
@@ -75,4 +76,4 @@ async def log_file(
 ) -> StagedFile:
     """A part of its inference log, to be fetched within the hour."""
     between = {"created_from": created_from, "created_before": created_before}
-    return await export.offer(info.context.services, info.grant, root, **between, arm=arm, failed=failed)
+    return await export.offer(info.context.services, info.grant, root, **between, request_id=request_id, arm=arm, failed=failed)

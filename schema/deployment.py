@@ -189,7 +189,7 @@ class Deployment:
         log_file,
         READ,
         "A part of its inference log as a Parquet file to download, oldest first, at most a million entries: the columns of an "
-        "entry, `inputs` and `output` as JSON.",
+        "entry, `inputs`, `output` and `outcome` as JSON.",
         graphql_type=File | None,
         metadata={PRICE: WHOLE_TABLE},
     )

@@ -145,7 +145,7 @@ ROWS = (
         f"{ONE}/logs/download",
         "DeploymentLogFile",
         shapes.plain,
-        params=("created_from", "created_before", "arm", "failed"),
+        params=("created_from", "created_before", "request_id", "arm", "failed"),
         kind=Kind.download,
         media=(ANY_MEDIA, *TABLES),
     ),

@@ -299,6 +299,9 @@ def test_the_log_as_a_file(project: Lab) -> None:
     assert file(failed=True)["error"].to_list() == [entry["error"] for entry in entries if entry["error"]]
     assert file(arm="shadow").height == file(created_from="2100-01-01T00:00:00Z").height == 0
     assert file(created_before="2100-01-01T00:00:00Z").height == 41
+    asked = file(request_id=answer["request_id"].upper())
+    assert set(asked["request_id"]) == {answer["request_id"]}
+    assert (asked.height, asked["outcome"].null_count(), file(request_id="a\0b").height) == (40, 40, 0)
     refused = project.client.get(f"{one(made)}/logs/download", params={"created_from": "soon"})
     assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["query", "created_from"])
 

@@ -16,7 +16,7 @@ from coreplex.deployment.table import Arm, Deployment
 from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.client_disconnect import while_connected
 from coreplex.platform.columns import sentence
-from coreplex.platform.document import read_together
+from coreplex.platform.document import read_together, storable
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.staging import StagedFile
@@ -39,8 +39,10 @@ COLUMNS: dict[str, Any] = {
     "error": pl.String,
     "inputs": pl.String,
     "output": pl.String,
+    "outcome": pl.String,
+    "outcome_at": pl.Datetime("us", "UTC"),
 }
-"""Of the file; `inputs` and `output` are JSON, as models of different columns have been asked."""
+"""Of the file; `inputs`, `output` and `outcome` are JSON, as models of different columns have been asked."""
 _log = InferenceLog
 
 
@@ -51,10 +53,11 @@ async def offer(
     *,
     created_from: datetime | None = None,
     created_before: datetime | None = None,
+    request_id: str | None = None,
     arm: Arm | None = None,
     failed: bool | None = None,
 ) -> StagedFile:
-    """The entries of a deployment between two moments, oldest first, to be fetched within the hour.
+    """The entries of a deployment between two moments, or those of a request, oldest first, to be fetched within the hour.
 
     Raises Invalid for more than a million, QuotaExceeded, CallerLeft when the client hangs up meanwhile.
     """
@@ -63,6 +66,8 @@ async def offer(
         conditions.append(col(_log.created_at) >= created_from)
     if created_before is not None:
         conditions.append(col(_log.created_at) < created_before)
+    if request_id is not None:
+        conditions.append(func.lower(col(_log.request_id)) == storable(request_id).lower())
     if arm is not None:
         conditions.append(col(_log.arm) == arm)
     if failed is not None:
@@ -123,7 +128,10 @@ async def _parts(services: Services, wanted: Any, place: Callable[[int], Path]) 
 def _read(keys: Sequence[Key]) -> Select[Any]:
     special = {
         "error": sentence(col(_log.error)),
-        **{name: cast(getattr(_log, name), Text) for name in ("inputs", "output", "id", "deployment_id", "model_id", "arm")},
+        **{
+            name: cast(getattr(_log, name), Text)
+            for name in ("inputs", "output", "outcome", "id", "deployment_id", "model_id", "arm")
+        },
     }
     return select(*(special.get(name, getattr(_log, name)).label(name) for name in COLUMNS)).where(among(keys))
 
