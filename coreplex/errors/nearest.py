@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from unicodedata import normalize
 
 from coreplex.errors.tree import Message
 
@@ -13,8 +14,9 @@ _MOST = 20
 
 
 def folded(name: str) -> str:
-    """A name without what people spell differently: case, blanks, underscores, hyphens and dots."""
-    return "".join(letter for letter in name[:_LONGEST].casefold() if letter not in " _-.\t\u00a0")
+    """A name without what people and their systems spell differently: case, blanks, underscores, hyphens and dots, and letters in
+    one part or in two (Unicode's form NFKC)."""
+    return "".join(letter for letter in normalize("NFKC", name[:_LONGEST]).casefold() if letter not in " _-.\t")
 
 
 def by_nearness(name: str, names: Iterable[str]) -> list[str]:

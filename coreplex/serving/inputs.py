@@ -32,12 +32,18 @@ def _key(value: Any) -> Any:
     )
 
 
+def _explain(value: Any) -> Any:
+    if value is None or isinstance(value, dict):
+        return value
+    raise WrongValue(Message("explain_no_object", "must be an object, such as {example}", example='{"top_k": 5}'))
+
+
 class PredictOptions(BaseModel):
     """What to add to a prediction. Strict: 0 is not false, "true" is not true."""
 
     model_config = ConfigDict(strict=True, use_attribute_docstrings=True)
 
-    explain: Annotated[Explain | None, WithJsonSchema(Explain.model_json_schema())] = None
+    explain: Annotated[Explain | None, BeforeValidator(_explain), WithJsonSchema(Explain.model_json_schema())] = None
     """What the strongest features add to the raw score of each answer, and the residual of that sum."""
     contributions: bool | Features = False
     """The same, said otherwise: true for the five strongest features, or a number of them."""

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.encoding.encoder import Encoder
+from coreplex.engines.encoding.rows import RowReader
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.calibration import Calibration
 from coreplex.engines.scoring.contributions import background_of, contributions
@@ -165,6 +166,15 @@ def test_an_unknown_column_is_said_with_the_nearest() -> None:
         "Column “amuont” is no feature of the model and was ignored. Did you mean 'amount'?",
         "Column “zzz” is no feature of the model and was ignored.",
     ]
+
+
+def test_a_name_may_come_in_another_form_of_unicode() -> None:
+    """As a Mac writes it: the letter and its dots apart."""
+    reader = RowReader.of(
+        [Encoder.fit(pl.DataFrame({"größe": [1.0, 2.0]}), [column("größe", "float")], None, kind="tree", task="binary")]
+    )
+    values, warnings = reader.read({"gro\u0308ße": 1.5})
+    assert (values, [one["kind"] for one in warnings]) == ([1.5], ["matched_column"])
 
 
 def test_unused_columns_and_the_target_come_without_a_word() -> None:

@@ -120,6 +120,7 @@ OPTIONS: dict[str, tuple[bytes, str]] = {
     },
     "a threshold that is no number": (b'{"threshold": NaN}', NO_NUMBER),
     "a threshold beyond": (b'{"threshold": 1.5}', "less than or equal to 1"),
+    "true for how many": (b'{"explain": true}', "options.explain: must be an object, such as"),
     "a number for true": (b'{"strict": 1}', "should be a valid boolean"),
 }
 
