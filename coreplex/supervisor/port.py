@@ -11,7 +11,8 @@ from coreplex.supervisor.trouble import Trouble
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; the system may allow fewer (Linux: `net.core.somaxconn`, 4,096). One that finds no
-room is not refused: it believes to be connected, sends, and repeats itself ever more seldom, for seconds after there is room again."""
+room is not refused: it believes to be connected, sends, and repeats itself ever more seldom, for seconds after there is room
+again."""
 UNTAKEN_SECS = 60
 """How long bytes of an answer may lie in the kernel without being taken, also behind a connection that is closed already."""
 
