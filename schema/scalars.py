@@ -55,14 +55,21 @@ def _value_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> 
 
 
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
-    """A literal of a document, read as the same text in a body would be: Python keeps numbers JSON has no place for."""
+    """A literal of a document, read as the same text in a body would be: Python keeps numbers JSON has no place for.
+
+    A variable in it that has no value, as none has while the document is validated, is null.
+    """
     value = value_from_ast_untyped(node, variables)
     if too_deep(value):
         raise GraphQLError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
     try:
-        return orjson.loads(json.dumps(value))
+        return orjson.loads(json.dumps(value, default=_nothing))
     except orjson.JSONDecodeError:
         raise GraphQLError("must hold no number beyond what JSON can carry") from None
+
+
+def _nothing(_undefined: Any) -> None:
+    """What `json` has no words for: GraphQL's `Undefined`."""
 
 
 _json = strawberry.scalar(
