@@ -85,12 +85,12 @@ def run(frame: pl.DataFrame, target: str, problem: str, folder: Path, **config: 
     return train.run(request(frame, target, problem, folder, **config), report), report
 
 
-def task_of(rows: int, tmp_path: Path, columns: int = 6) -> Any:
+def task_of(rows: int, tmp_path: Path, columns: int = 6, **config: Any) -> Any:
     """The task of a run on a table of two classes, one of them rare."""
     x = np.random.default_rng(rows).normal(size=(rows, columns))
     rare = np.where(np.arange(rows) % 100 == 0, "rare", "common")
     table = pl.DataFrame(x, schema=[f"x{i}" for i in range(columns)]).with_columns(y=pl.Series(rare))
-    asked = request(table, "y", "classification", tmp_path)
+    asked = request(table, "y", "classification", tmp_path, **config)
     config = train.parse_config(asked["config"], "classification")
     clock = Clock(600.0)
     return train.prepare(asked, config, clock, Progress(clock, lambda *_: None), Report()).task

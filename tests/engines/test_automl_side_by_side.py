@@ -13,12 +13,13 @@ from coreplex.engines.automl import train
 from coreplex.engines.automl.budget import Deadline
 from coreplex.engines.automl.execution.publishing import Publisher
 from coreplex.engines.automl.families import lightgbm, linear, mlp, xgboost
-from coreplex.engines.automl.families.base import Learner, Problem, Trained
+from coreplex.engines.automl.families.base import Learner, Params, Problem, Sample, Trained
 from coreplex.engines.automl.families.family import Candidate
 from coreplex.engines.automl.trial.costs import Costs, Memory, waves
 from coreplex.engines.automl.trial.cross_validation import cross_validate
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices
+from coreplex.engines.scoring.lightgbm import LightGbm
 from tests.engines.runs import Report, request, table, task_of
 
 CANDIDATES = [
@@ -68,6 +69,25 @@ def test_as_many_folds_as_workers_are_under_way_and_costs_learn_of_each(tmp_path
     judged(fitted_by(watched), tmp_path, 3, costs)
     assert most == 3
     assert costs.seconds_per_unit["lightgbm"] > 0
+
+
+@pytest.mark.parametrize(("rounds", "whole"), [(1, False), (15, False), (17, True), (20, True)])
+def test_a_fit_on_all_rows_that_the_clock_ended_early_is_not_what_was_judged(rounds: int, whole: bool, tmp_path: Path) -> None:
+    def hurried(train: Sample, valid: Sample | None, problem: Problem, params: Params, *rest: Any) -> Trained:
+        if valid is not None:
+            return replace(lightgbm.fit(train, None, problem, params, *rest), rounds=20)
+        found = lightgbm.fit(train, None, problem, params, rest[0], rounds)
+        return replace(found, cut=rounds < 20)
+
+    task = task_of(600, tmp_path, nfolds=0)
+    problem = Problem(task.kind, task.outputs, seed=1)
+    made = cross_validate("one", fitted_by(hurried), Matrices(task), problem, Deadline.never())
+    (fold,) = task.plan.folds
+    (member,) = made.members
+    judged = member.predictor.predict(Matrices(task).fold(made.candidate.encoding, 0).valid.x)
+    assert np.array_equal(judged, made.oof[fold.valid]) is not whole
+    assert isinstance(member.predictor, LightGbm)
+    assert member.predictor.text.count("\nTree=") == (rounds if whole else 20)
 
 
 def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path) -> None:

@@ -126,14 +126,13 @@ async def test_numbers_of_a_document_are_what_they_would_be_in_a_body(asker: Ask
 async def test_variables_stand_in_a_row_of_a_document(asker: Asker) -> None:
     identity = asker.world.ids["deployment"]
     inputs = "{age: $age, plan: $plan, amount: $none, note: $note}"
+    selected = "{ predictions { prediction probability } warnings { kind column } }"
     text = f'''mutation($age: Int, $plan: JSON, $none: Float, $note: String = "good") {{
-      predict(input: {{deploymentId: "{identity}", inputs: {inputs}}}) {{ predictions {{ prediction probability }} warnings {{ kind column }} }}
+      predict(input: {{deploymentId: "{identity}", inputs: {inputs}}}) {selected}
     }}'''
     found = (await asker.data(text, actor="owner", age=41, plan="pro"))["predict"]
     whole = {"age": 41, "plan": "pro", "amount": None, "note": "good"}
-    document = """mutation($input: PredictInput!) {
-      predict(input: $input) { predictions { prediction probability } warnings { kind column } }
-    }"""
+    document = f"mutation($input: PredictInput!) {{ predict(input: $input) {selected} }}"
     assert found == (await asker.data(document, actor="owner", input={"deploymentId": identity, "inputs": whole}))["predict"]
     answer = await asker.ask(text.replace("$age: Int,", ""), actor="owner", plan="pro")
     assert [error["message"] for error in answer["errors"]] == ["Variable '$age' is not defined."]

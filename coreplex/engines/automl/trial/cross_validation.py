@@ -1,8 +1,8 @@
 """One configuration on all folds: out-of-fold predictions, the model that made them, and what it cost.
 
 With exchangeable folds the fold copies together are the model (bagging, as AutoGluon does it): no second training,
-and a better one than a refit where it was measured. A holdout or forward-in-time plan fits on all rows afterwards:
-boosters of a forward plan as copies that stop on a random part, everything else once, for the rounds the folds found.
+and a better one than a refit where it was measured. A holdout or forward-in-time plan fits on all rows afterwards where there
+is time: boosters of a forward plan as copies that stop on a random part, everything else once, for the rounds the folds found.
 
 Folds are fitted side by side, each on a thread of its own. The libraries that learn let the interpreter go while they work, and
 folds do not wait for each other, where the threads of one booster meet several times a tree: two boosters of 48,000 rows take
@@ -25,6 +25,9 @@ from coreplex.engines.automl.trial.costs import HOPELESS, LEAST_ROWS, LENIENCE, 
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.scoring.ensemble import Member
+
+_MOST_ROUNDS = 0.8
+"""A fit on all rows that the clock ended counts from this share of its rounds on: it learns from more rows than a fold."""
 
 
 class Abandoned(Exception):
@@ -80,9 +83,8 @@ def cross_validate(
         if abandon():
             raise Abandoned
         doing(f"{name}: fitted on all rows")
-        members, rounds = _final(candidate, matrices, problem, deadline, rounds, fitting.rows)
-    else:
-        members = [member for one in done for member in one.trained.members(one.encoder, 1.0 / count)]
+    final = None if bag else _final(candidate, matrices, problem, deadline, rounds, fitting.rows)
+    members, rounds = final or ([one for fold in done for one in fold.trained.members(fold.encoder, 1.0 / count)], rounds)
     oof = np.full((len(task.y), task.outputs), np.nan)
     for fold, one in zip(task.plan.folds, done, strict=True):
         oof[fold.valid] = one.predicted
@@ -107,11 +109,14 @@ def _affordable(rows: int | None, learned: int, expected: float, left: float, le
 
 
 def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: Deadline) -> Finished:
-    """A model of a candidate, judged as before, whose members are fitted on all rows."""
+    """A model of a candidate, judged as before, whose members are fitted on all rows where there is time for it."""
     assert model.candidate is not None
     rounds = cast(int, model.parameters["rounds"])
     started = time.perf_counter()
-    members, rounds = _final(model.candidate, matrices, problem, deadline, rounds, model.candidate.at_most(None))
+    final = _final(model.candidate, matrices, problem, deadline, rounds, model.candidate.at_most(None))
+    if final is None:
+        return model
+    members, rounds = final
     parameters = {**model.parameters, "rounds": rounds}
     seconds = model.seconds + time.perf_counter() - started
     return replace(model, members=tuple(members), parameters=parameters, seconds=seconds)
@@ -119,9 +124,11 @@ def refitted(model: Finished, matrices: Matrices, problem: Problem, deadline: De
 
 def _final(
     candidate: Candidate, matrices: Matrices, problem: Problem, deadline: Deadline, rounds: int, rows: int | None
-) -> tuple[list[Member], int]:
+) -> tuple[list[Member], int] | None:
     """The members fitted on all rows: boosters of a forward plan as copies that stop on a random part of the rows, everything
     else once, for the rounds its folds found; and the rounds they took.
+
+    None where the clock ended a fit long before those rounds: what the folds were judged by is better than its first trees.
 
     Rounds that forward folds find are of fewer rows and of a time that was different: of ten boosters on sensor readings and on
     house prices the copies were better than a fit for the median in eight, by 0.5 to 16 %, and worse in two, by 1 and 3 %.
@@ -138,7 +145,7 @@ def _final(
         return made, int(np.median([one.trained.rounds for one in done]))
     sides = matrices.everything(candidate.encoding, rows)
     one = candidate.family.fit(sides.train, None, problem, candidate.params, deadline, max(rounds, 1))
-    return one.members(sides.encoder), rounds
+    return None if one.cut and one.rounds < _MOST_ROUNDS * rounds else (one.members(sides.encoder), rounds)
 
 
 @dataclass(frozen=True)
