@@ -38,7 +38,14 @@ async def stream_of(request: Request) -> AsyncIterator[bytes]:
 
 
 async def read_body(request: Request, limit: int, advice: Message | None = None) -> bytes:
-    """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then."""
+    """The body, refused when it is announced as larger than `limit` bytes, or as soon as it is; `advice` says what to do then.
+
+    Raises BadInput for one that is compressed, of which nobody knows how large it is.
+    """
+    coding = exchange_of(request).headers.get(b"content-encoding", b"identity")
+    if coding.lower() != b"identity":
+        shown = coding[:40].decode("latin-1")
+        raise BadInput(Message("request_compressed", "requests come uncompressed here, not as {coding}", coding=shown))
     parts, size = [], announced(request)
     if size <= limit:
         receive, size, more = request.receive, 0, True

@@ -14,7 +14,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coreplex.errors.tree import BadInput, Conflict, DomainError, Message, NotFound
+from coreplex.errors.tree import Conflict, DomainError, Message, NotFound
 from coreplex.platform.services import Services
 from coreplex.platform.version import NAME, server_version
 from edge.body import announced, error_answer, json_answer, read_body
@@ -102,7 +102,6 @@ class InferenceProtocol:
 
     async def infer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.predict)
-        _require_plain(request)
         model = await self._model(context, request)
         large = (announced(request) or LARGE_BODY + 1) > LARGE_BODY
         async with self.large.taken.place() if large else nullcontext():
@@ -133,13 +132,6 @@ class InferenceProtocol:
         if request.path_params.get("version") not in (None, model["model_id"]):
             raise NotFound.of("Model version")
         return model
-
-
-def _require_plain(request: Request) -> None:
-    """Raise BadInput for a compressed body."""
-    coding = request.headers.get("content-encoding", "identity")
-    if coding != "identity":
-        raise BadInput(Message("request_compressed", "requests come uncompressed here, not as {coding}", coding=coding[:40]))
 
 
 def _answering(handler: Handler) -> Handler:

@@ -1,5 +1,6 @@
 """Whatever a prediction is asked with, at each of its doors: answered and logged, or refused with what is wrong."""
 
+import gzip
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -224,6 +225,14 @@ def test_bodies(doors: Doors, case: str) -> None:
     body, content_type, status, says = BODIES[case]
     answer = doors.rest(body, content_type)
     assert (answer.status_code, says in answer.text) == (status, True), answer.text[:500]
+
+
+def test_a_compressed_body_is_refused_in_words(doors: Doors) -> None:
+    packed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    for path in (f"{one(doors.deployment)}/predict", "/graphql", f"/v2/models/{doors.deployment}/infer"):
+        answer = doors.client.post(path, content=gzip.compress(b'{"inputs": %s}' % FULL), headers=packed)
+        assert (answer.status_code, "requests come uncompressed here, not as gzip" in answer.text) == (400, True), answer.text
+        assert {"detail", "errors", "error"} & set(answer.json())
 
 
 def tensor(name: str, datatype: str, data: bytes, shape: bytes = b"[1]") -> bytes:
