@@ -18,13 +18,16 @@ RANGE = 1 << 64
 
 
 def keys_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] | None) -> list[bytes]:
-    """What assigns each row: its key, or else the row itself, whatever the order of its columns."""
+    """What assigns each row: its key, or else the row itself, whatever the order of its columns, and whether whole numbers are
+    written 8 or 8.0."""
     if keys is not None:
         return [key.encode(errors="surrogatepass") for key in keys]
     return [_canonical(row) for row in rows]
 
 
 def _canonical(row: Mapping[str, Any]) -> bytes:
+    if float in set(map(type, row.values())):
+        row = {name: int(value) if type(value) is float and value.is_integer() else value for name, value in row.items()}
     try:
         return orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=str)
     except TypeError:  # a lone surrogate, an integer beyond 64 bits

@@ -50,7 +50,8 @@ class PredictOptions(BaseModel):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Binary: the second class from this probability on, instead of the model's own."""
     interval: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Lower and upper end (for classes: the set) that hold the truth with this probability."""
+    """Lower and upper end (for classes: the set) that hold the truth with this probability. The likeliest class is always in the
+    set, which holds the truth more often where that class alone does."""
     strict: bool = False
     """True: what is odd about a row, or about these options, is refused; false: it is answered, with a warning."""
     keys: list[Annotated[Annotated[str, Field(max_length=MOST_OF_KEY)] | int, BeforeValidator(_key)]] | None = None
