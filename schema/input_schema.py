@@ -72,6 +72,6 @@ class InputSchema:
         resolver=json_schema_of,
         graphql_type=JSON,
         description="The same as JSON Schema (draft 2020-12) of a row: what is valid is answered without a warning about types, "
-        "ranges and categories. Of times it has no words for form and range: they are `x-minimum` and `x-maximum`.",
+        "ranges and categories. Of times, and of more than 100 categories, it says no more than that they are texts.",
     )
     output: OutputSchema = key("output", "What it answers.", OutputSchema)

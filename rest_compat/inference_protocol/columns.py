@@ -15,7 +15,7 @@ _TAKEN: Mapping[str, frozenset[str]] = {
     "integer": _WHOLE | frozenset(FLOATS),
     "float": _WHOLE | frozenset(FLOATS),
     "boolean": _WHOLE | {"BYTES"},
-    "categorical": _WHOLE | {"BYTES"},
+    "categorical": _WHOLE | frozenset(FLOATS) | {"BYTES"},
 }
 """By type of column the datatypes it may come in; other columns come as BYTES."""
 
@@ -69,8 +69,6 @@ def rows_of(tensors: Sequence[Tensor], fields: Sequence[Field]) -> list[dict[str
 
 def _require_taken(tensor: Tensor, field: Field) -> None:
     taken = _TAKEN.get(field["type"], frozenset({"BYTES"}))
-    if any(isinstance(label, float) for label in field["categories"] or ()):
-        taken = taken | frozenset(FLOATS)
     if tensor.datatype not in taken:
         raise BadInput(
             Message(

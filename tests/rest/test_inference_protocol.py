@@ -138,6 +138,16 @@ async def test_answers_are_those_of_the_predict_endpoint(protocol: Protocol, sha
     assert again["outputs"] == body["outputs"]
 
 
+async def test_a_category_may_come_as_a_number(protocol: Protocol) -> None:
+    """As a float, too, which a column of codes is where some are missing."""
+    kinds = []
+    for kind in ("FP32", "FP64", "INT8"):
+        body = (await protocol.infer({"inputs": inputs(ROWS, plan={"datatype": kind, "data": [7, 8, 9]})})).json()
+        kinds.append([(one["kind"], one["message"]) for one in orjson.loads(body["parameters"]["warnings"])])
+    assert kinds[0] == kinds[1] == kinds[2]
+    assert "“7”" in kinds[0][0][1]
+
+
 async def test_each_row_is_logged_and_counted_as_those_of_the_predict_endpoint(protocol: Protocol) -> None:
     answer = await protocol.infer()
     await protocol.asker.world.settled()
