@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,8 +19,11 @@ from hypothesis import strategies as st
 
 from coreplex.engines.batch import task
 from coreplex.engines.batch.parts import Parts
+from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.columns import NOTHING_KNOWN, TableScorer
+from coreplex.engines.scoring.ensemble import Member
+from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema, spell
 from coreplex.errors.tree import BadInput, DomainError, Invalid
@@ -53,10 +57,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(
-    folder: Path, data: bytes | pl.DataFrame, name: str = "t.csv", kind: str = "binary", **more: Any
+    folder: Path,
+    data: bytes | pl.DataFrame,
+    name: str = "t.csv",
+    kind: str = "binary",
+    model: bytes | None = None,
+    **more: Any,
 ) -> tuple[Any, pl.DataFrame]:
     """What the task returns, and the result."""
-    (folder / "model.zip").write_bytes(MODELS[kind])
+    model = model or MODELS[kind]
+    (folder / "model.zip").write_bytes(model)
     source = folder / name
     if isinstance(data, bytes):
         source.write_bytes(data)
@@ -64,7 +74,7 @@ def run(
         data.write_parquet(source)
     request = {
         "bundle": str(folder / "model.zip"),
-        "sha256": hashlib.sha256(MODELS[kind]).hexdigest(),
+        "sha256": hashlib.sha256(model).hexdigest(),
         "source": str(source),
         "filename": name,
         "input_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
@@ -213,6 +223,18 @@ def test_other_ways_to_write_a_file(folder: Path, text: str) -> None:
     assert (result.height, result["prediction_error"].to_list()) == (1, [None])
 
 
+def test_a_model_that_reads_no_column_answers_every_row_as_predict_does(folder: Path) -> None:
+    """The best of a table in which nothing says anything about the target."""
+    encoder = Encoder("tree", (), (), {column.name: "is not used" for column in COLUMNS})
+    constant = Linear(np.zeros((0, 1)), np.array([1.0]), "logit", np.zeros(0))
+    data = bundle.dumps(manifest(ROWS), [Member(encoder, constant)])
+    _, result = run(folder, table([["same", "amount"], ["x", 1], ["", ""], ["z", 2]]), model=data)
+    assert result["prediction"].to_list() == ["yes"] * 3
+    with pytest.raises(Invalid) as refused:
+        run(folder, table([["colour"], ["red"]]), model=data)
+    assert str(refused.value.message) == "The model knows no column of this table (colour)."
+
+
 def test_a_name_may_look_like_a_pattern_of_names(folder: Path) -> None:
     rows = frame(20).with_columns(pl.lit("x").alias("*"), pl.lit("y").alias("^.*$"))
     for data, name in ((rows.write_csv().encode(), "rows.csv"), (rows, "rows.parquet")):
@@ -261,6 +283,12 @@ def test_odd_values_are_counted_over_all_chunks(folder: Path) -> None:
     counts = {(one["column"], one["kind"]): one["rows"] for one in found["warnings"] if one["rows"]}
     assert (counts["plan", "unseen_category"], counts["age", "out_of_range"]) == (250, 250)
     assert any("250 values of column “age” lie outside" in one["message"] for one in found["warnings"])
+    found, _ = run(folder, table([["age", "amount", "plan"], ["x", "many", "basic"], ["y", 1, "gold"]]))
+    assert [one["message"] for one in found["warnings"] if one["kind"] in {"unreadable_value", "unseen_category"}] == [
+        "1 value of column “amount” is no number and is treated as a missing value.",
+        "2 values of column “age” are no number and are treated as missing values.",
+        "1 value of column “plan” is a category that training never saw.",
+    ]
 
 
 def test_under_strict_odd_rows_are_refused_by_their_values(folder: Path) -> None:

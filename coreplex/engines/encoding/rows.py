@@ -43,12 +43,12 @@ _EXTRA_SHOWN = 20
 _MOST_EXTRA = 1000
 """Columns that a model does not know: in a row with many more no other spelling is looked for, which would take seconds."""
 _COUNTED = {
-    "missing_value": "are missing, where training always saw one",
-    "unreadable_value": "hold no {kind}; they are treated as missing values",
-    "unseen_category": "hold a category that training never saw",
-    "out_of_range": "lie outside the range that training saw",
+    "missing_value": ("is missing, where training always saw one", "are missing, where training always saw one"),
+    "unreadable_value": ("is no {noun} and is treated as a missing value", "are no {noun} and are treated as missing values"),
+    "unseen_category": ("is a category that training never saw", "are categories that training never saw"),
+    "out_of_range": ("lies outside the range that training saw", "lie outside the range that training saw"),
 }
-"""What is said of the odd values of a table, by their kind."""
+"""What is said of one odd value of a table, and of several, by their kind."""
 NOUNS = {ColumnType.integer: "number", ColumnType.float: "number", ColumnType.datetime: "date or time"}
 """What a value that could not be read is not, where the name of the type is a programmer's."""
 
@@ -197,9 +197,9 @@ class RowReader:
         for known in self.known:
             if known.column.name not in columns:
                 warnings.append(_warning(known, "missing_column", "is not in the table; it is treated as missing values"))
-            for kind, text in _COUNTED.items():
+            for kind, texts in _COUNTED.items():
                 rows = counts.get((known.column.name, kind), 0)
-                _counted(warnings, known, kind, rows, text.format(kind=known.column.type.value))
+                _counted(warnings, known, kind, rows, texts[rows > 1].format(noun=_noun(known)))
         return warnings + self.extra_columns(dict.fromkeys(columns))
 
     def read_value(self, index: int, raw: Any, warnings: Warnings) -> Value:
@@ -214,8 +214,7 @@ class RowReader:
             value = read(None)
         if value is None or value != value:
             if not known.means_missing(raw):
-                noun = NOUNS.get(known.column.type, known.column.type)
-                text = f"holds {shown(raw)}, which is no {noun}; it is treated as a missing value"
+                text = f"holds {shown(raw)}, which is no {_noun(known)}; it is treated as a missing value"
                 warnings.append(_warning(known, "unreadable_value", text))
             elif not known.column.nullable:
                 warnings.append(_warning(known, "missing_value", "holds no value, where training always saw one"))
@@ -300,6 +299,10 @@ def _unreadable(known: Known, raw: pl.Series, lost: pl.Series) -> pl.Series:
         meaning = pl.Series([not known.means_missing(one) for one in distinct.to_list()], dtype=pl.Boolean)
         said = values.replace_strict(distinct, meaning, return_dtype=pl.Boolean)
     return lost.scatter(lost.arg_true(), said)
+
+
+def _noun(known: Known) -> str:
+    return NOUNS.get(known.column.type, known.column.type)
 
 
 def _counted(warnings: Warnings, known: Known, kind: str, rows: int, text: str) -> None:

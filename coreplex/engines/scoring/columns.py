@@ -118,8 +118,8 @@ class TableScorer:
         }
 
     def _empty(self, seen: Canonical) -> NDArray[np.bool_]:
-        """(n,) True for rows without one value that the model can read."""
-        empty = np.ones(seen.height, dtype=np.bool_)
+        """(n,) True for rows without one value that the model can read; of a model that reads no column none is."""
+        empty = np.full(seen.height, bool(self.scorer.reader.known))
         for known in self.scorer.reader.known:
             values = seen.series(known.column)
             missing = values.is_null()
@@ -216,4 +216,4 @@ def none_known(names: Sequence[str], features: Sequence[str]) -> Message:
     """That a model knows none of a table's columns; it names the nearest ones it does know."""
     told = Message("no_column_known_of_table", "The model knows no column of this table ({columns}).", columns=listed(names, 5))
     near = next((name for name in names if nearest(name, features)), names[0] if names else "")
-    return told.then(hint(near, features)).then(nearest_first(by_nearness(near, features)))
+    return told.then(hint(near, features)).then(nearest_first(by_nearness(near, features)) if features else None)
