@@ -272,3 +272,14 @@ def test_a_spoiled_encoder_is_refused(spoiled: dict[str, Any]) -> None:
     state, arrays = ENCODERS["tree", "binary"].to_json()
     with pytest.raises(BadInput):
         Encoder.from_json({**state, **spoiled} if spoiled else {}, arrays)
+
+
+@pytest.mark.parametrize("kind", ["dense", "tree"])
+@pytest.mark.parametrize("small", [1e-3, 1e300])
+def test_numbers_at_the_edge_are_within_reach_and_no_warning(kind: str, small: float) -> None:
+    table = pl.DataFrame({"a": [small, 2 * small, 3 * small] * 10, "b": [0.0, 1.0, 50.0] * 10})
+    encoder = Encoder.fit(table, [column("a", "float"), column("b", "float")], None, kind=kind, task="regression")
+    edge = pl.DataFrame({"a": [1.7e308, -1.7e308, 5e-324, None], "b": [-1.7e308, 1.7e308, None, 0.0]})
+    matrix = encoder.transform(edge)
+    rows = [encode_row(encoder, row)[0] for row in edge.to_dicts()]
+    np.testing.assert_array_equal(matrix, rows)

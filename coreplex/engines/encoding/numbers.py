@@ -102,7 +102,8 @@ class Scaled:
 
     def scaled(self, values: Floats) -> Floats:
         """(n,) without the column that says where values were missing."""
-        scaled = (np.where(np.isnan(values), self.fill, values) - self.centre) / self.scale
+        with np.errstate(over="ignore"):  # beyond all numbers is beyond reach
+            scaled = (np.where(np.isnan(values), self.fill, values) - self.centre) / self.scale
         return np.minimum(np.maximum(scaled, -self.reach), self.reach)
 
     def training(self, series: pl.Series, context: Context) -> Floats:
