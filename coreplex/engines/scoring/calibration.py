@@ -121,7 +121,7 @@ def _least(loss: Callable[[Floats], float], start: Floats, bounds: list[tuple[fl
 @dataclass(frozen=True, eq=False)
 class Conformal:
     """`scores`: ascending, all or about a thousand, with their `ranks` from 1 to `rows`; `sizes`: the usual size of an error at
-    the predictions `knots`, both empty for classes; `floor`: no end is below it."""
+    the predictions `knots`, both empty for classes; `floor`: no end is below it, unless the prediction is."""
 
     rows: int
     ranks: Floats
@@ -132,7 +132,7 @@ class Conformal:
 
     @classmethod
     def of_numbers(cls, y: Floats, p: Floats) -> "Conformal":
-        """From (n,) values and their out-of-fold predictions. Where no value is negative, no end is."""
+        """From (n,) values and their out-of-fold predictions. Where no value is negative, `floor` is zero."""
         knots, sizes = _usual_errors(p, np.abs(y - p))
         scores = (y - p) / np.interp(p, knots, sizes)
         return cls(len(y), *_kept(scores), knots, sizes, 0.0 if y.min() >= 0 else None)
@@ -149,15 +149,16 @@ class Conformal:
         return max(1.0 - tails / (self.rows + 1), 0.0)
 
     def bounds(self, predictions: Sequence[float], level: float) -> tuple[Floats, Floats]:
-        """Lower and upper end per prediction, (n,) each. The prediction is between them, unless it is below the floor itself."""
+        """Lower and upper end per prediction, (n,) each. The prediction is always between them."""
         self._check(level)
         values = np.asarray(predictions, dtype=np.float64)
         size = np.interp(values, self.knots, self.sizes)
         tail = (1.0 - level) / 2
         lower, upper = size * self._at_most((self.rows + 1) * tail), size * self._at_least((self.rows + 1) * (1.0 - tail))
         lower, upper = values + lower - _ROUNDED * np.abs(lower), values + upper + _ROUNDED * np.abs(upper)
-        lower, upper = np.minimum(lower, values), np.maximum(upper, values)
-        return (lower, upper) if self.floor is None else (np.maximum(lower, self.floor), np.maximum(upper, self.floor))
+        if self.floor is not None:
+            lower, upper = np.maximum(lower, self.floor), np.maximum(upper, self.floor)
+        return np.minimum(lower, values), np.maximum(upper, values)
 
     def sets(self, probabilities: Sequence[Sequence[float]], level: float) -> list[list[int]]:
         """Per row the numbers of the classes in its set, the likeliest first."""
