@@ -54,6 +54,10 @@ async def run(job: Job, context: JobContext) -> dict[str, Any] | None:
     except DomainError:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         raise
+    except asyncio.CancelledError:
+        if context.orders.cancel:  # and not that of a worker that goes away: nobody goes on
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     return {"batch_id": str(batch.id), "rows": found["rows"], "refused": found["refused"]}
 

@@ -108,6 +108,7 @@ async def test_what_is_cancelled_at_half_ends_and_leaves_no_result(lab: tuple[Wo
     await until(is_(made.database, UUID(asked["job_id"]), JobStatus.cancelled), 60)
     batch = (await client.get(f"/api/predictions/batches/{asked['id']}")).json()["batch"]
     assert (batch["status"], batch["error"], batch["receipt"]) == ("failed", "cancelled", None)
+    assert list((made.services.settings.data_dir / "batches").iterdir()) == [], "neither rows nor answers stay on the disk"
     refused = await client.get(f"/api/predictions/batches/{asked['id']}/download")
     assert (refused.status_code, "ended as cancelled" in refused.json()["detail"]) == (409, True)
 
