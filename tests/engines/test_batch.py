@@ -301,8 +301,10 @@ def test_under_strict_odd_rows_are_refused_by_their_values(folder: Path) -> None
     assert found["refused"] == sum(error is not None for error in errors)
     assert errors[3] == "Column “plan” holds “gold”, which training never saw."
     assert errors[5] == "Column “age” holds “900”, which lies outside the range that training saw."
-    with pytest.raises(Invalid, match="Column “colour” is no feature"):
+    with pytest.raises(Invalid, match=r"Column “colour” is no feature of the model\.$"):
         run(folder, rows.with_columns(colour=pl.lit(1)), "t.parquet", strict=True)
+    with pytest.raises(Invalid, match=r"Column “age” is not in the table\.$"):
+        run(folder, rows.drop("age"), "t.parquet", strict=True)
 
 
 def test_a_result_is_scored_again_without_a_clash_of_names(folder: Path) -> None:

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 from numpy.typing import NDArray
 
-from coreplex.engines.encoding.rows import Warnings, shown, spelled_otherwise
+from coreplex.engines.encoding.rows import Warning, Warnings, shown, spelled_otherwise
 from coreplex.engines.encoding.steps import Floats
 from coreplex.engines.encoding.values import Canonical, domain, polars_type, reader
 from coreplex.engines.scoring.bundle import label_key
@@ -33,6 +33,8 @@ ODD = {
     "out_of_range": "which lies outside the range that training saw",
 }
 """What is said, under `strict`, of a value that is taken otherwise."""
+_TAKEN_ANYWAY = {"extra_column": " and was ignored", "missing_column": "; it is treated as missing values"}
+"""What a warning about a column says, and a refusal does not."""
 NOTHING_KNOWN = "No column that the model reads has a value it can read in this row."
 
 
@@ -69,7 +71,7 @@ class TableScorer:
         if interval is not None:
             self._check_interval(interval)
         if strict and (odd := self.about_columns()):
-            raise Invalid(Message("strict_columns", "Under strict: {problems}", problems=[one["message"] for one in odd[:20]]))
+            raise Invalid(Message("strict_columns", "Under strict: {problems}", problems=[_refusal(one) for one in odd[:20]]))
 
     def about_columns(self) -> Warnings:
         """What is odd about the table's columns: one that is missing, is spelled otherwise, or is not known."""
@@ -210,6 +212,10 @@ def _by_spelling(series: pl.Series, given: Column, column: Column) -> pl.Series:
     values = [read(spell(given, value)) for value in distinct.to_list()]
     meaning = pl.Series([None if value != value else value for value in values], dtype=kind)
     return series.replace_strict(distinct, meaning, return_dtype=kind)
+
+
+def _refusal(warning: Warning) -> str:
+    return warning["message"].replace(_TAKEN_ANYWAY.get(warning["kind"], "\0"), "")
 
 
 def none_known(names: Sequence[str], features: Sequence[str]) -> Message:
