@@ -30,11 +30,12 @@ class RecordOutcomesPayload:
 
 
 def _payload(done: service.Recorded) -> Any:
+    deployment, recorded, unchanged, refused = done
     return RecordOutcomesPayload(
-        deployment=done.deployment,  # type: ignore[arg-type]
-        recorded_count=done.recorded,
-        unchanged_count=done.unchanged,
-        refused=done.refused,  # type: ignore[arg-type]
+        deployment=deployment,  # type: ignore[arg-type]
+        recorded_count=recorded,
+        unchanged_count=unchanged,
+        refused=[service.Refused(*one) for one in refused],  # type: ignore[misc]
     )
 
 

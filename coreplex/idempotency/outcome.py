@@ -1,8 +1,9 @@
 """Stores what an act made, as rows by their table and id, and finds it again.
 
 a row       {"table": "Project", "id": "…", "project": "…"}     an id   {"id": "…"}
-a tuple     a list of these                                     nothing null
+several     a list of these                                     nothing null
 a number    {"number": 3}
+a message   {"message": {"reason": "…", …}}
 a secret    {"secret": true}: a text, shown once and stored nowhere
 an answer   {"project": "…"}: nothing was made, but somebody may read it who may see the project
 """
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.orm import object_mapper
 from sqlmodel import SQLModel
 
 from coreplex.errors.tree import Conflict, Message, NotFound
@@ -29,16 +31,18 @@ SHOWN_ONCE = Message(
 
 def recorded(result: Any) -> Any:
     """The stored form of a resolver's result."""
-    if isinstance(result, tuple):
+    if isinstance(result, tuple | list):
         return [recorded(part) for part in result]
     if isinstance(result, SQLModel):
-        row: Any = result
-        project = row.id if isinstance(row, Project) else getattr(row, "project_id", None)
-        return {"table": type(row).__name__, "id": str(row.id), "project": str(project) if project else None}
+        (key,) = object_mapper(result).primary_key_from_instance(result)
+        project = key if isinstance(result, Project) else getattr(result, "project_id", None)
+        return {"table": type(result).__name__, "id": str(key), "project": str(project) if project else None}
     if isinstance(result, UUID):
         return {"id": str(result)}
     if isinstance(result, int):
         return {"number": result}
+    if isinstance(result, Message):
+        return {"message": result.to_json()}
     if isinstance(result, str):
         return {"secret": True}
     assert result is None, f"{type(result).__name__} leads back to nothing"
@@ -53,9 +57,11 @@ def is_secret(made: Any) -> bool:
 async def may_see(session: ReadSession, grant: Grant, made: Any) -> None:
     """Raise what the act would raise now for a caller who lost the project, or the role in it. What was made may be gone."""
     grant = Grant(grant.principal, replace(grant.permission, archived=True))  # it was done before the project was archived
-    for part in made if isinstance(made, list) else [made]:
-        if part and part.get("project"):
-            await open_project(session, grant, part["project"])
+    if isinstance(made, list):
+        for part in made:
+            await may_see(session, grant, part)
+    elif made and made.get("project"):
+        await open_project(session, grant, made["project"])
 
 
 async def load(session: ReadSession, grant: Grant, made: Any) -> Any:
@@ -68,6 +74,8 @@ async def load(session: ReadSession, grant: Grant, made: Any) -> Any:
         raise Conflict(SHOWN_ONCE)
     if "number" in made:
         return made["number"]
+    if "message" in made:
+        return Message.from_json(made["message"])
     return await _row(session, grant, made) if "table" in made else UUID(made["id"])
 
 

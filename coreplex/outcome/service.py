@@ -6,7 +6,7 @@ sender may repeat itself; what running canaries know of their outcomes changes i
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -56,6 +56,11 @@ class Refused:
     message: Message
 
 
+Recorded = tuple[Deployment, int, int, list[tuple[int, Message]]]
+"""The deployment; how many outcomes are new or others than before, and how many were there already; and the places of those that
+were refused among what was sent, with why."""
+
+
 class Entry(NamedTuple):
     """What outcomes need of a row of the log."""
 
@@ -84,40 +89,29 @@ class _Change:
         self.loss_squares += sign * loss * loss
 
 
-@dataclass
-class Recorded:
-    """How many outcomes are new or others than before, how many were there already, and which were refused."""
-
-    deployment: Deployment
-    recorded: int = 0
-    unchanged: int = 0
-    refused: list[Refused] = field(default_factory=list)
-
-
 async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes) -> Recorded:
     """Take in outcomes; those that cannot be taken are refused one by one, the others go on. Raises NotFound, Forbidden."""
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
-    done = Recorded(deployment)
     canaries = await _canaries(session, deployment)
     entries = await _entries(session, deployment, canaries, wanted.items)
     rows, changes, seen = [], dict[tuple[UUID, Arm], _Change](), set[Place]()
+    unchanged, refused = 0, list[tuple[int, Message]]()
     for index, item in enumerate(wanted.items):
         place = item.request_id.lower(), item.row_index
         entry = entries.get(place)
         reason = TWICE if place in seen else _refusal(entry, item)
         seen.add(place)
         if reason is not None or entry is None:
-            done.refused.append(Refused(index, reason or UNKNOWN))
+            refused.append((index, reason or UNKNOWN))
         elif entry.outcome is not None and _same(entry.outcome, item.outcome):
-            done.unchanged += 1
+            unchanged += 1
         else:
-            done.recorded += 1
             rows.append({"id": entry.id, "week": entry.retention_week, "outcome": item.outcome, "at": item.at or now()})
             _count(changes, canaries, entry, item.outcome)
     if rows:
         await session.execute(STORE, {"outcomes": orjson.dumps(rows, default=str).decode()})
         await _apply(session, changes)
-    return done
+    return deployment, len(rows), unchanged, refused
 
 
 async def _canaries(session: WriteSession, deployment: Deployment) -> Sequence[Rollout]:

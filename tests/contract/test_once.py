@@ -1,12 +1,17 @@
 """`Idempotency-Key`: what is sent again is done once, whenever the first answer was lost, at both doors."""
 
 import asyncio
-from typing import Any
+from collections.abc import Iterator
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+from uuid import UUID
 
 import pytest
 from httpx import Response
-from sqlalchemy import text
+from sqlalchemy import inspect, text
+from sqlmodel import SQLModel
 
+from coreplex.errors.tree import Message
 from coreplex.idempotency.service import Attempt
 from coreplex.membership.table import Membership
 from coreplex.platform.database import Database
@@ -357,12 +362,30 @@ def test_every_mutation_of_a_signed_in_caller_is_done_once() -> None:
     assert {name for name in fields if not _done_once(name)} == {"logout", "changePassword", "predict", "predictModel"}
 
 
+def test_what_a_mutation_makes_can_be_found_again() -> None:
+    """By one key of a table: it is what is remembered under the request's key."""
+    services = [calls for name in core_schema.mutation_type.fields if (calls := _calls(name)).__module__.startswith("coreplex.")]
+    made = {kind for calls in services for kind in _kinds(get_type_hints(calls)["return"])}
+    tables = {kind for kind in made if issubclass(kind, SQLModel)}
+    assert len(tables) > 10
+    assert {kind.__name__ for kind in tables if len(inspect(kind).primary_key) > 1} == set()
+    assert made - tables <= {UUID, int, str, Message, NoneType}
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    parts = [part for part in get_args(annotation) if part is not Ellipsis]
+    yield from [kind for part in parts for kind in _kinds(part)] if parts else [annotation]
+
+
 def _done_once(name: str) -> bool:
     """Whether a mutation only calls a service, which its declaration does once, or has a resolver that `once` wraps."""
-    definition = core_schema.mutation_type.fields[name].extensions["strawberry-definition"]
-    resolver = definition.base_resolver
-    calls = resolver.calls if isinstance(resolver, Declared) else resolver.wrapped_func
+    calls = _calls(name)
     return calls.__module__.startswith("coreplex.") or hasattr(calls, "__wrapped__")
+
+
+def _calls(name: str) -> Any:
+    resolver = core_schema.mutation_type.fields[name].extensions["strawberry-definition"].base_resolver
+    return resolver.calls if isinstance(resolver, Declared) else resolver.wrapped_func
 
 
 def _public(name: str) -> bool:

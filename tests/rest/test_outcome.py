@@ -18,6 +18,23 @@ def post(lab: Lab, deployment: str, items: list[Any], status: int = 200) -> dict
     return dict(answer.json())
 
 
+def test_a_call_sent_again_under_its_key_undoes_no_correction(project: Lab) -> None:
+    deployment = deploy(project, "a")
+    request = predict(project, deployment, [ROW])["request_id"]
+    logged(project, deployment, 1)
+    items = [{"request_id": request, "outcome": "yes"}, {"request_id": str(uuid4()), "outcome": "yes"}]
+
+    def send(key: str, items: list[Any]) -> httpx.Response:
+        headers = {"Idempotency-Key": key}
+        return project.client.post(f"{one(deployment)}/feedback", json={"items": items}, headers=headers)
+
+    first = send("first", items)
+    assert (first.status_code, counts(first.json())) == (200, (1, 0, 1)), first.text
+    assert send("second", [{**items[0], "outcome": "no"}]).json()["recorded_count"] == 1
+    assert send("first", items).content == first.content
+    assert entries(project, deployment, 1) == {(request, 0): "no"}
+
+
 def counts(done: dict[str, Any]) -> tuple[int, int, int]:
     return done["recorded_count"], done["unchanged_count"], len(done["refused"])
 

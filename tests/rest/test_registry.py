@@ -66,7 +66,10 @@ def test_the_gate_keeps_worse_models_out_unless_somebody_says_why(project: Lab) 
     gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
     assert project.client.get(gate).json() == {"promotion_gate": None}
     assert project.client.put(gate, json={"metric": "luck"}).status_code == 422
-    made = project.client.put(gate, json={"metric": "logloss"}).json()["promotion_gate"]
+    keyed = {"Idempotency-Key": "gate"}
+    made, again = [project.client.put(gate, json={"metric": "logloss"}, headers=keyed) for _ in range(2)]
+    assert (again.content, again.headers["Idempotent-Replayed"]) == (made.content, "true")
+    made = made.json()["promotion_gate"]
     assert (made["metric"], made["max_loss"]) == ("logloss", 0)
     present = deploy(project, "good", model=1 - worse)
     body = {"model_id": project.models[worse]["id"], "name": "bad", "stage": "production"}
