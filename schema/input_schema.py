@@ -36,7 +36,7 @@ class InputField:
 
 
 def _problem(root: strawberry.Parent[Any]) -> Any:
-    return ProblemType.regression if root["task"] == "regression" else ProblemType.classification
+    return ProblemType(root["problem_type"])
 
 
 @strawberry.type(description="What a model answers.")

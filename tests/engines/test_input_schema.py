@@ -107,10 +107,10 @@ def test_what_a_form_shows(made: Made) -> None:
     assert {one["kind"] for one in scorer.reader.read(begin)[1]} <= {"missing_column"}
     output = found["output"]
     if scorer.classes:
-        assert (output["task"], output["classes"], output["column"]) == ("binary", ["gone", "here"], "left")
+        assert (output["problem_type"], output["classes"], output["column"]) == ("classification", ["gone", "here"], "left")
         assert 0 < output["threshold"] < 1
     else:
-        assert (output["task"], output["classes"], output["threshold"]) == ("regression", [], None)
+        assert (output["problem_type"], output["classes"], output["threshold"]) == ("regression", [], None)
     assert 0.99 < output["highest_interval"] < 1
 
 

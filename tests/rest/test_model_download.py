@@ -48,6 +48,7 @@ async def test_what_is_in_it_and_that_it_is_whole(asker: Asker, tmp_path: Path) 
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (one["sha256"], one["size_bytes"])
     schema = orjson.loads((tmp_path / "schema.json").read_bytes())
     assert Draft202012Validator(schema["json_schema"]).is_valid(ROW)
+    assert schema["output"]["problem_type"] == "classification"
     answers, _ = Scorer.load(tmp_path / "model.zip", told["artifact"]["sha256"]).predict_rows([ROW])
     asked = await asker.client.post(
         f"/api/models/{asker.world.ids['model']}/predict", json={"inputs": ROW}, headers=asker.world.headers("owner")

@@ -116,7 +116,7 @@ def _output(manifest: Manifest) -> Document:
     kept = manifest.conformal
     return {
         "column": manifest.target,
-        "task": manifest.task,
+        "problem_type": "regression" if manifest.task == "regression" else "classification",
         "classes": list(manifest.classes),
         "threshold": manifest.threshold if manifest.task == "binary" else None,
         "highest_interval": None if kept is None else Conformal.from_json(kept).highest,
