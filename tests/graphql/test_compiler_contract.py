@@ -26,7 +26,7 @@ from rest_compat.stored import operations
 from schema.execution import Operation, core_schema, execute, from_document
 from tests.factories.asking import Asker
 
-OPERATIONS = 120
+OPERATIONS = 60
 DEPTH = 4
 FIRST = "first: 3"
 SWITCHES = (

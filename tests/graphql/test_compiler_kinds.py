@@ -17,7 +17,7 @@ from schema.shown import shows, tell_types
 from tests.graphql.compiled_kinds import CatRow, DogRow, fish, kinds_planner, operation, row, stone
 from tests.graphql.compiled_rows import Context, answered_alike, executed, kept_for
 
-OPERATIONS = 200
+OPERATIONS = 120
 
 
 def alike(text: str, rows: Any, **variables: Any) -> tuple[Any, list[str]]:

@@ -203,6 +203,7 @@ async def test_what_is_wrong_in_the_list_is_named_and_refused(door: Door, capsys
     assert "bad: Cannot query field 'nothing'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_doctor_looks_at_the_list(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "documents.json"
     world = doctor.World(settings.model_copy(update={"graphql_document_list": path}), DataFolder(tmp_path), None)

@@ -104,7 +104,7 @@ async def compare(database: Database, writers: Writers) -> int:
 
 async def test_what_was_acknowledged_is_logged(database: Database, tmp_path: Path) -> None:
     served = await serve(database)
-    writers = await battle(served, tmp_path, side_by_side=2, kills=3, seed=1)
+    writers = await battle(served, tmp_path, side_by_side=2, kills=2, seed=1)
     assert await compare(database, writers) > 100
 
 

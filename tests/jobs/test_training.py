@@ -86,6 +86,7 @@ async def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 async def test_a_training_killed_in_the_middle_begins_anew_and_leaves_nothing_of_the_dead_attempt(
     lab: tuple[Starlette, Person], database: Database, workers: Workers
 ) -> None:

@@ -62,6 +62,7 @@ async def call(stack: Stack, key: str, history: History, end: asyncio.Event) -> 
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_killed_under_load(mortal: tuple[servers.Servers, Stack]) -> None:
     own, stack = mortal
     key = await asyncio.to_thread(stack.key)

@@ -121,6 +121,7 @@ async def hammered(
     return callers.answers, changes.wrong(callers.answers)
 
 
+@pytest.mark.slow
 async def test_a_swap_costs_no_request_and_leaves_no_old_answer(project: Lab) -> None:
     models = [model["id"] for model in project.models[:2]]
     champion = await asyncio.to_thread(deploy, project, "champion")

@@ -46,6 +46,7 @@ def doctor(stack: Stack) -> str:
     return next(line for line in done.stdout.splitlines() if "served models" in line)
 
 
+@pytest.mark.slow
 def test_a_changed_model_file_is_not_loaded(project: Lab) -> None:
     """Who has it loaded answers on; a process that would have to load it refuses, until the file is as it was."""
     made, stack = deploy(project, "leaf"), project.stack

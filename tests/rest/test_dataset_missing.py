@@ -141,7 +141,7 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     assert places(await upload(column_types={"aera": "float"})) == [["body", "column_types", "aera"]]
     assert places(await upload(missing_values=True)) == [["body", "missing_values"]]
     assert places(await upload(missing_values={"area": [True]})) == [["body", "missing_values", "area"]]
-    assert places(await upload(missing_values={"area": ["x" * 201]})) == [["body", "missing_values"]]
+    assert places(await upload(missing_values={"area": ["x" * 201]})) == [["body", "missing_values", "area", 0]]
     assert places(await upload(column_types={"garage": "float"})) == [["body", "column_types", "garage"]]
     assert places(await post("columns")) == [["body", "missing_values"]]
     assert places(await post("columns", column_types={"garage": "datetime"}, missing_values={"area": ["-200"]})) == [
@@ -149,7 +149,7 @@ async def test_what_cannot_be_said_is_refused_at_its_place_and_changes_nothing(
     ]
     assert places(await post("missing", missing_values=["-200"])) == [["body", "missing_values"]]
     assert places(await post("missing", missing_values={"area": ["-201"]})) == [["body", "missing_values", "area"]]
-    assert places(await post("missing", missing_values={"area": []})) == [["body", "missing_values"]]
+    assert places(await post("missing", missing_values={"area": []})) == [["body", "missing_values", "area"]]
     assert places(await post("missing", missing_values={"code": [0, 1, 2, 3]})) == [["body", "missing_values", "code"]]
     emptied = {"code": [0, 1, 2, 3]}
     assert places(await upload(missing_values=emptied)) == [["body", "missing_values", "code"]]
