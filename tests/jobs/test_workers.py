@@ -4,11 +4,13 @@ import asyncio
 import os
 import random
 import signal
+import subprocess
 from uuid import UUID
 
 import psutil
 import pytest
 import redis
+from sqlalchemy import text
 
 from coreplex.event.service import after
 from coreplex.event.table import EventKind
@@ -149,6 +151,19 @@ async def test_stop_keeps_what_there_is(database: Database, workers: Workers, ch
     assert (await read(database, job_id)).result == {"stopped": True}
 
 
+async def freeze(worker: subprocess.Popen[bytes], database: Database) -> None:
+    """Stop a worker between two transactions: one that is frozen within a heartbeat's keeps its jobs until it is killed."""
+    begun = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'")
+    while True:
+        worker.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(0.1)
+        async with database.read() as session:
+            if not await session.scalar(begun):
+                return
+        worker.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.05)
+
+
 async def test_a_zombie_comes_back_too_late(database: Database, workers: Workers) -> None:
     zombie = workers.start()
     jobs = await enqueue(database, 2, secs=1.0) + await enqueue(database, 1, secs=1.0, child=True)
@@ -157,7 +172,7 @@ async def test_a_zombie_comes_back_too_late(database: Database, workers: Workers
         return len(await happened(database, "probe.started")) == 3
 
     await until(all_run)
-    zombie.send_signal(signal.SIGSTOP)
+    await freeze(zombie, database)
     workers.start()
     await until(done(database))
     zombie.send_signal(signal.SIGCONT)
