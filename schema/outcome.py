@@ -1,7 +1,5 @@
 """Outcomes in the public contract."""
 
-from typing import Any
-
 import strawberry
 
 from coreplex.outcome import inputs, service
@@ -17,8 +15,8 @@ published(inputs.RecordOutcomes, "RecordOutcomesInput", "What came out of rows t
 
 @strawberry.type(description="An outcome that was not taken.")
 class RefusedOutcome:
-    index: int = strawberry.field(description="Its place among the items that were sent, from 0.")
-    reason: Notice = computed(Notice, lambda refused, _: refused.message, "Why.")
+    index: int = computed(int, lambda refused, _: refused[0], "Its place among the items that were sent, from 0.")
+    reason: Notice = computed(Notice, lambda refused, _: refused[1], "Why.")
 
 
 @strawberry.type(description="What became of outcomes.")
@@ -29,21 +27,11 @@ class RecordOutcomesPayload:
     refused: list[RefusedOutcome] = strawberry.field(description="Those that were not taken; the others were.")
 
 
-def _payload(done: service.Recorded) -> Any:
-    deployment, recorded, unchanged, refused = done
-    return RecordOutcomesPayload(
-        deployment=deployment,  # type: ignore[arg-type]
-        recorded_count=recorded,
-        unchanged_count=unchanged,
-        refused=[service.Refused(*one) for one in refused],  # type: ignore[misc]
-    )
-
-
 @strawberry.type
 class OutcomeMutation:
     record_outcomes: RecordOutcomesPayload | None = command(
         service.record,
-        _payload,
+        RecordOutcomesPayload,
         WRITE,
         "Say what was true in the end, beside what had been answered: a running canary is judged by it.",
     )

@@ -48,14 +48,6 @@ Place = tuple[str, int]
 """A row: the id of its request, and where it is in it."""
 
 
-@dataclass
-class Refused:
-    """The item at `index` of what was sent, and why it was not taken."""
-
-    index: int
-    message: Message
-
-
 Recorded = tuple[Deployment, int, int, list[tuple[int, Message]]]
 """The deployment; how many outcomes are new or others than before, and how many were there already; and the places of those that
 were refused among what was sent, with why."""
