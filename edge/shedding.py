@@ -7,7 +7,6 @@ The number of a new file is no count: it is the lowest free one, so it says noth
 Connections are counted, the other files of the process are looked at now and then.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable
 from time import monotonic
@@ -59,7 +58,7 @@ class Shedding:
         # What is closed keeps its file until the loop comes round: a burst may take half of what is kept free. Two go for each,
         # so that there is room again afterwards.
         admitted = self._close(connections, 2) and opened <= most - free // 2
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if now >= self._next_line:
             self._next_line = now + LOG_SECS
             log.warning("connections.shed", files_limit=most, opened=opened, newcomer_admitted=admitted)
