@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,11 +18,8 @@ from hypothesis import strategies as st
 
 from coreplex.engines.batch import task
 from coreplex.engines.batch.parts import Parts
-from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.columns import NOTHING_KNOWN, TableScorer
-from coreplex.engines.scoring.ensemble import Member
-from coreplex.engines.scoring.linear import Linear
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema, spell
 from coreplex.errors.tree import BadInput, DomainError, Invalid
@@ -221,26 +217,6 @@ def test_quoted_cells_may_hold_separators_and_line_ends(folder: Path) -> None:
 def test_other_ways_to_write_a_file(folder: Path, text: str) -> None:
     _, result = run(folder, text.encode())
     assert (result.height, result["prediction_error"].to_list()) == (1, [None])
-
-
-def test_a_model_that_reads_no_column_answers_every_row_as_predict_does(folder: Path) -> None:
-    """The best of a table in which nothing says anything about the target."""
-    encoder = Encoder("tree", (), (), {column.name: "is not used" for column in COLUMNS})
-    constant = Linear(np.zeros((0, 1)), np.array([1.0]), "logit", np.zeros(0))
-    data = bundle.dumps(manifest(ROWS), [Member(encoder, constant)])
-    _, result = run(folder, table([["same", "amount"], ["x", 1], ["", ""], ["z", 2]]), model=data)
-    assert result["prediction"].to_list() == ["yes"] * 3
-    with pytest.raises(Invalid) as refused:
-        run(folder, table([["colour"], ["red"]]), model=data)
-    assert str(refused.value.message) == "The model knows no column of this table (colour)."
-
-
-def test_a_name_may_look_like_a_pattern_of_names(folder: Path) -> None:
-    rows = frame(20).with_columns(pl.lit("x").alias("*"), pl.lit("y").alias("^.*$"))
-    for data, name in ((rows.write_csv().encode(), "rows.csv"), (rows, "rows.parquet")):
-        _, result = run(folder, data, name)
-        assert result.select(f"column_{rows.width - 1}", ".*").row(0) == ("x", "y")
-        assert result.height == 20
 
 
 def test_what_no_model_can_predict_is_refused_with_a_reason(folder: Path) -> None:
