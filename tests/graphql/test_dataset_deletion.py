@@ -20,6 +20,9 @@ from tests.factories.dataset import Person
 DELETE = "mutation($id: ID!) { deleteDataset(input: {datasetId: $id}) { deletedId } }"
 DEPLOY = "mutation($input: CreateDeploymentInput!) { createDeployment(input: $input) { deployment { id } } }"
 
+# Other tests share the server: who waits must wait for this very transaction.
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+
 
 async def experiment_on(database: Database, made: dict[str, Any], status: JobStatus) -> Experiment:
     """An experiment in a state, with one model."""
@@ -104,7 +107,7 @@ async def test_what_refers_to_something_deleted_in_the_same_moment_is_refused(ad
         await session.execute(delete(Model).where(col(Model.id) == model))
         asked = asyncio.create_task(ada.ask(DEPLOY, input=wanted))
         async with asyncio.timeout(30):
-            while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110 locks tell nobody
+            while not await session.scalar(text(WAITING)):  # noqa: ASYNC110 locks tell nobody
                 await asyncio.sleep(0.02)
     error = (await asked)["errors"][0]
     assert error["extensions"]["code"] == "CONFLICT", error
