@@ -27,6 +27,8 @@ from coreplex.platform.fair_places import CALLER, FairPlaces, Limits
 from coreplex.platform.reader import Reader, Statements
 
 STATEMENT_TIMEOUT_MS = 10_000
+IDLE_TRANSACTION_MS = 20_000
+"""How long a transaction may wait for its own process: one that is frozen would keep its locks, and others from its jobs."""
 SILENT_SECS = 5
 """How much longer than a statement may take a server may say nothing before the connection counts as lost."""
 POOL_PATIENCE_SECS = 3.0
@@ -229,6 +231,7 @@ class Database:
                 "command_timeout": statement_timeout_ms / 1000 + SILENT_SECS,
                 "server_settings": {
                     "statement_timeout": str(statement_timeout_ms),
+                    "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_MS),
                     "timezone": "UTC",
                     "application_name": "coreplexml",
                 },
