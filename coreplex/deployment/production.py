@@ -118,12 +118,48 @@ async def displace(session: WriteSession, actor_id: UUID | None, by: Deployment)
     await session.flush()
     session.add(by)
     await session.flush()
-    if by.strategy in ADDRESS_GOES_ON or present.strategy in ADDRESS_GOES_ON:
+    goes_on = by.strategy in ADDRESS_GOES_ON or present.strategy in ADDRESS_GOES_ON
+    if goes_on and await _other_target(session, by, present) is None:
         present.successor_id = by.id
 
 
-def require_rest_answered(deployment: Deployment) -> None:
-    """Raise Conflict for a share of production with nothing before it that answers the rest."""
+async def require_address_goes_on(session: ReadSession, deployment: Deployment) -> None:
+    """Raise Conflict for a deployment that is to answer at the address of one that predicts something else."""
+    if deployment.strategy in ADDRESS_GOES_ON:
+        await _require_target_of_previous(session, deployment)
+
+
+async def _require_target_of_previous(session: ReadSession, deployment: Deployment) -> None:
+    if deployment.previous_deployment_id is not None:
+        previous = await session.get_one(Deployment, deployment.previous_deployment_id)
+        if (told := await _other_target(session, deployment, previous)) is not None:
+            raise Conflict(told)
+
+
+async def _other_target(session: ReadSession, deployment: Deployment, previous: Deployment) -> Message | None:
+    """Why two deployments cannot answer the callers of one; None where both predict the same."""
+    new, old = [await session.get_one(Model, one.model_id) for one in (deployment, previous)]
+    if same_target(new, old):
+        return None
+    return Message(
+        "previous_predicts_other",
+        "“{name}” predicts “{other}” ({other_kind}), this one “{target}” ({kind}), and callers would have answers of both: leave "
+        "traffic_percent at 100 and strategy `direct`.",
+        name=previous.name,
+        other=old.target_column,
+        other_kind=old.problem_type,
+        target=new.target_column,
+        kind=new.problem_type,
+    )
+
+
+def same_target(ours: Model, theirs: Model) -> bool:
+    """Whether two models predict the same, so that one may answer for the other."""
+    return (ours.problem_type, ours.target_column) == (theirs.problem_type, theirs.target_column)
+
+
+async def require_rest_answered(session: ReadSession, deployment: Deployment) -> None:
+    """Raise Conflict for a share of production with nothing before it that answers the rest, or that predicts something else."""
     if deployment.traffic_percent == 100:
         return
     if deployment.strategy is Strategy.blue_green:
@@ -138,6 +174,7 @@ def require_rest_answered(deployment: Deployment) -> None:
                 rest=100 - deployment.traffic_percent,
             )
         )
+    await _require_target_of_previous(session, deployment)
 
 
 async def end_all(session: WriteSession, actor_id: UUID | None, deployment: Deployment, reason: Message) -> None:

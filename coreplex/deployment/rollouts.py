@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
 from coreplex.deployment.gates import pass_gate
-from coreplex.deployment.production import changed, end, in_production, next_version, opened, running
+from coreplex.deployment.production import changed, end, in_production, next_version, opened, running, same_target
 from coreplex.deployment.rollout_inputs import (
     DEFAULT_STEPS,
     AbortCanary,
@@ -278,7 +278,7 @@ async def _common_loss(session: WriteSession, baseline: Deployment, candidate: D
 
 def require_same_target(ours: Model, theirs: Model, name: str, key: str) -> None:
     """Raise Invalid when a model does not predict what that of the deployment called `name` does."""
-    if (ours.problem_type, ours.target_column) != (theirs.problem_type, theirs.target_column):
+    if not same_target(ours, theirs):
         raise Invalid.field(
             Message(
                 "other_target",

@@ -26,6 +26,7 @@ from coreplex.deployment.production import (
     in_production,
     next_version,
     opened,
+    require_address_goes_on,
     require_rest_answered,
     running,
     running_canary,
@@ -74,7 +75,8 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateDeployment, 
     if deployment.stage is Stage.production:
         await pass_gate(session, grant.user_id, deployment, wanted.override_reason)
         await displace(session, grant.user_id, deployment)
-        require_rest_answered(deployment)
+        await require_rest_answered(session, deployment)
+        await require_address_goes_on(session, deployment)
     session.add(deployment)
     await session.flush()
     await changed(session, grant.user_id, deployment, "deployment.created", f"“{deployment.name}” serves in {deployment.stage}.")
@@ -109,7 +111,7 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateDeployment) 
         deployment.log_days = wanted.log_days or None
         await _make_room(session)
     if deployment.stage is Stage.production and not deployment.is_candidate:
-        require_rest_answered(deployment)
+        await require_rest_answered(session, deployment)
     await changed(session, grant.user_id, deployment, "deployment.updated", f"“{deployment.name}” was changed.")
     return deployment
 
@@ -157,7 +159,8 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
     for rollout in await running(session, deployment):
         await end(session, grant.user_id, rollout, RolloutStatus.completed, None)
     await displace(session, grant.user_id, deployment)
-    require_rest_answered(deployment)
+    await require_rest_answered(session, deployment)
+    await require_address_goes_on(session, deployment)
     enter_production(deployment)
     await changed(session, grant.user_id, deployment, "deployment.promoted", f"“{deployment.name}” was promoted to production.")
     return deployment

@@ -185,6 +185,25 @@ async def test_what_predicts_something_else_takes_no_place(asker: Asker) -> None
         refused = await asker.refused(document, input={"deploymentId": ids["production"], key: ids["spare_model"]})
         assert (refused["status"], refused["errors"][0]["loc"]) == (422, [place])
         assert "predicts “other”" in refused["errors"][0]["msg"]
+    wanted = {"projectId": ids["project"], "modelId": ids["spare_model"], "name": "other", "stage": "PRODUCTION"}
+    for shared in ({"trafficPercent": 40}, {"strategy": "BLUE_GREEN"}):
+        refused = await asker.refused(CREATE, input={**wanted, **shared})
+        assert (refused["status"], "this one “other”" in refused["message"]) == (409, True)
+        staged = (await asker.data(CREATE, input={**wanted, **shared, "stage": "STAGING"}))["createDeployment"]["deployment"]
+        promotion = {"deploymentId": staged["id"], "toStage": "PRODUCTION"}
+        assert (await asker.refused(acting("promote"), input=promotion))["status"] == 409
+    assert (await asker.data(CREATE, input=wanted))["createDeployment"]["deployment"]["status"] == "ACTIVE", "alone it may"
+
+
+async def test_an_address_does_not_go_on_with_what_predicts_something_else(asker: Asker) -> None:
+    ids = asker.world.ids
+    async with asker.world.services.database.transaction() as session:
+        (await session.get_one(Model, UUID(ids["spare_model"]))).target_column = "other"
+    wanted = {"projectId": ids["project"], "name": "x", "stage": "PRODUCTION"}
+    first = await asker.data(CREATE, input={**wanted, "modelId": ids["model"], "strategy": "BLUE_GREEN"})
+    identity = first["createDeployment"]["deployment"]["id"]
+    await asker.data(CREATE, input={**wanted, "modelId": ids["spare_model"]})
+    assert (await asker.refused(PREDICT, input={"deploymentId": identity, "inputs": [ROW]}))["status"] == 409
 
 
 async def test_of_many_that_delete_at_once_one_does(asker: Asker) -> None:
