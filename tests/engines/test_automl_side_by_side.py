@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,25 @@ def test_a_fit_on_all_rows_that_the_clock_ended_early_is_not_what_was_judged(rou
     assert np.array_equal(judged, made.oof[fold.valid]) is not whole
     assert isinstance(member.predictor, LightGbm)
     assert member.predictor.text.count("\nTree=") == (rounds if whole else 20)
+
+
+@pytest.mark.parametrize("short", [0, 1, 3])
+def test_copies_of_a_forward_plan_that_the_clock_ended_early_are_left_out(short: int, tmp_path: Path) -> None:
+    """Where all are, the copies of the folds are the model, as they were judged."""
+    task = task_of(600, tmp_path, validation="time", nfolds=2)
+    folds, copies, calls = len(task.plan.folds), len(task.plan.final_folds), count()
+
+    def hurried(train: Sample, valid: Sample | None, problem: Problem, params: Params, *rest: Any) -> Trained:
+        early = folds <= next(calls) < folds + short
+        found = lightgbm.fit(train, None, problem, params, rest[0], 1 if early else 20)
+        return replace(found, cut=early)
+
+    problem = Problem(task.kind, task.outputs, seed=1)
+    made = cross_validate("one", fitted_by(hurried), Matrices(task), problem, Deadline.never())
+    expected = copies - short or folds
+    assert [member.weight for member in made.members] == pytest.approx([1 / expected] * expected)
+    trees = {member.predictor.text.count("\nTree=") for member in made.members if isinstance(member.predictor, LightGbm)}
+    assert (trees, made.parameters["rounds"]) == ({20}, 20)
 
 
 def test_an_error_of_one_fold_is_raised_when_all_have_ended(tmp_path: Path) -> None:
