@@ -46,20 +46,25 @@ class Source:
         )
 
     def chunks(self, start: int, size: int) -> Iterator[pl.DataFrame]:
-        """The rows from `start` on, `size` at a time: the same chunks wherever it begins, as long as that is a multiple of it."""
+        """The rows from `start` on, `size` at a time: the same chunks wherever it begins, as long as that is a multiple of it.
+
+        Raises BadInput where not all rows can be read: what panics in a thread of Polars ends the batches without a word.
+        """
         held: list[pl.DataFrame] = []
-        count = 0
+        count, read = 0, start
         rest = self.scan.slice(start) if start else self.scan
         try:
             for frame in rest.collect_batches(chunk_size=size, maintain_order=True, engine="streaming"):
                 held.append(frame)
-                count += frame.height
+                count, read = count + frame.height, read + frame.height
                 while count >= size:
                     whole = pl.concat(held) if len(held) > 1 else held[0]
                     yield whole.head(size).rechunk()
                     held, count = [whole.slice(size)], count - size
             if count:
                 yield pl.concat(held).rechunk()
+            if read != self.rows:
+                raise BadInput(UNREADABLE)
         except _READABLE as error:
             raise BadInput(UNREADABLE) from error
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreplex.engines.tabular.schema import ColumnType
+from coreplex.engines.tabular.schema import Column, ColumnType
 from coreplex.engines.tabular.types import dates, inference
 from coreplex.engines.tabular.types.value_parser import parse_value
 from tests.engines.tabular.judged import judge, take
@@ -192,3 +192,11 @@ def table(name: str, cells: list[str]) -> str:
 def test_times_in_digits_of_another_script_are_no_times(tmp_path: Path, cell: str) -> None:
     _, frame = take(tmp_path, "t,x\n" + "00:12:33,1\n" * 5 + f"{cell},2\n")
     assert frame["t"].to_list() == ["00:12:33"] * 5 + [cell]
+
+
+@pytest.mark.parametrize("written", [None, "%Y-%m-%dT%H:%M:%S%#z", "%Y-%m-%d"])
+def test_no_text_lies_beyond_the_calendar(written: str | None) -> None:
+    """A time in the year 9999 may be one of the year 10000 in UTC, which Python cannot hold."""
+    for text in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "+10000-01-01", "-0001-01-01"):
+        column = Column("when", ColumnType.datetime, "datetime", format=written)
+        assert parse_value(column, text) is None

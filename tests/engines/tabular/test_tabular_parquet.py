@@ -200,3 +200,16 @@ def test_what_a_plainer_type_changes_is_said(tmp_path: Path) -> None:
     }
     assert "Europe/Zurich" in reading.findings[0].message
     assert table["there"].to_list() == table["here"].to_list() == table["clock"].to_list()
+
+
+def test_days_and_moments_beyond_the_calendar_are_missing_and_told(tmp_path: Path) -> None:
+    day = pl.Series([5_000_000, -5_000_000, 0, None], dtype=pl.Int32).cast(pl.Date)
+    moment = pl.Series([2**62, 0, 0, 0]).cast(pl.Datetime("ms", "UTC"))
+    reading, table = take(tmp_path, pl.DataFrame({"day": day, "moment": moment, "half": pl.Series([1.5] * 4, dtype=pl.Float16)}))
+    assert table["day"].to_list() == [None, None, dt.date(1970, 1, 1), None]
+    assert table["moment"].null_count() == 1
+    assert table["half"].to_list() == [1.5] * 4
+    assert [one.message for one in reading.findings if one.kind == "converted_type"] == [
+        "Times of 'day' outside the years 1 to 9999 were read as missing: 2.",
+        "Times of 'moment' outside the years 1 to 9999 were read as missing: 1.",
+    ]

@@ -12,6 +12,7 @@ from polars import selectors
 
 from coreplex.engines.tabular.findings import Finding
 from coreplex.engines.tabular.read.headers import is_pattern
+from coreplex.engines.tabular.types.dates import ENDS
 from coreplex.errors.tree import BadInput, Message
 
 _SURE_DIGITS = 15
@@ -41,16 +42,17 @@ def exactly(name: str) -> pl.Expr:
 
 def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) -> pl.Expr:
     """The column in a plain type: no NaN beside null, times as UTC microseconds, decimals as floats, lists as JSON
-    text.
+    text. Days and moments outside the years 1 to 9999 are null.
 
     Durations and times of day are numbers of seconds; times are texts where `text` is ordered.
     """
     column = exactly(old).alias(new)
+    if isinstance(dtype, pl.Float16):
+        return column.cast(pl.Float32).fill_nan(None)
     if isinstance(dtype, (pl.Float32, pl.Float64)):
         return column.fill_nan(None)
-    if isinstance(dtype, pl.Datetime):
-        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
-        return utc.cast(pl.Datetime("us"))
+    if isinstance(dtype, (pl.Date, pl.Datetime)):
+        return _moment(old, dtype).alias(new)
     if isinstance(dtype, (pl.Decimal, pl.Int128)):
         return column.cast(pl.Float64)
     if isinstance(dtype, pl.Duration):
@@ -67,7 +69,7 @@ def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) ->
         return column.dt.to_string("%H:%M:%S%.f")
     if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null)):
         return column.cast(pl.String).str.strip_chars()
-    if dtype.is_integer() or dtype in (pl.Boolean, pl.Date):
+    if dtype.is_integer() or dtype == pl.Boolean:
         return column
     raise BadInput(
         Message(
@@ -80,6 +82,28 @@ def plain_type(old: str, new: str, dtype: pl.DataType, *, text: bool = False) ->
 
 
 _NESTED = (pl.List, pl.Array, pl.Struct)
+
+
+def _moment(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Days, or UTC microseconds without a zone; null outside the years 1 to 9999."""
+    within = pl.when(_is_named(name, dtype)).then(_in_utc_clock(name, dtype))
+    return within.cast(pl.Datetime("us")) if isinstance(dtype, pl.Datetime) else within
+
+
+def _is_named(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Whether a day or moment lies in the years 1 to 9999."""
+    first, last = ENDS[dtype.base_type()]
+    plain = dtype
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_unit == "ns":  # from 1677 to 2262
+            return pl.lit(value=True)
+        plain = pl.Datetime(dtype.time_unit)
+    return _in_utc_clock(name, dtype).is_between(pl.lit(first, dtype=plain), pl.lit(last, dtype=plain))
+
+
+def _in_utc_clock(name: str, dtype: pl.DataType) -> pl.Expr:
+    zone = isinstance(dtype, pl.Datetime) and dtype.time_zone
+    return exactly(name).dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else exactly(name)
 
 
 def is_clock(dtype: pl.DataType) -> bool:
@@ -107,7 +131,8 @@ def changes(table: pl.LazyFrame, columns: Iterable[tuple[str, str, pl.DataType]]
     columns = list(columns)
     findings = [_finding(new, str(dtype), said) for _, new, dtype in columns if (said := _change_of(new, dtype))]
     nested = [new for _, new, dtype in columns if isinstance(dtype, _NESTED)]
-    return [*findings, *([json_text(nested)] if nested else []), *_rounded(table, columns), *_trimmed(table, columns)]
+    more = (*_rounded(table, columns), *_nameless(table, columns), *_trimmed(table, columns))
+    return [*findings, *([json_text(nested)] if nested else []), *more]
 
 
 def json_text(names: list[str]) -> Finding:
@@ -181,6 +206,18 @@ def _rounded(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -
                 f"Numbers of {new!r} with more than {_SURE_DIGITS} digits were rounded to what a float holds: {cells:,}. "
                 "Upload the column as text if the digits are a key."
             )
+            yield _finding(new, str(dtype), message, cells)
+
+
+def _nameless(table: pl.LazyFrame, columns: list[tuple[str, str, pl.DataType]]) -> Iterator[Finding]:
+    """Days and moments outside the years 1 to 9999: most are mistakes, such as milliseconds taken for seconds."""
+    moments = [(old, new, dtype) for old, new, dtype in columns if isinstance(dtype, (pl.Date, pl.Datetime))]
+    if not moments:
+        return
+    counts = table.select((~_is_named(old, dtype)).sum().alias(old) for old, _, dtype in moments).collect(engine="streaming")
+    for (_, new, dtype), cells in zip(moments, counts.row(0), strict=True):
+        if cells:
+            message = f"Times of {new!r} outside the years 1 to 9999 were read as missing: {cells:,}."
             yield _finding(new, str(dtype), message, cells)
 
 

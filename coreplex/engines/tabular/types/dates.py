@@ -19,6 +19,8 @@ PADDED = ("%d%m%Y", "%m%d%Y")
 COMPACT_MOMENTS = ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
 EPOCHS = {"epoch:s": 10**6, "epoch:ms": 10**3, "epoch:us": 1, "epoch:ns": 1e-3}
 """Microseconds in each unit of time since 1970."""
+ENDS = {pl.Date: (dt.date.min, dt.date.max), pl.Datetime: (dt.datetime.min, dt.datetime.max)}  # noqa: DTZ901
+"""The first and the last day and moment (naive, in UTC) that Python has, in the years 1 and 9999; tables can hold others."""
 DIGITS = frozenset([COMPACT, *PADDED, *COMPACT_MOMENTS, *EPOCHS])
 """Patterns of digits alone, which programs send as numbers."""
 
@@ -64,8 +66,15 @@ def has_offset(pattern: str) -> bool:
 
 def column(raw: pl.Series, pattern: str) -> pl.Series:
     """The texts (n,) as Date or Datetime[us] (naive, UTC where an offset was given); null where a cell is not written
-    so.
+    so, and outside the years 1 to 9999.
     """
+    found = _read(raw, pattern)
+    first, last = ENDS[found.dtype.base_type()]
+    within = found.is_between(first, last)
+    return found if within.all() else found.set(~within, None)
+
+
+def _read(raw: pl.Series, pattern: str) -> pl.Series:
     if pattern in EPOCHS:
         return _since_1970(raw, pattern)
     if "%b" in pattern or "%B" in pattern:
@@ -116,13 +125,14 @@ def value(raw: str, pattern: str) -> dt.date | None:
 
 
 def iso(raw: str, date_only: bool) -> dt.date | None:
-    """ISO 8601 text from a program, whatever the file's own pattern is; None for other text. Offsets become UTC, naive."""
+    """ISO 8601 text from a program, whatever the file's own pattern is; None for other text, and for a moment outside the years
+    1 to 9999 in UTC. Offsets become UTC, naive."""
     try:
         moment = dt.datetime.fromisoformat(raw.strip())
-    except ValueError:
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
     return moment.date() if date_only else moment
 
 
