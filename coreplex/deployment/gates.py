@@ -53,9 +53,9 @@ async def pass_gate(
     kept_out = await _kept_out(session, candidate.project_id, new)
     if kept_out is None:
         return
-    if not override_reason:
+    if not (reason := override_reason.strip()):
         raise Conflict(kept_out)
-    told = f"“{candidate.name}” comes into production though the gate says: {kept_out} Reason: {override_reason}"
+    told = f"“{candidate.name}” comes into production though the gate says: {kept_out} Reason: {reason}"
     await event.audit(session, actor_id, candidate, "deployment.gate_overridden", told)
 
 
