@@ -21,7 +21,7 @@ from graphql import (
 from graphql.utilities import validate_input_value
 from strawberry.utils.str_converters import to_camel_case
 
-from coreplex.errors.nearest import nearest
+from coreplex.errors.nearest import hint, nearest
 from coreplex.errors.tree import FieldError, Invalid, Message
 from coreplex.platform.page import MAX_PAGE, between
 from rest_compat.endpoint import Endpoint
@@ -232,7 +232,16 @@ class Binder:
     def _placed(self, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
         if not loc:
             return ("body",)
-        return loc if loc[0] in {"body", "query", "path"} else (*self._place(str(loc[0])), *loc[1:])
+        if loc[0] in {"body", "query", "path"}:
+            return loc
+        inside = (snake(part) if isinstance(part, str) else part for part in loc[1:]) if self._is_object(str(loc[0])) else loc[1:]
+        return (*self._place(str(loc[0])), *inside)
+
+    def _is_object(self, name: str) -> bool:
+        """Whether the keys below a key of the body are the contract's, not the caller's own."""
+        inputs = (get_named_type(kind) for kind in self.types.values())
+        fields = (kind.fields.get(to_camel_case(name)) for kind in inputs if isinstance(kind, GraphQLInputObjectType))
+        return any(found is not None and _has_keys(found.type) for found in fields)
 
     def _place_of(self, target: tuple[str, ...], origin: Any) -> tuple[str, ...]:
         return origin[target] if target in origin else self._place(target[-1])
@@ -284,11 +293,18 @@ def _plain(message: str, kind: Any, value: Any) -> Message:
     key = re.search(r"(not to include unknown|to include required) field '(\w+)'", message)
     if key:
         missing = Message("key_missing", "the key '{key}' is missing", key=snake(key[2]))
-        return missing if "required" in key[1] else Message("key_unknown", "there is no key '{key}' here", key=key[2][:100])
+        return missing if "required" in key[1] else _unknown(key[2], inner)
+    if message.endswith("not to be None."):
+        return Message("value_missing", "must not be null")
     enum = re.search(r"does not exist in '(\w+)' enum", message)
     if enum:
         return one_of(STORED.schema.type_map[enum[1]].values)  # type: ignore[attr-defined]
     return Message("variable_not_valid", "{told}", told=without_values(message)[:300])
+
+
+def _unknown(key: str, kind: Any) -> Message:
+    known = [snake(name) for name in getattr(kind, "fields", ())]
+    return Message("key_unknown", "there is no key '{key}' here.", key=key[:100]).then(hint(key, known))
 
 
 def _type_of(definition: VariableDefinitionNode) -> GraphQLInputType:

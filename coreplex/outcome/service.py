@@ -154,14 +154,15 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def _spelled(label: Any) -> str:
-    """A class as one and the same text, however its sender's JSON has it."""
+    """A class as one and the same text, however its sender's JSON has it: true is the `True` of a file, too."""
     if isinstance(label, float) and label.is_integer():
         label = int(label)
-    return str(label).lower() if isinstance(label, bool) else str(label)
+    said = str(label)
+    return said.lower() if said.lower() in {"true", "false"} else said
 
 
-def _loss(entry: Entry, outcome: Any) -> float:
-    """0 or 1 of a class, the absolute error of a number."""
+def loss(entry: Entry, outcome: Any) -> float:
+    """What an outcome costs the answer of an entry: 0 or 1 of a class, the absolute error of a number."""
     answer = entry.output["prediction"]
     return float(_spelled(answer) != _spelled(outcome)) if _is_class(entry) else abs(float(answer) - float(outcome))
 
@@ -176,8 +177,8 @@ def _count(changes: dict[tuple[UUID, Arm], _Change], canaries: Sequence[Rollout]
         if running and sides[entry.arm] == entry.deployment_id:
             change = changes.setdefault((canary.id, entry.arm), _Change())
             if entry.outcome is not None:
-                change.add(_loss(entry, entry.outcome), -1)
-            change.add(_loss(entry, outcome), 1)
+                change.add(loss(entry, entry.outcome), -1)
+            change.add(loss(entry, outcome), 1)
 
 
 async def _apply(session: WriteSession, changes: dict[tuple[UUID, Arm], _Change]) -> None:

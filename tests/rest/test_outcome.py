@@ -84,6 +84,13 @@ def test_what_cannot_be_taken_is_refused_by_line_and_the_others_are_taken(projec
     for one_item in beyond:
         post(project, deployment, [{"request_id": request, "outcome": "yes", **one_item}], 422)
     post(project, deployment, [{"request_id": request, "row_index": 2, "outcome": 10**30, "at": "2020-01-01T00:00:00"}], 200)
+    told = {
+        "items.0.row_index": {"outcome": "yes", "row_index": -1},
+        "items.0.outcome: must not be null": {"outcome": None},
+        "Did you mean 'row_index'?": {"outcome": "yes", "row_indx": 1},
+    }
+    for part, wrong_item in told.items():
+        assert part in post(project, deployment, [{"request_id": request, **wrong_item}], 422)["message"]
     for wrong in ([], [{}], [{"request_id": request}], [{"request_id": request, "outcome": {"a": 1}}], [1], {"a": 1}):
         post(project, deployment, wrong, 422)  # type: ignore[arg-type]
 
