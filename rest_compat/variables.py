@@ -295,7 +295,7 @@ def _plain(message: str, kind: Any, value: Any) -> Message:
         missing = Message("key_missing", "the key '{key}' is missing", key=snake(key[2]))
         return missing if "required" in key[1] else _unknown(key[2], inner)
     if message.endswith("not to be None."):
-        return Message("value_missing", "must not be null")
+        return Message("value_null", "must not be null")
     enum = re.search(r"does not exist in '(\w+)' enum", message)
     if enum:
         return one_of(STORED.schema.type_map[enum[1]].values)  # type: ignore[attr-defined]
