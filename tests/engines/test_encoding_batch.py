@@ -13,6 +13,7 @@ from coreplex.engines.encoding.batch import read_batch
 from coreplex.engines.encoding.encoder import Encoder
 from coreplex.engines.encoding.rows import RowReader
 from coreplex.engines.encoding.usual_rows import UsualRows
+from coreplex.engines.encoding.values import Canonical
 from tests.engines.scoring_samples import COLUMNS, column, frame, target
 
 TABLE = frame(300)
@@ -109,3 +110,31 @@ def test_an_integer_beyond_every_float_among_many_is_one_odd_value() -> None:
     values = batch.series(column("a", "float")).to_list()
     assert (values[0], values[2]) == (1.5, 2.0)
     assert math.isnan(values[1])
+
+
+def test_numbers_that_may_stand_for_nothing_are_read_one_by_one_among_many_rows() -> None:
+    """20 is missing, and lies within the range of training: the reader has to look at each."""
+    columns = [replace(one, missing=("20",)) if one.name == "amount" else one for one in COLUMNS]
+    encoder, _ = Encoder.fit_transform(TABLE, columns, target(TABLE, "binary"), kind="tree", task="binary")
+    reader = RowReader.of([encoder], ["key", "same"])
+    row = {"amount": 20, "age": 30, "member": True, "plan": "pro", "town": "T001", "note": "late", "since": "2015-01-01"}
+    rows = [row, {**row, "amount": 21}] * 10
+    usual = UsualRows.of(reader, [encoder])
+    assert usual is not None
+    found = usual.encoded(rows)
+    assert found is not None
+    alone = np.array([encoder.compile(reader.names)(reader.read(one)[0]) for one in rows])
+    np.testing.assert_array_equal(found[0][0], alone)
+
+
+def test_a_number_other_than_0_and_1_is_no_boolean() -> None:
+    """As the same text in a file is none."""
+    rows = [{"member": value} for value in (0, 1, 1.0, True, 7, 0.5, "7", "0.5")]
+    values, said = read_batch(READER, rows)
+    member = values.series(column("member", "boolean"))
+    assert [None if one != one else one for one in member.to_list()] == [0, 1, 1, 1, None, None, None, None]
+    assert [one["row"] for one in said if one["kind"] == "unreadable_value"] == [4, 5, 6, 7]
+    alone = [READER.read(row)[0][READER.names.index("member")] for row in rows]
+    np.testing.assert_array_equal(alone, member.to_numpy())
+    frame = pl.DataFrame({"member": [0.0, 1.0, 7.0, 0.5, None]})
+    assert Canonical(frame).series(READER.known[READER.names.index("member")].column).to_list() == [0, 1, None, None, None]

@@ -148,7 +148,7 @@ class Encoder:
         for step in self.steps:
             spots = slice(at, at + len(step.names))
             at = spots.stop
-            if step.kind == "raw":
+            if step.kind == "raw" and place[step.column] < numbers:
                 raw += [(spot, place[step.column]) for spot in range(spots.start, spots.stop)]
             else:
                 computed.append((place[step.column], spots, step.row()))

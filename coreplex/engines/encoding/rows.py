@@ -110,7 +110,8 @@ class RowReader:
         readers = tuple(reader(known.column) for known in found)
         for index, known in enumerate(found):
             name = known.column.name
-            if domain(known.column) == "number" and not known.hides_sentinel:
+            # Of a boolean 0.5 is no value, though it lies between those of training.
+            if domain(known.column) == "number" and known.column.dtype != "bool" and not known.hides_sentinel:
                 numbers.append((index, name, known.low, known.high))
             elif known.levels is not None:
                 # Only levels that reading leaves as they are may skip the reading.

@@ -102,7 +102,7 @@ def reader(column: Column) -> Callable[[Any], Value]:
     if kind == "number":
         # A fraction is welcome where training saw whole numbers only: the model can use it.
         parse = parser("bool" if column.dtype == "bool" else "float64", column.format, column.missing)
-        if column.missing:
+        if column.missing or column.dtype == "bool":
             return lambda raw: number(parse(raw))
         return lambda raw: number(raw) if type(raw) is int or type(raw) is float else number(parse(raw))
     parse = parser(column.dtype, column.format, column.missing)
@@ -163,7 +163,7 @@ def canonical_series(series: pl.Series, column: Column) -> pl.Series:
     kind = domain(column)
     if kind == "number" and (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         floats = series.cast(pl.Float64)
-        good = floats.is_finite()
+        good = floats.is_in([0.0, 1.0]) if column.dtype == "bool" else floats.is_finite()
         if column.missing:
             good &= ~floats.is_in(sentinel_values("bool" if column.dtype == "bool" else "float64", column.format, column.missing))
         return floats if good.all() else floats.set(~good, None)
