@@ -79,6 +79,8 @@ class Endpoint:
     """Takes the same; its operation gives the list whole."""
     many_rows: bool = False
     """Takes as large a body as a prediction, which has rows."""
+    says_one_of: Sequence[str] = ()
+    """Keys of which the body must have one, were it null: what it leaves out it takes away."""
     body_optional: bool = False
     """An empty body is an empty object."""
     certain: Sequence[str] = ()

@@ -109,7 +109,7 @@ class Binder:
             _set(variables, target.split("."), value)
         if "input" in self.required:
             variables.setdefault("input", {})
-        errors = self._outside(variables)
+        errors = [*self._outside(variables), *self._unsaid(body)]
         plain = None if errors else self.operation.compiled.coerce_plain(variables)
         if plain is not None:
             return Bound(variables, plain)
@@ -172,6 +172,10 @@ class Binder:
         if not isinstance(wanted, int) or 1 <= wanted <= MAX_PAGE:
             return []
         return [FieldError(("query", "limit"), between(1, MAX_PAGE), "type_error")]
+
+    def _unsaid(self, body: Mapping[str, Any]) -> list[FieldError]:
+        wanted = self.endpoint.says_one_of
+        return [FieldError.missing("body", name) for name in wanted] if wanted and body.keys().isdisjoint(wanted) else []
 
     def _check(
         self,

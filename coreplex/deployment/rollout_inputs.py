@@ -105,6 +105,9 @@ def up_to_all(steps: Sequence[int]) -> list[int]:
 class AdvanceCanary(BaseModel):
     deployment_id: Identifier = Field(description="The production deployment, or its candidate.")
     force: bool = Field(False, description="Before the step has its minimum of rows and time, too.")
+    from_percent: int | None = Field(
+        None, ge=0, le=100, description="The share that the caller saw: refused where somebody has advanced it meanwhile."
+    )
     reason: Description = REASON
     override_reason: Description = OVERRIDE
 

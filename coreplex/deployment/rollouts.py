@@ -120,8 +120,13 @@ async def begin(
 
 
 async def advance(session: WriteSession, grant: Grant, wanted: AdvanceCanary) -> Rollout:
-    """Take the next step; behind the last the candidate is in production. Raises Conflict before the step has its minimum."""
+    """Take the next step; behind the last the candidate is in production. Raises Conflict before the step has its minimum, and
+    where the canary has gone on since the caller looked."""
     rollout = await _canary(session, grant, wanted.deployment_id)
+    if wanted.from_percent not in (None, rollout.percent):
+        raise Conflict(
+            Message("advanced_meanwhile", "It has {percent} % of the rows by now; look again.", percent=rollout.percent)
+        )
     missing = short_of(rollout)
     if missing is not None and not wanted.force:
         raise Conflict(missing)

@@ -38,6 +38,6 @@ ROWS = (
         "SetPromotionGate",
         gate_set,
         body=("metric", "max_loss", "max_drift"),
-        body_optional=True,
+        says_one_of=("metric", "max_drift"),
     ),
 )

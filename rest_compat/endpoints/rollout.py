@@ -52,7 +52,7 @@ ROWS = (
         f"{ONE}/canary/advance",
         "AdvanceCanary",
         under("canary"),
-        body=("force", "reason", "override_reason"),
+        body=("force", "from_percent", "reason", "override_reason"),
         body_optional=True,
     ),
     Endpoint("POST", f"{ONE}/canary/abort", "AbortCanary", under("canary"), body=("reason",), body_optional=True),

@@ -142,6 +142,8 @@ class Described:
         required = [name for name in names if self._required(name)]
         if required:
             schema["required"] = required
+        if self.endpoint.says_one_of:
+            schema["anyOf"] = [{"required": [name]} for name in self.endpoint.says_one_of]
         if self.file:
             content = _with_file(self.file, schema, self.name)
         else:

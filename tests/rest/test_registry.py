@@ -91,6 +91,11 @@ def test_the_gate_keeps_worse_models_out_unless_somebody_says_why(project: Lab) 
     assert project.client.put(gate, json={"metric": "logloss", "max_loss": wide}).status_code == 200
     deploy(project, "better", model=1 - worse)
     deploy(project, "within the limit", model=worse)
+    for nothing in ({}, {"max_loss": 1}, {"metrik": "logloss"}):
+        refused = project.client.put(gate, json=nothing)
+        assert refused.status_code == 422, nothing
+    assert "you sent 'metrik'" in refused.text
+    assert project.client.get(gate).json()["promotion_gate"]["max_loss"] == wide
     assert project.client.put(gate, json={"metric": None}).json() == {"promotion_gate": None}
 
 

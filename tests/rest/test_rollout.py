@@ -128,8 +128,11 @@ def test_a_canary_goes_to_the_end_and_both_addresses_go_on(project: Lab) -> None
     found = arms(project, before, ROWS)
     early = {place for place, deployment in enumerate(found) if deployment == new}
     until(lambda: canary(project, before), lambda got: got["step_lacks"] is None)
-    stepped = act(project, before, "canary/advance")["canary"]
+    stepped = act(project, before, "canary/advance", from_percent=5)["canary"]
     assert (stepped["percent"], stepped["step"]) == (50, 1)
+    late = project.client.post(f"{one(before)}/canary/advance", json={"from_percent": 5, "force": True})
+    assert (late.status_code, late.json()["detail"]) == (409, "It has 50 % of the rows by now; look again.")
+    assert canary(project, before)["percent"] == 50
     later = {place for place, deployment in enumerate(arms(project, before, ROWS)) if deployment == new}
     assert early < later, "what a candidate answers it keeps"
     done = act(project, before, "canary/advance", force=True)["canary"]
