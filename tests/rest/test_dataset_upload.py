@@ -1,7 +1,9 @@
 """Uploads through the REST door: what becomes a dataset, what is refused, and that a refusal leaves nothing behind."""
 
 import asyncio
+import base64
 import io
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +21,15 @@ from tests.factories.account import bearer, make_key, make_user
 from tests.factories.dataset import PEOPLE, Person, laboratory, person, staged_files, stored_files, table
 
 NOBODY = "01890000-0000-7000-8000-000000000000"
+OFFSET_ZONE = zlib.decompress(
+    base64.b85decode(
+        "c-lo#O-sW-5S_*)^x#EsLl*XsO9Db#tzQT6GFz&aT3Q#1h^J6Ps-TT&HQ+(~0qwu=hj{XLIlF1=gWVn8%zHD;4pFx_@R-LjXB4>Hl>p$-VKrFe"
+        ">-YO}xdohw_yl}+HlC!<33rGH9p6dj;qLWfN5;0+V?qiUfu!ot1!3}>SWkO8s&^$d0g|5Yxgr8)1lnU!-P0hXzl~ZCZqKR){!eY+;5b9V4OZwO"
+        "mZ&nkK+LdhQ>YYT-vn*Mt|k6oLdRUARWvd>(q9=L>#J7I*y-6yRc=HTjFp-^RQ}ZGZquit>}Z#ExDPxUJoU@968s=fir2Sv-Wcb3BPoh$8N8>("
+        ">~Z=M9G*50nk^yC!tZI>L;8z94hmOK"
+    )
+)
+"""Parquet as Arrow writes two moments of the zone +07:30, which Polars cannot write."""
 
 
 def clean(services: Services) -> None:
@@ -51,6 +62,13 @@ async def test_parquet_keeps_its_types(ada: Person) -> None:
     columns = (await ada.client.get(f"/api/datasets/{body['id']}/columns")).json()["columns"]
     assert [(c["name"], c["type"]) for c in columns][:2] == [("n", "integer"), ("flag", "boolean")]
     assert body["version"]["file_format"] == "parquet"
+
+
+async def test_moments_of_a_zone_without_a_name_are_taken(ada: Person, services: Services) -> None:
+    body = await ada.dataset(OFFSET_ZONE, "moments.parquet")
+    (stored,) = [key for key in stored_files(services) if key.endswith(f"{body['version_id']}/table.parquet")]
+    moments = pl.read_parquet(services.settings.storage_dir / stored)["at"]
+    assert moments.dt.to_string("iso:strict").to_list() == ["1970-01-01T00:00:00.000000", "2001-09-09T01:46:40.000000"]
 
 
 async def test_fields_may_follow_the_file(ada: Person) -> None:
