@@ -96,7 +96,7 @@ async def test_a_sweep_covers_what_was_not_heard(database: Database, database_ur
     waiting = asyncio.ensure_future(anext(found))
     await asyncio.sleep(0.1)
     await add(database, entity_id, "unheard")
-    assert (await asyncio.wait_for(waiting, 3)).message == "unheard"
+    assert (await asyncio.wait_for(waiting, 30)).message == "unheard"
     await found.aclose()  # type: ignore[attr-defined]
 
 
@@ -122,7 +122,7 @@ async def test_channels_are_heard_at_commit_and_a_broken_callback_harms_nobody(d
     async def both() -> bool:
         return heard == ["", "b", "c"]
 
-    await until(both, 5)
+    await until(both, 30)
     await listener.stop()
     assert not listener.connected
 
@@ -139,5 +139,5 @@ async def test_a_cut_line_is_joined_again_and_its_hearers_told(database: Databas
     async def told_again() -> bool:
         return heard == ["", ""] and listener.connected
 
-    await until(told_again, 5)
+    await until(told_again, 30)
     await listener.stop()

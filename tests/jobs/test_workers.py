@@ -196,7 +196,7 @@ async def test_a_killed_worker_takes_its_children_along(database: Database, work
     async def gone() -> bool:
         return not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
-    await until(gone, 3)
+    await until(gone, 20)
     assert (await read(database, job_id)).status is JobStatus.running
 
 
@@ -247,7 +247,7 @@ async def test_a_second_signal_ends_it_at_once(database: Database, workers: Work
     process.terminate()
     await asyncio.sleep(0.3)
     process.terminate()
-    assert await asyncio.to_thread(process.wait, 2) == 1
+    assert await asyncio.to_thread(process.wait, 20) == 1
 
 
 async def test_a_project_deleted_under_a_running_job(database: Database, workers: Workers, project_id: UUID) -> None:
@@ -267,6 +267,6 @@ async def test_a_project_deleted_under_a_running_job(database: Database, workers
     async def no_child() -> bool:
         return not workers.children()
 
-    await until(no_child, 5)
+    await until(no_child, 30)
     assert workers.alive[0].poll() is None
     os.kill(workers.alive[0].pid, 0)
