@@ -36,11 +36,11 @@ from coreplex.errors.tree import (
     TooLarge,
     Unavailable,
 )
+from coreplex.platform.child_environment import environment
 from coreplex.platform.deferred_import import ChildTask
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None]]
 
-ROOT = Path(__file__).resolve().parents[2]
 KILL_GRACE_SECS = 3.0
 WATCH_SECS = 0.25
 NICENESS = 10
@@ -51,10 +51,6 @@ STDERR_TAIL_BYTES = 16 << 10
 HEADROOM_BYTES, HEADROOM_PER_THREAD_BYTES = 512 << 20, 64 << 20
 """Above the limit on resident memory: what may be reserved and never touched (arenas, the stacks of each library's threads)."""
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
-THREADS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
-SINGLE = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
-"""Libraries that get one thread: what asks them for much runs side by side itself."""
 OUT_OF_MEMORY_SIGNS = ("bad_alloc", "memory allocation of", "MemoryError", "Cannot allocate memory", "failed to allocate")
 
 log = structlog.get_logger(__name__)
@@ -174,25 +170,6 @@ async def _spawn(target: ChildTask, threads: int) -> asyncio.subprocess.Process:
         env=environment(threads),
         start_new_session=True,
     )
-
-
-def environment(threads: int) -> dict[str, str]:
-    """What a child sees: a few harmless variables, and how many threads each native library may use."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    fixed = {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "PYTHONFAULTHANDLER": "1",
-        "PYTHONHASHSEED": "0",
-        # How long idle threads of OpenMP spin before they sleep. Boosters meet some thousand times a second: without it two
-        # threads are three times as slow as one, and with GNU's own 300,000 two hundred times as soon as a core is busy.
-        "GOMP_SPINCOUNT": "1000",
-        # Files with moments of a zone that is an offset (Arrow's `+07:30`) would be refused; the moments are UTC all the same.
-        "POLARS_IGNORE_TIMEZONE_PARSE_ERROR": "1",
-        # Each arena of the allocator reserves memory that counts against the limit.
-        "MALLOC_ARENA_MAX": "2",
-        "COREPLEX_PARENT": str(os.getpid()),
-    }
-    return passed | fixed | dict.fromkeys(THREADS, str(threads)) | dict.fromkeys(SINGLE, "1")
 
 
 class _Child:
