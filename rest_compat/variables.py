@@ -109,7 +109,7 @@ class Binder:
             _set(variables, target.split("."), value)
         if "input" in self.required:
             variables.setdefault("input", {})
-        errors = [*self._outside(variables), *self._unsaid(body)]
+        errors = self._outside(variables, body)
         plain = None if errors else self.operation.compiled.coerce_plain(variables)
         if plain is not None:
             return Bound(variables, plain)
@@ -166,16 +166,16 @@ class Binder:
             found = inner.fields[part].type
         return found
 
-    def _outside(self, variables: Mapping[str, Any]) -> list[FieldError]:
-        """What REST refuses of a page that GraphQL takes, or says in its own words: an empty page is GraphQL's way to count."""
+    def _outside(self, variables: Mapping[str, Any], body: Mapping[str, Any]) -> list[FieldError]:
+        """What REST refuses that GraphQL takes, or says in its own words: an empty page is GraphQL's way to count, and a key that
+        is misspelt no way to leave another one out."""
+        stated = self.endpoint.says_one_of
+        if stated and body.keys().isdisjoint(stated):
+            return [FieldError.missing("body", name) for name in stated]
         wanted = variables.get("first") if self.endpoint.paged else None
         if not isinstance(wanted, int) or 1 <= wanted <= MAX_PAGE:
             return []
         return [FieldError(("query", "limit"), between(1, MAX_PAGE), "type_error")]
-
-    def _unsaid(self, body: Mapping[str, Any]) -> list[FieldError]:
-        wanted = self.endpoint.says_one_of
-        return [FieldError.missing("body", name) for name in wanted] if wanted and body.keys().isdisjoint(wanted) else []
 
     def _check(
         self,
