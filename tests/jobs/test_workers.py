@@ -152,7 +152,7 @@ async def test_stop_keeps_what_there_is(database: Database, workers: Workers, ch
 
 
 async def freeze(worker: subprocess.Popen[bytes], database: Database) -> None:
-    """Stop a worker between two transactions: one that is frozen within a heartbeat's keeps its jobs until it is killed."""
+    """Stop a worker between two transactions: one that is frozen within a heartbeat's keeps its jobs for twenty seconds."""
     begun = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'")
     while True:
         worker.send_signal(signal.SIGSTOP)
