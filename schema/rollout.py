@@ -26,7 +26,11 @@ END = Permission(Scope.write, Role.editor, archived=True)
 enum(
     RolloutKind,
     "How a candidate stands beside the production deployment.",
-    {"canary": "It answers a share of the rows.", "shadow": "It is asked too, and its answers are logged and never returned."},
+    {
+        "canary": "It answers a share of the rows.",
+        "shadow": "It is asked too, and its answers are logged and never returned.",
+        "ab_test": "It answers a share of the rows of an A/B test, which ends with its rollout and is told of as such.",
+    },
 )
 enum(
     RolloutStatus,
@@ -53,6 +57,7 @@ enum(
     {
         "misclassification": "1 for a class that was not the answer, else 0.",
         "absolute_error": "How far a number is from the answer.",
+        "outcome": "The outcome itself, of an A/B test that counts it.",
     },
     "OutcomeLoss",
 )
@@ -91,7 +96,7 @@ class Rollout:
     baseline: Any = owner("Deployment", "baseline_id", "The production deployment.")
     candidate_id: strawberry.ID = strawberry.field(description="Identifier of the candidate.")
     candidate: Any = owner("Deployment", "candidate_id", "The candidate.")
-    kind: RolloutKind = strawberry.field(description="Canary or shadow.")
+    kind: RolloutKind = strawberry.field(description="Canary, shadow or A/B test.")
     status: RolloutStatus = strawberry.field(description="Whether it runs.")
     reason: Notice | None = strawberry.field(description="Why it ended.")
     percent: int = strawberry.field(description="Share of the rows that the candidate answers, or is asked.")

@@ -16,6 +16,7 @@ from strawberry.schema.name_converter import NameConverter
 from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
 from resolvers.context import Info
+from schema.ab_test import AbTestMutation, AbTestQuery
 from schema.account import AccountMutation, AccountQuery
 from schema.batch import BatchMutation, BatchQuery
 from schema.dataset import DatasetMutation, DatasetQuery
@@ -54,6 +55,7 @@ class Query(
     ServingQuery,
     BatchQuery,
     RolloutQuery,
+    AbTestQuery,
     JobQuery,
     NodeQuery,
     SearchQuery,
@@ -75,6 +77,7 @@ class Mutation(
     ServingMutation,
     BatchMutation,
     OutcomeMutation,
+    AbTestMutation,
     JobMutation,
 ):
     pass

@@ -11,7 +11,7 @@ from coreplex.deployment.rollouts import short_of, step_up
 from coreplex.deployment.table import Loss, Rollout, RolloutKind, RolloutStatus
 from coreplex.engines.sequential import mean_losses
 from coreplex.engines.sequential.error_rates import least_increase
-from coreplex.engines.sequential.mean_losses import Losses
+from coreplex.engines.sequential.sample import Sample
 from coreplex.errors.tree import Conflict, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
@@ -73,13 +73,13 @@ def increase(rollout: Rollout) -> float | None:
 
 def loss_increase(rollout: Rollout) -> float | None:
     """The same of the candidate's mean loss, of the outcomes that are known; None before there are enough."""
-    ours = Losses(rollout.baseline_outcomes, rollout.baseline_loss, rollout.baseline_loss_squares)
-    theirs = Losses(rollout.candidate_outcomes, rollout.candidate_loss, rollout.candidate_loss_squares)
-    if rollout.loss is Loss.absolute_error:
+    ours = Sample(rollout.baseline_outcomes, rollout.baseline_loss, rollout.baseline_loss_squares)
+    theirs = Sample(rollout.candidate_outcomes, rollout.candidate_loss, rollout.candidate_loss_squares)
+    if rollout.loss is not Loss.misclassification:
         return mean_losses.least_increase(ours, theirs, rollout.confidence)
-    if not theirs.known:
+    if not theirs.size:
         return None
-    return least_increase((round(ours.total), ours.known), (round(theirs.total), theirs.known), rollout.confidence)
+    return least_increase((round(ours.total), ours.size), (round(theirs.total), theirs.size), rollout.confidence)
 
 
 def excess(rollout: Rollout) -> Message | None:

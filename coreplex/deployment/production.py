@@ -4,14 +4,23 @@ Whoever changes anything here holds the project and then its running rollouts, i
 hold rollouts before deployments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlmodel import col
 
-from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
+from coreplex.deployment.table import (
+    Deployment,
+    DeploymentStatus,
+    Rollout,
+    RolloutKind,
+    RolloutStatus,
+    RolloutUnit,
+    Stage,
+    Strategy,
+)
 from coreplex.errors.tree import Conflict, Message, NotFound
 from coreplex.event import service as event
 from coreplex.membership.access import SERVING, open_row
@@ -29,6 +38,10 @@ LET_GO = {
     RolloutStatus.aborted: "“{candidate}” stands beside “{baseline}” no more.",
     RolloutStatus.stopped: "“{candidate}” was stopped: {reason}",
 }
+
+TestEnded = Callable[[WriteSession, UUID | None, Rollout], Awaitable[None]]
+TEST_ENDED: list[TestEnded] = []
+"""What else is to be done where the rollout of an A/B test ends, of whatever: said by the concept that stands above."""
 
 
 async def opened(session: WriteSession, grant: Grant, deployment_id: str) -> Deployment:
@@ -192,6 +205,9 @@ async def end(
     rollout.status, rollout.reason, rollout.finished_at = status, reason, now()
     session.add(rollout)
     await session.flush()
+    if rollout.kind is RolloutKind.ab_test:
+        await _end_test(session, actor_id, rollout)
+        return
     candidate.traffic_percent = 100
     if status is RolloutStatus.completed:
         await displace(session, actor_id, candidate)
@@ -204,6 +220,14 @@ async def end(
             candidate.strategy = Strategy.direct
     said = LET_GO[status].format(candidate=candidate.name, baseline=baseline.name, reason=reason)
     await changed(session, actor_id, candidate, f"{rollout.kind}.{status}", said, rollout)
+
+
+async def _end_test(session: WriteSession, actor_id: UUID | None, rollout: Rollout) -> None:
+    """Both sides go on as they were; the counts stay, the keys that were counted go."""
+    await session.execute(delete(RolloutUnit).where(col(RolloutUnit.rollout_id) == rollout.id))
+    await announce_change(session, SERVING, str(rollout.baseline_id))
+    for ended in TEST_ENDED:
+        await ended(session, actor_id, rollout)
 
 
 async def changed(

@@ -28,6 +28,8 @@ from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
+SPLITTING = frozenset({RolloutKind.canary, RolloutKind.ab_test})
+"""Kinds by which rows are answered by either side."""
 TOO_MANY = "Delete deployments that do not serve any more: their rollouts go with them"
 
 
@@ -84,26 +86,8 @@ async def begin(
     answer all rows though the project's gate keeps it out of production.
     """
     baseline = await session.get_one(Deployment, rollout.baseline_id)
-    rollout.loss = await _common_loss(session, baseline, candidate, key)
-    if baseline.traffic_percent < 100:
-        raise Conflict(
-            Message(
-                "baseline_has_share",
-                "“{name}” itself answers {percent} % of the rows only: set its traffic_percent to 100 first.",
-                name=baseline.name,
-                percent=baseline.traffic_percent,
-            )
-        )
-    for other in (*await running(session, baseline), *await running(session, candidate)):
-        if other.kind is rollout.kind or rollout.candidate_id in {other.candidate_id, other.baseline_id}:
-            raise Conflict(
-                Message(
-                    "rollout_runs",
-                    "A {kind} runs already beside this production deployment, or of this candidate ({id}): end it first.",
-                    kind=other.kind,
-                    id=str(other.id),
-                )
-            )
+    rollout.loss = await common_loss(session, baseline, candidate, key)
+    await require_free(session, rollout, baseline, candidate)
     await quota.take_item(session, settings, rollout.project_id, Rollout, TOO_MANY)
     candidate.is_candidate, candidate.strategy = True, Strategy(rollout.kind)
     session.add(rollout)
@@ -117,6 +101,30 @@ async def begin(
     said = f"“{candidate.name}” {share} {rollout.percent} % of the rows of “{baseline.name}”."
     await changed(session, grant.user_id, candidate, f"{rollout.kind}.started", said, rollout)
     return rollout
+
+
+async def require_free(session: ReadSession, rollout: Rollout, baseline: Deployment, candidate: Deployment) -> None:
+    """Raise Conflict where the baseline has a share only, or another rollout runs that this one would cross."""
+    if baseline.traffic_percent < 100:
+        raise Conflict(
+            Message(
+                "baseline_has_share",
+                "“{name}” itself answers {percent} % of the rows only: set its traffic_percent to 100 first.",
+                name=baseline.name,
+                percent=baseline.traffic_percent,
+            )
+        )
+    for other in (*await running(session, baseline), *await running(session, candidate)):
+        split_both = {other.kind, rollout.kind} <= SPLITTING
+        if other.kind is rollout.kind or split_both or rollout.candidate_id in {other.candidate_id, other.baseline_id}:
+            raise Conflict(
+                Message(
+                    "rollout_runs",
+                    "One of these deployments takes part in another rollout already ({kind} {id}): end it first.",
+                    kind=other.kind,
+                    id=str(other.id),
+                )
+            )
 
 
 async def advance(session: WriteSession, grant: Grant, wanted: AdvanceCanary) -> Rollout:
@@ -253,17 +261,23 @@ def _ready(candidate: Deployment) -> Deployment:
 
 
 async def _made_of(session: WriteSession, grant: Grant, baseline: Deployment, model_id: str, settings: Settings) -> Deployment:
-    """A staging deployment of the model, to be the candidate."""
-    model = await open_row(session, grant, Model, model_id, "Model")
-    if model.project_id != baseline.project_id:
-        raise Invalid.field(OF_OTHER_PROJECT, "candidate_model_id")
-    await quota.take_item(session, settings, baseline.project_id, Deployment, TOO_MANY)
     name = f"{baseline.name[:180]} candidate"
+    return await staged(session, grant, baseline.project_id, model_id, name, settings, "candidate_model_id")
+
+
+async def staged(
+    session: WriteSession, grant: Grant, project_id: UUID, model_id: str, name: str, settings: Settings, key: str
+) -> Deployment:
+    """A staging deployment of a model, made to stand beside another one; `key`: what names the model. Raises QuotaExceeded."""
+    model = await open_row(session, grant, Model, model_id, "Model")
+    if model.project_id != project_id:
+        raise Invalid.field(OF_OTHER_PROJECT, key)
+    await quota.take_item(session, settings, project_id, Deployment, TOO_MANY)
     made = Deployment(
-        project_id=baseline.project_id,
+        project_id=project_id,
         model_id=model.id,
         name=name,
-        version=await next_version(session, baseline.project_id, name),
+        version=await next_version(session, project_id, name),
         stage=Stage.staging,
         created_by=grant.user_id,
         deployed_at=now(),
@@ -274,7 +288,7 @@ async def _made_of(session: WriteSession, grant: Grant, baseline: Deployment, mo
     return made
 
 
-async def _common_loss(session: WriteSession, baseline: Deployment, candidate: Deployment, key: str) -> Loss:
+async def common_loss(session: WriteSession, baseline: Deployment, candidate: Deployment, key: str) -> Loss:
     """What their outcomes are judged by. Raises Invalid when the two models do not predict the same."""
     ours, theirs = [await session.get_one(Model, one.model_id) for one in (baseline, candidate)]
     require_same_target(ours, theirs, baseline.name, key)

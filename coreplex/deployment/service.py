@@ -31,7 +31,7 @@ from coreplex.deployment.production import (
     running,
     running_canary,
 )
-from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutStatus, Stage, Strategy
+from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
 from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
 from coreplex.job.schedule import run_now
 from coreplex.membership import quota
@@ -157,7 +157,11 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
         raise Conflict(Message("in_production_already", "The deployment is in production already."))
     await pass_gate(session, grant.user_id, deployment, wanted.override_reason)
     for rollout in await running(session, deployment):
-        await end(session, grant.user_id, rollout, RolloutStatus.completed, None)
+        if rollout.kind is RolloutKind.ab_test:
+            said = Message("deployment_promoted", "a deployment of it was promoted to production")
+            await end(session, grant.user_id, rollout, RolloutStatus.aborted, said)
+        else:
+            await end(session, grant.user_id, rollout, RolloutStatus.completed, None)
     await displace(session, grant.user_id, deployment)
     await require_rest_answered(session, deployment)
     await require_address_goes_on(session, deployment)

@@ -45,6 +45,7 @@ class Strategy(StrEnum):
 class RolloutKind(StrEnum):
     canary = "canary"
     shadow = "shadow"
+    ab_test = "ab_test"
 
 
 class RolloutStatus(StrEnum):
@@ -63,10 +64,11 @@ class Arm(StrEnum):
 
 
 class Loss(StrEnum):
-    """What an outcome says against an answer."""
+    """What is summed of the outcomes of each side: what they say against its answers, or, of some A/B tests, what they are."""
 
     misclassification = "misclassification"
     absolute_error = "absolute_error"
+    outcome = "outcome"
 
 
 class Deployment(SQLModel, table=True):
@@ -135,6 +137,8 @@ class PromotionGate(SQLModel, table=True):
 class Rollout(SQLModel, table=True):
     """A candidate beside the production deployment: it answers a share of the rows (canary), or is asked in vain (shadow).
 
+    An A/B test splits rows as a canary does, in one step, between any two deployments.
+
     Counts are of requests with rows for that arm. They grow in the transaction that stores the inference log, so a row is counted
     once; `skipped` counts rows that found the line of a shadow full, and may lack a second when a process is killed.
     """
@@ -172,6 +176,9 @@ class Rollout(SQLModel, table=True):
     candidate_requests: int = Field(default=0, sa_type=BigInteger)
     candidate_errors: int = Field(default=0, sa_type=BigInteger)
     candidate_rows: int = Field(default=0, sa_type=BigInteger)
+    baseline_units: int = Field(default=0, sa_type=BigInteger)
+    """Of an A/B test: the different keys that fell to each side, whoever answered."""
+    candidate_units: int = Field(default=0, sa_type=BigInteger)
     skipped_rows: int = Field(default=0, sa_type=BigInteger)
     compared_rows: int = Field(default=0, sa_type=BigInteger)
     agreed_rows: int = Field(default=0, sa_type=BigInteger)
@@ -190,3 +197,13 @@ class Rollout(SQLModel, table=True):
     finished_at: datetime | None = maybe_moment()
 
     model_config = {"arbitrary_types_allowed": True}  # messages
+
+
+class RolloutUnit(SQLModel, table=True):
+    """A key that has come to a running A/B test, as its hash: what comes again is no further unit."""
+
+    __tablename__ = "rollout_units"
+    __bound__ = Bound("As many as there are different keys of rows in an A/B test; removed when it ends.")
+
+    rollout_id: UUID = Field(foreign_key="rollouts.id", ondelete="CASCADE", primary_key=True)
+    unit: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 CONCEPTS = (
     "project",
     "training",
+    "ab_test",
     "outcome",
     "batch",
     "serving",

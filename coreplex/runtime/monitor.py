@@ -1,9 +1,10 @@
-"""What is looked at every few seconds in whatever one process: rollouts that take their steps by themselves.
+"""What is looked at every few seconds in whatever one process: rollouts that take their steps, A/B tests that end, by themselves.
 
 Each worker runs it; the one that has the lock of PostgreSQL looks, and another one takes over when it is gone.
 """
 
 import asyncio
+from typing import Any
 
 import structlog
 from sqlalchemy import exists, select, text
@@ -15,8 +16,15 @@ from coreplex.platform.deferred_import import later
 
 EVERY_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
-"""Works with SciPy: while no canary runs a worker is small."""
-_CANARIES = select(exists().where(col(Rollout.status) == RolloutStatus.running, col(Rollout.kind) == RolloutKind.canary))
+tend_tests = later("coreplex.ab_test.judging:tend")
+"""They work with SciPy: while no canary and no test runs a worker is small."""
+
+
+def _runs(kind: RolloutKind) -> Any:
+    return select(exists().where(col(Rollout.status) == RolloutStatus.running, col(Rollout.kind) == kind))
+
+
+_TENDED = ((_runs(RolloutKind.canary), tend), (_runs(RolloutKind.ab_test), tend_tests))
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0))")
 
 log = structlog.get_logger(__name__)
@@ -37,6 +45,7 @@ async def look(database: Database) -> bool:
     async with database.transaction() as session:
         if not await session.scalar(_TRY_LOCK):
             return False
-        if await session.scalar(_CANARIES):
-            await tend(database)
+        for runs, look_at in _TENDED:
+            if await session.scalar(runs):
+                await look_at(database)
     return True

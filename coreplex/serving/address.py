@@ -47,6 +47,8 @@ class Share:
     candidate: Route
     rollout_id: UUID | None = None
     """None for a share that no rollout steers."""
+    counts_units: bool = False
+    """Whether the different keys of either side are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,13 @@ async def route_of(session: ReadSession, asked: Deployment) -> Route:
     return replace(route, split=await _split(session, deployment, route, shares), shadow=shares.get(RolloutKind.shadow))
 
 
+async def test_route(session: ReadSession, rollout: Rollout) -> Route:
+    """The way to the two sides of a running A/B test; beside production, with its shadow."""
+    baseline = await session.get_one(Deployment, rollout.baseline_id)
+    route = await route_of(session, baseline)
+    return route if route.split else replace(route, split=Split(await _share(session, rollout), route))
+
+
 async def _serving(session: ReadSession, asked: Deployment) -> Deployment:
     """What serves at the address of a deployment: itself; what displaced it; in production, what it stands beside."""
     if asked.is_candidate and asked.stage is Stage.production:
@@ -95,13 +104,13 @@ async def _alone(session: ReadSession, deployment: Deployment) -> Route:
 
 async def _share(session: ReadSession, rollout: Rollout) -> Share:
     candidate = await _alone(session, await session.get_one(Deployment, rollout.candidate_id))
-    return Share(rollout.id, rollout.percent, candidate, rollout.id)
+    return Share(rollout.id, rollout.percent, candidate, rollout.id, rollout.kind is RolloutKind.ab_test)
 
 
 async def _split(session: ReadSession, deployment: Deployment, route: Route, shares: dict[RolloutKind, Share]) -> Split | None:
-    canary = shares.get(RolloutKind.canary)
-    if canary is not None:
-        return Split(canary, route)
+    steered = shares.get(RolloutKind.canary) or shares.get(RolloutKind.ab_test)
+    if steered is not None:
+        return Split(steered, route)
     if deployment.traffic_percent == 100 or deployment.previous_deployment_id is None:
         return None
     displaced = await session.get_one(Deployment, deployment.previous_deployment_id)

@@ -34,15 +34,21 @@ def _canonical(row: Mapping[str, Any]) -> bytes:
         return orjson.dumps(storable(dict(row)), option=orjson.OPT_SORT_KEYS, default=str)
 
 
-def chosen(share: Share, keys: Sequence[bytes]) -> list[bool]:
+def hashed(share: Share, keys: Sequence[bytes]) -> list[int]:
+    """Where each key lies in the `RANGE`."""
+    secret = share.test_id.bytes
+    return [siphash24(key, key=secret).intdigest() % RANGE for key in keys]
+
+
+def chosen(share: Share, hashes: Sequence[int]) -> list[bool]:
     """Whether each key falls into the share."""
-    secret, limit = share.test_id.bytes, RANGE * share.percent // 100
-    return [siphash24(key, key=secret).intdigest() % RANGE < limit for key in keys]
+    limit = RANGE * share.percent // 100
+    return [one < limit for one in hashes]
 
 
-def places_by_arm(share: Share, keys: Sequence[bytes]) -> dict[Arm, list[int]]:
+def places_by_arm(share: Share, hashes: Sequence[int]) -> dict[Arm, list[int]]:
     """The places of the rows of each arm that has any, the candidate first."""
-    taken = chosen(share, keys)
+    taken = chosen(share, hashes)
     places = {
         Arm.candidate: [place for place, mine in enumerate(taken) if mine],
         Arm.baseline: [place for place, mine in enumerate(taken) if not mine],

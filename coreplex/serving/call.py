@@ -65,3 +65,5 @@ class Part:
     places: list[int]
     answer: Answer | None = None
     error: Exception | None = None
+    units: dict[int, int] | None = None
+    """Which unit of an A/B test each place is, where this side is the one that its key falls to."""

@@ -46,6 +46,11 @@ class Routes(FencedCache[Key, Route], Part):
         key = ("m", grant.principal.user_id, grant.principal.project_id, model_id)
         return self.get(key) or await self._find(key, grant, self._of_model)
 
+    async def other(self, kind: str, grant: Grant, identity: str, find: Callable[[Grant, str], Awaitable[Route]]) -> Route:
+        """The way to something else that answers rows, which `find` finds in its own way."""
+        key = (kind, grant.principal.user_id, grant.principal.project_id, identity)
+        return self.get(key) or await self._find(key, grant, find)
+
     async def _find(self, key: Key, grant: Grant, find: Callable[[Grant, str], Awaitable[Route]]) -> Route:
         generation = self.generation
         try:

@@ -4,11 +4,12 @@ Web and worker processes call the same functions: a resolver for one request, a 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from coreplex.errors.tree import Busy, CallerLeft, DomainError
 from coreplex.idempotency.service import Attempt
+from coreplex.platform.document import JSON, JSONObject
 from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.serving import prediction, split
@@ -28,6 +29,13 @@ class Asked:
     attempt: Attempt | None = None
     place: str = ""
     field: str = ""
+
+
+class Rows(Protocol):
+    """What is asked of whatever answers."""
+
+    inputs: JSON
+    options: JSONObject
 
 
 @dataclass(slots=True)
@@ -53,7 +61,11 @@ async def predict(services: Services, grant: Grant, wanted: Predict, asked: Aske
     Raises NotFound, Forbidden, Conflict for a deployment that does not serve, Invalid for rows that cannot be read (which is
     logged), Busy and CallerLeft for many rows.
     """
-    route = await Routes.of(services).deployment(grant, wanted.deployment_id)
+    return await along(services, await Routes.of(services).deployment(grant, wanted.deployment_id), wanted, asked)
+
+
+async def along(services: Services, route: Route, wanted: Rows, asked: Asked) -> Predicted:
+    """The same on a way that is found already."""
     if asked.attempt is not None:
         asked.attempt.answered(asked.place, asked.field, route.project_id)
     route.require_active()

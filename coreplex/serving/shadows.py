@@ -24,7 +24,7 @@ from coreplex.platform.document import storable
 from coreplex.platform.isolation import Control, run_child
 from coreplex.platform.services import Part, Services
 from coreplex.serving.address import Share
-from coreplex.serving.arms import chosen, keys_of
+from coreplex.serving.arms import chosen, hashed, keys_of
 from coreplex.serving.call import Call
 from coreplex.serving.prediction import Answer
 
@@ -244,7 +244,7 @@ class Shadows(Part):
 
 def _share_of(share: Share, rows: Sequence[Mapping[str, Any]], keys: Sequence[str | int] | None) -> list[int]:
     """The places of the rows that fall into a share."""
-    taken = chosen(share, keys_of(rows, None if keys is None else [str(key) for key in keys]))
+    taken = chosen(share, hashed(share, keys_of(rows, None if keys is None else [str(key) for key in keys])))
     return [place for place, mine in enumerate(taken) if mine]
 
 

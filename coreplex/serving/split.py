@@ -10,7 +10,7 @@ from coreplex.deployment.table import Arm
 from coreplex.engines.scoring.scorer import gathered
 from coreplex.errors.tree import Busy, CallerLeft, FieldError, Invalid
 from coreplex.serving.address import Split
-from coreplex.serving.arms import keys_of, places_by_arm
+from coreplex.serving.arms import RANGE, hashed, keys_of, places_by_arm
 from coreplex.serving.call import Call, Part, said_of
 from coreplex.serving.options import parse_options
 from coreplex.serving.prediction import Answer, key_list, rows_of
@@ -38,7 +38,11 @@ async def answer(call: Call, split: Split) -> tuple[Answer, list[Part]]:
 
 def _parts(split: Split, keys: Sequence[bytes]) -> list[Part]:
     routes = {Arm.candidate: split.share.candidate, Arm.baseline: split.baseline}
-    return [Part(arm, routes[arm], places) for arm, places in places_by_arm(split.share, keys).items()]
+    hashes = hashed(split.share, keys)
+    parts = [Part(arm, routes[arm], places) for arm, places in places_by_arm(split.share, hashes).items()]
+    for part in parts if split.share.counts_units else ():
+        part.units = {place: hashes[place] - RANGE // 2 for place in part.places}  # as a signed integer
+    return parts
 
 
 async def _candidate(call: Call, parts: list[Part], rows: Sequence[Mapping[str, Any]]) -> list[Part]:
@@ -63,7 +67,8 @@ async def _baseline(call: Call, split: Split, parts: list[Part], rows: Sequence[
     left = [place for place in range(len(rows)) if place not in answered]
     if not left:
         return
-    part = Part(Arm.baseline, split.baseline, left)
+    units = next((one.units for one in parts if one.arm is Arm.baseline), None)
+    part = Part(Arm.baseline, split.baseline, left, units=units)
     parts[:] = [*(one for one in parts if one.answer is not None), part]
     alone = len(left) == len(rows)
     try:
@@ -95,7 +100,9 @@ async def _log(call: Call, split: Split, part: Part, rows: Sequence[Mapping[str,
         return []
     said = None if part.error is None else said_of(part.error)
     own = [rows[place] for place in part.places]
-    of_arm = {"arm": part.arm, "rollout_id": split.share.rollout_id, "places": part.places}
+    of_arm: dict[str, Any] = {"arm": part.arm, "rollout_id": split.share.rollout_id, "places": part.places}
+    if part.units is not None:
+        of_arm["more"] = [{"unit": part.units.get(place)} for place in part.places]
     return await call.log(part.route, own, part.answer, said, **of_arm)
 
 

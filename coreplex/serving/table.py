@@ -47,6 +47,8 @@ class InferenceLog(SQLModel, table=True):
     outcome: str | float | bool | None = maybe_document()
     """What was true in the end: a class or a number. None as long as nobody has said it."""
     outcome_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    worth: float | bool | None = maybe_document()
+    """What its A/B test counts, where that is no outcome of the model: whether the customer bought, what they paid."""
     latency_ms: float = 0.0
     arm: Arm | None = maybe_word(Arm)
     """Which side of a split answered, or a shadow; none where one deployment answers alone."""

@@ -7,7 +7,8 @@ import pytest
 
 from coreplex.deployment.judging import excess, loss_increase
 from coreplex.deployment.table import Loss, Rollout
-from coreplex.engines.sequential.mean_losses import LEAST_OUTCOMES, Losses, least_increase, margin
+from coreplex.engines.sequential.mean_losses import LEAST_OUTCOMES, least_increase, margin
+from coreplex.engines.sequential.sample import Sample
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 LOSSES: dict[str, Draw] = {
@@ -17,8 +18,8 @@ LOSSES: dict[str, Draw] = {
 }
 
 
-def sums(losses: np.ndarray) -> Losses:
-    return Losses(len(losses), float(losses.sum()), float((losses**2).sum()))
+def sums(losses: np.ndarray) -> Sample:
+    return Sample(len(losses), float(losses.sum()), float((losses**2).sum()))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -43,14 +44,14 @@ def test_a_worse_one_is_found() -> None:
 
 
 def test_nothing_is_said_of_few_outcomes() -> None:
-    enough, few = Losses(LEAST_OUTCOMES, 0.0, 0.0), Losses(LEAST_OUTCOMES - 1, 1e9, 1e18)
+    enough, few = Sample(LEAST_OUTCOMES, 0.0, 0.0), Sample(LEAST_OUTCOMES - 1, 1e9, 1e18)
     assert least_increase(enough, few, 0.95) is None
     assert least_increase(few, enough, 0.95) is None
     assert least_increase(enough, enough, 0.95) == 0
 
 
 def test_the_margin_shrinks_with_outcomes_and_with_certainty() -> None:
-    margins = [margin(Losses(known, 0.0, float(known)), alpha) for known in (50, 500, 5000) for alpha in (0.005, 0.025, 0.1)]
+    margins = [margin(Sample(known, 0.0, float(known)), alpha) for known in (50, 500, 5000) for alpha in (0.005, 0.025, 0.1)]
     assert margins == sorted(margins, key=lambda one: -one)
 
 

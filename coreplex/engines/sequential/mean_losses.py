@@ -6,28 +6,17 @@ and asymptotic confidence sequences", Proposition B.1, one-sided).
 """
 
 from math import log, sqrt
-from typing import NamedTuple
+
+from coreplex.engines.sequential.sample import Sample
 
 LEAST_OUTCOMES = 50
 TIGHTEST = 500
 """Outcomes at which the bound is the nearest to that of one look."""
 
 
-class Losses(NamedTuple):
-    """What is known of the losses of one side: how many, their sum and the sum of their squares."""
-
-    known: int
-    total: float
-    squares: float
-
-    @property
-    def mean(self) -> float | None:
-        return self.total / self.known if self.known else None
-
-
-def margin(losses: Losses, alpha: float) -> float:
+def margin(losses: Sample, alpha: float) -> float:
     """How far the mean may be from the true one in one direction, at all sample sizes together, but for probability `alpha`."""
-    known, mean = losses.known, losses.total / losses.known
+    known, mean = losses.size, losses.total / losses.size
     deviation = sqrt(max(0.0, losses.squares / known - mean * mean))
     mixed = known * _mixture(alpha)
     return deviation * sqrt(2 * (mixed + 1) / (known * mixed) * log(1 + sqrt(mixed + 1) / (2 * alpha)))
@@ -39,12 +28,12 @@ def _mixture(alpha: float) -> float:
     return (wanted + log(wanted) + 1) / TIGHTEST
 
 
-def least_increase(baseline: Losses, candidate: Losses, confidence: float) -> float | None:
+def least_increase(baseline: Sample, candidate: Sample, confidence: float) -> float | None:
     """The lower bound of the candidate's mean loss minus the baseline's; None before both have outcomes enough.
 
     It is below the true difference at all looks together with probability `confidence`.
     """
-    if min(baseline.known, candidate.known) < LEAST_OUTCOMES:
+    if min(baseline.size, candidate.size) < LEAST_OUTCOMES:
         return None
     alpha = (1 - confidence) / 2
     assert baseline.mean is not None

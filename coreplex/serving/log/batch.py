@@ -26,7 +26,7 @@ STORE = text(
         SELECT * FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r(
             id uuid, deployment_id uuid, model_id uuid, request_id text, row_index int, inputs jsonb, output jsonb,
             error jsonb, latency_ms float8, created_at timestamptz, log_days int, arm text, rollout_id uuid, first bool,
-            agreed bool, difference float8)
+            agreed bool, difference float8, unit int8)
     ), fresh AS (
         INSERT INTO inference_logs
             (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at, arm,
@@ -42,6 +42,14 @@ STORE = text(
         RETURNING id
     ), new AS (
         SELECT sent.*, (row_index = 0 OR coalesce(first, false)) AS opens FROM sent JOIN fresh USING (id)
+    ), tests AS MATERIALIZED (
+        SELECT id FROM rollouts WHERE status = 'running' AND id IN (SELECT rollout_id FROM sent WHERE unit IS NOT NULL)
+        ORDER BY id FOR NO KEY UPDATE
+    ), units AS (
+        INSERT INTO rollout_units (rollout_id, unit)
+        SELECT DISTINCT rollout_id, unit FROM new JOIN tests ON tests.id = new.rollout_id WHERE unit IS NOT NULL
+        ON CONFLICT DO NOTHING
+        RETURNING rollout_id, unit
     ), counted AS (
         UPDATE deployments d
         SET request_count = d.request_count + c.requests, error_count = d.error_count + c.errors
@@ -57,7 +65,9 @@ STORE = text(
         baseline_rows = o.baseline_rows + c.baseline_rows, candidate_requests = o.candidate_requests + c.candidate_requests,
         candidate_errors = o.candidate_errors + c.candidate_errors, candidate_rows = o.candidate_rows + c.candidate_rows,
         compared_rows = o.compared_rows + c.compared_rows, agreed_rows = o.agreed_rows + c.agreed_rows,
-        difference_sum = o.difference_sum + c.difference_sum
+        difference_sum = o.difference_sum + c.difference_sum,
+        baseline_units = o.baseline_units + coalesce(u.baseline, 0),
+        candidate_units = o.candidate_units + coalesce(u.candidate, 0)
     FROM (
         SELECT rollout_id,
             count(*) FILTER (WHERE opens AND arm = 'baseline') AS baseline_requests,
@@ -69,7 +79,11 @@ STORE = text(
             count(agreed) AS compared_rows, count(*) FILTER (WHERE agreed) AS agreed_rows,
             coalesce(sum(difference), 0) AS difference_sum
         FROM new WHERE rollout_id IS NOT NULL GROUP BY rollout_id
-    ) c
+    ) c LEFT JOIN (
+        SELECT rollout_id, count(*) FILTER (WHERE arm = 'baseline') AS baseline,
+            count(*) FILTER (WHERE arm = 'candidate') AS candidate
+        FROM units JOIN (SELECT DISTINCT rollout_id, unit, arm FROM new) n USING (rollout_id, unit) GROUP BY rollout_id
+    ) u USING (rollout_id)
     WHERE o.id = c.rollout_id
     RETURNING o.id, o.kind, o.status
     """  # noqa: S608 of our own
