@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
+from math import isfinite, sqrt
 from typing import NamedTuple
 from uuid import UUID
 
@@ -224,11 +224,18 @@ def results(test: AbTest, rollout: Rollout | None, moment: datetime) -> Results:
     return Results(
         variants=[_side(test, counted, Variant.a, a), _side(test, counted, Variant.b, b)],
         **(_by_posterior(test, a, b) if test.method is AbTestMethod.bayesian else _by_interval(test, a, b)),
-        relative_difference=(b.mean - a.mean) / abs(a.mean) if a.mean and b.mean is not None else None,
+        relative_difference=_relative(a.mean, b.mean),
         sample_ratio_p_value=share_p_value(test, counted) if rollout else None,
         winner=test.winner,
         reason=reason,
     )
+
+
+def _relative(a: float | None, b: float | None) -> float | None:
+    if not a or b is None:
+        return None
+    share = (b - a) / abs(a)
+    return share if isfinite(share) else None
 
 
 def _nothing(test: AbTest) -> Rollout:

@@ -56,6 +56,8 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "deployments": FILTERED,
     "rollout": {"id": "<rollout>"},
     "rollouts": FILTERED,
+    "abTest": {"id": "<ab_test>"},
+    "abTests": FILTERED,
     "servedModel": {"deploymentId": "<deployment>"},
     "job": {"id": "<job>"},
     "jobs": FILTERED,
@@ -141,6 +143,21 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "abortCanary": {"input": {"deploymentId": "<production>"}},
     "startShadow": {"input": {"deploymentId": "<production>", "candidateDeploymentId": "<deployment>"}},
     "stopShadow": {"input": {"deploymentId": "<production>"}},
+    "createAbTest": {
+        "input": {
+            "projectId": "<project>",
+            "name": "Old against new",
+            "deploymentAId": "<production>",
+            "deploymentBId": "<deployment>",
+        }
+    },
+    "startAbTest": {"input": {"abTestId": "<ab_test>"}},
+    "stopAbTest": {"input": {"abTestId": "<ab_test>"}},
+    "deleteAbTest": {"input": {"abTestId": "<ab_test>"}},
+    "predictAbTest": {"input": {"abTestId": "<ab_test>", "inputs": [ROW]}},
+    "recordAbTestOutcomes": {
+        "input": {"abTestId": "<ab_test>", "items": [{"requestId": "00000000-0000-7000-8000-000000000000", "outcome": "yes"}]}
+    },
     "predict": {"input": {"deploymentId": "<deployment>", "inputs": [ROW]}},
     "predictModel": {"input": {"modelId": "<model>", "inputs": [ROW]}},
     "predictionTarget": {"modelId": "<model>"},

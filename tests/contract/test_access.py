@@ -21,11 +21,16 @@ from tests.factories.snapshot import Snapshot, snapshot
 from tests.factories.world import World, world
 
 CALLS = {call.name: call for call in (*rest_calls(), *graphql_calls())}
+RUNNING_TEST = (
+    "WITH r AS (UPDATE rollouts SET status = 'running', kind = 'ab_test' RETURNING id, project_id) UPDATE ab_tests t SET "
+    "status = 'running', started_at = now(), rollout_id = r.id FROM r WHERE r.project_id = t.project_id"
+)
 PREPARED = {
     "archiveProject": "UPDATE jobs SET status = 'cancelled'",
     "advanceCanary": "UPDATE rollouts SET status = 'running'",
     "abortCanary": "UPDATE rollouts SET status = 'running'",
     "stopShadow": "UPDATE rollouts SET status = 'running', kind = 'shadow'",
+    **dict.fromkeys(("stopAbTest", "predictAbTest", "recordAbTestOutcomes"), RUNNING_TEST),
     "unarchiveProject": "UPDATE projects SET status = 'archived'",
 }
 """What must be done before a field can do anything, in SQL."""
@@ -199,8 +204,8 @@ async def test_a_key_bound_to_a_project_makes_no_other(made: tuple[World, Snapsh
         assert (await client.post("/api/projects", json={"name": "x"}, headers=found.headers("bound"))).status_code == 403
         assert await before.digest() == seen
         for path in filter(
-            is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts"}
-        ):  # the last two by project in REST
+            is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts", "abTests"}
+        ):  # the last three by project in REST
             place = {"predictionBatches": "predictions/batches"}.get(path, path)
             listed = (await client.get(f"/api/{place}", headers=found.headers("bound"))).json()
             assert listed["total"] == (1 if path == "projects" else 0), path

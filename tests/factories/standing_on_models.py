@@ -9,6 +9,7 @@ from uuid import UUID
 
 import polars as pl
 
+from coreplex.ab_test.table import AbTest, AbTestGoal, AbTestMethod, AbTestMetric
 from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import DatasetVersion
@@ -87,5 +88,15 @@ def add_rollout(session: WriteSession, project: Project, deployments: dict[str, 
     sides = {"baseline_id": deployments["production"].id, "candidate_id": deployments["deployment"].id}
     ended = {"kind": RolloutKind.canary, "status": RolloutStatus.aborted}
     row = Rollout(project_id=project.id, **sides, **ended, percent=5, steps=[5, 25, 50, 100], loss=Loss.misclassification)
+    session.add(row)
+    return row
+
+
+def add_ab_test(session: WriteSession, project: Project, deployments: dict[str, Deployment], **said: Any) -> AbTest:
+    """A draft of a test of the staging deployment against the one in production."""
+    sides = {"deployment_a_id": deployments["production"].id, "deployment_b_id": deployments["deployment"].id}
+    rule = {"metric": AbTestMetric.accuracy, "goal": AbTestGoal.maximize, "method": AbTestMethod.frequentist}
+    least = {"min_samples": 100, "min_duration_hours": 0.0, "max_duration_hours": 672.0, "confidence_level": 0.95}
+    row = AbTest(**{"project_id": project.id, "name": "draft", "traffic_split": 50, **sides, **rule, **least, **said})
     session.add(row)
     return row

@@ -43,7 +43,7 @@ from coreplex.serving.log.writer import InferenceWriter
 from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 from tests.factories.snapshot import connected
-from tests.factories.standing_on_models import add_batches, add_deployments, add_rollout, store
+from tests.factories.standing_on_models import add_ab_test, add_batches, add_deployments, add_rollout, store
 
 TARGET = "left"
 TABLE = frame(120)
@@ -221,6 +221,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         deployments = await add_deployments(session, project, models)
         batches = await add_batches(session, made.services, project, version, models)
         rollout = add_rollout(session, project, deployments)
+        ab_test = add_ab_test(session, project, deployments)
         invitation = Invitation(
             project_id=project.id,
             email="guest@example.org",
@@ -241,6 +242,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         "spare_model": str(models[2].id),
         **{name: str(row.id) for name, row in (deployments | batches).items()},
         "rollout": str(rollout.id),
+        "ab_test": str(ab_test.id),
     }
 
 

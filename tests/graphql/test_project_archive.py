@@ -34,11 +34,12 @@ STILL = {
     "deactivateDeployment",
     "abortCanary",
     "stopShadow",
+    "stopAbTest",
     "createApiKey",
     "revokeInvitation",
 }
 """What can be done to an archived project, and what is in none."""
-NOWHERE = {"createProject", "predict", "predictModel"}
+NOWHERE = {"createProject", "predict", "predictModel", "predictAbTest"}
 
 
 def code(answer: dict[str, Any]) -> str:
