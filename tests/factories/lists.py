@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+from coreplex.ab_test.table import AbTest
 from coreplex.account.table import Session
 from coreplex.batch.table import PredictionBatch
 from coreplex.dataset.table import DatasetVersion
@@ -17,6 +18,7 @@ from coreplex.model.table import Evaluation
 from coreplex.platform.clock import now
 from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
+from tests.factories.standing_on_models import AB_TEST
 from tests.factories.world import World
 
 ROWS = 5
@@ -53,6 +55,8 @@ async def fill_lists(made: World) -> None:
             beside = {"baseline_id": ids["production"], "candidate_id": ids["deployment" if number else "idle"]}
             ended = {"kind": RolloutKind.shadow, "status": RolloutStatus.aborted}
             session.add(Rollout(**of_project, **beside, **ended, percent=number + 1, loss=Loss.misclassification))
+            sides = {"deployment_a_id": ids["production"], "deployment_b_id": ids["deployment" if number else "idle"]}
+            session.add(AbTest(**of_project, **sides, **AB_TEST, name=f"Test {number}"))
             session.add(Job(**of_project, type="probe", status=state, finished_at=finished, message=f"Probe {number}"))
         for number in range(2):
             ends, digest = {"expires_at": now() + timedelta(days=1 + number)}, f"{number}".encode() * 32

@@ -92,11 +92,22 @@ def add_rollout(session: WriteSession, project: Project, deployments: dict[str, 
     return row
 
 
-def add_ab_test(session: WriteSession, project: Project, deployments: dict[str, Deployment], **said: Any) -> AbTest:
+AB_TEST: dict[str, Any] = {
+    "traffic_split": 50,
+    "metric": AbTestMetric.accuracy,
+    "goal": AbTestGoal.maximize,
+    "method": AbTestMethod.frequentist,
+    "confidence_level": 0.95,
+    "min_samples": 100,
+    "min_duration_hours": 0.0,
+    "max_duration_hours": 672.0,
+}
+"""What a test asks for when nothing is said."""
+
+
+def add_ab_test(session: WriteSession, project: Project, deployments: dict[str, Deployment]) -> AbTest:
     """A draft of a test of the staging deployment against the one in production."""
     sides = {"deployment_a_id": deployments["production"].id, "deployment_b_id": deployments["deployment"].id}
-    rule = {"metric": AbTestMetric.accuracy, "goal": AbTestGoal.maximize, "method": AbTestMethod.frequentist}
-    least = {"min_samples": 100, "min_duration_hours": 0.0, "max_duration_hours": 672.0, "confidence_level": 0.95}
-    row = AbTest(**{"project_id": project.id, "name": "draft", "traffic_split": 50, **sides, **rule, **least, **said})
+    row = AbTest(project_id=project.id, name="draft", **sides, **AB_TEST)
     session.add(row)
     return row

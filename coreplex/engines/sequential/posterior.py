@@ -64,7 +64,7 @@ class Posterior(NamedTuple):
     @property
     def p_greater(self) -> float:
         """That the second mean is greater."""
-        return (1 - self.p_none) * self._over_parts(lambda part: 1 - part.below(0.0))
+        return (1 - self.p_none) * self._over_parts(lambda part: part.negated().below(0.0))
 
     @property
     def p_smaller(self) -> float:
