@@ -123,5 +123,5 @@ class RecordAbTestOutcomes(BaseModel):
         min_length=1,
         max_length=MOST,
         description="What came out, each of one row; said again, it replaces what was said before. Under the metric `outcome` a "
-        "number, or true or false: what the test counts; else what was true, as for `recordOutcomes`.",
+        "number, or true or false: what the test counts; else what was true, as of a deployment.",
     )

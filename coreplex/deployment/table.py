@@ -203,7 +203,7 @@ class RolloutUnit(SQLModel, table=True):
     """A key that has come to a running A/B test, as its hash: what comes again is no further unit."""
 
     __tablename__ = "rollout_units"
-    __bound__ = Bound("As many as there are different keys of rows in an A/B test; removed when it ends.")
+    __bound__ = Bound("Different keys of rows in a running A/B test. Goes with it.")
 
     rollout_id: UUID = Field(foreign_key="rollouts.id", ondelete="CASCADE", primary_key=True)
     unit: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})

@@ -359,7 +359,13 @@ def test_every_mutation_of_a_signed_in_caller_is_done_once() -> None:
     """Save those that end the credential they came with, and predictions, which make nothing."""
     assert core_schema.mutation_type is not None
     fields = {name for name in core_schema.mutation_type.fields if not _public(name)}
-    assert {name for name in fields if not _done_once(name)} == {"logout", "changePassword", "predict", "predictModel"}
+    assert {name for name in fields if not _done_once(name)} == {
+        "logout",
+        "changePassword",
+        "predict",
+        "predictModel",
+        "predictAbTest",
+    }
 
 
 def test_what_a_mutation_makes_can_be_found_again() -> None:

@@ -118,6 +118,7 @@ DIFFERENT = {
     "entityId": "a job may be about nothing",
     **dict.fromkeys(("modelId", "deploymentId"), "a batch of predictions outlives what has predicted"),
     "rowCount": "of a batch of predictions it is known at its end",
+    "metric": "an A/B test is decided by a metric of each single row",
 }
 """Fields whose types differ between nodes, which then need another name in one selection of `nodes`, with the reason."""
 
@@ -153,6 +154,7 @@ def test_ids_are_ids() -> None:
         "InferenceLogEntryFilter.requestId",
         "PredictPayload.requestId",
         "PredictModelPayload.requestId",
+        "PredictAbTestPayload.requestId",
     }
 
 
