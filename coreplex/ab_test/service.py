@@ -159,7 +159,7 @@ async def stop(session: WriteSession, grant: Grant, wanted: StopAbTest) -> AbTes
     """End a running test without a winner; both deployments go on as they were. Raises Conflict for one that does not run."""
     test = await _opened(session, grant, wanted.ab_test_id)
     rollout = await _running(session, test)
-    reason = rollouts.said(wanted.reason) or Message("ended_by_hand", "It was stopped.")
+    reason = rollouts.said_by(wanted.reason) or Message("ended_by_hand", "It was stopped.")
     await end(session, grant.user_id, rollout, RolloutStatus.aborted, reason)
     return test
 

@@ -145,18 +145,18 @@ async def advance(session: WriteSession, grant: Grant, wanted: AdvanceCanary) ->
 async def abort(session: WriteSession, grant: Grant, wanted: AbortCanary) -> Rollout:
     """Give all rows back to the production deployment."""
     rollout = await _canary(session, grant, wanted.deployment_id)
-    await end(session, grant.user_id, rollout, RolloutStatus.aborted, said(wanted.reason))
+    await end(session, grant.user_id, rollout, RolloutStatus.aborted, said_by(wanted.reason))
     return rollout
 
 
 async def stop_shadow(session: WriteSession, grant: Grant, wanted: StopShadow) -> Rollout:
     """Ask the candidate no more."""
     rollout = await _running(session, grant, wanted.deployment_id, RolloutKind.shadow)
-    await end(session, grant.user_id, rollout, RolloutStatus.aborted, said(wanted.reason))
+    await end(session, grant.user_id, rollout, RolloutStatus.aborted, said_by(wanted.reason))
     return rollout
 
 
-def said(reason: str) -> Message | None:
+def said_by(reason: str) -> Message | None:
     return Message("said_so", "{reason}", reason=reason) if reason else None
 
 
@@ -168,7 +168,7 @@ async def step_up(
     if following >= len(rollout.steps) or rollout.steps[following] >= 100:
         await pass_gate(session, actor_id, await session.get_one(Deployment, rollout.candidate_id), override_reason)
         rollout.step, rollout.percent = min(following, len(rollout.steps) - 1), 100
-        await end(session, actor_id, rollout, RolloutStatus.completed, said(why))
+        await end(session, actor_id, rollout, RolloutStatus.completed, said_by(why))
         return
     _enter(rollout, following)
     candidate = await session.get_one(Deployment, rollout.candidate_id)
