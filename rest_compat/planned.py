@@ -1,7 +1,6 @@
 """What the published client can ask and this server cannot answer yet: said in the README and at `/docs`, held up by a test."""
 
 PLANNED = {
-    "deployments": ("drift",),
     "privacy": (
         "list_policies",
         "create_policy",

@@ -16,6 +16,7 @@ from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
 from resolvers.deployment import canaries, input_schema, log_documents, log_file, shadows
 from resolvers.model import models
+from resolvers.monitoring import drift, metrics
 from schema.common import name_warnings, published
 from schema.cost import INSIDE, PRICE
 from schema.deleted import DeletedFromProjectPayload
@@ -27,6 +28,7 @@ from schema.file import File
 from schema.input_schema import InputSchema
 from schema.links import link, owner
 from schema.model import DOCUMENT, Batches, Model, name_of
+from schema.monitoring import DRIFT, TRAFFIC, DeploymentDrift, DeploymentMetrics
 from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
@@ -185,6 +187,20 @@ class Deployment:
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     deployed_at: datetime | None = strawberry.field(description="When it last began to serve as it does.")
+    metrics: DeploymentMetrics | None = guarded(
+        metrics,
+        READ,
+        "How it did over a time: requests, errors, latencies.",
+        graphql_type=DeploymentMetrics | None,
+        metadata={PRICE: TRAFFIC},
+    )
+    drift: DeploymentDrift | None = guarded(
+        drift,
+        READ,
+        "Whether it is asked what its model was trained on, and answers so.",
+        graphql_type=DeploymentDrift | None,
+        metadata={PRICE: DRIFT},
+    )
     log_file: File | None = guarded(
         log_file,
         READ,

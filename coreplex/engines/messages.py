@@ -53,6 +53,10 @@ class ModelReport(TypedDict):
     """The metric `sort_metric`, which ranks."""
     sort_metric: str
     folds: int
+    inputs: StoredFile
+    """The columns of the table in bins, the same file for all models of a run (`coreplex.engines.drift.layout`)."""
+    answers: list[dict[str, Any]]
+    """What it answered out-of-fold, in bins."""
     bundle: StoredFile
     curves: StoredFile
     explanation: StoredFile

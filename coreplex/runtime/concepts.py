@@ -14,6 +14,7 @@ CONCEPTS = (
     "outcome",
     "batch",
     "serving",
+    "monitoring",
     "deployment",
     "model",
     "experiment",

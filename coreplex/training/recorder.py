@@ -1,8 +1,11 @@
 """Stores what an engine reports while it trains, as rows, files and events, each at once."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
+
+import orjson
 
 from coreplex.artifact.table import STORAGE, Artifact, ArtifactKind
 from coreplex.deployment.production import serving_model
@@ -16,6 +19,7 @@ from coreplex.membership import quota
 from coreplex.model import registry
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
+from coreplex.monitoring import baseline
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.training.plan import TrainingPlan
@@ -34,6 +38,7 @@ class Recorder:
     def __init__(self, context: JobContext, plan: TrainingPlan, run: EngineRun) -> None:
         self.context, self.plan, self.run = context, plan, run
         self.count = 0
+        self._inputs_kept = False
 
     async def on_event(self, event: dict[str, Any]) -> None:
         message = received(event)
@@ -60,11 +65,19 @@ class Recorder:
         try:
             for part, _, filename, _ in FILES:
                 await self.context.storage.put(f"{prefix}/{filename}", Path(report[part]["path"]))
+            await self._keep_inputs(report)
             await self.context.save(lambda session: self._store(session, report, model_id, prefix))
         except BaseException:
             await self.context.storage.delete_all(prefix)
             raise
         self.count += 1
+
+    async def _keep_inputs(self, report: ModelReport) -> None:
+        """What the columns held, once for all models."""
+        if not self._inputs_kept:
+            features = orjson.loads(await asyncio.to_thread(Path(report["inputs"]["path"]).read_bytes))
+            await self.context.save(lambda session: baseline.keep_features(session, self.plan.experiment.id, features))
+            self._inputs_kept = True
 
     def _artifacts(self, report: ModelReport, prefix: str) -> dict[str, Artifact]:
         return {
@@ -97,6 +110,7 @@ class Recorder:
         await registry.number(session, model)
         session.add(model)
         await session.flush()
+        await baseline.keep_answers(session, model.id, report["answers"])
         (await session.get_one(EngineRun, self.run.id)).models_trained += 1
         best = await model_service.rank(session, experiment)
         await event.append(

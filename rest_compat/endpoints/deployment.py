@@ -96,6 +96,17 @@ def warning(sentence: str) -> dict[str, Any]:
     return {"column": "", "kind": UNKNOWN, "message": sentence, "row": None}
 
 
+def watched(result: Any, _: Mapping[str, Any]) -> Any:
+    found = result["metrics"]
+    window = {"start": found.pop("window_start"), "end": found.pop("window_end")}
+    return {"deployment_id": result["id"], "window": window, **found}
+
+
+def drifting(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"deployment_id": result["id"], **result["drift"]}
+
+
+WINDOW = ("window", "until", "arm")
 ROWS = (
     Endpoint(
         "GET",
@@ -118,6 +129,14 @@ ROWS = (
     ),
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok),
     Endpoint("GET", f"{ONE}/schema", "DeploymentSchema", schema),
+    Endpoint("GET", f"{ONE}/metrics", "DeploymentMetrics", watched, params=(*WINDOW, "bucket")),
+    Endpoint(
+        "GET",
+        f"{ONE}/drift",
+        "DeploymentDrift",
+        drifting,
+        params=(*WINDOW, "threshold", "baseline", "baseline_window", "baseline_until"),
+    ),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
     Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage", "override_reason")),
     Endpoint(

@@ -6,15 +6,20 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
 import orjson
 import pytest
 
+from coreplex.engines.drift.layout import Layout
+from coreplex.monitoring import spans
+from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.serving.log.writer import InferenceWriter
 from coreplex.supervisor.process import python_path
+from tests.factories import counted
 from tests.factories.served import Served, serve, stored
 from tests.jobs.harness import ROOT
 from tests.jobs.log_process import requests
@@ -102,15 +107,37 @@ async def compare(database: Database, writers: Writers) -> int:
     return rows
 
 
-async def test_what_was_acknowledged_is_logged(database: Database, tmp_path: Path) -> None:
+LAYOUT = Layout(
+    (counted.numbers("seed", range(1, 4)), counted.numbers("number", (5, 10, 20, 50)), counted.numbers("row", (0, 1, 40)))
+)
+TRAFFIC = "SELECT sum(requests), sum(rows), sum((SELECT sum(n) FROM unnest(latency_counts) n)) FROM traffic_counts"
+
+
+async def recount(database: Database, served: Served) -> None:
+    """What was counted is what the log holds, before and after it is joined to longer spans of time."""
+    logged = [orjson.loads(record[0]) for record in await served.logged()]
+    expected = counted.recounted(LAYOUT, logged)
+    opening = len({(row["seed"], row["number"]) for row in logged})
+    for _ in range(2):
+        assert await counted.kept(served) == expected
+        (traffic,) = await served.run(TRAFFIC)
+        assert [*map(int, traffic)] == [opening, len(logged), opening]
+        await spans.join(database, now() + timedelta(days=50))
+
+
+async def test_what_was_acknowledged_is_logged_and_counted(database: Database, tmp_path: Path) -> None:
     served = await serve(database)
+    await counted.keep(database, served, LAYOUT)
     writers = await battle(served, tmp_path, side_by_side=2, kills=2, seed=1)
     assert await compare(database, writers) > 100
+    await recount(database, served)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1000, 2000])
 async def test_what_was_acknowledged_is_logged_after_many_kills(database: Database, tmp_path: Path, seed: int) -> None:
     served = await serve(database)
+    await counted.keep(database, served, LAYOUT)
     writers = await battle(served, tmp_path, side_by_side=4, kills=40, seed=seed)
     assert await compare(database, writers) > 1000
+    await recount(database, served)

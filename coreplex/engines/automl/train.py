@@ -20,7 +20,7 @@ from coreplex.engines import import_boosters  # noqa: F401  (first of all)
 from coreplex.engines.automl.budget import Clock, Progress
 from coreplex.engines.automl.data import task
 from coreplex.engines.automl.evaluation import forward, metrics
-from coreplex.engines.automl.execution.publishing import Publisher
+from coreplex.engines.automl.execution.publishing import Publisher, input_bins
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
@@ -105,6 +105,7 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
     # FLAML asks for one fold after the other.
     workers = min(threads, len(what.plan.folds)) if engine == "native" else 1
     memory = Memory(int(request.get("memory_bytes") or DEFAULT_BYTES), workers)
+    folder = Path(request["work_dir"])
     return Run(
         task=what,
         config=config,
@@ -112,7 +113,7 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
         matrices=Matrices(what, balance=config.balance_classes, memory=memory),
         clock=clock,
         board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
-        publisher=Publisher(Path(request["work_dir"]), engine, metric, log, config.keep_cross_validation_predictions),
+        publisher=Publisher(folder, engine, metric, log, input_bins(what, folder), config.keep_cross_validation_predictions),
         report=report,
         log=log,
         warn=warn,

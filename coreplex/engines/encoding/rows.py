@@ -133,13 +133,7 @@ class RowReader:
 
     def matched(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Column of the model → key of `row`, for columns that are missing from it under their own name."""
-        if len(row) > _MOST_EXTRA + 10 * len(self.accepted):
-            return {}
-        extra = _unique((folded(key), key) for key in row if isinstance(key, str) and key not in self.accepted)
-        if not extra:
-            return {}
-        missing = _unique((folded(name), name) for name in self.names if name not in row)
-        return {name: extra[form] for form, name in missing.items() if form in extra}
+        return matched(row, self.names, self.accepted)
 
     def knows(self, row: Mapping[str, Any]) -> bool:
         """Whether the model was offered one column of `row`, at least under another spelling."""
@@ -246,6 +240,17 @@ def _meant(name: str, names: tuple[str, ...]) -> str:
     """`hint`, remembered: whoever sends a column in vain sends it with every row."""
     found = hint(name, names)
     return f" {found}" if found is not None else ""
+
+
+def matched(row: Mapping[str, Any], names: Iterable[str], accepted: frozenset[str]) -> dict[str, str]:
+    """Column → key of `row`, for the `names` that are missing from it under their own spelling; `accepted` keys are no such."""
+    if len(row) > _MOST_EXTRA + 10 * len(accepted):
+        return {}
+    extra = _unique((folded(key), key) for key in row if isinstance(key, str) and key not in accepted)
+    if not extra:
+        return {}
+    missing = _unique((folded(name), name) for name in names if name not in row)
+    return {name: extra[form] for form, name in missing.items() if form in extra}
 
 
 def renamed(row: Mapping[str, Any], matched: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from sqlalchemy import text
 
 from coreplex.deployment.table import RolloutKind, RolloutStatus
 from coreplex.errors.tree import Unavailable
+from coreplex.monitoring import tally
+from coreplex.monitoring.counters import Counters
 from coreplex.platform.database import Database, is_refused, is_too_much
 from coreplex.serving.log.json_lines import NUL, shortened, without_nul
 from coreplex.serving.log.partitions import week_in_sql
@@ -18,7 +20,8 @@ TRIES = 5
 
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
 # The error of a record that an older server has spooled is a text. `counted` runs after what is selected last, so rollouts are
-# locked before deployments, as everybody does who changes both.
+# locked before deployments, as everybody does who changes both. Tallies are of all that was sent: they are added where all of it
+# is new, else the ids that are come back.
 WEEK = week_in_sql("r.created_at", "r.log_days")
 STORE = text(
     f"""
@@ -59,35 +62,48 @@ STORE = text(
             FROM new WHERE arm IS DISTINCT FROM 'shadow' GROUP BY deployment_id
         ) c
         WHERE c.deployment_id = d.id
+    ), whole AS (
+        SELECT (SELECT count(*) FROM fresh) = (SELECT count(*) FROM sent) AS all_new
+    ), tallies AS (
+        {tally.TALLIES} AND (SELECT all_new FROM whole)
+    ), traffic AS (
+        {tally.TRAFFIC}
+    ), bins AS (
+        {tally.BINS}
+    ), grown AS (
+        UPDATE rollouts o SET
+            baseline_requests = o.baseline_requests + c.baseline_requests,
+            baseline_errors = o.baseline_errors + c.baseline_errors,
+            baseline_rows = o.baseline_rows + c.baseline_rows, candidate_requests = o.candidate_requests + c.candidate_requests,
+            candidate_errors = o.candidate_errors + c.candidate_errors, candidate_rows = o.candidate_rows + c.candidate_rows,
+            compared_rows = o.compared_rows + c.compared_rows, agreed_rows = o.agreed_rows + c.agreed_rows,
+            difference_sum = o.difference_sum + c.difference_sum,
+            baseline_units = o.baseline_units + coalesce(u.baseline, 0),
+            candidate_units = o.candidate_units + coalesce(u.candidate, 0)
+        FROM (
+            SELECT rollout_id,
+                count(*) FILTER (WHERE opens AND arm = 'baseline') AS baseline_requests,
+                count(*) FILTER (WHERE opens AND arm = 'baseline' AND error IS NOT NULL) AS baseline_errors,
+                count(*) FILTER (WHERE arm = 'baseline') AS baseline_rows,
+                count(*) FILTER (WHERE opens AND arm <> 'baseline') AS candidate_requests,
+                count(*) FILTER (WHERE opens AND arm <> 'baseline' AND error IS NOT NULL) AS candidate_errors,
+                count(*) FILTER (WHERE arm <> 'baseline') AS candidate_rows,
+                count(agreed) AS compared_rows, count(*) FILTER (WHERE agreed) AS agreed_rows,
+                coalesce(sum(difference), 0) AS difference_sum
+            FROM new WHERE rollout_id IS NOT NULL GROUP BY rollout_id
+        ) c LEFT JOIN (
+            SELECT rollout_id, count(*) FILTER (WHERE arm = 'baseline') AS baseline,
+                count(*) FILTER (WHERE arm = 'candidate') AS candidate
+            FROM units JOIN (SELECT DISTINCT rollout_id, unit, arm FROM new) n USING (rollout_id, unit) GROUP BY rollout_id
+        ) u USING (rollout_id)
+        WHERE o.id = c.rollout_id
+        RETURNING o.id, o.kind, o.status
     )
-    UPDATE rollouts o SET
-        baseline_requests = o.baseline_requests + c.baseline_requests, baseline_errors = o.baseline_errors + c.baseline_errors,
-        baseline_rows = o.baseline_rows + c.baseline_rows, candidate_requests = o.candidate_requests + c.candidate_requests,
-        candidate_errors = o.candidate_errors + c.candidate_errors, candidate_rows = o.candidate_rows + c.candidate_rows,
-        compared_rows = o.compared_rows + c.compared_rows, agreed_rows = o.agreed_rows + c.agreed_rows,
-        difference_sum = o.difference_sum + c.difference_sum,
-        baseline_units = o.baseline_units + coalesce(u.baseline, 0),
-        candidate_units = o.candidate_units + coalesce(u.candidate, 0)
-    FROM (
-        SELECT rollout_id,
-            count(*) FILTER (WHERE opens AND arm = 'baseline') AS baseline_requests,
-            count(*) FILTER (WHERE opens AND arm = 'baseline' AND error IS NOT NULL) AS baseline_errors,
-            count(*) FILTER (WHERE arm = 'baseline') AS baseline_rows,
-            count(*) FILTER (WHERE opens AND arm <> 'baseline') AS candidate_requests,
-            count(*) FILTER (WHERE opens AND arm <> 'baseline' AND error IS NOT NULL) AS candidate_errors,
-            count(*) FILTER (WHERE arm <> 'baseline') AS candidate_rows,
-            count(agreed) AS compared_rows, count(*) FILTER (WHERE agreed) AS agreed_rows,
-            coalesce(sum(difference), 0) AS difference_sum
-        FROM new WHERE rollout_id IS NOT NULL GROUP BY rollout_id
-    ) c LEFT JOIN (
-        SELECT rollout_id, count(*) FILTER (WHERE arm = 'baseline') AS baseline,
-            count(*) FILTER (WHERE arm = 'candidate') AS candidate
-        FROM units JOIN (SELECT DISTINCT rollout_id, unit, arm FROM new) n USING (rollout_id, unit) GROUP BY rollout_id
-    ) u USING (rollout_id)
-    WHERE o.id = c.rollout_id
-    RETURNING o.id, o.kind, o.status
+    SELECT id, kind, status, NULL AS fresh FROM grown
+    UNION ALL SELECT NULL, NULL, NULL, ARRAY(SELECT id::text FROM fresh) FROM whole WHERE NOT all_new
     """  # noqa: S608 of our own
 )
+ADD_TALLIES = text(f"WITH tallies AS ({tally.TALLIES}), traffic AS ({tally.TRAFFIC}) {tally.BINS}")
 
 
 class BatchStore:
@@ -98,7 +114,7 @@ class BatchStore:
     """
 
     def __init__(self, database: Database, rejected: RejectedEntries) -> None:
-        self._database, self._rejected = database, rejected
+        self._database, self._rejected, self._counters = database, rejected, Counters(database)
         self.canaries: set[UUID] = set()
         """Running ones whose counts have grown: somebody must look whether they go on."""
         self._tries: Counter[bytes] = Counter()
@@ -127,9 +143,12 @@ class BatchStore:
 
     async def _insert(self, lines: bytes) -> None:
         records = b"[%b]" % lines.strip().replace(b"\n", b",")
+        given = {"records": records.decode(errors="replace"), "tallies": await self._counters.tallies(lines)}
         async with self._database.transaction() as session:
-            grown = await session.execute(STORE, {"records": records.decode(errors="replace")})
-            found = grown.all()
+            found = (await session.execute(STORE, given)).all()
+            for part in found:
+                if part.fresh:  # some were there already, or their deployment is gone
+                    await session.execute(ADD_TALLIES, {"tallies": await self._counters.tallies(lines, set(part.fresh))})
         self.canaries.update(one.id for one in found if (one.kind, one.status) == (RolloutKind.canary, RolloutStatus.running))
 
     def _too_much(self, error: BaseException, lines: bytes) -> bool:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from coreplex.engines.automl.data.task import Log, Task
 from coreplex.engines.automl.evaluation import curves, intervals, metrics
 from coreplex.engines.automl.trial.leaderboard import Finished
+from coreplex.engines.drift import layout
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
 from coreplex.engines.scoring import bundle
@@ -43,6 +44,7 @@ class Publisher:
     engine: str
     metric: str
     log: Log
+    inputs: StoredFile
     keep_predictions: bool = True
 
     def publish(self, model: Finished, explain_secs: float, rivals: Sequence[Finished] = ()) -> ModelReport:
@@ -70,6 +72,8 @@ class Publisher:
             "score": model.metrics[self.metric],
             "sort_metric": self.metric,
             "folds": len(task.plan.folds),
+            "inputs": self.inputs,
+            "answers": [feature.to_json() for feature in _answers(model)],
             "bundle": {"path": str(written.path), "sha256": written.sha256, "size": written.size},
             "curves": _json(folder / "curves.json", _curves(model)),
             "explanation": _json(folder / "explanation.json", explanation),
@@ -122,6 +126,21 @@ def _conformal(model: Finished) -> Conformal:
     if model.task.classification:
         return Conformal.of_classes(judged.y.astype(np.int64), judged.p)
     return Conformal.of_numbers(judged.y.astype(np.float64), judged.p[:, 0])
+
+
+def input_bins(task: Task, work_dir: Path) -> StoredFile:
+    """Write the columns of the task in bins, by which requests of its models are counted one day."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    return _json(
+        work_dir / "inputs.json", [feature.to_json() for feature in layout.of_table(task.frame, task.columns, task.seed)]
+    )
+
+
+def _answers(model: Finished) -> tuple[layout.Feature, ...]:
+    judged = model.predictions
+    if model.task.classification:
+        return layout.of_classes(model.task.classes, judged.p, judged.predicted)
+    return layout.of_numbers(judged.p[:, 0])
 
 
 def _threshold(model: Finished) -> dict[str, Any] | None:

@@ -1,0 +1,166 @@
+"""What is counted of a model's requests and answers: its columns in their bins, with how often training saw each.
+
+A layout gives every bin of every column a number of its own, one after the other, so that all counts are one long vector, of
+which only what is not zero is kept. It is made once from the table of the training and never changes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from coreplex.engines.drift.bins import Kind, LevelBins, NumberBins, bins_of
+from coreplex.engines.encoding.values import Canonical, domain
+from coreplex.engines.scoring.bundle import label_key
+from coreplex.engines.tabular.schema import Column, ColumnType
+
+Counts = NDArray[np.int64]
+
+MOST_ROWS = 100_000
+"""Of a longer table a sample says where the bins lie, and how often each is met."""
+KINDS: Mapping[str, Kind] = {"number": "number", "moment": "moment", "category": "category", "text": "length"}
+CLASS, PROBABILITY, NUMBER = "class", "probability", "prediction"
+"""What is counted of an answer."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing that is counted. `column`: how its values are read; None for an answer. `counts`: (size,) of training.
+
+    `label`: of which class it is the probability; None where of the one that is answered.
+    """
+
+    name: str
+    kind: Kind
+    bins: NumberBins | LevelBins
+    counts: tuple[int, ...]
+    column: Column | None = None
+    label: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        more: dict[str, Any] = {} if self.column is None else {"column": self.column.to_json()}
+        if self.label is not None:
+            more["label"] = self.label
+        return {"name": self.name, "kind": self.kind, **self.bins.to_json(), "counts": list(self.counts), **more}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Feature":
+        """What `to_json` wrote."""
+        column = Column.from_json(data["column"]) if "column" in data else None
+        return cls(data["name"], data["kind"], bins_of(data), tuple(data["counts"]), column, data.get("label"))
+
+
+class Part(NamedTuple):
+    """A feature and where its bins begin in the vector of all."""
+
+    feature: Feature
+    begin: int
+
+    def of(self, vector: Counts) -> Counts:
+        """Its (size,) part of a vector of all."""
+        return vector[self.begin : self.begin + self.feature.bins.size]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`inputs` are columns, `answers` what is made of an output: its class, its number or probability."""
+
+    inputs: tuple[Feature, ...]
+    answers: tuple[Feature, ...] = ()
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All features with their places, inputs first."""
+        return tuple(self._placed())
+
+    def _placed(self) -> Iterator[Part]:
+        begin = 0
+        for feature in (*self.inputs, *self.answers):
+            yield Part(feature, begin)
+            begin += feature.bins.size
+
+    @property
+    def size(self) -> int:
+        """Of the vector."""
+        return sum(feature.bins.size for feature in (*self.inputs, *self.answers))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the input columns."""
+        return frozenset(feature.name for feature in self.inputs)
+
+
+def of_table(frame: pl.DataFrame, columns: Sequence[Column], seed: int = 0) -> tuple[Feature, ...]:
+    """The columns of a table that are worth counting: all but identifiers, which are always new."""
+    some = frame.sample(MOST_ROWS, seed=seed) if frame.height > MOST_ROWS else frame
+    seen, whole = Canonical(some), Canonical(frame)
+    wanted = [column for column in columns if column.type is not ColumnType.id]
+    return tuple(_feature(column, seen.series(column), whole.series(column)) for column in wanted)
+
+
+def _feature(column: Column, some: pl.Series, whole: pl.Series) -> Feature:
+    kind = KINDS[domain(column)]
+    bins: NumberBins | LevelBins
+    if kind == "category":
+        bins = _levels(some, whole)
+        places = bins.place(some.to_list())
+    else:
+        values = as_numbers(some, kind)
+        bins = _with_ends(NumberBins.fit(values), as_numbers(whole, kind))
+        places = bins.place(values)
+    return Feature(column.name, kind, bins, _counted(places, bins.size), column)
+
+
+def _levels(some: pl.Series, whole: pl.Series) -> LevelBins:
+    """Ranked by the sample, with the rare ones that only the whole table has."""
+    counts = dict.fromkeys(whole.drop_nulls().unique().to_list(), 0)
+    present = some.drop_nulls().value_counts()
+    counts.update(zip(present.to_series(0).to_list(), present.to_series(1).to_list(), strict=True))
+    return LevelBins.fit(counts)
+
+
+def as_numbers(series: pl.Series, kind: Kind) -> NDArray[np.float64]:
+    """(n,) canonical values as floats, of texts how many characters they have; NaN where there are none."""
+    numbers = series.str.len_chars() if kind == "length" else series
+    return numbers.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _with_ends(bins: NumberBins, whole: NDArray[np.float64]) -> NumberBins:
+    """The same with the least and the largest value of the whole table at the ends."""
+    if not bins.edges or np.isnan(whole).all():
+        return bins
+    low, high = float(np.nanmin(whole)), float(np.nanmax(whole))
+    return NumberBins(tuple(sorted({low, *bins.edges, high})))
+
+
+def of_classes(labels: Sequence[Any], probabilities: NDArray[np.float64], predicted: NDArray[np.int64]) -> tuple[Feature, ...]:
+    """What a classifier answers, by its (n, k) out-of-fold probabilities and (n,) predicted classes.
+
+    The score is the probability of the second of two classes, else that of the predicted class.
+    """
+    names = [label_key(label) for label in labels]
+    counts = np.bincount(predicted, minlength=len(names)).tolist()
+    classes = LevelBins.fit(dict(zip(names, counts, strict=True)))
+    chosen = classes.place([names[place] for place in predicted])
+    label = names[1] if len(names) == 2 else None
+    scores = probabilities[np.arange(len(predicted)), predicted] if label is None else probabilities[:, 1]
+    return Feature(CLASS, "category", classes, _counted(chosen, classes.size)), _score(PROBABILITY, scores, label)
+
+
+def of_numbers(predictions: NDArray[np.float64]) -> tuple[Feature, ...]:
+    """What a regression answers, by its (n,) out-of-fold predictions."""
+    return (_score(NUMBER, predictions),)
+
+
+def _score(name: str, values: NDArray[np.float64], label: str | None = None) -> Feature:
+    bins = NumberBins.fit(values)
+    return Feature(name, "number", bins, _counted(bins.place(values), bins.size), label=label)
+
+
+def _counted(places: NDArray[np.int64], size: int) -> tuple[int, ...]:
+    return tuple(np.bincount(places, minlength=size).tolist())

@@ -1,0 +1,86 @@
+"""Spans of time that are looked at: how long, until when, and in what steps counts are kept that long."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from coreplex.errors.tree import Invalid, Message
+from coreplex.monitoring.table import KEPT_DAYS
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+RUNNING = timedelta(minutes=1)
+LEAST, MOST = timedelta(minutes=1), timedelta(days=KEPT_DAYS)
+_LENGTH = re.compile(r"\s*([0-9]{1,9})\s*([smhdw])\s*")
+STEPS = (60, 300, 900, 3600, 6 * 3600, 86400)
+"""Seconds of a bucket, one of which is chosen where nobody says."""
+FEW_BUCKETS, MOST_BUCKETS = 150, 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Period:
+    """From `since` on, before `until`."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return self.until - self.since
+
+
+def length_of(said: str, name: str) -> timedelta:
+    """A length such as `90m`, `24h` or `7d`. Raises Invalid for anything else, under the name of its argument."""
+    found = _LENGTH.fullmatch(said)
+    length = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
+    if length is None or not LEAST <= length <= MOST:
+        raise Invalid.field(
+            Message(
+                "no_length_of_time",
+                "must be a length of time from 1 minute to {days} days, such as 90m, 24h, 7d or 4w",
+                days=KEPT_DAYS,
+            ),
+            name,
+        )
+    return length
+
+
+def period(window: str, until: datetime | None, moment: datetime, name: str = "window") -> Period:
+    """The length of time before `until`, or before the end of the running minute. Raises Invalid."""
+    end = min(until or moment, moment)
+    if end == moment:
+        end = floor(moment, RUNNING) + RUNNING
+    try:
+        return Period(end - length_of(window, name), end)
+    except OverflowError:
+        raise Invalid.field(Message("before_all_time", "lies before all times there are"), "until") from None
+
+
+def bucket_of(asked: str | None, whole: Period, finest: timedelta) -> timedelta:
+    """How long the buckets of a period are: as asked, or such that they are few. `finest`: what counts of its age are kept in.
+
+    Raises Invalid for too many buckets, or finer ones than there are counts.
+    """
+    if asked is None:
+        steps = [timedelta(seconds=step) for step in STEPS]
+        return next((step for step in steps if step >= finest and whole.length / step <= FEW_BUCKETS), steps[-1])
+    length = length_of(asked, "bucket")
+    if whole.length / length > MOST_BUCKETS:
+        raise Invalid.field(
+            Message("too_many_buckets", "makes more than {most} of the window; ask for longer ones", most=MOST_BUCKETS), "bucket"
+        )
+    if length < finest or length % finest:
+        raise Invalid.field(
+            Message(
+                "bucket_too_fine",
+                "must be a multiple of {seconds} seconds: counts of that age are kept no finer",
+                seconds=int(finest.total_seconds()),
+            ),
+            "bucket",
+        )
+    return length
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """The last whole step, counted from 1970, that is not later."""
+    return moment - (moment - _EPOCH) % step

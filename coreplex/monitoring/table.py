@@ -1,0 +1,96 @@
+"""The rows of monitoring: what training saw, and how often each bin was met since, by deployment, arm and time."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, Integer, text
+from sqlmodel import Field, SQLModel
+
+from coreplex.deployment.table import Arm
+from coreplex.platform.bound import Bound, Rule
+from coreplex.platform.columns import document, key, maybe_word, moment
+
+KEPT_DAYS = 400
+
+
+class FeatureBaseline(SQLModel, table=True):
+    """The columns of an experiment's table in their bins, as `coreplex.engines.drift.layout` makes them; never changed."""
+
+    __tablename__ = "feature_baselines"
+    __bound__ = Bound("One of an experiment. Goes with it.")
+
+    experiment_id: UUID = Field(primary_key=True, sa_column_args=[ForeignKey("experiments.id", ondelete="CASCADE")])
+    features: list[dict[str, Any]] = document(list)
+
+
+class AnswerBaseline(SQLModel, table=True):
+    """What a model answered out-of-fold, in bins; never changed."""
+
+    __tablename__ = "answer_baselines"
+    __bound__ = Bound("One of a model. Goes with it.")
+
+    model_id: UUID = Field(primary_key=True, sa_column_args=[ForeignKey("models.id", ondelete="CASCADE")])
+    features: list[dict[str, Any]] = document(list)
+
+
+OF_DELETED = Rule("NOT EXISTS (SELECT FROM deployments d WHERE d.id = t.deployment_id)")
+TOO_OLD = Rule("t.began_at < :horizon", timedelta(days=KEPT_DAYS))
+
+
+def _bound(minutes: str) -> Bound:
+    words = (
+        f"Minutes are joined to hours after {minutes}, hours to days after 35 days; days go after {KEPT_DAYS}, all of them with "
+    )
+    return Bound(words + "their deployment.", (TOO_OLD, OF_DELETED))
+
+
+class TrafficCount(SQLModel, table=True):
+    """What a deployment did in a span of time, as one part of a sum: there may be several rows of a span.
+
+    `span_secs`: 0 for a part of a minute, as it was stored with the log; else a minute, an hour or a day.
+    `latency_bins`, `latency_counts`: sparse, of requests, in the bins of `coreplex.engines.drift.latency`.
+    """
+
+    __tablename__ = "traffic_counts"
+    __bound__ = _bound("two days")
+    __table_args__ = (
+        Index("ix_traffic_counts_deployment", "deployment_id", "began_at"),
+        Index("ix_traffic_counts_span", "span_secs", "began_at"),
+    )
+
+    id: UUID = key()
+    deployment_id: UUID
+    """No reference, as little as the log has one: it is written beside a deletion."""
+    arm: Arm | None = maybe_word(Arm)
+    began_at: datetime = moment()
+    span_secs: int = 0
+    requests: int = Field(default=0, sa_type=BigInteger)
+    errors: int = Field(default=0, sa_type=BigInteger)
+    rows: int = Field(default=0, sa_type=BigInteger)
+    latency_bins: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(Integer), nullable=False))
+    latency_counts: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False))
+
+
+class BinCount(SQLModel, table=True):
+    """How often each bin of a model's layout was met in a span of time, likewise; sparse."""
+
+    __tablename__ = "bin_counts"
+    __bound__ = _bound("two hours")
+    __table_args__ = (
+        Index("ix_bin_counts_deployment", "deployment_id", "model_id", "began_at"),
+        Index("ix_bin_counts_span", "span_secs", "began_at"),
+        Index("ix_bin_counts_new", "id", postgresql_where=text("is_new")),
+    )
+
+    id: UUID = key()
+    deployment_id: UUID
+    model_id: UUID
+    arm: Arm | None = maybe_word(Arm)
+    began_at: datetime = moment()
+    span_secs: int = 0
+    is_new: bool = True
+    """Just stored with the log; nobody has looked at it for drift yet."""
+    rows: int = Field(default=0, sa_type=BigInteger)
+    bins: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(Integer), nullable=False))
+    counts: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False))
