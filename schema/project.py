@@ -30,6 +30,7 @@ from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.promotion_gate import ProjectGate
 from schema.user import User
+from schema.webhook import ProjectWebhooks
 
 OWN = Permission(Scope.write, Role.owner, archived=True)
 CREATE = Permission(Scope.write)
@@ -118,6 +119,7 @@ class Project(
     ProjectDeployments,
     ProjectGate,
     ProjectBatches,
+    ProjectWebhooks,
 ):
     """Each concept says in a base of its own what it has in a project."""
 

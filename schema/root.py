@@ -38,6 +38,7 @@ from schema.scalars import SCALARS
 from schema.search import SearchQuery
 from schema.serving import ServingMutation, ServingQuery
 from schema.session import SessionQuery
+from schema.webhook import WebhookMutation, WebhookQuery
 from schema.wording import in_public_words, name_pages
 
 
@@ -56,6 +57,7 @@ class Query(
     BatchQuery,
     RolloutQuery,
     AbTestQuery,
+    WebhookQuery,
     JobQuery,
     NodeQuery,
     SearchQuery,
@@ -78,6 +80,7 @@ class Mutation(
     BatchMutation,
     OutcomeMutation,
     AbTestMutation,
+    WebhookMutation,
     JobMutation,
 ):
     pass

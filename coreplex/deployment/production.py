@@ -30,6 +30,8 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.listener import announce_change
 from coreplex.platform.permissions import Grant
+from coreplex.webhook import outbox
+from coreplex.webhook.event_types import declare
 
 ADDRESS_GOES_ON = frozenset({Strategy.canary, Strategy.blue_green})
 """Callers of what such a deployment displaced, or of itself once it is displaced, are answered by what serves instead."""
@@ -38,6 +40,17 @@ LET_GO = {
     RolloutStatus.aborted: "“{candidate}” stands beside “{baseline}” no more.",
     RolloutStatus.stopped: "“{candidate}” was stopped: {reason}",
 }
+WEBHOOKS_HEAR_OF = frozenset(
+    declare(name, description)
+    for name, description in (
+        ("deployment.promoted", "A deployment was promoted to production."),
+        ("deployment.rolled_back", "A deployment serves what it, or its predecessor, served before."),
+        ("deployment.deactivated", "A deployment serves no more."),
+        ("canary.completed", "A canary took over from the production deployment."),
+        ("canary.stopped", "A canary stopped by itself: it failed, or its outcomes were worse, more than it may."),
+        ("shadow.stopped", "A shadow stopped by itself: it failed more than it may."),
+    )
+)
 
 TestEnded = Callable[[WriteSession, UUID | None, Rollout], Awaitable[None]]
 TEST_ENDED: list[TestEnded] = []
@@ -238,11 +251,14 @@ async def changed(
     message: str,
     rollout: Rollout | None = None,
 ) -> None:
-    """Tell every process that serves, and the timeline. No actor: the server itself."""
+    """Tell every process that serves, the timeline, and webhooks where it is for them. No actor: the server itself."""
     deployment.updated_at = now()
     session.add(deployment)
     await announce_change(session, SERVING, str(deployment.id))
     data: dict[str, Any] = {"model_id": str(deployment.model_id), "stage": deployment.stage, "status": deployment.status}
     if rollout is not None:
         data |= {"rollout_id": str(rollout.id), "rollout_status": rollout.status, "percent": rollout.percent}
+    if kind in WEBHOOKS_HEAR_OF:
+        said = {"message": message, "deployment_id": str(deployment.id), "name": deployment.name, **data}
+        await outbox.send(session, deployment.project_id, kind, said, subject=f"deployment/{deployment.id}")
     await event.audit(session, actor_id, deployment, kind, message, data)

@@ -21,10 +21,12 @@ NameOf = Callable[[WriteSession, Job], Awaitable[str | None]]
 
 
 class Queue(StrEnum):
-    """The queues of Dramatiq. Long jobs have theirs, so that a mail never waits for a training, nor a file to be predicted."""
+    """The queues of Dramatiq. Long jobs have theirs, so that a mail never waits for a training, nor a file to be predicted, nor
+    anything for somebody else's server that does not answer."""
 
     training = "training"
     predictions = "predictions"
+    webhooks = "webhooks"
     chores = "chores"
 
 

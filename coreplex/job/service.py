@@ -60,8 +60,9 @@ async def enqueue(
     project_id: UUID | None = None,
     payload: dict[str, Any] | None = None,
     max_attempts: int | None = None,
+    delay: timedelta | None = None,
 ) -> Job:
-    """Queue a job in the caller's transaction: it runs if that commits, and never was if it does not.
+    """Queue a job in the caller's transaction: it runs if that commits, `delay` from now, and never was if it does not.
 
     Raises LookupError for a kind that no concept has declared.
     """
@@ -73,6 +74,7 @@ async def enqueue(
         created_by=created_by,
         payload=payload or {},
         max_attempts=max_attempts or kinds.kind_of(kind).attempts,
+        not_before=_from_now(delay.total_seconds()) if delay is not None else None,
     )
     session.add(job)
     await session.flush()
@@ -107,13 +109,15 @@ async def enqueue_removal(
     delay: timedelta | None = None,
 ) -> Job:
     """Queue the removal of every file whose key begins with `prefix`, `delay` from now."""
-    said = {"prefix": prefix}
-    job = await enqueue(
-        session, STORAGE_DELETE, entity_type=entity_type, entity_id=entity_id, created_by=created_by, payload=said
+    return await enqueue(
+        session,
+        STORAGE_DELETE,
+        entity_type=entity_type,
+        entity_id=entity_id,
+        created_by=created_by,
+        payload={"prefix": prefix},
+        delay=delay,
     )
-    if delay is not None:
-        job.not_before = _from_now(delay.total_seconds())
-    return job
 
 
 async def claim(session: WriteSession, job_id: UUID, worker: str, timing: Timing) -> Job | None:

@@ -170,6 +170,12 @@ class Settings(BaseSettings):
         "(cookies are SameSite=Lax).",
     )
 
+    webhook_allowed_networks: Networks = Field(
+        (),
+        description="Addresses or networks, comma separated, that webhooks may be sent to although they are not public: "
+        "`10.0.0.0/8`.",
+    )
+
     admin_email: str | None = Field(None, description="E-mail of the first administrator, made at the first start.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator (8 characters or more).")
     registration: Registration = Field(
@@ -222,6 +228,7 @@ class Settings(BaseSettings):
     unconfirmed_account_days: int = Field(
         30, ge=0, description="Days an account may wait for its e-mail to be confirmed before it is removed; 0: for ever."
     )
+    webhook_days: int = Field(30, ge=1, description="Days a delivery of a webhook is listed, with its attempts.")
     idempotency_hours: int = Field(24, ge=1, description="Hours the answer to an `Idempotency-Key` is kept.")
     staged_file_hours: int = Field(1, ge=1, description="Hours an upload waits to be used, and an export to be fetched.")
     unfinished_upload_hours: int = Field(24, ge=1, description="Hours a resumable upload waits for its next byte.")

@@ -22,6 +22,7 @@ CONCEPTS = (
     "account",
     "artifact",
     "idempotency",
+    "webhook",
     "job",
     "event",
     "membership",

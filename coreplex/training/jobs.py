@@ -3,6 +3,7 @@
 from coreplex.experiment.table import TRAIN, Experiment
 from coreplex.job.kinds import JobKind, Queue, declare, follows
 from coreplex.platform.deferred_import import later
+from coreplex.webhook import event_types
 
 SERVICE = "coreplex.training.service"
 
@@ -17,3 +18,5 @@ declare(
         description="Trains the models of an experiment.",
     )
 )
+event_types.declare("experiment.succeeded", "An experiment has ended with models.")
+event_types.declare("experiment.failed", "An experiment has ended without one.")

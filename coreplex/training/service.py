@@ -32,6 +32,7 @@ from coreplex.platform.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.platform.storage import disk_errors
 from coreplex.training.plan import TrainingPlan, folder_of
 from coreplex.training.recorder import Recorder, forget, remember
+from coreplex.webhook import outbox
 
 ENGINE = child_task("coreplex.engines.automl.train:run")
 OVERRUN_FACTOR = 1.05
@@ -237,13 +238,17 @@ async def on_final(session: WriteSession, job: Job) -> None:
 
 
 async def _tell(session: WriteSession, experiment: Experiment, best: Model | None) -> None:
-    """The end in the project's timeline; whoever cancelled or deleted the experiment is in it already, by name."""
+    """The end in the project's timeline, and to its webhooks; whoever cancelled or deleted it is in there already, by name."""
     if experiment.status is JobStatus.cancelled:
         return
     outcome = f"failed: {experiment.error}"
     if experiment.status is JobStatus.succeeded:
         outcome = f"finished: {await _count(session, experiment)} models" + (f", the best is {best.name}." if best else ".")
-    await event.audit(session, None, experiment, f"experiment.{experiment.status}", f"Experiment “{experiment.name}” {outcome}")
+    kind, message = f"experiment.{experiment.status}", f"Experiment “{experiment.name}” {outcome}"
+    said = {"message": message, "experiment_id": str(experiment.id), "name": experiment.name, "status": experiment.status}
+    best_id = {"best_model_id": str(best.id)} if best else {}
+    await outbox.send(session, experiment.project_id, kind, said | best_id, subject=f"experiment/{experiment.id}")
+    await event.audit(session, None, experiment, kind, message)
 
 
 async def entity(session: WriteSession, job: Job) -> str | None:

@@ -19,6 +19,8 @@ from coreplex.platform.clock import now
 from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
 from tests.factories.standing_on_models import AB_TEST
+from coreplex.webhook.table import Webhook
+from tests.factories.outside import delivery_of
 from tests.factories.world import World
 
 ROWS = 5
@@ -31,6 +33,7 @@ async def fill_lists(made: World) -> None:
     async with made.database.transaction() as session:
         (await session.get_one(Project, ids["project"])).name = "Listed"
         version = await session.get_one(DatasetVersion, ids["version"])
+        webhook = await session.get_one(Webhook, ids["webhook"])
         copied = version.model_dump(exclude={"id", "version", "upload_artifact_id", "file_format", "row_count"})
         for number in range(2, ROWS):
             session.add(DatasetVersion(**copied, version=number, file_format=f"kind{number}", row_count=100 - number))
@@ -58,6 +61,10 @@ async def fill_lists(made: World) -> None:
             sides = {"deployment_a_id": ids["production"], "deployment_b_id": ids["deployment" if number else "idle"]}
             session.add(AbTest(**of_project, **sides, **AB_TEST, name=f"Test {number}"))
             session.add(Job(**of_project, type="probe", status=state, finished_at=finished, message=f"Probe {number}"))
+            about = {"description": f"Tells team {number}", "url": f"https://receiver{number}.invalid/"}
+            session.add(Webhook(**of_project, **about, updated_at=moment))
+            if number:
+                session.add(delivery_of(webhook, number))
         for number in range(2):
             ends, digest = {"expires_at": now() + timedelta(days=1 + number)}, f"{number}".encode() * 32
             guest = {"project_id": ids["project"], "email": f"guest{number}@example.com", **ROLES[number]}

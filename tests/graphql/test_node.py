@@ -110,6 +110,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Project": of_world("project"),
     "TimelineEvent": happened,
     "User": person,
+    "WebhookDelivery": of_world("delivery"),
 }
 """The id of something of each type, which the owner may have; of others what the sample of their `create…` makes."""
 

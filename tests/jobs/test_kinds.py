@@ -28,8 +28,8 @@ HEAVY = {
 }
 
 
-OWN_QUEUES = {"automl_train": Queue.training, "batch_predict": Queue.predictions}
-"""Long jobs: a mail waits for none of them, and nobody's predictions for a training."""
+OWN_QUEUES = {"automl_train": Queue.training, "batch_predict": Queue.predictions, "webhook_send": Queue.webhooks}
+"""Long jobs: a mail waits for none of them, and nobody's predictions for a training, nor anything for a stranger's server."""
 
 
 def test_every_kind_is_known_once_the_concepts_are_loaded() -> None:
