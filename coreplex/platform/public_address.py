@@ -34,6 +34,7 @@ _NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 _PRINTABLE = re.compile(r"[!-~]+")
 _NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 PORTS = {"http": 80, "https": 443}
+NO_HOST = Message("url_host", "names no host that can be looked up")
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def target_of(url: str) -> Target:
         )
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in PORTS or not rest:
-        raise WrongValue(Message("url_scheme", "must begin with http:// or https://"))
+        raise WrongValue(Message("url_not_http", "must begin with http:// or https://"))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise WrongValue(Message("url_host", "names no host that can be looked up")) from None
+        raise WrongValue(NO_HOST) from None
     if "@" in parts.netloc:
         raise WrongValue(Message("url_user", "must have no user and no password before the host"))
     if "#" in url:
@@ -99,7 +100,7 @@ def _host(host: str, bracketed: bool) -> str:
                 Message("url_address", "writes the address of its host in no usual way: write 198.51.100.7 or [2001:db8::7]")
             ) from None
     if len(host) > 253 or not _NAME.fullmatch(host):
-        raise WrongValue(Message("url_host", "names no host that can be looked up"))
+        raise WrongValue(NO_HOST)
     return host
 
 

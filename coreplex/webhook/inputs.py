@@ -32,7 +32,7 @@ EventTypes = Annotated[
     list[Annotated[str, StringConstraints(max_length=MAX_TYPE)]], Field(max_length=100), AfterValidator(_types)
 ]
 URL = f"Where the events go: http:// or https://, at most {MAX_URL:,} characters, no private address."
-TYPES = "Which events it is told of (`webhookEventTypes`); none named: all there are, and will be."
+TYPES = "Which types of events it is told of; none named: all there are, and will be."
 
 
 class CreateWebhook(BaseModel):

@@ -117,6 +117,8 @@ DIFFERENT = {
     **dict.fromkeys(("datasetVersionId", "datasetVersion"), "an evaluation may be of a file"),
     "entityId": "a job may be about nothing",
     **dict.fromkeys(("modelId", "deploymentId"), "a batch of predictions outlives what has predicted"),
+    "url": "of a webhook it is shown to those who may change it",
+    "attempts": "those of a job are counted, those of a delivery told",
     "rowCount": "of a batch of predictions it is known at its end",
     "metric": "an A/B test is decided by a metric of each single row",
 }

@@ -324,7 +324,7 @@ async def test_an_event_that_is_taken_back_was_never_sent(services: Services, ad
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("ftp://receiver.example/", "url_scheme"),
+        ("ftp://receiver.example/", "url_not_http"),
         ("https://user:pass@receiver.example/", "url_user"),
         ("https://receiver.example/ x", "url_characters"),
         ("https://10.1.2.3/", "url_not_public"),
